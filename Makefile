@@ -1,0 +1,38 @@
+# One command a task; CONTRIBUTING.md says which. Everything that is installed goes to $(CACHE),
+# keyed by what it was made from, never into the checkout.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
+VENV = $(shell scripts/venv --print)
+PY = PYTHONPATH=src:. $(VENV)/bin/python
+
+.PHONY: help venv format lint unit test lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+venv: ## the Python environment with the locked dependencies
+	@scripts/venv
+
+format: venv ## rewrite the sources in the project's format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lint: venv ## ruff, mypy, import-linter
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	PYTHONPATH=src $(VENV)/bin/lint-imports
+
+unit: venv ## the tests that need neither a cluster nor a network
+	$(PY) -m pytest tests/core
+
+test: lint ## everything, on the real Kubernetes: what CI runs
+	$(PY) -m pytest
+
+lock: venv ## write requirements.lock anew from pyproject.toml
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal \
+		--python-version 3.11 --no-header -q -o requirements.lock

@@ -1,0 +1,1 @@
+"""dag: build a directory of melange package definitions along their dependency graph."""

@@ -1,0 +1,5 @@
+"""Run as `python -m dag`."""
+
+from dag.cli.main import run
+
+run()

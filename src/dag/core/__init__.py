@@ -1,0 +1,1 @@
+"""The pure part: no files, sockets, processes, clocks or environment."""

@@ -1,0 +1,44 @@
+"""The errors that end a command: each class knows its exit code, each error its remedy.
+
+Exit codes: 1 the build failed, 2 the request was wrong, 3 the environment failed, 130 interrupted.
+Only `dag.cli.main` turns them into text; everything below raises.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DagError(Exception):
+    """What failed, in one sentence or more, and a hint that says what to do about it."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BuildError(DagError):
+    """The build itself failed: make, a source's checksum, an OOM kill, `--timeout`."""
+
+    exit_code = 1
+
+
+class UsageError(DagError):
+    """The request was wrong: a bad flag, an unknown package, a bad definition."""
+
+    exit_code = 2
+
+
+class InfrastructureError(DagError):
+    """Something around the build failed: cluster, registry, network, permissions, a lost node."""
+
+    exit_code = 3
+
+
+class Interrupted(DagError):
+    """Somebody pressed Ctrl-C or sent SIGTERM."""
+
+    exit_code = 130

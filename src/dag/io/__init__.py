@@ -1,0 +1,1 @@
+"""The edges: one outside system a module."""

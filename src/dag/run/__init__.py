@@ -1,0 +1,1 @@
+"""What drives a build: clock, signals, clean-up."""
