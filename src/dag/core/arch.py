@@ -1,0 +1,52 @@
+"""Architectures, by the names that melange, Kubernetes and OCI give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dag.errors import UsageError
+
+_OCI = {
+    # melange/apk: OCI (GOARCH). https://pkg.go.dev/chainguard.dev/apko/pkg/build/types#Architecture
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armhf": "arm/v6",
+    "armv7": "arm/v7",
+    "loongarch64": "loong64",
+    "ppc64le": "ppc64le",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+    "x86": "386",
+}
+ARCHITECTURES = tuple(_OCI)
+_ALIASES = {oci: apk for apk, oci in _OCI.items()} | {"i386": "x86", "arm": "armv7"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arch:
+    """One architecture: `apk` is what melange, paths and make say, `oci` what images say."""
+
+    apk: str
+    oci: str
+
+    @property
+    def kubernetes(self) -> str:
+        """The value of the node label `kubernetes.io/arch`: GOARCH, without a variant."""
+        return self.oci.partition("/")[0]
+
+    def __str__(self) -> str:
+        return self.apk
+
+    @classmethod
+    def parse(cls, name: str) -> Arch:
+        """Find the architecture that `name` stands for.
+
+        Raises:
+            UsageError: nobody calls an architecture that.
+
+        """
+        apk = _ALIASES.get(name, name)
+        if apk not in _OCI:
+            known = ", ".join(sorted({*_OCI, *_ALIASES}))
+            raise UsageError(f"{name!r} is no architecture", hint=f"known are {known}")
+        return cls(apk, _OCI[apk])
