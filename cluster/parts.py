@@ -1,0 +1,124 @@
+"""The programs that are compiled from Go modules, each part once per machine.
+
+A part is a folder `parts/NAME` with a pinned go.mod and go.sum. What it makes is kept in the
+cache under a name that hashes everything it was made from, so a changed pin is a new build and
+a checkout never holds a binary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import golang
+from cluster.config import HERE, cache_directory
+from cluster.system import ClusterError, locked, run, step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binary:
+    """One command of a part, and how it has to be compiled."""
+
+    name: str
+    package: str
+    tags: str = ""
+    variables: tuple[str, ...] = ()
+    """`package.variable=value` assignments for the linker: versions, mostly."""
+    cgo: bool = False
+
+
+def _kubernetes(name: str) -> Binary:
+    # Without a version the kubelet and kubectl call themselves v0.0.0 and warn about the skew.
+    version = "k8s.io/component-base/version.gitVersion=v1.34.4"
+    return Binary(name=name, package=f"k8s.io/kubernetes/cmd/{name}", variables=(version,))
+
+
+def _containerd(name: str) -> Binary:
+    package = "github.com/containerd/containerd/v2"
+    version = f"{package}/version.Version=v2.1.4"
+    return Binary(name=name, package=f"{package}/cmd/{name}", variables=(version,))
+
+
+_RUNC = "github.com/opencontainers/runc"
+_NFPM = "github.com/goreleaser/nfpm/v2/cmd/nfpm"
+_GCS = "github.com/fsouza/fake-gcs-server"
+
+PARTS: dict[str, tuple[Binary, ...]] = {
+    "melange": (Binary(name="melange", package="chainguard.dev/melange"),),
+    "tools": (Binary(name="nfpm", package=_NFPM), Binary(name="fake-gcs-server", package=_GCS)),
+    "etcd": (Binary(name="etcd", package="go.etcd.io/etcd/server/v3"),),
+    "containerd": (
+        _containerd("containerd"),
+        _containerd("containerd-shim-runc-v2"),
+        # runc enters namespaces from C code that runs before Go's runtime starts.
+        Binary(name="runc", package=_RUNC, tags="seccomp", cgo=True),
+    ),
+    "kubernetes": tuple(
+        _kubernetes(name)
+        for name in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kubectl",
+        )
+    ),
+    "kwok": (Binary(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
+}
+
+
+def build(name: str) -> Path:
+    """Make sure that part `name` is built; return the directory that holds its commands.
+
+    melange's own pipelines lie beside it, in `../share/melange/pipelines`.
+    Raises ClusterError when there is no such part or the compiler fails.
+    """
+    if name not in PARTS:
+        raise ClusterError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
+    target = cache_directory() / "parts" / f"{name}-{_digest(name)}"
+    if not target.exists():
+        with locked(target.parent / f"{name}.lock"):
+            if not target.exists():
+                with step(f"building {name}"):
+                    _build(name, target)
+    return target / "bin"
+
+
+def pipelines() -> Path:
+    """The directory of melange's built-in pipelines, of the very version that `build` makes."""
+    return build("melange").parent / "share" / "melange" / "pipelines"
+
+
+def _digest(name: str) -> str:
+    seen = hashlib.sha256(repr(PARTS[name]).encode())
+    folder = HERE / "parts" / name
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        seen.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes() + b"\0")
+    return seen.hexdigest()[:16]
+
+
+def _build(name: str, target: Path) -> None:
+    folder = HERE / "parts" / name
+    go = golang.toolchain(golang.needed_by(folder / "go.mod"))
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as temporary:
+        root = Path(temporary) / name
+        for binary in PARTS[name]:
+            _compile(go, folder, binary, root / "bin" / binary.name)
+        if name == "melange":
+            module = run(go, "list", "-m", "-f", "{{.Dir}}", "chainguard.dev/melange", cwd=folder)
+            source = Path(module.strip()) / "pkg" / "build" / "pipelines"
+            shutil.copytree(source, root / "share" / "melange" / "pipelines")
+            # Go's module cache is read-only, and a copy of it could not be cleaned up.
+            run("chmod", "-R", "u+w", root)
+        root.rename(target)
+
+
+def _compile(go: Path, folder: Path, binary: Binary, output: Path) -> None:
+    flags = " ".join(["-s", "-w", *(f"-X {variable}" for variable in binary.variables)])
+    environment = {**os.environ, "CGO_ENABLED": str(int(binary.cgo)), "GOTOOLCHAIN": "local"}
+    command = ["build", "-trimpath", f"-ldflags={flags}", f"-tags={binary.tags}"]
+    run(go, *command, "-o", output, binary.package, cwd=folder, env=environment)
