@@ -1,0 +1,89 @@
+"""One container's log, put together from streams that break: each line once, in order.
+
+The server cuts `sinceTime` to whole seconds, so a new stream begins with lines that are known; they
+are recognised by their timestamp and text, as often as they were seen, because several lines may
+carry one timestamp and stdout's and stderr's need not ascend. Kubelet serves only the newest file
+of a rotated log: when a new stream begins without the last line seen, something before it is lost.
+
+Source of the format: https://kubernetes.io/docs/concepts/cluster-administration/logging/ and the
+`timestamps` and `sinceTime` parameters of the pod log API.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+_OVERLAP = timedelta(seconds=2)
+# What is kept for recognition must reach back further than what is asked for again.
+_KEPT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Lines are missing here: after how many lines, between which timestamps."""
+
+    after_line: int
+    after: str
+    before: str
+
+
+class PodLog:
+    """What is known of one container's log; feed it lines as `TIMESTAMP TEXT`, without newline."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.gaps: list[Gap] = []
+        self._recent: deque[tuple[bytes, int]] = deque()
+        self._last: bytes | None = None
+        self._trim_at = b""
+        self._expected: Counter[tuple[bytes, int]] = Counter()
+        self._resuming = False
+        self._last_seen_again = False
+
+    def resume(self) -> datetime | None:
+        """Begin another stream: answers from when it should be asked for; None is the beginning."""
+        self._resuming = bool(self._recent)
+        self._last_seen_again = False
+        if not self._recent or self._last is None:
+            return None
+        self._expected = Counter(self._recent)
+        return max(_time(stamp) for stamp, _ in self._recent) - _OVERLAP
+
+    def feed(self, line: bytes) -> bytes | None:
+        """Take a line of the stream; answers its text, or None if it was known already."""
+        stamp, _, text = line.partition(b" ")
+        entry = (stamp, hash(text))
+        if self._resuming:
+            if self._expected[entry] > 0:
+                self._expected[entry] -= 1
+                self._last_seen_again |= entry == self._recent[-1]
+                return None
+            if not self._last_seen_again:
+                self.gaps.append(
+                    Gap(self.lines, self._recent[-1][0].decode(), stamp.decode("ascii", "replace"))
+                )
+            self._resuming = False
+            self._expected.clear()
+        self.lines += 1
+        self._last = stamp
+        self._recent.append(entry)
+        self._trim(stamp)
+        return text
+
+    def _trim(self, stamp: bytes) -> None:
+        # Seconds are compared as text (19 characters), so that most lines cost no date arithmetic.
+        if stamp[:19] == self._trim_at:
+            return
+        self._trim_at = stamp[:19]
+        oldest = _time(stamp) - _KEPT
+        while len(self._recent) > 1 and _time(self._recent[0][0]) < oldest:
+            self._recent.popleft()
+
+
+def _time(stamp: bytes) -> datetime:
+    # Nanoseconds and zone: 2026-11-23T23:51:36.123456789Z; Python reads microseconds.
+    text = stamp.decode("ascii")
+    zone = "+00:00" if text.endswith("Z") else text[-6:]
+    return datetime.fromisoformat(text[:19] + zone)
