@@ -1,0 +1,142 @@
+"""The control plane: etcd, API server, controller manager and scheduler, and the registry."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+from cluster.config import (
+    API_PORT,
+    ETCD_PORT,
+    HOST_ADDRESS,
+    REGISTRY,
+    SERVICE_NETWORK,
+    state_directory,
+)
+from cluster.process import Process
+from cluster.system import ClusterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cluster.credentials import Credentials
+
+ETCD = Process("etcd")
+API_SERVER = Process("kube-apiserver")
+CONTROLLERS = Process("kube-controller-manager")
+SCHEDULER = Process("kube-scheduler")
+REGISTRY_SERVER = Process("registry")
+PROCESSES = (SCHEDULER, CONTROLLERS, API_SERVER, ETCD, REGISTRY_SERVER)
+
+
+def start_registry() -> None:
+    """Serve images from the state directory, by plain http and on loopback only."""
+    config = {
+        "version": 0.1,
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(state_directory() / "registry")},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": REGISTRY},
+    }
+    path = state_directory() / "registry.json"
+    path.write_text(json.dumps(config))
+    REGISTRY_SERVER.start(["docker-registry", "serve", path])
+    wait_for(f"http://{REGISTRY}/v2/", REGISTRY_SERVER)
+
+
+def start_etcd(etcd: Path) -> None:
+    """Start the store behind the API server. Nothing in it has to survive the machine."""
+    client, peer = (f"http://127.0.0.1:{port}" for port in (ETCD_PORT, ETCD_PORT + 1))
+    ETCD.start(
+        [
+            etcd / "etcd",
+            "--unsafe-no-fsync",
+            f"--data-dir={state_directory() / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--log-level=warn",
+        ]
+    )
+    wait_for(f"{client}/readyz", ETCD)
+
+
+def start_api_server(kubernetes: Path, credentials: Credentials) -> None:
+    """Start the API server and wait till it says that it is ready."""
+    API_SERVER.start(
+        [
+            kubernetes / "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{ETCD_PORT}",
+            f"--secure-port={API_PORT}",
+            f"--advertise-address={HOST_ADDRESS}",
+            f"--tls-cert-file={credentials.api_certificate}",
+            f"--tls-private-key-file={credentials.api_certificate.with_suffix('.key')}",
+            f"--kubelet-client-certificate={credentials.client_certificate}",
+            f"--kubelet-client-key={credentials.client_certificate.with_suffix('.key')}",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--token-auth-file={credentials.tokens}",
+            "--authorization-mode=Node,RBAC",
+            "--allow-privileged=true",
+            f"--service-cluster-ip-range={SERVICE_NETWORK}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={credentials.service_accounts}",
+            f"--service-account-signing-key-file={credentials.service_accounts}",
+            # Pods leave a lost node soon, so that a test need not wait five minutes.
+            "--default-not-ready-toleration-seconds=5",
+            "--default-unreachable-toleration-seconds=5",
+        ]
+    )
+    wait_for(f"https://127.0.0.1:{API_PORT}/readyz", API_SERVER, credentials.api_certificate)
+
+
+def start_controllers(kubernetes: Path, credentials: Credentials) -> None:
+    """Start what turns objects into other objects, and pods into placed pods."""
+    kubeconfig = f"--kubeconfig={credentials.kubeconfig('admin')}"
+    CONTROLLERS.start(
+        [
+            kubernetes / "kube-controller-manager",
+            kubeconfig,
+            # Node networks are fixed by the nodes' own configuration.
+            "--controllers=*,-nodeipam",
+            f"--root-ca-file={credentials.api_certificate}",
+            f"--service-account-private-key-file={credentials.service_accounts}",
+            "--leader-elect=false",
+            # A lost node is noticed after 10 s instead of 40 s.
+            "--node-monitor-period=1s",
+            "--node-monitor-grace-period=10s",
+            "--bind-address=127.0.0.1",
+        ]
+    )
+    SCHEDULER.start(
+        [
+            kubernetes / "kube-scheduler",
+            kubeconfig,
+            "--leader-elect=false",
+            "--bind-address=127.0.0.1",
+        ]
+    )
+
+
+def wait_for(url: str, process: Process, authority: Path | None = None, seconds: int = 60) -> None:
+    """Wait until `url` answers with success.
+
+    Raises ClusterError with the last lines of its log when `process` ends before, or is too slow.
+    """
+    trust = ssl.create_default_context(cafile=authority) if authority else None
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.pid() is not None:
+        try:
+            with urllib.request.urlopen(url, timeout=2, context=trust):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    state = "does not answer" if process.pid() else "ended"
+    raise ClusterError(f"{process.name} {state}; the end of {process.log}:\n{process.last_words()}")
