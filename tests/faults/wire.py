@@ -1,0 +1,181 @@
+"""One side of an exchange: h11 reads what comes in, and answers go out byte by byte.
+
+Answers are written without h11, because it refuses to write what no server should: a length
+that lies, a body that stops short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Literal
+
+import h11
+
+Headers = tuple[tuple[str, str], ...]
+Framing = Literal["length", "chunked", "close"]
+
+READ = 64 * 1024
+"""Bytes asked for at once; whatever has come is passed on without waiting for more."""
+HEAD_LIMIT = 1024 * 1024
+"""Bytes of a head: the certificates and tokens of real clusters pass h11's own 16 KiB."""
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """Return the first header called `name`, in any case."""
+    return next((value for key, value in headers if key.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incoming:
+    """The head of a request as a client sent it."""
+
+    method: str
+    target: str
+    """Path and query."""
+    headers: Headers
+
+    def header(self, name: str) -> str | None:
+        """Return the first header called `name`, in any case."""
+        return header(self.headers, name)
+
+
+Body = bytes | Callable[[], Iterable[bytes]] | Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What goes back to the client; `headers` may say of the body whatever they like."""
+
+    status: int
+    headers: Headers = ()
+    body: Body = b""
+    framing: Framing = field(default="length")
+    """How the end of the body is marked; "length" leaves that to a Content-Length header."""
+
+    @staticmethod
+    def of(
+        status: int,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Answer:
+        """Make an honest answer, unless `headers` has a Content-Length of its own."""
+        pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+        # RFC 9110, 8.6: neither of these may have a Content-Length.
+        if header(pairs, "content-length") is None and status not in (204, 304):
+            pairs = (*pairs, ("Content-Length", str(len(body))))
+        return Answer(status=status, headers=pairs, body=body)
+
+    def head(self) -> bytes:
+        """Return the status line and the headers as bytes."""
+        with contextlib.suppress(ValueError):
+            phrase = HTTPStatus(self.status).phrase
+            return self._head(phrase)
+        return self._head("Unknown")
+
+    def _head(self, phrase: str) -> bytes:
+        lines = [f"HTTP/1.1 {self.status} {phrase}"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        if self.framing == "chunked":
+            lines.append("Transfer-Encoding: chunked")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        if isinstance(self.body, bytes):
+            if self.body:
+                yield self.body
+            return
+        source = self.body()
+        if isinstance(source, AsyncIterator):
+            async for piece in source:
+                yield piece
+            return
+        for piece in source:
+            yield piece
+
+    def frame(self, piece: bytes) -> bytes:
+        """Return `piece` as it goes over the wire."""
+        if self.framing == "chunked":
+            return b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b""
+        return piece
+
+    def end(self) -> bytes:
+        """Return what marks the end of the body."""
+        return b"0\r\n\r\n" if self.framing == "chunked" else b""
+
+
+class Peer:
+    """A connection with an h11 parser on its incoming half."""
+
+    def __init__(
+        self,
+        role: type[h11.CLIENT | h11.SERVER],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._role = role
+        self._reader = reader
+        self._writer = writer
+        self.parser = h11.Connection(role, max_incomplete_event_size=HEAD_LIMIT)
+
+    def restart(self) -> None:
+        """Get ready for the next exchange; bytes that came early are kept."""
+        early, ended = self.parser.trailing_data
+        self.parser = h11.Connection(self._role, max_incomplete_event_size=HEAD_LIMIT)
+        if early:
+            self.parser.receive_data(early)
+        if ended:
+            self.parser.receive_data(b"")
+
+    @property
+    def stale(self) -> bool:
+        """Whether the other side has closed the connection."""
+        return self._reader.at_eof() or self._writer.is_closing()
+
+    async def event(self) -> h11.Event:
+        """Return the next event of the exchange.
+
+        Raises h11.RemoteProtocolError when the other side breaks the protocol or off.
+        """
+        while (event := self.parser.next_event()) is h11.NEED_DATA:
+            if self.parser.they_are_waiting_for_100_continue:
+                await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.parser.receive_data(await self._reader.read(READ))
+        if isinstance(event, type):  # PAUSED: the caller asked past the end of an exchange
+            raise h11.RemoteProtocolError("the exchange is over")
+        return event
+
+    async def gone(self) -> None:
+        """Return when the other side has closed the connection."""
+        while data := await self._reader.read(READ):
+            self.parser.receive_data(data)
+        self.parser.receive_data(b"")
+
+    async def write(self, data: bytes) -> None:
+        """Send `data` and wait until the other side keeps up."""
+        if data:
+            await asyncio.sleep(0)  # a fast reader of an endless body must not stop the others
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def close(self) -> None:
+        """End the connection in good order, after everything written has gone out."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def reset(self) -> None:
+        """End the connection with a RST, dropping what was not sent yet."""
+        transport = self._writer.transport
+        if connection := transport.get_extra_info("socket"):
+            with contextlib.suppress(OSError):  # it may be closed already
+                # Lingering for no time at all is how a socket is told to reset (socket(7)).
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
