@@ -1,0 +1,105 @@
+"""Image references as people write them, taken apart by the rules of the container tools.
+
+The grammar, the default host and the `library/` prefix:
+https://github.com/distribution/reference/blob/main/reference.go and normalize.go.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from dag.errors import UsageError
+
+DEFAULT_HOST = "docker.io"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_HOST = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+    r"|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`host/repository[:tag][@digest]`, complete: the host and `library/` are never left out."""
+
+    host: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Host and repository, without tag and digest."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def version(self) -> str:
+        """What a registry is asked for: the digest, else the tag, else `latest`."""
+        return self.digest or self.tag or "latest"
+
+    def at(self, digest: str) -> Reference:
+        """The same repository, by digest alone."""
+        return replace(self, tag=None, digest=digest)
+
+    def tagged(self, tag: str) -> Reference:
+        """The same repository, by tag alone."""
+        return replace(self, tag=tag, digest=None)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.name}{tag}{f'@{self.digest}' if self.digest else ''}"
+
+
+def parse(text: str) -> Reference:
+    """Take a reference apart: `busybox`, `localhost:5000/a/b:tag`, `ghcr.io/o/n@sha256:…`.
+
+    Raises:
+        UsageError: it is no image reference.
+
+    """
+    rest, at, digest = text.partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        raise _wrong(text, f"{digest!r} is no digest", "a digest is sha256: and 64 hex digits")
+    first, slash, remainder = rest.partition("/")
+    # Only a first part that cannot be a repository's name is a host: `a.b/c`, `a:5000/c`,
+    # `localhost/c`, `HOST/c`, but not `a/c`.
+    is_host = slash and (
+        any(mark in first for mark in ".:[") or first == "localhost" or first != first.lower()
+    )
+    host, path = (first, remainder) if is_host else (DEFAULT_HOST, rest)
+    if host == "index.docker.io":
+        host = DEFAULT_HOST
+    repository, colon, tag = path.partition(":")
+    if host == DEFAULT_HOST and "/" not in repository:
+        repository = f"library/{repository}"
+    if not _HOST.fullmatch(host):
+        raise _wrong(text, f"{host!r} is no host name")
+    if not _REPOSITORY.fullmatch(repository) or len(host) + len(repository) >= _LONGEST_NAME:
+        hint = "lower case letters and digits, separated by . _ - and /, without https://"
+        raise _wrong(text, f"{path!r} is no repository name", hint)
+    if colon and not _TAG.fullmatch(tag):
+        raise _wrong(text, f"{tag!r} is no tag")
+    return Reference(host, repository, tag or None, digest or None)
+
+
+def parse_repository(text: str) -> Reference:
+    """Take a repository's name apart; the program chooses tag and digest itself.
+
+    Raises:
+        UsageError: it is no repository name, or has a tag or a digest.
+
+    """
+    reference = parse(text)
+    if reference.tag or reference.digest:
+        raise _wrong(text, "a repository is meant, without tag and digest", reference.name)
+    return reference
+
+
+def _wrong(text: str, why: str, hint: str | None = None) -> UsageError:
+    return UsageError(f"{text!r} is no image reference: {why}", hint=hint)

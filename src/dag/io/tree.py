@@ -1,0 +1,295 @@
+"""A directory on disk → the entries of a bundle, and a report of what was left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dag.core.archive import Directory, Entry, File, Symlink, changed, parents
+from dag.core.ignore import Pattern, Patterns, compile_pattern, parse
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+IGNORE_FILES = (".dockerignore", ".dagignore")
+"""In the order of their patterns: where they disagree, the later one decides."""
+
+BUILT = {"packages": "built packages", "cache": "fetched sources"}
+"""Directories at the top that make and `dag cache` fill."""
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+_CHUNK = 1 << 20
+_KEPT_BYTES = 1 << 26
+"""Bytes of small files that are kept from when they were looked at until they are stored."""
+
+_KEY_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:-----BEGIN |Bag Attributes\b)")
+_KEY_BLOCK = re.compile(rb"^\s*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
+"""https://www.rfc-editor.org/rfc/rfc7468; OpenSSH's and OpenPGP's armour look the same. A bag's
+attributes are what `openssl pkcs12` writes before a key."""
+
+_PRIVATE_KEY = "a private key"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A path that is not in the bundle, and why; all below it neither, if it is a directory."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The entries of a directory, and what was left out of it, both sorted by path."""
+
+    entries: tuple[Entry, ...]
+    left_out: tuple[LeftOut, ...]
+
+    def notes(self) -> list[str]:
+        """What to say of what was left out: a line for each key, and one for each other reason."""
+        keys = [
+            f"left out {out.path}: {out.reason}"
+            for out in self.left_out
+            if out.reason == _PRIVATE_KEY
+        ]
+        others = [out for out in self.left_out if out.reason != _PRIVATE_KEY]
+        counts = Counter(out.reason for out in others)
+        first = {out.reason: out.path for out in reversed(others)}
+        return keys + [
+            f"left out {first[reason]}{f' and {count - 1} more' if count > 1 else ''}: {reason}"
+            for reason, count in counts.items()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why a path is left out, and whether something below it may come in all the same."""
+
+    reason: str
+    descend: bool = False
+
+
+@dataclass
+class _Rules:
+    """What a walk leaves out."""
+
+    ignored: Patterns
+    included: list[Pattern]
+    matched: set[str] = field(default_factory=set)
+
+    def reason(self, path: str, name: str) -> _Reason | None:
+        if name == ".git":
+            return _Reason("the repository's history")
+        for pattern in self.included:
+            if any(pattern.regex.fullmatch(part) for part in (*parents(path), path)):
+                self.matched.add(pattern.text)
+                return None
+        if (top := path.partition("/")[0]) in BUILT:
+            return _Reason(BUILT[top], bool(self.included))
+        if pattern := self.ignored.match(path):
+            descend = bool(self.included) or self.ignored.keeps_any
+            return _Reason(f"{pattern.text} ({pattern.where})", descend)
+        return None
+
+
+def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> Tree:
+    """Walk a directory of definitions.
+
+    Left out are `.git`, private keys, and, where no pattern of `include` matches, `packages/`,
+    `cache/` and what the ignore files name. A key is never brought in: the image may be public.
+
+    Raises:
+        UsageError: something cannot be read or stored, a link leaves the directory, an ignore file
+            is malformed, or a pattern of `include` matches nothing.
+
+    """
+    root = Path(directory)
+    ignored = Patterns()
+    for name in IGNORE_FILES:
+        ignored += _read_patterns(root / name, name)
+    included = (compile_pattern(text, "--include") for text in include)
+    rules = _Rules(ignored, [one for one in included if one is not None])
+    walk = _Walk(root, rules)
+    walk.directory("")
+    for text in include:
+        if text not in rules.matched:
+            raise UsageError(f"--include {text}: nothing in {root} matches")
+    return walk.tree()
+
+
+def whole_tree(directory: str | Path) -> Tree:
+    """Walk a directory of which everything is wanted, a cache of verified sources for example.
+
+    Raises:
+        UsageError: something cannot be read or stored, or a link leaves the directory.
+
+    """
+    walk = _Walk(Path(directory), None)
+    walk.directory("")
+    return walk.tree()
+
+
+def _read_patterns(path: Path, name: str) -> Patterns:
+    try:
+        return parse(path.read_text(encoding="utf-8"), name)
+    except FileNotFoundError:
+        return Patterns()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+class _Walk:
+    """One walk through a directory, in the order of names."""
+
+    def __init__(self, root: Path, rules: _Rules | None) -> None:
+        self._root = root
+        self._rules = rules
+        self._real_root = os.path.realpath(root)
+        self._entries: list[Entry] = []
+        self._left_out: list[LeftOut] = []
+        self._kept = 0
+
+    def tree(self) -> Tree:
+        """What was found."""
+        return Tree(tuple(self._entries), tuple(self._left_out))
+
+    def directory(self, path: str, *, stored: bool = True) -> None:
+        """Walk one directory, named by its path from the root; `stored` if it is in itself."""
+        try:
+            with os.scandir(self._root / path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            raise _unreadable(self._root / path, error) from error
+        if path and stored and not entries:
+            self._entries.append(Directory(path))
+        for entry in entries:
+            self._entry(f"{path}/{entry.name}" if path else entry.name, entry)
+
+    def _entry(self, path: str, entry: os.DirEntry[str]) -> None:
+        is_directory = entry.is_dir(follow_symlinks=False)
+        if self._rules and (left_out := self._rules.reason(path, entry.name)):
+            if is_directory and left_out.descend:
+                self.directory(path, stored=False)
+            else:
+                self._left_out.append(LeftOut(path + "/" * is_directory, left_out.reason))
+            return
+        _require_utf8(path, "the name")
+        if is_directory:
+            self.directory(path)
+        elif entry.is_symlink():
+            self._symlink(path)
+        else:
+            self._file(path, entry)
+
+    def _symlink(self, path: str) -> None:
+        if self._rules and path.endswith(".rsa"):
+            self._left_out.append(LeftOut(path, _PRIVATE_KEY))
+            return
+        full = self._root / path
+        try:
+            target = str(full.readlink())
+        except OSError as error:
+            raise _unreadable(full, error) from error
+        _require_utf8(target, f"the target of {path}")
+        if self._leaves(path, target):
+            raise UsageError(
+                f"{full} is a link that leaves the directory: {target}",
+                hint="replace it by what it points to, or name it in .dagignore",
+            )
+        self._entries.append(Symlink(path, target))
+
+    def _leaves(self, path: str, target: str) -> bool:
+        # By its words, as an absolute one or one through the directory's own name would lead
+        # elsewhere in a pod; and as it resolves here, through other links.
+        words = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+        real = os.path.realpath(self._root / path)
+        return (
+            os.path.isabs(target)  # noqa: PTH117
+            or words.split("/")[0] == ".."
+            or os.path.commonpath([self._real_root, real]) != self._real_root
+        )
+
+    def _file(self, path: str, entry: os.DirEntry[str]) -> None:
+        full = self._root / path
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            raise _unreadable(full, error) from error
+        if not stat.S_ISREG(status.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+            raise UsageError(
+                f"{full} is {kind}, which a bundle cannot hold",
+                hint="remove it, or name it in .dagignore",
+            )
+        read = partial(_read, full, path, _stamp(status))
+        if self._rules is not None:
+            if path.endswith(".rsa"):
+                self._left_out.append(LeftOut(path, _PRIVATE_KEY))
+                return
+            # Opened once, as opening 3,400 files again takes longer than compressing them.
+            small = status.st_size <= _CHUNK
+            data = b"".join(read()) if small else next(read())
+            if is_private_key(data):
+                self._left_out.append(LeftOut(path, _PRIVATE_KEY))
+                return
+            if small and self._kept + len(data) <= _KEPT_BYTES:
+                self._kept += len(data)
+                read = partial(iter, (data,))
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        self._entries.append(File(path, status.st_size, read, executable))
+
+
+def is_private_key(data: bytes) -> bool:
+    """Whether a file that starts so is a private key as a whole, and not a text that shows one."""
+    return _KEY_START.match(data) is not None and _KEY_BLOCK.search(data) is not None
+
+
+def _read(full: Path, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:
+    """Read a file that must be the one that was found, and stay so."""
+    try:
+        # A pipe that took the file's place would block, a link would lead elsewhere.
+        descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if _stamp(os.fstat(descriptor)) != stamp:
+                raise changed(path)
+            left = stamp[0]
+            while left > 0 and (data := os.read(descriptor, min(left, _CHUNK))):
+                left -= len(data)
+                yield data
+            if _stamp(os.fstat(descriptor)) != stamp or left:
+                raise changed(path)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(full, error) from error
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_mode
+
+
+def _require_utf8(text: str, what: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{what} {os.fsencode(text)!r} is no UTF-8, which a bundle needs",
+            hint="rename it, or name its directory in .dagignore",
+        ) from None
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> UsageError:
+    why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+    return UsageError(f"{path} cannot be read: {why}", hint="mend it, or name it in .dagignore")
