@@ -98,9 +98,9 @@ class _Rules:
                 return None
         if (top := path.partition("/")[0]) in BUILT:
             return _Reason(BUILT[top], bool(self.included))
-        if pattern := self.ignored.match(path):
+        if ignored := self.ignored.match(path):
             descend = bool(self.included) or self.ignored.keeps_any
-            return _Reason(f"{pattern.text} ({pattern.where})", descend)
+            return _Reason(f"{ignored.text} ({ignored.where})", descend)
         return None
 
 
