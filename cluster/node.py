@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cluster.config import CGROUPS, CNI_PLUGINS, HOST_ADDRESS, REGISTRY, RUNTIME, state_directory
 from cluster.process import Process
-from cluster.system import ClusterError, run
+from cluster.system import ClusterError, run, succeeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,6 +177,8 @@ class Machinery:
             "failCgroupV1": False,
             "failSwapOn": False,
             "clusterDNS": [_name_server()],
+            # The firewall rules that it would add stay behind, and nothing here needs them.
+            "makeIPTablesUtilChains": False,
             # Two kubelets in one directory delete each other's logs.
             "podLogsDir": str(self.home / "pod-logs"),
             "containerLogMonitorInterval": "3s",
@@ -208,12 +210,20 @@ class Machinery:
 
 
 def unmount_below(place: Path) -> None:
-    """Unmount everything below `place`, the last mounted first."""
+    """Unmount everything below `place`, the last mounted first.
+
+    The kernel takes its time to dissolve the mount namespaces of containers that were killed,
+    and a disk is busy until it has.
+    """
+    deadline = time.monotonic() + 20
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split()[4].encode().decode("unicode_escape") for line in mounts]
     for point in reversed(points):
         if Path(point).is_relative_to(place):
-            run("umount", point)
+            while not succeeds("umount", point):
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"{point} is still in use, so it can't be unmounted")
+                time.sleep(0.1)
 
 
 def _empty(cgroup: Path) -> None:
