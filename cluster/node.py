@@ -10,7 +10,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.config import CGROUPS, CNI_PLUGINS, HOST_ADDRESS, REGISTRY, RUNTIME, state_directory
+from cluster.config import (
+    CGROUPS,
+    CNI_PLUGINS,
+    HOST_ADDRESS,
+    REGISTRY,
+    RUNTIME,
+    cache_directory,
+    state_directory,
+)
 from cluster.process import Process
 from cluster.system import ClusterError, run, succeeds
 
@@ -87,9 +95,11 @@ class Machinery:
                 runtime=self.runtime,
             )
         )
-        # It looks for its shim in PATH.
-        path = f"{containerd}:{os.environ['PATH']}"
-        self.containerd.start([containerd / "containerd", "--config", config], {"PATH": path})
+        # It looks for its shim in PATH. Its temporary mounts have to be where `stop` finds them.
+        temporary = self.runtime / "tmp"
+        temporary.mkdir()
+        environment = {"PATH": f"{containerd}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
+        self.containerd.start([containerd / "containerd", "--config", config], environment)
         self._wait_for_socket()
 
     def start_kubelet(self, kubernetes: Path, credentials: Credentials) -> None:
@@ -112,8 +122,9 @@ class Machinery:
         """End everything that runs on the node and give back all that it holds."""
         self.kubelet.kill()
         self.containerd.kill()
-        for pid in self._shims():
-            os.kill(pid, signal.SIGKILL)
+        for pid in self._runtime_processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for cgroup in self._cgroups():
             _empty(cgroup)
         for place in (self.runtime, self.home):
@@ -198,15 +209,14 @@ class Machinery:
                 raise ClusterError(f"{self.containerd.name} does not start:\n{words}")
             time.sleep(0.05)
 
-    def _shims(self) -> Iterator[int]:
-        address = str(self.runtime / "containerd.sock").encode()
-        for file in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = file.read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if words[0].endswith(b"containerd-shim-runc-v2") and address in words:
-                yield int(file.parent.name)
+    def _runtime_processes(self) -> Iterator[int]:
+        """What containerd left running: its shims, and a runc that is just making a container."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            # Any of them may end meanwhile.
+            with contextlib.suppress(OSError):
+                ours = (folder / "exe").readlink().is_relative_to(cache_directory() / "parts")
+                if ours and f"{self.runtime}/".encode() in (folder / "cmdline").read_bytes():
+                    yield int(folder.name)
 
 
 def unmount_below(place: Path) -> None:
@@ -227,20 +237,18 @@ def unmount_below(place: Path) -> None:
 
 
 def _empty(cgroup: Path) -> None:
-    """Kill what runs in `cgroup` and below, then remove it."""
-    if not cgroup.exists():
-        return
+    """Kill what runs in `cgroup` and below, then remove it, which the kernel delays for a while."""
     deadline = time.monotonic() + 20
-    folders = [folder for folder, _, _ in os.walk(cgroup, topdown=False)]
-    for folder in folders:
-        while pids := Path(folder, "cgroup.procs").read_text().split():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
+    while cgroup.exists():
+        for folder, _, _ in os.walk(cgroup, topdown=False):
+            # Both a process and a cgroup may be gone before it is its turn.
+            with contextlib.suppress(OSError):
+                for pid in Path(folder, "cgroup.procs").read_text().split():
                     os.kill(int(pid), signal.SIGKILL)
-            if time.monotonic() > deadline:
-                raise ClusterError(f"processes {', '.join(pids)} in {folder} can't be killed")
-            time.sleep(0.02)
-        Path(folder).rmdir()
+                Path(folder).rmdir()
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{cgroup} holds processes that can't be killed")
+        time.sleep(0.02)
 
 
 def _name_server() -> str:
