@@ -21,7 +21,7 @@ _END = bytes(2 * _BLOCK)
 _OCTAL_SIZE_LIMIT = 1 << 33
 _NAME_LIMIT = 100
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
-_CHECKSUM = slice(148, 156)
+_ZERO, _TIME, _NO_CHECKSUM = b"0" * 7, b"0" * 11, b" " * 8
 
 _FILE, _SYMLINK, _DIRECTORY, _PAX = b"0", b"2", b"5", b"x"
 
@@ -87,7 +87,7 @@ def archive_size(entries: tuple[Entry, ...], root: str) -> int:
     """How many bytes `archive` will write, without reading a file."""
     size = len(_END)
     for entry in _with_parents(entries):
-        size += len(_entry_header(entry, root))
+        size += _header_size(entry, root)
         if isinstance(entry, File):
             size += entry.size + -entry.size % _BLOCK
     return size
@@ -131,6 +131,15 @@ def _entry_header(entry: Entry, root: str) -> bytes:
             return _header(_stored(root, path) + b"/", 0o755, _DIRECTORY)
 
 
+def _header_size(entry: Entry, root: str) -> int:
+    # The ordinary case without making the header, as every file would pay for it twice.
+    if isinstance(entry, File) and entry.size < _OCTAL_SIZE_LIMIT:
+        stored = f"{root}/{entry.path}"
+        if len(stored) <= _NAME_LIMIT and stored.isascii():
+            return _BLOCK
+    return len(_entry_header(entry, root))
+
+
 def _stored(root: str, path: str) -> bytes:
     return f"{root}/{path}".rstrip("/").encode()
 
@@ -152,27 +161,11 @@ def _header(name: bytes, mode: int, kind: bytes, *, size: int = 0, target: bytes
 
 
 def _ustar(name: bytes, mode: int, kind: bytes, size: int, target: bytes) -> bytes:
-    block = bytearray(
-        _HEADER.pack(
-            name,
-            b"%07o" % mode,
-            b"0000000",
-            b"0000000",
-            b"%011o" % size,
-            b"00000000000",
-            b" " * 8,
-            kind,
-            target,
-            b"ustar\x0000",
-            b"",
-            b"",
-            b"0000000",
-            b"0000000",
-            b"",
-        )
-    )
-    block[_CHECKSUM] = b"%06o\0 " % sum(block)
-    return bytes(block)
+    fields = (name, b"%07o" % mode, _ZERO, _ZERO, b"%011o" % size, _TIME)
+    ends = (kind, target, b"ustar\x0000", b"", b"", _ZERO, _ZERO, b"")
+    # The sum of the header's bytes, its own field taken as spaces; the rest of it is zeros.
+    total = sum(b"".join((*fields, _NO_CHECKSUM, *ends)))
+    return _HEADER.pack(*fields, b"%06o\0 " % total, *ends)
 
 
 def _record(key: bytes, value: bytes) -> bytes:

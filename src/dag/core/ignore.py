@@ -36,14 +36,13 @@ class Patterns:
         self._patterns = tuple(patterns)
         self.keeps_any = any(pattern.keeps for pattern in self._patterns)
 
-    def __bool__(self) -> bool:
-        return bool(self._patterns)
-
     def __add__(self, other: Patterns) -> Patterns:
         return Patterns((*self._patterns, *other._patterns))
 
     def match(self, path: str) -> Pattern | None:
         """The pattern that leaves a path out, or None when it stays."""
+        if not self._patterns:
+            return None
         candidates = [*parents(path), path]
         for pattern in reversed(self._patterns):
             if any(pattern.regex.fullmatch(candidate) for candidate in candidates):

@@ -102,10 +102,7 @@ class Transport:
 
     def url(self, path: str) -> httpx2.URL:
         """The URL of a path below `/v2/`."""
-        with self._lock:
-            if self._base is None:
-                self._base = self._find_base()
-        return self._base.join(path)
+        return self._root().join(path)
 
     def retrying(self, operation: Callable[[], T]) -> T:
         """Run an operation until it succeeds, or fails in a way that does not heal.
@@ -153,7 +150,7 @@ class Transport:
         headers = dict(headers or {})
         challenged = 0
         for _ in range(_MOST_REDIRECTS + 2):
-            ours = url.origin == self.url("").origin
+            ours = url.origin == self._root().origin
             authorization = self._auth.header(scopes) if ours else None
             given = {**headers, "Authorization": authorization} if authorization else headers
             response = self._exchange(method, url, given, body)
@@ -174,6 +171,12 @@ class Transport:
     def broken(self, error: httpx2.TransportError) -> RegistryError:
         """Turn what the HTTP library raised into words."""
         return unreachable(self.host, error, insecure=self.insecure)
+
+    def _root(self) -> httpx2.URL:
+        with self._lock:
+            if self._base is None:
+                self._base = self._find_base()
+            return self._base
 
     def _exchange(
         self, method: str, url: httpx2.URL, headers: dict[str, str], body: Body | None

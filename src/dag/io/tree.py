@@ -147,14 +147,15 @@ def _read_patterns(path: Path, name: str) -> Patterns:
     except FileNotFoundError:
         return Patterns()
     except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(str(path), error) from error
 
 
 class _Walk:
     """One walk through a directory, in the order of names."""
 
     def __init__(self, root: Path, rules: _Rules | None) -> None:
-        self._root = root
+        # Plain strings: making a Path of each of thousands of names takes as long as reading them.
+        self._root = str(root)
         self._rules = rules
         self._real_root = os.path.realpath(root)
         self._entries: list[Entry] = []
@@ -167,11 +168,12 @@ class _Walk:
 
     def directory(self, path: str, *, stored: bool = True) -> None:
         """Walk one directory, named by its path from the root; `stored` if it is in itself."""
+        full = f"{self._root}/{path}" if path else self._root
         try:
-            with os.scandir(self._root / path) as found:
+            with os.scandir(full) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            raise _unreadable(self._root / path, error) from error
+            raise _unreadable(full, error) from error
         if path and stored and not entries:
             self._entries.append(Directory(path))
         for entry in entries:
@@ -189,17 +191,16 @@ class _Walk:
         if is_directory:
             self.directory(path)
         elif entry.is_symlink():
-            self._symlink(path)
+            self._symlink(path, entry.path)
         else:
             self._file(path, entry)
 
-    def _symlink(self, path: str) -> None:
+    def _symlink(self, path: str, full: str) -> None:
         if self._rules and path.endswith(".rsa"):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
-        full = self._root / path
         try:
-            target = str(full.readlink())
+            target = os.readlink(full)  # noqa: PTH115
         except OSError as error:
             raise _unreadable(full, error) from error
         _require_utf8(target, f"the target of {path}")
@@ -214,7 +215,7 @@ class _Walk:
         # By its words, as an absolute one or one through the directory's own name would lead
         # elsewhere in a pod; and as it resolves here, through other links.
         words = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
-        real = os.path.realpath(self._root / path)
+        real = os.path.realpath(f"{self._root}/{path}")
         return (
             os.path.isabs(target)  # noqa: PTH117
             or words.split("/")[0] == ".."
@@ -222,7 +223,7 @@ class _Walk:
         )
 
     def _file(self, path: str, entry: os.DirEntry[str]) -> None:
-        full = self._root / path
+        full = entry.path
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError as error:
@@ -256,7 +257,7 @@ def is_private_key(data: bytes) -> bool:
     return _KEY_START.match(data) is not None and _KEY_BLOCK.search(data) is not None
 
 
-def _read(full: Path, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:
+def _read(full: str, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:
     """Read a file that must be the one that was found, and stay so."""
     try:
         # A pipe that took the file's place would block, a link would lead elsewhere.
@@ -290,6 +291,6 @@ def _require_utf8(text: str, what: str) -> None:
         ) from None
 
 
-def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> UsageError:
+def _unreadable(path: str, error: OSError | UnicodeDecodeError) -> UsageError:
     why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
     return UsageError(f"{path} cannot be read: {why}", hint="mend it, or name it in .dagignore")
