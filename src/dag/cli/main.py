@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -46,6 +47,7 @@ def main(ctx: click.Context) -> None:
 
 def run() -> NoReturn:
     """Run the command line and exit: 0 done, 1 build failed, 2 usage, 3 environment, 130 Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop, and clean up
     sys.exit(_run())
 
 

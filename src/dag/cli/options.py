@@ -93,7 +93,7 @@ def switch(name: str, *short: str, default: bool, help: str) -> Callable[[F], F]
     return option(f"--{name}/--no-{name}", *short, default=default, help=help)
 
 
-class ArchType(click.ParamType):
+class ArchType(click.ParamType[Any]):
     """An architecture by any of its names."""
 
     name = "arch"
@@ -110,7 +110,7 @@ class ArchType(click.ParamType):
             self.fail(error.message, param, ctx)
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[Any]):
     """A duration as Go writes it, in seconds."""
 
     name = "duration"
@@ -129,7 +129,7 @@ class DurationType(click.ParamType):
             self.fail(error.message, param, ctx)
 
 
-class QuantityType(click.ParamType):
+class QuantityType(click.ParamType[Any]):
     """A Kubernetes quantity, kept as it was written."""
 
     name = "quantity"

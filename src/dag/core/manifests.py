@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dag.core.arch import Arch
+from dag.core.bundle import ROOT
 from dag.core.scripts import OUT_PORT, copy_out_script, serve_script
 
 Manifest = dict[str, Any]
@@ -17,9 +18,6 @@ Manifest = dict[str, Any]
 
 WORKSPACE = "/workspace"
 CACHE = "/var/cache/melange"
-BUNDLE_ROOT = "/bundle"
-"""Where a bundle's image carries what it brings."""
-
 RUN_LABEL = "dag/run"
 BUILD = "build"
 OUT = "out"
@@ -111,7 +109,7 @@ def _init_containers(settings: PodSettings) -> list[Manifest]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "command": ["sh", "-c", copy_out_script(BUNDLE_ROOT, WORKSPACE)],
+        "command": ["sh", "-c", copy_out_script(f"/{ROOT}", WORKSPACE)],
         "resources": _requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
@@ -120,7 +118,7 @@ def _init_containers(settings: PodSettings) -> list[Manifest]:
     populate = {
         "name": "populate-cache",
         "image": settings.cache_bundle,
-        "command": ["sh", "-c", copy_out_script(BUNDLE_ROOT, CACHE)],
+        "command": ["sh", "-c", copy_out_script(f"/{ROOT}", CACHE)],
         "volumeMounts": _mounts("cache"),
     }
     return [init, populate]

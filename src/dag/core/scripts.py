@@ -192,12 +192,13 @@ mkdir -p "$$state" /tmp/dag/cgi-bin /tmp/dag/$run
 cd /tmp/dag
 ln -sfn $workspace/packages $run/packages
 ln -sfn "$$state/log" $run/log
+ln -sfn $workspace/$key.pub $run/$key.pub
 touch alive
 cgi() {
   printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\n%s\n' "$$2" >cgi-bin/$$1-$run
   chmod 755 cgi-bin/$$1-$run
 }
-cgi list 'cd $workspace && [ ! -d packages ] || find packages -type f -exec sha256sum {} +'
+cgi list 'cd $workspace && find packages $key.pub -type f -exec sha256sum {} + 2>/dev/null'
 cgi alive 'touch /tmp/dag/alive'
 cgi end 'touch /tmp/dag/end'
 httpd -p $port -h /tmp/dag
@@ -224,13 +225,14 @@ def serve_script(workspace: str, run: str, *, hold: int = 900) -> str:
     """Write the script of the container that keeps the workspace until the client has copied it.
 
     It serves over HTTP on `OUT_PORT`, below names that only who may read the pod knows:
-    `/cgi-bin/list-RUN` (sha256sum's lines), `/RUN/packages/…`, `/RUN/log`, `/cgi-bin/alive-RUN` and
+    `/cgi-bin/list-RUN` (sha256sum's lines), `/RUN/packages/…`, `/RUN/melange.rsa.pub`, `/RUN/log`, `/cgi-bin/alive-RUN` and
     `/cgi-bin/end-RUN`. It ends `hold` seconds after the build if the client never comes.
     """
     return _SERVE.substitute(
         workspace=shlex.quote(workspace),
         state=STATE,
         run=shlex.quote(run),
+        key=KEY,
         port=OUT_PORT,
         hold=hold,
     ).lstrip()

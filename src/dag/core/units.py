@@ -57,7 +57,9 @@ def quantity(text: str) -> Decimal:
     if match is None:
         raise UsageError(f"{text!r} is no Kubernetes quantity: write it like 500m, 4, 2Gi or 1.5G")
     number, exponent, suffix = match.groups()
-    value = Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+    value = Decimal(number) * (
+        Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
+    )
     if value <= 0:
         raise UsageError(f"{text!r} requests nothing: a quantity must be above zero")
     return value

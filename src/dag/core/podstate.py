@@ -1,0 +1,273 @@
+"""A Pod as the API shows it → what happened, in words.
+
+The rules were measured on a real cluster, because the API does not say them outright:
+an OOM kill of a child leaves reason OOMKilled beside the container's own exit code, even 0; a
+deletion leaves 143 or 137 and no condition; an eviction for disk leaves reason Evicted; a lost node
+leaves the phase Running for ever and a DisruptionTarget condition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from dag.core.manifests import BUILD
+
+Json = Mapping[str, Any]
+
+
+class Cause(Enum):
+    """Why a build ended; `Ending.exit_code` follows from it."""
+
+    DONE = auto()
+    MAKE = auto()
+    OOM_KILLED = auto()
+    TIMEOUT = auto()
+    EVICTED = auto()
+    PREEMPTED = auto()
+    NODE_LOST = auto()
+    DELETED = auto()
+    INIT = auto()
+    START = auto()
+
+
+_BUILD_CAUSES = frozenset({Cause.MAKE, Cause.OOM_KILLED, Cause.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a build ended, and what to do about it."""
+
+    cause: Cause
+    message: str
+    hint: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 the build's own fault, 3 the environment's."""
+        if self.cause is Cause.DONE:
+            return 0
+        return 1 if self.cause in _BUILD_CAUSES else 3
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a Pod has not started; `hopeless` says that waiting cannot heal it."""
+
+    message: str
+    hopeless: bool = False
+    hint: str | None = None
+
+
+def containers(pod: Json) -> dict[str, Json]:
+    """Give the status of each container by name, init containers first, in the Pod's order."""
+    status = pod.get("status", {})
+    listed = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    found = {container["name"]: container for container in listed}
+    spec = pod["spec"]
+    order = [*spec.get("initContainers", ()), *spec["containers"]]
+    return {item["name"]: found[item["name"]] for item in order if item["name"] in found}
+
+
+def has_started(container: Json) -> bool:
+    """Tell whether the container runs or ran, so that it has a log."""
+    state = container.get("state", {})
+    terminated = state.get("terminated")
+    return "running" in state or (terminated is not None and bool(terminated.get("containerID")))
+
+
+def has_ended(container: Json) -> bool:
+    """Tell whether the container ran and runs no more."""
+    return "terminated" in container.get("state", {})
+
+
+def is_working(pod: Json) -> bool:
+    """Tell whether the Pod makes progress: its build has started, or an init container runs."""
+    found = containers(pod)
+    if has_started(found.get(BUILD, {})):
+        return True
+    init = pod["spec"].get("initContainers", ())
+    return any("running" in found.get(item["name"], {}).get("state", {}) for item in init)
+
+
+def event_time(event: Json) -> str:
+    """Give when an Event was last seen, as text that sorts."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
+
+
+# Reasons of a waiting container: https://pkg.go.dev/k8s.io/kubernetes/pkg/kubelet/images#pkg-variables
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
+_NEVER = frozenset({"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull"})
+_MISSING = re.compile(
+    r"not found|manifest unknown|name unknown|repository does not exist", re.IGNORECASE
+)
+_REFUSED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
+_EVENTS = frozenset(
+    {"FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
+)
+
+
+def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
+    """Say why no container of the Pod has started; None if there is nothing to say yet.
+
+    `events` are the Pod's own, oldest first.
+    """
+    for name, container in containers(pod).items():
+        waiting = container.get("state", {}).get("waiting") or {}
+        reason = waiting.get("reason", "")
+        detail = waiting.get("message", "")
+        image = container.get("image", "")
+        if reason in _PULL:
+            refused = _REFUSED.search(detail)
+            missing = _MISSING.search(detail) and not refused
+            hint = "the node cannot read that repository" if refused else None
+            return Waiting(
+                f"container {name}: cannot pull {image}: {detail or reason}",
+                hopeless=bool(missing),
+                hint="is the name right, and does the image exist?" if missing else hint,
+            )
+        if reason in _NEVER or (reason == "CreateContainerError" and detail):
+            return Waiting(f"container {name}: {reason}: {detail}", hopeless=reason in _NEVER)
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return Waiting(f"not scheduled: {condition.get('message') or condition.get('reason')}")
+    for event in reversed(events):
+        if event.get("reason") in _EVENTS:
+            return Waiting(f"{event['reason']}: {event.get('message', '').strip()}")
+    return None
+
+
+def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
+    """Say how the build ended; None while it goes on.
+
+    `deleted` says that the Pod is gone from the API, `pod` being its last state seen.
+    """
+    disruption = _disruption(pod)
+    if disruption is not None:
+        return disruption
+    status = pod.get("status", {})
+    if status.get("reason") == "DeadlineExceeded":
+        limit = pod["spec"].get("activeDeadlineSeconds")
+        return Ending(Cause.TIMEOUT, f"the build took longer than --timeout ({limit} s)")
+    if status.get("reason") == "Evicted":
+        return Ending(
+            Cause.EVICTED,
+            f"the node evicted the pod: {status.get('message', '').strip()}",
+            "ask for more with --disk or --ram, or use a larger node",
+        )
+    if status.get("phase") == "Failed" and status.get("reason") in ("NodeLost", "NodeShutdown"):
+        return Ending(Cause.NODE_LOST, f"node {_node(pod)} went away: {status.get('message', '')}")
+    found = containers(pod)
+    for init in pod["spec"].get("initContainers", ()):
+        ended = found.get(init["name"], {}).get("state", {}).get("terminated")
+        if ended and ended["exitCode"] != 0 and not _is_deletion(pod, ended, deleted=deleted):
+            return Ending(
+                Cause.INIT,
+                f"container {init['name']} failed: {_words(ended)}",
+                _oom_hint(init["name"]) if ended.get("reason") == "OOMKilled" else None,
+            )
+    ended = found.get(BUILD, {}).get("state", {}).get("terminated")
+    if ended is not None:
+        return _build_ending(pod, ended, deleted=deleted)
+    if deleted:
+        return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
+    if status.get("phase") in ("Failed", "Succeeded"):
+        words = status.get("message") or status.get("reason") or "no reason given"
+        return Ending(Cause.START, f"the pod ended without a build: {words}")
+    return None
+
+
+def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
+    code = ended["exitCode"]
+    if ended.get("reason") == "OOMKilled":
+        ram = _requested(pod, "memory")
+        return Ending(
+            Cause.OOM_KILLED,
+            f"the build was killed for want of memory (OOMKilled, it asked for {ram})",
+            "ask for more with --ram",
+        )
+    if ended.get("reason") in ("ContainerCannotRun", "StartError"):
+        return Ending(
+            Cause.START,
+            f"the build container could not start: {ended.get('message', '').strip()}",
+            "does the image of --sdk-image have a shell?",
+        )
+    if code == 0:
+        return Ending(Cause.DONE, "make ended with exit code 0")
+    if _is_deletion(pod, ended, deleted=deleted):
+        return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
+    if code > 128 and code - 128 in _SIGNALS:
+        name = _SIGNALS[code - 128]
+        return Ending(Cause.MAKE, f"the build was ended by {name} (exit code {code})")
+    return Ending(Cause.MAKE, f"make failed with exit code {code}")
+
+
+_SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+
+# https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+_DISRUPTIONS = {
+    "PreemptionByScheduler": (Cause.PREEMPTED, "the pod was preempted by one of higher priority"),
+    "DeletionByTaintManager": (Cause.NODE_LOST, "node {node} stopped answering"),
+    "EvictionByEvictionAPI": (Cause.EVICTED, "the pod was evicted (a drain of node {node}?)"),
+    "DeletionByPodGC": (Cause.NODE_LOST, "node {node} no longer exists"),
+    "TerminationByKubelet": (Cause.NODE_LOST, "node {node} shut down or ran out of resources"),
+}
+
+
+def _disruption(pod: Json) -> Ending | None:
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            reason = condition.get("reason", "")
+            cause, words = _DISRUPTIONS.get(reason, (Cause.EVICTED, f"disrupted: {reason}"))
+            message = condition.get("message", "").strip()
+            return Ending(
+                cause,
+                words.format(node=_node(pod)) + (f": {message}" if message else ""),
+                "nothing is wrong with the packages: run it again",
+            )
+    return None
+
+
+def _is_deletion(pod: Json, ended: Json, *, deleted: bool) -> bool:
+    """Tell whether a container ended because its Pod was being deleted, not by itself before."""
+    if ended["exitCode"] == 0:
+        return False
+    asked = pod["metadata"].get("deletionTimestamp")
+    if asked is None:
+        return deleted and ended["exitCode"] in (137, 143)
+    # The timestamp is when the grace period ends; the request was that much earlier.
+    grace = timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+    requested = datetime.fromisoformat(asked) - grace
+    finished = ended.get("finishedAt")
+    # Both are whole seconds, of two clocks.
+    slack = timedelta(seconds=1)
+    return finished is None or datetime.fromisoformat(finished) >= requested - slack
+
+
+def _words(ended: Json) -> str:
+    reason = ended.get("reason", "")
+    message = ended.get("message", "").strip()
+    words = f"exit code {ended['exitCode']}"
+    if reason and reason != "Error":
+        words = f"{reason}, {words}"
+    return f"{words}: {message}" if message else words
+
+
+def _oom_hint(name: str) -> str:
+    return f"container {name} needs more memory than the node or its limits give"
+
+
+def _node(pod: Json) -> str:
+    return str(pod["spec"].get("nodeName", "?"))
+
+
+def _requested(pod: Json, resource: str) -> str:
+    for container in pod["spec"]["containers"]:
+        if container["name"] == BUILD:
+            requests = container.get("resources", {}).get("requests", {})
+            return str(requests.get(resource, "nothing"))
+    return "nothing"

@@ -1,0 +1,309 @@
+"""The Kubernetes API, as much of it as a build needs: plain objects over HTTP.
+
+Objects stay the dicts that the API sends, so that what is printed is what is posted. Requests that
+may be repeated are; a watch survives dropped connections, 410 Gone and an API server that restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+from lightkube import ConfigError
+
+from dag.errors import InfrastructureError
+from dag.io.kubeconfig import Cluster
+
+Json = dict[str, Any]
+
+_HEALING = frozenset({408, 429, 500, 502, 503, 504})
+_LONGEST_PAUSE = 8.0
+# A watch is asked to end after this many seconds, so that a silent one is known to be dead.
+_WATCH_SECONDS = 240
+
+
+class ApiError(InfrastructureError):
+    """The API server refused a request; `status` is HTTP's, 0 when there was no answer."""
+
+    def __init__(
+        self, message: str, *, status: int, reason: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.reason = reason
+
+
+class Kube:
+    """One cluster's API.
+
+    `patience` is for how many seconds a request is repeated while the server does not answer;
+    `notice` is told, in a sentence, when contact is lost and when it is back.
+    """
+
+    def __init__(self, cluster: Cluster, notice: Callable[[str], None]) -> None:
+        self._http = cluster.http
+        self.server = cluster.server
+        self.patience = 4.0
+        self._notice = notice
+        self._lost: float | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def get(self, path: str, **params: str) -> Json:
+        """Read one object or list."""
+        return await self._repeated("GET", path, params=params)
+
+    async def create(self, path: str, manifest: Json, *, label: str, dry_run: bool = False) -> Json:
+        """Post an object whose name the server makes up, exactly once.
+
+        An answer that got lost may have been a creation: before asking again, what carries `label`
+        (`key=value`, unique to this request) is looked for and adopted.
+        """
+        params = {"dryRun": "All"} if dry_run else {}
+        deadline = time.monotonic() + self.patience
+        for pause in _pauses():
+            try:
+                return await self._once("POST", path, params=params, body=manifest)
+            except ApiError as error:
+                if not _may_heal(error) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(pause)
+            found = await self.get(path, labelSelector=label)
+            if found["items"] and not dry_run:
+                return {"apiVersion": "v1", "kind": manifest["kind"], **found["items"][0]}
+        raise AssertionError
+
+    async def post(self, path: str, body: Json) -> Json:
+        """Post what creates nothing, such as a review, so that it may be repeated."""
+        return await self._repeated("POST", path, body=body)
+
+    async def delete(self, path: str, *, uid: str) -> bool:
+        """Delete this very object; False if it was gone already."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+        try:
+            await self._repeated("DELETE", path, body=body)
+        except ApiError as error:
+            if error.status in (404, 409):
+                return False
+            raise
+        return True
+
+    async def watch(self, path: str, **selectors: str) -> AsyncIterator[tuple[str, Json]]:
+        """Yield ADDED, MODIFIED and DELETED objects for ever, starting with those that exist.
+
+        After an interruption the list is read again: what changed meanwhile comes as MODIFIED,
+        what vanished as DELETED with its last known state.
+        """
+        known: dict[str, Json] = {}
+        while True:
+            listed = await self._repeated("GET", path, params=selectors)
+            now = {item["metadata"]["uid"]: item for item in listed["items"]}
+            for event in _difference(known, now):
+                yield event
+            known = now
+            version = str(listed["metadata"]["resourceVersion"])
+            try:
+                async for kind, item in self._watch_from(path, version, selectors):
+                    known[item["metadata"]["uid"]] = item
+                    if kind == "DELETED":
+                        del known[item["metadata"]["uid"]]
+                    yield kind, item
+            except ApiError as error:
+                if error.status != 410 and not _may_heal(error):
+                    raise
+            # However the watch ended, the list says what is true now; the server may be gone, and
+            # listing is what is repeated with patience.
+            await asyncio.sleep(0.1)
+
+    async def _watch_from(
+        self, path: str, version: str, selectors: Mapping[str, str]
+    ) -> AsyncIterator[tuple[str, Json]]:
+        while True:
+            async for event in self._watch_once(path, version, selectors):
+                if event["type"] == "ERROR":  # most often 410 Gone: the version is too old
+                    status = event["object"]
+                    raise ApiError(status.get("message", ""), status=status.get("code", 410))
+                version = _version(event["object"])
+                if event["type"] != "BOOKMARK":
+                    yield event["type"], event["object"]
+
+    async def _watch_once(
+        self, path: str, version: str, selectors: Mapping[str, str]
+    ) -> AsyncIterator[Json]:
+        params = {
+            **selectors,
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        async with self._stream(path, params, read=_WATCH_SECONDS + 15) as response:
+            async for line in response.aiter_lines():
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise ApiError(f"a watch broke off: {error}", status=0) from error
+
+    async def log(
+        self, pod_path: str, container: str, *, since: datetime | None, follow: bool
+    ) -> AsyncIterator[list[bytes]]:
+        """Yield a container's log from `since` on, as batches of lines with timestamps.
+
+        Lines come without their newline, a batch as soon as it is there. When following, a line
+        that the stream broke off in is not yielded: the next stream brings it whole.
+        """
+        params = {"container": container, "timestamps": "true", "follow": str(follow).lower()}
+        if since is not None:
+            params["sinceTime"] = since.isoformat()
+        rest = b""
+        async with self._stream(f"{pod_path}/log", params, read=None) as response:
+            async for chunk in response.aiter_raw():
+                lines = (rest + chunk).split(b"\n")
+                rest = lines.pop()
+                if lines:
+                    yield lines
+        if rest and not follow:
+            yield [rest]
+
+    def proxied(self, pod_path: str, port: int, path: str) -> str:
+        """Give the API's path to a port of a pod."""
+        return f"{pod_path}:{port}/proxy/{quote(path)}"
+
+    @asynccontextmanager
+    async def _stream(
+        self, path: str, params: Mapping[str, str], *, read: float | None
+    ) -> AsyncIterator[httpx2.Response]:
+        timeout = httpx2.Timeout(30, read=read, pool=None)
+        with _translated(self.server):
+            async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise _refusal(response)
+                self._found()
+                yield response
+
+    async def download(self, path: str, write: Callable[[bytes], object]) -> None:
+        """Read a body of any size, chunk by chunk."""
+        async with self._stream(path, {}, read=60) as response:
+            async for chunk in response.aiter_raw():
+                write(chunk)
+
+    async def _repeated(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> Json:
+        deadline = time.monotonic() + self.patience
+        for pause in _pauses():
+            try:
+                return await self._once(method, path, params=params, body=body)
+            except ApiError as error:
+                if not _may_heal(error) or time.monotonic() > deadline:
+                    raise
+                if error.status == 0:
+                    self._missed(error)
+            await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def _once(
+        self, method: str, path: str, *, params: Mapping[str, str] | None, body: object
+    ) -> Json:
+        with _translated(self.server):
+            response = await self._http.request(method, path, params=params, json=body)
+        self._found()
+        if response.status_code >= 400:
+            raise _refusal(response)
+        answer: Json = response.json()
+        return answer
+
+    def _missed(self, error: ApiError) -> None:
+        if self._lost is None:
+            self._lost = time.monotonic()
+            self._notice(f"no contact with the API server, trying again: {error.message}")
+
+    def _found(self) -> None:
+        if self._lost is not None:
+            seconds = time.monotonic() - self._lost
+            self._lost = None
+            self._notice(f"the API server answers again after {seconds:.0f} s")
+
+
+def _difference(known: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+    for uid in known.keys() - now.keys():
+        yield "DELETED", known[uid]
+    for uid, item in now.items():
+        if uid not in known:
+            yield "ADDED", item
+        elif _version(known[uid]) != _version(item):
+            yield "MODIFIED", item
+
+
+def _version(item: Json) -> str:
+    return str(item["metadata"]["resourceVersion"])
+
+
+def _may_heal(error: ApiError) -> bool:
+    return error.status == 0 or error.status in _HEALING
+
+
+def _pauses() -> Iterator[float]:
+    pause = 0.25
+    while True:
+        yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads clients, hides nothing
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+@contextmanager
+def _translated(server: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise ApiError(f"{server}: {_words(error)}", status=0) from error
+    except (ConfigError, FileNotFoundError, KeyError) as error:
+        # A credential plugin that fails, is missing, or answers without a token.
+        words = f"it gave no {error}" if isinstance(error, KeyError) else str(error)
+        raise InfrastructureError(
+            f"the credential plugin of the kubeconfig failed: {words}",
+            hint="try the same context with kubectl",
+        ) from error
+
+
+def _words(error: httpx2.TransportError) -> str:
+    if isinstance(error, httpx2.ConnectTimeout):
+        return "no answer within 30 s"
+    if isinstance(error, httpx2.ConnectError):
+        return f"cannot connect ({error})"
+    return str(error) or type(error).__name__
+
+
+def _refusal(response: httpx2.Response) -> ApiError:
+    """Turn a Status answer into an error that says what to do."""
+    try:
+        status = response.json()
+        message, reason = str(status["message"]), str(status.get("reason", ""))
+    except (ValueError, KeyError, TypeError):
+        message = response.text.strip()[:500] or response.reason_phrase
+        reason = ""
+    code = response.status_code
+    hint = None
+    if code == 401:
+        message = f"the API server does not accept the credentials: {message}"
+        hint = "log in again; `kubectl auth whoami` uses the same kubeconfig"
+    elif code == 403 and "violates PodSecurity" in message:
+        hint = "building needs privilege: label the namespace pod-security.kubernetes.io/enforce=privileged"
+    elif code == 403 and reason == "Forbidden" and "cannot" in message:
+        hint = "ask who runs the cluster for that permission"
+    return ApiError(message, status=code, reason=reason, hint=hint)

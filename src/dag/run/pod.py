@@ -1,0 +1,352 @@
+"""Follows one Pod from its creation to its result: the loop behind `dag pod`.
+
+What happens to the Pod is read off its API object (`core.podstate`); this module holds the clock,
+the streams and the clean-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dag.core import podstate
+from dag.core.manifests import BUILD, OUT, RUN_LABEL, Manifest
+from dag.core.podlog import PodLog
+from dag.core.podstate import Cause, Ending, Waiting
+from dag.errors import DagError, InfrastructureError, Interrupted
+from dag.io.kube import ApiError, Json, Kube
+from dag.report.terminal import Terminal
+from dag.run.podlogs import BuildLog, Source, follow_log, missing
+from dag.run.podout import collect
+
+# An image that a registry does not have may be one that is just being pushed.
+_HOPELESS_GRACE = 10.0
+# Seconds for the API server to come back during a build that goes on without it.
+_PATIENCE = 900.0
+# After the Pod is lost, its logs get this many seconds to end by themselves.
+_LOG_GRACE = 5.0
+# … and a whole one as long as its end may take to be read.
+_LOG_PATIENCE = 300.0
+_LOST = frozenset({Cause.NODE_LOST, Cause.DELETED, Cause.PREEMPTED, Cause.EVICTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """How a Pod is followed."""
+
+    pending_timeout: float
+    """Seconds that may pass in which no container runs before the build starts."""
+    out: Path | None = None
+    """Where built packages are brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodResult:
+    """How it ended, and the last lines of the build's log."""
+
+    name: str
+    ending: Ending
+    tail: tuple[str, ...] = ()
+    failed_target: str | None = None
+
+
+async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) -> None:
+    """Find out, before anything is pushed, whether the cluster would take this Pod.
+
+    A dry run meets all that a real request meets: the namespace, quotas, Pod Security, the service
+    account. What following needs is asked for beside it.
+
+    Raises:
+        ApiError: the API server cannot be reached, or would refuse.
+
+    """
+    needed = [("create", "pods", "")]
+    if follow:
+        needed += [(verb, "pods", "") for verb in ("get", "list", "watch", "delete")]
+        needed.append(("get", "pods", "log"))
+    if out:
+        needed.append(("get", "pods", "proxy"))
+    namespace = manifest["metadata"]["namespace"]
+    answers = await asyncio.gather(
+        *(_may(kube, namespace, verb, resource, sub) for verb, resource, sub in needed)
+    )
+    refused = [
+        f"{verb} {resource}{'/' if sub else ''}{sub}"
+        for (verb, resource, sub), allowed in zip(needed, answers, strict=True)
+        if not allowed
+    ]
+    if refused:
+        raise InfrastructureError(
+            f"no permission in namespace {namespace!r} to {', '.join(refused)}",
+            hint="ask who runs the cluster for a Role with these verbs",
+        )
+    try:
+        await kube.create(_pods(manifest), manifest, label=_run_label(manifest), dry_run=True)
+    except ApiError as error:
+        # A webhook that knows no dry run says nothing about the real request.
+        if error.status != 400 or "dry run" not in error.message:
+            raise
+
+
+async def _may(kube: Kube, namespace: str, verb: str, resource: str, subresource: str) -> bool:
+    attributes = {
+        "namespace": namespace,
+        "verb": verb,
+        "resource": resource,
+        "subresource": subresource,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = await kube.post(path, review)
+    return bool(answer["status"]["allowed"])
+
+
+def _pods(manifest: Manifest) -> str:
+    return f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
+
+
+def _run_label(manifest: Manifest) -> str:
+    return f"{RUN_LABEL}={manifest['metadata']['labels'][RUN_LABEL]}"
+
+
+async def create_pod(kube: Kube, manifest: Manifest) -> Json:
+    """Create the Pod that `manifest` describes, exactly once.
+
+    Raises:
+        ApiError: the API server refused it.
+
+    """
+    return await kube.create(_pods(manifest), manifest, label=_run_label(manifest))
+
+
+async def run_pod(
+    kube: Kube, manifest: Manifest, watching: Watching, terminal: Terminal
+) -> PodResult:
+    """Create a Pod, follow it and say how it ended.
+
+    A Pod that never got to building is deleted. So is one whose command is interrupted
+    (cancelled): then this waits until the Pod is gone. A Pod that built, well or badly, stays, and
+    with it its log.
+
+    Raises:
+        InfrastructureError: the cluster failed, or the Pod could not start.
+        Interrupted: the task was cancelled.
+
+    """
+    follower: _Follower | None = None
+    try:
+        pod = await create_pod(kube, manifest)
+        follower = _Follower(kube, pod, watching, terminal)
+        terminal.say(f"pod {follower.name} created in namespace {follower.namespace}")
+        kube.patience = _PATIENCE
+        return await follower.run()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # it has just been cancelled
+        task.uncancel()  # what follows is not to be cut short by what asked for it
+        kube.patience = 10.0
+        name = await _remove(kube, manifest, follower, terminal)
+        raise Interrupted(
+            f"interrupted; {name} is still there" if name else "interrupted; no pod is left behind"
+        ) from None
+
+
+async def _remove(
+    kube: Kube, manifest: Manifest, follower: _Follower | None, terminal: Terminal
+) -> str | None:
+    """Delete what this run created; answers the name of a Pod that would not go."""
+    if follower is None:
+        # The request to create may have been on its way.
+        found = (await kube.get(_pods(manifest), labelSelector=_run_label(manifest)))["items"]
+        if not found:
+            return None
+        follower = _Follower(kube, found[0], Watching(pending_timeout=0), terminal)
+    terminal.say(f"deleting pod {follower.name} (interrupt again to leave at once)")
+    return None if await follower.delete() else f"pod {follower.name}"
+
+
+class _Follower:
+    """One Pod: its last known state, and what follows from each change of it."""
+
+    def __init__(self, kube: Kube, pod: Json, watching: Watching, terminal: Terminal) -> None:
+        self.pod = pod
+        self.gone = False
+        self.name = str(pod["metadata"]["name"])
+        self.namespace = str(pod["metadata"]["namespace"])
+        self.path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+        self._kube = kube
+        self._terminal = terminal
+        self._watching = watching
+        self._events: dict[str, Json] = {}
+        self._changed = asyncio.Event()
+        self._said: str | None = None
+        self._idle_since: float | None = time.monotonic()
+        self._hopeless_since: float | None = None
+        self._build_log = BuildLog(lambda lines: terminal.log(BUILD, lines))
+
+    async def run(self) -> PodResult:
+        """Follow the Pod to its end, its logs with it."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watchers = [
+                    tasks.create_task(self._watch_pod()),
+                    tasks.create_task(self._watch_events()),
+                ]
+                logs: dict[str, asyncio.Task[PodLog]] = {}
+                while True:
+                    self._start_logs(tasks, logs)
+                    ending = podstate.how_ended(self.pod, deleted=self.gone)
+                    if ending is not None:
+                        break
+                    await self._check_waiting()
+                    await self._change()
+                await self._finish_logs(logs, ending)
+                for watcher in watchers:
+                    watcher.cancel()
+        except* DagError as group:
+            raise _first(group) from None
+        if self._watching.out is not None:
+            await self._collect(self._watching.out, ending)
+        return PodResult(
+            self.name, ending, tuple(self._build_log.tail), self._build_log.failed_target
+        )
+
+    async def delete(self) -> bool:
+        """Delete the Pod and wait until it is gone; False if it would not go in time."""
+        uid = self.pod["metadata"]["uid"]
+        grace = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
+        await self._kube.delete(self.path, uid=uid)
+        deadline = time.monotonic() + grace + 30
+        while time.monotonic() < deadline:
+            try:
+                pod = await self._kube.get(self.path)
+            except ApiError as error:
+                if error.status == 404:
+                    return True
+                raise
+            if pod["metadata"]["uid"] != uid:
+                return True
+            await asyncio.sleep(0.5)
+        return False
+
+    async def _watch_pod(self) -> None:
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        async for kind, pod in self._kube.watch(path, fieldSelector=f"metadata.name={self.name}"):
+            if pod["metadata"]["uid"] == self.pod["metadata"]["uid"]:
+                self.pod = pod
+                self.gone = kind == "DELETED"
+                self._changed.set()
+
+    async def _watch_events(self) -> None:
+        path = f"/api/v1/namespaces/{self.namespace}/events"
+        about = f"involvedObject.uid={self.pod['metadata']['uid']}"
+        try:
+            async for _, event in self._kube.watch(path, fieldSelector=about):
+                self._events[event["metadata"]["uid"]] = event
+                if event.get("reason") == "NodeNotReady":
+                    node = self.pod["spec"].get("nodeName", "?")
+                    self._tell(f"node {node} does not answer; Kubernetes waits for it")
+                self._changed.set()
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            self._terminal.detail("events may not be read, so waiting is explained less well")
+
+    async def _change(self) -> None:
+        # Once a second even without news: time alone changes what is too long.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), 1)
+        self._changed.clear()
+
+    def _start_logs(self, tasks: asyncio.TaskGroup, logs: dict[str, asyncio.Task[PodLog]]) -> None:
+        for name, container in podstate.containers(self.pod).items():
+            if name in logs or name == OUT or not podstate.has_started(container):
+                continue
+            source = Source(
+                kube=self._kube,
+                pod_path=self.path,
+                container=name,
+                ended=lambda name=name: self._container_ended(name),  # type: ignore[misc]
+                gone=lambda: self.gone,
+            )
+            take = self._build_log.take if name == BUILD else partial(self._terminal.log, name)
+            logs[name] = tasks.create_task(follow_log(source, take))
+
+    def _container_ended(self, name: str) -> bool:
+        return self.gone or podstate.has_ended(podstate.containers(self.pod).get(name, {}))
+
+    async def _finish_logs(self, logs: dict[str, asyncio.Task[PodLog]], ending: Ending) -> None:
+        if logs:
+            grace = _LOG_GRACE if ending.cause in _LOST else _LOG_PATIENCE
+            _, unfinished = await asyncio.wait(logs.values(), timeout=grace)
+            for task in unfinished:
+                task.cancel()
+            if unfinished:
+                self._terminal.say("the end of the log could not be read")
+        build = logs.get(BUILD)
+        if build is not None and build.done() and not build.cancelled() and not build.exception():
+            lost = missing(build.result(), self._build_log)
+            if lost:
+                self._terminal.say(lost)
+
+    async def _check_waiting(self) -> None:
+        """Tell why nothing runs yet; give up when that cannot heal, or takes too long."""
+        now = time.monotonic()
+        if podstate.is_working(self.pod):
+            self._idle_since = self._hopeless_since = None
+            return
+        if self._idle_since is None:
+            self._idle_since = now
+        events = sorted(self._events.values(), key=podstate.event_time)
+        waiting = podstate.why_waiting(self.pod, events)
+        if waiting is None:
+            waiting = Waiting("the pod has not started")
+        else:
+            self._tell(waiting.message)
+        if not waiting.hopeless:
+            self._hopeless_since = None
+        elif self._hopeless_since is None:
+            self._hopeless_since = now
+        limit = self._watching.pending_timeout
+        if self._hopeless_since is not None and now - self._hopeless_since > _HOPELESS_GRACE:
+            await self._give_up(waiting.message, waiting.hint)
+        if now - self._idle_since > limit:
+            await self._give_up(
+                f"nothing ran for {limit:g} s (--pending-timeout): {waiting.message}", waiting.hint
+            )
+
+    async def _give_up(self, message: str, hint: str | None) -> None:
+        self._terminal.say(f"giving up, deleting pod {self.name}")
+        await self.delete()
+        raise InfrastructureError(message, hint=hint)
+
+    def _tell(self, message: str) -> None:
+        if message != self._said:
+            self._said = message
+            self._terminal.say(message)
+
+    async def _collect(self, out: Path, ending: Ending) -> None:
+        container = podstate.containers(self.pod).get(OUT, {})
+        if "running" not in container.get("state", {}) or ending.cause in _LOST:
+            raise InfrastructureError(
+                f"the packages cannot be brought back, their pod is no longer there: {ending.message}",
+                hint=ending.hint,
+            )
+        run = self.pod["metadata"]["labels"][RUN_LABEL]
+        await collect(self._kube, self.path, run, out, self._terminal)
+
+
+def _first(group: BaseExceptionGroup[DagError]) -> DagError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, DagError)  # noqa: S101  # what except* has selected
+    return error

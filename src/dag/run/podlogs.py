@@ -1,0 +1,105 @@
+"""Follows one container's log through broken streams, and says what is missing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dag.core.podlog import PodLog
+from dag.core.scripts import Trailer, read_trailer
+from dag.io.kube import ApiError, Kube
+
+_PAUSE = 0.3
+# GNU make: `make: *** [Makefile:7: TARGET] Error 1`, also of a make below it (`make[1]`).
+_FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a log comes from, and what is known of its container."""
+
+    kube: Kube
+    pod_path: str
+    container: str
+    ended: Callable[[], bool]
+    """The container runs no more."""
+    gone: Callable[[], bool]
+    """The Pod is no longer in the API, nor is its log."""
+
+
+class BuildLog:
+    """What is remembered of the build's log while it passes by."""
+
+    def __init__(self, print_lines: Callable[[Sequence[bytes]], None]) -> None:
+        self.tail: deque[str] = deque(maxlen=20)
+        self.failed_target: str | None = None
+        self.trailer: Trailer | None = None
+        self._print = print_lines
+
+    def take(self, lines: Sequence[bytes]) -> None:
+        """Pass lines on, but for the script's own last one."""
+        kept = [line for line in lines if not self._is_trailer(line)]
+        for line in kept[-20:]:
+            self.tail.append(line.decode(errors="replace"))
+        for line in kept:
+            if b"*** [" in line and (found := _FAILED_TARGET.match(line.decode(errors="replace"))):
+                self.failed_target = found[1]
+        self._print(kept)
+
+    def _is_trailer(self, line: bytes) -> bool:
+        if not line.startswith(b"dag: end of log: "):
+            return False
+        self.trailer = read_trailer(line.decode(errors="replace")) or self.trailer
+        return True
+
+
+async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) -> PodLog:
+    """Hand every line of a container's log to `take`, once and in order, until it is complete.
+
+    It ends when a stream that was opened after the container's end was read to its own end, or the
+    Pod is gone. What could not be had is in the answer's `gaps`.
+
+    Raises:
+        ApiError: the API server refuses to show the log.
+
+    """
+    log = PodLog()
+    while True:
+        final = source.ended()
+        since = log.resume()
+        stream = source.kube.log(source.pod_path, source.container, since=since, follow=not final)
+        try:
+            async for lines in stream:
+                if fresh := [text for line in lines if (text := log.feed(line)) is not None]:
+                    take(fresh)
+        except ApiError as error:
+            if source.gone() or (error.status == 404 and final):
+                return log
+            # 400: the container is just starting; 404: the Pod may be about to be seen as gone;
+            # 5xx and no answer: the server or the node's kubelet is away.
+            if error.status in (401, 403):
+                raise
+        else:
+            if final:
+                return log
+        await asyncio.sleep(_PAUSE)
+
+
+def missing(log: PodLog, build: BuildLog) -> str | None:
+    """Say what of the build's log was lost on its way; None if nothing, as far as can be known."""
+    places = "; ".join(
+        f"after line {gap.after_line:,} (between {gap.after} and {gap.before})" for gap in log.gaps
+    )
+    if build.trailer is None:
+        return f"the log has gaps, torn by its rotation on the node: {places}" if places else None
+    lost = build.trailer.lines - (log.lines - 1)
+    if lost > 0:
+        where = places or "at places that the node does not tell"
+        return (
+            f"{lost:,} of {build.trailer.lines:,} lines of the log are missing, "
+            f"torn by its rotation on the node: {where}"
+        )
+    return None

@@ -1,0 +1,111 @@
+"""Brings built packages back from a Pod, through the API server's proxy to it, without any bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path, PurePosixPath
+
+from dag.core.scripts import OUT_PORT
+from dag.errors import BuildError, InfrastructureError
+from dag.io.kube import ApiError, Kube
+from dag.report.terminal import Terminal
+
+_ATTEMPTS = 5
+_PARALLEL = 4
+_ALIVE_EVERY = 60.0
+_LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Terminal) -> list[Path]:
+    """Copy what the build left in `packages/` to `out`, and its log beside it; answers the files.
+
+    Every file is verified by its SHA-256 before it gets its name. Then the Pod may end.
+
+    Raises:
+        InfrastructureError: the Pod cannot be reached, or what arrives is not what it has.
+        BuildError: the Pod names files outside `packages/`.
+
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    listing = bytearray()
+    await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
+    files = parse_listing(listing.decode())
+    alive = asyncio.create_task(_keep_alive(kube, pod_path, run))
+    slots = asyncio.Semaphore(_PARALLEL)
+
+    async def fetch(name: str, digest: str) -> Path:
+        # packages/ARCH/X.apk → ARCH/X.apk; the key's public half stays at the top.
+        target = out / name.removeprefix("packages/")
+        async with slots:
+            await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/{name}"), target, digest)
+        return target
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(fetch(name, digest)) for name, digest in files.items()]
+    finally:
+        alive.cancel()
+    await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out / "build.log", None)
+    fetched = [task.result() for task in tasks]
+    packages = sum(path.suffix == ".apk" for path in fetched)
+    terminal.say(f"{packages} packages and build.log brought back to {out}")
+    await kube.get(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/end-{run}"), raw="true")
+    return fetched
+
+
+def parse_listing(text: str) -> dict[str, str]:
+    """Read sha256sum's lines: path → digest in hexadecimal.
+
+    Raises:
+        BuildError: a path leaves `packages/`.
+
+    """
+    files: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _LISTED.fullmatch(line)
+        if match is None:
+            raise InfrastructureError(f"the pod's list of packages has the odd line {line!r}")
+        digest, name = match.groups()
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise BuildError(f"the build left a file that would land outside --out: {name!r}")
+        files[name] = digest
+    return files
+
+
+async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.part")
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with partial.open("wb") as file:
+                hashed = hashlib.sha256()
+
+                def write(chunk: bytes, hashed: hashlib._Hash = hashed) -> None:
+                    hashed.update(chunk)
+                    file.write(chunk)  # used within this very iteration
+
+                await kube.download(path, write)
+            if digest is None or hashed.hexdigest() == digest:
+                partial.replace(target)
+                return
+            reason = f"SHA-256 is {hashed.hexdigest()}, the pod has {digest}"
+        except ApiError as error:
+            reason = error.message
+        if attempt < _ATTEMPTS:
+            await asyncio.sleep(attempt)
+    partial.unlink(missing_ok=True)
+    raise InfrastructureError(f"{target.name} did not arrive whole: {reason}")
+
+
+async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
+    while True:
+        await asyncio.sleep(_ALIVE_EVERY)
+        try:
+            await kube.download(
+                kube.proxied(pod_path, OUT_PORT, f"cgi-bin/alive-{run}"), lambda _: None
+            )
+        except ApiError:
+            continue  # the copying itself will say if the pod is out of reach

@@ -1,0 +1,75 @@
+"""Makefiles: both kinds that people have, told apart by their rules."""
+
+import pytest
+
+from dag.core.makefile import APK_TEMPLATE, NAME_TEMPLATE, read_makefile
+from dag.errors import UsageError
+
+OF_2023 = """
+ARCH := $(shell uname -m)
+KEY ?= local-melange.rsa
+all: ${KEY} .build-packages
+${KEY}:
+\t${MELANGE} keygen ${KEY}
+define build-package
+packages/$(1): packages/$(ARCH)/$(1)-$(2).apk
+packages/$(ARCH)/$(1)-$(2).apk: ${KEY}
+\tmkdir -p ./$(1)/
+endef
+$(eval $(call build-package,zlib,1.2.13-r1))
+"""
+OF_TODAY = """
+KEY ?= local-melange.rsa
+$(KEY):
+\t$(MELANGE) keygen $(KEY)
+package/%: $(KEY)
+\t$(MELANGE) build $*.yaml
+test/%:
+\tall: is not a rule here
+packages/$(ARCH)/%.apk: $(KEY)
+"""
+
+
+def test_the_makefile_of_2023_has_all_and_a_file_a_package() -> None:
+    makefile = read_makefile(OF_2023)
+    assert makefile.has_all
+    assert makefile.has_key
+    assert makefile.template == APK_TEMPLATE
+
+
+def test_the_makefile_of_today_has_a_name_a_package_and_no_all() -> None:
+    makefile = read_makefile(OF_TODAY)
+    assert not makefile.has_all
+    assert makefile.has_key
+    assert makefile.template == NAME_TEMPLATE
+
+
+@pytest.mark.parametrize(
+    "line", ["all := yes", "all ::= yes", "# all: no", "\tall: no", "small: x"]
+)
+def test_what_only_looks_like_a_rule_is_none(line: str) -> None:
+    assert not read_makefile(line + "\n").has_all
+
+
+def test_all_counts_among_several_targets_of_a_rule() -> None:
+    assert read_makefile("build all: x\n").has_all
+    assert read_makefile("all:: x\n").has_all
+
+
+def test_the_flag_wins_over_the_rules() -> None:
+    assert read_makefile(OF_TODAY, "{name}.apk").template == "{name}.apk"
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("package/{nome}", "unknown field"),
+        ("package/", "one target"),
+        ("package/{name", "expected"),
+        ("package/{name!r}", "plainly"),
+        ("{name.__class__}", "unknown field"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_in_is_refused(template: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_makefile("", template)
