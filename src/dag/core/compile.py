@@ -1,0 +1,401 @@
+"""One definition's text → `Package`: what `melange compile` would print, with the lines kept.
+
+The order of the substitutions is melange's (ParseConfiguration, then NewSubstitutionMap and
+Compile): https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/config and …/pkg/build.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+
+from yaml.nodes import MappingNode, Node
+
+from dag.core.arch import Arch
+from dag.core.definitions import Need, Package, Resources, Subpackage
+from dag.core.nodes import Broken, Problem, Tree, compose, line_of
+from dag.core.pipelines import MAX_STEPS, Compiler, Step, Table, read_steps, replaced
+from dag.core.substitutions import (
+    Lookup,
+    Replacer,
+    Scope,
+    Unresolvable,
+    condition,
+    substitute,
+    transform,
+)
+from dag.core.triplets import triplets
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
+_VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
+_PRIORITY = re.compile(r"[+-]?[0-9]{1,9}")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f]")
+MAX_SUBPACKAGES = 10_000
+
+_Text = tuple[str, int]
+
+
+def compile_definition(
+    data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
+) -> tuple[Package | None, list[Problem]]:
+    """Resolve the definition in `data`, read from `file`, for one architecture.
+
+    The package is None if this is no definition (no `package:` mapping) or beyond use; in the
+    second case there are problems.
+    """
+    try:
+        node = compose(data)
+    except Broken as broken:
+        return None, [Problem(file, broken.line, broken.what, broken.fix)]
+    tree = Tree(file)
+    if not isinstance(node, MappingNode):
+        return None, []
+    root = tree.mapping(node, "the definition")
+    if "package" not in root:
+        return None, tree.problems
+    package = _Definition(root, tree, arch, table, build_options).package()
+    return (None if tree.problems else package), tree.problems
+
+
+@dataclass(slots=True)
+class _Dependencies:
+    runtime: list[_Text]
+    provides: list[_Text]
+    priority: _Text
+
+    def replaced(self, replace: Replacer) -> _Dependencies:
+        return _Dependencies(
+            [(replace(text), line) for text, line in self.runtime],
+            [(replace(text), line) for text, line in self.provides],
+            (replace(self.priority[0]), self.priority[1]),
+        )
+
+
+@dataclass(slots=True)
+class _Part:
+    """A subpackage as written, or one that a range made of it."""
+
+    name: _Text
+    condition: _Text
+    dependencies: _Dependencies
+    steps: tuple[Step, ...]
+
+    def replaced(self, replace: Replacer) -> _Part:
+        return _Part(
+            (replace(self.name[0]), self.name[1]),
+            (replace(self.condition[0]), self.condition[1]),
+            self.dependencies.replaced(replace),
+            replaced(self.steps, replace),
+        )
+
+
+class _Definition:
+    """The definition while it is being resolved."""
+
+    def __init__(
+        self,
+        root: dict[str, Node],
+        tree: Tree,
+        arch: Arch,
+        table: Table,
+        build_options: Sequence[str],
+    ) -> None:
+        self.root = root
+        self.tree = tree
+        self.arch = arch
+        self.table = table
+        self.build_options = build_options
+        self.budget = [MAX_STEPS]
+        self.vars = tree.strings(root.get("vars"), "vars")
+        self.transforms = [
+            (line_of(node), tree.strings(node, "a var-transform"))
+            for node in tree.items(root.get("var-transforms"), "var-transforms")
+        ]
+        self.options = tree.mapping(root.get("options"), "options")
+
+    def package(self) -> Package | None:
+        tree = self.tree
+        fields = tree.mapping(self.root["package"], "package")
+        at = line_of(self.root["package"])
+        if not fields:
+            if not tree.problems:
+                tree.problem(at, "package has no name", "add package.name")
+            return None
+        line = line_of(fields["name"]) if "name" in fields else at
+        facts = {
+            "package.name": tree.text(fields.get("name"), "package.name"),
+            "package.version": tree.text(fields.get("version"), "package.version"),
+            "package.description": tree.text(fields.get("description"), "package.description"),
+        }
+        epoch = self.epoch(fields.get("epoch"))
+        configured = self.transformed(_config(facts, epoch, self.vars))
+        replace = Replacer(configured)
+        facts = {key: replace(value) for key, value in facts.items()}
+        name, version = facts["package.name"], facts["package.version"]
+        self.check_name(name, line, "package.name")
+        if not _VERSION.fullmatch(version):
+            at = line_of(fields["version"]) if "version" in fields else at
+            what = f"{version!r} is no version" if version else f"package {name} has no version"
+            tree.problem(at, what, "give package.version as apk has it, like 1.2.3")
+
+        # The second pass sees the package's resolved name, as melange's does.
+        lookup = Scope(self.transformed(_config(facts, epoch, self.vars)))
+        own = self.dependencies(fields.get("dependencies")).replaced(replace)
+        parts = self.parts(replace, _config(facts, epoch, self.vars))
+        environment = self.environment(replace, lookup)
+        base = self.scope(name, version, epoch, parts)
+        compiler = Compiler(self.table, tree.file, tree.problem)
+        compiler.needs = environment
+        steps = read_steps(self.root.get("pipeline"), tree, self.budget)
+        compiler.add(replaced(steps, replace), base)
+        subpackages, left_out = self.subpackages(parts, base, lookup, compiler)
+        runtime, provides, priority = self.resolved(own, lookup)
+        resources = tree.strings(fields.get("resources"), "package.resources")
+        return Package(
+            name=name,
+            version=version,
+            epoch=epoch,
+            file=tree.file,
+            line=line,
+            subpackages=subpackages,
+            left_out=left_out,
+            environment=tuple(environment.values()),
+            runtime=runtime,
+            provides=provides,
+            provider_priority=priority,
+            sources=tuple(compiler.sources),
+            resources=Resources(*(resources.get(field, "") for field in Resources._fields)),
+            target_architecture=tuple(
+                replace(text)
+                for text, _ in tree.texts(fields.get("target-architecture"), "target-architecture")
+            ),
+        )
+
+    def epoch(self, node: Node | None) -> int:
+        text = self.tree.text(node, "package.epoch")
+        if node is None or not text:
+            return 0
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        self.tree.problem(line_of(node), f"epoch {text!r} is no whole number", "write it like 0")
+        return 0
+
+    def check_name(self, name: str, line: int, what: str) -> None:
+        if not name:
+            self.tree.problem(line, f"{what} is missing", "name the package")
+        elif not _NAME.fullmatch(name) or len(name) > 200:
+            fix = "use letters, digits and + _ . -, beginning with a letter or digit"
+            self.tree.problem(line, f"{what} {name[:60]!r} is no package name", fix)
+
+    def transformed(self, values: dict[str, str]) -> dict[str, str]:
+        """`values` with what var-transforms makes of them."""
+        lookup = _lookup(values)
+        for line, rule in self.transforms:
+            try:
+                text = substitute(rule.get("from", ""), lookup)
+                result = transform(text, rule.get("match", ""), rule.get("replace", ""))
+                values[f"vars.{rule.get('to', '')}"] = result
+            except Unresolvable as error:
+                problem = Problem(self.tree.file, line, str(error), "correct the var-transform")
+                if problem not in self.tree.problems:
+                    self.tree.problems.append(problem)
+        return values
+
+    def dependencies(self, node: Node | None) -> _Dependencies:
+        if node is None:
+            return _Dependencies([], [], ("", 1))
+        tree = self.tree
+        fields = tree.mapping(node, "dependencies")
+        priority = fields.get("provider-priority")
+        return _Dependencies(
+            tree.texts(fields.get("runtime"), "dependencies.runtime"),
+            tree.texts(fields.get("provides"), "dependencies.provides"),
+            (tree.text(priority, "provider-priority"), line_of(priority or node)),
+        )
+
+    def resolved(
+        self, dependencies: _Dependencies, lookup: Lookup
+    ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+        text, line = dependencies.priority
+        if text and not _PRIORITY.fullmatch(text):
+            self.tree.problem(line, f"provider-priority {text!r} is no number", "write a number")
+            text = ""
+        return (
+            tuple(starmap(self.resolver(lookup), dependencies.runtime)),
+            tuple(starmap(self.resolver(lookup), dependencies.provides)),
+            int(text or 0),
+        )
+
+    def resolver(self, lookup: Lookup) -> _Resolver:
+        return _Resolver(self.tree, lookup)
+
+    def parts(self, replace: Replacer, config: dict[str, str]) -> list[_Part]:
+        """The subpackages, ranges expanded."""
+        nodes = self.tree.items(self.root.get("subpackages"), "subpackages")
+        data: dict[str, dict[str, str]] = {}
+        for node in self.tree.items(self.root.get("data"), "data"):
+            fields = self.tree.mapping(node, "an entry of data")
+            name = self.tree.text(fields.get("name"), "data.name")
+            data[name] = self.tree.strings(fields.get("items"), f"items of data {name}")
+        parts: list[_Part] = []
+        for node in nodes:
+            fields = self.tree.mapping(node, "a subpackage")
+            part = self.part(fields, line_of(node))
+            over = self.tree.text(fields.get("range"), "range")
+            if not over:
+                parts.append(part.replaced(replace))
+            elif over not in data:
+                known = f"data has {', '.join(sorted(data))}" if data else "there is no data"
+                self.tree.problem(line_of(fields["range"]), f"undefined range {over!r}", known)
+            else:
+                values = self.transformed(dict(config))
+                for key, value in sorted(data[over].items()):
+                    items = {**values, "range.key": key, "range.value": value}
+                    parts.append(part.replaced(Replacer(items)))
+            if len(parts) > MAX_SUBPACKAGES:
+                self.tree.problem(line_of(node), "too many subpackages", "split the definition")
+                break
+        return parts
+
+    def part(self, fields: Mapping[str, Node], line: int) -> _Part:
+        tree = self.tree
+        name, when = fields.get("name"), fields.get("if")
+        return _Part(
+            (tree.text(name, "a subpackage's name"), line_of(name) if name else line),
+            (tree.text(when, "if"), line_of(when) if when else line),
+            self.dependencies(fields.get("dependencies")),
+            read_steps(fields.get("pipeline"), tree, self.budget),
+        )
+
+    def environment(self, replace: Replacer, lookup: Lookup) -> dict[str, Need]:
+        """The packages that the definition itself lists."""
+        tree = self.tree
+        contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
+        listed = tree.mapping(contents, "environment.contents").get("packages")
+        what = "environment.contents.packages"
+        resolve = self.resolver(lookup)
+        texts = [
+            (resolve(replace(text), line), line, "environment")
+            for text, line in tree.texts(listed, what)
+        ]
+        removed: set[str] = set()
+        for name in self.build_options:
+            packages = self.option(name, "environment", "contents", "packages")
+            added = tree.texts(packages.get("add"), "packages.add")
+            texts += [(text, line, f"build option {name}") for text, line in added]
+            removed.update(text for text, _ in tree.texts(packages.get("remove"), "remove"))
+        needs: dict[str, Need] = {}
+        for text, line, reason in texts:
+            if not text:
+                tree.problem(line, f"an entry of {what} is empty", "name a package or remove it")
+            elif text not in needs and text not in removed:
+                needs[text] = Need(text, tree.file, line, reason)
+        return needs
+
+    def option(self, name: str, *path: str) -> dict[str, Node]:
+        fields = self.tree.mapping(self.options.get(name), f"options.{name}")
+        for key in path:
+            fields = self.tree.mapping(fields.get(key), f"options.{name}…{key}")
+        return fields
+
+    def scope(self, name: str, version: str, epoch: int, parts: Sequence[_Part]) -> Scope:
+        """The variables of pipelines."""
+        variables = dict(self.vars)
+        for option in self.build_options:
+            fields = self.tree.mapping(self.options.get(option), f"options.{option}")
+            variables |= self.tree.strings(fields.get("vars"), f"options.{option}.vars")
+        out = "/home/build/melange-out"
+        values = {
+            "package.name": name,
+            "package.version": version,
+            "package.epoch": str(epoch),
+            "package.full-version": f"{version}-r{epoch}",
+            "package.srcdir": "/home/build",
+            "targets.outdir": out,
+            "targets.destdir": f"{out}/{name}",
+            "targets.contextdir": f"{out}/{name}",
+            "context.name": name,
+            **triplets(self.arch),
+            "build.arch": self.arch.apk,
+            "build.goarch": self.arch.oci,
+            **{f"vars.{key}": value for key, value in variables.items()},
+        }
+        self.transformed(values)
+        for target in (name, *(part.name[0] for part in parts)):
+            values[f"targets.package.{target}"] = f"{out}/{target}"
+        values |= {f"options.{option}.enabled": "false" for option in self.options}
+        values |= {f"options.{option}.enabled": "true" for option in self.build_options}
+        return Scope(values)
+
+    def subpackages(
+        self, parts: Sequence[_Part], base: Scope, lookup: Lookup, compiler: Compiler
+    ) -> tuple[tuple[Subpackage, ...], tuple[Subpackage, ...]]:
+        """Those that are built, and those that an `if` leaves out; the needs of both count."""
+        built: list[Subpackage] = []
+        left_out: list[Subpackage] = []
+        for part in parts:
+            name, line = part.name
+            self.check_name(name, line, "subpackage name")
+            place = f"/home/build/melange-out/{name}"
+            scope = Scope(
+                {
+                    "subpkg.name": name,
+                    "context.name": name,
+                    "targets.subpkgdir": place,
+                    "targets.contextdir": place,
+                },
+                base,
+            )
+            compiler.add(part.steps, scope, name)
+            runtime, provides, priority = self.resolved(part.dependencies, lookup)
+            subpackage = Subpackage(name, self.tree.file, line, runtime, provides, priority)
+            (built if self.holds(part.condition, scope) else left_out).append(subpackage)
+        return tuple(built), tuple(left_out)
+
+    def holds(self, when: _Text, scope: Scope) -> bool:
+        text, line = when
+        if not text:
+            return True
+        try:
+            return condition(text, scope)
+        except Unresolvable as error:
+            self.tree.problem(line, f"if: {error}", "correct the condition")
+            return True
+
+
+class _Resolver:
+    """Resolves one text, or makes a problem of it."""
+
+    def __init__(self, tree: Tree, lookup: Lookup) -> None:
+        self.tree = tree
+        self.lookup = lookup
+
+    def __call__(self, text: str, line: int) -> str:
+        try:
+            result = substitute(text, self.lookup)
+        except Unresolvable as error:
+            self.tree.problem(line, str(error), "define it, or correct the name")
+            return text
+        if _UNPRINTABLE.search(result.strip()):
+            self.tree.problem(line, f"{result[:60]!r} is no package", "name one package an entry")
+        return result
+
+
+def _config(facts: Mapping[str, str], epoch: int, variables: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **facts,
+        "package.epoch": str(epoch),
+        "package.full-version": f"{facts['package.version']}-r{epoch}",
+        **{f"vars.{name}": value for name, value in variables.items()},
+    }
+
+
+def _lookup(values: Mapping[str, str]) -> Lookup:
+    def lookup(name: str) -> str:
+        if name not in values:
+            raise Unresolvable(f"variable {name} not defined")
+        return values[name]
+
+    return lookup

@@ -1,0 +1,165 @@
+"""Algorithms on directed graphs, given as lists of successors by number; each is O(V + E).
+
+Numbers stand for names in sorted order, so that what looks like a tie is broken by name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+
+Successors = Sequence[Sequence[int]]
+
+
+def components(successors: Successors) -> list[list[int]]:  # noqa: C901  # one walk, as published
+    """The strongly connected components of more than one node, each sorted, by first member.
+
+    Tarjan's algorithm, without recursion.
+    """
+    size = len(successors)
+    index = [0] * size  # 0: not seen yet
+    low = [0] * size
+    done = bytearray(size)
+    pending: list[int] = []
+    found: list[list[int]] = []
+    counter = 0
+    for root in range(size):
+        if index[root]:
+            continue
+        counter += 1
+        index[root] = low[root] = counter
+        pending.append(root)
+        work = [(root, iter(successors[root]))]
+        while work:
+            node, rest = work[-1]
+            for successor in rest:
+                if not index[successor]:
+                    counter += 1
+                    index[successor] = low[successor] = counter
+                    pending.append(successor)
+                    work.append((successor, iter(successors[successor])))
+                    break
+                if not done[successor] and index[successor] < low[node]:
+                    low[node] = index[successor]
+            else:
+                work.pop()
+                if work and low[node] < low[work[-1][0]]:
+                    low[work[-1][0]] = low[node]
+                if low[node] == index[node]:
+                    if pending[-1] == node:
+                        pending.pop()
+                        done[node] = 1
+                    else:
+                        start = len(pending) - 1
+                        while pending[start] != node:
+                            start -= 1
+                        members = pending[start:]
+                        del pending[start:]
+                        for member in members:
+                            done[member] = 1
+                        found.append(sorted(members))
+    return sorted(found)
+
+
+def reachable(successors: Successors, starts: Iterable[int]) -> set[int]:
+    """The nodes that can be reached from `starts`, themselves included."""
+    seen = set(starts)
+    stack = list(seen)
+    while stack:
+        for successor in successors[stack.pop()]:
+            if successor not in seen:
+                seen.add(successor)
+                stack.append(successor)
+    return seen
+
+
+def reverse(successors: Successors) -> list[list[int]]:
+    """The same graph with every edge turned around."""
+    predecessors: list[list[int]] = [[] for _ in successors]
+    for node, targets in enumerate(successors):
+        for target in targets:
+            predecessors[target].append(node)
+    return predecessors
+
+
+def topological(
+    successors: Successors, predecessors: Successors, dropped: frozenset[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """The order with successors first, the smallest number that is ready next; and the levels.
+
+    A node's level is the length of the longest path from it. `dropped` edges don't count; without
+    them there must be no cycle.
+    """
+    waiting = [len(targets) for targets in successors]
+    for node, _ in dropped:
+        waiting[node] -= 1
+    levels = [0] * len(successors)
+    ready = [node for node, count in enumerate(waiting) if not count]
+    heapify(ready)
+    order: list[int] = []
+    while ready:
+        node = heappop(ready)
+        order.append(node)
+        level = levels[node] + 1
+        for user in predecessors[node]:
+            if dropped and (user, node) in dropped:
+                continue
+            levels[user] = max(levels[user], level)
+            waiting[user] -= 1
+            if not waiting[user]:
+                heappush(ready, user)
+    if len(order) != len(successors):
+        raise ValueError("there is a cycle left")
+    return order, levels
+
+
+def shortest_path(
+    successors: Successors | Mapping[int, Sequence[int]], start: int, goal: int
+) -> list[int] | None:
+    """The nodes of a shortest way from `start` to `goal`, or None; with start = goal, a cycle."""
+    came: dict[int, int] = {}
+    queue = deque([start])
+    while queue:
+        node = queue.popleft()
+        for successor in successors[node]:
+            if successor == goal:
+                way = [goal, node]
+                while way[-1] != start:
+                    way.append(came[way[-1]])
+                return way[::-1]
+            if successor not in came and successor != start:
+                came[successor] = node
+                queue.append(successor)
+    return None
+
+
+def short_cycles(members: Sequence[int], successors: Successors, limit: int) -> list[list[int]]:
+    """Up to `limit` of the shortest cycles among `members`, each from its smallest node.
+
+    All cycles of two are found first. Where there is none, a shortest one through each node is
+    looked for, as long as that takes no more than 200 times the size of the component.
+    """
+    inside = set(members)
+    needs = {node: [t for t in successors[node] if t in inside] for node in members}
+    sets = {node: set(targets) for node, targets in needs.items()}
+    pairs = [
+        [node, target]
+        for node in members
+        for target in needs[node]
+        if node < target and node in sets[target]
+    ]
+    if pairs:
+        return sorted(pairs)[:limit]
+    size = len(members) + sum(map(len, needs.values()))
+    found: set[tuple[int, ...]] = set()
+    for node in members[:200]:
+        way = shortest_path(needs, node, node)
+        if way:
+            cycle = way[:-1]
+            first = cycle.index(min(cycle))
+            found.add((*cycle[first:], *cycle[:first]))
+        if size > 5_000_000:
+            break
+    shortest = min(map(len, found), default=0)
+    return [list(cycle) for cycle in sorted(found) if len(cycle) == shortest][:limit]

@@ -1,0 +1,148 @@
+"""Where to open cycles: a small set of edges to drop, a small set of packages to bootstrap.
+
+Both peel a component from outside in, O(E log V): what nothing holds any more is taken off, and
+where everything is held, a heap says which node to take next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
+
+from dag.core.digraph import Successors
+
+GIVE_BACK = 300
+
+
+class _Peel:
+    """The nodes of one component that are left, with what they need and who uses them."""
+
+    def __init__(self, members: Sequence[int], successors: Successors) -> None:
+        inside = set(members)
+        self.needs = {node: [t for t in successors[node] if t in inside] for node in members}
+        self.users: dict[int, list[int]] = {node: [] for node in members}
+        for node in members:
+            for target in self.needs[node]:
+                self.users[target].append(node)
+        self.open_needs = {node: len(self.needs[node]) for node in members}
+        self.open_users = {node: len(self.users[node]) for node in members}
+        self.left = inside
+        held = (node for node in members if not (self.open_needs[node] and self.open_users[node]))
+        self.free = deque(sorted(held))
+
+    def remove(self, node: int, changed: Callable[[int, int, int], None]) -> None:
+        """Take `node` off; `changed` hears (neighbour, the edge's user, the edge's need)."""
+        self.left.discard(node)
+        for need in self.needs[node]:
+            if need in self.left:
+                self.open_users[need] -= 1
+                if not self.open_users[need]:
+                    self.free.append(need)
+                changed(need, node, need)
+        for user in self.users[node]:
+            if user in self.left:
+                self.open_needs[user] -= 1
+                if not self.open_needs[user]:
+                    self.free.append(user)
+                changed(user, user, node)
+
+
+def edges(
+    members: Sequence[int], successors: Successors, weight: Callable[[int, int], int]
+) -> list[tuple[int, int]]:
+    """Edges among `members` without which they have no cycle: few, and light ones first.
+
+    The heuristic of Eades, Lin and Smyth (1993, "A fast and effective heuristic for the feedback
+    arc set problem"), with weights: what has nothing left to wait for goes to the front, what
+    nothing waits for to the back, and else the node whose users weigh most against its own needs is
+    built before these needs.
+    """
+    peel = _Peel(members, successors)
+    weights = {(node, to): weight(node, to) for node in members for to in peel.needs[node]}
+    gain = dict.fromkeys(members, 0)
+    for (node, target), cost in weights.items():
+        gain[target] += cost
+        gain[node] -= cost
+    heap = [(-gain[node], node) for node in members]
+    heapify(heap)
+
+    def changed(neighbour: int, user: int, need: int) -> None:
+        cost = weights[user, need]
+        gain[neighbour] += -cost if neighbour == need else cost
+        heappush(heap, (-gain[neighbour], neighbour))
+
+    front: list[int] = []
+    back: list[int] = []
+    while peel.left:
+        while peel.free:
+            node = peel.free.popleft()
+            if node in peel.left:
+                (back if peel.open_needs[node] else front).append(node)
+                peel.remove(node, changed)
+        while heap and peel.left:
+            loss, node = heappop(heap)
+            if node in peel.left and -loss == gain[node]:
+                front.append(node)
+                peel.remove(node, changed)
+                break
+    position = {node: place for place, node in enumerate([*front, *reversed(back)])}
+    return sorted(edge for edge in weights if position[edge[1]] > position[edge[0]])
+
+
+def nodes(members: Sequence[int], successors: Successors) -> list[int]:
+    """A small set of `members` without which the others have no cycle.
+
+    Greedy: cut off what is in no cycle, take the node with the most ways through it, repeat; then
+    give back each that turns out not to be needed, as long as there are few.
+    """
+    peel = _Peel(members, successors)
+
+    def ways(node: int) -> int:
+        return peel.open_needs[node] * peel.open_users[node]
+
+    heap = [(-ways(node), node) for node in members]
+    heapify(heap)
+
+    def changed(neighbour: int, user: int, need: int) -> None:  # noqa: ARG001
+        heappush(heap, (-ways(neighbour), neighbour))
+
+    chosen: list[int] = []
+    while peel.left:
+        while peel.free:
+            node = peel.free.popleft()
+            if node in peel.left:
+                peel.remove(node, changed)
+        while heap and peel.left:
+            most, node = heappop(heap)
+            if node in peel.left and -most == ways(node):
+                chosen.append(node)
+                peel.remove(node, changed)
+                break
+    return sorted(_thinned(chosen, members, peel) if len(chosen) <= GIVE_BACK else chosen)
+
+
+def _thinned(chosen: list[int], members: Sequence[int], peel: _Peel) -> list[int]:
+    for node in list(chosen):
+        others = [other for other in chosen if other != node]
+        if _acyclic_without(set(others), members, peel):
+            chosen = others
+    return chosen
+
+
+def _acyclic_without(removed: set[int], members: Sequence[int], peel: _Peel) -> bool:
+    waiting = {
+        node: sum(target not in removed for target in peel.needs[node])
+        for node in members
+        if node not in removed
+    }
+    ready = [node for node, count in waiting.items() if not count]
+    done = 0
+    while ready:
+        done += 1
+        for user in peel.users[ready.pop()]:
+            if user not in removed:
+                waiting[user] -= 1
+                if not waiting[user]:
+                    ready.append(user)
+    return done == len(waiting)

@@ -1,0 +1,197 @@
+"""YAML text as a tree of nodes with lines, and the accessors that turn wrong shapes into problems.
+
+Nodes are composed by libyaml and read in place: constructing Python objects for a whole
+distribution would take three times as long and lose the lines.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+MAX_BYTES = 8 * 1024 * 1024
+"""No definition is larger: the largest of Wolfi has 150 KB."""
+
+
+class Problem(NamedTuple):
+    """Something that a person must change in a file."""
+
+    file: str
+    line: int
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}; {self.fix}"
+
+
+class Broken(Exception):  # not an error of the program
+    """A file that can't be read any further."""
+
+    def __init__(self, line: int, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.line, self.what, self.fix = line, what, fix
+
+
+class _Loader(yaml.CSafeLoader):
+    """Composes without resolving: every scalar stays the text that somebody wrote."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:  # noqa: ANN401
+        """Give every node without a tag the same one."""
+        return ""
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:  # noqa: ANN401
+        """Nothing to do: no resolver depends on the path."""
+
+    def ascend_resolver(self) -> None:
+        """Nothing to do: no resolver depends on the path."""
+
+
+def compose(data: bytes) -> Node | None:
+    """Compose the first document of `data`; None if there is none.
+
+    Raises:
+        Broken: this is no YAML, or no UTF-8, or a mapping has a key twice.
+
+    """
+    try:
+        loader = _Loader(data)
+        try:
+            node: Node | None = loader.get_node() if loader.check_node() else None
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        context = f"{error.context}: " if error.context else ""
+        line = mark.line + 1 if mark else 1
+        raise Broken(line, f"broken YAML: {context}{error.problem}", "correct it") from None
+    except yaml.reader.ReaderError as error:
+        line = data.count(b"\n", 0, error.position) + 1
+        what = f"not UTF-8 text: {error.reason}"
+        raise Broken(line, what, "save the file as UTF-8, or move it elsewhere") from None
+    except RecursionError:
+        raise Broken(1, "nested too deeply", "flatten it") from None
+    if node is not None:
+        _refuse_duplicates(node)
+    return node
+
+
+def _refuse_duplicates(root: Node) -> None:
+    stack = [root]
+    seen: set[int] = set()
+    while stack:
+        node = stack.pop()
+        if type(node) is MappingNode:
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            pairs = node.value
+            if len({key.value for key, _ in pairs if type(key) is ScalarNode}) != len(pairs):
+                _name_duplicate(pairs)
+            stack += [value for _, value in pairs if type(value) is not ScalarNode]
+        elif type(node) is SequenceNode:
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            stack += [value for value in node.value if type(value) is not ScalarNode]
+
+
+def _name_duplicate(pairs: list[tuple[Node, Node]]) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in pairs:
+        line = line_of(key)
+        if not isinstance(key, ScalarNode):
+            raise Broken(line, "a key that is no text", "quote it")
+        if key.value in lines and key.value != "<<":
+            what = f"{key.value!r} is given twice, first in line {lines[key.value]}"
+            raise Broken(line, what, "keep one of them")
+        lines[key.value] = line
+
+
+def line_of(node: Node) -> int:
+    """The line of a node, counted from 1."""
+    line: int = node.start_mark.line
+    return line + 1
+
+
+class Tree:
+    """Reads the nodes of one file; what has the wrong shape becomes a problem, not an exception."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+
+    def problem(self, line: int, what: str, fix: str) -> None:
+        """Note that `what` is wrong in `line`, and how to `fix` it."""
+        self.problems.append(Problem(self.file, line, what, fix))
+
+    def mapping(self, node: Node | None, what: str) -> dict[str, Node]:
+        """The entries of a mapping with its merge keys (`<<`) applied; empty for nothing."""
+        if type(node) is MappingNode:
+            entries = {key.value: value for key, value in node.value}
+            return self._merged(node, {}) if "<<" in entries else entries
+        if node is not None and not _is_null(node):
+            self.problem(line_of(node), f"{what} is {_kind(node)}", "make it a mapping")
+        return {}
+
+    def _merged(self, node: MappingNode, known: dict[int, dict[str, Node]]) -> dict[str, Node]:
+        # `known` holds what is done, so that merges of merges stay linear, and stops circles.
+        if id(node) in known:
+            return known[id(node)]
+        merged: dict[str, Node] = {}
+        known[id(node)] = merged
+        for key, value in node.value:
+            if key.value == "<<":
+                parents = value.value if isinstance(value, SequenceNode) else [value]
+                for parent in reversed(parents):
+                    if isinstance(parent, MappingNode):
+                        merged |= self._merged(parent, known)
+                    else:
+                        self.problem(line_of(parent), "<< of no mapping", "merge a mapping")
+        merged |= {key.value: value for key, value in node.value if key.value != "<<"}
+        return merged
+
+    def items(self, node: Node | None, what: str) -> list[Node]:
+        """The items of a list; empty for nothing."""
+        if type(node) is SequenceNode:
+            items: list[Node] = node.value
+            return items
+        if node is not None and not _is_null(node):
+            self.problem(line_of(node), f"{what} is {_kind(node)}", "make it a list")
+        return []
+
+    def text(self, node: Node | None, what: str) -> str:
+        """A scalar as it was written; empty for nothing."""
+        if type(node) is ScalarNode:
+            value: str = node.value
+            return "" if value in _NULLS and not node.style else value
+        if node is not None:
+            self.problem(line_of(node), f"{what} is {_kind(node)}", "make it one value")
+        return ""
+
+    def texts(self, node: Node | None, what: str) -> list[tuple[str, int]]:
+        """The scalars of a list, each with its line."""
+        what = f"an entry of {what}"
+        return [(self.text(item, what), line_of(item)) for item in self.items(node, what[12:])]
+
+    def strings(self, node: Node | None, what: str) -> dict[str, str]:
+        """A mapping from text to text."""
+        entries = self.mapping(node, what)
+        return {key: self.text(value, f"{what}.{key}") for key, value in entries.items()}
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and not node.style and node.value in _NULLS
+
+
+def _kind(node: Node) -> str:
+    match node:
+        case MappingNode():
+            return "a mapping"
+        case SequenceNode():
+            return "a list"
+        case _:
+            return f"the text {node.value[:40]!r}"

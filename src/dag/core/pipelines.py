@@ -1,0 +1,264 @@
+"""Pipelines: what `uses:` needs in the build environment, and which sources it brings.
+
+A step becomes a `Step` without its shell text; a pipeline file is a step with inputs. Compiling
+walks steps as melange's `compile` does (https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/build,
+CompilePipelines and gatherDeps): inputs get their defaults, a false `if` cuts a branch off, and a
+named pipeline is looked for among the directory's own before the built-in ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from dag.core.definitions import Checkout, Fetch, Need, Source
+from dag.core.substitutions import Replacer, Scope, Unresolvable, condition, substitute
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
+
+    from dag.core.nodes import Tree
+
+MAX_STEPS = 20_000
+MAX_NESTING = 50
+
+
+class Step(NamedTuple):
+    """One step, or a whole pipeline file."""
+
+    line: int
+    uses: str = ""
+    given: Mapping[str, str] = {}
+    """The values of `with`."""
+    needs: tuple[str, ...] | None = None
+    condition: str = ""
+    steps: tuple[Step, ...] = ()
+    inputs: Mapping[str, str] = {}
+    """The declared inputs and their defaults."""
+    plain: bool = False
+    """Nothing in it, nor in its steps, refers to a variable."""
+
+
+class Table:
+    """The pipelines that can be named, in the order in which they are looked for."""
+
+    def __init__(
+        self, own: Mapping[str, tuple[str, bytes]], built_in: Mapping[str, Step] | None = None
+    ) -> None:
+        """Take the text of `own` pipelines, `uses` → (file, text), and the `built_in` ones."""
+        self._own = own
+        self._known: dict[str, Step] = {}
+        if built_in is None:
+            from dag.core.builtin import PIPELINES
+
+            built_in = PIPELINES
+        self._built_in = built_in
+
+    def find(self, uses: str) -> Step | None:
+        """The pipeline that `uses` names, or None.
+
+        Raises:
+            Unresolvable: the pipeline's file is broken.
+
+        """
+        step = self._known.get(uses)
+        if step is None:
+            own = self._own.get(uses)
+            step = self._built_in.get(uses) if own is None else self._parse(*own)
+            if step is not None:
+                self._known[uses] = step
+        return step
+
+    def names(self) -> list[str]:
+        """Every name that can be used."""
+        return sorted({*self._own, *self._built_in})
+
+    @staticmethod
+    def _parse(file: str, text: bytes) -> Step:
+        from dag.core.nodes import Broken, Tree, compose
+
+        tree = Tree(file)
+        try:
+            step = read_step(compose(text), tree, [MAX_STEPS])
+        except Broken as broken:
+            raise Unresolvable(f"{file}:{broken.line}: {broken.what}; {broken.fix}") from None
+        if tree.problems:
+            raise Unresolvable(str(tree.problems[0]))
+        return step
+
+
+def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) -> Step:
+    """Read one step; `budget` holds how many more the file may have, aliases counted."""
+    from dag.core.nodes import line_of
+
+    if node is None:
+        return Step(1, plain=True)
+    line = line_of(node)
+    budget[0] -= 1
+    if budget[0] < 0 or depth > MAX_NESTING:
+        if budget[0] == -1 or depth > MAX_NESTING:
+            tree.problem(line, "too many or too deeply nested steps", "split the pipeline")
+        return Step(line, plain=True)
+    entries = tree.mapping(node, "a pipeline step")
+    uses_node = entries.get("uses")
+    given = tree.strings(entries["with"], "with") if "with" in entries else {}
+    needs = None
+    if "needs" in entries:
+        contents = tree.mapping(entries["needs"], "needs")
+        needs = tuple(text for text, _ in tree.texts(contents.get("packages"), "needs.packages"))
+    steps: tuple[Step, ...] = ()
+    if "pipeline" in entries:
+        nested = tree.items(entries["pipeline"], "pipeline")
+        steps = tuple(read_step(item, tree, budget, depth + 1) for item in nested)
+    inputs: dict[str, str] = {}
+    if "inputs" in entries:
+        for name, declared in tree.mapping(entries["inputs"], "inputs").items():
+            fields = tree.mapping(declared, f"input {name}")
+            inputs[name] = tree.text(fields.get("default"), f"the default of {name}")
+    when = tree.text(entries["if"], "if") if "if" in entries else ""
+    return Step(
+        line_of(uses_node) if uses_node is not None else line,
+        tree.text(uses_node, "uses") if uses_node is not None else "",
+        given,
+        needs,
+        when,
+        steps,
+        inputs,
+        "${{" not in when
+        and not any("${{" in value for value in given.values())
+        and not any("${{" in text for text in needs or ())
+        and all(step.plain for step in steps),
+    )
+
+
+def read_steps(node: Node | None, tree: Tree, budget: list[int]) -> tuple[Step, ...]:
+    """Read a list of steps."""
+    if node is None:
+        return ()
+    return tuple(read_step(item, tree, budget) for item in tree.items(node, "pipeline"))
+
+
+def replaced(steps: tuple[Step, ...], replace: Replacer) -> tuple[Step, ...]:
+    """The steps with melange's first, textual substitution done."""
+    return tuple(
+        step
+        if step.plain
+        else step._replace(
+            given={name: replace(value) for name, value in step.given.items()},
+            needs=step.needs and tuple(map(replace, step.needs)),
+            condition=replace(step.condition),
+            steps=replaced(step.steps, replace),
+        )
+        for step in steps
+    )
+
+
+class _Way(NamedTuple):
+    """How the compiler came to a step."""
+
+    line: int
+    where: str
+    way: str
+    depth: int
+    runs: bool
+
+
+class Compiler:
+    """Gathers what the steps of one definition need and fetch."""
+
+    def __init__(self, table: Table, file: str, report: Callable[[int, str, str], None]) -> None:
+        self.table = table
+        self.file = file
+        self.report = report
+        self.needs: dict[str, Need] = {}
+        self.sources: list[Source] = []
+        self._budget = MAX_STEPS
+
+    def add(self, steps: tuple[Step, ...], scope: Scope, subpackage: str = "") -> None:
+        """Gather from `steps`, which belong to the package itself or to `subpackage`."""
+        where = f"subpackage {subpackage} " if subpackage else ""
+        for step in steps:
+            try:
+                self._step(step, scope, _Way(step.line, where, "", 0, runs=True))
+            except Unresolvable as error:
+                self.report(step.line, str(error), "correct the step, or the pipeline that it uses")
+
+    def _step(self, step: Step, scope: Scope, at: _Way) -> None:
+        self._budget -= 1
+        if self._budget < 0 or at.depth > MAX_NESTING:
+            raise Unresolvable("the pipelines nest without end")
+        uses, body = step.uses, step
+        if uses and not step.steps:
+            body = self._find(uses)
+        inner = scope.inner(step.given, body.inputs)
+        when = body.condition or step.condition
+        runs = at.runs and (not when or condition(when, inner))
+        way = at.way
+        if uses:
+            way = f"{way} > {uses}" if way else f"uses {uses}"
+            if uses == "fetch":
+                self.sources.append(self._fetch(inner, at.line, runs=runs))
+            elif uses == "git-checkout":
+                self.sources.append(self._checkout(inner, at.line, runs=runs))
+        needs = step.needs if body.needs is None else body.needs
+        if runs and needs:
+            self._need(needs, inner, at, way)
+        if body.steps:
+            where = at.where if uses or "nested " in at.where else f"{at.where}nested "
+            for nested in body.steps:
+                # Steps written in the definition have lines of their own; a pipeline file's do not.
+                line = at.line if way else nested.line
+                self._step(nested, inner, _Way(line, where, way, at.depth + 1, runs))
+
+    def _need(self, needs: tuple[str, ...], scope: Scope, at: _Way, way: str) -> None:
+        for text in needs:
+            package = substitute(text, scope)
+            if not package:
+                raise Unresolvable(f"{way or 'the step'} needs a package without a name")
+            if package not in self.needs:
+                reason = f"{at.where}{way or 'needs'}"
+                self.needs[package] = Need(package, self.file, at.line, reason)
+
+    def _find(self, uses: str) -> Step:
+        if uses.startswith("/") or ".." in uses:
+            raise Unresolvable(f"uses: {uses} leaves the directory of pipelines")
+        body = self.table.find(uses)
+        if body is None:
+            from difflib import get_close_matches
+
+            close = get_close_matches(uses, self.table.names(), n=3)
+            guess = f" (is it {' or '.join(close)}?)" if close else ""
+            raise Unresolvable(f"there is no pipeline {uses!r}{guess}")
+        return body
+
+    def _fetch(self, scope: Scope, line: int, *, runs: bool) -> Fetch:
+        return Fetch(
+            uri=_value(scope, "uri"),
+            sha256=_value(scope, "expected-sha256"),
+            sha512=_value(scope, "expected-sha512"),
+            expected_none=bool(_value(scope, "expected-none")),
+            file=self.file,
+            line=line,
+            runs=runs,
+        )
+
+    def _checkout(self, scope: Scope, line: int, *, runs: bool) -> Checkout:
+        return Checkout(
+            repository=_value(scope, "repository"),
+            tag=_value(scope, "tag"),
+            branch=_value(scope, "branch"),
+            expected_commit=_value(scope, "expected-commit"),
+            depth=_value(scope, "depth") or "unset",
+            recurse_submodules=_value(scope, "recurse-submodules") == "true",
+            cherry_picks=_value(scope, "cherry-picks"),
+            destination=_value(scope, "destination") or ".",
+            file=self.file,
+            line=line,
+            runs=runs,
+        )
+
+
+def _value(scope: Scope, name: str) -> str:
+    if not scope.knows(f"inputs.{name}"):
+        return ""
+    return scope(f"inputs.{name}")

@@ -1,0 +1,336 @@
+"""`${{…}}`, `vars`, `var-transforms` and `if`, as melange evaluates them.
+
+melange substitutes twice: first a plain replacement of the exact text `${{package.name}}` and the
+like over the whole definition (`Replacer`), then expressions with a scope (`substitute`).
+Source of the semantics: https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/config,
+…/pkg/build (NewSubstitutionMap, MutateWith) and …/pkg/cond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+_REFERENCE = re.compile(r"\$\{\{[ \t\n\r]*([A-Za-z0-9._-]*)[ \t\n\r]*(\}\})?")
+_EXACT = re.compile(r"\$\{\{[^{}]*\}\}")
+MAX_DEPTH = 100
+MAX_STEPS = 10_000
+MAX_TEXT = 1024 * 1024
+
+Lookup = Callable[[str], str]
+
+
+class Unresolvable(ValueError):
+    """An expression that melange would refuse, in words."""
+
+
+def substitute(text: str, lookup: Lookup) -> str:
+    """Replace each `${{ name }}` in `text` by `lookup(name)`.
+
+    Raises:
+        Unresolvable: a reference is not closed, or `lookup` doesn't know the name.
+
+    """
+    if "${{" not in text:
+        return text
+
+    def replacement(match: re.Match[str]) -> str:
+        name, closed = match.groups()
+        if not name:
+            raise Unresolvable(f"empty variable name in {text[:60]!r}")
+        if not closed:
+            raise Unresolvable(f"unterminated variable reference ${{{{{name}")
+        return lookup(name)
+
+    result = _REFERENCE.sub(replacement, text)
+    if len(result) > MAX_TEXT:
+        raise Unresolvable("substitution makes more than a megabyte of text")
+    return result
+
+
+class Replacer:
+    """Replaces exact references, one pass, no white space allowed, the unknown left alone."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = {f"${{{{{name}}}}}": value for name, value in values.items()}
+
+    def __call__(self, text: str) -> str:
+        """Replace the references in `text` that are known."""
+        if "${{" not in text:
+            return text
+        return _EXACT.sub(lambda match: self._values.get(match[0], match[0]), text)
+
+
+class Scope:
+    """Variables by name; values that refer to others are resolved when they are asked for."""
+
+    def __init__(self, values: Mapping[str, str], parent: Scope | None = None) -> None:
+        self._raw = values
+        self._parent = parent
+        self._done: dict[str, str] = {}
+        self._open: set[str] = set()
+        self._circles = 0
+        self._steps = 0
+
+    def __call__(self, name: str) -> str:
+        """The value of `name`.
+
+        Raises:
+            Unresolvable: nothing defines `name`, or values nest too deeply.
+
+        """
+        done = self._done.get(name)
+        if done is not None:
+            return done
+        raw = self._raw.get(name)
+        if raw is None or name in self._open:
+            self._circles += raw is not None
+            # A value that names itself (`foo: ${{inputs.foo}}`) means the one of the caller.
+            if self._parent is not None:
+                return self._parent(name)
+            if raw is not None:
+                return raw
+            raise Unresolvable(f"variable {name} not defined")
+        if "${{" not in raw:
+            return raw
+        self._steps += 1
+        if len(self._open) > MAX_DEPTH or self._steps > MAX_STEPS:
+            raise Unresolvable(f"variables refer to each other too deeply, at {name}")
+        circles = self._circles
+        self._open.add(name)
+        try:
+            value = substitute(raw, self)
+        finally:
+            self._open.discard(name)
+        if circles == self._circles:
+            self._done[name] = value
+        return value
+
+    def knows(self, name: str) -> bool:
+        """Whether anything defines `name`."""
+        return name in self._raw or (self._parent is not None and self._parent.knows(name))
+
+    def inner(self, given: Mapping[str, str], defaults: Mapping[str, str]) -> Scope:
+        """The scope inside a pipeline that is called with `given` and declares `defaults`.
+
+        What is given is resolved by the caller's variables first; where those don't know a name it
+        may be a sibling's, and stays for the new scope to resolve.
+        """
+        if not given and not defaults:
+            return self
+        inputs: dict[str, str] = {}
+        for name, value in defaults.items():
+            if not given.get(name):
+                inputs[f"inputs.{name}"] = value
+        for name, value in given.items():
+            if value or name not in defaults:
+                try:
+                    inputs[f"inputs.{name}"] = substitute(value, self)
+                except Unresolvable:
+                    inputs[f"inputs.{name}"] = value
+        return Scope(inputs, self)
+
+
+def transform(text: str, match: str, replace: str) -> str:
+    r"""Replace every `match` (RE2 syntax) in `text` by `replace` (`$1`, `${name}`, `$$`).
+
+    Raises:
+        Unresolvable: `match` is no regular expression.
+
+    """
+    try:
+        pattern = re.compile(_python_pattern(match), re.ASCII)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise Unresolvable(f"match {match!r} is no regular expression: {error}") from None
+    parts: list[str] = []
+    end = 0
+    last = -1
+    for found in pattern.finditer(text):
+        # Go ignores an empty match right after another match; Python does not.
+        if found.start() == found.end() == last:
+            continue
+        parts += [text[end : found.start()], _expand(replace, found)]
+        end = last = found.end()
+    return "".join([*parts, text[end:]])
+
+
+_TEMPLATE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
+
+
+def _expand(template: str, found: re.Match[str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        dollar, braced, plain = match.groups()
+        if dollar:
+            return "$"
+        name = braced or plain
+        try:
+            return found[int(name) if name.isdigit() else name] or ""
+        except IndexError:
+            return ""
+
+    return _TEMPLATE.sub(value, template)
+
+
+_POSIX = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "ascii": r"\x00-\x7f",
+    "blank": r"\t ",
+    "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r"\t\n\v\f\r ",
+    "upper": "A-Z",
+    "word": "0-9A-Za-z_",
+    "xdigit": "0-9A-Fa-f",
+}
+_GO_TOKEN = re.compile(
+    r"\\Q(?P<literal>.*?)(?:\\E|\Z)"
+    r"|(?P<set>\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\])"
+    r"|(?P<escape>\\.)"
+    r"|\(\?(?P<flags>[imsU]+)\)"
+    r"|(?P<name>\(\?<(?=[A-Za-z_]))"
+    r"|(?P<end>\$)",
+    re.DOTALL,
+)
+_SET_TOKEN = re.compile(
+    r"\[:(?P<class>\^?\w+):\]|(?P<escape>\\.)|(?P<mark>[\[&~|-](?=[\[&~|-])|\[)"
+)
+
+
+def _python_pattern(pattern: str) -> str:
+    # https://pkg.go.dev/regexp/syntax: the differences that Python's re has to be told about.
+    flags = {flag for found in re.findall(r"\(\?([imsU]+)\)", pattern) for flag in found} - {"U"}
+
+    def token(match: re.Match[str]) -> str:
+        if match["literal"] is not None:
+            return re.escape(match["literal"])
+        if match["set"]:
+            characters = match["set"]
+            start = 2 if characters.startswith("[^") else 1
+            return characters[:start] + _SET_TOKEN.sub(_in_set, characters[start:])
+        if match["escape"]:
+            return r"\Z" if match["escape"] == r"\z" else match["escape"]
+        if match["flags"]:
+            return ""
+        if match["name"]:
+            return "(?P<"
+        return "$" if "m" in flags else r"\Z"
+
+    prefix = f"(?{''.join(sorted(flags))})" if flags else ""
+    return prefix + _GO_TOKEN.sub(token, pattern)
+
+
+def _in_set(match: re.Match[str]) -> str:
+    if match["class"]:
+        if match["class"] not in _POSIX:
+            raise re.error(f"character class [:{match['class']}:]")
+        return _POSIX[match["class"]]
+    if match["escape"]:
+        return match["escape"]
+    return "\\" + match["mark"]
+
+
+def quote(text: str) -> str:
+    """Quote as Go's strconv.Quote does, for the characters that conditions may hold."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + '"'
+
+
+def condition(text: str, lookup: Lookup) -> bool:
+    """Evaluate an `if`: variables are replaced by their quoted values first.
+
+    Raises:
+        Unresolvable: a variable is not defined, or the expression has another form.
+
+    """
+    return evaluate(substitute(text, lambda name: quote(lookup(name))))
+
+
+_SPACE = " \t\n\r"
+_ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
+
+
+def evaluate(expression: str) -> bool:
+    """Evaluate comparisons of strings with `==`, `!=`, `&&`, `||` (left to right) and groups.
+
+    A variable that is still there is an empty string.
+
+    Raises:
+        Unresolvable: the expression has another form.
+
+    """
+    parser = _Parser(expression)
+    result = parser.expression(0)
+    parser.skip()
+    if parser.position != len(expression):
+        raise Unresolvable(f"unexpected text at position {parser.position} of {expression!r}")
+    return result
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+
+    def skip(self) -> None:
+        while self.position < len(self.text) and self.text[self.position] in _SPACE:
+            self.position += 1
+
+    def take(self, *wanted: str) -> str | None:
+        self.skip()
+        for word in wanted:
+            if self.text.startswith(word, self.position):
+                self.position += len(word)
+                return word
+        return None
+
+    def fail(self, expected: str) -> Unresolvable:
+        return Unresolvable(f"expected {expected} at position {self.position} of {self.text!r}")
+
+    def expression(self, depth: int) -> bool:
+        if depth > MAX_DEPTH:
+            raise self.fail("fewer parentheses")
+        result = self.atom(depth)
+        while operator := self.take("&&", "||"):
+            right = self.atom(depth)
+            result = (result and right) if operator == "&&" else (result or right)
+        return result
+
+    def atom(self, depth: int) -> bool:
+        if self.take("("):
+            result = self.expression(depth + 1)
+            if not self.take(")"):
+                raise self.fail("')'")
+            return result
+        left = self.value()
+        operator = self.take("==", "!=")
+        if operator is None:
+            raise self.fail("'==' or '!='")
+        return (left == self.value()) == (operator == "==")
+
+    def value(self) -> str:
+        if self.take("${{"):
+            match = _REFERENCE.match(self.text, self.position - 3)
+            if match is None or not match[1] or not match[2]:
+                raise self.fail("a variable")
+            self.position = match.end()
+            return ""
+        mark = self.take("'", '"')
+        if mark is None:
+            raise self.fail("a quoted string or a variable")
+        characters: list[str] = []
+        while self.position < len(self.text):
+            character = self.text[self.position]
+            self.position += 1
+            if character == mark:
+                return "".join(characters)
+            if character == "\\" and self.position < len(self.text):
+                escaped = self.text[self.position]
+                self.position += 1
+                character = _ESCAPES.get(escaped, "\\" + escaped)
+            characters.append(character)
+        raise self.fail("the end of a string")
