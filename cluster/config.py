@@ -46,6 +46,8 @@ REGISTRY = "127.0.0.1:5000"
 API_PORT = 6443
 ETCD_PORT = 23790
 """Its peers would be on the next port."""
+KWOK_PORT = 10247
+"""Where simulated nodes pretend to have their kubelets."""
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 RUNTIME = Path("/run/dag-cluster")

@@ -106,9 +106,13 @@ _MISSING = re.compile(
     r"not found|manifest unknown|name unknown|repository does not exist", re.IGNORECASE
 )
 _REFUSED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
-_EVENTS = frozenset(
-    {"FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
-)
+_EVENTS = {
+    # The words match those of the PodScheduled condition, which says the same a moment later.
+    "FailedScheduling": "not scheduled",
+    "FailedMount": "FailedMount",
+    "FailedAttachVolume": "FailedAttachVolume",
+    "FailedCreatePodSandBox": "FailedCreatePodSandBox",
+}
 
 
 def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
@@ -137,7 +141,7 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
             return Waiting(f"not scheduled: {condition.get('message') or condition.get('reason')}")
     for event in reversed(events):
         if event.get("reason") in _EVENTS:
-            return Waiting(f"{event['reason']}: {event.get('message', '').strip()}")
+            return Waiting(f"{_EVENTS[event['reason']]}: {event.get('message', '').strip()}")
     return None
 
 

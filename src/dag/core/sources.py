@@ -222,6 +222,16 @@ def mirror_uris(mirrors: Sequence[str], download: Download) -> tuple[str, ...]:
     )
 
 
+def interleaved(hosts: Sequence[str]) -> list[int]:
+    """Order indices so that hosts take turns: a slow one then does not stand before the others."""
+    turns: dict[str, int] = {}
+    keyed = []
+    for index, host in enumerate(hosts):
+        turns[host] = turns.get(host, -1) + 1
+        keyed.append((turns[host], index))
+    return [index for _, index in sorted(keyed)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How long to go on with a URI whose failures may heal. Times in seconds."""

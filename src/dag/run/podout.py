@@ -51,7 +51,7 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
     fetched = [task.result() for task in tasks]
     packages = sum(path.suffix == ".apk" for path in fetched)
     terminal.say(f"{packages} packages and build.log brought back to {out}")
-    await kube.get(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/end-{run}"), raw="true")
+    await _call(kube, pod_path, f"end-{run}")
     return fetched
 
 
@@ -104,8 +104,10 @@ async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
     while True:
         await asyncio.sleep(_ALIVE_EVERY)
         try:
-            await kube.download(
-                kube.proxied(pod_path, OUT_PORT, f"cgi-bin/alive-{run}"), lambda _: None
-            )
+            await _call(kube, pod_path, f"alive-{run}")
         except ApiError:
             continue  # the copying itself will say if the pod is out of reach
+
+
+async def _call(kube: Kube, pod_path: str, script: str) -> None:
+    await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/{script}"), lambda _: None)

@@ -47,7 +47,9 @@ def select(
     graph = Graph(packages)
     order = graph.order()
     if names:
-        wanted = {package.name for package in (graph.order(names) if only else graph.closure(names))}
+        wanted = {
+            package.name for package in (graph.order(names) if only else graph.closure(names))
+        }
         order = [package for package in order if package.name in wanted]
     targets = makefile.targets(order, arch)
     if not names and makefile.has_all:
