@@ -1,0 +1,102 @@
+"""The one HTTP client of a run, and who may send when: bounded in all and per host."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from dag.core.sources import RetryPolicy, host_of
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+    from concurrent.futures import ThreadPoolExecutor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of a run. Times in seconds, sizes in bytes."""
+
+    jobs: int = 64
+    per_host: int = 32
+    """At first; a host that asks for patience, or takes no connection, gets fewer."""
+    max_size: int = 8 << 30
+    connect: float = 20.0
+    stall: float = 30.0
+    """An attempt has failed after so long without a byte, or with fewer than `slowest` a second."""
+    slowest: int = 100
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Gate:
+    """How many requests a host gets at once, and until when none."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._active = 0
+        self._quiet_until = 0.0
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[None]:
+        """Wait for a turn, and be one of the requests."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._active < self._limit)
+            self._active += 1
+        try:
+            # Waiting for a moment that others may move: there is no event to wait for.
+            while (wait := self._quiet_until - time.monotonic()) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait)
+            yield
+        finally:
+            self._active -= 1
+            async with self._changed:
+                self._changed.notify()
+
+    def back_off(self, seconds: float = 0) -> None:
+        """Let fewer in from now on, and nobody for so many seconds."""
+        self._limit = max(1, self._limit // 2)
+        self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
+
+
+def make_client(limits: Limits, tls: ssl.SSLContext | None) -> httpx2.AsyncClient:
+    """Make the one client of a run; proxies and their exceptions come from the environment."""
+    return httpx2.AsyncClient(
+        headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dag"},
+        timeout=httpx2.Timeout(limits.stall, connect=limits.connect, pool=None),
+        limits=httpx2.Limits(max_connections=limits.jobs, max_keepalive_connections=limits.jobs),
+        verify=tls or True,
+    )
+
+
+class Transport:
+    """What all transfers share: the client, the threads, and who may send when."""
+
+    def __init__(
+        self, client: httpx2.AsyncClient, limits: Limits, threads: ThreadPoolExecutor
+    ) -> None:
+        self.client = client
+        self.limits = limits
+        self.threads = threads
+        self._slots = asyncio.Semaphore(limits.jobs)
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, uri: str) -> Gate:
+        """Find the gate of the host that `uri` is asked from."""
+        host = host_of(uri)
+        if host not in self._gates:
+            self._gates[host] = Gate(self.limits.per_host)
+        return self._gates[host]
+
+    @asynccontextmanager
+    async def turn(self, uri: str) -> AsyncIterator[None]:
+        """Wait until a request to the host of `uri` may be sent, and be that request."""
+        # In this order: who has a slot never waits for a gate, so there is no deadlock, and a
+        # host's queue keeps no slot from other hosts.
+        async with self.gate(uri).enter(), self._slots:
+            yield
