@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from dag.core import digraph, feedback
 from dag.core.definitions import Need, Package, Subpackage, bare_name
+from dag.core.names import FIX, clashes
 from dag.core.versions import key
 from dag.errors import UsageError
 
@@ -102,42 +103,15 @@ class Graph:
         self._users = digraph.reverse(self._needs)
 
     def _defined(self) -> dict[str, int]:
-        nodes: dict[str, int] = {}
-        clashes: list[str] = []
-        for number, package in enumerate(self.packages):
-            if package.name in nodes:
-                first = self.packages[nodes[package.name]]
-                where = f"{first.file}:{first.line} and {package.file}:{package.line}"
-                clashes.append(f"package {package.name!r} is defined twice, in {where}")
-            nodes[package.name] = number
+        found = clashes(self.packages)
+        if found:
+            lines = [f"{file}:{line}: {what}" for file, line, what in found]
+            raise UsageError("\n".join(lines), hint=FIX)
+        nodes = {package.name: number for number, package in enumerate(self.packages)}
         for number, package in enumerate(self.packages):
             for subpackage in package.subpackages:
-                other = nodes.setdefault(subpackage.name, number)
-                if other != number or subpackage.name == package.name:
-                    where = self._places(other, subpackage.name)
-                    clashes.append(
-                        f"the name {subpackage.name!r} is used twice, in {where} and "
-                        f"{subpackage.file}:{subpackage.line}"
-                    )
-            if len({one.name for one in package.subpackages}) < len(package.subpackages):
-                lines: dict[str, int] = {}
-                for one in package.subpackages:
-                    if one.name in lines:
-                        clashes.append(
-                            f"the subpackage name {one.name!r} is used twice, in "
-                            f"{one.file}:{lines[one.name]} and {one.file}:{one.line}"
-                        )
-                    lines[one.name] = one.line
-        if clashes:
-            raise UsageError("\n".join(clashes), hint="rename or remove one of each")
+                nodes[subpackage.name] = number
         return nodes
-
-    def _places(self, number: int, name: str) -> str:
-        package = self.packages[number]
-        if package.name == name:
-            return f"{package.file}:{package.line}"
-        places = [f"{one.file}:{one.line}" for one in package.subpackages if one.name == name]
-        return places[0]
 
     def _provide(self) -> None:
         providers: dict[str, list[_Provider]] = {}
