@@ -166,6 +166,7 @@ class _Definition:
             provides=provides,
             provider_priority=priority,
             sources=tuple(compiler.sources),
+            pipelines=tuple(sorted(compiler.used)),
             resources=Resources(*(resources.get(field, "") for field in Resources._fields)),
             target_architecture=tuple(
                 replace(text)
@@ -223,13 +224,10 @@ class _Definition:
             self.tree.problem(line, f"provider-priority {text!r} is no number", "write a number")
             text = ""
         return (
-            tuple(starmap(self.resolver(lookup), dependencies.runtime)),
-            tuple(starmap(self.resolver(lookup), dependencies.provides)),
+            tuple(starmap(_Resolver(self.tree, lookup), dependencies.runtime)),
+            tuple(starmap(_Resolver(self.tree, lookup), dependencies.provides)),
             int(text or 0),
         )
-
-    def resolver(self, lookup: Lookup) -> _Resolver:
-        return _Resolver(self.tree, lookup)
 
     def parts(self, replace: Replacer, config: dict[str, str]) -> list[_Part]:
         """The subpackages, ranges expanded."""
@@ -275,7 +273,7 @@ class _Definition:
         contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
         listed = tree.mapping(contents, "environment.contents").get("packages")
         what = "environment.contents.packages"
-        resolve = self.resolver(lookup)
+        resolve = _Resolver(self.tree, lookup)
         texts = [
             (resolve(replace(text), line), line, "environment")
             for text, line in tree.texts(listed, what)

@@ -131,6 +131,8 @@ class Package:
     provides: tuple[str, ...] = ()
     provider_priority: int = 0
     sources: tuple[Source, ...] = ()
+    pipelines: tuple[str, ...] = ()
+    """Every pipeline that a step uses, at any depth, sorted."""
     resources: Resources = NO_RESOURCES
     target_architecture: tuple[str, ...] = ()
     """As written; empty and `("all",)` mean every architecture."""

@@ -172,6 +172,7 @@ class Compiler:
         self.report = report
         self.needs: dict[str, Need] = {}
         self.sources: list[Source] = []
+        self.used: set[str] = set()
         self._budget = MAX_STEPS
 
     def add(self, steps: tuple[Step, ...], scope: Scope, subpackage: str = "") -> None:
@@ -195,6 +196,7 @@ class Compiler:
         runs = at.runs and (not when or condition(when, inner))
         way = at.way
         if uses:
+            self.used.add(uses)
             way = f"{way} > {uses}" if way else f"uses {uses}"
             if uses == "fetch":
                 self.sources.append(self._fetch(inner, at.line, runs=runs))

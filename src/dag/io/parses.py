@@ -73,6 +73,7 @@ def record(package: Package | None) -> Record:
         package.provider_priority,
         [source for source in package.sources if isinstance(source, Fetch)],
         [source for source in package.sources if isinstance(source, Checkout)],
+        package.pipelines,
         package.resources,
         package.target_architecture,
     )
@@ -94,6 +95,7 @@ def restored(kept: Record) -> Package:
         priority,
         fetches,
         checkouts,
+        pipelines,
         resources,
         architectures,
     ) = kept
@@ -110,6 +112,7 @@ def restored(kept: Record) -> Package:
         provides=provides,
         provider_priority=priority,
         sources=(*map(Fetch._make, fetches), *map(Checkout._make, checkouts)),
+        pipelines=pipelines,
         resources=Resources._make(resources),
         target_architecture=architectures,
     )

@@ -1,0 +1,125 @@
+"""From the flags of the graph's commands to the graph, and what each of them says about it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dag.cli.options import option
+
+if TYPE_CHECKING:
+    from dag.core.arch import Arch
+    from dag.core.graph import Graph
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+repositories = option(
+    "-r",
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="DIR|URL",
+    help="What this repository has satisfies what is not defined here, and opens cycles.",
+)
+build_options = option(
+    "--build-option",
+    "build_options",
+    multiple=True,
+    metavar="NAME",
+    help="Enable this option of the definitions, as melange's flag of that name does.",
+)
+
+
+def say(message: str) -> None:
+    """Tell on stderr what is no data."""
+    click.echo(f"dag: {message}", err=True)
+
+
+def load(
+    directory: str,
+    arch: Arch,
+    pipeline_dirs: Sequence[str],
+    repositories: Sequence[str] = (),
+    build_options: Sequence[str] = (),
+) -> Graph:
+    """Read the directory and make its graph.
+
+    Raises:
+        UsageError: a definition or an index is wrong.
+
+    """
+    from dag.core.graph import Graph
+    from dag.io.definitions import read
+
+    gc.disable()  # the command ends soon, and all that it reads stays until then
+    packages = read(
+        Path(directory),
+        arch=arch.apk,
+        pipeline_dirs=[Path(one) for one in pipeline_dirs],
+        build_options=build_options,
+    )
+    if not repositories:
+        return Graph(packages)
+    from dag.io.index import repository
+
+    return Graph(packages, available=repository(repositories, arch).names)
+
+
+def tell(graph: Graph, names: Sequence[str], arch: Arch, *, verbose: int) -> None:
+    """Say on stderr what the order of `names` doesn't show: dropped edges, choices, externals."""
+    inside = set(names)
+    _tell_dropped(graph, inside, verbose=verbose)
+    missing = {name: kept for name, users in graph.missing().items() if (kept := inside & {*users})}
+    if missing:
+        have = " nor in a repository" if graph.available else ""
+        if verbose:
+            for name, users in missing.items():
+                say(f"{name} is not defined here{have}; {', '.join(sorted(users))} need it")
+        else:
+            say(f"{_names(sorted(missing))}: not defined here{have}; -v names who needs them")
+    elsewhere = [one for one in names if not _package(graph, one).builds_on(arch.apk)]
+    if elsewhere:
+        say(f"not for {arch}, melange skips it: {_names(elsewhere)}")
+    if verbose:
+        for choice in graph.choices:
+            others = ", ".join(choice.others)
+            say(f"{choice.name} is provided by {choice.chosen}, which goes before {others}")
+
+
+def _package(graph: Graph, name: str) -> Any:  # noqa: ANN401
+    package = graph.origin(name)
+    assert package is not None  # noqa: S101  # the names come from the graph
+    return package
+
+
+def _tell_dropped(graph: Graph, inside: set[str], *, verbose: int) -> None:
+    from dag.core.draw import describe
+
+    dropped = [edge for edge in graph.dropped if edge.package in inside]
+    if not dropped:
+        return
+    if verbose:
+        for edge in dropped:
+            have = " (a repository has it)" if edge.need.name in graph.available else ""
+            say(f"dropped, must be bootstrapped{have}: {describe(edge)}")
+        return
+    satisfied = sum(edge.need.name in graph.available for edge in dropped)
+    loops = sum(edge.package == edge.origin for edge in dropped)
+    first = describe(dropped[0])
+    say(
+        f"{len(dropped)} edges are dropped from the order because they close cycles"
+        f" ({loops} of them packages that need themselves"
+        + (f", {satisfied} that a repository has" if graph.available else "")
+        + f"), so what they name must be bootstrapped: {first}"
+        + ("; and so on" if len(dropped) > 1 else "")
+        + "; -v names all, `dag cycles` explains"
+    )
+
+
+def _names(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
