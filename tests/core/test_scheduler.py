@@ -161,6 +161,17 @@ def test_a_stop_before_the_beginning_starts_nothing() -> None:
     assert scheduler.handle(Began(), 1) == [Finish()]
 
 
+def test_a_fault_in_a_stopped_run_is_not_tried_again() -> None:
+    scheduler = Scheduler([Unit("a"), Unit("b")], Limits(jobs=2))
+    scheduler.handle(Began(), 0)
+    scheduler.handle(Succeeded("a", 1), 1)
+    assert scheduler.handle(Stopped("Ctrl-C"), 2) == [Cancel("b", 1)]
+    assert scheduler.handle(Stopped("again"), 2) == []
+    assert scheduler.handle(Faulted("a", 1, "disk full"), 3) == [Settled("a")]
+    assert scheduler.handle(Cancelled("b", 1), 4) == [Settled("b"), Finish()]
+    assert {unit.cause for unit in scheduler.units.values()} == {"Ctrl-C"}
+
+
 def test_adopts_what_lives_before_it_starts_anything_new() -> None:
     units = [Unit("a", seconds=1), Unit("b", seconds=9), Unit("c", ("a",))]
     scheduler = Scheduler(units, Limits(jobs=1))

@@ -104,6 +104,7 @@ class Run(RuleBasedStateMachine):
     def do(self, action: Action) -> None:
         match action:
             case Start(key, attempt, resources):
+                assert self.scheduler.stopped is None, "started in a stopped run"
                 assert key not in self.live, "two live attempts of one unit"
                 assert not self.units[key].is_gate
                 self.live[key] = (attempt, resources)

@@ -1,0 +1,87 @@
+"""One writer a store: a lock that the kernel releases with its holder, and who that is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dag.errors import InfrastructureError
+
+
+class Held(InfrastructureError):
+    """Somebody else holds the lock; the message says who."""
+
+
+class Lock:
+    """Holds `path` while it is entered."""
+
+    def __init__(self, path: Path, *, what: str) -> None:
+        """Name the file of the lock, and for messages what it guards."""
+        self._path = path
+        self._what = what
+        self._descriptor: int | None = None
+
+    def try_acquire(self) -> None:
+        """Take the lock now.
+
+        Raises:
+            Held: another process has it.
+
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 4096, 0)
+            os.close(descriptor)
+            raise Held(
+                f"{self._what} is in use by {_who(holder)}",
+                hint="wait for it with --wait, or use another --store",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        if self._descriptor is None:
+            self.try_acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _self() -> dict[str, object]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.time(),
+        "command": " ".join(sys.argv[:1] + sys.argv[1:])[:1000],
+    }
+
+
+def _who(holder: bytes) -> str:
+    try:
+        data = json.loads(holder)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(data["since"]))
+        return f"process {data['pid']} on {data['host']} since {since} ({data['command']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process, which has not said who it is yet"
