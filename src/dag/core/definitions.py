@@ -18,7 +18,8 @@ def bare_name(dependency: str) -> str:
 
     A conflict (`!foo`) keeps its mark.
     """
-    return _CONSTRAINT.split(dependency, maxsplit=1)[0].strip()
+    constraint = _CONSTRAINT.search(dependency)
+    return (dependency[: constraint.start()] if constraint else dependency).strip()
 
 
 class Need(NamedTuple):

@@ -105,7 +105,8 @@ def topological(
         for user in predecessors[node]:
             if dropped and (user, node) in dropped:
                 continue
-            levels[user] = max(levels[user], level)
+            if levels[user] < level:  # noqa: PLR1730  # max() takes three times as long
+                levels[user] = level
             waiting[user] -= 1
             if not waiting[user]:
                 heappush(ready, user)

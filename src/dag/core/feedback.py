@@ -1,7 +1,7 @@
 """Where to open cycles: a small set of edges to drop, a small set of packages to bootstrap.
 
-Both peel a component from outside in, O(E log V): what nothing holds any more is taken off, and
-where everything is held, a heap says which node to take next.
+The peeling of a component goes from outside in, O(E log V): what nothing holds any more is taken
+off, and where everything is held, a heap says which node to take next.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from heapq import heapify, heappop, heappush
 from dag.core.digraph import Successors
 
 GIVE_BACK = 300
+CLOSING = 2000
+"""No distribution has a larger component: Wolfi's has 410 of its 3,401 packages."""
 
 
 class _Peel:
@@ -51,7 +53,40 @@ class _Peel:
 def edges(
     members: Sequence[int], successors: Successors, weight: Callable[[int, int], int]
 ) -> list[tuple[int, int]]:
-    """Edges among `members` without which they have no cycle: few, and light ones first.
+    """Edges among `members` without which they have no cycle, light ones before heavy ones.
+
+    Up to `CLOSING` members, the rule is the original's, but by name and not by file order: edges
+    are laid down one after the other, the heavy ones first, and one that closes a cycle is dropped.
+    That takes the square of the number of members; larger components get a linear heuristic.
+    """
+    if len(members) > CLOSING:
+        return heuristic_edges(members, successors, weight)
+    place = {node: number for number, node in enumerate(members)}
+    reach = [1 << number for number in range(len(members))]  # as bits: what each can reach
+    tiers: dict[int, dict[int, list[int]]] = {}
+    for node in members:
+        for target in successors[node]:
+            if target in place:
+                tiers.setdefault(weight(node, target), {}).setdefault(node, []).append(target)
+    dropped: list[tuple[int, int]] = []
+    for _, tier in sorted(tiers.items(), reverse=True):
+        for node, targets in tier.items():
+            own = 1 << place[node]
+            gained = 0
+            for target in targets:
+                if reach[place[target]] & own:
+                    dropped.append((node, target))
+                else:
+                    gained |= reach[place[target]]
+            if gained & ~reach[place[node]]:
+                reach = [bits | gained if bits & own else bits for bits in reach]
+    return sorted(dropped)
+
+
+def heuristic_edges(
+    members: Sequence[int], successors: Successors, weight: Callable[[int, int], int]
+) -> list[tuple[int, int]]:
+    """Few edges among `members` without which they have no cycle, in O(E log V).
 
     The heuristic of Eades, Lin and Smyth (1993, "A fast and effective heuristic for the feedback
     arc set problem"), with weights: what has nothing left to wait for goes to the front, what

@@ -18,8 +18,8 @@ from dag.core.names import FIX, clashes
 from dag.core.versions import key
 from dag.errors import UsageError
 
-# Where a cycle must be opened, the edge that somebody wrote is kept before those that pipelines
-# bring, and an edge that a repository can satisfy is dropped before any other.
+# Where a cycle must be opened, the edges that the original had are kept before those that it left
+# out, and an edge that a repository can satisfy is dropped before any other.
 _WEIGHTS = {"environment": 60, "pipeline": 60, "nested pipeline": 6, "subpackage pipeline": 6}
 _UNSATISFIED = 1000
 
@@ -146,9 +146,9 @@ class Graph:
         for number, package in enumerate(self.packages):
             targets: set[int] = set()
             for need in package.environment:
-                target = nodes.get(need[0])
+                target = nodes.get(need.text)
                 if target is None:
-                    name = bare_name(need[0])
+                    name = bare_name(need.text)
                     if name.startswith("!"):
                         continue
                     target = nodes.get(name)
@@ -214,13 +214,13 @@ class Graph:
         weight = 1 if name in self._providers else _WEIGHTS.get(need.kind, 60)
         return weight if name in self.available else weight * _UNSATISFIED
 
-    def _edge_weight(self, node: int, target: int) -> int:
-        nodes = self._nodes
-        return max(
-            self._weight(need)
-            for need in self.packages[node].environment
-            if nodes.get(need.name) == target
-        )
+    def _weights(self, node: int) -> dict[int, int]:
+        weights: dict[int, int] = {}
+        for need in self.packages[node].environment:
+            target = self._nodes.get(need.name)
+            if target is not None:
+                weights[target] = max(weights.get(target, 0), self._weight(need))
+        return weights
 
     def _number(self, name: str) -> int:
         node = self._nodes.get(name)
@@ -245,7 +245,8 @@ class Graph:
     def _dropped(self) -> frozenset[tuple[int, int]]:
         edges: list[tuple[int, int]] = []
         for members in self._circles:
-            edges += feedback.edges(members, self._needs, self._edge_weight)
+            weights = {node: self._weights(node) for node in members}
+            edges += feedback.edges(members, self._needs, lambda a, b: weights[a][b])  # noqa: B023
         return frozenset(edges)
 
     @cached_property

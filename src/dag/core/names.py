@@ -11,6 +11,10 @@ FIX = "rename or remove one of the two"
 
 def clashes(packages: Sequence[Package]) -> list[tuple[str, int, str]]:
     """Each name that is defined twice: (file, line, what), at the later definition."""
+    names = {package.name for package in packages}
+    names.update(one.name for package in packages for one in package.subpackages)
+    if len(names) == sum(1 + len(package.subpackages) for package in packages):
+        return []
     first: dict[str, Package | Subpackage] = {}
     found: list[tuple[str, int, str]] = []
     for package in packages:

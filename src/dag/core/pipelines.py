@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 20_000
 MAX_NESTING = 50
+_SOURCES = ("fetch", "git-checkout")
 
 
 class Step(NamedTuple):
@@ -37,6 +38,8 @@ class Step(NamedTuple):
     """The declared inputs and their defaults."""
     plain: bool = False
     """Nothing in it, nor in its steps, refers to a variable."""
+    simple: bool = False
+    """It needs the same whatever it is given, and nothing follows from it."""
 
 
 class Table:
@@ -66,6 +69,8 @@ class Table:
             own = self._own.get(uses)
             step = self._built_in.get(uses) if own is None else self._parse(*own)
             if step is not None:
+                if uses not in _SOURCES and not (step.steps or step.condition):
+                    step = step._replace(simple=not any("${{" in text for text in step.needs or ()))
                 self._known[uses] = step
         return step
 
@@ -191,26 +196,29 @@ class Compiler:
         uses, body = step.uses, step
         if uses and not step.steps:
             body = self._find(uses)
-        inner = scope.inner(step.given, body.inputs)
-        when = body.condition or step.condition
-        runs = at.runs and (not when or condition(when, inner))
         way = at.way
         if uses:
             self.used.add(uses)
             way = f"{way} > {uses}" if way else f"uses {uses}"
-            if uses == "fetch":
-                self.sources.append(self._fetch(inner, at.line, runs=runs))
-            elif uses == "git-checkout":
-                self.sources.append(self._checkout(inner, at.line, runs=runs))
         needs = step.needs if body.needs is None else body.needs
+        if body.simple and (step.needs is None or step.plain) and not step.condition:
+            # Most steps: what they need depends on nothing.
+            if at.runs and needs:
+                self._need(needs, scope, at, way)
+            return
+        inner = scope.inner(step.given, body.inputs)
+        when = body.condition or step.condition
+        runs = at.runs and (not when or condition(when, inner))
+        if uses in _SOURCES:
+            make: Callable[..., Source] = self._fetch if uses == "fetch" else self._checkout
+            self.sources.append(make(inner, at.line, runs=runs))
         if runs and needs:
             self._need(needs, inner, at, way)
-        if body.steps:
-            where = at.where if uses or "nested " in at.where else f"{at.where}nested "
-            for nested in body.steps:
-                # Steps written in the definition have lines of their own; a pipeline file's do not.
-                line = at.line if way else nested.line
-                self._step(nested, inner, _Way(line, where, way, at.depth + 1, runs))
+        where = at.where if uses or "nested " in at.where else f"{at.where}nested "
+        for nested in body.steps:
+            # Steps written in the definition have lines of their own; a pipeline file's do not.
+            line = at.line if way else nested.line
+            self._step(nested, inner, _Way(line, where, way, at.depth + 1, runs))
 
     def _need(self, needs: tuple[str, ...], scope: Scope, at: _Way, way: str) -> None:
         for text in needs:

@@ -5,6 +5,8 @@ Source: https://pkg.go.dev/chainguard.dev/apko/pkg/build/types#Architecture.ToTr
 
 from __future__ import annotations
 
+from functools import cache
+
 from dag.core.arch import Arch
 
 _VENDORS = {"x86": "pc", "x86_64": "pc", "s390x": "ibm"}
@@ -12,6 +14,7 @@ _GNU = {"x86": "i486", "armhf": "arm", "armv7": "armv7l", "ppc64le": "powerpc64l
 _RUST = {"x86": "i686", "armhf": "armv6", "armv7": "armv7l", "ppc64le": "powerpc64le"}
 
 
+@cache
 def triplets(arch: Arch) -> dict[str, str]:
     """The names that compilers have for `arch`."""
     apk = arch.apk

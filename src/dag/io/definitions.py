@@ -179,7 +179,7 @@ def _content(path: str) -> bytes | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         data = os.read(descriptor, min(status.st_size, MAX_BYTES) + 1)
-        while len(data) <= MAX_BYTES:
+        while len(data) <= MAX_BYTES and len(data) != status.st_size:
             more = os.read(descriptor, MAX_BYTES)
             if not more:
                 break

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +78,13 @@ def record(package: Package | None) -> Record:
     )
 
 
+# As `_make` does, without a Python call for each of 60,000.
+_need = partial(tuple.__new__, Need)
+_subpackage = partial(tuple.__new__, Subpackage)
+_fetch = partial(tuple.__new__, Fetch)
+_checkout = partial(tuple.__new__, Checkout)
+
+
 def restored(kept: Record) -> Package:
     """The package that `record` was made of."""
     (
@@ -105,13 +111,13 @@ def restored(kept: Record) -> Package:
         epoch=epoch,
         file=file,
         line=line,
-        subpackages=tuple(map(Subpackage._make, subpackages)),
-        left_out=tuple(map(Subpackage._make, left_out)),
-        environment=tuple(map(Need._make, environment)),
+        subpackages=tuple(map(_subpackage, subpackages)),
+        left_out=tuple(map(_subpackage, left_out)),
+        environment=tuple(map(_need, environment)),
         runtime=runtime,
         provides=provides,
         provider_priority=priority,
-        sources=(*map(Fetch._make, fetches), *map(Checkout._make, checkouts)),
+        sources=(*map(_fetch, fetches), *map(_checkout, checkouts)),
         pipelines=pipelines,
         resources=Resources._make(resources),
         target_architecture=architectures,
@@ -156,6 +162,8 @@ def load(directory: Path, arch: str) -> dict[bytes, Record]:
 
 def store(directory: Path, arch: str, entries: Mapping[bytes, Record]) -> None:
     """Keep exactly `entries` for `directory`; a cache that can't be written is no failure."""
+    import tempfile
+
     place = _place(directory / arch)
     payload = pack(entries)
     data = hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload
