@@ -35,7 +35,9 @@ _KEPT_BYTES = 1 << 26
 """Bytes of small files that are kept from when they were looked at until they are stored."""
 
 _KEY_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:-----BEGIN |Bag Attributes\b)")
-_KEY_BLOCK = re.compile(rb"^\s*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
+_KEY_BLOCK = re.compile(
+    rb"^(?:\xef\xbb\xbf)?\s*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE
+)
 """https://www.rfc-editor.org/rfc/rfc7468; OpenSSH's and OpenPGP's armour look the same. A bag's
 attributes are what `openssl pkcs12` writes before a key."""
 
