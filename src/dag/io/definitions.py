@@ -59,7 +59,7 @@ def read(
     """
     wanted = Arch.parse(arch)
     with _no_collections():
-        own = _pipelines(directory, pipeline_dirs)
+        own = local_pipelines(directory, pipeline_dirs)
         salt = parses.salt(
             [
                 wanted.apk.encode(),
@@ -116,7 +116,7 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str, tuple[str, bytes]]:
+def local_pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str, tuple[str, bytes]]:
     """The pipelines that are files: `uses` → (file, text); the first place that has one wins."""
     places = [directory / "pipelines", *pipeline_dirs, *installed_pipelines()]
     found: dict[str, tuple[str, bytes]] = {}
