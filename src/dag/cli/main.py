@@ -12,7 +12,7 @@ import click
 
 from dag.errors import DagError
 
-COMMANDS = ("text", "svg", "cycles", "path", "affected", "pod")
+COMMANDS = ("text", "svg", "cycles", "path", "affected", "pod", "build", "status")
 """Each command lives in `dag.cli.NAME` as `command`, and is imported when it is asked for."""
 
 

@@ -101,6 +101,8 @@ def describe(info: dict[str, list[str]], *, checksum: str, sha256: str, size: in
         value = " ".join(info.get(key, ())) if key in _REPEATED else one(key)
         if key in _ZERO_IS_NOTHING and value == "0":
             value = ""
+        if key == "builddate":
+            value = value or "0"  # as apko writes a time that nobody said
         if value or key == "pkgdesc":
             lines.append(f"{letter}:{value}")
         if key == "arch" and size:

@@ -79,6 +79,8 @@ class Known:
     """By the name of the definition's package."""
     repository: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Package → its versions in the repositories given with `-r`."""
+    available: Collection[str] = ()
+    """More names that these repositories can install: what their packages provide."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Of today's definitions, by package."""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -153,6 +155,7 @@ class _Planner:
         self.known = known
         self.absent: dict[str, Absence] = {}
         self.reasons: dict[str, tuple[Reason, str]] = {}
+        self.available = frozenset((*known.repository, *known.available))
         self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere)
 
     def plan(self) -> Plan:
@@ -165,7 +168,7 @@ class _Planner:
             self.follow(forced)
         order = self.in_order()
         units, gates, stuck, blocked, dropped = bootstrap_order(
-            self.needs, order, self.known.repository, follow=not request.only
+            self.needs, order, self.available, follow=not request.only
         )
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
         steps = tuple(
@@ -310,7 +313,7 @@ class _Planner:
         names = {
             name: tuple(sorted(chosen.intersection(users)))
             for name, users in self.graph.externals.items()
-            if name not in self.known.repository
+            if name not in self.available
         }
         return {name: users for name, users in sorted(names.items()) if users}
 

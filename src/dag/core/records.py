@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,11 +104,13 @@ def installed(
     environment: Iterable[str],
     packages: Mapping[str, Built],
     provider: Callable[[str], str | None],
+    without: Collection[str] = (),
 ) -> dict[str, Built]:
     """Find what a build environment installs of `packages`: what it names and all that they need.
 
     `provider` names the package that the definitions choose for a provided name. What is not found
-    comes from a repository, or melange will say what is missing.
+    comes from a repository, or melange will say what is missing. Packages in `without` are passed
+    over.
     """
     found: dict[str, Built] = {}
     todo = list(environment)
@@ -118,7 +120,7 @@ def installed(
         one = packages.get(name)
         if one is None:
             one = packages.get(provider(name) or "")
-        if one is None or one.apk.name in found:
+        if one is None or one.apk.name in found or one.apk.name in without:
             continue
         found[one.apk.name] = one
         todo += one.apk.depends

@@ -69,7 +69,8 @@ class Scheduler:
             key: Progress(unit, ranks[key], self._clamped(unit.resources))
             for key, unit in given.items()
         }
-        self.counts = Counter({State.WAITING: len(self.units)})
+        self.counts = Counter({State.WAITING: sum(not unit.is_gate for unit in given.values())})
+        """Units by state; gates are not counted."""
         self.stopped: str | None = None
         self.finished = False
         self.cpu = self.ram = 0
@@ -340,8 +341,9 @@ class Scheduler:
             past = ", ".join(f"{then:g}: {what.value}" for then, what in progress.history)
             raise InvalidTransitionError(f"{key} is {before.value}; history: {past}")
         progress.state = after
-        self.counts[before] -= 1
-        self.counts[after] += 1
+        if not progress.unit.is_gate:
+            self.counts[before] -= 1
+            self.counts[after] += 1
         self._unsettled -= after in SETTLED
         if after in LIVE and progress.held is None:
             self._live[key] = None

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,25 @@ class Lock:
         os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
         self._descriptor = descriptor
 
+    def acquire(self, *, wait: bool, say: Callable[[str], None]) -> None:
+        """Take the lock, after its holder if `wait`; `say` is told whom this waits for.
+
+        Raises:
+            Held: another process has it, and `wait` is not set.
+
+        """
+        said = ""
+        while True:
+            try:
+                return self.try_acquire()
+            except Held as held:
+                if not wait:
+                    raise
+                if held.message != said:
+                    said = held.message
+                    say(f"waiting: {said}")
+                time.sleep(0.2)
+
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
@@ -67,6 +87,21 @@ class Lock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock at `path` now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _self() -> dict[str, object]:

@@ -8,9 +8,9 @@ STORE/.dag/promote/ARCH/…                               a unit on its way in
 STORE/.dag/work/…                                       workspaces; whatever a dead run left goes
 ```
 
-A unit comes in as one: its files and its record are made ready in `promote` under a temporary name, and
-renaming that directory is the moment from which it is finished. What follows can be repeated, and is, by
-the next one who opens the store.
+A unit comes in as one: its files and its record are made ready in `promote` under a temporary name,
+and renaming that directory is the moment from which it is finished. What follows can be repeated,
+and is, by the next one who opens the store.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Store:
 
     def __init__(self, root: Path, arch: Arch) -> None:
         """Name the store; `open` makes it usable."""
+        root = root.absolute()  # builds run in other directories
         self.root = root
         self.arch = arch
         self.packages = root / arch.apk
@@ -50,7 +51,8 @@ class Store:
         self._promote = self.state / "promote" / arch.apk
         self._records = self.state / "records" / arch.apk
         self._hints = self.state / f"hints-{arch.apk}.json"
-        self.lock = Lock(self.state / "lock", what=f"the store {root}")
+        self.lock_path = self.state / "lock"
+        self.lock = Lock(self.lock_path, what=f"the store {root}")
         self.records: dict[tuple[str, str], Record] = {}
         """By the unit's name and version."""
 

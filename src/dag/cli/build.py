@@ -1,0 +1,193 @@
+"""`dag build`: every package a unit of its own, along the graph."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dag.cli import graphs, options
+from dag.cli.options import option, switch
+from dag.core.arch import Arch
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from dag.core.result import Result
+    from dag.run.build import Build, BuildOptions
+
+store_option = option(
+    "--store",
+    type=click.Path(file_okay=False),
+    help="Directory of finished packages.  [default: packages below --dir]",
+)
+
+
+@options.command(name="build")
+@click.argument("packages", nargs=-1, metavar="[PKG]...")
+@options.directory
+@options.arch
+@options.pipeline_dirs
+@graphs.build_options
+@store_option
+@option("--on", type=click.Choice(["local", "kubernetes"]), default="local", help="Where to build.")
+@option("-j", "--jobs", type=click.IntRange(1), help="Units at once.  [default: processors]")
+@option(
+    "-r",
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="URL|DIR",
+    help="What this repository has need not be built; melange gets it too.",
+)
+@option("--keyring", "keyrings", multiple=True, metavar="FILE", help="Public key of a repository.")
+@switch("only", default=False, help="Build just these, not what they depend on.")
+@option(
+    "--rebuild",
+    multiple=True,
+    metavar="PKG|dependents|all",
+    help="Build this although it exists; `dependents`: what is built with something built anew.",
+)
+@option("--since", metavar="GITREF", help="Ask for what has changed since then.")
+@switch("dry-run", default=False, help="Print the plan, build nothing.")
+@switch("fail-fast", default=False, help="Stop everything at the first failure.")
+@option("--retries", type=click.IntRange(0), default=0, help="Of a build that failed.")
+@option("--timeout", type=options.DurationType(), help="How long one unit may take.")
+@option("--cpu", type=options.QuantityType(), default="1", help="Of a unit that asks for none.")
+@option("--ram", type=options.QuantityType(), default="2Gi", help="Of a unit that asks for none.")
+@option(
+    "--max-ram",
+    type=options.QuantityType(),
+    help="The most for a unit that ran out of memory.  [default: the machine's]",
+)
+@option("--signing-key", type=click.Path(dir_okay=False, exists=True), help="Signs the packages.")
+@option("--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make.")
+@option("--target-template", help="How a package becomes a make target, like package/{name}.")
+@switch("wait", default=False, help="Wait for another build on this store.")
+@switch("json", default=False, help="Print the plan or the result as JSON on stdout.")
+@option("--junit", type=click.Path(dir_okay=False), help="Write the result here for CI.")
+@option(
+    "--markdown",
+    type=click.Path(dir_okay=False),
+    help="Write the result here.  [also appended to $GITHUB_STEP_SUMMARY]",
+)
+@options.verbose
+def command(**given: Any) -> int:  # noqa: ANN401
+    """Build PKG and what they need, or everything, one unit a package, on this machine.
+
+    What the store or a repository has is not built again. Stop it whenever you like and run it
+    again: what is finished stays. Exit codes: 0 everything asked for is there, 1 something failed,
+    2 a wrong request, 3 the machine failed, 130 interrupted.
+    """
+    from dag.run.build import Build, open_store
+    from dag.run.signals import run_interruptibly
+
+    if given["on"] != "local":
+        raise UsageError(f"--on {given['on']} is not there yet")
+    chosen = _options(given)
+    store = open_store(chosen.store, chosen.arch, wait=given["wait"], say=graphs.say)
+    try:
+        build = Build(chosen, store, graphs.say)
+        _tell(build, verbose=given["verbose"])
+        if given["dry_run"]:
+            _show_plan(build, as_json=given["json"])
+            return 1 if build.plan.stuck else 0
+        result = run_interruptibly(build.run())
+    finally:
+        store.lock.release()
+    _report(result, given, chosen)
+    return 130 if result.stopped == "interrupted" else result.exit_code
+
+
+def _options(given: dict[str, Any]) -> BuildOptions:
+    from dag.core.events import Resources
+    from dag.core.plan import Request
+    from dag.core.units import quantity
+    from dag.run.build import BuildOptions
+
+    arch: Arch = given["arch"]
+    directory = Path(given["directory"])
+    processors = len(os.sched_getaffinity(0))
+    jobs = given["jobs"] or processors
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    rebuild = set(given["rebuild"])
+    return BuildOptions(
+        directory=directory,
+        arch=arch,
+        pipeline_dirs=tuple(Path(one) for one in given["pipeline_dirs"]),
+        build_options=given["build_options"],
+        store=Path(given["store"] or directory / "packages"),
+        request=Request(
+            packages=given["packages"],
+            only=given["only"],
+            rebuild=frozenset(rebuild - {"dependents", "all"}),
+            rebuild_dependents="dependents" in rebuild,
+            rebuild_all="all" in rebuild,
+            resources=Resources(
+                int(quantity(given["cpu"]) * 1000) or 1, int(quantity(given["ram"]))
+            ),
+        ),
+        since=given["since"],
+        repositories=given["repositories"],
+        keyrings=given["keyrings"],
+        jobs=jobs,
+        # Who asks for more jobs than there are processors gets them.
+        capacity=Resources(max(processors, jobs) * 1000, machine),
+        max_ram=int(quantity(given["max_ram"])) if given["max_ram"] else machine,
+        retries=given["retries"],
+        fail_fast=given["fail_fast"],
+        timeout=given["timeout"],
+        make_vars=given["make_vars"],
+        target_template=given["target_template"],
+        signing_key=Path(given["signing_key"]) if given["signing_key"] else None,
+        verbosity=given["verbose"],
+    )
+
+
+def _tell(build: Build, *, verbose: int) -> None:
+    from dag.report.words import count
+
+    plan = build.plan
+    graphs.say(
+        f"{count(len(plan.steps), 'package')} to build for {plan.arch}, "
+        f"{len(plan.skipped):,} there already"
+    )
+    for cycle in plan.stuck:
+        graphs.say(
+            f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
+            f"{' → '.join((*cycle.cycles[0], cycle.cycles[0][0]))}"
+        )
+    if verbose:
+        for one in plan.dropped:
+            graphs.say(f"{one.package} is built with the repository's {one.name}: a cycle")
+        for name, users in plan.external.items():
+            graphs.say(f"{name} is not defined here nor in a repository; {users[0]} needs it")
+
+
+def _show_plan(build: Build, *, as_json: bool) -> None:
+    from dag.report.plan import plan_json, plan_lines
+
+    limits = build.options.limits()
+    if as_json:
+        click.echo(plan_json(build.plan, limits, build.about), nl=False)
+    else:
+        click.echo("".join(f"{line}\n" for line in plan_lines(build.plan, limits)), nl=False)
+
+
+def _report(result: Result, given: dict[str, Any], chosen: BuildOptions) -> None:
+    from dag.report.files import to_json, to_junit, to_markdown
+    from dag.report.progress import show_result
+
+    show_result(result, sys.stderr, store=os.fspath(chosen.store), verbosity=given["verbose"])
+    if given["json"]:
+        click.echo(to_json(result), nl=False)
+    if given["junit"]:
+        Path(given["junit"]).write_text(to_junit(result), encoding="utf-8")
+    if given["markdown"]:
+        Path(given["markdown"]).write_text(to_markdown(result), encoding="utf-8")
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if page:
+        with Path(page).open("a", encoding="utf-8") as file:
+            file.write(to_markdown(result))

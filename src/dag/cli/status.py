@@ -1,0 +1,52 @@
+"""`dag status`: how the latest build of a store stands, read from its journal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from dag.cli import options
+from dag.cli.build import store_option
+from dag.cli.options import switch
+from dag.core.arch import Arch
+
+
+@options.command(name="status")
+@options.directory
+@options.arch
+@store_option
+@switch("json", default=False, help="Print everything as JSON on stdout.")
+@options.verbose
+def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbose: int) -> int:
+    """Tell what the latest `dag build` has done and is doing, without disturbing it.
+
+    Exit codes: 0 everything is built or it is still running, otherwise those of `dag build`.
+    """
+    from dag.core.states import LIVE
+    from dag.io.lock import is_held
+    from dag.io.store import Store
+    from dag.report.files import to_json
+    from dag.report.progress import show_result
+    from dag.report.words import seconds
+    from dag.run.build import status
+
+    root = Path(store or Path(directory) / "packages")
+    result, _ = status(root, arch)
+    running = not result.finished and is_held(Store(root, arch).lock_path)
+    if json:
+        click.echo(to_json(result), nl=False)
+    else:
+        for unit in result.units:
+            if running and unit.state in {state.value for state in LIVE}:
+                took = seconds(result.seconds - (unit.started or 0.0))
+                click.echo(f"{unit.state} {unit.name} {unit.version} for {took}")
+        left = sum(unit.ended is None and not unit.blocked_by for unit in result.units)
+        if running:
+            click.echo(f"running; {left} of {len(result.units)} units are left")
+        elif not result.finished:
+            click.echo("not running: it ended before its work was done; `dag build` goes on")
+        show_result(result, sys.stderr, store=os.fspath(root), verbosity=verbose)
+    return 0 if running else result.exit_code

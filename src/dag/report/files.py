@@ -1,0 +1,131 @@
+"""A result as files: JSON, JUnit, Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+
+from dag.core.result import Result, UnitResult
+from dag.core.states import State
+from dag.report.words import count, seconds
+
+
+def to_json(result: Result) -> str:
+    """Write everything that is known, as one JSON object."""
+    return json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
+def to_junit(result: Result) -> str:
+    """Write a test suite: a package is a test case, one that was not built is skipped.
+
+    The format that most readers agree on: https://github.com/testmoapp/junitxml
+    """
+    suite = ET.Element("testsuite", name=f"dag build {result.arch}")
+    for unit in result.units:
+        case = ET.SubElement(
+            suite, "testcase", classname=result.arch, name=unit.name, file=unit.log
+        )
+        case.set("time", f"{unit.seconds or 0:.3f}")
+        if unit.state == State.FAILED.value:
+            failure = ET.SubElement(case, "failure", message=_printable(unit.cause))
+            failure.text = _printable("\n".join(unit.lines))
+        elif unit.state != State.DONE.value:
+            ET.SubElement(case, "skipped", message=_printable(why(unit)))
+    for cycle in result.stuck:
+        for name in cycle.packages:
+            case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
+            ET.SubElement(case, "failure", message=f"in a cycle of {len(cycle.packages)}")
+    for name, stuck in result.blocked.items():
+        case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
+        ET.SubElement(case, "skipped", message=f"blocked by the cycle of {stuck}")
+    for skipped in result.skipped:
+        case = ET.SubElement(suite, "testcase", classname=result.arch, name=skipped.name, time="0")
+        ET.SubElement(case, "skipped", message=skipped.why)
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+    suite.set("errors", "0")
+    suite.set("time", f"{result.seconds:.3f}")
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def to_markdown(result: Result) -> str:
+    """Write what a person wants to see on a page about the run."""
+    return "\n".join(_markdown(result)) + "\n"
+
+
+def _markdown(result: Result) -> Iterator[str]:
+    yield f"## dag build, {result.arch}: {headline(result)}"
+    failed = result.with_state(State.FAILED)
+    for unit in failed:
+        yield ""
+        yield f"### {unit.name} {unit.version} failed: {unit.cause}"
+        if unit.lines:
+            fence = "`" * max(3, 1 + max(map(_backticks, unit.lines)))
+            yield fence
+            yield from unit.lines
+            yield fence
+        yield f"The whole log: `{unit.log}`"
+    if result.stuck:
+        yield ""
+        yield "### Cycles"
+        for cycle in result.stuck:
+            yield (
+                f"- {count(len(cycle.packages), 'package')}: "
+                + "; ".join(" → ".join((*way, way[0])) for way in cycle.cycles)
+                + f"; bootstrapping {', '.join(cycle.bootstrap)} would open it"
+            )
+    yield ""
+    yield "| package | version | result | time | why |"
+    yield "|---|---|---|---|---|"
+    for unit in result.units:
+        because = f" ({unit.because})" if unit.because else ""
+        text = unit.reason + because if unit.state == State.DONE.value else why(unit)
+        yield f"| {unit.name} | {unit.version} | {unit.state} | {seconds(unit.seconds)} | {_cell(text)} |"
+    for name, stuck in result.blocked.items():
+        yield f"| {name} | | blocked | – | the cycle of {stuck} |"
+    for skipped in result.skipped:
+        yield f"| {skipped.name} | {skipped.version} | skipped | – | {skipped.why} |"
+    if result.critical_path:
+        yield ""
+        yield f"Critical path: {' → '.join(result.critical_path)}"
+
+
+def headline(result: Result) -> str:
+    """Say in one line how it ended."""
+    numbers = [
+        (len(result.with_state(State.DONE)), "built"),
+        (len(result.skipped), "skipped"),
+        (len(result.with_state(State.FAILED)), "failed"),
+        (len(result.with_state(State.BLOCKED)) + len(result.blocked), "blocked"),
+        (sum(len(cycle.packages) for cycle in result.stuck), "in cycles"),
+        (len(result.with_state(State.DROPPED)), "not built"),
+    ]
+    said = ", ".join(f"{number} {what}" for number, what in numbers if number)
+    stopped = f"; stopped: {result.stopped}" if result.stopped else ""
+    return f"{said or 'nothing to build'} in {seconds(result.seconds)}{stopped}"
+
+
+def why(unit: UnitResult) -> str:
+    """Say why a unit was not built, or is not yet."""
+    return f"blocked by {unit.blocked_by}" if unit.blocked_by else unit.cause or unit.state
+
+
+def _backticks(line: str) -> int:
+    return max((len(run) for run in line.split() if set(run) == {"`"}), default=0)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _printable(text: str) -> str:
+    # XML has no way at all to write control characters.
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )

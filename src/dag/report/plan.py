@@ -1,0 +1,55 @@
+"""A plan for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dag.core.estimate import estimate
+from dag.core.plan import Plan
+from dag.core.states import Limits
+from dag.report.words import count, seconds
+
+
+def plan_lines(plan: Plan, limits: Limits) -> Iterator[str]:
+    """Write units by level with their reasons, the critical path, and the expected time."""
+    expected = estimate(plan.units, limits)
+    steps = {step.package.name: step for step in plan.steps}
+    for number, names in enumerate(expected.levels):
+        yield f"level {number}: {count(len(names), 'package')}"
+        for name in names:
+            step = steps[name]
+            because = f" ({step.because})" if step.because else ""
+            yield f"  {name} {step.package.full_version}: {step.reason.value}{because}"
+    for one in plan.skipped:
+        yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
+    for cycle in plan.stuck:
+        yield f"cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
+        for way in cycle.cycles:
+            yield f"  {' → '.join((*way, way[0]))}"
+        yield f"  a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
+    for name, stuck in plan.blocked.items():
+        yield f"blocked {name}: needs {stuck}, which is in a cycle"
+    if plan.steps:
+        yield f"critical path: {' → '.join(expected.path)} ({seconds(expected.path_seconds)})"
+        yield (
+            f"expected: {seconds(expected.makespan)} with {count(limits.jobs, 'job')}, "
+            f"{seconds(expected.work)} of work"
+        )
+
+
+def plan_json(plan: Plan, limits: Limits, about: Mapping[str, Any]) -> str:
+    """Write the same as one JSON object; `about` is the plan's summary."""
+    expected = estimate(plan.units, limits)
+    data = {
+        **about,
+        "levels": expected.levels,
+        "critical_path": expected.path,
+        "critical_path_seconds": expected.path_seconds,
+        "work_seconds": expected.work,
+        "expected_seconds": expected.makespan,
+        "jobs": limits.jobs,
+        "external": plan.external,
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

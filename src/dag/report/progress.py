@@ -1,0 +1,164 @@
+"""A build while it runs: a table that stays in its place on a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dag.core.events import Action, Event, Proven, Retry, Settled, Start
+from dag.core.result import Result
+from dag.core.scheduler import Scheduler
+from dag.core.states import Progress, State
+from dag.report.files import headline
+from dag.report.words import count, seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_REDRAW = 0.25
+"""Seconds between two drawings of the table."""
+_SHOWN = 16
+"""Running units that the table shows."""
+
+
+class BuildProgress:
+    """Tells on stderr what happens to the units of one run."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        about: Mapping[str, Any],
+        *,
+        store: str,
+        verbosity: int = 0,
+        stream: TextIO | None = None,
+    ) -> None:
+        """Watch `scheduler`, whose plan `about` sums up; `store` is its place as the user says it."""
+        self._scheduler = scheduler
+        self._packages = about["packages"]
+        self._logs = f"{store}/logs/{about['arch']}"
+        self._verbosity = verbosity
+        self._stream = stream or sys.stderr
+        self._live: Live | None = None
+        self._drawn = 0.0
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=self._stream, highlight=False)
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+        """Tell what changed."""
+        for action in actions:
+            match action:
+                case Start(key, attempt):
+                    if self._live is None:
+                        again = f" (attempt {attempt})" if attempt > 1 else ""
+                        self._say(f"building {self._name(key)}{again}")
+                case Retry(key, _, cause, when):
+                    self._say(f"{key}: {cause}; again in {seconds(max(0.0, when - now))}")
+                case Settled(key):
+                    self._settled(self._scheduler.units[key], event)
+                case _:
+                    pass
+
+    def passed(self, now: float) -> None:
+        """Draw the table anew, if there is one and it is old."""
+        if self._live is not None and now - self._drawn >= _REDRAW:
+            self._drawn = now
+            self._live.update(self._table(now), refresh=True)
+
+    def close(self) -> None:
+        """Take the table away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _settled(self, progress: Progress, event: Event) -> None:
+        key = progress.unit.key
+        match progress.state:
+            case State.DONE if isinstance(event, Proven):
+                took = (progress.ended or 0.0) - (progress.started or 0.0)
+                self._say(f"built {self._name(key)} in {seconds(took)}  [{self._done()}]")
+            case State.FAILED:
+                self._say(f"FAILED {self._name(key)}: {progress.cause}")
+                for line in progress.lines:
+                    self._write(f"    {line}")
+                self._say(f"the whole log: {self._logs}/{key}.log")
+            case State.BLOCKED if self._verbosity:
+                self._say(f"{key} is blocked by {progress.blocked_by}")
+            case _:
+                pass
+
+    def _done(self) -> str:
+        return f"{self._scheduler.counts[State.DONE]}/{len(self._packages)}"
+
+    def _name(self, key: str) -> str:
+        version, *_ = self._packages[key]
+        return f"{key} {version}"
+
+    def _say(self, text: str) -> None:
+        self._write(f"dag: {text}")
+
+    def _write(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.out(text, highlight=False)
+        else:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+
+    def _table(self, now: float) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        scheduler = self._scheduler
+        numbers = Text(f"{self._done()} done")
+        for state in (State.RUNNING, State.READY, State.WAITING, State.BLOCKED, State.FAILED):
+            if number := scheduler.counts[state]:
+                numbers.append(f", {number} {state.value}", "red" if state is State.FAILED else "")
+        numbers.append(f"; {seconds(now)} so far, about {seconds(scheduler.remaining(now))} to go")
+        live = [scheduler.units[key] for key in scheduler.live]
+        lines = [
+            Text(f"  {seconds(now - (p.started or 0.0)):>7}  {self._name(p.unit.key)}", "cyan")
+            for p in live[:_SHOWN]
+        ]
+        if len(live) > _SHOWN:
+            lines.append(Text(f"           and {len(live) - _SHOWN} more"))
+        return Group(*lines, numbers)
+
+
+def show_result(result: Result, stream: TextIO, *, store: str, verbosity: int = 0) -> None:
+    """Write a result as lines for people."""
+
+    def say(text: str) -> None:
+        stream.write(f"dag: {text}\n")
+
+    for unit in result.with_state(State.FAILED):
+        say(f"FAILED {unit.name} {unit.version}: {unit.cause}; log: {store}/{unit.log}")
+    by_failure: dict[str, list[str]] = {}
+    for unit in result.with_state(State.BLOCKED):
+        by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
+    for failed, blocked in by_failure.items():
+        say(f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}")
+    for cycle in result.stuck:
+        say(f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:")
+        stream.writelines(f"    {' → '.join((*way, way[0]))}\n" for way in cycle.cycles)
+        stream.write(f"    a repository (-r) with {', '.join(cycle.bootstrap)} would open it\n")
+    if result.blocked:
+        names = sorted(result.blocked)
+        say(f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}")
+    if verbosity and result.critical_path:
+        times = {unit.name: unit.seconds for unit in result.units}
+        way = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)
+        say(f"critical path: {way}")
+    say(headline(result))
+
+
+def _some(names: Sequence[str], verbosity: int) -> str:
+    if verbosity or len(names) <= 10:
+        return ", ".join(names)
+    return f"{', '.join(names[:10])} and {len(names) - 10} more (-v)"

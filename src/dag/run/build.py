@@ -1,0 +1,324 @@
+"""`dag build` on this machine: from what was asked for to a result."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dag.core import journal as lines
+from dag.core.arch import Arch
+from dag.core.events import Resources, Unit
+from dag.core.graph import Graph
+from dag.core.index import Repository
+from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
+from dag.core.plan import Known, Plan, Request, make_plan
+from dag.core.records import current
+from dag.core.result import Result, make_result, summary
+from dag.core.scheduler import Scheduler
+from dag.core.scripts import MakeVariables, build_script
+from dag.core.states import Limits
+from dag.errors import UsageError
+from dag.io import definitions, git, index
+from dag.io.journal import Journal
+from dag.io.limits import detect
+from dag.io.processes import end_below
+from dag.io.store import Store
+from dag.io.tree import definitions_tree
+from dag.report.progress import BuildProgress
+from dag.run.engine import Engine
+from dag.run.local import LocalRunner, LocalSettings
+from dag.run.tools import Tools
+from dag.run.workspace import Parts, fingerprints, split
+
+Say = Callable[[str], None]
+
+_KEPT = (
+    *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)
+"""Of the user's environment, what make may see. Nothing that a Makefile takes for its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """The flags of `dag build` that decide what is built and how; durations in seconds."""
+
+    directory: Path
+    arch: Arch
+    pipeline_dirs: tuple[Path, ...]
+    build_options: tuple[str, ...]
+    store: Path
+    request: Request
+    since: str | None
+    repositories: tuple[str, ...]
+    keyrings: tuple[str, ...]
+    jobs: int
+    capacity: Resources
+    """Of this machine."""
+    max_ram: int
+    retries: int
+    fail_fast: bool
+    timeout: float | None
+    make_vars: tuple[str, ...]
+    target_template: str | None
+    signing_key: Path | None
+    verbosity: int
+
+    def limits(self) -> Limits:
+        """Say what bounds the scheduler."""
+        return Limits(
+            jobs=self.jobs,
+            capacity=self.capacity,
+            max_ram=self.max_ram,
+            retries=self.retries,
+            fail_fast=self.fail_fast,
+        )
+
+
+class Build:
+    """A directory, a store, and the plan that follows. The store's lock is the caller's affair."""
+
+    def __init__(self, options: BuildOptions, store: Store, say: Say) -> None:
+        """Read the directory and what exists, and make the plan.
+
+        Raises:
+            UsageError: a definition is wrong, a name unknown, or there is no Makefile.
+
+        """
+        self.options = options
+        self.store = store
+        self._say = say
+        self.makefile = _makefile(options.directory, options.target_template)
+        packages = definitions.read(
+            options.directory,
+            arch=options.arch.apk,
+            pipeline_dirs=options.pipeline_dirs,
+            build_options=options.build_options,
+        )
+        have = _repository(options)
+        self.graph = Graph(packages, available=have.names)
+        self.parts = self._split()
+        self.fingerprints = fingerprints(self.parts, packages)
+        store.adopt((p for p in packages if p.builds_on(options.arch.apk)), say)
+        self.plan = self._plan(have)
+        self.about = summary(self.plan)
+
+    def _split(self) -> Parts:
+        tree = definitions_tree(self.options.directory)
+        for note in tree.notes() if self.options.verbosity else ():
+            self._say(note)
+        # A store inside of the directory is no part of what is built.
+        inside = os.path.relpath(self.store.root.resolve(), self.options.directory.resolve())
+        entries = [e for e in tree.entries if not f"{e.path}/".startswith(f"{inside}/")]
+        return split(entries, self.graph.packages)
+
+    def _plan(self, have: Repository) -> Plan:
+        options, store = self.options, self.store
+        request = options.request
+        versions = {package.name: package.full_version for package in self.graph.packages}
+        records = current(store.records.values(), versions)
+        known = Known(
+            stored={name: record.stored() for name, record in records.items()},
+            repository=have.versions,
+            available=have.names,
+            fingerprints=self.fingerprints,
+            seconds=store.seconds(),
+            ram=store.ram(),
+        )
+        if options.since is not None:
+            request = _since(options, self.graph, request)
+            if not request.packages:
+                self._say(f"nothing has changed since {options.since}")
+                return Plan(
+                    arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
+                    dropped=(), external={},
+                )  # fmt: skip
+        return make_plan(self.graph, options.arch, request, known)
+
+    def scheduler(self) -> Scheduler:
+        """Make the scheduler of the plan."""
+        return Scheduler(self.plan.units, self.options.limits())
+
+    async def run(self) -> Result:
+        """Build what is planned; the result says what came of it.
+
+        Raises:
+            InfrastructureError: make, melange or bubblewrap is not there, or the store fails.
+
+        """
+        options = self.options
+        tools = Tools.find()
+        limiter = detect()
+        if options.verbosity:
+            self._say(f"limits of memory and CPU: {limiter.name}")
+        if limiter.name == "none":
+            self._say("memory is not limited: no control groups may be written here")
+        key = _with_public(options.signing_key) or tools.throwaway_key(self.store.state / "key")
+        runner = LocalRunner(self.graph, self.store, self._settings(tools, key), limiter)
+        scheduler = self.scheduler()
+        head = {**self.about, "began": time.time(), "pid": os.getpid()}
+        with Journal(self.store.journal) as journal:
+            journal.append(lines.head(scheduler_units(scheduler), scheduler.limits, head))
+            progress = BuildProgress(
+                scheduler, self.about, store=str(options.store), verbosity=options.verbosity
+            )
+            engine = Engine(scheduler, runner, journal, progress)
+            try:
+                await engine.run()
+            finally:
+                progress.close()
+                for one in scheduler.units.values():
+                    if one.resources.ram > one.unit.resources.ram:
+                        self.store.remember_ram(one.unit.key, one.resources.ram)
+            seconds = engine.now
+        self.write_index(tools)
+        return make_result(self.about, scheduler, seconds)
+
+    def write_index(self, tools: Tools) -> None:
+        """Write the store's index, signed if a key was given."""
+        key = self.options.signing_key
+
+        def sign(path: Path) -> None:
+            if key is not None:
+                tools.sign_index(path, key)
+
+        self.store.write_index(sign)
+
+    def _settings(self, tools: Tools, key: Path) -> LocalSettings:
+        options = self.options
+        cache = options.directory.resolve() / "cache"
+        if not cache.is_dir():
+            cache = self.store.state.resolve() / "cache"
+            cache.mkdir(exist_ok=True)
+        variables = MakeVariables(
+            arch=options.arch,
+            source_date_epoch=_source_date_epoch(options.directory),
+            cache_dir=os.fspath(cache),
+            melange=tools.melange,
+            melange_dir=tools.melange_dir,
+            key=os.fspath(key.resolve()),
+            repositories=[_absolute(options.directory, one) for one in options.repositories],
+            keyrings=[_absolute(options.directory, one) for one in options.keyrings],
+            more=options.make_vars,
+        )
+        dropped: dict[str, set[str]] = {}
+        for one in self.plan.dropped:
+            dropped.setdefault(one.package, set()).add(one.name)
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return LocalSettings(
+            arch=options.arch,
+            script=build_script(variables, has_key_rule=False),
+            makefile=self.makefile,
+            environment={**kept, "LC_ALL": "C.UTF-8"},
+            parts=self.parts,
+            fingerprints=self.fingerprints,
+            dropped={name: frozenset(names) for name, names in dropped.items()},
+            timeout=options.timeout,
+        )
+
+
+def scheduler_units(scheduler: Scheduler) -> list[Unit]:
+    """Give the units that a scheduler was made of."""
+    return [progress.unit for progress in scheduler.units.values()]
+
+
+def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
+    """Open a store for writing: take its lock, end and undo what a dead run has left.
+
+    Raises:
+        Held: somebody else builds there, and `wait` is not set.
+        InfrastructureError: the store cannot be used.
+
+    """
+    store = Store(root, arch)
+    store.prepare()
+    store.lock.acquire(wait=wait, say=say)
+    end_below(store.work)
+    store.recover()
+    return store
+
+
+def status(root: Path, arch: Arch) -> tuple[Result, dict[str, Any]]:
+    """Read from a store's journal how its latest run stands, or ended; and the journal's head.
+
+    Raises:
+        UsageError: there was no run, or its journal cannot be read.
+
+    """
+    from dag.io.journal import read_journal
+
+    store = Store(root, arch)
+    try:
+        head, scheduler, last = lines.replayed(read_journal(store.journal))
+    except FileNotFoundError:
+        raise UsageError(f"{root}: nothing was built here for {arch}", hint="see --store") from None
+    except ValueError as error:
+        raise UsageError(f"{store.journal}: {error}") from error
+    now = last if scheduler.finished else max(last, time.time() - float(head["began"]))
+    return make_result(head, scheduler, now), head
+
+
+def _makefile(directory: Path, template: str | None) -> Makefile:
+    for name in FILE_NAMES:
+        path = directory / name
+        if path.is_file():
+            return read_makefile(path.read_text(encoding="utf-8", errors="replace"), template)
+    raise UsageError(
+        f"{directory}: there is no Makefile beside the definitions",
+        hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+    )
+
+
+def _repository(options: BuildOptions) -> Repository:
+    if not options.repositories:
+        return Repository()
+    places = [
+        one if "://" in one else _absolute(options.directory, one) for one in options.repositories
+    ]
+    return index.repository(places, options.arch)
+
+
+def _absolute(directory: Path, item: str) -> str:
+    if "://" in item:
+        return item
+    # A path in dag.toml is relative to the directory, one on the command line may be to here.
+    path = directory / item if (directory / item).exists() else Path(item)
+    if not path.exists():
+        raise UsageError(f"{item}: there is nothing of that name")
+    return os.fspath(path.resolve())
+
+
+def _with_public(key: Path | None) -> Path | None:
+    if key is not None and not key.with_name(f"{key.name}.pub").is_file():
+        raise UsageError(
+            f"{key} has no public half {key.name}.pub beside it",
+            hint=f"make it: openssl rsa -in {key} -pubout -out {key}.pub",
+        )
+    return key
+
+
+def _since(options: BuildOptions, graph: Graph, request: Request) -> Request:
+    from dataclasses import replace
+
+    from dag.core.affected import affected
+
+    assert options.since is not None  # noqa: S101  # the caller's condition
+    found = affected(graph, git.changed_files(options.directory, options.since), ["pipelines"])
+    changed = set(found.reasons)
+    if request.packages:
+        changed &= {package.name for package in graph.order(request.packages)}
+    names = changed | request.rebuild
+    return replace(request, packages=tuple(sorted(names)))
+
+
+def _source_date_epoch(directory: Path) -> int:
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return git.last_commit_time(directory) or 0
+    if not given.isdigit():
+        raise UsageError(f"$SOURCE_DATE_EPOCH is {given!r}, not a number of seconds since 1970")
+    return int(given)
