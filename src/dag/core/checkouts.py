@@ -1,0 +1,277 @@
+"""`git-checkout` steps → bare repositories that can stand in for the real ones, offline.
+
+One repository of the cache stands for one URI, because `insteadOf` can tell nothing but URIs apart:
+all steps that name it share it, and it holds no more than the refs that they ask for. How much of
+the history comes with a ref is what melange's own step would fetch
+(https://github.com/chainguard-dev/melange/blob/v0.56.0/pkg/build/pipelines/git-checkout.yaml).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from dag.core.sources import Place, Problem, check_uri, redact
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dag.core.definitions import Checkout
+
+WHOLE = 0
+"""A depth: all of the history."""
+BUILD_CACHE = "/var/cache/melange"
+"""Where steps of a build see the cache directory, whatever `--cache-dir` it came from."""
+CONFIG_NAME = "gitconfig"
+ENV_NAME = "melange.env"
+ENV_FILE = f"GIT_CONFIG_SYSTEM={BUILD_CACHE}/{CONFIG_NAME}\n"
+"""For melange's `--env-file`: the only way by which a variable gets to git in a step."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HASH = re.compile(r"[0-9a-f]{7,64}")
+_COMPONENT = re.compile(r"[A-Za-z0-9_~+@][A-Za-z0-9_~+@.-]*")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
+# https://git-scm.com/docs/git-check-ref-format
+_NO_REF = re.compile(r"^[-/]|\.\.|//|@\{|[\x00-\x20~^:?*\[\\\x7f]|(?:\.lock|[./])(?:/|$)|(?:^|/)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One of a step's `cherry-picks`."""
+
+    branch: str
+    """Empty: the commit has to be in what was cloned."""
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What one step, or several that agree, want of a repository."""
+
+    kind: Literal["tag", "branch", "head"]
+    name: str
+    """Of the tag or branch; empty for the head."""
+    commit: str
+    """Forty hex digits, checked."""
+    depth: int
+    """Commits of history, or `WHOLE`."""
+    submodules: bool = False
+    picks: tuple[Pick, ...] = ()
+    places: tuple[Place, ...] = field(default=(), compare=False)
+
+    @property
+    def ref(self) -> str:
+        """The name that the remote has for it."""
+        return {"tag": "refs/tags/", "branch": "refs/heads/", "head": "HEAD"}[self.kind] + self.name
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" if self.name else "the default branch"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository of the cache and what it must hold."""
+
+    path: str
+    """`HOST/ORG/REPO`, checked: safe below the cache's `git` directory."""
+    uri: str
+    """Where it comes from."""
+    wants: tuple[Want, ...]
+    bases: tuple[str, ...]
+    """Every way in which steps write the URI, up to a final `/` or `.git`."""
+
+    @property
+    def depth(self) -> int:
+        """How much history the repository needs: one depth, because git cuts commits, not refs."""
+        depths = {want.depth for want in self.wants}
+        return WHOLE if WHOLE in depths else max(depths, default=1)
+
+
+def repositories(
+    steps: Iterable[Checkout],
+) -> tuple[list[Repository], list[Problem], list[Problem]]:
+    """Check the steps and bring those of one repository together.
+
+    The second result is what is wrong; the third, steps without `expected-commit`: melange builds
+    what is there at the time, so there is nothing that a cache could be verified against.
+    """
+    found: dict[str, Repository] = {}
+    problems: list[Problem] = []
+    unpinned: list[Problem] = []
+    for step in steps:
+        place = Place(step.file, step.line)
+        shown = redact(step.repository)
+        try:
+            path, base = locate(step.repository)
+            if not step.expected_commit:
+                message = "no expected-commit: not cached, a build asks the network"
+                unpinned.append(Problem(place, shown, message))
+                continue
+            want = _want(step, place)
+        except UsageError as error:
+            problems.append(Problem(place, shown, error.message))
+            continue
+        known = found.get(path) or Repository(path, step.repository, (), ())
+        bases = known.bases if base in known.bases else (*known.bases, base)
+        found[path] = Repository(path, known.uri, _merged(known.wants, want), bases)
+    return list(found.values()), problems, unpinned
+
+
+def locate(uri: str) -> tuple[str, str]:
+    """Say where below `git/` a repository is kept, without `.git`, and its URI's base.
+
+    Raises:
+        UsageError: it cannot be kept: not http(s), with a password, or with another kind of path.
+
+    """
+    parts = check_uri(uri)
+    if "@" in parts.netloc:
+        raise UsageError(
+            "the uri has a user or password, which would get into the cache;"
+            " leave them to git's credential helper"
+        )
+    if parts.query or parts.fragment:
+        raise UsageError("the uri has a query or fragment")
+    plain = parts.path.rstrip("/").removesuffix(".git").rstrip("/")
+    host = parts.netloc.lower()
+    components = plain.split("/")[1:]
+    if not _HOST.fullmatch(host) or ".." in host:
+        raise UsageError(f"{host!r} is no host name")
+    if not components:
+        raise UsageError("the uri names no repository")
+    for component in components:
+        # A directory that ends in .git is a repository, and nothing else is kept in it.
+        if not _COMPONENT.fullmatch(component) or component.endswith(".git"):
+            raise UsageError(f"{component!r} cannot be part of a path in the cache")
+    return "/".join([host, *components]), f"{parts.scheme}://{parts.netloc}{plain}"
+
+
+def submodule_uri(parent: str, uri: str) -> str:
+    """Resolve a submodule's `url`, which may be relative to its parent's, as git does.
+
+    https://git-scm.com/docs/gitmodules#Documentation/gitmodules.txt-submoduleltnamegturl
+    """
+    if not uri.startswith(("./", "../")):
+        return uri
+    base = parent.rstrip("/")
+    while True:
+        if uri.startswith("../"):
+            uri, base = uri[3:], base.rpartition("/")[0]
+        elif uri.startswith("./"):
+            uri = uri[2:]
+        else:
+            return f"{base}/{uri.rstrip('/')}"
+
+
+def check_commit(text: str) -> str:
+    """Check that `text` is a commit's full hash.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if not _COMMIT.fullmatch(text):
+        raise UsageError(f"expected-commit must be 40 lower-case hex digits, not {text[:80]!r}")
+    return text
+
+
+def git_config(redirected: Mapping[str, str], direct: Iterable[str] = ()) -> str:
+    """Write the configuration under which git, in a step of a build, uses the cache.
+
+    `redirected` maps the bases of URIs to repositories of the cache; those that begin with one of
+    the bases but are known not to be in the cache are `direct`.
+    """
+    lines = [
+        "# Written by `dag cache`.",
+        "[include]",
+        "\tpath = /etc/gitconfig",
+        "[safe]",
+        "\tdirectory = *",
+        '[protocol "file"]',
+        "\tallow = always",
+        "[uploadpack]",
+        "\tallowFilter = true",
+        "\tallowAnySHA1InWant = true",
+    ]
+    by_path: dict[str, list[str]] = {}
+    for base, path in sorted(redirected.items()):
+        by_path.setdefault(path, []).append(base)
+    for path, bases in sorted(by_path.items()):
+        # Without .git, which git itself tries: what follows in the URI, be it nothing, .git or a
+        # slash, is appended, and a longer name of another repository stays that one's.
+        lines.append(f'[url "file://{BUILD_CACHE}/git/{path}"]')
+        lines += [f"\tinsteadOf = {base}" for base in bases]
+    for base in sorted(set(direct) - set(redirected)):
+        if any(base.startswith(other) for other in redirected):
+            lines += [f'[url "{base}"]', f"\tinsteadOf = {base}"]
+    return "\n".join(lines) + "\n"
+
+
+def _want(step: Checkout, place: Place) -> Want:
+    if step.tag and step.branch:
+        raise UsageError(f"both a branch ({step.branch}) and a tag ({step.tag})")
+    name = step.tag or step.branch
+    if name and (_NO_REF.search(name) or name == "@"):
+        raise UsageError(f"{name[:80]!r} is no name of a tag or branch")
+    commit = check_commit(step.expected_commit)
+    kind: Literal["tag", "branch", "head"] = (
+        "tag" if step.tag else "branch" if step.branch else "head"
+    )
+    return Want(
+        kind,
+        name,
+        commit,
+        _depth(step),
+        step.recurse_submodules,
+        tuple(picks(step.cherry_picks)),
+        (place,),
+    )
+
+
+def _depth(step: Checkout) -> int:
+    if step.depth in ("", "unset"):
+        return WHOLE if step.branch else 1
+    if step.depth == "-1":
+        return WHOLE
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", step.depth):
+        raise UsageError(f"depth must be -1 or a number from 1, not {step.depth[:20]!r}")
+    return int(step.depth)
+
+
+def picks(text: str) -> list[Pick]:
+    """Read `cherry-picks`: lines of `[branch/]commit: comment`.
+
+    Raises:
+        UsageError: a line is something else.
+
+    """
+    found: list[Pick] = []
+    for line in text.splitlines():
+        what, colon, comment = line.partition("#")[0].strip().partition(":")
+        if not what and not colon:
+            continue
+        branch, _, commit = what.rpartition("/")
+        if not comment.strip() or not _HASH.fullmatch(commit):
+            raise UsageError(f"cherry-picks has a line that is no '[branch/]commit: why': {line!r}")
+        if branch and _NO_REF.search(branch):
+            raise UsageError(f"{branch[:80]!r} is no name of a branch")
+        found.append(Pick(branch, commit))
+    return found
+
+
+def _merged(wants: tuple[Want, ...], new: Want) -> tuple[Want, ...]:
+    for index, known in enumerate(wants):
+        if (known.kind, known.name, known.commit) == (new.kind, new.name, new.commit):
+            both = Want(
+                known.kind,
+                known.name,
+                known.commit,
+                WHOLE if WHOLE in (known.depth, new.depth) else max(known.depth, new.depth),
+                known.submodules or new.submodules,
+                tuple(dict.fromkeys(known.picks + new.picks)),
+                known.places + new.places,
+            )
+            return (*wants[:index], both, *wants[index + 1 :])
+    return (*wants, new)

@@ -1,0 +1,322 @@
+"""Bare repositories in the cache: `git/HOST/ORG/REPO.git`, and the `gitconfig` that leads to them.
+
+What a remote sends is fetched under names that no clone sees (`refs/dag/`), and gets the name that a
+step asks for only when it is the commit that the step expects; then a hash vouches for everything
+below it. `dag.json` in a repository says what was verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dag.core.checkouts import (
+    CONFIG_NAME,
+    ENV_FILE,
+    ENV_NAME,
+    WHOLE,
+    Repository,
+    Want,
+    git_config,
+    locate,
+)
+from dag.core.sources import Place, Problem, host_of
+from dag.errors import InfrastructureError, UsageError
+from dag.io.downloads import LOCK_POLL
+from dag.io.gitprocess import Git, GitFailed, GitLimits
+from dag.io.gitrepository import BareRepository, Link, Unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dag.core.sources import RetryPolicy, Watcher
+    from dag.io.cache import Cache
+
+GIT = "git"
+STATE = "dag.json"
+_DEEPEST = 16
+"""Submodules of submodules; more is a circle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitOutcome:
+    """What became of a repository."""
+
+    repository: Repository
+    status: Literal["present", "fetched", "failed"]
+    size: int = 0
+    """Bytes of its packs."""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one run has seen: each repository has one task at a time, each link is followed once."""
+
+    outcomes: dict[str, GitOutcome] = field(default_factory=dict)
+    links: set[Link] = field(default_factory=set)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+
+class GitCache:
+    """Brings repositories into a cache."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        watcher: Watcher,
+        *,
+        retry: RetryPolicy,
+        limits: GitLimits | None = None,
+        jobs: int = 8,
+        per_host: int = 4,
+        verify: bool = False,
+    ) -> None:
+        """`verify` reads every object again, also where nothing seems to have changed."""
+        self._cache = cache
+        self._watcher = watcher
+        self._retry = retry
+        self._limits = limits or GitLimits()
+        self._jobs = asyncio.Semaphore(jobs)
+        self._per_host = per_host
+        self._hosts: dict[str, asyncio.Semaphore] = {}
+        self._verify = verify
+        self._run = _Run()
+
+    async def run(self, wanted: Sequence[Repository]) -> list[GitOutcome]:
+        """Fetch what is not there, submodules too; those follow in the result.
+
+        Raises:
+            InfrastructureError: the cache cannot be used, or there is no git.
+
+        """
+        self._run = _Run()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for repository in wanted:
+                    group.create_task(self._one(repository, 0))
+        except* (OSError, InfrastructureError) as errors:
+            raise self._unusable(errors) from None
+        return list(self._run.outcomes.values())
+
+    def _unusable(self, errors: BaseException) -> InfrastructureError:
+        error = errors
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, InfrastructureError):
+            return error
+        return InfrastructureError(f"{self._cache.directory}: {error}")
+
+    async def _one(self, repository: Repository, deep: int) -> None:
+        lock = self._run.locks.setdefault(repository.path, asyncio.Lock())
+        host = self._hosts.setdefault(host_of(repository.uri), asyncio.Semaphore(self._per_host))
+        # The repository first: who has a turn never waits for one who has not.
+        async with lock, host, self._jobs:
+            held = await self._held(repository.path)
+            try:
+                outcome, links = await self._refresh(repository)
+            except GitFailed as error:
+                places = [place for want in repository.wants for place in want.places]
+                problems = tuple(Problem(place, repository.uri, str(error)) for place in places)
+                outcome = GitOutcome(repository=repository, status="failed", problems=problems)
+                links = {}
+            finally:
+                os.close(held)
+        self._note(outcome)
+        async with asyncio.TaskGroup() as group:
+            for link, place in links.items():
+                if link not in self._run.links:
+                    self._run.links.add(link)
+                    group.create_task(self._submodule(link, place, repository, deep + 1))
+
+    async def _held(self, path: str) -> int:
+        # Another process holds it: nothing here could be told when it lets go.
+        while (held := self._cache.hold(path)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(LOCK_POLL)
+        return held
+
+    async def _submodule(self, link: Link, place: Place, parent: Repository, deep: int) -> None:
+        wrong = f"nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
+        try:
+            path, base = locate(link.uri)
+        except UsageError as error:
+            wrong = error.message
+        if wrong is not None:
+            problem = Problem(place, parent.uri, f"submodule {link.path}: {wrong}")
+            self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
+            return
+        want = Want("head", f"@{link.commit}", link.commit, 1, submodules=True, places=(place,))
+        await self._one(Repository(path, link.uri, (want,), (base,)), deep)
+
+    def _note(self, outcome: GitOutcome) -> None:
+        path = outcome.repository.path
+        known = self._run.outcomes.get(path)
+        if known is None:
+            self._run.outcomes[path] = outcome
+            return
+        status = max(known.status, outcome.status, key=("present", "fetched", "failed").index)
+        self._run.outcomes[path] = GitOutcome(
+            repository=known.repository,
+            status=status,
+            size=max(known.size, outcome.size),
+            problems=known.problems + outcome.problems,
+        )
+
+    async def _refresh(self, repository: Repository) -> tuple[GitOutcome, dict[Link, Place]]:
+        directory = self._cache.directory / GIT / f"{repository.path}.git"
+        bare = BareRepository(
+            Git(directory, self._limits), self._cache.records, self._cache.directory
+        )
+        if not await bare.open(force=self._verify):
+            self._watcher.note(f"{directory} was damaged; removed")
+            await asyncio.to_thread(shutil.rmtree, directory)
+            await bare.open(force=False)
+        missing = [want for want in repository.wants if not bare.has(want)]
+        if bare.depth is not None and bare.depth != WHOLE and repository.depth == WHOLE:
+            missing = list(repository.wants)
+        problems: list[Problem] = []
+        links: dict[Link, Place] = {}
+        if missing:
+            self._watcher.begin(repository.path, repository.uri)
+            try:
+                problems = await self._fetch(bare, repository, missing)
+            finally:
+                self._watcher.end(repository.path, ok=not problems)
+        broken = {problem.place for problem in problems}
+        for want in repository.wants:
+            if want.submodules and want.places[0] not in broken:
+                try:
+                    found = await bare.submodules(want, repository.uri)
+                except (GitFailed, Unverified) as error:
+                    problems.append(Problem(want.places[0], repository.uri, str(error)))
+                    continue
+                links |= dict.fromkeys(found, want.places[0])
+        size = await asyncio.to_thread(bare.save, repository, list(links))
+        status: Literal["present", "fetched", "failed"] = "fetched" if missing else "present"
+        outcome = GitOutcome(
+            repository=repository,
+            status="failed" if problems else status,
+            size=size,
+            problems=tuple(problems),
+        )
+        return outcome, links
+
+    async def _fetch(
+        self, bare: BareRepository, repository: Repository, missing: Iterable[Want]
+    ) -> list[Problem]:
+        problems: list[Problem] = []
+        failed: list[Want] = []
+        same_branch: dict[str, set[str]] = {}
+        for want in repository.wants:
+            same_branch.setdefault(want.ref, set()).add(want.commit)
+        for want in missing:
+            # Steps that expect different commits of a branch need its tip: melange goes back.
+            tip = want.kind == "branch" and len(same_branch[want.ref]) > 1
+            try:
+                await self._with_retries(bare, repository, want, tip=tip)
+            except (GitFailed, Unverified) as error:
+                problems += [Problem(place, repository.uri, str(error)) for place in want.places]
+                failed.append(want)
+        for want in failed:
+            await bare.forget(want)
+        return problems
+
+    async def _with_retries(
+        self, bare: BareRepository, repository: Repository, want: Want, *, tip: bool
+    ) -> None:
+        failures = 0
+        while True:
+            try:
+                await bare.fetch(repository.uri, want, depth=repository.depth, tip=tip)
+            except GitFailed as error:
+                failures += 1
+                pause = self._retry.pause(failures, None)
+                if not error.heals or pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
+
+
+def write_config(cache: Cache, failed: Iterable[Repository] = ()) -> int:
+    """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
+
+    Returns how many repositories that are.
+    """
+    redirected: dict[str, str] = {}
+    paths = stored(cache)
+    for path, state in paths.items():
+        for base in state.get("bases", ()):
+            redirected[str(base)] = path
+    direct = [base for repository in failed for base in repository.bases]
+    _write(cache.directory / CONFIG_NAME, git_config(redirected, direct))
+    _write(cache.directory / ENV_NAME, ENV_FILE)
+    return len(paths)
+
+
+def stored(cache: Cache) -> dict[str, dict[str, Any]]:
+    """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
+
+    Those without a verified ref are left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    root = cache.directory / GIT
+    for parent, names, _ in os.walk(root):
+        for name in [name for name in names if name.endswith(".git")]:
+            names.remove(name)
+            directory = Path(parent) / name
+            with suppress(OSError, ValueError):
+                state = json.loads((directory / STATE).read_bytes())
+                if state.get("refs"):
+                    found[directory.relative_to(root).as_posix().removesuffix(".git")] = state
+    return dict(sorted(found.items()))
+
+
+def prune_git(
+    cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
+) -> list[tuple[str, int]]:
+    """Remove the repositories that neither `wanted` nor a submodule of theirs names.
+
+    Returns their names and the sizes of what is in them, in bytes.
+    """
+    known = stored(cache)
+    kept: set[str] = set()
+    open_paths = [repository.path for repository in wanted]
+    while open_paths:
+        path = open_paths.pop()
+        if path not in kept:
+            kept.add(path)
+            open_paths += [str(link["path"]) for link in known.get(path, {}).get("submodules", ())]
+    removed = []
+    root = cache.directory / GIT
+    for parent, names, _ in os.walk(root):
+        for name in [name for name in names if name.endswith(".git")]:
+            names.remove(name)
+            directory = Path(parent) / name
+            path = directory.relative_to(root).as_posix().removesuffix(".git")
+            held = None if path in kept else cache.hold(path)
+            if held is not None:
+                removed.append((f"{GIT}/{path}.git", _size(directory)))
+                if not dry_run:
+                    shutil.rmtree(directory)
+                os.close(held)
+    return sorted(removed)
+
+
+def _size(directory: Path) -> int:
+    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _write(path: Path, text: str) -> None:
+    with suppress(OSError):
+        if path.read_text() == text:
+            return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.rename(path)

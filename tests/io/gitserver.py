@@ -1,0 +1,134 @@
+"""A git server on loopback: git's own http-backend behind Python's HTTP server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_AUTHOR_DATE": "2024-01-01T00:00:00Z",
+    "GIT_COMMITTER_DATE": "2024-01-01T00:00:00Z",
+}
+
+
+def git(directory: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
+    """Run git in `directory` and return what it wrote."""
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=directory,
+        env=ENVIRONMENT | (more or {}),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+class Upstream:
+    """A repository with a work tree, served bare."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.work = root / "work" / name
+        self.work.mkdir(parents=True)
+        self.bare = root / "served" / f"{name}.git"
+        git(self.work, "init", "-q", "-b", "main")
+
+    def commit(self, text: str, path: str = "file") -> str:
+        """Write a file and commit it; return the commit."""
+        (self.work / path).write_text(text)
+        git(self.work, "add", "-A")
+        git(self.work, "commit", "-q", "--allow-empty", "-m", text)
+        return git(self.work, "rev-parse", "HEAD")
+
+    def submodule(self, path: str, uri: str, source: Upstream, commit: str) -> str:
+        """Add a submodule that is at `commit` of `source`; return the new commit."""
+        with (self.work / ".gitmodules").open("a") as file:
+            file.write(f'[submodule "{path}"]\n\tpath = {path}\n\turl = {uri}\n')
+        git(self.work, "add", ".gitmodules")
+        git(self.work, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+        git(self.work, "commit", "-q", "-m", f"submodule {path}")
+        del source
+        return git(self.work, "rev-parse", "HEAD")
+
+    def tag(self, name: str, *, annotated: bool = False) -> str:
+        """Tag what is there; return the tag's own hash."""
+        git(self.work, "tag", *(["-a", "-m", name] if annotated else []), name)
+        return git(self.work, "rev-parse", f"refs/tags/{name}")
+
+    def publish(self) -> None:
+        """Let the server have it."""
+        self.bare.parent.mkdir(parents=True, exist_ok=True)
+        if not self.bare.exists():
+            git(self.work, "clone", "-q", "--mirror", ".", str(self.bare))
+        git(self.work, "push", "-q", "--force", "--mirror", str(self.bare))
+
+
+class GitServer:
+    """Serves `root`/served over smart HTTP; counts requests."""
+
+    def __init__(self, root: Path) -> None:
+        self.requests: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.0"
+
+            def do_GET(self) -> None:
+                outer.requests.append(f"{self.command} {self.path}")
+                path, _, query = self.path.partition("?")
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                environment = ENVIRONMENT | {
+                    "GIT_PROJECT_ROOT": str(root / "served"),
+                    "GIT_HTTP_EXPORT_ALL": "1",
+                    "REQUEST_METHOD": self.command,
+                    "PATH_INFO": path,
+                    "QUERY_STRING": query,
+                    "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                    "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                    "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                }
+                answer = subprocess.run(
+                    ["git", "-c", "safe.directory=*", "http-backend"],
+                    env=environment,
+                    input=body,
+                    check=False,
+                    capture_output=True,
+                ).stdout
+                head, _, content = answer.partition(b"\r\n\r\n")
+                headers = dict(line.split(": ", 1) for line in head.decode().splitlines() if line)
+                status = headers.pop("Status", "200 OK")
+                self.send_response(int(status.split()[0]))
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_POST = do_GET  # noqa: N815  # the base class chooses the names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{self.host}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

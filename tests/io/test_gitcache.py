@@ -1,0 +1,513 @@
+"""Repositories that stand in for the real ones: verified, minimal, and enough for melange's step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from cluster import parts
+from dag.core.checkouts import repositories
+from dag.core.definitions import Checkout
+from dag.core.sources import RetryPolicy
+from dag.io.cache import Cache
+from dag.io.gitcache import GitCache, GitOutcome, prune_git, stored, write_config
+from dag.io.gitprocess import GitLimits
+from tests.faults import Origin
+from tests.io.gitserver import GitServer, Upstream, git
+from tests.io.test_downloads import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RETRY = RetryPolicy(attempts=2, first=0.001, longest=0.001)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    with GitServer(tmp_path / "git") as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def step(
+    repository: str,
+    commit: str = "",
+    *,
+    tag: str = "",
+    branch: str = "",
+    depth: str = "unset",
+    submodules: bool = False,
+    picks: str = "",
+    line: int = 7,
+) -> Checkout:
+    return Checkout(repository, tag, branch, commit, depth, submodules, picks, ".", "x.yaml", line)
+
+
+def bring(
+    cache: Cache,
+    *steps: Checkout,
+    limits: GitLimits | None = None,
+    verify: bool = False,
+    watcher: Silent | None = None,
+) -> list[GitOutcome]:
+    wanted, problems, _ = repositories(steps)
+    assert not problems
+    gits = GitCache(cache, watcher or Silent(), retry=RETRY, limits=limits, verify=verify)
+    outcomes = asyncio.run(gits.run(wanted))
+    write_config(cache, [item.repository for item in outcomes if item.status == "failed"])
+    return outcomes
+
+
+def failure(cache: Cache, *steps: Checkout, limits: GitLimits | None = None) -> str:
+    outcomes = bring(cache, *steps, limits=limits)
+    assert "failed" in {outcome.status for outcome in outcomes}
+    return "\n".join(str(problem) for outcome in outcomes for problem in outcome.problems)
+
+
+def statuses(outcomes: list[GitOutcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
+    """Run melange's own git-checkout step, unmodified, on the cache, without any network."""
+    inputs = {
+        "repository": wanted.repository,
+        "destination": ".",
+        "depth": wanted.depth,
+        "branch": wanted.branch,
+        "tag": wanted.tag,
+        "expected-commit": wanted.expected_commit,
+        "recurse-submodules": str(wanted.recurse_submodules).lower(),
+        "cherry-picks": wanted.cherry_picks,
+    }
+    text = (parts.pipelines() / "git-checkout.yaml").read_text()
+    pipeline = yaml.safe_load(text)
+    for name, given in pipeline["inputs"].items():
+        inputs.setdefault(name, _text(given.get("default", "")))
+    inputs["max-retries"] = "0"
+    script = re.sub(
+        r"\$\{\{inputs\.([a-z-]+)\}\}", lambda m: inputs[m[1]], pipeline["pipeline"][0]["runs"]
+    )
+    work = tmp_path / "workspace"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    command = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--tmpfs", "/var/cache"]
+    command += ["--ro-bind", str(cache.directory), "/var/cache/melange", "--chdir", str(work)]
+    command += ["--tmpfs", "/root", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin"]
+    command += ["--setenv", "HOME", "/root"]
+    for line in (cache.directory / "melange.env").read_text().splitlines():
+        name, _, value = line.partition("=")
+        command += ["--setenv", name, value]
+    done = subprocess.run(
+        [*command, "bash", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return work
+
+
+def test_a_tag_is_cached_with_one_commit_and_checked_out_offline(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    upstream.commit("first")
+    commit = upstream.commit("second")
+    upstream.tag("v1")
+    upstream.commit("third")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    assert git(bare, "rev-list", "--all") == commit
+    assert git(bare, "for-each-ref", "--format=%(refname)") == "refs/tags/v1"
+    asked = len(server.requests)
+    assert (checkout(cache, tmp_path, wanted) / "file").read_text() == "second"
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+    assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize("suffix", ["", ".git", "/", ".git/"])
+def test_every_way_to_write_the_uri_leads_to_the_repository(
+    server: GitServer, cache: Cache, tmp_path: Path, suffix: str
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1", annotated=True)
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo{suffix}", commit, tag="v1")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "file").read_text() == "first"
+
+
+def test_the_hash_of_an_annotated_tag_is_good_enough_as_for_melange(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    upstream.commit("first")
+    wanted = step(f"{server.url}/org/repo", upstream.tag("v1", annotated=True), tag="v1")
+    upstream.publish()
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "file").read_text() == "first"
+
+
+def test_a_tag_wins_over_a_branch_of_its_name(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("tagged")
+    upstream.tag("v1")
+    git(upstream.work, "checkout", "-q", "-b", "v1")
+    upstream.commit("branched")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "file").read_text() == "tagged"
+
+
+def test_a_branch_is_cached_at_the_expected_commit_with_its_history_and_tags(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    upstream.commit("first")
+    upstream.tag("v1", annotated=True)
+    commit = upstream.commit("second")
+    upstream.commit("third")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, branch="main")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    work = checkout(cache, tmp_path, wanted)
+    assert (work / "file").read_text() == "second"
+    assert git(work, "-c", "safe.directory=*", "describe").startswith("v1-1-g")
+
+
+def test_steps_with_different_commits_of_a_branch_share_its_history(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commits = [upstream.commit(text) for text in ("first", "second", "third")]
+    upstream.publish()
+    wanted = [step(f"{server.url}/org/repo", commit, branch="main") for commit in commits[:2]]
+    assert statuses(bring(cache, *wanted)) == ["fetched"]
+    for item, text in zip(wanted, ("first", "second"), strict=True):
+        assert (checkout(cache, tmp_path, item) / "file").read_text() == text
+    asked = len(server.requests)
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["present"]
+    assert len(server.requests) == asked
+
+
+def test_several_refs_and_depths_live_in_one_repository(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commits = {}
+    for number in range(1, 6):
+        commits[f"v{number}"] = upstream.commit(f"{number}")
+        upstream.tag(f"v{number}")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    first, deep = step(uri, commits["v5"], tag="v5"), step(uri, commits["v4"], tag="v4", depth="3")
+    whole = step(uri, commits["v3"], branch="main")
+    head = step(uri, commits["v5"])
+    for known in ([first], [first, deep], [first, deep, head], [first, deep, head, whole]):
+        assert statuses(bring(cache, *known)) == ["fetched"]
+        for wanted in known:
+            work = checkout(cache, tmp_path, wanted)
+            assert (
+                git(work, "-c", "safe.directory=*", "rev-parse", "HEAD") == wanted.expected_commit
+            )
+        assert statuses(bring(Cache(cache.directory), *known)) == ["present"]
+    work = checkout(cache, tmp_path, whole)
+    assert git(work, "-c", "safe.directory=*", "rev-list", "--count", "HEAD") == "3"
+
+
+def test_the_default_branch_is_cached_only_while_it_is_the_expected_commit(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit)
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "file").read_text() == "first"
+    upstream.commit("second")
+    upstream.publish()
+    shutil.rmtree(cache.directory / "git")
+    assert "expected " + commit in failure(cache, wanted)
+
+
+def test_submodules_come_with_their_own_submodules_by_relative_and_absolute_uris(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    root = tmp_path / "git"
+    inner, middle, outer = (Upstream(root, f"org/{name}") for name in ("in", "mid", "out"))
+    inner_commit = inner.commit("innermost")
+    inner.commit("later")
+    middle.commit("middle")
+    middle_commit = middle.submodule("deps/in", f"{server.url}/org/in.git", inner, inner_commit)
+    outer.commit("outer")
+    outer_commit = outer.submodule("mid", "../mid", middle, middle_commit)
+    outer.tag("v1")
+    for upstream in (inner, middle, outer):
+        upstream.publish()
+    wanted = step(f"{server.url}/org/out", outer_commit, tag="v1", submodules=True)
+    assert statuses(bring(cache, wanted)) == ["fetched"] * 3
+    work = checkout(cache, tmp_path, wanted)
+    assert (work / "mid/file").read_text() == "middle"
+    assert (work / "mid/deps/in/file").read_text() == "innermost"
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"] * 3
+    assert prune_git(cache, repositories([wanted])[0]) == []
+    assert len(prune_git(cache, [])) == 3
+    assert stored(cache) == {}
+
+
+def test_a_submodule_that_no_cache_can_hold_is_named(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    commit = upstream.submodule("sub", "git@example.com:a/b.git", upstream, commit)
+    upstream.tag("v1")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1", submodules=True)
+    said = failure(cache, wanted)
+    assert said.startswith("x.yaml:7: ")
+    assert "submodule sub: " in said
+
+
+def test_cherry_picks_are_there(server: GitServer, cache: Cache, tmp_path: Path) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.commit("second", "other")
+    pick = upstream.commit("picked", "picked")
+    upstream.publish()
+    why = f"# a comment\nmain/{pick}: CVE-1\n"
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1", picks=why)
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    work = checkout(cache, tmp_path, wanted)
+    assert (work / "picked").exists()
+    assert not (work / "other").exists()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+
+
+def test_a_ref_that_is_another_commit_never_gets_its_name(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    other = "1" * 40
+    uri = f"{server.url}/org/repo"
+    said = failure(
+        cache,
+        step(uri, other, tag="v1", line=1),
+        step(uri, other, branch="main", line=2),
+        step(uri, commit, tag="v2", line=3),
+    )
+    assert f"x.yaml:1: {uri}: tag v1 is {commit}, expected {other}" in said
+    assert f"x.yaml:2: {uri}: expected {other} is not in branch main" in said
+    assert "x.yaml:3: " in said
+    assert stored(cache) == {}
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    names = git(bare, "for-each-ref", "--format=%(refname)").splitlines()
+    assert [name for name in names if not name.startswith("refs/dag/")] == []
+    assert "file:///var/cache/melange/git/127" not in (cache.directory / "gitconfig").read_text()
+
+
+def test_a_repository_that_failed_does_not_go_to_the_cache_of_one_with_a_shorter_name(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    outcomes = bring(
+        cache, step(uri, commit, tag="v1"), step(f"{uri}-extra", commit, tag="v1", line=9)
+    )
+    assert sorted(statuses(outcomes)) == ["failed", "fetched"]
+    seen = git(tmp_path, "config", "--file", str(cache.directory / "gitconfig"), "--list")
+    assert f"url.{uri}-extra.insteadof={uri}-extra" in seen
+
+
+def test_damage_is_noticed_and_mended(server: GitServer, cache: Cache, tmp_path: Path) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first" * 1000)
+    upstream.tag("v1")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1")
+    bring(cache, wanted)
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    (pack,) = (bare / "objects/pack").glob("*.pack")
+    data = bytearray(pack.read_bytes())
+    data[len(data) // 2] ^= 1
+    pack.chmod(0o644)
+    pack.write_bytes(data)
+    watcher = Silent()
+    assert statuses(bring(Cache(cache.directory), wanted, watcher=watcher)) == ["fetched"]
+    assert "damaged" in watcher.notes[0]
+    (bare / "refs/tags/v1").unlink()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "file").exists()
+    assert statuses(bring(Cache(cache.directory), wanted, verify=True)) == ["present"]
+
+
+def test_two_processes_worth_of_runs_at_once_do_not_harm_each_other(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commits = [upstream.commit(f"{n}") for n in range(4)]
+    upstream.publish()
+    steps = [step(f"{server.url}/org/repo", commit, branch="main") for commit in commits]
+    wanted, _, _ = repositories(steps)
+
+    async def both() -> list[list[GitOutcome]]:
+        caches = [GitCache(Cache(cache.directory), Silent(), retry=RETRY) for _ in range(3)]
+        return await asyncio.gather(*(one.run(wanted) for one in caches))
+
+    results = asyncio.run(both())
+    assert sorted(one[0].status for one in results) == ["fetched", "present", "present"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "ext::sh -c true",
+        "file:///etc",
+        "ssh://git@example.com/x",
+        "git@example.com:a/b",
+        "-oProxyCommand=x",
+        "https://example.com/../../etc",
+        "https://example.com/a/./b",
+        "https://example.com/a.git/b",
+        "https://example.com/-x",
+        "https://example.com/.dag",
+        "https://example.com/a%2e%2e/b",
+        "https://example.com/a?x",
+        "https://example.com/",
+        "https://user:pw@example.com/a",
+        "https://exa..mple.com/a",
+        "https://../a",
+    ],
+)
+def test_other_uris_are_refused(uri: str) -> None:
+    found, problems, _ = repositories([step(uri, "1" * 40, tag="v1")])
+    assert found == []
+    assert len(problems) == 1
+    assert "pw" not in str(problems[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "-x",
+        "a..b",
+        "a b",
+        "a~1",
+        "a:b",
+        "a\n",
+        "@{x",
+        "@",
+        ".a",
+        "a/.b",
+        "a.lock",
+        "/a",
+        "a.",
+        "a//b",
+    ],
+)
+def test_other_refs_are_refused(name: str) -> None:
+    for wanted in (
+        step("https://h/a", "1" * 40, tag=name),
+        step("https://h/a", "1" * 40, branch=name),
+    ):
+        assert len(repositories([wanted])[1]) == 1
+
+
+@pytest.mark.parametrize("commit", ["1" * 39, "A" * 40, "HEAD", "--all"])
+def test_other_commits_are_refused(commit: str) -> None:
+    assert len(repositories([step("https://h/a", commit, tag="v1")])[1]) == 1
+
+
+def test_a_step_without_expected_commit_is_reported_and_not_cached() -> None:
+    found, problems, unpinned = repositories([step("https://h/a", tag="v1")])
+    assert (found, problems) == ([], [])
+    assert "no expected-commit" in str(unpinned[0])
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("file:///etc/passwd", ""), ("/a/info/refs?service=git-upload-pack", "redirect")],
+)
+def test_redirects_elsewhere_and_in_loops_end(cache: Cache, target: str, said: str) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(302, {"Location": target})
+        text = failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        assert said in text
+        assert "git " in text
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_answer_that_will_stay_is_not_asked_for_again(cache: Cache, status: int) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(status, {"WWW-Authenticate": "Basic realm=x"})
+        failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        assert origin.count() <= 2  # git itself asks again when it has a password
+
+
+def test_a_server_that_is_busy_is_asked_again_and_a_stall_ends(cache: Cache) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(503)
+        failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        assert origin.count() == 2
+        origin.clear()
+        origin.on("GET", "/a/", times=None).stall()
+        limits = GitLimits(timeout=0.5)
+        assert "did not end" in failure(
+            cache, step(f"{origin.url}/a", "1" * 40, tag="v1"), limits=limits
+        )
+
+
+def test_a_repository_beyond_max_size_is_not_kept(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    import random
+
+    (upstream.work / "big").write_bytes(random.Random(1).randbytes(1_000_000))
+    commit = upstream.commit("big")
+    upstream.tag("v1")
+    upstream.publish()
+    limits = GitLimits(max_size=100_000)
+    said = failure(cache, step(f"{server.url}/org/repo", commit, tag="v1"), limits=limits)
+    assert "--max-size" in said
+    leftovers = (cache.directory / "git" / server.host / "org/repo.git/objects").rglob("*.pack")
+    assert list(leftovers) == []
+
+
+def test_the_state_says_what_was_verified(server: GitServer, cache: Cache, tmp_path: Path) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    bring(cache, step(f"{server.url}/org/repo", commit, tag="v1"))
+    (state,) = stored(cache).values()
+    assert json.loads(json.dumps(state))["refs"] == {
+        "refs/tags/v1": {"at": commit, "expected": [commit]}
+    }
