@@ -57,9 +57,10 @@ def _start(cluster: Cluster) -> None:
         "nodePort": KWOK_PORT,
         "tlsCertFile": str(certificate),
         "tlsPrivateKeyFile": str(certificate.with_suffix(".key")),
-        # Its default of 4 delays the end of pods for seconds when many of them end; the second
-        # has to follow the first, or kwok ends itself.
+        # The default of 4 delays the end of pods for seconds when many of them end at once. A
+        # configuration that names one of the three has to name all, or kwok refuses it.
         "podPlayStageParallelism": 32,
+        "nodePlayStageParallelism": 4,
         "nodeLeaseParallelism": 4,
         "nodeLeaseDurationSeconds": 8,
     }
