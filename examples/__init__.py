@@ -1,6 +1,4 @@
-"""An example distribution that really builds, for users to read and for the tests to build."""
+"""An example distribution that really builds, for users to read and for the tests to build.
 
-from examples.layout import lay_out
-from examples.sources import SourceServer
-
-__all__ = ["SourceServer", "lay_out"]
+`layout.lay_out` writes it into a directory; `sources.SourceServer` serves what it fetches.
+"""

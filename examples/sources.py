@@ -7,10 +7,12 @@ Everything is made from `upstream/` and comes out the same, byte by byte, on eve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -253,6 +255,10 @@ if __name__ == "__main__":
     if "--print" in sys.argv:
         print_digests()
     else:
-        with SourceServer(host=ADDRESS, port=PORT) as running:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with (
+            SourceServer(host=ADDRESS, port=PORT) as running,
+            contextlib.suppress(KeyboardInterrupt),
+        ):
             print(f"serving at {running.url}", file=sys.stderr)
             running.wait()
