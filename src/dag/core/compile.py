@@ -199,9 +199,7 @@ class _Definition:
                 result = transform(text, rule.get("match", ""), rule.get("replace", ""))
                 values[f"vars.{rule.get('to', '')}"] = result
             except Unresolvable as error:
-                problem = Problem(self.tree.file, line, str(error), "correct the var-transform")
-                if problem not in self.tree.problems:
-                    self.tree.problems.append(problem)
+                self.tree.problem(line, str(error), "correct the var-transform")
         return values
 
     def dependencies(self, node: Node | None) -> _Dependencies:

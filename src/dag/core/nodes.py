@@ -13,8 +13,10 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-MAX_BYTES = 8 * 1024 * 1024
-"""No definition is larger: the largest of Wolfi has 150 KB."""
+MAX_DEPTH = 500
+SAFE_DEPTH = 4000
+_OPENERS = (b"[", b"{", b":", b"-", b"?")
+"""Every level of nesting takes one of these, so a text with few of them can't be deep."""
 
 
 class Problem(NamedTuple):
@@ -57,6 +59,8 @@ def compose(data: bytes) -> Node | None:
 
     """
     try:
+        if sum(map(data.count, _OPENERS)) > SAFE_DEPTH:
+            _refuse_depth(data)
         loader = _Loader(data)
         try:
             node: Node | None = loader.get_node() if loader.check_node() else None
@@ -76,6 +80,25 @@ def compose(data: bytes) -> Node | None:
     if node is not None:
         _refuse_duplicates(node)
     return node
+
+
+def _refuse_depth(data: bytes) -> None:
+    # libyaml's composer recurses in C, where nothing but the end of the stack stops it; its events
+    # come without recursion.
+    loader = _Loader(data)
+    depth = 0
+    try:
+        while not isinstance(event := loader.get_event(), yaml.DocumentEndEvent | None):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                mark = event.start_mark
+                line = mark.line + 1 if mark else 1
+                raise Broken(line, "nested too deeply", "flatten it")
+    finally:
+        loader.dispose()
 
 
 def _refuse_duplicates(root: Node) -> None:
@@ -125,8 +148,12 @@ class Tree:
         self.problems: list[Problem] = []
 
     def problem(self, line: int, what: str, fix: str) -> None:
-        """Note that `what` is wrong in `line`, and how to `fix` it."""
-        self.problems.append(Problem(self.file, line, what, fix))
+        """Note that `what` is wrong in `line`, and how to `fix` it.
+
+        One a line: what follows on the same line is mostly a consequence.
+        """
+        if all(known.line != line for known in self.problems):
+            self.problems.append(Problem(self.file, line, what, fix))
 
     def mapping(self, node: Node | None, what: str) -> dict[str, Node]:
         """The entries of a mapping with its merge keys (`<<`) applied; empty for nothing."""

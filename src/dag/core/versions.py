@@ -43,11 +43,7 @@ def key(version: str) -> Key:
     if match is None:
         return (1, tuple(_chunks(version)))
     first, *others = match["numbers"].split(".")
-    numbers: list[tuple[int, int, str]] = [(1, int(first), "")]
-    for number in others:
-        # A part that begins with a zero is compared as a fraction: 1.01 < 1.1, 1.05 < 1.4.
-        fraction = number.startswith("0") and len(number) > 1
-        numbers.append((0, 0, number.rstrip("0")) if fraction else (1, int(number), ""))
+    numbers = [(1, int(first), 0), *map(_number, others)]
     suffixes = [
         (_RANK[name], int(number or 0)) for name, number in _SUFFIX.findall(match["suffixes"])
     ]
@@ -59,6 +55,15 @@ def key(version: str) -> Key:
         match["hash"] or "",
         int(match["epoch"] or 0),
     )
+
+
+def _number(text: str) -> tuple[int, int, int]:
+    # A part that begins with zeros is less the more it has: 1.001 < 1.01 < 1.1, 1.0 < 1.06.
+    digits = text.lstrip("0")
+    zeros = len(text) - len(digits)
+    if not zeros:
+        return (1, int(digits), 0)
+    return (0, -zeros, int(digits) if digits else -1)
 
 
 def _chunks(text: str) -> list[tuple[int, int, str]]:
