@@ -6,6 +6,7 @@ Their pods run nothing; kwok.yaml says when and how they end.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cluster import parts
@@ -55,6 +56,7 @@ def _start(cluster: Cluster) -> None:
         "cidr": "10.205.0.0/16",
         "nodeIP": HOST_ADDRESS,
         "nodePort": KWOK_PORT,
+        "enableDebuggingHandlers": True,
         "tlsCertFile": str(certificate),
         "tlsPrivateKeyFile": str(certificate.with_suffix(".key")),
         # The default of 4 delays the end of pods for seconds when many of them end at once. A
@@ -69,8 +71,16 @@ def _start(cluster: Cluster) -> None:
         "kind": "KwokConfiguration",
         "options": options,
     }
+    log = cluster.directory / "kwok-pods.log"
+    log.write_text(f"{datetime.now(UTC).isoformat()} stdout F simulated\n")
+    logs = {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "ClusterLogs",
+        "metadata": {"name": "all"},
+        "spec": {"logs": [{"logsFile": str(log)}]},
+    }
     path = cluster.directory / "kwok.json"
-    path.write_text(json.dumps(config))
+    path.write_text("\n---\n".join(json.dumps(document) for document in (config, logs)))
     KWOK.start(
         [
             parts.build("kwok") / "kwok",
