@@ -11,7 +11,7 @@ from typing import Any
 
 from dag.core import journal as lines
 from dag.core.arch import Arch
-from dag.core.events import Resources, Unit
+from dag.core.events import Began, Resources, Unit
 from dag.core.graph import Graph
 from dag.core.index import Repository
 from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
@@ -19,7 +19,7 @@ from dag.core.plan import Known, Plan, Request, make_plan
 from dag.core.records import current
 from dag.core.result import Result, make_result, summary
 from dag.core.scheduler import Scheduler
-from dag.core.scripts import MakeVariables, build_script
+from dag.core.scripts import KEY, MakeVariables, build_script
 from dag.core.states import Limits
 from dag.errors import UsageError
 from dag.io import definitions, git, index
@@ -111,10 +111,23 @@ class Build:
         tree = definitions_tree(self.options.directory)
         for note in tree.notes() if self.options.verbosity else ():
             self._say(note)
-        # A store inside of the directory is no part of what is built.
-        inside = os.path.relpath(self.store.root.resolve(), self.options.directory.resolve())
-        entries = [e for e in tree.entries if not f"{e.path}/".startswith(f"{inside}/")]
+        # A store inside of the directory is no part of what is built; a repository is linked.
+        root = self.options.directory.resolve()
+        apart = [os.path.relpath(self.store.root.resolve(), root), *self._inside()]
+        prefixes = tuple(f"{path}/" for path in apart)
+        entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
         return split(entries, self.graph.packages)
+
+    def _inside(self) -> dict[str, Path]:
+        """The repositories inside of the directory, by their paths from there."""
+        root = self.options.directory.resolve()
+        found = {}
+        for item in self.options.repositories:
+            if "://" not in item:
+                path = Path(_absolute(self.options.directory, item))
+                if path != root and path.is_relative_to(root):
+                    found[os.fspath(path.relative_to(root))] = path
+        return found
 
     def _plan(self, have: Repository) -> Plan:
         options, store = self.options, self.store
@@ -151,14 +164,18 @@ class Build:
 
         """
         options = self.options
+        if not self.plan.steps:
+            self._write_index()
+            scheduler = self.scheduler()
+            scheduler.handle(Began(), 0.0)
+            return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
         limiter = detect()
         if options.verbosity:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
             self._say("memory is not limited: no control groups may be written here")
-        key = _with_public(options.signing_key) or tools.throwaway_key(self.store.state / "key")
-        runner = LocalRunner(self.graph, self.store, self._settings(tools, key), limiter)
+        runner = LocalRunner(self.graph, self.store, self._settings(tools), limiter)
         scheduler = self.scheduler()
         head = {**self.about, "began": time.time(), "pid": os.getpid()}
         with Journal(self.store.journal) as journal:
@@ -175,21 +192,27 @@ class Build:
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
-        self.write_index(tools)
+        self._write_index()
         return make_result(self.about, scheduler, seconds)
 
-    def write_index(self, tools: Tools) -> None:
-        """Write the store's index, signed if a key was given."""
-        key = self.options.signing_key
+    def _write_index(self) -> None:
+        key = _with_public(self.options.signing_key)
 
         def sign(path: Path) -> None:
             if key is not None:
-                tools.sign_index(path, key)
+                Tools.find().sign_index(path, key)
 
         self.store.write_index(sign)
 
-    def _settings(self, tools: Tools, key: Path) -> LocalSettings:
+    def _settings(self, tools: Tools) -> LocalSettings:
+        # melange writes the names of keys and repositories into what it builds: they must be the
+        # same wherever the store is, and the same as in a pod.
         options = self.options
+        links: dict[str, Path] = self._inside()
+        key = _with_public(options.signing_key)
+        if key is None:
+            made = tools.throwaway_key(self.store.state / "key")
+            links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
         cache = options.directory.resolve() / "cache"
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
@@ -200,9 +223,9 @@ class Build:
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
-            key=os.fspath(key.resolve()),
-            repositories=[_absolute(options.directory, one) for one in options.repositories],
-            keyrings=[_absolute(options.directory, one) for one in options.keyrings],
+            key=os.fspath(key.resolve()) if key else KEY,
+            repositories=[_from_workspace(options.directory, one) for one in options.repositories],
+            keyrings=[_from_workspace(options.directory, one) for one in options.keyrings],
             more=options.make_vars,
         )
         dropped: dict[str, set[str]] = {}
@@ -215,6 +238,7 @@ class Build:
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,
+            links=links,
             fingerprints=self.fingerprints,
             dropped={name: frozenset(names) for name, names in dropped.items()},
             timeout=options.timeout,
@@ -290,6 +314,13 @@ def _absolute(directory: Path, item: str) -> str:
     if not path.exists():
         raise UsageError(f"{item}: there is nothing of that name")
     return os.fspath(path.resolve())
+
+
+def _from_workspace(directory: Path, item: str) -> str:
+    path = _absolute(directory, item)
+    if "://" in path or not Path(path).is_relative_to(directory.resolve()):
+        return path
+    return f"./{Path(path).relative_to(directory.resolve())}"
 
 
 def _with_public(key: Path | None) -> Path | None:

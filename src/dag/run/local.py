@@ -63,6 +63,8 @@ class LocalSettings:
     """Of the processes, whole: nothing is inherited."""
     parts: Parts
     fingerprints: Mapping[str, str]
+    links: Mapping[str, Path] = field(default_factory=dict)
+    """Paths in the workspace → what symbolic links there point to: key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Package → names in its environment that a repository gives, not the store."""
     timeout: float | None = None
@@ -113,7 +115,9 @@ class LocalRunner:
             entries = self._settings.parts.of(key)
             below = f"packages/{self._settings.arch.apk}"
             (place / "tmp").mkdir(parents=True)
-            await asyncio.to_thread(lay_out, place / "workspace", entries, files, below)
+            await asyncio.to_thread(
+                lay_out, place / "workspace", entries, files, below, self._settings.links
+            )
             log = self._store.logs / f"{key}.log"
             ended = await self._execute(start, work, log)
             kept = isinstance(ended, Succeeded)

@@ -73,11 +73,17 @@ def fingerprint(entries: Iterable[Entry]) -> str:
     return digest.hexdigest()
 
 
-def lay_out(place: Path, entries: Sequence[Entry], packages: Iterable[Path], below: str) -> None:
+def lay_out(
+    place: Path,
+    entries: Sequence[Entry],
+    packages: Iterable[Path],
+    below: str,
+    links: Mapping[str, Path],
+) -> None:
     """Make a workspace at the new directory `place`: the entries, and `packages` in `below`.
 
     Files are written anew, so that nothing a build does to them reaches the user's; packages are
-    links to the store's, because melange and make only read them.
+    hard links to the store's, because melange and make only read them. `links` become symbolic.
 
     Raises:
         OSError: there is no room, or the like.
@@ -104,6 +110,10 @@ def lay_out(place: Path, entries: Sequence[Entry], packages: Iterable[Path], bel
                 os.symlink(target, f"{root}/{path}")  # noqa: PTH211
             case Directory():
                 pass
+    for name, source in links.items():
+        link = place / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source)
     repository = place / below
     repository.mkdir(parents=True)
     for package in packages:
