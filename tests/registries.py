@@ -63,10 +63,11 @@ def registry(
     directory: Path,
     *,
     htpasswd: dict[str, str] | None = None,
+    auth: dict[str, Any] | None = None,
     tls: tuple[Path, Path, str] | None = None,
 ) -> Iterator[Server]:
     """Run docker-registry; `tls` is certificate, key and the host name to use."""
-    apt("docker-registry", "apache2-utils")
+    apt("docker-registry", *(["apache2-utils"] if htpasswd else []))
     directory.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
         "version": 0.1,
@@ -76,6 +77,8 @@ def registry(
     }
     if tls is not None:
         config["http"]["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
+    if auth is not None:
+        config["auth"] = auth
     if htpasswd is not None:
         users = directory / "htpasswd"
         users.write_text(
@@ -110,6 +113,23 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             if match := re.search(r"listening on [^ ]*:(\d+)", lines.readline()):
                 return int(match[1])
     raise AssertionError(log.read_text())
+
+
+def self_signed(directory: Path, name: str) -> tuple[Path, Path]:
+    """Make a certificate for a host's name, which is its own authority, and its key."""
+    certificate, key = directory / "server.crt", directory / "server.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", f"/CN={name}"),
+            *("-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"),
+            *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
+            *("-out", certificate, "-keyout", key),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
 
 
 def layer(files: dict[str, bytes]) -> bytes:

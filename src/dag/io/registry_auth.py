@@ -140,8 +140,8 @@ class Authorizer:
             )
         # What the registry asks for, and what we know to need: its challenge to a first HEAD names
         # `pull` alone, and one to a mount not always the other repository.
-        wanted = dict.fromkeys([*scopes, *challenge.parameters.get("scope", "").split()])
-        response = self._ask(realm, challenge, list(wanted))
+        wanted = _merged([*scopes, *challenge.parameters.get("scope", "").split()])
+        response = self._ask(realm, challenge, wanted)
         if not response.is_success:
             _, text = error_entries(response)
             raise Refused(
@@ -177,6 +177,15 @@ class Authorizer:
         headers = {"Authorization": credentials.basic()} if credentials else {}
         url = realm.copy_merge_params({**about, "client_id": _CLIENT, "scope": scopes})
         return self._send("GET", url, headers, None)
+
+
+def _merged(scopes: list[str]) -> list[str]:
+    """Each resource once, with every action that is asked for on it."""
+    actions: dict[str, set[str]] = {}
+    for scope in scopes:
+        resource, _, names = scope.rpartition(":")
+        actions.setdefault(resource, set()).update(names.split(","))
+    return [f"{resource}:{','.join(sorted(names))}" for resource, names in actions.items()]
 
 
 def api_host(host: str) -> str:

@@ -78,7 +78,7 @@ class Transport:
         self.host = host
         self.insecure = insecure
         self._stop = threading.Event()
-        self._wait = wait or self._stop.wait
+        self._wait = self._stop.wait if wait is None else wait
         self._lock = threading.Lock()
         self._clients: dict[bool, httpx2.Client] = {}
         self._base: httpx2.URL | None = None
@@ -248,9 +248,12 @@ class Transport:
             message = f"registry {self.host} has no repository {repository}: {what}"
             make = missing_repository_hint(self.host, repository)
             hint = f"make it first: {make}" if make else "check the name, or make it first"
-        elif status == 400 and "HTTPS server" in text:
-            message = f"registry {self.host} speaks https, and was asked over plain http"
-            hint = "without --insecure-registry; for this machine, use its host name"
+        elif status == 400 and request.url.scheme == "http" and not codes:
+            # What servers of https say to plain http; the answer to a HEAD has no words.
+            hint = (
+                "does it speak https there? then leave out --insecure-registry, and use the host's"
+                " name for a registry on this machine"
+            )
         elif status == 429:
             hint = f"log in for a higher limit: {denied_hint(self.host, push=False)}"
         return Refused(
