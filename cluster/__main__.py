@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run one command; 0 is success, 1 a failure that was explained on standard error."""
+    """Run one command and return its exit code.
+
+    0 is success, 1 a failure that was explained on standard error, 130 an interruption.
+    """
     options = _parser().parse_args()
     try:
         options.run(options)
     except ClusterError as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

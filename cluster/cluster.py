@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from cluster import control, images, kwok, network, parts
 from cluster.config import (
+    API_PORT,
+    ETCD_PORT,
     HOST_ADDRESS,
     NODES,
     PACKAGES,
@@ -29,6 +31,9 @@ from cluster.system import ClusterError, locked, run, say, step, succeeds
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+_OWNER = RUNTIME / "state-directory"
+"""Tells which state directory belongs to the cluster that is up: bridges and ports are shared."""
 
 # Places that the programs insist on, whatever their configuration says.
 _FIXED_PLACES = (
@@ -77,7 +82,9 @@ class Cluster:
                     cluster.start_node(node)
                 cluster.wait_until_ready()
                 return cluster
+            _check_machine()
             _down()
+            _check_ports()
             return _start()
 
     @classmethod
@@ -139,8 +146,12 @@ class Cluster:
 
 
 def down() -> None:
-    """End the cluster and remove all traces of it but the cache. Nothing happens without one."""
+    """End the cluster and remove all traces of it but the cache. Nothing happens without one.
+
+    Raises ClusterError when the cluster of another state directory is up, or without root.
+    """
     with _lock():
+        _check_machine()
         _down()
 
 
@@ -151,15 +162,11 @@ def install_packages() -> None:
         with step(f"installing {', '.join(missing)}"):
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             run("apt-get", "update", "-q")
-            run(
-                "apt-get",
-                "install",
-                "-q",
-                "-y",
-                "--no-install-recommends",
-                *missing,
-                env=environment,
-            )
+            options = ("-q", "-y", "--no-install-recommends")
+            run("apt-get", "install", *options, *missing, env=environment)
+            if "docker-registry" in missing and Path("/run/systemd/system").exists():
+                # Debian starts it at once, on the very port that the cluster's own needs.
+                run("systemctl", "disable", "--now", "docker-registry")
 
 
 def processes() -> list[Process]:
@@ -180,9 +187,8 @@ def _is_up() -> bool:
 
 
 def _is_installed(package: str) -> bool:
-    return succeeds("dpkg-query", "--show", package) and "ok installed" in run(
-        "dpkg-query", "--show", "--showformat=${Status}", package
-    )
+    query = ("dpkg-query", "--show", "--showformat=${Status}", package)
+    return succeeds(*query) and "ok installed" in run(*query)
 
 
 def _kubelet(name: str) -> Process:
@@ -196,20 +202,30 @@ def _kubelet(name: str) -> Process:
 def _check_machine() -> None:
     if os.geteuid():
         raise ClusterError("only root can mount disks and make bridges: run it as root")
-    host, port = REGISTRY.split(":")
-    with socket.socket() as probe:
-        if probe.connect_ex((host, int(port))) == 0:
-            raise ClusterError(f"{REGISTRY} is taken by another program: the registry needs it")
+    owner = _OWNER.read_text() if _OWNER.exists() else ""
+    if owner not in ("", str(state_directory())):
+        raise ClusterError(
+            f"a cluster with DAG_CLUSTER_DIR={owner} is up, and there can be but one"
+        )
+
+
+def _check_ports() -> None:
+    host, registry_port = REGISTRY.split(":")
+    for port in (int(registry_port), API_PORT, ETCD_PORT):
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) == 0:
+                raise ClusterError(f"port {port} is needed, but another program listens there")
 
 
 def _start() -> Cluster:
-    _check_machine()
     install_packages()
     etcd, containerd, kubernetes = map(parts.build, ("etcd", "containerd", "kubernetes"))
     for name in images.NAMES:
         images.build(name)
     state = state_directory()
     state.mkdir(parents=True)
+    RUNTIME.mkdir()
+    _OWNER.write_text(str(state))
     fixed = [str(place) for place in _FIXED_PLACES if not place.exists()]
     (state / "fixed-places.json").write_text(json.dumps(fixed))
     credentials = Credentials(state / "credentials")

@@ -144,6 +144,10 @@ class Machinery:
     def _make_cgroup(self) -> None:
         for cgroup in self._cgroups():
             cgroup.mkdir(exist_ok=True)
+            controllers = cgroup.parent / "cgroup.controllers"
+            if controllers.exists():
+                passed_on = " ".join(f"+{name}" for name in controllers.read_text().split())
+                (cgroup.parent / "cgroup.subtree_control").write_text(passed_on)
             for file in ("cpuset.cpus", "cpuset.mems"):
                 if (cgroup / file).exists() and (cgroup.parent / "tasks").exists():
                     (cgroup / file).write_text((cgroup.parent / file).read_text())

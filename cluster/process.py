@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The shell leaves at once, so the process belongs to init: nobody here has to wait for it, and
 # a caller that lives on, such as a test run, keeps no zombie.
-_DETACH = 'setsid "$@" </dev/null >>"$LOG" 2>&1 & echo $!'
+_DETACH = 'setsid "$@" </dev/null >>"$0" 2>&1 & echo $!'
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Process:
             return
         for file in (self.log, self._pid_file):
             file.parent.mkdir(parents=True, exist_ok=True)
-        shell = ["sh", "-c", _DETACH, "sh", *(str(word) for word in command)]
-        environment = {**os.environ, **(env or {}), "LOG": str(self.log)}
+        shell = ["sh", "-c", _DETACH, str(self.log), *(str(word) for word in command)]
+        environment = {**os.environ, **(env or {})}
         said = subprocess.run(shell, env=environment, capture_output=True, text=True, check=True)
         pid = int(said.stdout)
         self._pid_file.write_text(f"{pid} {_birth(pid)}\n")
