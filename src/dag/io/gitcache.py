@@ -252,12 +252,55 @@ def write_config(cache: Cache, failed: Iterable[Repository] = ()) -> int:
     redirected: dict[str, str] = {}
     paths = stored(cache)
     for path, state in paths.items():
-        for base in state.get("bases", ()):
-            redirected[str(base)] = path
+        redirected |= dict.fromkeys(bases_of(path, state), path)
     direct = [base for repository in failed for base in repository.bases]
     _write(cache.directory / CONFIG_NAME, git_config(redirected, direct))
     _write(cache.directory / ENV_NAME, ENV_FILE)
     return len(paths)
+
+
+def bases_of(path: str, state: dict[str, Any]) -> list[str]:
+    """Give the URIs that lead to a repository; a state may come from elsewhere, so each is checked."""
+    found = []
+    for base in state.get("bases", ()):
+        with suppress(UsageError):
+            if locate(str(base)) == (path, base):
+                found.append(str(base))
+    return found
+
+
+async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
+    """Take a repository that came by another way, once all in it is verified.
+
+    `relative` is its path below `git/`, in `staging` as in the cache. One that the cache has
+    already stays as it is. Returns what is wrong with it.
+    """
+    path = relative.as_posix().removesuffix(".git")
+    target = cache.directory / GIT / relative
+    source = staging / GIT / relative
+    try:
+        if locate(f"https://{path}")[0] != path:
+            return "its path is none that the cache uses"
+    except UsageError as error:
+        return error.message
+    held = cache.hold(path)
+    if held is None or target.exists():
+        if held is not None:
+            os.close(held)
+        return None
+    try:
+        git = Git(source, limits)
+        await git.run("init", "--bare", "--quiet", "--template=")
+        bare = BareRepository(git, cache.records, staging)
+        if not (await bare.open(force=True) and await bare.is_as_it_says()):
+            return "its objects or refs are not what they should be"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+    except GitFailed as error:
+        return str(error)
+    finally:
+        os.close(held)
+    return None
 
 
 def stored(cache: Cache) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dag.core.checkouts import WHOLE, Repository, Want, locate, submodule_uri
+from dag.core.checkouts import WHOLE, Repository, Want, check_commit, locate, submodule_uri
 from dag.errors import UsageError
 from dag.io.gitprocess import GitFailed
 
@@ -290,8 +290,20 @@ class BareRepository:
             for ref, known in self._state["refs"].items():
                 if await self._git.line("rev-parse", "--verify", ref) != known["at"]:
                     return False
-        except GitFailed:
+        except (GitFailed, KeyError, TypeError):
             return False
+        return True
+
+    async def is_as_it_says(self) -> bool:
+        """Say whether each ref leads to the commits that it is said to have been verified for."""
+        for ref, known in self._state["refs"].items():
+            for commit in known["expected"]:
+                inside = ref.startswith("refs/heads/") and await self._git.succeeds(
+                    "merge-base", "--is-ancestor", check_commit(str(commit)), str(known["at"])
+                )
+                peeled = await self._git.line("rev-parse", "--verify", f"{known['at']}^{{commit}}")
+                if not inside and commit not in (peeled, known["at"]):
+                    return False
         return True
 
 

@@ -1,0 +1,243 @@
+"""The cache as an image: what is pushed, and what is taken from one, each file verified again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tarfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from io import RawIOBase
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, cast
+
+import zstandard
+
+from dag.core.archive import Directory, File, content
+from dag.core.bundle import ROOT, Blob
+from dag.core.checkouts import CONFIG_NAME, ENV_FILE, ENV_NAME, git_config
+from dag.core.references import parse
+from dag.core.sources import Digest, is_cache_name
+from dag.errors import InfrastructureError, UsageError
+from dag.io.cache import BLOCK, Cache
+from dag.io.gitcache import GIT, STATE, bases_of, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from dag.core.archive import Entry
+    from dag.core.references import Reference
+    from dag.io.registry import Repository
+
+_GIT_FILE = re.compile(
+    r"HEAD|shallow|packed-refs|dag\.json|refs/(?:heads|tags)/.+|objects/pack/pack-[0-9a-f]+\.(?:pack|idx)"
+)
+"""Of a repository, what a clone reads; not its `config`, which could name programs to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """What an image brought: the reference by digest, and counts."""
+
+    reference: str
+    files: int
+    present: int
+    repositories: int
+    bytes: int
+
+
+def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[Entry]:
+    """List what the image of a cache holds: the files `names`, the repositories `paths`.
+
+    Those that are not in the cache are left out.
+    """
+    files = {name: cache.directory / name for name in sorted(set(names))}
+    found: list[Entry] = [_file(name, path) for name, path in files.items() if path.is_file()]
+    states = stored(cache)
+    redirected: dict[str, str] = {}
+    for path in sorted(set(paths) & set(states)):
+        directory = cache.directory / GIT / f"{path}.git"
+        prefix = f"{GIT}/{path}.git"
+        for file in sorted(directory.rglob("*")):
+            relative = file.relative_to(directory).as_posix()
+            if file.is_file() and _GIT_FILE.fullmatch(relative) and not file.is_symlink():
+                found.append(_file(f"{prefix}/{relative}", file))
+        # Without these two directories git takes it for no repository.
+        found += [Directory(f"{prefix}/{name}") for name in ("objects", "refs")]
+        found.append(content(f"{prefix}/config", b"[core]\n\tbare = true\n"))
+        redirected |= dict.fromkeys(bases_of(path, states[path]), path)
+    found.append(content(CONFIG_NAME, git_config(redirected).encode()))
+    found.append(content(ENV_NAME, ENV_FILE.encode()))
+    return found
+
+
+def fill(
+    cache: Cache,
+    reference: str,
+    *,
+    insecure: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Filled, list[Path]]:
+    """Take the files of an image into a cache; repositories are staged, to be verified.
+
+    Returns what came, and the directories of the staged repositories, relative to `git/` below
+    the cache's private `incoming` directory.
+
+    Raises:
+        UsageError: this is no image reference.
+        RegistryError: the registry fails, or has no such image.
+        InfrastructureError: a file of the image is not what its name says, or cannot be written.
+
+    """
+    from dag.io.registry import Repository, require_digest
+    from dag.io.registry_http import Transport
+
+    image = parse(reference)
+    staging = cache.private / "incoming"
+    shutil.rmtree(staging, ignore_errors=True)
+    counts = {"files": 0, "present": 0, "bytes": 0}
+    with Transport(image.host, insecure=insecure) as transport:
+        repository = Repository(transport, image.repository)
+        digest = image.digest or require_digest(repository, image)
+        resolved = image.at(digest)
+        progress(f"cache from {resolved}")
+        for blob in _layers(repository, resolved):
+            # What an attempt that broke off has brought is present for the next.
+            transport.retrying(partial(_take_layer, cache, repository, blob, staging, counts))
+            progress(f"read {blob.digest[:19]} ({blob.size:,} bytes)")
+    staged = sorted(
+        path.parent.relative_to(staging / GIT) for path in (staging / GIT).rglob(f"*.git/{STATE}")
+    )
+    filled = Filled(reference=str(resolved), repositories=len(staged), **counts)
+    return filled, staged
+
+
+def _file(name: str, path: Path) -> File:
+    def read() -> Iterator[bytes]:
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    return File(name, path.stat().st_size, read)
+
+
+def _layers(repository: Repository, image: Reference) -> list[Blob]:
+    document = _json(repository, image.version)
+    if "manifests" in document:
+        # The layers of a cache are the same for every platform.
+        described = [item for item in document["manifests"] if isinstance(item, dict)]
+        if not described:
+            raise UsageError(f"{image} has no image")
+        document = _json(repository, str(described[0].get("digest")))
+    try:
+        return [
+            Blob(layer["mediaType"], layer["digest"], int(layer["size"]))
+            for layer in document["layers"]
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{image} is no image") from None
+
+
+def _json(repository: Repository, version: str) -> dict[str, list[dict[str, str]]]:
+    try:
+        document = json.loads(repository.manifest(version).data)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise InfrastructureError(f"the manifest {version} is no JSON object")
+    return document
+
+
+def _take_layer(
+    cache: Cache, repository: Repository, blob: Blob, staging: Path, counts: dict[str, int]
+) -> None:
+    with ExitStack() as stack:
+        pieces = repository.read_blob(blob)
+        stack.callback(cast("Generator[bytes]", pieces).close)
+        raw = cast("IO[bytes]", _Pieces(pieces))
+        if blob.media_type.endswith("+zstd"):
+            plain = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+            archive = stack.enter_context(tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r|"))
+        else:
+            archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r|*"))
+        try:
+            for member in archive:
+                inside, _, name = member.name.removeprefix("./").partition("/")
+                if inside != ROOT or not member.isfile():
+                    continue
+                data = archive.extractfile(member)
+                assert data is not None  # noqa: S101  # it is a file
+                if is_cache_name(name):
+                    _take_file(cache, name, data, counts)
+                else:
+                    _stage(staging, name, data)
+        except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
+            raise InfrastructureError(f"layer {blob.digest} is damaged: {error}") from error
+        # What the archive does not need still counts for the blob's digest.
+        for _ in pieces:
+            pass
+
+
+def _take_file(cache: Cache, name: str, data: IO[bytes], counts: dict[str, int]) -> None:
+    algorithm, _, hexadecimal = name.partition(":")
+    digests = (Digest.parse(algorithm, hexadecimal),)
+    part = cache.part(digests)
+    if part is None:  # somebody fetches it just now
+        return
+    try:
+        if not cache.check(digests, repair=True).missing:
+            part.discard()
+            counts["present"] += 1
+            return
+        part.load()
+        part.restart()
+        while block := data.read(BLOCK):
+            part.write(block)
+        wrong = part.mismatch()
+        if wrong is not None:
+            part.discard()
+            raise InfrastructureError(f"the image's {name} has other bytes: {wrong[1]}")
+        cache.commit(part, digests)
+        counts["files"] += 1
+        counts["bytes"] += part.size
+    finally:
+        part.close()
+
+
+def _stage(staging: Path, name: str, data: IO[bytes]) -> None:
+    repository, mark, relative = name.partition(".git/")
+    plain = PurePosixPath(name)
+    if not mark or not repository.startswith(f"{GIT}/") or not _GIT_FILE.fullmatch(relative):
+        return
+    if any(part in ("", ".", "..") or part.startswith("-") for part in plain.parts):
+        return
+    path = staging / plain
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        shutil.copyfileobj(data, file, BLOCK)
+
+
+class _Pieces(RawIOBase):
+    """Makes a file of what comes in pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast("bytearray", buffer))
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = piece
+        taken = self._rest[: len(view)]
+        view[: len(taken)] = taken
+        self._rest = self._rest[len(taken) :]
+        return len(taken)
