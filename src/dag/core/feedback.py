@@ -7,7 +7,7 @@ off, and where everything is held, a heap says which node to take next.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from heapq import heapify, heappop, heappush
 
 from dag.core.digraph import Successors
@@ -125,22 +125,24 @@ def heuristic_edges(
     return sorted(edge for edge in weights if position[edge[1]] > position[edge[0]])
 
 
-def nodes(members: Sequence[int], successors: Successors) -> list[int]:
-    """A small set of `members` without which the others have no cycle.
+def nodes(
+    members: Sequence[int], successors: Successors, preferred: Collection[int] = ()
+) -> list[int]:
+    """A small set of `members` without which the others have no cycle, `preferred` ones first.
 
     Greedy: cut off what is in no cycle, take the node with the most ways through it, repeat; then
     give back each that turns out not to be needed, as long as there are few.
     """
     peel = _Peel(members, successors)
 
-    def ways(node: int) -> int:
-        return peel.open_needs[node] * peel.open_users[node]
+    def ways(node: int) -> tuple[bool, int]:
+        return (node not in preferred, -peel.open_needs[node] * peel.open_users[node])
 
-    heap = [(-ways(node), node) for node in members]
+    heap = [(ways(node), node) for node in members]
     heapify(heap)
 
     def changed(neighbour: int, user: int, need: int) -> None:  # noqa: ARG001
-        heappush(heap, (-ways(neighbour), neighbour))
+        heappush(heap, (ways(neighbour), neighbour))
 
     chosen: list[int] = []
     while peel.left:
@@ -150,11 +152,14 @@ def nodes(members: Sequence[int], successors: Successors) -> list[int]:
                 peel.remove(node, changed)
         while heap and peel.left:
             most, node = heappop(heap)
-            if node in peel.left and -most == ways(node):
+            if node in peel.left and most == ways(node):
                 chosen.append(node)
                 peel.remove(node, changed)
                 break
-    return sorted(_thinned(chosen, members, peel) if len(chosen) <= GIVE_BACK else chosen)
+    if len(chosen) <= GIVE_BACK:
+        chosen.sort(key=lambda node: node in preferred)  # give the others back first
+        chosen = _thinned(chosen, members, peel)
+    return sorted(chosen)
 
 
 def _thinned(chosen: list[int], members: Sequence[int], peel: _Peel) -> list[int]:

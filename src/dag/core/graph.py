@@ -324,6 +324,7 @@ class Graph:
     def _component(self, members: list[int], cycles: int) -> Component:
         inside = set(members)
         short = digraph.short_cycles(members, self._needs, cycles)
+        had = {node for node in members if self.packages[node].name in self.available}
         return Component(
             packages=tuple(self.packages[node] for node in members),
             dropped=tuple(
@@ -333,7 +334,7 @@ class Graph:
             ),
             cycles=tuple(tuple(self._edges([*way, way[0]])) for way in short),
             bootstrap=tuple(
-                self.packages[node].name for node in feedback.nodes(members, self._needs)
+                self.packages[node].name for node in feedback.nodes(members, self._needs, had)
             ),
         )
 
