@@ -198,6 +198,9 @@ class Machinery:
             "podLogsDir": str(self.home / "pod-logs"),
             "containerLogMonitorInterval": "3s",
             "serializeImagePulls": False,
+            # How old the known size of a volume may be: with the default of a minute, a pod over
+            # the limit of its emptyDir is evicted after anything between 10 s and 80 s.
+            "volumeStatsAggPeriod": "3s",
             # A lease is renewed after a quarter of its time, and the controllers call a node
             # lost after 10 s: the default of 40 s would be a node that comes and goes.
             "nodeLeaseDurationSeconds": 8,
