@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit test lock clean
+.PHONY: help venv format lint unit test demo lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -31,7 +31,10 @@ unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
 test: lint ## everything, on the real Kubernetes: what CI runs
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadgroup
+
+demo: venv ## build the example distribution in a pod of a real Kubernetes on this machine
+	@scripts/demo
 
 lock: venv ## write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal \

@@ -26,7 +26,7 @@ _FIELDS = frozenset({"arch", "name", "version", "epoch"})
 _KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
 
 # A rule's line: targets, a colon that is no `:=`; inside `define` the macro's own rules count too.
-_RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*):(?![:=])", re.MULTILINE)
+_RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
