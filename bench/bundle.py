@@ -1,0 +1,198 @@
+"""Push a directory of 3,401 definitions again after one file changed: ours, and as one whole layer.
+
+    scripts/bench bundle [DIRECTORY.tar.zst]
+
+The peers send what everybody sends who puts a directory into an image: `skopeo` gets a layer from
+`tar | gzip`, and `buildah` copies, commits and pushes. All talk to one registry on this machine, in
+turns; each run is a process of its own, from start to end. Bytes are what the registry has stored.
+Fails when ours is more than 1/10 of the bytes, or 1/3 of the time, of a push with buildah.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.registries import Server, apt, base_image, registry, skopeo
+
+DATA = "wolfi-2026-08-22.tar.zst"
+ROUNDS = 5
+
+OURS = """
+import sys
+from dag.io.bundle import push_bundle
+from dag.io.tree import definitions_tree
+directory, repository, base = sys.argv[1:]
+pushed = push_bundle(repository, definitions_tree(directory).entries, base=base)
+print(pushed.bytes_uploaded, pushed.layers_uploaded)
+"""
+
+
+@dataclass
+class Runs:
+    """Wall and processor seconds, and bytes that came into the registry, of each round."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+
+    def measure(self, server: Server, push: Callable[[], None]) -> None:
+        """Push once."""
+        before = server.blobs()
+        used, start = _children(), time.monotonic()
+        push()
+        self.wall.append(time.monotonic() - start)
+        self.cpu.append(_children() - used)
+        new = server.blobs().items() - before.items()
+        self.sent.append(sum(size for _, size in new))
+
+    def show(self, name: str) -> str:
+        """A line of medians."""
+        return (
+            f"{name:<18} {statistics.median(self.wall):6.2f} s  "
+            f"{statistics.median(self.cpu):6.2f} s of processor  "
+            f"{statistics.median(self.sent):10,.0f} bytes"
+        )
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def ours(directory: Path, repository: str, base: str) -> None:
+    subprocess.run(
+        [sys.executable, "-c", OURS, directory, repository, base],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def whole_layer(directory: Path, work: Path, repository: str) -> None:
+    """Push with skopeo what tar and gzip made: the leanest way to send one layer."""
+    layer = work / "layer"
+    with layer.open("wb") as output:
+        tar = subprocess.Popen(["tar", "-C", directory, "-cf", "-", "."], stdout=subprocess.PIPE)
+        subprocess.run(["gzip", "-n"], stdin=tar.stdout, stdout=output, check=True)
+        assert tar.wait() == 0
+    packed = layer.read_bytes()
+    blobs = work / "layout" / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+
+    def blob(data: bytes, kind: str) -> dict[str, object]:
+        name = hashlib.sha256(data).hexdigest()
+        (blobs / name).write_bytes(data)
+        media_type = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
+
+    diff_id = f"sha256:{hashlib.sha256(gzip.decompress(packed)).hexdigest()}"
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob(json.dumps(config).encode(), "config.v1+json"),
+        "layers": [blob(packed, "layer.v1.tar+gzip")],
+    }
+    index = {
+        "schemaVersion": 2,
+        "manifests": [blob(json.dumps(manifest).encode(), "manifest.v1+json")],
+    }
+    (work / "layout" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (work / "layout" / "index.json").write_text(json.dumps(index))
+    skopeo(
+        *("copy", "--dest-tls-verify=false"),
+        *(f"oci:{work}/layout", f"docker://{repository}:whole"),
+    )
+
+
+def buildah(directory: Path, work: Path, repository: str) -> None:
+    """Copy, commit and push, as a Containerfile with one COPY does."""
+    places = ("--root", work / "storage", "--runroot", work / "run")
+
+    def run(*arguments: str | Path) -> str:
+        return subprocess.run(
+            ["buildah", *places, *arguments], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    container = run("from", "scratch")
+    run("copy", "--quiet", container, directory, "/bundle")
+    image = run("commit", "--quiet", "--rm", container)
+    run("push", "--quiet", "--tls-verify=false", image, f"docker://{repository}:whole")
+    run("rmi", image)
+
+
+def main() -> int:
+    apt("buildah", "skopeo", "zstd")
+    source = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(os.environ["DAG_DATA"]) / DATA
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        os.environ |= {"XDG_CACHE_HOME": str(work / "cache"), "DOCKER_CONFIG": str(work)}
+        (work / "config.json").write_text("{}")  # buildah wants one to be there
+        subprocess.run(["tar", "--zstd", "-xf", source, "-C", work], check=True)
+        directory = next(path for path in work.iterdir() if path.name.startswith("wolfi"))
+        digest = base_image(work / "base")
+        with registry(work / "registry") as server:
+            base = f"{server.host}/library/base:1"
+            skopeo(
+                *("copy", "--all", "--dest-tls-verify=false"),
+                *(f"oci:{work}/base", f"docker://{base}"),
+            )
+            pushes: dict[str, Callable[[], None]] = {
+                "dag": lambda: ours(directory, f"{server.host}/ours", f"{base}@{digest}"),
+                "tar, gzip, skopeo": lambda: whole_layer(directory, work, f"{server.host}/skopeo"),
+                "buildah": lambda: buildah(directory, work, f"{server.host}/buildah"),
+            }
+            first = {name: Runs() for name in pushes}
+            again = {name: Runs() for name in pushes}
+            for name, push in pushes.items():
+                first[name].measure(server, push)
+            for number in range(ROUNDS):
+                # Another file each time, as one file's layer may be larger than another's.
+                definition = sorted(directory.glob("*.yaml"))[number * 701 + 5]
+                definition.write_text(f"{definition.read_text()}\n# {number}\n")
+                for name, push in pushes.items():
+                    again[name].measure(server, push)
+    return report(first, again)
+
+
+def report(first: dict[str, Runs], again: dict[str, Runs]) -> int:
+    print("first push")
+    for name, runs in first.items():
+        print("  " + runs.show(name))
+    print(f"one file changed (median of {ROUNDS})")
+    for name, runs in again.items():
+        print("  " + runs.show(name))
+    mine = again.pop("dag")
+    for name, runs in again.items():
+        # Ratios within a round, so that a busy moment strikes both.
+        wall = statistics.median(a / b for a, b in zip(mine.wall, runs.wall, strict=True))
+        cpu = statistics.median(a / b for a, b in zip(mine.cpu, runs.cpu, strict=True))
+        sent = max(a / b for a, b in zip(mine.sent, runs.sent, strict=True))
+        print(
+            f"dag / {name}: {sent:.3f} of the bytes (worst round),"
+            f" {wall:.2f} of the time, {cpu:.2f} of the processor's"
+        )
+        if name == "buildah" and (sent > 1 / 10 or wall > 1 / 3):
+            print("too much: at most 1/10 of the bytes and 1/3 of the time")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
