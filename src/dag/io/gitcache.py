@@ -292,7 +292,7 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
         git = Git(source, limits)
         await git.run("init", "--bare", "--quiet", "--template=")
         bare = BareRepository(git, cache.records, staging)
-        if not (await bare.open(force=True) and await bare.is_as_it_says()):
+        if not (await bare.open(force=True) and bare.refs and await bare.is_as_it_says()):
             return "its objects or refs are not what they should be"
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)

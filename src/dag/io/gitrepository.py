@@ -55,6 +55,11 @@ class BareRepository:
         depth = self._state.get("depth")
         return depth if isinstance(depth, int) else None
 
+    @property
+    def refs(self) -> list[str]:
+        """The names that were given to what was verified."""
+        return sorted(self._state["refs"])
+
     async def open(self, *, force: bool) -> bool:
         """Make the repository if it is not there; say whether its objects are sound.
 

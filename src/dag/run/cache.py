@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -261,6 +262,7 @@ async def take(
         problem = await adopt(cache, cache.private / "incoming", relative, limits)
         if problem is not None:
             wrong.append(f"git/{relative}: {problem}")
+    shutil.rmtree(cache.private / "incoming", ignore_errors=True)
     write_config(cache)
     return filled, wrong
 
