@@ -41,3 +41,5 @@ def place(source: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     link(source, temporary)
     temporary.replace(target)
+    # Where both were names of one file already, POSIX has rename do nothing and keep both.
+    temporary.unlink(missing_ok=True)

@@ -156,7 +156,10 @@ class Store:
         durable.sync(self.packages)
         durable.place(staged / "record.json", self._record_path(record))
         durable.sync(self._records)
-        remove(staged)
+        # Half removed it could not be finished again, so it must not look like something to finish.
+        done = staged.with_name(f"{staged.name}{_TEMPORARY}")
+        staged.rename(done)
+        remove(done)
 
     def _write(self, record: Record) -> None:
         durable.write(self._record_path(record), json.dumps(record.to_json()).encode())

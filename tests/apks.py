@@ -1,0 +1,52 @@
+"""Small packages made by hand, for tests that need no melange."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+
+def make_apk(
+    path: Path,
+    name: str,
+    version: str = "1-r0",
+    *,
+    arch: str = "x86_64",
+    origin: str | None = None,
+    depends: tuple[str, ...] = (),
+    provides: tuple[str, ...] = (),
+    data: bytes = b"data",
+) -> Path:
+    """Write a package with one file; signed by nobody."""
+    payload = gzip.compress(_tar({"usr/share/data": data}), mtime=0)
+    lines = [
+        f"pkgname = {name}",
+        f"pkgver = {version}",
+        f"arch = {arch}",
+        "size = 4",
+        f"origin = {origin or name}",
+        "pkgdesc = made by hand",
+        *(f"depend = {text}" for text in depends),
+        *(f"provides = {text}" for text in provides),
+        f"datahash = {hashlib.sha256(payload).hexdigest()}",
+    ]
+    control = _tar({".PKGINFO": "\n".join(lines).encode()})
+    # A control section has no end-of-archive blocks, so that the streams read as one tar.
+    path.write_bytes(gzip.compress(control[:-1024], mtime=0) + payload)
+    return path
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    # tarfile pads to 10,240 bytes; two empty blocks are the end.
+    blocks = out.getvalue()
+    size = sum(512 + -(-len(data) // 512) * 512 for data in files.values())
+    return blocks[: size + 1024]
