@@ -239,7 +239,7 @@ class _Order:
         def names(found: Iterable[int]) -> tuple[str, ...]:
             return tuple(self.built[nodes[node]] for node in found)
 
-        return Stuck(names(everyone), tuple(names(cycle) for cycle in cycles), names(bootstrap))
+        return Stuck(tuple(sorted(names(everyone))), tuple(names(cycle) for cycle in cycles), names(bootstrap))
 
     def _blocked(self, stuck: Mapping[int, int]) -> dict[int, int]:
         blocked: dict[int, int] = {}
