@@ -144,7 +144,8 @@ class _Order:
             else:
                 for closed in self._closed(members):
                     reports.append(self._report(closed))
-                    first = min(node for node in closed if node < len(self.built))
+                    inside = (node for node in closed if node < len(self.built))
+                    first = min(inside, key=self.built.__getitem__)
                     stuck |= dict.fromkeys(closed, first)
         blocked = self._blocked(stuck)
         self._drop(dropped)
@@ -211,7 +212,7 @@ class _Order:
     def _report(self, closed: Sequence[int]) -> Stuck:
         # In words of packages only: a gate is passed through.
         inside = set(closed)
-        nodes = [node for node in closed if node < len(self.built)]
+        nodes = sorted((n for n in closed if n < len(self.built)), key=self.built.__getitem__)
         numbers = {node: index for index, node in enumerate(nodes)}
         successors = []
         for node in nodes:
@@ -239,7 +240,7 @@ class _Order:
         def names(found: Iterable[int]) -> tuple[str, ...]:
             return tuple(self.built[nodes[node]] for node in found)
 
-        return Stuck(tuple(sorted(names(everyone))), tuple(names(cycle) for cycle in cycles), names(bootstrap))
+        return Stuck(names(everyone), tuple(names(cycle) for cycle in cycles), names(bootstrap))
 
     def _blocked(self, stuck: Mapping[int, int]) -> dict[int, int]:
         blocked: dict[int, int] = {}
