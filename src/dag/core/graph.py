@@ -141,26 +141,31 @@ class Graph:
         self.choices.sort()
 
     def _connected(self) -> list[list[int]]:
-        nodes = self._nodes
+        find = self._nodes.get
         connected: list[list[int]] = []
         for number, package in enumerate(self.packages):
-            targets: set[int] = set()
-            for need in package.environment:
-                target = nodes.get(need.text)
-                if target is None:
-                    name = bare_name(need.text)
-                    if name.startswith("!"):
-                        continue
-                    target = nodes.get(name)
-                    if target is None:
-                        self.externals.setdefault(name, []).append(package.name)
-                        continue
-                targets.add(target)
+            found = {find(text) for text, _, _, _ in package.environment}
+            if None in found:  # a constraint, a conflict, or something external
+                found = {
+                    self._target(need, package.name)
+                    for need in package.environment
+                    if not need.text.startswith("!")
+                }
+            targets = {target for target in found if target is not None}
             if number in targets:
                 targets.discard(number)
                 self._selfish.append(number)
             connected.append(sorted(targets))
         return connected
+
+    def _target(self, need: Need, user: str) -> int | None:
+        name = need.name
+        target = self._nodes.get(name)
+        if target is None:
+            users = self.externals.setdefault(name, [])
+            if user not in users[-1:]:
+                users.append(user)
+        return target
 
     def __len__(self) -> int:
         return len(self.packages)

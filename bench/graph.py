@@ -1,0 +1,153 @@
+"""How fast the graph is, as ratios against peers in the same run.
+
+    make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/graph.py
+
+Prints one line a measurement: what, seconds, its ratio to the peer, and the limit. Exits with 1 if
+one is over its limit. Where a limit is in seconds of the machine that set it, the plain PyYAML load
+is the yardstick: it took 1.5 s there.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from tests.distribution import SEED, TODAY, unpacked  # noqa: E402
+
+LOAD_THERE = 1.5
+"""Seconds that the plain load took where the limits were set."""
+PLAIN_LOAD = """
+import sys, yaml
+from pathlib import Path
+for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
+    yaml.load(path.read_bytes(), yaml.CSafeLoader)
+"""
+
+
+def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], None]) -> float:
+    """The median wall time of `command`, which must succeed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(cache)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    taken = []
+    for _ in range(times):
+        fresh()
+        start = time.perf_counter()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+class Report:
+    """Prints what was measured against its limit."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def line(self, what: str, value: float, limit: float, unit: str = "s", ratio: str = "") -> None:
+        """Print one measurement."""
+        verdict = "ok" if value <= limit else "OVER"
+        self.failed |= value > limit
+        print(f"{what:<52} {value:8.3f} {unit:<3} limit {limit:6.3f}  {verdict}  {ratio}")
+
+
+def command_lines(report: Report) -> None:
+    today, seed = unpacked(TODAY), unpacked(SEED)
+    dag = [sys.executable, "-m", "dag"]
+    with tempfile.TemporaryDirectory() as place:
+        cache = Path(place)
+
+        def forget() -> None:
+            for path in cache.rglob("*.msgpack"):
+                path.unlink()
+
+        def nothing() -> None:
+            return
+
+        text = [*dag, "text", "-d", str(today)]
+        seconds(text, cache, 1, nothing)  # the interpreter's own caches
+        load = seconds([sys.executable, "-c", PLAIN_LOAD, str(today)], cache, 3, nothing)
+        scale = load / LOAD_THERE
+        print(f"plain PyYAML load of 3,401 files: {load:.3f} s; limits in seconds × {scale:.2f}")
+        cold = seconds(text, cache, 3, forget)
+        warm = seconds(text, cache, 5, nothing)
+        small = seconds([*dag, "text", "-d", str(seed)], cache, 3, forget)
+        small_warm = seconds([*dag, "text", "-d", str(seed)], cache, 5, nothing)
+        start = seconds([*dag, "--help"], cache, 5, nothing)
+    report.line(
+        "text, 3,401 definitions, cold", cold, 1.5 * scale, ratio=f"{cold / load:.2f} loads"
+    )
+    report.line(
+        "text, 3,401 definitions, warm", warm, 0.3 * scale, ratio=f"{warm / load:.2f} loads"
+    )
+    report.line(
+        "text, 342 definitions, cold", small, 0.3 * scale, ratio=f"{small / load:.2f} loads"
+    )
+    report.line("text, 342 definitions, warm", small_warm, 0.3 * scale)
+    report.line("--help", start, 0.12 * scale)
+
+
+def synthetic(report: Report) -> None:
+    """A graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
+    process = subprocess.run(
+        [sys.executable, __file__, "--synthetic"], check=True, capture_output=True, text=True
+    )
+    taken, memory = map(float, process.stdout.split())
+    report.line("100,000 packages, 1,000,000 edges", taken, 3.0)
+    report.line("  peak memory", memory, 1.0, "GiB")
+
+
+def build_synthetic() -> None:
+    from dag.core.definitions import Need, Package
+    from dag.core.graph import Graph
+
+    size, degree = 100_000, 10
+    rng = random.Random(1)
+    names = [f"package-{number:06}" for number in range(size)]
+    packages = []
+    for number, name in enumerate(names):
+        # A hundred components of a thousand packages, and edges to what came before them.
+        home = number - number % 1000
+        near = {rng.randrange(home, home + 1000) for _ in range(2)} if number % 100 == 0 else set()
+        targets = near | {rng.randrange(max(home, 1)) for _ in range(degree - len(near))}
+        needs = tuple(Need(names[target], name, 1, "environment") for target in targets)
+        packages.append(
+            Package(name=name, version="1", epoch=0, file=name, line=1, environment=needs)
+        )
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    start = time.perf_counter()
+    graph = Graph(packages)
+    order = graph.order()
+    assert len(order) == size
+    assert graph.closure([names[-1]])
+    graph.components()
+    taken = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(taken, peak)
+
+
+def main() -> None:
+    report = Report()
+    command_lines(report)
+    synthetic(report)
+    raise SystemExit(report.failed)
+
+
+if __name__ == "__main__":
+    if "--synthetic" in sys.argv:
+        build_synthetic()
+    else:
+        main()
