@@ -1,6 +1,6 @@
 """Push a directory of 3,401 definitions again after one file changed: ours, and as one whole layer.
 
-    scripts/bench bundle [DIRECTORY.tar.zst]
+    make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/bundle.py
 
 The peers send what everybody sends who puts a directory into an image: `skopeo` gets a layer from
 `tar | gzip`, and `buildah` copies, commits and pushes. All talk to one registry on this machine, in
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,9 +25,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.registries import Server, apt, base_image, registry, skopeo
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-DATA = "wolfi-2026-08-22.tar.zst"
+from tests.distribution import TODAY, unpacked  # noqa: E402
+from tests.registries import Server, apt, base_image, registry, skopeo  # noqa: E402
+
 ROUNDS = 5
 
 OURS = """
@@ -138,14 +142,13 @@ def buildah(directory: Path, work: Path, repository: str) -> None:
 
 
 def main() -> int:
-    apt("buildah", "skopeo", "zstd")
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(os.environ["DAG_DATA"]) / DATA
+    apt("buildah", "skopeo")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         os.environ |= {"XDG_CACHE_HOME": str(work / "cache"), "DOCKER_CONFIG": str(work)}
         (work / "config.json").write_text("{}")  # buildah wants one to be there
-        subprocess.run(["tar", "--zstd", "-xf", source, "-C", work], check=True)
-        directory = next(path for path in work.iterdir() if path.name.startswith("wolfi"))
+        directory = work / "definitions"
+        shutil.copytree(unpacked(TODAY), directory)
         digest = base_image(work / "base")
         with registry(work / "registry") as server:
             base = f"{server.host}/library/base:1"

@@ -282,9 +282,10 @@ def test_a_redirect_away_from_https_is_refused(to: str) -> None:
             resolve(f"{host_of(origin)}/a:1")
 
 
-def test_a_repository_that_must_exist_first(proxy: FaultProxy, repository: Repository) -> None:
-    proxy.on("POST", "uploads").answer(
-        404, body=b'{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}'
-    )
+@pytest.mark.parametrize("body", [b'{"errors":[{"code":"NAME_UNKNOWN"}]}', b"not here"])
+def test_a_repository_that_must_exist_first(
+    proxy: FaultProxy, repository: Repository, body: bytes
+) -> None:
+    proxy.on("POST", "uploads").answer(404, body=body)
     with pytest.raises(Refused, match=f"has no repository {repository.name}"):
         upload(repository)

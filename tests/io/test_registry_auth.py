@@ -79,7 +79,7 @@ def test_without_a_password_it_says_how_to_log_in(basic: Server, docker: Path) -
         resolve(f"{basic.host}/me/dag:1")
     assert caught.value.exit_code == 3
     assert f"no credentials: {docker} does not exist" in caught.value.message
-    assert caught.value.hint == f"docker login {basic.host}"
+    assert caught.value.hint == f"check the name, or: docker login {basic.host}"
 
 
 def test_a_wrong_password_is_said_and_not_shown(basic: Server, docker: Path) -> None:

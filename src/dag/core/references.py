@@ -20,7 +20,7 @@ _HOST = re.compile(
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
 )
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_NAME = 255
 
 

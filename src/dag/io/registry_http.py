@@ -241,10 +241,12 @@ class Transport:
                 f" ({self._auth.describe()}): {what}"
             )
             hint = denied_hint(self.host, push=action == "push to")
-            # Some say "denied" also where there is nothing that could be allowed.
+            # Some say so also of what does not exist, as they do not tell strangers what does.
+            if action == "read":
+                hint = f"check the name, or: {hint}"
             if make := missing_repository_hint(self.host, repository):
                 hint += f"; if the repository does not exist yet: {make}"
-        elif status == 404 and "NAME_UNKNOWN" in codes:
+        elif status == 404 and ("NAME_UNKNOWN" in codes or request.method == "POST"):
             message = f"registry {self.host} has no repository {repository}: {what}"
             make = missing_repository_hint(self.host, repository)
             hint = f"make it first: {make}" if make else "check the name, or make it first"

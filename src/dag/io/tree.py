@@ -131,18 +131,6 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> T
     return walk.tree()
 
 
-def whole_tree(directory: str | Path) -> Tree:
-    """Walk a directory of which everything is wanted, a cache of verified sources for example.
-
-    Raises:
-        UsageError: something cannot be read or stored, or a link leaves the directory.
-
-    """
-    walk = _Walk(Path(directory), None)
-    walk.directory("")
-    return walk.tree()
-
-
 def _read_patterns(path: Path, name: str) -> Patterns:
     try:
         return parse(path.read_text(encoding="utf-8"), name)
@@ -155,7 +143,7 @@ def _read_patterns(path: Path, name: str) -> Patterns:
 class _Walk:
     """One walk through a directory, in the order of names."""
 
-    def __init__(self, root: Path, rules: _Rules | None) -> None:
+    def __init__(self, root: Path, rules: _Rules) -> None:
         # Plain strings: making a Path of each of thousands of names takes as long as reading them.
         self._root = str(root)
         self._rules = rules
@@ -183,7 +171,7 @@ class _Walk:
 
     def _entry(self, path: str, entry: os.DirEntry[str]) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
-        if self._rules and (left_out := self._rules.reason(path, entry.name)):
+        if left_out := self._rules.reason(path, entry.name):
             if is_directory and left_out.descend:
                 self.directory(path, stored=False)
             else:
@@ -198,7 +186,7 @@ class _Walk:
             self._file(path, entry)
 
     def _symlink(self, path: str, full: str) -> None:
-        if self._rules and path.endswith(".rsa"):
+        if path.endswith(".rsa"):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
         try:
@@ -237,19 +225,18 @@ class _Walk:
                 hint="remove it, or name it in .dagignore",
             )
         read = partial(_read, full, path, _stamp(status))
-        if self._rules is not None:
-            if path.endswith(".rsa"):
-                self._left_out.append(LeftOut(path, _PRIVATE_KEY))
-                return
-            # Opened once, as opening 3,400 files again takes longer than compressing them.
-            small = status.st_size <= _CHUNK
-            data = b"".join(read()) if small else next(read())
-            if is_private_key(data):
-                self._left_out.append(LeftOut(path, _PRIVATE_KEY))
-                return
-            if small and self._kept + len(data) <= _KEPT_BYTES:
-                self._kept += len(data)
-                read = partial(iter, (data,))
+        if path.endswith(".rsa"):
+            self._left_out.append(LeftOut(path, _PRIVATE_KEY))
+            return
+        # Opened once, as opening 3,400 files again takes longer than compressing them.
+        small = status.st_size <= _CHUNK
+        data = b"".join(read()) if small else next(read())
+        if is_private_key(data):
+            self._left_out.append(LeftOut(path, _PRIVATE_KEY))
+            return
+        if small and self._kept + len(data) <= _KEPT_BYTES:
+            self._kept += len(data)
+            read = partial(iter, (data,))
         executable = bool(status.st_mode & stat.S_IXUSR)
         self._entries.append(File(path, status.st_size, read, executable))
 
