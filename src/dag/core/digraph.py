@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 Successors = Sequence[Sequence[int]]
+CYCLE_STEPS = 2_000_000
 
 
 def components(successors: Successors) -> list[list[int]]:  # noqa: C901  # one walk, as published
@@ -139,7 +140,7 @@ def short_cycles(members: Sequence[int], successors: Successors, limit: int) -> 
     """Up to `limit` of the shortest cycles among `members`, each from its smallest node.
 
     All cycles of two are found first. Where there is none, a shortest one through each node is
-    looked for, as long as that takes no more than 200 times the size of the component.
+    looked for, until that has taken `CYCLE_STEPS`; then they are short, but maybe not the shortest.
     """
     inside = set(members)
     needs = {node: [t for t in successors[node] if t in inside] for node in members}
@@ -154,13 +155,11 @@ def short_cycles(members: Sequence[int], successors: Successors, limit: int) -> 
         return sorted(pairs)[:limit]
     size = len(members) + sum(map(len, needs.values()))
     found: set[tuple[int, ...]] = set()
-    for node in members[:200]:
+    for node in members[: max(1, CYCLE_STEPS // size)]:
         way = shortest_path(needs, node, node)
         if way:
             cycle = way[:-1]
             first = cycle.index(min(cycle))
             found.add((*cycle[first:], *cycle[:first]))
-        if size > 5_000_000:
-            break
     shortest = min(map(len, found), default=0)
     return [list(cycle) for cycle in sorted(found) if len(cycle) == shortest][:limit]

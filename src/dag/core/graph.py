@@ -91,7 +91,7 @@ class Graph:
 
         """
         self.packages: tuple[Package, ...] = tuple(sorted(packages, key=lambda one: one.name))
-        self.available = available
+        self.available = frozenset(available)
         self.choices: list[Choice] = []
         self._nodes = self._defined()
         self._defined_names = frozenset(self._nodes)
@@ -120,7 +120,7 @@ class Graph:
             for one in parts:
                 for text in one.provides:
                     name = bare_name(text)
-                    if name and name not in self._defined_names:
+                    if name not in self._defined_names and not name.startswith("!"):
                         _, equals, version = text.partition("=")
                         rank = _Provider(
                             number,
