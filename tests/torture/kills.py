@@ -69,24 +69,28 @@ def build_killed(
     built: list[str] = []
     killed = 0
     while True:
-        process = dag(directory, "build", "--store", str(store), *words)
-        assert process.stderr is not None
-        lines = chance.randint(1, most)
-        delay = chance.random() * 0.6
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if line.startswith("dag: built "):
-                built.append(line.split()[2])
-            if killed < kills and len(said) >= lines:
-                break
-        else:
-            if process.wait() != 0:
-                raise RuntimeError(f"dag build ended with {process.returncode}:\n{''.join(said)}")
+        with dag(directory, "build", "--store", str(store), *words) as process:
+            said, ended = _until(process, chance.randint(1, most) if killed < kills else None)
+            if not ended:
+                # The kernel's clock on nothing: a random moment, not a wait for something.
+                select.select([], [], [], chance.random() * 0.6)
+                process.send_signal(signal.SIGKILL)
+                said += process.communicate()[1].splitlines()
+        built += [line.split()[2] for line in said if line.startswith("dag: built ")]
+        if ended:
+            if process.returncode != 0:
+                lines = "\n".join(said[-50:])
+                raise RuntimeError(f"dag build ended with {process.returncode}:\n{lines}")
             return built, killed
-        # The kernel's clock on an empty pipe: a random moment, not a wait for something.
-        select.select([], [], [], delay)
-        process.send_signal(signal.SIGKILL)
-        rest = process.communicate()[1]
-        built += [line.split()[2] for line in rest.splitlines() if line.startswith("dag: built ")]
         killed += 1
+
+
+def _until(process: subprocess.Popen[str], lines: int | None) -> tuple[list[str], bool]:
+    """Read what a process says: all of it (True), or that many lines (False)."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line.rstrip("\n"))
+        if len(said) == lines:
+            return said, False
+    return said, True

@@ -44,9 +44,9 @@ _GRACE = 3.0
 """Seconds that a build gets to end by itself when it is told to."""
 
 # Ends the whole process group when dag is gone, however it went: `read` then sees the end of the
-# pipe that only dag holds open.
+# pipe that only dag holds open. (dash takes no `--` after a signal's name.)
 _LEASH = """exec 3<&0 </dev/null
-{ read -r _ <&3; kill -KILL -- -$$; } >/dev/null 2>&1 &
+{ read -r _ <&3; kill -KILL -$$; } >/dev/null 2>&1 &
 exec 3<&-
 """
 

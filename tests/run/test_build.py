@@ -1,0 +1,367 @@
+"""`dag build` as people run it: real make, real melange, real bubblewrap."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from dag.core.scripts import read_trailer
+from dag.io.limits import detect
+from dag.io.processes import _below
+from tests.torture.distribution import contents, generate, index
+from tests.torture.kills import build, build_killed, dag, environment
+
+SHARE = "/usr/share/torture"
+
+
+def definition(
+    name: str, *needs: str, runs: str = "true", version: str = "1", extra: str = ""
+) -> str:
+    packages = "".join(f"      - {need}\n" for need in ("busybox", *needs))
+    steps = "".join(f"      {line}\n" for line in runs.splitlines())
+    return (
+        f"package:\n  name: {name}\n  version: {version}\n  epoch: 0\n  description: {name}\n"
+        f"  copyright:\n    - license: MIT\n{extra}"
+        f"environment:\n  contents:\n    packages:\n{packages}"
+        f"pipeline:\n  - runs: |\n"
+        f'      mkdir -p "${{{{targets.destdir}}}}{SHARE}"\n{steps}'
+        f'      echo {name} >"${{{{targets.destdir}}}}{SHARE}/{name}"\n'
+    )
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A distribution with everything but packages."""
+    place = tmp_path_factory.mktemp("distribution") / "empty"
+    generate(place, count=0, seed=0)
+    return place
+
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(empty: Path, tmp_path: Path) -> Make:
+    """Write a distribution of these definitions."""
+
+    def make(**definitions: str) -> Path:
+        place = tmp_path / "d"
+        place.mkdir(exist_ok=True)
+        rules = []
+        for name, text in definitions.items():
+            (place / f"{name}.yaml").write_text(text)
+            version = next(
+                line.split()[1] for line in text.splitlines() if line.startswith("  version:")
+            )
+            rules.append(f"$(eval $(call build-package,{name},{version}-r0))\n")
+        makefile = (empty / "Makefile").read_text()
+        (place / "Makefile").write_text(makefile + "".join(rules))
+        (place / "dag.toml").write_text(
+            f'repository = ["{empty}/bootstrap"]\nkeyring = ["{empty}/bootstrap/bootstrap.rsa.pub"]\n'
+        )
+        return place
+
+    return make
+
+
+def run(place: Path, *words: str, **more: str) -> tuple[int, str, str]:
+    """Run `dag build` to its end: exit code, stdout, stderr."""
+    process = subprocess.run(
+        [sys.executable, "-m", "dag", "build", *words],
+        cwd=place,
+        env={**environment(), **more},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return process.returncode, process.stdout, process.stderr
+
+
+def apks(place: Path) -> list[str]:
+    return sorted(path.name for path in (place / "packages" / "x86_64").glob("*.apk"))
+
+
+def leftovers(place: Path) -> list[Path]:
+    return list((place / "packages" / ".dag" / "work").iterdir())
+
+
+def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
+    place = make(
+        a=definition("a"),
+        b=definition("b", "a", runs=f"test -s {SHARE}/a"),
+        c=definition("c", "b", runs=f"test ! -e {SHARE}/a\ntest -s {SHARE}/b"),
+    )
+    code, _, said = run(place)
+    assert code == 0, said
+    assert [line.split()[2] for line in said.splitlines() if line.startswith("dag: built ")] == [
+        *"abc"
+    ]
+    assert apks(place) == ["a-1-r0.apk", "b-1-r0.apk", "c-1-r0.apk"] == index(place / "packages")
+    for name in "abc":
+        lines = (place / "packages" / "logs" / "x86_64" / f"{name}.log").read_text().splitlines()
+        end = read_trailer(lines[-1])
+        assert end is not None
+        assert end.lines == len(lines) - 1
+    before = contents(place / "packages")
+    code, _, said = run(place)
+    assert code == 0
+    assert "0 packages to build for x86_64, 3 there already" in said
+    (place / "b.yaml").write_text(definition("b", "a", runs="echo again"))
+    code, out, _ = run(place, "--dry-run", "--json", "--rebuild", "dependents")
+    assert code == 0
+    assert json.loads(out)["packages"] == {
+        "b": ["1-r0", "definition changed", ""],
+        "c": ["1-r0", "dependency rebuilt", "b"],
+    }
+    code, _, said = run(place, "--rebuild", "dependents")
+    assert code == 0, said
+    after = contents(place / "packages")
+    assert before["a-1-r0.apk"] == after["a-1-r0.apk"]
+    assert before["b-1-r0.apk"] != after["b-1-r0.apk"]
+    assert leftovers(place) == []
+
+
+def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(
+        bad=definition("bad", runs="echo the cause is here\nfalse"),
+        behind=definition("behind", "bad"),
+        beyond=definition("beyond", "behind"),
+        good=definition("good"),
+    )
+    summary = tmp_path / "summary.md"
+    code, out, said = run(place, "--json", "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(summary))
+    assert code == 1
+    assert "FAILED bad 1-r0: make ended with exit code 2" in said
+    assert "the cause is here" in said
+    assert "2 packages blocked by bad: behind, beyond" in said
+    assert apks(place) == ["good-1-r0.apk"] == index(place / "packages")
+    result = json.loads(out)
+    assert result["exit_code"] == 1
+    states = {unit["name"]: (unit["state"], unit["blocked_by"]) for unit in result["units"]}
+    assert states == {
+        "bad": ("failed", None),
+        "behind": ("blocked", "bad"),
+        "beyond": ("blocked", "bad"),
+        "good": ("done", None),
+    }
+    suite = ET.parse(place / "junit.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "2")
+    assert "the cause is here" in summary.read_text()
+    assert "| behind | 1-r0 | blocked |" in summary.read_text()
+    status = dag(place, "status")
+    _, said = status.communicate()
+    assert status.returncode == 1
+    assert "1 built, 1 failed, 2 blocked" in said
+    assert leftovers(place) == []
+    (place / "bad.yaml").write_text(definition("bad"))
+    code, _, said = run(place)
+    assert code == 0, said
+    assert "3 packages to build for x86_64, 1 there already" in said
+
+
+def test_what_the_environment_needs_at_run_time_is_there(make: Make) -> None:
+    needs = "  dependencies:\n    runtime:\n      - lib\n"
+    place = make(
+        app=definition("app", "tool", runs=f"test -s {SHARE}/lib"),
+        tool=definition("tool", extra=needs),
+        lib=definition("lib"),
+    )
+    code, _, said = run(place, "app", "--jobs", "1")
+    assert code == 0, said
+    assert apks(place) == ["app-1-r0.apk", "lib-1-r0.apk", "tool-1-r0.apk"]
+
+
+LIE = """\
+packages/%.apk:
+\tmkdir -p packages/x86_64
+\t{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "cause"),
+    [
+        ("true", "make ended well but built no a-1-r0.apk"),
+        ("head -c 300 $(GOOD) >$@", "a-1-r0.apk: "),
+        ("cp $(GOOD) $@", "a-1-r0.apk says that it is good 1-r0 of good for x86_64"),
+    ],
+)
+def test_a_build_is_done_only_if_it_made_what_it_promised(
+    make: Make, recipe: str, cause: str
+) -> None:
+    place = make(good=definition("good"), a=definition("a"))
+    code, _, _ = run(place, "good")
+    assert code == 0
+    good = place / "packages" / "x86_64" / "good-1-r0.apk"
+    (place / "Makefile").write_text(f"GOOD = {good}\n{LIE.format(recipe)}")
+    code, _, said = run(place, "a")
+    assert code == 1
+    assert f"FAILED a 1-r0: {cause}" in said
+    assert apks(place) == ["good-1-r0.apk"]
+
+
+def test_the_user_s_environment_does_not_reach_make(make: Make) -> None:
+    place = make(a=definition("a"))
+    text = (place / "Makefile").read_text()
+    seen = place / "seen"
+    (place / "Makefile").write_text(f"$(shell env >{seen})\n{text}")
+    code, _, said = run(place, "--make-var", "MINE=yes", SECRET="hidden")
+    assert code == 0, said
+    names = {line.partition("=")[0] for line in seen.read_text().splitlines()}
+    assert not names & {"REPO", "KEY", "SECRET", "DAG_STORE", "PYTHONPATH", "GITHUB_STEP_SUMMARY"}
+    assert "MAKEFLAGS" not in names or "k" not in seen.read_text().split("MAKEFLAGS=")[1][:3]
+
+
+def running(place: Path, name: str) -> subprocess.Popen[str]:
+    """Start a build, and return when the build script of `name` has begun to build."""
+    process = dag(place, "build")
+    log = place / "packages" / "logs" / "x86_64" / f"{name}.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "sleeping" in log.read_text()):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+SLEEPER = definition("sleeper", runs="echo sleeping\nsleep 300")
+
+
+def gone(place: Path) -> bool:
+    """Whether every process of the builds at `place` ends, soon."""
+    deadline = time.monotonic() + 10
+    while _below(str(place.resolve())):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_ctrl_c_leaves_neither_processes_nor_workspaces(make: Make) -> None:
+    place = make(first=definition("first"), sleeper=SLEEPER, last=definition("last", "sleeper"))
+    process = running(place, "sleeper")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "stopped: interrupted" in said
+    assert gone(place)
+    assert leftovers(place) == []
+
+
+def test_a_killed_build_takes_its_processes_with_it_and_the_next_goes_on(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    process = running(place, "sleeper")
+    process.kill()
+    process.communicate()
+    assert gone(place)  # before anybody cleans up
+    assert leftovers(place) != []
+    (place / "sleeper.yaml").write_text(definition("sleeper"))
+    code, _, said = run(place)
+    assert code == 0, said
+    assert leftovers(place) == []
+
+
+def test_a_second_build_on_a_store_is_refused_or_waits(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    process = running(place, "sleeper")
+    code, _, said = run(place)
+    assert code == 3
+    assert f"is in use by process {process.pid} on " in said
+    status = subprocess.run(
+        [sys.executable, "-m", "dag", "status"],
+        cwd=place, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert status.returncode == 0
+    assert "running sleeper 1-r0 for " in status.stdout
+    assert "running; 1 of 1 units are left" in status.stdout
+    waiting = dag(place, "build", "--wait", "--dry-run")
+    assert waiting.stderr is not None
+    assert "waiting: the store" in waiting.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 130
+    waiting.communicate()
+    assert waiting.returncode == 0
+
+
+def test_a_unit_that_takes_too_long_has_failed(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    code, _, said = run(place, "--timeout", "4s")
+    assert code == 1
+    assert "FAILED sleeper 1-r0: took longer than 4 seconds" in said
+    assert gone(place)
+
+
+@pytest.mark.skipif(detect().name == "none", reason="no control groups may be written here")
+def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> None:
+    hungry = definition("hungry", runs="head -c 300000000 /dev/zero | tail -n 1 | wc -c")
+    place = make(hungry=hungry)
+    code, out, said = run(place, "--ram", "160Mi", "--json")
+    assert code == 0, said
+    assert "out of memory: 0.156 GiB were not enough; again in 0.0s" in said
+    (unit,) = json.loads(out)["units"]
+    assert unit["attempts"] > 1
+    code, out, said = run(place, "--ram", "160Mi", "--json", "--rebuild", "all")
+    assert json.loads(out)["units"][0]["attempts"] == 1, said
+    code, _, said = run(place, "--ram", "160Mi", "--max-ram", "100Mi", "--rebuild", "all")
+    assert code == 0, said  # what is remembered is not taken away by a lower maximum
+    hints = place / "packages" / ".dag" / "hints-x86_64.json"
+    hints.unlink()
+    code, _, said = run(place, "--ram", "160Mi", "--max-ram", "160Mi", "--rebuild", "all")
+    assert code == 1
+    assert "FAILED hungry 1-r0: out of memory: 0.156 GiB were not enough" in said
+
+
+def test_what_make_has_built_is_not_built_again(make: Make) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"))
+    code, _, _ = run(place, "a")
+    assert code == 0
+    for path in (place / "packages" / ".dag" / "records" / "x86_64").iterdir():
+        path.unlink()
+    code, _, said = run(place)
+    assert code == 0, said
+    assert "1 package to build for x86_64, 1 there already" in said
+
+
+def test_since_asks_for_what_has_changed(make: Make) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"), c=definition("c"))
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(place)]
+    (place / ".gitignore").write_text("packages/\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run(
+            [*git, *words], check=True, env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+        )
+    (place / "b.yaml").write_text(definition("b", "a", version="2"))
+    code, out, said = run(place, "--since", "HEAD", "--dry-run", "--json")
+    assert code == 0, said
+    assert list(json.loads(out)["packages"]) == ["a", "b"]
+    (place / "b.yaml").write_text(definition("b", "a"))
+    code, _, said = run(place, "--since", "HEAD")
+    assert code == 0
+    assert "nothing has changed since HEAD" in said
+
+
+def test_killed_at_random_it_ends_equal_to_an_unbroken_build(tmp_path: Path) -> None:
+    """A small one of `make torture`: 25 packages, 3 kills."""
+    place = tmp_path / "d"
+    generate(place, count=25, seed=7)
+    build(place, tmp_path / "one", "--jobs", "1")
+    names, killed = build_killed(place, tmp_path / "many", "--jobs", "4", kills=3, seed=7, most=10)
+    assert killed == 3
+    assert len(names) == len(set(names)), "a finished unit was built again"
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert index(tmp_path / "many") == index(tmp_path / "one") == sorted(contents(tmp_path / "one"))
+    assert list((tmp_path / "many" / ".dag" / "work").iterdir()) == []
+    hidden = [path.name for path in (tmp_path / "many").rglob(".tmp*")]
+    assert hidden == []
