@@ -1,11 +1,11 @@
 """File entries → reproducible image layers, and the image around them.
 
-The same entries give the same bytes on every machine. Layers are compressed with zstd (containerd reads it since 1.5), whose output
-depends on the version of libzstd alone, which the lock file fixes through the wheel that brings it;
-zlib's depends on what the distribution built. Measured on 3,401 definitions (12.4 MB of tar in 40
-layers): stored 12.4 MB; gzip -6 1.9 MB in 0.31 s; zstd -3 2.1 MB in 0.11 s; zstd -9 1.9 MB in
-0.28 s; zstd -19 1.8 MB in 6.8 s. What names a bundle's content, and is compared between releases,
-is the digest of the uncompressed layers.
+The same entries give the same bytes on every machine. Layers are compressed with zstd, which
+containerd reads since 1.5, and whose output depends on the version of libzstd alone: the lock file
+fixes it through the wheel that brings it. zlib's depends on what the distribution built. Measured
+on 3,401 definitions (12.4 MB of tar, in 40 layers): stored 12.4 MB, zstd -3 2.1 MB in 0.11 s, -9
+1.9 MB in 0.28 s, -19 1.8 MB in 6.8 s; as one layer, gzip -6 takes 1.8 MB and 0.31 s. What names a
+bundle's content, and is the same with every release, is the digest of the uncompressed layers.
 
 Nothing here holds more than a piece of a layer: a cache of gigabytes goes the same way.
 """
