@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from dag.core import digraph, feedback
-from dag.core.definitions import bare_name
+from dag.core.definitions import Package, bare_name
 from dag.core.needs import Needs
 
 _MANY = 5
@@ -41,7 +41,7 @@ Edges = dict[str, tuple[str, ...]]
 
 
 def bootstrap_order(
-    needs: Needs, built: Sequence[str], available: Collection[str], *, follow: bool = True
+    needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool = True
 ) -> tuple[Edges, Edges, tuple[Stuck, ...], dict[str, str], tuple[Dropped, ...]]:
     """Order what is `built`, and open cycles where `available` has what closes them.
 
@@ -56,13 +56,15 @@ class _Order:
     """Nodes: 0 … len(built)-1 are builds, the rest gates, one for each group of names."""
 
     def __init__(
-        self, needs: Needs, built: Sequence[str], available: Collection[str], *, follow: bool
+        self, needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool
     ) -> None:
         self.needs = needs
-        self.built = list(built)
+        self.packages = built
+        self.built = [package.name for package in built]
         self.available = available
         self.builds = {name: node for node, name in enumerate(self.built)}
-        self.environments = [needs.environment(name) for name in self.built]
+        self.elsewhere = needs.elsewhere()
+        self.environments = [self._here(needs.environment(package)) for package in built]
         self.gates: list[list[int]] = []
         self.gate_of: dict[int, int] = {}
         self.successors: list[list[int]] = [[] for _ in self.built]
@@ -72,14 +74,20 @@ class _Order:
         self._connect_gates(runtime)
         self._connect_builds()
 
+    def _here(self, numbers: list[int]) -> list[int]:
+        if not self.elsewhere:
+            return numbers
+        return [number for number in numbers if number not in self.elsewhere]
+
     def _runtime(self, *, follow: bool) -> dict[int, list[int]]:
         numbers: dict[int, list[int]] = {}
-        stack = [number for environment in self.environments for number in environment]
+        stack = list({number for environment in self.environments for number in environment})
         while stack:
             number = stack.pop()
             if number not in numbers:
-                numbers[number] = list(self.needs.runtime(number)) if follow else []
-                stack += numbers[number]
+                needed = self._here(self.needs.runtime(number)) if follow else []
+                numbers[number] = needed
+                stack += [one for one in needed if one not in numbers]
         return numbers
 
     def _group(self, numbers: Mapping[int, Sequence[int]]) -> None:
@@ -99,28 +107,30 @@ class _Order:
                 self.gate_of[member] = node
 
     def _connect_gates(self, numbers: Mapping[int, Sequence[int]]) -> None:
+        gate_of, builds = self.gate_of, self.builds
         for members in self.gates:
-            node = self.gate_of[members[0]]
             targets: set[int] = set()
             for member in members:
-                build = self.builds.get(self.needs.origin(member).name)
+                build = builds.get(self.needs.origin(member).name)
                 if build is not None:
                     targets.add(build)
-                targets.update(self.gate_of[needed] for needed in numbers[member])
-            targets.discard(node)
+                targets.update([gate_of[needed] for needed in numbers[member]])
+            targets.discard(gate_of[members[0]])
             self.successors.append(sorted(targets))
 
     def _connect_builds(self) -> None:
+        gate_of = self.gate_of
         for node, environment in enumerate(self.environments):
-            hard = set()
-            targets = set()
-            for number, text in environment.items():
-                gate = self.gate_of[number]
-                targets.add(gate)
-                if not self.is_available(number, text):
-                    hard.add(gate)
+            targets = {gate_of[number] for number in environment}
             self.successors[node] = sorted(targets)
-            self.soft.update((node, gate) for gate in targets - hard)
+            if self.available:
+                package = self.packages[node]
+                hard = {
+                    gate_of[number]
+                    for number, text in self.needs.texts(package, environment)
+                    if not self.is_available(number, text)
+                }
+                self.soft.update((node, gate) for gate in targets - hard)
 
     def is_available(self, number: int, text: str) -> bool:
         return bare_name(text) in self.available or self.needs.names[number] in self.available
@@ -149,11 +159,7 @@ class _Order:
                     stuck |= dict.fromkeys(closed, first)
         blocked = self._blocked(stuck)
         self._drop(dropped)
-        gates, short = self._gates(stuck.keys() | blocked.keys())
-        units: Edges = {}
-        for node in self._sorted(stuck.keys() | blocked.keys()):
-            if node < len(self.built):
-                units[self.built[node]] = self._needs_of(node, short)
+        units, gates = self._edges(stuck.keys() | blocked.keys())
         return (
             units,
             gates,
@@ -265,36 +271,34 @@ class _Order:
         names = [
             Dropped(self.built[node], bare_name(text))
             for node, gate in dropped
-            for number, text in self.environments[node].items()
+            for number, text in self.needs.texts(self.packages[node], self.environments[node])
             if self.gate_of[number] == gate
         ]
         return tuple(sorted(names, key=lambda one: (one.package, one.name)))
 
     # ---- order --------------------------------------------------------------------------------
 
-    def _gates(self, out: Collection[int]) -> tuple[Edges, dict[int, tuple[str, ...]]]:
-        """Name the gates; one that leads to a single unit or gate is left out for that."""
+    def _edges(self, out: Collection[int]) -> tuple[Edges, Edges]:
+        """Name what each unit and each gate needs; a gate that leads to one thing is that thing."""
+        units: Edges = {}
         gates: Edges = {}
         short: dict[int, tuple[str, ...]] = {}
+        count = len(self.built)
+        for node, name in enumerate(self.built):
+            short[node] = (name,)
         for node in self._sorted(out):
-            if node < len(self.built):
+            needs = tuple(
+                dict.fromkeys([key for target in self.successors[node] for key in short[target]])
+            )
+            if node < count:
+                units[self.built[node]] = needs
                 continue
-            needs = self._needs_of(node, short)
             if len(needs) > 1:
-                key = f"@{min(self.needs.names[n] for n in self.gates[node - len(self.built)])}"
+                key = f"@{min([self.needs.names[number] for number in self.gates[node - count]])}"
                 gates[key] = needs
                 needs = (key,)
             short[node] = needs
-        return gates, short
-
-    def _needs_of(self, node: int, short: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
-        found: dict[str, None] = {}
-        for target in self.successors[node]:
-            if target < len(self.built):
-                found[self.built[target]] = None
-            else:
-                found.update(dict.fromkeys(short[target]))
-        return tuple(found)
+        return units, gates
 
     def _sorted(self, out: Collection[int]) -> list[int]:
         """The nodes that are not `out`, needs first, else as given."""

@@ -7,7 +7,7 @@ installable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from dag.core.definitions import Package, bare_name
 from dag.core.graph import Graph
@@ -16,8 +16,9 @@ from dag.core.graph import Graph
 class Needs:
     """The edges, found as they are asked for.
 
-    `depends(name, package)` gives further run-time needs of a name that the store knows;
-    `is_elsewhere(package)` says that nothing of ours follows from needing it.
+    A number stands for a name that can be installed. `depends(name, package)` gives further
+    run-time needs of a name that the store knows; `is_elsewhere(package)` says that nothing of ours
+    follows from needing it.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Needs:
         self._origins: list[Package] = []
         self.names: list[str] = []
         self._texts: dict[str, int] = {}
+        self._environments: dict[str, list[int]] = {}
         self._runtime: dict[str, tuple[str, ...]] = {}
         for package in graph.packages:
             self._runtime[package.name] = package.runtime
@@ -63,26 +65,35 @@ class Needs:
         """The package that builds a name."""
         return self._origins[number]
 
-    def environment(self, package: str) -> dict[int, str]:
-        """The names that the build of `package` installs, as numbers → the text as written."""
-        origin = self._graph.origin(package)
-        found: dict[int, str] = {}
-        for need in origin.environment if origin else ():
-            number = self.number(need[0])
-            if number >= 0 and not self._is_elsewhere(self._origins[number]):
-                found.setdefault(number, need[0])
+    def environment(self, package: Package) -> list[int]:
+        """The names that the build of `package` installs, each once."""
+        found = self._environments.get(package.name)
+        if found is None:
+            found = self._all([need[0] for need in package.environment])
+            self._environments[package.name] = found
         return found
 
-    def runtime(self, number: int) -> Iterator[int]:
-        """The names that a name needs at run time."""
-        name, origin = self.names[number], self._origins[number]
-        for texts in (self._runtime.get(name, ()), self._depends(name, origin)):
-            for text in texts:
-                needed = self.number(text)
-                if needed >= 0 and not self._is_elsewhere(self._origins[needed]):
-                    yield needed
+    def texts(self, package: Package, numbers: Collection[int]) -> list[tuple[int, str]]:
+        """How `package` asks for the names with these numbers, as written."""
+        texts = [need[0] for need in package.environment]
+        return [(number, text) for text in texts if (number := self.number(text)) in numbers]
 
-    def walk(self, package: str, seen: set[int]) -> Iterator[str]:
+    def runtime(self, number: int) -> list[int]:
+        """The names that a name needs at run time."""
+        name = self.names[number]
+        texts = [*self._runtime.get(name, ()), *self._depends(name, self._origins[number])]
+        return self._all(texts) if texts else []
+
+    def _all(self, texts: Iterable[str]) -> list[int]:
+        numbers = dict.fromkeys(map(self.number, texts))
+        numbers.pop(-1, None)
+        return list(numbers)
+
+    def elsewhere(self) -> set[int]:
+        """The numbers known so far of which nothing of ours follows."""
+        return {number for number, origin in enumerate(self._origins) if self._is_elsewhere(origin)}
+
+    def walk(self, package: Package, seen: set[int]) -> Iterator[Package]:
         """The packages that must exist to build `package`; what `seen` has is passed over.
 
         Whoever walks decides about each package as it comes: nothing is looked for behind one that
@@ -95,6 +106,6 @@ class Needs:
                 continue
             seen.add(number)
             origin = self._origins[number]
-            yield origin.name
+            yield origin
             if not self._is_elsewhere(origin):
-                stack += (needed for needed in self.runtime(number) if needed not in seen)
+                stack += [needed for needed in self.runtime(number) if needed not in seen]

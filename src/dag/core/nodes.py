@@ -201,13 +201,25 @@ class Tree:
 
     def texts(self, node: Node | None, what: str) -> list[tuple[str, int]]:
         """The scalars of a list, each with its line."""
-        what = f"an entry of {what}"
-        return [(self.text(item, what), line_of(item)) for item in self.items(node, what[12:])]
+        return [
+            (
+                # A shortcut for nearly all of 90,000.
+                item.value
+                if type(item) is ScalarNode and (item.style or item.value not in _NULLS)
+                else self.text(item, f"an entry of {what}"),
+                item.start_mark.line + 1,
+            )
+            for item in self.items(node, what)
+        ]
 
     def strings(self, node: Node | None, what: str) -> dict[str, str]:
         """A mapping from text to text."""
-        entries = self.mapping(node, what)
-        return {key: self.text(value, f"{what}.{key}") for key, value in entries.items()}
+        return {
+            key: value.value
+            if type(value) is ScalarNode and (value.style or value.value not in _NULLS)
+            else self.text(value, f"{what}.{key}")
+            for key, value in self.mapping(node, what).items()
+        }
 
 
 def _is_null(node: Node) -> bool:

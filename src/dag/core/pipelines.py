@@ -130,9 +130,9 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
         steps,
         inputs,
         "${{" not in when
-        and not any("${{" in value for value in given.values())
-        and not any("${{" in text for text in needs or ())
-        and all(step.plain for step in steps),
+        and not (given and "${{" in "\n".join(given.values()))
+        and not (needs and "${{" in "\n".join(needs))
+        and not (steps and not all(step.plain for step in steps)),
     )
 
 

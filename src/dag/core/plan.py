@@ -153,6 +153,7 @@ class _Planner:
         self.arch = arch
         self.request = request
         self.known = known
+        self.packages = {package.name: package for package in graph.packages}
         self.absent: dict[str, Absence] = {}
         self.reasons: dict[str, tuple[Reason, str]] = {}
         self.available = frozenset((*known.repository, *known.available))
@@ -183,7 +184,7 @@ class _Planner:
                     self.known.seconds.get(package.name, guess),
                 ),
             )
-            for package in map(self.find, units)
+            for package in map(self.packages.__getitem__, units)
         )
         return Plan(
             arch=self.arch,
@@ -220,10 +221,11 @@ class _Planner:
         seen: set[int] = set()
         while todo:
             name = todo.pop()
-            for need in self.needs.walk(name, seen):
+            for package in self.needs.walk(self.packages[name], seen):
+                need = package.name
                 if need not in self.reasons and need not in self.absent:
                     force = self.request.rebuild_all or need in forced
-                    if self.decide(self.find(need), forced=force):
+                    if self.decide(package, forced=force):
                         todo.append(need)
             for user in users.get(name, ()):
                 if user not in self.reasons:
@@ -237,10 +239,11 @@ class _Planner:
         users: dict[str, list[str]] = {}
         todo = list(everything)
         for name in todo:  # grows while it is walked
-            for need in self.needs.walk(name, set()):
+            for package in self.needs.walk(everything[name], set()):
+                need = package.name
                 users.setdefault(need, []).append(name)
                 if need not in everything:
-                    everything[need] = self.find(need)
+                    everything[need] = package
                     todo.append(need)
         return users
 
@@ -296,10 +299,10 @@ class _Planner:
 
     # ---- what becomes of it -------------------------------------------------------------------
 
-    def in_order(self) -> list[str]:
+    def in_order(self) -> list[Package]:
         if len(self.reasons) == len(self.graph):
-            return [package.name for package in self.graph.order()]
-        return [package.name for package in self.graph.order(self.reasons)]
+            return self.graph.order()
+        return self.graph.order(self.reasons)
 
     def resources(self, package: Package) -> Resources:
         asked = package.resources
