@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cluster import Cluster, ClusterError, kwok, parts
+from cluster import Cluster, ClusterError, kwok, parts, secret_store
 from cluster.cluster import down, install_packages, processes
 from cluster.config import NODES
 from cluster.system import say
@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument("action", choices=["up", "down"])
     simulated.add_argument("count", type=int, nargs="?", default=10, metavar="N")
     simulated.add_argument("--arch", default="amd64", help="as Kubernetes names it")
+    secrets = command("secrets", _secrets, "have a Secrets Store CSI driver on the nodes, or none")
+    secrets.add_argument("action", choices=["up", "down"])
     part = command("part", _part, "build a part, print the directory of its commands")
     part.add_argument("name", choices=parts.PARTS)
     return parser
@@ -99,6 +101,11 @@ def _kwok(options: argparse.Namespace) -> None:
         kwok.up(Cluster.current(), options.count, options.arch)
     else:
         kwok.down(Cluster.current())
+
+
+def _secrets(options: argparse.Namespace) -> None:
+    change = secret_store.up if options.action == "up" else secret_store.down
+    change(Cluster.current())
 
 
 def _part(options: argparse.Namespace) -> None:

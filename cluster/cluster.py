@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster import control, images, kwok, network, parts
+from cluster import control, images, kwok, network, parts, secret_store
 from cluster.config import (
     API_PORT,
     ETCD_PORT,
@@ -253,7 +253,7 @@ def _down() -> None:
     state = state_directory()
     for node in map(Machinery, NODES):
         node.stop()
-    for process in (kwok.KWOK, *control.PROCESSES):
+    for process in (kwok.KWOK, *secret_store.DRIVERS.values(), *control.PROCESSES):
         process.kill()
     network.down(state)
     record = state / "fixed-places.json"

@@ -67,6 +67,7 @@ PARTS: dict[str, tuple[Binary, ...]] = {
             "kubectl",
         )
     ),
+    "secrets-store": (Binary(name="secrets-store", package="."),),
     "kwok": (Binary(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
 }
 
