@@ -1,102 +1,75 @@
-"""The real Kubernetes of `cluster/`, and `dag` as a user runs it."""
+"""The real Kubernetes of `cluster/`: one for all tests, a namespace for each."""
 
 from __future__ import annotations
 
-import os
+import fcntl
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError
+from cluster import Cluster
 from cluster.cluster import down
+from cluster.config import cache_directory, state_directory
+from tests.cluster.running import Dag
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests that share the cluster in one process, which also takes it down."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+@contextmanager
+def _holding(name: str, operation: int) -> Iterator[bool]:
+    path = cache_directory() / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, operation)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One that is up, else one that lives as long as the tests."""
-    try:
-        running = Cluster.current()
-    except ClusterError:
-        yield Cluster.up()
-        down()
-    else:
+    """One that is up, else one that lives as long as any process runs tests on it."""
+    begun = state_directory() / "started-by-tests"
+    with _holding("cluster-users.lock", fcntl.LOCK_SH):
+        with _holding("cluster-start.lock", fcntl.LOCK_EX):
+            was_up = (state_directory() / "credentials").exists()
+            running = Cluster.up()
+            if not was_up:
+                begun.touch()
         yield running
+    with _holding("cluster-users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as last:
+        if last and begun.exists():
+            down()
 
 
-@dataclass(frozen=True)
-class Dag:
-    """`dag` in a namespace of its own, with a clean environment."""
-
-    cluster: Cluster
-    namespace: str
-
-    def __call__(
-        self, *words: str | Path, timeout: float = 300
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dag", *map(str, words)],
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def pod(self, directory: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        return self("pod", "--dir", directory, *words)
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ["HOME"],
-            "PYTHONPATH": str(CHECKOUT / "src"),
-            "KUBECONFIG": str(self.cluster.kubeconfig),
-            "REPO": f"{self.cluster.registry}/test",
-            "DAG_BUNDLE_BASE": f"{self.cluster.registry}/base:1",
-            "DAG_SDK_IMAGE": f"{self.cluster.registry}/sdk:1",
-            "DAG_NAMESPACE": self.namespace,
-            "DAG_CPU": "100m",
-            "DAG_RAM": "128Mi",
-            "DAG_DISK": "64Mi",
-            "DAG_DEBUG": "1",
-        }
-
-    def kubectl(self, *words: str) -> str:
-        return subprocess.run(
-            [
-                self.cluster.kubectl,
-                f"--kubeconfig={self.cluster.kubeconfig}",
-                f"--namespace={self.namespace}",
-                *words,
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        ).stdout
-
-    def pods(self) -> list[str]:
-        return self.kubectl("get", "pods", "-o", "name").split()
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Share the cluster with tests in other processes, or, with `alone`, have it undisturbed."""
+    mode = fcntl.LOCK_EX if "alone" in request.fixturenames else fcntl.LOCK_SH
+    path = cache_directory() / "cluster-turn.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        # Who waits to be alone holds the queue, so that nobody gets in between for ever.
+        with _holding("cluster-queue.lock", fcntl.LOCK_EX):
+            fcntl.flock(file, mode)
+        yield
 
 
 @pytest.fixture
-def dag(cluster: Cluster) -> Iterator[Dag]:
+def alone() -> None:
+    """Ask for the whole cluster: the test stops a node or the API server."""
+
+
+@pytest.fixture
+def dag(cluster: Cluster, tmp_path: Path) -> Iterator[Dag]:
     """Run `dag` against the cluster; the namespace goes with the test."""
-    runner = Dag(cluster, f"test-{secrets.token_hex(4)}")
+    runner = Dag(cluster, f"test-{secrets.token_hex(4)}", tmp_path / "runs")
     runner.kubectl("create", "namespace", runner.namespace)
+    runner.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
     yield runner
+    for running in runner.started:
+        running.stop()
     runner.kubectl("delete", "namespace", runner.namespace, "--wait=false")

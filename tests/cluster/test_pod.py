@@ -13,7 +13,7 @@ import yaml
 from examples.bootstrap import bootstrap
 from examples.layout import lay_out
 from examples.sources import ADDRESS, SourceServer
-from tests.cluster.conftest import Dag
+from tests.cluster.running import Dag
 
 pytestmark = pytest.mark.cluster
 
