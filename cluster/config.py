@@ -27,6 +27,7 @@ PACKAGES = (
     "mount",
     "openssl",
     "pkg-config",
+    "rclone",
 )
 """Everything that is taken from Debian."""
 

@@ -1,6 +1,7 @@
-"""The three images that the cluster needs, each made once per machine from Debian packages.
+"""The images that the cluster needs, each made once per machine from Debian packages.
 
-`pause` keeps a pod's namespaces open, `base` carries bundles, `sdk` builds packages.
+`pause` keeps a pod's namespaces open, `base` carries bundles, `sdk` builds packages, `transfer`
+moves them to and from buckets.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SUITE = "bookworm"
-SDK_PACKAGES = ("bubblewrap", "ca-certificates", "git", "make")
+SDK_PACKAGES = ("bubblewrap", "ca-certificates", "git", "make", "openssl")
 _BUSYBOX = Path("/bin/busybox")
+_RCLONE = Path("/usr/bin/rclone")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PAUSE = """\
@@ -60,6 +62,17 @@ def _base(root: Path) -> dict[str, object]:
     return {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}
 
 
+def _transfer(root: Path) -> dict[str, object]:
+    # What the official image of rclone has: its one program, and busybox for the shell.
+    config = _base(root)
+    libraries = [word for word in run("ldd", _RCLONE).split() if word.startswith("/")]
+    for file in (str(_RCLONE), *libraries):
+        target = root / file.removeprefix("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(file).resolve(), target)
+    return {**config, "Env": ["PATH=/bin:/usr/bin"]}
+
+
 def _sdk(root: Path) -> dict[str, object]:
     included = f"--include={','.join(SDK_PACKAGES)}"
     run("debootstrap", "--variant=minbase", included, SUITE, root)
@@ -85,6 +98,7 @@ _RECIPES: dict[str, Callable[[Path], dict[str, object]]] = {
     "pause": _pause,
     "base": _base,
     "sdk": _sdk,
+    "transfer": _transfer,
 }
 NAMES = tuple(_RECIPES)
 
@@ -115,6 +129,8 @@ def _digest(name: str) -> str:
     match name:
         case "base":
             seen.update(_BUSYBOX.read_bytes())
+        case "transfer":
+            seen.update(_BUSYBOX.read_bytes() + _RCLONE.read_bytes())
         case "sdk":
             seen.update(parts.build("melange").parent.name.encode())
     return seen.hexdigest()[:16]
