@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from dag.core.podlog import PodLog
@@ -13,6 +13,8 @@ from dag.core.scripts import Trailer, read_trailer
 from dag.io.kube import ApiError, Kube
 
 _PAUSE = 0.3
+# Seconds without a line after which a stream of an ended container is given up for a last one.
+_QUIET = 3.0
 # GNU make: `make: *** [Makefile:7: TARGET] Error 1`, also of a make below it (`make[1]`).
 _FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.*)")
 
@@ -72,7 +74,7 @@ async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) ->
         since = log.resume()
         stream = source.kube.log(source.pod_path, source.container, since=since, follow=not final)
         try:
-            async for lines in stream:
+            async for lines in stream if final else _until_quiet(stream, source.ended):
                 if fresh := [text for line in lines if (text := log.feed(line)) is not None]:
                     take(fresh)
         except ApiError as error:
@@ -86,6 +88,27 @@ async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) ->
             if final:
                 return log
         await asyncio.sleep(_PAUSE)
+
+
+async def _until_quiet(
+    stream: AsyncGenerator[list[bytes]], ended: Callable[[], bool]
+) -> AsyncIterator[list[bytes]]:
+    """Give what a stream brings until it ends, or is silent although the container has ended.
+
+    A connection that broke without a word, and some servers, never end a stream that follows.
+    """
+    while True:
+        batch = asyncio.ensure_future(anext(stream, None))
+        try:
+            while not (await asyncio.wait({batch}, timeout=_QUIET))[0]:
+                if ended():
+                    return
+            lines = await batch
+        finally:
+            batch.cancel()
+        if lines is None:
+            return
+        yield lines
 
 
 def missing(log: PodLog, build: BuildLog) -> str | None:
