@@ -20,6 +20,8 @@ KEY = "melange.rsa"
 STATE = ".dag"
 """Where the build script keeps its log and pipe, below the workspace."""
 OUT_PORT = 8017
+REFUSED = 3
+"""Exit code of a build script that did not begin: the image or the workspace is not fit."""
 
 _VARIABLE = re.compile(r"[^\s:#=+?!$]+")
 # What make and the shell behind it leave alone in a word of MELANGE_EXTRA_OPTS.
@@ -93,8 +95,14 @@ def _option_word(word: str) -> str:
 
 _BUILD = Template(r"""
 umask 022
-mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || exit 3
-command -v make >/dev/null || { echo 'dag: this image has no make: see --sdk-image' >&2; exit 3; }
+# Kubernetes shows what is written there as the reason of the container's end.
+refuse() {
+  echo "dag: $$1" >&2
+  [ ! -w /dev/termination-log ] || echo "$$1" >/dev/termination-log
+  exit $refused
+}
+mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse 'no file can be made in the workspace'
+command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child= dog=
 $announce
 trap '[ -z "$$child" ] || kill -TERM "$$child" 2>/dev/null' TERM INT
@@ -114,13 +122,14 @@ build() {
 build "$$@" >$state/pipe 2>&1 &
 child=$$!
 code=0
-wait "$$child" || code=$$?
+# Some shells tell what signal ended a process: those words were in no log, and in no count.
+wait "$$child" 2>/dev/null || code=$$?
 # A signal makes wait return early: the build has ended only when the process is gone.
-while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" || code=$$?; done
+while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" 2>/dev/null || code=$$?; done
 # Something that the build left in the background may hold the pipe open: no reason to hang.
 { sleep 10; kill "$$tee"; } >/dev/null 2>&1 &
 dog=$$!
-wait "$$tee"
+while kill -0 "$$tee" 2>/dev/null; do wait "$$tee" 2>/dev/null; done
 kill "$$dog" 2>/dev/null
 count() { echo "$$1 $$2"; }
 counted=$$(count $$(wc -l -c <$state/log))
@@ -148,13 +157,15 @@ def build_script(
     """Write the script of a build; its working directory is the workspace, `"$@"` the targets.
 
     It makes the throwaway key by the Makefile's own rule, makes what lies in `packages/` count as
-    built, runs make, forwards SIGTERM to it, and ends with make's exit code. The last line tells
+    built, runs make, forwards SIGTERM to it, and ends with make's exit code, or with `REFUSED` and the
+    reason in the container's termination message. The last line tells
     how many lines and bytes the log before it has (`read_trailer`): the API server serves only the
     newest file of a rotated log, so a loss could not be seen from outside. With `announce_end` it
     holds a pipe open in the workspace: another container reads EOF there when this one has ended.
     """
     return _BUILD.substitute(
         state=STATE,
+        refused=REFUSED,
         assignments=shlex.join(variables.words()),
         arch=shlex.quote(variables.arch.apk),
         melange=shlex.quote(variables.melange),
