@@ -16,6 +16,7 @@ from enum import Enum, auto
 from typing import Any
 
 from dag.core.manifests import BUILD
+from dag.core.scripts import REFUSED
 
 Json = Mapping[str, Any]
 
@@ -45,6 +46,8 @@ class Ending:
     cause: Cause
     message: str
     hint: str | None = None
+    container: str = BUILD
+    """Whose log tells more."""
 
     @property
     def exit_code(self) -> int:
@@ -105,7 +108,7 @@ _NEVER = frozenset({"InvalidImageName", "CreateContainerConfigError", "ErrImageN
 _MISSING = re.compile(
     r"not found|manifest unknown|name unknown|repository does not exist", re.IGNORECASE
 )
-_REFUSED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
+_DENIED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
 _EVENTS = {
     # The words match those of the PodScheduled condition, which says the same a moment later.
     "FailedScheduling": "not scheduled",
@@ -126,7 +129,7 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
         detail = waiting.get("message", "")
         image = container.get("image", "")
         if reason in _PULL:
-            refused = _REFUSED.search(detail)
+            refused = _DENIED.search(detail)
             missing = _MISSING.search(detail) and not refused
             hint = "the node cannot read that repository" if refused else None
             return Waiting(
@@ -173,6 +176,7 @@ def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
                 Cause.INIT,
                 f"container {init['name']} failed: {_words(ended)}",
                 _oom_hint(init["name"]) if ended.get("reason") == "OOMKilled" else None,
+                init["name"],
             )
     ended = found.get(BUILD, {}).get("state", {}).get("terminated")
     if ended is not None:
@@ -200,6 +204,8 @@ def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
             f"the build container could not start: {ended.get('message', '').strip()}",
             "does the image of --sdk-image have a shell?",
         )
+    if code == REFUSED and ended.get("message"):
+        return Ending(Cause.START, f"the build did not begin: {ended['message'].strip()}")
     if code == 0:
         return Ending(Cause.DONE, "make ended with exit code 0")
     if _is_deletion(pod, ended, deleted=deleted):

@@ -198,6 +198,8 @@ def copy_out_script(source: str, target: str) -> str:
 
 _SERVE = Template(r"""
 set -eu
+# The first process of a container has to want a signal to get it.
+trap 'exit 143' TERM
 state=$workspace/$state
 mkdir -p "$$state" /tmp/dag/cgi-bin /tmp/dag/$run
 cd /tmp/dag

@@ -17,10 +17,10 @@ from dag.core import podstate
 from dag.core.manifests import BUILD, OUT, RUN_LABEL, Manifest
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
-from dag.errors import DagError, InfrastructureError, Interrupted
+from dag.errors import DagError, InfrastructureError, Interrupted, first_of
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
-from dag.run.podlogs import BuildLog, Source, follow_log, missing
+from dag.run.podlogs import ContainerLog, Source, follow_log, missing
 from dag.run.podout import collect
 
 # An image that a registry does not have may be one that is just being pushed.
@@ -32,6 +32,7 @@ _LOG_GRACE = 5.0
 # … and a whole one as long as its end may take to be read.
 _LOG_PATIENCE = 300.0
 _LOST = frozenset({Cause.NODE_LOST, Cause.DELETED, Cause.PREEMPTED, Cause.EVICTED})
+_NEVER_BUILT = frozenset({Cause.INIT, Cause.START})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,14 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class PodResult:
-    """How it ended, and the last lines of the build's log."""
+    """How it ended, and the last lines of the log of the container that tells."""
 
     name: str
     ending: Ending
     tail: tuple[str, ...] = ()
     failed_target: str | None = None
+    kept: bool = True
+    """Whether the Pod is still there, and with it its log."""
 
 
 async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) -> None:
@@ -190,7 +193,8 @@ class _Follower:
         self._said: str | None = None
         self._idle_since: float | None = time.monotonic()
         self._hopeless_since: float | None = None
-        self._build_log = BuildLog(lambda lines: terminal.log(BUILD, lines))
+        self._logs: dict[str, ContainerLog] = {}
+        self._lost: str | None = None
 
     async def run(self) -> PodResult:
         """Follow the Pod to its end, its logs with it."""
@@ -204,7 +208,7 @@ class _Follower:
                 while True:
                     self._start_logs(tasks, logs)
                     ending = podstate.how_ended(self.pod, deleted=self.gone)
-                    if ending is not None:
+                    if ending is not None and not self._is_out_coming(ending):
                         break
                     await self._check_waiting()
                     await self._change()
@@ -212,11 +216,19 @@ class _Follower:
                 for watcher in watchers:
                     watcher.cancel()
         except* DagError as group:
-            raise _first(group) from None
-        if self._watching.out is not None:
+            raise first_of(group) from None
+        never_built = ending.cause in _NEVER_BUILT
+        if never_built:
+            await self.delete()
+        elif self._watching.out is not None:
             await self._collect(self._watching.out, ending)
+        log = self._logs.get(ending.container)
         return PodResult(
-            self.name, ending, tuple(self._build_log.tail), self._build_log.failed_target
+            self.name,
+            ending,
+            tuple(log.tail) if log else (),
+            log.failed_target if log else None,
+            kept=not (never_built or self.gone),
         )
 
     async def delete(self) -> bool:
@@ -277,8 +289,8 @@ class _Follower:
                 ended=lambda name=name: self._container_ended(name),  # type: ignore[misc]
                 gone=lambda: self.gone,
             )
-            take = self._build_log.take if name == BUILD else partial(self._terminal.log, name)
-            logs[name] = tasks.create_task(follow_log(source, take))
+            self._logs[name] = log = ContainerLog(partial(self._terminal.log, name))
+            logs[name] = tasks.create_task(follow_log(source, log.take))
 
     def _container_ended(self, name: str) -> bool:
         return self.gone or podstate.has_ended(podstate.containers(self.pod).get(name, {}))
@@ -293,9 +305,9 @@ class _Follower:
                 self._terminal.say("the end of the log could not be read")
         build = logs.get(BUILD)
         if build is not None and build.done() and not build.cancelled() and not build.exception():
-            lost = missing(build.result(), self._build_log)
-            if lost:
-                self._terminal.say(lost)
+            self._lost = missing(build.result(), self._logs[BUILD])
+            if self._lost:
+                self._terminal.say(self._lost)
 
     async def _check_waiting(self) -> None:
         """Tell why nothing runs yet; give up when that cannot heal, or takes too long."""
@@ -333,20 +345,27 @@ class _Follower:
             self._said = message
             self._terminal.say(message)
 
+    def _is_out_coming(self, ending: Ending) -> bool:
+        # The container that serves the packages starts last: a build may be faster.
+        state = podstate.containers(self.pod).get(OUT, {}).get("state", {})
+        return "waiting" in state and ending.cause not in _LOST | _NEVER_BUILT
+
     async def _collect(self, out: Path, ending: Ending) -> None:
-        container = podstate.containers(self.pod).get(OUT, {})
-        if "running" not in container.get("state", {}) or ending.cause in _LOST:
-            raise InfrastructureError(
-                f"the packages cannot be brought back, their pod is no longer there: {ending.message}",
-                hint=ending.hint,
-            )
-        run = self.pod["metadata"]["labels"][RUN_LABEL]
-        await collect(self._kube, self.path, run, out, self._terminal)
-
-
-def _first(group: BaseExceptionGroup[DagError]) -> DagError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, DagError)  # noqa: S101  # what except* has selected
-    return error
+        """Bring the packages back; of a build that failed as far as they are still to be had."""
+        state = podstate.containers(self.pod).get(OUT, {}).get("state", {})
+        error: InfrastructureError | None = None
+        if "running" not in state or ending.cause in _LOST:
+            error = InfrastructureError("the packages cannot be brought back, their pod has ended")
+        else:
+            try:
+                run = self.pod["metadata"]["labels"][RUN_LABEL]
+                await collect(self._kube, self.path, run, out, self._terminal)
+            except InfrastructureError as failed:
+                error = failed
+        if error is None and self._lost:
+            self._terminal.say(f"{out / 'build.log'} has the whole log")
+        if error is not None:
+            # What the build came to weighs more.
+            if ending.exit_code == 0:
+                raise error
+            self._terminal.say(error.message)
