@@ -95,6 +95,8 @@ def missing(log: PodLog, build: ContainerLog) -> str | None:
         f"after line {gap.after_line:,} (between {gap.after} and {gap.before})" for gap in log.gaps
     )
     if build.trailer is None:
+        if log.remark:
+            return f"the node does not give the end of the log: {log.remark[:200]}"
         # Without the script's count, a stream that begins anew after a rotation may lack nothing.
         return f"the log may lack lines where the node rotated it: {places}" if places else None
     lost = build.trailer.lines - (log.lines - 1)
