@@ -32,8 +32,8 @@ class Source:
     """The Pod is no longer in the API, nor is its log."""
 
 
-class BuildLog:
-    """What is remembered of the build's log while it passes by."""
+class ContainerLog:
+    """What is remembered of a container's log while it passes by."""
 
     def __init__(self, print_lines: Callable[[Sequence[bytes]], None]) -> None:
         self.tail: deque[str] = deque(maxlen=20)
@@ -42,7 +42,7 @@ class BuildLog:
         self._print = print_lines
 
     def take(self, lines: Sequence[bytes]) -> None:
-        """Pass lines on, but for the script's own last one."""
+        """Pass lines on, but for the build script's own last one."""
         kept = [line for line in lines if not self._is_trailer(line)]
         for line in kept[-20:]:
             self.tail.append(line.decode(errors="replace"))
@@ -54,8 +54,9 @@ class BuildLog:
     def _is_trailer(self, line: bytes) -> bool:
         if not line.startswith(b"dag: end of log: "):
             return False
-        self.trailer = read_trailer(line.decode(errors="replace")) or self.trailer
-        return True
+        trailer = read_trailer(line.decode(errors="replace"))
+        self.trailer = trailer or self.trailer
+        return trailer is not None
 
 
 async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) -> PodLog:
@@ -111,13 +112,16 @@ async def _until_quiet(
         yield lines
 
 
-def missing(log: PodLog, build: BuildLog) -> str | None:
+def missing(log: PodLog, build: ContainerLog) -> str | None:
     """Say what of the build's log was lost on its way; None if nothing, as far as can be known."""
     places = "; ".join(
         f"after line {gap.after_line:,} (between {gap.after} and {gap.before})" for gap in log.gaps
     )
     if build.trailer is None:
-        return f"the log has gaps, torn by its rotation on the node: {places}" if places else None
+        if log.remark:
+            return f"the node does not give the end of the log: {log.remark[:200]}"
+        # Without the script's count, a stream that begins anew after a rotation may lack nothing.
+        return f"the log may lack lines where the node rotated it: {places}" if places else None
     lost = build.trailer.lines - (log.lines - 1)
     if lost > 0:
         where = places or "at places that the node does not tell"
