@@ -15,11 +15,13 @@ from pathlib import Path
 
 from dag.core import podstate
 from dag.core.manifests import BUILD, OUT, RUN_LABEL, Manifest
+from dag.core.permissions import for_pod, grant
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
 from dag.errors import DagError, InfrastructureError, Interrupted
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
+from dag.run.access import refused, user_name
 from dag.run.podlogs import BuildLog, Source, follow_log, missing
 from dag.run.podout import collect
 
@@ -64,49 +66,29 @@ async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) 
         ApiError: the API server cannot be reached, or would refuse.
 
     """
-    needed = [("create", "pods", "")]
-    if follow:
-        needed += [(verb, "pods", "") for verb in ("get", "list", "watch", "delete")]
-        needed.append(("get", "pods", "log"))
-    if out:
-        needed.append(("get", "pods", "proxy"))
     namespace = manifest["metadata"]["namespace"]
-    answers = await asyncio.gather(
-        *(_may(kube, namespace, verb, resource, sub) for verb, resource, sub in needed)
-    )
-    refused = [
-        f"{verb} {resource}{'/' if sub else ''}{sub}"
-        for (verb, resource, sub), allowed in zip(needed, answers, strict=True)
-        if not allowed
-    ]
-    if refused:
+    needed = for_pod(follow=follow, out=out)
+    if lacking := await refused(kube, namespace, needed):
         raise InfrastructureError(
-            f"no permission in namespace {namespace!r} to {', '.join(refused)}",
-            hint="ask who runs the cluster for a Role with these verbs",
+            f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
+            hint=f"who runs the cluster allows it with: {grant(needed, namespace, await user_name(kube))}",
         )
+    await dry_run(kube, manifest)
+
+
+async def dry_run(kube: Kube, manifest: Manifest) -> None:
+    """Let the API server say what it would make of a request to create this Pod.
+
+    Raises:
+        ApiError: it would refuse.
+
+    """
     try:
         await kube.create(_pods(manifest), manifest, label=_run_label(manifest), dry_run=True)
     except ApiError as error:
         # A webhook that knows no dry run says nothing about the real request.
         if error.status != 400 or "dry run" not in error.message:
             raise
-
-
-async def _may(kube: Kube, namespace: str, verb: str, resource: str, subresource: str) -> bool:
-    attributes = {
-        "namespace": namespace,
-        "verb": verb,
-        "resource": resource,
-        "subresource": subresource,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    answer = await kube.post(path, review)
-    return bool(answer["status"]["allowed"])
 
 
 def _pods(manifest: Manifest) -> str:
