@@ -31,6 +31,7 @@ unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
 test: lint ## everything, on the real Kubernetes: what CI runs
+	$(PY) -m cluster prepare
 	$(PY) -m pytest -n 2 --dist loadgroup
 
 demo: venv ## build the example distribution in a pod of a real Kubernetes on this machine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dag.cli import options
-from dag.cli.podflags import pod_flags
-from dag.errors import UsageError
+from dag.cli.podflags import check_flags, pod_flags
 
 if TYPE_CHECKING:
     from dag.core.manifests import Manifest
@@ -35,25 +33,8 @@ def command(**given: Any) -> int:  # noqa: ANN401
     from dag.run.request import PodOptions
 
     chosen = PodOptions(**given)
-    _refuse_what_is_not_there_yet(chosen)
+    check_flags(chosen)
     return _pod(chosen, Terminal(verbosity=chosen.verbose))
-
-
-def _refuse_what_is_not_there_yet(chosen: PodOptions) -> None:
-    for flag, value in (
-        ("--bucket", chosen.bucket),
-        ("--src-bucket", chosen.src_bucket),
-        ("--secret-key", chosen.secret_key),
-        ("--isolation userns", chosen.isolation == "userns"),
-    ):
-        if value:
-            raise UsageError(f"{flag} is not there yet")
-    if chosen.create and not chosen.push:
-        raise UsageError(
-            "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
-        )
-    if chosen.out and not chosen.watch:
-        raise UsageError("--out needs --watch: somebody has to fetch the packages")
 
 
 def _pod(chosen: PodOptions, terminal: Terminal) -> int:
@@ -63,38 +44,42 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
 
     request = prepare(chosen, terminal)
     if chosen.create:
-        run_interruptibly(_check(chosen, request, terminal))
+        run_interruptibly(_preflight(chosen, request, terminal))
     if chosen.push:
         request = request.push(terminal)
-    manifest = request.manifest()
+    manifests = request.manifests()
     if not chosen.create:
-        click.echo(to_yaml(manifest), nl=False)
+        click.echo("---\n".join(map(to_yaml, manifests)), nl=False)
         return 0
-    return run_interruptibly(_create(chosen, manifest, terminal))
+    return run_interruptibly(_create(chosen, manifests, terminal))
 
 
-async def _check(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
-    from dag.run.pod import check_pod
+async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
+    from dag.run.preflight import check_pod
 
+    out = bool(chosen.out)
     async with _cluster(chosen, terminal) as kube:
-        await check_pod(kube, request.manifest(), follow=chosen.watch, out=bool(chosen.out))
+        for manifest in request.manifests():
+            await check_pod(kube, manifest, follow=chosen.watch, out=out, warn=terminal.say)
 
 
-async def _create(chosen: PodOptions, manifest: Manifest, terminal: Terminal) -> int:
-    from dag.run.pod import Watching, create_pod, run_pod
+async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Terminal) -> int:
+    from dag.run.pod import Watching, create_pod
+    from dag.run.pods import joined, run_pods
 
     async with _cluster(chosen, terminal) as kube:
         if not chosen.watch:
-            created = await create_pod(kube, manifest)
-            click.echo(created["metadata"]["name"])
+            for manifest in manifests:
+                created = await create_pod(kube, manifest)
+                click.echo(created["metadata"]["name"])
             return 0
-        began = time.monotonic()
         watching = Watching(
             pending_timeout=chosen.pending_timeout, out=Path(chosen.out) if chosen.out else None
         )
-        result = await run_pod(kube, manifest, watching, terminal)
-        _report(result, chosen.namespace, time.monotonic() - began, terminal)
-        return result.ending.exit_code
+        results = await run_pods(kube, manifests, watching, terminal)
+        for result in results:
+            _report(result, chosen.namespace, terminal)
+        return joined(results)
 
 
 @asynccontextmanager
@@ -109,10 +94,11 @@ async def _cluster(chosen: PodOptions, terminal: Terminal) -> AsyncIterator[Kube
         await kube.close()
 
 
-def _report(result: PodResult, namespace: str, seconds: float, terminal: Terminal) -> None:
+def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
     ending = result.ending
+    terminal = terminal.about(result.label)
     if ending.exit_code == 0:
-        terminal.say(f"done after {_minutes(seconds)}")
+        terminal.say(f"done after {_minutes(result.seconds)}")
         return
     target = f" (target {result.failed_target})" if result.failed_target else ""
     terminal.say(f"{ending.message}{target}")
@@ -122,7 +108,8 @@ def _report(result: PodResult, namespace: str, seconds: float, terminal: Termina
         terminal.say("the last lines of the build's log:")
         for line in result.tail:
             click.echo(f"    {line}", err=True)
-    terminal.say(f"the whole log: kubectl logs -n {namespace} {result.name} -c build")
+    if result.name:
+        terminal.say(f"the whole log: kubectl logs -n {namespace} {result.name} -c build")
 
 
 def _minutes(seconds: float) -> str:

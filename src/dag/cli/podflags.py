@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dag.cli import options
 from dag.cli.options import option, switch
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from dag.run.request import PodOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,7 +21,7 @@ SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
     click.argument("packages", nargs=-1, metavar="[PKG]..."),
     options.directory,
-    options.arch,
+    options.archs,
     options.pipeline_dirs,
     switch("only", default=False, help="Build just these, not what they depend on."),
     option(
@@ -68,9 +72,18 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         default="privileged",
         help="How the build is kept from its node.",
     ),
-    option("--bucket", help="Upload packages here."),
-    option("--src-bucket", help="Download packages from here first."),
+    option("--bucket", metavar="gs://…|s3://…", help="Upload the packages here, however it ended."),
+    option(
+        "--src-bucket", metavar="gs://…|s3://…", help="Take what this bucket has already built."
+    ),
+    option(
+        "--bucket-secret",
+        help="Secret with the variables that rclone needs, where the pod's own identity will not do.",
+    ),
+    option("--transfer-image", help="Image with rclone.  [default: the official one, by digest]"),
     switch("secret-key", default=False, help="Sign with the key that the CSI driver mounts."),
+    option("--signing-key-name", default="wolfi-signing", help="Base name of that key."),
+    option("--csi-driver", default="secrets-store.csi.k8s.io", help="The driver that mounts it."),
     options.verbose,
 )
 
@@ -80,3 +93,20 @@ def pod_flags(function: F) -> F:
     for flag in reversed(_FLAGS):
         function = flag(function)
     return function
+
+
+def check_flags(chosen: PodOptions) -> None:
+    """Refuse what makes no sense together.
+
+    Raises:
+        UsageError: two flags exclude each other.
+
+    """
+    if chosen.create and not chosen.push:
+        raise UsageError(
+            "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
+        )
+    if chosen.out and not chosen.watch:
+        raise UsageError("--out needs --watch: somebody has to fetch the packages")
+    if chosen.bucket_secret and not (chosen.bucket or chosen.src_bucket):
+        raise UsageError("--bucket-secret is of no use without --bucket or --src-bucket")

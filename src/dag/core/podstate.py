@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from dag.core.manifests import BUILD
+from dag.core.manifests import BUILD, UPLOAD
 
 Json = Mapping[str, Any]
 
@@ -33,6 +33,7 @@ class Cause(Enum):
     DELETED = auto()
     INIT = auto()
     START = auto()
+    UPLOAD = auto()
 
 
 _BUILD_CAUSES = frozenset({Cause.MAKE, Cause.OOM_KILLED, Cause.TIMEOUT})
@@ -80,6 +81,11 @@ def has_started(container: Json) -> bool:
     return "running" in state or (terminated is not None and bool(terminated.get("containerID")))
 
 
+def is_running(container: Json) -> bool:
+    """Tell whether the container runs now."""
+    return "running" in container.get("state", {})
+
+
 def has_ended(container: Json) -> bool:
     """Tell whether the container ran and runs no more."""
     return "terminated" in container.get("state", {})
@@ -91,7 +97,7 @@ def is_working(pod: Json) -> bool:
     if has_started(found.get(BUILD, {})):
         return True
     init = pod["spec"].get("initContainers", ())
-    return any("running" in found.get(item["name"], {}).get("state", {}) for item in init)
+    return any(is_running(found.get(item["name"], {})) for item in init)
 
 
 def event_time(event: Json) -> str:
@@ -176,13 +182,33 @@ def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
             )
     ended = found.get(BUILD, {}).get("state", {}).get("terminated")
     if ended is not None:
-        return _build_ending(pod, ended, deleted=deleted)
+        ending = _build_ending(pod, ended, deleted=deleted)
+        return _with_upload(pod, ending, deleted=deleted)
     if deleted:
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
     if status.get("phase") in ("Failed", "Succeeded"):
         words = status.get("message") or status.get("reason") or "no reason given"
         return Ending(Cause.START, f"the pod ended without a build: {words}")
     return None
+
+
+def _with_upload(pod: Json, ending: Ending, *, deleted: bool) -> Ending | None:
+    """Join what became of the upload to how the build ended; None while it goes on."""
+    if deleted or all(container["name"] != UPLOAD for container in pod["spec"]["containers"]):
+        return ending
+    ended = containers(pod).get(UPLOAD, {}).get("state", {}).get("terminated")
+    if ended is None:
+        return None
+    if ended["exitCode"] == 0:
+        return ending
+    what = f"the upload failed: {ended.get('message', '').strip() or _words(ended)}"
+    if ending.cause is not Cause.DONE:
+        return replace(ending, message=f"{ending.message}; {what}")
+    return Ending(
+        Cause.UPLOAD,
+        f"everything is built, but {what}",
+        "may the pod's service account, or the Secret of --bucket-secret, write there?",
+    )
 
 
 def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
@@ -204,6 +230,9 @@ def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
         return Ending(Cause.DONE, "make ended with exit code 0")
     if _is_deletion(pod, ended, deleted=deleted):
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
+    if code == 3 and (refusal := ended.get("message", "").strip()):
+        # make ends with 0, 1 or 2; this is the build script's own word.
+        return Ending(Cause.START, refusal)
     if code > 128 and code - 128 in _SIGNALS:
         name = _SIGNALS[code - 128]
         return Ending(Cause.MAKE, f"the build was ended by {name} (exit code {code})")

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from dag.core import podstate
-from dag.core.manifests import BUILD, OUT, RUN_LABEL, Manifest
-from dag.core.permissions import for_pod, grant
+from dag.core.manifests import ARCH_LABEL, BUILD, OUT, RUN_LABEL, Manifest
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
 from dag.errors import DagError, InfrastructureError, Interrupted
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
-from dag.run.access import refused, user_name
 from dag.run.podlogs import BuildLog, Source, follow_log, missing
-from dag.run.podout import collect
+from dag.run.podout import Target, collect
 
 # An image that a registry does not have may be one that is just being pushed.
 _HOPELESS_GRACE = 10.0
@@ -44,6 +43,8 @@ class Watching:
     """Seconds that may pass in which no container runs before the build starts."""
     out: Path | None = None
     """Where built packages are brought."""
+    label: str = ""
+    """What tells this Pod's log and key there from those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,52 +52,24 @@ class PodResult:
     """How it ended, and the last lines of the build's log."""
 
     name: str
+    """The Pod's; empty if there never was one."""
     ending: Ending
     tail: tuple[str, ...] = ()
     failed_target: str | None = None
+    seconds: float = 0.0
+    label: str = ""
+    """The architecture, where there are several."""
 
 
-async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) -> None:
-    """Find out, before anything is pushed, whether the cluster would take this Pod.
-
-    A dry run meets all that a real request meets: the namespace, quotas, Pod Security, the service
-    account. What following needs is asked for beside it.
-
-    Raises:
-        ApiError: the API server cannot be reached, or would refuse.
-
-    """
-    namespace = manifest["metadata"]["namespace"]
-    needed = for_pod(follow=follow, out=out)
-    if lacking := await refused(kube, namespace, needed):
-        raise InfrastructureError(
-            f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
-            hint=f"who runs the cluster allows it with: {grant(needed, namespace, await user_name(kube))}",
-        )
-    await dry_run(kube, manifest)
-
-
-async def dry_run(kube: Kube, manifest: Manifest) -> None:
-    """Let the API server say what it would make of a request to create this Pod.
-
-    Raises:
-        ApiError: it would refuse.
-
-    """
-    try:
-        await kube.create(_pods(manifest), manifest, label=_run_label(manifest), dry_run=True)
-    except ApiError as error:
-        # A webhook that knows no dry run says nothing about the real request.
-        if error.status != 400 or "dry run" not in error.message:
-            raise
-
-
-def _pods(manifest: Manifest) -> str:
+def pods_path(manifest: Manifest) -> str:
+    """Give the API's path to the pods of the manifest's namespace."""
     return f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
 
 
-def _run_label(manifest: Manifest) -> str:
-    return f"{RUN_LABEL}={manifest['metadata']['labels'][RUN_LABEL]}"
+def selector(manifest: Manifest) -> str:
+    """Give the label selector that finds the very pod that was made from this manifest."""
+    labels = manifest["metadata"]["labels"]
+    return ",".join(f"{name}={labels[name]}" for name in (RUN_LABEL, ARCH_LABEL))
 
 
 async def create_pod(kube: Kube, manifest: Manifest) -> Json:
@@ -106,7 +79,7 @@ async def create_pod(kube: Kube, manifest: Manifest) -> Json:
         ApiError: the API server refused it.
 
     """
-    return await kube.create(_pods(manifest), manifest, label=_run_label(manifest))
+    return await kube.create(pods_path(manifest), manifest, label=selector(manifest))
 
 
 async def run_pod(
@@ -124,12 +97,13 @@ async def run_pod(
 
     """
     follower: _Follower | None = None
+    began = time.monotonic()
     try:
         pod = await create_pod(kube, manifest)
         follower = _Follower(kube, pod, watching, terminal)
         terminal.say(f"pod {follower.name} created in namespace {follower.namespace}")
         kube.patience = _PATIENCE
-        return await follower.run()
+        return replace(await follower.run(), seconds=time.monotonic() - began)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # it has just been cancelled
@@ -147,7 +121,7 @@ async def _remove(
     """Delete what this run created; answers the name of a Pod that would not go."""
     if follower is None:
         # The request to create may have been on its way.
-        found = (await kube.get(_pods(manifest), labelSelector=_run_label(manifest)))["items"]
+        found = (await kube.get(pods_path(manifest), labelSelector=selector(manifest)))["items"]
         if not found:
             return None
         follower = _Follower(kube, found[0], Watching(pending_timeout=0), terminal)
@@ -173,6 +147,7 @@ class _Follower:
         self._idle_since: float | None = time.monotonic()
         self._hopeless_since: float | None = None
         self._build_log = BuildLog(lambda lines: terminal.log(BUILD, lines))
+        self._collecting: asyncio.Task[DagError | None] | None = None
 
     async def run(self) -> PodResult:
         """Follow the Pod to its end, its logs with it."""
@@ -185,18 +160,20 @@ class _Follower:
                 logs: dict[str, asyncio.Task[PodLog]] = {}
                 while True:
                     self._start_logs(tasks, logs)
+                    self._start_collecting(tasks)
                     ending = podstate.how_ended(self.pod, deleted=self.gone)
                     if ending is not None:
                         break
                     await self._check_waiting()
                     await self._change()
                 await self._finish_logs(logs, ending)
+                refused = await self._collected(ending)
                 for watcher in watchers:
                     watcher.cancel()
         except* DagError as group:
             raise _first(group) from None
-        if self._watching.out is not None:
-            await self._collect(self._watching.out, ending)
+        if refused is not None:
+            raise refused
         return PodResult(
             self.name, ending, tuple(self._build_log.tail), self._build_log.failed_target
         )
@@ -315,15 +292,45 @@ class _Follower:
             self._said = message
             self._terminal.say(message)
 
-    async def _collect(self, out: Path, ending: Ending) -> None:
-        container = podstate.containers(self.pod).get(OUT, {})
-        if "running" not in container.get("state", {}) or ending.cause in _LOST:
-            raise InfrastructureError(
-                f"the packages cannot be brought back, their pod is no longer there: {ending.message}",
-                hint=ending.hint,
+    def _start_collecting(self, tasks: asyncio.TaskGroup) -> None:
+        """Bring the packages back as soon as the build has ended; an upload may go on meanwhile."""
+        out = self._watching.out
+        found = podstate.containers(self.pod)
+        if out is None or self._collecting is not None or self.gone:
+            return
+        if podstate.has_ended(found.get(BUILD, {})) and podstate.is_running(found.get(OUT, {})):
+            run = self.pod["metadata"]["labels"][RUN_LABEL]
+            self._collecting = tasks.create_task(
+                self._collect(
+                    collect(
+                        self._kube,
+                        self.path,
+                        run,
+                        Target(out, self._watching.label),
+                        self._terminal,
+                    )
+                )
             )
-        run = self.pod["metadata"]["labels"][RUN_LABEL]
-        await collect(self._kube, self.path, run, out, self._terminal)
+
+    async def _collect(self, work: Coroutine[None, None, object]) -> DagError | None:
+        # An error waits for its turn: how the build ended comes first.
+        try:
+            await work
+        except DagError as error:
+            return error
+        return None
+
+    async def _collected(self, ending: Ending) -> DagError | None:
+        if self._watching.out is None:
+            return None
+        if self._collecting is not None and ending.cause not in _LOST:
+            return await self._collecting
+        if self._collecting is not None:
+            self._collecting.cancel()
+        return InfrastructureError(
+            f"the packages cannot be brought back, their pod is no longer there: {ending.message}",
+            hint=ending.hint,
+        )
 
 
 def _first(group: BaseExceptionGroup[DagError]) -> DagError:

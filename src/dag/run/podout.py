@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dag.core.scripts import OUT_PORT
@@ -18,7 +19,22 @@ _ALIVE_EVERY = 60.0
 _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Terminal) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where files go: packages below the architecture, the rest at the top or below `label`."""
+
+    directory: Path
+    label: str = ""
+
+    def path(self, name: str) -> Path:
+        """Give the place of the workspace's file `name`."""
+        inside = name.removeprefix("packages/")
+        return self.directory / (inside if inside != name else Path(self.label, name))
+
+
+async def collect(
+    kube: Kube, pod_path: str, run: str, out: Target, terminal: Terminal
+) -> list[Path]:
     """Copy what the build left in `packages/` to `out`, and its log beside it; answers the files.
 
     Every file is verified by its SHA-256 before it gets its name. Then the Pod may end.
@@ -28,7 +44,7 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
         BuildError: the Pod names files outside `packages/`.
 
     """
-    out.mkdir(parents=True, exist_ok=True)
+    out.directory.mkdir(parents=True, exist_ok=True)
     listing = bytearray()
     await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
     files = parse_listing(listing.decode())
@@ -36,8 +52,7 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
     slots = asyncio.Semaphore(_PARALLEL)
 
     async def fetch(name: str, digest: str) -> Path:
-        # packages/ARCH/X.apk → ARCH/X.apk; the key's public half stays at the top.
-        target = out / name.removeprefix("packages/")
+        target = out.path(name)
         async with slots:
             await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/{name}"), target, digest)
         return target
@@ -47,10 +62,10 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
             tasks = [group.create_task(fetch(name, digest)) for name, digest in files.items()]
     finally:
         alive.cancel()
-    await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out / "build.log", None)
+    await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out.path("build.log"), None)
     fetched = [task.result() for task in tasks]
     packages = sum(path.suffix == ".apk" for path in fetched)
-    terminal.say(f"{packages} packages and build.log brought back to {out}")
+    terminal.say(f"{packages} packages and build.log brought back to {out.directory}")
     await _call(kube, pod_path, f"end-{run}")
     return fetched
 
