@@ -176,9 +176,11 @@ _MERGE = Template(r"""
 merge() {
   waited=0
   until [ -e $state/index/asked ] || [ -e $state/index/done ]; do
-    if [ -z "$$(find $state/uploading -mmin -2 2>/dev/null)" ]; then
+    if [ ! -e $state/uploading ]; then  # its image may be on its way to the node
       waited=$$((waited + 1))
       [ $$waited -lt 3600 ] || return 0
+    elif [ -z "$$(find $state/uploading -mmin -2)" ]; then  # it was killed
+      return 0
     fi
     sleep 1
   done

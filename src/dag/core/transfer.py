@@ -125,6 +125,8 @@ _UPLOAD = r"""
 # Whoever ends the pod ends the build; that is what ends this.
 trap '' TERM
 mkdir -p $$state/index
+# However this ends, nobody waits for it.
+trap ': >$$state/index/done' EXIT
 mkfifo -m 666 $$state/ended 2>/dev/null
 exec 8<>$$state/ended
 waited=0
@@ -167,7 +169,6 @@ fi
 cat $$state/subpackages $$state/mains >$$state/finished
 count=$$(wc -l <$$state/finished)
 if [ "$$count" -eq 0 ]; then
-  : >$$state/index/done
   say 'there are no finished packages to upload'
   exit 0
 fi
