@@ -149,7 +149,7 @@ def permissions(
         return Finding(
             Status.WARNING, f"{who} may not {words}: waiting is explained less well", fix
         )
-    return ok(f"{who} may {', '.join(map(str, needed))} in {place}")
+    return ok(f"{who} may do in {place} what a build needs")
 
 
 def service_account(
@@ -255,8 +255,7 @@ def key_class(name: str, place: str, found: Json | None) -> Finding:
         return Finding(
             Status.FAILED,
             f"there is no SecretProviderClass {name} in namespace {place}",
-            f"dag setup gke -n {place}, or see https://secrets-store-csi-driver.sigs.k8s.io/"
-            "getting-started/usage",
+            f"`dag setup cluster --print -n {place}` shows what to make",
         )
     return ok(f"{name} exists, of provider {provider(found)}")
 

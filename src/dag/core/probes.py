@@ -80,17 +80,24 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> Manifest:
     return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
 
 
-# Without what a transfer does to get through bad times. 3 is how rclone tells that nothing is there.
+# Without the patience of a transfer, and with the one line that rclone ends with.
 _LIST = """
-rclone() { command rclone --retries 1 --low-level-retries 1 --contimeout 10s --timeout 20s "$@"; }
-rclone lsf --max-depth 1 store: 2>&1 >/dev/null
+try() {
+  what=$1; shift
+  said=$(rclone --retries 1 --low-level-retries 1 --contimeout 10s --timeout 20s --stats 0 "$@" \
+    2>&1 >/dev/null) && return 0
+  code=$?
+  echo "$what: $(printf '%s\\n' "$said" | sed -n 's/.*Failed to/failed to/p')"
+  return $code
+}
+try 'it cannot be listed' lsf --max-depth 1 store:
 code=$?
-[ $code -eq 0 ] || [ $code -eq 3 ] || { echo it cannot be listed; exit 1; }
 """
 _WRITE = """
+[ $code -eq 0 ] || [ $code -eq 3 ] || exit 1
 thing=store:.dag-probe-$1
-echo probe | rclone rcat $thing 2>&1 || { echo nothing can be written; exit 1; }
-rclone deletefile $thing 2>&1 || { echo nothing can be deleted; exit 1; }
+echo probe | try 'nothing can be written' rcat $thing || exit 1
+try 'nothing can be deleted' deletefile $thing || exit 1
 code=0
 """
 
@@ -215,7 +222,7 @@ def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> F
             said = said or f"exit code {outcome.code}"
             return Finding(Status.FAILED, f"{failed}: {said}", fix)
         case Fate.REFUSED:
-            return Finding(Status.FAILED, f"{failed}: {said}", outcome.hint or fix)
+            return Finding(Status.FAILED, f"{failed}: {said}", fix or outcome.hint)
         case Fate.PULLING:
             return ok(f"not refused within {DEADLINE:.0f} s, but not done either: {said}")
         case Fate.WAITING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest, PodSettings, pod
 from dag.core.permissions import Permission, for_pod
 from dag.core.references import parse, parse_repository
 from dag.core.transfer import DEFAULT_IMAGE, Bucket
-from dag.errors import InfrastructureError
+from dag.errors import InfrastructureError, UsageError
 from dag.io.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.kube import ApiError, Kube
 from dag.io.kubeconfig import connect
@@ -84,7 +85,8 @@ class Doctor:
             yield Check(f"node {arch}", ("bundle", "api"), partial(self._node, arch))
         for name, flag, reference in self._images():
             yield Check(name, (), partial(self._image, flag, reference))
-        yield Check("push", ("repository", "bundle base"), self._push)
+        yield Check("push", ("repository",), self._push)
+        yield Check("probe image", ("push", "bundle base"), self._push_probe)
         if chosen.secret_key:
             yield Check("csi driver", ("api",), self._csi_driver)
             yield Check("key class", ("namespace", "csi driver"), self._key_class)
@@ -95,7 +97,7 @@ class Doctor:
         for arch in chosen.arch:
             place: tuple[str, ...] = (f"pod {arch}", "pod security", f"node {arch}")
             pull = f"pull {arch}"
-            yield Check(pull, (*place, "push"), partial(self._pull, arch))
+            yield Check(pull, (*place, "probe image"), partial(self._pull, arch))
             if chosen.isolation == "userns":
                 userns = f"user namespace {arch}"
                 yield Check(userns, (*place, pull), partial(self._userns, arch))
@@ -159,6 +161,8 @@ class Doctor:
         try:
             version = await kube.get("/version")
         except ApiError as error:
+            if error.status == 403:
+                raise Unreadable(error.message, hint=error.hint) from error
             if error.status:
                 raise
             hint = "kubectl cluster-info asks the same server; is the cluster up?"
@@ -194,12 +198,14 @@ class Doctor:
         chosen = self._chosen
         name, namespace = chosen.service_account, chosen.namespace
         found = await self._read(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
-        bucket = chosen.bucket or chosen.src_bucket
+        bucket = None
+        with suppress(UsageError):  # `bundle` says it
+            bucket = Bucket.parse(chosen.bucket or chosen.src_bucket or "")
         return doctor.service_account(
             name,
             namespace,
             found,
-            Bucket.parse(bucket) if bucket else None,
+            bucket,
             secret=chosen.bucket_secret is not None,
         )
 
@@ -261,15 +267,20 @@ class Doctor:
         await self._ask(
             target.host, lambda way: Repository(way, target.repository, writes=True).check_push()
         )
-        if self._probe:
-            self._pushed = await asyncio.to_thread(
-                push_bundle,
-                self._repository,
-                (),
-                base=chosen.bundle_base or DEFAULT_BASE,
-                insecure=chosen.insecure_registry,
-            )
         return ok(f"{self._repository} takes images from here")
+
+    async def _push_probe(self) -> Finding:
+        chosen = self._chosen
+        if not self._probe:
+            return skipped("--probe=false")
+        self._pushed = pushed = await asyncio.to_thread(
+            push_bundle,
+            self._repository,
+            (),
+            base=chosen.bundle_base or DEFAULT_BASE,
+            insecure=chosen.insecure_registry,
+        )
+        return ok(f"{pushed.reference} is there ({pushed.bytes_uploaded:,} bytes sent)")
 
     async def _ask(self, host: str, question: Callable[[Transport], T]) -> T:
         way = Transport(host, insecure=self._chosen.insecure_registry)
@@ -287,7 +298,7 @@ class Doctor:
             probe,
             lambda outcome: probes.judge(
                 outcome,
-                f"a node pulled {image}",
+                f"a node pulled {image.partition('@')[0]}",
                 "a node cannot pull from the bundle's repository",
                 "--pull-repo names the repository as nodes know it; a private one needs an"
                 " imagePullSecret on the service account, or read access for the nodes",
