@@ -34,11 +34,11 @@ def requests(spec: Json) -> Amounts:
         if container.get("restartPolicy") == "Always":
             _add(beside, asked)
             asked = {}
-        for name in {*beside, *asked}:
+        for name in {**beside, **asked}:
             most[name] = max(most[name], beside[name] + asked.get(name, Decimal(0)))
     for container in spec["containers"]:
         _add(beside, _asked(container))
-    total = {name: max(most[name], beside[name]) for name in {*most, *beside}}
+    total = {name: max(most[name], beside[name]) for name in {**most, **beside}}
     _add(total, _amounts(spec.get("overhead") or {}))
     return total
 

@@ -87,7 +87,8 @@ try() {
   said=$(rclone --retries 1 --low-level-retries 1 --contimeout 10s --timeout 20s --stats 0 "$@" \
     2>&1 >/dev/null) && return 0
   code=$?
-  echo "$what: $(printf '%s\\n' "$said" | sed -n 's/.*Failed to/failed to/p')"
+  [ $code -eq 3 ] ||
+    echo "$what: $(printf '%s\\n' "$said" | sed -n 's/.*Failed to/failed to/p' | tail -n 1)"
   return $code
 }
 try 'it cannot be listed' lsf --max-depth 1 store:
@@ -189,7 +190,8 @@ def outcome(probe: Json, events: Sequence[Json], waited: float) -> Outcome | Non
         ended = container["state"]["terminated"]
         said = str(ended.get("message", "")).strip()
         if ended.get("reason") in ("ContainerCannotRun", "StartError"):
-            return Outcome(Fate.REFUSED, f"{container['image']} cannot start: {said}")
+            image = probe["spec"]["containers"][0]["image"]
+            return Outcome(Fate.REFUSED, f"{image} cannot start: {said}")
         return Outcome(Fate.ENDED, said, ended["exitCode"])
     if probe["status"].get("phase") == "Failed":
         return Outcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))

@@ -319,6 +319,8 @@ def _refusal(response: httpx2.Response) -> ApiError:
         hint = "log in again; `kubectl auth whoami` uses the same kubeconfig"
     elif code == 403 and "violates PodSecurity" in message:
         hint = "building needs privilege: label the namespace pod-security.kubernetes.io/enforce=privileged"
+    elif code == 403 and "exceeded quota" in message:
+        hint = "ask for less with --cpu, --ram and --disk; `kubectl describe quota -n NAMESPACE` tells what is left"
     elif code == 403 and reason == "Forbidden" and "cannot" in message:
         hint = "ask who runs the cluster for that permission"
     return ApiError(message, status=code, reason=reason, hint=hint)

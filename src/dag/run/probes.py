@@ -7,7 +7,7 @@ import time
 
 from dag.core.manifests import Manifest
 from dag.core.podstate import event_time
-from dag.core.probes import Outcome, outcome, selector
+from dag.core.probes import PROBE_LABEL, Outcome, outcome, selector
 from dag.errors import DagError
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
@@ -25,7 +25,9 @@ async def run_probe(kube: Kube, manifest: Manifest, terminal: Terminal) -> Outco
     """
     try:
         created = await kube.create(pods_path(manifest), manifest, label=selector(manifest))
-        path = f"{pods_path(manifest)}/{created['metadata']['name']}"
+        name = created["metadata"]["name"]
+        terminal.detail(f"pod {name} tries {manifest['metadata']['labels'][PROBE_LABEL]}")
+        path = f"{pods_path(manifest)}/{name}"
         began = time.monotonic()
         while True:
             probe = await kube.get(path)
