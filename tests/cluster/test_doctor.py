@@ -208,7 +208,7 @@ def test_the_signing_key_is_followed_from_the_driver_to_the_mounted_file(
     assert found.checks["key class"]["message"] == "not checked: csi driver comes first"
     secret_store.up(dag.cluster)
     found = Findings(dag, directory, "--secret-key", "--probe=false")
-    assert "there is no SecretProviderClass melange-key" in found.failed("key class")
+    assert "has no SecretProviderClass melange-key" in found.failed("key class")
     secret_store.put(dag.cluster, dag.namespace, "melange-key", {"other.rsa": b"x"})
     found = Findings(dag, directory, "--secret-key")
     assert found.with_status("failed") == ["key x86_64"]

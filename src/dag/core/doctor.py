@@ -254,7 +254,7 @@ def key_class(name: str, place: str, found: Json | None) -> Finding:
     if found is None:
         return Finding(
             Status.FAILED,
-            f"there is no SecretProviderClass {name} in namespace {place}",
+            f"namespace {place!r} has no SecretProviderClass {name}",
             f"`dag setup cluster --print -n {place}` shows what to make",
         )
     return ok(f"{name} exists, of provider {provider(found)}")

@@ -28,7 +28,7 @@ from dag.report.terminal import Terminal
 from dag.report.words import count
 from dag.run.access import refused, user_name
 from dag.run.examination import Check, Unreadable, examine
-from dag.run.preflight import dry_run
+from dag.run.preflight import DRIVERS, dry_run, key_class_path
 from dag.run.probes import run_probe
 from dag.run.request import PodOptions, Request, bundle_repository, prepare
 from dag.run.selection import select
@@ -36,7 +36,6 @@ from dag.run.selection import select
 T = TypeVar("T")
 
 _EVENTS = [Permission("list", "events"), Permission("watch", "events")]
-_CLASSES = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{}/secretproviderclasses/{}"
 
 
 class Doctor:
@@ -228,13 +227,13 @@ class Doctor:
 
     async def _csi_driver(self) -> Finding:
         name = self._chosen.csi_driver
-        found = await self._read(f"/apis/storage.k8s.io/v1/csidrivers/{name}")
+        found = await self._read(f"{DRIVERS}/{name}")
         nodes = await self._list("/apis/storage.k8s.io/v1/csinodes")
         return doctor.csi_driver(name, found, nodes)
 
     async def _key_class(self) -> Finding:
         name, namespace = SECRET_PROVIDER_CLASS, self._chosen.namespace
-        found = await self._read(_CLASSES.format(namespace, name))
+        found = await self._read(key_class_path(namespace))
         self._class = found or {}
         return doctor.key_class(name, namespace, found)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from dag.core import doctor
+from dag.core.doctor import Finding, Status
 from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest
 from dag.core.permissions import for_pod, grant
 from dag.errors import InfrastructureError
@@ -12,7 +14,7 @@ from dag.io.kube import ApiError, Json, Kube
 from dag.run.access import refused, user_name
 from dag.run.pod import pods_path, selector
 
-_SETUP = "`dag setup cluster --print` shows what to make"
+DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
 
 
 async def check_pod(
@@ -75,35 +77,36 @@ def _confinement(pod: Json) -> tuple[bool, list[str]]:
 
 
 async def _check_key(kube: Kube, manifest: Manifest) -> None:
+    namespace = manifest["metadata"]["namespace"]
     for volume in manifest["spec"]["volumes"]:
         if "csi" in volume:
             driver = volume["csi"]["driver"]
-            if not await _exists(kube, f"/apis/storage.k8s.io/v1/csidrivers/{driver}"):
-                raise InfrastructureError(
-                    f"--secret-key: the cluster has no CSI driver {driver}",
-                    hint=f"install it, or name another one with --csi-driver; {_SETUP}",
-                )
-            namespace = manifest["metadata"]["namespace"]
-            classes = (
-                f"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasses"
-            )
-            if not await _exists(kube, f"{classes}/{SECRET_PROVIDER_CLASS}"):
-                raise InfrastructureError(
-                    f"--secret-key: namespace {namespace!r} has no SecretProviderClass"
-                    f" {SECRET_PROVIDER_CLASS}",
-                    hint=_SETUP,
-                )
+            _require(doctor.csi_driver(driver, await _look(kube, f"{DRIVERS}/{driver}"), None))
+            found = await _look(kube, key_class_path(namespace))
+            _require(doctor.key_class(SECRET_PROVIDER_CLASS, namespace, found))
 
 
-async def _exists(kube: Kube, path: str) -> bool:
+def _require(finding: Finding) -> None:
+    if finding.status is Status.FAILED:
+        raise InfrastructureError(f"--secret-key: {finding.message}", hint=finding.fix)
+
+
+def key_class_path(namespace: str) -> str:
+    """Give the API's path to the class of a namespace that says where the key is."""
+    classes = f"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasses"
+    return f"{classes}/{SECRET_PROVIDER_CLASS}"
+
+
+async def _look(kube: Kube, path: str) -> Json | None:
+    """Read an object; None if there is none, empty if who asks may not look."""
     try:
-        await kube.get(path)
+        return await kube.get(path)
     except ApiError as error:
         if error.status == 404:
-            return False
-        if error.status != 403:  # who may not look is told by the pod itself
-            raise
-    return True
+            return None
+        if error.status == 403:  # the pod itself will tell
+            return {}
+        raise
 
 
 async def _look_for_nodes(kube: Kube, manifest: Manifest, warn: Callable[[str], None]) -> None:
