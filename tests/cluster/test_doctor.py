@@ -134,6 +134,9 @@ def test_what_a_namespace_lacks_is_there_after_the_commands_that_are_told(
     found = Findings(dag, directory, *words)
     assert found.code == 0
     assert found.with_status("failed") == []
+    left_out = ["probe image", "pull x86_64", "sdk x86_64"]
+    assert found.with_status("skipped") == left_out
+    assert {found.checks[name]["message"] for name in left_out} == {"not checked: --probe=false"}
 
 
 def test_each_permission_that_is_missing_is_named_and_one_role_gives_them(

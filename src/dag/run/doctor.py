@@ -26,8 +26,9 @@ from dag.io.registry_errors import Refused, RegistryError
 from dag.io.registry_http import Transport
 from dag.report.terminal import Terminal
 from dag.report.words import count
-from dag.run.access import refused, user_name
-from dag.run.examination import Check, Unreadable, examine
+from dag.run.access import Unreadable, listed, read, refused, user_name
+from dag.run.aside import aside
+from dag.run.examination import Check, examine
 from dag.run.preflight import DRIVERS, dry_run, key_class_path
 from dag.run.probes import run_probe
 from dag.run.request import PodOptions, Request, bundle_repository, prepare
@@ -106,10 +107,13 @@ class Doctor:
                 needs = (*place, pull, "key class")
                 yield Check(f"key {arch}", needs, partial(self._key, arch))
             secret = ("bucket secret",) if chosen.bucket_secret else ()
-            for flag, given in (("bucket", chosen.bucket), ("source bucket", chosen.src_bucket)):
-                if given:
-                    needs = (*place, *secret, "transfer image")
-                    yield Check(f"{flag} {arch}", needs, partial(self._bucket, arch, given))
+            needs = (*place, *secret, "transfer image")
+            if chosen.bucket:
+                write = partial(self._bucket, arch, chosen.bucket, write=True)
+                yield Check(f"bucket {arch}", needs, write)
+            if chosen.src_bucket:
+                look = partial(self._bucket, arch, chosen.src_bucket, write=False)
+                yield Check(f"source bucket {arch}", needs, look)
 
     def _images(self) -> Iterator[tuple[str, str, str]]:
         chosen = self._chosen
@@ -126,20 +130,22 @@ class Doctor:
         chosen = self._chosen
         numbers = []
         for arch in chosen.arch:
-            selection = await asyncio.to_thread(
-                select,
-                Path(chosen.directory),
-                chosen.packages,
-                arch=arch,
-                pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
-                only=chosen.only,
-                template=chosen.target_template,
+            selection = await aside(
+                partial(
+                    select,
+                    Path(chosen.directory),
+                    chosen.packages,
+                    arch=arch,
+                    pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+                    only=chosen.only,
+                    template=chosen.target_template,
+                )
             )
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 
     async def _find_repository(self) -> Finding:
-        self._repository = await asyncio.to_thread(bundle_repository, self._chosen)
+        self._repository = await aside(partial(bundle_repository, self._chosen))
         parse_repository(self._repository)
         pull = self._chosen.pull_repo
         if pull is None:
@@ -148,7 +154,7 @@ class Doctor:
         return ok(f"the bundle goes to {self._repository}, which nodes know as {pull}")
 
     async def _bundle(self) -> Finding:
-        self._request = request = await asyncio.to_thread(prepare, self._chosen, self._terminal)
+        self._request = request = await aside(partial(prepare, self._chosen, self._terminal))
         return ok(count(len(request.tree.entries), "file"))
 
     # What the API server knows.
@@ -171,7 +177,7 @@ class Doctor:
 
     async def _read_namespace(self) -> Finding:
         name = self._chosen.namespace
-        self._namespace = await self._read(f"/api/v1/namespaces/{name}")
+        self._namespace = await read(self._kube, f"/api/v1/namespaces/{name}")
         return doctor.namespace(name, self._namespace)
 
     async def _pod_security(self) -> Finding:
@@ -196,7 +202,7 @@ class Doctor:
     async def _service_account(self) -> Finding:
         chosen = self._chosen
         name, namespace = chosen.service_account, chosen.namespace
-        found = await self._read(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
+        found = await read(self._kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
         bucket = None
         with suppress(UsageError):  # `bundle` says it
             bucket = Bucket.parse(chosen.bucket or chosen.src_bucket or "")
@@ -211,34 +217,34 @@ class Doctor:
     async def _bucket_secret(self) -> Finding:
         name, namespace = str(self._chosen.bucket_secret), self._chosen.namespace
         path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
-        return doctor.bucket_secret(name, namespace, await self._read(path, secret=True))
+        return doctor.bucket_secret(name, namespace, await read(self._kube, path, secret=True))
 
     async def _pod(self, arch: Arch) -> Finding:
         await dry_run(self._kube, pod(self._settings(arch)))
         return ok("the API server would create it")
 
     async def _node(self, arch: Arch) -> Finding:
-        self._nodes = await self._list("/api/v1/nodes")
+        self._nodes = await listed(self._kube, "/api/v1/nodes")
         if self._nodes is None:
             raise Unreadable("nodes may not be listed")
         running = "status.phase!=Succeeded,status.phase!=Failed"
-        pods = await self._list("/api/v1/pods", fieldSelector=running)
+        pods = await listed(self._kube, "/api/v1/pods", fieldSelector=running)
         return fitting.judge(pod(self._settings(arch))["spec"], self._nodes, pods)
 
     async def _csi_driver(self) -> Finding:
         name = self._chosen.csi_driver
-        found = await self._read(f"{DRIVERS}/{name}")
-        nodes = await self._list("/apis/storage.k8s.io/v1/csinodes")
+        found = await read(self._kube, f"{DRIVERS}/{name}")
+        nodes = await listed(self._kube, "/apis/storage.k8s.io/v1/csinodes")
         return doctor.csi_driver(name, found, nodes)
 
     async def _key_class(self) -> Finding:
         name, namespace = SECRET_PROVIDER_CLASS, self._chosen.namespace
-        found = await self._read(key_class_path(namespace))
+        found = await read(self._kube, key_class_path(namespace))
         self._class = found or {}
         return doctor.key_class(name, namespace, found)
 
     async def _csi_provider(self) -> Finding:
-        sets = await self._list("/apis/apps/v1/daemonsets")
+        sets = await listed(self._kube, "/apis/apps/v1/daemonsets")
         if sets is None:
             raise Unreadable("DaemonSets may not be listed")
         return doctor.csi_provider(doctor.provider(self._class), sets)
@@ -272,21 +278,23 @@ class Doctor:
         chosen = self._chosen
         if not self._probe:
             return skipped("--probe=false")
-        self._pushed = pushed = await asyncio.to_thread(
-            push_bundle,
-            self._repository,
-            (),
-            base=chosen.bundle_base or DEFAULT_BASE,
-            insecure=chosen.insecure_registry,
+        self._pushed = pushed = await aside(
+            partial(
+                push_bundle,
+                self._repository,
+                (),
+                base=chosen.bundle_base or DEFAULT_BASE,
+                insecure=chosen.insecure_registry,
+            )
         )
         return ok(f"{pushed.reference} is there ({pushed.bytes_uploaded:,} bytes sent)")
 
     async def _ask(self, host: str, question: Callable[[Transport], T]) -> T:
-        way = Transport(host, insecure=self._chosen.insecure_registry)
-        try:
-            return await asyncio.to_thread(question, way)
-        finally:
-            way.close()  # when interrupted, it also ends the thread
+        def answer() -> T:
+            with Transport(host, insecure=self._chosen.insecure_registry) as way:
+                return question(way)
+
+        return await aside(answer)
 
     # What happens on a node.
 
@@ -330,9 +338,8 @@ class Doctor:
             ),
         )
 
-    async def _bucket(self, arch: Arch, given: str) -> Finding:
-        chosen = self._chosen
-        bucket, write = Bucket.parse(given), given == chosen.bucket
+    async def _bucket(self, arch: Arch, given: str, *, write: bool) -> Finding:
+        chosen, bucket = self._chosen, Bucket.parse(given)
         fix = doctor.bucket_access(bucket, chosen.service_account, chosen.bucket_secret)
         return await self._try(
             probes.bucket_probe(self._settings(arch), write=write),
@@ -370,24 +377,3 @@ class Doctor:
             return self._settings(arch)
         request = self._request.bundled_as(self._pushed)
         return next(one for one in request.pods if one.arch == arch)
-
-    async def _read(self, path: str, *, secret: bool = False) -> Json | None:
-        read = self._kube.metadata if secret else self._kube.get
-        try:
-            return await read(path)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            if error.status == 403:
-                raise Unreadable(error.message, hint=error.hint) from error
-            raise
-
-    async def _list(self, path: str, **params: str) -> Sequence[Json] | None:
-        """Read a list; None if this user may not."""
-        try:
-            found: Sequence[Json] = (await self._kube.get(path, **params))["items"]
-        except ApiError as error:
-            if error.status == 403:
-                return None
-            raise
-        return found

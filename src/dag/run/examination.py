@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 from dag.core.doctor import Finding, Status, skipped
 from dag.errors import DagError
-
-
-class Unreadable(DagError):
-    """Something may not be looked at, which says nothing about it."""
+from dag.run.access import Unreadable
 
 
 @dataclass(frozen=True, slots=True)

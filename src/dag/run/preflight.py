@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from dag.core import doctor
-from dag.core.doctor import Finding, Status
+from dag.core.doctor import Finding, Json, Status
 from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest
 from dag.core.permissions import for_pod, grant
 from dag.errors import InfrastructureError
-from dag.io.kube import ApiError, Json, Kube
-from dag.run.access import refused, user_name
+from dag.io.kube import ApiError, Kube
+from dag.run.access import Unreadable, listed, read, refused, user_name
 from dag.run.pod import pods_path, selector
 
 DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
@@ -98,24 +98,14 @@ def key_class_path(namespace: str) -> str:
 
 
 async def _look(kube: Kube, path: str) -> Json | None:
-    """Read an object; None if there is none, empty if who asks may not look."""
     try:
-        return await kube.get(path)
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        if error.status == 403:  # the pod itself will tell
-            return {}
-        raise
+        return await read(kube, path)
+    except Unreadable:  # the pod itself will tell
+        return {}
 
 
 async def _look_for_nodes(kube: Kube, manifest: Manifest, warn: Callable[[str], None]) -> None:
     wanted = ",".join(f"{name}={value}" for name, value in manifest["spec"]["nodeSelector"].items())
-    try:
-        nodes = await kube.get("/api/v1/nodes", labelSelector=wanted, limit="1")
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return
-    if not nodes["items"]:
+    nodes = await listed(kube, "/api/v1/nodes", labelSelector=wanted, limit="1")
+    if nodes is not None and not nodes:
         warn(f"no node has {wanted} now; a pool that scales from zero may bring one")
