@@ -105,11 +105,13 @@ def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
     if ending.hint:
         terminal.say(f"hint: {ending.hint}")
     if result.tail:
-        terminal.say("the last lines of the build's log:")
+        terminal.say(f"the last lines of the log of container {ending.container}:")
         for line in result.tail:
             click.echo(f"    {line}", err=True)
-    if result.name:
-        terminal.say(f"the whole log: kubectl logs -n {namespace} {result.name} -c build")
+    if result.kept:
+        terminal.say(
+            f"the whole log: kubectl logs -n {namespace} {result.name} -c {ending.container}"
+        )
 
 
 def _minutes(seconds: float) -> str:

@@ -20,6 +20,8 @@ KEY = "melange.rsa"
 STATE = ".dag"
 """Where the build script keeps its log and pipe, below the workspace."""
 OUT_PORT = 8017
+REFUSED = 3
+"""Exit code of a build script that did not begin: the image or the workspace is not fit."""
 
 _VARIABLE = re.compile(r"[^\s:#=+?!$]+")
 # What make and the shell behind it leave alone in a word of MELANGE_EXTRA_OPTS.
@@ -93,12 +95,13 @@ def _option_word(word: str) -> str:
 
 _BUILD = Template(r"""
 umask 022
+# Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
-  echo "dag: $$*" >&2
-  [ ! -w /dev/termination-log ] || echo "$$*" >/dev/termination-log
-  exit 3
+  echo "dag: $$1" >&2
+  [ ! -w /dev/termination-log ] || echo "$$1" >/dev/termination-log
+  exit $refused
 }
-mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse "$$PWD cannot be written to"
+mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse 'no file can be made in the workspace'
 command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child= dog=
 $confine
@@ -122,15 +125,16 @@ exec 5>$state/pipe
 build "$$@" >&5 2>&1 &
 child=$$!
 code=0
-wait "$$child" || code=$$?
+# Some shells tell what signal ended a process: those words were in no log, and in no count.
+wait "$$child" 2>/dev/null || code=$$?
 # A signal makes wait return early: the build has ended only when the process is gone.
-while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" || code=$$?; done
+while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" 2>/dev/null || code=$$?; done
 $merge
 exec 5>&-
 # Something that the build left in the background may hold the pipe open: no reason to hang.
 { sleep 10; kill "$$tee"; } >/dev/null 2>&1 &
 dog=$$!
-wait "$$tee"
+while kill -0 "$$tee" 2>/dev/null; do wait "$$tee" 2>/dev/null; done
 kill "$$dog" 2>/dev/null
 count() { echo "$$1 $$2"; }
 counted=$$(count $$(wc -l -c <$state/log))
@@ -212,12 +216,13 @@ def build_script(
 
     It makes the throwaway key by the Makefile's own rule, or copies the one at `mounted_key` to
     `variables.key`, makes what lies in `packages/` count as built, runs make, forwards SIGTERM to
-    it, and ends with make's exit code. The last line tells how many lines and bytes the log before
-    it has (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss
-    could not be seen from outside. `confined` refuses to build outside of a user namespace; a
-    refusal ends with 3 and says why in the termination message. With `announce_end` it holds a pipe
-    open in the workspace: another container reads EOF there when this one has ended. With
-    `merge_index` it waits, after make, for the container that uploads (`transfer.upload_script`).
+    it, and ends with make's exit code, or with `REFUSED` and the reason in the container's
+    termination message. The last line tells how many lines and bytes the log before it has
+    (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss could
+    not be seen from outside. `confined` refuses to build outside of a user namespace. With
+    `announce_end` it holds a pipe open in the workspace: another container reads EOF there when this
+    one has ended. With `merge_index` it waits, after make, for the container that uploads
+    (`transfer.upload_script`).
     """
     common = {
         "state": STATE,
@@ -229,6 +234,7 @@ def build_script(
     mounted = _MOUNTED_KEY.substitute(mounted=shlex.quote(mounted_key or ""), key=key)
     return _BUILD.substitute(
         common,
+        refused=REFUSED,
         assignments=shlex.join(variables.words()),
         key=f"call {key} || return" if has_key_rule and mounted_key is None else ":",
         flags="-k" if keep_going else "",
@@ -261,6 +267,8 @@ def copy_out_script(source: str, target: str) -> str:
 
 _SERVE = Template(r"""
 set -eu
+# The first process of a container has to want a signal to get it.
+trap 'exit 143' TERM
 state=$workspace/$state
 mkdir -p "$$state" /tmp/dag/cgi-bin /tmp/dag/$run
 cd /tmp/dag

@@ -18,10 +18,10 @@ from dag.core import podstate
 from dag.core.manifests import ARCH_LABEL, BUILD, OUT, RUN_LABEL, Manifest
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
-from dag.errors import DagError, InfrastructureError, Interrupted
+from dag.errors import DagError, InfrastructureError, Interrupted, first_of
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
-from dag.run.podlogs import BuildLog, Source, follow_log, missing
+from dag.run.podlogs import ContainerLog, Source, follow_log, missing
 from dag.run.podout import Target, collect
 
 # An image that a registry does not have may be one that is just being pushed.
@@ -33,6 +33,7 @@ _LOG_GRACE = 5.0
 # … and a whole one as long as its end may take to be read.
 _LOG_PATIENCE = 300.0
 _LOST = frozenset({Cause.NODE_LOST, Cause.DELETED, Cause.PREEMPTED, Cause.EVICTED})
+_NEVER_BUILT = frozenset({Cause.INIT, Cause.START})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +50,15 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class PodResult:
-    """How it ended, and the last lines of the build's log."""
+    """How it ended, and the last lines of the log of the container that tells."""
 
     name: str
     """The Pod's; empty if there never was one."""
     ending: Ending
     tail: tuple[str, ...] = ()
     failed_target: str | None = None
+    kept: bool = True
+    """Whether the Pod is still there, and with it its log."""
     seconds: float = 0.0
     label: str = ""
     """The architecture, where there are several."""
@@ -146,7 +149,8 @@ class _Follower:
         self._said: str | None = None
         self._idle_since: float | None = time.monotonic()
         self._hopeless_since: float | None = None
-        self._build_log = BuildLog(lambda lines: terminal.log(BUILD, lines))
+        self._logs: dict[str, ContainerLog] = {}
+        self._lost: str | None = None
         self._collecting: asyncio.Task[DagError | None] | None = None
 
     async def run(self) -> PodResult:
@@ -162,7 +166,7 @@ class _Follower:
                     self._start_logs(tasks, logs)
                     self._start_collecting(tasks)
                     ending = podstate.how_ended(self.pod, deleted=self.gone)
-                    if ending is not None:
+                    if ending is not None and not self._is_out_coming(ending):
                         break
                     await self._check_waiting()
                     await self._change()
@@ -171,11 +175,19 @@ class _Follower:
                 for watcher in watchers:
                     watcher.cancel()
         except* DagError as group:
-            raise _first(group) from None
+            raise first_of(group) from None
         if refused is not None:
             raise refused
+        never_built = ending.cause in _NEVER_BUILT
+        if never_built:
+            await self.delete()
+        log = self._logs.get(ending.container)
         return PodResult(
-            self.name, ending, tuple(self._build_log.tail), self._build_log.failed_target
+            self.name,
+            ending,
+            tuple(log.tail) if log else (),
+            log.failed_target if log else None,
+            kept=not (never_built or self.gone),
         )
 
     async def delete(self) -> bool:
@@ -236,8 +248,8 @@ class _Follower:
                 ended=lambda name=name: self._container_ended(name),  # type: ignore[misc]
                 gone=lambda: self.gone,
             )
-            take = self._build_log.take if name == BUILD else partial(self._terminal.log, name)
-            logs[name] = tasks.create_task(follow_log(source, take))
+            self._logs[name] = log = ContainerLog(partial(self._terminal.log, name))
+            logs[name] = tasks.create_task(follow_log(source, log.take))
 
     def _container_ended(self, name: str) -> bool:
         return self.gone or podstate.has_ended(podstate.containers(self.pod).get(name, {}))
@@ -252,9 +264,9 @@ class _Follower:
                 self._terminal.say("the end of the log could not be read")
         build = logs.get(BUILD)
         if build is not None and build.done() and not build.cancelled() and not build.exception():
-            lost = missing(build.result(), self._build_log)
-            if lost:
-                self._terminal.say(lost)
+            self._lost = missing(build.result(), self._logs[BUILD])
+            if self._lost:
+                self._terminal.say(self._lost)
 
     async def _check_waiting(self) -> None:
         """Tell why nothing runs yet; give up when that cannot heal, or takes too long."""
@@ -300,17 +312,9 @@ class _Follower:
             return
         if podstate.has_ended(found.get(BUILD, {})) and podstate.is_running(found.get(OUT, {})):
             run = self.pod["metadata"]["labels"][RUN_LABEL]
-            self._collecting = tasks.create_task(
-                self._collect(
-                    collect(
-                        self._kube,
-                        self.path,
-                        run,
-                        Target(out, self._watching.label),
-                        self._terminal,
-                    )
-                )
-            )
+            target = Target(out, self._watching.label)
+            work = collect(self._kube, self.path, run, target, self._terminal)
+            self._collecting = tasks.create_task(self._collect(work))
 
     async def _collect(self, work: Coroutine[None, None, object]) -> DagError | None:
         # An error waits for its turn: how the build ended comes first.
@@ -320,22 +324,27 @@ class _Follower:
             return error
         return None
 
+    def _is_out_coming(self, ending: Ending) -> bool:
+        # The container that serves the packages starts last: a build may be faster.
+        state = podstate.containers(self.pod).get(OUT, {}).get("state", {})
+        return "waiting" in state and ending.cause not in _LOST | _NEVER_BUILT
+
     async def _collected(self, ending: Ending) -> DagError | None:
-        if self._watching.out is None:
+        """Wait for the packages; of a build that failed as far as they are still to be had."""
+        if self._watching.out is None or ending.cause in _NEVER_BUILT:
             return None
         if self._collecting is not None and ending.cause not in _LOST:
-            return await self._collecting
-        if self._collecting is not None:
-            self._collecting.cancel()
-        return InfrastructureError(
-            f"the packages cannot be brought back, their pod is no longer there: {ending.message}",
-            hint=ending.hint,
-        )
-
-
-def _first(group: BaseExceptionGroup[DagError]) -> DagError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, DagError)  # noqa: S101  # what except* has selected
-    return error
+            error = await self._collecting
+        else:
+            if self._collecting is not None:
+                self._collecting.cancel()
+            error = InfrastructureError("the packages cannot be brought back, their pod has ended")
+        if error is None:
+            if self._lost:
+                self._terminal.say(f"{self._watching.out / 'build.log'} has the whole log")
+            return None
+        if ending.exit_code == 0:
+            return error
+        # What the build came to weighs more.
+        self._terminal.say(error.message)
+        return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dag.core.scripts import OUT_PORT
-from dag.errors import BuildError, InfrastructureError
+from dag.errors import BuildError, DagError, InfrastructureError, first_of
 from dag.io.kube import ApiError, Kube
 from dag.report.terminal import Terminal
 
@@ -60,6 +60,8 @@ async def collect(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(fetch(name, digest)) for name, digest in files.items()]
+    except* DagError as group:
+        raise first_of(group) from None
     finally:
         alive.cancel()
     await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out.path("build.log"), None)
@@ -93,26 +95,35 @@ def parse_listing(text: str) -> dict[str, str]:
 async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with partial.open("wb") as file:
-                hashed = hashlib.sha256()
-
-                def write(chunk: bytes, hashed: hashlib._Hash = hashed) -> None:
-                    hashed.update(chunk)
-                    file.write(chunk)  # used within this very iteration
-
-                await kube.download(path, write)
-            if digest is None or hashed.hexdigest() == digest:
-                partial.replace(target)
-                return
-            reason = f"SHA-256 is {hashed.hexdigest()}, the pod has {digest}"
-        except ApiError as error:
-            reason = error.message
-        if attempt < _ATTEMPTS:
-            await asyncio.sleep(attempt)
-    partial.unlink(missing_ok=True)
+    try:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                arrived = await _download(kube, path, partial)
+            except ApiError as error:
+                reason = error.message
+            else:
+                if digest in (None, arrived):
+                    partial.replace(target)
+                    return
+                reason = f"SHA-256 is {arrived}, the pod has {digest}"
+            if attempt < _ATTEMPTS:
+                await asyncio.sleep(attempt)
+    finally:
+        partial.unlink(missing_ok=True)
     raise InfrastructureError(f"{target.name} did not arrive whole: {reason}")
+
+
+async def _download(kube: Kube, path: str, target: Path) -> str:
+    """Write what is served at `path` to `target`; answers its SHA-256 in hexadecimal."""
+    hashed = hashlib.sha256()
+    with target.open("wb") as file:
+
+        def write(chunk: bytes) -> None:
+            hashed.update(chunk)
+            file.write(chunk)
+
+        await kube.download(path, write)
+    return hashed.hexdigest()
 
 
 async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
