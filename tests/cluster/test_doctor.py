@@ -234,9 +234,13 @@ def test_a_bucket_is_tried_with_what_its_pods_will_have(dag: Dag, directory: Pat
         assert found.code == 0
         assert found.status("bucket x86_64") == "ok"
         assert found.with_status("warning") == ["source bucket x86_64"]
+        nothing = "there is no s3://absent: nothing would come from it"
+        assert found.checks["source bucket x86_64"]["message"] == nothing
         assert store.files() == []
-        found = Findings(dag, directory, *words, "s3://absent")
+        store.rclone("rcat", f"store:{NAME}/packages/x86_64/one.apk", stdin=b"x")
+        found = Findings(dag, directory, *words, "s3://absent", f"--src-bucket=s3://{NAME}")
         assert found.with_status("failed") == ["bucket x86_64"]
+        assert found.status("source bucket x86_64") == "ok"
         assert "nothing can be written" in found.failed("bucket x86_64")
     found = Findings(dag, directory, "--bucket=gs://absent", "--probe=false")
     assert found.code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from dag.core.doctor import Finding, Status, ok
 from dag.errors import InfrastructureError, UsageError
@@ -46,8 +47,13 @@ async def test_a_wrong_request_is_told_from_a_broken_cluster() -> None:
     async def wrong() -> Finding:
         raise UsageError("no such package")
 
-    found = await examine([Check("a", (), wrong), Check("b", (), failing)])
-    assert (found["a"].usage, found["b"].usage) == (True, False)
+    async def unreadable() -> Finding:
+        return ok(Path("/nowhere/at/all").read_text())
+
+    checks = [Check("a", (), wrong), Check("b", (), failing), Check("c", (), unreadable)]
+    found = await examine(checks)
+    assert [one.usage for one in found.values()] == [True, False, False]
+    assert found["c"].message == "/nowhere/at/all: No such file or directory"
 
 
 async def test_checks_that_need_nothing_of_each_other_run_at_once() -> None:

@@ -23,7 +23,7 @@ class Check:
 async def examine(checks: Sequence[Check]) -> dict[str, Finding]:
     """Answer all, in the order given; one that needs a failed one is skipped.
 
-    A check that raises a `DagError` has failed by it.
+    A check that raises a `DagError` or an `OSError` has failed by it.
     """
     tasks: dict[str, asyncio.Task[Finding]] = {}
 
@@ -40,6 +40,9 @@ async def examine(checks: Sequence[Check]) -> dict[str, Finding]:
             return Finding(Status.WARNING, f"not known: {error.message}", error.hint)
         except DagError as error:
             return Finding.of(error)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            return Finding(Status.FAILED, f"{where}{error.strerror or error}")
 
     async with asyncio.TaskGroup() as group:
         for check in checks:
