@@ -313,6 +313,7 @@ def test_wrong_definitions_end_with_2_and_the_cluster_is_checked_all_the_same(
 
 def test_an_interrupt_takes_the_probes_away(dag: Dag, directory: Path) -> None:
     with socket.create_server((dag.cluster.host_address, 0)) as silent:
+        silent.settimeout(60)
         host, port = silent.getsockname()
         repository = f"{host}:{port}/never"
         running = dag.run("dag", "doctor", "-v", "-d", directory, "--pull-repo", repository)

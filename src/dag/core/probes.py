@@ -230,7 +230,7 @@ def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> F
         case Fate.WAITING:
             return Finding(
                 Status.WARNING,
-                f"no probe started within {DEADLINE:.0f} s, so this is not known: {said}",
+                f"no probe could start, so this is not known: {said}",
                 "a pool of nodes may be scaling: try again",
             )
 
