@@ -21,6 +21,8 @@ import click
 from dag.errors import UsageError
 
 FILE_NAME = "dag.toml"
+# A command that examines what another would do goes by what that one is told.
+_EXAMINES = {"doctor": "pod"}
 
 
 def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
 
     from dag.cli.main import COMMANDS
 
-    own = table.pop(command.name, {}) if command.name in table else {}
+    own = _own(path, table, command)
     others = {name for name in COMMANDS if isinstance(table.get(name), dict)}
     shared = {key: value for key, value in table.items() if key not in others}
     settings: dict[str, Any] = {}
@@ -53,14 +55,23 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
             settings[str(parameter.name)] = _value(path, text, key, value, parameter)
         elif key not in _known_anywhere():
             raise _unknown(path, text, key, _known_anywhere())
-    if not isinstance(own, dict):
-        raise UsageError(f"{path}: {command.name} must be a table, like [{command.name}]")
     for key, value in own.items():
         parameter = _parameter(command, key)
         if parameter is None:
             raise _unknown(path, text, key, _keys(command))
         settings[str(parameter.name)] = _value(path, text, key, value, parameter)
     return settings
+
+
+def _own(path: Path, table: dict[str, Any], command: click.Command) -> dict[str, Any]:
+    """Take out of `table` what is for this command alone."""
+    own: dict[str, Any] = {}
+    for name in (_EXAMINES.get(str(command.name)), command.name):
+        part = table.pop(name, {}) if name else {}
+        if not isinstance(part, dict):
+            raise UsageError(f"{path}: {name} must be a table, like [{name}]")
+        own |= part
+    return own
 
 
 def _keys(command: click.Command) -> dict[str, click.Option]:

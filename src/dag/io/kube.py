@@ -28,6 +28,8 @@ _HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
 # A watch is asked to end after this many seconds, so that a silent one is known to be dead.
 _WATCH_SECONDS = 240
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class ApiError(InfrastructureError):
@@ -62,6 +64,10 @@ class Kube:
     async def get(self, path: str, **params: str) -> Json:
         """Read one object or list."""
         return await self._repeated("GET", path, params=params)
+
+    async def metadata(self, path: str) -> Json:
+        """Read one object's metadata alone: what is secret in the rest stays where it is."""
+        return await self._repeated("GET", path, accept=_METADATA)
 
     async def create(self, path: str, manifest: Json, *, label: str, dry_run: bool = False) -> Json:
         """Post an object whose name the server makes up, exactly once.
@@ -205,11 +211,12 @@ class Kube:
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
+        accept: str = "application/json",
     ) -> Json:
         deadline = time.monotonic() + self.patience
         for pause in _pauses():
             try:
-                return await self._once(method, path, params=params, body=body)
+                return await self._once(method, path, params=params, body=body, accept=accept)
             except ApiError as error:
                 if not _may_heal(error) or time.monotonic() > deadline:
                     raise
@@ -219,10 +226,18 @@ class Kube:
         raise AssertionError
 
     async def _once(
-        self, method: str, path: str, *, params: Mapping[str, str] | None, body: object
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None,
+        body: object,
+        accept: str = "application/json",
     ) -> Json:
         with _translated(self.server):
-            response = await self._http.request(method, path, params=params, json=body)
+            response = await self._http.request(
+                method, path, params=params, json=body, headers={"Accept": accept}
+            )
         self._found()
         if response.status_code >= 400:
             raise _refusal(response)
@@ -304,6 +319,8 @@ def _refusal(response: httpx2.Response) -> ApiError:
         hint = "log in again; `kubectl auth whoami` uses the same kubeconfig"
     elif code == 403 and "violates PodSecurity" in message:
         hint = "building needs privilege: label the namespace pod-security.kubernetes.io/enforce=privileged"
+    elif code == 403 and "exceeded quota" in message:
+        hint = "ask for less with --cpu, --ram and --disk; `kubectl describe quota -n NAMESPACE` tells what is left"
     elif code == 403 and reason == "Forbidden" and "cannot" in message:
         hint = "ask who runs the cluster for that permission"
     return ApiError(message, status=code, reason=reason, hint=hint)

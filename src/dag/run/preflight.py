@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from dag.core import doctor
+from dag.core.doctor import Finding, Json, Status
 from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest
+from dag.core.permissions import for_pod, grant
 from dag.errors import InfrastructureError
-from dag.io.kube import ApiError, Json, Kube
+from dag.io.kube import ApiError, Kube
+from dag.run.access import Unreadable, listed, read, refused, user_name
 from dag.run.pod import pods_path, selector
 
-_SETUP = "`dag setup cluster --print` shows what to make"
+DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
 
 
 async def check_pod(
@@ -26,57 +30,25 @@ async def check_pod(
         InfrastructureError: something that the Pod or its watcher needs is not there.
 
     """
-    await check_permissions(kube, manifest["metadata"]["namespace"], needed(follow=follow, out=out))
-    await _dry_run(kube, manifest)
+    namespace = manifest["metadata"]["namespace"]
+    needed = for_pod(follow=follow, out=out)
+    if lacking := await refused(kube, namespace, needed):
+        raise InfrastructureError(
+            f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
+            hint=f"who runs the cluster allows it with: {grant(needed, namespace, await user_name(kube))}",
+        )
+    await dry_run(kube, manifest)
     await asyncio.gather(_check_key(kube, manifest), _look_for_nodes(kube, manifest, warn))
 
 
-def needed(*, follow: bool, out: bool) -> list[tuple[str, str]]:
-    """List the permissions that `dag pod` uses, as verb and resource."""
-    pairs = [("create", "pods")]
-    if follow:
-        pairs += [(verb, "pods") for verb in ("get", "list", "watch", "delete")]
-        pairs.append(("get", "pods/log"))
-    if out:
-        pairs.append(("get", "pods/proxy"))
-    return pairs
-
-
-async def check_permissions(kube: Kube, namespace: str, pairs: list[tuple[str, str]]) -> None:
-    """Ask for each verb on each resource.
+async def dry_run(kube: Kube, manifest: Manifest) -> None:
+    """Let the API server say what it would make of a request to create this Pod.
 
     Raises:
-        InfrastructureError: at least one is not allowed; all of these are named.
+        ApiError: it would refuse.
+        InfrastructureError: it would leave out what confines the Pod.
 
     """
-    answers = await asyncio.gather(*(_may(kube, namespace, *pair) for pair in pairs))
-    refused = [" ".join(pair) for pair, allowed in zip(pairs, answers, strict=True) if not allowed]
-    if refused:
-        raise InfrastructureError(
-            f"no permission in namespace {namespace!r} to {', '.join(refused)}",
-            hint="ask who runs the cluster for a Role with these verbs",
-        )
-
-
-async def _may(kube: Kube, namespace: str, verb: str, resource: str) -> bool:
-    resource, _, subresource = resource.partition("/")
-    attributes = {
-        "namespace": namespace,
-        "verb": verb,
-        "resource": resource,
-        "subresource": subresource,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    answer = await kube.post(path, review)
-    return bool(answer["status"]["allowed"])
-
-
-async def _dry_run(kube: Kube, manifest: Manifest) -> None:
     try:
         answer = await kube.create(
             pods_path(manifest), manifest, label=selector(manifest), dry_run=True
@@ -105,44 +77,35 @@ def _confinement(pod: Json) -> tuple[bool, list[str]]:
 
 
 async def _check_key(kube: Kube, manifest: Manifest) -> None:
+    namespace = manifest["metadata"]["namespace"]
     for volume in manifest["spec"]["volumes"]:
         if "csi" in volume:
             driver = volume["csi"]["driver"]
-            if not await _exists(kube, f"/apis/storage.k8s.io/v1/csidrivers/{driver}"):
-                raise InfrastructureError(
-                    f"--secret-key: the cluster has no CSI driver {driver}",
-                    hint=f"install it, or name another one with --csi-driver; {_SETUP}",
-                )
-            namespace = manifest["metadata"]["namespace"]
-            classes = (
-                f"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasses"
-            )
-            if not await _exists(kube, f"{classes}/{SECRET_PROVIDER_CLASS}"):
-                raise InfrastructureError(
-                    f"--secret-key: namespace {namespace!r} has no SecretProviderClass"
-                    f" {SECRET_PROVIDER_CLASS}",
-                    hint=_SETUP,
-                )
+            _require(doctor.csi_driver(driver, await _look(kube, f"{DRIVERS}/{driver}"), None))
+            found = await _look(kube, key_class_path(namespace))
+            _require(doctor.key_class(SECRET_PROVIDER_CLASS, namespace, found))
 
 
-async def _exists(kube: Kube, path: str) -> bool:
+def _require(finding: Finding) -> None:
+    if finding.status is Status.FAILED:
+        raise InfrastructureError(f"--secret-key: {finding.message}", hint=finding.fix)
+
+
+def key_class_path(namespace: str) -> str:
+    """Give the API's path to the class of a namespace that says where the key is."""
+    classes = f"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasses"
+    return f"{classes}/{SECRET_PROVIDER_CLASS}"
+
+
+async def _look(kube: Kube, path: str) -> Json | None:
     try:
-        await kube.get(path)
-    except ApiError as error:
-        if error.status == 404:
-            return False
-        if error.status != 403:  # who may not look is told by the pod itself
-            raise
-    return True
+        return await read(kube, path)
+    except Unreadable:  # the pod itself will tell
+        return {}
 
 
 async def _look_for_nodes(kube: Kube, manifest: Manifest, warn: Callable[[str], None]) -> None:
     wanted = ",".join(f"{name}={value}" for name, value in manifest["spec"]["nodeSelector"].items())
-    try:
-        nodes = await kube.get("/api/v1/nodes", labelSelector=wanted, limit="1")
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return
-    if not nodes["items"]:
+    nodes = await listed(kube, "/api/v1/nodes", labelSelector=wanted, limit="1")
+    if nodes is not None and not nodes:
         warn(f"no node has {wanted} now; a pool that scales from zero may bring one")

@@ -133,7 +133,7 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
 
     """
     directory = Path(chosen.directory)
-    repository = _repository(chosen)
+    repository = bundle_repository(chosen)
     run = secrets.token_hex(5)
     selections = {arch: _select(chosen, arch, terminal) for arch in chosen.arch}
     tree = definitions_tree(directory, include=chosen.include)
@@ -242,7 +242,13 @@ def _key_name(name: str) -> str:
     return name
 
 
-def _repository(chosen: PodOptions) -> str:
+def bundle_repository(chosen: PodOptions) -> str:
+    """Find where the bundle goes.
+
+    Raises:
+        UsageError: nothing says where.
+
+    """
     if chosen.bundle_repo:
         return chosen.bundle_repo
     project = chosen.project or gcloud.current_project()
