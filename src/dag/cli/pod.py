@@ -34,11 +34,19 @@ SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
     "-r",
     "--repository",
     "repositories",
+    type=click.Path(),
     multiple=True,
     metavar="URL|DIR",
     help="What this repository has need not be built; melange gets it too.",
 )
-@option("--keyring", "keyrings", multiple=True, metavar="FILE", help="Public key of a repository.")
+@option(
+    "--keyring",
+    "keyrings",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Public key of a repository.",
+)
 @option("--bundle-repo", env="REPO", help="Repository for the bundle's image.")
 @option("--project", env="PROJECT", help="GCP project, for gcr.io/PROJECT/dag.")
 @option("--pull-repo", help="The bundle's repository as nodes know it, if by another name.")
@@ -116,6 +124,8 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     from dag.run.signals import run_interruptibly
 
     request = prepare(chosen, terminal)
+    if not request.settings.targets:
+        return 0
     if chosen.create:
         run_interruptibly(_check(chosen, request, terminal))
     if chosen.push:

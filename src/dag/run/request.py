@@ -131,11 +131,13 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
         chosen.packages,
         arch=chosen.arch,
         pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+        repositories=chosen.repositories,
         only=chosen.only,
         template=chosen.target_template,
     )
     count = len(selection.packages)
-    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {chosen.arch}")
+    left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
+    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {chosen.arch}{left_out}")
     tree = definitions_tree(directory, include=chosen.include)
     for note in tree.notes():
         terminal.say(note)
@@ -203,8 +205,7 @@ def _inside(directory: Path, item: str) -> str:
     if item.startswith(("https://", "http://")):
         return item
     root = directory.resolve()
-    # A path in dag.toml is relative to the directory, one on the command line may be to here.
-    path = directory / item if (directory / item).exists() else Path(item)
+    path = Path(item)
     if not path.exists():
         raise UsageError(f"{item}: there is nothing of that name")
     try:
