@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit test demo lock
+.PHONY: help venv format lint unit golden test demo lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -30,7 +30,11 @@ lint: venv ## ruff, mypy, import-linter
 unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
+golden: venv ## write the files anew that tests compare with (tests/*/golden)
+	$(PY) -m pytest -q tests/core --golden
+
 test: lint ## everything, on the real Kubernetes: what CI runs
+	$(PY) -m cluster prepare
 	$(PY) -m pytest -n 2 --dist loadgroup
 
 demo: venv ## build the example distribution in a pod of a real Kubernetes on this machine

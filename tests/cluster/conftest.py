@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
+from cluster import Cluster, kwok
 from cluster.cluster import down
 from cluster.config import cache_directory, state_directory
 from tests.cluster.running import Dag
@@ -61,6 +61,14 @@ def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def alone() -> None:
     """Ask for the whole cluster: the test stops a node or the API server."""
+
+
+@pytest.fixture
+def simulated(cluster: Cluster) -> Iterator[Cluster]:
+    """Have the simulated nodes to oneself: `kwok.up` makes some, and they go with the test."""
+    with _holding("cluster-kwok.lock", fcntl.LOCK_EX):
+        yield cluster
+        kwok.down(cluster)
 
 
 @pytest.fixture

@@ -110,6 +110,23 @@ class ArchType(click.ParamType[Any]):
             self.fail(error.message, param, ctx)
 
 
+class ArchsType(ArchType):
+    """One architecture or several, with commas between them."""
+
+    name = "arch[,arch]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # noqa: ANN401  # what a ParamType answers
+        """Turn `amd64,arm64` into a tuple of `Arch`, each once."""
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip() for name in str(value).split(",")]
+        return tuple(
+            dict.fromkeys(super(ArchsType, self).convert(name, param, ctx) for name in names)
+        )
+
+
 class DurationType(click.ParamType[Any]):
     """A duration as Go writes it, in seconds."""
 
@@ -161,6 +178,13 @@ arch = option(
     type=ArchType(),
     default="x86_64",
     help=f"Architecture: {', '.join(ARCHITECTURES)}, or its OCI name.",
+)
+archs = option(
+    "-a",
+    "--arch",
+    type=ArchsType(),
+    default="x86_64",
+    help=f"Architectures, with commas between: {', '.join(ARCHITECTURES)}, or their OCI names.",
 )
 pipeline_dirs = option(
     "--pipeline-dir",

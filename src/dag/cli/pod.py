@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
 @options.command(name="pod")
 @click.argument("packages", nargs=-1, metavar="[PKG]...")
 @options.directory
-@options.arch
+@options.archs
 @options.pipeline_dirs
 @switch("only", default=False, help="Build just these, not what they depend on.")
 @option(
@@ -82,9 +81,16 @@ SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
     default="privileged",
     help="How the build is kept from its node.",
 )
-@option("--bucket", help="Upload packages here.")
-@option("--src-bucket", help="Download packages from here first.")
+@option("--bucket", metavar="gs://…|s3://…", help="Upload the packages here, however it ended.")
+@option("--src-bucket", metavar="gs://…|s3://…", help="Take what this bucket has already built.")
+@option(
+    "--bucket-secret",
+    help="Secret with the variables that rclone needs, where the pod's own identity will not do.",
+)
+@option("--transfer-image", help="Image with rclone.  [default: the official one, by digest]")
 @switch("secret-key", default=False, help="Sign with the key that the CSI driver mounts.")
+@option("--signing-key-name", default="wolfi-signing", help="Base name of that key.")
+@option("--csi-driver", default="secrets-store.csi.k8s.io", help="The driver that mounts it.")
 @options.verbose
 def command(**given: Any) -> int:  # noqa: ANN401
     """Build PKG and what they depend on, or everything, in one Pod.
@@ -97,25 +103,19 @@ def command(**given: Any) -> int:  # noqa: ANN401
     from dag.run.request import PodOptions
 
     chosen = PodOptions(**given)
-    _refuse_what_is_not_there_yet(chosen)
+    _check(chosen)
     return _pod(chosen, Terminal(verbosity=chosen.verbose))
 
 
-def _refuse_what_is_not_there_yet(chosen: PodOptions) -> None:
-    for flag, value in (
-        ("--bucket", chosen.bucket),
-        ("--src-bucket", chosen.src_bucket),
-        ("--secret-key", chosen.secret_key),
-        ("--isolation userns", chosen.isolation == "userns"),
-    ):
-        if value:
-            raise UsageError(f"{flag} is not there yet")
+def _check(chosen: PodOptions) -> None:
     if chosen.create and not chosen.push:
         raise UsageError(
             "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
         )
     if chosen.out and not chosen.watch:
         raise UsageError("--out needs --watch: somebody has to fetch the packages")
+    if chosen.bucket_secret and not (chosen.bucket or chosen.src_bucket):
+        raise UsageError("--bucket-secret is of no use without --bucket or --src-bucket")
 
 
 def _pod(chosen: PodOptions, terminal: Terminal) -> int:
@@ -124,41 +124,45 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     from dag.run.signals import run_interruptibly
 
     request = prepare(chosen, terminal)
-    if not request.settings.targets:
+    if not request.pods:
         return 0
     if chosen.create:
-        run_interruptibly(_check(chosen, request, terminal))
+        run_interruptibly(_preflight(chosen, request, terminal))
     if chosen.push:
         request = request.push(terminal)
-    manifest = request.manifest()
+    manifests = request.manifests()
     if not chosen.create:
-        click.echo(to_yaml(manifest), nl=False)
+        click.echo("---\n".join(map(to_yaml, manifests)), nl=False)
         return 0
-    return run_interruptibly(_create(chosen, manifest, terminal))
+    return run_interruptibly(_create(chosen, manifests, terminal))
 
 
-async def _check(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
-    from dag.run.pod import check_pod
+async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
+    from dag.run.preflight import check_pod
 
+    out = bool(chosen.out)
     async with _cluster(chosen, terminal) as kube:
-        await check_pod(kube, request.manifest(), follow=chosen.watch, out=bool(chosen.out))
+        for manifest in request.manifests():
+            await check_pod(kube, manifest, follow=chosen.watch, out=out, warn=terminal.say)
 
 
-async def _create(chosen: PodOptions, manifest: Manifest, terminal: Terminal) -> int:
-    from dag.run.pod import Watching, create_pod, run_pod
+async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Terminal) -> int:
+    from dag.run.pod import Watching, create_pod
+    from dag.run.pods import joined, run_pods
 
     async with _cluster(chosen, terminal) as kube:
         if not chosen.watch:
-            created = await create_pod(kube, manifest)
-            click.echo(created["metadata"]["name"])
+            for manifest in manifests:
+                created = await create_pod(kube, manifest)
+                click.echo(created["metadata"]["name"])
             return 0
-        began = time.monotonic()
         watching = Watching(
             pending_timeout=chosen.pending_timeout, out=Path(chosen.out) if chosen.out else None
         )
-        result = await run_pod(kube, manifest, watching, terminal)
-        _report(result, chosen.namespace, time.monotonic() - began, terminal)
-        return result.ending.exit_code
+        results = await run_pods(kube, manifests, watching, terminal)
+        for result in results:
+            _report(result, chosen.namespace, terminal)
+        return joined(results)
 
 
 @asynccontextmanager
@@ -173,20 +177,24 @@ async def _cluster(chosen: PodOptions, terminal: Terminal) -> AsyncIterator[Kube
         await kube.close()
 
 
-def _report(result: PodResult, namespace: str, seconds: float, terminal: Terminal) -> None:
+def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
     ending = result.ending
+    terminal = terminal.about(result.label)
     if ending.exit_code == 0:
-        terminal.say(f"done after {_minutes(seconds)}")
+        terminal.say(f"done after {_minutes(result.seconds)}")
         return
     target = f" (target {result.failed_target})" if result.failed_target else ""
     terminal.say(f"{ending.message}{target}")
     if ending.hint:
         terminal.say(f"hint: {ending.hint}")
     if result.tail:
-        terminal.say("the last lines of the build's log:")
+        terminal.say(f"the last lines of the log of container {ending.container}:")
         for line in result.tail:
             click.echo(f"    {line}", err=True)
-    terminal.say(f"the whole log: kubectl logs -n {namespace} {result.name} -c build")
+    if result.kept:
+        terminal.say(
+            f"the whole log: kubectl logs -n {namespace} {result.name} -c {ending.container}"
+        )
 
 
 def _minutes(seconds: float) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -156,7 +156,7 @@ class Kube:
 
     async def log(
         self, pod_path: str, container: str, *, since: datetime | None, follow: bool
-    ) -> AsyncIterator[list[bytes]]:
+    ) -> AsyncGenerator[list[bytes]]:
         """Yield a container's log from `since` on, as batches of lines with timestamps.
 
         Lines come without their newline, a batch as soon as it is there. When following, a line
