@@ -38,11 +38,19 @@ store_option = option(
     "-r",
     "--repository",
     "repositories",
+    type=click.Path(),
     multiple=True,
     metavar="URL|DIR",
     help="What this repository has need not be built; melange gets it too.",
 )
-@option("--keyring", "keyrings", multiple=True, metavar="FILE", help="Public key of a repository.")
+@option(
+    "--keyring",
+    "keyrings",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Public key of a repository.",
+)
 @switch("only", default=False, help="Build just these, not what they depend on.")
 @option(
     "--rebuild",

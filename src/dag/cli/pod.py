@@ -43,6 +43,8 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     from dag.run.signals import run_interruptibly
 
     request = prepare(chosen, terminal)
+    if not request.pods:
+        return 0
     if chosen.create:
         run_interruptibly(_preflight(chosen, request, terminal))
     if chosen.push:

@@ -7,10 +7,13 @@ BOOTSTRAP = "yes"
 [pod]                                      # for one command only
 cpu = "8"
 ```
+
+Paths are relative to that directory; those of flags and of the environment to where `dag` runs.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -106,18 +109,23 @@ def _value(path: Path, text: str, key: str, value: object, parameter: click.Opti
             raise UsageError(f'{where}: [make] holds NAME = "VALUE" lines')
         return [f"{name}={_text(item)}" for name, item in value.items()]
     if parameter.multiple:
-        if isinstance(value, str):
-            return [value]
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise UsageError(f'{where}: {key} must be a list of strings, like ["a", "b"]')
-        return value
+        return [_placed(path, item, parameter) for item in items]
     if parameter.is_bool_flag:
         if not isinstance(value, bool):
             raise UsageError(f"{where}: {key} must be true or false, not {value!r}")
         return value
     if isinstance(value, dict | list | bool):
         raise UsageError(f'{where}: {key} must be one value, like {key} = "…"')
-    return str(value)
+    return _placed(path, str(value), parameter)
+
+
+def _placed(settings: Path, value: str, parameter: click.Option) -> str:
+    if not isinstance(parameter.type, click.Path) or "://" in value or value in ("", "-"):
+        return value
+    return os.fspath(settings.parent / value)
 
 
 def _text(value: object) -> str:

@@ -146,7 +146,9 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
     request = Request(
         pods=tuple(
-            _settings(chosen, run, arch, selection, epoch) for arch, selection in selections.items()
+            _settings(chosen, run, arch, selection, epoch)
+            for arch, selection in selections.items()
+            if selection.targets
         ),
         tree=tree,
         repository=repository,
@@ -163,11 +165,13 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         chosen.packages,
         arch=arch,
         pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+        repositories=chosen.repositories,
         only=chosen.only,
         template=chosen.target_template,
     )
     count = len(selection.packages)
-    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {arch}")
+    left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
+    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {arch}{left_out}")
     return selection
 
 
@@ -266,8 +270,7 @@ def _inside(directory: Path, item: str) -> str:
     if item.startswith(("https://", "http://")):
         return item
     root = directory.resolve()
-    # A path in dag.toml is relative to the directory, one on the command line may be to here.
-    path = directory / item if (directory / item).exists() else Path(item)
+    path = Path(item)
     if not path.exists():
         raise UsageError(f"{item}: there is nothing of that name")
     try:
