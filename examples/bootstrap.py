@@ -13,6 +13,7 @@ import hashlib
 import io
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from cluster import parts
 from cluster.config import cache_directory
-from cluster.system import locked, run
+from cluster.system import ClusterError, locked, run
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "distribution" / "bootstrap"
@@ -99,7 +100,8 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
 
     It then holds `x86_64/*.apk`, `x86_64/APKINDEX.tar.gz` and the public half of the key.
     """
-    run(HERE.parent / "scripts" / "apt", *DEBIAN)
+    if subprocess.run([HERE.parent / "scripts" / "apt", *DEBIAN], check=False).returncode:
+        raise ClusterError(f"apt cannot install all of {', '.join(DEBIAN)}")
     linked = {name: _linked(paths) for name, paths in PROGRAMS.items()}
     cache = cache_directory() / "examples"
     made = cache / f"bootstrap-{_digest(linked)}"

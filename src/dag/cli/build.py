@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,19 +80,21 @@ def command(**given: Any) -> int:  # noqa: ANN401
     again: what is finished stays. Exit codes: 0 everything asked for is there, 1 something failed,
     2 a wrong request, 3 the machine failed, 130 interrupted.
     """
-    from dag.run.build import Build, open_store
+    from dag.run.build import Build, open_store, read_store
     from dag.run.signals import run_interruptibly
 
     if given["on"] != "local":
         raise UsageError(f"--on {given['on']} is not there yet")
     chosen = _options(given)
+    if given["dry_run"]:
+        build = Build(chosen, read_store(chosen.store, chosen.arch), graphs.say)
+        _tell(build, verbose=given["verbose"])
+        _show_plan(build, as_json=given["json"])
+        return 1 if build.plan.stuck else 0
     store = open_store(chosen.store, chosen.arch, wait=given["wait"], say=graphs.say)
     try:
         build = Build(chosen, store, graphs.say)
         _tell(build, verbose=given["verbose"])
-        if given["dry_run"]:
-            _show_plan(build, as_json=given["json"])
-            return 1 if build.plan.stuck else 0
         result = run_interruptibly(build.run())
     finally:
         store.lock.release()
@@ -178,9 +179,11 @@ def _show_plan(build: Build, *, as_json: bool) -> None:
 
 def _report(result: Result, given: dict[str, Any], chosen: BuildOptions) -> None:
     from dag.report.files import to_json, to_junit, to_markdown
-    from dag.report.progress import show_result
+    from dag.report.progress import result_lines
 
-    show_result(result, sys.stderr, store=os.fspath(chosen.store), verbosity=given["verbose"])
+    store = os.fspath(chosen.store)
+    for line in result_lines(result, store=store, verbosity=given["verbose"]):
+        click.echo(line if line.startswith(" ") else f"dag: {line}", err=True)
     if given["json"]:
         click.echo(to_json(result), nl=False)
     if given["junit"]:

@@ -123,6 +123,8 @@ class Plan:
     """Packages that are not built because they need a stuck one → the stuck one."""
     dropped: tuple[Dropped, ...]
     """Dependencies that a repository satisfies for now, because they close a cycle."""
+    timed: int
+    """Of how many steps an earlier run knows how long they take; of the others it is a guess."""
     external: Mapping[str, tuple[str, ...]]
     """Names that neither the directory nor a repository has → who needs them."""
 
@@ -198,6 +200,7 @@ class _Planner:
             stuck=stuck,
             blocked=blocked,
             dropped=dropped,
+            timed=sum(name in self.known.seconds for name in units),
             external=self.external(units),
         )
 
