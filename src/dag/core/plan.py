@@ -309,10 +309,13 @@ class _Planner:
 
     def resources(self, package: Package) -> Resources:
         asked = package.resources
+        ram = self.known.ram.get(package.name, 0)
+        if not (asked.cpu or asked.memory or ram):
+            return self.request.resources
         where = f"{package.file}: package.resources of {package.name}"
         cpu = _quantity(asked.cpu, where, self.request.resources.cpu, 1000)
-        ram = _quantity(asked.memory, where, self.request.resources.ram, 1)
-        return Resources(cpu, max(ram, self.known.ram.get(package.name, 0)))
+        least = _quantity(asked.memory, where, self.request.resources.ram, 1)
+        return Resources(cpu, max(ram, least))
 
     def external(self, built: Iterable[str]) -> dict[str, tuple[str, ...]]:
         chosen = set(built)

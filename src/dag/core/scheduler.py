@@ -36,7 +36,7 @@ from dag.core.events import (
     Unit,
     WakeAt,
 )
-from dag.core.ranks import remaining_paths
+from dag.core.ranks import Links, remaining_paths
 from dag.core.states import (
     LIVE,
     SETTLED,
@@ -63,7 +63,8 @@ class Scheduler:
         for unit in units:
             if given.setdefault(unit.key, unit) is not unit:
                 raise ValueError(f"two units are called {unit.key}")
-        ranks = remaining_paths(given)
+        links = Links(given)
+        ranks = remaining_paths(given, links)
         self.limits = limits
         self.units: dict[str, Progress] = {
             key: Progress(unit, ranks[key], self._clamped(unit.resources))
@@ -78,12 +79,9 @@ class Scheduler:
         """Seconds of what is not settled."""
         self._taken = self._expected = 0.0
         """Seconds that the proven units took, and should have taken."""
-        self._dependents: dict[str, list[str]] = {key: [] for key in given}
-        for key, progress in self.units.items():
-            needs = {need for need in progress.unit.needs if need in given}
-            progress.missing = len(needs)
-            for need in needs:
-                self._dependents[need].append(key)
+        self._dependents = links.dependents
+        for key, missing in links.missing.items():
+            self.units[key].missing = missing
         self._began = False
         self._unsettled = len(self.units)
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
