@@ -103,7 +103,8 @@ class Build:
         self.graph = Graph(packages, available=have.names)
         self.parts = self._split()
         self.fingerprints = fingerprints(self.parts, packages)
-        store.adopt((p for p in packages if p.builds_on(options.arch.apk)), say)
+        here = (package for package in packages if package.builds_on(options.arch.apk))
+        store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
         self.about = summary(self.plan)
 
@@ -148,7 +149,7 @@ class Build:
                 self._say(f"nothing has changed since {options.since}")
                 return Plan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
-                    dropped=(), external={},
+                    dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
 
@@ -263,6 +264,13 @@ def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
     store.lock.acquire(wait=wait, say=say)
     end_below(store.work)
     store.recover()
+    return store
+
+
+def read_store(root: Path, arch: Arch) -> Store:
+    """Read what a store has, without a lock and without a change: what a dry run needs."""
+    store = Store(root, arch)
+    store.read()
     return store
 
 
