@@ -6,6 +6,8 @@ bundle-repo = "registry.example.com/dag"   # for every command that has the flag
 BOOTSTRAP = "yes"
 [pod]                                      # for one command only
 cpu = "8"
+[setup]                                    # for `dag setup gke`, `kind` and `cluster`
+service-account = "builder"
 ```
 """
 
@@ -43,7 +45,8 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
 
     from dag.cli.main import COMMANDS
 
-    own = table.pop(command.name, {}) if command.name in table else {}
+    section = str(getattr(command, "section", command.name))
+    own = table.pop(section, {})
     others = {name for name in COMMANDS if isinstance(table.get(name), dict)}
     shared = {key: value for key, value in table.items() if key not in others}
     settings: dict[str, Any] = {}
@@ -54,12 +57,13 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
         elif key not in _known_anywhere():
             raise _unknown(path, text, key, _known_anywhere())
     if not isinstance(own, dict):
-        raise UsageError(f"{path}: {command.name} must be a table, like [{command.name}]")
+        raise UsageError(f"{path}: {section} must be a table, like [{section}]")
     for key, value in own.items():
         parameter = _parameter(command, key)
-        if parameter is None:
-            raise _unknown(path, text, key, _keys(command))
-        settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+        if parameter is not None:
+            settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+        elif section == command.name or key not in _keys_of(section):
+            raise _unknown(path, text, key, _keys_of(section))
     return settings
 
 
@@ -78,14 +82,21 @@ def _parameter(command: click.Command, key: str) -> click.Option | None:
 
 def _known_anywhere() -> dict[str, click.Option]:
     # Reached only for a key that this command does not have, so the imports are worth their time.
-    from dag.cli.main import COMMANDS, main
+    from dag.cli.main import COMMANDS
 
     known: dict[str, click.Option] = {}
     for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        if command is not None:
-            known |= _keys(command)
+        known |= _keys_of(name)
     return known
+
+
+def _keys_of(section: str) -> dict[str, click.Option]:
+    """Give the keys of a table: those of one command, or of all of a group."""
+    from dag.cli.main import main
+
+    command = main.get_command(click.Context(main), section)
+    each = command.commands.values() if isinstance(command, click.Group) else [command]
+    return {key: option for one in each if one is not None for key, option in _keys(one).items()}
 
 
 def _value(path: Path, text: str, key: str, value: object, parameter: click.Option) -> object:

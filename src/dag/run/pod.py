@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dag.core import podstate
+from dag.core import access, podstate
+from dag.core.access import Access
 from dag.core.manifests import BUILD, OUT, RUN_LABEL, Manifest
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
@@ -64,25 +65,15 @@ async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) 
         ApiError: the API server cannot be reached, or would refuse.
 
     """
-    needed = [("create", "pods", "")]
-    if follow:
-        needed += [(verb, "pods", "") for verb in ("get", "list", "watch", "delete")]
-        needed.append(("get", "pods", "log"))
-    if out:
-        needed.append(("get", "pods", "proxy"))
+    needed = [*access.CREATE, *(access.FOLLOW if follow else ()), *(access.OUT if out else ())]
     namespace = manifest["metadata"]["namespace"]
-    answers = await asyncio.gather(
-        *(_may(kube, namespace, verb, resource, sub) for verb, resource, sub in needed)
-    )
-    refused = [
-        f"{verb} {resource}{'/' if sub else ''}{sub}"
-        for (verb, resource, sub), allowed in zip(needed, answers, strict=True)
-        if not allowed
-    ]
+    answers = await asyncio.gather(*(_may(kube, namespace, each) for each in needed))
+    refused = [str(each) for each, allowed in zip(needed, answers, strict=True) if not allowed]
     if refused:
         raise InfrastructureError(
             f"no permission in namespace {namespace!r} to {', '.join(refused)}",
-            hint="ask who runs the cluster for a Role with these verbs",
+            hint="ask who runs the cluster for a Role with these verbs;"
+            f" `dag setup cluster -n {namespace} --user YOU` makes one",
         )
     try:
         await kube.create(_pods(manifest), manifest, label=_run_label(manifest), dry_run=True)
@@ -92,10 +83,12 @@ async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) 
             raise
 
 
-async def _may(kube: Kube, namespace: str, verb: str, resource: str, subresource: str) -> bool:
+async def _may(kube: Kube, namespace: str, asked: Access) -> bool:
+    resource, _, subresource = asked.resource.partition("/")
     attributes = {
         "namespace": namespace,
-        "verb": verb,
+        "verb": asked.verb,
+        "group": asked.group,
         "resource": resource,
         "subresource": subresource,
     }
