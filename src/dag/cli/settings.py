@@ -32,18 +32,10 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
 
     """
-    path = Path(directory) / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-
     from dag.cli.main import COMMANDS
+
+    path = Path(directory) / FILE_NAME
+    text, table = _load(path)
 
     section = str(getattr(command, "section", command.name))
     own = table.pop(section, {})
@@ -65,6 +57,18 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
         elif section == command.name or key not in _keys_of(section):
             raise _unknown(path, text, key, _keys_of(section))
     return settings
+
+
+def _load(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        return "", {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def _keys(command: click.Command) -> dict[str, click.Option]:

@@ -76,12 +76,17 @@ def _steps(settings: KindSettings) -> Iterator[Step]:
             f"--publish=127.0.0.1:{settings.port}:{_INSIDE}",
             *(f"--name={registry}", "--label=managed-by=dag", settings.registry_image),
         ),
-        done=Says("true", ("docker", "inspect", "--format={{.State.Running}}", registry)),
+        done=Says(f"/{registry}", ("docker", "inspect", "--format={{.Name}}", registry)),
         undo=("docker", "rm", "--force", "--volumes", registry),
         ours=Says(
             "dag",
             ("docker", "inspect", '--format={{index .Config.Labels "managed-by"}}', registry),
         ),
+    )
+    yield Run(
+        title="The registry runs",
+        argv=("docker", "start", registry),
+        done=Says("true", ("docker", "inspect", "--format={{.State.Running}}", registry)),
     )
     yield Run(
         title=f"Cluster {name}",
@@ -127,7 +132,8 @@ def _create(name: str) -> str:
     # kind has no labels, so that the mark lies on the node.
     return f"""\
 kind create cluster --name={name} --config=- --wait=5m &&
-docker exec {name}-control-plane sh -c 'echo {_MARK} >/etc/made-by'"""
+docker exec {name}-control-plane sh -c "echo {_MARK} >/etc/made-by"
+"""
 
 
 def _directories(settings: KindSettings) -> list[str]:
@@ -136,15 +142,16 @@ def _directories(settings: KindSettings) -> list[str]:
 
 
 def _hosts(settings: KindSettings) -> str:
-    hosts = f'[host."http://{settings.registry}:{_INSIDE}"]'
+    hosts = f'[host.\\"http://{settings.registry}:{_INSIDE}\\"]'
     directories = " ".join(_directories(settings))
     return f"""\
 for node in $(kind get nodes --name={settings.cluster}); do
   for directory in {directories}; do
     docker exec "$node" mkdir -p "$directory" &&
-    echo '{hosts}' | docker exec -i "$node" cp /dev/stdin "$directory/hosts.toml" || exit
+    echo "{hosts}" | docker exec -i "$node" cp /dev/stdin "$directory/hosts.toml" || exit
   done
-done"""
+done
+"""
 
 
 def _known(settings: KindSettings) -> str:
@@ -153,4 +160,5 @@ def _known(settings: KindSettings) -> str:
 for node in $(kind get nodes --name={settings.cluster}); do
   docker exec "$node" cat {files} >/dev/null || exit
 done
-echo 'dag: known on every node'"""
+echo "dag: known on every node"
+"""

@@ -50,7 +50,8 @@ def to_script(plan: Plan, command: str, *, undo: bool = False) -> str:
     steps = list(plan.steps)
     if undo:
         # What is in a cluster cannot be removed without its credentials, so they come first.
-        steps = [*(step for step in steps if isinstance(step, Connect)), *reversed(steps)]
+        steps.sort(key=lambda step: isinstance(step, Connect))
+        steps.reverse()
     texts = [(step.title, text) for step in steps if (text := _undo(step) if undo else _do(step))]
     body = [f"# {number}. {title}\n{text}" for number, (title, text) in enumerate(texts, 1)]
     whole = "\n".join(body)
