@@ -66,6 +66,12 @@ def _shared(function: F) -> F:
 
 def _secret(function: F) -> F:
     for decorate in (
+        option(
+            "--pending-timeout",
+            type=options.DurationType(),
+            default="5m",
+            help="How long the pod that tries the key may take.",
+        ),
         switch("arm", default=False, help="Also for nodes of arm64."),
         option("--csi-driver", default=CLASSIC_DRIVER, help="Mounts the signing key into pods."),
         switch("secret-key", default=False, help="Pods sign with the key in Secret Manager."),
@@ -154,7 +160,8 @@ def _inside(given: Mapping[str, Any], **more: Any) -> ClusterSettings:  # noqa: 
     from dag.io.bundle import DEFAULT_BASE
 
     taken = _taken(given, "namespace service_account users groups binfmt binfmt_image")
-    secret = {key: given[key] for key in ("secret_key", "csi_driver", "arm") if key in given}
+    names = ("secret_key", "csi_driver", "arm", "pending_timeout")
+    secret = {name: given[name] for name in names if name in given}
     if secret.get("csi_driver") == GKE_DRIVER and more.get("manifests"):
         more["manifests"] = None  # it comes with the cluster
     busybox = given["bundle_base"] or DEFAULT_BASE

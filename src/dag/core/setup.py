@@ -102,7 +102,7 @@ class Prove:
 
     title: str
     pod: Manifest
-    seconds: float = 300.0
+    seconds: float
 
 
 Step = Run | Connect | Ensure | Extend | Tolerate | Publish | Prove

@@ -76,6 +76,8 @@ class ClusterSettings:
     arm: bool = False
     binfmt: bool = False
     binfmt_image: str = BINFMT_IMAGE
+    pending_timeout: float = 300.0
+    """Seconds for a pod that tries something out: nodes may have to be made for it."""
     busybox: str
     """An image with a shell, for pods that try things out."""
 
@@ -176,6 +178,7 @@ def _secret(settings: ClusterSettings) -> Iterator[Step]:
         yield Prove(
             title=f"Secret test: a pod{on} must find the signing key",
             pod=owned(_secret_test(settings, arch)),
+            seconds=settings.pending_timeout,
         )
 
 

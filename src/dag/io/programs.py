@@ -54,7 +54,7 @@ def require(names: Sequence[str]) -> None:
 async def ask(argv: Sequence[str], env: Mapping[str, str]) -> Answer:
     """Run a program that changes nothing, and read what it prints."""
     async with _started(argv, env, stderr=asyncio.subprocess.PIPE) as process:
-        out, err = await process.communicate()
+        out, err = await process.communicate(b"")
     lines = tuple(out.decode(errors="replace").splitlines())
     if process.returncode == 0:
         return Answer(lines)

@@ -56,7 +56,7 @@ class Setup:
             total = len(self._plan.steps)
             for number, step in enumerate(self._plan.steps, start=1):
                 outcome = await self._do(step)
-                self._terminal.say(f"{number}/{total} {step.title}: {outcome}")
+                self._terminal.say(f"{number}/{total} {step.title} ({outcome})")
 
     async def undo(self) -> None:
         """Take away what `dag` has made, last things first.
@@ -80,7 +80,7 @@ class Setup:
                     failed.append(step.title)
                     outcome = f"failed: {error.message}"
                 if outcome:
-                    self._terminal.say(f"{step.title}: {outcome}")
+                    self._terminal.say(f"{step.title} ({outcome})")
         if failed:
             raise InfrastructureError(
                 f"not undone: {'; '.join(failed)}", hint="run it again when the cause is mended"
