@@ -76,10 +76,8 @@ COMMANDS: dict[str, set[str]] = {
 def answer(world: World, argv: list[str], _stdin: str) -> str | None:
     words, flags, operands = _parse(argv[1:])
     *noun, verb = words.split()
-    if verb == "get-value":
-        return "(unset)"
-    if noun[0] == "services":
-        return _services(world, verb, operands)
+    if noun[0] in ("services", "config"):
+        return "(unset)" if verb == "get-value" else _services(world, verb, operands)
     if words.startswith("secrets versions"):
         return _versions(world, verb, flags, operands)
     things = world.setdefault(" ".join(noun), {})

@@ -72,17 +72,14 @@ def _container(containers: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _inspect(container: dict[str, Any], name: str, argv: list[str]) -> str:
     (shape,) = (word.removeprefix("--format=") for word in argv if word.startswith("--format="))
-    match shape:
-        case "{{.Name}}":
-            return f"/{name}"
-        case "{{.State.Running}}":
-            return str(container["running"]).lower()
-        case '{{index .Config.Labels "managed-by"}}':
-            return str(container["labels"].get("managed-by", ""))
-        case "{{if .NetworkSettings.Networks.kind}}yes{{end}}":
-            return "yes" if "kind" in container["networks"] else ""
-        case _:
-            fail(f"template parsing error: {shape}")
+    answers = {
+        "{{.Name}}": f"/{name}",
+        "{{.State.Running}}": str(container["running"]).lower(),
+        '{{index .Config.Labels "managed-by"}}': container["labels"].get("managed-by", ""),
+        "{{if .NetworkSettings.Networks.kind}}yes{{end}}": "yes"
+        * ("kind" in container["networks"]),
+    }
+    return str(answers[shape])
 
 
 def _exec(containers: dict[str, Any], words: list[str], stdin: str) -> str | None:
