@@ -23,7 +23,11 @@ _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 class Command(click.Command):
-    """A command with Go-style booleans and `dag.toml`."""
+    """A command with Go-style booleans and `dag.toml`; `section` is its table there, if not its name."""
+
+    def __init__(self, *args: Any, section: str | None = None, **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **attributes)
+        self.section = section or str(self.name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the booleans, read `dag.toml`, then parse as click does."""

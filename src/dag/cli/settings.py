@@ -6,6 +6,8 @@ bundle-repo = "registry.example.com/dag"   # for every command that has the flag
 BOOTSTRAP = "yes"
 [pod]                                      # for one command only
 cpu = "8"
+[setup]                                    # for `dag setup gke`, `kind` and `cluster`
+service-account = "builder"
 ```
 
 Paths are relative to that directory; those of flags and of the environment to where `dag` runs.
@@ -25,7 +27,7 @@ from dag.errors import UsageError
 
 FILE_NAME = "dag.toml"
 # A command that examines what another would do goes by what that one is told.
-_EXAMINES = {"doctor": "pod"}
+_EXAMINES = {"doctor": ("pod",)}
 
 
 def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
@@ -35,20 +37,11 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
 
     """
-    path = Path(directory) / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-
     from dag.cli.main import COMMANDS
 
-    own = _own(path, table, command)
+    path = Path(directory) / FILE_NAME
+    text, table = _load(path)
+    own = [(section, table.pop(section, {})) for section in _sections(command)]
     others = {name for name in COMMANDS if isinstance(table.get(name), dict)}
     shared = {key: value for key, value in table.items() if key not in others}
     settings: dict[str, Any] = {}
@@ -58,23 +51,35 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
             settings[str(parameter.name)] = _value(path, text, key, value, parameter)
         elif key not in _known_anywhere():
             raise _unknown(path, text, key, _known_anywhere())
-    for key, value in own.items():
-        parameter = _parameter(command, key)
-        if parameter is None:
-            raise _unknown(path, text, key, _keys(command))
-        settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+    for section, part in own:
+        if not isinstance(part, dict):
+            raise UsageError(f"{path}: {section} must be a table, like [{section}]")
+        for key, value in part.items():
+            parameter = _parameter(command, key)
+            if parameter is not None:
+                settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+            elif section == command.name or key not in _keys_of(section):
+                raise _unknown(path, text, key, _keys_of(section))
     return settings
 
 
-def _own(path: Path, table: dict[str, Any], command: click.Command) -> dict[str, Any]:
-    """Take out of `table` what is for this command alone."""
-    own: dict[str, Any] = {}
-    for name in (_EXAMINES.get(str(command.name)), command.name):
-        part = table.pop(name, {}) if name else {}
-        if not isinstance(part, dict):
-            raise UsageError(f"{path}: {name} must be a table, like [{name}]")
-        own |= part
-    return own
+def _sections(command: click.Command) -> tuple[str, ...]:
+    """Name the tables that are for this command, the closest last."""
+    name = str(command.name)
+    group = getattr(command, "section", None)
+    return (group,) if group else (*_EXAMINES.get(name, ()), name)
+
+
+def _load(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        return "", {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def _keys(command: click.Command) -> dict[str, click.Option]:
@@ -92,14 +97,21 @@ def _parameter(command: click.Command, key: str) -> click.Option | None:
 
 def _known_anywhere() -> dict[str, click.Option]:
     # Reached only for a key that this command does not have, so the imports are worth their time.
-    from dag.cli.main import COMMANDS, main
+    from dag.cli.main import COMMANDS
 
     known: dict[str, click.Option] = {}
     for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        if command is not None:
-            known |= _keys(command)
+        known |= _keys_of(name)
     return known
+
+
+def _keys_of(section: str) -> dict[str, click.Option]:
+    """Give the keys of a table: those of one command, or of all of a group."""
+    from dag.cli.main import main
+
+    command = main.get_command(click.Context(main), section)
+    each = command.commands.values() if isinstance(command, click.Group) else [command]
+    return {key: option for one in each if one is not None for key, option in _keys(one).items()}
 
 
 def _value(path: Path, text: str, key: str, value: object, parameter: click.Option) -> object:

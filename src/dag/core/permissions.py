@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
@@ -15,6 +15,7 @@ class Permission(NamedTuple):
     verb: str
     resource: str
     subresource: str = ""
+    group: str = ""
 
     @property
     def what(self) -> str:
@@ -34,6 +35,24 @@ def for_pod(*, follow: bool, out: bool) -> list[Permission]:
     if out:
         needed.append(Permission("get", "pods", "proxy"))
     return needed
+
+
+EXPLAIN = tuple(Permission(verb, "events") for verb in ("list", "watch"))
+"""Not needed, but without it nobody is told why a Pod waits."""
+SECRET_KEY = (Permission("get", "secretproviderclasses", group="secrets-store.csi.x-k8s.io"),)
+
+
+def rules(permissions: Iterable[Permission]) -> list[dict[str, list[str]]]:
+    """Write them as the rules of a Role: one for each resource, verbs in the order given."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in permissions:
+        verbs = found.setdefault((one.group, one.what), [])
+        if one.verb not in verbs:
+            verbs.append(one.verb)
+    return [
+        {"apiGroups": [group], "resources": [resource], "verbs": verbs}
+        for (group, resource), verbs in found.items()
+    ]
 
 
 def grant(permissions: Sequence[Permission], namespace: str, user: str | None) -> str:

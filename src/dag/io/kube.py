@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 _HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
+_PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # A watch is asked to end after this many seconds, so that a silent one is known to be dead.
 _WATCH_SECONDS = 240
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
@@ -92,6 +93,23 @@ class Kube:
     async def post(self, path: str, body: Json) -> Json:
         """Post what creates nothing, such as a review, so that it may be repeated."""
         return await self._repeated("POST", path, body=body)
+
+    async def apply(self, path: str, manifest: Json, *, manager: str) -> Json:
+        """Have an object with these fields, which are `manager`'s from now on.
+
+        Other fields stay as they are; what this manager had applied before and names no longer goes.
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/
+
+        Raises:
+            ApiError: refused; with status 409 because somebody else has set one of the fields.
+
+        """
+        params = {"fieldManager": manager}
+        return await self._repeated("PATCH", path, params=params, body=manifest, patch="apply")
+
+    async def patch(self, path: str, operations: list[Json]) -> Json:
+        """Change an object by a JSON patch, whose first operation must refuse a repetition."""
+        return await self._repeated("PATCH", path, body=operations, patch="json")
 
     async def delete(self, path: str, *, uid: str) -> bool:
         """Delete this very object; False if it was gone already."""
@@ -212,11 +230,14 @@ class Kube:
         params: Mapping[str, str] | None = None,
         body: object = None,
         accept: str = "application/json",
+        patch: str | None = None,
     ) -> Json:
         deadline = time.monotonic() + self.patience
         for pause in _pauses():
             try:
-                return await self._once(method, path, params=params, body=body, accept=accept)
+                return await self._once(
+                    method, path, params=params, body=body, accept=accept, patch=patch
+                )
             except ApiError as error:
                 if not _may_heal(error) or time.monotonic() > deadline:
                     raise
@@ -233,10 +254,14 @@ class Kube:
         params: Mapping[str, str] | None,
         body: object,
         accept: str = "application/json",
+        patch: str | None = None,
     ) -> Json:
+        headers = {"Accept": accept}
+        if patch:
+            headers["Content-Type"] = _PATCHES[patch]
         with _translated(self.server):
             response = await self._http.request(
-                method, path, params=params, json=body, headers={"Accept": accept}
+                method, path, params=params, json=body, headers=headers
             )
         self._found()
         if response.status_code >= 400:

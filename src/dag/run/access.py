@@ -79,6 +79,7 @@ async def _may(kube: Kube, namespace: str, permission: Permission) -> bool:
     attributes = {
         "namespace": namespace,
         "verb": permission.verb,
+        "group": permission.group,
         "resource": permission.resource,
         "subresource": permission.subresource,
     }
