@@ -144,6 +144,23 @@ def test_packages_of_a_build_that_was_killed_are_uploaded_and_the_index_is_kept(
     assert bucket.read("packages/x86_64/APKINDEX.tar.gz") == before
 
 
+def test_what_was_finished_before_the_timeout_is_uploaded_and_indexed(
+    dag: Dag, bucket: Store, tmp_path: Path
+) -> None:
+    directory = distribution(tmp_path / "d")
+    makefile = directory / "Makefile"
+    rule = "slow-%: packages/x86_64/p000-1.0-r0.apk\n\t@echo waiting; sleep 600\n"
+    makefile.write_text(f"{makefile.read_text()}\n{rule}")
+    flags = ["--bucket", bucket.bucket, "--bucket-secret=bucket", "--timeout=20s"]
+    done = dag.pod(directory, *flags, "--only", "p000", "--target-template=slow-{name}")
+    assert done.returncode == 1, done.stderr
+    assert "the build took longer than --timeout (20 s)" in done.stderr
+    assert "[build] waiting" in done.stdout
+    built = [name.removeprefix("x86_64/") for name in bucket.files() if name.endswith(".apk")]
+    assert built
+    assert sorted(index(bucket)) == built
+
+
 def test_a_build_without_packages_uploads_nothing(dag: Dag, bucket: Store, tmp_path: Path) -> None:
     flags = ["--bucket", bucket.bucket, "--bucket-secret=bucket"]
     done = dag.pod(job(tmp_path / "d", "echo nothing to see; exit 0\n"), *flags)
