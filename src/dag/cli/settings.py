@@ -65,9 +65,8 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
 
 def _sections(command: click.Command) -> tuple[str, ...]:
     """Name the tables that are for this command, the closest last."""
-    name = str(command.name)
-    group = getattr(command, "section", None)
-    return (group,) if group else (*_EXAMINES.get(name, ()), name)
+    section = str(getattr(command, "section", command.name))
+    return (*_EXAMINES.get(section, ()), section)
 
 
 def _load(path: Path) -> tuple[str, dict[str, Any]]:
