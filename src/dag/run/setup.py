@@ -179,7 +179,8 @@ class Setup:
             await asyncio.sleep(_PAUSE)
 
     def _tell(self, line: str) -> None:
-        self._terminal.say(f"    {line}")
+        if line:
+            self._terminal.say(f"    {line}")
 
     async def _reconnect(self) -> bool:
         """Get credentials for undoing; False if the cluster, and all in it, is gone."""
