@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.standins import Standins
+from tests.cluster.running import eventually
+from tests.standins import HANG, IGNORE, Standins
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = "-----BEGIN PRIVATE KEY-----\nnot for anybody's eyes\n-----END PRIVATE KEY-----\n"
@@ -163,6 +165,35 @@ def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     bindings = [call for call in standins.changes() if call.argv[1] == "projects"]
     assert len(bindings) == 2
     assert bindings[0] == bindings[1]
+
+
+def test_a_command_that_only_says_it_succeeded_is_found_out(
+    tmp_path: Path, standins: Standins
+) -> None:
+    standins.fail("services enable container", saying=IGNORE)
+    words = ("gke", "--project=p", "--zone=z")
+    done = dag(*words, place=tmp_path, **standins.environment)
+    assert done.returncode == 3
+    assert "API container.googleapis.com: the command succeeded, but it is not done" in done.stderr
+    assert len(standins.changes()) == 1
+
+
+def test_an_interrupted_step_ends_with_its_program(tmp_path: Path, standins: Standins) -> None:
+    standins.fail("clusters create", saying=HANG)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dag", "setup", "gke", "--project=p", "--zone=z"],
+        env=os.environ | {"PYTHONPATH": "src"} | standins.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    hanging = standins.directory / "hanging"
+    eventually(lambda: hanging.exists() and hanging.read_text(), "gcloud runs")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "dag: interrupted: Cluster dag" in errors
+    assert errors.endswith("hint: run it again to go on from there\n")
+    assert not Path(f"/proc/{hanging.read_text()}").exists()
 
 
 def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Standins) -> None:
