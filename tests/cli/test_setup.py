@@ -87,6 +87,7 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
         ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
         ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is no bucket of Google Cloud"),
         ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
+        ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
         ("kind --cluster=a;b", "--cluster 'a;b' is no name for a container"),
         ("cluster --annotation=x", "--annotation 'x' is not KEY=VALUE"),
         ("cluster --namespace", "requires an argument"),
@@ -203,6 +204,18 @@ def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Sta
     done = dag(*words, place=tmp_path, **standins.environment)
     assert done.returncode == 3
     assert "Reauthentication failed" in done.stderr
+
+
+def test_a_key_that_is_meant_for_builds_here_stays_here(tmp_path: Path) -> None:
+    (tmp_path / "melange.rsa").write_text(KEY)
+    (tmp_path / "dag.toml").write_text('signing-key = "melange.rsa"\n')
+    words = ("gke", "--project=p", "--zone=z", "--print")
+    elsewhere = {"DAG_SIGNING_KEY": "melange.rsa"}
+    done = dag(*words, place=tmp_path, **elsewhere)
+    assert done.returncode == 0
+    assert "gcloud secrets" not in done.stdout
+    asked = dag(*words, "--signing-key=melange.rsa", place=tmp_path)
+    assert "--data-file=melange.rsa" in asked.stdout
 
 
 def test_dag_toml_has_a_table_for_it(tmp_path: Path) -> None:
