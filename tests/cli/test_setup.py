@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.standins import Standins
+from tests.standins import HANG, IGNORE, Standins
+from tests.waiting import eventually
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = "-----BEGIN PRIVATE KEY-----\nnot for anybody's eyes\n-----END PRIVATE KEY-----\n"
@@ -85,6 +87,7 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
         ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
         ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is no bucket of Google Cloud"),
         ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
+        ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
         ("kind --cluster=a;b", "--cluster 'a;b' is no name for a container"),
         ("cluster --annotation=x", "--annotation 'x' is not KEY=VALUE"),
         ("cluster --namespace", "requires an argument"),
@@ -165,6 +168,35 @@ def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     assert bindings[0] == bindings[1]
 
 
+def test_a_command_that_only_says_it_succeeded_is_found_out(
+    tmp_path: Path, standins: Standins
+) -> None:
+    standins.fail("services enable container", saying=IGNORE)
+    words = ("gke", "--project=p", "--zone=z")
+    done = dag(*words, place=tmp_path, **standins.environment)
+    assert done.returncode == 3
+    assert "API container.googleapis.com: the command succeeded, but it is not done" in done.stderr
+    assert len(standins.changes()) == 1
+
+
+def test_an_interrupted_step_ends_with_its_program(tmp_path: Path, standins: Standins) -> None:
+    standins.fail("clusters create", saying=HANG)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dag", "setup", "gke", "--project=p", "--zone=z"],
+        env=os.environ | {"PYTHONPATH": "src"} | standins.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    hanging = standins.directory / "hanging"
+    eventually(lambda: hanging.exists() and hanging.read_text(), "gcloud runs")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "dag: interrupted: Cluster dag" in errors
+    assert errors.endswith("hint: run it again to go on from there\n")
+    assert not Path(f"/proc/{hanging.read_text()}").exists()
+
+
 def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Standins) -> None:
     gcloud = standins.directory / "bin" / "gcloud"
     gcloud.write_text("#!/bin/sh\necho 'ERROR: Reauthentication failed.' >&2\nexit 1\n")
@@ -172,6 +204,18 @@ def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Sta
     done = dag(*words, place=tmp_path, **standins.environment)
     assert done.returncode == 3
     assert "Reauthentication failed" in done.stderr
+
+
+def test_a_key_that_is_meant_for_builds_here_stays_here(tmp_path: Path) -> None:
+    (tmp_path / "melange.rsa").write_text(KEY)
+    (tmp_path / "dag.toml").write_text('signing-key = "melange.rsa"\n')
+    words = ("gke", "--project=p", "--zone=z", "--print")
+    elsewhere = {"DAG_SIGNING_KEY": "melange.rsa"}
+    done = dag(*words, place=tmp_path, **elsewhere)
+    assert done.returncode == 0
+    assert "gcloud secrets" not in done.stdout
+    asked = dag(*words, "--signing-key=melange.rsa", place=tmp_path)
+    assert "--data-file=melange.rsa" in asked.stdout
 
 
 def test_dag_toml_has_a_table_for_it(tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+HANG = "hang"
+"""In place of an error: the call does not end by itself; its pid is in `$STANDIN/hanging`."""
+IGNORE = "ignore"
+"""In place of an error: the call does nothing and says that it succeeded."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 

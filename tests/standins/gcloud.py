@@ -173,7 +173,7 @@ def _cluster(flags: dict[str, str]) -> dict[str, Any]:
 
 
 def _show(thing: dict[str, Any], shape: str) -> str:
-    path = shape.removeprefix("value(").removesuffix(")").removesuffix(".basename(")
+    path = shape.removeprefix("value(").removesuffix(")").removesuffix(".basename()")
     found: Any = thing
     for part in path.split("."):
         found = found.get(part, "") if isinstance(found, dict) else ""

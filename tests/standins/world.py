@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+
+from tests.standins import HANG, IGNORE
 
 STATE = Path(os.environ["STANDIN"])
 World = dict[str, Any]
@@ -51,4 +54,9 @@ def _fault(argv: list[str]) -> None:
         if all(word in " ".join(argv) for word in fault["words"]):
             faults.remove(fault)
             path.write_text(json.dumps(faults))
+            if fault["saying"] == HANG:
+                (STATE / "hanging").write_text(str(os.getpid()))
+                signal.pause()
+            if fault["saying"] == IGNORE:
+                sys.exit()
             fail(fault["saying"])

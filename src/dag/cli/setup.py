@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_TYPED = click.core.ParameterSource.COMMANDLINE
 _ANNOTATION = re.compile(r"([A-Za-z0-9./_-]+)=(.+)")
 
 
-@click.group(
-    name="setup",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    invoke_without_command=True,
-)
+@click.group(name="setup", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Make a cluster ready for `dag pod`, step by step.
@@ -42,6 +39,10 @@ def command(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+def _subcommand(name: str, short: str) -> Callable[[Callable[..., Any]], click.Command]:
+    return command.command(name=name, short_help=short, cls=options.Command, section="setup")
 
 
 def _shared(function: F) -> F:
@@ -80,20 +81,20 @@ def _secret(function: F) -> F:
     return function
 
 
-@command.command(name="gke", cls=options.Command, section="setup")
+@_subcommand("gke", "on Google Kubernetes Engine, from nothing")
 @option("--project", env="PROJECT", help="GCP project.  [default: the one gcloud is set to]")
-@option("--zone", help="Where the cluster is: one zone,")
-@option("--region", help="or three zones of a region.")
+@option("--zone", help="Zone of the cluster.")
+@option("--region", help="Region of the cluster, in place of a zone.")
 @option("--cluster", default="dag", help="Name of the cluster.")
 @option("--max-cpu", type=click.IntRange(1), default=64, help="CPUs that nodes may have in all.")
 @option("--max-memory", type=click.IntRange(1), default=256, help="GB that nodes may have in all.")
 @option("--arm-machine", default="c4a-standard-4", help="Machine type of the arm node pool.")
 @option("--bucket", help="Bucket that packages are uploaded to.")
 @option("--src-bucket", help="Bucket that packages are downloaded from.")
-@option(
+@click.option(
     "--signing-key",
-    type=click.Path(dir_okay=False, exists=True),
-    help="Private key to keep in Secret Manager; implies --secret-key.",
+    type=click.Path(dir_okay=False),
+    help="Private key to keep in Secret Manager, named here only; implies --secret-key.",
 )
 @option("--manifests", default=GITHUB, help="Where the CSI driver's manifests are fetched from.")
 @_secret
@@ -107,7 +108,7 @@ def gke(**given: Any) -> None:  # noqa: ANN401
             "a cluster is in one place", hint="give --zone, like europe-west4-a, or --region"
         )
     place = f"--zone={given['zone']}" if given["zone"] else f"--region={given['region']}"
-    signing_key = _private_key(given["signing_key"])
+    signing_key = _private_key(click.get_current_context(), given["signing_key"])
     project = _project(given["project"])
     given["secret_key"] = given["secret_key"] or bool(signing_key)
     settings = GkeSettings(
@@ -120,7 +121,7 @@ def gke(**given: Any) -> None:  # noqa: ANN401
     _carry_out(gke_plan(settings), given)
 
 
-@command.command(name="kind", cls=options.Command, section="setup")
+@_subcommand("kind", "in containers on this machine, from nothing")
 @option("--cluster", default="dag", help="Name of the cluster.")
 @option("--registry", default="kind-registry", help="Name of the registry's container.")
 @option("--port", type=click.IntRange(1, 65535), default=5001, help="Of the registry here.")
@@ -134,7 +135,7 @@ def kind(**given: Any) -> None:  # noqa: ANN401
     _carry_out(kind_plan(KindSettings(inside=_inside(given), **taken)), given)
 
 
-@command.command(name="cluster", cls=options.Command, section="setup")
+@_subcommand("cluster", "one that is there, whoever runs it")
 @option("--context", help="Context of the kubeconfig.")
 @option("--project", env="PROJECT", help="GCP project whose Secret Manager has the signing key.")
 @option(
@@ -205,8 +206,15 @@ def _project(given: str | None) -> str:
     return project
 
 
-def _private_key(path: str | None) -> str | None:
-    if path and b"PRIVATE KEY-----" not in Path(path).read_bytes():
+def _private_key(context: click.Context, path: str | None) -> str | None:
+    # `signing-key` in dag.toml is for `dag build`: a key leaves this machine by its owner's word only.
+    if path is None or context.get_parameter_source("signing_key") is not _TYPED:
+        return None
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    if b"PRIVATE KEY-----" not in content:
         raise UsageError(f"{path} is no private key", hint="`melange keygen FILE` makes one")
     return path
 

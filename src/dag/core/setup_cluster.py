@@ -86,8 +86,18 @@ def cluster_plan(settings: ClusterSettings) -> Plan:
     """Plan what `dag setup cluster` does."""
     flags = {"namespace": settings.namespace, "service-account": settings.service_account}
     if settings.secret_key:
-        flags |= {"secret-key": "true", "csi-driver": settings.csi_driver}
+        flags |= secret_flags(settings)
     return Plan(steps=tuple(cluster_steps(settings)), flags=flags)
+
+
+def secret_flags(settings: ClusterSettings) -> dict[str, str]:
+    """Give the flags with which `dag pod` signs."""
+    flags = {"secret-key": "true"}
+    return (
+        flags
+        if settings.csi_driver == CLASSIC_DRIVER
+        else {**flags, "csi-driver": settings.csi_driver}
+    )
 
 
 def cluster_steps(settings: ClusterSettings) -> Iterator[Step]:

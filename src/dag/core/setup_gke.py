@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dag.core.setup import Connect, Plan, Run, Says, Step, Words
-from dag.core.setup_cluster import GKE_DRIVER, SIGNING_KEY, ClusterSettings, cluster_steps
+from dag.core.setup_cluster import (
+    GKE_DRIVER,
+    SIGNING_KEY,
+    ClusterSettings,
+    cluster_steps,
+    secret_flags,
+)
 from dag.errors import UsageError
 
 _MARK = "made by dag setup"
@@ -100,7 +106,7 @@ def gke_plan(settings: GkeSettings) -> Plan:
     if settings.src_bucket:
         flags["src-bucket"] = settings.src_bucket
     if inside.secret_key:
-        flags |= {"secret-key": "true", "csi-driver": inside.csi_driver}
+        flags |= secret_flags(inside)
     steps = [*_registry(settings), *_cluster(settings)]
     if settings.buckets or inside.secret_key:
         steps += _identity(settings)

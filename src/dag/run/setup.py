@@ -24,7 +24,7 @@ from dag.core.setup import (
     Step,
     Tolerate,
 )
-from dag.errors import DagError, InfrastructureError
+from dag.errors import DagError, InfrastructureError, Interrupted
 from dag.io import programs
 from dag.io.kube import ApiError, Kube
 from dag.io.kubeconfig import connect
@@ -49,13 +49,19 @@ class Setup:
 
         Raises:
             DagError: a step failed; those before it stay.
+            Interrupted: the task was cancelled.
 
         """
         self._require_programs()
+        total = len(self._plan.steps)
         async with self._closing():
-            total = len(self._plan.steps)
             for number, step in enumerate(self._plan.steps, start=1):
-                outcome = await self._do(step)
+                try:
+                    outcome = await self._do(step)
+                except asyncio.CancelledError:
+                    raise Interrupted(
+                        f"interrupted: {step.title}", hint="run it again to go on from there"
+                    ) from None
                 self._terminal.say(f"{number}/{total} {step.title} ({outcome})")
 
     async def undo(self) -> None:
@@ -179,7 +185,8 @@ class Setup:
             await asyncio.sleep(_PAUSE)
 
     def _tell(self, line: str) -> None:
-        self._terminal.say(f"    {line}")
+        if line:
+            self._terminal.say(f"    {line}")
 
     async def _reconnect(self) -> bool:
         """Get credentials for undoing; False if the cluster, and all in it, is gone."""
