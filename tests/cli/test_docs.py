@@ -10,6 +10,7 @@ import click
 import pytest
 
 from dag.cli.main import main
+from dag.cli.options import Command
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -31,8 +32,11 @@ def refusal(words: list[str]) -> str | None:
         if found is None:
             return f"there is no command {words[0]}"
         command, words = found, words[1:]
+    context = click.Context(command)
+    if isinstance(command, Command):
+        words = command._rewrite_booleans(context, words)
     try:
-        command.make_parser(click.Context(command)).parse_args(words)
+        command.make_parser(context).parse_args(words)
     except click.UsageError as error:
         return error.format_message()
     return None

@@ -165,7 +165,7 @@ def test_no_verb_of_the_role_is_too_much(
     done = dag.pod(definitions(tmp_path / "d"), *words)
     assert done.returncode == 3
     assert f"no permission in namespace '{dag.namespace}' to {named}\n" in done.stderr
-    assert f"`dag setup cluster -n {dag.namespace} --user YOU` makes one" in done.stderr
+    assert f"kubectl create role dag -n {dag.namespace} " in done.stderr
 
 
 def test_emulators_are_registered_on_every_node(dag: Dag, tmp_path: Path) -> None:
