@@ -38,22 +38,23 @@ def command(**given: Any) -> int:  # noqa: ANN401
 
 
 def _pod(chosen: PodOptions, terminal: Terminal) -> int:
-    from dag.report.manifest import to_yaml
     from dag.run.request import prepare
-    from dag.run.signals import run_interruptibly
 
     request = prepare(chosen, terminal)
     if not request.pods:
         return 0
-    if chosen.create:
-        run_interruptibly(_preflight(chosen, request, terminal))
-    if chosen.push:
-        request = request.push(terminal)
-    manifests = request.manifests()
     if not chosen.create:
-        click.echo("---\n".join(map(to_yaml, manifests)), nl=False)
+        from dag.report.manifest import to_yaml
+
+        if chosen.push:
+            request = request.push(terminal)
+        click.echo("---\n".join(map(to_yaml, request.manifests())), nl=False)
         return 0
-    return run_interruptibly(_create(chosen, manifests, terminal))
+    from dag.run.signals import run_interruptibly
+
+    run_interruptibly(_preflight(chosen, request, terminal))
+    request = request.push(terminal)
+    return run_interruptibly(_create(chosen, request.manifests(), terminal))
 
 
 async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:

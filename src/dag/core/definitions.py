@@ -143,6 +143,11 @@ class Package:
         """`VERSION-rEPOCH`, as in the name of the built file."""
         return f"{self.version}-r{self.epoch}"
 
+    @property
+    def promised(self) -> tuple[str, ...]:
+        """The names of the packages that this builds, its own first."""
+        return (self.name, *(subpackage.name for subpackage in self.subpackages))
+
     def builds_on(self, arch: str) -> bool:
         """Whether melange builds this for `arch` (its apk name) or skips it."""
         return self.target_architecture in ((), ("all",)) or arch in self.target_architecture

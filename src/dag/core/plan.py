@@ -134,11 +134,6 @@ class Plan:
         return (*(step.unit for step in self.steps), *self.gates)
 
 
-def promised(package: Package) -> tuple[str, ...]:
-    """The names of the packages that a definition builds."""
-    return (package.name, *(subpackage.name for subpackage in package.subpackages))
-
-
 def make_plan(graph: Graph, arch: Arch, request: Request, known: Known) -> Plan:
     """Decide what is built, and why.
 
@@ -257,7 +252,7 @@ class _Planner:
         there = (
             stored is not None
             and stored.version == version
-            and set(promised(package)) <= set(stored.packages)
+            and set(package.promised) <= set(stored.packages)
         )
         if not package.builds_on(self.arch.apk):
             self.absent[name] = Absence.OTHER_ARCH
@@ -277,7 +272,7 @@ class _Planner:
 
     def in_repository(self, package: Package) -> bool:
         have = self.known.repository
-        return all(package.full_version in have.get(name, ()) for name in promised(package))
+        return all(package.full_version in have.get(name, ()) for name in package.promised)
 
     def is_elsewhere(self, package: Package) -> bool:
         """Whether it comes with all that it needs, or never: nothing follows from it."""

@@ -23,7 +23,6 @@ from pathlib import Path
 from dag.core.apk import BrokenPackage, index_archive
 from dag.core.arch import Arch
 from dag.core.definitions import Package
-from dag.core.plan import promised
 from dag.core.records import Built, Record
 from dag.errors import InfrastructureError
 from dag.io import durable
@@ -118,7 +117,7 @@ class Store:
         there = {path.name for path in self.packages.glob("*.apk")}
         for package in packages:
             version = package.full_version
-            files = [f"{name}-{version}.apk" for name in promised(package)]
+            files = [f"{name}-{version}.apk" for name in package.promised]
             if (package.name, version) in self.records or not there.issuperset(files):
                 continue
             try:

@@ -27,7 +27,6 @@ from dag.core.events import (
 )
 from dag.core.graph import Graph
 from dag.core.makefile import Makefile
-from dag.core.plan import promised
 from dag.core.records import Built, Record, current, installed, requirements
 from dag.core.scripts import read_trailer
 from dag.io.apk import read_apk
@@ -153,7 +152,7 @@ class LocalRunner:
         # through the link into the store.
         dropped = self._settings.dropped.get(package.name, frozenset())
         environment = (need.text for need in package.environment if need.name not in dropped)
-        own = promised(package)
+        own = package.promised
         return installed(environment, self._shelf, self._graph.provider, own)
 
     # ---- processes ----------------------------------------------------------------------------
@@ -243,7 +242,7 @@ class LocalRunner:
         package, place = work.package, work.place / "workspace" / "packages"
         place /= self._settings.arch.apk
         made = {}
-        for name in promised(package):
+        for name in package.promised:
             path = place / f"{name}-{package.full_version}.apk"
             made[path.name] = (path, _verified(path, name, package, self._settings.arch))
         built = [apk for _, apk in made.values()]

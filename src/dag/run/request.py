@@ -14,14 +14,12 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.manifests import CACHE, MOUNTED_KEY, Manifest, PodSettings, key_path, pod
-from dag.core.plan import promised
 from dag.core.references import parse, parse_repository
 from dag.core.scripts import MakeVariables, build_script
 from dag.core.transfer import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
 from dag.io import gcloud, git
 from dag.io.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
-from dag.io.registry import resolve
 from dag.io.tree import Tree, definitions_tree
 from dag.report.terminal import Terminal
 from dag.run.selection import Selection, select
@@ -95,6 +93,8 @@ class Request:
             RegistryError: a registry cannot be reached or refuses, or an image does not exist.
 
         """
+        from dag.io.registry import resolve  # the HTTP stack, which a dry run does without
+
         pushed = push_bundle(
             self.repository,
             self.tree.entries,
@@ -233,7 +233,7 @@ def _files(selection: Selection) -> list[str]:
     return [
         f"{name}-{package.full_version}.apk"
         for package in selection.packages
-        for name in promised(package)
+        for name in package.promised
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,8 @@ from dag.core.arch import Arch
 from dag.core.definitions import Package
 from dag.core.graph import Graph
 from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
-from dag.core.plan import promised
 from dag.errors import UsageError
-from dag.io import definitions, index
+from dag.io import definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,11 @@ def select(
     makefile = _makefile(directory, template)
     packages = definitions.read(directory, arch=arch.apk, pipeline_dirs=pipeline_dirs)
     graph = Graph(packages)
-    have = index.repository(repositories, arch).versions
+    have = _versions(repositories, arch)
     there = {
         package.name
         for package in packages
-        if have and all(package.full_version in have.get(name, ()) for name in promised(package))
+        if have and all(package.full_version in have.get(name, ()) for name in package.promised)
     }
     if names:
         whole = graph.order(names) if only else graph.closure(names)
@@ -69,6 +68,14 @@ def select(
     if order == whole and not names and makefile.has_all:
         targets = ["all"]
     return Selection(tuple(order), tuple(targets), makefile, len(whole) - len(order))
+
+
+def _versions(repositories: Sequence[str], arch: Arch) -> Mapping[str, Collection[str]]:
+    if not repositories:
+        return {}
+    from dag.io import index  # archives take longer to import than most directories to read
+
+    return index.repository(repositories, arch).versions
 
 
 def _makefile(directory: Path, template: str | None) -> Makefile:
