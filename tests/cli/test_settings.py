@@ -1,4 +1,4 @@
-"""Which tables of `dag.toml` a command goes by."""
+"""`dag.toml`: which tables a command goes by, and whose paths they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from dag.cli import doctor, pod
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
+from tests.cli.test_graph_commands import dag, define, index
 
 
 def test_doctor_goes_by_what_pod_is_told_and_by_its_own_table_first(tmp_path: Path) -> None:
@@ -24,3 +25,75 @@ def test_a_key_that_pod_does_not_have_is_refused_in_its_table_by_both(tmp_path: 
     for command in (pod.command, doctor.command):
         with pytest.raises(UsageError, match=r"dag.toml:2: no flag is called 'rum'"):
             read_settings(str(tmp_path), command)
+
+
+BOOTSTRAP = "P:elsewhere\nV:1-r0\n\nP:tool\nV:1.10-r2\n\nP:lib\nV:1.9-r0\n\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with definitions in `distribution`, and what it names in its dag.toml."""
+    root = tmp_path / "distribution"
+    (root / "own" / "pipelines" / "my").mkdir(parents=True)
+    (root / "own/pipelines/my/step.yaml").write_text("needs: {packages: [elsewhere]}\n")
+    (root / "bootstrap" / "x86_64").mkdir(parents=True)
+    (root / "bootstrap/x86_64/APKINDEX.tar.gz").write_bytes(index(BOOTSTRAP))
+    (root / "bootstrap/key.pub").write_text("key")
+    (root / "dag.toml").write_text(
+        'repository = ["bootstrap"]\npipeline-dir = "own/pipelines"\n'
+        'keyring = ["bootstrap/key.pub"]\nbundle-repo = "localhost:1/x"\n'
+        '[svg]\nout = "picture.dot"\n'
+    )
+    define(root, "tool", "[]")
+    define(root, "lib", "[tool]")
+    define(root, "app", "[lib]", "pipeline: [{uses: my/step}]")
+    (root / "Makefile").write_text("all:\npackages/%.apk:\n\ttrue\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("here", [".", "distribution", "distribution/own"])
+def test_its_paths_are_relative_to_it(place: Path, here: str) -> None:
+    root = place / "distribution"
+    out, err = dag("text", "-d", root, "-t", "name", cwd=place / here)
+    assert (out.split(), err) == (["tool", "lib", "app"], "")
+    dag("svg", "-d", root, "--format", "dot", cwd=place / here)
+    assert (root / "picture.dot").is_file()
+    out, _ = dag("pod", "-d", root, "--create=false", "--push=false", cwd=place / here)
+    assert "--repository-append ./bootstrap" in out
+    assert "--keyring-append ./bootstrap/key.pub" in out
+    (root / "packages").mkdir(exist_ok=True)
+    out, _ = dag("build", "-d", root, "--dry-run", cwd=place / here)
+    assert "skipped tool 1.10-r2: in a repository" in out
+
+
+def test_flags_are_relative_to_where_dag_runs(place: Path) -> None:
+    _, err = dag("text", "-d", "distribution", "-r", "bootstrap", cwd=place, code=2)
+    assert "bootstrap: no APKINDEX.tar.gz for x86_64 here" in err
+    _, err = dag("text", "-d", "distribution", "-r", "distribution/bootstrap", cwd=place)
+    assert err == ""
+    _, err = dag("text", "-d", "distribution", "--pipeline-dir", "own", cwd=place, code=2)
+    assert "own" in err
+
+
+def test_a_pod_leaves_out_what_the_repository_has_and_what_only_that_needs(place: Path) -> None:
+    root = place / "distribution"
+
+    def made(*words: str) -> tuple[set[str], str]:
+        out, err = dag("pod", "-d", root, "--create=false", "--push=false", *words)
+        return {name for name in ("app", "lib", "tool") if f"/{name}-1.10-r2.apk" in out}, err
+
+    names, err = made("app")
+    assert names == {"app", "lib"}, "the repository has lib, but not in this version"
+    assert "2 packages to make for x86_64; 1 more are in a repository" in err
+    assert made("tool")[0] == {"tool"}, "who names it wants it built"
+    assert made("--only", "app")[0] == {"app"}
+    assert made()[0] == {"app", "lib"}
+    whole = "".join(f"P:{name}\nV:1.10-r2\n\n" for name in ("app", "lib", "tool"))
+    (root / "bootstrap/x86_64/APKINDEX.tar.gz").write_bytes(index(whole))
+    assert made("app")[0] == {"app"}
+    out, err = dag("pod", "-d", root, "--create=false", "--push=false")
+    assert out == ""
+    assert "0 packages to make for x86_64; 3 more are in a repository" in err
+    define(root, "base", "[]")
+    define(root, "tool", "[base]")
+    assert made("app")[1].startswith("dag: 1 package to make for x86_64; 3 more are in")

@@ -272,3 +272,23 @@ def test_a_chain_as_long_as_no_recursion_could_go() -> None:
     graph = build({f"p{n:05}": [f"p{n + 1:05}"] if n + 1 < size else [] for n in range(size)})
     assert graph.order()[0].name == f"p{size - 1:05}"
     assert graph.level("p00000") == size - 1
+
+
+def test_a_hub_that_needs_all_its_users_takes_time_by_its_edges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = 3000
+    names = [f"p{number:04}" for number in range(size)]
+    graph = Graph([package(names[0], *names[1:]), *(package(one, names[0]) for one in names[1:])])
+    weighed = 0
+    real = Graph._weight
+
+    def counted(self: Graph, need: Need) -> int:
+        nonlocal weighed
+        weighed += 1
+        return real(self, need)
+
+    monkeypatch.setattr(Graph, "_weight", counted)
+    (component,) = graph.components()
+    assert len(component.dropped) == size - 1
+    assert weighed < 20 * size

@@ -85,13 +85,14 @@ def test_bombs_are_refused_in_time() -> None:
         ("2024_01", "(?P<y>[0-9]+)_(?P<m>[0-9]+)", "$m/$y$none", "01/2024"),
         ("x[y]", r"[\[\]]", "", "xy"),
         ("é1", r"\w", "_", "é_"),
+        ("ab", "a", "<$é>", "<>b"),
     ],
 )
 def test_transforms_as_go_makes_them(text: str, match: str, replace: str, result: str) -> None:
     assert transform(text, match, replace) == result
 
 
-@pytest.mark.parametrize("match", ["(", "[", "a{2,1}", "[[:nonsense:]]", "*"])
+@pytest.mark.parametrize("match", ["(", "[", "a{2,1}", "[[:nonsense:]]", "*", "(?U)a+", "a(?i)b"])
 def test_what_is_no_expression_is_refused(match: str) -> None:
     with pytest.raises(Unresolvable, match="no regular expression"):
         transform("a", match, "")

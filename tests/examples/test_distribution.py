@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from cluster import parts
+from dag.io.definitions import read
 from examples.bootstrap import HERE
 from examples.layout import Kind, lay_out
 from examples.sources import SourceServer
@@ -86,6 +87,48 @@ def test_the_makefile_of_2026_builds_and_tests(tmp_path: Path, server: SourceSer
     assert code == 0, said
     code, said = make(directory, *(f"package/{name}" for name in FIRST))
     assert (code, said.count("melange build")) == (0, 0), "what is there is not built again"
+
+
+CONDITIONS = {
+    "arch": "${{build.arch}} == 'x86_64'",
+    "not-arch": "${{build.arch}} != 'x86_64'",
+    "empty": "${{build.arch}} == ''",
+    "own": "${{subpkg.name}} == 'conditions-own'",
+    "spaced": "${{ package.name }} == 'conditions'",
+    "name": "'${{package.name}}' == 'conditions'",
+    "text": "'${{build.arch}}' == '${{build.arch}}'",
+    "var": "${{vars.quoted}} == 'yes' && '${{vars.plain}}' != 'no'",
+}
+
+
+def test_the_if_of_a_subpackage_is_what_really_builds(tmp_path: Path) -> None:
+    directory = lay_out(tmp_path / "d", kind="2023")
+    for path in directory.glob("*.yaml"):
+        path.unlink()
+    parts_of_it = [
+        {"name": f"conditions-{name}", "if": text, "pipeline": [{"runs": "true"}]}
+        for name, text in CONDITIONS.items()
+    ]
+    definition = {
+        "package": {"name": "conditions", "version": "1", "epoch": 0},
+        "environment": {"contents": {"packages": ["busybox"]}},
+        "vars": {"quoted": "'yes'", "plain": "yes"},
+        "pipeline": [{"runs": "true"}],
+        "subpackages": parts_of_it,
+    }
+    (directory / "conditions.yaml").write_text(yaml.safe_dump(definition))
+    makefile = directory / "Makefile"
+    lines = [line for line in makefile.read_text().splitlines() if not line.startswith("$(eval")]
+    line = "$(eval $(call build-package,conditions,1-r0))"
+    at = max(number for number, text in enumerate(lines) if text.startswith("endef")) + 1
+    makefile.write_text("\n".join([*lines[:at], line, *lines[at:]]) + "\n")
+    code, said = make(directory, "packages/x86_64/conditions-1-r0.apk")
+    assert code == 0, said
+    (package,) = read(directory, arch="x86_64", cached=False)
+    names = {package.name, *(one.name for one in package.subpackages)}
+    assert {f"{name}-1-r0.apk" for name in names} == built(directory)
+    assert {"conditions-not-arch", "conditions-name"} <= names
+    assert "conditions-arch" in {one.name for one in package.left_out}
 
 
 def test_the_makefile_of_2026_stops_without_git_history(tmp_path: Path) -> None:

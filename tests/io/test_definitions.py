@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -109,6 +110,29 @@ def test_all_problems_of_all_files_at_once(directory: Path) -> None:
         assert part in message
     assert "h.yaml" not in message
     assert message.startswith("6 problems")
+
+
+def test_a_file_name_that_is_no_text_is_a_problem(directory: Path) -> None:
+    (directory / "pipelines" / os.fsdecode(b"p\xff.yaml")).write_text("needs: {}\n")
+    assert len(read(directory, arch="x86_64")) == 2
+    for name in (b"x\xff.yaml", b"x\n.yaml"):
+        (directory / os.fsdecode(name)).write_text("package: {name: x, version: 1}\n")
+    message = refusal(directory)
+    message.encode()
+    assert len(message.splitlines()) == 3
+    assert "'x\\n.yaml':1: a file name that nobody can type; rename the file" in message
+
+
+def test_all_code_that_resolves_is_part_of_the_key() -> None:
+    core = Path(parses.__file__).parents[1] / "core"
+    seen = {"compile", "builtin"}
+    todo = list(seen)
+    while todo:
+        text = (core / f"{todo.pop()}.py").read_text()
+        found = {*re.findall(r"from dag\.core\.(\w+) import", text)} - seen
+        seen |= found
+        todo += found
+    assert seen == set(parses._CODE)
 
 
 def test_a_fifo_does_not_block(directory: Path) -> None:

@@ -176,8 +176,8 @@ class _Definition:
         text = self.tree.text(node, "package.epoch")
         if node is None or not text:
             return 0
-        if text.isascii() and text.isdigit() and len(text) < 19:
-            return int(text)
+        if text.isascii() and text.isdigit() and len(text) < 19 and text == str(int(text)):
+            return int(text)  # melange would take 010 for 8
         self.tree.problem(line_of(node), f"epoch {text!r} is no whole number", "write it like 0")
         return 0
 

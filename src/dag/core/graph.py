@@ -210,9 +210,18 @@ class Graph:
 
     def _edge_between(self, node: int, target: int) -> Edge:
         """The first need of `node` that `target` gives; one that a cycle is least to be opened at."""
-        nodes = self._nodes
-        needs = [n for n in self.packages[node].environment if nodes.get(n.name) == target]
-        return self._edge(node, max(needs, key=self._weight))
+        return self._edges_to(node, [target])[0]
+
+    def _edges_to(self, node: int, targets: Sequence[int]) -> list[Edge]:
+        wanted = set(targets)
+        best: dict[int, tuple[int, Need]] = {}
+        for need in self.packages[node].environment:
+            target = self._nodes.get(need.name)
+            if target in wanted:
+                weight = self._weight(need)
+                if target not in best or weight > best[target][0]:
+                    best[target] = (weight, need)
+        return [self._edge(node, best[target][1]) for target in targets]
 
     def _weight(self, need: Need) -> int:
         name = need.name
@@ -259,9 +268,17 @@ class Graph:
         return digraph.topological(self._needs, self._users, self._dropped)
 
     @cached_property
+    def _opened(self) -> dict[int, list[Edge]]:
+        """Node → its needs that the order leaves out."""
+        targets: dict[int, list[int]] = {}
+        for node, target in sorted(self._dropped):
+            targets.setdefault(node, []).append(target)
+        return {node: self._edges_to(node, several) for node, several in targets.items()}
+
+    @cached_property
     def dropped(self) -> tuple[Edge, ...]:
         """The edges that the order leaves out, self-loops included: these must be bootstrapped."""
-        edges = [self._edge_between(node, target) for node, target in self._dropped]
+        edges = [edge for several in self._opened.values() for edge in several]
         edges += [self._edge_between(node, node) for node in self._selfish]
         return tuple(sorted(edges, key=lambda edge: (edge.package, edge.origin)))
 
@@ -328,16 +345,11 @@ class Graph:
         return found
 
     def _component(self, members: list[int], cycles: int) -> Component:
-        inside = set(members)
         short = digraph.short_cycles(members, self._needs, cycles)
         had = {node for node in members if self.packages[node].name in self.available}
         return Component(
             packages=tuple(self.packages[node] for node in members),
-            dropped=tuple(
-                self._edge_between(node, target)
-                for node, target in sorted(self._dropped)
-                if node in inside
-            ),
+            dropped=tuple(edge for node in members for edge in self._opened.get(node, ())),
             cycles=tuple(tuple(self._edges([*way, way[0]])) for way in short),
             bootstrap=tuple(
                 self.packages[node].name for node in feedback.nodes(members, self._needs, had)

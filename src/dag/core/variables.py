@@ -94,5 +94,5 @@ class Variables:
             try:
                 raw[name] = scope(name)
             except Unresolvable as error:
-                self._tree.problem(self._line, f"{name}: {error}", "a var may only name vars")
+                self._tree.problem(self._line, f"{name}: {error}", "vars may only name vars")
         return raw

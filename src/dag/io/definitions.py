@@ -65,7 +65,7 @@ def read(
                 wanted.apk.encode(),
                 *(option.encode() for option in build_options),
                 b"",
-                *(part for use, (_, text) in own.items() for part in (use.encode(), text)),
+                *(part for use, (_, text) in own.items() for part in (os.fsencode(use), text)),
             ]
         )
         files, troubles = _files(directory, salt)
@@ -89,7 +89,8 @@ def read(
     if not packages:
         raise UsageError(
             f"{directory}: there are no package definitions here",
-            hint="a definition is a *.yaml file with a `package:` mapping; see --dir",
+            hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
+            "if they are elsewhere, say where with --dir",
         )
     return tuple(packages)
 
@@ -151,6 +152,9 @@ def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[Trouble]]:
         raise UsageError(f"{directory}: {error.strerror}", hint="see --dir") from error
     base = os.fspath(directory)
     for name in names:
+        if not name.isprintable():  # not UTF-8 neither: those bytes became surrogates
+            troubles.append((ascii(name), 1, "a file name that nobody can type", "rename the file"))
+            continue
         try:
             data = _content(os.path.join(base, name))  # noqa: PTH118  # 3,400 times
         except OSError as error:
