@@ -206,6 +206,14 @@ def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Sta
     assert "Reauthentication failed" in done.stderr
 
 
+@pytest.mark.parametrize("undo", [(), ("--undo",)])
+def test_without_a_cluster_it_is_said_once(tmp_path: Path, undo: tuple[str, ...]) -> None:
+    nowhere = {"HOME": str(tmp_path), "KUBECONFIG": ""}
+    done = dag("cluster", *undo, place=tmp_path, **nowhere)
+    assert done.returncode == 3
+    assert done.stderr.count("no cluster is configured") == 1
+
+
 def test_a_key_that_is_meant_for_builds_here_stays_here(tmp_path: Path) -> None:
     (tmp_path / "melange.rsa").write_text(KEY)
     (tmp_path / "dag.toml").write_text('signing-key = "melange.rsa"\n')

@@ -75,6 +75,8 @@ class Setup:
         failed = []
         async with self._closing():
             reachable = await self._reconnect()
+            if reachable:
+                self._objects()  # without a configuration nothing in the cluster can be undone
             for step in reversed(self._plan.steps):
                 if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
                     continue
