@@ -206,6 +206,27 @@ def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Sta
     assert "Reauthentication failed" in done.stderr
 
 
+def test_no_name_gets_out_of_its_place_in_the_script(tmp_path: Path) -> None:
+    (tmp_path / "dag.toml").write_text(
+        'user = "ann\\nEOF\\ntouch out1"\nnamespace = "a; touch out2; $(touch out3)"\n'
+        'service-account = "b\\ntouch out4"\n'
+    )
+    (tmp_path / "kubectl").write_text("#!/bin/sh\ncat >/dev/null\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    for undo in ((), ("--undo",)):
+        script = dag("cluster", *undo, "--annotation=k=$(touch out5)", "--print", place=tmp_path)
+        assert script.returncode == 0, script.stderr
+        subprocess.run(
+            ["sh", "-c", script.stdout],
+            env=os.environ | {"PATH": path},
+            cwd=tmp_path,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    assert list(tmp_path.glob("out*")) == []
+
+
 @pytest.mark.parametrize("undo", [(), ("--undo",)])
 def test_without_a_cluster_it_is_said_once(tmp_path: Path, undo: tuple[str, ...]) -> None:
     nowhere = {"HOME": str(tmp_path), "KUBECONFIG": ""}
