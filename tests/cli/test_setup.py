@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,16 +52,14 @@ def dag(*words: str, place: Path, **environment: str) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("undo", [False, True], ids=["do", "undo"])
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_script_is_the_one_that_was_read(tmp_path: Path, name: str, undo: bool) -> None:
+def test_the_script_is_the_one_that_was_read(
+    tmp_path: Path, name: str, undo: bool, golden: Callable[[str, str], None]
+) -> None:
     (tmp_path / "melange.rsa").write_text(KEY)
     words = [*SCRIPTS[name].split(), *(["--undo"] if undo else [])]
     done = dag(*words, "--print", place=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    golden = GOLDEN / f"setup-{name}{'-undo' if undo else ''}.sh"
-    if os.environ.get("DAG_GOLDEN") == "write":
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(done.stdout)
-    assert done.stdout == golden.read_text(), "DAG_GOLDEN=write writes it anew"
+    golden(f"setup-{name}{'-undo' if undo else ''}.sh", done.stdout)
     assert done.stdout.startswith(f"#!/bin/sh\n# What `dag setup {' '.join(words)}` does.\n")
 
 
@@ -204,6 +203,35 @@ def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Sta
     done = dag(*words, place=tmp_path, **standins.environment)
     assert done.returncode == 3
     assert "Reauthentication failed" in done.stderr
+
+
+def test_no_name_gets_out_of_its_place_in_the_script(tmp_path: Path) -> None:
+    (tmp_path / "dag.toml").write_text(
+        'user = "ann\\nEOF\\ntouch out1"\nnamespace = "a; touch out2; $(touch out3)"\n'
+        'service-account = "b\\ntouch out4"\n'
+    )
+    (tmp_path / "kubectl").write_text("#!/bin/sh\ncat >/dev/null\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    for undo in ((), ("--undo",)):
+        script = dag("cluster", *undo, "--annotation=k=$(touch out5)", "--print", place=tmp_path)
+        assert script.returncode == 0, script.stderr
+        subprocess.run(
+            ["sh", "-c", script.stdout],
+            env=os.environ | {"PATH": path},
+            cwd=tmp_path,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    assert list(tmp_path.glob("out*")) == []
+
+
+@pytest.mark.parametrize("undo", [(), ("--undo",)])
+def test_without_a_cluster_it_is_said_once(tmp_path: Path, undo: tuple[str, ...]) -> None:
+    nowhere = {"HOME": str(tmp_path), "KUBECONFIG": ""}
+    done = dag("cluster", *undo, place=tmp_path, **nowhere)
+    assert done.returncode == 3
+    assert done.stderr.count("no cluster is configured") == 1
 
 
 def test_a_key_that_is_meant_for_builds_here_stays_here(tmp_path: Path) -> None:

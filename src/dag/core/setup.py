@@ -49,7 +49,7 @@ class Run:
     ours: Says | None = None
     """Undo it only if this says that `dag` has made it."""
     patience: float = 0.0
-    """Seconds for what it names to come into being: clouds are eventually consistent."""
+    """Seconds for what it names to be known: clouds are eventually consistent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ _BINDINGS = (
 _REPOSITORY = ("gcr.io", "--location=us")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _PATIENCE = 120.0
-"""Seconds until every part of Google's cloud knows a new account."""
+"""Seconds until every part of Google's cloud knows a new account or API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +112,12 @@ def gke_plan(settings: GkeSettings) -> Plan:
         steps += _identity(settings)
         annotation = {"iam.gke.io/gcp-service-account": settings.builds}
         inside = replace(inside, annotations={**inside.annotations, **annotation})
+    patient = [
+        replace(step, patience=_PATIENCE) if isinstance(step, Run) else step for step in steps
+    ]
     place = settings.location.partition("=")[2]
     context = f"gke_{settings.project}_{place}_{settings.cluster}"
-    return Plan(steps=(*steps, *cluster_steps(inside)), context=context, flags=flags)
+    return Plan(steps=(*patient, *cluster_steps(inside)), context=context, flags=flags)
 
 
 def _registry(settings: GkeSettings) -> Iterator[Step]:
@@ -180,7 +183,6 @@ def _cluster(settings: GkeSettings) -> Iterator[Step]:
         done=there,
         undo=(*clusters, "delete", name, *where, "--quiet"),
         ours=Says("dag", (*describe, "--format=value(resourceLabels.managed_by)")),
-        patience=_PATIENCE,
     )
     # What follows is part of a cluster that was just made; one that was there may lack it.
     update = (*clusters, "update", name, *where)
@@ -309,7 +311,6 @@ def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[Step]:
         done=Says(email, (*describe, "--format=value(email)")),
         undo=(*accounts, "delete", email, project, "--quiet"),
         ours=Says(_MARK, (*describe, "--format=value(description)")),
-        patience=_PATIENCE,
     )
 
 
@@ -323,7 +324,6 @@ def _binding(title: str, noun: Words, thing: Words, account: str, role: str, *mo
             f"{role.partition('=')[2]},{member}", (*noun, "get-iam-policy", *thing, *_BINDINGS)
         ),
         undo=(*noun, "remove-iam-policy-binding", *words),
-        patience=_PATIENCE,
     )
 
 

@@ -53,10 +53,10 @@ def to_script(plan: Plan, command: str, *, undo: bool = False) -> str:
         steps.sort(key=lambda step: isinstance(step, Connect))
         steps.reverse()
     texts = [(step.title, text) for step in steps if (text := _undo(step) if undo else _do(step))]
-    body = [f"# {number}. {title}\n{text}" for number, (title, text) in enumerate(texts, 1)]
+    body = [f"# {number}. {_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)]
     whole = "\n".join(body)
     # Undoing goes on where something cannot be removed.
-    head = [f"#!/bin/sh\n# What `{command}` does.", *([] if undo else ["set -eu"])]
+    head = [f"#!/bin/sh\n# What `{_line(command)}` does.", *([] if undo else ["set -eu"])]
     if plan.kubeconfig:
         head.append(f"export KUBECONFIG={shlex.quote(plan.kubeconfig)}")
     if plan.context and "kubectl " in whole:
@@ -64,6 +64,11 @@ def to_script(plan: Plan, command: str, *, undo: bool = False) -> str:
         head.append(f'kubectl() {{ command kubectl --context={context} "$@"; }}')
     head += [source for name, source in (("says ", _SAYS), ("ours ", _OURS)) if name in whole]
     return "\n\n".join([*head, *body]) + "\n"
+
+
+def _line(text: str) -> str:
+    # What is in a comment must not get out of it.
+    return " ".join(text.split())
 
 
 def _do(step: Step) -> str:

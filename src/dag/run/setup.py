@@ -7,6 +7,7 @@ is gone on with by running it again.
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -31,6 +32,10 @@ from dag.io.kubeconfig import connect
 from dag.report.terminal import Terminal
 from dag.run.setup_objects import ABSENT, FOREIGN, THERE, Objects
 
+_SETTLING = 10.0
+"""Seconds for what a command has done to be seen."""
+# Accounts and APIs that were just made are not known everywhere at once.
+_NOT_YET = re.compile(r"[Ss]ervice account\b.*does not exist|has not been used")
 _PAUSE = 2.0
 """Seconds between two looks through gcloud, each of which takes about one itself."""
 
@@ -75,6 +80,8 @@ class Setup:
         failed = []
         async with self._closing():
             reachable = await self._reconnect()
+            if reachable:
+                self._objects()  # without a configuration nothing in the cluster can be undone
             for step in reversed(self._plan.steps):
                 if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
                     continue
@@ -134,7 +141,7 @@ class Setup:
         if step.done and await self._says(step.done):
             return THERE
         await self._execute(step.title, step.argv, step.stdin, step.patience)
-        if step.done and not await self._comes_true(step.done, max(step.patience, 10.0)):
+        if step.done and not await self._comes_true(step.done):
             question = shlex.join(step.done.argv)
             raise InfrastructureError(
                 f"{step.title}: the command succeeded, but it is not done",
@@ -158,8 +165,8 @@ class Setup:
             raise InfrastructureError(f"`{shlex.join(question.argv)}`: {answer.failure}")
         return question.line in answer.lines
 
-    async def _comes_true(self, question: Says, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+    async def _comes_true(self, question: Says) -> bool:
+        deadline = time.monotonic() + _SETTLING
         while not await self._says(question):
             if time.monotonic() > deadline:
                 return False
@@ -175,8 +182,7 @@ class Setup:
             failure = await programs.run(argv, stdin, self._env, self._tell)
             if failure is None:
                 return
-            # An account that was just made is not known everywhere at once.
-            if "does not exist" not in failure or time.monotonic() > deadline:
+            if not _NOT_YET.search(failure) or time.monotonic() > deadline:
                 raise InfrastructureError(
                     f"{title}: {argv[0]} failed: {failure}",
                     hint="run it again when that is mended; what is done is passed over",
