@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit test demo lock
+.PHONY: help venv format lint unit golden test torture bench demo demo-kubernetes lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -30,11 +30,26 @@ lint: venv ## ruff, mypy, import-linter
 unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
+golden: venv ## write the files anew that tests compare with (tests/*/golden)
+	$(PY) -m pytest -q tests/core --golden
+
 test: lint ## everything, on the real Kubernetes: what CI runs
+	$(PY) -m cluster prepare
 	$(PY) -m pytest -n 2 --dist loadgroup
 
-demo: venv ## build the example distribution in a pod of a real Kubernetes on this machine
-	@scripts/demo
+torture: venv ## 300 packages, dag build killed 20 times, against an unbroken build; takes a while
+	$(PY) -m tests.torture
+
+bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit
+	@failed=; for bench in bench/*.py; do \
+		echo "== $$bench"; $(PY) $$bench || failed="$$failed $$bench"; \
+	done; [ -z "$$failed" ] || { echo "over a limit:$$failed" >&2; exit 1; }
+
+demo: venv ## build the example distribution on this machine
+	@$(PY) -m examples.demo
+
+demo-kubernetes: venv ## build it in a pod of a real Kubernetes on this machine
+	@scripts/demo-kubernetes
 
 lock: venv ## write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal \

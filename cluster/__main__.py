@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster import Cluster, ClusterError, kwok, parts, secret_store
-from cluster.cluster import down, install_packages, processes
+from cluster.cluster import down, install_packages, prepare, processes
 from cluster.config import NODES
 from cluster.system import say
 
@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    command(
+        "prepare", lambda _: prepare(), "make all that takes long once: packages, parts, images"
+    )
     command("up", lambda _: Cluster.up(), "start the cluster and wait till pods can run")
     command("down", lambda _: down(), "end it and remove all traces of it but the cache")
     command("status", _status, "say which processes run, and what the nodes say")

@@ -16,6 +16,7 @@ from cluster import control, images, kwok, network, parts, secret_store
 from cluster.config import (
     API_PORT,
     ETCD_PORT,
+    HERE,
     HOST_ADDRESS,
     NODES,
     PACKAGES,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _OWNER = RUNTIME / "state-directory"
 """Tells which state directory belongs to the cluster that is up: bridges and ports are shared."""
+
+_APT = HERE.parent / "scripts" / "apt"
 
 # Places that the programs insist on, whatever their configuration says.
 _FIXED_PLACES = (
@@ -158,16 +161,23 @@ def down() -> None:
 
 def install_packages() -> None:
     """Install with apt what is missing of the Debian packages that the cluster is made from."""
-    missing = [name for name in PACKAGES if not _is_installed(name)]
-    if missing:
-        with step(f"installing {', '.join(missing)}"):
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            run("apt-get", "update", "-q")
-            options = ("-q", "-y", "--no-install-recommends")
-            run("apt-get", "install", *options, *missing, env=environment)
-            if "docker-registry" in missing and Path("/run/systemd/system").exists():
-                # Debian starts it at once, on the very port that the cluster's own needs.
-                run("systemctl", "disable", "--now", "docker-registry")
+    if succeeds(_APT, "--check", *PACKAGES):
+        return
+    with step("installing Debian packages"):
+        had_registry = succeeds(_APT, "--check", "docker-registry")
+        run(_APT, *PACKAGES)
+        if not had_registry and Path("/run/systemd/system").exists():
+            # Debian starts it at once, on the very port that the cluster's own needs.
+            run("systemctl", "disable", "--now", "docker-registry")
+
+
+def prepare() -> None:
+    """Make everything that takes long and stays: Debian packages, parts, images."""
+    install_packages()
+    for name in parts.PARTS:
+        parts.build(name)
+    for name in images.NAMES:
+        images.build(name)
 
 
 def processes() -> list[Process]:
@@ -185,11 +195,6 @@ def _lock() -> AbstractContextManager[None]:
 
 def _is_up() -> bool:
     return all(process.pid() is not None for process in processes())
-
-
-def _is_installed(package: str) -> bool:
-    query = ("dpkg-query", "--show", "--showformat=${Status}", package)
-    return succeeds(*query) and "ok installed" in run(*query)
 
 
 def _kubelet(name: str) -> Process:

@@ -44,12 +44,11 @@ def _containerd(name: str) -> Binary:
 
 
 _RUNC = "github.com/opencontainers/runc"
-_NFPM = "github.com/goreleaser/nfpm/v2/cmd/nfpm"
 _GCS = "github.com/fsouza/fake-gcs-server"
 
 PARTS: dict[str, tuple[Binary, ...]] = {
     "melange": (Binary(name="melange", package="chainguard.dev/melange"),),
-    "tools": (Binary(name="nfpm", package=_NFPM), Binary(name="fake-gcs-server", package=_GCS)),
+    "tools": (Binary(name="fake-gcs-server", package=_GCS),),
     "etcd": (Binary(name="etcd", package="go.etcd.io/etcd/server/v3"),),
     "containerd": (
         _containerd("containerd"),

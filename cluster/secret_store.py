@@ -10,9 +10,10 @@ import json
 from typing import TYPE_CHECKING
 
 from cluster import parts
-from cluster.config import NODES
+from cluster.config import NODES, cache_directory
 from cluster.node import Machinery
 from cluster.process import Process
+from cluster.system import locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,9 +68,11 @@ _MANIFEST = json.dumps({"apiVersion": "v1", "kind": "List", "items": [_DRIVER, _
 def up(cluster: Cluster) -> None:
     """Have the driver on every node, and the kind SecretProviderClass in the API."""
     command = parts.build("secrets-store") / "secrets-store"
-    for node in map(Machinery, NODES):
-        name, root, socket = node.node.name, node.disk / "kubelet", node.runtime / "secrets.sock"
-        DRIVERS[name].start([command, name, root, socket, cluster.directory / "secrets"])
+    with locked(cache_directory() / "secret-store.lock"):
+        for node in map(Machinery, NODES):
+            name, root = node.node.name, node.disk / "kubelet"
+            socket = node.runtime / "secrets.sock"
+            DRIVERS[name].start([command, name, root, socket, cluster.directory / "secrets"])
     cluster.run_kubectl("apply", "--filename=-", stdin=_MANIFEST)
     cluster.run_kubectl("wait", "--for=condition=Established", f"crd/{_CRD}")
 

@@ -8,19 +8,22 @@ a private key.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import json
-import os
+import io
 import re
 import shutil
+import subprocess
 import sys
+import tarfile
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import parts
 from cluster.config import cache_directory
-from cluster.system import locked, run
+from cluster.system import ClusterError, locked, run
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "distribution" / "bootstrap"
@@ -85,6 +88,10 @@ class Package:
     """Path in the package → the file that goes there; links are followed."""
     links: dict[str, str]
     """Path in the package → what the link says."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """Path in the package → what the file there says."""
+    directories: dict[str, int] = field(default_factory=dict)
+    """Path in the package → mode of a directory that is empty."""
     needs: tuple[str, ...] = ()
 
 
@@ -93,7 +100,8 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
 
     It then holds `x86_64/*.apk`, `x86_64/APKINDEX.tar.gz` and the public half of the key.
     """
-    run(HERE.parent / "scripts" / "apt", *DEBIAN)
+    if subprocess.run([HERE.parent / "scripts" / "apt", *DEBIAN], check=False).returncode:
+        raise ClusterError(f"apt cannot install all of {', '.join(DEBIAN)}")
     linked = {name: _linked(paths) for name, paths in PROGRAMS.items()}
     cache = cache_directory() / "examples"
     made = cache / f"bootstrap-{_digest(linked)}"
@@ -111,7 +119,14 @@ def _packages(linked: dict[str, list[Path]]) -> list[Package]:
     """Everything that the repository is made of, from what is installed here."""
     links = {"/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64"}
     packages = [
-        Package(name="base-files", version=_version("base-files"), files={}, links=links),
+        Package(
+            name="base-files",
+            version=_version("base-files"),
+            files={},
+            links=links,
+            texts={f"/etc/{name}": text for name, text in ACCOUNTS.items()},
+            directories={"/tmp": 0o777},
+        ),
         _busybox(),
     ]
     owners = _owners(sorted({path for paths in linked.values() for path in paths}))
@@ -183,7 +198,7 @@ def _version(package: str) -> str:
 
 def _digest(linked: dict[str, list[Path]]) -> str:
     seen = hashlib.sha256(Path(__file__).read_bytes())
-    seen.update(f"{parts.build('tools')} {parts.build('melange')}".encode())
+    seen.update(f"{parts.build('melange')}".encode())
     files = {Path(path) for paths in PROGRAMS.values() for path in paths}
     for file in sorted(files.union(*linked.values(), [Path("/usr/bin/busybox")])):
         stat = file.stat()
@@ -203,60 +218,73 @@ def _make(packages: list[Package], key: Path, target: Path) -> None:
     apks = target / ARCH
     apks.mkdir(parents=True)
     for package in packages:
-        with tempfile.TemporaryDirectory() as tree:
-            _fill(Path(tree), package)
-            _pack(Path(tree), package, apks / f"{package.name}-{package.version}-r0.apk")
+        (apks / f"{package.name}-{package.version}-r0.apk").write_bytes(_apk(package))
     index = apks / "APKINDEX.tar.gz"
     melange = parts.build("melange") / "melange"
     run(melange, "index", "-o", index, "--signing-key", key, *sorted(apks.glob("*.apk")))
     shutil.copy(key.with_name(f"{KEY}.pub"), target)
 
 
-def _fill(tree: Path, package: Package) -> None:
-    if package.name == "base-files":
-        (tree / "etc").mkdir()
-        for name, text in ACCOUNTS.items():
-            (tree / "etc" / name).write_text(text)
-        (tree / "tmp").mkdir(mode=0o777)
-    for path, source in package.files.items():
-        target = tree / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
-    for link, text in package.links.items():
-        target = tree / link.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(text)
-    for entry in (tree, *tree.rglob("*")):
-        os.utime(entry, (0, 0), follow_symlinks=False)
+def _apk(package: Package) -> bytes:
+    """Pack as https://wiki.alpinelinux.org/wiki/Apk_spec says, signed by nobody.
 
-
-def _pack(tree: Path, package: Package, apk: Path) -> None:
-    # One entry per top directory: a tree at / would get an entry without a name.
-    contents = [
-        {"src": str(top.readlink()), "dst": f"/{top.name}", "type": "symlink"}
-        if top.is_symlink()
-        else {"src": str(top), "dst": f"/{top.name}", "type": "tree"}
-        for top in sorted(tree.iterdir())
+    A gzip stream with .PKGINFO, without the blocks that end an archive, and one with the files.
+    """
+    members = list(_members(package))
+    files = _gzip(_tar(members))
+    lines = [
+        f"pkgname = {package.name}",
+        f"pkgver = {package.version}-r0",
+        f"arch = {ARCH}",
+        f"size = {sum(len(data) for _, data in members)}",
+        f"pkgdesc = Debian's {package.name}, for building the first packages",
+        *(f"depend = {need}" for need in package.needs),
+        f"datahash = {hashlib.sha256(files).hexdigest()}",
     ]
-    config = {
-        "name": package.name,
-        "arch": "amd64",
-        "version": package.version,
-        "version_schema": "none",
-        "release": "0",
-        "mtime": "1970-01-01T00:00:00Z",
-        "description": f"Debian's {package.name}, for building the first packages",
-        "depends": list(package.needs),
-        "contents": contents,
+    info = "".join(f"{line}\n" for line in lines).encode()
+    control = _tar([(tarfile.TarInfo(".PKGINFO"), info)])
+    # Its last line ends in no zero, so what zeros follow are padding and the end.
+    whole = -(-len(control.rstrip(b"\0")) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    return _gzip(control[:whole]) + files
+
+
+def _members(package: Package) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """What a package holds, directories before what is in them."""
+    contents = {
+        path: (source.read_bytes(), source.stat().st_mode & 0o777)
+        for path, source in package.files.items()
     }
-    # nfpm reads YAML, and JSON is YAML.
-    description = tree.with_suffix(".json")
-    description.write_text(json.dumps(config))
-    try:
-        nfpm = parts.build("tools") / "nfpm"
-        run(nfpm, "package", "-f", description, "-p", "apk", "-t", apk)
-    finally:
-        description.unlink()
+    contents |= {path: (text.encode(), 0o644) for path, text in package.texts.items()}
+    paths = {*contents, *package.links}
+    modes = {
+        str(parent): 0o755 for path in paths for parent in Path(path).parents
+    } | package.directories
+    for path in sorted({*paths, *modes} - {"/"}):
+        member = tarfile.TarInfo(path.lstrip("/"))
+        data = b""
+        if path in modes:
+            member.type, member.mode = tarfile.DIRTYPE, modes[path]
+        elif path in package.links:
+            member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, package.links[path]
+        else:
+            data, member.mode = contents[path]
+        if path not in modes:
+            digest = hashlib.sha1(member.linkname.encode() or data, usedforsecurity=False)
+            member.pax_headers = {"APK-TOOLS.checksum.SHA1": digest.hexdigest()}
+        yield member, data
+
+
+def _tar(members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for member, data in members:
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, compresslevel=6, mtime=0)
 
 
 if __name__ == "__main__":

@@ -42,3 +42,12 @@ class Interrupted(DagError):
     """Somebody pressed Ctrl-C or sent SIGTERM."""
 
     exit_code = 130
+
+
+def first_of(group: BaseExceptionGroup[DagError]) -> DagError:
+    """Choose one error of those that tasks raised at once: a command ends with one message."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, DagError)  # noqa: S101  # what except* has selected
+    return error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
+from cluster import Cluster, ClusterError, kwok
 from cluster.cluster import down
 from cluster.config import cache_directory, state_directory
 from tests.cluster.running import Dag
@@ -35,9 +35,11 @@ def cluster() -> Iterator[Cluster]:
     begun = state_directory() / "started-by-tests"
     with _holding("cluster-users.lock", fcntl.LOCK_SH):
         with _holding("cluster-start.lock", fcntl.LOCK_EX):
-            was_up = (state_directory() / "credentials").exists()
-            running = Cluster.up()
-            if not was_up:
+            try:
+                # As it is: another process may have stopped a node for a test of its own.
+                running = Cluster.current()
+            except ClusterError:
+                running = Cluster.up()
                 begun.touch()
         yield running
     with _holding("cluster-users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as last:
@@ -61,6 +63,14 @@ def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def alone() -> None:
     """Ask for the whole cluster: the test stops a node or the API server."""
+
+
+@pytest.fixture
+def simulated(cluster: Cluster) -> Iterator[Cluster]:
+    """Have the simulated nodes to oneself: `kwok.up` makes some, and they go with the test."""
+    with _holding("cluster-kwok.lock", fcntl.LOCK_EX):
+        yield cluster
+        kwok.down(cluster)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,6 @@ packages/$(ARCH)/%.apk:
 """
 
 Done = subprocess.CompletedProcess[str]
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.1)
 
 
 def definitions(
@@ -141,6 +133,7 @@ class Dag:
             "REPO": self.repository,
             "DAG_BUNDLE_BASE": self.cluster.base_image,
             "DAG_SDK_IMAGE": self.cluster.sdk_image,
+            "DAG_TRANSFER_IMAGE": self.cluster.transfer_image,
             "DAG_NAMESPACE": self.namespace,
             "DAG_CPU": "100m",
             "DAG_RAM": "128Mi",

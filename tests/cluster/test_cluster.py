@@ -132,24 +132,22 @@ def test_restarted_api_server_has_forgotten_old_versions(cluster: Cluster, names
 
 
 def test_simulated_node_ends_pods_as_their_annotations_say(
-    cluster: Cluster, namespace: str
+    simulated: Cluster, namespace: str
 ) -> None:
-    kwok.up(cluster, 1, "arm64")
-    try:
-        status = _run(
-            cluster,
-            namespace,
-            "never runs",
-            annotations={"kwok/duration": "500ms", "kwok/exit-code": "7"},
-            nodeSelector={"kubernetes.io/arch": "arm64"},
-            tolerations=[{"key": kwok.TAINT, "operator": "Exists"}],
-        )
-        assert status["phase"] == "Failed"
-        assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
-        assert _log(cluster, namespace) == ["simulated"]
-    finally:
-        kwok.down(cluster)
-    assert "kwok" not in cluster.run_kubectl("get", "nodes")
+    kwok.up(simulated, 1, "arm64")
+    status = _run(
+        simulated,
+        namespace,
+        "never runs",
+        annotations={"kwok/duration": "500ms", "kwok/exit-code": "7"},
+        nodeSelector={"kubernetes.io/arch": "arm64"},
+        tolerations=[{"key": kwok.TAINT, "operator": "Exists"}],
+    )
+    assert status["phase"] == "Failed"
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
+    assert _log(simulated, namespace) == ["simulated"]
+    kwok.down(simulated)
+    assert "kwok" not in simulated.run_kubectl("get", "nodes")
 
 
 def _create(

@@ -210,11 +210,14 @@ def test_ctrl_c_keeps_what_has_come_and_ends_with_130(tmp_path: Path) -> None:
         held = origin.on("GET", "/1").stall(after=2_500_000)
         process = run(tmp_path / "d", tmp_path / "cache")
         held.wait()
+        data = (1).to_bytes(2, "big") * 2_000_000
+        part = tmp_path / "cache" / f"sha256:{hashlib.sha256(data).hexdigest()}.part"
+        # What was sent is on its way until it is seen there.
+        while not (part.exists() and part.stat().st_size):
+            assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert "interrupted" in process.communicate()[1]
         assert process.returncode == 130
-        data = (1).to_bytes(2, "big") * 2_000_000
-        part = tmp_path / "cache" / f"sha256:{hashlib.sha256(data).hexdigest()}.part"
         kept = part.read_bytes()
         assert 0 < len(kept) < len(data)
         assert data.startswith(kept)

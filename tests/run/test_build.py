@@ -73,10 +73,10 @@ def make(empty: Path, tmp_path: Path) -> Make:
     return make
 
 
-def run(place: Path, *words: str, **more: str) -> tuple[int, str, str]:
-    """Run `dag build` to its end: exit code, stdout, stderr."""
+def run(place: Path, *words: str, command: str = "build", **more: str) -> tuple[int, str, str]:
+    """Run `dag build` to its end: exit code, stdout, stderr; `more` is of its environment."""
     process = subprocess.run(
-        [sys.executable, "-m", "dag", "build", *words],
+        [sys.executable, "-m", "dag", command, *words],
         cwd=place,
         env={**environment(), **more},
         capture_output=True,
@@ -119,8 +119,8 @@ def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
     code, out, _ = run(place, "--dry-run", "--json", "--rebuild", "dependents")
     assert code == 0
     assert json.loads(out)["packages"] == {
-        "b": ["1-r0", "definition changed", ""],
-        "c": ["1-r0", "dependency rebuilt", "b"],
+        "b": {"version": "1-r0", "reason": "definition changed", "because": ""},
+        "c": {"version": "1-r0", "reason": "dependency rebuilt", "because": "b"},
     }
     code, _, said = run(place, "--rebuild", "dependents")
     assert code == 0, said
@@ -159,10 +159,9 @@ def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "2")
     assert "the cause is here" in summary.read_text()
     assert "| behind | 1-r0 | blocked |" in summary.read_text()
-    status = dag(place, "status")
-    _, said = status.communicate()
-    assert status.returncode == 1
-    assert "1 built, 1 failed, 2 blocked" in said
+    code, out, _ = run(place, command="status")
+    assert code == 1
+    assert "1 built, 1 failed, 2 blocked" in out
     assert leftovers(place) == []
     (place / "bad.yaml").write_text(definition("bad"))
     code, _, said = run(place)
@@ -278,14 +277,12 @@ def test_a_second_build_on_a_store_is_refused_or_waits(make: Make) -> None:
     code, _, said = run(place)
     assert code == 3
     assert f"is in use by process {process.pid} on " in said
-    status = subprocess.run(
-        [sys.executable, "-m", "dag", "status"],
-        cwd=place, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert status.returncode == 0
-    assert "running sleeper 1-r0 for " in status.stdout
-    assert "running; 1 of 1 units are left" in status.stdout
-    waiting = dag(place, "build", "--wait", "--dry-run")
+    code, out, _ = run(place, command="status")
+    assert code == 0
+    assert "running sleeper 1-r0 for " in out
+    assert "running; 1 of 1 units are left" in out
+    (place / "sleeper.yaml").write_text(definition("sleeper"))
+    waiting = dag(place, "build", "--wait")
     assert waiting.stderr is not None
     assert "waiting: the store" in waiting.stderr.readline()
     process.send_signal(signal.SIGTERM)
@@ -293,6 +290,39 @@ def test_a_second_build_on_a_store_is_refused_or_waits(make: Make) -> None:
     assert process.returncode == 130
     waiting.communicate()
     assert waiting.returncode == 0
+
+
+def test_a_dry_run_changes_nothing_and_waits_for_nobody(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    code, out, said = run(place, "--dry-run")
+    assert code == 0
+    assert "sleeper 1-r0: missing" in out
+    assert not (place / "packages").exists()
+    process = running(place, "sleeper")
+    code, again, said = run(place, "--dry-run")
+    assert (code, again) == (0, out), said
+    process.kill()
+    process.communicate()
+    assert gone(place)
+    before = list((place / "packages").rglob("*"))
+    code, again, said = run(place, "--dry-run")
+    assert (code, again) == (0, out), said
+    assert list((place / "packages").rglob("*")) == before
+
+
+def test_status_of_a_run_that_was_killed_and_of_none(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    code, out, said = run(place, command="status")
+    assert (code, out) == (2, "")
+    assert "packages: nothing was built here for x86_64" in said
+    process = running(place, "sleeper")
+    process.kill()
+    process.communicate()
+    assert gone(place)
+    code, out, _ = run(place, command="status")
+    assert code == 1
+    assert "not running: it ended before its work was done" in out
+    assert "1 not finished in" in out
 
 
 def test_a_unit_that_takes_too_long_has_failed(make: Make) -> None:
@@ -309,7 +339,7 @@ def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> No
     place = make(hungry=hungry)
     code, out, said = run(place, "--ram", "160Mi", "--json")
     assert code == 0, said
-    assert "out of memory: 0.156 GiB were not enough; again in 0.0s" in said
+    assert "out of memory: 0.156 GiB were not enough; again at once" in said
     (unit,) = json.loads(out)["units"]
     assert unit["attempts"] > 1
     code, out, said = run(place, "--ram", "160Mi", "--json", "--rebuild", "all")

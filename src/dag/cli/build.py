@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from dag.errors import UsageError
 
 if TYPE_CHECKING:
     from dag.core.result import Result
+    from dag.io.store import Store
     from dag.run.build import Build, BuildOptions
 
 store_option = option(
@@ -38,11 +39,19 @@ store_option = option(
     "-r",
     "--repository",
     "repositories",
+    type=click.Path(),
     multiple=True,
     metavar="URL|DIR",
     help="What this repository has need not be built; melange gets it too.",
 )
-@option("--keyring", "keyrings", multiple=True, metavar="FILE", help="Public key of a repository.")
+@option(
+    "--keyring",
+    "keyrings",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Public key of a repository.",
+)
 @switch("only", default=False, help="Build just these, not what they depend on.")
 @option(
     "--rebuild",
@@ -81,19 +90,19 @@ def command(**given: Any) -> int:  # noqa: ANN401
     again: what is finished stays. Exit codes: 0 everything asked for is there, 1 something failed,
     2 a wrong request, 3 the machine failed, 130 interrupted.
     """
-    from dag.run.build import Build, open_store
+    from dag.run.build import open_store, read_store
     from dag.run.signals import run_interruptibly
 
     if given["on"] != "local":
         raise UsageError(f"--on {given['on']} is not there yet")
     chosen = _options(given)
+    if given["dry_run"]:
+        build = _planned(chosen, read_store(chosen.store, chosen.arch), given["verbose"])
+        _show_plan(build, as_json=given["json"])
+        return 1 if build.plan.stuck else 0
     store = open_store(chosen.store, chosen.arch, wait=given["wait"], say=graphs.say)
     try:
-        build = Build(chosen, store, graphs.say)
-        _tell(build, verbose=given["verbose"])
-        if given["dry_run"]:
-            _show_plan(build, as_json=given["json"])
-            return 1 if build.plan.stuck else 0
+        build = _planned(chosen, store, given["verbose"])
         result = run_interruptibly(build.run())
     finally:
         store.lock.release()
@@ -146,6 +155,17 @@ def _options(given: dict[str, Any]) -> BuildOptions:
     )
 
 
+def _planned(chosen: BuildOptions, store: Store, verbosity: int) -> Build:
+    from dag.run.build import Build
+
+    gc.disable()  # what is read and planned stays until the end
+    build = Build(chosen, store, graphs.say)
+    gc.freeze()
+    gc.enable()
+    _tell(build, verbose=verbosity)
+    return build
+
+
 def _tell(build: Build, *, verbose: int) -> None:
     from dag.report.words import count
 
@@ -178,9 +198,11 @@ def _show_plan(build: Build, *, as_json: bool) -> None:
 
 def _report(result: Result, given: dict[str, Any], chosen: BuildOptions) -> None:
     from dag.report.files import to_json, to_junit, to_markdown
-    from dag.report.progress import show_result
+    from dag.report.progress import result_lines
 
-    show_result(result, sys.stderr, store=os.fspath(chosen.store), verbosity=given["verbose"])
+    store = os.fspath(chosen.store)
+    for line in result_lines(result, store=store, verbosity=given["verbose"]):
+        click.echo(line if line.startswith(" ") else f"dag: {line}", err=True)
     if given["json"]:
         click.echo(to_json(result), nl=False)
     if given["junit"]:

@@ -21,6 +21,7 @@ repositories = option(
     "-r",
     "--repository",
     "repositories",
+    type=click.Path(),
     multiple=True,
     metavar="DIR|URL",
     help="What this repository has satisfies what is not defined here, and opens cycles.",

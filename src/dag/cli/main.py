@@ -12,7 +12,10 @@ import click
 
 from dag.errors import DagError
 
-COMMANDS = ("text", "svg", "cycles", "path", "affected", "pod", "build", "status", "cache")
+COMMANDS = (
+    *("text", "svg", "cycles", "path", "affected"),
+    *("pod", "doctor", "build", "status", "cache", "setup"),
+)
 """Each command lives in `dag.cli.NAME` as `command`, and is imported when it is asked for."""
 
 

@@ -23,7 +23,11 @@ _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 class Command(click.Command):
-    """A command with Go-style booleans and `dag.toml`."""
+    """A command with Go-style booleans and `dag.toml`; `section` is its table there, if not its name."""
+
+    def __init__(self, *args: Any, section: str | None = None, **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **attributes)
+        self.section = section or str(self.name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the booleans, read `dag.toml`, then parse as click does."""
@@ -110,6 +114,23 @@ class ArchType(click.ParamType[Any]):
             self.fail(error.message, param, ctx)
 
 
+class ArchsType(ArchType):
+    """One architecture or several, with commas between them."""
+
+    name = "arch[,arch]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # noqa: ANN401  # what a ParamType answers
+        """Turn `amd64,arm64` into a tuple of `Arch`, each once."""
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip() for name in str(value).split(",")]
+        return tuple(
+            dict.fromkeys(super(ArchsType, self).convert(name, param, ctx) for name in names)
+        )
+
+
 class DurationType(click.ParamType[Any]):
     """A duration as Go writes it, in seconds."""
 
@@ -161,6 +182,13 @@ arch = option(
     type=ArchType(),
     default="x86_64",
     help=f"Architecture: {', '.join(ARCHITECTURES)}, or its OCI name.",
+)
+archs = option(
+    "-a",
+    "--arch",
+    type=ArchsType(),
+    default="x86_64",
+    help=f"Architectures, with commas between: {', '.join(ARCHITECTURES)}, or their OCI names.",
 )
 pipeline_dirs = option(
     "--pipeline-dir",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dag.cli import options
-from dag.cli.options import option, switch
-from dag.errors import UsageError
+from dag.cli.podflags import check_flags, pod_flags
 
 if TYPE_CHECKING:
     from dag.core.manifests import Manifest
@@ -21,63 +19,9 @@ if TYPE_CHECKING:
     from dag.run.pod import PodResult
     from dag.run.request import PodOptions, Request
 
-SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
-
 
 @options.command(name="pod")
-@click.argument("packages", nargs=-1, metavar="[PKG]...")
-@options.directory
-@options.arch
-@options.pipeline_dirs
-@switch("only", default=False, help="Build just these, not what they depend on.")
-@option(
-    "-r",
-    "--repository",
-    "repositories",
-    multiple=True,
-    metavar="URL|DIR",
-    help="What this repository has need not be built; melange gets it too.",
-)
-@option("--keyring", "keyrings", multiple=True, metavar="FILE", help="Public key of a repository.")
-@option("--bundle-repo", env="REPO", help="Repository for the bundle's image.")
-@option("--project", env="PROJECT", help="GCP project, for gcr.io/PROJECT/dag.")
-@option("--pull-repo", help="The bundle's repository as nodes know it, if by another name.")
-@option("--bundle-base", help="Base image of the bundle; must have sh and cp.")
-@option("--include", multiple=True, metavar="PATH", help="Bundle this although left out.")
-@switch("insecure-registry", default=False, help="Speak plain http to the registry.")
-@switch("push", default=True, help="Push the bundle; without, it is only digested.")
-@switch("create", default=True, help="Create the Pod; without, its YAML is printed.")
-@switch("watch", "-w", default=True, help="Follow the Pod; without, its name is printed.")
-@option("-n", "--namespace", default="default", help="Namespace of the Pod.")
-@option("--context", help="Context of the kubeconfig.")
-@option("--kubeconfig", type=click.Path(dir_okay=False), help="Kubeconfig file.")
-@option("--cpu", type=options.QuantityType(), default="1", help="CPUs the build asks for.")
-@option("--ram", type=options.QuantityType(), default="2Gi", help="Memory the build asks for.")
-@option("--disk", type=options.QuantityType(), default="1Gi", help="Disk the build asks for.")
-@option("--service-account", default="default", help="Service account of the Pod.")
-@option(
-    "--pending-timeout",
-    type=options.DurationType(),
-    default="5m",
-    help="How long nothing may run before the build starts.",
-)
-@option("--timeout", type=options.DurationType(), help="How long the Pod may take in all.")
-@option("--out", type=click.Path(file_okay=False), help="Bring the built packages back here.")
-@option("--sdk-image", default=SDK_IMAGE, help="Image that builds: make, melange, bubblewrap.")
-@option("--cache-bundle", help="Image by digest with the sources, as `dag cache` pushes it.")
-@switch("keep-going", default=False, help="Go on after a failure (make -k).")
-@option("--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make.")
-@option("--target-template", help="How a package becomes a make target, like package/{name}.")
-@option(
-    "--isolation",
-    type=click.Choice(["privileged", "userns"]),
-    default="privileged",
-    help="How the build is kept from its node.",
-)
-@option("--bucket", help="Upload packages here.")
-@option("--src-bucket", help="Download packages from here first.")
-@switch("secret-key", default=False, help="Sign with the key that the CSI driver mounts.")
-@options.verbose
+@pod_flags
 def command(**given: Any) -> int:  # noqa: ANN401
     """Build PKG and what they depend on, or everything, in one Pod.
 
@@ -89,25 +33,8 @@ def command(**given: Any) -> int:  # noqa: ANN401
     from dag.run.request import PodOptions
 
     chosen = PodOptions(**given)
-    _refuse_what_is_not_there_yet(chosen)
+    check_flags(chosen)
     return _pod(chosen, Terminal(verbosity=chosen.verbose))
-
-
-def _refuse_what_is_not_there_yet(chosen: PodOptions) -> None:
-    for flag, value in (
-        ("--bucket", chosen.bucket),
-        ("--src-bucket", chosen.src_bucket),
-        ("--secret-key", chosen.secret_key),
-        ("--isolation userns", chosen.isolation == "userns"),
-    ):
-        if value:
-            raise UsageError(f"{flag} is not there yet")
-    if chosen.create and not chosen.push:
-        raise UsageError(
-            "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
-        )
-    if chosen.out and not chosen.watch:
-        raise UsageError("--out needs --watch: somebody has to fetch the packages")
 
 
 def _pod(chosen: PodOptions, terminal: Terminal) -> int:
@@ -116,39 +43,45 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     from dag.run.signals import run_interruptibly
 
     request = prepare(chosen, terminal)
+    if not request.pods:
+        return 0
     if chosen.create:
-        run_interruptibly(_check(chosen, request, terminal))
+        run_interruptibly(_preflight(chosen, request, terminal))
     if chosen.push:
         request = request.push(terminal)
-    manifest = request.manifest()
+    manifests = request.manifests()
     if not chosen.create:
-        click.echo(to_yaml(manifest), nl=False)
+        click.echo("---\n".join(map(to_yaml, manifests)), nl=False)
         return 0
-    return run_interruptibly(_create(chosen, manifest, terminal))
+    return run_interruptibly(_create(chosen, manifests, terminal))
 
 
-async def _check(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
-    from dag.run.pod import check_pod
+async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
+    from dag.run.preflight import check_pod
 
+    out = bool(chosen.out)
     async with _cluster(chosen, terminal) as kube:
-        await check_pod(kube, request.manifest(), follow=chosen.watch, out=bool(chosen.out))
+        for manifest in request.manifests():
+            await check_pod(kube, manifest, follow=chosen.watch, out=out, warn=terminal.say)
 
 
-async def _create(chosen: PodOptions, manifest: Manifest, terminal: Terminal) -> int:
-    from dag.run.pod import Watching, create_pod, run_pod
+async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Terminal) -> int:
+    from dag.run.pod import Watching, create_pod
+    from dag.run.pods import joined, run_pods
 
     async with _cluster(chosen, terminal) as kube:
         if not chosen.watch:
-            created = await create_pod(kube, manifest)
-            click.echo(created["metadata"]["name"])
+            for manifest in manifests:
+                created = await create_pod(kube, manifest)
+                click.echo(created["metadata"]["name"])
             return 0
-        began = time.monotonic()
         watching = Watching(
             pending_timeout=chosen.pending_timeout, out=Path(chosen.out) if chosen.out else None
         )
-        result = await run_pod(kube, manifest, watching, terminal)
-        _report(result, chosen.namespace, time.monotonic() - began, terminal)
-        return result.ending.exit_code
+        results = await run_pods(kube, manifests, watching, terminal)
+        for result in results:
+            _report(result, chosen.namespace, terminal)
+        return joined(results)
 
 
 @asynccontextmanager
@@ -163,20 +96,24 @@ async def _cluster(chosen: PodOptions, terminal: Terminal) -> AsyncIterator[Kube
         await kube.close()
 
 
-def _report(result: PodResult, namespace: str, seconds: float, terminal: Terminal) -> None:
+def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
     ending = result.ending
+    terminal = terminal.about(result.label)
     if ending.exit_code == 0:
-        terminal.say(f"done after {_minutes(seconds)}")
+        terminal.say(f"done after {_minutes(result.seconds)}")
         return
     target = f" (target {result.failed_target})" if result.failed_target else ""
     terminal.say(f"{ending.message}{target}")
     if ending.hint:
         terminal.say(f"hint: {ending.hint}")
     if result.tail:
-        terminal.say("the last lines of the build's log:")
+        terminal.say(f"the last lines of the log of container {ending.container}:")
         for line in result.tail:
             click.echo(f"    {line}", err=True)
-    terminal.say(f"the whole log: kubectl logs -n {namespace} {result.name} -c build")
+    if result.kept:
+        terminal.say(
+            f"the whole log: kubectl logs -n {namespace} {result.name} -c {ending.container}"
+        )
 
 
 def _minutes(seconds: float) -> str:

@@ -6,11 +6,16 @@ bundle-repo = "registry.example.com/dag"   # for every command that has the flag
 BOOTSTRAP = "yes"
 [pod]                                      # for one command only
 cpu = "8"
+[setup]                                    # for `dag setup gke`, `kind` and `cluster`
+service-account = "builder"
 ```
+
+Paths are relative to that directory; those of flags and of the environment to where `dag` runs.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +26,8 @@ import click
 from dag.errors import UsageError
 
 FILE_NAME = "dag.toml"
+# A command that examines what another would do goes by what that one is told.
+_EXAMINES = {"doctor": ("pod",)}
 
 
 def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
@@ -30,20 +37,11 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
 
     """
-    path = Path(directory) / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-
     from dag.cli.main import COMMANDS
 
-    own = table.pop(command.name, {}) if command.name in table else {}
+    path = Path(directory) / FILE_NAME
+    text, table = _load(path)
+    own = [(section, table.pop(section, {})) for section in _sections(command)]
     others = {name for name in COMMANDS if isinstance(table.get(name), dict)}
     shared = {key: value for key, value in table.items() if key not in others}
     settings: dict[str, Any] = {}
@@ -53,14 +51,34 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
             settings[str(parameter.name)] = _value(path, text, key, value, parameter)
         elif key not in _known_anywhere():
             raise _unknown(path, text, key, _known_anywhere())
-    if not isinstance(own, dict):
-        raise UsageError(f"{path}: {command.name} must be a table, like [{command.name}]")
-    for key, value in own.items():
-        parameter = _parameter(command, key)
-        if parameter is None:
-            raise _unknown(path, text, key, _keys(command))
-        settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+    for section, part in own:
+        if not isinstance(part, dict):
+            raise UsageError(f"{path}: {section} must be a table, like [{section}]")
+        for key, value in part.items():
+            parameter = _parameter(command, key)
+            if parameter is not None:
+                settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+            elif section == command.name or key not in _keys_of(section):
+                raise _unknown(path, text, key, _keys_of(section))
     return settings
+
+
+def _sections(command: click.Command) -> tuple[str, ...]:
+    """Name the tables that are for this command, the closest last."""
+    section = str(getattr(command, "section", command.name))
+    return (*_EXAMINES.get(section, ()), section)
+
+
+def _load(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        return "", {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def _keys(command: click.Command) -> dict[str, click.Option]:
@@ -78,14 +96,21 @@ def _parameter(command: click.Command, key: str) -> click.Option | None:
 
 def _known_anywhere() -> dict[str, click.Option]:
     # Reached only for a key that this command does not have, so the imports are worth their time.
-    from dag.cli.main import COMMANDS, main
+    from dag.cli.main import COMMANDS
 
     known: dict[str, click.Option] = {}
     for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        if command is not None:
-            known |= _keys(command)
+        known |= _keys_of(name)
     return known
+
+
+def _keys_of(section: str) -> dict[str, click.Option]:
+    """Give the keys of a table: those of one command, or of all of a group."""
+    from dag.cli.main import main
+
+    command = main.get_command(click.Context(main), section)
+    each = command.commands.values() if isinstance(command, click.Group) else [command]
+    return {key: option for one in each if one is not None for key, option in _keys(one).items()}
 
 
 def _value(path: Path, text: str, key: str, value: object, parameter: click.Option) -> object:
@@ -95,18 +120,23 @@ def _value(path: Path, text: str, key: str, value: object, parameter: click.Opti
             raise UsageError(f'{where}: [make] holds NAME = "VALUE" lines')
         return [f"{name}={_text(item)}" for name, item in value.items()]
     if parameter.multiple:
-        if isinstance(value, str):
-            return [value]
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise UsageError(f'{where}: {key} must be a list of strings, like ["a", "b"]')
-        return value
+        return [_placed(path, item, parameter) for item in items]
     if parameter.is_bool_flag:
         if not isinstance(value, bool):
             raise UsageError(f"{where}: {key} must be true or false, not {value!r}")
         return value
     if isinstance(value, dict | list | bool):
         raise UsageError(f'{where}: {key} must be one value, like {key} = "…"')
-    return str(value)
+    return _placed(path, str(value), parameter)
+
+
+def _placed(settings: Path, value: str, parameter: click.Option) -> str:
+    if not isinstance(parameter.type, click.Path) or "://" in value or value in ("", "-"):
+        return value
+    return os.fspath(settings.parent / value)
 
 
 def _text(value: object) -> str:

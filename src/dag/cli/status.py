@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -29,7 +28,7 @@ def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbos
     from dag.io.lock import is_held
     from dag.io.store import Store
     from dag.report.files import to_json
-    from dag.report.progress import show_result
+    from dag.report.progress import result_lines
     from dag.report.words import seconds
     from dag.run.build import status
 
@@ -48,5 +47,6 @@ def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbos
             click.echo(f"running; {left} of {len(result.units)} units are left")
         elif not result.finished:
             click.echo("not running: it ended before its work was done; `dag build` goes on")
-        show_result(result, sys.stderr, store=os.fspath(root), verbosity=verbose)
+        for line in result_lines(result, store=os.fspath(root), verbosity=verbose):
+            click.echo(line)
     return 0 if running else result.exit_code

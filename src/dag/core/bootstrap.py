@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import chain
 
 from dag.core import digraph, feedback
 from dag.core.definitions import Package, bare_name
@@ -53,7 +54,10 @@ def bootstrap_order(
 
 
 class _Order:
-    """Nodes: 0 … len(built)-1 are builds, the rest gates, one for each group of names."""
+    """Nodes: 0 … len(built)-1 are builds, the rest gates, one for each group of names.
+
+    Most names need no gate: what needs nothing at run time is there when it is built.
+    """
 
     def __init__(
         self, needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool
@@ -91,8 +95,16 @@ class _Order:
         return numbers
 
     def _group(self, numbers: Mapping[int, Sequence[int]]) -> None:
-        dense = {number: index for index, number in enumerate(numbers)}
-        successors = [[dense[target] for target in targets] for targets in numbers.values()]
+        for number, targets in numbers.items():
+            build = None if targets else self.builds.get(self.needs.origin(number).name)
+            # One that is built with itself keeps its gate, so that there is a cycle to be found.
+            if build is not None and number not in self.environments[build]:
+                self.gate_of[number] = build
+        dense = {
+            number: index
+            for index, number in enumerate(one for one in numbers if one not in self.gate_of)
+        }
+        successors = [[dense[t] for t in numbers[number] if t in dense] for number in dense]
         group = list(range(len(dense)))
         for members in digraph.components(successors):
             for member in members:
@@ -121,7 +133,7 @@ class _Order:
     def _connect_builds(self) -> None:
         gate_of = self.gate_of
         for node, environment in enumerate(self.environments):
-            targets = {gate_of[number] for number in environment}
+            targets = set(map(gate_of.__getitem__, environment))
             self.successors[node] = sorted(targets)
             if self.available:
                 package = self.packages[node]
@@ -287,9 +299,12 @@ class _Order:
         for node, name in enumerate(self.built):
             short[node] = (name,)
         for node in self._sorted(out):
-            needs = tuple(
-                dict.fromkeys([key for target in self.successors[node] for key in short[target]])
-            )
+            targets = self.successors[node]
+            if not targets or targets[-1] < count:  # sorted, so there is no gate among them
+                needs = tuple(map(self.built.__getitem__, targets))
+            else:
+                found = map(short.__getitem__, targets)
+                needs = tuple(dict.fromkeys(chain.from_iterable(found)))
             if node < count:
                 units[self.built[node]] = needs
                 continue
@@ -302,12 +317,8 @@ class _Order:
 
     def _sorted(self, out: Collection[int]) -> list[int]:
         """The nodes that are not `out`, needs first, else as given."""
-        users: list[list[int]] = [[] for _ in self.successors]
-        waiting = [0] * len(self.successors)
-        for node, targets in enumerate(self.successors):
-            waiting[node] = len(targets)
-            for target in targets:
-                users[target].append(node)
+        users = digraph.reverse(self.successors)
+        waiting = [len(targets) for targets in self.successors]
         ready = [node for node, count in enumerate(waiting) if not count and node not in out]
         heapify(ready)
         order = []

@@ -22,11 +22,11 @@ from dag.core.substitutions import (
     Replacer,
     Scope,
     Unresolvable,
-    condition,
+    evaluate,
+    lookup_in,
     substitute,
-    transform,
 )
-from dag.core.triplets import triplets
+from dag.core.variables import Variables
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
@@ -106,14 +106,8 @@ class _Definition:
         self.tree = tree
         self.arch = arch
         self.table = table
-        self.build_options = build_options
         self.budget = [MAX_STEPS]
-        self.vars = tree.strings(root.get("vars"), "vars")
-        self.transforms = [
-            (line_of(node), tree.strings(node, "a var-transform"))
-            for node in tree.items(root.get("var-transforms"), "var-transforms")
-        ]
-        self.options = tree.mapping(root.get("options"), "options")
+        self.variables = Variables(root, tree, build_options)
 
     def package(self) -> Package | None:
         tree = self.tree
@@ -130,8 +124,8 @@ class _Definition:
             "package.description": tree.text(fields.get("description"), "package.description"),
         }
         epoch = self.epoch(fields.get("epoch"))
-        configured = self.transformed(_config(facts, epoch, self.vars))
-        replace = Replacer(configured)
+        variables = self.variables
+        replace = Replacer(variables.transformed(variables.of(facts, epoch)))
         facts = {key: replace(value) for key, value in facts.items()}
         name, version = facts["package.name"], facts["package.version"]
         self.check_name(name, line, "package.name")
@@ -141,17 +135,21 @@ class _Definition:
             tree.problem(at, what, "give package.version as apk has it, like 1.2.3")
 
         # The second pass sees the package's resolved name, as melange's does.
-        lookup = Scope(self.transformed(_config(facts, epoch, self.vars)))
+        plain = variables.of(facts, epoch)
+        values = variables.transformed(dict(plain))
         own = self.dependencies(fields.get("dependencies")).replaced(replace)
-        parts = self.parts(replace, _config(facts, epoch, self.vars))
-        environment = self.environment(replace, lookup)
-        base = self.scope(name, version, epoch, parts)
+        parts = self.parts(replace, values)
+        resolver = _Resolver(tree, lookup_in(values), lookup_in(plain))
+        environment = self.environment(replace, resolver)
+        names = [name, *(part.name[0] for part in parts)]
+        base = variables.scope(names, version, epoch, self.arch)
         compiler = Compiler(self.table, tree.file, tree.problem)
         compiler.needs = environment
         steps = read_steps(self.root.get("pipeline"), tree, self.budget)
         compiler.add(replaced(steps, replace), base)
-        subpackages, left_out = self.subpackages(parts, base, lookup, compiler)
-        runtime, provides, priority = self.resolved(own, lookup)
+        self.check_twice((name, line), parts)
+        subpackages, left_out = self.subpackages(parts, base, resolver, compiler)
+        runtime, provides, priority = resolver.dependencies(own)
         resources = tree.strings(fields.get("resources"), "package.resources")
         return Package(
             name=name,
@@ -190,17 +188,14 @@ class _Definition:
             fix = "use letters, digits and + _ . -, beginning with a letter or digit"
             self.tree.problem(line, f"{what} {name[:60]!r} is no package name", fix)
 
-    def transformed(self, values: dict[str, str]) -> dict[str, str]:
-        """`values` with what var-transforms makes of them."""
-        lookup = _lookup(values)
-        for line, rule in self.transforms:
-            try:
-                text = substitute(rule.get("from", ""), lookup)
-                result = transform(text, rule.get("match", ""), rule.get("replace", ""))
-                values[f"vars.{rule.get('to', '')}"] = result
-            except Unresolvable as error:
-                self.tree.problem(line, str(error), "correct the var-transform")
-        return values
+    def check_twice(self, package: _Text, parts: Sequence[_Part]) -> None:
+        """Refuse a name that is used twice, also if an `if` leaves one of the two out."""
+        lines = dict([package])
+        for name, line in (part.name for part in parts):
+            if name in lines:
+                what = f"the subpackage name {name!r} is already used in line {lines[name]}"
+                self.tree.problem(line, what, "rename or remove one of the two")
+            lines.setdefault(name, line)
 
     def dependencies(self, node: Node | None) -> _Dependencies:
         if node is None:
@@ -214,20 +209,7 @@ class _Definition:
             (tree.text(priority, "provider-priority"), line_of(priority or node)),
         )
 
-    def resolved(
-        self, dependencies: _Dependencies, lookup: Lookup
-    ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-        text, line = dependencies.priority
-        if text and not _PRIORITY.fullmatch(text):
-            self.tree.problem(line, f"provider-priority {text!r} is no number", "write a number")
-            text = ""
-        return (
-            tuple(starmap(_Resolver(self.tree, lookup), dependencies.runtime)),
-            tuple(starmap(_Resolver(self.tree, lookup), dependencies.provides)),
-            int(text or 0),
-        )
-
-    def parts(self, replace: Replacer, config: dict[str, str]) -> list[_Part]:
+    def parts(self, replace: Replacer, values: Mapping[str, str]) -> list[_Part]:
         """The subpackages, ranges expanded."""
         nodes = self.tree.items(self.root.get("subpackages"), "subpackages")
         data: dict[str, dict[str, str]] = {}
@@ -246,7 +228,6 @@ class _Definition:
                 known = f"data has {', '.join(sorted(data))}" if data else "there is no data"
                 self.tree.problem(line_of(fields["range"]), f"undefined range {over!r}", known)
             else:
-                values = self.transformed(dict(config))
                 for key, value in sorted(data[over].items()):
                     items = {**values, "range.key": key, "range.value": value}
                     parts.append(part.replaced(Replacer(items)))
@@ -265,68 +246,32 @@ class _Definition:
             read_steps(fields.get("pipeline"), tree, self.budget),
         )
 
-    def environment(self, replace: Replacer, lookup: Lookup) -> dict[str, Need]:
+    def environment(self, replace: Replacer, resolver: _Resolver) -> dict[str, Need]:
         """The packages that the definition itself lists."""
         tree = self.tree
         contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
         listed = tree.mapping(contents, "environment.contents").get("packages")
         what = "environment.contents.packages"
-        resolve = _Resolver(self.tree, lookup)
         texts = [
-            (resolve(replace(text), line), line, "environment")
+            (resolver.text(replace(text), line), line, "environment")
             for text, line in tree.texts(listed, what)
         ]
-        removed: set[str] = set()
-        for name in self.build_options:
-            packages = self.option(name, "environment", "contents", "packages")
+        for name in self.variables.build_options:
+            packages = self.variables.option(name, "environment", "contents", "packages")
             added = tree.texts(packages.get("add"), "packages.add")
             texts += [(text, line, f"build option {name}") for text, line in added]
-            removed.update(text for text, _ in tree.texts(packages.get("remove"), "remove"))
+            removed = {text for text, _ in tree.texts(packages.get("remove"), "packages.remove")}
+            texts = [one for one in texts if one[0] not in removed]
         needs: dict[str, Need] = {}
         for text, line, reason in texts:
             if not text:
                 tree.problem(line, f"an entry of {what} is empty", "name a package or remove it")
-            elif text not in needs and text not in removed:
+            elif text not in needs:
                 needs[text] = Need(text, tree.file, line, reason)
         return needs
 
-    def option(self, name: str, *path: str) -> dict[str, Node]:
-        fields = self.tree.mapping(self.options.get(name), f"options.{name}")
-        for key in path:
-            fields = self.tree.mapping(fields.get(key), f"options.{name}…{key}")
-        return fields
-
-    def scope(self, name: str, version: str, epoch: int, parts: Sequence[_Part]) -> Scope:
-        """The variables of pipelines."""
-        variables = dict(self.vars)
-        for option in self.build_options:
-            fields = self.tree.mapping(self.options.get(option), f"options.{option}")
-            variables |= self.tree.strings(fields.get("vars"), f"options.{option}.vars")
-        out = "/home/build/melange-out"
-        values = {
-            "package.name": name,
-            "package.version": version,
-            "package.epoch": str(epoch),
-            "package.full-version": f"{version}-r{epoch}",
-            "package.srcdir": "/home/build",
-            "targets.outdir": out,
-            "targets.destdir": f"{out}/{name}",
-            "targets.contextdir": f"{out}/{name}",
-            "context.name": name,
-            **triplets(self.arch),
-            "build.arch": self.arch.apk,
-            "build.goarch": self.arch.oci,
-            **{f"vars.{key}": value for key, value in variables.items()},
-        }
-        self.transformed(values)
-        for target in (name, *(part.name[0] for part in parts)):
-            values[f"targets.package.{target}"] = f"{out}/{target}"
-        values |= {f"options.{option}.enabled": "false" for option in self.options}
-        values |= {f"options.{option}.enabled": "true" for option in self.build_options}
-        return Scope(values)
-
     def subpackages(
-        self, parts: Sequence[_Part], base: Scope, lookup: Lookup, compiler: Compiler
+        self, parts: Sequence[_Part], base: Scope, resolver: _Resolver, compiler: Compiler
     ) -> tuple[tuple[Subpackage, ...], tuple[Subpackage, ...]]:
         """Those that are built, and those that an `if` leaves out; the needs of both count."""
         built: list[Subpackage] = []
@@ -345,7 +290,7 @@ class _Definition:
                 base,
             )
             compiler.add(part.steps, scope, name)
-            runtime, provides, priority = self.resolved(part.dependencies, lookup)
+            runtime, provides, priority = resolver.dependencies(part.dependencies)
             subpackage = Subpackage(name, self.tree.file, line, runtime, provides, priority)
             (built if self.holds(part.condition, scope) else left_out).append(subpackage)
         return tuple(built), tuple(left_out)
@@ -355,43 +300,47 @@ class _Definition:
         if not text:
             return True
         try:
-            return condition(text, scope)
+            substitute(text, scope)
+            # melange 0.56 resolves the condition and forgets the result: what builds looks at the
+            # text after the first substitution, where ${{build.arch}} and the like are empty.
+            return evaluate(text)
         except Unresolvable as error:
             self.tree.problem(line, f"if: {error}", "correct the condition")
             return True
 
 
 class _Resolver:
-    """Resolves one text, or makes a problem of it."""
+    """melange's second substitution: resolves texts, or makes problems of them."""
 
-    def __init__(self, tree: Tree, lookup: Lookup) -> None:
+    def __init__(self, tree: Tree, lookup: Lookup, plain: Lookup) -> None:
+        """Take the variables, and those that priorities see: no var-transform has touched them."""
         self.tree = tree
         self.lookup = lookup
+        self.plain = plain
 
-    def __call__(self, text: str, line: int) -> str:
-        try:
-            result = substitute(text, self.lookup)
-        except Unresolvable as error:
-            self.tree.problem(line, str(error), "define it, or correct the name")
-            return text
+    def dependencies(self, one: _Dependencies) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+        """Resolve what is needed at run time, what is provided, and the priority."""
+        text, line = one.priority
+        text = self._substituted(text, line, self.plain)
+        if text and not _PRIORITY.fullmatch(text):
+            self.tree.problem(line, f"provider-priority {text!r} is no number", "write a number")
+            text = ""
+        return (
+            tuple(starmap(self.text, one.runtime)),
+            tuple(starmap(self.text, one.provides)),
+            int(text or 0),
+        )
+
+    def text(self, text: str, line: int) -> str:
+        """Resolve the name of one package."""
+        result = self._substituted(text, line, self.lookup)
         if _UNPRINTABLE.search(result.strip()):
             self.tree.problem(line, f"{result[:60]!r} is no package", "name one package an entry")
         return result
 
-
-def _config(facts: Mapping[str, str], epoch: int, variables: Mapping[str, str]) -> dict[str, str]:
-    return {
-        **facts,
-        "package.epoch": str(epoch),
-        "package.full-version": f"{facts['package.version']}-r{epoch}",
-        **{f"vars.{name}": value for name, value in variables.items()},
-    }
-
-
-def _lookup(values: Mapping[str, str]) -> Lookup:
-    def lookup(name: str) -> str:
-        if name not in values:
-            raise Unresolvable(f"variable {name} not defined")
-        return values[name]
-
-    return lookup
+    def _substituted(self, text: str, line: int, lookup: Lookup) -> str:
+        try:
+            return substitute(text, lookup)
+        except Unresolvable as error:
+            self.tree.problem(line, str(error), "define it, or correct the name")
+            return text

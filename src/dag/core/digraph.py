@@ -6,7 +6,7 @@ Numbers stand for names in sorted order, so that what looks like a tie is broken
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 Successors = Sequence[Sequence[int]]
@@ -63,13 +63,15 @@ def components(successors: Successors) -> list[list[int]]:  # noqa: C901  # one 
     return sorted(found)
 
 
-def reachable(successors: Successors, starts: Iterable[int]) -> set[int]:
-    """The nodes that can be reached from `starts`, themselves included."""
+def reachable(
+    successors: Successors, starts: Iterable[int], closed: Container[int] = ()
+) -> set[int]:
+    """The nodes that can be reached from `starts`, themselves included, but not through `closed`."""
     seen = set(starts)
     stack = list(seen)
     while stack:
         for successor in successors[stack.pop()]:
-            if successor not in seen:
+            if successor not in seen and successor not in closed:
                 seen.add(successor)
                 stack.append(successor)
     return seen

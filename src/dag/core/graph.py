@@ -280,16 +280,17 @@ class Graph:
         order = self._ordered[0]
         return [self.packages[node] for node in order if wanted is None or node in wanted]
 
-    def closure(self, names: Iterable[str]) -> list[Package]:
+    def closure(self, names: Iterable[str], there: Collection[str] = ()) -> list[Package]:
         """The packages that `names` stand for and all that they need, dependencies first.
 
-        Dropped edges count here: what must be bootstrapped is needed all the same.
+        Dropped edges count here: what must be bootstrapped is needed all the same. Packages in
+        `there` that `names` don't stand for are left out, and so is what only those need.
 
         Raises:
             UsageError: a name is not in the graph.
 
         """
-        wanted = digraph.reachable(self._needs, self._numbers(names))
+        wanted = digraph.reachable(self._needs, self._numbers(names), self._numbers(there))
         return [self.packages[node] for node in self._ordered[0] if node in wanted]
 
     def dependents(self, names: Iterable[str]) -> list[Package]:

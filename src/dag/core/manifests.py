@@ -6,21 +6,33 @@ What `--create=false` prints is this dict, so nothing may be added to it later.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dag.core.arch import Arch
 from dag.core.bundle import ROOT
-from dag.core.scripts import OUT_PORT, copy_out_script, serve_script
+from dag.core.scripts import KEY, OUT_PORT, copy_out_script, serve_script
+from dag.core.transfer import Bucket, fetch_script, upload_script
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON has it."""
 
 WORKSPACE = "/workspace"
 CACHE = "/var/cache/melange"
+MOUNTED_KEY = "/var/secrets/melange.rsa"
+KEY_DIRECTORY = "/dag-key"
+"""On memory, and in the build's container alone."""
+SECRET_PROVIDER_CLASS = "melange-key"  # noqa: S105  # a name
 RUN_LABEL = "dag/run"
+ARCH_LABEL = "dag/arch"
 BUILD = "build"
 OUT = "out"
+UPLOAD = "upload"
+
+# Of a pod without privilege. Any that is not root will do: bubblewrap makes a user namespace itself.
+_BUILDER = 1000
+# For what is built when somebody ends the pod to be uploaded, too.
+_UPLOAD_GRACE = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,40 @@ class PodSettings:
     """Seconds after which Kubernetes ends the Pod."""
     cache_bundle: str | None = None
     out: bool = False
+    transfer_image: str = ""
+    source: Bucket | None = None
+    """Where packages are fetched from first: the files of `wanted`."""
+    wanted: Sequence[str] = ()
+    target: Bucket | None = None
+    """Where packages are uploaded."""
+    bucket_secret: str | None = None
+    """A Secret whose entries become variables of what transfers; else it has the pod's identity."""
+    key_name: str | None = None
+    """Of the key that the CSI driver mounts; None is a throwaway key."""
+    csi_driver: str = "secrets-store.csi.k8s.io"
+    confined: bool = False
+    """No privilege: a user namespace, and nobody in it is root."""
+
+    def images(self) -> list[str]:
+        """Name the images that are not of our own making, as they were given."""
+        transfers = self.source is not None or self.target is not None
+        named = (self.sdk_image, self.cache_bundle, self.transfer_image if transfers else None)
+        return [image for image in named if image]
+
+    def pinned(self, digests: Mapping[str, str]) -> PodSettings:
+        """Name each image as `digests` has it."""
+        cache = self.cache_bundle
+        return replace(
+            self,
+            sdk_image=digests[self.sdk_image],
+            cache_bundle=digests[cache] if cache else None,
+            transfer_image=digests.get(self.transfer_image, self.transfer_image),
+        )
+
+
+def key_path(name: str | None) -> str:
+    """Give where the build finds its signing key: `melange.rsa` in the workspace, or the mounted."""
+    return KEY if name is None else f"{KEY_DIRECTORY}/{name}.rsa"
 
 
 def pod(settings: PodSettings) -> Manifest:
@@ -59,8 +105,11 @@ def pod(settings: PodSettings) -> Manifest:
         "nodeSelector": {"kubernetes.io/arch": settings.arch.kubernetes},
         "initContainers": _init_containers(settings),
         "containers": [_build_container(settings)],
-        "volumes": [{"name": name, "emptyDir": {}} for name in ("workspace", "cache", "tmp")],
+        "volumes": _volumes(settings),
     }
+    if settings.confined:
+        spec["hostUsers"] = False
+        spec["securityContext"] = {"runAsUser": _BUILDER, "runAsGroup": _BUILDER}
     if settings.arch.kubernetes == "arm64":
         # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
         spec["tolerations"] = [
@@ -75,6 +124,9 @@ def pod(settings: PodSettings) -> Manifest:
         spec["activeDeadlineSeconds"] = max(1, round(settings.timeout))
     if settings.out:
         spec["containers"].append(_out_container(settings))
+    if settings.target is not None:
+        spec["terminationGracePeriodSeconds"] = _UPLOAD_GRACE
+        spec["containers"].append(_upload_container(settings, settings.target))
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -85,6 +137,7 @@ def pod(settings: PodSettings) -> Manifest:
                 "app.kubernetes.io/name": "dag",
                 "app.kubernetes.io/managed-by": "dag",
                 RUN_LABEL: settings.run,
+                ARCH_LABEL: settings.arch.apk,
             },
             "annotations": {
                 "dag/bundle": settings.bundle,
@@ -113,19 +166,30 @@ def _init_containers(settings: PodSettings) -> list[Manifest]:
         "resources": _requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
-    if settings.cache_bundle is None:
-        return [init]
-    populate = {
-        "name": "populate-cache",
-        "image": settings.cache_bundle,
-        "command": ["sh", "-c", copy_out_script(f"/{ROOT}", CACHE)],
-        "volumeMounts": _mounts("cache"),
-    }
-    return [init, populate]
+    containers = [init]
+    if settings.source is not None:
+        script = fetch_script(WORKSPACE, settings.source, settings.arch)
+        containers.append(
+            {
+                "name": "fetch-packages",
+                "command": ["sh", "-c", script, "dag", *settings.wanted],
+                **_transfer(settings, settings.source),
+            }
+        )
+    if settings.cache_bundle is not None:
+        containers.append(
+            {
+                "name": "populate-cache",
+                "image": settings.cache_bundle,
+                "command": ["sh", "-c", copy_out_script(f"/{ROOT}", CACHE)],
+                "volumeMounts": _mounts("cache"),
+            }
+        )
+    return containers
 
 
 def _build_container(settings: PodSettings) -> Manifest:
-    return {
+    container: Manifest = {
         "name": BUILD,
         "image": settings.sdk_image,
         "workingDir": WORKSPACE,
@@ -134,18 +198,72 @@ def _build_container(settings: PodSettings) -> Manifest:
         "securityContext": {"privileged": True},
         "volumeMounts": _mounts("workspace", "cache", "tmp"),
     }
+    if settings.confined:
+        # bubblewrap mounts a /proc of its own, which a masked one forbids, and needs the system
+        # calls that make namespaces.
+        container["securityContext"] = {
+            "procMount": "Unmasked",
+            "seccompProfile": {"type": "Unconfined"},
+        }
+        container["env"] = [{"name": "HOME", "value": "/tmp"}]  # noqa: S108
+    if settings.key_name is not None:
+        container["volumeMounts"] += [
+            {"name": "melange-key", "mountPath": MOUNTED_KEY.rpartition("/")[0], "readOnly": True},
+            {"name": "key", "mountPath": KEY_DIRECTORY},
+        ]
+    return container
+
+
+def _upload_container(settings: PodSettings, bucket: Bucket) -> Manifest:
+    script = upload_script(WORKSPACE, bucket, settings.arch, settings.run)
+    return {
+        "name": UPLOAD,
+        "command": ["sh", "-c", script],
+        **_transfer(settings, bucket),
+    }
+
+
+def _transfer(settings: PodSettings, bucket: Bucket) -> Manifest:
+    """Give what both containers have that move packages."""
+    environment = bucket.environment(own_identity=settings.bucket_secret is None)
+    container: Manifest = {
+        "image": settings.transfer_image,
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "resources": _requests(cpu="100m", memory="256Mi", disk="64Mi"),
+        "volumeMounts": _mounts("workspace"),
+    }
+    if settings.bucket_secret is not None:
+        container["envFrom"] = [{"secretRef": {"name": settings.bucket_secret}}]
+    return container
 
 
 def _out_container(settings: PodSettings) -> Manifest:
+    public_key = f"{key_path(settings.key_name).rpartition('/')[2]}.pub"
     # The bundle's image is on the node already, so this container starts with the build.
     return {
         "name": OUT,
         "image": settings.bundle,
-        "command": ["sh", "-c", serve_script(WORKSPACE, settings.run)],
+        "command": ["sh", "-c", serve_script(WORKSPACE, settings.run, public_key)],
         "ports": [{"containerPort": OUT_PORT}],
         "resources": _requests(cpu="50m", memory="64Mi", disk="16Mi"),
         "volumeMounts": _mounts("workspace"),
     }
+
+
+def _volumes(settings: PodSettings) -> list[Manifest]:
+    volumes: list[Manifest] = [
+        {"name": name, "emptyDir": {}} for name in ("workspace", "cache", "tmp")
+    ]
+    if settings.key_name is not None:
+        # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/usage
+        csi = {
+            "driver": settings.csi_driver,
+            "readOnly": True,
+            "volumeAttributes": {"secretProviderClass": SECRET_PROVIDER_CLASS},
+        }
+        memory = {"medium": "Memory", "sizeLimit": "1Mi"}
+        volumes += [{"name": "melange-key", "csi": csi}, {"name": "key", "emptyDir": memory}]
+    return volumes
 
 
 def _requests(*, cpu: str, memory: str, disk: str) -> Manifest:

@@ -203,26 +203,31 @@ class Compiler:
         needs = step.needs if body.needs is None else body.needs
         if body.simple and (step.needs is None or step.plain) and not step.condition:
             # Most steps: what they need depends on nothing.
-            if at.runs and needs:
-                self._need(needs, scope, at, way)
+            if needs:
+                self._need(needs, scope, at, way, runs=at.runs)
             return
         inner = scope.inner(step.given, body.inputs)
         when = body.condition or step.condition
-        runs = at.runs and (not when or condition(when, inner))
+        # melange refuses an undefined variable also in what does not run.
+        runs = (not when or condition(when, inner, judge=at.runs)) and at.runs
         if uses in _SOURCES:
             make: Callable[..., Source] = self._fetch if uses == "fetch" else self._checkout
             self.sources.append(make(inner, at.line, runs=runs))
-        if runs and needs:
-            self._need(needs, inner, at, way)
+        if needs:
+            self._need(needs, inner, at, way, runs=runs)
         where = at.where if uses or "nested " in at.where else f"{at.where}nested "
         for nested in body.steps:
             # Steps written in the definition have lines of their own; a pipeline file's do not.
             line = at.line if way else nested.line
             self._step(nested, inner, _Way(line, where, way, at.depth + 1, runs))
 
-    def _need(self, needs: tuple[str, ...], scope: Scope, at: _Way, way: str) -> None:
+    def _need(
+        self, needs: tuple[str, ...], scope: Scope, at: _Way, way: str, *, runs: bool
+    ) -> None:
         for text in needs:
             package = substitute(text, scope)
+            if not runs:
+                continue
             if not package:
                 raise Unresolvable(f"{way or 'the step'} needs a package without a name")
             if package not in self.needs:

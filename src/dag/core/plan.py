@@ -123,6 +123,8 @@ class Plan:
     """Packages that are not built because they need a stuck one → the stuck one."""
     dropped: tuple[Dropped, ...]
     """Dependencies that a repository satisfies for now, because they close a cycle."""
+    timed: int
+    """Of how many steps an earlier run knows how long they take; of the others it is a guess."""
     external: Mapping[str, tuple[str, ...]]
     """Names that neither the directory nor a repository has → who needs them."""
 
@@ -198,6 +200,7 @@ class _Planner:
             stuck=stuck,
             blocked=blocked,
             dropped=dropped,
+            timed=sum(name in self.known.seconds for name in units),
             external=self.external(units),
         )
 
@@ -306,10 +309,13 @@ class _Planner:
 
     def resources(self, package: Package) -> Resources:
         asked = package.resources
+        ram = self.known.ram.get(package.name, 0)
+        if not (asked.cpu or asked.memory or ram):
+            return self.request.resources
         where = f"{package.file}: package.resources of {package.name}"
         cpu = _quantity(asked.cpu, where, self.request.resources.cpu, 1000)
-        ram = _quantity(asked.memory, where, self.request.resources.ram, 1)
-        return Resources(cpu, max(ram, self.known.ram.get(package.name, 0)))
+        least = _quantity(asked.memory, where, self.request.resources.ram, 1)
+        return Resources(cpu, max(ram, least))
 
     def external(self, built: Iterable[str]) -> dict[str, tuple[str, ...]]:
         chosen = set(built)

@@ -4,6 +4,8 @@ The server cuts `sinceTime` to whole seconds, so a new stream begins with lines 
 are recognised by their timestamp and text, as often as they were seen, because several lines may
 carry one timestamp and stdout's and stderr's need not ascend. Kubelet serves only the newest file
 of a rotated log: when a new stream begins without the last line seen, something before it is lost.
+What carries no timestamp is kubelet's own remark ("unable to retrieve container logs"), or the rest
+of a long line that a stream began within.
 
 Source of the format: https://kubernetes.io/docs/concepts/cluster-administration/logging/ and the
 `timestamps` and `sinceTime` parameters of the pod log API.
@@ -11,6 +13,7 @@ Source of the format: https://kubernetes.io/docs/concepts/cluster-administration
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +21,7 @@ from datetime import datetime, timedelta
 _OVERLAP = timedelta(seconds=2)
 # What is kept for recognition must reach back further than what is asked for again.
 _KEPT = timedelta(seconds=5)
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class PodLog:
     def __init__(self) -> None:
         self.lines = 0
         self.gaps: list[Gap] = []
+        self.remark: str | None = None
+        """The last thing in the stream that was no line of the log."""
         self._recent: deque[tuple[bytes, int]] = deque()
         self._last: bytes | None = None
         self._trim_at = b""
@@ -52,8 +58,11 @@ class PodLog:
         return max(_time(stamp) for stamp, _ in self._recent) - _OVERLAP
 
     def feed(self, line: bytes) -> bytes | None:
-        """Take a line of the stream; answers its text, or None if it was known already."""
+        """Take a line of the stream; answers its text, or None if it was known already, or none."""
         stamp, _, text = line.partition(b" ")
+        if not _STAMP.fullmatch(stamp):
+            self.remark = line.decode(errors="replace")
+            return None
         entry = (stamp, hash(text))
         if self._resuming:
             if self._expected[entry] > 0:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from dag.core.manifests import BUILD
+from dag.core.manifests import BUILD, UPLOAD
+from dag.core.scripts import REFUSED
 
 Json = Mapping[str, Any]
 
@@ -33,6 +34,7 @@ class Cause(Enum):
     DELETED = auto()
     INIT = auto()
     START = auto()
+    UPLOAD = auto()
 
 
 _BUILD_CAUSES = frozenset({Cause.MAKE, Cause.OOM_KILLED, Cause.TIMEOUT})
@@ -45,6 +47,8 @@ class Ending:
     cause: Cause
     message: str
     hint: str | None = None
+    container: str = BUILD
+    """Whose log tells more."""
 
     @property
     def exit_code(self) -> int:
@@ -80,6 +84,11 @@ def has_started(container: Json) -> bool:
     return "running" in state or (terminated is not None and bool(terminated.get("containerID")))
 
 
+def is_running(container: Json) -> bool:
+    """Tell whether the container runs now."""
+    return "running" in container.get("state", {})
+
+
 def has_ended(container: Json) -> bool:
     """Tell whether the container ran and runs no more."""
     return "terminated" in container.get("state", {})
@@ -91,7 +100,7 @@ def is_working(pod: Json) -> bool:
     if has_started(found.get(BUILD, {})):
         return True
     init = pod["spec"].get("initContainers", ())
-    return any("running" in found.get(item["name"], {}).get("state", {}) for item in init)
+    return any(is_running(found.get(item["name"], {})) for item in init)
 
 
 def event_time(event: Json) -> str:
@@ -105,7 +114,12 @@ _NEVER = frozenset({"InvalidImageName", "CreateContainerConfigError", "ErrImageN
 _MISSING = re.compile(
     r"not found|manifest unknown|name unknown|repository does not exist", re.IGNORECASE
 )
-_REFUSED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
+# What kubelet and containerd put before the cause; the first comes and goes with every attempt.
+_PULL_PREFIXES = re.compile(
+    r"(?:Back-off pulling image \"[^\"]*\"(?:: ErrImagePull: )?|rpc error: code = \w+ desc = "
+    r"|failed to pull and unpack image \"[^\"]*\": |Failed to pull image \"[^\"]*\": )*"
+)
+_DENIED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
 _EVENTS = {
     # The words match those of the PodScheduled condition, which says the same a moment later.
     "FailedScheduling": "not scheduled",
@@ -126,7 +140,8 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
         detail = waiting.get("message", "")
         image = container.get("image", "")
         if reason in _PULL:
-            refused = _REFUSED.search(detail)
+            detail = _PULL_PREFIXES.sub("", detail, count=1) or _failed_pull(events)
+            refused = _DENIED.search(detail)
             missing = _MISSING.search(detail) and not refused
             hint = "the node cannot read that repository" if refused else None
             return Waiting(
@@ -143,6 +158,13 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
         if event.get("reason") in _EVENTS:
             return Waiting(f"{_EVENTS[event['reason']]}: {event.get('message', '').strip()}")
     return None
+
+
+def _failed_pull(events: Sequence[Json]) -> str:
+    # Kubelets before 1.32 do not repeat the cause while they wait for the next attempt.
+    messages = (str(event.get("message", "")) for event in reversed(events))
+    failed = next((text for text in messages if text.startswith("Failed to pull image")), "")
+    return _PULL_PREFIXES.sub("", failed, count=1)
 
 
 def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
@@ -172,11 +194,13 @@ def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
             return Ending(
                 Cause.INIT,
                 f"container {init['name']} failed: {_words(ended)}",
-                _oom_hint(init["name"]) if ended.get("reason") == "OOMKilled" else None,
+                _init_hint(init["name"], ended),
+                init["name"],
             )
     ended = found.get(BUILD, {}).get("state", {}).get("terminated")
     if ended is not None:
-        return _build_ending(pod, ended, deleted=deleted)
+        ending = _build_ending(pod, ended, deleted=deleted)
+        return _with_upload(pod, ending, deleted=deleted)
     if deleted:
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
     if status.get("phase") in ("Failed", "Succeeded"):
@@ -185,21 +209,43 @@ def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
     return None
 
 
+def _with_upload(pod: Json, ending: Ending, *, deleted: bool) -> Ending | None:
+    """Join what became of the upload to how the build ended; None while it goes on."""
+    uploads = any(container["name"] == UPLOAD for container in pod["spec"]["containers"])
+    if deleted or not uploads or ending.cause is Cause.START:
+        return ending
+    ended = containers(pod).get(UPLOAD, {}).get("state", {}).get("terminated")
+    if ended is None:
+        return None
+    if ended["exitCode"] == 0:
+        return ending
+    what = f"the upload failed: {ended.get('message', '').strip() or _words(ended)}"
+    if ending.cause is not Cause.DONE:
+        return replace(ending, message=f"{ending.message}; {what}")
+    return Ending(
+        Cause.UPLOAD,
+        f"everything is built, but {what}",
+        "may the pod's service account, or the Secret of --bucket-secret, write there?",
+        UPLOAD,
+    )
+
+
 def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
     code = ended["exitCode"]
     if ended.get("reason") == "OOMKilled":
-        ram = _requested(pod, "memory")
         return Ending(
             Cause.OOM_KILLED,
-            f"the build was killed for want of memory (OOMKilled, it asked for {ram})",
+            f"the build was killed for want of memory (OOMKilled, {_memory(pod)})",
             "ask for more with --ram",
         )
-    if ended.get("reason") in ("ContainerCannotRun", "StartError"):
+    if ended.get("reason") in _UNSTARTABLE:
         return Ending(
             Cause.START,
             f"the build container could not start: {ended.get('message', '').strip()}",
-            "does the image of --sdk-image have a shell?",
+            _SHELL_HINTS[BUILD],
         )
+    if code == REFUSED and ended.get("message"):
+        return Ending(Cause.START, f"the build did not begin: {ended['message'].strip()}")
     if code == 0:
         return Ending(Cause.DONE, "make ended with exit code 0")
     if _is_deletion(pod, ended, deleted=deleted):
@@ -261,17 +307,30 @@ def _words(ended: Json) -> str:
     return f"{words}: {message}" if message else words
 
 
-def _oom_hint(name: str) -> str:
-    return f"container {name} needs more memory than the node or its limits give"
+_UNSTARTABLE = frozenset({"ContainerCannotRun", "StartError"})
+_SHELL_HINTS = {
+    "init": "does the image of --bundle-base have a shell?",
+    "populate-cache": "does the image of --cache-bundle have a shell?",
+    "fetch-packages": "does the image of --transfer-image have a shell?",
+    BUILD: "does the image of --sdk-image have a shell?",
+}
+
+
+def _init_hint(name: str, ended: Json) -> str | None:
+    if ended.get("reason") == "OOMKilled":
+        return f"container {name} needs more memory than the node or its limits give"
+    return _SHELL_HINTS.get(name) if ended.get("reason") in _UNSTARTABLE else None
 
 
 def _node(pod: Json) -> str:
     return str(pod["spec"].get("nodeName", "?"))
 
 
-def _requested(pod: Json, resource: str) -> str:
-    for container in pod["spec"]["containers"]:
-        if container["name"] == BUILD:
-            requests = container.get("resources", {}).get("requests", {})
-            return str(requests.get(resource, "nothing"))
-    return "nothing"
+def _memory(pod: Json) -> str:
+    (build,) = (item for item in pod["spec"]["containers"] if item["name"] == BUILD)
+    resources = build.get("resources", {})
+    # Where a namespace sets a limit, that was what it met; else it was its node's end.
+    for kind, words in (("limits", "it may have {}"), ("requests", "it asked for {}")):
+        if amount := resources.get(kind, {}).get("memory"):
+            return words.format(amount)
+    return "it asked for nothing"

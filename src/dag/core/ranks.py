@@ -7,20 +7,29 @@ from collections.abc import Mapping
 from dag.core.events import Unit
 
 
-def in_order(units: Mapping[str, Unit]) -> list[str]:
+class Links:
+    """Who waits for whom among some units; a need that is none of them doesn't count."""
+
+    def __init__(self, units: Mapping[str, Unit]) -> None:
+        """Count the needs, and turn them around. O(units + needs)."""
+        self.missing: dict[str, int] = {}
+        self.dependents: dict[str, list[str]] = {key: [] for key in units}
+        for key, unit in units.items():
+            needs = self.dependents.keys() & unit.needs
+            self.missing[key] = len(needs)
+            for need in needs:
+                self.dependents[need].append(key)
+
+
+def in_order(units: Mapping[str, Unit], links: Links | None = None) -> list[str]:
     """Order the keys, needs first. O(units + needs).
 
     Raises:
         ValueError: the needs form a cycle.
 
     """
-    missing = {}
-    dependents: dict[str, list[str]] = {key: [] for key in units}
-    for key, unit in units.items():
-        needs = {need for need in unit.needs if need in units}
-        missing[key] = len(needs)
-        for need in needs:
-            dependents[need].append(key)
+    links = links or Links(units)
+    missing, dependents = dict(links.missing), links.dependents
     order = [key for key, count in missing.items() if count == 0]
     for key in order:  # grows while it is walked
         for dependent in dependents[key]:
@@ -33,7 +42,7 @@ def in_order(units: Mapping[str, Unit]) -> list[str]:
     return order
 
 
-def remaining_paths(units: Mapping[str, Unit]) -> dict[str, float]:
+def remaining_paths(units: Mapping[str, Unit], links: Links | None = None) -> dict[str, float]:
     """For each unit, the seconds from its start to the end of the longest path that it heads.
 
     Raises:
@@ -42,7 +51,7 @@ def remaining_paths(units: Mapping[str, Unit]) -> dict[str, float]:
     """
     behind = dict.fromkeys(units, 0.0)
     ranks = {}
-    for key in reversed(in_order(units)):
+    for key in reversed(in_order(units, links)):
         unit = units[key]
         rank = behind[key] + (0.0 if unit.is_gate else unit.seconds)
         ranks[key] = rank

@@ -19,6 +19,7 @@ def summary(plan: Plan) -> dict[str, Any]:
             step.package.name: [step.package.full_version, step.reason.value, step.because]
             for step in plan.steps
         },
+        "timed": plan.timed,
         "skipped": [
             [one.package.name, one.package.full_version, one.absence.value] for one in plan.skipped
         ],

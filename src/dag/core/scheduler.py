@@ -36,7 +36,7 @@ from dag.core.events import (
     Unit,
     WakeAt,
 )
-from dag.core.ranks import remaining_paths
+from dag.core.ranks import Links, remaining_paths
 from dag.core.states import (
     LIVE,
     SETTLED,
@@ -63,7 +63,8 @@ class Scheduler:
         for unit in units:
             if given.setdefault(unit.key, unit) is not unit:
                 raise ValueError(f"two units are called {unit.key}")
-        ranks = remaining_paths(given)
+        links = Links(given)
+        ranks = remaining_paths(given, links)
         self.limits = limits
         self.units: dict[str, Progress] = {
             key: Progress(unit, ranks[key], self._clamped(unit.resources))
@@ -76,12 +77,11 @@ class Scheduler:
         self.cpu = self.ram = 0
         self.work = math.fsum(u.seconds for u in given.values() if not u.is_gate)
         """Seconds of what is not settled."""
-        self._dependents: dict[str, list[str]] = {key: [] for key in given}
-        for key, progress in self.units.items():
-            needs = {need for need in progress.unit.needs if need in given}
-            progress.missing = len(needs)
-            for need in needs:
-                self._dependents[need].append(key)
+        self._taken = self._expected = 0.0
+        """Seconds that the proven units took, and should have taken."""
+        self._dependents = links.dependents
+        for key, missing in links.missing.items():
+            self.units[key].missing = missing
         self._began = False
         self._unsettled = len(self.units)
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
@@ -144,6 +144,8 @@ class Scheduler:
                     self._actions.append(Prove(event.key, event.attempt))
             case Proven():
                 progress.ended = now
+                self._taken += now - (now if progress.started is None else progress.started)
+                self._expected += progress.unit.seconds
                 self._move(event.key, Trigger.PROVEN, now)
                 self._release(event.key, now)
             case Cancelled():
@@ -360,16 +362,20 @@ class Scheduler:
         return self._unsettled == 0
 
     def remaining(self, now: float) -> float:
-        """Estimate the seconds until the end: no less than the longest path, nor than the work."""
+        """Estimate the seconds until the end: no less than the longest path, nor than the work.
+
+        If what is proven took longer than was expected, or less, so will the rest.
+        """
+        pace = self._taken / self._expected if self._taken and self._expected else 1.0
         heads = [-heap[0][0] for heap in self._ready.values() if heap]
         spent = 0.0
         for key in self._live:
             progress = self.units[key]
             started = now if progress.started is None else progress.started
-            elapsed = min(now - started, progress.unit.seconds)
+            elapsed = min((now - started) / pace, progress.unit.seconds)
             heads.append(progress.rank - elapsed)
             spent += elapsed
-        return max(0.0, (self.work - spent) / self.limits.jobs, *heads)
+        return pace * max(0.0, (self.work - spent) / self.limits.jobs, *heads)
 
     def by_state(self, state: State) -> Iterator[Progress]:
         """Give the units in `state`, gates left out, in the order in which they were given."""

@@ -20,6 +20,8 @@ KEY = "melange.rsa"
 STATE = ".dag"
 """Where the build script keeps its log and pipe, below the workspace."""
 OUT_PORT = 8017
+REFUSED = 3
+"""Exit code of a build script that did not begin: the image or the workspace is not fit."""
 
 _VARIABLE = re.compile(r"[^\s:#=+?!$]+")
 # What make and the shell behind it leave alone in a word of MELANGE_EXTRA_OPTS.
@@ -93,9 +95,17 @@ def _option_word(word: str) -> str:
 
 _BUILD = Template(r"""
 umask 022
-mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || exit 3
-command -v make >/dev/null || { echo 'dag: this image has no make: see --sdk-image' >&2; exit 3; }
+# Kubernetes shows what is written there as the reason of the container's end.
+refuse() {
+  echo "dag: $$1" >&2
+  [ ! -w /dev/termination-log ] || echo "$$1" >/dev/termination-log
+  exit $refused
+}
+mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse 'no file can be made in the workspace'
+command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child= dog=
+$confine
+$mounted_key
 $announce
 trap '[ -z "$$child" ] || kill -TERM "$$child" 2>/dev/null' TERM INT
 tee $state/log <$state/pipe &
@@ -111,16 +121,20 @@ build() {
   fi
   exec make $assignments $flags "$$@"
 }
-build "$$@" >$state/pipe 2>&1 &
+exec 5>$state/pipe
+build "$$@" >&5 2>&1 &
 child=$$!
 code=0
-wait "$$child" || code=$$?
+# Some shells tell what signal ended a process: those words were in no log, and in no count.
+wait "$$child" 2>/dev/null || code=$$?
 # A signal makes wait return early: the build has ended only when the process is gone.
-while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" || code=$$?; done
+while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" 2>/dev/null || code=$$?; done
+$merge
+exec 5>&-
 # Something that the build left in the background may hold the pipe open: no reason to hang.
 { sleep 10; kill "$$tee"; } >/dev/null 2>&1 &
 dog=$$!
-wait "$$tee"
+while kill -0 "$$tee" 2>/dev/null; do wait "$$tee" 2>/dev/null; done
 kill "$$dog" 2>/dev/null
 count() { echo "$$1 $$2"; }
 counted=$$(count $$(wc -l -c <$state/log))
@@ -133,9 +147,59 @@ echo "dag: end of log: $$lines lines, $$bytes bytes, exit $$code"
 exit "$$code"
 """)
 
+# The pipe is open before `started` appears, so that whoever sees that and opens the pipe for reading
+# gets its end when this process has ended, whatever ended it, and at once if that was before.
 _ANNOUNCE = Template(
-    "mkfifo -m 666 $state/ended 2>/dev/null; exec 9>$state/ended; echo started >&9"
+    "mkfifo -m 666 $state/ended 2>/dev/null; exec 9<>$state/ended; : >$state/started"
 )
+
+# https://man7.org/linux/man-pages/man7/user_namespaces.7.html: outside of any namespace, 0 is 0.
+_CONFINE = r"""
+read -r inside outside count </proc/self/uid_map
+[ "$outside" != 0 ] ||
+  refuse 'this node gave the pod no user namespace, so the build would have more rights than --isolation userns allows'
+""".strip()
+
+_MOUNTED_KEY = Template(r"""
+[ -r $mounted ] || refuse 'there is no key at $mounted: does the SecretProviderClass name it melange.rsa?'
+(umask 077 && cp $mounted $key) || refuse 'the key cannot be copied to $key'
+if [ -r $mounted.pub ]; then
+  cp $mounted.pub $key.pub
+elif command -v openssl >/dev/null; then
+  openssl rsa -in $key -pubout -out $key.pub 2>/dev/null
+elif command -v ssh-keygen >/dev/null; then
+  ssh-keygen -e -m PKCS8 -f $key >$key.pub 2>/dev/null
+else
+  refuse 'this image has neither openssl nor ssh-keygen to make the public key: mount melange.rsa.pub, too'
+fi || refuse 'the mounted key is no RSA key in PEM'
+cp $key.pub . || refuse "$$PWD cannot be written to"
+""")
+
+# The container that uploads asks, when it has the bucket's own index and nobody else is about it.
+_MERGE = Template(r"""
+merge() {
+  waited=0
+  until [ -e $state/index/asked ] || [ -e $state/index/done ]; do
+    if [ ! -e $state/uploading ]; then  # its image may be on its way to the node
+      waited=$$((waited + 1))
+      [ $$waited -lt 3600 ] || return 0
+    elif [ -z "$$(find $state/uploading -mmin -2)" ]; then  # it was killed
+      return 0
+    fi
+    sleep 1
+  done
+  [ ! -e $state/index/done ] || return 0
+  set --
+  while IFS= read -r apk; do set -- "$$@" "packages/$arch/$$apk"; done <$state/finished
+  [ ! -e $signing ] || set -- --signing-key $signing "$$@"
+  if $melange index --merge --source $state/index/current.tar.gz -o $state/index/new.tar.gz "$$@"
+  then mv $state/index/new.tar.gz $state/index/merged.tar.gz
+  else : >$state/index/failed
+  fi
+}
+: >$state/made
+merge >&5 2>&1
+""")
 
 
 def build_script(
@@ -143,25 +207,41 @@ def build_script(
     *,
     has_key_rule: bool,
     keep_going: bool = False,
+    mounted_key: str | None = None,
+    confined: bool = False,
     announce_end: bool = False,
+    merge_index: bool = False,
 ) -> str:
     """Write the script of a build; its working directory is the workspace, `"$@"` the targets.
 
-    It makes the throwaway key by the Makefile's own rule, makes what lies in `packages/` count as
-    built, runs make, forwards SIGTERM to it, and ends with make's exit code. The last line tells
-    how many lines and bytes the log before it has (`read_trailer`): the API server serves only the
-    newest file of a rotated log, so a loss could not be seen from outside. With `announce_end` it
-    holds a pipe open in the workspace: another container reads EOF there when this one has ended.
+    It makes the throwaway key by the Makefile's own rule, or copies the one at `mounted_key` to
+    `variables.key`, makes what lies in `packages/` count as built, runs make, forwards SIGTERM to
+    it, and ends with make's exit code, or with `REFUSED` and the reason in the container's
+    termination message. The last line tells how many lines and bytes the log before it has
+    (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss could
+    not be seen from outside. `confined` refuses to build outside of a user namespace. With
+    `announce_end` it holds a pipe open in the workspace: another container reads EOF there when this
+    one has ended. With `merge_index` it waits, after make, for the container that uploads
+    (`transfer.upload_script`).
     """
+    common = {
+        "state": STATE,
+        "arch": shlex.quote(variables.arch.apk),
+        "melange": shlex.quote(variables.melange),
+        "signing": shlex.quote(variables.key),
+    }
+    key = shlex.quote(variables.key)
+    mounted = _MOUNTED_KEY.substitute(mounted=shlex.quote(mounted_key or ""), key=key)
     return _BUILD.substitute(
-        state=STATE,
+        common,
+        refused=REFUSED,
         assignments=shlex.join(variables.words()),
-        arch=shlex.quote(variables.arch.apk),
-        melange=shlex.quote(variables.melange),
-        signing=shlex.quote(variables.key),
-        key=f"call {shlex.quote(variables.key)} || return" if has_key_rule else ":",
+        key=f"call {key} || return" if has_key_rule and mounted_key is None else ":",
         flags="-k" if keep_going else "",
-        announce=_ANNOUNCE.substitute(state=STATE) if announce_end else ":",
+        confine=_CONFINE if confined else ":",
+        mounted_key=mounted.strip() if mounted_key is not None else ":",
+        announce=_ANNOUNCE.substitute(common) if announce_end else ":",
+        merge=_MERGE.substitute(common).strip() if merge_index else ":",
     ).lstrip()
 
 
@@ -187,25 +267,27 @@ def copy_out_script(source: str, target: str) -> str:
 
 _SERVE = Template(r"""
 set -eu
+# The first process of a container has to want a signal to get it.
+trap 'exit 143' TERM
 state=$workspace/$state
 mkdir -p "$$state" /tmp/dag/cgi-bin /tmp/dag/$run
 cd /tmp/dag
 ln -sfn $workspace/packages $run/packages
 ln -sfn "$$state/log" $run/log
-ln -sfn $workspace/$key.pub $run/$key.pub
+ln -sfn $workspace/$key $run/$key
 touch alive
 cgi() {
   printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\n%s\n' "$$2" >cgi-bin/$$1-$run
   chmod 755 cgi-bin/$$1-$run
 }
-cgi list 'cd $workspace && find packages $key.pub -type f -exec sha256sum {} + 2>/dev/null'
+cgi list 'cd $workspace && find packages $key -type f -exec sha256sum {} + 2>/dev/null'
 cgi alive 'touch /tmp/dag/alive'
 cgi end 'touch /tmp/dag/end'
 httpd -p $port -h /tmp/dag
 # The build holds the other end open for as long as its container lives, however that ends.
 mkfifo -m 666 "$$state/ended" 2>/dev/null || true
 exec 8<>"$$state/ended"
-read -r started <&8
+until [ -e "$$state/started" ]; do sleep 1; done
 exec 7<"$$state/ended" 8>&-
 cat <&7 >/dev/null
 touch alive
@@ -221,18 +303,18 @@ done
 """)
 
 
-def serve_script(workspace: str, run: str, *, hold: int = 900) -> str:
+def serve_script(workspace: str, run: str, public_key: str, *, hold: int = 900) -> str:
     """Write the script of the container that keeps the workspace until the client has copied it.
 
     It serves over HTTP on `OUT_PORT`, below names that only who may read the pod knows:
-    `/cgi-bin/list-RUN` (sha256sum's lines), `/RUN/packages/…`, `/RUN/melange.rsa.pub`, `/RUN/log`, `/cgi-bin/alive-RUN` and
-    `/cgi-bin/end-RUN`. It ends `hold` seconds after the build if the client never comes.
+    `/cgi-bin/list-RUN` (sha256sum's lines), `/RUN/packages/…`, `/RUN/PUBLIC_KEY`, `/RUN/log`,
+    `/cgi-bin/alive-RUN` and `/cgi-bin/end-RUN`. It ends `hold` seconds after the build if the client never comes.
     """
     return _SERVE.substitute(
         workspace=shlex.quote(workspace),
         state=STATE,
         run=shlex.quote(run),
-        key=KEY,
+        key=shlex.quote(public_key),
         port=OUT_PORT,
         hold=hold,
     ).lstrip()

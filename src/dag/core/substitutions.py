@@ -61,6 +61,17 @@ class Replacer:
         return _EXACT.sub(lambda match: self._values.get(match[0], match[0]), text)
 
 
+def lookup_in(values: Mapping[str, str]) -> Lookup:
+    """The values as they are, whatever they refer to."""
+
+    def lookup(name: str) -> str:
+        if name not in values:
+            raise Unresolvable(f"variable {name} not defined")
+        return values[name]
+
+    return lookup
+
+
 class Scope:
     """Variables by name; values that refer to others are resolved when they are asked for."""
 
@@ -154,7 +165,7 @@ def transform(text: str, match: str, replace: str) -> str:
     return "".join([*parts, text[end:]])
 
 
-_TEMPLATE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
+_TEMPLATE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
 def _expand(template: str, found: re.Match[str]) -> str:
@@ -191,7 +202,7 @@ _GO_TOKEN = re.compile(
     r"\\Q(?P<literal>.*?)(?:\\E|\Z)"
     r"|(?P<set>\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\])"
     r"|(?P<escape>\\.)"
-    r"|\(\?(?P<flags>[imsU]+)\)"
+    r"|(?P<flags>\(\?[imsU]+\))"
     r"|(?P<name>\(\?<(?=[A-Za-z_]))"
     r"|(?P<end>\$)",
     re.DOTALL,
@@ -203,7 +214,8 @@ _SET_TOKEN = re.compile(
 
 def _python_pattern(pattern: str) -> str:
     # https://pkg.go.dev/regexp/syntax: the differences that Python's re has to be told about.
-    flags = {flag for found in re.findall(r"\(\?([imsU]+)\)", pattern) for flag in found} - {"U"}
+    leading = re.match(r"\(\?([ims]+)\)", pattern)
+    flags = leading[1] if leading else ""
 
     def token(match: re.Match[str]) -> str:
         if match["literal"] is not None:
@@ -215,12 +227,14 @@ def _python_pattern(pattern: str) -> str:
         if match["escape"]:
             return r"\Z" if match["escape"] == r"\z" else match["escape"]
         if match["flags"]:
+            if match.start() or not leading:
+                raise re.error("flags must stand at the beginning, and be i, m or s")
             return ""
         if match["name"]:
             return "(?P<"
         return "$" if "m" in flags else r"\Z"
 
-    prefix = f"(?{''.join(sorted(flags))})" if flags else ""
+    prefix = leading[0] if leading else ""
     return prefix + _GO_TOKEN.sub(token, pattern)
 
 
@@ -240,14 +254,17 @@ def quote(text: str) -> str:
     return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + '"'
 
 
-def condition(text: str, lookup: Lookup) -> bool:
+def condition(text: str, lookup: Lookup, *, judge: bool = True) -> bool:
     """Evaluate an `if`: variables are replaced by their quoted values first.
+
+    Without `judge`, that is all that is done, and the answer is False.
 
     Raises:
         Unresolvable: a variable is not defined, or the expression has another form.
 
     """
-    return evaluate(substitute(text, lambda name: quote(lookup(name))))
+    resolved = substitute(text, lambda name: quote(lookup(name)))
+    return judge and evaluate(resolved)
 
 
 _SPACE = " \t\n\r"

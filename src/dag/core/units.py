@@ -53,13 +53,21 @@ def quantity(text: str) -> Decimal:
         UsageError: `text` is no quantity, or not above zero.
 
     """
+    value = amount(text)
+    if value <= 0:
+        raise UsageError(f"{text!r} requests nothing: a quantity must be above zero")
+    return value
+
+
+def amount(text: str) -> Decimal:
+    """Read a Kubernetes quantity that may be zero, as the API has them.
+
+    Raises:
+        UsageError: `text` is no quantity.
+
+    """
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is no Kubernetes quantity: write it like 500m, 4, 2Gi or 1.5G")
     number, exponent, suffix = match.groups()
-    value = Decimal(number) * (
-        Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    )
-    if value <= 0:
-        raise UsageError(f"{text!r} requests nothing: a quantity must be above zero")
-    return value
+    return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""])

@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -26,8 +26,11 @@ Json = dict[str, Any]
 
 _HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
+_PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # A watch is asked to end after this many seconds, so that a silent one is known to be dead.
 _WATCH_SECONDS = 240
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class ApiError(InfrastructureError):
@@ -63,6 +66,10 @@ class Kube:
         """Read one object or list."""
         return await self._repeated("GET", path, params=params)
 
+    async def metadata(self, path: str) -> Json:
+        """Read one object's metadata alone: what is secret in the rest stays where it is."""
+        return await self._repeated("GET", path, accept=_METADATA)
+
     async def create(self, path: str, manifest: Json, *, label: str, dry_run: bool = False) -> Json:
         """Post an object whose name the server makes up, exactly once.
 
@@ -86,6 +93,23 @@ class Kube:
     async def post(self, path: str, body: Json) -> Json:
         """Post what creates nothing, such as a review, so that it may be repeated."""
         return await self._repeated("POST", path, body=body)
+
+    async def apply(self, path: str, manifest: Json, *, manager: str) -> Json:
+        """Have an object with these fields, which are `manager`'s from now on.
+
+        Other fields stay as they are; what this manager had applied before and names no longer goes.
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/
+
+        Raises:
+            ApiError: refused; with status 409 because somebody else has set one of the fields.
+
+        """
+        params = {"fieldManager": manager}
+        return await self._repeated("PATCH", path, params=params, body=manifest, patch="apply")
+
+    async def patch(self, path: str, operations: list[Json]) -> Json:
+        """Change an object by a JSON patch, whose first operation must refuse a repetition."""
+        return await self._repeated("PATCH", path, body=operations, patch="json")
 
     async def delete(self, path: str, *, uid: str) -> bool:
         """Delete this very object; False if it was gone already."""
@@ -156,7 +180,7 @@ class Kube:
 
     async def log(
         self, pod_path: str, container: str, *, since: datetime | None, follow: bool
-    ) -> AsyncIterator[list[bytes]]:
+    ) -> AsyncGenerator[list[bytes]]:
         """Yield a container's log from `since` on, as batches of lines with timestamps.
 
         Lines come without their newline, a batch as soon as it is there. When following, a line
@@ -205,11 +229,15 @@ class Kube:
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
+        accept: str = "application/json",
+        patch: str | None = None,
     ) -> Json:
         deadline = time.monotonic() + self.patience
         for pause in _pauses():
             try:
-                return await self._once(method, path, params=params, body=body)
+                return await self._once(
+                    method, path, params=params, body=body, accept=accept, patch=patch
+                )
             except ApiError as error:
                 if not _may_heal(error) or time.monotonic() > deadline:
                     raise
@@ -219,10 +247,22 @@ class Kube:
         raise AssertionError
 
     async def _once(
-        self, method: str, path: str, *, params: Mapping[str, str] | None, body: object
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None,
+        body: object,
+        accept: str = "application/json",
+        patch: str | None = None,
     ) -> Json:
+        headers = {"Accept": accept}
+        if patch:
+            headers["Content-Type"] = _PATCHES[patch]
         with _translated(self.server):
-            response = await self._http.request(method, path, params=params, json=body)
+            response = await self._http.request(
+                method, path, params=params, json=body, headers=headers
+            )
         self._found()
         if response.status_code >= 400:
             raise _refusal(response)
@@ -304,6 +344,8 @@ def _refusal(response: httpx2.Response) -> ApiError:
         hint = "log in again; `kubectl auth whoami` uses the same kubeconfig"
     elif code == 403 and "violates PodSecurity" in message:
         hint = "building needs privilege: label the namespace pod-security.kubernetes.io/enforce=privileged"
+    elif code == 403 and "exceeded quota" in message:
+        hint = "ask for less with --cpu, --ram and --disk; `kubectl describe quota -n NAMESPACE` tells what is left"
     elif code == 403 and reason == "Forbidden" and "cannot" in message:
         hint = "ask who runs the cluster for that permission"
     return ApiError(message, status=code, reason=reason, hint=hint)

@@ -32,6 +32,7 @@ if hasattr(socket, "TCP_KEEPIDLE"):  # not on macOS
         (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
         (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     ]
+_ANOTHER = "name another one with --kubeconfig or $KUBECONFIG"
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -138,9 +139,11 @@ def _merge(paths: list[Path]) -> dict[str, Any]:
         try:
             loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"{path}: no kubeconfig can be read there: {error}") from error
+            raise UsageError(
+                f"{path}: no kubeconfig can be read there: {error}", hint=_ANOTHER
+            ) from error
         if not isinstance(loaded, dict):
-            raise UsageError(f"{path}: this is no kubeconfig")
+            raise UsageError(f"{path}: this is no kubeconfig", hint=_ANOTHER)
         merged["current-context"] = merged["current-context"] or loaded.get("current-context")
         for kind, key in (("clusters", "cluster"), ("contexts", "context"), ("users", "user")):
             known = {item["name"] for item in merged[kind]}

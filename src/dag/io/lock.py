@@ -69,6 +69,11 @@ class Lock:
                     say(f"waiting: {said}")
                 time.sleep(0.2)
 
+    @property
+    def held(self) -> bool:
+        """Whether this object has it."""
+        return self._descriptor is not None
+
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:

@@ -19,7 +19,11 @@ import msgpack  # type: ignore[import-untyped]
 from dag.core.definitions import Checkout, Fetch, Need, Package, Resources, Subpackage
 
 KEPT_DIRECTORIES = 64
-_CODE = ("compile", "definitions", "nodes", "pipelines", "substitutions", "triplets", "builtin")
+_CODE = (
+    *("compile", "definitions", "nodes", "pipelines", "substitutions", "variables", "triplets"),
+    *("arch", "builtin"),
+)
+"""The modules of `dag.core` that resolve definitions."""
 _DIGEST = 16
 
 Record = Any

@@ -6,6 +6,7 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -159,12 +160,28 @@ class Repository:
 
         return self._transport.retrying(once)
 
+    def check_push(self) -> None:
+        """Find out whether an upload is allowed: open one, and give it up."""
+        session = self._transport.retrying(lambda: self._session("blobs/uploads/", self._scopes))
+        if session is not None:
+            with suppress(RegistryError):  # not all know how to; what is not used goes by itself
+                self._transport.send(
+                    "DELETE", httpx2.URL(session), scopes=self._scopes, ok=(202, 204)
+                )
+
     def _open_session(self, digest: str, mount: str | None) -> httpx2.URL | None:
         """Where to PUT a blob; None when it was mounted."""
         path, scopes = "blobs/uploads/", self._scopes
         if mount is not None:
             path += f"?mount={quote(digest, safe='')}&from={quote(mount, safe='')}"
             scopes = (*scopes, pull(mount))
+        location = self._session(path, scopes)
+        if location is None:
+            return None
+        # Added as text: the session's own query is the registry's, and may be signed as it is.
+        return httpx2.URL(f"{location}{'&' if '?' in location else '?'}digest={quote(digest)}")
+
+    def _session(self, path: str, scopes: Scopes) -> str | None:
         response = self._transport.send(
             "POST",
             self._url(path),
@@ -175,13 +192,11 @@ class Repository:
         if response.status_code == 201:
             return None
         try:
-            location = str(response.url.join(response.headers["location"]))
+            return str(response.url.join(response.headers["location"]))
         except KeyError:
             raise RegistryError(
                 f"registry {self.host} opened an upload without saying where"
             ) from None
-        # Added as text: the session's own query is the registry's, and may be signed as it is.
-        return httpx2.URL(f"{location}{'&' if '?' in location else '?'}digest={quote(digest)}")
 
     def _has_blob(self, digest: str) -> bool:
         response = self._transport.send(

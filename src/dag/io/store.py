@@ -16,7 +16,6 @@ and is, by the next one who opens the store.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -86,12 +85,19 @@ class Store:
                 remove(staged)
             else:
                 self._finish(staged)
+        for path in self.read():
+            path.unlink()
+
+    def read(self) -> list[Path]:
+        """Read the records, which needs no lock; answers those that are worth nothing (any more)."""
+        worthless = []
         for path in sorted(self._records.glob("*.json")):
             record = _read_record(path)
             if record is None or not self._is_there(record):
-                path.unlink()
+                worthless.append(path)
             else:
                 self.records[record.name, record.version] = record
+        return worthless
 
     def _is_there(self, record: Record) -> bool:
         for file, apk in record.files.items():
@@ -102,10 +108,14 @@ class Store:
                 return False
         return True
 
-    def adopt(self, packages: Iterable[Package], say: Callable[[str], None]) -> None:
-        """Take in what make has left here: units that are complete but have no record."""
-        with os.scandir(self.packages) as found:
-            there = {entry.name for entry in found}
+    def adopt(
+        self, packages: Iterable[Package], say: Callable[[str], None], *, keep: bool = True
+    ) -> None:
+        """Take in what make has left here: units that are complete but have no record.
+
+        With `keep` they get one, for which the lock must be held.
+        """
+        there = {path.name for path in self.packages.glob("*.apk")}
         for package in packages:
             version = package.full_version
             files = [f"{name}-{version}.apk" for name in promised(package)]
@@ -120,7 +130,9 @@ class Store:
                 record = Record(
                     name=package.name, version=version, fingerprint="", seconds=0, built=built
                 )
-                self._write(record)
+                self.records[record.name, record.version] = record
+                if keep:
+                    durable.write(self._record_path(record), json.dumps(record.to_json()).encode())
 
     def promote(self, record: Record, files: Mapping[str, Path]) -> None:
         """Take in a proven unit, as a whole: `files` are its packages by name, elsewhere on disk.
@@ -160,10 +172,6 @@ class Store:
         done = staged.with_name(f"{staged.name}{_TEMPORARY}")
         staged.rename(done)
         remove(done)
-
-    def _write(self, record: Record) -> None:
-        durable.write(self._record_path(record), json.dumps(record.to_json()).encode())
-        self.records[record.name, record.version] = record
 
     def _record_path(self, record: Record) -> Path:
         return self._records / f"{record.name}-{record.version}.json"

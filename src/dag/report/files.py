@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from dag.core.result import Result, UnitResult
-from dag.core.states import State
-from dag.report.words import count, seconds
+from dag.core.states import SETTLED, State
+from dag.report.words import count, plain, seconds
 
 
 def to_json(result: Result) -> str:
@@ -28,10 +28,10 @@ def to_junit(result: Result) -> str:
         )
         case.set("time", f"{unit.seconds or 0:.3f}")
         if unit.state == State.FAILED.value:
-            failure = ET.SubElement(case, "failure", message=_printable(unit.cause))
-            failure.text = _printable("\n".join(unit.lines))
+            failure = ET.SubElement(case, "failure", message=plain(unit.cause))
+            failure.text = plain("\n".join(unit.lines))
         elif unit.state != State.DONE.value:
-            ET.SubElement(case, "skipped", message=_printable(why(unit)))
+            ET.SubElement(case, "skipped", message=plain(why(unit)))
     for cycle in result.stuck:
         for name in cycle.packages:
             case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
@@ -68,7 +68,7 @@ def _markdown(result: Result) -> Iterator[str]:
         if unit.lines:
             fence = "`" * max(3, 1 + max(map(_backticks, unit.lines)))
             yield fence
-            yield from unit.lines
+            yield from map(plain, unit.lines)
             yield fence
         yield f"The whole log: `{unit.log}`"
     if result.stuck:
@@ -105,6 +105,7 @@ def headline(result: Result) -> str:
         (len(result.with_state(State.BLOCKED)) + len(result.blocked), "blocked"),
         (sum(len(cycle.packages) for cycle in result.stuck), "in cycles"),
         (len(result.with_state(State.DROPPED)), "not built"),
+        (sum(State(unit.state) not in SETTLED for unit in result.units), "not finished"),
     ]
     said = ", ".join(f"{number} {what}" for number, what in numbers if number)
     stopped = f"; stopped: {result.stopped}" if result.stopped else ""
@@ -122,10 +123,3 @@ def _backticks(line: str) -> int:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _printable(text: str) -> str:
-    # XML has no way at all to write control characters.
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )

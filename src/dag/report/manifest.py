@@ -13,7 +13,10 @@ _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever is not plainly a string, and writes scripts as blocks."""
+    """Quotes whatever is not plainly a string, writes scripts as blocks, and each part in full."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -37,6 +37,8 @@ def plan_lines(plan: Plan, limits: Limits) -> Iterator[str]:
             f"expected: {seconds(expected.makespan)} with {count(limits.jobs, 'job')}, "
             f"{seconds(expected.work)} of work"
         )
+        if guessed := len(plan.steps) - plan.timed:
+            yield f"{count(guessed, 'package')} never built here: their time is a guess"
 
 
 def plan_json(plan: Plan, limits: Limits, about: Mapping[str, Any]) -> str:
@@ -44,6 +46,10 @@ def plan_json(plan: Plan, limits: Limits, about: Mapping[str, Any]) -> str:
     expected = estimate(plan.units, limits)
     data = {
         **about,
+        "packages": {
+            name: {"version": version, "reason": reason, "because": because}
+            for name, (version, reason, because) in about["packages"].items()
+        },
         "levels": expected.levels,
         "critical_path": expected.path,
         "critical_path_seconds": expected.path_seconds,

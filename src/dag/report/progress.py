@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dag.core.events import Action, Event, Proven, Retry, Settled, Start
+from dag.core.events import Action, Event, Proven, Retry, Settled, Start, Stopped
 from dag.core.result import Result
 from dag.core.scheduler import Scheduler
 from dag.core.states import Progress, State
 from dag.report.files import headline
-from dag.report.words import count, seconds
+from dag.report.words import count, plain, seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,21 +38,25 @@ class BuildProgress:
         """Watch `scheduler`, whose plan `about` sums up; `store` is its place as the user says it."""
         self._scheduler = scheduler
         self._packages = about["packages"]
+        self._timed = about["timed"] > 0
         self._logs = f"{store}/logs/{about['arch']}"
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
-        self._drawn = 0.0
+        self._drawn = self._now = 0.0
         if self._stream.isatty():
             from rich.console import Console
             from rich.live import Live
 
             console = Console(file=self._stream, highlight=False)
-            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live = Live(self, console=console, auto_refresh=False, transient=True)
             self._live.start()
 
     def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
         """Tell what changed."""
+        self._now = now
+        if isinstance(event, Stopped) and (live := len(self._scheduler.live)):
+            self._say(f"{event.cause}: ending {count(live, 'build')}")
         for action in actions:
             match action:
                 case Start(key, attempt):
@@ -60,7 +64,7 @@ class BuildProgress:
                         again = f" (attempt {attempt})" if attempt > 1 else ""
                         self._say(f"building {self._name(key)}{again}")
                 case Retry(key, _, cause, when):
-                    self._say(f"{key}: {cause}; again in {seconds(max(0.0, when - now))}")
+                    self._say(f"{key}: {cause}; again {_later(when - now)}")
                 case Settled(key):
                     self._settled(self._scheduler.units[key], event)
                 case _:
@@ -68,9 +72,10 @@ class BuildProgress:
 
     def passed(self, now: float) -> None:
         """Draw the table anew, if there is one and it is old."""
+        self._now = now
         if self._live is not None and now - self._drawn >= _REDRAW:
             self._drawn = now
-            self._live.update(self._table(now), refresh=True)
+            self._live.refresh()
 
     def close(self) -> None:
         """Take the table away."""
@@ -87,7 +92,7 @@ class BuildProgress:
             case State.FAILED:
                 self._say(f"FAILED {self._name(key)}: {progress.cause}")
                 for line in progress.lines:
-                    self._write(f"    {line}")
+                    self._write(f"    {plain(line)}")
                 self._say(f"the whole log: {self._logs}/{key}.log")
             case State.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
@@ -111,17 +116,22 @@ class BuildProgress:
             self._stream.write(f"{text}\n")
             self._stream.flush()
 
-    def _table(self, now: float) -> RenderableType:
+    def __rich__(self) -> RenderableType:
+        """Give the table. A line above it has it drawn anew, so it must never say less than that."""
         from rich.console import Group
         from rich.text import Text
 
-        scheduler = self._scheduler
+        scheduler, now = self._scheduler, self._now
+        live = [scheduler.units[key] for key in scheduler.live]
         numbers = Text(f"{self._done()} done")
-        for state in (State.RUNNING, State.READY, State.WAITING, State.BLOCKED, State.FAILED):
+        if live:
+            numbers.append(f", {len(live)} running")
+        for state in (State.READY, State.WAITING, State.PAUSED, State.BLOCKED, State.FAILED):
             if number := scheduler.counts[state]:
                 numbers.append(f", {number} {state.value}", "red" if state is State.FAILED else "")
-        numbers.append(f"; {seconds(now)} so far, about {seconds(scheduler.remaining(now))} to go")
-        live = [scheduler.units[key] for key in scheduler.live]
+        numbers.append(f"; {seconds(now)}")
+        if self._timed or scheduler.counts[State.DONE]:
+            numbers.append(f", about {seconds(scheduler.remaining(now))} left")
         lines = [
             Text(f"  {seconds(now - (p.started or 0.0)):>7}  {self._name(p.unit.key)}", "cyan")
             for p in live[:_SHOWN]
@@ -131,31 +141,32 @@ class BuildProgress:
         return Group(*lines, numbers)
 
 
-def show_result(result: Result, stream: TextIO, *, store: str, verbosity: int = 0) -> None:
-    """Write a result as lines for people."""
+def _later(pause: float) -> str:
+    return f"in {seconds(pause)}" if pause > 0 else "at once"
 
-    def say(text: str) -> None:
-        stream.write(f"dag: {text}\n")
 
+def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[str]:
+    """Write a result as lines for people; what belongs to the line before is indented."""
     for unit in result.with_state(State.FAILED):
-        say(f"FAILED {unit.name} {unit.version}: {unit.cause}; log: {store}/{unit.log}")
+        yield f"FAILED {unit.name} {unit.version}: {unit.cause}; log: {store}/{unit.log}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(State.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
     for failed, blocked in by_failure.items():
-        say(f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}")
+        yield f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}"
     for cycle in result.stuck:
-        say(f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:")
-        stream.writelines(f"    {' → '.join((*way, way[0]))}\n" for way in cycle.cycles)
-        stream.write(f"    a repository (-r) with {', '.join(cycle.bootstrap)} would open it\n")
+        yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
+        for way in cycle.cycles:
+            yield f"    {' → '.join((*way, way[0]))}"
+        yield f"    a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     if result.blocked:
         names = sorted(result.blocked)
-        say(f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}")
+        yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
     if verbosity and result.critical_path:
         times = {unit.name: unit.seconds for unit in result.units}
-        way = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)
-        say(f"critical path: {way}")
-    say(headline(result))
+        path = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)
+        yield f"critical path: {path}"
+    yield headline(result)
 
 
 def _some(names: Sequence[str], verbosity: int) -> str:

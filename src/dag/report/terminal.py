@@ -13,13 +13,20 @@ class Terminal:
     A reader of stdout who leaves (`dag pod | head`) ends the printing, not the build.
     """
 
-    def __init__(self, *, verbosity: int = 0) -> None:
+    def __init__(self, *, verbosity: int = 0, subject: str = "") -> None:
+        """Say everything about `subject`, where there is more than one."""
         self.verbosity = verbosity
+        self._subject = subject
         self._reading = True
+
+    def about(self, subject: str) -> Terminal:
+        """Give one that names its subject; this one without any."""
+        return Terminal(verbosity=self.verbosity, subject=subject) if subject else self
 
     def say(self, text: str) -> None:
         """Tell what happens."""
-        sys.stderr.write(f"dag: {text}\n")
+        subject = f"{self._subject}: " if self._subject else ""
+        sys.stderr.write(f"dag: {subject}{text}\n")
         sys.stderr.flush()
 
     def detail(self, text: str) -> None:
@@ -31,7 +38,7 @@ class Terminal:
         """Print lines of a container's log as they are, each behind the container's name."""
         if not self._reading:
             return
-        prefix = f"[{container}] ".encode()
+        prefix = f"[{self._subject}{'/' if self._subject else ''}{container}] ".encode()
         try:
             sys.stdout.buffer.write(b"".join(b"%b%b\n" % (prefix, line) for line in lines))
             sys.stdout.buffer.flush()

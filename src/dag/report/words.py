@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+"""Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
+
 
 def seconds(value: float | None) -> str:
     """Write a duration: 0.4s, 12s, 3m05s, 2h07m."""
@@ -19,3 +24,11 @@ def seconds(value: float | None) -> str:
 def count(number: int, noun: str) -> str:
     """Write a number of things: 1 package, 2 packages."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def plain(text: str) -> str:
+    """Write what a build has said so that it can do nothing to a terminal, nor to XML."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for c in _ESCAPE.sub("", text)
+    )

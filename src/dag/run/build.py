@@ -103,7 +103,8 @@ class Build:
         self.graph = Graph(packages, available=have.names)
         self.parts = self._split()
         self.fingerprints = fingerprints(self.parts, packages)
-        store.adopt((p for p in packages if p.builds_on(options.arch.apk)), say)
+        here = (package for package in packages if package.builds_on(options.arch.apk))
+        store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
         self.about = summary(self.plan)
 
@@ -124,7 +125,7 @@ class Build:
         found = {}
         for item in self.options.repositories:
             if "://" not in item:
-                path = Path(_absolute(self.options.directory, item))
+                path = Path(_absolute(item))
                 if path != root and path.is_relative_to(root):
                     found[os.fspath(path.relative_to(root))] = path
         return found
@@ -148,7 +149,7 @@ class Build:
                 self._say(f"nothing has changed since {options.since}")
                 return Plan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
-                    dropped=(), external={},
+                    dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
 
@@ -266,6 +267,13 @@ def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
     return store
 
 
+def read_store(root: Path, arch: Arch) -> Store:
+    """Read what a store has, without a lock and without a change: what a dry run needs."""
+    store = Store(root, arch)
+    store.read()
+    return store
+
+
 def status(root: Path, arch: Arch) -> tuple[Result, dict[str, Any]]:
     """Read from a store's journal how its latest run stands, or ended; and the journal's head.
 
@@ -300,24 +308,20 @@ def _makefile(directory: Path, template: str | None) -> Makefile:
 def _repository(options: BuildOptions) -> Repository:
     if not options.repositories:
         return Repository()
-    places = [
-        one if "://" in one else _absolute(options.directory, one) for one in options.repositories
-    ]
-    return index.repository(places, options.arch)
+    return index.repository(map(_absolute, options.repositories), options.arch)
 
 
-def _absolute(directory: Path, item: str) -> str:
+def _absolute(item: str) -> str:
     if "://" in item:
         return item
-    # A path in dag.toml is relative to the directory, one on the command line may be to here.
-    path = directory / item if (directory / item).exists() else Path(item)
+    path = Path(item)
     if not path.exists():
         raise UsageError(f"{item}: there is nothing of that name")
     return os.fspath(path.resolve())
 
 
 def _from_workspace(directory: Path, item: str) -> str:
-    path = _absolute(directory, item)
+    path = _absolute(item)
     if "://" in path or not Path(path).is_relative_to(directory.resolve()):
         return path
     return f"./{Path(path).relative_to(directory.resolve())}"

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from dag.core import podstate
-from dag.core.manifests import BUILD, OUT, RUN_LABEL, Manifest
+from dag.core.manifests import ARCH_LABEL, BUILD, OUT, RUN_LABEL, Manifest
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
-from dag.errors import DagError, InfrastructureError, Interrupted
+from dag.errors import DagError, InfrastructureError, Interrupted, first_of
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
-from dag.run.podlogs import BuildLog, Source, follow_log, missing
-from dag.run.podout import collect
+from dag.run.podlogs import ContainerLog, Source, follow_log, missing
+from dag.run.podout import Target, collect
 
 # An image that a registry does not have may be one that is just being pushed.
 _HOPELESS_GRACE = 10.0
@@ -32,6 +33,7 @@ _LOG_GRACE = 5.0
 # … and a whole one as long as its end may take to be read.
 _LOG_PATIENCE = 300.0
 _LOST = frozenset({Cause.NODE_LOST, Cause.DELETED, Cause.PREEMPTED, Cause.EVICTED})
+_NEVER_BUILT = frozenset({Cause.INIT, Cause.START})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,79 +44,35 @@ class Watching:
     """Seconds that may pass in which no container runs before the build starts."""
     out: Path | None = None
     """Where built packages are brought."""
+    label: str = ""
+    """What tells this Pod's log and key there from those of others."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodResult:
-    """How it ended, and the last lines of the build's log."""
+    """How it ended, and the last lines of the log of the container that tells."""
 
     name: str
+    """The Pod's; empty if there never was one."""
     ending: Ending
     tail: tuple[str, ...] = ()
     failed_target: str | None = None
+    kept: bool = True
+    """Whether the Pod is still there, and with it its log."""
+    seconds: float = 0.0
+    label: str = ""
+    """The architecture, where there are several."""
 
 
-async def check_pod(kube: Kube, manifest: Manifest, *, follow: bool, out: bool) -> None:
-    """Find out, before anything is pushed, whether the cluster would take this Pod.
-
-    A dry run meets all that a real request meets: the namespace, quotas, Pod Security, the service
-    account. What following needs is asked for beside it.
-
-    Raises:
-        ApiError: the API server cannot be reached, or would refuse.
-
-    """
-    needed = [("create", "pods", "")]
-    if follow:
-        needed += [(verb, "pods", "") for verb in ("get", "list", "watch", "delete")]
-        needed.append(("get", "pods", "log"))
-    if out:
-        needed.append(("get", "pods", "proxy"))
-    namespace = manifest["metadata"]["namespace"]
-    answers = await asyncio.gather(
-        *(_may(kube, namespace, verb, resource, sub) for verb, resource, sub in needed)
-    )
-    refused = [
-        f"{verb} {resource}{'/' if sub else ''}{sub}"
-        for (verb, resource, sub), allowed in zip(needed, answers, strict=True)
-        if not allowed
-    ]
-    if refused:
-        raise InfrastructureError(
-            f"no permission in namespace {namespace!r} to {', '.join(refused)}",
-            hint="ask who runs the cluster for a Role with these verbs",
-        )
-    try:
-        await kube.create(_pods(manifest), manifest, label=_run_label(manifest), dry_run=True)
-    except ApiError as error:
-        # A webhook that knows no dry run says nothing about the real request.
-        if error.status != 400 or "dry run" not in error.message:
-            raise
-
-
-async def _may(kube: Kube, namespace: str, verb: str, resource: str, subresource: str) -> bool:
-    attributes = {
-        "namespace": namespace,
-        "verb": verb,
-        "resource": resource,
-        "subresource": subresource,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    answer = await kube.post(path, review)
-    return bool(answer["status"]["allowed"])
-
-
-def _pods(manifest: Manifest) -> str:
+def pods_path(manifest: Manifest) -> str:
+    """Give the API's path to the pods of the manifest's namespace."""
     return f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
 
 
-def _run_label(manifest: Manifest) -> str:
-    return f"{RUN_LABEL}={manifest['metadata']['labels'][RUN_LABEL]}"
+def selector(manifest: Manifest) -> str:
+    """Give the label selector that finds the very pod that was made from this manifest."""
+    labels = manifest["metadata"]["labels"]
+    return ",".join(f"{name}={labels[name]}" for name in (RUN_LABEL, ARCH_LABEL))
 
 
 async def create_pod(kube: Kube, manifest: Manifest) -> Json:
@@ -124,7 +82,7 @@ async def create_pod(kube: Kube, manifest: Manifest) -> Json:
         ApiError: the API server refused it.
 
     """
-    return await kube.create(_pods(manifest), manifest, label=_run_label(manifest))
+    return await kube.create(pods_path(manifest), manifest, label=selector(manifest))
 
 
 async def run_pod(
@@ -142,12 +100,13 @@ async def run_pod(
 
     """
     follower: _Follower | None = None
+    began = time.monotonic()
     try:
         pod = await create_pod(kube, manifest)
         follower = _Follower(kube, pod, watching, terminal)
         terminal.say(f"pod {follower.name} created in namespace {follower.namespace}")
         kube.patience = _PATIENCE
-        return await follower.run()
+        return replace(await follower.run(), seconds=time.monotonic() - began)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # it has just been cancelled
@@ -165,7 +124,7 @@ async def _remove(
     """Delete what this run created; answers the name of a Pod that would not go."""
     if follower is None:
         # The request to create may have been on its way.
-        found = (await kube.get(_pods(manifest), labelSelector=_run_label(manifest)))["items"]
+        found = (await kube.get(pods_path(manifest), labelSelector=selector(manifest)))["items"]
         if not found:
             return None
         follower = _Follower(kube, found[0], Watching(pending_timeout=0), terminal)
@@ -190,7 +149,9 @@ class _Follower:
         self._said: str | None = None
         self._idle_since: float | None = time.monotonic()
         self._hopeless_since: float | None = None
-        self._build_log = BuildLog(lambda lines: terminal.log(BUILD, lines))
+        self._logs: dict[str, ContainerLog] = {}
+        self._lost: str | None = None
+        self._collecting: asyncio.Task[DagError | None] | None = None
 
     async def run(self) -> PodResult:
         """Follow the Pod to its end, its logs with it."""
@@ -203,20 +164,30 @@ class _Follower:
                 logs: dict[str, asyncio.Task[PodLog]] = {}
                 while True:
                     self._start_logs(tasks, logs)
+                    self._start_collecting(tasks)
                     ending = podstate.how_ended(self.pod, deleted=self.gone)
-                    if ending is not None:
+                    if ending is not None and not self._is_out_coming(ending):
                         break
                     await self._check_waiting()
                     await self._change()
                 await self._finish_logs(logs, ending)
+                refused = await self._collected(ending)
                 for watcher in watchers:
                     watcher.cancel()
         except* DagError as group:
-            raise _first(group) from None
-        if self._watching.out is not None:
-            await self._collect(self._watching.out, ending)
+            raise first_of(group) from None
+        if refused is not None:
+            raise refused
+        never_built = ending.cause in _NEVER_BUILT
+        if never_built:
+            await self.delete()
+        log = self._logs.get(ending.container)
         return PodResult(
-            self.name, ending, tuple(self._build_log.tail), self._build_log.failed_target
+            self.name,
+            ending,
+            tuple(log.tail) if log else (),
+            log.failed_target if log else None,
+            kept=not (never_built or self.gone),
         )
 
     async def delete(self) -> bool:
@@ -277,8 +248,8 @@ class _Follower:
                 ended=lambda name=name: self._container_ended(name),  # type: ignore[misc]
                 gone=lambda: self.gone,
             )
-            take = self._build_log.take if name == BUILD else partial(self._terminal.log, name)
-            logs[name] = tasks.create_task(follow_log(source, take))
+            self._logs[name] = log = ContainerLog(partial(self._terminal.log, name))
+            logs[name] = tasks.create_task(follow_log(source, log.take))
 
     def _container_ended(self, name: str) -> bool:
         return self.gone or podstate.has_ended(podstate.containers(self.pod).get(name, {}))
@@ -293,9 +264,9 @@ class _Follower:
                 self._terminal.say("the end of the log could not be read")
         build = logs.get(BUILD)
         if build is not None and build.done() and not build.cancelled() and not build.exception():
-            lost = missing(build.result(), self._build_log)
-            if lost:
-                self._terminal.say(lost)
+            self._lost = missing(build.result(), self._logs[BUILD])
+            if self._lost:
+                self._terminal.say(self._lost)
 
     async def _check_waiting(self) -> None:
         """Tell why nothing runs yet; give up when that cannot heal, or takes too long."""
@@ -333,20 +304,47 @@ class _Follower:
             self._said = message
             self._terminal.say(message)
 
-    async def _collect(self, out: Path, ending: Ending) -> None:
-        container = podstate.containers(self.pod).get(OUT, {})
-        if "running" not in container.get("state", {}) or ending.cause in _LOST:
-            raise InfrastructureError(
-                f"the packages cannot be brought back, their pod is no longer there: {ending.message}",
-                hint=ending.hint,
-            )
-        run = self.pod["metadata"]["labels"][RUN_LABEL]
-        await collect(self._kube, self.path, run, out, self._terminal)
+    def _start_collecting(self, tasks: asyncio.TaskGroup) -> None:
+        """Bring the packages back as soon as the build has ended; an upload may go on meanwhile."""
+        out = self._watching.out
+        found = podstate.containers(self.pod)
+        if out is None or self._collecting is not None or self.gone:
+            return
+        if podstate.has_ended(found.get(BUILD, {})) and podstate.is_running(found.get(OUT, {})):
+            run = self.pod["metadata"]["labels"][RUN_LABEL]
+            target = Target(out, self._watching.label)
+            work = collect(self._kube, self.path, run, target, self._terminal)
+            self._collecting = tasks.create_task(self._collect(work))
 
+    async def _collect(self, work: Coroutine[None, None, object]) -> DagError | None:
+        # An error waits for its turn: how the build ended comes first.
+        try:
+            await work
+        except DagError as error:
+            return error
+        return None
 
-def _first(group: BaseExceptionGroup[DagError]) -> DagError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, DagError)  # noqa: S101  # what except* has selected
-    return error
+    def _is_out_coming(self, ending: Ending) -> bool:
+        # The container that serves the packages starts last: a build may be faster.
+        state = podstate.containers(self.pod).get(OUT, {}).get("state", {})
+        return "waiting" in state and ending.cause not in _LOST | _NEVER_BUILT
+
+    async def _collected(self, ending: Ending) -> DagError | None:
+        """Wait for the packages; of a build that failed as far as they are still to be had."""
+        if self._watching.out is None or ending.cause in _NEVER_BUILT:
+            return None
+        if self._collecting is not None and ending.cause not in _LOST:
+            error = await self._collecting
+        else:
+            if self._collecting is not None:
+                self._collecting.cancel()
+            error = InfrastructureError("the packages cannot be brought back, their pod has ended")
+        if error is None:
+            if self._lost:
+                self._terminal.say(f"{self._watching.out / 'build.log'} has the whole log")
+            return None
+        if ending.exit_code == 0:
+            return error
+        # What the build came to weighs more.
+        self._terminal.say(error.message)
+        return None

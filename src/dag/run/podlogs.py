@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from dag.core.podlog import PodLog
@@ -13,6 +13,8 @@ from dag.core.scripts import Trailer, read_trailer
 from dag.io.kube import ApiError, Kube
 
 _PAUSE = 0.3
+# Seconds without a line after which a stream of an ended container is given up for a last one.
+_QUIET = 3.0
 # GNU make: `make: *** [Makefile:7: TARGET] Error 1`, also of a make below it (`make[1]`).
 _FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.*)")
 
@@ -30,8 +32,8 @@ class Source:
     """The Pod is no longer in the API, nor is its log."""
 
 
-class BuildLog:
-    """What is remembered of the build's log while it passes by."""
+class ContainerLog:
+    """What is remembered of a container's log while it passes by."""
 
     def __init__(self, print_lines: Callable[[Sequence[bytes]], None]) -> None:
         self.tail: deque[str] = deque(maxlen=20)
@@ -40,7 +42,7 @@ class BuildLog:
         self._print = print_lines
 
     def take(self, lines: Sequence[bytes]) -> None:
-        """Pass lines on, but for the script's own last one."""
+        """Pass lines on, but for the build script's own last one."""
         kept = [line for line in lines if not self._is_trailer(line)]
         for line in kept[-20:]:
             self.tail.append(line.decode(errors="replace"))
@@ -52,8 +54,9 @@ class BuildLog:
     def _is_trailer(self, line: bytes) -> bool:
         if not line.startswith(b"dag: end of log: "):
             return False
-        self.trailer = read_trailer(line.decode(errors="replace")) or self.trailer
-        return True
+        trailer = read_trailer(line.decode(errors="replace"))
+        self.trailer = trailer or self.trailer
+        return trailer is not None
 
 
 async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) -> PodLog:
@@ -72,7 +75,7 @@ async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) ->
         since = log.resume()
         stream = source.kube.log(source.pod_path, source.container, since=since, follow=not final)
         try:
-            async for lines in stream:
+            async for lines in stream if final else _until_quiet(stream, source.ended):
                 if fresh := [text for line in lines if (text := log.feed(line)) is not None]:
                     take(fresh)
         except ApiError as error:
@@ -88,13 +91,37 @@ async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) ->
         await asyncio.sleep(_PAUSE)
 
 
-def missing(log: PodLog, build: BuildLog) -> str | None:
+async def _until_quiet(
+    stream: AsyncGenerator[list[bytes]], ended: Callable[[], bool]
+) -> AsyncIterator[list[bytes]]:
+    """Give what a stream brings until it ends, or is silent although the container has ended.
+
+    A connection that broke without a word, and some servers, never end a stream that follows.
+    """
+    while True:
+        batch = asyncio.ensure_future(anext(stream, None))
+        try:
+            while not (await asyncio.wait({batch}, timeout=_QUIET))[0]:
+                if ended():
+                    return
+            lines = await batch
+        finally:
+            batch.cancel()
+        if lines is None:
+            return
+        yield lines
+
+
+def missing(log: PodLog, build: ContainerLog) -> str | None:
     """Say what of the build's log was lost on its way; None if nothing, as far as can be known."""
     places = "; ".join(
         f"after line {gap.after_line:,} (between {gap.after} and {gap.before})" for gap in log.gaps
     )
     if build.trailer is None:
-        return f"the log has gaps, torn by its rotation on the node: {places}" if places else None
+        if log.remark:
+            return f"the node does not give the end of the log: {log.remark[:200]}"
+        # Without the script's count, a stream that begins anew after a rotation may lack nothing.
+        return f"the log may lack lines where the node rotated it: {places}" if places else None
     lost = build.trailer.lines - (log.lines - 1)
     if lost > 0:
         where = places or "at places that the node does not tell"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dag.core.scripts import OUT_PORT
-from dag.errors import BuildError, InfrastructureError
+from dag.errors import BuildError, DagError, InfrastructureError, first_of
 from dag.io.kube import ApiError, Kube
 from dag.report.terminal import Terminal
 
@@ -18,7 +19,22 @@ _ALIVE_EVERY = 60.0
 _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Terminal) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where files go: packages below the architecture, the rest at the top or below `label`."""
+
+    directory: Path
+    label: str = ""
+
+    def path(self, name: str) -> Path:
+        """Give the place of the workspace's file `name`."""
+        inside = name.removeprefix("packages/")
+        return self.directory / (inside if inside != name else Path(self.label, name))
+
+
+async def collect(
+    kube: Kube, pod_path: str, run: str, out: Target, terminal: Terminal
+) -> list[Path]:
     """Copy what the build left in `packages/` to `out`, and its log beside it; answers the files.
 
     Every file is verified by its SHA-256 before it gets its name. Then the Pod may end.
@@ -28,7 +44,7 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
         BuildError: the Pod names files outside `packages/`.
 
     """
-    out.mkdir(parents=True, exist_ok=True)
+    out.directory.mkdir(parents=True, exist_ok=True)
     listing = bytearray()
     await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
     files = parse_listing(listing.decode())
@@ -36,8 +52,7 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
     slots = asyncio.Semaphore(_PARALLEL)
 
     async def fetch(name: str, digest: str) -> Path:
-        # packages/ARCH/X.apk → ARCH/X.apk; the key's public half stays at the top.
-        target = out / name.removeprefix("packages/")
+        target = out.path(name)
         async with slots:
             await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/{name}"), target, digest)
         return target
@@ -45,12 +60,14 @@ async def collect(kube: Kube, pod_path: str, run: str, out: Path, terminal: Term
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(fetch(name, digest)) for name, digest in files.items()]
+    except* DagError as group:
+        raise first_of(group) from None
     finally:
         alive.cancel()
-    await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out / "build.log", None)
+    await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out.path("build.log"), None)
     fetched = [task.result() for task in tasks]
     packages = sum(path.suffix == ".apk" for path in fetched)
-    terminal.say(f"{packages} packages and build.log brought back to {out}")
+    terminal.say(f"{packages} packages and build.log brought back to {out.directory}")
     await _call(kube, pod_path, f"end-{run}")
     return fetched
 
@@ -78,26 +95,35 @@ def parse_listing(text: str) -> dict[str, str]:
 async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with partial.open("wb") as file:
-                hashed = hashlib.sha256()
-
-                def write(chunk: bytes, hashed: hashlib._Hash = hashed) -> None:
-                    hashed.update(chunk)
-                    file.write(chunk)  # used within this very iteration
-
-                await kube.download(path, write)
-            if digest is None or hashed.hexdigest() == digest:
-                partial.replace(target)
-                return
-            reason = f"SHA-256 is {hashed.hexdigest()}, the pod has {digest}"
-        except ApiError as error:
-            reason = error.message
-        if attempt < _ATTEMPTS:
-            await asyncio.sleep(attempt)
-    partial.unlink(missing_ok=True)
+    try:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                arrived = await _download(kube, path, partial)
+            except ApiError as error:
+                reason = error.message
+            else:
+                if digest in (None, arrived):
+                    partial.replace(target)
+                    return
+                reason = f"SHA-256 is {arrived}, the pod has {digest}"
+            if attempt < _ATTEMPTS:
+                await asyncio.sleep(attempt)
+    finally:
+        partial.unlink(missing_ok=True)
     raise InfrastructureError(f"{target.name} did not arrive whole: {reason}")
+
+
+async def _download(kube: Kube, path: str, target: Path) -> str:
+    """Write what is served at `path` to `target`; answers its SHA-256 in hexadecimal."""
+    hashed = hashlib.sha256()
+    with target.open("wb") as file:
+
+        def write(chunk: bytes) -> None:
+            hashed.update(chunk)
+            file.write(chunk)
+
+        await kube.download(path, write)
+    return hashed.hexdigest()
 
 
 async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:

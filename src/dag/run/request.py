@@ -6,22 +6,25 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dag.core.arch import Arch
-from dag.core.manifests import CACHE, Manifest, PodSettings, pod
+from dag.core.manifests import CACHE, MOUNTED_KEY, Manifest, PodSettings, key_path, pod
+from dag.core.plan import promised
 from dag.core.references import parse, parse_repository
 from dag.core.scripts import MakeVariables, build_script
+from dag.core.transfer import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
 from dag.io import gcloud, git
 from dag.io.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.registry import resolve
 from dag.io.tree import Tree, definitions_tree
 from dag.report.terminal import Terminal
-from dag.run.selection import select
+from dag.run.selection import Selection, select
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +33,7 @@ class PodOptions:
 
     packages: tuple[str, ...]
     directory: str
-    arch: Arch
+    arch: tuple[Arch, ...]
     pipeline_dirs: tuple[str, ...]
     only: bool
     repositories: tuple[str, ...]
@@ -62,24 +65,28 @@ class PodOptions:
     isolation: str
     bucket: str | None
     src_bucket: str | None
+    bucket_secret: str | None
+    transfer_image: str | None
     secret_key: bool
+    signing_key_name: str
+    csi_driver: str
     verbose: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One build as it will be posted, and what has to be pushed for it."""
+    """One build as it will be posted, a pod for each architecture, and what is pushed for it."""
 
-    settings: PodSettings
+    pods: tuple[PodSettings, ...]
     tree: Tree
     repository: str
     base: str
     insecure: bool
     pull_repository: str | None
 
-    def manifest(self) -> Manifest:
-        """Describe the Pod."""
-        return pod(self.settings)
+    def manifests(self) -> list[Manifest]:
+        """Describe the Pods."""
+        return [pod(settings) for settings in self.pods]
 
     def push(self, terminal: Terminal) -> Request:
         """Push the bundle and pin every image by digest; answers the request that names them.
@@ -96,14 +103,14 @@ class Request:
             progress=terminal.say,
         )
         terminal.say(f"bundle {pushed.reference}: {pushed.bytes_uploaded:,} bytes sent")
-        cache = self.settings.cache_bundle
+        # One look at each tag, whatever happens to it meanwhile: all pods get the same.
+        digests = {
+            image: resolve(image, insecure=self.insecure)
+            for image in dict.fromkeys(image for one in self.pods for image in one.images())
+        }
         return replace(
-            self,
-            settings=replace(
-                self.bundled_as(pushed).settings,
-                sdk_image=resolve(self.settings.sdk_image, insecure=self.insecure),
-                cache_bundle=resolve(cache, insecure=self.insecure) if cache else None,
-            ),
+            self.bundled_as(pushed),
+            pods=tuple(one.pinned(digests) for one in self.bundled_as(pushed).pods),
         )
 
     def bundled_as(self, bundle: Pushed) -> Request:
@@ -112,7 +119,8 @@ class Request:
         if self.pull_repository is not None:
             known = parse_repository(self.pull_repository)
             reference = replace(reference, host=known.host, repository=known.repository)
-        return replace(self, settings=replace(self.settings, bundle=str(reference)))
+        pods = tuple(replace(settings, bundle=str(reference)) for settings in self.pods)
+        return replace(self, pods=pods)
 
 
 def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
@@ -125,56 +133,22 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
 
     """
     directory = Path(chosen.directory)
-    repository = _repository(chosen)
-    selection = select(
-        directory,
-        chosen.packages,
-        arch=chosen.arch,
-        pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
-        only=chosen.only,
-        template=chosen.target_template,
-    )
-    count = len(selection.packages)
-    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {chosen.arch}")
+    repository = bundle_repository(chosen)
+    run = secrets.token_hex(5)
+    selections = {arch: _select(chosen, arch, terminal) for arch in chosen.arch}
     tree = definitions_tree(directory, include=chosen.include)
     for note in tree.notes():
         terminal.say(note)
-    variables = MakeVariables(
-        arch=chosen.arch,
-        source_date_epoch=_source_date_epoch(directory, terminal),
-        cache_dir=CACHE,
-        repositories=[_inside(directory, item) for item in chosen.repositories],
-        keyrings=[_inside(directory, item) for item in chosen.keyrings],
-        more=chosen.make_vars,
-    )
-    script = build_script(
-        variables,
-        has_key_rule=selection.makefile.has_key,
-        keep_going=chosen.keep_going,
-        announce_end=chosen.out is not None,
-    )
+    epoch = _source_date_epoch(directory, terminal)
     base = chosen.bundle_base or DEFAULT_BASE
     digested = digest_bundle(repository, tree.entries, base=base)
     if not chosen.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
     request = Request(
-        settings=PodSettings(
-            run=secrets.token_hex(5),
-            namespace=chosen.namespace,
-            arch=chosen.arch,
-            bundle="",
-            sdk_image=chosen.sdk_image,
-            script=script,
-            targets=selection.targets,
-            packages=chosen.packages,
-            version=_version(),
-            cpu=chosen.cpu,
-            ram=chosen.ram,
-            disk=chosen.disk,
-            service_account=chosen.service_account,
-            timeout=chosen.timeout,
-            cache_bundle=chosen.cache_bundle,
-            out=chosen.out is not None,
+        pods=tuple(
+            _settings(chosen, run, arch, selection, epoch)
+            for arch, selection in selections.items()
+            if selection.targets
         ),
         tree=tree,
         repository=repository,
@@ -185,7 +159,100 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
     return request.bundled_as(digested)
 
 
-def _repository(chosen: PodOptions) -> str:
+def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
+    selection = select(
+        Path(chosen.directory),
+        chosen.packages,
+        arch=arch,
+        pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+        repositories=chosen.repositories,
+        only=chosen.only,
+        template=chosen.target_template,
+    )
+    count = len(selection.packages)
+    left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
+    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {arch}{left_out}")
+    return selection
+
+
+def _settings(
+    chosen: PodOptions, run: str, arch: Arch, selection: Selection, epoch: int
+) -> PodSettings:
+    directory = Path(chosen.directory)
+    source = Bucket.parse(chosen.src_bucket) if chosen.src_bucket else None
+    target = Bucket.parse(chosen.bucket) if chosen.bucket else None
+    key_name = _key_name(chosen.signing_key_name) if chosen.secret_key else None
+    variables = MakeVariables(
+        arch=arch,
+        source_date_epoch=epoch,
+        cache_dir=CACHE,
+        key=key_path(key_name),
+        repositories=[_inside(directory, item) for item in chosen.repositories],
+        keyrings=[_inside(directory, item) for item in chosen.keyrings],
+        more=chosen.make_vars,
+    )
+    script = build_script(
+        variables,
+        has_key_rule=selection.makefile.has_key,
+        keep_going=chosen.keep_going,
+        mounted_key=MOUNTED_KEY if chosen.secret_key else None,
+        confined=chosen.isolation == "userns",
+        announce_end=chosen.out is not None or target is not None,
+        merge_index=target is not None,
+    )
+    return PodSettings(
+        run=run,
+        namespace=chosen.namespace,
+        arch=arch,
+        bundle="",
+        sdk_image=chosen.sdk_image,
+        script=script,
+        targets=selection.targets,
+        packages=chosen.packages,
+        version=_version(),
+        cpu=chosen.cpu,
+        ram=chosen.ram,
+        disk=chosen.disk,
+        service_account=chosen.service_account,
+        timeout=chosen.timeout,
+        cache_bundle=chosen.cache_bundle,
+        out=chosen.out is not None,
+        transfer_image=chosen.transfer_image or DEFAULT_IMAGE,
+        source=source,
+        wanted=_files(selection) if source else (),
+        target=target,
+        bucket_secret=chosen.bucket_secret,
+        key_name=key_name,
+        csi_driver=chosen.csi_driver,
+        confined=chosen.isolation == "userns",
+    )
+
+
+def _files(selection: Selection) -> list[str]:
+    """Name the files of the packages that are selected, subpackages with them."""
+    return [
+        f"{name}-{package.full_version}.apk"
+        for package in selection.packages
+        for name in promised(package)
+    ]
+
+
+def _key_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]*", name):
+        raise UsageError(
+            f"--signing-key-name {name!r} is no name of a file",
+            hint="it is the base name, without .rsa, like wolfi-signing",
+        )
+    return name
+
+
+def bundle_repository(chosen: PodOptions) -> str:
+    """Find where the bundle goes.
+
+    Raises:
+        UsageError: nothing says where.
+
+    """
     if chosen.bundle_repo:
         return chosen.bundle_repo
     project = chosen.project or gcloud.current_project()
@@ -203,8 +270,7 @@ def _inside(directory: Path, item: str) -> str:
     if item.startswith(("https://", "http://")):
         return item
     root = directory.resolve()
-    # A path in dag.toml is relative to the directory, one on the command line may be to here.
-    path = directory / item if (directory / item).exists() else Path(item)
+    path = Path(item)
     if not path.exists():
         raise UsageError(f"{item}: there is nothing of that name")
     try:

@@ -10,8 +10,9 @@ from dag.core.arch import Arch
 from dag.core.definitions import Package
 from dag.core.graph import Graph
 from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
+from dag.core.plan import promised
 from dag.errors import UsageError
-from dag.io import definitions
+from dag.io import definitions, index
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,10 @@ class Selection:
     packages: tuple[Package, ...]
     """What is built, dependencies first."""
     targets: tuple[str, ...]
+    """Empty if a repository has everything."""
     makefile: Makefile
+    left_out: int
+    """How many packages need not be built because a repository has them."""
 
 
 def select(
@@ -30,31 +34,41 @@ def select(
     *,
     arch: Arch,
     pipeline_dirs: Sequence[Path] = (),
+    repositories: Sequence[str] = (),
     only: bool = False,
     template: str | None = None,
 ) -> Selection:
     """Find the packages that `names` ask for, or all, and their targets.
 
     With names it is their closure, dependencies first; with `only` just themselves. Without, it is
-    the Makefile's `all`, or every definition's target where it has no such rule.
+    the Makefile's `all`, or every definition's target where it has no such rule. What one of the
+    `repositories` has in the very version is left out, and what only that needs, but not what
+    `names` asks for.
 
     Raises:
-        UsageError: a definition is wrong, a name unknown, or there is no Makefile.
+        UsageError: a definition or an index is wrong, a name unknown, or there is no Makefile.
+        InfrastructureError: a repository's server doesn't answer as it should.
 
     """
     makefile = _makefile(directory, template)
     packages = definitions.read(directory, arch=arch.apk, pipeline_dirs=pipeline_dirs)
     graph = Graph(packages)
-    order = graph.order()
+    have = index.repository(repositories, arch).versions
+    there = {
+        package.name
+        for package in packages
+        if have and all(package.full_version in have.get(name, ()) for name in promised(package))
+    }
     if names:
-        wanted = {
-            package.name for package in (graph.order(names) if only else graph.closure(names))
-        }
-        order = [package for package in order if package.name in wanted]
+        whole = graph.order(names) if only else graph.closure(names)
+        order = whole if only else graph.closure(names, there)
+    else:
+        whole = graph.order()
+        order = [package for package in whole if package.name not in there]
     targets = makefile.targets(order, arch)
-    if not names and makefile.has_all:
+    if order == whole and not names and makefile.has_all:
         targets = ["all"]
-    return Selection(tuple(order), tuple(targets), makefile)
+    return Selection(tuple(order), tuple(targets), makefile, len(whole) - len(order))
 
 
 def _makefile(directory: Path, template: str | None) -> Makefile:

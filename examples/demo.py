@@ -1,0 +1,48 @@
+"""The example distribution, built on this machine: `make demo`.
+
+Everything lies in one directory, by default `out/demo`, which is written anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cluster import parts
+from cluster.system import ClusterError, say
+from examples.layout import lay_out
+from examples.sources import SourceServer
+
+
+def demo(directory: Path) -> int:
+    """Lay the distribution out, build it, show what came of it; answers dag's exit code."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with SourceServer() as server:
+        lay_out(directory, source_url=server.url)
+        say(f"the example distribution is in {directory}, its upstream projects at {server.url}")
+        command = ["build", "--dir", str(directory)]
+        say(f"$ dag {' '.join(command)}")
+        path = f"{parts.build('melange')}{os.pathsep}{os.environ['PATH']}"
+        code = _run([sys.executable, "-m", "dag", *command], {**os.environ, "PATH": path})
+    for package in sorted(directory.glob("packages/*/*.apk")):
+        say(f"{package.stat().st_size:>8,} bytes  {package}")
+    return code
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    with subprocess.Popen(command, env=environment) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                pass  # Ctrl-C has reached dag as well, which cleans up and says so
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(demo(Path(*sys.argv[1:2] or ["out/demo"])))
+    except ClusterError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,73 @@
+"""What `dag pod` does at the API server, and the Role that allows it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+_SERVICE_ACCOUNT = "system:serviceaccount:"
+
+
+class Permission(NamedTuple):
+    """One verb on one kind of object, or on a part of it."""
+
+    verb: str
+    resource: str
+    subresource: str = ""
+    group: str = ""
+
+    @property
+    def what(self) -> str:
+        """The resource as Roles write it."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.what}"
+
+
+def for_pod(*, follow: bool, out: bool) -> list[Permission]:
+    """Give what creating a Pod needs, following it, and fetching from it."""
+    needed = [Permission("create", "pods")]
+    if follow:
+        needed += [Permission(verb, "pods") for verb in ("get", "list", "watch", "delete")]
+        needed.append(Permission("get", "pods", "log"))
+    if out:
+        needed.append(Permission("get", "pods", "proxy"))
+    return needed
+
+
+EXPLAIN = tuple(Permission(verb, "events") for verb in ("list", "watch"))
+"""Not needed, but without it nobody is told why a Pod waits."""
+SECRET_KEY = (Permission("get", "secretproviderclasses", group="secrets-store.csi.x-k8s.io"),)
+
+
+def rules(permissions: Iterable[Permission]) -> list[dict[str, list[str]]]:
+    """Write them as the rules of a Role: one for each resource, verbs in the order given."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in permissions:
+        verbs = found.setdefault((one.group, one.what), [])
+        if one.verb not in verbs:
+            verbs.append(one.verb)
+    return [
+        {"apiGroups": [group], "resources": [resource], "verbs": verbs}
+        for (group, resource), verbs in found.items()
+    ]
+
+
+def grant(permissions: Sequence[Permission], namespace: str, user: str | None) -> str:
+    """Write the commands that allow `user` all of `permissions`, for somebody who has them.
+
+    The Role may exist and is then replaced, so it has to be told everything that is needed.
+    """
+    verbs = ",".join(dict.fromkeys(one.verb for one in permissions))
+    resources = ",".join(dict.fromkeys(one.what for one in permissions))
+    name = user or "USER"
+    account = name.removeprefix(_SERVICE_ACCOUNT)
+    subject = f"--user={name}" if account == name else f"--serviceaccount={account}"
+    return (
+        f"kubectl create role dag -n {namespace} --verb={verbs} --resource={resources}"
+        f" --dry-run=client -o yaml | kubectl apply -f -"
+        f" && kubectl create rolebinding {shlex.quote(f'dag-{name}'.replace('/', '-'))}"
+        f" -n {namespace} --role=dag {shlex.quote(subject)}"
+    )

@@ -1,0 +1,245 @@
+#!/bin/sh
+# What `dag setup gke --project=shop --region=us-east1 --signing-key=melange.rsa --csi-driver=secrets-store-gke.csi.k8s.io` does.
+
+set -eu
+
+kubectl() { command kubectl --context=gke_shop_us-east1_dag "$@"; }
+
+says() { # LINE COMMAND…: does it print that line?
+  line=$1; shift
+  "$@" 2>/dev/null | grep -qxFe "$line"
+}
+
+ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
+  ! kubectl get "$@" --ignore-not-found --no-headers -o 'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by' |
+    grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
+}
+
+# 1. API container.googleapis.com
+says container.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable container.googleapis.com --project=shop
+
+# 2. API artifactregistry.googleapis.com
+says artifactregistry.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable artifactregistry.googleapis.com --project=shop
+
+# 3. API iam.googleapis.com
+says iam.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable iam.googleapis.com --project=shop
+
+# 4. API iamcredentials.googleapis.com
+says iamcredentials.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable iamcredentials.googleapis.com --project=shop
+
+# 5. API secretmanager.googleapis.com
+says secretmanager.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable secretmanager.googleapis.com --project=shop
+
+# 6. Repository gcr.io/shop: where bundles go
+says DOCKER gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(format)' ||
+gcloud artifacts repositories create gcr.io \
+  --location=us \
+  --repository-format=docker \
+  --project=shop \
+  --labels=managed_by=dag
+
+# 7. Account dag-nodes: what nodes run as
+says dag-nodes@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
+gcloud iam service-accounts create dag-nodes \
+  --project=shop \
+  '--description=made by dag setup'
+
+# 8. Nodes may write logs and metrics
+says roles/container.defaultNodeServiceAccount,serviceAccount:dag-nodes@shop.iam.gserviceaccount.com gcloud projects get-iam-policy shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud projects add-iam-policy-binding shop \
+  --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
+  --role=roles/container.defaultNodeServiceAccount \
+  --condition=None
+
+# 9. Nodes may pull bundles
+says roles/artifactregistry.reader,serviceAccount:dag-nodes@shop.iam.gserviceaccount.com gcloud artifacts repositories get-iam-policy gcr.io --location=us --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud artifacts repositories add-iam-policy-binding gcr.io \
+  --location=us \
+  --project=shop \
+  --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
+  --role=roles/artifactregistry.reader
+
+# 10. Cluster dag: makes nodes when builds need them, removes them afterwards
+says dag gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(name)' ||
+gcloud container clusters create dag \
+  --region=us-east1 \
+  --project=shop \
+  --release-channel=regular \
+  --labels=managed_by=dag \
+  --num-nodes=1 \
+  --service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --scopes=https://www.googleapis.com/auth/cloud-platform \
+  --workload-pool=shop.svc.id.goog \
+  --enable-autoprovisioning \
+  --max-cpu=64 \
+  --max-memory=256 \
+  --autoprovisioning-service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --autoprovisioning-scopes=https://www.googleapis.com/auth/cloud-platform
+
+# 11. Workload pool: pods may have identities
+says shop.svc.id.goog gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(workloadIdentityConfig.workloadPool)' ||
+gcloud container clusters update dag \
+  --region=us-east1 \
+  --project=shop \
+  --workload-pool=shop.svc.id.goog
+
+# 12. Autoprovisioning: nodes as large as builds ask for
+says True gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(autoscaling.enableNodeAutoprovisioning)' ||
+gcloud container clusters update dag \
+  --region=us-east1 \
+  --project=shop \
+  --enable-autoprovisioning \
+  --max-cpu=64 \
+  --max-memory=256 \
+  --autoprovisioning-service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --autoprovisioning-scopes=https://www.googleapis.com/auth/cloud-platform
+
+# 13. Secret Manager add-on: mounts the signing key into pods
+says True gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(secretManagerConfig.enabled)' ||
+gcloud container clusters update dag \
+  --region=us-east1 \
+  --project=shop \
+  --enable-secret-manager
+
+# 14. Credentials in your kubeconfig
+gcloud container clusters get-credentials dag --region=us-east1 --project=shop
+
+# 15. Account dag-builds: whose rights pods have
+says dag-builds@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
+gcloud iam service-accounts create dag-builds \
+  --project=shop \
+  '--description=made by dag setup'
+
+# 16. Pods of service account default in default get them
+says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[default/default]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud iam service-accounts add-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
+  --project=shop \
+  '--member=serviceAccount:shop.svc.id.goog[default/default]' \
+  --role=roles/iam.workloadIdentityUser
+
+# 17. Secret melange-signing-key
+says melange-signing-key gcloud secrets describe melange-signing-key --project=shop '--format=value(name.basename())' ||
+gcloud secrets create melange-signing-key \
+  --project=shop \
+  --replication-policy=automatic \
+  --labels=managed_by=dag
+
+# 18. The key as its content; a newer one is added by the same command
+says ENABLED gcloud secrets versions describe latest --secret=melange-signing-key --project=shop '--format=value(state)' ||
+gcloud secrets versions add melange-signing-key --project=shop --data-file=melange.rsa
+
+# 19. Builds may read melange-signing-key, and no other secret
+says roles/secretmanager.secretAccessor,serviceAccount:dag-builds@shop.iam.gserviceaccount.com gcloud secrets get-iam-policy melange-signing-key --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud secrets add-iam-policy-binding melange-signing-key \
+  --project=shop \
+  --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
+  --role=roles/secretmanager.secretAccessor
+
+# 20. Namespace default: where builds run
+if ours namespace default; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 21. Pod Security level: bubblewrap needs more than the others allow
+kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: default
+  labels:
+    pod-security.kubernetes.io/enforce: privileged
+EOF
+
+# 22. Service account default: what pods run as
+if ours serviceaccount default -n default; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: default
+  namespace: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 23. Identity: ties the service account to one of the cloud's
+kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: default
+  namespace: default
+  annotations:
+    iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
+EOF
+
+# 24. SecretProviderClass melange-key: which secret becomes which file
+if ours secretproviderclass melange-key -n default; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: secrets-store.csi.x-k8s.io/v1
+kind: SecretProviderClass
+metadata:
+  name: melange-key
+  namespace: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  provider: gke
+  parameters:
+    secrets: "[{\"resourceName\": \"projects/shop/secrets/melange-signing-key/versions/latest\", \"path\": \"melange.rsa\"}]"
+EOF
+fi
+
+# 25. Secret test: a pod must find the signing key
+kubectl delete pod dag-secret-test -n default --ignore-not-found
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: dag-secret-test
+  namespace: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  restartPolicy: Never
+  serviceAccountName: default
+  automountServiceAccountToken: false
+  containers:
+  - name: test
+    image: docker.io/library/busybox:1.36.1@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662
+    command:
+    - sh
+    - "-c"
+    - "grep -q 'PRIVATE KEY-----' /var/secrets/melange.rsa || { echo '/var/secrets/melange.rsa holds no private key'; exit 1; }"
+    resources:
+      requests:
+        cpu: "10m"
+        memory: "16Mi"
+    terminationMessagePolicy: FallbackToLogsOnError
+    volumeMounts:
+    - name: key
+      mountPath: /var/secrets
+      readOnly: true
+  volumes:
+  - name: key
+    csi:
+      driver: secrets-store-gke.csi.k8s.io
+      readOnly: true
+      volumeAttributes:
+        secretProviderClass: melange-key
+EOF
+kubectl wait pod dag-secret-test -n default --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test -n default; exit 1; }
+kubectl delete pod dag-secret-test -n default

@@ -1,0 +1,446 @@
+#!/bin/sh
+# What `dag setup gke --project=shop --zone=europe-west4-a --bucket=gs://apks/wolfi --src-bucket=old --secret-key --arm --user=ann@example.com --namespace=builds --service-account=builder` does.
+
+set -eu
+
+kubectl() { command kubectl --context=gke_shop_europe-west4-a_dag "$@"; }
+
+says() { # LINE COMMAND…: does it print that line?
+  line=$1; shift
+  "$@" 2>/dev/null | grep -qxFe "$line"
+}
+
+ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
+  ! kubectl get "$@" --ignore-not-found --no-headers -o 'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by' |
+    grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
+}
+
+# 1. API container.googleapis.com
+says container.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable container.googleapis.com --project=shop
+
+# 2. API artifactregistry.googleapis.com
+says artifactregistry.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable artifactregistry.googleapis.com --project=shop
+
+# 3. API iam.googleapis.com
+says iam.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable iam.googleapis.com --project=shop
+
+# 4. API iamcredentials.googleapis.com
+says iamcredentials.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable iamcredentials.googleapis.com --project=shop
+
+# 5. API secretmanager.googleapis.com
+says secretmanager.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
+gcloud services enable secretmanager.googleapis.com --project=shop
+
+# 6. Repository gcr.io/shop: where bundles go
+says DOCKER gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(format)' ||
+gcloud artifacts repositories create gcr.io \
+  --location=us \
+  --repository-format=docker \
+  --project=shop \
+  --labels=managed_by=dag
+
+# 7. Account dag-nodes: what nodes run as
+says dag-nodes@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
+gcloud iam service-accounts create dag-nodes \
+  --project=shop \
+  '--description=made by dag setup'
+
+# 8. Nodes may write logs and metrics
+says roles/container.defaultNodeServiceAccount,serviceAccount:dag-nodes@shop.iam.gserviceaccount.com gcloud projects get-iam-policy shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud projects add-iam-policy-binding shop \
+  --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
+  --role=roles/container.defaultNodeServiceAccount \
+  --condition=None
+
+# 9. Nodes may pull bundles
+says roles/artifactregistry.reader,serviceAccount:dag-nodes@shop.iam.gserviceaccount.com gcloud artifacts repositories get-iam-policy gcr.io --location=us --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud artifacts repositories add-iam-policy-binding gcr.io \
+  --location=us \
+  --project=shop \
+  --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
+  --role=roles/artifactregistry.reader
+
+# 10. Cluster dag: makes nodes when builds need them, removes them afterwards
+says dag gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(name)' ||
+gcloud container clusters create dag \
+  --zone=europe-west4-a \
+  --project=shop \
+  --release-channel=regular \
+  --labels=managed_by=dag \
+  --num-nodes=1 \
+  --service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --scopes=https://www.googleapis.com/auth/cloud-platform \
+  --workload-pool=shop.svc.id.goog \
+  --enable-autoprovisioning \
+  --max-cpu=64 \
+  --max-memory=256 \
+  --autoprovisioning-service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --autoprovisioning-scopes=https://www.googleapis.com/auth/cloud-platform
+
+# 11. Workload pool: pods may have identities
+says shop.svc.id.goog gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(workloadIdentityConfig.workloadPool)' ||
+gcloud container clusters update dag \
+  --zone=europe-west4-a \
+  --project=shop \
+  --workload-pool=shop.svc.id.goog
+
+# 12. Autoprovisioning: nodes as large as builds ask for
+says True gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(autoscaling.enableNodeAutoprovisioning)' ||
+gcloud container clusters update dag \
+  --zone=europe-west4-a \
+  --project=shop \
+  --enable-autoprovisioning \
+  --max-cpu=64 \
+  --max-memory=256 \
+  --autoprovisioning-service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --autoprovisioning-scopes=https://www.googleapis.com/auth/cloud-platform
+
+# 13. Arm node pool: empty until a build for aarch64 comes
+says arm gcloud container node-pools describe arm --cluster=dag --zone=europe-west4-a --project=shop '--format=value(name)' ||
+gcloud container node-pools create arm \
+  --cluster=dag \
+  --zone=europe-west4-a \
+  --project=shop \
+  --machine-type=c4a-standard-4 \
+  --num-nodes=0 \
+  --enable-autoscaling \
+  --min-nodes=0 \
+  --max-nodes=8 \
+  --service-account=dag-nodes@shop.iam.gserviceaccount.com \
+  --scopes=https://www.googleapis.com/auth/cloud-platform \
+  --workload-metadata=GKE_METADATA \
+  --node-labels=managed_by=dag
+
+# 14. Credentials in your kubeconfig
+gcloud container clusters get-credentials dag --zone=europe-west4-a --project=shop
+
+# 15. Account dag-builds: whose rights pods have
+says dag-builds@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
+gcloud iam service-accounts create dag-builds \
+  --project=shop \
+  '--description=made by dag setup'
+
+# 16. Pods of service account builder in builds get them
+says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[builds/builder]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud iam service-accounts add-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
+  --project=shop \
+  '--member=serviceAccount:shop.svc.id.goog[builds/builder]' \
+  --role=roles/iam.workloadIdentityUser
+
+# 17. Builds may read objects of gs://old, and of no other bucket
+says roles/storage.objectViewer,serviceAccount:dag-builds@shop.iam.gserviceaccount.com gcloud storage buckets get-iam-policy gs://old '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud storage buckets add-iam-policy-binding gs://old \
+  --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
+  --role=roles/storage.objectViewer
+
+# 18. Bucket gs://apks: where packages go; undoing does not touch it
+says apks gcloud storage buckets describe gs://apks '--format=value(name)' ||
+gcloud storage buckets create gs://apks \
+  --project=shop \
+  --location=europe-west4 \
+  --uniform-bucket-level-access \
+  --public-access-prevention
+
+# 19. Builds may read and write objects of gs://apks, and of no other bucket
+says roles/storage.objectUser,serviceAccount:dag-builds@shop.iam.gserviceaccount.com gcloud storage buckets get-iam-policy gs://apks '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud storage buckets add-iam-policy-binding gs://apks \
+  --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
+  --role=roles/storage.objectUser
+
+# 20. Builds may read melange-signing-key, and no other secret
+says roles/secretmanager.secretAccessor,serviceAccount:dag-builds@shop.iam.gserviceaccount.com gcloud secrets get-iam-policy melange-signing-key --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+gcloud secrets add-iam-policy-binding melange-signing-key \
+  --project=shop \
+  --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
+  --role=roles/secretmanager.secretAccessor
+
+# 21. Namespace builds: where builds run
+if ours namespace builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 22. Pod Security level: bubblewrap needs more than the others allow
+kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: builds
+  labels:
+    pod-security.kubernetes.io/enforce: privileged
+EOF
+
+# 23. Service account builder: what pods run as
+if ours serviceaccount builder -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: builder
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 24. Identity: ties the service account to one of the cloud's
+kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: builder
+  namespace: builds
+  annotations:
+    iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
+EOF
+
+# 25. Role: what `dag pod` does, and no more
+if ours role dag -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: dag
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+rules:
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - pods/log
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - pods/proxy
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - events
+  verbs:
+  - list
+  - watch
+- apiGroups:
+  - secrets-store.csi.x-k8s.io
+  resources:
+  - secretproviderclasses
+  verbs:
+  - get
+EOF
+fi
+
+# 26. Role binding: ann@example.com may run `dag pod`
+if ours rolebinding dag -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: dag
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: dag
+subjects:
+- apiGroup: rbac.authorization.k8s.io
+  kind: User
+  name: ann@example.com
+EOF
+fi
+
+# 27. Secrets Store CSI driver and its provider: rbac-secretproviderclass.yaml
+url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/rbac-secretproviderclass.yaml
+if ours -f "$url"; then
+  kubectl apply --server-side --field-manager=dag -f "$url"
+  kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
+fi
+
+# 28. Secrets Store CSI driver and its provider: csidriver.yaml
+url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/csidriver.yaml
+if ours -f "$url"; then
+  kubectl apply --server-side --field-manager=dag -f "$url"
+  kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
+fi
+
+# 29. Secrets Store CSI driver and its provider: secrets-store.csi.x-k8s.io_secretproviderclasses.yaml
+url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml
+if ours -f "$url"; then
+  kubectl apply --server-side --field-manager=dag -f "$url"
+  kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
+fi
+
+# 30. Secrets Store CSI driver and its provider: secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml
+url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml
+if ours -f "$url"; then
+  kubectl apply --server-side --field-manager=dag -f "$url"
+  kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
+fi
+
+# 31. Secrets Store CSI driver and its provider: secrets-store-csi-driver.yaml
+url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/secrets-store-csi-driver.yaml
+if ours -f "$url"; then
+  kubectl apply --server-side --field-manager=dag -f "$url"
+  kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
+fi
+
+# 32. Secrets Store CSI driver and its provider: provider-gcp-plugin.yaml
+url=https://raw.githubusercontent.com/GoogleCloudPlatform/secrets-store-csi-driver-provider-gcp/v1.15.0/deploy/provider-gcp-plugin.yaml
+if ours -f "$url"; then
+  kubectl apply --server-side --field-manager=dag -f "$url"
+  kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
+fi
+
+# 33. csi-secrets-store on arm nodes: they have a taint that it must tolerate
+if says '<none>' kubectl get daemonset csi-secrets-store -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
+  kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
+  kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
+  kubectl label daemonset csi-secrets-store -n kube-system dag/tolerates=dag
+fi
+
+# 34. csi-secrets-store-secrets-store-csi-driver on arm nodes: they have a taint that it must tolerate
+if says '<none>' kubectl get daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
+  kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
+  kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
+  kubectl label daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system dag/tolerates=dag
+fi
+
+# 35. csi-secrets-store-provider-gcp on arm nodes: they have a taint that it must tolerate
+if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
+  kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
+  kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
+  kubectl label daemonset csi-secrets-store-provider-gcp -n kube-system dag/tolerates=dag
+fi
+
+# 36. SecretProviderClass melange-key: which secret becomes which file
+if ours secretproviderclass melange-key -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: secrets-store.csi.x-k8s.io/v1
+kind: SecretProviderClass
+metadata:
+  name: melange-key
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  provider: gcp
+  parameters:
+    secrets: "[{\"resourceName\": \"projects/shop/secrets/melange-signing-key/versions/latest\", \"path\": \"melange.rsa\"}]"
+EOF
+fi
+
+# 37. Secret test: a pod on a node of amd64 must find the signing key
+kubectl delete pod dag-secret-test-amd64 -n builds --ignore-not-found
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: dag-secret-test-amd64
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  restartPolicy: Never
+  serviceAccountName: builder
+  automountServiceAccountToken: false
+  containers:
+  - name: test
+    image: docker.io/library/busybox:1.36.1@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662
+    command:
+    - sh
+    - "-c"
+    - "grep -q 'PRIVATE KEY-----' /var/secrets/melange.rsa || { echo '/var/secrets/melange.rsa holds no private key'; exit 1; }"
+    resources:
+      requests:
+        cpu: "10m"
+        memory: "16Mi"
+    terminationMessagePolicy: FallbackToLogsOnError
+    volumeMounts:
+    - name: key
+      mountPath: /var/secrets
+      readOnly: true
+  volumes:
+  - name: key
+    csi:
+      driver: secrets-store.csi.k8s.io
+      readOnly: true
+      volumeAttributes:
+        secretProviderClass: melange-key
+  nodeSelector:
+    kubernetes.io/arch: amd64
+EOF
+kubectl wait pod dag-secret-test-amd64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-amd64 -n builds; exit 1; }
+kubectl delete pod dag-secret-test-amd64 -n builds
+
+# 38. Secret test: a pod on a node of arm64 must find the signing key
+kubectl delete pod dag-secret-test-arm64 -n builds --ignore-not-found
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: dag-secret-test-arm64
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  restartPolicy: Never
+  serviceAccountName: builder
+  automountServiceAccountToken: false
+  containers:
+  - name: test
+    image: docker.io/library/busybox:1.36.1@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662
+    command:
+    - sh
+    - "-c"
+    - "grep -q 'PRIVATE KEY-----' /var/secrets/melange.rsa || { echo '/var/secrets/melange.rsa holds no private key'; exit 1; }"
+    resources:
+      requests:
+        cpu: "10m"
+        memory: "16Mi"
+    terminationMessagePolicy: FallbackToLogsOnError
+    volumeMounts:
+    - name: key
+      mountPath: /var/secrets
+      readOnly: true
+  volumes:
+  - name: key
+    csi:
+      driver: secrets-store.csi.k8s.io
+      readOnly: true
+      volumeAttributes:
+        secretProviderClass: melange-key
+  nodeSelector:
+    kubernetes.io/arch: arm64
+  tolerations:
+  - key: kubernetes.io/arch
+    operator: Equal
+    value: arm64
+    effect: NoSchedule
+EOF
+kubectl wait pod dag-secret-test-arm64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-arm64 -n builds; exit 1; }
+kubectl delete pod dag-secret-test-arm64 -n builds

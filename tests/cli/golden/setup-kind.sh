@@ -1,0 +1,166 @@
+#!/bin/sh
+# What `dag setup kind --binfmt` does.
+
+set -eu
+
+kubectl() { command kubectl --context=kind-dag "$@"; }
+
+says() { # LINE COMMAND…: does it print that line?
+  line=$1; shift
+  "$@" 2>/dev/null | grep -qxFe "$line"
+}
+
+ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
+  ! kubectl get "$@" --ignore-not-found --no-headers -o 'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by' |
+    grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
+}
+
+# 1. Registry: where bundles go, on this machine alone
+says /kind-registry docker inspect '--format={{.Name}}' kind-registry ||
+docker run \
+  --detach \
+  --restart=always \
+  --network=bridge \
+  --publish=127.0.0.1:5001:5000 \
+  --name=kind-registry \
+  --label=managed-by=dag \
+  docker.io/library/registry:3
+
+# 2. The registry runs
+says true docker inspect '--format={{.State.Running}}' kind-registry ||
+docker start kind-registry
+
+# 3. Cluster dag
+says dag kind get clusters ||
+sh -c 'kind create cluster --name=dag --config=- --wait=5m &&
+docker exec dag-control-plane sh -c "echo made by dag setup >/etc/made-by"
+' <<'EOF'
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+containerdConfigPatches:
+- |-
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/containerd/certs.d"
+EOF
+
+# 4. Credentials in your kubeconfig
+kind export kubeconfig --name=dag
+
+# 5. Registry in the nodes' network
+says yes docker inspect kind-registry '--format={{if .NetworkSettings.Networks.kind}}yes{{end}}' ||
+docker network connect kind kind-registry
+
+# 6. Both names of the registry on every node: plain http, and no loopback there
+says 'dag: known on every node' sh -c 'for node in $(kind get nodes --name=dag); do
+  docker exec "$node" cat /etc/containerd/certs.d/localhost:5001/hosts.toml /etc/containerd/certs.d/kind-registry:5000/hosts.toml >/dev/null || exit
+done
+echo "dag: known on every node"
+' ||
+sh -c 'for node in $(kind get nodes --name=dag); do
+  for directory in /etc/containerd/certs.d/localhost:5001 /etc/containerd/certs.d/kind-registry:5000; do
+    docker exec "$node" mkdir -p "$directory" &&
+    echo "[host.\"http://kind-registry:5000\"]" | docker exec -i "$node" cp /dev/stdin "$directory/hosts.toml" || exit
+  done
+done
+'
+
+# 7. The registry announced to other tools
+if ours configmap local-registry-hosting -n kube-public; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: local-registry-hosting
+  namespace: kube-public
+  labels:
+    app.kubernetes.io/managed-by: dag
+data:
+  localRegistryHosting.v1: |
+    host: "localhost:5001"
+    help: "https://kind.sigs.k8s.io/docs/user/local-registry/"
+EOF
+fi
+
+# 8. Namespace default: where builds run
+if ours namespace default; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 9. Pod Security level: bubblewrap needs more than the others allow
+kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: default
+  labels:
+    pod-security.kubernetes.io/enforce: privileged
+EOF
+
+# 10. Service account default: what pods run as
+if ours serviceaccount default -n default; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: default
+  namespace: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 11. Emulation: builds of one architecture run on nodes of another
+if ours daemonset dag-binfmt -n default; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: dag-binfmt
+  namespace: default
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: dag-binfmt
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/name: dag-binfmt
+    spec:
+      automountServiceAccountToken: false
+      terminationGracePeriodSeconds: 1
+      nodeSelector:
+        kubernetes.io/os: linux
+      initContainers:
+      - name: install
+        image: docker.io/tonistiigi/binfmt@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0
+        args:
+        - "--install"
+        - all
+        resources:
+          requests:
+            cpu: "10m"
+            memory: "16Mi"
+        securityContext:
+          privileged: true
+      containers:
+      - name: stay
+        image: docker.io/library/busybox:1.36.1@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662
+        command:
+        - sh
+        - "-c"
+        - "while :; do sleep 86400; done"
+        resources:
+          requests:
+            cpu: "10m"
+            memory: "16Mi"
+EOF
+fi

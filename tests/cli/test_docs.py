@@ -1,0 +1,56 @@
+"""Every command that the documents show is one that exists, with flags that it has."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from dag.cli.main import main
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+def commands(document: Path) -> list[str]:
+    """The lines of code blocks that begin with `dag`, without what the README says beside them."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [re.split(r"\s{3,}", line)[0] for line in lines if line.startswith("dag ")]
+
+
+def refusal(words: list[str]) -> str | None:
+    """What is wrong with the flags of a command, if anything."""
+    command: click.Command = main
+    context = click.Context(main, info_name="dag")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(context, words[0])
+        if found is None:
+            return f"there is no command {words[0]}"
+        command, words = found, words[1:]
+    try:
+        command.make_parser(click.Context(command)).parse_args(words)
+    except click.UsageError as error:
+        return error.format_message()
+    return None
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_exist(document: Path) -> None:
+    wrong = {line: refusal(shlex.split(line)[1:]) for line in commands(document)}
+    assert {line: why for line, why in wrong.items() if why} == {}
+
+
+def test_the_documents_are_read() -> None:
+    assert sum(len(commands(document)) for document in DOCUMENTS) > 15
+    assert "No such option" in str(refusal(["pod", "--no-such-flag"]))
+    assert refusal(["pood"]) == "there is no command pood"
+
+
+def test_every_guide_is_linked() -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    guides = [path.name for path in DOCUMENTS[1:] if path.name != "graph.md"]
+    assert [name for name in guides if f"](docs/{name})" not in readme] == []

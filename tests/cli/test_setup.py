@@ -1,0 +1,231 @@
+"""`dag setup` without a cluster: what it prints, what it calls, how it goes on after a failure."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.standins import HANG, IGNORE, Standins
+from tests.waiting import eventually
+
+GOLDEN = Path(__file__).parent / "golden"
+KEY = "-----BEGIN PRIVATE KEY-----\nnot for anybody's eyes\n-----END PRIVATE KEY-----\n"
+
+SCRIPTS = {
+    "gke": "gke --project=shop --zone=europe-west4-a --bucket=gs://apks/wolfi --src-bucket=old"
+    " --secret-key --arm --user=ann@example.com --namespace=builds --service-account=builder",
+    "gke-addon": "gke --project=shop --region=us-east1 --signing-key=melange.rsa"
+    " --csi-driver=secrets-store-gke.csi.k8s.io",
+    "kind": "kind --binfmt",
+    "cluster": "cluster --context=ours --kubeconfig=/etc/kube/config --namespace=builds"
+    " --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag"
+    " --group=builders --user=ann --secret-key --project=shop --arm",
+}
+
+
+@pytest.fixture
+def standins(tmp_path: Path) -> Standins:
+    return Standins(tmp_path / "standins")
+
+
+def dag(*words: str, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
+    clean.pop("PROJECT", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "dag", "setup", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        cwd=place,
+        env=clean | {"PYTHONPATH": str(Path("src").resolve()), "DAG_DEBUG": "1"} | environment,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("undo", [False, True], ids=["do", "undo"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_script_is_the_one_that_was_read(tmp_path: Path, name: str, undo: bool) -> None:
+    (tmp_path / "melange.rsa").write_text(KEY)
+    words = [*SCRIPTS[name].split(), *(["--undo"] if undo else [])]
+    done = dag(*words, "--print", place=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    golden = GOLDEN / f"setup-{name}{'-undo' if undo else ''}.sh"
+    if os.environ.get("DAG_GOLDEN") == "write":
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(done.stdout)
+    assert done.stdout == golden.read_text(), "DAG_GOLDEN=write writes it anew"
+    assert done.stdout.startswith(f"#!/bin/sh\n# What `dag setup {' '.join(words)}` does.\n")
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("setup-*.sh")), ids=lambda path: path.stem)
+def test_every_script_is_one_that_shells_can_read(golden: Path) -> None:
+    done = subprocess.run(["sh", "-n", golden], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Standins) -> None:
+    done = dag(*SCRIPTS["gke"].split(), "--print", place=tmp_path, **standins.environment)
+    assert done.returncode == 0
+    assert standins.calls() == []
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert dag("kind", "--print", place=tmp_path, PATH=str(empty)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("gke --project=p", "give --zone, like europe-west4-a, or --region"),
+        ("gke --project=p --zone=a --region=b", "a cluster is in one place"),
+        ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
+        ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is no bucket of Google Cloud"),
+        ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
+        ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
+        ("kind --cluster=a;b", "--cluster 'a;b' is no name for a container"),
+        ("cluster --annotation=x", "--annotation 'x' is not KEY=VALUE"),
+        ("cluster --namespace", "requires an argument"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_called(
+    tmp_path: Path, standins: Standins, words: str, message: str
+) -> None:
+    (tmp_path / "public").write_text("-----BEGIN PUBLIC KEY-----\n")
+    done = dag(*words.split(), place=tmp_path, **standins.environment)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert standins.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [("gke --project=p --zone=z", "gcloud"), ("kind", "docker"), ("kind --undo", "docker")],
+)
+def test_a_program_that_is_missing_is_named(tmp_path: Path, words: str, missing: str) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = dag(*words.split(), place=tmp_path, PATH=str(empty))
+    assert done.returncode == 3
+    assert f"dag: {missing} is not installed\nhint: install " in done.stderr
+
+
+def test_a_failure_in_the_middle_is_gone_on_with(tmp_path: Path, standins: Standins) -> None:
+    words = ("gke", "--project=p", "--zone=z")
+    environment = standins.environment | {"KUBECONFIG": str(tmp_path / "none")}
+    standins.fail("clusters create", saying="ERROR: quota 'CPUS' exceeded")
+    first = dag(*words, place=tmp_path, **environment)
+    assert first.returncode == 3
+    assert "Cluster dag" in first.stderr
+    assert "gcloud failed: ERROR: quota 'CPUS' exceeded" in first.stderr
+    made = [str(call) for call in standins.changes()]
+    assert made[-1].startswith("gcloud container clusters create dag")
+    standins.fail("get-credentials", saying="ERROR: that is enough for this test")
+    second = dag(*words, place=tmp_path, **environment)
+    assert second.returncode == 3
+    assert "6/15 Account dag-nodes: what nodes run as (there already)" in second.stderr
+    assert [str(call).split("--")[0].strip() for call in standins.changes()] == [
+        "gcloud container clusters create dag",
+        "gcloud container clusters get-credentials dag",
+    ]
+
+
+def test_a_cluster_that_was_there_gets_what_it_lacks_and_stays(
+    tmp_path: Path, standins: Standins
+) -> None:
+    gcloud = str(standins.directory / "bin" / "gcloud")
+    where = ["--zone=z", "--project=p"]
+    made = [gcloud, "container", "clusters", "create", "dag", *where]
+    subprocess.run(made, check=True, env=os.environ | standins.environment, stdin=-3)
+    standins.fail("get-credentials", saying="ERROR: that is enough for this test")
+    words = ("gke", *where)
+    environment = standins.environment | {"KUBECONFIG": str(tmp_path / "none")}
+    assert dag(*words, place=tmp_path, **environment).returncode == 3
+    updates = [str(call) for call in standins.changes() if "clusters" in call.argv]
+    assert [update.split("--project=p ")[-1].split("=")[0] for update in updates[1:3]] == [
+        "--workload-pool",
+        "--enable-autoprovisioning --max-cpu",
+    ]
+
+
+def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
+    tmp_path: Path, standins: Standins
+) -> None:
+    standins.fail(
+        "projects add-iam-policy-binding", saying="ERROR: Service account does not exist."
+    )
+    standins.fail("clusters create", saying="ERROR: that is enough for this test")
+    words = ("gke", "--project=p", "--zone=z")
+    done = dag(*words, place=tmp_path, **standins.environment)
+    assert "what it names may not be known everywhere yet, trying again" in done.stderr
+    bindings = [call for call in standins.changes() if call.argv[1] == "projects"]
+    assert len(bindings) == 2
+    assert bindings[0] == bindings[1]
+
+
+def test_a_command_that_only_says_it_succeeded_is_found_out(
+    tmp_path: Path, standins: Standins
+) -> None:
+    standins.fail("services enable container", saying=IGNORE)
+    words = ("gke", "--project=p", "--zone=z")
+    done = dag(*words, place=tmp_path, **standins.environment)
+    assert done.returncode == 3
+    assert "API container.googleapis.com: the command succeeded, but it is not done" in done.stderr
+    assert len(standins.changes()) == 1
+
+
+def test_an_interrupted_step_ends_with_its_program(tmp_path: Path, standins: Standins) -> None:
+    standins.fail("clusters create", saying=HANG)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dag", "setup", "gke", "--project=p", "--zone=z"],
+        env=os.environ | {"PYTHONPATH": "src"} | standins.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    hanging = standins.directory / "hanging"
+    eventually(lambda: hanging.exists() and hanging.read_text(), "gcloud runs")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "dag: interrupted: Cluster dag" in errors
+    assert errors.endswith("hint: run it again to go on from there\n")
+    assert not Path(f"/proc/{hanging.read_text()}").exists()
+
+
+def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Standins) -> None:
+    gcloud = standins.directory / "bin" / "gcloud"
+    gcloud.write_text("#!/bin/sh\necho 'ERROR: Reauthentication failed.' >&2\nexit 1\n")
+    words = ("gke", "--project=p", "--zone=z", "--undo")
+    done = dag(*words, place=tmp_path, **standins.environment)
+    assert done.returncode == 3
+    assert "Reauthentication failed" in done.stderr
+
+
+def test_a_key_that_is_meant_for_builds_here_stays_here(tmp_path: Path) -> None:
+    (tmp_path / "melange.rsa").write_text(KEY)
+    (tmp_path / "dag.toml").write_text('signing-key = "melange.rsa"\n')
+    words = ("gke", "--project=p", "--zone=z", "--print")
+    elsewhere = {"DAG_SIGNING_KEY": "melange.rsa"}
+    done = dag(*words, place=tmp_path, **elsewhere)
+    assert done.returncode == 0
+    assert "gcloud secrets" not in done.stdout
+    asked = dag(*words, "--signing-key=melange.rsa", place=tmp_path)
+    assert "--data-file=melange.rsa" in asked.stdout
+
+
+def test_dag_toml_has_a_table_for_it(tmp_path: Path) -> None:
+    (tmp_path / "dag.toml").write_text('namespace = "builds"\n[setup]\nport = 5009\nzone = "z"\n')
+    done = dag("kind", "--print", place=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--publish=127.0.0.1:5009:5000" in done.stdout
+    assert "ours namespace builds" in done.stdout
+    (tmp_path / "dag.toml").write_text("[setup]\nprot = 5009\n")
+    wrong = dag("kind", "--print", place=tmp_path)
+    assert wrong.returncode == 2
+    assert "dag.toml:2: no flag is called 'prot'" in wrong.stderr
+    assert "did you mean port" in wrong.stderr
