@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-ENV_FILE = 'MELANGE_EXTRA_OPTS = "--env-file /var/cache/melange/melange.env"'
-
 
 @pytest.mark.parametrize("kind", ["2023", "2026"])
 def test_with_the_cache_bundle_a_build_asks_the_source_server_for_nothing(
@@ -36,8 +34,6 @@ def test_with_the_cache_bundle_a_build_asks_the_source_server_for_nothing(
         asked = server.requests.total()
         server.requests.clear()
         assert asked > 0
-        settings = directory / "dag.toml"
-        settings.write_text(settings.read_text().replace("[make]", f"[make]\n{ENV_FILE}"))
         flags: list[str | Path] = [
             "--ram=256Mi",
             "--cache-bundle",

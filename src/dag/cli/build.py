@@ -71,6 +71,7 @@ store_option = option(
     type=options.QuantityType(),
     help="The most for a unit that ran out of memory.  [default: the machine's]",
 )
+@switch("hermetic", default=False, help="Steps of a build have no network.")
 @option("--signing-key", type=click.Path(dir_okay=False, exists=True), help="Signs the packages.")
 @option("--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make.")
 @option("--target-template", help="How a package becomes a make target, like package/{name}.")
@@ -148,6 +149,7 @@ def _options(given: dict[str, Any]) -> BuildOptions:
         retries=given["retries"],
         fail_fast=given["fail_fast"],
         timeout=given["timeout"],
+        hermetic=given["hermetic"],
         make_vars=given["make_vars"],
         target_template=given["target_template"],
         signing_key=Path(given["signing_key"]) if given["signing_key"] else None,

@@ -67,6 +67,7 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     option("--out", type=click.Path(file_okay=False), help="Bring the built packages back here."),
     option("--sdk-image", default=SDK_IMAGE, help="Image that builds: make, melange, bubblewrap."),
     option("--cache-bundle", help="Image by digest with the sources, as `dag cache` pushes it."),
+    switch("hermetic", default=False, help="Steps of the build have no network."),
     switch("keep-going", default=False, help="Go on after a failure (make -k)."),
     option(
         "--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make."

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from string import Template
 
 from dag.core.arch import Arch
+from dag.core.checkouts import ENV_NAME
+from dag.core.hermetic import prepare_script
 from dag.errors import UsageError
 
 KEY = "melange.rsa"
@@ -47,7 +49,7 @@ class MakeVariables:
     """The user's own `NAME=VALUE`; MELANGE_EXTRA_OPTS is added to ours, others win over ours."""
 
     def words(self) -> list[str]:
-        """Give the assignments as arguments of make."""
+        """Give the assignments as arguments of make, MELANGE_EXTRA_OPTS last."""
         options = ["--cache-dir", self.cache_dir]
         for repository in self.repositories:
             options += ["--repository-append", repository]
@@ -69,7 +71,7 @@ class MakeVariables:
                 extra.append(value)
             else:
                 assignments[name] = value
-        assignments["MELANGE_EXTRA_OPTS"] = " ".join(extra)
+        assignments["MELANGE_EXTRA_OPTS"] = " ".join(extra)  # a new key, so it stays the last
         return [f"{name}={value}" for name, value in assignments.items()]
 
 
@@ -105,12 +107,16 @@ mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse 'no file ca
 command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child= dog=
 $confine
+$hermetic
 $mounted_key
 $announce
 trap '[ -z "$$child" ] || kill -TERM "$$child" 2>/dev/null' TERM INT
 tee $state/log <$state/pipe &
 tee=$$!
-call() { make $assignments "$$@"; }
+# So that git finds what is in the cache; `dag cache` writes it there.
+cached=
+[ ! -f $env_file ] || cached=$env_option
+call() { make $assignments"$$cached" "$$@"; }
 fetched() { for apk in packages/$arch/*.apk; do [ ! -e "$$apk" ] || return 0; done; return 1; }
 build() {
   $key
@@ -119,7 +125,7 @@ build() {
     $melange index -o packages/$arch/APKINDEX.tar.gz --signing-key $signing packages/$arch/*.apk \
       || return
   fi
-  exec make $assignments $flags "$$@"
+  exec make $assignments"$$cached" $flags "$$@"
 }
 exec 5>$state/pipe
 build "$$@" >&5 2>&1 &
@@ -209,6 +215,7 @@ def build_script(
     keep_going: bool = False,
     mounted_key: str | None = None,
     confined: bool = False,
+    hermetic: bool = False,
     announce_end: bool = False,
     merge_index: bool = False,
 ) -> str:
@@ -219,11 +226,22 @@ def build_script(
     it, and ends with make's exit code, or with `REFUSED` and the reason in the container's
     termination message. The last line tells how many lines and bytes the log before it has
     (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss could
-    not be seen from outside. `confined` refuses to build outside of a user namespace. With
-    `announce_end` it holds a pipe open in the workspace: another container reads EOF there when this
+    not be seen from outside. `confined` refuses to build outside of a user namespace, `hermetic`
+    takes the network from the steps (`dag.core.hermetic`). With `announce_end` it holds a pipe open in the workspace: another container reads EOF there when this
     one has ended. With `merge_index` it waits, after make, for the container that uploads
     (`transfer.upload_script`).
+
+    Raises:
+        UsageError: a variable says what contradicts another flag, or is no assignment.
+
     """
+    words = variables.words()
+    if hermetic and "MELANGE_RUNNER=bubblewrap" not in words:
+        raise UsageError(
+            "--hermetic needs melange's runner bubblewrap, and MELANGE_RUNNER is set to another",
+            hint="take it out of --make-var and of [make] in dag.toml",
+        )
+    env_file = f"{variables.cache_dir}/{ENV_NAME}"
     common = {
         "state": STATE,
         "arch": shlex.quote(variables.arch.apk),
@@ -235,10 +253,13 @@ def build_script(
     return _BUILD.substitute(
         common,
         refused=REFUSED,
-        assignments=shlex.join(variables.words()),
+        assignments=shlex.join(words),
+        env_file=shlex.quote(env_file),
+        env_option=shlex.quote(f" --env-file {_option_word(env_file)}"),
         key=f"call {key} || return" if has_key_rule and mounted_key is None else ":",
         flags="-k" if keep_going else "",
         confine=_CONFINE if confined else ":",
+        hermetic=prepare_script(STATE, variables.cache_dir) if hermetic else ":",
         mounted_key=mounted.strip() if mounted_key is not None else ":",
         announce=_ANNOUNCE.substitute(common) if announce_end else ":",
         merge=_MERGE.substitute(common).strip() if merge_index else ":",

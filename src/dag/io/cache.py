@@ -190,6 +190,10 @@ class Cache:
                 hint="name a directory that can be written with --out",
             ) from error
 
+    def has_any(self, digests: Sequence[Digest]) -> bool:
+        """Say whether any of a file's names is there, verified or not."""
+        return any((self.directory / digest.name).exists() for digest in digests)
+
     def check(
         self, digests: Sequence[Digest], *, force: bool = False, repair: bool = False
     ) -> Verdict:

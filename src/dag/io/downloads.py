@@ -18,8 +18,9 @@ from dag.core.sources import (
     redact,
 )
 from dag.errors import InfrastructureError
+from dag.io.cache import Verdict
 from dag.io.transfer import Source, Unavailable
-from dag.io.transport import Limits, Transport, make_client
+from dag.io.transport import Limits, Transport
 
 if TYPE_CHECKING:
     import ssl
@@ -94,10 +95,8 @@ class Downloader:
         # Hashing and writing let go of the interpreter's lock, so that threads do run beside the
         # event loop; more than the processors only for the sake of a disk that makes them wait.
         threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "cache")
-        client = make_client(self._limits, self._tls)
         with threads as self._threads:
-            async with client:
-                self._transport = Transport(client, self._limits, threads)
+            async with Transport(self._limits, threads, self._tls) as self._transport:
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {
@@ -124,8 +123,10 @@ class Downloader:
 
     async def _one(self, download: Download) -> Outcome:
         async with self._open:
-            check = self._cache.check
-            verdict = await self._in_thread(check, download.digests, force=self._verify)
+            verdict = Verdict(download.digests)
+            if self._cache.has_any(download.digests):  # else there is nothing to take a thread for
+                check = self._cache.check
+                verdict = await self._in_thread(check, download.digests, force=self._verify)
             if not verdict.missing:
                 return Outcome(download=download, status="present", size=verdict.size)
             self._watcher.begin(download.name, redact(download.uris[0]))
@@ -147,17 +148,21 @@ class Downloader:
             await asyncio.sleep(LOCK_POLL)
         return part
 
-    async def _into(self, part: Part, download: Download, *, force: bool) -> Outcome:
+    def _prepare(self, part: Part, download: Download, *, force: bool) -> Verdict:
         # Another process may have brought it while this one waited for the lock.
-        check = self._cache.check
-        verdict = await self._in_thread(check, download.digests, force=force, repair=True)
+        verdict = self._cache.check(download.digests, force=force, repair=True)
+        if verdict.missing:
+            part.load()
+        return verdict
+
+    async def _into(self, part: Part, download: Download, *, force: bool) -> Outcome:
+        verdict = await self._in_thread(self._prepare, part, download, force=force)
         if not verdict.missing:
             part.discard()
             return Outcome(download=download, status="present", size=verdict.size)
         for digest, got in verdict.wrong:
             path = self._cache.directory / digest.name
             self._watcher.note(f"{path}: has other bytes ({got[:16]}…) than its name says; removed")
-        await self._in_thread(part.load)
         mirrored = mirror_uris(self._mirrors, download)
         places = dict(zip(download.uris, download.origins, strict=True))
         problems: list[Problem] = []

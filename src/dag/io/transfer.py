@@ -58,13 +58,15 @@ class _Intake:
     def __init__(self, part: Part, threads: ThreadPoolExecutor) -> None:
         self._part = part
         self._threads = threads
-        self._block = bytearray()
+        self._pieces: list[bytes] = []
+        self._size = 0
         self._writing: asyncio.Future[None] | None = None
 
     async def add(self, data: bytes) -> bool:
         """Take more; say whether a block was full."""
-        self._block += data
-        if len(self._block) < BLOCK:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size < BLOCK:
             return False
         await self._written()
         self._write()
@@ -76,14 +78,19 @@ class _Intake:
         Nobody may close the file under a thread that writes, not even when the task is cancelled.
         """
         await self._written()
-        if self._block:
+        if self._size > _SMALL_BODY:
             self._write()
             await self._written()
+        elif self._pieces:  # a thread would cost more
+            self._part.write(b"".join(self._pieces))
 
     def _write(self) -> None:
+        # One piece, joined here: a thread that came back to the interpreter for each would wait
+        # for this one every time.
+        block = b"".join(self._pieces)
         loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(self._threads, self._part.write, self._block)
-        self._block = bytearray()
+        self._writing = loop.run_in_executor(self._threads, self._part.write, block)
+        self._pieces, self._size = [], 0
 
     async def _written(self) -> None:
         if (writing := self._writing) is not None:
@@ -181,7 +188,7 @@ class Source:
     async def _request(self, uri: str) -> str | None:
         """Ask `uri`; the answer's body goes to the part, or a redirect's target is returned."""
         headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}
-        client, limits = self._transport.client, self._limits
+        client, limits = self._transport.gate(uri).client, self._limits
         try:
             request = client.build_request("GET", uri, headers=headers)
             async with asyncio.timeout(limits.connect + limits.stall):
@@ -228,7 +235,8 @@ class Source:
                 await self._in_thread(self._part.restart)
                 raise _Healing("answered with another range than was asked for")
         elif status == 200:
-            await self._in_thread(self._part.restart)
+            if offset:
+                await self._in_thread(self._part.restart)
             self._resumed = False
         else:
             raise Unavailable(_status(status))

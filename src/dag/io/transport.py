@@ -1,4 +1,4 @@
-"""The one HTTP client of a run, and who may send when: bounded in all and per host."""
+"""HTTP for a run: a client for each host, and who may send when, bounded in all and per host."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+import httpcore2
 import httpx2
 
 from dag.core.sources import RetryPolicy, host_of
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
     from concurrent.futures import ThreadPoolExecutor
+
+
+# What asyncio reads at once. With less, what it has read is cut up and copied again and again: a
+# large file then costs twice the processor.
+httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +40,10 @@ class Limits:
 
 
 class Gate:
-    """How many requests a host gets at once, and until when none."""
+    """A host: its connections, how many requests it gets at once, and until when none."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, client: httpx2.AsyncClient) -> None:
+        self.client = client
         self._limit = limit
         self._active = 0
         self._quiet_until = 0.0
@@ -64,34 +71,45 @@ class Gate:
         self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
 
 
-def make_client(limits: Limits, tls: ssl.SSLContext | None) -> httpx2.AsyncClient:
-    """Make the one client of a run; proxies and their exceptions come from the environment."""
-    return httpx2.AsyncClient(
-        headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dag"},
-        timeout=httpx2.Timeout(limits.stall, connect=limits.connect, pool=None),
-        limits=httpx2.Limits(max_connections=limits.jobs, max_keepalive_connections=limits.jobs),
-        verify=tls or True,
-    )
-
-
 class Transport:
-    """What all transfers share: the client, the threads, and who may send when."""
+    """What all transfers share: the hosts, the threads, and who may send when."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, limits: Limits, threads: ThreadPoolExecutor
+        self, limits: Limits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
     ) -> None:
-        self.client = client
+        """`tls` is how servers are verified, else as the system does."""
         self.limits = limits
         self.threads = threads
+        self._tls = tls or httpx2.create_ssl_context()
         self._slots = asyncio.Semaphore(limits.jobs)
         self._gates: dict[str, Gate] = {}
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before it is needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        for gate in self._gates.values():
+            await gate.client.aclose()
 
     def gate(self, uri: str) -> Gate:
         """Find the gate of the host that `uri` is asked from."""
         host = host_of(uri)
         if host not in self._gates:
-            self._gates[host] = Gate(self.limits.per_host)
+            # A client each: for every request it looks at all of its connections.
+            self._gates[host] = Gate(self.limits.per_host, self._client())
         return self._gates[host]
+
+    def _client(self) -> httpx2.AsyncClient:
+        # Proxies and their exceptions come from the environment.
+        limits, most = self.limits, self.limits.per_host
+        return httpx2.AsyncClient(
+            headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dag"},
+            timeout=httpx2.Timeout(limits.stall, connect=limits.connect, pool=None),
+            limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
+            verify=self._tls,
+        )
 
     @asynccontextmanager
     async def turn(self, uri: str) -> AsyncIterator[None]:

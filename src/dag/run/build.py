@@ -63,6 +63,7 @@ class BuildOptions:
     retries: int
     fail_fast: bool
     timeout: float | None
+    hermetic: bool
     make_vars: tuple[str, ...]
     target_template: str | None
     signing_key: Path | None
@@ -235,7 +236,7 @@ class Build:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return LocalSettings(
             arch=options.arch,
-            script=build_script(variables, has_key_rule=False),
+            script=build_script(variables, has_key_rule=False, hermetic=options.hermetic),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,

@@ -57,6 +57,7 @@ class PodOptions:
     out: str | None
     sdk_image: str
     cache_bundle: str | None
+    hermetic: bool
     keep_going: bool
     make_vars: tuple[str, ...]
     target_template: str | None
@@ -197,6 +198,7 @@ def _settings(
         keep_going=chosen.keep_going,
         mounted_key=MOUNTED_KEY if chosen.secret_key else None,
         confined=chosen.isolation == "userns",
+        hermetic=chosen.hermetic,
         announce_end=chosen.out is not None or target is not None,
         merge_index=target is not None,
     )
