@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dag.core import access, setup
+from dag.core import permissions, setup
 from dag.core.setup_gke import bucket_url
 from dag.errors import UsageError
 
@@ -97,8 +97,8 @@ def test_a_daemonset_is_ready_when_every_node_runs_its_newest_pod() -> None:
 
 
 def test_rules_name_each_resource_once() -> None:
-    accesses = [*access.CREATE, *access.FOLLOW, *access.CREATE, *access.SECRET_KEY]
-    assert access.rules(accesses) == [
+    pod = permissions.for_pod(follow=True, out=False)
+    assert permissions.rules([*pod, *pod, *permissions.SECRET_KEY]) == [
         {
             "apiGroups": [""],
             "resources": ["pods"],
