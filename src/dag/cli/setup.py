@@ -14,7 +14,8 @@ import click
 
 from dag.cli import options
 from dag.cli.options import option, switch
-from dag.core.setup_cluster import BINFMT_IMAGE, CLASSIC_DRIVER, GITHUB, GKE_DRIVER
+from dag.core.manifests import CSI_DRIVER
+from dag.core.setup_cluster import BINFMT_IMAGE, GITHUB, GKE_DRIVER
 from dag.core.setup_kind import REGISTRY_IMAGE
 from dag.errors import UsageError
 
@@ -74,7 +75,7 @@ def _secret(function: F) -> F:
             help="How long the pod that tries the key may take.",
         ),
         switch("arm", default=False, help="Also for nodes of arm64."),
-        option("--csi-driver", default=CLASSIC_DRIVER, help="Mounts the signing key into pods."),
+        option("--csi-driver", default=CSI_DRIVER, help="Mounts the signing key into pods."),
         switch("secret-key", default=False, help="Pods sign with the key in Secret Manager."),
     ):
         function = decorate(function)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from dag.core.arch import Arch
+from dag.core.manifests import CSI_DRIVER
 from dag.core.permissions import Permission, grant
 from dag.core.transfer import Bucket
 from dag.errors import DagError, UsageError
@@ -29,10 +30,9 @@ _IDENTITIES = {
     # https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
     "s3": ("eks.amazonaws.com/role-arn", "arn:aws:iam::ACCOUNT:role/NAME"),
 }
-SECRETS_STORE = "secrets-store.csi.k8s.io"
 _INSTALL = {
     # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/installation
-    SECRETS_STORE: (
+    CSI_DRIVER: (
         "helm install csi-secrets-store secrets-store-csi-driver --namespace kube-system"
         " --repo https://kubernetes-sigs.github.io/secrets-store-csi-driver/charts"
     ),

@@ -19,7 +19,10 @@ Manifest = dict[str, Any]
 
 WORKSPACE = "/workspace"
 CACHE = "/var/cache/melange"
-MOUNTED_KEY = "/var/secrets/melange.rsa"
+CSI_DRIVER = "secrets-store.csi.k8s.io"
+KEY_MOUNT = "/var/secrets"
+KEY_FILE = "melange.rsa"
+MOUNTED_KEY = f"{KEY_MOUNT}/{KEY_FILE}"
 KEY_DIRECTORY = "/dag-key"
 """On memory, and in the build's container alone."""
 SECRET_PROVIDER_CLASS = "melange-key"  # noqa: S105  # a name
@@ -70,7 +73,7 @@ class PodSettings:
     """A Secret whose entries become variables of what transfers; else it has the pod's identity."""
     key_name: str | None = None
     """Of the key that the CSI driver mounts; None is a throwaway key."""
-    csi_driver: str = "secrets-store.csi.k8s.io"
+    csi_driver: str = CSI_DRIVER
     confined: bool = False
     """No privilege: a user namespace, and nobody in it is root."""
 
@@ -208,7 +211,7 @@ def _build_container(settings: PodSettings) -> Manifest:
         container["env"] = [{"name": "HOME", "value": "/tmp"}]  # noqa: S108
     if settings.key_name is not None:
         container["volumeMounts"] += [
-            {"name": "melange-key", "mountPath": MOUNTED_KEY.rpartition("/")[0], "readOnly": True},
+            {"name": "melange-key", "mountPath": KEY_MOUNT, "readOnly": True},
             {"name": "key", "mountPath": KEY_DIRECTORY},
         ]
     return container

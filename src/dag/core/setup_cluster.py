@@ -7,17 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dag.core import permissions
+from dag.core.manifests import CSI_DRIVER, KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
 from dag.core.setup import Ensure, Extend, Manifest, Plan, Prove, Publish, Step, Tolerate, owned
 
-CLASSIC_DRIVER = "secrets-store.csi.k8s.io"
 GKE_DRIVER = "secrets-store-gke.csi.k8s.io"
 """Of GKE's own add-on. https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component"""
-_PROVIDERS = {CLASSIC_DRIVER: "gcp", GKE_DRIVER: "gke"}
+_PROVIDERS = {CSI_DRIVER: "gcp", GKE_DRIVER: "gke"}
 
 SIGNING_KEY = "melange-signing-key"
-KEY_CLASS = "melange-key"
-KEY_MOUNT = "/var/secrets"
-KEY_FILE = "melange.rsa"
 
 BINFMT_IMAGE = (
     "docker.io/tonistiigi/binfmt"
@@ -70,7 +67,7 @@ class ClusterSettings:
     secret_key: bool = False
     project: str | None = None
     """Whose Secret Manager has the signing key; None leaves the class to somebody else."""
-    csi_driver: str = CLASSIC_DRIVER
+    csi_driver: str = CSI_DRIVER
     manifests: str | None = None
     """Where to get the driver's and the provider's manifests from; None does not install them."""
     arm: bool = False
@@ -94,9 +91,7 @@ def secret_flags(settings: ClusterSettings) -> dict[str, str]:
     """Give the flags with which `dag pod` signs."""
     flags = {"secret-key": "true"}
     return (
-        flags
-        if settings.csi_driver == CLASSIC_DRIVER
-        else {**flags, "csi-driver": settings.csi_driver}
+        flags if settings.csi_driver == CSI_DRIVER else {**flags, "csi-driver": settings.csi_driver}
     )
 
 
@@ -165,12 +160,12 @@ def _permission(settings: ClusterSettings) -> Iterator[Step]:
 
 
 def _secret(settings: ClusterSettings) -> Iterator[Step]:
-    if settings.manifests and settings.csi_driver == CLASSIC_DRIVER:
+    if settings.manifests and settings.csi_driver == CSI_DRIVER:
         for path in (*(f"{_DRIVER}/{file}" for file in _DRIVER_FILES), _PROVIDER_FILE):
             file = path.rpartition("/")[2]
             title = f"Secrets Store CSI driver and its provider: {file}"
             yield Publish(title=title, url=f"{settings.manifests}/{path}")
-    if settings.arm and settings.csi_driver == CLASSIC_DRIVER:
+    if settings.arm and settings.csi_driver == CSI_DRIVER:
         for name in _DAEMONSETS:
             yield Tolerate(
                 title=f"{name} on arm nodes: they have a taint that it must tolerate",
@@ -180,7 +175,7 @@ def _secret(settings: ClusterSettings) -> Iterator[Step]:
             )
     if settings.project:
         yield Ensure(
-            title=f"SecretProviderClass {KEY_CLASS}: which secret becomes which file",
+            title=f"SecretProviderClass {SECRET_PROVIDER_CLASS}: which secret becomes which file",
             manifest=owned(_secret_class(settings, settings.project)),
         )
     for arch in ("amd64", "arm64") if settings.arm else ("",):
@@ -199,7 +194,7 @@ def _secret_class(settings: ClusterSettings, project: str) -> Manifest:
     return {
         "apiVersion": "secrets-store.csi.x-k8s.io/v1",
         "kind": "SecretProviderClass",
-        "metadata": {"name": KEY_CLASS, "namespace": settings.namespace},
+        "metadata": {"name": SECRET_PROVIDER_CLASS, "namespace": settings.namespace},
         "spec": {
             "provider": _PROVIDERS.get(settings.csi_driver, "gcp"),
             "parameters": {"secrets": secrets},
@@ -233,7 +228,7 @@ def _secret_test(settings: ClusterSettings, arch: str) -> Manifest:
                 "csi": {
                     "driver": settings.csi_driver,
                     "readOnly": True,
-                    "volumeAttributes": {"secretProviderClass": KEY_CLASS},
+                    "volumeAttributes": {"secretProviderClass": SECRET_PROVIDER_CLASS},
                 },
             }
         ],
