@@ -379,6 +379,15 @@ def test_since_asks_for_what_has_changed(make: Make) -> None:
     assert code == 0, said
     assert list(json.loads(out)["packages"]) == ["a", "b"]
     (place / "b.yaml").write_text(definition("b", "a"))
+    code, _, said = run(place)
+    assert code == 0, said
+    (place / "a.yaml").write_text(definition("a", runs="echo again"))
+    code, out, said = run(place, "--since", "HEAD", "--dry-run", "--json")
+    assert list(json.loads(out)["packages"]) == ["a"], said
+    dependents = ("--rebuild", "dependents")
+    code, out, said = run(place, "--since", "HEAD", *dependents, "--dry-run", "--json")
+    assert list(json.loads(out)["packages"]) == ["a", "b"], said
+    (place / "a.yaml").write_text(definition("a"))
     code, _, said = run(place, "--since", "HEAD")
     assert code == 0
     assert "nothing has changed since HEAD" in said
