@@ -518,6 +518,14 @@ def test_a_cycle_is_reported_opened_by_a_repository_and_stops_nothing_else(
     assert {"egg-2-r0.apk", "hen-1-r0.apk", "chick-1-r0.apk"} <= set(apks(place))
 
 
+def test_a_place_for_a_report_that_is_not_there_is_said_before_the_build(make: Make) -> None:
+    place = make(a=definition("a"))
+    code, _, said = run(place, "--junit", "nowhere/junit.xml")
+    assert code == 2
+    assert "dag: --junit nowhere/junit.xml: there is no directory nowhere" in said
+    assert not (place / "packages").exists()
+
+
 def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
     place = make(a=definition("a"))
     code, _, said = run(place, "--signing-key", str(new_key(tmp_path)))

@@ -64,9 +64,10 @@ def load(
     )
     if not repositories:
         return Graph(packages)
-    from dag.io.index import repository
+    from dag.io.index import absolute, repository
 
-    return Graph(packages, available=repository(repositories, arch).names)
+    places = [absolute(Path(directory), one) for one in repositories]
+    return Graph(packages, available=repository(places, arch).names)
 
 
 def tell(graph: Graph, names: Sequence[str], arch: Arch, *, verbose: int) -> None:

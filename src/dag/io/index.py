@@ -31,6 +31,23 @@ def repository(places: Iterable[str], arch: Arch) -> Repository:
     return Repository(entry for place in places for entry in _entries(place, arch))
 
 
+def absolute(directory: Path, item: str) -> str:
+    """Find a repository or a key: URLs stay as they are.
+
+    A path in `dag.toml` is relative to the directory, one on the command line may be to here.
+
+    Raises:
+        UsageError: there is nothing of that name.
+
+    """
+    if "://" in item:
+        return item
+    path = directory / item if (directory / item).exists() else Path(item)
+    if not path.exists():
+        raise UsageError(f"{item}: there is nothing of that name")
+    return str(path.resolve())
+
+
 def _entries(place: str, arch: Arch) -> list[Entry]:
     where, archive = (_download if "://" in place else _local)(place, arch)
     try:

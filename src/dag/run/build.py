@@ -125,7 +125,7 @@ class Build:
         found = {}
         for item in self.options.repositories:
             if "://" not in item:
-                path = Path(_absolute(self.options.directory, item))
+                path = Path(index.absolute(self.options.directory, item))
                 if path != root and path.is_relative_to(root):
                     found[os.fspath(path.relative_to(root))] = path
         return found
@@ -308,24 +308,12 @@ def _makefile(directory: Path, template: str | None) -> Makefile:
 def _repository(options: BuildOptions) -> Repository:
     if not options.repositories:
         return Repository()
-    places = [
-        one if "://" in one else _absolute(options.directory, one) for one in options.repositories
-    ]
+    places = [index.absolute(options.directory, one) for one in options.repositories]
     return index.repository(places, options.arch)
 
 
-def _absolute(directory: Path, item: str) -> str:
-    if "://" in item:
-        return item
-    # A path in dag.toml is relative to the directory, one on the command line may be to here.
-    path = directory / item if (directory / item).exists() else Path(item)
-    if not path.exists():
-        raise UsageError(f"{item}: there is nothing of that name")
-    return os.fspath(path.resolve())
-
-
 def _from_workspace(directory: Path, item: str) -> str:
-    path = _absolute(directory, item)
+    path = index.absolute(directory, item)
     if "://" in path or not Path(path).is_relative_to(directory.resolve()):
         return path
     return f"./{Path(path).relative_to(directory.resolve())}"
