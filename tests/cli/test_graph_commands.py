@@ -143,7 +143,12 @@ def test_a_repository_without_an_index_is_refused(
     directory: Path, tmp_path: Path, url: str
 ) -> None:
     _, err = dag("text", "-d", directory, "-r", tmp_path / "nothing", code=2)
-    assert "no APKINDEX.tar.gz for x86_64" in err
+    assert "nothing: there is nothing of that name" in err
+    # A path in dag.toml starts at the directory, wherever the command is given.
+    (directory / "repository").mkdir()
+    (directory / "dag.toml").write_text('repository = ["repository"]\n')
+    _, err = dag("text", "-d", directory, code=2)
+    assert f"{directory}/repository: no APKINDEX.tar.gz for x86_64 here" in err
     _, err = dag("text", "-d", directory, "-r", f"{url}/nothing", code=2)
     assert "no index there" in err
     (tmp_path / "APKINDEX.tar.gz").write_bytes(b"nonsense")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -377,6 +379,15 @@ def test_since_asks_for_what_has_changed(make: Make) -> None:
     assert code == 0, said
     assert list(json.loads(out)["packages"]) == ["a", "b"]
     (place / "b.yaml").write_text(definition("b", "a"))
+    code, _, said = run(place)
+    assert code == 0, said
+    (place / "a.yaml").write_text(definition("a", runs="echo again"))
+    code, out, said = run(place, "--since", "HEAD", "--dry-run", "--json")
+    assert list(json.loads(out)["packages"]) == ["a"], said
+    dependents = ("--rebuild", "dependents")
+    code, out, said = run(place, "--since", "HEAD", *dependents, "--dry-run", "--json")
+    assert list(json.loads(out)["packages"]) == ["a", "b"], said
+    (place / "a.yaml").write_text(definition("a"))
     code, _, said = run(place, "--since", "HEAD")
     assert code == 0
     assert "nothing has changed since HEAD" in said
@@ -395,3 +406,129 @@ def test_killed_at_random_it_ends_equal_to_an_unbroken_build(tmp_path: Path) -> 
     assert list((tmp_path / "many" / ".dag" / "work").iterdir()) == []
     hidden = [path.name for path in (tmp_path / "many").rglob(".tmp*")]
     assert hidden == []
+
+
+def test_what_changes_during_the_build_is_built_as_it_was_or_not_at_all(make: Make) -> None:
+    sleeper = definition("sleeper", runs="echo sleeping\nsleep 2")
+    place = make(sleeper=sleeper, a=definition("a", "sleeper"), b=definition("b", "sleeper"))
+    (place / "b").mkdir()
+    large = place / "b" / "large"
+    large.write_bytes(bytes(3 << 20))
+    process = running(place, "sleeper")
+    (place / "a.yaml").write_text(definition("a", "sleeper", runs="false"))
+    large.write_bytes(bytes(3 << 20))
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert "FAILED b 1-r0: b/large changed while it was read" in said
+    assert apks(place) == ["a-1-r0.apk", "sleeper-1-r0.apk"]
+    _, out, _ = run(place, "--dry-run", "--json")
+    reasons = {name: one["reason"] for name, one in json.loads(out)["packages"].items()}
+    assert reasons == {"a": "definition changed", "b": "missing"}
+
+
+@pytest.mark.parametrize("missing", ["make", "melange", "bwrap"])
+def test_a_missing_program_is_named(make: Make, tmp_path: Path, missing: str) -> None:
+    place = make(a=definition("a"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    path = environment()["PATH"]
+    for name in {"make", "melange", "bwrap", "git"} - {missing}:
+        (programs / name).symlink_to(str(shutil.which(name, path=path)))
+    code, _, said = run(place, PATH=str(programs))
+    assert code == 3
+    assert f"dag: {missing} is not installed" in said
+    assert "hint: install " in said
+
+
+BACKGROUND = """\
+packages/x86_64/a-1-r0.apk:
+\t(setsid sleep 300 >/dev/null 2>&1 &)
+\tcp $(GOOD) packages/x86_64/
+\tfalse
+"""
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_what_a_build_leaves_in_the_background_ends_with_it(make: Make, holds: bool) -> None:
+    place = make(a=definition("a"))
+    (place / "Makefile").write_text(BACKGROUND)
+    program = "import dag.io.limits as l, dag.run.build as b\nfrom dag.cli.main import run\n"
+    program += "" if holds else "b.detect = l.Unlimited\n"
+    code = subprocess.run(
+        [sys.executable, "-c", f"{program}run()", "build"],
+        cwd=place, env=environment(), capture_output=True, check=False,
+    ).returncode  # fmt: skip
+    assert code == 1
+    assert not _below(str((place / "packages").resolve()))
+
+
+def test_a_promised_subpackage_that_is_not_there_is_a_failure(make: Make) -> None:
+    more = "subpackages:\n  - name: a-doc\n    pipeline:\n      - runs: mkdir -p x\n"
+    place = make(a=definition("a") + more)
+    melange = shutil.which("melange", path=environment()["PATH"])
+    tool = place / "melange"
+    tool.write_text(f'#!/bin/sh\n{melange} "$@" || exit\nrm -f packages/x86_64/a-doc*\n')
+    tool.chmod(0o755)
+    code, _, said = run(place, "--make-var", "MELANGE=./melange")
+    assert code == 1
+    assert "FAILED a 1-r0: make ended well but built no a-doc-1-r0.apk" in said
+    assert apks(place) == []
+
+
+def new_key(directory: Path) -> Path:
+    key = directory / "my.rsa"
+    melange = str(shutil.which("melange", path=environment()["PATH"]))
+    subprocess.run([melange, "keygen", str(key)], check=True, capture_output=True)
+    return key
+
+
+def test_a_cycle_is_reported_opened_by_a_repository_and_stops_nothing_else(
+    make: Make, empty: Path, tmp_path: Path
+) -> None:
+    place = make(
+        a=definition("a"),
+        egg=definition("egg", "hen"),
+        hen=definition("hen", "egg"),
+        chick=definition("chick", "egg"),
+        other=definition("other", "a"),
+    )
+    code, out, said = run(place, "--dry-run")
+    assert code == 1
+    assert "egg → hen → egg" in out
+    code, out, said = run(place, "--json")
+    assert code == 1
+    assert "a cycle of 2 packages cannot be built:\n    egg → hen → egg\n" in said
+    assert "1 package blocked by cycles: chick" in said
+    assert apks(place) == ["a-1-r0.apk", "other-1-r0.apk"] == index(place / "packages")
+    assert json.loads(out)["stuck"][0]["cycles"] == [["egg", "hen"]]
+    # Somebody has built egg once, without hen.
+    (place / "egg.yaml").write_text(definition("egg"))
+    key = new_key(tmp_path)
+    code, _, said = run(place, "egg", "--store", str(tmp_path / "first"), "--signing-key", str(key))
+    assert code == 0, said
+    (place / "egg.yaml").write_text(definition("egg", "hen", version="2"))
+    makefile = place / "Makefile"
+    makefile.write_text(makefile.read_text().replace("egg,1-r0", "egg,2-r0"))
+    with (place / "dag.toml").open("w") as file:
+        file.write(f'repository = ["{empty}/bootstrap", "{tmp_path}/first"]\n')
+        file.write(f'keyring = ["{empty}/bootstrap/bootstrap.rsa.pub", "{key}.pub"]\n')
+    code, _, said = run(place, "-v")
+    assert code == 0, said
+    assert "hen is built with the repository's egg: a cycle" in said
+    assert {"egg-2-r0.apk", "hen-1-r0.apk", "chick-1-r0.apk"} <= set(apks(place))
+
+
+def test_a_place_for_a_report_that_is_not_there_is_said_before_the_build(make: Make) -> None:
+    place = make(a=definition("a"))
+    code, _, said = run(place, "--junit", "nowhere/junit.xml")
+    assert code == 2
+    assert "dag: --junit nowhere/junit.xml: there is no directory nowhere" in said
+    assert not (place / "packages").exists()
+
+
+def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
+    place = make(a=definition("a"))
+    code, _, said = run(place, "--signing-key", str(new_key(tmp_path)))
+    assert code == 0, said
+    with tarfile.open(place / "packages" / "x86_64" / "APKINDEX.tar.gz", ignore_zeros=True) as tar:
+        assert tar.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"

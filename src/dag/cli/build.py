@@ -96,6 +96,10 @@ def command(**given: Any) -> int:  # noqa: ANN401
 
     if given["on"] != "local":
         raise UsageError(f"--on {given['on']} is not there yet")
+    for flag in ("junit", "markdown"):
+        place = Path(given[flag] or ".").parent
+        if not place.is_dir():  # not after hours of building
+            raise UsageError(f"--{flag} {given[flag]}: there is no directory {place}")
     chosen = _options(given)
     if given["dry_run"]:
         build = _planned(chosen, read_store(chosen.store, chosen.arch), given["verbose"])

@@ -45,6 +45,8 @@ class Limiter(Protocol):
     """Makes groups; `name` says of which kind, for people."""
 
     name: str
+    holds: bool
+    """Closing a group ends whatever was started in it."""
 
     def group(self, name: str, resources: Resources) -> Group:
         """Make the limits of one attempt."""
@@ -54,6 +56,7 @@ class Unlimited:
     """No limits at all: nothing to set, nothing to see."""
 
     name = "none"
+    holds = False
 
     def group(self, name: str, resources: Resources) -> Group:
         """Make nothing."""
@@ -77,6 +80,8 @@ class Unlimited:
 
 class ControlGroups:
     """Directories in one hierarchy (version 2) or in those of memory and cpu (version 1)."""
+
+    holds = True
 
     def __init__(self, parents: Mapping[str, Path], *, version: int) -> None:
         """`parents` are the directories in which groups are made, by controller."""
@@ -149,6 +154,8 @@ class _ControlGroup:
 
 class Scopes:
     """Transient scopes of systemd: where a user has no control groups to write."""
+
+    holds = False
 
     def __init__(self, command: Sequence[str]) -> None:
         """`command` is systemd-run and what chooses the manager."""

@@ -15,6 +15,8 @@ from typing import Self
 
 from dag.errors import InfrastructureError
 
+_ANOTHER = "use another --store"
+
 
 class Held(InfrastructureError):
     """Somebody else holds the lock; the message says who."""
@@ -34,9 +36,15 @@ class Lock:
 
         Raises:
             Held: another process has it.
+            InfrastructureError: there may nothing be written.
 
         """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise InfrastructureError(
+                f"{self._what} cannot be locked: {error.strerror}", hint=_ANOTHER
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -44,7 +52,7 @@ class Lock:
             os.close(descriptor)
             raise Held(
                 f"{self._what} is in use by {_who(holder)}",
-                hint="wait for it with --wait, or use another --store",
+                hint=f"wait for it with --wait, or {_ANOTHER}",
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(_self()).encode(), 0)

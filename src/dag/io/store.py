@@ -67,7 +67,7 @@ class Store:
         except OSError as error:
             raise InfrastructureError(
                 f"the store {self.root} cannot be made: {error.strerror}",
-                hint="choose another with --store",
+                hint="use another --store",
             ) from error
 
     def recover(self) -> None:

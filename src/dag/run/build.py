@@ -302,7 +302,7 @@ def _makefile(directory: Path, template: str | None) -> Makefile:
             return read_makefile(path.read_text(encoding="utf-8", errors="replace"), template)
     raise UsageError(
         f"{directory}: there is no Makefile beside the definitions",
-        hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+        hint="the build runs `make`; see docs/build.md for the rules that it needs",
     )
 
 
@@ -345,6 +345,8 @@ def _since(options: BuildOptions, graph: Graph, request: Request) -> Request:
     assert options.since is not None  # noqa: S101  # the caller's condition
     found = affected(graph, git.changed_files(options.directory, options.since), ["pipelines"])
     changed = set(found.reasons)
+    if request.rebuild_dependents:
+        changed = {package.name for package in found.packages}
     if request.packages:
         changed &= {package.name for package in graph.order(request.packages)}
     names = changed | request.rebuild

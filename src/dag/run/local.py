@@ -29,6 +29,7 @@ from dag.core.graph import Graph
 from dag.core.makefile import Makefile
 from dag.core.records import Built, Record, current, installed, requirements
 from dag.core.scripts import read_trailer
+from dag.errors import UsageError
 from dag.io.apk import read_apk
 from dag.io.limits import Group, Limiter
 from dag.io.processes import end_below
@@ -114,9 +115,13 @@ class LocalRunner:
             entries = self._settings.parts.of(key)
             below = f"packages/{self._settings.arch.apk}"
             (place / "tmp").mkdir(parents=True)
-            await asyncio.to_thread(
-                lay_out, place / "workspace", entries, files, below, self._settings.links
-            )
+            workspace = place / "workspace"
+            try:
+                await asyncio.to_thread(
+                    lay_out, workspace, entries, files, below, self._settings.links
+                )
+            except (UsageError, FileNotFoundError) as error:
+                return Broke(key, attempt, str(error))  # it will be no better the next time
             log = self._store.logs / f"{key}.log"
             ended = await self._execute(start, work, log)
             kept = isinstance(ended, Succeeded)
@@ -178,6 +183,8 @@ class LocalRunner:
             return self._judge(start, log, code, late=late, oom=group.out_of_memory())
         finally:
             await asyncio.to_thread(group.close)
+            if not self._limiter.holds:
+                await asyncio.to_thread(end_below, work.place)
 
     async def _spawn(
         self, start: Start, work: _Attempt, log: Path, group: Group

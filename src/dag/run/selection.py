@@ -88,5 +88,5 @@ def _makefile(directory: Path, template: str | None) -> Makefile:
                 raise UsageError(f"{path}: {error.strerror}") from error
     raise UsageError(
         f"{directory}: there is no Makefile beside the definitions",
-        hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+        hint="the build runs `make`; see docs/build.md for the rules that it needs",
     )
