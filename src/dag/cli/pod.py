@@ -124,7 +124,7 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     if not chosen.create:
         click.echo(to_yaml(manifest), nl=False)
         return 0
-    return run_interruptibly(_create(chosen, manifest, terminal))
+    return run_interruptibly(_create(chosen, manifest, terminal), lambda: terminal.leaving)
 
 
 async def _check(chosen: PodOptions, request: Request, terminal: Terminal) -> None:

@@ -15,6 +15,8 @@ class Terminal:
 
     def __init__(self, *, verbosity: int = 0) -> None:
         self.verbosity = verbosity
+        self.leaving = "nothing is left behind"
+        """What a command that must leave at once leaves behind."""
         self._reading = True
 
     def say(self, text: str) -> None:
