@@ -123,7 +123,7 @@ class Dag:
     environment: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
