@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cluster
         (["--sdk-image=127.0.0.1:5000/none:1"], "there is no image 127.0.0.1:5000/none:1"),
         (["--bundle-repo=127.0.0.1:1/x"], "cannot be reached"),
         (["--cpu=9000", "--pending-timeout=3s"], "Insufficient cpu"),
-        (["--arch=arm64", "--pending-timeout=3s"], "not scheduled: "),
+        (["--arch=riscv64", "--pending-timeout=3s"], "not scheduled: "),
         (["--service-account=nobody"], 'serviceaccount "nobody" not found'),
         # Not at once: a registry may be slower than the one who pushes.
         (["--pull-repo=127.0.0.1:5000/other"], "cannot pull 127.0.0.1:5000/other@sha256:"),
