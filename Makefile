@@ -31,7 +31,7 @@ unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
 golden: venv ## write the files anew that tests compare with (tests/*/golden)
-	$(PY) -m pytest -q tests/core --golden
+	$(PY) -m pytest -q tests/core/test_manifests.py --golden
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m pytest -n 2 --dist loadgroup

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from dag.io import kube as kube_module
+from dag.io.kube import Kube
+from dag.io.kubeconfig import connect
 from tests.cluster.running import Dag, definitions
 from tests.faults import FaultProxy
 
@@ -55,3 +59,25 @@ def test_a_permission_that_is_withdrawn_is_said(dag: Dag, tmp_path: Path) -> Non
         done = dag.pod(definitions(tmp_path / "d"))
     assert done.returncode == 3, done.stderr
     assert "Forbidden" in done.stderr
+
+
+async def test_a_watch_that_falls_silent_is_given_up_for_the_list(
+    dag: Dag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_module, "_WATCH_SILENCE", 1.0)
+    path = f"/api/v1/namespaces/{dag.namespace}/configmaps"
+    with dag.faults() as api:
+        stalled = api.on("GET", r"/configmaps\?.*watch=true").stall(after=0)
+        kube = Kube(connect(dag.environment["KUBECONFIG"]), pytest.fail)
+
+        async def seen(name: str) -> str:
+            async for kind, item in kube.watch(path):
+                if item["metadata"]["name"] == name:
+                    return kind
+            raise AssertionError
+
+        task = asyncio.create_task(seen("new"))
+        await stalled.reached()
+        await asyncio.to_thread(dag.apply, "ConfigMap", "new")
+        assert await asyncio.wait_for(task, 30) == "ADDED"
+        await kube.close()

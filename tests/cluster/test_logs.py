@@ -109,6 +109,16 @@ def test_init_containers_are_read_from_their_first_line_when_they_ended_before_t
 
 @pytest.mark.usefixtures("alone")
 def test_a_restart_of_the_api_server_is_survived(dag: Dag, tmp_path: Path) -> None:
+    # A user with a role: for a moment after its start the server does not know what it may.
+    api, user = "rbac.authorization.k8s.io", {"kind": "User", "name": "limited"}
+    verbs = ["create", "get", "list", "watch", "delete"]
+    rules = [{"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": verbs}]
+    role = {"apiGroup": api, "kind": "Role", "name": "builder"}
+    dag.apply(f"{api}/v1/Role", "builder", rules=rules)
+    dag.apply(
+        f"{api}/v1/RoleBinding", "builder", roleRef=role, subjects=[{"apiGroup": api, **user}]
+    )
+    dag.environment["KUBECONFIG"] = str(dag.cluster.limited_kubeconfig)
     script = "for n in $(seq 1 240); do printf '%099d\\n' $n; sleep 0.05; done\n"
     command = dag.start(job(tmp_path / "d", script))
     command.await_line(r"\[build\] 0+9$")
