@@ -82,8 +82,10 @@ def _birth(pid: int) -> str | None:
     """The start time of process `pid` in clock ticks since boot; None when it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except FileNotFoundError:
         return None
     # The command's name, in parentheses, may hold anything: only what follows it has columns.
     state, *columns = text.rpartition(")")[2].split()
-    return None if state in "ZX" else columns[18]
+    # While other threads of a process that was killed live on, its sockets do.
+    return None if state in "ZX" and threads == 1 else columns[18]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster import Cluster
+import yaml
+
+from cluster import Cluster, oci
+from tests.faults import FaultProxy
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -97,7 +103,7 @@ class Running:
         return self.stderr.read_text(errors="replace")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dag:
     """`dag` in a namespace of its own, with a clean environment."""
 
@@ -106,26 +112,11 @@ class Dag:
     directory: Path
     """Where the output of what was started goes."""
     started: list[Running] = field(default_factory=list)
+    environment: dict[str, str] = field(init=False)
 
-    def __call__(self, *words: str | Path, timeout: float = 300) -> Done:
-        return self.run("dag", *words).end(timeout)
-
-    def pod(self, directory: Path, *words: str | Path) -> Done:
-        return self("pod", "--dir", directory, *words)
-
-    def start(self, directory: Path, *words: str | Path) -> Running:
-        """Begin `dag pod`, for a test that does something meanwhile."""
-        return self.run("dag", "pod", "--dir", directory, *words)
-
-    def run(self, module: str, *words: str | Path) -> Running:
-        place = self.directory / f"run-{len(self.started)}"
-        place.mkdir(parents=True)
-        command = [sys.executable, "-m", module, *map(str, words)]
-        self.started.append(Running(command, self.environment(), place))
-        return self.started[-1]
-
-    def environment(self) -> dict[str, str]:
-        return {
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
             "PYTHONPATH": str(CHECKOUT / "src"),
@@ -140,6 +131,23 @@ class Dag:
             "DAG_DISK": "64Mi",
             "DAG_DEBUG": "1",
         }
+
+    def __call__(self, *words: str | Path, timeout: float = 300) -> Done:
+        return self.run("dag", *words).end(timeout)
+
+    def pod(self, directory: Path, *words: str | Path) -> Done:
+        return self("pod", "--dir", directory, *words)
+
+    def start(self, directory: Path, *words: str | Path) -> Running:
+        """Begin `dag pod`, for a test that does something meanwhile."""
+        return self.run("dag", "pod", "--dir", directory, *words)
+
+    def run(self, module: str, *words: str | Path) -> Running:
+        place = self.directory / f"run-{len(self.started)}"
+        place.mkdir()
+        command = [sys.executable, "-m", module, *map(str, words)]
+        self.started.append(Running(command, self.environment, place))
+        return self.started[-1]
 
     @property
     def repository(self) -> str:
@@ -174,6 +182,31 @@ class Dag:
         resources = {name.replace("_", "-"): value for name, value in limits.items()}
         entry = {"type": "Container", "default": resources}
         self.apply("LimitRange", "limits", spec={"limits": [entry]})
+
+    def base_with_shell(self, script: str) -> str:
+        """Push a base image whose `sh` is this script; the real one is `/bin/busybox sh`."""
+        place = self.directory / "base"
+        (place / "root/bin").mkdir(parents=True)
+        shutil.copy("/bin/busybox", place / "root/bin/busybox")
+        (place / "root/bin/sh").write_text(f"#!/bin/busybox sh\n{script}")
+        (place / "root/bin/sh").chmod(0o755)
+        with tarfile.open(place / "layer", "w") as layer:
+            layer.add(place / "root", ".")
+        oci.write_layout(place / "layout", place / "layer", {"Env": ["PATH=/bin"]})
+        oci.push(place / "layout", self.cluster.registry, f"{self.namespace}-base", "1")
+        return f"{self.repository}-base:1"
+
+    @contextmanager
+    def faults(self) -> Iterator[FaultProxy]:
+        """Put the fault proxy between commands that start now and the API server."""
+        config = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        server = config["clusters"][0]["cluster"]["server"]
+        with FaultProxy(server, tls=True) as proxy:
+            path = self.directory / f"kubeconfig-{proxy.port}"
+            self.environment["KUBECONFIG"] = str(
+                proxy.write_kubeconfig(self.cluster.kubeconfig, path)
+            )
+            yield proxy
 
     def pods(self) -> list[str]:
         return self.kubectl("get", "pods", "-o", "name").split()

@@ -35,10 +35,16 @@ def test_a_subset_builds_its_closure_in_order_and_nothing_else(dag: Dag, tmp_pat
     assert "3 packages to make for x86_64" in done.stderr
 
 
-def test_only_builds_just_what_was_named(dag: Dag, tmp_path: Path) -> None:
-    done = dag.pod(definitions(tmp_path / "d", CHAIN), "--only", "top", "bottom")
+def test_only_builds_just_what_was_named_and_out_brings_it_back(dag: Dag, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = dag.pod(definitions(tmp_path / "d", CHAIN), "--only", "--out", out, "top", "bottom")
     assert done.returncode == 0, done.stderr
     assert made(done.stdout) == ["bottom-1.10-r2", "top-1.10-r2"]
+    assert {path.name: path.read_text() for path in (out / "x86_64").iterdir()} == {
+        "bottom-1.10-r2.apk": "bottom-1.10-r2\n",
+        "top-1.10-r2.apk": "top-1.10-r2\n",
+    }
+    assert (out / "build.log").read_text() == "making bottom-1.10-r2\nmaking top-1.10-r2\n"
 
 
 FAILING = """\

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.running import Dag, definitions, job
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-WAITS = "echo running; sleep 600\n"
+WAITS = "echo running; exec sleep 600\n"
 
 
 def last_lines(errors: str) -> list[str]:
@@ -30,10 +31,12 @@ CHILD = "echo greedy >&2; tail /dev/zero; echo it ended with $?; sleep 1\n"
 
 
 @pytest.mark.parametrize(
-    ("script", "last"), [(FIRST, "greedy"), (CHILD, "it ended with 137")], ids=["first", "child"]
+    ("script", "last", "phase"),
+    [(FIRST, "greedy", "Failed"), (CHILD, "it ended with 137", "Succeeded")],
+    ids=["first", "child"],
 )
 def test_an_oom_kill_is_named_even_if_make_ends_well(
-    dag: Dag, tmp_path: Path, script: str, last: str
+    dag: Dag, tmp_path: Path, script: str, last: str, phase: str
 ) -> None:
     dag.limit(memory="2Gi")  # as much as the init container asks for
     done = dag.pod(job(tmp_path / "d", script))
@@ -41,6 +44,7 @@ def test_an_oom_kill_is_named_even_if_make_ends_well(
     assert "killed for want of memory (OOMKilled, it may have 2Gi)" in done.stderr
     assert "hint: ask for more with --ram" in done.stderr
     assert last_lines(done.stderr)[-1] == last
+    eventually(lambda: dag.pod_json()["status"]["phase"] == phase, f"the pod has {phase}")
 
 
 def test_a_disk_that_is_filled_is_named(dag: Dag, tmp_path: Path) -> None:

@@ -98,3 +98,20 @@ def test_an_offset_other_than_utc_is_understood() -> None:
     log = PodLog()
     log.feed(b"2026-11-23T23:51:36.123456789+02:00 text")
     assert log.resume() == datetime(2026, 11, 23, 21, 51, 34, tzinfo=UTC)
+
+
+def test_what_carries_no_timestamp_is_no_line() -> None:
+    log = PodLog()
+    assert log.feed(stamped(START, "text")) == b"text"
+    remark = b"unable to retrieve container logs for containerd://0"
+    assert log.feed(remark) is None
+    log.resume()
+    assert log.feed(b"the rest of a long line") is None
+    assert log.feed(stamped(START, "text")) is None
+    assert (log.lines, log.gaps, log.remark) == (1, [], "the rest of a long line")
+
+
+def test_bytes_are_counted_without_carriage_returns() -> None:
+    log = PodLog()
+    log.feed(stamped(START, "10%\r20%\r"))
+    assert log.bytes == len("10%20%\n")

@@ -191,10 +191,12 @@ class Connection:
         """Let the exchange's fault happen, if `stage` is where it does."""
         match exchange.fault:
             case Break(stage=where, how=how) if where is stage:
-                if how == "close":
-                    await self._client.close()
-                self._reset()
-                exchange.fire()
+                try:
+                    if how == "close":
+                        await self._client.close()
+                finally:  # a client that goes at once ends this task
+                    self._reset()
+                    exchange.fire()
                 raise _StruckError
             case Hold(stage=where, seconds=seconds) if where is stage and exchange.rule:
                 exchange.fire()

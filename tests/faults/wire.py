@@ -173,8 +173,9 @@ class Peer:
     def reset(self) -> None:
         """End the connection with a RST, dropping what was not sent yet."""
         transport = self._writer.transport
-        if connection := transport.get_extra_info("socket"):
-            with contextlib.suppress(OSError):  # it may be closed already
+        # It may be closed already; asyncio's TLS transport then has no attributes to ask for either.
+        with contextlib.suppress(OSError, AttributeError):
+            if connection := transport.get_extra_info("socket"):
                 # Lingering for no time at all is how a socket is told to reset (socket(7)).
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

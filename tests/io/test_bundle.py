@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from dag.errors import UsageError
 from dag.io.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.registry import resolve
 from dag.io.registry_errors import RegistryError
+from dag.io.tree import definitions_tree
+from tests.distribution import TODAY, unpacked
 from tests.faults import FaultProxy
 from tests.registries import Server, base_image, registry, skopeo
 
@@ -124,6 +128,35 @@ def test_a_changed_file_sends_its_layer_alone(proxy: FaultProxy, base: str) -> N
     # One layer and two configs, then two manifests and the index.
     kinds = [item.request.target.split("/")[4] for item in puts]
     assert kinds == ["blobs", "blobs", "blobs", "manifests", "manifests", "manifests"]
+
+
+def copied(source: Path, target: Path, *, umask: int, mtime: int) -> Path:
+    """The same files as another user has them, who checked them out at another time."""
+    shutil.copytree(source, target)
+    for path in (target, *target.rglob("*")):
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod((0o777 if executable else 0o666) & ~umask)
+        os.utime(path, (mtime, mtime))
+    return target
+
+
+def test_a_distributions_copies_are_one_bundle_and_a_changed_file_sends_a_tenth_at_most(
+    proxy: FaultProxy, base: str, tmp_path: Path
+) -> None:
+    repository = f"{through(proxy)}/me/distribution"
+    one = copied(unpacked(TODAY), tmp_path / "one", umask=0o022, mtime=1_700_000_000)
+    two = copied(unpacked(TODAY), tmp_path / "elsewhere/two", umask=0o077, mtime=1)
+    pushed = push_bundle(repository, definitions_tree(one).entries, base=base)
+    first = proxy.received()
+    assert first == pushed.bytes_uploaded
+    again = push_bundle(repository, definitions_tree(two).entries, base=base)
+    assert (again.reference, again.bytes_uploaded) == (pushed.reference, 0)
+    assert proxy.received() == first
+    with (two / "brotli.yaml").open("a") as file:
+        file.write("# changed\n")
+    changed = push_bundle(repository, definitions_tree(two).entries, base=base)
+    assert changed.digest != pushed.digest
+    assert 0 < proxy.received() - first <= first / 10
 
 
 def test_the_base_is_mounted_when_it_is_in_the_same_registry(proxy: FaultProxy, base: str) -> None:

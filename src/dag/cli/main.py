@@ -51,7 +51,12 @@ def main(ctx: click.Context) -> None:
 def run() -> NoReturn:
     """Run the command line and exit: 0 done, 1 build failed, 2 usage, 3 environment, 130 Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop, and clean up
-    sys.exit(_run())
+    code = _run()
+    if code == 130:
+        # Threads that wait for a network would hold the end up.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run() -> int:

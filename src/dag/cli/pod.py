@@ -54,7 +54,8 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
 
     run_interruptibly(_preflight(chosen, request, terminal))
     request = request.push(terminal)
-    return run_interruptibly(_create(chosen, request.manifests(), terminal))
+    work = _create(chosen, request.manifests(), terminal)
+    return run_interruptibly(work, lambda: terminal.leaving)
 
 
 async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:

@@ -38,6 +38,8 @@ class PodLog:
 
     def __init__(self) -> None:
         self.lines = 0
+        self.bytes = 0
+        """Without carriage returns, of which container runtimes drop some, and with a newline each."""
         self.gaps: list[Gap] = []
         self.remark: str | None = None
         """The last thing in the stream that was no line of the log."""
@@ -76,6 +78,7 @@ class PodLog:
             self._resuming = False
             self._expected.clear()
         self.lines += 1
+        self.bytes += len(text) - text.count(b"\r") + 1
         self._last = stamp
         self._recent.append(entry)
         self._trim(stamp)

@@ -143,7 +143,8 @@ dog=$$!
 while kill -0 "$$tee" 2>/dev/null; do wait "$$tee" 2>/dev/null; done
 kill "$$dog" 2>/dev/null
 count() { echo "$$1 $$2"; }
-counted=$$(count $$(wc -l -c <$state/log))
+# Container runtimes drop carriage returns at the ends of lines.
+counted=$$(count $$(tr -d '\r' <$state/log | wc -l -c))
 lines=$${counted% *} bytes=$${counted#* }
 if [ -n "$$(tail -c 1 $state/log)" ]; then
   echo
@@ -268,7 +269,10 @@ def build_script(
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """What the build script counted of its own log, in lines and bytes, and make's exit code."""
+    """What the build script counted of its own log, and make's exit code.
+
+    The bytes are without carriage returns.
+    """
 
     lines: int
     bytes: int

@@ -125,22 +125,24 @@ def _upload(
 ) -> tuple[int, int]:
     """Upload what is missing; the bytes that were sent, and how many of the bundle's layers."""
     sent = layers_sent = 0
-    with ThreadPoolExecutor(_THREADS) as pool:
-        uploads = {
-            pool.submit(repository.upload, blob, body, source=source): blob
-            for blob, body, source in image.blobs
-        }
-        try:
-            for done in as_completed(uploads):
-                if count := done.result():
-                    sent += count
-                    layers_sent += uploads[done].digest in own
-                    progress(f"uploaded {uploads[done].digest[:19]} ({count:,} bytes)")
-        except BaseException:
-            for transport in transports:
-                transport.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(_THREADS)
+    uploads = {
+        pool.submit(repository.upload, blob, body, source=source): blob
+        for blob, body, source in image.blobs
+    }
+    try:
+        for done in as_completed(uploads):
+            if count := done.result():
+                sent += count
+                layers_sent += uploads[done].digest in own
+                progress(f"uploaded {uploads[done].digest[:19]} ({count:,} bytes)")
+    except BaseException:
+        # Nobody waits for those that a registry lets wait, Ctrl-C least of all.
+        for transport in transports:
+            transport.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     return sent, layers_sent
 
 

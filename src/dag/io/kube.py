@@ -27,10 +27,16 @@ Json = dict[str, Any]
 _HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
 _PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
-# A watch is asked to end after this many seconds, so that a silent one is known to be dead.
-_WATCH_SECONDS = 240
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+# A watch is asked to end after so many seconds. The server marks its place about once a minute: one
+# that is silent for longer is dead, or of a server that does not; then reading the list costs little.
+_WATCH_SECONDS = 240
+_WATCH_SILENCE = 90.0
+# A log may be silent for long; asking again from its last line on is how to know that it still comes.
+_LOG_SILENCE = 10.0
+# Seconds for which a refusal may be that of an API server that has just started and knows nobody yet.
+_REFUSAL_PATIENCE = 10.0
 
 
 class ApiError(InfrastructureError):
@@ -57,6 +63,7 @@ class Kube:
         self.patience = 4.0
         self._notice = notice
         self._lost: float | None = None
+        self._welcome = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -82,12 +89,14 @@ class Kube:
             try:
                 return await self._once("POST", path, params=params, body=manifest)
             except ApiError as error:
-                if not _may_heal(error) or time.monotonic() > deadline:
+                if not _may_heal(error):
                     raise
+                failed = error
             await asyncio.sleep(pause)
-            found = await self.get(path, labelSelector=label)
-            if found["items"] and not dry_run:
-                return {"apiVersion": "v1", "kind": manifest["kind"], **found["items"][0]}
+            if not dry_run and (found := (await self.get(path, labelSelector=label))["items"]):
+                return {"apiVersion": "v1", "kind": manifest["kind"], **found[0]}
+            if time.monotonic() > deadline:
+                raise failed
         raise AssertionError
 
     async def post(self, path: str, body: Json) -> Json:
@@ -143,7 +152,7 @@ class Kube:
                         del known[item["metadata"]["uid"]]
                     yield kind, item
             except ApiError as error:
-                if error.status != 410 and not _may_heal(error):
+                if error.status not in (401, 403, 410) and not _may_heal(error):
                     raise
             # However the watch ended, the list says what is true now; the server may be gone, and
             # listing is what is repeated with patience.
@@ -171,7 +180,7 @@ class Kube:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        async with self._stream(path, params, read=_WATCH_SECONDS + 15) as response:
+        async with self._stream(path, params, read=_WATCH_SILENCE) as response:
             async for line in response.aiter_lines():
                 try:
                     yield json.loads(line)
@@ -190,7 +199,7 @@ class Kube:
         if since is not None:
             params["sinceTime"] = since.isoformat()
         rest = b""
-        async with self._stream(f"{pod_path}/log", params, read=None) as response:
+        async with self._stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
             async for chunk in response.aiter_raw():
                 lines = (rest + chunk).split(b"\n")
                 rest = lines.pop()
@@ -232,14 +241,18 @@ class Kube:
         accept: str = "application/json",
         patch: str | None = None,
     ) -> Json:
-        deadline = time.monotonic() + self.patience
+        now = time.monotonic()
+        deadline = now + self.patience
         for pause in _pauses():
             try:
                 return await self._once(
                     method, path, params=params, body=body, accept=accept, patch=patch
                 )
             except ApiError as error:
-                if not _may_heal(error) or time.monotonic() > deadline:
+                if error.status in (401, 403) and self._welcome:
+                    if time.monotonic() > now + min(self.patience, _REFUSAL_PATIENCE):
+                        raise
+                elif not _may_heal(error) or time.monotonic() > deadline:
                     raise
                 if error.status == 0:
                     self._missed(error)
@@ -266,6 +279,7 @@ class Kube:
         self._found()
         if response.status_code >= 400:
             raise _refusal(response)
+        self._welcome = True
         answer: Json = response.json()
         return answer
 

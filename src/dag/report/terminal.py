@@ -17,11 +17,25 @@ class Terminal:
         """Say everything about `subject`, where there is more than one."""
         self.verbosity = verbosity
         self._subject = subject
+        self._left: dict[str, str] = {}
         self._reading = True
 
     def about(self, subject: str) -> Terminal:
         """Give one that names its subject; this one without any."""
-        return Terminal(verbosity=self.verbosity, subject=subject) if subject else self
+        if not subject:
+            return self
+        terminal = Terminal(verbosity=self.verbosity, subject=subject)
+        terminal._left = self._left  # one of its own kind
+        return terminal
+
+    @property
+    def leaving(self) -> str:
+        """What a command that must leave at once leaves behind, of all its subjects."""
+        return "; ".join(self._left.values()) or "nothing is left behind"
+
+    @leaving.setter
+    def leaving(self, text: str) -> None:
+        self._left[self._subject] = text
 
     def say(self, text: str) -> None:
         """Tell what happens."""

@@ -104,6 +104,7 @@ async def run_pod(
     try:
         pod = await create_pod(kube, manifest)
         follower = _Follower(kube, pod, watching, terminal)
+        terminal.leaving = f"pod {follower.name} may still be there"
         terminal.say(f"pod {follower.name} created in namespace {follower.namespace}")
         kube.patience = _PATIENCE
         return replace(await follower.run(), seconds=time.monotonic() - began)
@@ -128,6 +129,7 @@ async def _remove(
         if not found:
             return None
         follower = _Follower(kube, found[0], Watching(pending_timeout=0), terminal)
+        terminal.leaving = f"pod {follower.name} may still be there"
     terminal.say(f"deleting pod {follower.name} (interrupt again to leave at once)")
     return None if await follower.delete() else f"pod {follower.name}"
 
@@ -233,8 +235,10 @@ class _Follower:
 
     async def _change(self) -> None:
         # Once a second even without news: time alone changes what is too long.
+        # (`wait_for` of Python 3.11 loses a cancellation that comes together with news.)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), 1)
+            async with asyncio.timeout(1):
+                await self._changed.wait()
         self._changed.clear()
 
     def _start_logs(self, tasks: asyncio.TaskGroup, logs: dict[str, asyncio.Task[PodLog]]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dag.core.podlog import PodLog
@@ -13,8 +14,8 @@ from dag.core.scripts import Trailer, read_trailer
 from dag.io.kube import ApiError, Kube
 
 _PAUSE = 0.3
-# Seconds without a line after which a stream of an ended container is given up for a last one.
-_QUIET = 3.0
+# Seconds for which a refusal may be that of an API server that has just started.
+_REFUSAL_PATIENCE = 10.0
 # GNU make: `make: *** [Makefile:7: TARGET] Error 1`, also of a make below it (`make[1]`).
 _FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.*)")
 
@@ -39,6 +40,7 @@ class ContainerLog:
         self.tail: deque[str] = deque(maxlen=20)
         self.failed_target: str | None = None
         self.trailer: Trailer | None = None
+        self.size_of_trailer = 0
         self._print = print_lines
 
     def take(self, lines: Sequence[bytes]) -> None:
@@ -55,8 +57,10 @@ class ContainerLog:
         if not line.startswith(b"dag: end of log: "):
             return False
         trailer = read_trailer(line.decode(errors="replace"))
-        self.trailer = trailer or self.trailer
-        return trailer is not None
+        if trailer is None:
+            return False
+        self.trailer, self.size_of_trailer = trailer, len(line) + 1
+        return True
 
 
 async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) -> PodLog:
@@ -70,12 +74,13 @@ async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) ->
 
     """
     log = PodLog()
+    refused_since: float | None = None
     while True:
         final = source.ended()
         since = log.resume()
         stream = source.kube.log(source.pod_path, source.container, since=since, follow=not final)
         try:
-            async for lines in stream if final else _until_quiet(stream, source.ended):
+            async for lines in stream:
                 if fresh := [text for line in lines if (text := log.feed(line)) is not None]:
                     take(fresh)
         except ApiError as error:
@@ -84,32 +89,14 @@ async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) ->
             # 400: the container is just starting; 404: the Pod may be about to be seen as gone;
             # 5xx and no answer: the server or the node's kubelet is away.
             if error.status in (401, 403):
-                raise
+                refused_since = refused_since or time.monotonic()
+                if time.monotonic() - refused_since > _REFUSAL_PATIENCE:
+                    raise
         else:
+            refused_since = None
             if final:
                 return log
         await asyncio.sleep(_PAUSE)
-
-
-async def _until_quiet(
-    stream: AsyncGenerator[list[bytes]], ended: Callable[[], bool]
-) -> AsyncIterator[list[bytes]]:
-    """Give what a stream brings until it ends, or is silent although the container has ended.
-
-    A connection that broke without a word, and some servers, never end a stream that follows.
-    """
-    while True:
-        batch = asyncio.ensure_future(anext(stream, None))
-        try:
-            while not (await asyncio.wait({batch}, timeout=_QUIET))[0]:
-                if ended():
-                    return
-            lines = await batch
-        finally:
-            batch.cancel()
-        if lines is None:
-            return
-        yield lines
 
 
 def missing(log: PodLog, build: ContainerLog) -> str | None:
@@ -124,9 +111,10 @@ def missing(log: PodLog, build: ContainerLog) -> str | None:
         return f"the log may lack lines where the node rotated it: {places}" if places else None
     lost = build.trailer.lines - (log.lines - 1)
     if lost > 0:
-        where = places or "at places that the node does not tell"
         return (
             f"{lost:,} of {build.trailer.lines:,} lines of the log are missing, "
-            f"torn by its rotation on the node: {where}"
+            f"torn by its rotation on the node: {places or 'at places that the node does not tell'}"
         )
-    return None
+    # The trailer is counted among ours, and a newline may have been added to the last line.
+    torn = build.trailer.bytes - (log.bytes - build.size_of_trailer)
+    return f"{torn:,} bytes within the lines of the log were lost on the node" if torn > 0 else None

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dag.errors import Interrupted
@@ -14,16 +14,31 @@ from dag.errors import Interrupted
 T = TypeVar("T")
 
 
-def run_interruptibly(main: Coroutine[Any, Any, T]) -> T:
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _left_something() -> str:
+    return "what was being deleted may still be there"
+
+
+def run_interruptibly(
+    main: Coroutine[Any, Any, T], leaving: Callable[[], str] = _left_something
+) -> T:
     """Run `main`; a first SIGINT or SIGTERM cancels it, so that it may clean up.
 
-    A second one ends the process at once with 130, whatever the clean-up is doing; what it is
-    doing, and to what, it has said before.
+    A second one ends the process at once with 130, whatever the clean-up is doing; `leaving` says
+    what it leaves behind.
     """
-    return asyncio.run(_guard(main))
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        return asyncio.run(_guard(main, leaving))
+    finally:
+        # A loop that closes leaves the default, with which SIGTERM ends the process on the spot.
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-async def _guard(main: Coroutine[Any, Any, T]) -> T:
+async def _guard(main: Coroutine[Any, Any, T], leaving: Callable[[], str]) -> T:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # asyncio.run runs tasks
     interrupted = False
@@ -31,14 +46,14 @@ async def _guard(main: Coroutine[Any, Any, T]) -> T:
     def on_signal() -> None:
         nonlocal interrupted
         if interrupted:
-            sys.stderr.write("dag: left at once; what was being deleted may still be there\n")
+            sys.stderr.write(f"dag: left at once; {leaving()}\n")
             sys.stderr.flush()
             os._exit(130)
         interrupted = True
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal)
     try:
         return await main
