@@ -47,10 +47,10 @@ class Findings:
     def mend(self, dag: Dag, name: str) -> None:
         """Do what the finding says."""
         command = self.checks[name]["fix"].removeprefix("who runs the cluster runs: ")
-        path = f"{dag.cluster.kubectl.parent}:{dag.environment()['PATH']}"
+        path = f"{dag.cluster.kubectl.parent}:{dag.environment['PATH']}"
         done = subprocess.run(
             ["sh", "-c", command],
-            env={**dag.environment(), "PATH": path},
+            env={**dag.environment, "PATH": path},
             capture_output=True,
             text=True,
             check=False,

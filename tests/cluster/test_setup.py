@@ -109,7 +109,7 @@ def test_the_script_does_and_undoes_the_same(dag: Dag, own: str) -> None:
 
 
 def shell(dag: Dag, script: str) -> None:
-    environment = dag.environment()
+    environment = dag.environment
     environment["PATH"] = f"{dag.cluster.kubectl.parent}:{environment['PATH']}"
     done = subprocess.run(
         ["sh", "-c", script], env=environment, capture_output=True, text=True, check=False

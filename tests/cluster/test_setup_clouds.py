@@ -43,7 +43,7 @@ class Cloud:
 
     def run(self, *command: str | Path) -> Done:
         environment = {
-            **self.dag.environment(),
+            **self.dag.environment,
             **self.standins.environment,
             "KUBECONFIG": str(self.place / "kubeconfig"),
             "STANDIN_KUBECONFIG": str(self.dag.cluster.kubeconfig),
@@ -282,7 +282,7 @@ def test_a_kind_cluster_that_was_there_stays(cloud: Cloud) -> None:
     kind = cloud.standins.directory / "bin" / "kind"
     created = subprocess.run(
         [kind, "create", "cluster", "--name=mine", "--config=-"],
-        env={**cloud.dag.environment(), **cloud.standins.environment},
+        env={**cloud.dag.environment, **cloud.standins.environment},
         input="kind: Cluster",
         text=True,
         check=False,

@@ -31,6 +31,8 @@ bad: ; @echo no >&2; exit 7
 ugly: bad
 named/%: ; $(info $@)
 unfinished: ; @printf 'first\\nlast'
+networks: ; @bwrap --dev-bind / / --proc /proc cat /proc/net/dev
+fetches: ; @bwrap --dev-bind / / sh -c "$$STEP"
 slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait
 # What is left behind holds the pipe, and would for ever.
 daemon: ; @echo served; sleep 60 & echo $$! >daemon
@@ -94,6 +96,57 @@ def test_a_last_line_without_a_newline_does_not_swallow_the_count(workspace: Wor
     code, lines = workspace.run("unfinished")
     assert (code, lines[:-1]) == (0, ["first", "last"])
     assert read_trailer(lines[-1]) == Trailer(2, 10, 0)
+
+
+def test_hermetic_steps_see_no_network_and_others_do(workspace: Workspace) -> None:
+    code, lines = workspace.run("networks", hermetic=True)
+    assert code == 0
+    seen = [line.partition(":")[0].strip() for line in lines[:-1] if ":" in line]
+    assert seen == ["lo"]
+    _, lines = workspace.run("networks")
+    assert len([line for line in lines[:-1] if ":" in line]) > 1
+
+
+def test_hermetic_names_what_a_failed_step_wanted(workspace: Workspace) -> None:
+    name = f"sha256:{'1' * 64}"
+    step = f"fn=\"/var/cache/melange/{name}\"\n\twget -T5 'https://example.org/a?b=$c'\nexit 4"
+    (workspace.directory / "step").write_text(step)
+    code, lines = workspace.run("fetches", before="export STEP=$(cat step)\n", hermetic=True)
+    assert code == 2
+    assert "dag: --hermetic: a step failed that had no network (exit code 4)" in lines
+    wanted = f"dag: --hermetic: fetch wants https://example.org/a?b=$c ({name}), which is not in"
+    assert [line for line in lines if line.startswith(wanted)]
+
+
+def test_hermetic_needs_bubblewrap(workspace: Workspace) -> None:
+    before = "command() { [ $2 != bwrap ]; }\n"
+    code, lines = workspace.run("networks", before=before, hermetic=True)
+    assert (code, lines) == (
+        REFUSED,
+        ["dag: this image has no bwrap, which --hermetic needs: see --sdk-image"],
+    )
+
+
+def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    cache = tmp_path / "a cache"
+    cache.mkdir()
+    variables = MakeVariables(
+        arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir=str(cache), more=["A=b"]
+    )
+    (workspace.directory / "Makefile").write_text("options: ; @printf '<%s>' $(MELANGE_EXTRA_OPTS)")
+    script = build_script(variables, has_key_rule=False)
+    for more in ("", f"<--env-file><{cache}/melange.env>"):
+        done = subprocess.run(
+            [*workspace._shell, "-c", script, "dag", "options"],
+            cwd=workspace.directory,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[0] == f"<--cache-dir><{cache}>{more}"
+        (cache / "melange.env").touch()
 
 
 def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:

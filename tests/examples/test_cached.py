@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cluster import parts
 from examples.layout import Kind, lay_out
 from examples.sources import SourceServer
 from tests.examples.test_distribution import BOOTSTRAP, built, make
@@ -16,9 +17,40 @@ from tests.examples.test_distribution import BOOTSTRAP, built, make
 if TYPE_CHECKING:
     from pathlib import Path
 
-DAG_CACHE = (sys.executable, "-m", "dag", "cache")
 TARGETS = ("baselayout", "shtools", "words", "template", "theme")
 """In an order that builds: both kinds of source, a tag, a branch, a patch."""
+
+CLONES = """\
+package: {{name: clones, version: 1, epoch: 0, description: A repository and a file}}
+environment: {{contents: {{packages: [busybox]}}}}
+pipeline:
+  - uses: git-checkout
+    with:
+      repository: {url}
+      tag: v0.20
+      expected-commit: {commit}
+      max-retries: 0
+"""
+
+
+def dag(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
+    path = f"{parts.build('melange')}:{os.environ['PATH']}"
+    return subprocess.run(
+        [sys.executable, "-m", "dag", *map(str, words)],
+        env={**kept, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def cached(directory: Path, server: SourceServer) -> None:
+    """Fill the cache beside the definitions and forget what that asked the server for."""
+    done = dag("cache", "-d", directory, "-o", directory / "cache")
+    assert done.returncode == 0, done.stderr
+    assert server.requests.total() > 0
+    server.requests.clear()
 
 
 @pytest.mark.parametrize("kind", ["2023", "2026"])
@@ -27,16 +59,7 @@ def test_with_the_cache_a_build_asks_the_source_server_for_nothing(
 ) -> None:
     with SourceServer() as server:
         directory = lay_out(tmp_path / "d", kind=kind, source_url=server.url)
-        cached = subprocess.run(
-            [*DAG_CACHE, "-d", str(directory), "-o", str(directory / "cache")],
-            env={n: v for n, v in os.environ.items() if not n.startswith("DAG_")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert cached.returncode == 0, cached.stderr
-        assert server.requests.total() > 0
-        server.requests.clear()
+        cached(directory, server)
         options = f"--cache-dir {directory}/cache --env-file {directory}/cache/melange.env"
         targets = [f"package/{name}" for name in TARGETS] if kind == "2026" else ["all"]
         code, said = make(directory, f"MELANGE_EXTRA_OPTS={options} {BOOTSTRAP}", *targets)
@@ -45,3 +68,58 @@ def test_with_the_cache_a_build_asks_the_source_server_for_nothing(
     assert "theme-1.4.2-r3.apk" in built(directory)
     assert "cloned from file:///var/cache/melange/git/127.0.0.1" in said
     assert "found /var/cache/melange/sha" in said
+
+
+@pytest.mark.parametrize("kind", ["2023", "2026"])
+@pytest.mark.parametrize("flags", [[], ["--hermetic"]])
+def test_dag_build_uses_the_cache_beside_the_definitions(
+    tmp_path: Path, kind: Kind, flags: list[str]
+) -> None:
+    with SourceServer() as server:
+        directory = lay_out(tmp_path / "d", kind=kind, source_url=server.url)
+        cached(directory, server)
+        done = dag("build", "-d", directory, *flags, "theme", "words")
+        assert done.returncode == 0, done.stderr
+        assert dict(server.requests) == {}
+
+
+def test_the_makefiles_own_env_files_still_count(tmp_path: Path) -> None:
+    with SourceServer() as server:
+        directory = lay_out(tmp_path / "d", source_url=server.url)
+        cached(directory, server)
+        (directory / "says.yaml").write_text(
+            "package: {name: says, version: 1, epoch: 0, description: Says}\n"
+            "environment: {contents: {packages: [busybox]}}\n"
+            'pipeline: [{runs: \'[ "$BUILD_ARCH $LC_ALL" = "x86_64 C" ] &&'
+            ' [ "$GIT_CONFIG_SYSTEM" = /var/cache/melange/gitconfig ]\'}]\n'
+        )
+        done = dag("build", "-d", directory, "says")
+    assert done.returncode == 0, done.stderr
+
+
+def test_hermetic_says_which_step_wanted_what(tmp_path: Path) -> None:
+    with SourceServer() as server:
+        directory = lay_out(tmp_path / "d", source_url=server.url)
+        for name in ("clones", "clones-more"):
+            uri = f"{server.url}/git/template.git{name.removeprefix('clones')}"
+            text = CLONES.format(url=uri, commit="1" * 40)
+            (directory / f"{name}.yaml").write_text(text.replace("name: clones", f"name: {name}"))
+        done = dag("build", "-d", directory, "--hermetic", "words", "clones")
+        assert done.returncode == 1
+        fetch = f"dag: --hermetic: fetch wants {server.url}/files/words-2023-01-25.txt (sha512:"
+        clone = f"dag: --hermetic: git-checkout wants {server.url}/git/template.git, which is not"
+        assert fetch in done.stderr
+        assert clone in done.stderr
+        # What begins like a cached repository's name is another repository's.
+        dag("cache", "-d", directory, "-o", directory / "cache", "template")
+        done = dag("build", "-d", directory, "--hermetic", "clones-more", "clones")
+        assert f"git-checkout wants {server.url}/git/template.git-more, which" in done.stderr
+        assert f"git-checkout wants {server.url}/git/template.git, which" not in done.stderr
+        assert done.stderr.count("a step failed that had no network") >= 2
+
+
+def test_hermetic_and_another_runner_contradict_each_other(tmp_path: Path) -> None:
+    directory = lay_out(tmp_path / "d")
+    done = dag("build", "-d", directory, "--hermetic", "--make-var=MELANGE_RUNNER=docker", "words")
+    assert done.returncode == 2
+    assert "--hermetic needs melange's runner bubblewrap" in done.stderr

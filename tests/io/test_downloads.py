@@ -222,6 +222,14 @@ def test_a_reset_at_any_byte_is_resumed(origin: Origin, cache: Cache, after: int
     assert origin.count() == 2
 
 
+def test_a_reset_at_every_byte_of_a_small_file_is_resumed(origin: Origin, cache: Cache) -> None:
+    bodies = [SMALL + bytes([after]) for after in range(len(SMALL) + 1)]
+    items = [wanted(body, origin.put(f"/{n}", body)) for n, body in enumerate(bodies)]
+    rules = [origin.on("GET", f"/{n}$").reset(after=n) for n in range(len(bodies))]
+    assert {outcome.status for outcome in fetch(cache, *items)} == {"fetched"}
+    assert [rule.fired for rule in rules] == [1] * len(bodies)
+
+
 def test_resets_that_each_bring_something_are_outlasted(origin: Origin, cache: Cache) -> None:
     download = wanted(DATA, origin.put("/a", DATA))
     origin.on("GET", "/a", times=20).truncate(140_000)
