@@ -122,23 +122,27 @@ def fetch_script(workspace: str, bucket: Bucket, arch: Arch) -> str:
 
 
 _UPLOAD = r"""
-# Whoever ends the pod ends the build; that is what ends this.
-trap '' TERM
+# Whoever ends the pod ends the build, and that is what ends this, unless it has not begun.
+leaving=
+trap 'leaving=yes' TERM
 mkdir -p $$state/index
 # However this ends, nobody waits for it.
-trap ': >$$state/index/done' EXIT
+beat=
+trap ': >$$state/index/done; [ -z "$$beat" ] || kill "$$beat"' EXIT
 mkfifo -m 666 $$state/ended 2>/dev/null
 exec 8<>$$state/ended
 waited=0
 until [ -e $$state/started ]; do
   waited=$$((waited + 1))
+  [ -z "$$leaving" ] || fail 'the pod was ended before the build started'
   [ $$waited -lt 3600 ] || fail 'the build did not start within an hour'
   sleep 1
 done
 exec 7<$$state/ended 8>&-
 { cat <&7 >/dev/null; : >$$state/gone; } &
 exec 7<&-
-while :; do : >$$state/uploading; sleep 5; done &
+while :; do : >$$state/uploading; sleep 5; done >/dev/null 2>&1 &
+beat=$$!
 until [ -e $$state/made ] || [ -e $$state/gone ]; do sleep 1; done
 
 # A package is whole when melange has put it into its index. The main one of a build goes last: where
