@@ -35,24 +35,9 @@ store_option = option(
 @store_option
 @option("--on", type=click.Choice(["local", "kubernetes"]), default="local", help="Where to build.")
 @option("-j", "--jobs", type=click.IntRange(1), help="Units at once.  [default: processors]")
-@option(
-    "-r",
-    "--repository",
-    "repositories",
-    type=click.Path(),
-    multiple=True,
-    metavar="URL|DIR",
-    help="What this repository has need not be built; melange gets it too.",
-)
-@option(
-    "--keyring",
-    "keyrings",
-    type=click.Path(),
-    multiple=True,
-    metavar="FILE",
-    help="Public key of a repository.",
-)
-@switch("only", default=False, help="Build just these, not what they depend on.")
+@options.repositories
+@options.keyrings
+@options.only
 @option(
     "--rebuild",
     multiple=True,
@@ -73,8 +58,8 @@ store_option = option(
 )
 @switch("hermetic", default=False, help="Steps of a build have no network.")
 @option("--signing-key", type=click.Path(dir_okay=False, exists=True), help="Signs the packages.")
-@option("--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make.")
-@option("--target-template", help="How a package becomes a make target, like package/{name}.")
+@options.make_vars
+@options.target_template
 @switch("wait", default=False, help="Wait for another build on this store.")
 @switch("json", default=False, help="Print the plan or the result as JSON on stdout.")
 @option("--junit", type=click.Path(dir_okay=False), help="Write the result here for CI.")

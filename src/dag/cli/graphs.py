@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dag.cli.options import option
+from dag.cli.options import option, switch
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -25,6 +25,12 @@ repositories = option(
     multiple=True,
     metavar="DIR|URL",
     help="What this repository has satisfies what is not defined here, and opens cycles.",
+)
+show_dependents = switch(
+    "show-dependents",
+    "-D",
+    default=False,
+    help="What depends on these, instead of what these depend on.",
 )
 build_options = option(
     "--build-option",

@@ -197,4 +197,28 @@ pipeline_dirs = option(
     multiple=True,
     help="More pipelines, asked before the built-in ones.",
 )
+repositories = option(
+    "-r",
+    "--repository",
+    "repositories",
+    type=click.Path(),
+    multiple=True,
+    metavar="URL|DIR",
+    help="What this repository has need not be built; melange gets it too.",
+)
+keyrings = option(
+    "--keyring",
+    "keyrings",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Public key of a repository.",
+)
+make_vars = option(
+    "--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make."
+)
+target_template = option(
+    "--target-template", help="How a package becomes a make target, like package/{name}."
+)
+only = switch("only", default=False, help="Build just these, not what they depend on.")
 verbose = option("-v", "--verbose", count=True, help="Say more.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dag.cli import graphs, options
-from dag.cli.options import option, switch
+from dag.cli.options import option
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -25,12 +25,7 @@ MANY = 300
 @options.pipeline_dirs
 @graphs.build_options
 @graphs.repositories
-@switch(
-    "show-dependents",
-    "-D",
-    default=False,
-    help="What depends on these, instead of what these depend on.",
-)
+@graphs.show_dependents
 @option("-o", "--out", type=click.Path(dir_okay=False, allow_dash=True), help="File; - for stdout.")
 @option(
     "--format",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dag.cli import graphs, options
-from dag.cli.options import option, switch
+from dag.cli.options import option
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -22,12 +22,7 @@ KINDS = ("target", "name", "version", "name-version", "makefile", "json")
 @options.pipeline_dirs
 @graphs.build_options
 @graphs.repositories
-@switch(
-    "show-dependents",
-    "-D",
-    default=False,
-    help="What depends on these, instead of what these depend on.",
-)
+@graphs.show_dependents
 @option(
     "-t", "--type", "kind", type=click.Choice(KINDS), default="target", help="What a line says."
 )

@@ -228,9 +228,9 @@ def build_script(
     termination message. The last line tells how many lines and bytes the log before it has
     (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss could
     not be seen from outside. `confined` refuses to build outside of a user namespace, `hermetic`
-    takes the network from the steps (`dag.core.hermetic`). With `announce_end` it holds a pipe open in the workspace: another container reads EOF there when this
-    one has ended. With `merge_index` it waits, after make, for the container that uploads
-    (`transfer.upload_script`).
+    takes the network from the steps (`dag.core.hermetic`). With `announce_end` it holds a pipe open
+    in the workspace: another container reads EOF there when this one has ended. With `merge_index`
+    it waits, after make, for the container that uploads (`transfer.upload_script`).
 
     Raises:
         UsageError: a variable says what contradicts another flag, or is no assignment.

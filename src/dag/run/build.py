@@ -14,7 +14,6 @@ from dag.core.arch import Arch
 from dag.core.events import Began, Resources, Unit
 from dag.core.graph import Graph
 from dag.core.index import Repository
-from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
 from dag.core.plan import Known, Plan, Request, make_plan
 from dag.core.records import current
 from dag.core.result import Result, make_result, summary
@@ -25,6 +24,7 @@ from dag.errors import UsageError
 from dag.io import definitions, git, index
 from dag.io.journal import Journal
 from dag.io.limits import detect
+from dag.io.makefile import makefile_of
 from dag.io.processes import end_below
 from dag.io.store import Store
 from dag.io.tree import definitions_tree
@@ -93,7 +93,7 @@ class Build:
         self.options = options
         self.store = store
         self._say = say
-        self.makefile = _makefile(options.directory, options.target_template)
+        self.makefile = makefile_of(options.directory, options.target_template)
         packages = definitions.read(
             options.directory,
             arch=options.arch.apk,
@@ -293,17 +293,6 @@ def status(root: Path, arch: Arch) -> tuple[Result, dict[str, Any]]:
         raise UsageError(f"{store.journal}: {error}") from error
     now = last if scheduler.finished else max(last, time.time() - float(head["began"]))
     return make_result(head, scheduler, now), head
-
-
-def _makefile(directory: Path, template: str | None) -> Makefile:
-    for name in FILE_NAMES:
-        path = directory / name
-        if path.is_file():
-            return read_makefile(path.read_text(encoding="utf-8", errors="replace"), template)
-    raise UsageError(
-        f"{directory}: there is no Makefile beside the definitions",
-        hint="the build runs `make`; see docs/build.md for the rules that it needs",
-    )
 
 
 def _repository(options: BuildOptions) -> Repository:

@@ -9,9 +9,9 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.definitions import Package
 from dag.core.graph import Graph
-from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
-from dag.errors import UsageError
+from dag.core.makefile import Makefile
 from dag.io import definitions
+from dag.io.makefile import makefile_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def select(
         InfrastructureError: a repository's server doesn't answer as it should.
 
     """
-    makefile = _makefile(directory, template)
+    makefile = makefile_of(directory, template)
     packages = definitions.read(directory, arch=arch.apk, pipeline_dirs=pipeline_dirs)
     graph = Graph(packages)
     have = _versions(repositories, arch)
@@ -76,17 +76,3 @@ def _versions(repositories: Sequence[str], arch: Arch) -> Mapping[str, Collectio
     from dag.io import index  # archives take longer to import than most directories to read
 
     return index.repository(repositories, arch).versions
-
-
-def _makefile(directory: Path, template: str | None) -> Makefile:
-    for name in FILE_NAMES:
-        path = directory / name
-        if path.is_file():
-            try:
-                return read_makefile(path.read_text(encoding="utf-8", errors="replace"), template)
-            except OSError as error:
-                raise UsageError(f"{path}: {error.strerror}") from error
-    raise UsageError(
-        f"{directory}: there is no Makefile beside the definitions",
-        hint="the build runs `make`; see docs/build.md for the rules that it needs",
-    )
