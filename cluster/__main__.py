@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cluster import Cluster, ClusterError, kwok, parts, secret_store
+from cluster import Cluster, ClusterError, emulation, kwok, parts, secret_store
 from cluster.cluster import down, install_packages, prepare, processes
 from cluster.config import NODES
 from cluster.system import say
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument("--arch", default="amd64", help="as Kubernetes names it")
     secrets = command("secrets", _secrets, "have a Secrets Store CSI driver on the nodes, or none")
     secrets.add_argument("action", choices=["up", "down"])
+    binfmt = command("binfmt", _binfmt, "run programs of another architecture here, or no more")
+    binfmt.add_argument("action", choices=["up", "down"])
+    binfmt.add_argument("--arch", default="aarch64", choices=emulation.ARCHITECTURES)
     part = command("part", _part, "build a part, print the directory of its commands")
     part.add_argument("name", choices=parts.PARTS)
     return parser
@@ -110,6 +113,13 @@ def _kwok(options: argparse.Namespace) -> None:
 def _secrets(options: argparse.Namespace) -> None:
     change = secret_store.up if options.action == "up" else secret_store.down
     change(Cluster.current())
+
+
+def _binfmt(options: argparse.Namespace) -> None:
+    if options.action == "up":
+        emulation.up(options.arch)
+    else:
+        emulation.down()
 
 
 def _part(options: argparse.Namespace) -> None:

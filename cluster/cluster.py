@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster import control, images, kwok, network, parts, secret_store
+from cluster import control, emulation, images, kwok, network, parts, secret_store
 from cluster.config import (
     API_PORT,
+    APT,
     ETCD_PORT,
-    HERE,
     HOST_ADDRESS,
     NODES,
     PACKAGES,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _OWNER = RUNTIME / "state-directory"
 """Tells which state directory belongs to the cluster that is up: bridges and ports are shared."""
-
-_APT = HERE.parent / "scripts" / "apt"
 
 # Places that the programs insist on, whatever their configuration says.
 _FIXED_PLACES = (
@@ -161,11 +159,11 @@ def down() -> None:
 
 def install_packages() -> None:
     """Install with apt what is missing of the Debian packages that the cluster is made from."""
-    if succeeds(_APT, "--check", *PACKAGES):
+    if succeeds(APT, "--check", *PACKAGES):
         return
     with step("installing Debian packages"):
-        had_registry = succeeds(_APT, "--check", "docker-registry")
-        run(_APT, *PACKAGES)
+        had_registry = succeeds(APT, "--check", "docker-registry")
+        run(APT, *PACKAGES)
         if not had_registry and Path("/run/systemd/system").exists():
             # Debian starts it at once, on the very port that the cluster's own needs.
             run("systemctl", "disable", "--now", "docker-registry")
@@ -174,6 +172,7 @@ def install_packages() -> None:
 def prepare() -> None:
     """Make everything that takes long and stays: Debian packages, parts, images."""
     install_packages()
+    emulation.qemu("aarch64")
     for name in parts.PARTS:
         parts.build(name)
     for name in images.NAMES:
@@ -261,6 +260,7 @@ def _down() -> None:
         node.stop()
     for process in (kwok.KWOK, *secret_store.DRIVERS.values(), *control.PROCESSES):
         process.kill()
+    emulation.down()
     network.down(state)
     record = state / "fixed-places.json"
     if record.exists():

@@ -20,7 +20,9 @@ _TYPE = "application/vnd.oci.image"
 _MANIFEST = f"{_TYPE}.manifest.v1+json"
 
 
-def write_layout(layout: Path, layer: Path, config: dict[str, object]) -> None:
+def write_layout(
+    layout: Path, layer: Path, config: dict[str, object], architecture: str = "amd64"
+) -> None:
     """Write the image of one uncompressed `layer` into the new directory `layout`.
 
     The layer's file is moved. Nothing is compressed, since it only travels over loopback.
@@ -31,7 +33,7 @@ def write_layout(layout: Path, layer: Path, config: dict[str, object]) -> None:
     size = layer.stat().st_size
     layer.rename(_blob(layout, layer_digest))
     image = {
-        "architecture": "amd64",
+        "architecture": architecture,
         "os": "linux",
         "config": config,
         "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
@@ -60,6 +62,26 @@ def push(layout: Path, registry: str, name: str, tag: str) -> str:
     headers = {"Content-Type": _MANIFEST}
     _request("PUT", f"{repository}/manifests/{tag}", data=manifest, headers=headers)
     return str(entry["digest"])
+
+
+def push_index(registry: str, name: str, tag: str, images: Mapping[str, str]) -> str:
+    """Push the index of `images`, architecture → digest in the same repository; return its digest."""
+    repository = f"http://{registry}/v2/{name}"
+    entries = []
+    for architecture, digest in images.items():
+        said = _request("HEAD", f"{repository}/manifests/{digest}", headers={"Accept": _MANIFEST})
+        entries.append(
+            {
+                "mediaType": _MANIFEST,
+                "digest": digest,
+                "size": int(said["Content-Length"]),
+                "platform": {"os": "linux", "architecture": architecture},
+            }
+        )
+    kind = f"{_TYPE}.index.v1+json"
+    index = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode()
+    _request("PUT", f"{repository}/manifests/{tag}", data=index, headers={"Content-Type": kind})
+    return f"sha256:{hashlib.sha256(index).hexdigest()}"
 
 
 def _push_blob(layout: Path, repository: str, digest: str) -> None:

@@ -21,14 +21,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster import parts
-from cluster.config import cache_directory
+from cluster import emulation, parts
+from cluster.config import APT, cache_directory
 from cluster.system import ClusterError, locked, run
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "distribution" / "bootstrap"
 ARCH = "x86_64"
-"""The programs are this machine's own, so there is nothing to make for another architecture."""
+"""Of the machine's own programs; other architectures have less, see `add_foreign`."""
 KEY = "bootstrap.rsa"
 
 DEBIAN = (
@@ -46,6 +46,7 @@ DEBIAN = (
 )
 """What has to be installed here: the programs themselves, and what melange builds in."""
 
+BUSYBOX = Path("/usr/bin/busybox")
 _CORE = "/usr/lib/git-core"
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "bash": ("/usr/bin/bash",),
@@ -100,7 +101,7 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
 
     It then holds `x86_64/*.apk`, `x86_64/APKINDEX.tar.gz` and the public half of the key.
     """
-    if subprocess.run([HERE.parent / "scripts" / "apt", *DEBIAN], check=False).returncode:
+    if subprocess.run([APT, *DEBIAN], check=False).returncode:
         raise ClusterError(f"apt cannot install all of {', '.join(DEBIAN)}")
     linked = {name: _linked(paths) for name, paths in PROGRAMS.items()}
     cache = cache_directory() / "examples"
@@ -108,27 +109,28 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
     with locked(cache / "bootstrap.lock"):
         if not made.exists():
             with tempfile.TemporaryDirectory(dir=cache) as temporary:
-                _make(_packages(linked), _key(cache), Path(temporary) / "made")
+                _make(_packages(linked), _key(cache), Path(temporary) / "made", ARCH)
                 (Path(temporary) / "made").rename(made)
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(made, directory)
     return directory
 
 
+def add_foreign(directory: Path, architecture: str) -> None:
+    """Add what `architecture` needs to a repository that `bootstrap` made: Debian's busybox.
+
+    That is enough for steps of plain shell. The machine has to run its programs (`emulation.up`).
+    """
+    busybox = emulation.programs(architecture, "busybox-static") / "bin" / "busybox"
+    packages = [_base_files(), _busybox(busybox)]
+    _make(packages, _key(cache_directory() / "examples"), directory, architecture)
+
+
 def _packages(linked: dict[str, list[Path]]) -> list[Package]:
     """Everything that the repository is made of, from what is installed here."""
-    links = {"/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64"}
-    packages = [
-        Package(
-            name="base-files",
-            version=_version("base-files"),
-            files={},
-            links=links,
-            texts={f"/etc/{name}": text for name, text in ACCOUNTS.items()},
-            directories={"/tmp": 0o777},
-        ),
-        _busybox(),
-    ]
+    real = [path for paths in PROGRAMS.values() for path in paths]
+    real += [path for links in LINKS.values() for path in links]
+    packages = [_base_files(), _busybox(BUSYBOX, real, ("bash", "coreutils"))]
     owners = _owners(sorted({path for paths in linked.values() for path in paths}))
     for name, paths in PROGRAMS.items():
         packages.append(
@@ -150,17 +152,26 @@ def _packages(linked: dict[str, list[Path]]) -> list[Package]:
     return packages
 
 
-def _busybox() -> Package:
-    real = [path for paths in PROGRAMS.values() for path in paths]
-    real += [path for links in LINKS.values() for path in links]
-    busybox = Path("/usr/bin/busybox")
+def _base_files() -> Package:
+    return Package(
+        name="base-files",
+        version=_version("base-files"),
+        files={},
+        links={"/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64"},
+        texts={f"/etc/{name}": text for name, text in ACCOUNTS.items()},
+        directories={"/tmp": 0o777},
+    )
+
+
+def _busybox(busybox: Path, real: Iterable[str] = (), needs: tuple[str, ...] = ()) -> Package:
+    """Pack `busybox` with a link for each applet but those that other packages have as `real`."""
     applets = set(run(busybox, "--list").split()) - {Path(path).name for path in real}
     return Package(
         name="busybox",
         version=_version("busybox-static"),
         files={"/usr/bin/busybox": busybox},
         links={f"/usr/bin/{applet}": "busybox" for applet in sorted(applets - {"busybox"})},
-        needs=("base-files", "bash", "coreutils"),
+        needs=("base-files", *needs),
     )
 
 
@@ -200,7 +211,7 @@ def _digest(linked: dict[str, list[Path]]) -> str:
     seen = hashlib.sha256(Path(__file__).read_bytes())
     seen.update(f"{parts.build('melange')}".encode())
     files = {Path(path) for paths in PROGRAMS.values() for path in paths}
-    for file in sorted(files.union(*linked.values(), [Path("/usr/bin/busybox")])):
+    for file in sorted(files.union(*linked.values(), [BUSYBOX])):
         stat = file.stat()
         seen.update(f"{file} {stat.st_size} {stat.st_mtime_ns}".encode())
     return seen.hexdigest()[:16]
@@ -214,18 +225,18 @@ def _key(cache: Path) -> Path:
     return key
 
 
-def _make(packages: list[Package], key: Path, target: Path) -> None:
-    apks = target / ARCH
+def _make(packages: list[Package], key: Path, target: Path, architecture: str) -> None:
+    apks = target / architecture
     apks.mkdir(parents=True)
     for package in packages:
-        (apks / f"{package.name}-{package.version}-r0.apk").write_bytes(_apk(package))
+        (apks / f"{package.name}-{package.version}-r0.apk").write_bytes(_apk(package, architecture))
     index = apks / "APKINDEX.tar.gz"
     melange = parts.build("melange") / "melange"
     run(melange, "index", "-o", index, "--signing-key", key, *sorted(apks.glob("*.apk")))
     shutil.copy(key.with_name(f"{KEY}.pub"), target)
 
 
-def _apk(package: Package) -> bytes:
+def _apk(package: Package, architecture: str) -> bytes:
     """Pack as https://wiki.alpinelinux.org/wiki/Apk_spec says, signed by nobody.
 
     A gzip stream with .PKGINFO, without the blocks that end an archive, and one with the files.
@@ -235,7 +246,7 @@ def _apk(package: Package) -> bytes:
     lines = [
         f"pkgname = {package.name}",
         f"pkgver = {package.version}-r0",
-        f"arch = {ARCH}",
+        f"arch = {architecture}",
         f"size = {sum(len(data) for _, data in members)}",
         f"pkgdesc = Debian's {package.name}, for building the first packages",
         *(f"depend = {need}" for need in package.needs),

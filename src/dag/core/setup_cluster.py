@@ -21,6 +21,7 @@ BINFMT_IMAGE = (
     "@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0"
 )
 """QEMU for every architecture; registers itself so that containers need not have it."""
+_BINFMT = "/proc/sys/fs/binfmt_misc"
 
 # The files of each project's own installation guide, by the version that was read.
 # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/installation.html
@@ -256,13 +257,22 @@ def _binfmt(settings: ClusterSettings) -> Manifest:
         "resources": small,
         "securityContext": {"privileged": True},
     }
-    # Keeps the pod, so that nodes that come later are served too.
+    # Linux 6.7 and later forget what is registered when the last mount goes, and `install` takes
+    # its own along. Nodes need not have one. Keeps the pod, too: nodes that come later are served.
+    forever = "while :; do sleep 86400; done"
     stay = {
         "name": "stay",
         "image": settings.busybox,
-        "command": ["sh", "-c", "while :; do sleep 86400; done"],
+        "command": ["sh", "-c", f"mount -t binfmt_misc binfmt_misc {_BINFMT} && {forever}"],
         "resources": small,
+        "securityContext": {"privileged": True},
     }
+    mounted = {"exec": {"command": ["test", "-e", f"{_BINFMT}/register"]}, "periodSeconds": 1}
+    # The image's own exit code is 0 whatever happened.
+    some = ["sh", "-c", f"ls {_BINFMT} | grep -qvx -e register -e status"]
+    # A sidecar, so that it is there before `install`. With two, either may be restarted.
+    first = {**stay, "name": "hold", "restartPolicy": "Always", "startupProbe": mounted}
+    stay["readinessProbe"] = {"exec": {"command": some}, "periodSeconds": 1}
     return owned(
         {
             "apiVersion": "apps/v1",
@@ -276,7 +286,7 @@ def _binfmt(settings: ClusterSettings) -> Manifest:
                         "automountServiceAccountToken": False,
                         "terminationGracePeriodSeconds": 1,
                         "nodeSelector": {"kubernetes.io/os": "linux"},
-                        "initContainers": [install],
+                        "initContainers": [first, install],
                         "containers": [stay],
                     },
                 },

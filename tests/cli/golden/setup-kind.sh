@@ -140,6 +140,26 @@ spec:
       nodeSelector:
         kubernetes.io/os: linux
       initContainers:
+      - name: hold
+        image: docker.io/library/busybox:1.36.1@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662
+        command:
+        - sh
+        - "-c"
+        - "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && while :; do sleep 86400; done"
+        resources:
+          requests:
+            cpu: "10m"
+            memory: "16Mi"
+        securityContext:
+          privileged: true
+        restartPolicy: Always
+        startupProbe:
+          exec:
+            command:
+            - test
+            - "-e"
+            - /proc/sys/fs/binfmt_misc/register
+          periodSeconds: 1
       - name: install
         image: docker.io/tonistiigi/binfmt@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0
         args:
@@ -157,10 +177,19 @@ spec:
         command:
         - sh
         - "-c"
-        - "while :; do sleep 86400; done"
+        - "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && while :; do sleep 86400; done"
         resources:
           requests:
             cpu: "10m"
             memory: "16Mi"
+        securityContext:
+          privileged: true
+        readinessProbe:
+          exec:
+            command:
+            - sh
+            - "-c"
+            - "ls /proc/sys/fs/binfmt_misc | grep -qvx -e register -e status"
+          periodSeconds: 1
 EOF
 fi

@@ -1,0 +1,39 @@
+"""Images for tests: busybox, and what else a test puts there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster import Cluster, oci
+
+BUSYBOX = Path("/bin/busybox")
+
+
+def busybox_image(
+    cluster: Cluster,
+    place: Path,
+    name: str,
+    *,
+    config: Mapping[str, Any] | None = None,
+    files: Mapping[str, Path] | None = None,
+    architecture: str = "amd64",
+    busybox: Path = BUSYBOX,
+) -> str:
+    """Push busybox with its applets and `files`, path in the image → file; answers its digest."""
+    root, layer = place / name, place / f"{name}.tar"
+    applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
+    for path, file in {"bin/busybox": busybox, **(files or {})}.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    for applet in set(applets.stdout.split()) - {"busybox"}:
+        if not (root / "bin" / applet).exists():
+            (root / "bin" / applet).symlink_to("busybox")
+    subprocess.run(["tar", "-C", root, "-cf", layer, "."], check=True)
+    layout = place / f"{name}.layout"
+    oci.write_layout(layout, layer, {"Env": ["PATH=/bin"], **(config or {})}, architecture)
+    return oci.push(layout, cluster.registry, name, architecture)
