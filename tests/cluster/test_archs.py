@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from cluster import Cluster, kwok
+from tests.cluster.images import busybox_image
 from tests.cluster.running import Dag, definitions
 
 pytestmark = pytest.mark.cluster
@@ -52,4 +53,17 @@ def test_an_architecture_that_no_node_has_is_a_warning(dag: Dag, tmp_path: Path)
     done = dag.pod(definitions(tmp_path / "d"), *flags)
     assert done.returncode == 3
     assert "no node has kubernetes.io/arch=s390x now" in done.stderr
+    assert dag.pods() == []
+
+
+def test_a_bundle_without_the_nodes_architecture_is_said_to_be_that(
+    dag: Dag, tmp_path: Path
+) -> None:
+    digest = busybox_image(dag.cluster, tmp_path, "only-arm", architecture="arm64")
+    base = f"{dag.cluster.registry}/only-arm@{digest}"
+    done = dag.pod(definitions(tmp_path / "d"), f"--bundle-base={base}")
+    assert done.returncode == 3
+    assert "no match for platform" in done.stderr
+    hint = done.stderr.splitlines()[-1]
+    assert hint == "dag: hint: that image is for other architectures than this node's"
     assert dag.pods() == []

@@ -114,6 +114,8 @@ _NEVER = frozenset({"InvalidImageName", "CreateContainerConfigError", "ErrImageN
 _MISSING = re.compile(
     r"not found|manifest unknown|name unknown|repository does not exist", re.IGNORECASE
 )
+# An index that has other architectures, as containerd and CRI-O say it.
+_FOREIGN = re.compile(r"no match for platform|no image found in \S+ \S+ for architecture")
 # What kubelet and containerd put before the cause; the first comes and goes with every attempt.
 _PULL_PREFIXES = re.compile(
     r"(?:Back-off pulling image \"[^\"]*\"(?:: ErrImagePull: )?|rpc error: code = \w+ desc = "
@@ -141,14 +143,9 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
         image = container.get("image", "")
         if reason in _PULL:
             detail = _PULL_PREFIXES.sub("", detail, count=1) or _failed_pull(events)
-            refused = _DENIED.search(detail)
-            missing = _MISSING.search(detail) and not refused
-            hint = "the node cannot read that repository" if refused else None
-            return Waiting(
-                f"container {name}: cannot pull {image}: {detail or reason}",
-                hopeless=bool(missing),
-                hint="is the name right, and does the image exist?" if missing else hint,
-            )
+            hint, hopeless = _about_pull(detail)
+            text = f"container {name}: cannot pull {image}: {detail or reason}"
+            return Waiting(text, hopeless=hopeless, hint=hint)
         if reason in _NEVER or (reason == "CreateContainerError" and detail):
             return Waiting(f"container {name}: {reason}: {detail}", hopeless=reason in _NEVER)
     for condition in pod.get("status", {}).get("conditions", ()):
@@ -158,6 +155,17 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
         if event.get("reason") in _EVENTS:
             return Waiting(f"{_EVENTS[event['reason']]}: {event.get('message', '').strip()}")
     return None
+
+
+def _about_pull(detail: str) -> tuple[str | None, bool]:
+    """Say what may be wrong, and whether it is in vain to try again."""
+    if _DENIED.search(detail):
+        return "the node cannot read that repository", False
+    if _FOREIGN.search(detail):
+        return "that image is for other architectures than this node's", True
+    if _MISSING.search(detail):
+        return "is the name right, and does the image exist?", True
+    return None, False
 
 
 def _failed_pull(events: Sequence[Json]) -> str:

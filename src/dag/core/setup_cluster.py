@@ -258,7 +258,8 @@ def _binfmt(settings: ClusterSettings) -> Manifest:
         "securityContext": {"privileged": True},
     }
     # Linux 6.7 and later forget what is registered when the last mount goes, and `install` takes
-    # its own along. Nodes need not have one. Keeps the pod, too: nodes that come later are served.
+    # its own along: https://github.com/tonistiigi/binfmt/issues/360. Nodes need not have one. This
+    # keeps the pod, too: nodes that come later are served.
     forever = "while :; do sleep 86400; done"
     stay = {
         "name": "stay",

@@ -61,5 +61,6 @@ async def _run(
         raise
     except DagError as error:
         cause = Cause.MAKE if error.exit_code == 1 else Cause.START
-        return PodResult("", Ending(cause, error.message, error.hint), label=label)
+        ending = Ending(cause, error.message, error.hint)
+        return PodResult("", ending, kept=False, label=label)
     return replace(result, label=label)
