@@ -35,7 +35,7 @@ golden: venv ## write the files anew that tests compare with (tests/*/golden)
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 torture: venv ## 300 packages, dag build killed 20 times, against an unbroken build; takes a while
 	$(PY) -m tests.torture

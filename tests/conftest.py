@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +12,26 @@ from hypothesis import settings
 # A busy machine makes an example slow; that says nothing about the code.
 settings.register_profile("dag", deadline=None)
 settings.load_profile("dag")
+
+
+# `make test` is no make that the makes of tests are part of.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits most, pods; while some have the cluster alone, others need none of it."""
+    cluster = Path(__file__).parent / "cluster"
+
+    def turn(item: pytest.Item) -> int:
+        if cluster not in item.path.parents:
+            return 2
+        return 1 if "alone" in getattr(item, "fixturenames", ()) else 0
+
+    items.sort(key=turn)
+    for item in items:
+        if turn(item) == 1:
+            item.add_marker(pytest.mark.xdist_group("alone"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
