@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import re
 import signal
@@ -62,12 +63,16 @@ def distribution(directory: Path, *, broken: str = "") -> Path:
     return directory
 
 
-def first_process(argument: str) -> int:
-    """Find on this machine, whose kernel nodes share, the process 1 of a container."""
+def first_process(dag: Dag, argument: str) -> int:
+    """Find on this machine, whose kernel nodes share, the process 1 of a container of this test."""
+    listed = json.loads(dag.kubectl("get", "pods", "-o", "json"))["items"]
+    pods = [pod["metadata"]["uid"] for pod in listed]
     for status in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError):
             words = (status.parent / "cmdline").read_bytes().decode().split("\0")
-            if argument in words and re.search(r"^NSpid:.*\s1$", status.read_text(), re.MULTILINE):
+            first = re.search(r"^NSpid:.*\s1$", status.read_text(), re.MULTILINE)
+            groups = (status.parent / "cgroup").read_text()
+            if argument in words and first and any(pod in groups for pod in pods):
                 return int(status.parent.name)
     raise AssertionError(f"no container runs {argument}")
 
@@ -135,7 +140,7 @@ def test_packages_of_a_build_that_was_killed_are_uploaded_and_the_index_is_kept(
     makefile.write_text(f"{makefile.read_text()}\n{rule}")
     running = dag.start(directory, *flags, "p001", "--target-template=killed-{name}")
     running.await_line("ready$")
-    os.kill(first_process("killed-p001"), signal.SIGKILL)
+    os.kill(first_process(dag, "killed-p001"), signal.SIGKILL)
     done = running.end()
     assert done.returncode == 1, done.stderr
     assert "SIGKILL" in done.stderr

@@ -93,7 +93,7 @@ def test_a_key_is_on_memory_only_also_when_the_build_fails(
     running = dag.start(directory, "--secret-key", "--out", tmp_path / "out")
     mount = running.await_line(r"\[build\] (\S+) /dag-key (\S+)")
     assert mount[2] == "tmpfs"
-    place = Path(f"/proc/{first_process('all')}/root/dag-key/wolfi-signing.rsa")
+    place = Path(f"/proc/{first_process(dag, 'all')}/root/dag-key/wolfi-signing.rsa")
     assert place.read_bytes() == key.read_bytes()
     secret = key.read_text().splitlines()[3].encode()
     # Disks of nodes: every volume of the pod but those on memory, and what containers wrote.

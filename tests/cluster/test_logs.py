@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import control
 from tests.cluster.running import Dag, Done, definitions, job
 from tests.waiting import eventually
 
@@ -123,8 +124,9 @@ def test_a_restart_of_the_api_server_is_survived(dag: Dag, tmp_path: Path) -> No
     script = "for n in $(seq 1 240); do printf '%099d\\n' $n; sleep 0.05; done\n"
     command = dag.start(job(tmp_path / "d", script))
     command.await_line(r"\[build\] 0+9$")
+    control.API_SERVER.kill()
+    command.await_line("no contact with the API server, trying again")
     dag.cluster.restart_apiserver()
     done = command.end()
     assert check(dag, done, 240)
-    assert "no contact with the API server, trying again" in done.stderr
     assert "the API server answers again after" in done.stderr
