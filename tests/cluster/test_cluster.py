@@ -109,6 +109,7 @@ def test_limited_user_may_do_nothing(cluster: Cluster) -> None:
     assert 'User "limited" cannot list resource "pods"' in refused.stderr
 
 
+@pytest.mark.usefixtures("alone")
 def test_stopped_node_is_lost_and_comes_back(cluster: Cluster) -> None:
     cluster.stop_node("node-b")
     try:
@@ -121,6 +122,7 @@ def test_stopped_node_is_lost_and_comes_back(cluster: Cluster) -> None:
         cluster.stop_node("node-c")
 
 
+@pytest.mark.usefixtures("alone")
 def test_restarted_api_server_has_forgotten_old_versions(cluster: Cluster, namespace: str) -> None:
     listed = json.loads(cluster.run_kubectl("get", "--raw", "/api/v1/pods"))
     version = listed["metadata"]["resourceVersion"]
