@@ -87,6 +87,14 @@ def test_credentials_that_are_not_accepted_are_named(dag: Dag, tmp_path: Path) -
     assert "hint: log in again" in done.stderr
 
 
+def test_packages_that_could_not_be_kept_are_not_built(dag: Dag, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = dag.pod(definitions(tmp_path / "d"), "--out", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert f"--out {tmp_path}/file/out: Not a directory" in done.stderr
+    assert dag.pods() == []
+
+
 def test_a_directory_without_a_makefile_is_a_wrong_request(dag: Dag, tmp_path: Path) -> None:
     directory = definitions(tmp_path / "d")
     (directory / "Makefile").unlink()

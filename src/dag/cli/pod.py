@@ -50,8 +50,11 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
             request = request.push(terminal)
         click.echo("---\n".join(map(to_yaml, request.manifests())), nl=False)
         return 0
+    from dag.run.podout import prepare_directory
     from dag.run.signals import run_interruptibly
 
+    if chosen.out:
+        prepare_directory(Path(chosen.out))
     run_interruptibly(_preflight(chosen, request, terminal))
     request = request.push(terminal)
     work = _create(chosen, request.manifests(), terminal)

@@ -22,7 +22,7 @@ from dag.errors import DagError, InfrastructureError, Interrupted, first_of
 from dag.io.kube import ApiError, Json, Kube
 from dag.report.terminal import Terminal
 from dag.run.podlogs import ContainerLog, Source, follow_log, missing
-from dag.run.podout import Target, collect
+from dag.run.podout import Target, collect, end
 
 # An image that a registry does not have may be one that is just being pushed.
 _HOPELESS_GRACE = 10.0
@@ -318,15 +318,21 @@ class _Follower:
             run = self.pod["metadata"]["labels"][RUN_LABEL]
             target = Target(out, self._watching.label)
             work = collect(self._kube, self.path, run, target, self._terminal)
-            self._collecting = tasks.create_task(self._collect(work))
+            self._collecting = tasks.create_task(self._collect(work, run))
 
-    async def _collect(self, work: Coroutine[None, None, object]) -> DagError | None:
+    async def _collect(self, work: Coroutine[None, None, object], run: str) -> DagError | None:
         # An error waits for its turn: how the build ended comes first.
+        error: DagError | None = None
         try:
             await work
-        except DagError as error:
-            return error
-        return None
+        except DagError as failed:
+            error = failed
+        except OSError as failed:
+            error = InfrastructureError(f"{failed.filename}: {failed.strerror}")
+        if error is not None:
+            with suppress(ApiError):  # then it ends by itself, later
+                await end(self._kube, self.path, run)
+        return error
 
     def _is_out_coming(self, ending: Ending) -> bool:
         # The container that serves the packages starts last: a build may be faster.

@@ -7,9 +7,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 
 from dag.core.scripts import OUT_PORT
-from dag.errors import BuildError, DagError, InfrastructureError, first_of
+from dag.errors import BuildError, DagError, InfrastructureError, UsageError, first_of
 from dag.io.kube import ApiError, Kube
 from dag.report.terminal import Terminal
 
@@ -44,7 +45,6 @@ async def collect(
         BuildError: the Pod names files outside `packages/`.
 
     """
-    out.directory.mkdir(parents=True, exist_ok=True)
     listing = bytearray()
     await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
     files = parse_listing(listing.decode())
@@ -68,8 +68,35 @@ async def collect(
     fetched = [task.result() for task in tasks]
     packages = sum(path.suffix == ".apk" for path in fetched)
     terminal.say(f"{packages} packages and build.log brought back to {out.directory}")
-    await _call(kube, pod_path, f"end-{run}")
+    await end(kube, pod_path, run)
     return fetched
+
+
+async def end(kube: Kube, pod_path: str, run: str) -> None:
+    """Tell the Pod that nobody will fetch anything any more.
+
+    Raises:
+        ApiError: the Pod cannot be reached.
+
+    """
+    await _call(kube, pod_path, f"end-{run}")
+
+
+def prepare_directory(directory: Path) -> None:
+    """Make the directory of `--out`, before anything is built that could not be kept there.
+
+    Raises:
+        UsageError: no file can be made in it.
+
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--out {directory}: {error.strerror}", hint="name a directory that can be written to"
+        ) from error
 
 
 def parse_listing(text: str) -> dict[str, str]:
