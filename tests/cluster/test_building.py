@@ -106,6 +106,18 @@ def test_what_is_printed_is_what_is_posted_and_builds_the_same(dag: Dag, tmp_pat
     assert unchanged(wanted, posted) == []
 
 
+def test_tags_become_the_digests_that_they_have_now(dag: Dag, tmp_path: Path) -> None:
+    flags = ["--create=false", "--cache-bundle", dag.cluster.base_image, "--bucket=gs://built"]
+    printed = dag.pod(definitions(tmp_path / "d"), *flags)
+    assert printed.returncode == 0, printed.stderr
+    spec = yaml.safe_load(printed.stdout)["spec"]
+    images = [one["image"] for one in spec["initContainers"] + spec["containers"]]
+    assert len(images) == 4
+    assert [image for image in images if "@sha256:" not in image] == []
+    name = dag.cluster.base_image.removesuffix(":1")
+    assert spec["initContainers"][1]["image"].startswith(f"{name}@sha256:")
+
+
 def unchanged(wanted: Any, found: Any, path: str = "") -> list[str]:
     """Name the fields of `wanted` that are not the same in `found`, which may have more."""
     if isinstance(wanted, dict) and isinstance(found, dict):
