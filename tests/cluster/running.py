@@ -215,3 +215,8 @@ class Dag:
         """The only pod of the namespace."""
         (pod,) = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         return dict(pod)
+
+    def state_of(self, container: str) -> dict[str, Any]:
+        """What the node said last of a container of the only pod; nothing before it said any."""
+        statuses = self.pod_json()["status"].get("containerStatuses", ())
+        return next((dict(one["state"]) for one in statuses if one["name"] == container), {})

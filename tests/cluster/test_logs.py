@@ -96,10 +96,7 @@ def test_init_containers_are_read_from_their_first_line_when_they_ended_before_t
         listed = api.on("GET", r"/pods\?fieldSelector", times=None).stall()
         command = dag.start(definitions(tmp_path / "d"), "--bundle-base", base)
         listed.wait()
-        eventually(
-            lambda: "terminated" in dag.pod_json()["status"]["containerStatuses"][0]["state"],
-            "the build has ended",
-        )
+        eventually(lambda: "terminated" in dag.state_of("build"), "the build has ended")
         listed.release()
         watch.release()
         done = command.end()
