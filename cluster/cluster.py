@@ -108,17 +108,30 @@ class Cluster:
 
         The controllers take the node for lost 10 s later.
         """
-        _kubelet(name).signal(signal.SIGSTOP)
+        _machinery(name).kubelet.signal(signal.SIGSTOP)
 
     def start_node(self, name: str) -> None:
         """Let the kubelet of node `name` go on."""
-        _kubelet(name).signal(signal.SIGCONT)
+        _machinery(name).kubelet.signal(signal.SIGCONT)
 
-    def restart_apiserver(self) -> None:
-        """Kill the API server and start it again: every watch breaks, and old versions are gone."""
+    def restart_apiserver(self, *, emulating: str | None = None) -> None:
+        """Kill the API server and start it again: every watch breaks, and old versions are gone.
+
+        `emulating` makes it one of an earlier version, like `1.32`; without it it is itself again.
+        """
         control.API_SERVER.kill()
         credentials = Credentials(self.directory / "credentials")
-        control.start_api_server(parts.build("kubernetes"), credentials)
+        control.start_api_server(parts.build("kubernetes"), credentials, emulating)
+
+    def restart_kubelet(self, name: str, **features: bool) -> None:
+        """Start the kubelet of node `name` again, with features switched on or off.
+
+        Without any it is as it was. Its pods run on.
+        """
+        machinery = _machinery(name)
+        machinery.kubelet.kill()
+        credentials = Credentials(self.directory / "credentials")
+        machinery.start_kubelet(parts.build("kubernetes"), credentials, features)
 
     def wait_until_ready(self, seconds: float = 60) -> None:
         """Wait till all nodes are Ready and pods can be created in the default namespace."""
@@ -196,10 +209,10 @@ def _is_up() -> bool:
     return all(process.pid() is not None for process in processes())
 
 
-def _kubelet(name: str) -> Process:
+def _machinery(name: str) -> Machinery:
     for node in NODES:
         if node.name == name:
-            return Machinery(node).kubelet
+            return Machinery(node)
     names = ", ".join(node.name for node in NODES)
     raise ClusterError(f"no node is called {name!r}; there are {names}")
 

@@ -69,8 +69,13 @@ def start_etcd(etcd: Path) -> None:
     wait_for(f"{client}/readyz", ETCD)
 
 
-def start_api_server(kubernetes: Path, credentials: Credentials) -> None:
-    """Start the API server and wait till it says that it is ready."""
+def start_api_server(
+    kubernetes: Path, credentials: Credentials, emulating: str | None = None
+) -> None:
+    """Start the API server and wait till it says that it is ready.
+
+    `emulating` is an earlier version, as which it behaves.
+    """
     API_SERVER.start(
         [
             kubernetes / "kube-apiserver",
@@ -92,6 +97,7 @@ def start_api_server(kubernetes: Path, credentials: Credentials) -> None:
             # Pods leave a lost node soon, so that a test need not wait five minutes.
             "--default-not-ready-toleration-seconds=5",
             "--default-unreachable-toleration-seconds=5",
+            *([f"--emulated-version={emulating}"] if emulating else []),
         ]
     )
     wait_for(f"https://127.0.0.1:{API_PORT}/readyz", API_SERVER, credentials.api_certificate)

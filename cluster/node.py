@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cluster.config import (
@@ -23,7 +24,7 @@ from cluster.process import Process
 from cluster.system import ClusterError, run, succeeds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cluster.config import Node
     from cluster.credentials import Credentials
@@ -102,10 +103,16 @@ class Machinery:
         self.containerd.start([containerd / "containerd", "--config", config], environment)
         self._wait_for_socket()
 
-    def start_kubelet(self, kubernetes: Path, credentials: Credentials) -> None:
-        """Start the kubelet, which registers the node."""
+    def start_kubelet(
+        self,
+        kubernetes: Path,
+        credentials: Credentials,
+        features: Mapping[str, bool] = MappingProxyType({}),
+    ) -> None:
+        """Start the kubelet, which registers the node; `features` are feature gates."""
         config = self.home / "kubelet.json"
-        config.write_text(json.dumps(self._kubelet_config(credentials), indent=1))
+        written = {**self._kubelet_config(credentials), "featureGates": {**features}}
+        config.write_text(json.dumps(written, indent=1))
         self.kubelet.start(
             [
                 kubernetes / "kubelet",

@@ -6,56 +6,19 @@ import json
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from cluster import secret_store
 from tests.buckets import NAME, s3
+from tests.cluster.findings import Findings
 from tests.cluster.running import Dag, definitions
 from tests.registries import base_image, registry, skopeo
 
 pytestmark = pytest.mark.cluster
-
-
-class Findings:
-    """What one run of `dag doctor --json` said."""
-
-    def __init__(self, dag: Dag, directory: Path, *words: str | Path) -> None:
-        done = dag("doctor", "--dir", directory, "--json", *words)
-        assert done.stdout, done.stderr
-        answer = json.loads(done.stdout)
-        self.code = done.returncode
-        assert answer["exit_code"] == self.code
-        self.checks: dict[str, dict[str, Any]] = {one["name"]: one for one in answer["checks"]}
-
-    def status(self, name: str) -> str:
-        return str(self.checks[name]["status"])
-
-    def failed(self, name: str) -> str:
-        """Give the words of a check that failed."""
-        assert self.status(name) == "failed", self.checks[name]
-        return str(self.checks[name]["message"])
-
-    def with_status(self, status: str) -> list[str]:
-        return [name for name, one in self.checks.items() if one["status"] == status]
-
-    def mend(self, dag: Dag, name: str) -> None:
-        """Do what the finding says."""
-        command = self.checks[name]["fix"].removeprefix("who runs the cluster runs: ")
-        path = f"{dag.cluster.kubectl.parent}:{dag.environment['PATH']}"
-        done = subprocess.run(
-            ["sh", "-c", command],
-            env={**dag.environment, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def left_behind(dag: Dag) -> list[str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import threading
+import re
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from cluster import Cluster
 from examples.bootstrap import bootstrap
 from examples.layout import lay_out
 from examples.sources import ADDRESS, SourceServer
+from tests.cluster.findings import Findings
 from tests.cluster.running import Dag, definitions, job
 
 pytestmark = pytest.mark.cluster
@@ -61,57 +60,57 @@ def test_a_pod_security_level_that_forbids_it_is_said_before_anything_is_pushed(
     assert dag.pods() == []
 
 
-class OldServer(BaseHTTPRequestHandler):
-    """An API server from before user namespaces: it drops the fields that it doesn't know."""
-
-    def do_GET(self) -> None:
-        self._answer({"gitVersion": "v1.29.4", "major": "1", "minor": "29", "items": []})
-
-    def do_POST(self) -> None:
-        sent: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if sent["kind"] == "Pod":
-            sent["spec"].pop("hostUsers", None)
-            for container in sent["spec"]["containers"]:
-                container.get("securityContext", {}).pop("procMount", None)
-        self._answer({**sent, "status": {"allowed": True}})
-
-    def _answer(self, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+@pytest.fixture
+def old_cluster(cluster: Cluster, alone: None) -> Iterator[None]:
+    """The API server behaves as one from before pods had user namespaces."""
+    cluster.restart_apiserver(emulating="1.32")
+    yield
+    cluster.restart_apiserver()
+    cluster.wait_until_ready()
 
 
 @pytest.fixture
-def old_cluster(tmp_path: Path) -> Iterator[Path]:
-    """The kubeconfig of such a server."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), OldServer) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        path = tmp_path / "kubeconfig"
-        config = {
-            "clusters": [{"name": "old", "cluster": {"server": url}}],
-            "contexts": [{"name": "old", "context": {"cluster": "old", "user": "me"}}],
-            "users": [{"name": "me", "user": {"token": "x"}}],
-            "current-context": "old",
-        }
-        path.write_text(json.dumps(config))
-        yield path
-        server.shutdown()
-        thread.join()
+def confining_nothing(cluster: Cluster, alone: None) -> Iterator[None]:
+    """The kubelets know no user namespaces, though the API server does."""
+    for node in cluster.nodes:
+        cluster.restart_kubelet(node, UserNamespacesSupport=False)
+    cluster.wait_until_ready()
+    yield
+    for node in cluster.nodes:
+        cluster.restart_kubelet(node)
+    cluster.wait_until_ready()
 
 
+@pytest.mark.usefixtures("old_cluster")
 def test_a_cluster_without_user_namespaces_is_said_before_anything_is_pushed(
-    dag: Dag, old_cluster: Path, tmp_path: Path
+    dag: Dag, tmp_path: Path
 ) -> None:
-    done = dag.pod(definitions(tmp_path / "d"), USERNS, "--kubeconfig", old_cluster)
+    directory = definitions(tmp_path / "d")
+    done = dag.pod(directory, USERNS)
     assert done.returncode == 3, done.stderr
-    assert "this cluster (Kubernetes v1.29.4) has no user namespaces for pods" in done.stderr
+    words = r"this cluster \(Kubernetes v[\d.]+, emulating 1\.32\) has no user namespaces for pods"
+    assert re.search(words, done.stderr)
     assert "Kubernetes 1.33" in done.stderr
     assert "uploaded" not in done.stderr
+    found = Findings(dag, directory, USERNS)
+    assert found.code == 3
+    assert found.with_status("failed") == ["pod x86_64"]
+    assert re.search(words, found.failed("pod x86_64"))
+    assert "--isolation privileged" in found.checks["pod x86_64"]["fix"]
+    assert Findings(dag, directory, "--isolation=privileged").code == 0
+
+
+@pytest.mark.usefixtures("confining_nothing")
+def test_a_node_that_gives_no_user_namespace_builds_nothing(dag: Dag, tmp_path: Path) -> None:
+    directory = definitions(tmp_path / "d")
+    words = 'the feature gate "UserNamespacesSupport" is disabled'
+    done = dag.pod(directory, USERNS)
+    assert done.returncode == 3, done.stderr
+    assert words in done.stderr.splitlines()[-2]
+    assert "build with --isolation privileged" in done.stderr
+    assert dag.pods() == []
+    found = Findings(dag, directory, USERNS)
+    assert found.code == 3
+    assert found.with_status("failed") == ["user namespace x86_64"]
+    assert words in found.failed("user namespace x86_64")
+    assert "--isolation privileged" in found.checks["user namespace x86_64"]["fix"]

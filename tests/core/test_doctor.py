@@ -27,17 +27,14 @@ def test_the_exit_code_is_3_unless_the_request_itself_is_wrong() -> None:
     assert exit_code([failed(), failed(usage=True)]) == 2
 
 
-@pytest.mark.parametrize(
-    ("minor", "confined", "status"),
-    [("32", True, "failed"), ("32+", True, "failed"), ("33+", True, "ok"), ("20", False, "ok")],
-)
-def test_user_namespaces_need_a_version_that_has_them(
-    minor: str, confined: bool, status: str
-) -> None:
-    version = {"major": "1", "minor": minor, "gitVersion": f"v1.{minor}.0"}
-    finding = doctor.api_version("https://k", version, user_namespaces=confined)
-    assert finding.status == status
-    assert f"v1.{minor}.0" in finding.message
+def test_a_server_is_named_with_the_version_that_it_emulates() -> None:
+    version = {"major": "1", "minor": "34", "gitVersion": "v1.34.4"}
+    assert doctor.version_name(version) == "Kubernetes v1.34.4"
+    version |= {"emulationMajor": "1", "emulationMinor": "34"}
+    assert doctor.version_name(version) == "Kubernetes v1.34.4"
+    version |= {"emulationMinor": "32"}
+    assert doctor.version_name(version) == "Kubernetes v1.34.4, emulating 1.32"
+    assert doctor.version_name({}) == "Kubernetes of an unknown version"
 
 
 def test_a_namespace_on_its_way_out_takes_no_pod() -> None:

@@ -20,8 +20,6 @@ from dag.errors import DagError, UsageError
 
 Json = Mapping[str, Any]
 
-# https://kubernetes.io/docs/concepts/workloads/pods/user-namespaces/: on by default since then.
-_USER_NAMESPACES = (1, 33)
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """https://kubernetes.io/docs/concepts/security/pod-security-admission/"""
 _IDENTITIES = {
@@ -90,19 +88,15 @@ def exit_code(findings: Iterable[Finding]) -> int:
     return 3 if failed else 0
 
 
-def api_version(server: str, version: Json, *, user_namespaces: bool) -> Finding:
-    """Judge the API server by its own word."""
-    name = str(version.get("gitVersion", "of an unknown version"))
-    # Managed clusters write a minor version like `33+`.
-    numbers = [re.match(r"\d+", str(version.get(part, ""))) for part in ("major", "minor")]
-    known = tuple(int(number[0]) for number in numbers if number)
-    if user_namespaces and len(known) == 2 and known < _USER_NAMESPACES:
-        return Finding(
-            Status.FAILED,
-            f"{server} is Kubernetes {name}; pods have user namespaces since 1.33",
-            "upgrade the cluster, or build with --isolation privileged",
-        )
-    return ok(f"{server} answers: Kubernetes {name}")
+def version_name(version: Json) -> str:
+    """Name the Kubernetes of an API server by its answer to /version."""
+    name = f"Kubernetes {version.get('gitVersion', 'of an unknown version')}"
+    # A server under upgrade may do as an older one does.
+    # https://kubernetes.io/docs/concepts/cluster-administration/compatibility-version/
+    emulated = f"{version.get('emulationMajor', '')}.{version.get('emulationMinor', '')}"
+    if emulated in (".", f"{version.get('major')}.{version.get('minor')}"):
+        return name
+    return f"{name}, emulating {emulated}"
 
 
 def namespace(name: str, found: Json | None) -> Finding:

@@ -122,6 +122,13 @@ _PULL_PREFIXES = re.compile(
     r"|failed to pull and unpack image \"[^\"]*\": |Failed to pull image \"[^\"]*\": )*"
 )
 _DENIED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
+# How kubelets say that they, or their container runtime, know no user namespaces:
+# https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/userns/userns_manager.go
+_NO_USER_NAMESPACE = re.compile(r"user ?namespaces?|hostUsers", re.IGNORECASE)
+USER_NAMESPACES = (
+    "nodes need containerd 2.0, runc 1.2 and Linux 6.3; or build with --isolation privileged"
+)
+"""What gives a Pod a user namespace."""
 _EVENTS = {
     # The words match those of the PodScheduled condition, which says the same a moment later.
     "FailedScheduling": "not scheduled",
@@ -153,7 +160,10 @@ def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
             return Waiting(f"not scheduled: {condition.get('message') or condition.get('reason')}")
     for event in reversed(events):
         if event.get("reason") in _EVENTS:
-            return Waiting(f"{_EVENTS[event['reason']]}: {event.get('message', '').strip()}")
+            text = f"{_EVENTS[event['reason']]}: {event.get('message', '').strip()}"
+            if event["reason"] == "FailedCreatePodSandBox" and _NO_USER_NAMESPACE.search(text):
+                return Waiting(text, hopeless=True, hint=USER_NAMESPACES)
+            return Waiting(text)
     return None
 
 

@@ -237,7 +237,7 @@ def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> F
 
 def judge_userns(outcome: Outcome) -> Finding:
     """Judge the user namespace by its uid_map: https://man7.org/linux/man-pages/man7/user_namespaces.7.html."""
-    fix = "nodes need containerd 2.0, runc 1.2 and Linux 6.3; or build with --isolation privileged"
+    fix = podstate.USER_NAMESPACES
     finding = judge(outcome, "", "no user namespace on the node", fix)
     if finding.status is not Status.OK or outcome.fate is not Fate.ENDED:
         return finding

@@ -172,8 +172,7 @@ class Doctor:
                 raise
             hint = "kubectl cluster-info asks the same server; is the cluster up?"
             raise InfrastructureError(error.message, hint=hint) from error
-        confined = self._chosen.isolation == "userns"
-        return doctor.api_version(kube.server, version, user_namespaces=confined)
+        return ok(f"{kube.server} answers: {doctor.version_name(version)}")
 
     async def _read_namespace(self) -> Finding:
         name = self._chosen.namespace

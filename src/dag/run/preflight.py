@@ -9,6 +9,7 @@ from dag.core import doctor
 from dag.core.doctor import Finding, Json, Status
 from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest
 from dag.core.permissions import for_pod, grant
+from dag.core.podstate import USER_NAMESPACES
 from dag.errors import InfrastructureError
 from dag.io.kube import ApiError, Kube
 from dag.run.access import Unreadable, listed, read, refused, user_name
@@ -59,11 +60,12 @@ async def dry_run(kube: Kube, manifest: Manifest) -> None:
             raise
         return
     if _confinement(answer) != _confinement(manifest):
-        version = (await kube.get("/version")).get("gitVersion", "?")
+        # What it did tells, not its version: it may have them switched on, or off.
+        # https://kubernetes.io/docs/concepts/workloads/pods/user-namespaces/
+        version = doctor.version_name(await kube.get("/version"))
         raise InfrastructureError(
-            f"this cluster (Kubernetes {version}) has no user namespaces for pods",
-            hint="they need Kubernetes 1.33 and nodes with containerd 2.0, runc 1.2 and Linux 6.3;"
-            " or say --isolation privileged",
+            f"this cluster ({version}) has no user namespaces for pods",
+            hint=f"Kubernetes 1.33 has them, and its {USER_NAMESPACES}",
         )
 
 
