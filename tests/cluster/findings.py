@@ -24,10 +24,14 @@ class Findings:
     def status(self, name: str) -> str:
         return str(self.checks[name]["status"])
 
+    def message(self, name: str) -> str:
+        """Give the words of a check."""
+        return str(self.checks[name]["message"])
+
     def failed(self, name: str) -> str:
         """Give the words of a check that failed."""
         assert self.status(name) == "failed", self.checks[name]
-        return str(self.checks[name]["message"])
+        return self.message(name)
 
     def with_status(self, status: str) -> list[str]:
         return [name for name, one in self.checks.items() if one["status"] == status]

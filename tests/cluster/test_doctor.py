@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import secret_store
+from cluster import Cluster, kwok, secret_store
 from tests.buckets import NAME, s3
 from tests.cluster.findings import Findings
 from tests.cluster.running import Dag, definitions
@@ -63,7 +63,7 @@ def test_what_a_namespace_lacks_is_there_after_the_commands_that_are_told(
     found = Findings(dag, directory, *words)
     assert found.code == 3
     assert found.with_status("failed") == ["namespace"]
-    assert found.checks["pod x86_64"]["message"] == "not checked: namespace comes first"
+    assert found.message("pod x86_64") == "not checked: namespace comes first"
     found.mend(dag, "namespace")
 
     level = "pod-security.kubernetes.io/enforce=baseline"
@@ -135,8 +135,8 @@ def test_what_registries_refuse_or_lack_is_told_with_what_to_do(
     assert f"registry {closed.host} does not let us push to dag" in found.failed("push")
     assert found.checks["push"]["fix"] == f"docker login {closed.host}"
     assert found.failed("sdk image") == f"there is no image {none}"
-    assert found.checks["pull x86_64"]["message"] == "not checked: push comes first"
-    assert found.checks["sdk x86_64"]["message"] == "not checked: sdk image comes first"
+    assert found.message("pull x86_64") == "not checked: push comes first"
+    assert found.message("sdk x86_64") == "not checked: sdk image comes first"
 
     found = Findings(dag, directory, "--bundle-repo=127.0.0.1:1/dag", "--probe=false")
     assert "registry 127.0.0.1:1 cannot be reached" in found.failed("push")
@@ -157,10 +157,10 @@ def test_a_build_that_no_node_fits_is_a_warning_because_pools_scale(
     words = ["--arch=riscv64,amd64", "--cpu=9000", "--bundle-base", base]
     found = Findings(dag, directory, *words)
     assert found.status("node riscv64") == found.status("node x86_64") == "warning"
-    assert "no node is riscv64 now" in found.checks["node riscv64"]["message"]
+    assert "no node is riscv64 now" in found.message("node riscv64")
     large = "no amd64 node is large enough, even when idle: the pod asks for 9000 CPUs"
-    assert large in found.checks["node x86_64"]["message"]
-    assert found.checks["pull riscv64"]["message"].endswith("there is no node now to try it on")
+    assert large in found.message("node x86_64")
+    assert found.message("pull riscv64").endswith("there is no node now to try it on")
     assert "is not for riscv64: it has linux/amd64" in found.failed("sdk image")
     # This base is no real busybox: there is no shell in it.
     assert "executable file not found" in found.failed("pull x86_64")
@@ -171,7 +171,7 @@ def test_the_signing_key_is_followed_from_the_driver_to_the_mounted_file(
 ) -> None:
     found = Findings(dag, directory, "--secret-key", "--csi-driver=none.example", "--probe=false")
     assert found.failed("csi driver") == "the cluster has no CSI driver none.example"
-    assert found.checks["key class"]["message"] == "not checked: csi driver comes first"
+    assert found.message("key class") == "not checked: csi driver comes first"
     secret_store.up(dag.cluster)
     found = Findings(dag, directory, "--secret-key", "--probe=false")
     assert "has no SecretProviderClass melange-key" in found.failed("key class")
@@ -187,6 +187,101 @@ def test_the_signing_key_is_followed_from_the_driver_to_the_mounted_file(
     assert found.status("key x86_64") == "ok"
 
 
+def daemon_set(dag: Dag, name: str, image: str) -> None:
+    """Have one in the namespace, whose pods tolerate everything, and wait until it was looked at."""
+    labels = {"app": name}
+    spec = {
+        "containers": [{"name": "main", "image": image}],
+        "terminationGracePeriodSeconds": 0,
+    }
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    dag.apply(
+        "apps/v1/DaemonSet", name, spec={"selector": {"matchLabels": labels}, "template": template}
+    )
+    scheduled = "jsonpath={.status.desiredNumberScheduled}=2"
+    dag.kubectl("wait", f"--for={scheduled}", f"daemonset/{name}", "--timeout=60s")
+
+
+def test_a_driver_without_nodes_and_a_provider_that_does_not_run_are_told(
+    dag: Dag, directory: Path
+) -> None:
+    driver = f"{dag.namespace}.example.com"
+    dag.apply("storage.k8s.io/v1/CSIDriver", driver, spec={"attachRequired": False})
+    try:
+        found = Findings(dag, directory, "--secret-key", f"--csi-driver={driver}", "--probe=false")
+    finally:
+        dag.kubectl("delete", "csidriver", driver)
+    assert (
+        found.failed("csi driver")
+        == f"{driver} is registered on no node, so nothing can be mounted"
+    )
+
+    secret_store.up(dag.cluster)
+    secret_store.put(dag.cluster, dag.namespace, "melange-key", {"melange.rsa": b"x"})
+    words = ("--secret-key", "--probe=false")
+    assert "no DaemonSet looks like the provider" in Findings(dag, directory, *words).message(
+        "csi provider"
+    )
+    provider = json.loads(dag.kubectl("get", "secretproviderclass", "melange-key", "-o", "json"))[
+        "spec"
+    ]["provider"]
+    name = f"csi-secrets-store-provider-{provider}"
+    daemon_set(dag, name, f"{dag.cluster.registry}/none:1")
+    found = Findings(dag, directory, *words)
+    assert found.code == 0
+    assert found.with_status("warning") == ["csi provider"]
+    assert found.message("csi provider") == f"{dag.namespace}/{name} runs on 0 of 2 nodes"
+    dag.kubectl("set", "image", f"daemonset/{name}", f"main={dag.cluster.registry}/pause:1")
+    dag.kubectl("rollout", "status", f"daemonset/{name}", "--timeout=60s")
+    found = Findings(dag, directory, *words)
+    assert found.with_status("warning") == []
+    assert found.message("csi provider") == f"{dag.namespace}/{name} runs on 2 nodes"
+
+
+def test_a_namespace_that_goes_takes_no_build(dag: Dag, directory: Path, absent: str) -> None:
+    dag.kubectl("create", "namespace", absent)
+    held = {"name": "held", "namespace": absent, "finalizers": ["example.com/held"]}
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}
+    dag.kubectl("create", "-f-", f"--namespace={absent}", stdin=json.dumps(manifest))
+    dag.kubectl("delete", "namespace", absent, "--wait=false")
+    found = Findings(dag, directory, "--namespace", absent, "--probe=false")
+    let_go = '{"metadata": {"finalizers": null}}'
+    dag.kubectl("patch", "configmap/held", f"--namespace={absent}", f"--patch={let_go}")
+    assert found.code == 3
+    assert found.failed("namespace") == f"namespace {absent} is being deleted"
+
+
+def test_nodes_that_are_closed_or_busy_are_named_with_what_keeps_the_pod_away(
+    dag: Dag, simulated: Cluster, directory: Path, tmp_path: Path
+) -> None:
+    base = f"{dag.repository}/base:1"
+    base_image(tmp_path / "image", ("riscv64",))
+    skopeo(
+        *("copy", "--all", "--dest-tls-verify=false"),
+        *(f"oci:{tmp_path / 'image'}", f"docker://{base}"),
+    )
+    kwok.up(simulated, 1, "riscv64")
+    node = "kwok-riscv64-0"
+
+    def message(*words: str) -> str:
+        base_and_arch = ("--arch=riscv64", "--bundle-base", base, "--probe=false")
+        return Findings(dag, directory, *base_and_arch, *words).message("node riscv64")
+
+    assert message() == f"no riscv64 node takes the pod now: {node} (tainted {kwok.TAINT})"
+    dag.kubectl("cordon", node)
+    assert message() == f"no riscv64 node takes the pod now: {node} (cordoned)"
+    dag.kubectl("uncordon", node)
+    dag.kubectl("taint", "node", node, f"{kwok.TAINT}-")
+    assert message() == f"{node} has room now"
+    status = json.loads(dag.kubectl("get", "node", node, "-o", "json"))["status"]
+    cpus = status["allocatable"]["cpu"]
+    asks = {"requests": {"cpu": cpus}}
+    pause = f"{dag.cluster.registry}/pause:1"
+    container = {"name": "main", "image": pause, "resources": asks}
+    dag.apply("Pod", "all", spec={"nodeName": node, "containers": [container]})
+    assert message() == f"{node} is large enough, but busy now: the pod would wait"
+
+
 def test_a_bucket_is_tried_with_what_its_pods_will_have(dag: Dag, directory: Path) -> None:
     words = ["--bucket-secret=bucket", "--bucket"]
     found = Findings(dag, directory, *words, f"s3://{NAME}", "--probe=false")
@@ -198,7 +293,7 @@ def test_a_bucket_is_tried_with_what_its_pods_will_have(dag: Dag, directory: Pat
         assert found.status("bucket x86_64") == "ok"
         assert found.with_status("warning") == ["source bucket x86_64"]
         nothing = "there is no s3://absent: nothing would come from it"
-        assert found.checks["source bucket x86_64"]["message"] == nothing
+        assert found.message("source bucket x86_64") == nothing
         assert store.files() == []
         store.rclone("rcat", f"store:{NAME}/packages/x86_64/one.apk", stdin=b"x")
         found = Findings(dag, directory, *words, "s3://absent", f"--src-bucket=s3://{NAME}")
@@ -207,7 +302,7 @@ def test_a_bucket_is_tried_with_what_its_pods_will_have(dag: Dag, directory: Pat
         assert "nothing can be written" in found.failed("bucket x86_64")
     found = Findings(dag, directory, "--bucket=gs://absent", "--probe=false")
     assert found.code == 0
-    assert "no iam.gke.io/gcp-service-account" in found.checks["service account"]["message"]
+    assert "no iam.gke.io/gcp-service-account" in found.message("service account")
     command = found.checks["service account"]["fix"]
     assert command.startswith(f"kubectl annotate serviceaccount default -n {dag.namespace} iam.gke")
     found.mend(dag, "service account")
@@ -263,7 +358,7 @@ def test_wrong_definitions_end_with_2_and_the_cluster_is_checked_all_the_same(
     assert found.with_status("failed") == ["definitions"]
     assert 'package "three" not found' in found.failed("definitions")
     assert found.status("namespace") == found.status("push") == "ok"
-    assert found.checks["pod x86_64"]["message"] == "not checked: definitions comes first"
+    assert found.message("pod x86_64") == "not checked: definitions comes first"
     (directory / "one.yaml").write_text("package:\n  name: one\n  name: two\n")
     found = Findings(dag, directory)
     assert found.code == 2

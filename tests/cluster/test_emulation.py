@@ -15,6 +15,7 @@ import yaml
 from cluster import Cluster, emulation, oci
 from examples.bootstrap import add_foreign
 from examples.layout import lay_out
+from tests.cluster.findings import Findings
 from tests.cluster.images import busybox_image
 from tests.cluster.running import Dag, definitions
 
@@ -40,6 +41,14 @@ def arm_node(cluster: Cluster, alone: None) -> Iterator[Cluster]:
     finally:
         emulation.reveal(cluster, "node-b")
         emulation.down()
+
+
+@pytest.fixture
+def no_emulation(alone: None) -> Iterator[None]:
+    """A machine that runs its own programs alone, before the test and after it."""
+    emulation.down()
+    yield
+    emulation.down()
 
 
 def test_down_leaves_the_machine_as_up_found_it(cluster: Cluster, alone: None) -> None:
@@ -81,6 +90,34 @@ def test_real_melange_builds_for_two_architectures_from_one_bundle(
             said = member(out / arch / f"{package}-1-r0.apk", ".PKGINFO").splitlines()
             assert f"arch = {arch}" in said
         assert member(out / arch / "machine-1-r0.apk", "usr/share/machine") == f"{arch}\n"
+
+
+@pytest.mark.parametrize("isolation", ["privileged", "userns"])
+def test_nodes_that_emulate_build_for_another_architecture_and_doctor_tells_them_apart(
+    dag: Dag, no_emulation: None, tmp_path: Path, isolation: str
+) -> None:
+    directory, out = lay_out(tmp_path / "d"), tmp_path / "out"
+    (directory / "machine.yaml").write_text(MACHINE)
+    emulation.up("aarch64")  # to list the applets of a busybox, it is run
+    add_foreign(directory / "bootstrap", "aarch64")
+    base, _ = arm_images(dag.cluster, tmp_path)
+    emulation.down()
+    words = ("--arch=arm64", "--node-arch=amd64", f"--isolation={isolation}")
+    found = Findings(dag, directory, *words, f"--bundle-base={base}", "machine")
+    assert found.code == 3
+    assert found.with_status("failed") == ["emulation aarch64"]
+    assert "cannot run programs of arm64" in found.failed("emulation aarch64")
+    assert "dag setup cluster --binfmt" in found.checks["emulation aarch64"]["fix"]
+
+    emulation.up("aarch64")
+    found = Findings(dag, directory, *words, f"--bundle-base={base}", "machine")
+    assert found.with_status("failed") == []
+    assert found.status("emulation aarch64") == "ok"
+    found = Findings(dag, directory, *words, "machine")
+    assert "base is not for arm64" in found.checks["emulation aarch64"]["message"]
+    done = dag.pod(directory, *words, "--ram=256Mi", "--out", out, "machine")
+    assert done.returncode == 0, done.stderr
+    assert member(out / "aarch64/machine-1-r0.apk", "usr/share/machine") == "aarch64\n"
 
 
 SAYS = "all:\n\t@echo base for $$(cat architecture), built on $$(uname -m)\n"

@@ -56,6 +56,13 @@ def test_the_pod_is_the_one_in_the_golden_file(
     golden(f"{name}.yaml", to_yaml(pod(settings)))
 
 
+def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None:
+    spec = pod(replace(EVERYTHING, node_arch=Arch.parse("amd64")))["spec"]
+    assert spec["nodeSelector"] == {"kubernetes.io/arch": "amd64"}
+    assert "tolerations" not in spec
+    assert spec["containers"] == pod(EVERYTHING)["spec"]["containers"]
+
+
 def test_the_yaml_reads_back_as_what_is_posted() -> None:
     odd = replace(
         EVERYTHING,

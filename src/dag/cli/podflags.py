@@ -22,6 +22,11 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     click.argument("packages", nargs=-1, metavar="[PKG]..."),
     options.directory,
     options.archs,
+    option(
+        "--node-arch",
+        type=options.ArchType(),
+        help="Architecture of the nodes, if they emulate that of --arch.  [default: the same]",
+    ),
     options.pipeline_dirs,
     options.only,
     options.repositories,

@@ -197,22 +197,24 @@ def bucket_access(bucket: Bucket, account: str, secret: str | None) -> str:
     )
 
 
-def image(reference: str, platforms: Sequence[str], archs: Sequence[Arch], flag: str) -> Finding:
+def image(reference: str, platforms: Iterable[str], archs: Sequence[Arch], flag: str) -> Finding:
     """Judge whether an image is for the architectures; platforms are like `linux/arm64/v8`."""
-    lacking = [arch for arch in archs if not _runs_on(platforms, arch)]
+    lacking = [arch for arch in archs if platform_for(platforms, arch) is None]
     if lacking:
         have = ", ".join(platforms) or "no platform"
         return Finding(
             Status.FAILED,
             f"{reference} is not for {', '.join(arch.oci for arch in lacking)}: it has {have}",
-            f"name an image with {flag} that has it, or leave it out of --arch",
+            f"name an image with {flag} that has it, or leave it out of --arch; nodes that emulate"
+            " what they build for are named by --node-arch",
         )
     return ok(f"{reference} is for {', '.join(arch.oci for arch in archs)}")
 
 
-def _runs_on(platforms: Sequence[str], arch: Arch) -> bool:
+def platform_for(platforms: Iterable[str], arch: Arch) -> str | None:
+    """Find the platform of an image that is for an architecture, whatever the variant."""
     wanted = f"linux/{arch.oci}"
-    return any(one == wanted or one.startswith(f"{wanted}/") for one in platforms)
+    return next((one for one in platforms if f"{one}/".startswith(f"{wanted}/")), None)
 
 
 def csi_driver(name: str, found: Json | None, nodes: Sequence[Json] | None) -> Finding:

@@ -76,6 +76,13 @@ class PodSettings:
     csi_driver: str = CSI_DRIVER
     confined: bool = False
     """No privilege: a user namespace, and nobody in it is root."""
+    node_arch: Arch | None = None
+    """Of the node and of the images on it, if it only emulates `arch`."""
+
+    @property
+    def node(self) -> Arch:
+        """The architecture of the node."""
+        return self.node_arch or self.arch
 
     def images(self) -> list[str]:
         """Name the images that are not of our own making, as they were given."""
@@ -105,7 +112,7 @@ def pod(settings: PodSettings) -> Manifest:
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
-        "nodeSelector": {"kubernetes.io/arch": settings.arch.kubernetes},
+        "nodeSelector": {"kubernetes.io/arch": settings.node.kubernetes},
         "initContainers": _init_containers(settings),
         "containers": [_build_container(settings)],
         "volumes": _volumes(settings),
@@ -113,7 +120,7 @@ def pod(settings: PodSettings) -> Manifest:
     if settings.confined:
         spec["hostUsers"] = False
         spec["securityContext"] = {"runAsUser": _BUILDER, "runAsGroup": _BUILDER}
-    if settings.arch.kubernetes == "arm64":
+    if settings.node.kubernetes == "arm64":
         # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
         spec["tolerations"] = [
             {

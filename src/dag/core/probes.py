@@ -28,6 +28,11 @@ def pull_probe(settings: PodSettings) -> Manifest:
     return _probe(settings, "pull", {"image": settings.bundle, "command": _script(":")})
 
 
+def emulation_probe(settings: PodSettings, image: str) -> Manifest:
+    """Ask a node to run a shell of an image that is for the architecture which is built for."""
+    return _probe(settings, "emulation", {"image": image, "command": _script(":")}, _CONFINEMENT)
+
+
 def userns_probe(settings: PodSettings) -> Manifest:
     """Ask for a user namespace, and what its users are outside."""
     container = {"image": settings.bundle, "command": _script("cat /proc/self/uid_map")}

@@ -13,23 +13,28 @@ if TYPE_CHECKING:
     from dag.core.references import Reference
 
 
-def platforms(repository: Repository, image: Reference) -> list[str]:
-    """Name the platforms of an image, like `linux/arm64/v8`.
+def platforms(repository: Repository, image: Reference) -> dict[str, str]:
+    """Give the platforms of an image, like `linux/arm64/v8`, and the digest of each one's manifest.
 
     Raises:
         RegistryError: the registry fails, refuses or has no such image.
 
     """
-    manifest = repository.manifest(image.digest or require_digest(repository, image))
+    digest = image.digest or require_digest(repository, image)
+    manifest = repository.manifest(digest)
     try:
         document = json.loads(manifest.data)
         if "manifests" in document:
             # Attestations lie beside the images with the platform unknown/unknown.
-            listed = [entry.get("platform", {}) for entry in document["manifests"]]
-            return [_name(one) for one in listed if one.get("os", "unknown") != "unknown"]
+            listed = [(one.get("platform", {}), one["digest"]) for one in document["manifests"]]
+            return {
+                _name(platform): found
+                for platform, found in listed
+                if platform.get("os", "unknown") != "unknown"
+            }
         config = document["config"]
         blob = Blob(config["mediaType"], config["digest"], config["size"])
-        return [_name(json.loads(repository.blob_bytes(blob)))]
+        return {_name(json.loads(repository.blob_bytes(blob))): digest}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RegistryError(f"{image} is no container image") from None
 

@@ -98,6 +98,8 @@ class Doctor:
             place: tuple[str, ...] = (f"pod {arch}", "pod security", f"node {arch}")
             pull = f"pull {arch}"
             yield Check(pull, (*place, "probe image"), partial(self._pull, arch))
+            if chosen.node_arch not in (None, arch):
+                yield Check(f"emulation {arch}", (*place, pull), partial(self._emulation, arch))
             if chosen.isolation == "userns":
                 userns = f"user namespace {arch}"
                 yield Check(userns, (*place, pull), partial(self._userns, arch))
@@ -261,7 +263,8 @@ class Doctor:
             if image.digest is None or flag == "--bundle-base" or isinstance(error, Refused):
                 raise
             raise Unreadable(error.message, hint=error.hint) from error
-        return doctor.image(reference, found, self._chosen.arch, flag)
+        node = self._chosen.node_arch
+        return doctor.image(reference, found, (node,) if node else self._chosen.arch, flag)
 
     async def _push(self) -> Finding:
         chosen = self._chosen
@@ -308,6 +311,28 @@ class Doctor:
                 "a node cannot pull from the bundle's repository",
                 "--pull-repo names the repository as nodes know it; a private one needs an"
                 " imagePullSecret on the service account, or read access for the nodes",
+            ),
+        )
+
+    async def _emulation(self, arch: Arch) -> Finding:
+        if self._pushed is None:
+            return skipped("--probe=false")
+        pushed = parse(self._pushed.reference)
+        found = await self._ask(
+            pushed.host, lambda way: platforms(Repository(way, pushed.repository), pushed)
+        )
+        platform = doctor.platform_for(found, arch)
+        if platform is None:
+            return skipped(f"the bundle's base is not for {arch.oci}")
+        known_as = self._probing(arch).bundle.partition("@")[0]
+        return await self._try(
+            probes.emulation_probe(self._probing(arch), f"{known_as}@{found[platform]}"),
+            lambda outcome: probes.judge(
+                outcome,
+                f"a node runs programs of {arch.oci}",
+                f"a node cannot run programs of {arch.oci}",
+                f"dag setup cluster --binfmt -n {self._chosen.namespace} registers an emulator on"
+                " every node",
             ),
         )
 

@@ -32,6 +32,7 @@ class PodOptions:
     packages: tuple[str, ...]
     directory: str
     arch: tuple[Arch, ...]
+    node_arch: Arch | None
     pipeline_dirs: tuple[str, ...]
     only: bool
     repositories: tuple[str, ...]
@@ -227,6 +228,7 @@ def _settings(
         key_name=key_name,
         csi_driver=chosen.csi_driver,
         confined=chosen.isolation == "userns",
+        node_arch=chosen.node_arch,
     )
 
 
