@@ -96,6 +96,31 @@ def leftovers(place: Path) -> list[Path]:
     return list((place / "packages" / ".dag" / "work").iterdir())
 
 
+def test_build_options_reach_melange_and_build_again_what_has_them(make: Make) -> None:
+    extra = "options: {tls: {vars: {with: tls}}}\n"
+    tells = f"echo ${{{{options.tls.enabled}}}} >${{{{targets.destdir}}}}{SHARE}/tls"
+    place = make(a=definition("a", runs=tells, extra=extra), b=definition("b"))
+
+    def has_tls() -> str:
+        with tarfile.open(place / "packages/x86_64/a-1-r0.apk") as apk:
+            file = apk.extractfile(f"{SHARE}/tls".lstrip("/"))
+            assert file is not None
+            return file.read().decode()
+
+    code, _, said = run(place)
+    assert code == 0, said
+    assert has_tls() == "false\n"
+    code, _, said = run(place, "--build-option=tls")
+    assert code == 0, said
+    assert [line.split()[2] for line in said.splitlines() if line.startswith("dag: built ")] == [
+        "a"
+    ]
+    assert has_tls() == "true\n"
+    code, out, _ = run(place, "--build-option=tls", "--dry-run")
+    assert code == 0
+    assert out == "skipped a 1-r0: in the store\nskipped b 1-r0: in the store\n"
+
+
 def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
     place = make(
         a=definition("a"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.directory
 @options.arch
 @options.pipeline_dirs
-@graphs.build_options
+@options.build_options
 @option("--since", required=True, metavar="GITREF", help="Commit, tag or branch to compare with.")
 @switch("direct", default=False, help="Only what the files concern, not what needs it.")
 @option(

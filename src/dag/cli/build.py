@@ -31,7 +31,7 @@ store_option = option(
 @options.directory
 @options.arch
 @options.pipeline_dirs
-@graphs.build_options
+@options.build_options
 @store_option
 @option("--on", type=click.Choice(["local", "kubernetes"]), default="local", help="Where to build.")
 @option("-j", "--jobs", type=click.IntRange(1), help="Units at once.  [default: processors]")

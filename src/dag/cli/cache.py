@@ -24,6 +24,7 @@ PRUNE = "prune"
 @options.directory
 @options.arch
 @options.pipeline_dirs
+@options.build_options
 @option("-o", "--out", type=click.Path(file_okay=False), default="cache", help="The cache.")
 @option("--jobs", type=click.IntRange(1, 512), default=64, help="Downloads at once.")
 @option("--per-host", type=click.IntRange(1, 512), default=32, help="Of them from one host.")
@@ -64,6 +65,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
         chosen.packages[1:] if pruning else chosen.packages,
         arch=chosen.arch,
         pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+        build_options=chosen.build_options,
         git=chosen.git or pruning,
     )
     cache = Cache(Path(chosen.out))

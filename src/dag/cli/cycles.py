@@ -21,7 +21,7 @@ SHOWN = 5
 @options.directory
 @options.arch
 @options.pipeline_dirs
-@graphs.build_options
+@options.build_options
 @graphs.repositories
 @option(
     "-t",

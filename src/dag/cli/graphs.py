@@ -32,13 +32,6 @@ show_dependents = switch(
     default=False,
     help="What depends on these, instead of what these depend on.",
 )
-build_options = option(
-    "--build-option",
-    "build_options",
-    multiple=True,
-    metavar="NAME",
-    help="Enable this option of the definitions, as melange's flag of that name does.",
-)
 
 
 def say(message: str) -> None:

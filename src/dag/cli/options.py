@@ -197,6 +197,13 @@ pipeline_dirs = option(
     multiple=True,
     help="More pipelines, asked before the built-in ones.",
 )
+build_options = option(
+    "--build-option",
+    "build_options",
+    multiple=True,
+    metavar="NAME",
+    help="Enable this option of the definitions, as melange's flag of that name does.",
+)
 repositories = option(
     "-r",
     "--repository",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.directory
 @options.arch
 @options.pipeline_dirs
-@graphs.build_options
+@options.build_options
 @option(
     "-t",
     "--type",

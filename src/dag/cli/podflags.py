@@ -28,6 +28,7 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         help="Architecture of the nodes, if they emulate that of --arch.  [default: the same]",
     ),
     options.pipeline_dirs,
+    options.build_options,
     options.only,
     options.repositories,
     options.keyrings,

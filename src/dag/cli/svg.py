@@ -23,7 +23,7 @@ MANY = 300
 @options.directory
 @options.arch
 @options.pipeline_dirs
-@graphs.build_options
+@options.build_options
 @graphs.repositories
 @graphs.show_dependents
 @option("-o", "--out", type=click.Path(dir_okay=False, allow_dash=True), help="File; - for stdout.")

@@ -20,7 +20,7 @@ KINDS = ("target", "name", "version", "name-version", "makefile", "json")
 @options.directory
 @options.arch
 @options.pipeline_dirs
-@graphs.build_options
+@options.build_options
 @graphs.repositories
 @graphs.show_dependents
 @option(

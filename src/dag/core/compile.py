@@ -170,6 +170,7 @@ class _Definition:
                 replace(text)
                 for text, _ in tree.texts(fields.get("target-architecture"), "target-architecture")
             ),
+            options=self.variables.enabled,
         )
 
     def epoch(self, node: Node | None) -> int:

@@ -137,6 +137,8 @@ class Package:
     resources: Resources = NO_RESOURCES
     target_architecture: tuple[str, ...] = ()
     """As written; empty and `("all",)` mean every architecture."""
+    options: tuple[str, ...] = ()
+    """Those of its build options that are enabled."""
 
     @property
     def full_version(self) -> str:

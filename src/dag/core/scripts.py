@@ -45,6 +45,8 @@ class MakeVariables:
     repositories: Sequence[str] = ()
     """URLs or paths below the workspace that melange also takes packages from."""
     keyrings: Sequence[str] = ()
+    build_options: Sequence[str] = ()
+    """Options of the definitions that melange enables."""
     more: Sequence[str] = ()
     """The user's own `NAME=VALUE`; MELANGE_EXTRA_OPTS is added to ours, others win over ours."""
 
@@ -55,6 +57,8 @@ class MakeVariables:
             options += ["--repository-append", repository]
         for keyring in self.keyrings:
             options += ["--keyring-append", keyring]
+        for name in self.build_options:
+            options += ["--build-option", name]
         extra = [_option_word(option) for option in options]
         assignments = {
             "MELANGE": self.melange,

@@ -27,6 +27,11 @@ class Variables:
         ]
         self._options = tree.mapping(root.get("options"), "options")
 
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """The options of the definition that are enabled."""
+        return tuple(name for name in self.build_options if name in self._options)
+
     def option(self, name: str, *path: str) -> dict[str, Node]:
         """The mapping at `path` of an option."""
         fields = self._tree.mapping(self._options.get(name), f"options.{name}")

@@ -79,6 +79,7 @@ def record(package: Package | None) -> Record:
         package.pipelines,
         package.resources,
         package.target_architecture,
+        package.options,
     )
 
 
@@ -108,6 +109,7 @@ def restored(kept: Record) -> Package:
         pipelines,
         resources,
         architectures,
+        options,
     ) = kept
     return Package(
         name=name,
@@ -125,6 +127,7 @@ def restored(kept: Record) -> Package:
         pipelines=pipelines,
         resources=Resources._make(resources),
         target_architecture=architectures,
+        options=options,
     )
 
 

@@ -228,6 +228,7 @@ class Build:
             key=os.fspath(key.resolve()) if key else KEY,
             repositories=[_from_workspace(options.directory, one) for one in options.repositories],
             keyrings=[_from_workspace(options.directory, one) for one in options.keyrings],
+            build_options=options.build_options,
             more=options.make_vars,
         )
         dropped: dict[str, set[str]] = {}

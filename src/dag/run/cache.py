@@ -39,6 +39,7 @@ class CacheOptions:
     directory: str
     arch: Arch
     pipeline_dirs: tuple[str, ...]
+    build_options: tuple[str, ...]
     out: str
     jobs: int
     per_host: int
@@ -132,6 +133,7 @@ def gather(
     *,
     arch: Arch,
     pipeline_dirs: Sequence[Path] = (),
+    build_options: Sequence[str] = (),
     git: bool = True,
 ) -> Sources:
     """Find what the definitions fetch for `arch`: all of them, or the closure of `names`.
@@ -141,7 +143,7 @@ def gather(
 
     """
     packages: Sequence[Any] = definitions.read(
-        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs
+        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
     )
     if names:
         packages = Graph(packages).closure(names)

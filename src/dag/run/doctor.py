@@ -139,6 +139,7 @@ class Doctor:
                     chosen.packages,
                     arch=arch,
                     pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+                    build_options=chosen.build_options,
                     only=chosen.only,
                     template=chosen.target_template,
                 )

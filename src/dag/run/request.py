@@ -34,6 +34,7 @@ class PodOptions:
     arch: tuple[Arch, ...]
     node_arch: Arch | None
     pipeline_dirs: tuple[str, ...]
+    build_options: tuple[str, ...]
     only: bool
     repositories: tuple[str, ...]
     keyrings: tuple[str, ...]
@@ -167,6 +168,7 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         chosen.packages,
         arch=arch,
         pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+        build_options=chosen.build_options,
         repositories=chosen.repositories,
         only=chosen.only,
         template=chosen.target_template,
@@ -191,6 +193,7 @@ def _settings(
         key=key_path(key_name),
         repositories=[_inside(directory, item) for item in chosen.repositories],
         keyrings=[_inside(directory, item) for item in chosen.keyrings],
+        build_options=chosen.build_options,
         more=chosen.make_vars,
     )
     script = build_script(

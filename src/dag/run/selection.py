@@ -33,6 +33,7 @@ def select(
     *,
     arch: Arch,
     pipeline_dirs: Sequence[Path] = (),
+    build_options: Sequence[str] = (),
     repositories: Sequence[str] = (),
     only: bool = False,
     template: str | None = None,
@@ -50,7 +51,9 @@ def select(
 
     """
     makefile = makefile_of(directory, template)
-    packages = definitions.read(directory, arch=arch.apk, pipeline_dirs=pipeline_dirs)
+    packages = definitions.read(
+        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
+    )
     graph = Graph(packages)
     have = _versions(repositories, arch)
     there = {

@@ -47,17 +47,17 @@ def split(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
 
 
 def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
-    """Hash what each package is built from: its own entries, and the pipelines that it uses."""
+    """Hash what each package is built from: its own entries, its pipelines, its build options."""
     shared = {entry.path: entry for entry in parts.common}
     hashed = {}
     for package in packages:
         paths = (f"pipelines/{uses}.yaml" for uses in package.pipelines)
         used = [shared[path] for path in sorted(paths) if path in shared]
-        hashed[package.name] = fingerprint((*parts.own[package.name], *used))
+        hashed[package.name] = fingerprint((*parts.own[package.name], *used), package.options)
     return hashed
 
 
-def fingerprint(entries: Iterable[Entry]) -> str:
+def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
     """Hash what a package of its own is built from: SHA-256, in hex."""
     digest = hashlib.sha256()
     for entry in entries:
@@ -70,6 +70,8 @@ def fingerprint(entries: Iterable[Entry]) -> str:
                 digest.update(f"link {len(path)} {path} {target}\n".encode())
             case Directory(path):
                 digest.update(f"directory {path}\n".encode())
+    for name in sorted({*options}):
+        digest.update(f"option {len(name)} {name}\n".encode())
     return digest.hexdigest()
 
 
