@@ -118,6 +118,22 @@ def test_tags_become_the_digests_that_they_have_now(dag: Dag, tmp_path: Path) ->
     assert spec["initContainers"][1]["image"].startswith(f"{name}@sha256:")
 
 
+def test_options_and_pipelines_reach_the_pods_melange_as_far_as_it_can_have_them(
+    dag: Dag, tmp_path: Path
+) -> None:
+    makefile = "all: ; @echo melange: $(MELANGE_EXTRA_OPTS)\n"
+    directory, elsewhere = definitions(tmp_path / "d", makefile=makefile), tmp_path / "elsewhere"
+    for place in (directory / "more", elsewhere):
+        place.mkdir()
+    (directory / "more/write.yaml").write_text("pipeline: [{runs: 'true'}]\n")
+    flags = ("--pipeline-dir", directory / "more", "--pipeline-dir", elsewhere)
+    done = dag.pod(directory, *flags, "--build-option=docs")
+    assert done.returncode == 0, done.stderr
+    options = "--cache-dir /var/cache/melange --pipeline-dirs ./more --build-option docs"
+    assert f"[build] melange: {options}" in done.stdout
+    assert f"{elsewhere} is not in {directory}" in done.stderr
+
+
 def unchanged(wanted: Any, found: Any, path: str = "") -> list[str]:
     """Name the fields of `wanted` that are not the same in `found`, which may have more."""
     if isinstance(wanted, dict) and isinstance(found, dict):

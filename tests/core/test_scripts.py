@@ -262,6 +262,7 @@ def test_assignments_reach_make_and_the_shell_behind_it_unharmed(workspace: Work
         source_date_epoch=1,
         cache_dir="/c",
         repositories=["./with space", "./$dollar's"],
+        pipeline_dirs=["./more"],
         build_options=["docs", "tls"],
         more=[f"ODD={ODD.replace('$', '$$')}", "MELANGE_EXTRA_OPTS=--debug"],
     )
@@ -276,7 +277,7 @@ def test_assignments_reach_make_and_the_shell_behind_it_unharmed(workspace: Work
         ODD,
         *("--cache-dir", "/c"),
         *("--repository-append", "./with space", "--repository-append", "./$dollar's"),
-        *("--build-option", "docs", "--build-option", "tls"),
+        *("--pipeline-dirs", "./more", "--build-option", "docs", "--build-option", "tls"),
         "--debug",
     ]
 

@@ -121,6 +121,19 @@ def test_build_options_reach_melange_and_build_again_what_has_them(make: Make) -
     assert out == "skipped a 1-r0: in the store\nskipped b 1-r0: in the store\n"
 
 
+def test_pipelines_of_another_directory_reach_melange(make: Make, tmp_path: Path) -> None:
+    more = tmp_path / "more pipelines"
+    more.mkdir()
+    write = f"echo written >${{{{targets.destdir}}}}{SHARE}/by-pipeline"
+    (more / "write.yaml").write_text(f"needs: {{packages: [b]}}\npipeline: [{{runs: '{write}'}}]\n")
+    place = make(a=definition("a") + "  - uses: write\n", b=definition("b"))
+    code, _, said = run(place, "--pipeline-dir", str(more), "a")
+    assert code == 0, said
+    assert apks(place) == ["a-1-r0.apk", "b-1-r0.apk"]
+    with tarfile.open(place / "packages/x86_64/a-1-r0.apk") as apk:
+        assert f"{SHARE}/by-pipeline".lstrip("/") in apk.getnames()
+
+
 def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
     place = make(
         a=definition("a"),

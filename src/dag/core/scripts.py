@@ -45,6 +45,8 @@ class MakeVariables:
     repositories: Sequence[str] = ()
     """URLs or paths below the workspace that melange also takes packages from."""
     keyrings: Sequence[str] = ()
+    pipeline_dirs: Sequence[str] = ()
+    """Paths of more pipelines, which melange asks after those that the Makefile names."""
     build_options: Sequence[str] = ()
     """Options of the definitions that melange enables."""
     more: Sequence[str] = ()
@@ -57,6 +59,8 @@ class MakeVariables:
             options += ["--repository-append", repository]
         for keyring in self.keyrings:
             options += ["--keyring-append", keyring]
+        for directory in self.pipeline_dirs:
+            options += ["--pipeline-dirs", directory]
         for name in self.build_options:
             options += ["--build-option", name]
         extra = [_option_word(option) for option in options]

@@ -228,6 +228,7 @@ class Build:
             key=os.fspath(key.resolve()) if key else KEY,
             repositories=[_from_workspace(options.directory, one) for one in options.repositories],
             keyrings=[_from_workspace(options.directory, one) for one in options.keyrings],
+            pipeline_dirs=[os.fspath(one.resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
             more=options.make_vars,
         )

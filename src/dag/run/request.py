@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -142,6 +143,11 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
     tree = definitions_tree(directory, include=chosen.include)
     for note in tree.notes():
         terminal.say(note)
+    for one in chosen.pipeline_dirs:
+        if not Path(one).resolve().is_relative_to(directory.resolve()):
+            terminal.say(
+                f"{one} is not in {directory}: the pod's melange does without its pipelines"
+            )
     epoch = _source_date_epoch(directory, terminal)
     base = chosen.bundle_base or DEFAULT_BASE
     digested = digest_bundle(repository, tree.entries, base=base)
@@ -193,6 +199,7 @@ def _settings(
         key=key_path(key_name),
         repositories=[_inside(directory, item) for item in chosen.repositories],
         keyrings=[_inside(directory, item) for item in chosen.keyrings],
+        pipeline_dirs=_known_pipelines(directory, chosen.pipeline_dirs),
         build_options=chosen.build_options,
         more=chosen.make_vars,
     )
@@ -287,6 +294,13 @@ def _inside(directory: Path, item: str) -> str:
             f"{item} is not inside {directory}, so the pod would not have it",
             hint="move it there, or serve it over http(s)",
         ) from None
+
+
+def _known_pipelines(directory: Path, given: Iterable[str]) -> list[str]:
+    """Name the directories of pipelines that are in the bundle, as the pod sees them."""
+    root = directory.resolve()
+    paths = (Path(one).resolve() for one in given)
+    return [f"./{path.relative_to(root)}" for path in paths if path.is_relative_to(root)]
 
 
 def _source_date_epoch(directory: Path, terminal: Terminal) -> int:
