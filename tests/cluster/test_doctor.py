@@ -320,6 +320,9 @@ def test_a_node_that_cannot_pull_and_an_image_that_cannot_build_are_found_by_pro
     assert f"cannot pull {dag.cluster.registry}/elsewhere@sha256:" in found.failed("pull x86_64")
     assert "--pull-repo" in found.checks["pull x86_64"]["fix"]
     assert found.failed("sdk x86_64").endswith("it has no make")
+    found = Findings(dag, directory, "--make-var=MELANGE=/opt/bin/melange")
+    assert found.with_status("failed") == ["sdk x86_64"]
+    assert found.failed("sdk x86_64").endswith("it has no /opt/bin/melange")
     assert left_behind(dag) == []
 
 

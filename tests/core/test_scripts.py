@@ -175,7 +175,7 @@ def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Works
     melange.write_text('#!/bin/sh\necho "$@" >called\n')
     melange.chmod(0o755)
     variables = MakeVariables(
-        arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c", melange="./melange"
+        arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c", more=["MELANGE=./melange"]
     )
     done = subprocess.run(
         [

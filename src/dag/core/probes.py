@@ -39,20 +39,20 @@ def userns_probe(settings: PodSettings) -> Manifest:
     return _probe(settings, "userns", container, _CONFINEMENT)
 
 
-def sdk_probe(settings: PodSettings) -> Manifest:
+def sdk_probe(settings: PodSettings, melange: str) -> Manifest:
     """Ask the SDK's image for its tools, and bubblewrap for a sandbox, confined as the build is."""
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
         "image": settings.sdk_image,
-        "command": _script(_TOOLS),
+        "command": _script(_TOOLS, melange),
         "securityContext": build["securityContext"],
     }
     return _probe(settings, "sdk", container, _CONFINEMENT)
 
 
 _TOOLS = """
-for tool in make /usr/bin/melange bwrap; do
-  command -v $tool >/dev/null || { echo "it has no $tool"; exit 1; }
+for tool in make "$1" bwrap; do
+  command -v "$tool" >/dev/null || { echo "it has no $tool"; exit 1; }
 done
 bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent true 2>&1 || exit 1
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import Template
 
@@ -25,6 +25,9 @@ OUT_PORT = 8017
 REFUSED = 3
 """Exit code of a build script that did not begin: the image or the workspace is not fit."""
 
+MELANGE = "/usr/bin/melange"
+"""Where an SDK image has it."""
+
 _VARIABLE = re.compile(r"[^\s:#=+?!$]+")
 # What make and the shell behind it leave alone in a word of MELANGE_EXTRA_OPTS.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
@@ -39,7 +42,7 @@ class MakeVariables:
     source_date_epoch: int
     """Seconds since 1970: the time of the last commit."""
     cache_dir: str
-    melange: str = "/usr/bin/melange"
+    melange: str = MELANGE
     melange_dir: str = "/usr/share/melange"
     key: str = KEY
     repositories: Sequence[str] = ()
@@ -81,6 +84,11 @@ class MakeVariables:
                 assignments[name] = value
         assignments["MELANGE_EXTRA_OPTS"] = " ".join(extra)  # a new key, so it stays the last
         return [f"{name}={value}" for name, value in assignments.items()]
+
+
+def melange_of(more: Iterable[str], otherwise: str = MELANGE) -> str:
+    """Find the melange that make is to call, given the user's own assignments."""
+    return dict(map(split_assignment, more)).get("MELANGE", otherwise)
 
 
 def split_assignment(text: str) -> tuple[str, str]:
@@ -254,7 +262,7 @@ def build_script(
     common = {
         "state": STATE,
         "arch": shlex.quote(variables.arch.apk),
-        "melange": shlex.quote(variables.melange),
+        "melange": shlex.quote(melange_of(variables.more, variables.melange)),
         "signing": shlex.quote(variables.key),
     }
     key = shlex.quote(variables.key)

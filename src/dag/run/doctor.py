@@ -15,6 +15,7 @@ from dag.core.doctor import Finding, Json, ok, skipped
 from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest, PodSettings, pod
 from dag.core.permissions import Permission, for_pod
 from dag.core.references import parse, parse_repository
+from dag.core.scripts import melange_of
 from dag.core.transfer import DEFAULT_IMAGE, Bucket
 from dag.errors import InfrastructureError, UsageError
 from dag.io.bundle import DEFAULT_BASE, Pushed, push_bundle
@@ -342,7 +343,7 @@ class Doctor:
 
     async def _sdk(self, arch: Arch) -> Finding:
         return await self._try(
-            probes.sdk_probe(self._settings(arch)),
+            probes.sdk_probe(self._settings(arch), melange_of(self._chosen.make_vars)),
             lambda outcome: probes.judge(
                 outcome,
                 "a node runs it: make and melange are there, bubblewrap makes a sandbox",
