@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -119,6 +119,42 @@ def test_build_options_reach_melange_and_build_again_what_has_them(make: Make) -
     code, out, _ = run(place, "--build-option=tls", "--dry-run")
     assert code == 0
     assert out == "skipped a 1-r0: in the store\nskipped b 1-r0: in the store\n"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk on which there is not much room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
+    make: Make, disk: Path
+) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"))
+    command = [sys.executable, "-m", "dag", "build", "--store", str(disk)]
+    with subprocess.Popen(
+        command, cwd=place, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("dag: a: no space left on device; again in 2"):
+                subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+    assert process.returncode == 0, said
+    assert said[-1].startswith("dag: 2 built in")
+    assert index(disk) == ["a-1-r0.apk", "b-1-r0.apk"]
+    assert list((disk / ".dag/work").iterdir()) == []
+
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    code, _, message = run(place, "--store", str(disk), "--rebuild=all")
+    assert code == 3
+    assert f"the store {disk} cannot be locked: Read-only file system" in message
+    assert "hint: use another --store" in message
 
 
 def test_pipelines_of_another_directory_reach_melange(make: Make, tmp_path: Path) -> None:
