@@ -187,10 +187,11 @@ def test_the_index_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
     store.promote(*unit(tmp_path / "b", "b"))
     store.promote(*unit(tmp_path / "a", "a", "a-dev"))
     signed: list[Path] = []
+    signature = b"signature"
 
     def sign(path: Path) -> None:
         signed.append(path)
-        path.write_bytes(b"signature" + path.read_bytes())
+        path.write_bytes(signature + path.read_bytes())
 
     index = store.write_index(sign)
     assert index.read_bytes().startswith(b"signature")
@@ -198,6 +199,13 @@ def test_the_index_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
     assert [entry.name for entry in entries] == ["a", "a-dev", "b"]
     store.write_index(sign)
     assert len(signed) == 1
+    made = index.stat().st_ino
+    store.write_index(sign, anew=True)
+    assert len(signed) == 2
+    assert index.stat().st_ino == made
+    signature = b"other"
+    store.write_index(sign, anew=True)
+    assert index.read_bytes().startswith(b"other")
 
 
 def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from dag.core.scripts import read_trailer
 from dag.io.limits import detect
 from dag.io.processes import _below
+from tests import melange
 from tests.torture.distribution import contents, generate, index
 from tests.torture.kills import build, build_killed, dag, environment
 
@@ -155,6 +156,29 @@ def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
     assert code == 3
     assert f"the store {disk} cannot be locked: Read-only file system" in message
     assert "hint: use another --store" in message
+
+
+def test_a_store_is_a_repository_for_another_build_by_its_own_key_or_a_given_one(
+    make: Make, empty: Path, tmp_path: Path
+) -> None:
+    place, store = make(base=definition("base")), tmp_path / "store"
+    assert run(place, "--store", str(store))[0] == 0
+    place = make(user=definition("user", "base", runs=f"test -s {SHARE}/base"))
+    (place / "base.yaml").unlink()
+    bootstrap = empty / "bootstrap"
+    words = ["-r", str(bootstrap), "--keyring", str(bootstrap / "bootstrap.rsa.pub")]
+    words += ["-r", str(store), "--keyring"]
+    code, _, said = run(place, *words, str(store / ".dag/key/melange.rsa.pub"))
+    assert code == 0, said
+
+    key = tmp_path / "given.rsa"
+    subprocess.run([melange.binary(), "keygen", key], check=True, capture_output=True)
+    place = make(base=definition("base"))
+    (place / "user.yaml").unlink()
+    code, _, said = run(place, "--store", str(store), f"--signing-key={key}")
+    assert code == 0, said
+    with tarfile.open(store / "x86_64/APKINDEX.tar.gz") as archive:
+        assert archive.getnames()[0] == ".SIGN.RSA256.given.rsa.pub"
 
 
 def test_pipelines_of_another_directory_reach_melange(make: Make, tmp_path: Path) -> None:

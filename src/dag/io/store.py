@@ -175,20 +175,23 @@ class Store:
     def _record_path(self, record: Record) -> Path:
         return self._records / f"{record.name}-{record.version}.json"
 
-    def write_index(self, sign: Callable[[Path], None]) -> Path:
+    def write_index(self, sign: Callable[[Path], None], *, anew: bool = False) -> Path:
         """Write the index of everything in the store; `sign` adds a signature to the file.
 
-        An index that already says the same is left alone, its signature with it.
+        An index that already says the same is left alone, its signature with it, unless that is
+        to be made `anew`.
         """
         apks = [one.apk for record in self.records.values() for one in record.built]
         index = self.packages / "APKINDEX.tar.gz"
         unsigned = index_archive(apks)
-        if index.exists() and index.read_bytes().endswith(unsigned):
+        before = index.read_bytes() if index.exists() else b""
+        if before.endswith(unsigned) and not anew:
             return index
         temporary = self.work / index.name
         temporary.write_bytes(unsigned)
         sign(temporary)
-        durable.write(index, temporary.read_bytes())
+        if temporary.read_bytes() != before:
+            durable.write(index, temporary.read_bytes())
         temporary.unlink()
         return index
 

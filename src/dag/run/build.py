@@ -198,13 +198,13 @@ class Build:
         return make_result(self.about, scheduler, seconds)
 
     def _write_index(self) -> None:
-        key = _with_public(self.options.signing_key)
+        given = _with_public(self.options.signing_key)
 
         def sign(path: Path) -> None:
-            if key is not None:
-                Tools.find().sign_index(path, key)
+            tools = Tools.find()
+            tools.sign_index(path, given or tools.own_key(self.store.state / "key"))
 
-        self.store.write_index(sign)
+        self.store.write_index(sign, anew=given is not None)
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds: they must be the
@@ -213,7 +213,7 @@ class Build:
         links: dict[str, Path] = self._inside()
         key = _with_public(options.signing_key)
         if key is None:
-            made = tools.throwaway_key(self.store.state / "key")
+            made = tools.own_key(self.store.state / "key")
             links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
         cache = options.directory.resolve() / "cache"
         if not cache.is_dir():

@@ -44,11 +44,10 @@ class Tools:
         place = pipelines[0].parent if pipelines else Path("/usr/share/melange")
         return cls(os.path.realpath(found["melange"]), os.fspath(place))
 
-    def throwaway_key(self, directory: Path) -> Path:
+    def own_key(self, directory: Path) -> Path:
         """Give the store's own key, which is made the first time; its `.pub` lies beside it.
 
-        Packages carry its signature and nobody need trust it: the index is signed by the key that
-        the user gives.
+        It signs packages and index where the user gives no key.
         """
         key = directory / "melange.rsa"
         if not key.exists():
