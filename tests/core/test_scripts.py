@@ -46,10 +46,11 @@ class Workspace:
     def __init__(self, shell: Sequence[str], directory: Path) -> None:
         self.directory = directory
         self._shell = shell
+        directory.mkdir()
         (directory / "Makefile").write_text(MAKEFILE)
 
     def start(self, *targets: str, before: str = "", **options: Any) -> subprocess.Popen[str]:
-        script = build_script(VARIABLES, has_key_rule=False, **options)
+        script = build_script(VARIABLES, has_key_rule=False, state="../state", **options)
         return subprocess.Popen(
             [*self._shell, "-c", before + script, "dag", *targets],
             cwd=self.directory,
@@ -67,7 +68,7 @@ class Workspace:
 
 @pytest.fixture(params=SHELLS)
 def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
-    return Workspace(SHELLS[request.param], tmp_path)
+    return Workspace(SHELLS[request.param], tmp_path / "work space")
 
 
 def test_make_runs_with_the_targets_in_order_and_the_end_is_counted(workspace: Workspace) -> None:
@@ -76,7 +77,7 @@ def test_make_runs_with_the_targets_in_order_and_the_end_is_counted(workspace: W
     assert (code, lines[:-1]) == (0, made)
     size = sum(len(line) + 1 for line in made)
     assert read_trailer(lines[-1]) == Trailer(2, size, 0)
-    assert (workspace.directory / ".dag/log").read_text().splitlines() == made
+    assert (workspace.directory.parent / "state/log").read_text().splitlines() == made
 
 
 def test_the_exit_code_is_makes_and_its_message_is_in_the_log(workspace: Workspace) -> None:
@@ -136,7 +137,7 @@ def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
         arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir=str(cache), more=["A=b"]
     )
     (workspace.directory / "Makefile").write_text("options: ; @printf '<%s>' $(MELANGE_EXTRA_OPTS)")
-    script = build_script(variables, has_key_rule=False)
+    script = build_script(variables, has_key_rule=False, state="../state")
     for more in ("", f"<--env-file><{cache}/melange.env>"):
         done = subprocess.run(
             [*workspace._shell, "-c", script, "dag", "options"],
@@ -150,7 +151,7 @@ def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
 
 
 def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:
-    script = build_script(VARIABLES, has_key_rule=True)
+    script = build_script(VARIABLES, has_key_rule=True, state="../state")
     done = subprocess.run(
         [*workspace._shell, "-c", script, "dag", "packages/a.apk"],
         cwd=workspace.directory,
@@ -180,7 +181,7 @@ def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Works
     done = subprocess.run(
         [
             *workspace._shell,
-            *("-c", build_script(variables, has_key_rule=False), "dag"),
+            *("-c", build_script(variables, has_key_rule=False, state="../state"), "dag"),
             *("packages/x86_64/a.apk", "packages/x86_64/c.apk"),
         ],
         cwd=workspace.directory,
@@ -267,7 +268,13 @@ def test_assignments_reach_make_and_the_shell_behind_it_unharmed(workspace: Work
         more=[f"ODD={ODD.replace('$', '$$')}", "MELANGE_EXTRA_OPTS=--debug"],
     )
     done = subprocess.run(
-        [*workspace._shell, "-c", build_script(variables, has_key_rule=False), "dag", "all"],
+        [
+            *workspace._shell,
+            "-c",
+            build_script(variables, has_key_rule=False, state="../state"),
+            "dag",
+            "all",
+        ],
         cwd=workspace.directory,
         capture_output=True,
         text=True,

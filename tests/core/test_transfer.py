@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.transfer import Bucket, upload_script
+from dag.core.transfer import Bucket, Places, upload_script
 from dag.errors import UsageError
 from tests.waiting import eventually
 
@@ -58,12 +58,14 @@ def test_a_secret_decides_about_the_provider() -> None:
 def uploading(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The script in a workspace where no build has started."""
     shell = ["busybox", "sh"] if request.param == "busybox" else [request.param]
-    script = upload_script(str(tmp_path), Bucket.parse("gs://built"), X86, "0123")
+    script = upload_script(
+        Places(str(tmp_path), str(tmp_path / "state")), Bucket.parse("gs://built"), X86, "0123"
+    )
     with subprocess.Popen(
         [*shell, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            eventually((tmp_path / ".dag/ended").exists, "it waits for the build")
+            eventually((tmp_path / "state/ended").exists, "it waits for the build")
             yield process
         finally:
             process.kill()
@@ -82,7 +84,7 @@ def test_a_build_that_died_before_the_uploader_looked_is_seen_as_dead(
     uploading: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     # What the build script does first, in a process that is gone at once.
-    state = tmp_path / ".dag"
+    state = tmp_path / "state"
     subprocess.run(["sh", "-c", f"exec 9<>{state}/ended; : >{state}/started"], check=True)
     said, _ = uploading.communicate(timeout=30)
     assert said == "dag: there are no finished packages to upload\n"

@@ -181,6 +181,16 @@ def test_a_store_is_a_repository_for_another_build_by_its_own_key_or_a_given_one
         assert archive.getnames()[0] == ".SIGN.RSA256.given.rsa.pub"
 
 
+def test_a_makefile_without_source_dir_builds_too(make: Make) -> None:
+    place = make(a=definition("a", runs="test -f a.yaml"), b=definition("b", "a"))
+    makefile = (place / "Makefile").read_text()
+    assert "--source-dir ./$(1)/" in makefile
+    (place / "Makefile").write_text(makefile.replace("--source-dir ./$(1)/", ""))
+    code, _, said = run(place, "--timeout=60s")
+    assert code == 0, said
+    assert apks(place) == ["a-1-r0.apk", "b-1-r0.apk"]
+
+
 def test_pipelines_of_another_directory_reach_melange(make: Make, tmp_path: Path) -> None:
     more = tmp_path / "more pipelines"
     more.mkdir()

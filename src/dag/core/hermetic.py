@@ -55,15 +55,15 @@ rm -rf $state/bin && mkdir $state/bin && {
   cat <<'END'
 $bwrap
 END
-} >$state/bin/bwrap && chmod 755 $state/bin/bwrap || refuse 'no file can be made in the workspace'
-export PATH="$$PWD/$state/bin:$$PATH"
+} >$state/bin/bwrap && chmod 755 $state/bin/bwrap || refuse "no file can be made in $state"
+export PATH="$$(cd $state/bin && pwd):$$PATH"
 """)
 
 
 def prepare_script(state: str, cache_dir: str) -> str:
     """Write the part of a build script that puts our `bwrap` into PATH.
 
-    `state` is a directory below the working directory; the script has a function `refuse`.
+    `state` is a directory of the build's own; the script has a function `refuse`.
     """
     bwrap = _BWRAP.substitute(say=HERMETIC, cache=shlex.quote(cache_dir), config=CONFIG_NAME)
     return _PREPARE.substitute(state=state, bwrap=bwrap.strip()).strip()

@@ -11,8 +11,8 @@ from typing import Any
 
 from dag.core.arch import Arch
 from dag.core.bundle import ROOT
-from dag.core.scripts import KEY, OUT_PORT, copy_out_script, serve_script
-from dag.core.transfer import Bucket, fetch_script, upload_script
+from dag.core.scripts import KEY, OUT_PORT, STATE, copy_out_script, serve_script
+from dag.core.transfer import Bucket, Places, fetch_script, upload_script
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON has it."""
@@ -25,6 +25,10 @@ KEY_FILE = "melange.rsa"
 MOUNTED_KEY = f"{KEY_MOUNT}/{KEY_FILE}"
 KEY_DIRECTORY = "/dag-key"
 """On memory, and in the build's container alone."""
+_TMP = "/tmp"  # noqa: S108
+_SHARED_TMP = "/dag-tmp"
+"""Where other containers have the build's /tmp, beside one of their own."""
+_PLACES = Places(WORKSPACE, STATE.replace(_TMP, _SHARED_TMP))
 SECRET_PROVIDER_CLASS = "melange-key"  # noqa: S105  # a name
 RUN_LABEL = "dag/run"
 ARCH_LABEL = "dag/arch"
@@ -178,7 +182,7 @@ def _init_containers(settings: PodSettings) -> list[Manifest]:
     }
     containers = [init]
     if settings.source is not None:
-        script = fetch_script(WORKSPACE, settings.source, settings.arch)
+        script = fetch_script(_PLACES, settings.source, settings.arch)
         containers.append(
             {
                 "name": "fetch-packages",
@@ -206,7 +210,7 @@ def _build_container(settings: PodSettings) -> Manifest:
         "command": ["sh", "-c", settings.script, "dag", *settings.targets],
         "resources": _requests(cpu=settings.cpu, memory=settings.ram, disk=settings.disk),
         "securityContext": {"privileged": True},
-        "volumeMounts": _mounts("workspace", "cache", "tmp"),
+        "volumeMounts": [*_mounts("workspace", "cache"), {"name": "tmp", "mountPath": _TMP}],
     }
     if settings.confined:
         # bubblewrap mounts a /proc of its own, which a masked one forbids, and needs the system
@@ -215,7 +219,7 @@ def _build_container(settings: PodSettings) -> Manifest:
             "procMount": "Unmasked",
             "seccompProfile": {"type": "Unconfined"},
         }
-        container["env"] = [{"name": "HOME", "value": "/tmp"}]  # noqa: S108
+        container["env"] = [{"name": "HOME", "value": _TMP}]
     if settings.key_name is not None:
         container["volumeMounts"] += [
             {"name": "melange-key", "mountPath": KEY_MOUNT, "readOnly": True},
@@ -225,7 +229,7 @@ def _build_container(settings: PodSettings) -> Manifest:
 
 
 def _upload_container(settings: PodSettings, bucket: Bucket) -> Manifest:
-    script = upload_script(WORKSPACE, bucket, settings.arch, settings.run)
+    script = upload_script(_PLACES, bucket, settings.arch, settings.run)
     return {
         "name": UPLOAD,
         "command": ["sh", "-c", script],
@@ -240,7 +244,7 @@ def _transfer(settings: PodSettings, bucket: Bucket) -> Manifest:
         "image": settings.transfer_image,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": _requests(cpu="100m", memory="256Mi", disk="64Mi"),
-        "volumeMounts": _mounts("workspace"),
+        "volumeMounts": _mounts("workspace", "tmp"),
     }
     if settings.bucket_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": settings.bucket_secret}}]
@@ -249,14 +253,15 @@ def _transfer(settings: PodSettings, bucket: Bucket) -> Manifest:
 
 def _out_container(settings: PodSettings) -> Manifest:
     public_key = f"{key_path(settings.key_name).rpartition('/')[2]}.pub"
+    script = serve_script(WORKSPACE, settings.run, public_key, state=_PLACES.state)
     # The bundle's image is on the node already, so this container starts with the build.
     return {
         "name": OUT,
         "image": settings.bundle,
-        "command": ["sh", "-c", serve_script(WORKSPACE, settings.run, public_key)],
+        "command": ["sh", "-c", script],
         "ports": [{"containerPort": OUT_PORT}],
         "resources": _requests(cpu="50m", memory="64Mi", disk="16Mi"),
-        "volumeMounts": _mounts("workspace"),
+        "volumeMounts": _mounts("workspace", "tmp"),
     }
 
 
@@ -281,5 +286,5 @@ def _requests(*, cpu: str, memory: str, disk: str) -> Manifest:
 
 
 def _mounts(*volumes: str) -> list[Manifest]:
-    paths: Mapping[str, str] = {"workspace": WORKSPACE, "cache": CACHE, "tmp": "/tmp"}  # noqa: S108
+    paths: Mapping[str, str] = {"workspace": WORKSPACE, "cache": CACHE, "tmp": _SHARED_TMP}
     return [{"name": name, "mountPath": paths[name]} for name in volumes]

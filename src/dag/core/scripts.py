@@ -19,8 +19,9 @@ from dag.core.hermetic import prepare_script
 from dag.errors import UsageError
 
 KEY = "melange.rsa"
-STATE = ".dag"
-"""Where the build script keeps its log and pipe, below the workspace."""
+STATE = "/tmp/.dag"  # noqa: S108  # the volume of one Pod
+"""Where the build script keeps its log and pipes. That is not in the workspace: if the Makefile names
+no --source-dir, melange copies that, and would read from the pipes for ever."""
 OUT_PORT = 8017
 REFUSED = 3
 """Exit code of a build script that did not begin: the image or the workspace is not fit."""
@@ -119,7 +120,7 @@ refuse() {
   [ ! -w /dev/termination-log ] || echo "$$1" >/dev/termination-log
   exit $refused
 }
-mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse 'no file can be made in the workspace'
+mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse "no file can be made in $state"
 command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child= dog=
 $confine
@@ -235,6 +236,7 @@ def build_script(
     hermetic: bool = False,
     announce_end: bool = False,
     merge_index: bool = False,
+    state: str = STATE,
 ) -> str:
     """Write the script of a build; its working directory is the workspace, `"$@"` the targets.
 
@@ -245,7 +247,7 @@ def build_script(
     (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss could
     not be seen from outside. `confined` refuses to build outside of a user namespace, `hermetic`
     takes the network from the steps (`dag.core.hermetic`). With `announce_end` it holds a pipe open
-    in the workspace: another container reads EOF there when this one has ended. With `merge_index`
+    in `state`: another container reads EOF there when this one has ended. With `merge_index`
     it waits, after make, for the container that uploads (`transfer.upload_script`).
 
     Raises:
@@ -260,7 +262,7 @@ def build_script(
         )
     env_file = f"{variables.cache_dir}/{ENV_NAME}"
     common = {
-        "state": STATE,
+        "state": shlex.quote(state),
         "arch": shlex.quote(variables.arch.apk),
         "melange": shlex.quote(melange_of(variables.more, variables.melange)),
         "signing": shlex.quote(variables.key),
@@ -276,7 +278,7 @@ def build_script(
         key=f"call {key} || return" if has_key_rule and mounted_key is None else ":",
         flags="-k" if keep_going else "",
         confine=_CONFINE if confined else ":",
-        hermetic=prepare_script(STATE, variables.cache_dir) if hermetic else ":",
+        hermetic=prepare_script(shlex.quote(state), variables.cache_dir) if hermetic else ":",
         mounted_key=mounted.strip() if mounted_key is not None else ":",
         announce=_ANNOUNCE.substitute(common) if announce_end else ":",
         merge=_MERGE.substitute(common).strip() if merge_index else ":",
@@ -310,7 +312,7 @@ _SERVE = Template(r"""
 set -eu
 # The first process of a container has to want a signal to get it.
 trap 'exit 143' TERM
-state=$workspace/$state
+state=$state
 mkdir -p "$$state" /tmp/dag/cgi-bin /tmp/dag/$run
 cd /tmp/dag
 ln -sfn $workspace/packages $run/packages
@@ -344,16 +346,17 @@ done
 """)
 
 
-def serve_script(workspace: str, run: str, public_key: str, *, hold: int = 900) -> str:
+def serve_script(workspace: str, run: str, public_key: str, *, state: str, hold: int = 900) -> str:
     """Write the script of the container that keeps the workspace until the client has copied it.
 
     It serves over HTTP on `OUT_PORT`, below names that only who may read the pod knows:
     `/cgi-bin/list-RUN` (sha256sum's lines), `/RUN/packages/…`, `/RUN/PUBLIC_KEY`, `/RUN/log`,
-    `/cgi-bin/alive-RUN` and `/cgi-bin/end-RUN`. It ends `hold` seconds after the build if the client never comes.
+    `/cgi-bin/alive-RUN` and `/cgi-bin/end-RUN`. `state` is the build's, as this container has it. It
+    ends `hold` seconds after the build if the client never comes.
     """
     return _SERVE.substitute(
         workspace=shlex.quote(workspace),
-        state=STATE,
+        state=shlex.quote(state),
         run=shlex.quote(run),
         key=shlex.quote(public_key),
         port=OUT_PORT,

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from string import Template
 
 from dag.core.arch import Arch
-from dag.core.scripts import STATE
 from dag.errors import UsageError
 
 DEFAULT_IMAGE = (
@@ -116,9 +115,17 @@ say "$$count of $$# packages are in $bucket/packages/$arch"
 """
 
 
-def fetch_script(workspace: str, bucket: Bucket, arch: Arch) -> str:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a container that transfers finds the workspace, and the build script's own directory."""
+
+    workspace: str
+    state: str
+
+
+def fetch_script(places: Places, bucket: Bucket, arch: Arch) -> str:
     """Write the script that brings the files named by its parameters, as far as the bucket has them."""
-    return _fill(_PREAMBLE + _FETCH, workspace, bucket, arch)
+    return _fill(_PREAMBLE + _FETCH, places, bucket, arch)
 
 
 _UPLOAD = r"""
@@ -228,20 +235,20 @@ say "the index of $bucket/packages/$arch has them"
 """
 
 
-def upload_script(workspace: str, bucket: Bucket, arch: Arch, run: str) -> str:
+def upload_script(places: Places, bucket: Bucket, arch: Arch, run: str) -> str:
     """Write the script of the container that uploads when the build has ended, however it ended.
 
     Packages go first, then their entries are merged into the bucket's own index: the build script
     does that, because the key is mounted in its container alone. It ends with 1 when
     something of this failed, and says so in its termination message.
     """
-    return _fill(_PREAMBLE + _UPLOAD, workspace, bucket, arch, run)
+    return _fill(_PREAMBLE + _UPLOAD, places, bucket, arch, run)
 
 
-def _fill(text: str, workspace: str, bucket: Bucket, arch: Arch, run: str = "") -> str:
+def _fill(text: str, places: Places, bucket: Bucket, arch: Arch, run: str = "") -> str:
     values: Mapping[str, str] = {
-        "workspace": shlex.quote(workspace),
-        "state": STATE,
+        "workspace": shlex.quote(places.workspace),
+        "state": shlex.quote(places.state),
         "bucket": str(bucket),
         "arch": arch.apk,
         "run": run,

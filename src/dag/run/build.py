@@ -238,7 +238,12 @@ class Build:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return LocalSettings(
             arch=options.arch,
-            script=build_script(variables, has_key_rule=False, hermetic=options.hermetic),
+            script=build_script(
+                variables,
+                has_key_rule=False,
+                hermetic=options.hermetic,
+                state="../state",  # beside the workspace
+            ),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,
