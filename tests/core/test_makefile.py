@@ -73,3 +73,26 @@ def test_the_flag_wins_over_the_rules() -> None:
 def test_a_template_that_cannot_be_filled_in_is_refused(template: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         read_makefile("", template)
+
+
+PLAIN = "all: a.apk\n%.apk: %.yaml key.rsa\n\tmelange build $< --signing-key key.rsa\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        (PLAIN, {"KEY", "MELANGE_EXTRA_OPTS"}),
+        (PLAIN.replace("key.rsa", "${KEY}"), {"MELANGE_EXTRA_OPTS"}),
+        (PLAIN.replace("key.rsa", "$(KEY) $(MELANGE_EXTRA_OPTS)"), set()),
+        (PLAIN.replace("key.rsa", "$$KEY $${MELANGE_EXTRA_OPTS}"), set()),
+        (f"KEY = key.rsa\n{PLAIN}", {"KEY", "MELANGE_EXTRA_OPTS"}),
+        (f"include common.mk\n{PLAIN}", set()),
+        (PLAIN.replace("melange build", "${MELANGE} build"), {"KEY", "MELANGE_EXTRA_OPTS"}),
+        ("all: ; @echo nothing of melange\n", set()),
+    ],
+)
+def test_what_a_makefile_calls_melange_without_is_told(text: str, unread: set[str]) -> None:
+    makefile = read_makefile(text)
+    assert makefile.unread == unread
+    notes = makefile.notes("KEY", "MELANGE_EXTRA_OPTS")
+    assert [note.partition("$(")[2].partition(")")[0] for note in notes] == sorted(unread)

@@ -8,7 +8,7 @@ no make at all. The two kinds in use are told apart by their rules: since 2024 W
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from string import Formatter
 
@@ -29,6 +29,14 @@ _KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
 _RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
 
 
+_INCLUDE = re.compile(r"^[ ]*(?:-|s)?include\b", re.MULTILINE)
+_UNREAD = {
+    "KEY": "melange will not trust what is signed with our key, such as packages of other units",
+    "MELANGE_EXTRA_OPTS": "neither the cache nor -r, --keyring, --pipeline-dir and --build-option"
+    " reach melange",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Makefile:
     """The rules that matter to us."""
@@ -38,6 +46,16 @@ class Makefile:
     """A rule makes the signing key: `${KEY}:` and the like."""
     template: str
     """How a package becomes a target; the fields are arch, name, version, epoch."""
+    unread: frozenset[str] = frozenset()
+    """Variables of ours that it calls melange without, as far as its text tells."""
+
+    def notes(self, *names: str) -> list[str]:
+        """Say what comes of it that it does not read these variables."""
+        return [
+            f"the Makefile does not use $({name}): {_UNREAD[name]}; see docs/makefiles.md"
+            for name in names
+            if name in self.unread
+        ]
 
     def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
         """Name the target of each package, in the order given, each once."""
@@ -59,7 +77,20 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         has_all="all" in targets,
         has_key=any(word in _KEY_TARGETS for word in targets),
         template=check_template(template),
+        unread=frozenset(_unread(text)),
     )
+
+
+def _unread(text: str) -> Iterator[str]:
+    if "melange build" not in text.replace("$(MELANGE)", "melange").replace(
+        "${MELANGE}", "melange"
+    ):
+        return
+    if _INCLUDE.search(text) is None:
+        for name in _UNREAD:
+            # A recipe's shell sees them as its own variables, too.
+            if not re.search(rf"\$[$({{]*{name}\b", text):
+                yield name
 
 
 def check_template(template: str) -> str:

@@ -94,6 +94,8 @@ class Build:
         self.store = store
         self._say = say
         self.makefile = makefile_of(options.directory, options.target_template)
+        for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
+            say(note)
         packages = definitions.read(
             options.directory,
             arch=options.arch.apk,

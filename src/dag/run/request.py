@@ -140,6 +140,9 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
     repository = bundle_repository(chosen)
     run = secrets.token_hex(5)
     selections = {arch: _select(chosen, arch, terminal) for arch in chosen.arch}
+    ours = ("KEY", "MELANGE_EXTRA_OPTS") if chosen.secret_key else ("MELANGE_EXTRA_OPTS",)
+    for note in next(iter(selections.values())).makefile.notes(*ours):
+        terminal.say(note)
     tree = definitions_tree(directory, include=chosen.include)
     for note in tree.notes():
         terminal.say(note)
