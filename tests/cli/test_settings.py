@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import click
 import pytest
 
-from dag.cli import doctor, pod
+from dag.cli import cache, doctor, pod, svg
+from dag.cli.main import main
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
 from tests.cli.test_graph_commands import dag, define, index
@@ -16,15 +19,18 @@ def test_doctor_goes_by_what_pod_is_told_and_by_its_own_table_first(tmp_path: Pa
     text = 'cpu = "1"\nram = "1Gi"\n[pod]\ncpu = "2"\ndisk = "3Gi"\n[doctor]\ndisk = "4Gi"\n'
     (tmp_path / "dag.toml").write_text(text)
     of_pod = {"cpu": "2", "ram": "1Gi", "disk": "3Gi"}
-    assert read_settings(str(tmp_path), pod.command) == of_pod
-    assert read_settings(str(tmp_path), doctor.command) == {**of_pod, "disk": "4Gi"}
+    assert read_settings(str(tmp_path), pod.command, click.Context(pod.command)) == of_pod
+    assert read_settings(str(tmp_path), doctor.command, click.Context(doctor.command)) == {
+        **of_pod,
+        "disk": "4Gi",
+    }
 
 
 def test_a_key_that_pod_does_not_have_is_refused_in_its_table_by_both(tmp_path: Path) -> None:
     (tmp_path / "dag.toml").write_text('[pod]\nrum = "1Gi"\n')
     for command in (pod.command, doctor.command):
         with pytest.raises(UsageError, match=r"dag.toml:2: no flag is called 'rum'"):
-            read_settings(str(tmp_path), command)
+            read_settings(str(tmp_path), command, click.Context(command))
 
 
 BOOTSTRAP = "P:elsewhere\nV:1-r0\n\nP:tool\nV:1.10-r2\n\nP:lib\nV:1.9-r0\n\n"
@@ -97,3 +103,41 @@ def test_a_pod_leaves_out_what_the_repository_has_and_what_only_that_needs(place
     define(root, "base", "[]")
     define(root, "tool", "[base]")
     assert made("app")[1].startswith("dag: 1 package to make for x86_64; 3 more are in")
+
+
+def test_an_assignment_on_the_command_line_is_added_to_those_of_the_file(place: Path) -> None:
+    root = place / "distribution"
+    with (root / "dag.toml").open("a") as file:
+        file.write('[make]\nKEPT = "1"\nCHANGED = "1"\n')
+    words = ("--create=false", "--push=false", "--make-var=CHANGED=2")
+    printed, _ = dag("pod", "-d", root, *words, cwd=place)
+    assert {*re.findall(r"(?:KEPT|CHANGED)=\d", printed)} == {"KEPT=1", "CHANGED=2"}
+
+
+def test_a_name_that_means_something_else_in_other_commands_is_theirs_in_their_table_only(
+    place: Path,
+) -> None:
+    root = place / "distribution"
+    (root / "dag.toml").write_text('out = "built"\n[cache]\nout = "sources"\n')
+    commands = {cache.command: "sources", svg.command: None, pod.command: "built"}
+    for command, out in commands.items():
+        settings = read_settings(str(root), command, click.Context(command))
+        assert settings.get("out") == (str(root / out) if out else None)
+
+
+def test_a_wrong_value_is_named_by_where_it_was_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = place / "distribution"
+    words = ["build", "--dir", str(root), "--dry-run"]
+
+    def said(*more: str) -> str:
+        with pytest.raises(click.UsageError) as refused:
+            main.main([*words, *more], standalone_mode=False)
+        return refused.value.format_message()
+
+    assert said("--jobs=x").startswith("Invalid value for --jobs: 'x'")
+    (root / "dag.toml").write_text('arch = "x86_64"\njobs = "y"\n')
+    assert said().startswith(f"Invalid value for {root}/dag.toml:2: jobs: 'y'")
+    monkeypatch.setenv("DAG_JOBS", "z")
+    assert said().startswith("Invalid value for --jobs (from $DAG_JOBS): 'z'")

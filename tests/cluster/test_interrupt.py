@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_while_the_bundle_is_pushed(dag: Dag, tmp_path: Path) -> None:
         interrupted(dag, command)
 
 
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
 def test_while_nothing_runs(dag: Dag, tmp_path: Path, number: Signals) -> None:
     command = dag.start(definitions(tmp_path / "d"), "--cpu=9000")
     command.await_line("not scheduled")

@@ -264,3 +264,25 @@ def test_the_lock_says_who_holds_it_and_goes_with_its_holder(tmp_path: Path) -> 
     assert not is_held(path)
     with Lock(path, what="the store"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def test_what_is_no_file_is_no_package_and_a_damaged_record_is_told(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    store.promote(*unit(tmp_path / "a", "a"))
+    store.promote(*unit(tmp_path / "b", "b"))
+    store.promote(*unit(tmp_path / "c", "c"))
+    records = store.state / "records" / "x86_64"
+    (records / "a-1-r0.json").write_text("junk")
+    (records / "b-1-r0.json").unlink()
+    (records / "b-1-r0.json").mkdir()
+    (store.packages / "dangling-1-r0.apk").symlink_to("/nonexistent")
+    (store.packages / "directory-1-r0.apk").mkdir()
+    said: list[str] = []
+    again = Store(tmp_path / "store", Arch.parse("x86_64"))
+    again.recover(said.append)
+    assert [line.split("/")[-1].split(" ")[0] for line in said] == ["a-1-r0.json", "b-1-r0.json"]
+    names = ("a", "dangling", "directory")
+    wanted = [Package(name=n, version="1", epoch=0, file=f"{n}.yaml", line=1) for n in names]
+    again.adopt(wanted, said.append)
+    assert sorted(again.records) == [("a", "1-r0"), ("c", "1-r0")]
+    assert len(said) == 2

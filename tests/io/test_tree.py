@@ -15,7 +15,7 @@ import pytest
 from dag.core.archive import Directory, File, Symlink
 from dag.core.bundle import layers
 from dag.errors import UsageError
-from dag.io.tree import Tree, definitions_tree, is_private_key
+from dag.io.tree import OUT_MARK, Tree, definitions_tree, is_private_key
 
 KEY = "-----BEGIN {kind}PRIVATE KEY-----\nMIIEvg\n-----END {kind}PRIVATE KEY-----\n"
 
@@ -332,3 +332,17 @@ def test_a_file_that_changes_between_two_pieces_is_noticed(tmp_path: Path) -> No
         file.write(b"more")
     with pytest.raises(UsageError, match="changed while it was read"):
         list(pieces)
+
+
+def test_what_an_earlier_pod_brought_back_is_left_out_unless_it_is_asked_for(repo: Path) -> None:
+    (repo / "built/x86_64").mkdir(parents=True)
+    (repo / "built/x86_64/a.apk").write_text("a")
+    (repo / "built" / OUT_MARK).touch()
+    (repo / OUT_MARK).touch()  # of --out .
+    tree = definitions_tree(repo)
+    assert ("built/", "what dag pod --out brought back") in [
+        (one.path, one.reason) for one in tree.left_out
+    ]
+    assert not [entry for entry in tree.entries if entry.path.startswith("built")]
+    tree = definitions_tree(repo, include=["built/**"])
+    assert "built/x86_64/a.apk" in [entry.path for entry in tree.entries]

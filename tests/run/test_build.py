@@ -381,6 +381,23 @@ def test_a_killed_build_takes_its_processes_with_it_and_the_next_goes_on(make: M
     assert leftovers(place) == []
 
 
+def test_status_is_of_the_latest_run_also_after_one_that_was_killed(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    process = running(place, "sleeper")
+    process.kill()
+    process.communicate()
+    code, first, _ = run(place, command="status")
+    assert code == 1
+    assert "not running: it ended before its work was done" in first
+    assert run(place, command="status")[1] == first  # no time passes for a run that is dead
+    (place / "sleeper.yaml").write_text(definition("sleeper"))
+    assert run(place)[0] == 0
+    assert run(place)[0] == 0  # nothing to do
+    code, out, _ = run(place, command="status")
+    assert code == 0
+    assert "not running" not in out
+
+
 def test_a_second_build_on_a_store_is_refused_or_waits(make: Make) -> None:
     place = make(sleeper=SLEEPER)
     process = running(place, "sleeper")

@@ -25,7 +25,9 @@ PRUNE = "prune"
 @options.arch
 @options.pipeline_dirs
 @options.build_options
-@option("-o", "--out", type=click.Path(file_okay=False), default="cache", help="The cache.")
+@option(
+    "-o", "--out", own="cache", type=click.Path(file_okay=False), default="cache", help="The cache."
+)
 @option("--jobs", type=click.IntRange(1, 512), default=64, help="Downloads at once.")
 @option("--per-host", type=click.IntRange(1, 512), default=32, help="Of them from one host.")
 @option("--mirror", "mirrors", multiple=True, metavar="URL", help="Ask URL/sha256:HEX first.")

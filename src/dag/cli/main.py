@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -50,11 +51,15 @@ def main(ctx: click.Context) -> None:
 
 def run() -> NoReturn:
     """Run the command line and exit: 0 done, 1 build failed, 2 usage, 3 environment, 130 Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop, and clean up
+    # All mean: stop, and clean up. Under nohup a terminal that closes means nothing.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     code = _run()
     if code == 130:
         # Threads that wait for a network would hold the end up.
-        sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -67,7 +72,7 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("dag: interrupted", err=True)
+        _show("interrupted", None)
         return 130
     except DagError as error:
         _show(error.message, error.hint)
@@ -93,6 +98,7 @@ def _run() -> int:
 
 
 def _show(message: str, hint: str | None) -> None:
-    click.echo(f"dag: {message}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
+    with suppress(OSError):  # nobody listens: the exit code tells
+        click.echo(f"dag: {message}", err=True)
+        if hint:
+            click.echo(f"hint: {hint}", err=True)

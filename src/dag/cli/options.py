@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dag.cli.settings import read_settings
+from dag.cli.settings import Option, OwnOption, read_settings
 from dag.core.arch import ARCHITECTURES, Arch
 from dag.errors import UsageError
 
@@ -34,8 +34,14 @@ class Command(click.Command):
         args = self._rewrite_booleans(ctx, args)
         directory = self._directory(ctx, args)
         if directory is not None:
-            ctx.default_map = read_settings(directory, self)
-        return super().parse_args(ctx, args)
+            ctx.default_map = read_settings(directory, self, ctx)
+        left = super().parse_args(ctx, args)
+        common = (ctx.default_map or {}).get("make_vars", ())
+        source = ctx.get_parameter_source("make_vars")
+        if common and source is not click.core.ParameterSource.DEFAULT_MAP:
+            # One more assignment does not undo the others; of the same name the last one counts.
+            ctx.params["make_vars"] = (*common, *ctx.params["make_vars"])
+        return left
 
     def _rewrite_booleans(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Walks as click's parser will, so that words after `--` and option values stay as they are.
@@ -83,10 +89,22 @@ def command(**attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
     return click.command(cls=Command, **attributes)
 
 
-def option(*names: str, env: str | None = None, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
-    """Declare a flag that may also come from the environment: `DAG_` and its name, or `env`."""
+def option(
+    *names: str,
+    env: str | None = None,
+    own: str | None = None,
+    **attributes: Any,  # noqa: ANN401
+) -> Callable[[F], F]:
+    """Declare a flag that may also come from the environment: `DAG_` and its name, or `env`.
+
+    `own` is the command of a flag that means something else in others: it is part of the variable's
+    name, and in `dag.toml` the flag is in the command's table only.
+    """
     first = next(name for name in names if name.startswith("--"))
     long = first.split("/")[0].removeprefix("--")
+    attributes["cls"] = Option if own is None else OwnOption
+    if own is not None:
+        long = f"{own}-{long}"
     variables = [f"DAG_{long.upper().replace('-', '_')}", *([env] if env else [])]
     attributes.setdefault("show_default", attributes.get("default") is not None)
     return click.option(*names, envvar=variables, show_envvar=True, **attributes)

@@ -30,8 +30,36 @@ FILE_NAME = "dag.toml"
 _EXAMINES = {"doctor": ("pod",)}
 
 
-def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
+PLACES = "dag.settings"
+"""In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
+
+
+class Option(click.Option):
+    """A flag that may come from the environment or from `dag.toml`, and says so if it is wrong."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Name where the value came from."""
+        flag = max(self.opts, key=len)
+        if ctx is None:
+            return flag
+        match ctx.get_parameter_source(str(self.name)):
+            case click.core.ParameterSource.DEFAULT_MAP:
+                return f"{ctx.meta[PLACES][self.name]}: {flag.removeprefix('--')}"
+            case click.core.ParameterSource.ENVIRONMENT:
+                names = [self.envvar] if isinstance(self.envvar, str) else self.envvar or ()
+                found = next((name for name in names if os.environ.get(name)), "?")
+                return f"{flag} (from ${found})"
+        return flag
+
+
+class OwnOption(Option):
+    """A flag whose name means something else in other commands."""
+
+
+def read_settings(directory: str, command: click.Command, ctx: click.Context) -> dict[str, Any]:
     """Read what `dag.toml` says for `command`, as click's default map: parameter name → value.
+
+    Where it says so goes into the context's meta.
 
     Raises:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
@@ -45,11 +73,17 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
     others = {name for name in COMMANDS if isinstance(table.get(name), dict)}
     shared = {key: value for key, value in table.items() if key not in others}
     settings: dict[str, Any] = {}
+    places: dict[str, str] = ctx.meta.setdefault(PLACES, {})
+
+    def take(key: str, value: object, parameter: click.Option) -> None:
+        settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+        places[str(parameter.name)] = f"{path}:{_line(text, key)}"
+
     for key, value in shared.items():
         parameter = _parameter(command, key)
-        if parameter is not None:
-            settings[str(parameter.name)] = _value(path, text, key, value, parameter)
-        elif key not in _known_anywhere():
+        if parameter is not None and not isinstance(parameter, OwnOption):
+            take(key, value, parameter)
+        elif parameter is None and key not in _known_anywhere():
             raise _unknown(path, text, key, _known_anywhere())
     for section, part in own:
         if not isinstance(part, dict):
@@ -57,7 +91,7 @@ def read_settings(directory: str, command: click.Command) -> dict[str, Any]:
         for key, value in part.items():
             parameter = _parameter(command, key)
             if parameter is not None:
-                settings[str(parameter.name)] = _value(path, text, key, value, parameter)
+                take(key, value, parameter)
             elif section == command.name or key not in _keys_of(section):
                 raise _unknown(path, text, key, _keys_of(section))
     return settings

@@ -26,7 +26,13 @@ MANY = 300
 @options.build_options
 @graphs.repositories
 @graphs.show_dependents
-@option("-o", "--out", type=click.Path(dir_okay=False, allow_dash=True), help="File; - for stdout.")
+@option(
+    "-o",
+    "--out",
+    own="svg",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="File; - for stdout.",
+)
 @option(
     "--format",
     "form",

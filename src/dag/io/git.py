@@ -37,7 +37,15 @@ def changed_files(directory: Path, since: str) -> list[str]:
         InfrastructureError: there is no git.
 
     """
-    commit = _git(directory, "rev-parse", "--verify", "--end-of-options", f"{since}^{{commit}}")
+    try:
+        commit = _git(directory, "rev-parse", "--verify", "--end-of-options", f"{since}^{{commit}}")
+    except UsageError as error:
+        if "single revision" not in error.message:
+            raise
+        raise UsageError(
+            f"--since {since!r}: git knows no such commit in {directory}",
+            hint="name a branch, a tag or a commit; a shallow clone has only the newest",
+        ) from error
     changed = _git(
         directory, "diff", "--no-renames", "--name-only", "--relative", "-z", commit.strip(), "--"
     )

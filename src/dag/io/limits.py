@@ -14,6 +14,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +90,18 @@ class ControlGroups:
         self._parents = parents
         self._version = version
 
+    def sweep(self) -> None:
+        """Remove what processes left that were killed: their empty groups, unless they are new.
+
+        A process of another container may be unknown here; it enters its groups at once.
+        """
+        for parent in dict.fromkeys(self._parents.values()):
+            for path in parent.glob("dag-[0-9]*-*"):
+                pid = path.name.split("-")[1]
+                with suppress(OSError):
+                    if not Path("/proc", pid).exists() and time.time() - path.stat().st_mtime > 60:
+                        path.rmdir()
+
     def group(self, name: str, resources: Resources) -> Group:
         """Make the directories of one attempt."""
         safe = f"dag-{os.getpid()}-{_NAME.sub('_', name)}"
@@ -149,7 +162,7 @@ class _ControlGroup:
                 except FileNotFoundError:
                     break
                 except OSError:
-                    os.sched_yield()  # what was killed is not gone at once
+                    time.sleep(0.005)  # what was killed is not gone at once
 
 
 class Scopes:
@@ -197,6 +210,8 @@ def detect(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
         mine |= {controller: path.lstrip("/") for controller in controllers.split(",")}
     for limiter in (_version_2(root, mine.get("", "")), _version_1(root, mine), _scopes()):
         if limiter is not None and _works(limiter):
+            if isinstance(limiter, ControlGroups):
+                limiter.sweep()
             return limiter
     return Unlimited()
 

@@ -70,7 +70,7 @@ class Store:
                 hint="use another --store",
             ) from error
 
-    def recover(self) -> None:
+    def recover(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Finish what a dead run had promised, remove what it had not, and read the records.
 
         The lock must be held, and nothing of the dead run may be alive.
@@ -85,7 +85,9 @@ class Store:
             else:
                 self._finish(staged)
         for path in self.read():
-            path.unlink()
+            if _read_record(path) is None:
+                say(f"{path} is damaged and goes: its packages count as make's, of unknown origin")
+            remove(path)
 
     def read(self) -> list[Path]:
         """Read the records, which needs no lock; answers those that are worth nothing (any more)."""
@@ -114,7 +116,7 @@ class Store:
 
         With `keep` they get one, for which the lock must be held.
         """
-        there = {path.name for path in self.packages.glob("*.apk")}
+        there = {path.name for path in self.packages.glob("*.apk") if path.is_file()}
         for package in packages:
             version = package.full_version
             files = [f"{name}-{version}.apk" for name in package.promised]
@@ -217,7 +219,7 @@ class Store:
 def _read_record(path: Path) -> Record | None:
     try:
         return Record.from_json(json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
 
 

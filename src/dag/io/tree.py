@@ -24,6 +24,9 @@ IGNORE_FILES = (".dockerignore", ".dagignore")
 BUILT = {"packages": "built packages", "cache": "fetched sources"}
 """Directories at the top that make and `dag cache` fill."""
 
+OUT_MARK = ".dag-out"
+"""In a directory that `dag pod --out` has filled: it is no part of the next bundle."""
+
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -110,7 +113,7 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> T
     """Walk a directory of definitions.
 
     Left out are `.git`, private keys, and, where no pattern of `include` matches, `packages/`,
-    `cache/` and what the ignore files name. A key is never brought in: the image may be public.
+    `cache/`, directories with `OUT_MARK` and what the ignore files name. A key is never brought in: the image may be public.
 
     Raises:
         UsageError: something cannot be read or stored, a link leaves the directory, an ignore file
@@ -164,6 +167,9 @@ class _Walk:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             raise _unreadable(full, error) from error
+        if path and not self._rules.included and any(one.name == OUT_MARK for one in entries):
+            self._left_out.append(LeftOut(f"{path}/", "what dag pod --out brought back"))
+            return
         if path and stored and not entries:
             self._entries.append(Directory(path))
         for entry in entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from typing import TextIO
 
 
 class Terminal:
@@ -40,8 +41,11 @@ class Terminal:
     def say(self, text: str) -> None:
         """Tell what happens."""
         subject = f"{self._subject}: " if self._subject else ""
-        sys.stderr.write(f"dag: {subject}{text}\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(f"dag: {subject}{text}\n")
+            sys.stderr.flush()
+        except OSError:  # nobody listens: what happens goes on, and the exit code tells
+            _silence(sys.stderr)
 
     def detail(self, text: str) -> None:
         """Tell what only `-v` wants to know."""
@@ -56,8 +60,15 @@ class Terminal:
         try:
             sys.stdout.buffer.write(b"".join(b"%b%b\n" % (prefix, line) for line in lines))
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
+        except OSError as error:
             self._reading = False
-            # The interpreter flushes once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self.say("nobody reads the log any more; the build goes on")
+            _silence(sys.stdout)
+            if isinstance(error, BrokenPipeError):
+                self.say("nobody reads the log any more; the build goes on")
+            else:
+                self.say(f"the log cannot be written ({error.strerror}); the build goes on")
+
+
+def _silence(stream: TextIO) -> None:
+    # The interpreter flushes once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from dag.errors import UsageError
 from dag.io import definitions, git, index
 from dag.io.journal import Journal
 from dag.io.limits import detect
+from dag.io.lock import is_held
 from dag.io.makefile import makefile_of
 from dag.io.processes import end_below
 from dag.io.store import Store
@@ -171,7 +173,9 @@ class Build:
         if not self.plan.steps:
             self._write_index()
             scheduler = self.scheduler()
-            scheduler.handle(Began(), 0.0)
+            with self._journal(scheduler) as journal:
+                journal.append(lines.line(0.0, Began()))
+                scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
         limiter = detect()
@@ -181,9 +185,7 @@ class Build:
             self._say("memory is not limited: no control groups may be written here")
         runner = LocalRunner(self.graph, self.store, self._settings(tools), limiter)
         scheduler = self.scheduler()
-        head = {**self.about, "began": time.time(), "pid": os.getpid()}
-        with Journal(self.store.journal) as journal:
-            journal.append(lines.head(scheduler_units(scheduler), scheduler.limits, head))
+        with self._journal(scheduler) as journal:
             progress = BuildProgress(
                 scheduler, self.about, store=str(options.store), verbosity=options.verbosity
             )
@@ -198,6 +200,14 @@ class Build:
             seconds = engine.now
         self._write_index()
         return make_result(self.about, scheduler, seconds)
+
+    @contextmanager
+    def _journal(self, scheduler: Scheduler) -> Iterator[Journal]:
+        """Begin the journal of this run, in the place of the latest one's."""
+        head = {**self.about, "began": time.time(), "pid": os.getpid()}
+        with Journal(self.store.journal) as journal:
+            journal.append(lines.head(scheduler_units(scheduler), scheduler.limits, head))
+            yield journal
 
     def _write_index(self) -> None:
         given = _with_public(self.options.signing_key)
@@ -273,7 +283,7 @@ def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
     end_below(store.work)
-    store.recover()
+    store.recover(say)
     return store
 
 
@@ -300,7 +310,9 @@ def status(root: Path, arch: Arch) -> tuple[Result, dict[str, Any]]:
         raise UsageError(f"{root}: nothing was built here for {arch}", hint="see --store") from None
     except ValueError as error:
         raise UsageError(f"{store.journal}: {error}") from error
-    now = last if scheduler.finished else max(last, time.time() - float(head["began"]))
+    # A run that died says nothing of what came after its last event.
+    lives = not scheduler.finished and is_held(store.lock_path)
+    now = max(last, time.time() - float(head["began"])) if lives else last
     return make_result(head, scheduler, now), head
 
 

@@ -7,11 +7,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryFile
 
 from dag.core.scripts import OUT_PORT
 from dag.errors import BuildError, DagError, InfrastructureError, UsageError, first_of
 from dag.io.kube import ApiError, Kube
+from dag.io.tree import OUT_MARK
 from dag.report.terminal import Terminal
 
 _ATTEMPTS = 5
@@ -91,8 +91,7 @@ def prepare_directory(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=directory):
-            pass
+        (directory / OUT_MARK).write_text("dag pod --out brought this back; no bundle has it.\n")
     except OSError as error:
         raise UsageError(
             f"--out {directory}: {error.strerror}", hint="name a directory that can be written to"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to stop, the second leaves."""
+"""Ctrl-C, SIGTERM and a terminal that closes: the first asks to stop, the second leaves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dag.errors import Interrupted
 T = TypeVar("T")
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _left_something() -> str:
@@ -24,7 +24,7 @@ def _left_something() -> str:
 def run_interruptibly(
     main: Coroutine[Any, Any, T], leaving: Callable[[], str] = _left_something
 ) -> T:
-    """Run `main`; a first SIGINT or SIGTERM cancels it, so that it may clean up.
+    """Run `main`; a first signal cancels it, so that it may clean up. nohup's is left as it is.
 
     A second one ends the process at once with 130, whatever the clean-up is doing; `leaving` says
     what it leaves behind.
@@ -54,6 +54,8 @@ async def _guard(main: Coroutine[Any, Any, T], leaving: Callable[[], str]) -> T:
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue
         loop.add_signal_handler(number, on_signal)
     try:
         return await main
