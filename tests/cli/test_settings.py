@@ -141,3 +141,24 @@ def test_a_wrong_value_is_named_by_where_it_was_written(
     assert said().startswith(f"Invalid value for {root}/dag.toml:2: jobs: 'y'")
     monkeypatch.setenv("DAG_JOBS", "z")
     assert said().startswith("Invalid value for --jobs (from $DAG_JOBS): 'z'")
+
+
+@pytest.mark.parametrize("name", ["", "BAD NS", "../x", "-a"])
+def test_what_kubernetes_cannot_call_anything_is_refused_here(place: Path, name: str) -> None:
+    words = ("-d", place / "distribution", "--create=false", "--push=false")
+    for flag in ("--namespace", "--service-account"):
+        _, err = dag("pod", *words, f"{flag}={name}", cwd=place, code=2)
+        assert f"{name!r} is no name in Kubernetes" in err
+
+
+def test_a_pod_is_told_of_cycles_that_no_repository_opens(place: Path) -> None:
+    root = place / "distribution"
+    words = ("pod", "-d", root, "--create=false", "--push=false")
+    _, err = dag(*words, cwd=place)
+    assert "closes a cycle" not in err
+    define(root, "ouro", "[boros]")
+    define(root, "boros", "[ouro]")
+    _, err = dag(*words, cwd=place)
+    assert "dag: 1 of what they need closes a cycle" in err
+    _, err = dag(*words, "app", cwd=place)
+    assert "closes a cycle" not in err

@@ -206,10 +206,7 @@ def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Sta
 
 
 def test_no_name_gets_out_of_its_place_in_the_script(tmp_path: Path) -> None:
-    (tmp_path / "dag.toml").write_text(
-        'user = "ann\\nEOF\\ntouch out1"\nnamespace = "a; touch out2; $(touch out3)"\n'
-        'service-account = "b\\ntouch out4"\n'
-    )
+    (tmp_path / "dag.toml").write_text('user = "ann\\nEOF\\ntouch out1; $(touch out2)"\n')
     (tmp_path / "kubectl").write_text("#!/bin/sh\ncat >/dev/null\n")
     (tmp_path / "kubectl").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
@@ -223,6 +220,10 @@ def test_no_name_gets_out_of_its_place_in_the_script(tmp_path: Path) -> None:
             check=True,
             stdin=subprocess.DEVNULL,
         )
+    for flag in ("--namespace", "--service-account"):
+        refused = dag("cluster", f"{flag}=a; touch out3", "--print", place=tmp_path)
+        assert refused.returncode == 2
+        assert "'a; touch out3' is no name in Kubernetes" in refused.stderr
     assert list(tmp_path.glob("out*")) == []
 
 

@@ -6,6 +6,7 @@ the default. Booleans are written as in Go: `--watch=false`, `-w=false`, a bare 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -147,6 +148,22 @@ class ArchsType(ArchType):
         return tuple(
             dict.fromkeys(super(ArchsType, self).convert(name, param, ctx) for name in names)
         )
+
+
+class NameType(click.ParamType[Any]):
+    """A name as Kubernetes has them (RFC 1123): a path of its API is made of it."""
+
+    name = "name"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Refuse what no object can be called."""
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", str(value)):
+            self.fail(
+                f"{value!r} is no name in Kubernetes: lower-case letters, digits and -", param, ctx
+            )
+        return str(value)
 
 
 class DurationType(click.ParamType[Any]):

@@ -58,8 +58,19 @@ def _shared(function: F) -> F:
         switch("binfmt", default=False, help="Emulate other architectures on every node."),
         option("--group", "groups", multiple=True, help="These people may run `dag pod`, too."),
         option("--user", "users", multiple=True, metavar="NAME", help="May run `dag pod` there."),
-        option("--service-account", default="default", help="Service account of the pods."),
-        option("-n", "--namespace", default="default", help="Namespace of the builds."),
+        option(
+            "--service-account",
+            type=options.NameType(),
+            default="default",
+            help="Service account of the pods.",
+        ),
+        option(
+            "-n",
+            "--namespace",
+            type=options.NameType(),
+            default="default",
+            help="Namespace of the builds.",
+        ),
         options.directory,
     ):
         function = decorate(function)

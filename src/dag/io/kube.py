@@ -352,14 +352,23 @@ def _refusal(response: httpx2.Response) -> ApiError:
         message = response.text.strip()[:500] or response.reason_phrase
         reason = ""
     code = response.status_code
-    hint = None
     if code == 401:
         message = f"the API server does not accept the credentials: {message}"
-        hint = "log in again; `kubectl auth whoami` uses the same kubeconfig"
-    elif code == 403 and "violates PodSecurity" in message:
-        hint = "building needs privilege: label the namespace pod-security.kubernetes.io/enforce=privileged"
-    elif code == 403 and "exceeded quota" in message:
-        hint = "ask for less with --cpu, --ram and --disk; `kubectl describe quota -n NAMESPACE` tells what is left"
-    elif code == 403 and reason == "Forbidden" and "cannot" in message:
-        hint = "ask who runs the cluster for that permission"
-    return ApiError(message, status=code, reason=reason, hint=hint)
+    hints = (
+        hint for (status, words), hint in _HINTS.items() if status == code and words in message
+    )
+    return ApiError(message, status=code, reason=reason, hint=next(hints, None))
+
+
+_HINTS = {
+    (401, ""): "log in again; `kubectl auth whoami` uses the same kubeconfig",
+    (404, "namespaces "): "kubectl create namespace makes one; --namespace names another",
+    (403, "looking up service account"): "kubectl create serviceaccount makes one;"
+    " --service-account names another",
+    (403, "violates PodSecurity"): "building needs privilege: label the namespace"
+    " pod-security.kubernetes.io/enforce=privileged",
+    (403, "exceeded quota"): "ask for less with --cpu, --ram and --disk; `kubectl describe quota"
+    " -n NAMESPACE` tells what is left",
+    (403, "cannot"): "ask who runs the cluster for that permission",
+}
+"""What to do about a refusal, by its status and words of its message; the first that fits."""

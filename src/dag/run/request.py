@@ -185,6 +185,11 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
     count = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
     terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {arch}{left_out}")
+    if selection.missing:
+        terminal.say(
+            f"{selection.missing} of what they need closes a cycle, and is not built when it is"
+            " needed: a repository must have it, see `dag cycles`"
+        )
     return selection
 
 

@@ -25,6 +25,8 @@ class Selection:
     makefile: Makefile
     left_out: int
     """How many packages need not be built because a repository has them."""
+    missing: int = 0
+    """How many dependencies close a cycle, so that they are not built when they are needed."""
 
 
 def select(
@@ -70,7 +72,9 @@ def select(
     targets = makefile.targets(order, arch)
     if order == whole and not names and makefile.has_all:
         targets = ["all"]
-    return Selection(tuple(order), tuple(targets), makefile, len(whole) - len(order))
+    inside = {package.name for package in order}
+    missing = sum(edge.package in inside and edge.need.name not in have for edge in graph.dropped)
+    return Selection(tuple(order), tuple(targets), makefile, len(whole) - len(order), missing)
 
 
 def _versions(repositories: Sequence[str], arch: Arch) -> Mapping[str, Collection[str]]:
