@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from hypothesis import settings
 settings.register_profile("dag", deadline=None)
 settings.load_profile("dag")
 
+
+# What tests start hears a terminal close, also if they run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # `make test` is no make that the makes of tests are part of.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):

@@ -51,10 +51,10 @@ def main(ctx: click.Context) -> None:
 
 def run() -> NoReturn:
     """Run the command line and exit: 0 done, 1 build failed, 2 usage, 3 environment, 130 Ctrl-C."""
-    # All mean: stop, and clean up. Under nohup a terminal that closes means nothing.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    # Both mean: stop, and clean up. Under nohup a terminal that closes means nothing.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     code = _run()
     if code == 130:
         # Threads that wait for a network would hold the end up.

@@ -52,10 +52,11 @@ async def _guard(main: Coroutine[Any, Any, T], leaving: Callable[[], str]) -> T:
         interrupted = True
         task.cancel()
 
+    before = signal.getsignal(signal.SIGHUP)
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        if signal.getsignal(number) is signal.SIG_IGN:
-            continue
+        if number is signal.SIGHUP and before is signal.SIG_IGN:
+            continue  # nohup: what else is ignored was only inherited from a shell's background
         loop.add_signal_handler(number, on_signal)
     try:
         return await main
