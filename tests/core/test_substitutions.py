@@ -97,7 +97,14 @@ def test_transforms_as_go_makes_them(text: str, match: str, replace: str, result
     assert transform(text, match, replace) == result
 
 
-@pytest.mark.parametrize("match", ["(", "[", "a{2,1}", "[[:nonsense:]]", "*", "(?=a)"])
+def test_between_quotes_of_an_expression_everything_is_itself() -> None:
+    assert transform(r"a\C", r"\Q\C\E", "b") == "ab"
+    assert transform(r"a\C", r"\\C", "b") == "ab"
+
+
+@pytest.mark.parametrize(
+    "match", ["(", "[", "a{2,1}", "[[:nonsense:]]", "*", "(?=a)", r"\C", r"a\C", r"[\C]"]
+)
 def test_what_is_no_expression_is_refused(match: str) -> None:
     with pytest.raises(Unresolvable, match="no regular expression"):
         transform("a", match, "")

@@ -152,6 +152,9 @@ def transform(text: str, match: str, replace: str) -> str:
     # As Go's regexp, this is RE2: the same language, in linear time whatever the pattern.
     import re2  # which few definitions need
 
+    if any(part == r"\C" for part in _REGEX_ESCAPES.findall(match)):
+        # A single byte: what RE2 has and Go's regexp leaves out, https://pkg.go.dev/regexp/syntax.
+        raise Unresolvable(f"match {match!r} is no regular expression: invalid escape \\C")
     options = re2.Options()
     options.log_errors = False
     try:
@@ -171,6 +174,8 @@ def transform(text: str, match: str, replace: str) -> str:
     return "".join([*parts, text[end:]])
 
 
+# Between \Q and \E everything is itself.
+_REGEX_ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
 _TEMPLATE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
