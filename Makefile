@@ -37,8 +37,9 @@ test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
 	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
-torture: venv ## 300 packages, dag build killed 20 times, against an unbroken build; takes a while
+torture: venv ## 300 packages, dag build killed 20 times; new examples for the property tests
 	$(PY) -m tests.torture
+	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/io/test_melange_generated.py tests/io/test_fuzz_definitions.py
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit
 	@failed=; for bench in bench/*.py; do \

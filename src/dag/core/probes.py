@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from dag.core import podstate
+from dag.core.arch import Arch
 from dag.core.doctor import Finding, Json, Status, ok
 from dag.core.manifests import BUILD, MOUNTED_KEY, UPLOAD, Manifest, PodSettings, pod
 from dag.core.transfer import Bucket
@@ -252,6 +253,16 @@ def judge_userns(outcome: Outcome) -> Finding:
             Status.FAILED, f"the node gave no user namespace: uid_map says {outcome.message!r}", fix
         )
     return ok(f"root of the pod is uid {outside} on its node ({count} uids)")
+
+
+def judge_emulation(outcome: Outcome, arch: Arch, namespace: str) -> Finding:
+    """Judge whether a node runs what is for another architecture than its own."""
+    return judge(
+        outcome,
+        f"a node runs programs of {arch.oci}",
+        f"a node cannot run programs of {arch.oci}",
+        f"dag setup cluster --binfmt -n {namespace} registers an emulator on every node",
+    )
 
 
 def judge_bucket(outcome: Outcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:

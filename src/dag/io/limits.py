@@ -49,6 +49,9 @@ class Limiter(Protocol):
     holds: bool
     """Closing a group ends whatever was started in it."""
 
+    def sweep(self) -> None:
+        """Remove what builds have left that were killed."""
+
     def group(self, name: str, resources: Resources) -> Group:
         """Make the limits of one attempt."""
 
@@ -58,6 +61,9 @@ class Unlimited:
 
     name = "none"
     holds = False
+
+    def sweep(self) -> None:
+        """Nothing is ever left."""
 
     def group(self, name: str, resources: Resources) -> Group:
         """Make nothing."""
@@ -175,6 +181,9 @@ class Scopes:
         self.name = "systemd-run"
         self._command = tuple(command)
 
+    def sweep(self) -> None:
+        """Systemd does it (--collect)."""
+
     def group(self, name: str, resources: Resources) -> Group:
         """Describe the scope of one attempt."""
         return _Scope(self._command, resources)
@@ -210,8 +219,7 @@ def detect(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
         mine |= {controller: path.lstrip("/") for controller in controllers.split(",")}
     for limiter in (_version_2(root, mine.get("", "")), _version_1(root, mine), _scopes()):
         if limiter is not None and _works(limiter):
-            if isinstance(limiter, ControlGroups):
-                limiter.sweep()
+            limiter.sweep()
             return limiter
     return Unlimited()
 

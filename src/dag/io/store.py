@@ -70,7 +70,7 @@ class Store:
                 hint="use another --store",
             ) from error
 
-    def recover(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def recover(self, say: Callable[[str], None]) -> None:
         """Finish what a dead run had promised, remove what it had not, and read the records.
 
         The lock must be held, and nothing of the dead run may be alive.
@@ -187,7 +187,7 @@ class Store:
         index = self.packages / "APKINDEX.tar.gz"
         unsigned = index_archive(apks)
         before = index.read_bytes() if index.exists() else b""
-        if before.endswith(unsigned) and not anew:
+        if before.endswith(unsigned) and before != unsigned and not anew:
             return index
         temporary = self.work / index.name
         temporary.write_bytes(unsigned)

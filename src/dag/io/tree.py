@@ -113,7 +113,8 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> T
     """Walk a directory of definitions.
 
     Left out are `.git`, private keys, and, where no pattern of `include` matches, `packages/`,
-    `cache/`, directories with `OUT_MARK` and what the ignore files name. A key is never brought in: the image may be public.
+    `cache/`, directories with `OUT_MARK` and what the ignore files name. A key is never brought in:
+    the image may be public.
 
     Raises:
         UsageError: something cannot be read or stored, a link leaves the directory, an ignore file

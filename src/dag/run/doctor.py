@@ -14,7 +14,7 @@ from dag.core.arch import Arch
 from dag.core.doctor import Finding, Json, ok, skipped
 from dag.core.manifests import SECRET_PROVIDER_CLASS, Manifest, PodSettings, pod
 from dag.core.permissions import Permission, for_pod
-from dag.core.references import parse, parse_repository
+from dag.core.references import Reference, parse, parse_repository
 from dag.core.scripts import melange_of
 from dag.core.transfer import DEFAULT_IMAGE, Bucket
 from dag.errors import InfrastructureError, UsageError
@@ -257,9 +257,7 @@ class Doctor:
     async def _image(self, flag: str, reference: str) -> Finding:
         image = parse(reference)
         try:
-            found = await self._ask(
-                image.host, lambda way: platforms(Repository(way, image.repository), image)
-            )
+            found = await self._platforms(image)
         except RegistryError as error:
             # Only a tag, and the base, are asked for from here; a digest is for nodes to find.
             if image.digest is None or flag == "--bundle-base" or isinstance(error, Refused):
@@ -293,6 +291,11 @@ class Doctor:
         )
         return ok(f"{pushed.reference} is there ({pushed.bytes_uploaded:,} bytes sent)")
 
+    async def _platforms(self, image: Reference) -> dict[str, str]:
+        return await self._ask(
+            image.host, lambda way: platforms(Repository(way, image.repository), image)
+        )
+
     async def _ask(self, host: str, question: Callable[[Transport], T]) -> T:
         def answer() -> T:
             with Transport(host, insecure=self._chosen.insecure_registry) as way:
@@ -319,23 +322,14 @@ class Doctor:
     async def _emulation(self, arch: Arch) -> Finding:
         if self._pushed is None:
             return skipped("--probe=false")
-        pushed = parse(self._pushed.reference)
-        found = await self._ask(
-            pushed.host, lambda way: platforms(Repository(way, pushed.repository), pushed)
-        )
+        found = await self._platforms(parse(self._pushed.reference))
         platform = doctor.platform_for(found, arch)
         if platform is None:
             return skipped(f"the bundle's base is not for {arch.oci}")
         known_as = self._probing(arch).bundle.partition("@")[0]
         return await self._try(
             probes.emulation_probe(self._probing(arch), f"{known_as}@{found[platform]}"),
-            lambda outcome: probes.judge(
-                outcome,
-                f"a node runs programs of {arch.oci}",
-                f"a node cannot run programs of {arch.oci}",
-                f"dag setup cluster --binfmt -n {self._chosen.namespace} registers an emulator on"
-                " every node",
-            ),
+            lambda outcome: probes.judge_emulation(outcome, arch, self._chosen.namespace),
         )
 
     async def _userns(self, arch: Arch) -> Finding:

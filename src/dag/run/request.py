@@ -23,6 +23,7 @@ from dag.io import gcloud, git
 from dag.io.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.tree import Tree, definitions_tree
 from dag.report.terminal import Terminal
+from dag.report.words import count
 from dag.run.selection import Selection, select
 
 
@@ -182,13 +183,13 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         only=chosen.only,
         template=chosen.target_template,
     )
-    count = len(selection.packages)
+    number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
-    terminal.say(f"{count} package{'' if count == 1 else 's'} to make for {arch}{left_out}")
+    terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
     if selection.missing:
         terminal.say(
-            f"{selection.missing} of what they need closes a cycle, and is not built when it is"
-            " needed: a repository must have it, see `dag cycles`"
+            f"because of cycles {count(selection.missing, 'need')} will not be built in time: a"
+            " repository must have what is needed, see `dag cycles`"
         )
     return selection
 

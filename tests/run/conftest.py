@@ -1,0 +1,44 @@
+"""Distributions for the tests of `dag build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.run.builds import (
+    Make,
+)
+from tests.torture.distribution import generate
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A distribution with everything but packages."""
+    place = tmp_path_factory.mktemp("distribution") / "empty"
+    generate(place, count=0, seed=0)
+    return place
+
+
+@pytest.fixture
+def make(empty: Path, tmp_path: Path) -> Make:
+    """Write a distribution of these definitions."""
+
+    def make(**definitions: str) -> Path:
+        place = tmp_path / "d"
+        place.mkdir(exist_ok=True)
+        rules = []
+        for name, text in definitions.items():
+            (place / f"{name}.yaml").write_text(text)
+            version = next(
+                line.split()[1] for line in text.splitlines() if line.startswith("  version:")
+            )
+            rules.append(f"$(eval $(call build-package,{name},{version}-r0))\n")
+        makefile = (empty / "Makefile").read_text()
+        (place / "Makefile").write_text(makefile + "".join(rules))
+        (place / "dag.toml").write_text(
+            f'repository = ["{empty}/bootstrap"]\nkeyring = ["{empty}/bootstrap/bootstrap.rsa.pub"]\n'
+        )
+        return place
+
+    return make
