@@ -140,6 +140,10 @@ def test_a_dry_run_lists_and_fetches_nothing(
     out = tmp_path / "cache"
     dag("-d", distribution, "-o", out, "lib")
     asked = origin.count()
+    none = tmp_path / "none"
+    for word in ("app", "prune"):
+        assert dag("-d", distribution, "-o", none, "--dry-run", word).code == 0
+    assert not none.exists()
     done = dag("-d", distribution, "-o", out, "--dry-run", "app")
     assert done.code == 0
     assert sorted(line.split("\t") for line in done.out.splitlines()) == [
@@ -301,6 +305,17 @@ def test_an_image_with_other_bytes_fills_nothing(
     assert done.code == 3
     assert "other bytes" in done.err
     assert files(tmp_path / "c") == []
+
+
+def test_an_image_without_a_cache_in_it_is_said_to_be_none(
+    tmp_path: Path, running: Server, base: str
+) -> None:
+    from dag.io.bundle import push_bundle
+
+    pushed = push_bundle(f"{running.host}/me/empty", [], base=base)
+    done = dag("--from-bundle", pushed.reference, "-o", tmp_path / "c")
+    assert done.code == 2
+    assert f"{pushed.reference} has no cache in it" in done.err
 
 
 def test_an_image_with_a_forged_repository_does_not_bring_it(

@@ -102,8 +102,9 @@ def test_a_package_goes_before_what_only_provides_its_name() -> None:
 def test_conflicts_are_no_needs_and_unknown_names_are_external() -> None:
     graph = Graph([package("a", "!b", "elsewhere~2", "b"), package("b")])
     assert [edge.need.name for edge in graph.needs("a")] == ["elsewhere", "b"]
-    assert graph.missing() == {"elsewhere": ["a"]}
-    assert Graph([package("a", "elsewhere")], available={"elsewhere"}).missing() == {}
+    assert graph.missing({"a"}) == {"elsewhere": ["a"]}
+    assert graph.missing({"b"}) == {}
+    assert Graph([package("a", "elsewhere")], available={"elsewhere"}).missing({"a"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,13 @@ def test_an_unknown_name_is_refused_with_the_closest() -> None:
         with pytest.raises(UsageError, match='package "brotly" not found in graph') as caught:
             ask(["zlib", "brotly"])
         assert caught.value.hint == "close to it: brotli"
+    with pytest.raises(UsageError) as caught:
+        graph.closure(["zlip", "brotli", "brotly"])
+    assert str(caught.value).splitlines() == [
+        'package "zlip" not found in graph',
+        'package "brotly" not found in graph',
+    ]
+    assert caught.value.hint == "close to zlip: zlib; close to brotly: brotli"
 
 
 def test_names_that_two_claim_are_refused_with_both_places() -> None:

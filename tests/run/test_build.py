@@ -95,6 +95,7 @@ def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
     code, _, said = run(place)
     assert code == 0
     assert "0 packages to build for x86_64, 3 there already" in said
+    assert "melange must find" not in said
     (place / "b.yaml").write_text(definition("b", "a", runs="echo again"))
     code, out, _ = run(place, "--dry-run", "--json", "--rebuild", "dependents")
     assert code == 0
@@ -245,6 +246,17 @@ def test_what_changes_during_the_build_is_built_as_it_was_or_not_at_all(make: Ma
     _, out, _ = run(place, "--dry-run", "--json")
     reasons = {name: one["reason"] for name, one in json.loads(out)["packages"].items()}
     assert reasons == {"a": "definition changed", "b": "missing"}
+
+
+def test_what_is_not_for_this_architecture_is_named(make: Make) -> None:
+    place = make(
+        a=definition("a", "nowhere"),
+        b=definition("b", extra="  target-architecture: [aarch64, s390x]\n"),
+    )
+    code, _, said = run(place, "a", "b", "--dry-run")
+    assert code == 0
+    assert "1 package to build for x86_64, 0 there already, not for x86_64: b\n" in said
+    assert "melange must find in another repository: nowhere; -v says for what\n" in said
 
 
 @pytest.mark.parametrize("missing", ["make", "melange", "bwrap"])

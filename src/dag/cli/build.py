@@ -158,23 +158,25 @@ def _planned(chosen: BuildOptions, store: Store, verbosity: int) -> Build:
 
 
 def _tell(build: Build, *, verbose: int) -> None:
-    from dag.report.words import count
+    from dag.core.plan import Absence
+    from dag.report.words import count, some
 
     plan = build.plan
+    elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
     graphs.say(
         f"{count(len(plan.steps), 'package')} to build for {plan.arch}, "
-        f"{len(plan.skipped):,} there already"
+        f"{len(plan.skipped) - len(elsewhere):,} there already"
+        + (f", not for {plan.arch}: {some(elsewhere)}" if elsewhere else "")
     )
     for cycle in plan.stuck:
         graphs.say(
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
             f"{' → '.join((*cycle.cycles[0], cycle.cycles[0][0]))}"
         )
+    graphs.tell_missing(build.graph, (step.package.name for step in plan.steps), verbose=verbose)
     if verbose:
         for one in plan.dropped:
             graphs.say(f"{one.package} is built with the repository's {one.name}: a cycle")
-        for name, users in plan.external.items():
-            graphs.say(f"{name} is not defined here nor in a repository; {users[0]} needs it")
 
 
 def _show_plan(build: Build, *, as_json: bool) -> None:

@@ -70,7 +70,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
         build_options=chosen.build_options,
         git=chosen.git or pruning,
     )
-    cache = Cache(Path(chosen.out))
+    cache = Cache(Path(chosen.out), make=not chosen.dry_run)
     if pruning:
         return _prune(cache, sources, chosen)
     if chosen.dry_run:
@@ -133,9 +133,9 @@ def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
     states += [item.status for item in result.repositories]
     held = sum(item.size for item in result.files)
     held += sum(item.size for item in result.repositories)
+    repositories = count(len(result.repositories), "repository")
     _say(
-        f"{directory}: {count(len(result.files), 'file')}, {len(result.repositories)} repositories"
-        f" ({states.count('fetched')} fetched, {states.count('present')} present), {size(held)}"
+        f"{directory}: {count(len(result.files), 'file')}, {repositories} ({states.count('fetched')} fetched, {states.count('present')} present), {size(held)}"
     )
     if problems := result.problems:
         _say(f"{count(len(problems), 'failure')}:")
@@ -180,6 +180,7 @@ def _prune(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
 def _take(cache: Cache, reference: str, chosen: CacheOptions) -> int:
     from dag.io.gitprocess import GitLimits
     from dag.report.fetching import FetchProgress, size
+    from dag.report.words import count
     from dag.run.cache import take
     from dag.run.signals import run_interruptibly
 
@@ -203,9 +204,10 @@ def _take(cache: Cache, reference: str, chosen: CacheOptions) -> int:
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo(filled.reference)
+    repositories = count(filled.repositories - len(wrong), "repository")
     _say(
-        f"{cache.directory}: {filled.files} files ({size(filled.bytes)}) and"
-        f" {filled.repositories - len(wrong)} repositories, {filled.present} were present"
+        f"{cache.directory}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
+        f" {repositories}, {filled.present} were present"
     )
     for problem in wrong:
         _say(problem)

@@ -47,6 +47,8 @@ def command(
     Packages in a cycle all need each other to be built. Whatever `dag` orders, some of them must
     come from elsewhere first: a small such set is shown, and which of it a --repository has.
     """
+    from dag.report.words import count
+
     graph = graphs.load(directory, arch, pipeline_dirs, repositories, build_options)
     found = graph.components(cycles=100 if verbose else SHOWN)
     if kind == "json":
@@ -60,7 +62,7 @@ def command(
         click.echo("\n".join(_words(graph, component, number, verbose=verbose)))
     loops = graph.self_loops()
     if loops:
-        click.echo(f"{len(loops)} packages need themselves:")
+        click.echo(f"needed by themselves: {count(len(loops), 'package')}")
         for edge in loops:
             name = edge.need.name
             what = "itself" if name == edge.package else f"its own {name}"
@@ -71,13 +73,13 @@ def command(
 
 def _words(graph: Graph, component: Component, number: int, *, verbose: int) -> list[str]:
     from dag.core.draw import describe
+    from dag.report.words import count, some
 
     names = [one.name for one in component.packages]
-    shown = names if verbose else names[:10]
-    more = f" and {len(names) - len(shown)} more (-v)" if len(shown) < len(names) else ""
+    more = "" if verbose or len(names) <= 10 else " (-v)"
     words = [
-        f"component {number}: {len(names)} packages that all need each other",
-        f"  {', '.join(shown)}{more}",
+        f"component {number}: {count(len(names), 'package')} that all need each other",
+        f"  {some(names, len(names) if verbose else 10)}{more}",
         "  shortest cycles:",
     ]
     for cycle in component.cycles:
@@ -87,7 +89,7 @@ def _words(graph: Graph, component: Component, number: int, *, verbose: int) -> 
         f"  bootstrapping these {len(component.bootstrap)} would break it: "
         + ", ".join(f"{name}{_have(graph, name)}" for name in component.bootstrap)
     )
-    words.append(f"  {len(component.dropped)} edges are dropped from the order")
+    words.append(f"  dropped from the order: {count(len(component.dropped), 'edge')}")
     if verbose:
         words[-1] += ":"
         words += [

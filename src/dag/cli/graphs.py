@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,23 +71,27 @@ def load(
 
 def tell(graph: Graph, names: Sequence[str], arch: Arch, *, verbose: int) -> None:
     """Say on stderr what the order of `names` doesn't show: dropped edges, choices, externals."""
+    from dag.report.words import some
+
     inside = set(names)
     _tell_dropped(graph, inside, verbose=verbose)
-    missing = {name: kept for name, users in graph.missing().items() if (kept := inside & {*users})}
-    if missing:
-        have = " nor in a repository" if graph.available else ""
-        if verbose:
-            for name, users in missing.items():
-                say(f"{name} is not defined here{have}; {', '.join(sorted(users))} need it")
-        else:
-            say(f"{_names(sorted(missing))}: not defined here{have}; -v names who needs them")
+    tell_missing(graph, names, verbose=verbose)
     elsewhere = [one for one in names if not _package(graph, one).builds_on(arch.apk)]
     if elsewhere:
-        say(f"not for {arch}, melange skips it: {_names(elsewhere)}")
+        say(f"not for {arch}, melange skips it: {some(elsewhere)}")
     if verbose:
         for choice in graph.choices:
             others = ", ".join(choice.others)
             say(f"{choice.name} is provided by {choice.chosen}, which goes before {others}")
+
+
+def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
+    """Say what some of `names` need that is neither defined nor in a repository that was named."""
+    from dag.report.words import missing_lines
+
+    missing = graph.missing(frozenset(names))
+    for line in missing_lines(missing, others=bool(graph.available), verbose=verbose):
+        say(line)
 
 
 def _package(graph: Graph, name: str) -> Any:  # noqa: ANN401
@@ -98,6 +102,7 @@ def _package(graph: Graph, name: str) -> Any:  # noqa: ANN401
 
 def _tell_dropped(graph: Graph, inside: set[str], *, verbose: int) -> None:
     from dag.core.draw import describe
+    from dag.report.words import count
 
     dropped = [edge for edge in graph.dropped if edge.package in inside]
     if not dropped:
@@ -111,15 +116,10 @@ def _tell_dropped(graph: Graph, inside: set[str], *, verbose: int) -> None:
     loops = sum(edge.package == edge.origin for edge in dropped)
     first = describe(dropped[0])
     say(
-        f"{len(dropped)} edges are dropped from the order because they close cycles"
+        f"dropped from the order because of cycles: {count(len(dropped), 'edge')}"
         f" ({loops} of them packages that need themselves"
         + (f", {satisfied} that a repository has" if graph.available else "")
         + f"), so what they name must be bootstrapped: {first}"
         + ("; and so on" if len(dropped) > 1 else "")
         + "; -v names all, `dag cycles` explains"
     )
-
-
-def _names(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -64,7 +64,7 @@ def command(
         chosen = graph.dependents(packages) if show_dependents else graph.closure(packages)
     if len(chosen) > MANY and form == "svg":
         graphs.say(
-            f"{len(chosen)} packages make a picture that takes Graphviz minutes and nobody can "
+            f"{len(chosen):,} packages make a picture that takes Graphviz minutes and nobody can "
             "read; select some, or take `--format dot`"
         )
     graphs.tell(graph, [one.name for one in chosen], arch, verbose=verbose)

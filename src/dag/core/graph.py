@@ -182,13 +182,17 @@ class Graph:
         """The package or subpackage that provides `name`, if none is called that."""
         return self._providers.get(name)
 
-    def missing(self) -> dict[str, list[str]]:
-        """The external names that `available` doesn't have, and the packages that need them."""
-        return {
-            name: users
+    def missing(self, inside: Collection[str]) -> dict[str, list[str]]:
+        """Find what some of `inside` need that neither the directory nor `available` has.
+
+        Names, sorted, each with the packages that need it.
+        """
+        found = {
+            name: sorted({user for user in users if user in inside})
             for name, users in sorted(self.externals.items())
             if name not in self.available
         }
+        return {name: users for name, users in found.items() if users}
 
     def needs(self, name: str) -> list[Edge]:
         """Every direct dependency of the package `name`, one edge a name, external ones too."""
@@ -237,19 +241,34 @@ class Graph:
         return weights
 
     def _number(self, name: str) -> int:
-        node = self._nodes.get(name)
-        if node is None:
-            node = self._nodes.get(bare_name(name))
-        if node is None:
-            from difflib import get_close_matches
-
-            close = get_close_matches(name, self._nodes, n=5)
-            hint = f"close to it: {', '.join(close)}" if close else None
-            raise UsageError(f'package "{name}" not found in graph', hint=hint)
+        (node,) = self._numbers([name])
         return node
 
     def _numbers(self, names: Iterable[str]) -> set[int]:
-        return {self._number(name) for name in names}
+        found: set[int] = set()
+        unknown: list[str] = []
+        for name in names:
+            node = self._nodes.get(name)
+            if node is None:
+                node = self._nodes.get(bare_name(name))
+            if node is None:
+                unknown.append(name)
+            else:
+                found.add(node)
+        if unknown:
+            raise self._unknown(unknown)
+        return found
+
+    def _unknown(self, names: Sequence[str]) -> UsageError:
+        from difflib import get_close_matches
+
+        hints: list[str] = []
+        for name in names[:20]:
+            if close := get_close_matches(name, self._nodes, n=5):
+                what = name if len(names) > 1 else "it"
+                hints.append(f"close to {what}: {', '.join(close)}")
+        lines = [f'package "{name}" not found in graph' for name in names]
+        return UsageError("\n".join(lines), hint="; ".join(hints) or None)
 
     @cached_property
     def _circles(self) -> list[list[int]]:

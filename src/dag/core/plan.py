@@ -125,7 +125,7 @@ class Plan:
     """Dependencies that a repository satisfies for now, because they close a cycle."""
     timed: int
     """Of how many steps an earlier run knows how long they take; of the others it is a guess."""
-    external: Mapping[str, tuple[str, ...]]
+    external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
 
     @property
@@ -196,7 +196,7 @@ class _Planner:
             blocked=blocked,
             dropped=dropped,
             timed=sum(name in self.known.seconds for name in units),
-            external=self.external(units),
+            external=self.graph.missing(units),
         )
 
     # ---- what is asked for --------------------------------------------------------------------
@@ -205,8 +205,7 @@ class _Planner:
         if not self.request.packages:
             return self.graph.packages
         names = (*self.request.packages, *self.request.rebuild)
-        found = {package.name: package for package in map(self.find, names)}
-        return [found[name] for name in sorted(found)]
+        return sorted(self.graph.order(names), key=lambda package: package.name)
 
     def find(self, name: str) -> Package:
         package = self.graph.origin(name)
@@ -311,15 +310,6 @@ class _Planner:
         cpu = _quantity(asked.cpu, where, self.request.resources.cpu, 1000)
         least = _quantity(asked.memory, where, self.request.resources.ram, 1)
         return Resources(cpu, max(ram, least))
-
-    def external(self, built: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        chosen = set(built)
-        names = {
-            name: tuple(sorted(chosen.intersection(users)))
-            for name, users in self.graph.externals.items()
-            if name not in self.available
-        }
-        return {name: users for name, users in sorted(names.items()) if users}
 
 
 def _quantity(text: str, where: str, default: int, factor: int) -> int:

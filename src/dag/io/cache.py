@@ -172,8 +172,8 @@ class Part:
 class Cache:
     """A directory of verified files."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open `directory`; it is made if it is not there.
+    def __init__(self, directory: Path, *, make: bool = True) -> None:
+        """Open `directory`; if it is not there, it is made, or else is empty.
 
         Raises:
             InfrastructureError: it can be neither used nor made.
@@ -182,7 +182,8 @@ class Cache:
         self.directory = directory
         self.private = directory / PRIVATE
         try:
-            self.private.mkdir(parents=True, exist_ok=True)
+            if make or directory.exists():
+                self.private.mkdir(parents=True, exist_ok=True)
             self.records = Records(self.private / "verified")
         except OSError as error:
             raise InfrastructureError(
@@ -273,7 +274,7 @@ class Cache:
         """
         kept = set(keep)
         removed: list[tuple[str, int]] = []
-        for path in sorted(self.directory.iterdir()):
+        for path in sorted(self.directory.glob("*")):
             name = path.name.removesuffix(PART)
             if not is_cache_name(name) or name in kept or not path.is_file():
                 continue

@@ -86,7 +86,7 @@ def fill(
     the cache's private `incoming` directory.
 
     Raises:
-        UsageError: this is no image reference.
+        UsageError: this is no image reference, or the image has no cache in it.
         RegistryError: the registry fails, or has no such image.
         InfrastructureError: a file of the image is not what its name says, or cannot be written.
 
@@ -103,10 +103,17 @@ def fill(
         digest = image.digest or require_digest(repository, image)
         resolved = image.at(digest)
         progress(f"cache from {resolved}")
+        found = False
         for blob in _layers(repository, resolved):
             # What an attempt that broke off has brought is present for the next.
-            transport.retrying(partial(_take_layer, cache, repository, blob, staging, counts))
+            take = partial(_take_layer, cache, repository, blob, staging, counts)
+            found |= transport.retrying(take)
             progress(f"read {blob.digest[:19]} ({blob.size:,} bytes)")
+    if not found:
+        raise UsageError(
+            f"{resolved} has no cache in it: there is nothing in its /{ROOT}",
+            hint="`dag cache --bundle-repo` makes and names such images",
+        )
     staged = sorted(
         path.parent.relative_to(staging / GIT) for path in (staging / GIT).rglob(f"*.git/{STATE}")
     )
@@ -152,7 +159,9 @@ def _json(repository: Repository, version: str) -> dict[str, list[dict[str, str]
 
 def _take_layer(
     cache: Cache, repository: Repository, blob: Blob, staging: Path, counts: dict[str, int]
-) -> None:
+) -> bool:
+    """Take what the layer has of a cache; answers whether it has any."""
+    found = False
     with ExitStack() as stack:
         pieces = repository.read_blob(blob)
         stack.callback(cast("Generator[bytes]", pieces).close)
@@ -167,6 +176,7 @@ def _take_layer(
                 inside, _, name = member.name.removeprefix("./").partition("/")
                 if inside != ROOT or not member.isfile():
                     continue
+                found = True
                 data = archive.extractfile(member)
                 assert data is not None  # noqa: S101  # it is a file
                 if is_cache_name(name):
@@ -178,6 +188,7 @@ def _take_layer(
         # What the archive does not need still counts for the blob's digest.
         for _ in pieces:
             pass
+    return found
 
 
 def _take_file(cache: Cache, name: str, data: IO[bytes], counts: dict[str, int]) -> None:

@@ -11,7 +11,7 @@ from dag.core.result import Result
 from dag.core.scheduler import Scheduler
 from dag.core.states import Progress, State
 from dag.report.files import headline
-from dag.report.words import count, plain, seconds
+from dag.report.words import count, plain, seconds, some
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -172,4 +172,4 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
 def _some(names: Sequence[str], verbosity: int) -> str:
     if verbosity or len(names) <= 10:
         return ", ".join(names)
-    return f"{', '.join(names[:10])} and {len(names) - 10} more (-v)"
+    return f"{some(names, 10)} (-v)"

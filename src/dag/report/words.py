@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -22,8 +23,27 @@ def seconds(value: float | None) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write a number of things: 1 package, 2 packages."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Write a number of things: 1 package, 2 packages, 3 repositories."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Write the first names of many: a, b and 7 more."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def missing_lines(
+    missing: Mapping[str, Sequence[str]], *, others: bool, verbose: int
+) -> Iterator[str]:
+    """Write what is not defined here, nor in one of the `others`, the repositories asked already."""
+    where = "another repository" if others else "a repository"
+    if verbose:
+        for name, users in missing.items():
+            yield f"melange must find {name} in {where}: needed by {', '.join(users)}"
+    elif missing:
+        yield f"melange must find in {where}: {some([*missing])}; -v says for what"
 
 
 def plain(text: str) -> str:

@@ -13,6 +13,7 @@ from dag.errors import BuildError, DagError, InfrastructureError, UsageError, fi
 from dag.io.kube import ApiError, Kube
 from dag.io.tree import OUT_MARK
 from dag.report.terminal import Terminal
+from dag.report.words import count
 
 _ATTEMPTS = 5
 _PARALLEL = 4
@@ -67,7 +68,7 @@ async def collect(
     await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out.path("build.log"), None)
     fetched = [task.result() for task in tasks]
     packages = sum(path.suffix == ".apk" for path in fetched)
-    terminal.say(f"{packages} packages and build.log brought back to {out.directory}")
+    terminal.say(f"{count(packages, 'package')} and build.log brought back to {out.directory}")
     await end(kube, pod_path, run)
     return fetched
 

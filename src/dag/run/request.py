@@ -23,7 +23,7 @@ from dag.io import gcloud, git
 from dag.io.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.tree import Tree, definitions_tree
 from dag.report.terminal import Terminal
-from dag.report.words import count
+from dag.report.words import count, missing_lines
 from dag.run.selection import Selection, select
 
 
@@ -100,6 +100,12 @@ class Request:
         """
         from dag.io.registry import resolve  # the HTTP stack, which a dry run does without
 
+        # One look at each tag, whatever happens to it meanwhile: all pods get the same. And before
+        # anything is sent, because a name may be wrong.
+        digests = {
+            image: resolve(image, insecure=self.insecure)
+            for image in dict.fromkeys(image for one in self.pods for image in one.images())
+        }
         pushed = push_bundle(
             self.repository,
             self.tree.entries,
@@ -108,15 +114,8 @@ class Request:
             progress=terminal.say,
         )
         terminal.say(f"bundle {pushed.reference}: {pushed.bytes_uploaded:,} bytes sent")
-        # One look at each tag, whatever happens to it meanwhile: all pods get the same.
-        digests = {
-            image: resolve(image, insecure=self.insecure)
-            for image in dict.fromkeys(image for one in self.pods for image in one.images())
-        }
-        return replace(
-            self.bundled_as(pushed),
-            pods=tuple(one.pinned(digests) for one in self.bundled_as(pushed).pods),
-        )
+        bundled = self.bundled_as(pushed)
+        return replace(bundled, pods=tuple(one.pinned(digests) for one in bundled.pods))
 
     def bundled_as(self, bundle: Pushed) -> Request:
         """Name the bundle, by the name that nodes know its repository by."""
@@ -185,12 +184,16 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
     )
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
-    terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
+    terminal.say(f"{count(number, 'package')} to make for {arch}{left_out}")
     if selection.missing:
         terminal.say(
             f"because of cycles {count(selection.missing, 'need')} will not be built in time: a"
             " repository must have what is needed, see `dag cycles`"
         )
+    for line in missing_lines(
+        selection.external, others=bool(chosen.repositories), verbose=chosen.verbose
+    ):
+        terminal.say(line)
     return selection
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.definitions import Package
 from dag.core.graph import Graph
+from dag.core.index import Repository
 from dag.core.makefile import Makefile
 from dag.io import definitions
 from dag.io.makefile import makefile_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What make is asked for."""
 
@@ -25,8 +26,10 @@ class Selection:
     makefile: Makefile
     left_out: int
     """How many packages need not be built because a repository has them."""
-    missing: int = 0
+    missing: int
     """How many dependencies close a cycle, so that they are not built when they are needed."""
+    external: Mapping[str, Sequence[str]]
+    """What neither the directory nor a repository has → who needs it."""
 
 
 def select(
@@ -56,12 +59,12 @@ def select(
     packages = definitions.read(
         directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
     )
-    graph = Graph(packages)
-    have = _versions(repositories, arch)
+    have = _have(repositories, arch)
+    graph = Graph(packages, available=have.names)
     there = {
         package.name
         for package in packages
-        if have and all(package.full_version in have.get(name, ()) for name in package.promised)
+        if all(package.full_version in have.versions.get(name, ()) for name in package.promised)
     }
     if names:
         whole = graph.order(names) if only else graph.closure(names)
@@ -73,13 +76,22 @@ def select(
     if order == whole and not names and makefile.has_all:
         targets = ["all"]
     inside = {package.name for package in order}
-    missing = sum(edge.package in inside and edge.need.name not in have for edge in graph.dropped)
-    return Selection(tuple(order), tuple(targets), makefile, len(whole) - len(order), missing)
+    missing = sum(
+        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped
+    )
+    return Selection(
+        packages=tuple(order),
+        targets=tuple(targets),
+        makefile=makefile,
+        left_out=len(whole) - len(order),
+        missing=missing,
+        external=graph.missing(inside),
+    )
 
 
-def _versions(repositories: Sequence[str], arch: Arch) -> Mapping[str, Collection[str]]:
+def _have(repositories: Sequence[str], arch: Arch) -> Repository:
     if not repositories:
-        return {}
-    from dag.io import index  # archives take longer to import than most directories to read
+        return Repository()
+    from dag.io.index import repository  # archives take longer to import than a directory to read
 
-    return index.repository(repositories, arch).versions
+    return repository(repositories, arch)
