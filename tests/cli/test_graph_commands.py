@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,7 +55,7 @@ def define(root: Path, name: str, packages: str, more: str = "") -> None:
     )
 
 
-def index(text: str) -> bytes:
+def index(text: str, encoding: str = "utf-8") -> bytes:
     def archive(name: str, content: bytes) -> bytes:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -65,7 +65,7 @@ def index(text: str) -> bytes:
         return gzip.compress(buffer.getvalue())
 
     # As apko signs: two gzip streams one after the other.
-    return archive(".SIGN.RSA.x.rsa.pub", b"signature") + archive("APKINDEX", text.encode())
+    return archive(".SIGN.RSA.x.rsa.pub", b"signature") + archive("APKINDEX", text.encode(encoding))
 
 
 @pytest.fixture
@@ -139,6 +139,13 @@ def test_a_repository_satisfies_what_is_missing_and_opens_cycles(
     assert "(a repository has it)" in out
 
 
+def test_an_index_may_describe_packages_in_any_encoding(directory: Path, tmp_path: Path) -> None:
+    text = "P:elsewhere\nV:1-r0\nT:café\n\n"
+    (tmp_path / "APKINDEX.tar.gz").write_bytes(index(text, "latin-1"))
+    _, err = dag("text", "-d", directory, "-r", tmp_path, "-v")
+    assert "elsewhere" not in err
+
+
 def test_a_repository_without_an_index_is_refused(
     directory: Path, tmp_path: Path, url: str
 ) -> None:
@@ -154,6 +161,16 @@ def test_a_repository_without_an_index_is_refused(
     (tmp_path / "APKINDEX.tar.gz").write_bytes(b"nonsense")
     _, err = dag("text", "-d", directory, "-r", tmp_path, code=2)
     assert "not an index" in err
+    linked = io.BytesIO()
+    with tarfile.open(fileobj=linked, mode="w:gz") as tar:
+        info = tarfile.TarInfo("APKINDEX")
+        info.type, info.linkname = tarfile.SYMTYPE, "nowhere"
+        tar.addfile(info)
+    (tmp_path / "APKINDEX.tar.gz").write_bytes(linked.getvalue())
+    _, err = dag("text", "-d", directory, "-r", tmp_path, code=2)
+    assert "there is no APKINDEX in the archive" in err
+    _, err = dag("text", "-d", directory, "-r", "http://[::1", code=2)
+    assert "http://[::1: Invalid IPv6 URL" in err
     _, err = dag("text", "-d", directory, "-r", "http://127.0.0.1:1/x", code=3)
     assert "127.0.0.1" in err
 
@@ -212,14 +229,24 @@ def test_svg_and_dot(directory: Path, tmp_path: Path) -> None:
     assert '"tool" -> "lib" [style=dashed];' in out
 
 
-def test_affected(directory: Path) -> None:
+def committing(directory: Path) -> Callable[..., None]:
+    """Make a git repository; what this returns runs git there."""
+
     def git(*words: str) -> None:
         names = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        subprocess.run(["git", *names, *words], cwd=directory, check=True, capture_output=True)
+        more = ["-c", "protocol.file.allow=always", "-c", "core.hooksPath=/dev/null"]
+        subprocess.run(
+            ["git", *names, *more, *words], cwd=directory, check=True, capture_output=True
+        )
 
+    git("init", "-q")
+    return git
+
+
+def test_affected(directory: Path) -> None:
+    git = committing(directory)
     (directory / "pipelines").mkdir()
     (directory / "pipelines" / "strip.yaml").write_text("needs: {packages: []}\n")
-    git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "first")
     assert dag("affected", "-d", directory, "--since", "HEAD")[0] == ""
@@ -243,6 +270,83 @@ def test_affected(directory: Path) -> None:
     (directory / "lib.yaml").unlink()
     out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
     assert out.split() == ["tool", "app", "zip"]
+
+
+def test_affected_through_links_submodules_and_other_directories(tmp_path: Path) -> None:
+    """What concerns a package lies elsewhere, and is changed there."""
+    other = tmp_path / "other"
+    (other / "q").mkdir(parents=True)
+    (other / "q" / "step.yaml").write_text("needs: {packages: []}\n")
+    (other / "notes").write_text("x")
+    elsewhere = committing(other)
+    elsewhere("add", ".")
+    elsewhere("commit", "-qm", "first")
+
+    top = tmp_path / "repository"
+    directory = top / "os"
+    for name in ("os/pipelines", "shared/link", "shared/more", "common"):
+        (top / name).mkdir(parents=True)
+    uses = {"a": "link/step", "b": "step", "c": "sub/q/step", "d": "strip", "e": "strip"}
+    for name, pipeline in uses.items():
+        define(directory, name, "[]", f"pipeline: [{{uses: {pipeline}}}]")
+    (top / "shared/link/step.yaml").write_text("needs: {packages: []}\n")
+    (top / "shared/more/step.yaml").write_text("needs: {packages: []}\n")
+    (directory / "d.yaml").rename(top / "common/d.yaml")
+    (directory / "d.yaml").symlink_to("../common/d.yaml")
+    (directory / "e").symlink_to("../common/e")
+    (top / "common/e").mkdir()
+    (top / "common/e/patch").write_text("x")
+    (directory / "pipelines/link").symlink_to("../../shared/link")
+    git = committing(top)
+    git("submodule", "add", str(other), "os/pipelines/sub")
+    git("add", ".")
+    git("commit", "-qm", "first")
+
+    def affected(since: str = "HEAD") -> list[str]:
+        words = ("--pipeline-dir", top / "shared/more", "-t", "name")
+        return dag("affected", "-d", directory, "--since", since, *words)[0].split()
+
+    def changed(path: Path) -> list[str]:
+        before = path.read_text()
+        path.write_text(before + "# more\n")
+        found = affected()
+        path.write_text(before)
+        return found
+
+    assert affected() == []
+    assert changed(top / "shared/link/step.yaml") == ["a"]
+    assert changed(top / "shared/more/step.yaml") == ["b"]
+    assert changed(directory / "pipelines/sub/q/step.yaml") == ["c"]
+    assert changed(directory / "pipelines/sub/notes") == []
+    assert changed(top / "common/d.yaml") == ["d"]
+    assert changed(top / "common/e/patch") == ["e"]
+    (directory / "e").unlink()
+    (directory / "e").symlink_to("../common")
+    assert affected() == ["e"]
+    git("checkout", "os/e")
+
+    (other / "q" / "step.yaml").write_text("needs: {packages: [d]}\n")
+    elsewhere("commit", "-qam", "second")
+    git("-C", "os/pipelines/sub", "pull", "-q", str(other))
+    assert affected() == ["c"]
+    git("commit", "-qam", "second")
+    assert affected() == []
+    assert affected("HEAD^") == ["c"]
+
+
+def test_affected_by_names_that_are_gone(directory: Path) -> None:
+    define(directory, "lib", "[]", "subpackages: [{name: lib-dev}, {name: lib-doc}]")
+    define(directory, "doc", "[lib-doc]")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    define(directory, "lib", "[]", "subpackages: [{name: lib-doc}]")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "-v", "--direct")
+    assert out.split() == ["lib", "app"]
+    assert "app: lib.yaml changed" in err
+    (directory / "lib.yaml").unlink()
+    out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "--direct")
+    assert "doc" in out.split()
 
 
 def test_bad_definitions_exit_with_2(directory: Path) -> None:

@@ -43,7 +43,15 @@ def problem(text: str | bytes, **own: str) -> Problem:
 HEAD = "package:\n  name: x\n  version: 1\n"
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "a: 1\n", "[1, 2]\n", "text\n", "---\n...\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "# nothing\n", "a: 1\n", "[1, 2]\n", "text\n", "---\n...\n"),
+        # What other programs keep in such files.
+        *("package: tool\n", "package: [a, b]\n", "a: 1\na: 2\n", "? [a, b]\n: c\n"),
+        *("{{ .Values.x }}\n", "a: &x 1\nb: &x 2\n", "a: b: c\n"),
+    ],
+)
 def test_what_has_no_package_is_no_definition(text: str) -> None:
     assert compiled(text) == (None, [])
 
@@ -113,7 +121,6 @@ def test_sources() -> None:
     [
         ("package:\n  version: 1\n", 2, "package.name is missing"),
         ("package:\n", 1, "package has no name"),
-        ("package: text\n", 1, "package is the text 'text'"),
         ("package:\n  name: x\n", 2, "package x has no version"),
         ("package:\n  name: [x]\n  version: 1\n", 2, "package.name is a list"),
         ("package:\n  name: ../../x\n  version: 1\n", 2, "'../../x' is no package name"),
@@ -121,6 +128,10 @@ def test_sources() -> None:
         ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is no version"),
         ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is no whole number"),
         ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is no whole number"),
+        (HEAD + "environment: {contents: {packages: ['=1']}}\n", 4, "packages is '=1'"),
+        (HEAD + "pipeline: [{needs: {packages: ['>1']}}]\n", 4, "needs '>1', which is no package"),
+        (HEAD + 'pipeline: [{needs: {packages: ["a\\e[1m"]}}]\n', 4, "which is no package"),
+        ("package:\n  name: x\n  version: 1\n  epoch: 18446744073709551616\n", 4, "whole number"),
         (HEAD + "subpackages:\n  - name: a\n  - {name: a, if: a != a}\n", 6, "used in line 5"),
         (HEAD + "subpackages:\n  - {name: a, if: a}\n", 5, "expected a quoted string"),
         (HEAD + "subpackages:\n  - {name: a, if: '${{x}} == 1'}\n", 5, "x not defined"),
@@ -166,15 +177,32 @@ def test_a_broken_pipeline_is_named() -> None:
 
 def test_a_pipeline_that_uses_itself_is_refused() -> None:
     found = problem(HEAD + "pipeline:\n  - uses: local\n", local="pipeline: [{uses: local}]")
-    assert "nest without end" in found.what
+    assert "do they use themselves?" in found.what
+
+
+def test_what_refers_to_itself_too_deeply_is_a_problem() -> None:
+    chain = "".join(f", &a{n} {{<<: *a{n - 1}}}" for n in range(1, 1500))
+    deep = problem(HEAD + f"m: [&a0 {{k: v}}{chain}]\nvars: *a1499\n")
+    assert "too deeply" in deep.what
+
+
+def test_too_many_steps_are_one_problem() -> None:
+    data = "data: [{name: d, items: {" + ", ".join(f"k{n}: v" for n in range(2000)) + "}}]\n"
+    steps = "runs: x" + "}, {runs: x" * 999
+    subpackage = "subpackages: [{range: d, name: 's${{range.key}}', pipeline: [{" + steps + "}]}]\n"
+    assert "more than 100,000 subpackages" in problem(HEAD + data + subpackage).what
+    flat = problem(
+        HEAD + "pipeline:\n" + "  - uses: local\n" * 60_000, local="pipeline: [{runs: x}]"
+    )
+    assert "with the pipelines that are used, more than 100,000 steps" in flat.what
 
 
 def test_bombs_are_problems() -> None:
     layers = "".join(f"  - &l{n} {{pipeline: [{f'*l{n - 1}, ' * 9}]}}\n" for n in range(1, 9))
     _, problems = compiled(HEAD + "pipeline:\n  - &l0 {uses: strip}\n" + layers)
-    assert "too many" in problems[0].what
+    assert "more than 100,000 steps" in problems[0].what
     deep = problem(HEAD + "pipeline: " + "[{pipeline: " * 400 + "[]" + "}]" * 400 + "\n")
-    assert "deep" in deep.what
+    assert "nested deeper than 50" in deep.what
     assert problem(HEAD + "x: " + "[" * 100_000).what
     merges = "".join(
         f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20)

@@ -83,7 +83,10 @@ def test_what_changed_files_affect() -> None:
     )
     assert names(affected(made, ["b.yaml"], []).packages) == ["b", "a"]
     assert names(affected(made, ["c/patch.diff"], []).packages) == ["c", "d"]
-    assert affected(made, ["gone.yaml"], []).reasons == {"a": ["gone.yaml"]}
+    assert affected(made, ["gone.yaml"], []).reasons == {}
+    before = {"gone.yaml": ["gone"], "b.yaml": ["b", "b-dev"]}
+    assert affected(made, ["gone.yaml"], [], before).reasons == {"a": ["gone.yaml"]}
+    assert affected(made, ["../x", "c"], []).unrelated == ()
     assert affected(made, ["README.md", "x/y", "new.yaml"], []).unrelated == (
         "README.md",
         "new.yaml",

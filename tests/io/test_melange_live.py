@@ -49,6 +49,13 @@ PIPELINES = {
               uri: https://example.invalid/${{inputs.level}}/${{package.version}}.tar.gz
               expected-none: 'true'
         """,
+    "local/empty-needs.yaml": """\
+        needs: {}
+        pipeline: [{runs: 'true'}]
+        """,
+    "../shared/here.yaml": """\
+        needs: {packages: [through-a-link]}
+        """,
     "go/bump.yaml": """\
         needs: {packages: [shadowed-bump]}
         inputs:
@@ -67,7 +74,7 @@ DEFINITIONS = {
         """,
     "date": """\
         package: {name: date, version: 2023-01-25, epoch: 0}
-        environment: {contents: {packages: [on, yes, 1.0, 'null', "~", 0x10, "x"]}}
+        environment: {contents: {packages: [on, yes, 1.0, 'null', ~, 0x10, !!str null, "x"]}}
         """,
     "vars": """\
         package:
@@ -184,6 +191,93 @@ DEFINITIONS = {
           - needs: {packages: ['d${{targets.destdir}}', 'x${{targets.package.arch-names}}']}
             runs: 'true'
         """,
+    "empty-entries": """\
+        package:
+          name: empty-entries
+          version: '1'
+          epoch: 18446744073709551615
+          target-architecture:
+            -
+          dependencies:
+            provider-priority: 10000000000
+            runtime:
+              -
+              - one
+            provides: [~, p]
+        environment:
+          contents:
+            packages:
+              - a
+              -
+              - b
+        subpackages:
+          -
+          - name: empty-entries-sub
+            pipeline:
+              -
+              - uses: local/empty-needs
+                needs: {packages: [kept, ~]}
+        """,
+    "anchors": """\
+        package: {name: anchors, version: '1', epoch: 0}
+        subpackages:
+          - name: anchors-a
+            pipeline: &again
+              - uses: strip
+          - name: anchors-b
+            pipeline: &again
+              - uses: split/dev
+                with: &with {package: "x"}
+          - name: anchors-c
+            pipeline: *again
+          - name: anchors-d
+            dependencies: &again {runtime: [r]}
+          - name: anchors-e
+            dependencies: {<<: *again}
+            pipeline: [{uses: split/manpages, with: *with}]
+        """,
+    "templates": """\
+        package: {name: templates, version: 1.2, epoch: 0}
+        var-transforms:
+          - {from: '1', match: '(1)', replace: 'a${²}b', to: a}
+          - {from: '1', match: '(1)', replace: 'a${01}b$00', to: b}
+          - {from: '1', match: '(1)', replace: 'a${١}b', to: c}
+          - {from: '1', match: '(1)', replace: 'a$²b$½$1', to: d}
+          - {from: '1', match: '(?P<k>1)', replace: '${k}$k.$kb$kä', to: e}
+          - {from: '1', match: '(1)', replace: '${1$$1$-${}${99999999999999999999}', to: f}
+          - {from: aé, match: '[\\pL\\pN\\pS]{900}|é', replace: x, to: g}
+        environment:
+          contents:
+            packages:
+              - 'a-${{vars.a}}'
+              - 'b-${{vars.b}}'
+              - 'c-${{vars.c}}'
+              - 'd-${{vars.d}}'
+              - 'e-${{vars.e}}'
+              - 'f-${{vars.f}}'
+              - 'g-${{vars.g}}'
+        """,
+    "quoted": """\
+        package: {name: quoted, version: '1', epoch: 0}
+        vars: {u: "é\\u200b", tab: "a\\tb", bell: "\\a", nbsp: "\\u00a0", plain: "é ü"}
+        pipeline:
+          - {if: "${{ vars.u }} == 'é\\u200b'", runs: 'x', needs: {packages: [u]}}
+          - {if: "${{ vars.tab }} == 'a\\tb'", runs: 'x', needs: {packages: [tab]}}
+          - {if: "${{ vars.bell }} == '\\a'", runs: 'x', needs: {packages: [bell]}}
+          - {if: "${{ vars.bell }} == '\\\\a'", runs: 'x', needs: {packages: [escaped-bell]}}
+          - {if: "${{ vars.nbsp }} == '\\u00a0'", runs: 'x', needs: {packages: [nbsp]}}
+          - {if: "${{ vars.plain }} == 'é ü'", runs: 'x', needs: {packages: [plain]}}
+        """,
+    "paths": """\
+        package: {name: paths, version: '1', epoch: 0}
+        pipeline:
+          - uses: ./local/empty-needs
+            needs: {packages: [dotted]}
+          - uses: local//empty-needs
+            needs: {packages: [doubled]}
+          - uses: linked/here
+          - uses: linked/loop/again/empty-needs
+        """,
     "later-documents": """\
         package: {name: later-documents, version: '1', epoch: 0}
         ---
@@ -198,6 +292,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in PIPELINES.items():
         (root / "pipelines" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "pipelines" / name).write_text(_dedented(text))
+    (root / "pipelines" / "linked").symlink_to("../shared")
+    (root / "shared" / "loop").mkdir()
+    (root / "shared" / "loop" / "again").symlink_to("../../pipelines/local")
+    (root / "pipelines" / "local" / "round").symlink_to("..")
     for name, text in DEFINITIONS.items():
         (root / f"{name}.yaml").write_text(_dedented(text))
     return root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,16 +42,13 @@ def command(
     Changed are definitions, the directories beside them that have their name, and the directory's
     own pipelines; what is not committed yet counts. Everything that needs them follows.
     """
-    from dag.core.affected import affected
     from dag.core.draw import Kind, lines
-    from dag.io.git import changed_files
+    from dag.run.changes import affected_since
 
-    files = changed_files(Path(directory), since)
     graph = graphs.load(directory, arch, pipeline_dirs, (), build_options)
-    base = Path(directory).resolve()
-    places = [Path(one).resolve() for one in pipeline_dirs]
-    roots = ["pipelines", *(os.path.relpath(one, base) for one in places)]
-    found = affected(graph, files, list(dict.fromkeys(roots)))
+    found = affected_since(
+        Path(directory), since, graph, arch, [Path(one) for one in pipeline_dirs]
+    )
     for name, because in found.reasons.items():
         if verbose:
             graphs.say(f"{name}: {', '.join(because)} changed")

@@ -10,12 +10,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
+from typing import TypeGuard
 
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dag.core.arch import Arch
-from dag.core.definitions import Need, Package, Resources, Subpackage
-from dag.core.nodes import Broken, Problem, Tree, compose, line_of
+from dag.core.definitions import UNPRINTABLE, Need, Package, Resources, Subpackage, bare_name
+from dag.core.nodes import (
+    Broken,
+    Problem,
+    Tree,
+    compose,
+    is_null,
+    line_of,
+    refuse_duplicates,
+)
 from dag.core.pipelines import MAX_STEPS, Compiler, Step, Table, read_steps, replaced
 from dag.core.substitutions import (
     Lookup,
@@ -30,9 +39,8 @@ from dag.core.variables import Variables
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
-_PRIORITY = re.compile(r"[+-]?[0-9]{1,9}")
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f]")
-MAX_SUBPACKAGES = 10_000
+_PRIORITY = re.compile(r"[+-]?[0-9]{1,18}")
+MAX_EPOCH = 2**64 - 1
 
 _Text = tuple[str, int]
 
@@ -45,18 +53,39 @@ def compile_definition(
     The package is None if this is no definition (no `package:` mapping) or beyond use; in the
     second case there are problems.
     """
+    tree = Tree(file)
     try:
         node = compose(data)
+        if not _may_define(node):
+            return None, []
+        refuse_duplicates(node)
+        root = tree.mapping(node, "the definition")
+        if "package" not in root or _is_other(root["package"]):
+            return None, tree.problems
+        package = _Definition(root, tree, arch, table, build_options).package()
     except Broken as broken:
+        if b"package" not in data.replace(b"\0", b""):  # UTF-16, too
+            return None, []
         return None, [Problem(file, broken.line, broken.what, broken.fix)]
-    tree = Tree(file)
-    if not isinstance(node, MappingNode):
-        return None, []
-    root = tree.mapping(node, "the definition")
-    if "package" not in root:
-        return None, tree.problems
-    package = _Definition(root, tree, arch, table, build_options).package()
+    except RecursionError:
+        what = "merge keys, aliases or variables refer to each other too deeply"
+        return None, [Problem(file, 1, what, "flatten them")]
     return (None if tree.problems else package), tree.problems
+
+
+def _may_define(node: Node | None) -> TypeGuard[MappingNode]:
+    """Whether the document is a mapping that has a package, or merges what may have one."""
+    return isinstance(node, MappingNode) and any(
+        key.value == "<<" or (key.value == "package" and not _is_other(value))
+        for key, value in node.value
+    )
+
+
+def _is_other(package: Node) -> bool:
+    """Whether this is what other programs' files may call a package: a text, a list."""
+    return isinstance(package, SequenceNode) or (
+        isinstance(package, ScalarNode) and not is_null(package)
+    )
 
 
 @dataclass(slots=True)
@@ -177,8 +206,10 @@ class _Definition:
         text = self.tree.text(node, "package.epoch")
         if node is None or not text:
             return 0
-        if text.isascii() and text.isdigit() and len(text) < 19 and text == str(int(text)):
-            return int(text)  # melange would take 010 for 8
+        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_EPOCH)):
+            epoch = int(text)
+            if text == str(epoch) and epoch <= MAX_EPOCH:  # melange would take 010 for 8
+                return epoch
         self.tree.problem(line_of(node), f"epoch {text!r} is no whole number", "write it like 0")
         return 0
 
@@ -229,11 +260,14 @@ class _Definition:
                 known = f"data has {', '.join(sorted(data))}" if data else "there is no data"
                 self.tree.problem(line_of(fields["range"]), f"undefined range {over!r}", known)
             else:
-                for key, value in sorted(data[over].items()):
+                for key, value in sorted(data[over].items())[
+                    : MAX_STEPS // (1 + len(part.steps)) + 1
+                ]:
                     items = {**values, "range.key": key, "range.value": value}
                     parts.append(part.replaced(Replacer(items)))
-            if len(parts) > MAX_SUBPACKAGES:
-                self.tree.problem(line_of(node), "too many subpackages", "split the definition")
+            if sum(1 + len(part.steps) for part in parts) > MAX_STEPS:
+                what = f"more than {MAX_STEPS:,} subpackages and steps"
+                self.tree.problem(line_of(node), what, "split the definition")
                 break
         return parts
 
@@ -265,8 +299,12 @@ class _Definition:
             texts = [one for one in texts if one[0] not in removed]
         needs: dict[str, Need] = {}
         for text, line, reason in texts:
-            if not text:
-                tree.problem(line, f"an entry of {what} is empty", "name a package or remove it")
+            if not bare_name(text):
+                tree.problem(
+                    line,
+                    f"an entry of {what} is {text!r}" if text else f"an entry of {what} is empty",
+                    "name a package or remove it",
+                )
             elif text not in needs:
                 needs[text] = Need(text, tree.file, line, reason)
         return needs
@@ -335,7 +373,7 @@ class _Resolver:
     def text(self, text: str, line: int) -> str:
         """Resolve the name of one package."""
         result = self._substituted(text, line, self.lookup)
-        if _UNPRINTABLE.search(result.strip()):
+        if UNPRINTABLE.search(result.strip()):
             self.tree.problem(line, f"{result[:60]!r} is no package", "name one package an entry")
         return result
 

@@ -13,6 +13,10 @@ from typing import NamedTuple
 _CONSTRAINT = re.compile(r"[=<>~@]")
 
 
+UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f]")
+"""No name of a package has one of these, and no terminal should see them."""
+
+
 def bare_name(dependency: str) -> str:
     """Cut the version constraint and the repository tag off: `foo>=1.2`, `foo~1`, `foo@edge`.
 
@@ -149,6 +153,12 @@ class Package:
     def promised(self) -> tuple[str, ...]:
         """The names of the packages that this builds, its own first."""
         return (self.name, *(subpackage.name for subpackage in self.subpackages))
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Every name that can be installed when this is built: its packages, what they provide."""
+        provided = (*self.provides, *(text for one in self.subpackages for text in one.provides))
+        return frozenset((*self.promised, *map(bare_name, provided)))
 
     def builds_on(self, arch: str) -> bool:
         """Whether melange builds this for `arch` (its apk name) or skips it."""

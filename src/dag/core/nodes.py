@@ -7,10 +7,10 @@ distribution would take three times as long and lose the lines.
 from __future__ import annotations
 
 import operator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MAX_DEPTH = 500
@@ -55,7 +55,7 @@ def compose(data: bytes) -> Node | None:
     """Compose the first document of `data`; None if there is none.
 
     Raises:
-        Broken: this is no YAML, or no UTF-8, or a mapping has a key twice.
+        Broken: this is no YAML, or no UTF-8.
 
     """
     try:
@@ -63,9 +63,13 @@ def compose(data: bytes) -> Node | None:
             _refuse_depth(data)
         loader = _Loader(data)
         try:
-            node: Node | None = loader.get_node() if loader.check_node() else None
+            return loader.get_node() if loader.check_node() else None
+        except yaml.composer.ComposerError as error:
+            if error.problem != "second occurrence":
+                raise
         finally:
             loader.dispose()
+        return _compose_events(data)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f"{error.context}: " if error.context else ""
@@ -77,9 +81,48 @@ def compose(data: bytes) -> Node | None:
         raise Broken(line, what, "save the file as UTF-8, or move it elsewhere") from None
     except RecursionError:
         raise Broken(1, "nested too deeply", "flatten it") from None
-    if node is not None:
-        _refuse_duplicates(node)
-    return node
+
+
+def _compose_events(data: bytes) -> Node | None:
+    """Compose a document in which an anchor is given again, which libyaml's composer refuses.
+
+    YAML allows it: an alias means the latest (https://yaml.org/spec/1.2.2/#71-alias-nodes).
+    """
+    loader = _Loader(data)
+    anchors: dict[str | None, Node] = {}
+    outermost: list[Node] = []
+    # The collections that are open, each with its nodes; a mapping's keys and values take turns.
+    stack: list[tuple[CollectionNode | None, list[Node]]] = [(None, outermost)]
+    try:
+        while not isinstance(event := loader.get_event(), yaml.DocumentEndEvent | None):
+            if isinstance(event, yaml.CollectionEndEvent):
+                done, nodes = stack.pop()
+                assert done is not None  # noqa: S101  # the parser pairs starts and ends
+                pairs = zip(nodes[::2], nodes[1::2], strict=True)
+                done.value += pairs if isinstance(done, MappingNode) else nodes
+            elif isinstance(event, yaml.AliasEvent):
+                if event.anchor not in anchors:
+                    what = f"broken YAML: found undefined alias {event.anchor!r}"
+                    raise Broken(line_of(event), what, "correct it")
+                stack[-1][1].append(anchors[event.anchor])
+            elif isinstance(event, yaml.NodeEvent):
+                node = _node(event)
+                stack[-1][1].append(node)
+                if event.anchor is not None:
+                    anchors[event.anchor] = node
+                if isinstance(node, CollectionNode):
+                    stack.append((node, []))
+    finally:
+        loader.dispose()
+    return outermost[0] if outermost else None
+
+
+def _node(event: Any) -> Node:  # noqa: ANN401
+    tag, start = event.tag, event.start_mark
+    if isinstance(event, yaml.ScalarEvent):
+        return ScalarNode(tag, event.value, start, style=event.style)
+    make = MappingNode if isinstance(event, yaml.MappingStartEvent) else SequenceNode
+    return make(tag, [], start)
 
 
 def _refuse_depth(data: bytes) -> None:
@@ -101,7 +144,13 @@ def _refuse_depth(data: bytes) -> None:
         loader.dispose()
 
 
-def _refuse_duplicates(root: Node) -> None:
+def refuse_duplicates(root: Node) -> None:
+    """Refuse mappings that have a key twice, or one that is no text.
+
+    Raises:
+        Broken: there is one.
+
+    """
     stack = [root]
     seen: set[int] = set()  # aliases make one node the child of many
     while stack:
@@ -134,8 +183,8 @@ def _name_duplicate(pairs: list[tuple[Node, Node]]) -> None:
         lines[key.value] = line
 
 
-def line_of(node: Node) -> int:
-    """The line of a node, counted from 1."""
+def line_of(node: Any) -> int:  # noqa: ANN401
+    """The line of a node (or of an event), counted from 1."""
     line: int = node.start_mark.line
     return line + 1
 
@@ -146,13 +195,15 @@ class Tree:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self._lines: set[int] = set()
 
     def problem(self, line: int, what: str, fix: str) -> None:
         """Note that `what` is wrong in `line`, and how to `fix` it.
 
         One a line: what follows on the same line is mostly a consequence.
         """
-        if all(known.line != line for known in self.problems):
+        if line not in self._lines:
+            self._lines.add(line)
             self.problems.append(Problem(self.file, line, what, fix))
 
     def mapping(self, node: Node | None, what: str) -> dict[str, Node]:
@@ -160,7 +211,7 @@ class Tree:
         if type(node) is MappingNode:
             entries = {key.value: value for key, value in node.value}
             return self._merged(node, {}) if "<<" in entries else entries
-        if node is not None and not _is_null(node):
+        if node is not None and not is_null(node):
             self.problem(line_of(node), f"{what} is {_kind(node)}", "make it a mapping")
         return {}
 
@@ -182,11 +233,11 @@ class Tree:
         return merged
 
     def items(self, node: Node | None, what: str) -> list[Node]:
-        """The items of a list; empty for nothing."""
+        """The items of a list, empty ones left out, as melange does; empty for nothing."""
         if type(node) is SequenceNode:
             items: list[Node] = node.value
-            return items
-        if node is not None and not _is_null(node):
+            return [item for item in items if not is_null(item)]
+        if node is not None and not is_null(node):
             self.problem(line_of(node), f"{what} is {_kind(node)}", "make it a list")
         return []
 
@@ -194,7 +245,7 @@ class Tree:
         """A scalar as it was written; empty for nothing."""
         if type(node) is ScalarNode:
             value: str = node.value
-            return "" if value in _NULLS and not node.style else value
+            return "" if is_null(node) else value
         if node is not None:
             self.problem(line_of(node), f"{what} is {_kind(node)}", "make it one value")
         return ""
@@ -204,9 +255,7 @@ class Tree:
         return [
             (
                 # A shortcut for nearly all of 90,000.
-                item.value
-                if type(item) is ScalarNode and (item.style or item.value not in _NULLS)
-                else self.text(item, f"an entry of {what}"),
+                item.value if type(item) is ScalarNode else self.text(item, f"an entry of {what}"),
                 item.start_mark.line + 1,
             )
             for item in self.items(node, what)
@@ -222,8 +271,15 @@ class Tree:
         }
 
 
-def _is_null(node: Node) -> bool:
-    return isinstance(node, ScalarNode) and not node.style and node.value in _NULLS
+def is_null(node: Node) -> bool:
+    """Whether there is nothing where a value could be."""
+    # Whoever gives a tag means a value, and be it an empty one: `- !riscv64`.
+    return (
+        type(node) is ScalarNode
+        and not node.style
+        and node.value in _NULLS
+        and type(node.tag) is not str
+    )
 
 
 def _kind(node: Node) -> str:

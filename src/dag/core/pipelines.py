@@ -8,10 +8,11 @@ named pipeline is looked for among the directory's own before the built-in ones.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from dag.core.definitions import Checkout, Fetch, Need, Source
+from dag.core.definitions import UNPRINTABLE, Checkout, Fetch, Need, Source, bare_name
 from dag.core.substitutions import Replacer, Scope, Unresolvable, condition, substitute
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from dag.core.nodes import Tree
 
-MAX_STEPS = 20_000
+MAX_STEPS = 100_000
 MAX_NESTING = 50
 _SOURCES = ("fetch", "git-checkout")
 
@@ -66,7 +67,8 @@ class Table:
         """
         step = self._known.get(uses)
         if step is None:
-            own = self._own.get(uses)
+            # melange joins and cleans the path of a file, but takes the name of a built-in as it is.
+            own = self._own.get(posixpath.normpath(uses))
             step = self._built_in.get(uses) if own is None else self._parse(*own)
             if step is not None:
                 if uses not in _SOURCES and not (step.steps or step.condition):
@@ -80,11 +82,14 @@ class Table:
 
     @staticmethod
     def _parse(file: str, text: bytes) -> Step:
-        from dag.core.nodes import Broken, Tree, compose
+        from dag.core.nodes import Broken, Tree, compose, refuse_duplicates
 
         tree = Tree(file)
         try:
-            step = read_step(compose(text), tree, [MAX_STEPS])
+            node = compose(text)
+            if node is not None:
+                refuse_duplicates(node)
+            step = read_step(node, tree, [MAX_STEPS])
         except Broken as broken:
             raise Unresolvable(f"{file}:{broken.line}: {broken.what}; {broken.fix}") from None
         if tree.problems:
@@ -101,8 +106,10 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
     line = line_of(node)
     budget[0] -= 1
     if budget[0] < 0 or depth > MAX_NESTING:
-        if budget[0] == -1 or depth > MAX_NESTING:
-            tree.problem(line, "too many or too deeply nested steps", "split the pipeline")
+        if budget[0] == -1:
+            tree.problem(line, f"more than {MAX_STEPS:,} steps", "split the pipeline")
+        elif depth > MAX_NESTING:
+            tree.problem(line, f"steps nested deeper than {MAX_NESTING}", "flatten them")
         return Step(line, plain=True)
     entries = tree.mapping(node, "a pipeline step")
     uses_node = entries.get("uses")
@@ -110,7 +117,9 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
     needs = None
     if "needs" in entries:
         contents = tree.mapping(entries["needs"], "needs")
-        needs = tuple(text for text, _ in tree.texts(contents.get("packages"), "needs.packages"))
+        if "packages" in contents:
+            listed = tree.texts(contents["packages"], "needs.packages")
+            needs = tuple(text for text, _ in listed)
     steps: tuple[Step, ...] = ()
     if "pipeline" in entries:
         nested = tree.items(entries["pipeline"], "pipeline")
@@ -184,6 +193,8 @@ class Compiler:
         """Gather from `steps`, which belong to the package itself or to `subpackage`."""
         where = f"subpackage {subpackage} " if subpackage else ""
         for step in steps:
+            if self._budget < 0:  # told already
+                return
             try:
                 self._step(step, scope, _Way(step.line, where, "", 0, runs=True))
             except Unresolvable as error:
@@ -191,8 +202,12 @@ class Compiler:
 
     def _step(self, step: Step, scope: Scope, at: _Way) -> None:
         self._budget -= 1
-        if self._budget < 0 or at.depth > MAX_NESTING:
-            raise Unresolvable("the pipelines nest without end")
+        if self._budget < 0:
+            raise Unresolvable(f"with the pipelines that are used, more than {MAX_STEPS:,} steps")
+        if at.depth > MAX_NESTING:
+            raise Unresolvable(
+                f"pipelines nested deeper than {MAX_NESTING}: do they use themselves?"
+            )
         uses, body = step.uses, step
         if uses and not step.steps:
             body = self._find(uses)
@@ -228,8 +243,9 @@ class Compiler:
             package = substitute(text, scope)
             if not runs:
                 continue
-            if not package:
-                raise Unresolvable(f"{way or 'the step'} needs a package without a name")
+            if not bare_name(package) or UNPRINTABLE.search(package):
+                what = repr(package[:60]) if package else "a package without a name"
+                raise Unresolvable(f"{way or 'the step'} needs {what}, which is no package")
             if package not in self.needs:
                 reason = f"{at.where}{way or 'needs'}"
                 self.needs[package] = Need(package, self.file, at.line, reason)

@@ -157,6 +157,7 @@ def transform(text: str, match: str, replace: str) -> str:
         raise Unresolvable(f"match {match!r} is no regular expression: invalid escape \\C")
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _MAX_PATTERN
     try:
         pattern = re2.compile(match, options)
     except re2.error as error:
@@ -174,29 +175,50 @@ def transform(text: str, match: str, replace: str) -> str:
     return "".join([*parts, text[end:]])
 
 
+_MAX_PATTERN = 256 << 20
+"""Bytes; RE2's own limit refuses patterns that Go takes."""
 # Between \Q and \E everything is itself.
 _REGEX_ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
-_TEMPLATE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
+# As regexp.Expand has it: https://pkg.go.dev/regexp#Regexp.Expand. `\w` would be wider.
+_TEMPLATE = r"\$(?:(\$)|\{([\pL\p{Nd}_]+)\}|([\pL\p{Nd}_]+))"
+_GROUP = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def _expand(template: str, found: re.Match[str]) -> str:
+    import re2
+
     def value(match: re.Match[str]) -> str:
         dollar, braced, plain = match.groups()
         if dollar:
             return "$"
         name = braced or plain
         try:
-            return found[int(name) if name.isdigit() else name] or ""
+            return found[int(name) if _GROUP.fullmatch(name) else name] or ""
         except IndexError:
             return ""
 
-    return _TEMPLATE.sub(value, template)
+    return str(re2.sub(_TEMPLATE, value, template))
 
 
 def quote(text: str) -> str:
-    """Quote as Go's strconv.Quote does, for the characters that conditions may hold."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + '"'
+    """Quote as Go's strconv.Quote does."""
+    if text.isprintable() and not _QUOTED.keys() & {*text}:
+        return f'"{text}"'
+    return '"' + "".join(map(_quoted, text)) + '"'
+
+
+_QUOTED = dict(zip('\\"\a\b\f\n\r\t\v', (rf"\{c}" for c in '\\"abfnrtv'), strict=True))
+
+
+def _quoted(character: str) -> str:
+    if known := _QUOTED.get(character):
+        return known
+    if character.isprintable():
+        return character
+    number = ord(character)
+    if number < 0x80:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def condition(text: str, lookup: Lookup, *, judge: bool = True) -> bool:

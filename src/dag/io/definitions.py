@@ -122,15 +122,25 @@ def local_pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str,
     places = [directory / "pipelines", *pipeline_dirs, *installed_pipelines()]
     found: dict[str, tuple[str, bytes]] = {}
     for place in places:
-        for root, directories, names in os.walk(place):
-            directories.sort()
-            for name in sorted(names):
-                if name.endswith(".yaml"):
-                    path = Path(root) / name
-                    uses = path.relative_to(place).with_suffix("").as_posix()
-                    if uses not in found and path.is_file():
-                        found[uses] = (os.fspath(path), path.read_bytes())
+        if place.is_dir():
+            for uses, path in _walk(os.fspath(place), "", frozenset()):
+                if uses not in found:
+                    found[uses] = (path, Path(path).read_bytes())
     return found
+
+
+def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Find the YAML files below `directory`; links are followed, but not round in circles."""
+    real = os.path.realpath(directory)
+    if real in above:
+        return
+    with os.scandir(directory) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {real})
+        elif entry.name.endswith(".yaml") and entry.is_file():
+            yield prefix + entry.name.removesuffix(".yaml"), entry.path
 
 
 def installed_pipelines() -> list[Path]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dag.errors import InfrastructureError, UsageError
 
+_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+
 
 def last_commit_time(directory: Path) -> int | None:
     """Read when the last commit that touches `directory` was made, in seconds since 1970.
@@ -27,36 +29,26 @@ def last_commit_time(directory: Path) -> int | None:
     return int(answer) if process.returncode == 0 and answer.isdigit() else None
 
 
-def changed_files(directory: Path, since: str) -> list[str]:
-    """The files below `directory` that differ from the commit `since`, relative to it.
+def ask(directory: Path, *words: str, inner: bool = False) -> str:
+    """Run a git command in `directory` for what it prints.
 
-    What is not committed yet counts, and so do new files that git doesn't ignore.
+    `inner` for a repository inside of another one: what a hook of that has in its environment is
+    not for this one.
 
     Raises:
-        UsageError: there is no such commit, or no repository.
+        UsageError: git refuses.
         InfrastructureError: there is no git.
 
     """
-    try:
-        commit = _git(directory, "rev-parse", "--verify", "--end-of-options", f"{since}^{{commit}}")
-    except UsageError as error:
-        if "single revision" not in error.message:
-            raise
-        raise UsageError(
-            f"--since {since!r}: git knows no such commit in {directory}",
-            hint="name a branch, a tag or a commit; a shallow clone has only the newest",
-        ) from error
-    changed = _git(
-        directory, "diff", "--no-renames", "--name-only", "--relative", "-z", commit.strip(), "--"
-    )
-    new = _git(directory, "ls-files", "--others", "--exclude-standard", "-z")
-    return sorted({name for name in (changed + new).split("\0") if name})
-
-
-def _git(directory: Path, *words: str) -> str:
+    environment = {
+        name: value for name, value in os.environ.items() if not (inner and name in _OF_A_HOOK)
+    }
     try:
         process = subprocess.run(
-            ["git", "-C", str(directory), *words], capture_output=True, check=False
+            ["git", "-C", str(directory), *words],
+            capture_output=True,
+            check=False,
+            env=environment,
         )
     except FileNotFoundError:
         raise InfrastructureError("git is not installed", hint="install it") from None

@@ -62,7 +62,10 @@ def _local(place: str, arch: Arch) -> tuple[str, bytes]:
 def _download(place: str, arch: Arch) -> tuple[str, bytes]:
     import httpx2
 
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}", hint="is the URL right?") from None
     if parts.scheme not in ("http", "https"):
         raise UsageError(f"{place}: neither a directory nor an http(s) URL")
     path = parts.path.rstrip("/")
@@ -95,7 +98,7 @@ def _text(archive: bytes) -> str:
     with tarfile.open(fileobj=io.BytesIO(data), ignore_zeros=True) as tar:
         for member in tar:
             if member.name == "APKINDEX":
-                file = tar.extractfile(member)
+                file = tar.extractfile(member) if member.isfile() else None
                 if file is not None:
-                    return file.read().decode()
+                    return file.read().decode(errors="replace")
     raise ValueError("there is no APKINDEX in the archive")

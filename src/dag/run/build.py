@@ -350,10 +350,12 @@ def _with_public(key: Path | None) -> Path | None:
 def _since(options: BuildOptions, graph: Graph, request: Request) -> Request:
     from dataclasses import replace
 
-    from dag.core.affected import affected
+    from dag.run.changes import affected_since
 
     assert options.since is not None  # noqa: S101  # the caller's condition
-    found = affected(graph, git.changed_files(options.directory, options.since), ["pipelines"])
+    found = affected_since(
+        options.directory, options.since, graph, options.arch, options.pipeline_dirs
+    )
     changed = set(found.reasons)
     if request.rebuild_dependents:
         changed = {package.name for package in found.packages}
