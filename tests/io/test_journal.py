@@ -79,7 +79,7 @@ def test_a_torn_tail_of_any_length_is_left_out(tmp_path: Path) -> None:
 def test_damage_in_the_middle_is_an_error(tmp_path: Path) -> None:
     data = written(tmp_path / "journal").splitlines(keepends=True)
     (tmp_path / "journal").write_bytes(b"".join([data[0], b"}\n", *data[1:]]))
-    with pytest.raises(ValueError, match="a line is damaged"):
+    with pytest.raises(ValueError, match="a line in the middle is none"):
         list(read_journal(tmp_path / "journal"))
     (tmp_path / "journal").write_bytes(b'{"format": 99}\n')
     with pytest.raises(ValueError, match="no head of this format"):

@@ -19,7 +19,7 @@ from dag.core.records import Built, Record
 from dag.io import durable
 from dag.io.apk import read_apk
 from dag.io.index import _text
-from dag.io.lock import Held, Lock, is_held
+from dag.io.lock import Held, Lock, holder
 from dag.io.store import Store, remove
 from tests.apks import make_apk
 
@@ -175,8 +175,9 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
         said.append,
     )
     assert list(store.records) == [("whole", "1-r0")]
-    assert len(said) == 1
-    assert "cut 1-r0 is in the store but not whole" in said[0]
+    assert len(said) == 2
+    assert "what the store has of cut 1-r0 does not count: cut-1-r0.apk: its data" in said[0]
+    assert "other-1-r0.apk says that it is liar 1-r0 of other for x86_64" in said[1]
     assert list(opened(root).records) == [("whole", "1-r0")]
 
 
@@ -251,21 +252,21 @@ sys.stdin.read()
 
 def test_the_lock_says_who_holds_it_and_goes_with_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    assert not is_held(path)
+    assert holder(path) is None
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        assert is_held(path)
-        with pytest.raises(Held, match=f"the store is in use by process {holder.pid} on "):
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert holder(path) == process.pid
+        with pytest.raises(Held, match=f"the store is in use by process {process.pid} on "):
             Lock(path, what="the store").try_acquire()
-        holder.kill()
-        holder.communicate()
-    assert not is_held(path)
+        process.kill()
+        process.communicate()
+    assert holder(path) is None
     with Lock(path, what="the store"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dag.io.limits import detect
+from dag.io.lock import Lock
 from dag.io.processes import _below
 from tests.run.builds import (
     SLEEPER,
@@ -34,6 +35,8 @@ def test_ctrl_c_leaves_neither_processes_nor_workspaces(make: Make) -> None:
     assert "stopped: interrupted" in said
     assert gone(place)
     assert leftovers(place) == []
+    code, out, _ = run(place, "--json", command="status")
+    assert (code, json.loads(out)["exit_code"]) == (130, 130)
 
 
 def test_a_killed_build_takes_its_processes_with_it_and_the_next_goes_on(make: Make) -> None:
@@ -84,6 +87,9 @@ def test_status_of_a_run_that_was_killed_and_of_none(make: Make) -> None:
     assert "not running: it ended before its work was done" in out
     assert "1 not finished in" in out
     assert run(place, command="status")[1] == out  # no time passes for a run that is dead
+    # That another architecture is being built is no life of this one.
+    with Lock(place / "packages/.dag/lock", what="the store"):
+        assert run(place, command="status")[1] == out
     (place / "sleeper.yaml").write_text(definition("sleeper"))
     assert run(place)[0] == 0
     assert run(place)[0] == 0  # nothing to do, and the latest run all the same

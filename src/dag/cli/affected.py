@@ -10,6 +10,7 @@ import click
 from dag.cli import graphs, options
 from dag.cli.options import option, switch
 from dag.cli.text import KINDS
+from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -51,11 +52,11 @@ def command(
     )
     for name, because in found.reasons.items():
         if verbose:
-            graphs.say(f"{name}: {', '.join(because)} changed")
+            say(f"{name}: {', '.join(because)} changed")
     if found.unrelated:
         shown = found.unrelated if verbose else found.unrelated[:5]
         more = len(found.unrelated) - len(shown)
-        graphs.say(
+        say(
             f"changed, but no package's own: {', '.join(shown)}"
             + (f" and {more} more (-v)" if more else "")
         )

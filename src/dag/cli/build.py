@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from dag.cli import graphs, options
 from dag.cli.options import option, switch
 from dag.core.arch import Arch
 from dag.errors import UsageError
+from dag.report.terminal import say, tell
 
 if TYPE_CHECKING:
     from dag.core.result import Result
@@ -76,6 +78,7 @@ def command(**given: Any) -> int:  # noqa: ANN401
     again: what is finished stays. Exit codes: 0 everything asked for is there, 1 something failed,
     2 a wrong request, 3 the machine failed, 130 interrupted.
     """
+    from dag.core.plan import Absence
     from dag.run.build import open_store, read_store
     from dag.run.signals import run_interruptibly
 
@@ -89,19 +92,23 @@ def command(**given: Any) -> int:  # noqa: ANN401
     if given["dry_run"]:
         build = _planned(chosen, read_store(chosen.store, chosen.arch), given["verbose"])
         _show_plan(build, as_json=given["json"])
-        return 1 if build.plan.stuck else 0
-    store = open_store(chosen.store, chosen.arch, wait=given["wait"], say=graphs.say)
+        impossible = any(
+            one.named and one.absence is Absence.OTHER_ARCH for one in build.plan.skipped
+        )
+        return 1 if build.plan.stuck or impossible else 0
+    store = open_store(chosen.store, chosen.arch, wait=given["wait"], say=say)
     try:
         build = _planned(chosen, store, given["verbose"])
         result = run_interruptibly(build.run())
     finally:
         store.lock.release()
     _report(result, given, chosen)
-    return 130 if result.stopped == "interrupted" else result.exit_code
+    return result.exit_code
 
 
 def _options(given: dict[str, Any]) -> BuildOptions:
     from dag.core.events import Resources
+    from dag.core.index import repository_root
     from dag.core.plan import Request
     from dag.core.units import quantity
     from dag.run.build import BuildOptions
@@ -129,7 +136,7 @@ def _options(given: dict[str, Any]) -> BuildOptions:
             ),
         ),
         since=given["since"],
-        repositories=given["repositories"],
+        repositories=tuple(map(repository_root, given["repositories"])),
         keyrings=given["keyrings"],
         jobs=jobs,
         # Who asks for more jobs than there are processors gets them.
@@ -150,7 +157,7 @@ def _planned(chosen: BuildOptions, store: Store, verbosity: int) -> Build:
     from dag.run.build import Build
 
     gc.disable()  # what is read and planned stays until the end
-    build = Build(chosen, store, graphs.say)
+    build = Build(chosen, store, say)
     gc.freeze()
     gc.enable()
     _tell(build, verbose=verbosity)
@@ -163,20 +170,20 @@ def _tell(build: Build, *, verbose: int) -> None:
 
     plan = build.plan
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
-    graphs.say(
+    say(
         f"{count(len(plan.steps), 'package')} to build for {plan.arch}, "
         f"{len(plan.skipped) - len(elsewhere):,} there already"
         + (f", not for {plan.arch}: {some(elsewhere)}" if elsewhere else "")
     )
     for cycle in plan.stuck:
-        graphs.say(
+        say(
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
             f"{' → '.join((*cycle.cycles[0], cycle.cycles[0][0]))}"
         )
     graphs.tell_missing(build.graph, (step.package.name for step in plan.steps), verbose=verbose)
     if verbose:
         for one in plan.dropped:
-            graphs.say(f"{one.package} is built with the repository's {one.name}: a cycle")
+            say(f"{one.package} is built with the repository's {one.name}: a cycle")
 
 
 def _show_plan(build: Build, *, as_json: bool) -> None:
@@ -195,14 +202,18 @@ def _report(result: Result, given: dict[str, Any], chosen: BuildOptions) -> None
 
     store = os.fspath(chosen.store)
     for line in result_lines(result, store=store, verbosity=given["verbose"]):
-        click.echo(line if line.startswith(" ") else f"dag: {line}", err=True)
-    if given["json"]:
-        click.echo(to_json(result), nl=False)
+        tell(line if line.startswith(" ") else f"dag: {line}")
     if given["junit"]:
         Path(given["junit"]).write_text(to_junit(result), encoding="utf-8")
     if given["markdown"]:
         Path(given["markdown"]).write_text(to_markdown(result), encoding="utf-8")
     page = os.environ.get("GITHUB_STEP_SUMMARY")
     if page:
-        with Path(page).open("a", encoding="utf-8") as file:
-            file.write(to_markdown(result))
+        try:
+            with Path(page).open("a", encoding="utf-8") as file:
+                file.write(to_markdown(result))
+        except OSError as error:  # what was built is more than its summary
+            say(f"$GITHUB_STEP_SUMMARY {page}: {error.strerror}")
+    if given["json"]:
+        # Last: whoever reads it may have left.
+        tell(to_json(result).rstrip("\n"), sys.stdout)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dag.cli.options import option, switch
+from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -32,11 +33,6 @@ show_dependents = switch(
     default=False,
     help="What depends on these, instead of what these depend on.",
 )
-
-
-def say(message: str) -> None:
-    """Tell on stderr what is no data."""
-    click.echo(f"dag: {message}", err=True)
 
 
 def load(

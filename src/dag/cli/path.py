@@ -9,6 +9,7 @@ import click
 
 from dag.cli import graphs, options
 from dag.cli.options import option
+from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -48,10 +49,10 @@ def command(
     graph = graphs.load(directory, arch, pipeline_dirs, (), build_options)
     edges = graph.path(start, goal)
     if edges is None:
-        graphs.say(f"{start} doesn't need {goal}")
+        say(f"{start} doesn't need {goal}")
         return 1
     if not edges:
-        graphs.say(f"{start} and {goal} are the same package")
+        say(f"{start} and {goal} are the same package")
     for edge in edges:
         if kind == "text":
             click.echo(describe(edge))

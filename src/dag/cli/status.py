@@ -25,16 +25,13 @@ def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbos
     Exit codes: 0 everything is built or it is still running, otherwise those of `dag build`.
     """
     from dag.core.states import LIVE
-    from dag.io.lock import is_held
-    from dag.io.store import Store
     from dag.report.files import to_json
     from dag.report.progress import result_lines
     from dag.report.words import seconds
     from dag.run.build import status
 
     root = Path(store or Path(directory) / "packages")
-    result, _ = status(root, arch)
-    running = not result.finished and is_held(Store(root, arch).lock_path)
+    result, running = status(root, arch)
     if json:
         click.echo(to_json(result), nl=False)
     else:

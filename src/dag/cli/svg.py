@@ -10,6 +10,7 @@ import click
 
 from dag.cli import graphs, options
 from dag.cli.options import option
+from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
@@ -63,7 +64,7 @@ def command(
     else:
         chosen = graph.dependents(packages) if show_dependents else graph.closure(packages)
     if len(chosen) > MANY and form == "svg":
-        graphs.say(
+        say(
             f"{len(chosen):,} packages make a picture that takes Graphviz minutes and nobody can "
             "read; select some, or take `--format dot`"
         )
@@ -78,4 +79,4 @@ def command(
         sys.stdout.buffer.write(data)
     else:
         Path(target).write_bytes(data)
-        graphs.say(f"wrote {target}")
+        say(f"wrote {target}")

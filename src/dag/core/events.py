@@ -120,6 +120,10 @@ AttemptEvent = Succeeded | Proven | Broke | OutOfMemory | Faulted | Cancelled
 Event = Began | Ticked | Stopped | AttemptEvent
 
 
+INTERRUPTED = "interrupted"
+"""The cause if a person stopped the run."""
+
+
 # ---- actions ----------------------------------------------------------------------------------
 
 

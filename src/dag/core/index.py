@@ -5,11 +5,13 @@ The format: https://wiki.alpinelinux.org/wiki/Apk_spec#APKINDEX_Format
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dag.core.definitions import bare_name
+from dag.core.arch import ARCHITECTURES
+from dag.core.definitions import Package, bare_name
+from dag.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,30 @@ class Entry:
     origin: str
     depends: tuple[str, ...]
     provides: tuple[str, ...]
+
+
+FILE_NAME = "APKINDEX.tar.gz"
+
+
+def repository_root(place: str) -> str:
+    """Name a repository as melange wants it: the directory above ARCH/APKINDEX.tar.gz.
+
+    Raises:
+        UsageError: the index is in no directory of an architecture.
+
+    """
+    head, _, last = place.rstrip("/").rpartition("/")
+    named = last == FILE_NAME
+    if named:
+        head, _, last = head.rpartition("/")
+    if last in ARCHITECTURES:
+        return head or ("/" if place.startswith("/") else ".")
+    if named:
+        raise UsageError(
+            f"{place}: melange takes an index only from a directory of its architecture",
+            hint=f"name a directory or URL that has ARCH/{FILE_NAME} in it",
+        )
+    return place
 
 
 class BrokenIndex(ValueError):
@@ -57,6 +83,11 @@ def _entries(text: str) -> Iterator[Entry]:
                 tuple(fields.get("p", "").split()),
             )
             fields = {}
+
+
+def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
+    """Whether all that `package` builds is there, given package → versions."""
+    return all(package.full_version in versions.get(name, ()) for name in package.promised)
 
 
 class Repository:

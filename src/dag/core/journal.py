@@ -13,7 +13,7 @@ from typing import Any
 from dag.core import events
 from dag.core.events import Event, Resources, Unit
 from dag.core.scheduler import Scheduler, replay
-from dag.core.states import Limits
+from dag.core.states import InvalidTransitionError, Limits
 
 FORMAT = 1
 _EVENTS: Mapping[str, type[Event]] = {
@@ -68,21 +68,28 @@ def replayed(lines: Iterable[Line]) -> tuple[Line, Scheduler, float]:
     """Rebuild the run of a journal: its head, its scheduler, the time of the last event.
 
     Raises:
-        ValueError: the first line is no head of this format, or another one no event.
+        ValueError: the first line is no head of this format, or another one no event, or none that
+            can happen then.
 
     """
     rest = iter(lines)
     first = next(rest, None)
     if first is None or first.get("format") != FORMAT:
         raise ValueError("the journal has no head of this format")
-    capacity = first["limits"]["capacity"]
-    limits = Limits(**{**first["limits"], "capacity": Resources(**capacity) if capacity else None})
-    units = [
-        Unit(**{**unit, "needs": tuple(unit["needs"]), "resources": Resources(**unit["resources"])})
-        for unit in first["units"]
-    ]
     happened = [read_event(data) for data in rest]
-    return first, replay(units, limits, happened), happened[-1][0] if happened else 0.0
+    try:
+        limits = first["limits"]
+        capacity = Resources(**limits["capacity"]) if limits["capacity"] else None
+        units = [_unit(data) for data in first["units"]]
+        scheduler = replay(units, Limits(**{**limits, "capacity": capacity}), happened)
+    except (KeyError, TypeError, InvalidTransitionError) as error:
+        raise ValueError(f"its lines do not go together: {error!r}") from error
+    return first, scheduler, happened[-1][0] if happened else 0.0
+
+
+def _unit(data: Line) -> Unit:
+    needs, resources = tuple(data["needs"]), Resources(**data["resources"])
+    return Unit(**{**data, "needs": needs, "resources": resources})
 
 
 def _tuples(value: object) -> object:

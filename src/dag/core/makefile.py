@@ -27,8 +27,8 @@ _KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
 
 # A rule's line: targets, a colon that is no `:=`; inside `define` the macro's own rules count too.
 _RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
-
-
+# A static pattern rule: the targets may be a variable's, the pattern says what they look like.
+_STATIC = re.compile(r"^[^\s#].*:\s*package/%\s*:(?![:=])", re.MULTILINE)
 _INCLUDE = re.compile(r"^[ ]*(?:-|s)?include\b", re.MULTILINE)
 _UNREAD = {
     "KEY": "melange will not trust what is signed with our key, such as packages of other units",
@@ -71,7 +71,7 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
     """
     targets = [word for rule in _RULE.finditer(text) for word in rule["targets"].split()]
     if template is None:
-        by_name = any(word.startswith("package/") for word in targets)
+        by_name = any(word.startswith("package/") for word in targets) or _STATIC.search(text)
         template = NAME_TEMPLATE if by_name else APK_TEMPLATE
     return Makefile(
         has_all="all" in targets,

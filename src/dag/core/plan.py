@@ -16,6 +16,7 @@ from dag.core.bootstrap import Dropped, Stuck, bootstrap_order
 from dag.core.definitions import Package
 from dag.core.events import Resources, Unit
 from dag.core.graph import Graph
+from dag.core.index import offers
 from dag.core.needs import Needs
 from dag.core.units import quantity
 from dag.errors import UsageError
@@ -46,6 +47,8 @@ class Request:
 
     packages: tuple[str, ...] = ()
     """Empty: everything."""
+    lenient: bool = False
+    """They follow from something: that one is not for this architecture is no reason to fail."""
     only: bool = False
     """Just these, not what they need."""
     rebuild: frozenset[str] = frozenset()
@@ -106,6 +109,8 @@ class Skipped:
 
     package: Package
     absence: Absence
+    named: bool
+    """Somebody asked for this very package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +193,11 @@ class _Planner:
             steps=steps,
             gates=tuple(Unit(key, needs, is_gate=True) for key, needs in gates.items()),
             skipped=tuple(
-                Skipped(package=package, absence=self.absent[package.name])
+                Skipped(
+                    package=package,
+                    absence=self.absent[package.name],
+                    named=bool(request.packages) and not request.lenient,
+                )
                 for package in asked
                 if package.name in self.absent
             ),
@@ -270,8 +279,7 @@ class _Planner:
         return name in self.reasons
 
     def in_repository(self, package: Package) -> bool:
-        have = self.known.repository
-        return all(package.full_version in have.get(name, ()) for name in package.promised)
+        return offers(self.known.repository, package)
 
     def is_elsewhere(self, package: Package) -> bool:
         """Whether it comes with all that it needs, or never: nothing follows from it."""

@@ -117,9 +117,8 @@ def installed(
     while todo:
         text = todo.pop()
         name = bare_name(text)
-        one = packages.get(name)
-        if one is None:
-            one = packages.get(provider(name) or "")
+        # What is provided today goes before what once had the name and is still there.
+        one = packages.get(provider(name) or name)
         if one is None or one.apk.name in found or one.apk.name in without:
             continue
         found[one.apk.name] = one

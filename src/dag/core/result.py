@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dag.core.plan import Plan
+from dag.core.events import INTERRUPTED
+from dag.core.plan import Absence, Plan
 from dag.core.scheduler import Scheduler
 from dag.core.states import SETTLED, Progress, State
+
+OTHER_ARCH = Absence.OTHER_ARCH.value
 
 
 def summary(plan: Plan) -> dict[str, Any]:
@@ -21,7 +24,8 @@ def summary(plan: Plan) -> dict[str, Any]:
         },
         "timed": plan.timed,
         "skipped": [
-            [one.package.name, one.package.full_version, one.absence.value] for one in plan.skipped
+            [one.package.name, one.package.full_version, one.absence.value, one.named]
+            for one in plan.skipped
         ],
         "stuck": [asdict(one) for one in plan.stuck],
         "blocked": dict(plan.blocked),
@@ -68,6 +72,9 @@ class Skipped:
     name: str
     version: str
     why: str
+    """An `Absence`'s value."""
+    named: bool
+    """Somebody asked for this very package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +113,17 @@ class Result:
         return tuple(unit for unit in self.units if unit.state == state.value)
 
     @property
+    def impossible(self) -> tuple[Skipped, ...]:
+        """What was asked for by its name, and is not for this architecture."""
+        return tuple(one for one in self.skipped if one.named and one.why == OTHER_ARCH)
+
+    @property
     def exit_code(self) -> int:
-        """0: everything asked for is there; 1: something failed; 3: only around the builds."""
+        """0: everything asked for is there; 1: something is not; 3: only around the builds; 130."""
+        if self.stopped == INTERRUPTED:
+            return 130
+        if self.impossible:
+            return 1
         complete = all(unit.state == State.DONE.value for unit in self.units)
         if complete and not self.stuck and not self.blocked:
             return 0
@@ -148,7 +164,10 @@ def make_result(about: Mapping[str, Any], scheduler: Scheduler, now: float) -> R
     return Result(
         arch=about["arch"],
         units=tuple(units),
-        skipped=tuple(Skipped(name=n, version=v, why=why) for n, v, why in about["skipped"]),
+        skipped=tuple(
+            Skipped(name=name, version=version, why=why, named=named)
+            for name, version, why, named in about["skipped"]
+        ),
         stuck=tuple(
             Cycle(
                 packages=tuple(one["packages"]),

@@ -89,7 +89,11 @@ class MakeVariables:
 
 def melange_of(more: Iterable[str], otherwise: str = MELANGE) -> str:
     """Find the melange that make is to call, given the user's own assignments."""
-    return dict(map(split_assignment, more)).get("MELANGE", otherwise)
+    return _given(more, "MELANGE", otherwise)
+
+
+def _given(more: Iterable[str], name: str, otherwise: str) -> str:
+    return dict(map(split_assignment, more)).get(name, otherwise)
 
 
 def split_assignment(text: str) -> tuple[str, str]:
@@ -265,7 +269,7 @@ def build_script(
         "state": shlex.quote(state),
         "arch": shlex.quote(variables.arch.apk),
         "melange": shlex.quote(melange_of(variables.more, variables.melange)),
-        "signing": shlex.quote(variables.key),
+        "signing": shlex.quote(_given(variables.more, "KEY", variables.key)),
     }
     key = shlex.quote(variables.key)
     mounted = _MOUNTED_KEY.substitute(mounted=shlex.quote(mounted_key or ""), key=key)

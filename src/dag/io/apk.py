@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import stat
 import tarfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from dag.core.apk import Apk, BrokenPackage, describe, read_pkginfo
+from dag.core.arch import Arch
+from dag.core.definitions import Package
 
 _CHUNK = 1 << 20
 _CONTROL_LIMIT = 64 << 20
@@ -46,6 +49,28 @@ def read_apk(path: Path) -> Apk:
         return describe(
             info, checksum=f"Q1{control}", sha256=whole.hexdigest(), size=path.stat().st_size
         )
+
+
+def read_proven(path: Path, name: str, package: Package, arch: Arch) -> Apk:
+    """Read a package that must be what `package` calls `name`, for this architecture.
+
+    Raises:
+        BrokenPackage: it is no file, not whole, or another package.
+        OSError: the file cannot be read, or is not there.
+
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise BrokenPackage(f"{path.name} is no ordinary file")
+    try:
+        apk = read_apk(path)
+    except BrokenPackage as error:
+        raise BrokenPackage(f"{path.name}: {error}") from error
+    wanted = (name, package.full_version, package.name)
+    if (apk.name, apk.version, apk.origin) != wanted or apk.arch not in (arch.apk, "noarch"):
+        raise BrokenPackage(
+            f"{path.name} says that it is {apk.name} {apk.version} of {apk.origin} for {apk.arch}"
+        )
+    return apk
 
 
 class _Reader:

@@ -29,6 +29,23 @@ def last_commit_time(directory: Path) -> int | None:
     return int(answer) if process.returncode == 0 and answer.isdigit() else None
 
 
+def source_date_epoch(directory: Path) -> int | None:
+    """Read $SOURCE_DATE_EPOCH, or else when the last commit was made; seconds since 1970.
+
+    None where there is neither.
+
+    Raises:
+        UsageError: the variable is no number.
+
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if not given:
+        return last_commit_time(directory)
+    if not (given.isascii() and given.isdigit()):
+        raise UsageError(f"$SOURCE_DATE_EPOCH is {given!r}, not a number of seconds since 1970")
+    return int(given)
+
+
 def ask(directory: Path, *words: str, inner: bool = False) -> str:
     """Run a git command in `directory` for what it prints.
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
-from dag.core.index import BrokenIndex, Entry, Repository, read_index
+from dag.core.index import FILE_NAME, BrokenIndex, Entry, Repository, read_index
 from dag.errors import InfrastructureError, UsageError
 
-FILE_NAME = "APKINDEX.tar.gz"
 MAX_BYTES = 256 * 1024 * 1024
 """Of the archive, and of the text in it; Wolfi's index has 50 MB of text."""
 TIMEOUT = 60.0

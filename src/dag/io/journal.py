@@ -62,7 +62,7 @@ def read_journal(path: Path) -> Iterator[Line]:
     with path.open("rb") as file:
         for data in file:
             if torn is not None:
-                raise ValueError(f"{path}: a line is damaged: {torn}")
+                raise ValueError(f"a line in the middle is none: {torn}")
             try:
                 line = json.loads(data)
             except ValueError as error:

@@ -8,6 +8,7 @@ https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -110,7 +111,10 @@ class ControlGroups:
 
     def group(self, name: str, resources: Resources) -> Group:
         """Make the directories of one attempt."""
-        safe = f"dag-{os.getpid()}-{_NAME.sub('_', name)}"
+        safe = _NAME.sub("_", name)
+        if safe != name:  # as another one may be
+            safe += f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        safe = f"dag-{os.getpid()}-{safe}"
         paths = {controller: parent / safe for controller, parent in self._parents.items()}
         for path in dict.fromkeys(paths.values()):
             path.mkdir()

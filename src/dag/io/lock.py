@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,8 @@ from typing import Self
 from dag.errors import InfrastructureError
 
 _ANOTHER = "use another --store"
+_A_LOOK = 0.1
+"""Seconds; who only looks whether somebody has the lock (`holder`) lets go of it at once."""
 
 
 class Held(InfrastructureError):
@@ -46,17 +49,28 @@ class Lock:
                 f"{self._what} cannot be locked: {error.strerror}", hint=_ANOTHER
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(descriptor)
         except BlockingIOError:
-            holder = os.pread(descriptor, 4096, 0)
+            who = _who(os.pread(descriptor, 4096, 0))
             os.close(descriptor)
             raise Held(
-                f"{self._what} is in use by {_who(holder)}",
+                f"{self._what} is in use by {who}",
                 hint=f"wait for it with --wait, or {_ANOTHER}",
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
         self._descriptor = descriptor
+
+    @staticmethod
+    def _lock(descriptor: int) -> None:
+        deadline = time.monotonic() + _A_LOOK
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_A_LOOK / 20)
 
     def acquire(self, *, wait: bool, say: Callable[[str], None]) -> None:
         """Take the lock, after its holder if `wait`; `say` is told whom this waits for.
@@ -102,19 +116,24 @@ class Lock:
         self.release()
 
 
-def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock at `path` now."""
+def holder(path: Path) -> int | None:
+    """The process that holds the lock at `path` now; None if nobody does.
+
+    On another machine, or where it has not said who it is yet, the number is of no process here.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        with suppress(ValueError, KeyError, TypeError):
+            return int(json.loads(os.pread(descriptor, 4096, 0))["pid"])
+        return 0
     finally:
         os.close(descriptor)
-    return False
+    return None
 
 
 def _self() -> dict[str, object]:

@@ -26,7 +26,7 @@ from dag.core.definitions import Package
 from dag.core.records import Built, Record
 from dag.errors import InfrastructureError
 from dag.io import durable
-from dag.io.apk import read_apk
+from dag.io.apk import read_proven
 from dag.io.lock import Lock
 
 STATE = ".dag"
@@ -38,7 +38,8 @@ class Store:
 
     def __init__(self, root: Path, arch: Arch) -> None:
         """Name the store; `open` makes it usable."""
-        root = root.absolute()  # builds run in other directories
+        # Builds run in other directories, and melange in ones that must not be behind a link.
+        root = root.resolve()
         self.root = root
         self.arch = arch
         self.packages = root / arch.apk
@@ -83,7 +84,8 @@ class Store:
             if staged.name.endswith(_TEMPORARY):
                 remove(staged)
             else:
-                self._finish(staged)
+                known = map(_read_record, self._records.glob("*.json"))
+                self._finish(staged, [record for record in known if record is not None])
         for path in self.read():
             if _read_record(path) is None:
                 say(f"{path} is damaged and goes: its packages count as make's, of unknown origin")
@@ -123,17 +125,19 @@ class Store:
             if (package.name, version) in self.records or not there.issuperset(files):
                 continue
             try:
-                built = tuple(Built(apk=read_apk(self.packages / file)) for file in files)
-            except BrokenPackage as error:
-                say(f"{package.name} {version} is in the store but not whole: {error}")
-                continue
-            if all(f"{one.apk.name}-{version}.apk" in files for one in built):
-                record = Record(
-                    name=package.name, version=version, fingerprint="", seconds=0, built=built
+                built = tuple(
+                    Built(apk=read_proven(self.packages / file, name, package, self.arch))
+                    for name, file in zip(package.promised, files, strict=True)
                 )
-                self.records[record.name, record.version] = record
-                if keep:
-                    durable.write(self._record_path(record), json.dumps(record.to_json()).encode())
+            except BrokenPackage as error:
+                say(f"what the store has of {package.name} {version} does not count: {error}")
+                continue
+            record = Record(
+                name=package.name, version=version, fingerprint="", seconds=0, built=built
+            )
+            self.records[record.name, record.version] = record
+            if keep:
+                durable.write(self._record_path(record), json.dumps(record.to_json()).encode())
 
     def promote(self, record: Record, files: Mapping[str, Path]) -> None:
         """Take in a proven unit, as a whole: `files` are its packages by name, elsewhere on disk.
@@ -153,18 +157,29 @@ class Store:
         final = self._promote / name
         staged.rename(final)
         durable.sync(self._promote)
-        self._finish(final)
+        for lost in self._finish(final, self.records.values()):
+            del self.records[lost.name, lost.version]
         self.records[record.name, record.version] = record
 
-    def _finish(self, staged: Path) -> None:
+    def _finish(self, staged: Path, known: Iterable[Record]) -> list[Record]:
+        """Bring a unit in; answers those of the `known` records that are true no more.
+
+        A package may have moved from one definition to another: then the file is the new one's.
+        """
         record = _read_record(staged / "record.json")
         if record is None:
             remove(staged)  # of another version of dag: its packages are built again
-            return
-        old = _read_record(self._record_path(record))
+            return []
+        path = self._record_path(record)
+        old = _read_record(path)
+        others = [one for one in known if self._record_path(one) != path]
+        lost = [one for one in others if not one.files.keys().isdisjoint(record.files)]
+        for one in lost:
+            self._record_path(one).unlink(missing_ok=True)
         for file in record.files:
             durable.place(staged / file, self.packages / file)
-        for file in (old.files if old else {}).keys() - record.files.keys():
+        gone = set(old.files if old else ()).difference(record.files, *(o.files for o in others))
+        for file in gone:
             (self.packages / file).unlink(missing_ok=True)
         durable.sync(self.packages)
         durable.place(staged / "record.json", self._record_path(record))
@@ -173,6 +188,7 @@ class Store:
         done = staged.with_name(f"{staged.name}{_TEMPORARY}")
         staged.rename(done)
         remove(done)
+        return lost
 
     def _record_path(self, record: Record) -> Path:
         return self._records / f"{record.name}-{record.version}.json"
@@ -205,9 +221,9 @@ class Store:
         """Bytes that units turned out to need, by name."""
         try:
             data = json.loads(self._hints.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return {str(name): int(value) for name, value in data.items()}
+            return {str(name): int(value) for name, value in data.items()}
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return {}  # only hints: what is lost is found out again
 
     def remember_ram(self, name: str, ram: int) -> None:
         """Remember that `name` needs `ram` bytes."""

@@ -66,9 +66,10 @@ def _markdown(result: Result) -> Iterator[str]:
         yield ""
         yield f"### {unit.name} {unit.version} failed: {unit.cause}"
         if unit.lines:
-            fence = "`" * max(3, 1 + max(map(_backticks, unit.lines)))
+            lines = [*map(plain, unit.lines)]
+            fence = "`" * max(3, 1 + max(map(_backticks, lines)))
             yield fence
-            yield from map(plain, unit.lines)
+            yield from lines
             yield fence
         yield f"The whole log: `{unit.log}`"
     if result.stuck:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dag.core.events import Action, Event, Proven, Retry, Settled, Start, Stopped
@@ -11,6 +12,7 @@ from dag.core.result import Result
 from dag.core.scheduler import Scheduler
 from dag.core.states import Progress, State
 from dag.report.files import headline
+from dag.report.terminal import silence, tell
 from dag.report.words import count, plain, seconds, some
 
 if TYPE_CHECKING:
@@ -75,12 +77,12 @@ class BuildProgress:
         self._now = now
         if self._live is not None and now - self._drawn >= _REDRAW:
             self._drawn = now
-            self._live.refresh()
+            self._draw(self._live.refresh)
 
     def close(self) -> None:
         """Take the table away."""
         if self._live is not None:
-            self._live.stop()
+            self._draw(self._live.stop)
             self._live = None
 
     def _settled(self, progress: Progress, event: Event) -> None:
@@ -111,10 +113,16 @@ class BuildProgress:
 
     def _write(self, text: str) -> None:
         if self._live is not None:
-            self._live.console.out(text, highlight=False)
+            self._draw(partial(self._live.console.out, text, highlight=False))
         else:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            tell(text, self._stream)
+
+    def _draw(self, draw: Callable[[], object]) -> None:
+        try:
+            draw()
+        except OSError:  # the terminal is gone; the build is not
+            self._live = None
+            silence(self._stream)
 
     def __rich__(self) -> RenderableType:
         """Give the table. A line above it has it drawn anew, so it must never say less than that."""
@@ -154,6 +162,8 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
     for failed, blocked in by_failure.items():
         yield f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}"
+    for one in result.impossible:
+        yield f"{one.name} {one.version} was asked for and is not for {result.arch}"
     for cycle in result.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
         for way in cycle.cycles:

@@ -8,6 +8,24 @@ from collections.abc import Iterable
 from typing import TextIO
 
 
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Write a line to stderr, or to `stream`.
+
+    If nobody listens any more, what happens goes on, and the exit code tells.
+    """
+    stream = stream or sys.stderr
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except OSError:
+        silence(stream)
+
+
+def say(text: str) -> None:
+    """Tell on stderr what is no data."""
+    tell(f"dag: {text}")
+
+
 class Terminal:
     """The two streams of a command, plain lines whether piped or not.
 
@@ -41,11 +59,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Tell what happens."""
         subject = f"{self._subject}: " if self._subject else ""
-        try:
-            sys.stderr.write(f"dag: {subject}{text}\n")
-            sys.stderr.flush()
-        except OSError:  # nobody listens: what happens goes on, and the exit code tells
-            _silence(sys.stderr)
+        say(f"{subject}{text}")
 
     def detail(self, text: str) -> None:
         """Tell what only `-v` wants to know."""
@@ -62,13 +76,13 @@ class Terminal:
             sys.stdout.buffer.flush()
         except OSError as error:
             self._reading = False
-            _silence(sys.stdout)
+            silence(sys.stdout)
             if isinstance(error, BrokenPipeError):
                 self.say("nobody reads the log any more; the build goes on")
             else:
                 self.say(f"the log cannot be written ({error.strerror}); the build goes on")
 
 
-def _silence(stream: TextIO) -> None:
-    # The interpreter flushes once more at its end.
+def silence(stream: TextIO) -> None:
+    """Have what is written from now on go nowhere; the interpreter flushes once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

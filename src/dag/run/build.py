@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dag.core import journal as lines
 from dag.core.arch import Arch
 from dag.core.events import Began, Resources, Unit
 from dag.core.graph import Graph
-from dag.core.index import Repository
+from dag.core.index import Repository, offers
 from dag.core.plan import Known, Plan, Request, make_plan
 from dag.core.records import current
 from dag.core.result import Result, make_result, summary
@@ -25,7 +24,7 @@ from dag.errors import UsageError
 from dag.io import definitions, git, index
 from dag.io.journal import Journal
 from dag.io.limits import detect
-from dag.io.lock import is_held
+from dag.io.lock import holder
 from dag.io.makefile import makefile_of
 from dag.io.processes import end_below
 from dag.io.store import Store
@@ -94,6 +93,11 @@ class Build:
         """
         self.options = options
         self.store = store
+        if store.root == options.directory.resolve():
+            raise UsageError(
+                "--store is the directory of the definitions, so it would be a part of every build",
+                hint=f"name a directory below it, like {options.directory / 'packages'}",
+            )
         self._say = say
         self.makefile = makefile_of(options.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
@@ -105,6 +109,7 @@ class Build:
             build_options=options.build_options,
         )
         have = _repository(options)
+        self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
         self.graph = Graph(packages, available=have.names)
         self.parts = self._split()
         self.fingerprints = fingerprints(self.parts, packages)
@@ -117,23 +122,33 @@ class Build:
         tree = definitions_tree(self.options.directory)
         for note in tree.notes() if self.options.verbosity else ():
             self._say(note)
-        # A store inside of the directory is no part of what is built; a repository is linked.
+        # A store inside of the directory is no part of what is built; repositories and keys of
+        # theirs are linked, whatever they belong to.
         root = self.options.directory.resolve()
-        apart = [os.path.relpath(self.store.root.resolve(), root), *self._inside()]
+        apart = [os.path.relpath(self.store.root, root), *self._inside()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
         return split(entries, self.graph.packages)
 
     def _inside(self) -> dict[str, Path]:
-        """The repositories inside of the directory, by their paths from there."""
+        """The repositories and keyrings inside of the directory, by their paths from there."""
         root = self.options.directory.resolve()
         found = {}
-        for item in self.options.repositories:
+        for item in (*self.options.repositories, *self.options.keyrings):
             if "://" not in item:
                 path = Path(_absolute(item))
+                if path == self.store.root:
+                    raise UsageError(
+                        f"-r {item} is the store itself, which is always asked; leave it out"
+                    )
                 if path != root and path.is_relative_to(root):
                     found[os.fspath(path.relative_to(root))] = path
-        return found
+        # What lies in one of them comes with it.
+        return {
+            name: path
+            for name, path in found.items()
+            if not any(name.startswith(f"{other}/") for other in found)
+        }
 
     def _plan(self, have: Repository) -> Plan:
         options, store = self.options, self.store
@@ -233,7 +248,7 @@ class Build:
             cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
-            source_date_epoch=_source_date_epoch(options.directory),
+            source_date_epoch=git.source_date_epoch(options.directory) or 0,
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
@@ -262,6 +277,7 @@ class Build:
             links=links,
             fingerprints=self.fingerprints,
             dropped={name: frozenset(names) for name, names in dropped.items()},
+            elsewhere=self.elsewhere,
             timeout=options.timeout,
         )
 
@@ -294,8 +310,8 @@ def read_store(root: Path, arch: Arch) -> Store:
     return store
 
 
-def status(root: Path, arch: Arch) -> tuple[Result, dict[str, Any]]:
-    """Read from a store's journal how its latest run stands, or ended; and the journal's head.
+def status(root: Path, arch: Arch) -> tuple[Result, bool]:
+    """Read from a store's journal how its latest run stands, or ended; and whether it is alive.
 
     Raises:
         UsageError: there was no run, or its journal cannot be read.
@@ -306,14 +322,15 @@ def status(root: Path, arch: Arch) -> tuple[Result, dict[str, Any]]:
     store = Store(root, arch)
     try:
         head, scheduler, last = lines.replayed(read_journal(store.journal))
+        began = float(head["began"])
     except FileNotFoundError:
         raise UsageError(f"{root}: nothing was built here for {arch}", hint="see --store") from None
-    except ValueError as error:
-        raise UsageError(f"{store.journal}: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{store.journal} is damaged: {error}", hint="build again") from error
     # A run that died says nothing of what came after its last event.
-    lives = not scheduler.finished and is_held(store.lock_path)
-    now = max(last, time.time() - float(head["began"])) if lives else last
-    return make_result(head, scheduler, now), head
+    lives = not scheduler.finished and holder(store.lock_path) == head.get("pid")
+    now = max(last, time.time() - began) if lives else last
+    return make_result(head, scheduler, now), lives
 
 
 def _repository(options: BuildOptions) -> Repository:
@@ -359,16 +376,8 @@ def _since(options: BuildOptions, graph: Graph, request: Request) -> Request:
     changed = set(found.reasons)
     if request.rebuild_dependents:
         changed = {package.name for package in found.packages}
+    lenient = not request.packages
     if request.packages:
         changed &= {package.name for package in graph.order(request.packages)}
     names = changed | request.rebuild
-    return replace(request, packages=tuple(sorted(names)))
-
-
-def _source_date_epoch(directory: Path) -> int:
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is None:
-        return git.last_commit_time(directory) or 0
-    if not given.isdigit():
-        raise UsageError(f"$SOURCE_DATE_EPOCH is {given!r}, not a number of seconds since 1970")
-    return int(given)
+    return replace(request, packages=tuple(sorted(names)), lenient=lenient)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from dag.core import journal as lines
 from dag.core.events import (
+    INTERRUPTED,
     Action,
     Cancel,
     Cancelled,
@@ -77,7 +78,7 @@ class Engine:
                     if task is not None:
                         task.uncancel()
                     interrupted = True
-                    self._handle([Stopped("interrupted")])
+                    self._handle([Stopped(INTERRUPTED)])
                 if self._bugs and self.scheduler.stopped is None:
                     self._handle([Stopped("a bug in dag")])
         finally:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dag.core.apk import Apk, BrokenPackage
+from dag.core.apk import BrokenPackage
 from dag.core.arch import Arch
 from dag.core.definitions import Package
 from dag.core.events import (
@@ -30,7 +30,7 @@ from dag.core.makefile import Makefile
 from dag.core.records import Built, Record, current, installed, requirements
 from dag.core.scripts import read_trailer
 from dag.errors import UsageError
-from dag.io.apk import read_apk
+from dag.io.apk import read_proven
 from dag.io.limits import Group, Limiter
 from dag.io.processes import end_below
 from dag.io.store import Store, remove
@@ -67,6 +67,8 @@ class LocalSettings:
     """Paths in the workspace → what symbolic links there point to: key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Package → names in its environment that a repository gives, not the store."""
+    elsewhere: frozenset[str] = frozenset()
+    """Packages that a repository has in the version that is defined: no other one will do."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
 
@@ -78,6 +80,19 @@ class _Attempt:
     given: dict[str, Built]
     """What the store gave, by the names of packages."""
     seconds: float = 0.0
+    log: Path = Path()
+    log_begins: int = 0
+    """Where in it this attempt's part begins, in bytes."""
+
+    def tail(self) -> tuple[str, ...]:
+        """Read the last lines that this attempt wrote."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(self.log_begins, self.log.stat().st_size - _TAIL_BYTES))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ()
+        return tuple(line for line in lines if line.strip() and not read_trailer(line))[-TAIL:]
 
 
 class LocalRunner:
@@ -94,8 +109,9 @@ class LocalRunner:
         self._packages = {package.name: package for package in graph.packages}
         versions = {package.name: package.full_version for package in graph.packages}
         self._shelf: dict[str, Built] = {}
-        for record in current(store.records.values(), versions).values():
-            self._shelf |= {one.apk.name: one for one in record.built}
+        for name, record in current(store.records.values(), versions).items():
+            if record.version == versions.get(name) or name not in settings.elsewhere:
+                self._shelf |= {one.apk.name: one for one in record.built}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._promoting = asyncio.Lock()
 
@@ -122,8 +138,8 @@ class LocalRunner:
                 )
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # it will be no better the next time
-            log = self._store.logs / f"{key}.log"
-            ended = await self._execute(start, work, log)
+            work.log = self._store.logs / f"{key}.log"
+            ended = await self._execute(start, work)
             kept = isinstance(ended, Succeeded)
             return ended
         finally:
@@ -139,8 +155,7 @@ class LocalRunner:
             self._shelf |= {one.apk.name: one for one in record.built}
             return Proven(prove.key, prove.attempt)
         except BrokenPackage as error:
-            lines = _tail(self._store.logs / f"{prove.key}.log")
-            return Broke(prove.key, prove.attempt, str(error), lines)
+            return Broke(prove.key, prove.attempt, str(error), work.tail())
         finally:
             await self._forget(prove.key, prove.attempt)
 
@@ -162,11 +177,11 @@ class LocalRunner:
 
     # ---- processes ----------------------------------------------------------------------------
 
-    async def _execute(self, start: Start, work: _Attempt, log: Path) -> Ended:
+    async def _execute(self, start: Start, work: _Attempt) -> Ended:
         began = time.monotonic()
         group = self._limiter.group(f"{start.key}.{start.attempt}", start.resources)
         try:
-            process = await self._spawn(start, work, log, group)
+            process = await self._spawn(start, work, group)
             late = False
             try:
                 async with asyncio.timeout(self._settings.timeout):
@@ -180,21 +195,22 @@ class LocalRunner:
             finally:
                 _kill(process.pid)
             work.seconds = time.monotonic() - began
-            return self._judge(start, log, code, late=late, oom=group.out_of_memory())
+            return self._judge(start, work, code, late=late, oom=group.out_of_memory())
         finally:
             await asyncio.to_thread(group.close)
             if not self._limiter.holds:
                 await asyncio.to_thread(end_below, work.place)
 
     async def _spawn(
-        self, start: Start, work: _Attempt, log: Path, group: Group
+        self, start: Start, work: _Attempt, group: Group
     ) -> asyncio.subprocess.Process:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_TRUNC if start.attempt == 1 else 0
-        output = os.open(log, flags, 0o644)
+        output = os.open(work.log, flags, 0o644)
         try:
             if start.attempt > 1:
                 os.write(output, f"dag: attempt {start.attempt}\n".encode())
+            work.log_begins = os.lseek(output, 0, os.SEEK_END)
             target = self._settings.makefile.targets([work.package], self._settings.arch)
             return await asyncio.create_subprocess_exec(
                 *group.prefix(),
@@ -213,14 +229,14 @@ class LocalRunner:
         finally:
             os.close(output)
 
-    def _judge(self, start: Start, log: Path, code: int, *, late: bool, oom: bool) -> Ended:
+    def _judge(self, start: Start, work: _Attempt, code: int, *, late: bool, oom: bool) -> Ended:
         key, attempt = start.key, start.attempt
         if late:
             cause = f"took longer than {self._settings.timeout:g} seconds"
-            return Broke(key, attempt, cause, _tail(log))
+            return Broke(key, attempt, cause, work.tail())
         if code == 0:
             return Succeeded(key, attempt)
-        lines = _tail(log)
+        lines = work.tail()
         if oom:
             cause = f"out of memory: {_size(start.resources)} were not enough"
             return OutOfMemory(key, attempt, cause, lines)
@@ -251,7 +267,10 @@ class LocalRunner:
         made = {}
         for name in package.promised:
             path = place / f"{name}-{package.full_version}.apk"
-            made[path.name] = (path, _verified(path, name, package, self._settings.arch))
+            try:
+                made[path.name] = (path, read_proven(path, name, package, self._settings.arch))
+            except FileNotFoundError:
+                raise BrokenPackage(f"make ended well but built no {path.name}") from None
         built = [apk for _, apk in made.values()]
         around = [*built, *(one.apk for one in work.given.values())]
         record = Record(
@@ -266,21 +285,6 @@ class LocalRunner:
         )
         self._store.promote(record, {file: path for file, (path, _) in made.items()})
         return record
-
-
-def _verified(path: Path, name: str, package: Package, arch: Arch) -> Apk:
-    try:
-        apk = read_apk(path)
-    except FileNotFoundError:
-        raise BrokenPackage(f"make ended well but built no {path.name}") from None
-    except BrokenPackage as error:
-        raise BrokenPackage(f"{path.name}: {error}") from error
-    wanted = (name, package.full_version, package.name)
-    if (apk.name, apk.version, apk.origin) != wanted or apk.arch not in (arch.apk, "noarch"):
-        raise BrokenPackage(
-            f"{path.name} says that it is {apk.name} {apk.version} of {apk.origin} for {apk.arch}"
-        )
-    return apk
 
 
 def _kill(group: int) -> None:
@@ -307,16 +311,6 @@ def _clear(place: Path) -> None:
         # Something of it is still alive and writes.
         end_below(place)
         remove(place)
-
-
-def _tail(log: Path) -> tuple[str, ...]:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ()
-    return tuple(line for line in lines if line.strip() and not read_trailer(line))[-TAIL:]
 
 
 def _size(resources: Resources) -> str:

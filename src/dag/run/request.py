@@ -5,7 +5,6 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dag.core.arch import Arch
+from dag.core.index import repository_root
 from dag.core.manifests import CACHE, MOUNTED_KEY, Manifest, PodSettings, key_path, pod
 from dag.core.references import parse, parse_repository
 from dag.core.scripts import MakeVariables, build_script
@@ -151,14 +151,16 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
             terminal.say(
                 f"{one} is not in {directory}: the pod's melange does without its pipelines"
             )
-    epoch = _source_date_epoch(directory, terminal)
+    epoch = git.source_date_epoch(directory)
+    if epoch is None:
+        terminal.say(f"{directory} has no git history: SOURCE_DATE_EPOCH is 0")
     base = chosen.bundle_base or DEFAULT_BASE
     digested = digest_bundle(repository, tree.entries, base=base)
     if not chosen.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
     request = Request(
         pods=tuple(
-            _settings(chosen, run, arch, selection, epoch)
+            _settings(chosen, run, arch, selection, epoch or 0)
             for arch, selection in selections.items()
             if selection.targets
         ),
@@ -209,7 +211,7 @@ def _settings(
         source_date_epoch=epoch,
         cache_dir=CACHE,
         key=key_path(key_name),
-        repositories=[_inside(directory, item) for item in chosen.repositories],
+        repositories=[_inside(directory, repository_root(one)) for one in chosen.repositories],
         keyrings=[_inside(directory, item) for item in chosen.keyrings],
         pipeline_dirs=_known_pipelines(directory, chosen.pipeline_dirs),
         build_options=chosen.build_options,
@@ -313,18 +315,6 @@ def _known_pipelines(directory: Path, given: Iterable[str]) -> list[str]:
     root = directory.resolve()
     paths = (Path(one).resolve() for one in given)
     return [f"./{path.relative_to(root)}" for path in paths if path.is_relative_to(root)]
-
-
-def _source_date_epoch(directory: Path, terminal: Terminal) -> int:
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is not None:
-        if not given.isdigit():
-            raise UsageError(f"$SOURCE_DATE_EPOCH is {given!r}, not a number of seconds since 1970")
-        return int(given)
-    committed = git.last_commit_time(directory)
-    if committed is None:
-        terminal.say(f"{directory} has no git history: SOURCE_DATE_EPOCH is 0")
-    return committed or 0
 
 
 def _version() -> str:

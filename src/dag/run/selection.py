@@ -9,7 +9,7 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.definitions import Package
 from dag.core.graph import Graph
-from dag.core.index import Repository
+from dag.core.index import Repository, offers
 from dag.core.makefile import Makefile
 from dag.io import definitions
 from dag.io.makefile import makefile_of
@@ -61,11 +61,7 @@ def select(
     )
     have = _have(repositories, arch)
     graph = Graph(packages, available=have.names)
-    there = {
-        package.name
-        for package in packages
-        if all(package.full_version in have.versions.get(name, ()) for name in package.promised)
-    }
+    there = {package.name for package in packages if offers(have.versions, package)}
     if names:
         whole = graph.order(names) if only else graph.closure(names)
         order = whole if only else graph.closure(names, there)

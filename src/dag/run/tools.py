@@ -68,6 +68,14 @@ class Tools:
         self._run("sign-index", "--signing-key", os.fspath(key), os.fspath(path))
 
     def _run(self, *words: str) -> None:
-        done = subprocess.run([self.melange, *words], capture_output=True, text=True, check=False)
+        # A terminal's Ctrl-C is for dag, which ends when this short work is done.
+        done = subprocess.run(
+            [self.melange, *words],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            process_group=0,
+        )
         if done.returncode != 0:
             raise InfrastructureError(f"melange {words[0]} failed: {done.stderr.strip()}")

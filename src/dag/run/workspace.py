@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import posixpath
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.archive import Directory, Entry, File, Symlink
 from dag.core.definitions import Package
 from dag.io import durable
+
+_MAX_LINKS = 40
+"""As many as Linux follows before it takes them for a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +25,19 @@ class Parts:
     common: tuple[Entry, ...]
     """Makefile, pipelines and whatever else belongs to no package."""
     own: Mapping[str, tuple[Entry, ...]]
-    """Package → its definition, and the files below the directory of its name."""
+    """Package → its definition, the files below the directory of its name, and what links among
+    these lead to; in the order of their paths."""
+    pipelines: Mapping[str, tuple[Entry, ...]]
+    """Pipeline of the directory's own that a package uses → its file, links followed."""
 
-    def of(self, package: str) -> tuple[Entry, ...]:
+    def of(self, package: str) -> Iterable[Entry]:
         """What a package is built from."""
-        return (*self.common, *self.own[package])
+        return {entry.path: entry for entry in (*self.common, *self.own[package])}.values()
 
 
 def split(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
     """Tell what belongs to which package: FILE.yaml, and everything below NAME/."""
+    packages = tuple(packages)
     own: dict[str, list[Entry]] = {}
     owner: dict[str, str] = {}
     for package in packages:
@@ -36,23 +45,78 @@ def split(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
         owner[package.file] = package.name
         owner[f"{package.name}/"] = package.name
         owner.setdefault(f"{package.file.removesuffix('.yaml')}/", package.name)
+    tree = _Tree(entries)
     common: list[Entry] = []
-    for entry in entries:
+    for entry in tree.entries:
         top, slash, _ = entry.path.partition("/")
         if isinstance(entry, Directory):
             slash = "/"
         name = owner.get(top + slash)
         (common if name is None else own[name]).append(entry)
-    return Parts(tuple(common), {name: tuple(found) for name, found in own.items()})
+    used = {uses for package in packages for uses in package.pipelines}
+    return Parts(
+        tuple(common),
+        {name: tree.followed(found) for name, found in own.items()},
+        {uses: tree.followed(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
+    )
+
+
+class _Tree:
+    """The entries of a directory, and where its links lead; none leads outside."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = sorted(entries, key=lambda entry: entry.path)
+        self._paths = [entry.path for entry in self.entries]
+        self._links = {e.path: e.target for e in self.entries if isinstance(e, Symlink)}
+
+    def at(self, path: str) -> list[Entry]:
+        """Find what `path` names, and what is below it; on the way there links are followed."""
+        found: list[Entry] = []
+        for _ in range(_MAX_LINKS):
+            link = self._link_in(path)
+            if link is None:
+                break
+            found.append(self._entry(link))
+            rest = path.removeprefix(link)
+            path = posixpath.normpath(posixpath.join(link, "..", self._links[link])) + rest
+        begin = bisect_left(self._paths, path)
+        if begin < len(self._paths) and self._paths[begin] == path:
+            found.append(self.entries[begin])
+        below = f"{path}/"
+        begin, end = bisect_left(self._paths, below), bisect_left(self._paths, f"{path}0")
+        return found + self.entries[begin:end]  # "0" comes after "/"
+
+    def followed(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Add to `entries` what the links among them lead to, further links included."""
+        found = {entry.path: entry for entry in entries}
+        todo = [entry for entry in found.values() if isinstance(entry, Symlink)]
+        while todo:
+            for entry in self.at(todo.pop().path):
+                if entry.path not in found:
+                    found[entry.path] = entry
+                    if isinstance(entry, Symlink):
+                        todo.append(entry)
+        return tuple(found[path] for path in sorted(found))
+
+    def _entry(self, path: str) -> Entry:
+        return self.entries[bisect_left(self._paths, path)]
+
+    def _link_in(self, path: str) -> str | None:
+        if not self._links:
+            return None
+        end = path.find("/")
+        while end != -1:
+            if path[:end] in self._links:
+                return path[:end]
+            end = path.find("/", end + 1)
+        return path if path in self._links else None
 
 
 def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
     """Hash what each package is built from: its own entries, its pipelines, its build options."""
-    shared = {entry.path: entry for entry in parts.common}
     hashed = {}
     for package in packages:
-        paths = (f"pipelines/{uses}.yaml" for uses in package.pipelines)
-        used = [shared[path] for path in sorted(paths) if path in shared]
+        used = [entry for uses in package.pipelines for entry in parts.pipelines[uses]]
         hashed[package.name] = fingerprint((*parts.own[package.name], *used), package.options)
     return hashed
 
@@ -77,7 +141,7 @@ def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
 
 def lay_out(
     place: Path,
-    entries: Sequence[Entry],
+    entries: Iterable[Entry],
     packages: Iterable[Path],
     below: str,
     links: Mapping[str, Path],
