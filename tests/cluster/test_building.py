@@ -33,6 +33,7 @@ def test_a_subset_builds_its_closure_in_order_and_nothing_else(dag: Dag, tmp_pat
     assert done.returncode == 0, done.stderr
     assert made(done.stdout) == ["bottom-1.10-r2", "middle-1.10-r2", "top-1.10-r2"]
     assert "3 packages to make for x86_64" in done.stderr
+    assert "made no package" not in done.stderr
 
 
 def test_only_builds_just_what_was_named_and_out_brings_it_back(dag: Dag, tmp_path: Path) -> None:
@@ -200,6 +201,7 @@ def test_3401_targets_fit_into_one_pod(dag: Dag, tmp_path: Path, kind: str) -> N
     done = dag.pod(directory, "--disk=1Gi")
     assert done.returncode == 0, done.stderr
     assert "3401 packages to make" in done.stderr
+    assert "dag: make made no package: is that what its targets are for?\n" in done.stderr
     targets = made(done.stdout)
     assert len(targets) == len(set(targets)) == 3401
     assert all(target.startswith(kind.partition("%")[0]) for target in targets)

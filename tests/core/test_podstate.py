@@ -13,6 +13,7 @@ import pytest
 
 from dag.core import podstate
 from dag.core.podstate import Cause, Waiting, how_ended, why_waiting
+from dag.core.scripts import NOTHING
 
 PODS = Path(__file__).parent / "pods"
 
@@ -88,6 +89,17 @@ def test_exit_code_3_of_make_itself_is_no_refusal() -> None:
     ending = how_ended(odd)
     assert ending is not None
     assert (ending.cause, ending.message) == (Cause.MAKE, "make failed with exit code 3")
+
+
+def test_a_build_that_ended_well_and_made_nothing_says_so() -> None:
+    done = pod("done")
+    done["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = f"{NOTHING}\n"
+    ending = how_ended(done)
+    assert ending is not None
+    assert (ending.exit_code, ending.hint) == (
+        0,
+        "make made no package: is that what its targets are for?",
+    )
 
 
 def test_without_a_limit_the_request_is_named() -> None:

@@ -106,6 +106,8 @@ def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
     terminal = terminal.about(result.label)
     if ending.exit_code == 0:
         terminal.say(f"done after {_minutes(result.seconds)}")
+        if ending.hint:
+            terminal.say(ending.hint)
         return
     target = f" (target {result.failed_target})" if result.failed_target else ""
     terminal.say(f"{ending.message}{target}")

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Any
 
 from dag.core.manifests import BUILD, UPLOAD
-from dag.core.scripts import REFUSED
+from dag.core.scripts import NOTHING, REFUSED
 
 Json = Mapping[str, Any]
 
@@ -265,7 +265,9 @@ def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
     if code == REFUSED and ended.get("message"):
         return Ending(Cause.START, f"the build did not begin: {ended['message'].strip()}")
     if code == 0:
-        return Ending(Cause.DONE, "make ended with exit code 0")
+        nothing = NOTHING in ended.get("message", "")
+        hint = f"{NOTHING}: is that what its targets are for?" if nothing else None
+        return Ending(Cause.DONE, "make ended with exit code 0", hint)
     if _is_deletion(pod, ended, deleted=deleted):
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
     if code > 128 and code - 128 in _SIGNALS:

@@ -26,6 +26,9 @@ OUT_PORT = 8017
 REFUSED = 3
 """Exit code of a build script that did not begin: the image or the workspace is not fit."""
 
+NOTHING = "make made no package"
+"""What the container of a build that ended well says where that is so."""
+
 MELANGE = "/usr/bin/melange"
 """Where an SDK image has it."""
 
@@ -124,7 +127,8 @@ refuse() {
   [ ! -w /dev/termination-log ] || echo "$$1" >/dev/termination-log
   exit $refused
 }
-mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe || refuse "no file can be made in $state"
+mkdir -p $state && rm -f $state/pipe && mkfifo $state/pipe && : >$state/begun \
+  || refuse "no file can be made in $state"
 command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child= dog=
 $confine
@@ -158,6 +162,9 @@ wait "$$child" 2>/dev/null || code=$$?
 while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" 2>/dev/null || code=$$?; done
 $merge
 exec 5>&-
+# The exit code is make's all the same; but whoever waits for packages wants to know.
+made() { [ -d packages ] && [ -n "$$(find packages -name '*.apk' -newer $state/begun 2>&1)" ]; }
+[ "$$code" != 0 ] || [ ! -w /dev/termination-log ] || made || echo '$nothing' >/dev/termination-log
 # Something that the build left in the background may hold the pipe open: no reason to hang.
 { sleep 10; kill "$$tee"; } >/dev/null 2>&1 &
 dog=$$!
@@ -247,7 +254,7 @@ def build_script(
     It makes the throwaway key by the Makefile's own rule, or copies the one at `mounted_key` to
     `variables.key`, makes what lies in `packages/` count as built, runs make, forwards SIGTERM to
     it, and ends with make's exit code, or with `REFUSED` and the reason in the container's
-    termination message. The last line tells how many lines and bytes the log before it has
+    termination message; there it says also if make ended well and made no package (`NOTHING`). The last line tells how many lines and bytes the log before it has
     (`read_trailer`): the API server serves only the newest file of a rotated log, so a loss could
     not be seen from outside. `confined` refuses to build outside of a user namespace, `hermetic`
     takes the network from the steps (`dag.core.hermetic`). With `announce_end` it holds a pipe open
@@ -276,6 +283,7 @@ def build_script(
     return _BUILD.substitute(
         common,
         refused=REFUSED,
+        nothing=NOTHING,
         assignments=shlex.join(words),
         env_file=shlex.quote(env_file),
         env_option=shlex.quote(f" --env-file {_option_word(env_file)}"),

@@ -186,7 +186,7 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
     )
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
-    terminal.say(f"{count(number, 'package')} to make for {arch}{left_out}")
+    terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
     if selection.missing:
         terminal.say(
             f"because of cycles {count(selection.missing, 'need')} will not be built in time: a"
