@@ -51,6 +51,13 @@ def test_what_only_looks_like_a_rule_is_none(line: str) -> None:
     assert not read_makefile(line + "\n").has_all
 
 
+@pytest.mark.parametrize(
+    "rule", ["$(PKGS:%=package/%): package/%: $(KEY)", "$(ALL): package/% : x", "package/a: y"]
+)
+def test_a_package_by_its_name_has_rules_of_several_forms(rule: str) -> None:
+    assert read_makefile(f"{rule}\n\techo $*\n").template == NAME_TEMPLATE
+
+
 def test_all_counts_among_several_targets_of_a_rule() -> None:
     assert read_makefile("build all: x\n").has_all
     assert read_makefile("all:: x\n").has_all

@@ -84,6 +84,15 @@ def test_a_store_is_a_repository_for_another_build_by_its_own_key_or_a_given_one
         assert archive.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"
 
 
+def test_where_there_is_no_makefile_no_store_is_made(make: Make) -> None:
+    place = make(a=definition("a"))
+    (place / "Makefile").unlink()
+    code, _, said = run(place)
+    assert code == 2
+    assert "there is no Makefile beside the definitions" in said
+    assert not (place / "packages").exists()
+
+
 def test_a_dry_run_changes_nothing_and_waits_for_nobody(make: Make) -> None:
     place = make(sleeper=SLEEPER)
     code, out, said = run(place, "--dry-run")

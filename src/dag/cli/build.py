@@ -79,6 +79,7 @@ def command(**given: Any) -> int:  # noqa: ANN401
     2 a wrong request, 3 the machine failed, 130 interrupted.
     """
     from dag.core.plan import Absence
+    from dag.io.makefile import makefile_of
     from dag.run.build import open_store, read_store
     from dag.run.signals import run_interruptibly
 
@@ -96,6 +97,7 @@ def command(**given: Any) -> int:  # noqa: ANN401
             one.named and one.absence is Absence.OTHER_ARCH for one in build.plan.skipped
         )
         return 1 if build.plan.stuck or impossible else 0
+    makefile_of(chosen.directory, chosen.target_template)  # before a store is made in vain
     store = open_store(chosen.store, chosen.arch, wait=given["wait"], say=say)
     try:
         build = _planned(chosen, store, given["verbose"])

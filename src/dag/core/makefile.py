@@ -29,7 +29,7 @@ _KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
 _RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
 # A static pattern rule: the targets may be a variable's, the pattern says what they look like.
 _STATIC = re.compile(r"^[^\s#].*:\s*package/%\s*:(?![:=])", re.MULTILINE)
-_INCLUDE = re.compile(r"^[ ]*(?:-|s)?include\b", re.MULTILINE)
+_INCLUDE = re.compile(r"^[ ]*(?:-|s)?include[ \t]+(?P<names>[^#\n]*)", re.MULTILINE)
 _UNREAD = {
     "KEY": "melange will not trust what is signed with our key, such as packages of other units",
     "MELANGE_EXTRA_OPTS": "neither the cache nor -r, --keyring, --pipeline-dir and --build-option"
@@ -79,6 +79,12 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         template=check_template(template),
         unread=frozenset(_unread(text)),
     )
+
+
+def included(text: str) -> list[str]:
+    """Name the files that a Makefile includes, as far as its text tells: patterns of the shell's."""
+    words = [word for line in _INCLUDE.finditer(text) for word in line["names"].split()]
+    return [word for word in words if "$" not in word]
 
 
 def _unread(text: str) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from glob import glob
 from pathlib import Path
 
-from dag.core.makefile import FILE_NAMES, Makefile, read_makefile
+from dag.core.makefile import FILE_NAMES, Makefile, included, read_makefile
 from dag.errors import UsageError
 
 
@@ -19,10 +20,26 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
         path = directory / name
         if path.is_file():
             try:
-                return read_makefile(path.read_text(encoding="utf-8", errors="replace"), template)
+                text = path.read_text(encoding="utf-8", errors="replace")
+                return read_makefile(_with_included(directory, text), template)
             except OSError as error:
                 raise UsageError(f"{path}: {error.strerror}") from error
     raise UsageError(
         f"{directory}: there is no Makefile beside the definitions",
         hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
     )
+
+
+def _with_included(directory: Path, text: str) -> str:
+    """Add the text of what a Makefile includes; make looks for it in the directory where it runs."""
+    texts = [text]
+    seen: set[Path] = set()
+    for one in texts:  # grows while it is walked
+        for pattern in included(one):
+            # A pattern may be an absolute one.
+            for name in glob(pattern, root_dir=directory):  # noqa: PTH207
+                path = directory / name
+                if path not in seen and path.is_file():
+                    seen.add(path)
+                    texts.append(path.read_text(encoding="utf-8", errors="replace"))
+    return "\n".join(texts)
