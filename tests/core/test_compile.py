@@ -128,7 +128,7 @@ def test_sources() -> None:
         ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is no version"),
         ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is no whole number"),
         ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is no whole number"),
-        (HEAD + "environment: {contents: {packages: ['=1']}}\n", 4, "packages is '=1'"),
+        (HEAD + "environment: {contents: {packages: ['=1']}}\n", 4, "'=1' in environment.contents"),
         (HEAD + "pipeline: [{needs: {packages: ['>1']}}]\n", 4, "needs '>1', which is no package"),
         (HEAD + 'pipeline: [{needs: {packages: ["a\\e[1m"]}}]\n', 4, "which is no package"),
         ("package:\n  name: x\n  version: 1\n  epoch: 18446744073709551616\n", 4, "whole number"),

@@ -300,11 +300,10 @@ class _Definition:
         needs: dict[str, Need] = {}
         for text, line, reason in texts:
             if not bare_name(text):
-                tree.problem(
-                    line,
-                    f"an entry of {what} is {text!r}" if text else f"an entry of {what} is empty",
-                    "name a package or remove it",
+                said = (
+                    f"{text!r} in {what} is no package" if text else f"an entry of {what} is empty"
                 )
+                tree.problem(line, said, "name a package or remove it")
             elif text not in needs:
                 needs[text] = Need(text, tree.file, line, reason)
         return needs
