@@ -51,8 +51,10 @@ def step(
     submodules: bool = False,
     picks: str = "",
     line: int = 7,
+    is_tip: bool = False,
 ) -> Checkout:
-    return Checkout(repository, tag, branch, commit, depth, submodules, picks, ".", "x.yaml", line)
+    what = (repository, tag, branch, commit, depth, submodules, picks)
+    return Checkout(*what, ".", "x.yaml", line, is_branch_tip=is_tip)
 
 
 def bring(
@@ -95,6 +97,7 @@ def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
         "expected-commit": wanted.expected_commit,
         "recurse-submodules": str(wanted.recurse_submodules).lower(),
         "cherry-picks": wanted.cherry_picks,
+        "expected-commit-is-branch-tip": str(wanted.is_branch_tip).lower(),
     }
     text = (parts.pipelines() / "git-checkout.yaml").read_text()
     pipeline = yaml.safe_load(text)
@@ -210,6 +213,107 @@ def test_steps_with_different_commits_of_a_branch_share_its_history(
     assert len(server.requests) == asked
 
 
+@pytest.mark.parametrize("branch", ["main", ""])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_commit_that_another_step_or_run_goes_back_behind_stays_in_the_branch(
+    server: GitServer, cache: Cache, tmp_path: Path, branch: str, order: tuple[int, int]
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commits = [upstream.commit(text) for text in ("first", "second", "third")]
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    wanted = [step(uri, commits[number], branch=branch, depth="-1") for number in order]
+    for known in (wanted[:1], wanted[1:], wanted):
+        assert "failed" not in statuses(bring(Cache(cache.directory), *known))
+    for item, number in zip(wanted, order, strict=True):
+        text = ("first", "second")[number]
+        assert (checkout(cache, tmp_path, item) / "file").read_text() == text
+    assert statuses(bring(Cache(cache.directory), *wanted, verify=True)) == ["present"]
+    # At once, too, and what a state of an earlier dag claims counts for nothing.
+    state = json.loads((path := next(cache.directory.rglob("dag.json"))).read_text())
+    (entry,) = state["refs"].values()
+    entry.pop("tip")
+    entry |= {"at": commits[0], "expected": sorted(commits[:2])}
+    path.write_text(json.dumps(state))
+    git(path.parent, "update-ref", "refs/heads/main" if branch else "HEAD", commits[0])
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["fetched"]
+    shutil.rmtree(path.parent)
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["fetched"]
+    for item in wanted:
+        checkout(cache, tmp_path, item)
+
+
+def test_a_branch_that_was_forced_elsewhere_loses_what_it_no_longer_has(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    upstream.commit("first")
+    before = upstream.commit("before")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    old = step(uri, before, branch="main", line=1)
+    assert statuses(bring(cache, old)) == ["fetched"]
+    git(upstream.work, "reset", "-q", "--hard", "HEAD^")
+    after = upstream.commit("after")
+    upstream.publish()
+    assert statuses(bring(Cache(cache.directory), old)) == ["present"]
+    said = failure(Cache(cache.directory), old, step(uri, after, branch="main", line=2))
+    assert said == f"x.yaml:1: {uri}: expected {before} is not in branch main, whose tip is {after}"
+    assert "not in branch main" in failure(Cache(cache.directory), old)
+    new = step(uri, after, branch="main")
+    assert statuses(bring(Cache(cache.directory), new)) == ["present"]
+    assert (checkout(cache, tmp_path, new) / "file").read_text() == "after"
+
+
+@pytest.mark.parametrize(("depth", "is_tip"), [("unset", True), ("-1", True), ("1", False)])
+def test_a_step_that_takes_only_the_tip_gets_no_older_commit(
+    server: GitServer, cache: Cache, tmp_path: Path, depth: str, is_tip: bool
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    first, second = upstream.commit("first"), upstream.commit("second")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    history = step(uri, first, branch="main", line=1)
+    stale = step(uri, first, branch="main", depth=depth, is_tip=is_tip, line=2)
+    assert statuses(bring(cache, history)) == ["fetched"]
+    for steps in ([stale], [history, stale]):
+        said = failure(Cache(cache.directory), *steps)
+        assert said.startswith(f"x.yaml:2: {uri}: branch main is {second}, expected {first}")
+        assert "x.yaml:1" not in said
+    fresh = step(uri, second, branch="main", depth=depth, is_tip=is_tip)
+    assert statuses(bring(Cache(cache.directory), fresh, history)) == ["fetched"]
+    for wanted in (fresh, history):
+        checkout(cache, tmp_path, wanted)
+    # The cache stays where the step was verified, whatever the remote does.
+    upstream.commit("third")
+    upstream.publish()
+    assert statuses(bring(Cache(cache.directory), fresh, history)) == ["present"]
+    assert statuses(bring(Cache(cache.directory), history, fresh, verify=True)) == ["present"]
+
+
+def test_the_tip_of_something_else_than_a_branch_is_refused() -> None:
+    for wanted in (
+        step("https://h/a", "1" * 40, tag="v1", is_tip=True),
+        step("https://h/a", "1" * 40, is_tip=True),
+    ):
+        (problem,) = repositories([wanted])[1]
+        assert "expected-commit-is-branch-tip" in str(problem)
+
+
+def test_a_tag_is_there_by_its_own_hash_and_by_that_of_the_commit(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    tagged = upstream.tag("v1", annotated=True)
+    upstream.publish()
+    wanted = [step(f"{server.url}/org/repo", one, tag="v1") for one in (commit, tagged)]
+    assert statuses(bring(cache, *wanted)) == ["fetched"]
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["present"]
+    for item in wanted:
+        checkout(cache, tmp_path, item)
+
+
 def test_several_refs_and_depths_live_in_one_repository(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:
@@ -303,6 +407,49 @@ def test_cherry_picks_are_there(server: GitServer, cache: Cache, tmp_path: Path)
     assert (work / "picked").exists()
     assert not (work / "other").exists()
     assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+
+
+def test_a_cherry_pick_may_be_short_and_of_whatever_a_clone_has(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    ahead = upstream.commit("ahead", "ahead")
+    git(upstream.work, "checkout", "-q", "-b", "side")
+    aside = upstream.commit("aside", "aside")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    wanted = step(uri, commit, branch="main", picks=f"{ahead[:10]}: why\n")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "ahead").exists()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+    both = step(uri, commit, branch="main", picks=f"{aside}: why\n")
+    assert statuses(bring(Cache(cache.directory), both)) == ["fetched"]
+    assert (checkout(cache, tmp_path, both) / "aside").exists()
+    shutil.rmtree(cache.directory / "git")
+    short = step(uri, commit, branch="main", picks=f"{aside[:10]}: why\n")
+    assert f"as BRANCH/{aside[:10]}" in failure(Cache(cache.directory), short)
+
+
+def test_a_branch_that_steps_go_back_in_still_has_what_others_pick_from_it(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    pick = upstream.commit("picked", "picked")
+    upstream.commit("third")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    picking = step(uri, commit, tag="v1", picks=f"main/{pick[:12]}: why\n")
+    back = step(uri, commit, branch="main")
+    for steps in ([picking, back], [back, picking]):
+        shutil.rmtree(cache.directory / "git", ignore_errors=True)
+        for one in steps:
+            assert statuses(bring(Cache(cache.directory), one)) == ["fetched"]
+        assert statuses(bring(Cache(cache.directory), *steps)) == ["present"]
+        for one in steps:
+            checkout(cache, tmp_path, one)
 
 
 def test_a_ref_that_is_another_commit_never_gets_its_name(
@@ -508,6 +655,6 @@ def test_the_state_says_what_was_verified(server: GitServer, cache: Cache, tmp_p
     upstream.publish()
     bring(cache, step(f"{server.url}/org/repo", commit, tag="v1"))
     (state,) = stored(cache).values()
-    assert json.loads(json.dumps(state))["refs"] == {
+    assert json.loads(state.text())["refs"] == {
         "refs/tags/v1": {"at": commit, "expected": [commit]}
     }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WHOLE = 0
 """A depth: all of the history."""
+LOOSE = "refs/heads/dag/"
+"""Where commits are named that have to be in a clone, and that no tag or branch leads to."""
 BUILD_CACHE = "/var/cache/melange"
 """Where steps of a build see the cache directory, whatever `--cache-dir` it came from."""
 CONFIG_NAME = "gitconfig"
@@ -45,28 +47,43 @@ class Pick:
     """Empty: the commit has to be in what was cloned."""
     commit: str
 
+    def __str__(self) -> str:
+        return f"{self.branch}/{self.commit}"
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
     """What one step, or several that agree, want of a repository."""
 
-    kind: Literal["tag", "branch", "head"]
+    kind: Literal["tag", "branch", "head", "commit"]
+    """A submodule wants a commit, wherever it is."""
     name: str
-    """Of the tag or branch; empty for the head."""
+    """Of the tag or branch; else empty."""
     commit: str
     """Forty hex digits, checked."""
     depth: int
     """Commits of history, or `WHOLE`."""
     submodules: bool = False
+    tip: bool = False
+    """The step says itself that the branch must end at the commit."""
     picks: tuple[Pick, ...] = ()
     places: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def ref(self) -> str:
-        """The name that the remote has for it."""
+        """The name under which the cache has it: the remote's, if the remote has one."""
+        if self.kind == "commit":
+            return f"{LOOSE}{self.commit}"
         return {"tag": "refs/tags/", "branch": "refs/heads/", "head": "HEAD"}[self.kind] + self.name
 
+    @property
+    def exact(self) -> bool:
+        """Whether a branch must end at the commit: without history melange cannot go back to it."""
+        return self.kind in ("branch", "head") and (self.tip or self.depth != WHOLE)
+
     def __str__(self) -> str:
+        if self.kind == "commit":
+            return f"commit {self.commit}"
         return f"{self.kind} {self.name}" if self.name else "the default branch"
 
 
@@ -172,9 +189,23 @@ def check_commit(text: str) -> str:
         UsageError: it is not.
 
     """
-    if not _COMMIT.fullmatch(text):
+    if not is_commit(text):
         raise UsageError(f"expected-commit must be 40 lower-case hex digits, not {text[:80]!r}")
     return text
+
+
+def is_commit(text: str) -> bool:
+    """Say whether `text` is the full hash of a commit."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def is_ref(name: str) -> bool:
+    """Say whether `name` is one that the cache gives: of a tag, of a branch, or HEAD."""
+    for kind in ("refs/heads/", "refs/tags/"):
+        if name.startswith(kind):
+            rest = name.removeprefix(kind)
+            return bool(rest) and not _NO_REF.search(rest)
+    return name == "HEAD"
 
 
 def git_config(redirected: Mapping[str, str], direct: Iterable[str] = ()) -> str:
@@ -215,6 +246,8 @@ def _want(step: Checkout, place: Place) -> Want:
     name = step.tag or step.branch
     if name and (_NO_REF.search(name) or name == "@"):
         raise UsageError(f"{name[:80]!r} is no name of a tag or branch")
+    if step.is_branch_tip and not step.branch:
+        raise UsageError("expected-commit-is-branch-tip goes with a branch only")
     commit = check_commit(step.expected_commit)
     kind: Literal["tag", "branch", "head"] = (
         "tag" if step.tag else "branch" if step.branch else "head"
@@ -225,6 +258,7 @@ def _want(step: Checkout, place: Place) -> Want:
         commit,
         _depth(step),
         step.recurse_submodules,
+        step.is_branch_tip,
         tuple(picks(step.cherry_picks)),
         (place,),
     )
@@ -232,7 +266,7 @@ def _want(step: Checkout, place: Place) -> Want:
 
 def _depth(step: Checkout) -> int:
     if step.depth in ("", "unset"):
-        return WHOLE if step.branch else 1
+        return WHOLE if step.branch and not step.is_branch_tip else 1
     if step.depth == "-1":
         return WHOLE
     if not re.fullmatch(r"[1-9][0-9]{0,8}", step.depth):
@@ -263,13 +297,14 @@ def picks(text: str) -> list[Pick]:
 
 def _merged(wants: tuple[Want, ...], new: Want) -> tuple[Want, ...]:
     for index, known in enumerate(wants):
-        if (known.kind, known.name, known.commit) == (new.kind, new.name, new.commit):
+        if (known.ref, known.commit, known.exact) == (new.ref, new.commit, new.exact):
             both = Want(
                 known.kind,
                 known.name,
                 known.commit,
                 WHOLE if WHOLE in (known.depth, new.depth) else max(known.depth, new.depth),
                 known.submodules or new.submodules,
+                known.tip or new.tip,
                 tuple(dict.fromkeys(known.picks + new.picks)),
                 known.places + new.places,
             )

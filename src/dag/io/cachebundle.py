@@ -18,11 +18,12 @@ import zstandard
 from dag.core.archive import Directory, File, content
 from dag.core.bundle import ROOT, Blob
 from dag.core.checkouts import CONFIG_NAME, ENV_FILE, ENV_NAME, git_config
+from dag.core.gitstate import STATE
 from dag.core.references import parse
 from dag.core.sources import Digest, is_cache_name
 from dag.errors import InfrastructureError, UsageError
 from dag.io.cache import BLOCK, Cache
-from dag.io.gitcache import GIT, STATE, bases_of, stored
+from dag.io.gitcache import GIT, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -67,7 +68,7 @@ def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[En
         # Without these two directories git takes it for no repository.
         found += [Directory(f"{prefix}/{name}") for name in ("objects", "refs")]
         found.append(content(f"{prefix}/config", b"[core]\n\tbare = true\n"))
-        redirected |= dict.fromkeys(bases_of(path, states[path]), path)
+        redirected |= dict.fromkeys(states[path].bases_of(path), path)
     found.append(content(CONFIG_NAME, git_config(redirected).encode()))
     found.append(content(ENV_NAME, ENV_FILE.encode()))
     return found

@@ -8,13 +8,12 @@ below it. `dag.json` in a repository says what was verified.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dag.core.checkouts import (
     CONFIG_NAME,
@@ -26,6 +25,7 @@ from dag.core.checkouts import (
     git_config,
     locate,
 )
+from dag.core.gitstate import STATE, State, parse
 from dag.core.sources import Place, Problem, host_of
 from dag.errors import InfrastructureError, UsageError
 from dag.io.downloads import LOCK_POLL
@@ -33,13 +33,12 @@ from dag.io.gitprocess import Git, GitFailed, GitLimits
 from dag.io.gitrepository import BareRepository, Link, Unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from dag.core.sources import RetryPolicy, Watcher
     from dag.io.cache import Cache
 
 GIT = "git"
-STATE = "dag.json"
 _DEEPEST = 16
 """Submodules of submodules; more is a circle."""
 
@@ -151,7 +150,7 @@ class GitCache:
             problem = Problem(place, parent.uri, f"submodule {link.path}: {wrong}")
             self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
             return
-        want = Want("head", f"@{link.commit}", link.commit, 1, submodules=True, places=(place,))
+        want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
         await self._one(Repository(path, link.uri, (want,), (base,)), deep)
 
     def _note(self, outcome: GitOutcome) -> None:
@@ -208,40 +207,40 @@ class GitCache:
         return outcome, links
 
     async def _fetch(
-        self, bare: BareRepository, repository: Repository, missing: Iterable[Want]
+        self, bare: BareRepository, repository: Repository, missing: Collection[Want]
     ) -> list[Problem]:
-        problems: list[Problem] = []
-        failed: list[Want] = []
-        same_branch: dict[str, set[str]] = {}
+        wrong: dict[Want, str] = {}
+        by_ref: dict[str, list[Want]] = {}
         for want in repository.wants:
-            same_branch.setdefault(want.ref, set()).add(want.commit)
-        for want in missing:
-            # Steps that expect different commits of a branch need its tip: melange goes back.
-            tip = want.kind == "branch" and len(same_branch[want.ref]) > 1
-            try:
-                await self._with_retries(bare, repository, want, tip=tip)
-            except (GitFailed, Unverified) as error:
-                problems += [Problem(place, repository.uri, str(error)) for place in want.places]
-                failed.append(want)
-        for want in failed:
-            await bare.forget(want)
+            by_ref.setdefault(want.ref, []).append(want)
+        for wants in by_ref.values():
+            # All that is expected of a ref at once: it can only be at one place.
+            if any(want in missing for want in wants):
+                try:
+                    wrong |= await self._with_retries(bare, repository, wants)
+                except GitFailed as error:
+                    wrong |= dict.fromkeys(wants, str(error))
+        problems: list[Problem] = []
+        for want in repository.wants:
+            if not bare.has(want):
+                message = wrong.get(want, f"{want} had to go elsewhere for another step")
+                problems += [Problem(place, repository.uri, message) for place in want.places]
+                await bare.forget(want)
         return problems
 
     async def _with_retries(
-        self, bare: BareRepository, repository: Repository, want: Want, *, tip: bool
-    ) -> None:
+        self, bare: BareRepository, repository: Repository, wants: Sequence[Want]
+    ) -> dict[Want, str]:
         failures = 0
         while True:
             try:
-                await bare.fetch(repository.uri, want, depth=repository.depth, tip=tip)
+                return await bare.fetch(repository.uri, wants, depth=repository.depth)
             except GitFailed as error:
                 failures += 1
                 pause = self._retry.pause(failures, None)
                 if not error.heals or pause is None:
                     raise
                 await asyncio.sleep(pause)
-            else:
-                return
 
 
 def write_config(cache: Cache, failed: Iterable[Repository] = ()) -> int:
@@ -252,21 +251,11 @@ def write_config(cache: Cache, failed: Iterable[Repository] = ()) -> int:
     redirected: dict[str, str] = {}
     paths = stored(cache)
     for path, state in paths.items():
-        redirected |= dict.fromkeys(bases_of(path, state), path)
+        redirected |= dict.fromkeys(state.bases_of(path), path)
     direct = [base for repository in failed for base in repository.bases]
     _write(cache.directory / CONFIG_NAME, git_config(redirected, direct))
     _write(cache.directory / ENV_NAME, ENV_FILE)
     return len(paths)
-
-
-def bases_of(path: str, state: dict[str, Any]) -> list[str]:
-    """Give the URIs that lead to a repository; a state may come from elsewhere, so each is checked."""
-    found = []
-    for base in state.get("bases", ()):
-        with suppress(UsageError):
-            if locate(str(base)) == (path, base):
-                found.append(str(base))
-    return found
 
 
 async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
@@ -292,7 +281,7 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
         git = Git(source, limits)
         await git.run("init", "--bare", "--quiet", "--template=")
         bare = BareRepository(git, cache.records, staging)
-        if not (await bare.open(force=True) and bare.refs and await bare.is_as_it_says()):
+        if not (await bare.open(force=True) and bare.refs):
             return "its objects or refs are not what they should be"
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
@@ -303,20 +292,20 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     return None
 
 
-def stored(cache: Cache) -> dict[str, dict[str, Any]]:
+def stored(cache: Cache) -> dict[str, State]:
     """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
 
     Those without a verified ref are left out.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, State] = {}
     root = cache.directory / GIT
     for parent, names, _ in os.walk(root):
         for name in [name for name in names if name.endswith(".git")]:
             names.remove(name)
             directory = Path(parent) / name
             with suppress(OSError, ValueError):
-                state = json.loads((directory / STATE).read_bytes())
-                if state.get("refs"):
+                state = parse((directory / STATE).read_bytes())
+                if state.refs:
                     found[directory.relative_to(root).as_posix().removesuffix(".git")] = state
     return dict(sorted(found.items()))
 
@@ -335,7 +324,7 @@ def prune_git(
         path = open_paths.pop()
         if path not in kept:
             kept.add(path)
-            open_paths += [str(link["path"]) for link in known.get(path, {}).get("submodules", ())]
+            open_paths += [item.path for item in known[path].submodules] if path in known else []
     removed = []
     root = cache.directory / GIT
     for parent, names, _ in os.walk(root):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dag.core import checkouts
 from dag.core.arch import Arch
 from dag.core.checkouts import Repository
 from dag.core.definitions import Checkout, Fetch
+from dag.core.gitstate import State
 from dag.core.graph import Graph
 from dag.core.sources import Download, Problem, downloads, redact
 from dag.io import definitions
@@ -279,11 +279,9 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
         lines.append((state, item.name, redact(item.uris[0]), places))
     known = stored(cache)
     for repository in sources.repositories:
-        refs = known.get(repository.path, {}).get("refs", {})
+        state_of = known.get(repository.path, State())
         for want in repository.wants:
-            state = "missing"
-            with suppress(KeyError, TypeError):
-                state = "present" if want.commit in refs[want.ref]["expected"] else state
+            state = "present" if state_of.holds(want) else "missing"
             name = f"git/{repository.path}.git {want.ref} {want.commit}"
             lines.append((state, name, repository.uri, " ".join(map(str, want.places))))
     return lines
