@@ -68,7 +68,7 @@ def bring(
     assert not problems
     gits = GitCache(cache, watcher or Silent(), retry=RETRY, limits=limits, verify=verify)
     outcomes = asyncio.run(gits.run(wanted))
-    write_config(cache, [item.repository for item in outcomes if item.status == "failed"])
+    write_config(cache, wanted)
     return outcomes
 
 
@@ -86,8 +86,8 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
-    """Run melange's own git-checkout step, unmodified, on the cache, without any network."""
+def checkout(cache: Cache, tmp_path: Path, wanted: Checkout, *, network: bool = False) -> Path:
+    """Run melange's own git-checkout step, unmodified, on the cache, mostly without any network."""
     inputs = {
         "repository": wanted.repository,
         "destination": ".",
@@ -110,7 +110,8 @@ def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
     work = tmp_path / "workspace"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    command = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--tmpfs", "/var/cache"]
+    command = ["bwrap", "--dev-bind", "/", "/", *([] if network else ["--unshare-net"])]
+    command += ["--tmpfs", "/var/cache"]
     command += ["--ro-bind", str(cache.directory), "/var/cache/melange", "--chdir", str(work)]
     command += ["--tmpfs", "/root", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin"]
     command += ["--setenv", "HOME", "/root"]
@@ -474,23 +475,59 @@ def test_a_ref_that_is_another_commit_never_gets_its_name(
     bare = cache.directory / "git" / server.host / "org/repo.git"
     names = git(bare, "for-each-ref", "--format=%(refname)").splitlines()
     assert [name for name in names if not name.startswith("refs/dag/")] == []
-    assert "file:///var/cache/melange/git/127" not in (cache.directory / "gitconfig").read_text()
+    assert "includeIf" not in (cache.directory / "gitconfig").read_text()
 
 
-def test_a_repository_that_failed_does_not_go_to_the_cache_of_one_with_a_shorter_name(
+def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    wanted = {}
+    for name in ("foo", "foo-plugins", "foo/nested"):
+        upstream = Upstream(tmp_path / "git", f"org/{name}")
+        commit = upstream.commit(name)
+        upstream.tag("v1")
+        upstream.publish()
+        wanted[name] = step(f"{server.url}/org/{name}", commit, tag="v1")
+    outer = Upstream(tmp_path / "git", "org/outer")
+    outer.commit("outer")
+    inner = wanted["foo-plugins"].expected_commit
+    outer_commit = outer.submodule("sub", "../foo-plugins", outer, inner)
+    outer.tag("v1")
+    outer.publish()
+    parent = step(f"{server.url}/org/outer", outer_commit, tag="v1")
+    bring(cache, wanted["foo"], parent)
+    for end in ("", "/", ".git", ".git/"):
+        checkout(cache, tmp_path, wanted["foo"]._replace(repository=f"{server.url}/org/foo{end}"))
+    # None of the definitions that the cache was filled for names these.
+    for name in ("foo-plugins", "foo/nested"):
+        work = checkout(cache, tmp_path, wanted[name], network=True)
+        assert (work / "file").read_text() == name
+    work = checkout(cache, tmp_path, parent._replace(recurse_submodules=True), network=True)
+    assert (work / "sub/file").read_text() == "foo-plugins"
+
+
+def test_builds_get_a_repository_from_the_cache_if_all_that_definitions_want_of_it_is_there(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:
     upstream = Upstream(tmp_path / "git", "org/repo")
     commit = upstream.commit("first")
     upstream.tag("v1")
+    upstream.commit("second")
+    upstream.tag("v2")
     upstream.publish()
     uri = f"{server.url}/org/repo"
-    outcomes = bring(
-        cache, step(uri, commit, tag="v1"), step(f"{uri}-extra", commit, tag="v1", line=9)
-    )
-    assert sorted(statuses(outcomes)) == ["failed", "fetched"]
-    seen = git(tmp_path, "config", "--file", str(cache.directory / "gitconfig"), "--list")
-    assert f"url.{uri}-extra.insteadof={uri}-extra" in seen
+    pinned, unpinned = step(uri, commit, tag="v1"), step(uri, tag="v2")
+    gone = step(uri, commit, tag="v3")
+    for other in (unpinned, gone):
+        bring(cache, pinned, other)
+        for wanted in (pinned, unpinned):
+            work = checkout(cache, tmp_path, wanted, network=True)
+            assert (work / "file").read_text() == ("first" if wanted == pinned else "second")
+        # What was known holds when nobody says what definitions want.
+        write_config(cache)
+        checkout(cache, tmp_path, unpinned, network=True)
+        assert statuses(bring(Cache(cache.directory), pinned)) == ["present"]
+        assert (checkout(cache, tmp_path, pinned) / "file").read_text() == "first"
 
 
 def test_damage_is_noticed_and_mended(server: GitServer, cache: Cache, tmp_path: Path) -> None:
@@ -593,8 +630,8 @@ def test_other_commits_are_refused(commit: str) -> None:
 
 
 def test_a_step_without_expected_commit_is_reported_and_not_cached() -> None:
-    found, problems, unpinned = repositories([step("https://h/a", tag="v1")])
-    assert (found, problems) == ([], [])
+    (found,), problems, unpinned = repositories([step("https://h/a", tag="v1")])
+    assert (found.wants, found.unpinned, problems) == ((), ("refs/tags/v1",), [])
     assert "no expected-commit" in str(unpinned[0])
 
 

@@ -27,10 +27,13 @@ LOOSE = "refs/heads/dag/"
 BUILD_CACHE = "/var/cache/melange"
 """Where steps of a build see the cache directory, whatever `--cache-dir` it came from."""
 CONFIG_NAME = "gitconfig"
+REDIRECT = "gitconfig"
+"""In a repository: what leads to it."""
 ENV_NAME = "melange.env"
 ENV_FILE = f"GIT_CONFIG_SYSTEM={BUILD_CACHE}/{CONFIG_NAME}\n"
 """For melange's `--env-file`: the only way by which a variable gets to git in a step."""
 
+_NETWORK = "a build asks the network for all of the repository"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
 _COMPONENT = re.compile(r"[A-Za-z0-9_~+@][A-Za-z0-9_~+@.-]*")
@@ -98,6 +101,8 @@ class Repository:
     wants: tuple[Want, ...]
     bases: tuple[str, ...]
     """Every way in which steps write the URI, up to a final `/` or `.git`."""
+    unpinned: tuple[str, ...] = ()
+    """Refs that steps ask for without saying which commit."""
 
     @property
     def depth(self) -> int:
@@ -112,7 +117,8 @@ def repositories(
     """Check the steps and bring those of one repository together.
 
     The second result is what is wrong; the third, steps without `expected-commit`: melange builds
-    what is there at the time, so there is nothing that a cache could be verified against.
+    what is there at the time, so there is nothing that a cache could be verified against. A
+    repository that is named by no others wants nothing.
     """
     found: dict[str, Repository] = {}
     problems: list[Problem] = []
@@ -122,17 +128,19 @@ def repositories(
         shown = redact(step.repository)
         try:
             path, base = locate(step.repository)
-            if not step.expected_commit:
-                message = "no expected-commit: not cached, a build asks the network"
-                unpinned.append(Problem(place, shown, message))
-                continue
-            want = _want(step, place)
+            want = _want(step, place) if step.expected_commit else None
         except UsageError as error:
             problems.append(Problem(place, shown, error.message))
             continue
         known = found.get(path) or Repository(path, step.repository, (), ())
         bases = known.bases if base in known.bases else (*known.bases, base)
-        found[path] = Repository(path, known.uri, _merged(known.wants, want), bases)
+        wants, asked = known.wants, known.unpinned
+        if want is not None:
+            wants = _merged(wants, want)
+        else:
+            asked = tuple(dict.fromkeys((*asked, _ref(step))))
+            unpinned.append(Problem(place, shown, "no expected-commit: not cached, " + _NETWORK))
+        found[path] = Repository(path, known.uri, wants, bases, asked)
     return list(found.values()), problems, unpinned
 
 
@@ -151,7 +159,7 @@ def locate(uri: str) -> tuple[str, str]:
         )
     if parts.query or parts.fragment:
         raise UsageError("the uri has a query or fragment")
-    plain = parts.path.rstrip("/").removesuffix(".git").rstrip("/")
+    plain = parts.path.removesuffix("/").removesuffix(".git")
     host = parts.netloc.lower()
     components = plain.split("/")[1:]
     if not _HOST.fullmatch(host) or ".." in host:
@@ -208,11 +216,11 @@ def is_ref(name: str) -> bool:
     return name == "HEAD"
 
 
-def git_config(redirected: Mapping[str, str], direct: Iterable[str] = ()) -> str:
+def git_config(redirected: Mapping[str, Iterable[str]]) -> str:
     """Write the configuration under which git, in a step of a build, uses the cache.
 
-    `redirected` maps the bases of URIs to repositories of the cache; those that begin with one of
-    the bases but are known not to be in the cache are `direct`.
+    `redirected` has the repositories of the cache, and for each the bases of the URIs that lead
+    to it; `redirect` gives the rest.
     """
     lines = [
         "# Written by `dag cache`.",
@@ -226,17 +234,22 @@ def git_config(redirected: Mapping[str, str], direct: Iterable[str] = ()) -> str
         "\tallowFilter = true",
         "\tallowAnySHA1InWant = true",
     ]
-    by_path: dict[str, list[str]] = {}
-    for base, path in sorted(redirected.items()):
-        by_path.setdefault(path, []).append(base)
-    for path, bases in sorted(by_path.items()):
-        # Without .git, which git itself tries: what follows in the URI, be it nothing, .git or a
-        # slash, is appended, and a longer name of another repository stays that one's.
-        lines.append(f'[url "file://{BUILD_CACHE}/git/{path}"]')
-        lines += [f"\tinsteadOf = {base}" for base in bases]
-    for base in sorted(set(direct) - set(redirected)):
-        if any(base.startswith(other) for other in redirected):
-            lines += [f'[url "{base}"]', f"\tinsteadOf = {base}"]
+    # insteadOf takes whatever begins like a URI. The condition is exact, and `git clone` asks it
+    # after it has written down the remote: another repository's URI stays as it is, also if
+    # nobody has heard of it yet. https://git-scm.com/docs/git-config#_conditional_includes
+    for path, bases in sorted(redirected.items()):
+        for base in bases:
+            for end in ("", "/", ".git", ".git/"):
+                lines.append(f'[includeIf "hasconfig:remote.*.url:{base}{end}"]')
+                lines.append(f"\tpath = git/{path}.git/{REDIRECT}")
+    return "\n".join(lines) + "\n"
+
+
+def redirect(path: str, bases: Iterable[str]) -> str:
+    """Write what `git_config` includes for one repository."""
+    # Without .git, which git itself tries: what follows in the URI is appended.
+    lines = [f'[url "file://{BUILD_CACHE}/git/{path}"]']
+    lines += [f"\tinsteadOf = {base}" for base in bases]
     return "\n".join(lines) + "\n"
 
 
@@ -262,6 +275,12 @@ def _want(step: Checkout, place: Place) -> Want:
         tuple(picks(step.cherry_picks)),
         (place,),
     )
+
+
+def _ref(step: Checkout) -> str:
+    if step.tag or step.branch:
+        return f"refs/tags/{step.tag}" if step.tag else f"refs/heads/{step.branch}"
+    return "HEAD"
 
 
 def _depth(step: Checkout) -> int:

@@ -15,7 +15,7 @@ from dag.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dag.core.checkouts import Want
+    from dag.core.checkouts import Repository, Want
 
 STATE = "dag.json"
 _T = TypeVar("_T")
@@ -52,6 +52,8 @@ class State:
     depth: int | None = None
     """How much history was fetched so far; None: nothing was."""
     uri: str = ""
+    lacks: frozenset[str] = frozenset()
+    """Refs that definitions want and that are not here: builds ask the network for all of it."""
 
     def holds(self, want: Want) -> bool:
         """Say whether what a step wants was verified."""
@@ -65,6 +67,11 @@ class State:
             and all(str(pick) in self.picks for pick in want.picks)
         )
 
+    def missing(self, repository: Repository) -> frozenset[str]:
+        """Name the refs that steps want, and that would not be found here."""
+        refs = {want.ref for want in repository.wants if not self.holds(want)}
+        return frozenset(refs | set(repository.unpinned))
+
     def bases_of(self, path: str) -> list[str]:
         """Give the URIs that lead to the repository that is kept at `path`, and to no other."""
         return [base for base in sorted(self.bases) if _leads(base, path)]
@@ -77,6 +84,7 @@ class State:
             "submodules": [item._asdict() for item in sorted(self.submodules)],
             "picks": sorted(self.picks),
             "uri": self.uri,
+            "lacks": sorted(self.lacks),
         }
         if self.depth is not None:
             document["depth"] = self.depth
@@ -105,6 +113,7 @@ def parse(data: bytes) -> State:
         picks=frozenset(_texts(found.get("picks", []))),
         depth=depth,
         uri=_as(str, found.get("uri", "")),
+        lacks=frozenset(_texts(found.get("lacks", []))),
     )
 
 

@@ -19,11 +19,13 @@ from dag.core.checkouts import (
     CONFIG_NAME,
     ENV_FILE,
     ENV_NAME,
+    REDIRECT,
     WHOLE,
     Repository,
     Want,
     git_config,
     locate,
+    redirect,
 )
 from dag.core.gitstate import STATE, State, parse
 from dag.core.sources import Place, Problem, host_of
@@ -33,7 +35,7 @@ from dag.io.gitprocess import Git, GitFailed, GitLimits
 from dag.io.gitrepository import BareRepository, Link, Unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dag.core.sources import RetryPolicy, Watcher
     from dag.io.cache import Cache
@@ -61,6 +63,7 @@ class _Run:
     outcomes: dict[str, GitOutcome] = field(default_factory=dict)
     links: set[Link] = field(default_factory=set)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    others: dict[str, Repository] = field(default_factory=dict)
 
 
 class GitCache:
@@ -88,18 +91,23 @@ class GitCache:
         self._verify = verify
         self._run = _Run()
 
-    async def run(self, wanted: Sequence[Repository]) -> list[GitOutcome]:
+    async def run(
+        self, wanted: Sequence[Repository], others: Iterable[Repository] = ()
+    ) -> list[GitOutcome]:
         """Fetch what is not there, submodules too; those follow in the result.
+
+        What definitions want of `others` is fetched if they are submodules of those wanted.
 
         Raises:
             InfrastructureError: the cache cannot be used, or there is no git.
 
         """
-        self._run = _Run()
+        self._run = _Run(others={repository.path: repository for repository in others})
         try:
             async with asyncio.TaskGroup() as group:
                 for repository in wanted:
-                    group.create_task(self._one(repository, 0))
+                    if repository.wants:
+                        group.create_task(self._one(repository, 0))
         except* (OSError, InfrastructureError) as errors:
             raise self._unusable(errors) from None
         return list(self._run.outcomes.values())
@@ -151,6 +159,9 @@ class GitCache:
             self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
             return
         want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
+        other = self._run.others.pop(path, None)
+        if other is not None and other.wants:
+            await self._one(other, deep)
         await self._one(Repository(path, link.uri, (want,), (base,)), deep)
 
     def _note(self, outcome: GitOutcome) -> None:
@@ -243,19 +254,44 @@ class GitCache:
                 await asyncio.sleep(pause)
 
 
-def write_config(cache: Cache, failed: Iterable[Repository] = ()) -> int:
+def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> None:
     """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
 
-    Returns how many repositories that are.
+    git cannot tell the refs of a repository apart: builds get it from the cache if it has what all
+    definitions want of it. `named` is that, if it is known, else what was known before.
     """
-    redirected: dict[str, str] = {}
-    paths = stored(cache)
-    for path, state in paths.items():
-        redirected |= dict.fromkeys(state.bases_of(path), path)
-    direct = [base for repository in failed for base in repository.bases]
-    _write(cache.directory / CONFIG_NAME, git_config(redirected, direct))
+    wanted = {repository.path: repository for repository in named or ()}
+    states = stored(cache)
+    for path, state in states.items():
+        if named is not None:
+            lacks = state.missing(wanted[path]) if path in wanted else frozenset()
+            if lacks != state.lacks:
+                state.lacks = lacks
+                _note_lacks(cache, path, lacks)
+        with suppress(FileNotFoundError):  # another process has just removed it
+            file = cache.directory / GIT / f"{path}.git" / REDIRECT
+            _write(file, redirect(path, state.bases_of(path)))
+    _write(cache.directory / CONFIG_NAME, git_config(redirected(states)))
     _write(cache.directory / ENV_NAME, ENV_FILE)
-    return len(paths)
+
+
+def redirected(states: Mapping[str, State]) -> dict[str, list[str]]:
+    """Say which repositories builds get from the cache, and by which URIs."""
+    return {path: state.bases_of(path) for path, state in states.items() if not state.lacks}
+
+
+def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
+    held = cache.hold(path)
+    if held is None:  # whoever has it notes what the definitions of its own want
+        return
+    try:
+        file = cache.directory / GIT / f"{path}.git" / STATE
+        with suppress(OSError, ValueError):
+            state = parse(file.read_bytes())
+            state.lacks = lacks
+            _write(file, state.text())
+    finally:
+        os.close(held)
 
 
 async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
@@ -313,13 +349,13 @@ def stored(cache: Cache) -> dict[str, State]:
 def prune_git(
     cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
 ) -> list[tuple[str, int]]:
-    """Remove the repositories that neither `wanted` nor a submodule of theirs names.
+    """Remove the repositories that neither `wanted` nor a submodule of theirs wants.
 
     Returns their names and the sizes of what is in them, in bytes.
     """
     known = stored(cache)
     kept: set[str] = set()
-    open_paths = [repository.path for repository in wanted]
+    open_paths = [repository.path for repository in wanted if repository.wants]
     while open_paths:
         path = open_paths.pop()
         if path not in kept:
@@ -346,7 +382,7 @@ def _size(directory: Path) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         if path.read_text() == text:
             return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
