@@ -62,15 +62,31 @@ class State:
             known is not None
             and want.commit in known.expected
             and (not want.exact or (known.tip and known.at == want.commit))
-            and self.depth is not None
-            and (self.depth == WHOLE or 0 < want.depth <= self.depth)
+            and self._reaches(want.depth)
             and all(str(pick) in self.picks for pick in want.picks)
         )
+
+    def _reaches(self, depth: int) -> bool:
+        return self.depth == WHOLE or (self.depth is not None and 0 < depth <= self.depth)
 
     def missing(self, repository: Repository) -> frozenset[str]:
         """Name the refs that steps want, and that would not be found here."""
         refs = {want.ref for want in repository.wants if not self.holds(want)}
         return frozenset(refs | set(repository.unpinned))
+
+    def behind(self, other: State) -> list[str]:
+        """Say what the other has that this one lacks."""
+        lacking = [
+            name
+            for name, ref in other.refs.items()
+            if (known := self.refs.get(name)) is None
+            or not set(ref.expected) <= set(known.expected)
+            or (ref.tip and not (known.tip and known.at == ref.at))
+        ]
+        lacking += [f"cherry-pick {pick}" for pick in other.picks - self.picks]
+        if other.depth is not None and not self._reaches(other.depth):
+            lacking.append("history")
+        return sorted(lacking)
 
     def bases_of(self, path: str) -> list[str]:
         """Give the URIs that lead to the repository that is kept at `path`, and to no other."""

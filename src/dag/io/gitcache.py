@@ -188,7 +188,7 @@ class GitCache:
             await asyncio.to_thread(shutil.rmtree, directory)
             await bare.open(force=False)
         missing = [want for want in repository.wants if not bare.has(want)]
-        if bare.depth is not None and bare.depth != WHOLE and repository.depth == WHOLE:
+        if bare.state.depth is not None and bare.state.depth != WHOLE and repository.depth == WHOLE:
             missing = list(repository.wants)
         problems: list[Problem] = []
         links: dict[Link, Place] = {}
@@ -298,7 +298,7 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     """Take a repository that came by another way, once all in it is verified.
 
     `relative` is its path below `git/`, in `staging` as in the cache. One that the cache has
-    already stays as it is. Returns what is wrong with it.
+    already stays, unless the new one has all that it has. Returns what is wrong, or still lacking.
     """
     path = relative.as_posix().removesuffix(".git")
     target = cache.directory / GIT / relative
@@ -309,16 +309,26 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     except UsageError as error:
         return error.message
     held = cache.hold(path)
-    if held is None or target.exists():
-        if held is not None:
-            os.close(held)
-        return None
+    if held is None:
+        return "another process is at it; run this again when that is done"
     try:
         git = Git(source, limits)
         await git.run("init", "--bare", "--quiet", "--template=")
-        bare = BareRepository(git, cache.records, staging)
-        if not (await bare.open(force=True) and bare.refs):
+        new = BareRepository(git, cache.records, staging)
+        if not (await new.open(force=True) and new.state.refs):
             return "its objects or refs are not what they should be"
+        old = BareRepository(Git(target, limits), cache.records, cache.directory)
+        if target.exists():
+            sound = await old.open(force=False)
+            lacking = old.state.behind(new.state) if sound else []
+            if sound and not lacking:
+                return None
+            if sound and (kept := new.state.behind(old.state)):
+                return (
+                    f"not taken: the one in the cache has {', '.join(kept)} that it lacks, and"
+                    f" lacks {', '.join(lacking)}: run dag cache, or remove it and run this again"
+                )
+            await asyncio.to_thread(shutil.rmtree, target)
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
     except GitFailed as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from dag.core.checkouts import (
     Repository,
     Want,
     is_commit,
+    is_ref,
     locate,
     submodule_uri,
 )
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from dag.io.gitprocess import Git
 
 _INCOMING = "refs/dag/incoming"
+_LINES = {
+    "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/.+"),
+    "shallow": re.compile(rb"[0-9a-f]{40}"),
+}
 _MAX_GITMODULES = 1 << 20
 _NONE = "dag-none"
 """The branch, which does not exist, that HEAD names until something wants it."""
@@ -55,44 +61,61 @@ class BareRepository:
         self._git = git
         self._records = records
         self._root = root
-        self._state = State()
-
-    @property
-    def depth(self) -> int | None:
-        """How much history was fetched so far; None: nothing was."""
-        return self._state.depth
-
-    @property
-    def refs(self) -> list[str]:
-        """The names that were given to what was verified."""
-        return sorted(self._state.refs)
+        self.state = State()
+        """What was verified."""
 
     @property
     def _picked(self) -> list[Pick]:
-        parts = [text.rpartition("/") for text in sorted(self._state.picks)]
+        parts = [text.rpartition("/") for text in sorted(self.state.picks)]
         return [Pick(branch, commit) for branch, _, commit in parts]
 
     async def open(self, *, force: bool) -> bool:
-        """Make the repository if it is not there; say whether its objects are sound.
+        """Make the repository if it is not there; say whether it is sound.
 
-        They are read again if a file is not as it was when they were last verified, or by `force`.
+        Its objects are read again if a file is not as it was when they were last verified, or by
+        `force`; the small files that git stumbles over, always.
         """
         directory = self._git.directory
+        self.state = State()
         if not (directory / "HEAD").exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             await self._git.run(
                 "init", "--bare", "--quiet", "--template=", f"--initial-branch={_NONE}"
             )
-        with suppress(FileNotFoundError, ValueError):
-            self._state = parse((directory / STATE).read_bytes())
+        try:
+            if (directory / STATE).exists():
+                self.state = parse((directory / STATE).read_bytes())
+            if not self._readable():
+                return False
+        except (OSError, ValueError):
+            return False
         self._clear()
         if force or not all(self._vouched(path) for path in self._files()):
             return await self._sound()
         return True
 
+    def _readable(self) -> bool:
+        directory = self._git.directory
+        if not all((directory / name).is_dir() for name in ("objects", "refs")):
+            return False
+        head = (directory / "HEAD").read_bytes().decode().strip()
+        branch = head.removeprefix("ref: ")
+        if not is_commit(head) and (branch == head or not is_ref(branch)):
+            return False
+        for name, line in _LINES.items():
+            if (directory / name).exists():
+                lines = (directory / name).read_bytes().splitlines()
+                if not all(map(line.fullmatch, lines)):
+                    return False
+        # One that is gone is fetched again; one that is no hash would be in git's way.
+        loose = (directory / name for name in self.state.refs if name != "HEAD")
+        return all(
+            is_commit(path.read_bytes().decode().strip()) for path in loose if path.is_file()
+        )
+
     def has(self, want: Want) -> bool:
         """Say whether the repository holds what a step wants, verified."""
-        return self._state.holds(want) and self._resolve(want.ref) == self._state.refs[want.ref].at
+        return self.state.holds(want) and self._resolve(want.ref) == self.state.refs[want.ref].at
 
     async def fetch(self, uri: str, wants: Sequence[Want], *, depth: int) -> dict[Want, str]:
         """Fetch what steps want of one ref, and name it if it is what they expect.
@@ -103,12 +126,12 @@ class BareRepository:
             GitFailed: the remote cannot be reached, or lacks it.
 
         """
-        depth = WHOLE if WHOLE in (depth, self.depth) else max(depth, self.depth or 0)
+        depth = WHOLE if WHOLE in (depth, self.state.depth) else max(depth, self.state.depth or 0)
         source = wants[0].commit if wants[0].kind == "commit" else wants[0].ref
         try:
             await self._download(uri, f"+{source}:{_INCOMING}", depth)
             wrong = await self._take(wants)
-            self._state.depth = depth
+            self.state.depth = depth
             for want in wants:
                 for pick in want.picks if want not in wrong else ():
                     try:
@@ -116,14 +139,14 @@ class BareRepository:
                     except Unverified as error:
                         wrong[want] = str(error)
                     else:
-                        self._state.picks |= {str(pick)}
+                        self.state.picks |= {str(pick)}
         finally:
             await self._git.run("update-ref", "-d", _INCOMING)
         return wrong
 
     async def forget(self, want: Want) -> None:
         """Remove the name of what could not be verified, should it have come with a history."""
-        if want.kind == "tag" and want.ref not in self._state.refs:
+        if want.kind == "tag" and want.ref not in self.state.refs:
             await self._git.run("update-ref", "-d", want.ref)
 
     async def submodules(self, want: Want, uri: str) -> list[Link]:
@@ -168,7 +191,7 @@ class BareRepository:
             status = path.stat()
             size += status.st_size
             self._records.add(path.relative_to(self._root).as_posix(), status)
-        state = self._state
+        state = self.state
         state.submodules |= {found for found in map(_submodule, links) if found}
         state.bases |= set(repository.bases)
         state.uri = repository.uri
@@ -223,7 +246,7 @@ class BareRepository:
 
     async def _settle(self, ref: str, tip: str, commits: Sequence[str]) -> None:
         """Let a branch end where it has all that is expected of it, now and by earlier runs."""
-        known = self._state.refs.get(ref)
+        known = self.state.refs.get(ref)
         branch = ref.removeprefix("refs/heads/")
         others = [pick.commit for pick in self._picked if pick.branch == branch]
         kept = set(commits)
@@ -241,12 +264,12 @@ class BareRepository:
         if pick.branch:
             ref = f"refs/heads/{pick.branch}"
             await self._download(uri, f"+{ref}:{_INCOMING}", WHOLE)
-            self._state.depth = WHOLE
+            self.state.depth = WHOLE
             tip = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
             commit = await self._commit(pick.commit)
             if commit is None or not await self._contains(tip, commit):
                 raise Unverified(f"cherry-pick {pick.commit} is not in branch {pick.branch}")
-            if ref in self._state.refs:
+            if ref in self.state.refs:
                 await self._settle(ref, tip, [commit])
             else:
                 await self._git.run("update-ref", ref, tip)
@@ -255,14 +278,14 @@ class BareRepository:
         commit = await self._commit(pick.commit)
         if commit is None and is_commit(pick.commit):
             await self._download(uri, f"+{pick.commit}:{_INCOMING}", WHOLE)
-            self._state.depth = WHOLE
+            self.state.depth = WHOLE
             commit = pick.commit
         if commit is None:
             raise Unverified(
                 f"cherry-pick {pick.commit} is not in {want}: write all of its 40 digits,"
                 f" or the branch that has it, as BRANCH/{pick.commit}"
             )
-        known = self._state.refs.get(want.ref)
+        known = self.state.refs.get(want.ref)
         if known is None or not await self._contains(known.at, commit):
             await self._git.run("update-ref", f"{LOOSE}{commit}", commit)
 
@@ -298,17 +321,16 @@ class BareRepository:
     async def _name(self, name: str, ref: Ref) -> None:
         # A default branch is HEAD itself, detached: a step may want the branch elsewhere.
         await self._git.run("update-ref", "--no-deref", name, ref.at)
-        self._state.refs[name] = ref
+        self.state.refs[name] = ref
 
     def _resolve(self, ref: str) -> str | None:
         """Read a ref's file: the same answer as git's, without a process for each repository."""
         with suppress(OSError):
-            value = (self._git.directory / ref).read_text().strip()
-            return self._resolve(value[5:]) if value.startswith("ref: refs/") else value
+            return (self._git.directory / ref).read_text().strip()
         with suppress(OSError):
-            for line in (self._git.directory / "packed-refs").read_text().splitlines():
-                if line.endswith(f" {ref}"):
-                    return line.partition(" ")[0]
+            for line in (self._git.directory / "packed-refs").read_bytes().splitlines():
+                if line.endswith(f" {ref}".encode()):
+                    return line.partition(b" ")[0].decode()
         return None
 
     def _clear(self) -> int:
@@ -341,7 +363,7 @@ class BareRepository:
             if packs:
                 await self._git.run("verify-pack", *(str(path) for path in packs))
             await self._git.run("rev-list", "--objects", "--all", "--quiet")
-            for name, known in self._state.refs.items():
+            for name, known in self.state.refs.items():
                 if await self._git.line("rev-parse", "--verify", name) != known.at:
                     return False
         except GitFailed:
@@ -350,7 +372,7 @@ class BareRepository:
 
     async def _is_as_it_says(self) -> bool:
         """Say whether each ref leads to the commits that it is said to have been verified for."""
-        for name, known in self._state.refs.items():
+        for name, known in self.state.refs.items():
             peeled = await self._commit(known.at)
             for commit in known.expected:
                 if commit in (peeled, known.at):
