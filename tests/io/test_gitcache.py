@@ -302,6 +302,34 @@ def test_the_tip_of_something_else_than_a_branch_is_refused() -> None:
         assert "expected-commit-is-branch-tip" in str(problem)
 
 
+def test_a_branch_or_tag_that_the_remote_has_renamed_below_itself_is_cached(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    git(upstream.work, "branch", "rel")
+    upstream.tag("old")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    before = step(uri, commit, branch="rel", line=1)
+    bring(cache, before)
+    git(upstream.work, "branch", "-m", "rel", "rel/1.0")
+    git(upstream.work, "tag", "-d", "old")
+    upstream.tag("old/1")
+    upstream.publish()
+    after = step(uri, commit, branch="rel/1.0", line=2)
+    # As long as a step asks for the old one, it stays.
+    said = failure(Cache(cache.directory), before, after)
+    assert said.startswith(f"x.yaml:2: {uri}: git update-ref: ")
+    assert "'refs/heads/rel' exists" in said
+    assert statuses(bring(Cache(cache.directory), after)) == ["fetched"]
+    checkout(cache, tmp_path, after)
+    assert statuses(bring(Cache(cache.directory), after, verify=True)) == ["present"]
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    names = git(bare, "for-each-ref", "--format=%(refname)").splitlines()
+    assert names == ["refs/heads/rel/1.0", "refs/tags/old/1"]
+
+
 def test_a_tag_is_there_by_its_own_hash_and_by_that_of_the_commit(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:
@@ -799,6 +827,25 @@ def test_a_repository_beyond_max_size_is_not_kept(
     assert "--max-size" in said
     leftovers = (cache.directory / "git" / server.host / "org/repo.git/objects").rglob("*.pack")
     assert list(leftovers) == []
+
+
+def test_what_a_user_prefers_for_new_repositories_does_not_count(
+    server: GitServer, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    checkout(cache, tmp_path, wanted)
+
+
+def test_a_repository_with_other_hashes_is_refused_at_once() -> None:
+    found, problems, _ = repositories([step("https://h/a", "1" * 64, tag="v1")])
+    assert found == []
+    assert "SHA-256" in str(problems[0])
 
 
 def test_the_state_says_what_was_verified(server: GitServer, cache: Cache, tmp_path: Path) -> None:

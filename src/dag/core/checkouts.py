@@ -34,7 +34,8 @@ ENV_FILE = f"GIT_CONFIG_SYSTEM={BUILD_CACHE}/{CONFIG_NAME}\n"
 """For melange's `--env-file`: the only way by which a variable gets to git in a step."""
 
 _NETWORK = "a build asks the network for all of the repository"
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
 _COMPONENT = re.compile(r"[A-Za-z0-9_~+@][A-Za-z0-9_~+@.-]*")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
@@ -197,6 +198,11 @@ def check_commit(text: str) -> str:
         UsageError: it is not.
 
     """
+    if _SHA256.fullmatch(text):
+        raise UsageError(
+            "expected-commit has 64 digits: a repository with SHA-256 names cannot be cached,"
+            " a build has to ask the network"
+        )
     if not is_commit(text):
         raise UsageError(f"expected-commit must be 40 lower-case hex digits, not {text[:80]!r}")
     return text

@@ -183,6 +183,7 @@ class GitCache:
         bare = BareRepository(
             Git(directory, self._limits), self._cache.records, self._cache.directory
         )
+        bare.ask(repository.wants)
         if not await bare.open(force=self._verify):
             self._watcher.note(f"{directory} was damaged; removed")
             await asyncio.to_thread(shutil.rmtree, directory)

@@ -24,13 +24,15 @@ from dag.errors import UsageError
 from dag.io.gitprocess import GitFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from dag.io.cache import Records
     from dag.io.gitprocess import Git
 
 _INCOMING = "refs/dag/incoming"
+_CONFLICT = re.compile(r"cannot lock ref|conflict")
+_REF = re.compile(r"refs/(?:heads|tags)/[^\s':;]+")
 _LINES = {
     "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/.+"),
     "shallow": re.compile(rb"[0-9a-f]{40}"),
@@ -63,11 +65,17 @@ class BareRepository:
         self._root = root
         self.state = State()
         """What was verified."""
+        self._asked: set[str] = set()
 
     @property
     def _picked(self) -> list[Pick]:
         parts = [text.rpartition("/") for text in sorted(self.state.picks)]
         return [Pick(branch, commit) for branch, _, commit in parts]
+
+    def ask(self, wants: Collection[Want]) -> None:
+        """Say what steps want: refs that are none of theirs may go."""
+        self._asked = {want.ref for want in wants}
+        self._asked |= {f"refs/heads/{pick.branch}" for want in wants for pick in want.picks}
 
     async def open(self, *, force: bool) -> bool:
         """Make the repository if it is not there; say whether it is sound.
@@ -272,7 +280,7 @@ class BareRepository:
             if ref in self.state.refs:
                 await self._settle(ref, tip, [commit])
             else:
-                await self._git.run("update-ref", ref, tip)
+                await self._making_way("update-ref", ref, tip)
             return
         # melange picks it from what a clone has, which may be another branch of the remote.
         commit = await self._commit(pick.commit)
@@ -308,7 +316,7 @@ class BareRepository:
             options = ["--no-tags", f"--depth={depth}"]
         common = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-gc"]
         try:
-            await self._git.run(*common, *options, "--", uri, refspec)
+            await self._making_way(*common, *options, "--", uri, refspec)
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
             if self._clear() == self._git.limits.max_size:
@@ -320,8 +328,41 @@ class BareRepository:
 
     async def _name(self, name: str, ref: Ref) -> None:
         # A default branch is HEAD itself, detached: a step may want the branch elsewhere.
-        await self._git.run("update-ref", "--no-deref", name, ref.at)
+        await self._making_way("update-ref", "--no-deref", name, ref.at)
         self.state.refs[name] = ref
+
+    async def _making_way(self, *arguments: str) -> None:
+        """Run what makes refs; those that no step asks for go if they are in the way.
+
+        The remote may have `rel/1.0` where it had `rel`, and no repository has both.
+        """
+        while True:
+            try:
+                await self._git.run(*arguments)
+            except GitFailed as error:
+                if not (gone := await self._in_the_way(str(error))):
+                    raise
+                orders = "".join(f"delete {name}\n" for name in gone)
+                await self._git.run("update-ref", "--stdin", stdin=orders.encode())
+                for name in gone:
+                    self.state.refs.pop(name, None)
+                branches = {name.removeprefix("refs/heads/") for name in gone}
+                self.state.picks -= {str(pick) for pick in self._picked if pick.branch in branches}
+            else:
+                return
+
+    async def _in_the_way(self, message: str) -> list[str]:
+        if not _CONFLICT.search(message):
+            return []
+        meant = _REF.findall(message)
+        format_ = "--format=%(refname)"
+        listed = await self._git.run("for-each-ref", format_, "refs/heads", "refs/tags")
+        return [
+            name
+            for name in listed.decode(errors="replace").splitlines()
+            if name not in self._asked
+            and any(f"{name}/".startswith(f"{one}/") or one.startswith(f"{name}/") for one in meant)
+        ]
 
     def _resolve(self, ref: str) -> str | None:
         """Read a ref's file: the same answer as git's, without a process for each repository."""
