@@ -524,9 +524,11 @@ def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
     outer.tag("v1")
     outer.publish()
     parent = step(f"{server.url}/org/outer", outer_commit, tag="v1")
-    bring(cache, wanted["foo"], parent)
-    for end in ("", "/", ".git", ".git/"):
-        checkout(cache, tmp_path, wanted["foo"]._replace(repository=f"{server.url}/org/foo{end}"))
+    uri = wanted["foo"].repository
+    written = [wanted["foo"]._replace(repository=f"{uri}{end}") for end in (".git", "", "/")]
+    bring(cache, *written, parent)
+    for one in written:
+        checkout(cache, tmp_path, one)
     # None of the definitions that the cache was filled for names these.
     for name in ("foo-plugins", "foo/nested"):
         work = checkout(cache, tmp_path, wanted[name], network=True)

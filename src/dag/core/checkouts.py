@@ -101,7 +101,7 @@ class Repository:
     """Where it comes from."""
     wants: tuple[Want, ...]
     bases: tuple[str, ...]
-    """Every way in which steps write the URI, up to a final `/` or `.git`."""
+    """Every way in which steps write the URI."""
     unpinned: tuple[str, ...] = ()
     """Refs that steps ask for without saying which commit."""
 
@@ -146,7 +146,7 @@ def repositories(
 
 
 def locate(uri: str) -> tuple[str, str]:
-    """Say where below `git/` a repository is kept, without `.git`, and its URI's base.
+    """Say where below `git/` a repository is kept, without `.git`, and its URI as git compares it.
 
     Raises:
         UsageError: it cannot be kept: not http(s), with a password, or with another kind of path.
@@ -171,7 +171,9 @@ def locate(uri: str) -> tuple[str, str]:
         # A directory that ends in .git is a repository, and nothing else is kept in it.
         if not _COMPONENT.fullmatch(component) or component.endswith(".git"):
             raise UsageError(f"{component!r} cannot be part of a path in the cache")
-    return "/".join([host, *components]), f"{parts.scheme}://{parts.netloc}{plain}"
+    base = f"{parts.scheme}://{parts.netloc}{plain}"
+    written = uri if uri in (base, f"{base}/", f"{base}.git", f"{base}.git/") else base
+    return "/".join([host, *components]), written
 
 
 def submodule_uri(parent: str, uri: str) -> str:
@@ -225,8 +227,8 @@ def is_ref(name: str) -> bool:
 def git_config(redirected: Mapping[str, Iterable[str]]) -> str:
     """Write the configuration under which git, in a step of a build, uses the cache.
 
-    `redirected` has the repositories of the cache, and for each the bases of the URIs that lead
-    to it; `redirect` gives the rest.
+    `redirected` has the repositories of the cache, and for each the URIs that lead to it;
+    `redirect` gives the rest. git reads this for each of its commands, so it is kept short.
     """
     lines = [
         "# Written by `dag cache`.",
@@ -245,15 +247,14 @@ def git_config(redirected: Mapping[str, Iterable[str]]) -> str:
     # nobody has heard of it yet. https://git-scm.com/docs/git-config#_conditional_includes
     for path, bases in sorted(redirected.items()):
         for base in bases:
-            for end in ("", "/", ".git", ".git/"):
-                lines.append(f'[includeIf "hasconfig:remote.*.url:{base}{end}"]')
-                lines.append(f"\tpath = git/{path}.git/{REDIRECT}")
+            lines.append(f'[includeIf "hasconfig:remote.*.url:{base}"]')
+            lines.append(f"\tpath = git/{path}.git/{REDIRECT}")
     return "\n".join(lines) + "\n"
 
 
 def redirect(path: str, bases: Iterable[str]) -> str:
     """Write what `git_config` includes for one repository."""
-    # Without .git, which git itself tries: what follows in the URI is appended.
+    # Without .git, which git itself tries.
     lines = [f'[url "file://{BUILD_CACHE}/git/{path}"]']
     lines += [f"\tinsteadOf = {base}" for base in bases]
     return "\n".join(lines) + "\n"

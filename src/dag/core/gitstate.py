@@ -45,7 +45,7 @@ class State:
 
     refs: dict[str, Ref] = field(default_factory=dict)
     bases: frozenset[str] = frozenset()
-    """The URIs that lead to it."""
+    """The URIs that lead to it, as they are written."""
     submodules: frozenset[Submodule] = frozenset()
     picks: frozenset[str] = frozenset()
     """`BRANCH/COMMIT`, with an empty branch for a commit that a clone has anyway."""
