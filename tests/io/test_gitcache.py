@@ -636,6 +636,7 @@ def take(cache: Cache, bare: Path, **changes: object) -> str | None:
         {"submodules": 5},
         {"submodules": [{}]},
         {"picks": 5},
+        {"picks": ["main/--all"]},
         {"depth": "x"},
         {"depth": -1},
         {"refs": 5},

@@ -215,6 +215,11 @@ def is_commit(text: str) -> bool:
     return _COMMIT.fullmatch(text) is not None
 
 
+def is_hash(text: str) -> bool:
+    """Say whether `text` may be the hash of a commit, in short or in full."""
+    return _HASH.fullmatch(text) is not None
+
+
 def is_ref(name: str) -> bool:
     """Say whether `name` is one that the cache gives: of a tag, of a branch, or HEAD."""
     for kind in ("refs/heads/", "refs/tags/"):
@@ -313,7 +318,7 @@ def picks(text: str) -> list[Pick]:
         if not what and not colon:
             continue
         branch, _, commit = what.rpartition("/")
-        if not comment.strip() or not _HASH.fullmatch(commit):
+        if not comment.strip() or not is_hash(commit):
             raise UsageError(f"cherry-picks has a line that is no '[branch/]commit: why': {line!r}")
         if branch and _NO_REF.search(branch):
             raise UsageError(f"{branch[:80]!r} is no name of a branch")

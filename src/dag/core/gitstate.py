@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from dag.core.checkouts import WHOLE, is_commit, is_ref, locate
+from dag.core.checkouts import WHOLE, is_commit, is_hash, is_ref, locate
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def parse(data: bytes) -> State:
         refs={name: _ref(name, value) for name, value in _as(dict, found.get("refs", {})).items()},
         bases=frozenset(_texts(found.get("bases", []))),
         submodules=frozenset(map(_submodule, _as(list, found.get("submodules", [])))),
-        picks=frozenset(_texts(found.get("picks", []))),
+        picks=frozenset(map(_pick, _texts(found.get("picks", [])))),
         depth=depth,
         uri=_as(str, found.get("uri", "")),
         lacks=frozenset(_texts(found.get("lacks", []))),
@@ -147,6 +147,13 @@ def _ref(name: str, value: object) -> Ref:
 def _document(name: str, ref: Ref) -> dict[str, Any]:
     document: dict[str, Any] = {"at": ref.at, "expected": list(ref.expected)}
     return document if name.startswith("refs/tags/") else document | {"tip": ref.tip}
+
+
+def _pick(text: str) -> str:
+    branch, _, commit = text.rpartition("/")
+    if not is_hash(commit) or (branch and not is_ref(f"refs/heads/{branch}")):
+        raise ValueError(f"{text[:80]!r} is no cherry-pick")
+    return text
 
 
 def _submodule(value: object) -> Submodule:
