@@ -276,6 +276,76 @@ def test_a_cache_goes_through_an_image_and_back_and_a_change_sends_little(
     assert done.code == 0
 
 
+def write_clone(directory: Path, name: str, uri: str, tag: str, commit: str) -> None:
+    expected = f"      expected-commit: {commit}\n" if commit else ""
+    (directory / f"{name}.yaml").write_text(
+        f"package:\n  name: {name}\n  version: '1'\n  epoch: 0\npipeline:\n"
+        f"  - uses: git-checkout\n    with:\n      repository: {uri}\n      tag: {tag}\n{expected}"
+    )
+
+
+def test_what_other_definitions_want_of_a_repository_comes_too(tmp_path: Path) -> None:
+    directory, out = tmp_path / "d", tmp_path / "c"
+    directory.mkdir()
+    with GitServer(tmp_path / "git") as server:
+        uris = []
+        for name in ("a", "b", "outer"):
+            upstream = Upstream(tmp_path / "git", name)
+            uris.append(f"{server.url}/{name}")
+            for number in (1, 2):
+                commit = upstream.commit(f"{number}")
+                upstream.tag(f"v{number}")
+                write_clone(directory, f"{name}{number}", uris[-1], f"v{number}", commit)
+            upstream.publish()
+        commit = upstream.submodule("sub", uris[1], upstream, commit)
+        upstream.tag("v3")
+        upstream.publish()
+        write_clone(directory, "outer3", uris[-1], "v3", commit)
+        with (directory / "outer3.yaml").open("a") as file:
+            file.write("      recurse-submodules: true\n")
+        done = dag("-d", directory, "-o", out, "a1")
+        assert (done.code, "1 repository" in done.err) == (0, True), done.err
+        listed = dag("-d", directory, "-o", out, "--dry-run").out.splitlines()
+        states = {line.split()[2]: line.split()[0] for line in listed if "/a.git" in line}
+        assert states == {"refs/tags/v1": "present", "refs/tags/v2": "present"}
+        # What comes as a submodule is used by the steps that name it, too.
+        done = dag("-d", directory, "-o", out, "outer1")
+        assert done.code == 0, done.err
+    listed = dag("-d", directory, "-o", out, "--dry-run").out.splitlines()
+    assert {line.split()[0] for line in listed} == {"present"}
+    assert all(f'remote.*.url:{uri}"]' in (out / "gitconfig").read_text() for uri in uris)
+
+
+def test_a_repository_with_an_unpinned_step_is_used_neither_here_nor_from_an_image(
+    tmp_path: Path, running: Server, base: str
+) -> None:
+    directory = tmp_path / "d"
+    directory.mkdir()
+    with GitServer(tmp_path / "git") as server:
+        upstream = Upstream(tmp_path / "git", "org/repo")
+        commit = upstream.commit("first")
+        upstream.tag("v1")
+        upstream.publish()
+        uri = f"{server.url}/org/repo"
+        write_clone(directory, "pinned", uri, "v1", commit)
+        write_clone(directory, "floats", uri, "v2", "")
+        flags = ["-d", directory, "--bundle-base", base]
+        flags += ["--bundle-repo", f"{running.host}/me/unpinned", "-o", tmp_path / "one"]
+        pushed = dag(*flags, "pinned")
+        assert pushed.code == 0, pushed.err
+        said = "no expected-commit: not cached, a build asks the network for all of the repository"
+        assert f"dag: floats.yaml:6: {uri}: {said}\n" in pushed.err
+        taken = dag("--from-bundle", pushed.out.strip(), "-o", tmp_path / "two")
+        assert taken.code == 0, taken.err
+        dag("prune", "-d", directory, "-o", tmp_path / "two")
+        dag("-d", directory, "-o", tmp_path / "two", "--git=false")
+        for out in ("one", "two"):
+            assert "includeIf" not in (tmp_path / out / "gitconfig").read_text()
+    (directory / "floats.yaml").unlink()
+    assert dag("-d", directory, "-o", tmp_path / "two").code == 0
+    assert f'remote.*.url:{uri}"]' in (tmp_path / "two" / "gitconfig").read_text()
+
+
 def test_a_tag_is_resolved_once_and_its_digest_printed(
     distribution: Path, tmp_path: Path, running: Server, base: str
 ) -> None:

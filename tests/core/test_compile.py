@@ -102,7 +102,7 @@ def test_sources() -> None:
         HEAD + "pipeline:\n"
         "  - uses: git-checkout\n"
         "    with: {repository: 'https://e.x/r', tag: 'v${{package.version}}',"
-        " expected-commit: abc, recurse-submodules: true}\n"
+        " expected-commit: abc, recurse-submodules: true, expected-commit-is-branch-tip: true}\n"
         "  - uses: fetch\n"
         "    with: {uri: 'https://e.x/${{package.name}}.tgz', expected-sha512: ff}\n"
         "  - uses: fetch\n"
@@ -110,7 +110,7 @@ def test_sources() -> None:
         "    with: {uri: 'https://e.x/arm', expected-none: yes}\n"
     )
     assert made.sources == (
-        Checkout("https://e.x/r", "v1", "", "abc", "unset", True, "", ".", "x.yaml", 5, True),
+        Checkout("https://e.x/r", "v1", "", "abc", "unset", True, "", ".", "x.yaml", 5, True, True),
         Fetch("https://e.x/x.tgz", "", "ff", False, "x.yaml", 7, True),
         Fetch("https://e.x/arm", "", "", True, "x.yaml", 9, False),
     )

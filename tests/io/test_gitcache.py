@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from dag.core.checkouts import repositories
 from dag.core.definitions import Checkout
 from dag.core.sources import RetryPolicy
 from dag.io.cache import Cache
-from dag.io.gitcache import GitCache, GitOutcome, prune_git, stored, write_config
+from dag.io.gitcache import GitCache, GitOutcome, adopt, prune_git, stored, write_config
 from dag.io.gitprocess import GitLimits
 from tests.faults import Origin
 from tests.io.gitserver import GitServer, Upstream, git
@@ -51,8 +52,10 @@ def step(
     submodules: bool = False,
     picks: str = "",
     line: int = 7,
+    is_tip: bool = False,
 ) -> Checkout:
-    return Checkout(repository, tag, branch, commit, depth, submodules, picks, ".", "x.yaml", line)
+    what = (repository, tag, branch, commit, depth, submodules, picks)
+    return Checkout(*what, ".", "x.yaml", line, is_branch_tip=is_tip)
 
 
 def bring(
@@ -66,7 +69,7 @@ def bring(
     assert not problems
     gits = GitCache(cache, watcher or Silent(), retry=RETRY, limits=limits, verify=verify)
     outcomes = asyncio.run(gits.run(wanted))
-    write_config(cache, [item.repository for item in outcomes if item.status == "failed"])
+    write_config(cache, wanted)
     return outcomes
 
 
@@ -84,8 +87,8 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
-    """Run melange's own git-checkout step, unmodified, on the cache, without any network."""
+def checkout(cache: Cache, tmp_path: Path, wanted: Checkout, *, network: bool = False) -> Path:
+    """Run melange's own git-checkout step, unmodified, on the cache, mostly without any network."""
     inputs = {
         "repository": wanted.repository,
         "destination": ".",
@@ -95,6 +98,7 @@ def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
         "expected-commit": wanted.expected_commit,
         "recurse-submodules": str(wanted.recurse_submodules).lower(),
         "cherry-picks": wanted.cherry_picks,
+        "expected-commit-is-branch-tip": str(wanted.is_branch_tip).lower(),
     }
     text = (parts.pipelines() / "git-checkout.yaml").read_text()
     pipeline = yaml.safe_load(text)
@@ -107,7 +111,8 @@ def checkout(cache: Cache, tmp_path: Path, wanted: Checkout) -> Path:
     work = tmp_path / "workspace"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    command = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--tmpfs", "/var/cache"]
+    command = ["bwrap", "--dev-bind", "/", "/", *([] if network else ["--unshare-net"])]
+    command += ["--tmpfs", "/var/cache"]
     command += ["--ro-bind", str(cache.directory), "/var/cache/melange", "--chdir", str(work)]
     command += ["--tmpfs", "/root", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin"]
     command += ["--setenv", "HOME", "/root"]
@@ -210,6 +215,135 @@ def test_steps_with_different_commits_of_a_branch_share_its_history(
     assert len(server.requests) == asked
 
 
+@pytest.mark.parametrize("branch", ["main", ""])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_commit_that_another_step_or_run_goes_back_behind_stays_in_the_branch(
+    server: GitServer, cache: Cache, tmp_path: Path, branch: str, order: tuple[int, int]
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commits = [upstream.commit(text) for text in ("first", "second", "third")]
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    wanted = [step(uri, commits[number], branch=branch, depth="-1") for number in order]
+    for known in (wanted[:1], wanted[1:], wanted):
+        assert "failed" not in statuses(bring(Cache(cache.directory), *known))
+    for item, number in zip(wanted, order, strict=True):
+        text = ("first", "second")[number]
+        assert (checkout(cache, tmp_path, item) / "file").read_text() == text
+    assert statuses(bring(Cache(cache.directory), *wanted, verify=True)) == ["present"]
+    # At once, too, and what a state of an earlier dag claims counts for nothing.
+    state = json.loads((path := next(cache.directory.rglob("dag.json"))).read_text())
+    (entry,) = state["refs"].values()
+    entry.pop("tip")
+    entry |= {"at": commits[0], "expected": sorted(commits[:2])}
+    path.write_text(json.dumps(state))
+    git(path.parent, "update-ref", "refs/heads/main" if branch else "HEAD", commits[0])
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["fetched"]
+    shutil.rmtree(path.parent)
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["fetched"]
+    for item in wanted:
+        checkout(cache, tmp_path, item)
+
+
+def test_a_branch_that_was_forced_elsewhere_loses_what_it_no_longer_has(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    upstream.commit("first")
+    before = upstream.commit("before")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    old = step(uri, before, branch="main", line=1)
+    assert statuses(bring(cache, old)) == ["fetched"]
+    git(upstream.work, "reset", "-q", "--hard", "HEAD^")
+    after = upstream.commit("after")
+    upstream.publish()
+    assert statuses(bring(Cache(cache.directory), old)) == ["present"]
+    said = failure(Cache(cache.directory), old, step(uri, after, branch="main", line=2))
+    assert said == f"x.yaml:1: {uri}: expected {before} is not in branch main, whose tip is {after}"
+    assert "not in branch main" in failure(Cache(cache.directory), old)
+    new = step(uri, after, branch="main")
+    assert statuses(bring(Cache(cache.directory), new)) == ["present"]
+    assert (checkout(cache, tmp_path, new) / "file").read_text() == "after"
+
+
+@pytest.mark.parametrize(("depth", "is_tip"), [("unset", True), ("-1", True), ("1", False)])
+def test_a_step_that_takes_only_the_tip_gets_no_older_commit(
+    server: GitServer, cache: Cache, tmp_path: Path, depth: str, is_tip: bool
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    first, second = upstream.commit("first"), upstream.commit("second")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    history = step(uri, first, branch="main", line=1)
+    stale = step(uri, first, branch="main", depth=depth, is_tip=is_tip, line=2)
+    assert statuses(bring(cache, history)) == ["fetched"]
+    for steps in ([stale], [history, stale]):
+        said = failure(Cache(cache.directory), *steps)
+        assert said.startswith(f"x.yaml:2: {uri}: branch main is {second}, expected {first}")
+        assert "x.yaml:1" not in said
+    fresh = step(uri, second, branch="main", depth=depth, is_tip=is_tip)
+    assert statuses(bring(Cache(cache.directory), fresh, history)) == ["fetched"]
+    for wanted in (fresh, history):
+        checkout(cache, tmp_path, wanted)
+    # The cache stays where the step was verified, whatever the remote does.
+    upstream.commit("third")
+    upstream.publish()
+    assert statuses(bring(Cache(cache.directory), fresh, history)) == ["present"]
+    assert statuses(bring(Cache(cache.directory), history, fresh, verify=True)) == ["present"]
+
+
+def test_the_tip_of_something_else_than_a_branch_is_refused() -> None:
+    for wanted in (
+        step("https://h/a", "1" * 40, tag="v1", is_tip=True),
+        step("https://h/a", "1" * 40, is_tip=True),
+    ):
+        (problem,) = repositories([wanted])[1]
+        assert "expected-commit-is-branch-tip" in str(problem)
+
+
+def test_a_branch_or_tag_that_the_remote_has_renamed_below_itself_is_cached(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    git(upstream.work, "branch", "rel")
+    upstream.tag("old")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    before = step(uri, commit, branch="rel", line=1)
+    bring(cache, before)
+    git(upstream.work, "branch", "-m", "rel", "rel/1.0")
+    git(upstream.work, "tag", "-d", "old")
+    upstream.tag("old/1")
+    upstream.publish()
+    after = step(uri, commit, branch="rel/1.0", line=2)
+    # As long as a step asks for the old one, it stays.
+    said = failure(Cache(cache.directory), before, after)
+    assert said.startswith(f"x.yaml:2: {uri}: git update-ref: ")
+    assert "'refs/heads/rel' exists" in said
+    assert statuses(bring(Cache(cache.directory), after)) == ["fetched"]
+    checkout(cache, tmp_path, after)
+    assert statuses(bring(Cache(cache.directory), after, verify=True)) == ["present"]
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    names = git(bare, "for-each-ref", "--format=%(refname)").splitlines()
+    assert names == ["refs/heads/rel/1.0", "refs/tags/old/1"]
+
+
+def test_a_tag_is_there_by_its_own_hash_and_by_that_of_the_commit(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    tagged = upstream.tag("v1", annotated=True)
+    upstream.publish()
+    wanted = [step(f"{server.url}/org/repo", one, tag="v1") for one in (commit, tagged)]
+    assert statuses(bring(cache, *wanted)) == ["fetched"]
+    assert statuses(bring(Cache(cache.directory), *wanted)) == ["present"]
+    for item in wanted:
+        checkout(cache, tmp_path, item)
+
+
 def test_several_refs_and_depths_live_in_one_repository(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:
@@ -305,6 +439,49 @@ def test_cherry_picks_are_there(server: GitServer, cache: Cache, tmp_path: Path)
     assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
 
 
+def test_a_cherry_pick_may_be_short_and_of_whatever_a_clone_has(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    ahead = upstream.commit("ahead", "ahead")
+    git(upstream.work, "checkout", "-q", "-b", "side")
+    aside = upstream.commit("aside", "aside")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    wanted = step(uri, commit, branch="main", picks=f"{ahead[:10]}: why\n")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "ahead").exists()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+    both = step(uri, commit, branch="main", picks=f"{aside}: why\n")
+    assert statuses(bring(Cache(cache.directory), both)) == ["fetched"]
+    assert (checkout(cache, tmp_path, both) / "aside").exists()
+    shutil.rmtree(cache.directory / "git")
+    short = step(uri, commit, branch="main", picks=f"{aside[:10]}: why\n")
+    assert f"as BRANCH/{aside[:10]}" in failure(Cache(cache.directory), short)
+
+
+def test_a_branch_that_steps_go_back_in_still_has_what_others_pick_from_it(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    pick = upstream.commit("picked", "picked")
+    upstream.commit("third")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    picking = step(uri, commit, tag="v1", picks=f"main/{pick[:12]}: why\n")
+    back = step(uri, commit, branch="main")
+    for steps in ([picking, back], [back, picking]):
+        shutil.rmtree(cache.directory / "git", ignore_errors=True)
+        for one in steps:
+            assert statuses(bring(Cache(cache.directory), one)) == ["fetched"]
+        assert statuses(bring(Cache(cache.directory), *steps)) == ["present"]
+        for one in steps:
+            checkout(cache, tmp_path, one)
+
+
 def test_a_ref_that_is_another_commit_never_gets_its_name(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:
@@ -327,23 +504,61 @@ def test_a_ref_that_is_another_commit_never_gets_its_name(
     bare = cache.directory / "git" / server.host / "org/repo.git"
     names = git(bare, "for-each-ref", "--format=%(refname)").splitlines()
     assert [name for name in names if not name.startswith("refs/dag/")] == []
-    assert "file:///var/cache/melange/git/127" not in (cache.directory / "gitconfig").read_text()
+    assert "includeIf" not in (cache.directory / "gitconfig").read_text()
 
 
-def test_a_repository_that_failed_does_not_go_to_the_cache_of_one_with_a_shorter_name(
+def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    wanted = {}
+    for name in ("foo", "foo-plugins", "foo/nested"):
+        upstream = Upstream(tmp_path / "git", f"org/{name}")
+        commit = upstream.commit(name)
+        upstream.tag("v1")
+        upstream.publish()
+        wanted[name] = step(f"{server.url}/org/{name}", commit, tag="v1")
+    outer = Upstream(tmp_path / "git", "org/outer")
+    outer.commit("outer")
+    inner = wanted["foo-plugins"].expected_commit
+    outer_commit = outer.submodule("sub", "../foo-plugins", outer, inner)
+    outer.tag("v1")
+    outer.publish()
+    parent = step(f"{server.url}/org/outer", outer_commit, tag="v1")
+    uri = wanted["foo"].repository
+    written = [wanted["foo"]._replace(repository=f"{uri}{end}") for end in (".git", "", "/")]
+    bring(cache, *written, parent)
+    for one in written:
+        checkout(cache, tmp_path, one)
+    # None of the definitions that the cache was filled for names these.
+    for name in ("foo-plugins", "foo/nested"):
+        work = checkout(cache, tmp_path, wanted[name], network=True)
+        assert (work / "file").read_text() == name
+    work = checkout(cache, tmp_path, parent._replace(recurse_submodules=True), network=True)
+    assert (work / "sub/file").read_text() == "foo-plugins"
+
+
+def test_builds_get_a_repository_from_the_cache_if_all_that_definitions_want_of_it_is_there(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:
     upstream = Upstream(tmp_path / "git", "org/repo")
     commit = upstream.commit("first")
     upstream.tag("v1")
+    upstream.commit("second")
+    upstream.tag("v2")
     upstream.publish()
     uri = f"{server.url}/org/repo"
-    outcomes = bring(
-        cache, step(uri, commit, tag="v1"), step(f"{uri}-extra", commit, tag="v1", line=9)
-    )
-    assert sorted(statuses(outcomes)) == ["failed", "fetched"]
-    seen = git(tmp_path, "config", "--file", str(cache.directory / "gitconfig"), "--list")
-    assert f"url.{uri}-extra.insteadof={uri}-extra" in seen
+    pinned, unpinned = step(uri, commit, tag="v1"), step(uri, tag="v2")
+    gone = step(uri, commit, tag="v3")
+    for other in (unpinned, gone):
+        bring(cache, pinned, other)
+        for wanted in (pinned, unpinned):
+            work = checkout(cache, tmp_path, wanted, network=True)
+            assert (work / "file").read_text() == ("first" if wanted == pinned else "second")
+        # What was known holds when nobody says what definitions want.
+        write_config(cache)
+        checkout(cache, tmp_path, unpinned, network=True)
+        assert statuses(bring(Cache(cache.directory), pinned)) == ["present"]
+        assert (checkout(cache, tmp_path, pinned) / "file").read_text() == "first"
 
 
 def test_damage_is_noticed_and_mended(server: GitServer, cache: Cache, tmp_path: Path) -> None:
@@ -366,6 +581,122 @@ def test_damage_is_noticed_and_mended(server: GitServer, cache: Cache, tmp_path:
     assert statuses(bring(Cache(cache.directory), wanted)) == ["fetched"]
     assert (checkout(cache, tmp_path, wanted) / "file").exists()
     assert statuses(bring(Cache(cache.directory), wanted, verify=True)) == ["present"]
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("HEAD", b""),
+        ("HEAD", b"ref: refs/heads/../../../x\n"),
+        ("packed-refs", b"\xff\xfe\n"),
+        ("shallow", b"?\n"),
+        ("refs/tags/v1", b"\xff\xfe\n"),
+        ("refs/tags/v1", b""),
+        ("dag.json", b""),
+        ("dag.json", b"[]"),
+        ("dag.json", b"[" * 100_000),
+        ("dag.json", b'{"refs": {"refs/tags/v1": 5}}'),
+    ],
+)
+def test_a_file_that_git_or_dag_cannot_read_is_damage(
+    server: GitServer, cache: Cache, tmp_path: Path, file: str, data: bytes
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1")
+    bring(cache, wanted)
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    (bare / file).write_bytes(data)
+    prune_git(cache, repositories([wanted])[0], dry_run=True)
+    watcher = Silent()
+    assert statuses(bring(Cache(cache.directory), wanted, watcher=watcher)) == ["fetched"]
+    assert "damaged" in watcher.notes[0]
+    assert (checkout(cache, tmp_path, wanted) / "file").exists()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+
+
+def take(cache: Cache, bare: Path, **changes: object) -> str | None:
+    """Adopt a copy of a repository, as from an image, with changes to its state."""
+    staging = cache.private / "incoming"
+    shutil.rmtree(staging, ignore_errors=True)
+    relative = bare.relative_to(bare.parents[2])
+    shutil.copytree(bare, staging / "git" / relative)
+    file = staging / "git" / relative / "dag.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    return asyncio.run(adopt(cache, staging, relative, GitLimits()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bases": 5},
+        {"bases": [5]},
+        {"submodules": 5},
+        {"submodules": [{}]},
+        {"picks": 5},
+        {"picks": ["main/--all"]},
+        {"depth": "x"},
+        {"depth": -1},
+        {"refs": 5},
+        {"refs": {"refs/tags/v1": {"at": "1" * 40}}},
+        {"refs": {"refs/tags/v1": {"at": "1" * 40, "expected": 5}}},
+        {"refs": {"refs/tags/v1": {"at": 5, "expected": []}}},
+        {"refs": {"refs/tags/v\0": {"at": "1" * 40, "expected": []}}},
+        {"refs": {"--all": {"at": "1" * 40, "expected": []}}},
+        {"refs": {}},
+    ],
+)
+def test_a_state_of_another_shape_is_not_taken_from_an_image(
+    server: GitServer, cache: Cache, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    bring(cache, step(f"{server.url}/org/repo", commit, tag="v1"))
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    other = Cache(tmp_path / "other")
+    assert take(other, bare, **changes) == "its objects or refs are not what they should be"
+    assert list(other.directory.glob("git/*")) == []
+    assert take(other, bare) is None
+
+
+def test_a_repository_of_an_image_fills_one_that_has_less_and_else_says_so(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commits = []
+    for number in (1, 2, 3):
+        commits.append(upstream.commit(f"{number}"))
+        upstream.tag(f"v{number}")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    steps = [step(uri, commit, tag=f"v{n}") for n, commit in enumerate(commits, 1)]
+    bring(cache, *steps[:2])
+    bare = cache.directory / "git" / server.host / "org/repo.git"
+    other = Cache(tmp_path / "other")
+    # What an attempt without network leaves is nothing.
+    failure(other, step(uri, "1" * 40, tag="v9"))
+    assert take(other, bare) is None
+    assert statuses(bring(Cache(other.directory), *steps[:2])) == ["present"]
+    third = Cache(tmp_path / "third")
+    bring(third, steps[0])
+    assert take(third, bare) is None
+    assert statuses(bring(Cache(third.directory), *steps[:2])) == ["present"]
+    fourth = Cache(tmp_path / "fourth")
+    bring(fourth, steps[2])
+    said = take(fourth, bare)
+    assert said is not None
+    assert "has refs/tags/v3 that it lacks, and lacks refs/tags/v1, refs/tags/v2: run dag" in said
+    assert statuses(bring(Cache(fourth.directory), steps[2])) == ["present"]
+    bring(fourth, *steps)
+    assert take(fourth, bare) is None
+    held = fourth.hold(f"{server.host}/org/repo")
+    assert held is not None
+    assert "another process" in str(take(fourth, bare))
+    os.close(held)
 
 
 def test_two_processes_worth_of_runs_at_once_do_not_harm_each_other(
@@ -446,8 +777,8 @@ def test_other_commits_are_refused(commit: str) -> None:
 
 
 def test_a_step_without_expected_commit_is_reported_and_not_cached() -> None:
-    found, problems, unpinned = repositories([step("https://h/a", tag="v1")])
-    assert (found, problems) == ([], [])
+    (found,), problems, unpinned = repositories([step("https://h/a", tag="v1")])
+    assert (found.wants, found.unpinned, problems) == ((), ("refs/tags/v1",), [])
     assert "no expected-commit" in str(unpinned[0])
 
 
@@ -501,6 +832,25 @@ def test_a_repository_beyond_max_size_is_not_kept(
     assert list(leftovers) == []
 
 
+def test_what_a_user_prefers_for_new_repositories_does_not_count(
+    server: GitServer, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    checkout(cache, tmp_path, wanted)
+
+
+def test_a_repository_with_other_hashes_is_refused_at_once() -> None:
+    found, problems, _ = repositories([step("https://h/a", "1" * 64, tag="v1")])
+    assert found == []
+    assert "SHA-256" in str(problems[0])
+
+
 def test_the_state_says_what_was_verified(server: GitServer, cache: Cache, tmp_path: Path) -> None:
     upstream = Upstream(tmp_path / "git", "org/repo")
     commit = upstream.commit("first")
@@ -508,6 +858,6 @@ def test_the_state_says_what_was_verified(server: GitServer, cache: Cache, tmp_p
     upstream.publish()
     bring(cache, step(f"{server.url}/org/repo", commit, tag="v1"))
     (state,) = stored(cache).values()
-    assert json.loads(json.dumps(state))["refs"] == {
+    assert json.loads(state.text())["refs"] == {
         "refs/tags/v1": {"at": commit, "expected": [commit]}
     }

@@ -86,6 +86,8 @@ class Checkout(NamedTuple):
     line: int
     runs: bool = True
     """False if an `if` keeps the step from running on this architecture."""
+    is_branch_tip: bool = False
+    """`expected-commit-is-branch-tip`: an older commit of the branch is an error."""
 
 
 Source = Fetch | Checkout

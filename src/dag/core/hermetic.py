@@ -34,17 +34,7 @@ if [ -n "$$name" ] && [ -n "$$uri" ] && [ ! -f $cache/"$$name" ]; then
 fi
 uri=$$(found '/^main \\$$/{n;s|^[[:space:]]*"\([^"]*\)".*|\1|p;}')
 [ -n "$$uri" ] || exit "$$code"
-to= section=
-[ -f $cache/$config ] || { lacks git-checkout "$$uri"; exit "$$code"; }
-while read -r word second base; do
-  case $$word in
-  '[url') section=$$second ;;
-  insteadOf)
-    case $$uri in "$$base" | "$$base"/ | "$$base".git | "$$base".git/) to=$$section ;; esac
-    ;;
-  esac
-done <$cache/$config
-case $$to in *file://*) ;; *) lacks git-checkout "$$uri" ;; esac
+grep -qsF "remote.*.url:$$uri\"]" $cache/$config || lacks git-checkout "$$uri"
 exit "$$code"
 """)
 

@@ -286,6 +286,7 @@ class Compiler:
             file=self.file,
             line=line,
             runs=runs,
+            is_branch_tip=_value(scope, "expected-commit-is-branch-tip") == "true",
         )
 
 

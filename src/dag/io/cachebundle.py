@@ -17,12 +17,13 @@ import zstandard
 
 from dag.core.archive import Directory, File, content
 from dag.core.bundle import ROOT, Blob
-from dag.core.checkouts import CONFIG_NAME, ENV_FILE, ENV_NAME, git_config
+from dag.core.checkouts import CONFIG_NAME, ENV_FILE, ENV_NAME, REDIRECT, git_config, redirect
+from dag.core.gitstate import STATE
 from dag.core.references import parse
 from dag.core.sources import Digest, is_cache_name
 from dag.errors import InfrastructureError, UsageError
 from dag.io.cache import BLOCK, Cache
-from dag.io.gitcache import GIT, STATE, bases_of, stored
+from dag.io.gitcache import GIT, redirected, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -56,8 +57,8 @@ def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[En
     files = {name: cache.directory / name for name in sorted(set(names))}
     found: list[Entry] = [_file(name, path) for name, path in files.items() if path.is_file()]
     states = stored(cache)
-    redirected: dict[str, str] = {}
-    for path in sorted(set(paths) & set(states)):
+    taken = {path: states[path] for path in sorted(set(paths) & set(states))}
+    for path, state in taken.items():
         directory = cache.directory / GIT / f"{path}.git"
         prefix = f"{GIT}/{path}.git"
         for file in sorted(directory.rglob("*")):
@@ -67,8 +68,9 @@ def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[En
         # Without these two directories git takes it for no repository.
         found += [Directory(f"{prefix}/{name}") for name in ("objects", "refs")]
         found.append(content(f"{prefix}/config", b"[core]\n\tbare = true\n"))
-        redirected |= dict.fromkeys(bases_of(path, states[path]), path)
-    found.append(content(CONFIG_NAME, git_config(redirected).encode()))
+        text = redirect(path, state.bases_of(path))
+        found.append(content(f"{prefix}/{REDIRECT}", text.encode()))
+    found.append(content(CONFIG_NAME, git_config(redirected(taken)).encode()))
     found.append(content(ENV_NAME, ENV_FILE.encode()))
     return found
 

@@ -8,24 +8,26 @@ below it. `dag.json` in a repository says what was verified.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dag.core.checkouts import (
     CONFIG_NAME,
     ENV_FILE,
     ENV_NAME,
+    REDIRECT,
     WHOLE,
     Repository,
     Want,
     git_config,
     locate,
+    redirect,
 )
+from dag.core.gitstate import STATE, State, parse
 from dag.core.sources import Place, Problem, host_of
 from dag.errors import InfrastructureError, UsageError
 from dag.io.downloads import LOCK_POLL
@@ -33,13 +35,12 @@ from dag.io.gitprocess import Git, GitFailed, GitLimits
 from dag.io.gitrepository import BareRepository, Link, Unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dag.core.sources import RetryPolicy, Watcher
     from dag.io.cache import Cache
 
 GIT = "git"
-STATE = "dag.json"
 _DEEPEST = 16
 """Submodules of submodules; more is a circle."""
 
@@ -62,6 +63,7 @@ class _Run:
     outcomes: dict[str, GitOutcome] = field(default_factory=dict)
     links: set[Link] = field(default_factory=set)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    others: dict[str, Repository] = field(default_factory=dict)
 
 
 class GitCache:
@@ -89,18 +91,23 @@ class GitCache:
         self._verify = verify
         self._run = _Run()
 
-    async def run(self, wanted: Sequence[Repository]) -> list[GitOutcome]:
+    async def run(
+        self, wanted: Sequence[Repository], others: Iterable[Repository] = ()
+    ) -> list[GitOutcome]:
         """Fetch what is not there, submodules too; those follow in the result.
+
+        What definitions want of `others` is fetched if they are submodules of those wanted.
 
         Raises:
             InfrastructureError: the cache cannot be used, or there is no git.
 
         """
-        self._run = _Run()
+        self._run = _Run(others={repository.path: repository for repository in others})
         try:
             async with asyncio.TaskGroup() as group:
                 for repository in wanted:
-                    group.create_task(self._one(repository, 0))
+                    if repository.wants:
+                        group.create_task(self._one(repository, 0))
         except* (OSError, InfrastructureError) as errors:
             raise self._unusable(errors) from None
         return list(self._run.outcomes.values())
@@ -151,7 +158,10 @@ class GitCache:
             problem = Problem(place, parent.uri, f"submodule {link.path}: {wrong}")
             self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
             return
-        want = Want("head", f"@{link.commit}", link.commit, 1, submodules=True, places=(place,))
+        want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
+        other = self._run.others.pop(path, None)
+        if other is not None and other.wants:
+            await self._one(other, deep)
         await self._one(Repository(path, link.uri, (want,), (base,)), deep)
 
     def _note(self, outcome: GitOutcome) -> None:
@@ -173,12 +183,13 @@ class GitCache:
         bare = BareRepository(
             Git(directory, self._limits), self._cache.records, self._cache.directory
         )
+        bare.ask(repository.wants)
         if not await bare.open(force=self._verify):
             self._watcher.note(f"{directory} was damaged; removed")
             await asyncio.to_thread(shutil.rmtree, directory)
             await bare.open(force=False)
         missing = [want for want in repository.wants if not bare.has(want)]
-        if bare.depth is not None and bare.depth != WHOLE and repository.depth == WHOLE:
+        if bare.state.depth is not None and bare.state.depth != WHOLE and repository.depth == WHOLE:
             missing = list(repository.wants)
         problems: list[Problem] = []
         links: dict[Link, Place] = {}
@@ -208,72 +219,87 @@ class GitCache:
         return outcome, links
 
     async def _fetch(
-        self, bare: BareRepository, repository: Repository, missing: Iterable[Want]
+        self, bare: BareRepository, repository: Repository, missing: Collection[Want]
     ) -> list[Problem]:
-        problems: list[Problem] = []
-        failed: list[Want] = []
-        same_branch: dict[str, set[str]] = {}
+        wrong: dict[Want, str] = {}
+        by_ref: dict[str, list[Want]] = {}
         for want in repository.wants:
-            same_branch.setdefault(want.ref, set()).add(want.commit)
-        for want in missing:
-            # Steps that expect different commits of a branch need its tip: melange goes back.
-            tip = want.kind == "branch" and len(same_branch[want.ref]) > 1
-            try:
-                await self._with_retries(bare, repository, want, tip=tip)
-            except (GitFailed, Unverified) as error:
-                problems += [Problem(place, repository.uri, str(error)) for place in want.places]
-                failed.append(want)
-        for want in failed:
-            await bare.forget(want)
+            by_ref.setdefault(want.ref, []).append(want)
+        for wants in by_ref.values():
+            # All that is expected of a ref at once: it can only be at one place.
+            if any(want in missing for want in wants):
+                try:
+                    wrong |= await self._with_retries(bare, repository, wants)
+                except GitFailed as error:
+                    wrong |= dict.fromkeys(wants, str(error))
+        problems: list[Problem] = []
+        for want in repository.wants:
+            if not bare.has(want):
+                message = wrong.get(want, f"{want} had to go elsewhere for another step")
+                problems += [Problem(place, repository.uri, message) for place in want.places]
+                await bare.forget(want)
         return problems
 
     async def _with_retries(
-        self, bare: BareRepository, repository: Repository, want: Want, *, tip: bool
-    ) -> None:
+        self, bare: BareRepository, repository: Repository, wants: Sequence[Want]
+    ) -> dict[Want, str]:
         failures = 0
         while True:
             try:
-                await bare.fetch(repository.uri, want, depth=repository.depth, tip=tip)
+                return await bare.fetch(repository.uri, wants, depth=repository.depth)
             except GitFailed as error:
                 failures += 1
                 pause = self._retry.pause(failures, None)
                 if not error.heals or pause is None:
                     raise
                 await asyncio.sleep(pause)
-            else:
-                return
 
 
-def write_config(cache: Cache, failed: Iterable[Repository] = ()) -> int:
+def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> None:
     """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
 
-    Returns how many repositories that are.
+    git cannot tell the refs of a repository apart: builds get it from the cache if it has what all
+    definitions want of it. `named` is that, if it is known, else what was known before.
     """
-    redirected: dict[str, str] = {}
-    paths = stored(cache)
-    for path, state in paths.items():
-        redirected |= dict.fromkeys(bases_of(path, state), path)
-    direct = [base for repository in failed for base in repository.bases]
-    _write(cache.directory / CONFIG_NAME, git_config(redirected, direct))
+    wanted = {repository.path: repository for repository in named or ()}
+    states = stored(cache)
+    for path, state in states.items():
+        if named is not None:
+            lacks = state.missing(wanted[path]) if path in wanted else frozenset()
+            if lacks != state.lacks:
+                state.lacks = lacks
+                _note_lacks(cache, path, lacks)
+        with suppress(FileNotFoundError):  # another process has just removed it
+            file = cache.directory / GIT / f"{path}.git" / REDIRECT
+            _write(file, redirect(path, state.bases_of(path)))
+    _write(cache.directory / CONFIG_NAME, git_config(redirected(states)))
     _write(cache.directory / ENV_NAME, ENV_FILE)
-    return len(paths)
 
 
-def bases_of(path: str, state: dict[str, Any]) -> list[str]:
-    """Give the URIs that lead to a repository; a state may come from elsewhere, so each is checked."""
-    found = []
-    for base in state.get("bases", ()):
-        with suppress(UsageError):
-            if locate(str(base)) == (path, base):
-                found.append(str(base))
-    return found
+def redirected(states: Mapping[str, State]) -> dict[str, list[str]]:
+    """Say which repositories builds get from the cache, and by which URIs."""
+    return {path: state.bases_of(path) for path, state in states.items() if not state.lacks}
+
+
+def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
+    held = cache.hold(path)
+    if held is None:  # whoever has it notes what the definitions of its own want
+        return
+    try:
+        file = cache.directory / GIT / f"{path}.git" / STATE
+        with suppress(OSError, ValueError):
+            state = parse(file.read_bytes())
+            state.lacks = lacks
+            _write(file, state.text())
+    finally:
+        os.close(held)
 
 
 async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
     """Take a repository that came by another way, once all in it is verified.
 
     `relative` is its path below `git/`, in `staging` as in the cache. One that the cache has
-    already stays as it is. Returns what is wrong with it.
+    already stays, unless the new one has all that it has. Returns what is wrong, or still lacking.
     """
     path = relative.as_posix().removesuffix(".git")
     target = cache.directory / GIT / relative
@@ -284,16 +310,26 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     except UsageError as error:
         return error.message
     held = cache.hold(path)
-    if held is None or target.exists():
-        if held is not None:
-            os.close(held)
-        return None
+    if held is None:
+        return "another process is at it; run this again when that is done"
     try:
         git = Git(source, limits)
         await git.run("init", "--bare", "--quiet", "--template=")
-        bare = BareRepository(git, cache.records, staging)
-        if not (await bare.open(force=True) and bare.refs and await bare.is_as_it_says()):
+        new = BareRepository(git, cache.records, staging)
+        if not (await new.open(force=True) and new.state.refs):
             return "its objects or refs are not what they should be"
+        old = BareRepository(Git(target, limits), cache.records, cache.directory)
+        if target.exists():
+            sound = await old.open(force=False)
+            lacking = old.state.behind(new.state) if sound else []
+            if sound and not lacking:
+                return None
+            if sound and (kept := new.state.behind(old.state)):
+                return (
+                    f"not taken: the one in the cache has {', '.join(kept)} that it lacks, and"
+                    f" lacks {', '.join(lacking)}: run dag cache, or remove it and run this again"
+                )
+            await asyncio.to_thread(shutil.rmtree, target)
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
     except GitFailed as error:
@@ -303,20 +339,20 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     return None
 
 
-def stored(cache: Cache) -> dict[str, dict[str, Any]]:
+def stored(cache: Cache) -> dict[str, State]:
     """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
 
     Those without a verified ref are left out.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, State] = {}
     root = cache.directory / GIT
     for parent, names, _ in os.walk(root):
         for name in [name for name in names if name.endswith(".git")]:
             names.remove(name)
             directory = Path(parent) / name
             with suppress(OSError, ValueError):
-                state = json.loads((directory / STATE).read_bytes())
-                if state.get("refs"):
+                state = parse((directory / STATE).read_bytes())
+                if state.refs:
                     found[directory.relative_to(root).as_posix().removesuffix(".git")] = state
     return dict(sorted(found.items()))
 
@@ -324,18 +360,18 @@ def stored(cache: Cache) -> dict[str, dict[str, Any]]:
 def prune_git(
     cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
 ) -> list[tuple[str, int]]:
-    """Remove the repositories that neither `wanted` nor a submodule of theirs names.
+    """Remove the repositories that neither `wanted` nor a submodule of theirs wants.
 
     Returns their names and the sizes of what is in them, in bytes.
     """
     known = stored(cache)
     kept: set[str] = set()
-    open_paths = [repository.path for repository in wanted]
+    open_paths = [repository.path for repository in wanted if repository.wants]
     while open_paths:
         path = open_paths.pop()
         if path not in kept:
             kept.add(path)
-            open_paths += [str(link["path"]) for link in known.get(path, {}).get("submodules", ())]
+            open_paths += [item.path for item in known[path].submodules] if path in known else []
     removed = []
     root = cache.directory / GIT
     for parent, names, _ in os.walk(root):
@@ -357,7 +393,7 @@ def _size(directory: Path) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         if path.read_text() == text:
             return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -39,6 +39,9 @@ _ENVIRONMENT = {
     "GCM_INTERACTIVE": "never",
     "GIT_ALLOW_PROTOCOL": "http:https",
     "GIT_NO_LAZY_FETCH": "1",
+    # What the cache and its images have, whatever a user prefers for new repositories.
+    "GIT_DEFAULT_HASH": "sha1",
+    "GIT_DEFAULT_REF_FORMAT": "files",
 }
 # `git rev-parse --local-env-vars`: they would send git to another repository.
 _LOCAL = re.compile(

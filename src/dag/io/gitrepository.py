@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dag.core.checkouts import WHOLE, Repository, Want, check_commit, locate, submodule_uri
+from dag.core.checkouts import (
+    LOOSE,
+    WHOLE,
+    Pick,
+    Repository,
+    Want,
+    is_commit,
+    is_ref,
+    locate,
+    submodule_uri,
+)
+from dag.core.gitstate import STATE, Ref, State, Submodule, parse
 from dag.errors import UsageError
 from dag.io.gitprocess import GitFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from dag.io.cache import Records
     from dag.io.gitprocess import Git
 
-_STATE = "dag.json"
 _INCOMING = "refs/dag/incoming"
+_CONFLICT = re.compile(r"cannot lock ref|conflict")
+_REF = re.compile(r"refs/(?:heads|tags)/[^\s':;]+")
+_LINES = {
+    "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/.+"),
+    "shallow": re.compile(rb"[0-9a-f]{40}"),
+}
 _MAX_GITMODULES = 1 << 20
 _NONE = "dag-none"
 """The branch, which does not exist, that HEAD names until something wants it."""
@@ -47,81 +63,99 @@ class BareRepository:
         self._git = git
         self._records = records
         self._root = root
-        self._state: dict[str, Any] = {}
+        self.state = State()
+        """What was verified."""
+        self._asked: set[str] = set()
 
     @property
-    def depth(self) -> int | None:
-        """How much history was fetched so far; None: nothing was."""
-        depth = self._state.get("depth")
-        return depth if isinstance(depth, int) else None
+    def _picked(self) -> list[Pick]:
+        parts = [text.rpartition("/") for text in sorted(self.state.picks)]
+        return [Pick(branch, commit) for branch, _, commit in parts]
 
-    @property
-    def refs(self) -> list[str]:
-        """The names that were given to what was verified."""
-        return sorted(self._state["refs"])
+    def ask(self, wants: Collection[Want]) -> None:
+        """Say what steps want: refs that are none of theirs may go."""
+        self._asked = {want.ref for want in wants}
+        self._asked |= {f"refs/heads/{pick.branch}" for want in wants for pick in want.picks}
 
     async def open(self, *, force: bool) -> bool:
-        """Make the repository if it is not there; say whether its objects are sound.
+        """Make the repository if it is not there; say whether it is sound.
 
-        They are read again if a file is not as it was when they were last verified, or by `force`.
+        Its objects are read again if a file is not as it was when they were last verified, or by
+        `force`; the small files that git stumbles over, always.
         """
         directory = self._git.directory
+        self.state = State()
         if not (directory / "HEAD").exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             await self._git.run(
                 "init", "--bare", "--quiet", "--template=", f"--initial-branch={_NONE}"
             )
-        with suppress(FileNotFoundError, ValueError):
-            state = json.loads((directory / _STATE).read_bytes())
-            if isinstance(state, dict) and isinstance(state.get("refs"), dict):
-                self._state = state
-        self._state.setdefault("refs", {})
+        try:
+            if (directory / STATE).exists():
+                self.state = parse((directory / STATE).read_bytes())
+            if not self._readable():
+                return False
+        except (OSError, ValueError):
+            return False
         self._clear()
         if force or not all(self._vouched(path) for path in self._files()):
             return await self._sound()
         return True
 
-    def has(self, want: Want) -> bool:
-        """Say whether the repository holds what a step wants, verified."""
-        known = self._state["refs"].get(_local(want))
-        picked = self._state.get("picks", ())
-        return (
-            known is not None
-            and self._resolve(_local(want)) == known["at"]
-            and want.commit in known["expected"]
-            and (self.depth == WHOLE or 0 < want.depth <= (self.depth or 0))
-            and all(f"{pick.branch}/{pick.commit}" in picked for pick in want.picks)
+    def _readable(self) -> bool:
+        directory = self._git.directory
+        if not all((directory / name).is_dir() for name in ("objects", "refs")):
+            return False
+        head = (directory / "HEAD").read_bytes().decode().strip()
+        branch = head.removeprefix("ref: ")
+        if not is_commit(head) and (branch == head or not is_ref(branch)):
+            return False
+        for name, line in _LINES.items():
+            if (directory / name).exists():
+                lines = (directory / name).read_bytes().splitlines()
+                if not all(map(line.fullmatch, lines)):
+                    return False
+        # One that is gone is fetched again; one that is no hash would be in git's way.
+        loose = (directory / name for name in self.state.refs if name != "HEAD")
+        return all(
+            is_commit(path.read_bytes().decode().strip()) for path in loose if path.is_file()
         )
 
-    async def fetch(self, uri: str, want: Want, *, depth: int, tip: bool) -> None:
-        """Fetch what a step wants and name it, if it is what the step expects.
+    def has(self, want: Want) -> bool:
+        """Say whether the repository holds what a step wants, verified."""
+        return self.state.holds(want) and self._resolve(want.ref) == self.state.refs[want.ref].at
 
-        `depth` is the repository's. `tip`: the branch stays where the remote has it, for other
-        steps expect other commits of it.
+    async def fetch(self, uri: str, wants: Sequence[Want], *, depth: int) -> dict[Want, str]:
+        """Fetch what steps want of one ref, and name it if it is what they expect.
+
+        `depth` is the repository's. Returns what is wrong, by want.
 
         Raises:
             GitFailed: the remote cannot be reached, or lacks it.
-            Unverified: it is another commit.
 
         """
-        depth = WHOLE if WHOLE in (depth, self.depth) else max(depth, self.depth or 0)
+        depth = WHOLE if WHOLE in (depth, self.state.depth) else max(depth, self.state.depth or 0)
+        source = wants[0].commit if wants[0].kind == "commit" else wants[0].ref
         try:
-            if want.kind == "head" and want.name:
-                await self._fetch_commit(uri, want, depth)
-            else:
-                await self._fetch_ref(uri, want, depth, tip=tip)
-            for pick in want.picks:
-                await self._fetch_pick(uri, pick.branch, pick.commit)
+            await self._download(uri, f"+{source}:{_INCOMING}", depth)
+            wrong = await self._take(wants)
+            self.state.depth = depth
+            for want in wants:
+                for pick in want.picks if want not in wrong else ():
+                    try:
+                        await self._fetch_pick(uri, want, pick)
+                    except Unverified as error:
+                        wrong[want] = str(error)
+                    else:
+                        self.state.picks |= {str(pick)}
         finally:
             await self._git.run("update-ref", "-d", _INCOMING)
-        picked = {f"{pick.branch}/{pick.commit}" for pick in want.picks}
-        self._state["picks"] = sorted({*self._state.get("picks", ()), *picked})
-        self._state["depth"] = WHOLE if want.picks else depth
+        return wrong
 
     async def forget(self, want: Want) -> None:
         """Remove the name of what could not be verified, should it have come with a history."""
-        if want.kind == "tag" and _local(want) not in self._state["refs"]:
-            await self._git.run("update-ref", "-d", _local(want))
+        if want.kind == "tag" and want.ref not in self.state.refs:
+            await self._git.run("update-ref", "-d", want.ref)
 
     async def submodules(self, want: Want, uri: str) -> list[Link]:
         """List the submodules of a commit that is here.
@@ -165,18 +199,12 @@ class BareRepository:
             status = path.stat()
             size += status.st_size
             self._records.add(path.relative_to(self._root).as_posix(), status)
-        state = self._state
-        submodules = [link for link in map(_link_state, links) if link]
-        state["submodules"] = sorted(
-            {
-                json.dumps(item): item for item in [*state.get("submodules", ()), *submodules]
-            }.values(),
-            key=lambda item: (item["path"], item["commit"]),
-        )
-        state["bases"] = sorted({*state.get("bases", ()), *repository.bases})
-        state["uri"] = repository.uri
-        text = json.dumps(state, indent=1, sort_keys=True) + "\n"
-        path = self._git.directory / _STATE
+        state = self.state
+        state.submodules |= {found for found in map(_submodule, links) if found}
+        state.bases |= set(repository.bases)
+        state.uri = repository.uri
+        text = state.text()
+        path = self._git.directory / STATE
         with suppress(FileNotFoundError):
             if path.read_text() == text:
                 return size
@@ -185,43 +213,99 @@ class BareRepository:
         temporary.rename(path)
         return size
 
-    async def _fetch_ref(self, uri: str, want: Want, depth: int, *, tip: bool) -> None:
-        await self._download(uri, f"+{want.ref}:{_INCOMING}", depth)
+    async def _take(self, wants: Sequence[Want]) -> dict[Want, str]:
+        """Name what has come, if it is what steps expect; say whose it is not."""
         got = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
-        tagged = await self._git.line("rev-parse", "--verify", _INCOMING)
-        # melange takes the hash of an annotated tag, too, and goes back in a branch's history.
-        target = tagged if want.kind == "tag" else got
-        if want.commit not in (got, tagged if want.kind == "tag" else got):
-            if want.kind == "tag" or want.depth != WHOLE:
-                deeper = (
-                    "" if want.kind == "tag" else " (with depth: -1 melange would go back to it)"
-                )
-                raise Unverified(f"{want} is {got}, expected {want.commit}{deeper}")
-            ancestor = ("merge-base", "--is-ancestor", want.commit, got)
-            if not await self._git.succeeds(*ancestor):
-                raise Unverified(f"expected {want.commit} is not in {want}, whose tip is {got}")
-            target = got if tip else want.commit
-        await self._name(_local(want), target, want)
+        kind, ref = wants[0].kind, wants[0].ref
+        if kind == "commit":
+            if got != wants[0].commit:
+                return dict.fromkeys(wants, f"got {got}, expected {wants[0].commit}")
+            await self._name(ref, Ref(got, (got,)))
+            if (self._git.directory / "HEAD").read_text().strip() == f"ref: refs/heads/{_NONE}":
+                # A clone wants something to begin with, before it goes to the submodule's commit.
+                await self._git.run("update-ref", "--no-deref", "HEAD", got)
+            return {}
+        if kind == "tag":
+            # melange takes the hash of an annotated tag, too.
+            tagged = await self._git.line("rev-parse", "--verify", _INCOMING)
+            right = {got, tagged}
+            if any(want.commit in right for want in wants):
+                await self._name(ref, Ref(tagged, tuple(sorted(right))))
+            return {
+                want: f"{want} is {got}, expected {want.commit}"
+                for want in wants
+                if want.commit not in right
+            }
+        wrong = {want: await self._off_branch(want, got) for want in wants}
+        if inside := [want.commit for want in wants if wrong[want] is None]:
+            await self._settle(ref, got, inside)
+        return {want: message for want, message in wrong.items() if message is not None}
 
-    async def _fetch_commit(self, uri: str, want: Want, depth: int) -> None:
-        await self._download(uri, f"+{want.commit}:{_INCOMING}", depth)
-        got = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
-        if got != want.commit:
-            raise Unverified(f"got {got}, expected {want.commit}")
-        await self._name(_local(want), got, want)
-        if (self._git.directory / "HEAD").read_text().strip() == f"ref: refs/heads/{_NONE}":
-            # A clone wants something to begin with, before it goes to the submodule's commit.
-            await self._git.run("update-ref", "--no-deref", "HEAD", got)
+    async def _off_branch(self, want: Want, tip: str) -> str | None:
+        """Say why melange, too, would not take the commit from a branch that ends at `tip`."""
+        if want.commit == tip:
+            return None
+        if want.exact:
+            deeper = "" if want.tip else " (with depth: -1 melange would go back to it)"
+            return f"{want} is {tip}, expected {want.commit}{deeper}"
+        if await self._contains(tip, want.commit):
+            return None
+        return f"expected {want.commit} is not in {want}, whose tip is {tip}"
 
-    async def _fetch_pick(self, uri: str, branch: str, commit: str) -> None:
-        source = f"refs/heads/{branch}" if branch else commit
-        await self._download(uri, f"+{source}:{_INCOMING}", WHOLE)
-        if not await self._git.succeeds("merge-base", "--is-ancestor", commit, _INCOMING):
-            raise Unverified(f"cherry-pick {commit} is not in branch {branch}")
-        got = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
-        local = f"refs/heads/{branch or f'dag/{commit}'}"
-        if local not in self._state["refs"]:
-            await self._git.run("update-ref", local, got)
+    async def _settle(self, ref: str, tip: str, commits: Sequence[str]) -> None:
+        """Let a branch end where it has all that is expected of it, now and by earlier runs."""
+        known = self.state.refs.get(ref)
+        branch = ref.removeprefix("refs/heads/")
+        others = [pick.commit for pick in self._picked if pick.branch == branch]
+        kept = set(commits)
+        for name in (*(known.expected if known else ()), *others):
+            commit = await self._commit(name)
+            if commit is not None and await self._contains(tip, commit):
+                kept.add(commit)
+        tops = (await self._git.line("merge-base", "--independent", *sorted(kept))).split()
+        # No further than steps need it, unless they need what only the remote's branch joins.
+        at = tops[0] if len(tops) == 1 else tip
+        still = known is not None and known.at == at and known.tip
+        await self._name(ref, Ref(at, tuple(sorted(kept)), tip=still or at == tip))
+
+    async def _fetch_pick(self, uri: str, want: Want, pick: Pick) -> None:
+        if pick.branch:
+            ref = f"refs/heads/{pick.branch}"
+            await self._download(uri, f"+{ref}:{_INCOMING}", WHOLE)
+            self.state.depth = WHOLE
+            tip = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
+            commit = await self._commit(pick.commit)
+            if commit is None or not await self._contains(tip, commit):
+                raise Unverified(f"cherry-pick {pick.commit} is not in branch {pick.branch}")
+            if ref in self.state.refs:
+                await self._settle(ref, tip, [commit])
+            else:
+                await self._making_way("update-ref", ref, tip)
+            return
+        # melange picks it from what a clone has, which may be another branch of the remote.
+        commit = await self._commit(pick.commit)
+        if commit is None and is_commit(pick.commit):
+            await self._download(uri, f"+{pick.commit}:{_INCOMING}", WHOLE)
+            self.state.depth = WHOLE
+            commit = pick.commit
+        if commit is None:
+            raise Unverified(
+                f"cherry-pick {pick.commit} is not in {want}: write all of its 40 digits,"
+                f" or the branch that has it, as BRANCH/{pick.commit}"
+            )
+        known = self.state.refs.get(want.ref)
+        if known is None or not await self._contains(known.at, commit):
+            await self._git.run("update-ref", f"{LOOSE}{commit}", commit)
+
+    async def _contains(self, tip: str, commit: str) -> bool:
+        return await self._git.succeeds("merge-base", "--is-ancestor", commit, tip)
+
+    async def _commit(self, name: str) -> str | None:
+        """Find a commit that is here by its hash, which may be short."""
+        try:
+            return await self._git.line("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        except GitFailed:
+            return None
 
     async def _download(self, uri: str, refspec: str, depth: int) -> None:
         shallow = (self._git.directory / "shallow").exists()
@@ -232,34 +316,62 @@ class BareRepository:
             options = ["--no-tags", f"--depth={depth}"]
         common = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-gc"]
         try:
-            await self._git.run(*common, *options, "--", uri, refspec)
+            await self._making_way(*common, *options, "--", uri, refspec)
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
             if self._clear() == self._git.limits.max_size:
-                raise Unverified("has more bytes than --max-size") from None
+                raise GitFailed("has more bytes than --max-size", heals=False) from None
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
                 raise
             await self._git.run(*common, "--no-tags", "--", uri, refspec)
 
-    async def _name(self, ref: str, target: str, want: Want) -> None:
+    async def _name(self, name: str, ref: Ref) -> None:
         # A default branch is HEAD itself, detached: a step may want the branch elsewhere.
-        await self._git.run("update-ref", "--no-deref", ref, target)
-        known = self._state["refs"].get(_local(want), {"expected": []})
-        expected = (
-            sorted({*known["expected"], want.commit}) if want.kind == "branch" else [want.commit]
-        )
-        self._state["refs"][_local(want)] = {"at": target, "expected": expected}
+        await self._making_way("update-ref", "--no-deref", name, ref.at)
+        self.state.refs[name] = ref
+
+    async def _making_way(self, *arguments: str) -> None:
+        """Run what makes refs; those that no step asks for go if they are in the way.
+
+        The remote may have `rel/1.0` where it had `rel`, and no repository has both.
+        """
+        while True:
+            try:
+                await self._git.run(*arguments)
+            except GitFailed as error:
+                if not (gone := await self._in_the_way(str(error))):
+                    raise
+                orders = "".join(f"delete {name}\n" for name in gone)
+                await self._git.run("update-ref", "--stdin", stdin=orders.encode())
+                for name in gone:
+                    self.state.refs.pop(name, None)
+                branches = {name.removeprefix("refs/heads/") for name in gone}
+                self.state.picks -= {str(pick) for pick in self._picked if pick.branch in branches}
+            else:
+                return
+
+    async def _in_the_way(self, message: str) -> list[str]:
+        if not _CONFLICT.search(message):
+            return []
+        meant = _REF.findall(message)
+        format_ = "--format=%(refname)"
+        listed = await self._git.run("for-each-ref", format_, "refs/heads", "refs/tags")
+        return [
+            name
+            for name in listed.decode(errors="replace").splitlines()
+            if name not in self._asked
+            and any(f"{name}/".startswith(f"{one}/") or one.startswith(f"{name}/") for one in meant)
+        ]
 
     def _resolve(self, ref: str) -> str | None:
         """Read a ref's file: the same answer as git's, without a process for each repository."""
         with suppress(OSError):
-            value = (self._git.directory / ref).read_text().strip()
-            return self._resolve(value[5:]) if value.startswith("ref: refs/") else value
+            return (self._git.directory / ref).read_text().strip()
         with suppress(OSError):
-            for line in (self._git.directory / "packed-refs").read_text().splitlines():
-                if line.endswith(f" {ref}"):
-                    return line.partition(" ")[0]
+            for line in (self._git.directory / "packed-refs").read_bytes().splitlines():
+                if line.endswith(f" {ref}".encode()):
+                    return line.partition(b" ")[0].decode()
         return None
 
     def _clear(self) -> int:
@@ -292,35 +404,27 @@ class BareRepository:
             if packs:
                 await self._git.run("verify-pack", *(str(path) for path in packs))
             await self._git.run("rev-list", "--objects", "--all", "--quiet")
-            for ref, known in self._state["refs"].items():
-                if await self._git.line("rev-parse", "--verify", ref) != known["at"]:
+            for name, known in self.state.refs.items():
+                if await self._git.line("rev-parse", "--verify", name) != known.at:
                     return False
-        except (GitFailed, KeyError, TypeError):
+        except GitFailed:
             return False
-        return True
+        return await self._is_as_it_says()
 
-    async def is_as_it_says(self) -> bool:
+    async def _is_as_it_says(self) -> bool:
         """Say whether each ref leads to the commits that it is said to have been verified for."""
-        for ref, known in self._state["refs"].items():
-            for commit in known["expected"]:
-                inside = ref.startswith("refs/heads/") and await self._git.succeeds(
-                    "merge-base", "--is-ancestor", check_commit(str(commit)), str(known["at"])
-                )
-                peeled = await self._git.line("rev-parse", "--verify", f"{known['at']}^{{commit}}")
-                if not inside and commit not in (peeled, known["at"]):
+        for name, known in self.state.refs.items():
+            peeled = await self._commit(known.at)
+            for commit in known.expected:
+                if commit in (peeled, known.at):
+                    continue
+                if name.startswith("refs/tags/") or not await self._contains(known.at, commit):
                     return False
         return True
 
 
-def _local(want: Want) -> str:
-    """The name of the ref that holds what is wanted."""
-    if want.kind == "head" and want.name:
-        return f"refs/heads/dag/{want.commit}"
-    return want.ref
-
-
-def _link_state(link: Link) -> dict[str, str] | None:
+def _submodule(link: Link) -> Submodule | None:
     try:
-        return {"path": locate(link.uri)[0], "commit": link.commit}
+        return Submodule(locate(link.uri)[0], link.commit)
     except UsageError:
         return None

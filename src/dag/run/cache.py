@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dag.core import checkouts
 from dag.core.arch import Arch
 from dag.core.checkouts import Repository
-from dag.core.definitions import Checkout, Fetch
+from dag.core.definitions import Checkout, Fetch, Package
+from dag.core.gitstate import State
 from dag.core.graph import Graph
 from dag.core.sources import Download, Problem, downloads, redact
 from dag.io import definitions
@@ -29,6 +29,7 @@ from dag.report.fetching import FetchProgress
 _GIT_JOBS = 8
 _GIT_PER_HOST = 4
 _TICK = 1.0
+_S = TypeVar("_S", Fetch, Checkout)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,8 @@ class Sources:
 
     downloads: list[Download]
     repositories: list[Repository]
+    others: list[Repository]
+    """Those that only definitions name that were not asked for."""
     problems: list[Problem]
     """What cannot be fetched as it is written."""
     unpinned: list[Problem]
@@ -138,24 +141,36 @@ def gather(
 ) -> Sources:
     """Find what the definitions fetch for `arch`: all of them, or the closure of `names`.
 
+    Of a repository that the closure names it is what any definition wants: without that, builds
+    could not use it.
+
     Raises:
         UsageError: a definition is wrong, or a name is unknown.
 
     """
-    packages: Sequence[Any] = definitions.read(
+    packages: Sequence[Package] = definitions.read(
         directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
     )
+    every, _, unpinned = checkouts.repositories(_steps(packages, Checkout))
     if names:
         packages = Graph(packages).closure(names)
-    steps = [step for package in packages for step in package.sources if step.runs]
-    files, problems = downloads(step for step in steps if isinstance(step, Fetch))
-    checked = checkouts.repositories(step for step in steps if git and isinstance(step, Checkout))
+    files, problems = downloads(_steps(packages, Fetch))
+    asked, wrong, _ = checkouts.repositories(_steps(packages, Checkout) if git else ())
+    paths = {repository.path for repository in asked}
     return Sources(
         downloads=files,
-        repositories=checked[0],
-        problems=[*problems, *checked[1]],
-        unpinned=checked[2],
+        repositories=[repository for repository in every if repository.path in paths],
+        others=[repository for repository in every if repository.path not in paths],
+        problems=[*problems, *wrong],
+        unpinned=[one for one in unpinned if checkouts.locate(one.uri)[0] in paths],
     )
+
+
+def _steps(packages: Iterable[Package], kind: type[_S]) -> Iterator[_S]:
+    for package in packages:
+        for step in package.sources:
+            if step.runs and isinstance(step, kind):
+                yield step
 
 
 async def bring(
@@ -188,7 +203,7 @@ async def bring(
         files, gits = await _both(downloader, repositories, sources)
     finally:
         ticker.cancel()
-    write_config(cache, [item.repository for item in gits if item.status == "failed"])
+    write_config(cache, [*sources.repositories, *sources.others])
     return CacheResult(sources=sources, files=files, repositories=gits)
 
 
@@ -197,7 +212,7 @@ async def _both(
 ) -> tuple[list[Outcome], list[GitOutcome]]:
     tasks = (
         asyncio.create_task(downloader.run(sources.downloads)),
-        asyncio.create_task(repositories.run(sources.repositories)),
+        asyncio.create_task(repositories.run(sources.repositories, sources.others)),
     )
     try:
         return await asyncio.gather(*tasks)
@@ -279,11 +294,9 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
         lines.append((state, item.name, redact(item.uris[0]), places))
     known = stored(cache)
     for repository in sources.repositories:
-        refs = known.get(repository.path, {}).get("refs", {})
+        state_of = known.get(repository.path, State())
         for want in repository.wants:
-            state = "missing"
-            with suppress(KeyError, TypeError):
-                state = "present" if want.commit in refs[want.ref]["expected"] else state
+            state = "present" if state_of.holds(want) else "missing"
             name = f"git/{repository.path}.git {want.ref} {want.commit}"
             lines.append((state, name, repository.uri, " ".join(map(str, want.places))))
     return lines
