@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dag.core.archive import content
-from dag.core.bundle import Blob
+from dag.core.descriptors import Blob
 from dag.errors import InfrastructureError
 from dag.io.bundle import push_bundle
 from dag.io.registry import Repository, resolve

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from dag.core.descriptors import is_digest
 from dag.errors import UsageError
 
 DEFAULT_HOST = "docker.io"
@@ -20,7 +21,6 @@ _HOST = re.compile(
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
 )
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_NAME = 255
 
 
@@ -64,7 +64,7 @@ def parse(text: str) -> Reference:
 
     """
     rest, at, digest = text.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
+    if at and not is_digest(digest):
         raise _wrong(text, f"{digest!r} is no digest", "a digest is sha256: and 64 hex digits")
     first, slash, remainder = rest.partition("/")
     # Only a first part that cannot be a repository's name is a host: `a.b/c`, `a:5000/c`,
@@ -99,6 +99,11 @@ def parse_repository(text: str) -> Reference:
     if reference.tag or reference.digest:
         raise _wrong(text, "a repository is meant, without tag and digest", reference.name)
     return reference
+
+
+def is_tag(version: str) -> bool:
+    """Say whether a registry may be asked for this as a tag; a digest is none."""
+    return _TAG.fullmatch(version) is not None
 
 
 def _wrong(text: str, why: str, hint: str | None = None) -> UsageError:

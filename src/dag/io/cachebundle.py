@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tarfile
@@ -16,8 +15,9 @@ from typing import IO, TYPE_CHECKING, cast
 import zstandard
 
 from dag.core.archive import Directory, File, content
-from dag.core.bundle import ROOT, Blob
+from dag.core.bundle import ROOT, base_layers
 from dag.core.checkouts import CONFIG_NAME, ENV_FILE, ENV_NAME, git_config
+from dag.core.descriptors import parse_digest, parse_object
 from dag.core.references import parse
 from dag.core.sources import Digest, is_cache_name
 from dag.errors import InfrastructureError, UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from dag.core.archive import Entry
+    from dag.core.descriptors import Blob
     from dag.core.references import Reference
     from dag.io.registry import Repository
 
@@ -131,30 +132,21 @@ def _file(name: str, path: Path) -> File:
 
 
 def _layers(repository: Repository, image: Reference) -> list[Blob]:
-    document = _json(repository, image.version)
-    if "manifests" in document:
-        # The layers of a cache are the same for every platform.
-        described = [item for item in document["manifests"] if isinstance(item, dict)]
-        if not described:
-            raise UsageError(f"{image} has no image")
-        document = _json(repository, str(described[0].get("digest")))
     try:
-        return [
-            Blob(layer["mediaType"], layer["digest"], int(layer["size"]))
-            for layer in document["layers"]
-        ]
-    except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{image} is no image") from None
+        document = parse_object(repository.manifest(image.version).data)
+        if "manifests" in document:
+            # The layers of a cache are the same for every platform.
+            first = _first_manifest(document["manifests"])
+            document = parse_object(repository.manifest(first).data)
+        return base_layers(document)
+    except ValueError as error:
+        raise UsageError(f"{image} is no image: {error}") from None
 
 
-def _json(repository: Repository, version: str) -> dict[str, list[dict[str, str]]]:
-    try:
-        document = json.loads(repository.manifest(version).data)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise InfrastructureError(f"the manifest {version} is no JSON object")
-    return document
+def _first_manifest(described: object) -> str:
+    if not isinstance(described, list) or not described or not isinstance(described[0], dict):
+        raise ValueError("its index is empty")
+    return parse_digest(described[0].get("digest"))
 
 
 def _take_layer(
