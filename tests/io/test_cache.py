@@ -121,6 +121,9 @@ def test_records_survive_half_a_line_and_are_written_anew_when_most_are_old(
         stream.write(b'["b", 1, 2')
     assert Records(path).vouch("a", file.stat())
     assert not Records(path).vouch("b", file.stat())
+    with path.open("ab") as odd:
+        odd.write(b'["b",1e400,2,3]\n' + b"[" * 100_000 + b"\n")
+    assert Records(path).vouch("a", file.stat())
     path.write_bytes(b"".join(json.dumps(["a", n, 0, 0]).encode() + b"\n" for n in range(3000)))
     Records(path)
     assert path.read_bytes() == b'["a", 2999, 0, 0]\n'
