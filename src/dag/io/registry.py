@@ -21,6 +21,7 @@ from dag.core.bundle import (
 )
 from dag.core.descriptors import LARGEST_DOCUMENT, parse_digest
 from dag.core.references import is_tag, parse
+from dag.io.registry_answers import location, paced
 from dag.io.registry_auth import Scopes, pull, push
 from dag.io.registry_errors import Refused, RegistryError
 from dag.io.registry_http import Body, Transport
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from dag.core.references import Reference
 
 _ACCEPT = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Repository:
             "GET", self._url(f"blobs/{blob.digest}"), scopes=self._scopes, ok=(200,), stream=True
         )
         try:
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in paced(response, self.host):
                 hashed.update(chunk)
                 size += len(chunk)
                 if size > blob.size:
@@ -205,7 +205,9 @@ class Repository:
         if response.status_code == 201:
             return None
         try:
-            return str(response.url.join(response.headers["location"]))
+            return str(location(response))
+        except ValueError as error:
+            raise RegistryError(f"registry {self.host}, asked for an upload: {error}") from None
         except KeyError:
             raise RegistryError(
                 f"registry {self.host} opened an upload without saying where"
