@@ -165,6 +165,18 @@ def test_prune_removes_what_no_definition_names(distribution: Path, tmp_path: Pa
     assert dag("prune", "-d", distribution, "-o", out).out == ""
 
 
+def test_prune_keeps_what_a_step_names_that_cannot_be_fetched(
+    distribution: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "cache"
+    out.mkdir()
+    write(distribution, "hand", "ftp://example.org/x.tar.gz", sha256(b"by hand"))
+    name = f"sha256:{sha256(b'by hand')}"
+    (out / name).write_bytes(b"by hand")
+    assert dag("prune", "-d", distribution, "-o", out).out == ""
+    assert files(out) == [name]
+
+
 def test_a_mirror_serves_another_machines_cache(
     distribution: Path, tmp_path: Path, origin: Origin
 ) -> None:

@@ -142,6 +142,16 @@ def downloads(steps: Iterable[Fetch]) -> tuple[list[Download], list[Problem]]:
     return [download for group in found.values() for download in group], problems
 
 
+def named(steps: Iterable[Fetch]) -> set[str]:
+    """The names in the cache that steps have a digest for, whether or not they can be fetched."""
+    names = {
+        f"{algorithm}:{text}"
+        for step in steps
+        for algorithm, text in (("sha256", step.sha256), ("sha512", step.sha512))
+    }
+    return set(filter(is_cache_name, names))
+
+
 def _wanted(step: Fetch) -> Download:
     if not step.uri:
         raise UsageError("fetch has no uri")

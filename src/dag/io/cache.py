@@ -235,14 +235,16 @@ class Cache:
             missing = [digest for digest in missing if not self._name_too(good[0], digest)]
         return Verdict(tuple(missing), size, tuple(wrong))
 
-    def part(self, digests: Sequence[Digest]) -> Part | None:
+    def part(self, digests: Sequence[Digest], directory: Path | None = None) -> Part | None:
         """Lock the part of a file; None while another process holds it.
+
+        In another `directory` of the same file system, it is nobody else's.
 
         Raises:
             OSError: the directory cannot be written, or the part is no ordinary file.
 
         """
-        path = self.directory / f"{digests[0].name}{PART}"
+        path = (directory or self.directory) / f"{digests[0].name}{PART}"
         while True:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(path, flags, 0o644)

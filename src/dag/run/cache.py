@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,11 +14,11 @@ from dag.core.arch import Arch
 from dag.core.checkouts import Repository
 from dag.core.definitions import Checkout, Fetch
 from dag.core.graph import Graph
-from dag.core.sources import Download, Problem, downloads, redact
+from dag.core.sources import Download, Problem, downloads, named, redact
 from dag.io import definitions
 from dag.io.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.cache import Cache
-from dag.io.cachebundle import Filled, entries, fill
+from dag.io.cachebundle import Filled, entries, fill, staging
 from dag.io.downloads import Downloader, Outcome
 from dag.io.gitcache import GitCache, GitOutcome, adopt, prune_git, stored, write_config
 from dag.io.gitprocess import GitLimits
@@ -65,6 +64,8 @@ class Sources:
     """What cannot be fetched as it is written."""
     unpinned: list[Problem]
     """Checkouts of whatever is there at the time."""
+    named: set[str]
+    """Every file's name that a step has, also of those that do not run or cannot be fetched."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -147,7 +148,8 @@ def gather(
     )
     if names:
         packages = Graph(packages).closure(names)
-    steps = [step for package in packages for step in package.sources if step.runs]
+    every = [step for package in packages for step in package.sources]
+    steps = [step for step in every if step.runs]
     files, problems = downloads(step for step in steps if isinstance(step, Fetch))
     checked = checkouts.repositories(step for step in steps if git and isinstance(step, Checkout))
     return Sources(
@@ -155,6 +157,7 @@ def gather(
         repositories=checked[0],
         problems=[*problems, *checked[1]],
         unpinned=checked[2],
+        named=named(step for step in every if isinstance(step, Fetch)),
     )
 
 
@@ -256,15 +259,15 @@ async def take(
         InfrastructureError: a file of the image is not what its name says.
 
     """
-    filled, staged = await asyncio.to_thread(
-        fill, cache, reference, insecure=insecure, progress=progress.note
-    )
     wrong = []
-    for relative in staged:
-        problem = await adopt(cache, cache.private / "incoming", relative, limits)
-        if problem is not None:
-            wrong.append(f"git/{relative}: {problem}")
-    shutil.rmtree(cache.private / "incoming", ignore_errors=True)
+    with staging(cache) as directory:
+        filled, staged = await asyncio.to_thread(
+            fill, cache, directory, reference, insecure=insecure, progress=progress.note
+        )
+        for relative in staged:
+            problem = await adopt(cache, directory, relative, limits)
+            if problem is not None:
+                wrong.append(f"git/{relative}: {problem}")
     write_config(cache)
     return filled, wrong
 
@@ -291,8 +294,7 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
 
 def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[tuple[str, int]]:
     """Remove what no definition names; answers names and sizes in bytes."""
-    keep = [digest.name for item in sources.downloads for digest in item.digests]
-    removed = cache.prune(keep, dry_run=dry_run)
+    removed = cache.prune(sources.named, dry_run=dry_run)
     removed += prune_git(cache, sources.repositories, dry_run=dry_run)
     if not dry_run:
         write_config(cache)
