@@ -98,7 +98,7 @@ class _Rules:
         if name == ".git":
             return _Reason("the repository's history")
         for pattern in self.included:
-            if any(pattern.regex.fullmatch(part) for part in (*parents(path), path)):
+            if any(map(pattern.matches, (*parents(path), path))):
                 self.matched.add(pattern.text)
                 return None
         if (top := path.partition("/")[0]) in BUILT:
