@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from dag.core.descriptors import LARGEST_DOCUMENT
-from dag.io.registry_errors import RegistryError, shown
+from dag.io.registry_errors import RegistryError, Slow, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +39,8 @@ def read(response: httpx2.Response, host: str) -> httpx2.Response:
                     f"{what} has more than the {LARGEST_DOCUMENT:,} bytes that a document may have"
                 )
             if time.monotonic() > until:
-                raise RegistryError(
-                    f"{what} was not there after {DOCUMENT_TIME:g} s ({len(data):,} bytes came)",
-                    heals=True,
+                raise Slow(
+                    f"{what} was not there after {DOCUMENT_TIME:g} s ({len(data):,} bytes came)"
                 )
     finally:
         response.close()
@@ -71,9 +70,7 @@ def paced(response: httpx2.Response, host: str) -> Iterator[bytes]:
         received += len(piece)
         if waited >= STALL:
             if received < SLOWEST * STALL:
-                raise RegistryError(
-                    f"registry {host} sends fewer than {SLOWEST} bytes a second", heals=True
-                )
+                raise Slow(f"registry {host} sends fewer than {SLOWEST} bytes a second")
             waited, received = 0.0, 0
         yield piece
 

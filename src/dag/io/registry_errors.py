@@ -56,6 +56,13 @@ class RegistryError(InfrastructureError):
         self.retry_after = retry_after
 
 
+class Slow(RegistryError):
+    """An answer that did not come in time: another attempt takes as long, so few are made."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, heals=True)
+
+
 class Refused(RegistryError):
     """A registry answered, and not as hoped."""
 

@@ -19,6 +19,7 @@ from dag.io.registry_auth import Authorizer, Scopes, api_host
 from dag.io.registry_errors import (
     Refused,
     RegistryError,
+    Slow,
     denied_hint,
     error_entries,
     is_loopback,
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 _DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt, where the registry does not say how long."""
-_CONNECT_ATTEMPTS = 3
+_FEW_ATTEMPTS = 3
 _MOST_REDIRECTS = 5
 _TIMEOUT = httpx2.Timeout(60.0, connect=15.0, pool=None)
 """A registry that stores elsewhere answers a PUT only when it has passed everything on, so reading
@@ -120,8 +121,8 @@ class Transport:
                 return operation()
             except RegistryError as error:
                 failures += 1
-                unconnected = isinstance(error.__cause__, httpx2.ConnectError)
-                attempts = _CONNECT_ATTEMPTS if unconnected else len(_DELAYS) + 1
+                few = isinstance(error, Slow) or isinstance(error.__cause__, httpx2.ConnectError)
+                attempts = _FEW_ATTEMPTS if few else len(_DELAYS) + 1
                 if not error.heals or failures >= attempts:
                     raise
                 # Spread, so that parallel uploads do not all come back in the same instant.
