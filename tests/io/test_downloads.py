@@ -536,12 +536,9 @@ def test_a_redirect_is_followed_whatever_comes_with_it(origin: Origin, cache: Ca
 
 
 def test_the_body_of_a_redirect_is_not_waited_for(origin: Origin, cache: Cache) -> None:
-    async def trickle() -> AsyncIterator[bytes]:
-        yield b"."
-        await asyncio.Event().wait()
-
-    headers = (("Location", origin.put("/real", SMALL)), ("Content-Length", "60000"))
-    uri = origin.handle("/a", lambda _: Answer(status=302, headers=headers, body=trickle))
+    headers = {"Location": origin.put("/real", SMALL), "Content-Length": "60000"}
+    uri = origin.handle("/a", lambda _: Answer.of(302, headers, bytes(60_000)))
+    origin.on("GET", "/a").stall(after=1)
     patient = Limits(connect=600, stall=600)
     (outcome,) = fetch(cache, wanted(SMALL, uri), limits=patient)
     assert outcome.status == "fetched"

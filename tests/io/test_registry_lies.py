@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -251,17 +250,12 @@ def test_a_document_without_an_end_is_not_read_to_it(origin: Origin) -> None:
         Repository(transport, "a").blob_bytes(large)
 
 
-async def trickle() -> AsyncIterator[bytes]:
-    yield b"."
-    await asyncio.Event().wait()
-
-
 def test_a_document_that_trickles_is_given_up(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry_answers, "DOCUMENT_TIME", 0)
-    answer = Answer(status=200, headers=(("Content-Length", "5000"),), body=trickle)
-    origin.handle("/v2/a/manifests/1", lambda _: answer)
+    origin.put("/v2/a/manifests/1", bytes(5000))
+    origin.on("GET", times=None).stall(after=1)
     with (
         Transport(host_of(origin), wait=lambda _: False) as transport,
         pytest.raises(RegistryError, match=r"was not there after 0 s \(1 bytes came\)"),
@@ -274,8 +268,8 @@ def test_a_blob_that_trickles_is_given_up(origin: Origin, monkeypatch: pytest.Mo
     monkeypatch.setattr(registry_answers, "STALL", 1e-9)
     monkeypatch.setattr(registry_answers, "SLOWEST", 1 << 60)
     blob = Blob("a/layer", "sha256:" + "0" * 64, 5000)
-    answer = Answer(status=200, headers=(("Content-Length", "5000"),), body=trickle)
-    origin.handle(f"/v2/a/blobs/{blob.digest}", lambda _: answer)
+    origin.put(f"/v2/a/blobs/{blob.digest}", bytes(5000))
+    origin.on("GET", times=None).stall(after=1)
     with (
         Transport(host_of(origin)) as transport,
         pytest.raises(RegistryError, match="bytes a second"),

@@ -78,13 +78,7 @@ class Transport:
     def __init__(
         self, limits: Limits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
     ) -> None:
-        """`tls` is how servers are verified, else as the system does.
-
-        Raises:
-            InfrastructureError: the environment names a proxy that cannot be one.
-
-        """
-        check_proxies()
+        """`tls` is how servers are verified, else as the system does."""
         self.limits = limits
         self.threads = threads
         self._tls = tls
@@ -104,8 +98,8 @@ class Transport:
         """Find the gate of the host that `uri` is asked from.
 
         Raises:
-            InfrastructureError: it is asked by https, and the environment names CA certificates
-                that cannot be read.
+            InfrastructureError: the environment names a proxy that cannot be one, or, for https,
+                CA certificates that cannot be read.
 
         """
         secure = uri.partition(":")[0].lower() == "https"
@@ -116,8 +110,9 @@ class Transport:
         return self._gates[key]
 
     def _client(self, *, secure: bool) -> httpx2.AsyncClient:
-        # Proxies and their exceptions come from the environment. Certificates are read when they
-        # are needed, once.
+        # Proxies and their exceptions come from the environment. Both they and certificates, which
+        # are read once, matter only where they are needed: git takes proxies that we cannot.
+        check_proxies()
         if secure and self._tls is None:
             self._tls = tls_context()
         limits, most = self.limits, self.limits.per_host
