@@ -224,3 +224,9 @@ def test_ctrl_c_keeps_what_has_come_and_ends_with_130(tmp_path: Path) -> None:
         kept = part.read_bytes()
         assert 0 < len(kept) < len(data)
         assert data.startswith(kept)
+
+
+def test_a_pipe_for_the_records_is_not_waited_for(cache: Cache) -> None:
+    os.mkfifo(cache.private / "verified")
+    with pytest.raises(InfrastructureError, match="no ordinary file"):
+        Cache(cache.directory)

@@ -61,6 +61,7 @@ class Records:
         self._stamps: dict[str, Stamp] = {}
         lines = 0
         with suppress(FileNotFoundError):
+            _require_file(path, path.stat())
             for line in path.read_bytes().splitlines():
                 lines += 1
                 # A line may be half written, or by a later version: then it vouches for nothing.

@@ -87,19 +87,20 @@ def staging(cache: Cache) -> Iterator[Path]:
     incoming = cache.private / "incoming"
     incoming.mkdir(exist_ok=True)
     with ExitStack() as held:
-        with _locked(incoming):  # so that nobody takes the new one for one that was left
+        # So that nobody takes the new one for one that was left.
+        with _locked(cache.private / "incoming.lock"):
             for left in incoming.iterdir():
-                with suppress(OSError), _locked(left, wait=False):
+                with suppress(OSError), _locked(left / "lock", wait=False):
                     shutil.rmtree(left)
             directory = Path(tempfile.mkdtemp(dir=incoming))
-            held.enter_context(_locked(directory))
+            held.enter_context(_locked(directory / "lock"))
         held.callback(shutil.rmtree, directory, ignore_errors=True)
         yield directory
 
 
 @contextmanager
-def _locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

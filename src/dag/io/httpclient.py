@@ -55,7 +55,7 @@ def tls_context() -> ssl.SSLContext:
         why = getattr(error, "reason", None) or error.strerror or error
         raise InfrastructureError(
             f"TLS cannot be set up: {why}: see {' and '.join(named)}",
-            hint="name a file of CA certificates in PEM there, or unset the variable",
+            hint="CA certificates are a file in PEM; mend what is named there, or unset the variable",
         ) from None
 
 

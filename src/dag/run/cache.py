@@ -276,9 +276,10 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
     """Say for each source whether it is there: state, name, URI, places. Nothing is fetched."""
     lines = []
     for item in sources.downloads:
-        missing = cache.check(item.digests).missing
+        state = "missing"
+        with suppress(OSError):  # something else is in its place
+            state = state if cache.check(item.digests).missing else "present"
         places = " ".join(map(str, item.places))
-        state = "missing" if missing else "present"
         lines.append((state, item.name, redact(item.uris[0]), places))
     known = stored(cache)
     for repository in sources.repositories:
