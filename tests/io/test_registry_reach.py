@@ -76,6 +76,17 @@ def test_certificates_that_cannot_be_read_are_named(
         resolve("nowhere.invalid/a:1")
 
 
+def test_a_certificate_of_docker_that_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_http, "_CERTIFICATE_DIRECTORIES", (tmp_path,))
+    path = tmp_path / "nowhere.invalid" / "ca.crt"
+    path.parent.mkdir()
+    path.write_text("no certificate\n")
+    with pytest.raises(RegistryError, match=rf"^{path} cannot be used: NO_CERTIFICATE"):
+        resolve("nowhere.invalid/a:1")
+
+
 NAME = "registry.test"
 
 

@@ -51,9 +51,10 @@ class Challenge:
     def parse(cls, header: str) -> Challenge:
         """https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1."""
         scheme, _, rest = header.strip().partition(" ")
-        found = {
-            m[1].lower(): m[2] if m[2] is not None else m[3] for m in _PARAMETER.finditer(rest)
-        }
+        found: dict[str, str] = {}
+        for m in _PARAMETER.finditer(rest):
+            # Another challenge may follow in the same header, with a realm of its own.
+            found.setdefault(m[1].lower(), m[2] if m[2] is not None else m[3])
         return cls(scheme.lower(), found)
 
 

@@ -317,5 +317,12 @@ class Transport:
         context = tls_context()
         for directory in _CERTIFICATE_DIRECTORIES:
             for certificate in sorted((directory / self.host).glob("*.crt")):
-                context.load_verify_locations(certificate)
+                try:
+                    context.load_verify_locations(certificate)
+                except OSError as error:  # an SSLError is one
+                    why = getattr(error, "reason", None) or error.strerror
+                    raise RegistryError(
+                        f"{certificate} cannot be used: {why}",
+                        hint=f"it is trusted for {self.host}: put its CA there, in PEM",
+                    ) from None
         return context
