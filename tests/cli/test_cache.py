@@ -153,6 +153,14 @@ def test_a_dry_run_lists_and_fetches_nothing(
     assert origin.count() == asked
 
 
+def test_a_dry_run_takes_a_directory_in_a_files_place_for_none(
+    distribution: Path, tmp_path: Path
+) -> None:
+    (tmp_path / f"sha256:{sha256(BODIES['lib'])}").mkdir()
+    done = dag("-d", distribution, "-o", tmp_path, "--dry-run", "lib")
+    assert (done.code, done.out.partition("\t")[0]) == (0, "missing")
+
+
 def test_prune_removes_what_no_definition_names(distribution: Path, tmp_path: Path) -> None:
     out = tmp_path / "cache"
     dag("-d", distribution, "-o", out)
@@ -163,6 +171,18 @@ def test_prune_removes_what_no_definition_names(distribution: Path, tmp_path: Pa
         assert (done.code, done.out) == (0, f"{name}\n")
         assert len(files(out)) == left
     assert dag("prune", "-d", distribution, "-o", out).out == ""
+
+
+def test_prune_keeps_what_a_step_names_that_cannot_be_fetched(
+    distribution: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "cache"
+    out.mkdir()
+    write(distribution, "hand", "ftp://example.org/x.tar.gz", sha256(b"by hand"))
+    name = f"sha256:{sha256(b'by hand')}"
+    (out / name).write_bytes(b"by hand")
+    assert dag("prune", "-d", distribution, "-o", out).out == ""
+    assert files(out) == [name]
 
 
 def test_a_mirror_serves_another_machines_cache(

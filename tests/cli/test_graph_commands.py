@@ -171,8 +171,22 @@ def test_a_repository_without_an_index_is_refused(
     assert "there is no APKINDEX in the archive" in err
     _, err = dag("text", "-d", directory, "-r", "http://[::1", code=2)
     assert "http://[::1: Invalid IPv6 URL" in err
+    _, err = dag("text", "-d", directory, "-r", "http://me:s3cret@exa\u2100mple.com", code=2)
+    assert "http://***@exa\u2100mple.com: this is no URL" in err
+    assert "s3cret" not in err
     _, err = dag("text", "-d", directory, "-r", "http://127.0.0.1:1/x", code=3)
     assert "127.0.0.1" in err
+
+
+def test_a_proxy_that_is_none_is_named_where_an_index_is_fetched(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "foo://me:s3cret@x")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    _, err = dag("text", "-d", directory, "-r", "http://127.0.0.1:1/x", code=3)
+    assert "$http_proxy names a proxy of the kind foo" in err
+    assert "s3cret" not in err
 
 
 def test_json_is_one_object_a_line(directory: Path) -> None:

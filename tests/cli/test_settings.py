@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def test_a_key_that_pod_does_not_have_is_refused_in_its_table_by_both(tmp_path: 
     for command in (pod.command, doctor.command):
         with pytest.raises(UsageError, match=r"dag.toml:2: no flag is called 'rum'"):
             read_settings(str(tmp_path), command, click.Context(command))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "dag.toml")
+    with pytest.raises(UsageError, match=r"dag\.toml: it is a named pipe"):
+        read_settings(str(tmp_path), pod.command, click.Context(pod.command))
 
 
 BOOTSTRAP = "P:elsewhere\nV:1-r0\n\nP:tool\nV:1.10-r2\n\nP:lib\nV:1.9-r0\n\n"

@@ -192,7 +192,7 @@ def test_a_manifest_turns_the_types_of_docker_into_those_of_oci() -> None:
         "layers": [
             {
                 "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
-                "digest": "sha256:base",
+                "digest": "sha256:" + "0" * 64,
                 "size": 7,
             }
         ]

@@ -57,6 +57,8 @@ def test_a_reference_is_completed(text: str, expected: Reference) -> None:
         "host.example/",
         f"host.example/{'a' * 250}",
         "a\n",
+        *("127.0.0.999:1/x", "[:::::]:5000/x", "localhost:0/x", "localhost:99999/x"),
+        f"{'a' * 64}.example/x",
     ],
 )
 def test_what_is_no_reference_is_named(text: str) -> None:

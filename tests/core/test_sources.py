@@ -122,10 +122,19 @@ def test_the_host_counts_with_its_port() -> None:
         ("https://example.com/x?X-Amz-Signature=1", "https://example.com/x?X-Amz-Signature=***"),
         ("https://example.com/x?b=%2f", "https://example.com/x?b=%2f"),
         ("https://u:p@[::1/x", "https://***@[::1/x"),
+        ("https://u:p@wd@[::1/x?token=1", "https://***@[::1/x"),
+        ("http://u:p@exa\u2100mple.com/a", "http://***@exa\u2100mple.com/a"),
     ],
 )
 def test_what_logs_in_is_not_shown(uri: str, shown: str) -> None:
     assert redact(uri) == shown
+
+
+@pytest.mark.parametrize("host", ["exa\u2100mple.com", "[::1", "host:port"])
+def test_a_uri_that_is_none_is_said_without_what_logs_in(host: str) -> None:
+    _, (problem,) = downloads([step(f"http://user:s3cret@{host}/a", A)])
+    assert "s3cret" not in str(problem)
+    assert "no uri" in problem.message
 
 
 def test_a_mirror_is_asked_by_digest() -> None:

@@ -121,6 +121,9 @@ def test_records_survive_half_a_line_and_are_written_anew_when_most_are_old(
         stream.write(b'["b", 1, 2')
     assert Records(path).vouch("a", file.stat())
     assert not Records(path).vouch("b", file.stat())
+    with path.open("ab") as odd:
+        odd.write(b'["b",1e400,2,3]\n' + b"[" * 100_000 + b"\n")
+    assert Records(path).vouch("a", file.stat())
     path.write_bytes(b"".join(json.dumps(["a", n, 0, 0]).encode() + b"\n" for n in range(3000)))
     Records(path)
     assert path.read_bytes() == b'["a", 2999, 0, 0]\n'
@@ -221,3 +224,9 @@ def test_ctrl_c_keeps_what_has_come_and_ends_with_130(tmp_path: Path) -> None:
         kept = part.read_bytes()
         assert 0 < len(kept) < len(data)
         assert data.startswith(kept)
+
+
+def test_a_pipe_for_the_records_is_not_waited_for(cache: Cache) -> None:
+    os.mkfifo(cache.private / "verified")
+    with pytest.raises(InfrastructureError, match="no ordinary file"):
+        Cache(cache.directory)

@@ -155,3 +155,36 @@ def test_an_empty_entry_means_anonymous(config: Path, content: dict[str, Any]) -
 
 def test_a_secret_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(Credentials("file", "me", "hunter2", "hunter2"))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"auth": "\u00e9\u00e9"},
+        {"username": "\ud800", "password": "x"},
+        {"username": "me", "password": "\ud800"},
+        {"identitytoken": "\ud800"},
+    ],
+)
+def test_an_entry_that_no_header_can_have_is_named(config: Path, entry: dict[str, str]) -> None:
+    write(config, auths={"ghcr.io": entry})
+    with pytest.raises(InfrastructureError, match=r"the entry for ghcr.io cannot be decoded"):
+        look_up("ghcr.io")
+
+
+def test_a_configuration_without_a_bottom_cannot_be_read(config: Path) -> None:
+    config.write_text("[" * 200_000)
+    with pytest.raises(InfrastructureError, match="it is no JSON object"):
+        look_up("ghcr.io")
+
+
+@pytest.mark.parametrize("name", ["x\0y", "a/b"])
+def test_a_helpers_name_that_is_none_is_said(config: Path, name: str) -> None:
+    write(config, credsStore=name)
+    assert "is no name of a credential helper" in look_up("ghcr.io").searched
+
+
+def test_a_helper_whose_answer_no_header_can_have_is_said(config: Path) -> None:
+    helper(config, "odd", """cat > /dev/null; echo '{"Username":"me","Secret":"\\ud800"}'""")
+    write(config, credsStore="odd")
+    assert "gave an answer that is no credential" in look_up("ghcr.io").searched

@@ -526,7 +526,137 @@ def test_a_password_in_a_uri_logs_in_and_is_not_shown(origin: Origin, cache: Cac
     assert (origin.exchanges[0].request.header("authorization") or "").startswith("Basic ")
 
 
+def test_a_redirect_is_followed_whatever_comes_with_it(origin: Origin, cache: Cache) -> None:
+    origin.put("/sp%20ace", SMALL)
+    origin.redirect("/blank", "/sp ace")
+    headers = {"Location": origin.put("/real", DATA), "Content-Encoding": "gzip"}
+    packed = origin.handle("/packed", lambda _: Answer.of(302, headers, b"not packed"))
+    outcomes = fetch(cache, wanted(SMALL, origin.url + "/blank"), wanted(DATA, packed))
+    assert [outcome.status for outcome in outcomes] == ["fetched", "fetched"]
+
+
+def test_the_body_of_a_redirect_is_not_waited_for(origin: Origin, cache: Cache) -> None:
+    headers = {"Location": origin.put("/real", SMALL), "Content-Length": "60000"}
+    uri = origin.handle("/a", lambda _: Answer.of(302, headers, bytes(60_000)))
+    origin.on("GET", "/a").stall(after=1)
+    patient = Limits(connect=600, stall=600)
+    (outcome,) = fetch(cache, wanted(SMALL, uri), limits=patient)
+    assert outcome.status == "fetched"
+
+
+def test_cookies_are_neither_kept_nor_looked_at(origin: Origin, cache: Cache) -> None:
+    headers = {"Set-Cookie": "a=\xff"}
+    odd = origin.handle("/odd", lambda _: Answer.of(200, headers, SMALL))
+    good = origin.handle("/good", lambda _: Answer.of(200, {"Set-Cookie": "b=1"}, DATA))
+    again = origin.redirect("/again", good)
+    outcomes = fetch(cache, wanted(SMALL, odd), wanted(DATA, again), limits=Limits(per_host=1))
+    assert [outcome.status for outcome in outcomes] == ["fetched", "fetched"]
+    assert {exchange.request.header("cookie") for exchange in origin.exchanges} == {None}
+
+
+def test_whatever_goes_wrong_with_one_is_its_failure(
+    origin: Origin, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        received = 0
+
+        def __init__(self, *_: object) -> None:
+            raise RuntimeError("something that nobody thought of")
+
+    monkeypatch.setattr("dag.io.downloads.Source", Broken)
+    said = failed(cache, wanted(SMALL, origin.put("/a", SMALL)))
+    assert said.endswith("RuntimeError: something that nobody thought of")
+
+
+def test_two_files_that_contradict_each_other_are_one_file_and_one_failure(
+    origin: Origin, cache: Cache
+) -> None:
+    steps = [
+        Fetch(origin.put("/a", SMALL), sha256(SMALL), "0" * 128, False, "x.yaml", 1),
+        Fetch(origin.url + "/a", sha256(SMALL), hashlib.sha512(SMALL).hexdigest(), False, "y", 2),
+    ]
+    items, _ = downloads(steps)
+    for both in (items, items[::-1]):
+        outcomes = {outcome.download.key: outcome for outcome in fetch(cache, *both)}
+        assert [outcomes[item.key].status == "failed" for item in items] == [True, False]
+        assert str(outcomes[items[0].key].problems[0]).startswith("x.yaml:1: ")
+        for name in cache.names():
+            (cache.directory / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://user:s3cret@127.0.0.1:1"),
+        ("HTTP_PROXY", "foo://user:s3cret@x"),
+        ("HTTPS_PROXY", "http://user:s3cret@[::1"),
+        ("http_proxy", "http://user:s3cret@127.0.0.1:99999"),
+        ("HTTP_PROXY", "http://user:s3cret@"),
+    ],
+)
+def test_a_proxy_that_is_none_is_named_without_its_password(
+    origin: Origin, cache: Cache, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(variable, value)
+    download = wanted(SMALL, origin.put("/a", SMALL))
+    with pytest.raises(InfrastructureError, match=rf"^\${variable} ") as caught:
+        fetch(cache, download)
+    assert "s3cret" not in caught.value.message
+    monkeypatch.setenv("NO_PROXY", "*")
+    (outcome,) = fetch(cache, download)
+    assert outcome.status == "fetched"
+
+
+@pytest.mark.parametrize("text", [None, "no certificate\n"])
+def test_certificates_that_cannot_be_read_are_an_error_only_where_they_are_needed(
+    origin: Origin, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    (outcome,) = fetch(cache, wanted(SMALL, origin.put("/a", SMALL)))
+    assert outcome.status == "fetched"
+    secure = origin.url.replace("http:", "https:")
+    with pytest.raises(InfrastructureError, match="SSL_CERT_FILE") as caught:
+        fetch(cache, wanted(DATA, f"{secure}/b"))
+    assert str(path) in caught.value.message
+
+
 # What lies in the cache already.
+
+
+def test_a_directory_in_a_files_place_is_one_failure(origin: Origin, cache: Cache) -> None:
+    download, other = (wanted(data, origin.put(f"/{len(data)}", data)) for data in (SMALL, DATA))
+    (cache.directory / download.name).mkdir()
+    outcomes = fetch(cache, download, other)
+    assert [outcome.status for outcome in outcomes] == ["failed", "fetched"]
+    assert download.name in str(outcomes[0].problems[0])
+
+
+def test_a_pipe_in_a_files_place_is_not_waited_for(origin: Origin, cache: Cache) -> None:
+    download = wanted(SMALL, origin.put("/a", SMALL))
+    for name in (download.name, f"{download.name}.part"):
+        os.mkfifo(cache.directory / name)
+        (outcome,) = fetch(cache, download)
+        assert outcome.status == "failed"
+        assert "no ordinary file" in str(outcome.problems[0])
+        (cache.directory / name).unlink()
+
+
+def test_a_part_that_is_another_file_too_is_not_written_into(
+    origin: Origin, cache: Cache, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    download = wanted(SMALL, origin.put("/a", SMALL))
+    (cache.directory / f"{download.name}.part").hardlink_to(victim)
+    (outcome,) = fetch(cache, download)
+    assert outcome.status == "fetched"
+    assert victim.read_text() == "mine"
 
 
 def test_a_file_that_was_changed_is_noticed_and_fetched_again(origin: Origin, cache: Cache) -> None:
@@ -576,6 +706,7 @@ def test_a_part_that_is_a_symbolic_link_is_not_written_through(
     victim.write_text("mine")
     download = wanted(SMALL, origin.put("/a", SMALL))
     (cache.directory / f"{download.name}.part").symlink_to(victim)
-    with pytest.raises(InfrastructureError):
-        fetch(cache, download)
+    (outcome,) = fetch(cache, download)
+    assert outcome.status == "failed"
+    assert f"{download.name}.part" in str(outcome.problems[0])
     assert victim.read_text() == "mine"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dag.core.archive import content
-from dag.core.bundle import Blob
+from dag.core.descriptors import Blob
 from dag.io.bundle import push_bundle
 from dag.io.registry import Repository, resolve
 from dag.io.registry_errors import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dag.core.archive import content
-from dag.core.bundle import Blob
+from dag.core.descriptors import Blob
 from dag.errors import InfrastructureError
 from dag.io.bundle import push_bundle
 from dag.io.registry import Repository, resolve
@@ -258,6 +258,10 @@ def test_secrets_in_an_answer_are_not_shown(docker: Path) -> None:
         ("BASIC realm=plain", Challenge("basic", {"realm": "plain"})),
         ('Bearer realm = "x" , scope = ""', Challenge("bearer", {"realm": "x", "scope": ""})),
         ("Basic", Challenge("basic", {})),
+        (
+            'Bearer realm="https://a/t",service="s", Basic realm="r"',
+            Challenge("bearer", {"realm": "https://a/t", "service": "s"}),
+        ),
     ],
 )
 def test_a_challenge_is_taken_apart(header: str, expected: Challenge) -> None:

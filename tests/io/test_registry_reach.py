@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dag.errors import InfrastructureError
 from dag.io import registry_http
 from dag.io.registry import resolve
 from dag.io.registry_errors import (
@@ -54,6 +55,36 @@ def test_a_proxy_is_not_asked_for_this_machine(
     monkeypatch.setenv("ALL_PROXY", "http://proxy.invalid:1")
     with pytest.raises(RegistryError, match="there is no image"):
         resolve(f"{proxy.url.removeprefix('http://')}/a:1")
+
+
+def test_a_proxy_that_is_none_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("all_proxy", "http://user:s3cret@[::1")
+    with pytest.raises(InfrastructureError, match=r"^\$all_proxy is no URL$"):
+        resolve("nowhere.invalid/a:1")
+
+
+def test_certificates_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(InfrastructureError, match=rf"SSL_CERT_FILE \({tmp_path}/ca.pem\)"):
+        resolve("nowhere.invalid/a:1")
+
+
+def test_a_certificate_of_docker_that_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_http, "_CERTIFICATE_DIRECTORIES", (tmp_path,))
+    path = tmp_path / "nowhere.invalid" / "ca.crt"
+    path.parent.mkdir()
+    path.write_text("no certificate\n")
+    with pytest.raises(RegistryError, match=rf"^{path} cannot be used: NO_CERTIFICATE"):
+        resolve("nowhere.invalid/a:1")
 
 
 NAME = "registry.test"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from dag.core.archive import Directory, File, Symlink
 from dag.core.bundle import layers
 from dag.errors import UsageError
-from dag.io.tree import OUT_MARK, Tree, definitions_tree, is_private_key
+from dag.io.tree import OUT_MARK, Tree, definitions_tree
 
 KEY = "-----BEGIN {kind}PRIVATE KEY-----\nMIIEvg\n-----END {kind}PRIVATE KEY-----\n"
 
@@ -177,6 +178,12 @@ def test_keys_that_openssl_makes_are_left_out(repo: Path) -> None:
     assert not {"one", "two"} & set(paths(definitions_tree(repo)))
 
 
+def test_a_key_at_the_end_of_a_large_file_is_left_out(repo: Path) -> None:
+    certificate = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+    (repo / "large.pem").write_text(certificate * 40_000 + KEY.format(kind=""))
+    assert "large.pem" not in paths(definitions_tree(repo))
+
+
 def test_rsa_is_left_out_by_name_and_pub_stays(repo: Path) -> None:
     (repo / "melange.rsa").write_bytes(b"\x30\x82 not PEM")
     (repo / "link.rsa").symlink_to("brotli.yaml")
@@ -198,10 +205,6 @@ def test_a_definition_that_shows_a_key_stays(repo: Path) -> None:
     tree = definitions_tree(repo)
     assert "ca.yaml" in paths(tree)
     assert tree.left_out == ()
-
-
-def test_a_certificate_is_no_key() -> None:
-    assert not is_private_key(b"-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n")
 
 
 def test_links_inside_stay_also_when_they_dangle(repo: Path) -> None:
@@ -231,6 +234,25 @@ def test_a_link_that_leaves_the_directory_is_an_error(repo: Path, target: str) -
 def test_the_directory_itself_may_be_a_link(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(repo)
     assert paths(definitions_tree(tmp_path / "alias")) == paths(definitions_tree(repo))
+
+
+def test_a_pipe_for_the_patterns_is_not_waited_for(repo: Path) -> None:
+    os.mkfifo(repo / ".dagignore")
+    with pytest.raises(UsageError, match=r"\.dagignore cannot be read: it is a named pipe"):
+        definitions_tree(repo)
+
+
+def test_a_directory_may_be_deeper_than_the_stack(repo: Path) -> None:
+    # Not as deep as Python's own limit: what removes this afterwards has it, too.
+    deep = "/".join(["d"] * 400)
+    (repo / deep).mkdir(parents=True)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    try:
+        tree = definitions_tree(repo)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert deep in paths(tree)
 
 
 def test_a_pipe_is_refused_by_name(repo: Path) -> None:

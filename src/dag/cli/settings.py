@@ -24,6 +24,7 @@ from typing import Any
 import click
 
 from dag.errors import UsageError
+from dag.io.files import read_text
 
 FILE_NAME = "dag.toml"
 # A command that examines what another would do goes by what that one is told.
@@ -105,7 +106,7 @@ def _sections(command: click.Command) -> tuple[str, ...]:
 
 def _load(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         return text, tomllib.loads(text)
     except FileNotFoundError:
         return "", {}

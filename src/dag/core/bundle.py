@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 
 from dag.core.archive import Directory, Entry, File, archive, archive_size, parents
+from dag.core.descriptors import Blob
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,19 +61,6 @@ _ZSTD_LEVEL = 3
 _PIECE = 1 << 18
 """Bytes that are hashed and compressed at once. Fixed, because the boundaries of what a compressor
 is fed may show in what it writes."""
-
-
-@dataclass(frozen=True)
-class Blob:
-    """What a manifest says of a layer or a config."""
-
-    media_type: str
-    digest: str
-    size: int
-
-    def descriptor(self) -> dict[str, Any]:
-        """https://github.com/opencontainers/image-spec/blob/main/descriptor.md."""
-        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
 @dataclass(frozen=True)
@@ -186,10 +174,18 @@ def base_layers(manifest: Mapping[str, Any]) -> list[Blob]:
     """The layers of a base's manifest; Docker's media types become OCI's, the bytes are the same.
 
     zstd exists only in OCI manifests, and those may not hold Docker's types.
+
+    Raises:
+        ValueError: it has no layers, or one of them is none; in words.
+
     """
+    described = manifest.get("layers")
+    if not isinstance(described, list):
+        raise ValueError("it has no layers")  # noqa: TRY004
+    blobs = [Blob.parse(layer) for layer in described]
     return [
-        Blob(_OCI_TYPES.get(layer["mediaType"], layer["mediaType"]), layer["digest"], layer["size"])
-        for layer in manifest["layers"]
+        Blob(_OCI_TYPES.get(blob.media_type, blob.media_type), blob.digest, blob.size)
+        for blob in blobs
     ]
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 
+from dag.core.descriptors import is_digest
 from dag.errors import UsageError
 
 DEFAULT_HOST = "docker.io"
@@ -20,8 +22,10 @@ _HOST = re.compile(
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
 )
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_FOUR_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _LONGEST_NAME = 255
+_LONGEST_LABEL = 63
+"""https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def parse(text: str) -> Reference:
 
     """
     rest, at, digest = text.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
+    if at and not is_digest(digest):
         raise _wrong(text, f"{digest!r} is no digest", "a digest is sha256: and 64 hex digits")
     first, slash, remainder = rest.partition("/")
     # Only a first part that cannot be a repository's name is a host: `a.b/c`, `a:5000/c`,
@@ -78,7 +82,7 @@ def parse(text: str) -> Reference:
     repository, colon, tag = path.partition(":")
     if host == DEFAULT_HOST and "/" not in repository:
         repository = f"library/{repository}"
-    if not _HOST.fullmatch(host):
+    if not _is_host(host):
         raise _wrong(text, f"{host!r} is no host name")
     if not _REPOSITORY.fullmatch(repository) or len(host) + len(repository) >= _LONGEST_NAME:
         hint = "lower case letters and digits, separated by . _ - and /, without https://"
@@ -99,6 +103,28 @@ def parse_repository(text: str) -> Reference:
     if reference.tag or reference.digest:
         raise _wrong(text, "a repository is meant, without tag and digest", reference.name)
     return reference
+
+
+def _is_host(text: str) -> bool:
+    if not _HOST.fullmatch(text):
+        return False
+    name, port = text, "1"
+    if ":" in text.rpartition("]")[2]:
+        name, _, port = text.rpartition(":")
+    try:
+        if name.startswith("["):
+            IPv6Address(name[1:-1])
+        elif _FOUR_NUMBERS.fullmatch(name):
+            IPv4Address(name)
+    except ValueError:
+        return False
+    longest = max(map(len, name.split(".")))
+    return 0 < int(port) < 1 << 16 and (longest <= _LONGEST_LABEL or name.startswith("["))
+
+
+def is_tag(version: str) -> bool:
+    """Say whether a registry may be asked for this as a tag; a digest is none."""
+    return _TAG.fullmatch(version) is not None
 
 
 def _wrong(text: str, why: str, hint: str | None = None) -> UsageError:

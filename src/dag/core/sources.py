@@ -111,6 +111,11 @@ class Download:
         """The first of the names that it gets in the cache."""
         return self.digests[0].name
 
+    @property
+    def key(self) -> str:
+        """What tells it apart: two that contradict each other may have one name."""
+        return " ".join(digest.name for digest in self.digests)
+
 
 def downloads(steps: Iterable[Fetch]) -> tuple[list[Download], list[Problem]]:
     """Check the steps and bring those that want the same bytes together.
@@ -135,6 +140,16 @@ def downloads(steps: Iterable[Fetch]) -> tuple[list[Download], list[Problem]]:
         else:
             same_name.append(wanted)
     return [download for group in found.values() for download in group], problems
+
+
+def named(steps: Iterable[Fetch]) -> set[str]:
+    """The names in the cache that steps have a digest for, whether or not they can be fetched."""
+    names = {
+        f"{algorithm}:{text}"
+        for step in steps
+        for algorithm, text in (("sha256", step.sha256), ("sha512", step.sha512))
+    }
+    return set(filter(is_cache_name, names))
 
 
 def _wanted(step: Fetch) -> Download:
@@ -178,8 +193,9 @@ def check_uri(uri: str) -> SplitResult:
     try:
         parts = urlsplit(uri)
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"this is no uri: {error}") from None
+    except ValueError:
+        # What the library says of it has the user and the password in it.
+        raise UsageError("this is no uri: its host or its port is none") from None
     if parts.scheme not in ("http", "https"):
         scheme = f"{parts.scheme}:" if parts.scheme else "no scheme"
         raise UsageError(f"only http and https are fetched, not {scheme}")
@@ -201,7 +217,8 @@ def redact(uri: str) -> str:
         parts = urlsplit(uri)
         pairs = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
-        return re.sub(r"//[^/@]*@", "//***@", uri)
+        # All up to the last @, as nothing says where the host begins.
+        return re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL).partition("?")[0]
     _, at, host = parts.netloc.rpartition("@")
     netloc = f"***@{host}" if at else parts.netloc
     query = parts.query

@@ -7,7 +7,6 @@ every manifest that is read as a pull, and a push would need a dozen of them.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dag.core.bundle import Blob
-from dag.errors import InfrastructureError, UsageError
+from dag.core.bundle import base_layers
+from dag.core.descriptors import Blob, parse_digest, parse_object
+from dag.errors import UsageError
 from dag.io.registry import Repository, require_digest
 
 if TYPE_CHECKING:
@@ -53,56 +53,66 @@ def read_base(repository: Repository, image: Reference) -> BaseImage:
 
     """
     digest = image.digest or require_digest(repository, image)
-    top = _document(digest, lambda: repository.manifest(digest).data)
-    if "manifests" not in top:
-        platform = _platform(repository, top)
-        return BaseImage(digest, (platform,))
-    # Attestations lie beside the images with the platform unknown/unknown.
-    entries = [
-        entry for entry in top["manifests"] if entry.get("platform", {}).get("os") == "linux"
+    try:
+        top = _document(digest, lambda: repository.manifest(digest).data)
+        if "manifests" not in top:
+            return BaseImage(digest, (_platform(repository, top),))
+        entries = _entries(top["manifests"])
+        if not entries:
+            raise UsageError(f"the base image {image} has no platform with Linux")
+        with ThreadPoolExecutor(_THREADS) as pool:
+            platforms = pool.map(lambda entry: _of_entry(repository, *entry), entries)
+            return BaseImage(digest, tuple(platforms))
+    except ValueError as error:
+        raise UsageError(f"the base image {image} is no container image: {error}") from None
+
+
+def _entries(described: object) -> list[tuple[str, dict[str, Any]]]:
+    """The digest and the platform of each entry of an index that is for Linux.
+
+    Attestations lie beside the images with the platform unknown/unknown.
+    """
+    if not isinstance(described, list) or not all(isinstance(one, dict) for one in described):
+        raise ValueError("its index is none")
+    platforms = [(one.get("digest"), one.get("platform")) for one in described]
+    return [
+        (parse_digest(digest), platform)
+        for digest, platform in platforms
+        if isinstance(platform, dict) and platform.get("os") == "linux"
     ]
-    if not entries:
-        raise UsageError(f"the base image {image} has no platform with Linux")
-    with ThreadPoolExecutor(_THREADS) as pool:
-        platforms = pool.map(lambda entry: _of_entry(repository, entry), entries)
-        return BaseImage(digest, tuple(platforms))
 
 
-def _of_entry(repository: Repository, entry: dict[str, Any]) -> Platform:
-    digest = str(entry["digest"])
+def _of_entry(repository: Repository, digest: str, platform: dict[str, Any]) -> Platform:
     manifest = _document(digest, lambda: repository.manifest(digest).data)
-    return _platform(repository, manifest, entry["platform"])
+    return _platform(repository, manifest, platform)
 
 
 def _platform(
     repository: Repository, manifest: dict[str, Any], platform: dict[str, Any] | None = None
 ) -> Platform:
-    try:
-        described = manifest["config"]
-        blob = Blob(described["mediaType"], described["digest"], described["size"])
-        config = _document(blob.digest, lambda: repository.blob_bytes(blob))
-        own = {key: config[key] for key in ("architecture", "os", "variant") if config.get(key)}
-        list(config["rootfs"]["diff_ids"])
-    except (KeyError, TypeError):
-        raise UsageError(
-            f"the base image {repository.host}/{repository.name} is no container image"
-        ) from None
+    base_layers(manifest)
+    blob = Blob.parse(manifest.get("config"))
+    config = _document(blob.digest, lambda: repository.blob_bytes(blob))
+    rootfs = config.get("rootfs")
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(diff_ids, list):
+        raise ValueError("its config has no layers")  # noqa: TRY004
+    for diff_id in diff_ids:
+        parse_digest(diff_id)
+    own = {key: config[key] for key in ("architecture", "os", "variant") if config.get(key)}
     return Platform(platform or own, manifest, config)
 
 
 def _document(digest: str, fetch: Callable[[], bytes]) -> dict[str, Any]:
-    path = _cache_directory() / digest.replace(":", "-")
+    path = _cache_directory() / parse_digest(digest).replace(":", "-")
     data = _cached(path, digest)
     if data is None:
         data = fetch()
         _store(path, data)
     try:
-        document = json.loads(data)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise InfrastructureError(f"{digest} of the base image is no JSON object")
-    return document
+        return parse_object(data)
+    except ValueError as error:
+        raise ValueError(f"{digest}: {error}") from None
 
 
 def _cache_directory() -> Path:

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,10 +61,11 @@ class Records:
         self._stamps: dict[str, Stamp] = {}
         lines = 0
         with suppress(FileNotFoundError):
+            _require_file(path, path.stat())
             for line in path.read_bytes().splitlines():
                 lines += 1
                 # A line may be half written, or by a later version: then it vouches for nothing.
-                with suppress(ValueError, TypeError):
+                with suppress(ValueError, TypeError, OverflowError, RecursionError):
                     name, *numbers = json.loads(line)
                     self._stamps[str(name)] = Stamp(*map(int, numbers))
         if lines > 2 * len(self._stamps) + 1000:
@@ -202,6 +204,10 @@ class Cache:
 
         `force` verifies all. `repair`, for the holder of the part's lock, removes what is wrong
         and gives a verified file those of its names that are missing.
+
+        Raises:
+            OSError: something that is no file, or cannot be read, has one of the names.
+
         """
         good: list[Digest] = []
         missing: list[Digest] = []
@@ -214,6 +220,7 @@ class Cache:
             except FileNotFoundError:
                 missing.append(digest)
                 continue
+            _require_file(path, status)
             if force or not self.records.vouch(digest.name, status):
                 got, status = _hash_file(path, digest.algorithm)
                 if got != digest.hex:
@@ -229,14 +236,16 @@ class Cache:
             missing = [digest for digest in missing if not self._name_too(good[0], digest)]
         return Verdict(tuple(missing), size, tuple(wrong))
 
-    def part(self, digests: Sequence[Digest]) -> Part | None:
+    def part(self, digests: Sequence[Digest], directory: Path | None = None) -> Part | None:
         """Lock the part of a file; None while another process holds it.
+
+        In another `directory` of the same file system, it is nobody else's.
 
         Raises:
             OSError: the directory cannot be written, or the part is no ordinary file.
 
         """
-        path = self.directory / f"{digests[0].name}{PART}"
+        path = (directory or self.directory) / f"{digests[0].name}{PART}"
         while True:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(path, flags, 0o644)
@@ -244,8 +253,12 @@ class Cache:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The one who had the lock may have renamed or removed the file: then the lock is
                 # one on something that nobody will look at again.
-                if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                    return Part(path, descriptor, digests)
+                status = os.fstat(descriptor)
+                _require_file(path, status)
+                if path.stat().st_ino == status.st_ino:
+                    if status.st_nlink == 1:
+                        return Part(path, descriptor, digests)
+                    path.unlink()  # another file, too: that one is not ours to write
             except BlockingIOError:
                 os.close(descriptor)
                 return None
@@ -289,7 +302,9 @@ class Cache:
     def names(self) -> list[str]:
         """List the verified files' names, sorted."""
         return sorted(
-            entry.name for entry in os.scandir(self.directory) if is_cache_name(entry.name)
+            entry.name
+            for entry in os.scandir(self.directory)
+            if is_cache_name(entry.name) and entry.is_file()
         )
 
     def hold(self, name: str) -> int | None:
@@ -339,6 +354,12 @@ class Cache:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _require_file(path: Path, status: os.stat_result) -> None:
+    # A pipe would be waited for without end.
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "this is no ordinary file", str(path))
 
 
 def _hash_file(path: Path, algorithm: str) -> tuple[str, os.stat_result]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import fcntl
+import os
 import re
 import shutil
 import tarfile
-from contextlib import ExitStack
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import RawIOBase
@@ -16,12 +19,13 @@ from typing import IO, TYPE_CHECKING, cast
 import zstandard
 
 from dag.core.archive import Directory, File, content
-from dag.core.bundle import ROOT, Blob
+from dag.core.bundle import ROOT, base_layers
 from dag.core.checkouts import CONFIG_NAME, ENV_FILE, ENV_NAME, REDIRECT, git_config, redirect
+from dag.core.descriptors import parse_digest, parse_object
 from dag.core.gitstate import STATE
 from dag.core.references import parse
 from dag.core.sources import Digest, is_cache_name
-from dag.errors import InfrastructureError, UsageError
+from dag.errors import DagError, InfrastructureError, UsageError
 from dag.io.cache import BLOCK, Cache
 from dag.io.gitcache import GIT, redirected, stored
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from dag.core.archive import Entry
+    from dag.core.descriptors import Blob
     from dag.core.references import Reference
     from dag.io.registry import Repository
 
@@ -36,6 +41,9 @@ _GIT_FILE = re.compile(
     r"HEAD|shallow|packed-refs|dag\.json|refs/(?:heads|tags)/.+|objects/pack/pack-[0-9a-f]+\.(?:pack|idx)"
 )
 """Of a repository, what a clone reads; not its `config`, which could name programs to run."""
+
+
+_NO_NAME = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +83,36 @@ def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[En
     return found
 
 
+@contextmanager
+def staging(cache: Cache) -> Iterator[Path]:
+    """Make a directory that is this process's alone, and remove it, and those of the dead."""
+    incoming = cache.private / "incoming"
+    incoming.mkdir(exist_ok=True)
+    with ExitStack() as held:
+        # So that nobody takes the new one for one that was left.
+        with _locked(cache.private / "incoming.lock"):
+            for left in incoming.iterdir():
+                with suppress(OSError), _locked(left / "lock", wait=False):
+                    shutil.rmtree(left)
+            directory = Path(tempfile.mkdtemp(dir=incoming))
+            held.enter_context(_locked(directory / "lock"))
+        held.callback(shutil.rmtree, directory, ignore_errors=True)
+        yield directory
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def fill(
     cache: Cache,
+    directory: Path,
     reference: str,
     *,
     insecure: bool = False,
@@ -85,7 +121,7 @@ def fill(
     """Take the files of an image into a cache; repositories are staged, to be verified.
 
     Returns what came, and the directories of the staged repositories, relative to `git/` below
-    the cache's private `incoming` directory.
+    `directory`, which is one of `staging`.
 
     Raises:
         UsageError: this is no image reference, or the image has no cache in it.
@@ -97,8 +133,6 @@ def fill(
     from dag.io.registry_http import Transport
 
     image = parse(reference)
-    staging = cache.private / "incoming"
-    shutil.rmtree(staging, ignore_errors=True)
     counts = {"files": 0, "present": 0, "bytes": 0}
     with Transport(image.host, insecure=insecure) as transport:
         repository = Repository(transport, image.repository)
@@ -108,7 +142,7 @@ def fill(
         found = False
         for blob in _layers(repository, resolved):
             # What an attempt that broke off has brought is present for the next.
-            take = partial(_take_layer, cache, repository, blob, staging, counts)
+            take = partial(_take_layer, cache, repository, blob, directory, counts)
             found |= transport.retrying(take)
             progress(f"read {blob.digest[:19]} ({blob.size:,} bytes)")
     if not found:
@@ -117,7 +151,8 @@ def fill(
             hint="`dag cache --bundle-repo` makes and names such images",
         )
     staged = sorted(
-        path.parent.relative_to(staging / GIT) for path in (staging / GIT).rglob(f"*.git/{STATE}")
+        path.parent.relative_to(directory / GIT)
+        for path in (directory / GIT).rglob(f"*.git/{STATE}")
     )
     filled = Filled(reference=str(resolved), repositories=len(staged), **counts)
     return filled, staged
@@ -133,84 +168,106 @@ def _file(name: str, path: Path) -> File:
 
 
 def _layers(repository: Repository, image: Reference) -> list[Blob]:
-    document = _json(repository, image.version)
-    if "manifests" in document:
-        # The layers of a cache are the same for every platform.
-        described = [item for item in document["manifests"] if isinstance(item, dict)]
-        if not described:
-            raise UsageError(f"{image} has no image")
-        document = _json(repository, str(described[0].get("digest")))
     try:
-        return [
-            Blob(layer["mediaType"], layer["digest"], int(layer["size"]))
-            for layer in document["layers"]
-        ]
-    except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{image} is no image") from None
+        document = parse_object(repository.manifest(image.version).data)
+        if "manifests" in document:
+            # The layers of a cache are the same for every platform.
+            first = _first_manifest(document["manifests"])
+            document = parse_object(repository.manifest(first).data)
+        return base_layers(document)
+    except ValueError as error:
+        raise UsageError(f"{image} is no image: {error}") from None
 
 
-def _json(repository: Repository, version: str) -> dict[str, list[dict[str, str]]]:
-    try:
-        document = json.loads(repository.manifest(version).data)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise InfrastructureError(f"the manifest {version} is no JSON object")
-    return document
+def _first_manifest(described: object) -> str:
+    if not isinstance(described, list) or not described or not isinstance(described[0], dict):
+        raise ValueError("its index is empty")
+    return parse_digest(described[0].get("digest"))
 
 
 def _take_layer(
-    cache: Cache, repository: Repository, blob: Blob, staging: Path, counts: dict[str, int]
+    cache: Cache, repository: Repository, blob: Blob, directory: Path, counts: dict[str, int]
 ) -> bool:
     """Take what the layer has of a cache; answers whether it has any."""
     found = False
     with ExitStack() as stack:
         pieces = repository.read_blob(blob)
         stack.callback(cast("Generator[bytes]", pieces).close)
-        raw = cast("IO[bytes]", _Pieces(pieces))
-        if blob.media_type.endswith("+zstd"):
-            plain = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            archive = stack.enter_context(tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r|"))
-        else:
-            archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r|*"))
-        try:
-            for member in archive:
-                inside, _, name = member.name.removeprefix("./").partition("/")
-                if inside != ROOT or not member.isfile():
-                    continue
-                found = True
-                data = archive.extractfile(member)
-                assert data is not None  # noqa: S101  # it is a file
-                if is_cache_name(name):
-                    _take_file(cache, name, data, counts)
-                else:
-                    _stage(staging, name, data)
-        except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
-            raise InfrastructureError(f"layer {blob.digest} is damaged: {error}") from error
+        for name, data in _members(blob, cast("IO[bytes]", _Pieces(pieces))):
+            found = True
+            if is_cache_name(name):
+                _take_file(cache, directory, name, data, counts)
+            else:
+                _stage(directory, name, data)
         # What the archive does not need still counts for the blob's digest.
         for _ in pieces:
             pass
     return found
 
 
-def _take_file(cache: Cache, name: str, data: IO[bytes], counts: dict[str, int]) -> None:
+def _members(blob: Blob, raw: IO[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The names and the bytes of a layer's files that are of a cache.
+
+    Raises:
+        InfrastructureError: the layer is damaged.
+
+    """
+    with _damage(blob), ExitStack() as stack:
+        if blob.media_type.endswith("+zstd"):
+            plain = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+            archive = stack.enter_context(tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r|"))
+        else:
+            archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r|*"))
+        for member in archive:
+            inside, _, name = member.name.removeprefix("./").partition("/")
+            if inside != ROOT or not member.isfile():
+                continue
+            data = archive.extractfile(member)
+            assert data is not None  # noqa: S101  # it is a file
+            yield name, _blocks(blob, data)
+
+
+def _blocks(blob: Blob, data: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        with _damage(blob):
+            block = data.read(BLOCK)
+        if not block:
+            return
+        yield block
+
+
+@contextmanager
+def _damage(blob: Blob) -> Iterator[None]:
+    """Turn what readers of archives raise about bytes that are none into words."""
+    try:
+        yield
+    except (DagError, GeneratorExit):
+        raise
+    except Exception as error:
+        # tarfile and what it uses raise what they like: EOFError, ValueError, zlib.error, OSError
+        # without a number. One with a number is about this machine.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InfrastructureError(f"layer {blob.digest} is damaged: {error}") from error
+
+
+def _take_file(
+    cache: Cache, directory: Path, name: str, data: Iterator[bytes], counts: dict[str, int]
+) -> None:
     algorithm, _, hexadecimal = name.partition(":")
     digests = (Digest.parse(algorithm, hexadecimal),)
-    part = cache.part(digests)
-    if part is None:  # somebody fetches it just now
-        return
+    # Whoever fetches it just now has its part; which of both gets the name first does not matter.
+    part = cache.part(digests, directory)
+    assert part is not None  # noqa: S101  # the directory is ours
     try:
-        if not cache.check(digests, repair=True).missing:
-            part.discard()
+        if not cache.check(digests).missing:
             counts["present"] += 1
             return
-        part.load()
         part.restart()
-        while block := data.read(BLOCK):
+        for block in data:
             part.write(block)
         wrong = part.mismatch()
         if wrong is not None:
-            part.discard()
             raise InfrastructureError(f"the image's {name} has other bytes: {wrong[1]}")
         cache.commit(part, digests)
         counts["files"] += 1
@@ -219,17 +276,22 @@ def _take_file(cache: Cache, name: str, data: IO[bytes], counts: dict[str, int])
         part.close()
 
 
-def _stage(staging: Path, name: str, data: IO[bytes]) -> None:
+def _stage(directory: Path, name: str, data: Iterator[bytes]) -> None:
     repository, mark, relative = name.partition(".git/")
     plain = PurePosixPath(name)
     if not mark or not repository.startswith(f"{GIT}/") or not _GIT_FILE.fullmatch(relative):
         return
-    if any(part in ("", ".", "..") or part.startswith("-") for part in plain.parts):
+    if "\0" in name or any(part in ("", ".", "..") or part.startswith("-") for part in plain.parts):
         return
-    path = staging / plain
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        shutil.copyfileobj(data, file, BLOCK)
+    path = directory / plain
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.writelines(data)
+    except OSError as error:
+        if error.errno not in _NO_NAME:
+            raise
+        raise InfrastructureError(f"the image's {name!r} can be no file") from error
 
 
 class _Pieces(RawIOBase):

@@ -8,14 +8,13 @@ helpers' protocol, https://github.com/docker/docker-credential-helpers#developme
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dag.core.descriptors import parse_object
 from dag.core.references import DEFAULT_HOST
 from dag.errors import InfrastructureError
 
@@ -86,18 +85,15 @@ def look_up(host: str) -> Lookup:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        return parse_object(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         # The file holds secrets, so its text is not shown.
-        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        why = error.strerror if isinstance(error, OSError) else "it is no JSON object"
         raise InfrastructureError(
             f"{path} cannot be read: {why}", hint="mend it, or point $DOCKER_CONFIG elsewhere"
         ) from None
-    if not isinstance(config, dict):
-        raise InfrastructureError(f"{path} cannot be read: it is no JSON object")
-    return config
 
 
 def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
@@ -107,6 +103,8 @@ def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _ask_helper(helper: str, host: str) -> Credentials | str:
     """Ask `docker-credential-HELPER`; what it has, or in words why it has nothing."""
+    if "\0" in helper or "/" in helper:
+        return f"{helper!r} is no name of a credential helper"
     program = f"docker-credential-{helper}"
     server = DOCKER_HUB_KEY if host == DEFAULT_HOST else host
     try:
@@ -129,9 +127,10 @@ def _ask_helper(helper: str, host: str) -> Credentials | str:
         why = (done.stdout.strip() or done.stderr.strip() or "no reason given").splitlines()[0]
         return f"{program} has none for {server}: {why[:200]}"
     try:
-        answer = json.loads(done.stdout)
+        answer = parse_object(done.stdout)
         username, secret = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError, TypeError):
+        f"{username}{secret}".encode()
+    except (ValueError, KeyError):
         return f"{program} gave an answer that is no credential"
     if not secret:
         return f"{program} has none for {server}"
@@ -150,8 +149,13 @@ def _from_auths(auths: dict[str, Any], host: str, path: Path) -> Credentials | N
         username, secret = str(entry.get("username") or ""), str(entry.get("password") or "")
         if encoded := entry.get("auth"):
             username, secret = _decode(str(encoded), host, path)
-        if token := entry.get("identitytoken"):
-            return Credentials(str(path), username, identity_token=str(token))
+        token = str(entry.get("identitytoken") or "")
+        try:
+            f"{username}{secret}{token}".encode()
+        except UnicodeEncodeError:
+            raise _undecodable(host, path) from None
+        if token:
+            return Credentials(str(path), username, identity_token=token)
         if username or secret:
             return Credentials(str(path), username, secret)
     return None
@@ -166,10 +170,14 @@ def _host_of(key: str) -> str:
 def _decode(encoded: str, host: str, path: Path) -> tuple[str, str]:
     try:
         username, colon, secret = base64.b64decode(encoded).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, not UTF-8
         colon = ""
     if not colon:
-        raise InfrastructureError(
-            f"{path}: the entry for {host} cannot be decoded", hint=f"docker login {host}"
-        )
+        raise _undecodable(host, path)
     return username, secret.rstrip("\0")
+
+
+def _undecodable(host: str, path: Path) -> InfrastructureError:
+    return InfrastructureError(
+        f"{path}: the entry for {host} cannot be decoded", hint=f"docker login {host}"
+    )

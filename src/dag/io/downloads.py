@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dag.core.sources import (
     mirror_uris,
     redact,
 )
-from dag.errors import InfrastructureError
+from dag.errors import DagError, InfrastructureError, first_of
 from dag.io.cache import Verdict
 from dag.io.transfer import Source, Unavailable
 from dag.io.transport import Limits, Transport
@@ -37,6 +38,11 @@ LOCK_POLL = 0.2
 
 _OPEN = 256
 """Downloads that are begun at once, most of them waiting for their host: each has a file open."""
+
+_CACHE_IS_UNUSABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
+)
+"""Of these, every other download would die, too; anything else is about one file."""
 
 Status = Literal["present", "fetched", "failed"]
 
@@ -105,6 +111,8 @@ class Downloader:
                         }
                 except* OSError as errors:
                     raise self._unusable(errors) from None
+                except* InfrastructureError as errors:
+                    raise first_of(errors) from None
         return [tasks[index].result() for index in range(len(wanted))]
 
     def _unusable(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:
@@ -123,24 +131,39 @@ class Downloader:
 
     async def _one(self, download: Download) -> Outcome:
         async with self._open:
-            verdict = Verdict(download.digests)
-            if self._cache.has_any(download.digests):  # else there is nothing to take a thread for
-                check = self._cache.check
-                verdict = await self._in_thread(check, download.digests, force=self._verify)
-            if not verdict.missing:
-                return Outcome(download=download, status="present", size=verdict.size)
-            self._watcher.begin(download.name, redact(download.uris[0]))
-            ok = False
             try:
-                part = await self._locked(download)
-                try:
-                    outcome = await self._into(part, download, force=bool(verdict.wrong))
-                finally:
-                    part.close()
-                ok = outcome.status != "failed"
+                return await self._fetched(download)
+            except (DagError, asyncio.CancelledError):
+                raise
+            except OSError as error:
+                if error.errno in _CACHE_IS_UNUSABLE:
+                    raise
+                name = error.filename or self._cache.directory / download.name
+                why = f"{name}: {error.strerror or error}"
+            except Exception as error:  # noqa: BLE001  # one source's failure, not the run's end
+                why = f"{type(error).__name__}: {error}"
+            problem = Problem(download.places[0], redact(download.uris[0]), why)
+            return Outcome(download=download, status="failed", problems=(problem,))
+
+    async def _fetched(self, download: Download) -> Outcome:
+        verdict = Verdict(download.digests)
+        if self._cache.has_any(download.digests):  # else there is nothing to take a thread for
+            check = self._cache.check
+            verdict = await self._in_thread(check, download.digests, force=self._verify)
+        if not verdict.missing:
+            return Outcome(download=download, status="present", size=verdict.size)
+        self._watcher.begin(download.key, redact(download.uris[0]))
+        ok = False
+        try:
+            part = await self._locked(download)
+            try:
+                outcome = await self._into(part, download, force=bool(verdict.wrong))
             finally:
-                self._watcher.end(download.name, ok=ok)
-            return outcome
+                part.close()
+            ok = outcome.status != "failed"
+        finally:
+            self._watcher.end(download.key, ok=ok)
+        return outcome
 
     async def _locked(self, download: Download) -> Part:
         # Another process holds it: nothing here could be told when it lets go.
@@ -169,7 +192,7 @@ class Downloader:
         received = 0
 
         def progress(total: int | None) -> None:
-            self._watcher.advance(download.name, part.size, total)
+            self._watcher.advance(download.key, part.size, total)
 
         for uri in dict.fromkeys((*mirrored, *download.uris)):
             source = Source(self._transport, part, uri, progress)

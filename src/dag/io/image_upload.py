@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dag.core import bundle
-from dag.core.bundle import Blob, Layer, LayerDigest
+from dag.core.bundle import Layer, LayerDigest
+from dag.core.descriptors import Blob
 from dag.io.base_image import BaseImage, read_base
 from dag.io.registry import Repository
 from dag.io.registry_errors import Refused

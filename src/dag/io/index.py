@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
 from dag.core.index import FILE_NAME, BrokenIndex, Entry, Repository, read_index
+from dag.core.sources import redact
 from dag.errors import InfrastructureError, UsageError
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -61,10 +62,14 @@ def _local(place: str, arch: Arch) -> tuple[str, bytes]:
 def _download(place: str, arch: Arch) -> tuple[str, bytes]:
     import httpx2
 
+    from dag.io.httpclient import NoCookies, check_proxies, tls_context
+
     try:
         parts = urlsplit(place)
     except ValueError as error:
-        raise UsageError(f"{place}: {error}", hint="is the URL right?") from None
+        # What is said of the host may have the user and the password in it.
+        why = "this is no URL" if "@" in str(error) else error
+        raise UsageError(f"{redact(place)}: {why}", hint="is the URL right?") from None
     if parts.scheme not in ("http", "https"):
         raise UsageError(f"{place}: neither a directory nor an http(s) URL")
     path = parts.path.rstrip("/")
@@ -72,8 +77,12 @@ def _download(place: str, arch: Arch) -> tuple[str, bytes]:
         path += f"/{FILE_NAME}" if path.endswith(f"/{arch.apk}") else f"/{arch.apk}/{FILE_NAME}"
     url = urlunsplit(parts._replace(path=path))
     shown = urlunsplit(parts._replace(path=path, netloc=parts.netloc.rpartition("@")[2], query=""))
+    check_proxies()
+    client = httpx2.Client(
+        timeout=TIMEOUT, follow_redirects=True, cookies=NoCookies(), verify=tls_context()
+    )
     try:
-        with httpx2.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as response:
+        with client, client.stream("GET", url) as response:
             if response.status_code == 404:
                 raise UsageError(f"{shown}: no index there", hint="see --repository and --arch")
             if response.status_code != 200:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from dag.core.bundle import Blob
+from dag.core.descriptors import Blob, parse_digest, parse_object
 from dag.io.registry import Repository, require_digest
 from dag.io.registry_errors import RegistryError
 
@@ -23,19 +22,18 @@ def platforms(repository: Repository, image: Reference) -> dict[str, str]:
     digest = image.digest or require_digest(repository, image)
     manifest = repository.manifest(digest)
     try:
-        document = json.loads(manifest.data)
+        document = parse_object(manifest.data)
         if "manifests" in document:
             # Attestations lie beside the images with the platform unknown/unknown.
-            listed = [(one.get("platform", {}), one["digest"]) for one in document["manifests"]]
+            listed = [(one.get("platform") or {}, one) for one in document["manifests"]]
             return {
-                _name(platform): found
-                for platform, found in listed
+                _name(platform): parse_digest(one.get("digest"))
+                for platform, one in listed
                 if platform.get("os", "unknown") != "unknown"
             }
-        config = document["config"]
-        blob = Blob(config["mediaType"], config["digest"], config["size"])
-        return {_name(json.loads(repository.blob_bytes(blob))): digest}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        blob = Blob.parse(document.get("config"))
+        return {_name(parse_object(repository.blob_bytes(blob))): digest}
+    except (ValueError, TypeError, AttributeError):
         raise RegistryError(f"{image} is no container image") from None
 
 

@@ -8,6 +8,7 @@ import httpx2
 import yaml
 
 from dag.errors import InfrastructureError
+from dag.io.httpclient import NoCookies, check_proxies, tls_context
 
 
 async def published(url: str) -> list[dict[str, Any]]:
@@ -17,8 +18,12 @@ async def published(url: str) -> list[dict[str, Any]]:
         InfrastructureError: it cannot be fetched, or holds no Kubernetes objects.
 
     """
+    check_proxies()
+    client = httpx2.AsyncClient(
+        follow_redirects=True, timeout=30, cookies=NoCookies(), verify=tls_context()
+    )
     try:
-        async with httpx2.AsyncClient(follow_redirects=True, timeout=30) as http:
+        async with client as http:
             response = await http.get(url)
             response.raise_for_status()
     except httpx2.HTTPStatusError as error:

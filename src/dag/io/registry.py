@@ -18,9 +18,10 @@ from dag.core.bundle import (
     DOCKER_MANIFEST_TYPE,
     INDEX_TYPE,
     MANIFEST_TYPE,
-    Blob,
 )
-from dag.core.references import parse
+from dag.core.descriptors import LARGEST_DOCUMENT, parse_digest
+from dag.core.references import is_tag, parse
+from dag.io.registry_answers import location, paced
 from dag.io.registry_auth import Scopes, pull, push
 from dag.io.registry_errors import Refused, RegistryError
 from dag.io.registry_http import Body, Transport
@@ -28,10 +29,10 @@ from dag.io.registry_http import Body, Transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dag.core.descriptors import Blob
     from dag.core.references import Reference
 
 _ACCEPT = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,20 @@ class Repository:
             return None
         # Optional by the specification, so older registries leave it out.
         digest = response.headers.get("docker-content-digest")
-        return digest or self.manifest(version).digest
+        if not digest:
+            return self.manifest(version).digest
+        try:
+            return parse_digest(digest)
+        except ValueError as error:
+            raise RegistryError(
+                f"registry {self.host}, asked for {self.name}:{version}, says: {error}"
+            ) from None
 
     def manifest(self, version: str) -> Manifest:
         """Read a manifest; one asked for by digest is checked against it."""
         response = self._request("GET", f"manifests/{version}", ok=(200,), accept=_ACCEPT)
         digest = _sha256(response.content)
-        if version.startswith("sha256:") and digest != version:
+        if not is_tag(version) and digest != version:
             raise RegistryError(
                 f"registry {self.host} gave a manifest of {self.name} that is not {version}"
             )
@@ -106,7 +114,7 @@ class Repository:
             "GET", self._url(f"blobs/{blob.digest}"), scopes=self._scopes, ok=(200,), stream=True
         )
         try:
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in paced(response, self.host):
                 hashed.update(chunk)
                 size += len(chunk)
                 if size > blob.size:
@@ -124,6 +132,11 @@ class Repository:
 
     def blob_bytes(self, blob: Blob) -> bytes:
         """Read a small blob as a whole."""
+        if blob.size > LARGEST_DOCUMENT:
+            raise RegistryError(
+                f"registry {self.host}: {blob.digest} of {self.name} has {blob.size:,} bytes, more"
+                f" than a document may have ({LARGEST_DOCUMENT:,})"
+            )
         return self._transport.retrying(lambda: b"".join(self.read_blob(blob)))
 
     def upload(self, blob: Blob, body: Body, *, source: str | None = None) -> int:
@@ -192,7 +205,9 @@ class Repository:
         if response.status_code == 201:
             return None
         try:
-            return str(response.url.join(response.headers["location"]))
+            return str(location(response))
+        except ValueError as error:
+            raise RegistryError(f"registry {self.host}, asked for an upload: {error}") from None
         except KeyError:
             raise RegistryError(
                 f"registry {self.host} opened an upload without saying where"

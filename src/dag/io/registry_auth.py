@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from dag.core.descriptors import parse_object
 from dag.core.references import DEFAULT_HOST
 from dag.errors import InfrastructureError
 from dag.io.docker_config import Lookup, look_up
+from dag.io.registry_answers import parse_url
 from dag.io.registry_errors import Refused, error_entries, is_loopback, shown
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Scopes = tuple[str, ...]
 
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+_TOKEN = re.compile(r"[!-~]+")
 _CLIENT = "dag"
 
 
@@ -48,9 +51,10 @@ class Challenge:
     def parse(cls, header: str) -> Challenge:
         """https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1."""
         scheme, _, rest = header.strip().partition(" ")
-        found = {
-            m[1].lower(): m[2] if m[2] is not None else m[3] for m in _PARAMETER.finditer(rest)
-        }
+        found: dict[str, str] = {}
+        for m in _PARAMETER.finditer(rest):
+            # Another challenge may follow in the same header, with a realm of its own.
+            found.setdefault(m[1].lower(), m[2] if m[2] is not None else m[3])
         return cls(scheme.lower(), found)
 
 
@@ -132,7 +136,12 @@ class Authorizer:
         return None
 
     def _token(self, challenge: Challenge, scopes: Scopes) -> str:
-        realm = httpx2.URL(challenge.parameters["realm"])
+        try:
+            realm = parse_url(challenge.parameters["realm"])
+        except ValueError as error:
+            raise InfrastructureError(
+                f"registry {self._host} names a token server that is none: {error}"
+            ) from None
         if realm.scheme != "https" and not (self._insecure or is_loopback(realm.host)):
             raise InfrastructureError(
                 f"registry {self._host} names a token server without https: {shown(realm)}",
@@ -151,13 +160,11 @@ class Authorizer:
                 status=response.status_code,
                 hint=f"docker login {self._host}",
             )
-        try:
-            answer = response.json()
-            token = str(answer.get("token") or answer["access_token"])
-        except (ValueError, KeyError, AttributeError):
+        token = _token_of(response)
+        if token is None:
             raise InfrastructureError(
                 f"the token server {realm.host} of registry {self._host} gave no token"
-            ) from None
+            )
         self._secrets.add(token)
         return f"Bearer {token}"
 
@@ -177,6 +184,16 @@ class Authorizer:
         headers = {"Authorization": credentials.basic()} if credentials else {}
         url = realm.copy_merge_params({**about, "client_id": _CLIENT, "scope": scopes})
         return self._send("GET", url, headers, None)
+
+
+def _token_of(response: httpx2.Response) -> str | None:
+    try:
+        answer = parse_object(response.content)
+    except ValueError:
+        return None
+    token = answer.get("token") or answer.get("access_token")
+    # What a header cannot have would be shown by the error about that header.
+    return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
 
 
 def _merged(scopes: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from dag.core.descriptors import parse_object
 from dag.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class RegistryError(InfrastructureError):
         self.retry_after = retry_after
 
 
+class Slow(RegistryError):
+    """An answer that did not come in time: another attempt takes as long, so few are made."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, heals=True)
+
+
 class Refused(RegistryError):
     """A registry answered, and not as hoped."""
 
@@ -88,13 +96,15 @@ def error_entries(response: httpx2.Response) -> tuple[list[str], str]:
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
     """
     try:
-        entries = response.json()["errors"]
+        entries = parse_object(response.content)["errors"]
         codes = [str(entry.get("code", "")) for entry in entries]
         texts = [": ".join(str(v) for k in ("code", "message") if (v := e.get(k))) for e in entries]
         text = "; ".join(texts)
     except (ValueError, KeyError, TypeError, AttributeError):
-        codes, text = [], response.text
-    return codes, " ".join(text.split())[:_LONGEST_TEXT]
+        # Whatever the charset: what a stranger says is shown, and not let loose on a terminal.
+        codes, text = [], response.content[: 4 * _LONGEST_TEXT].decode(errors="replace")
+    line = " ".join(text.split())[:_LONGEST_TEXT]
+    return codes, "".join(char if char.isprintable() else "?" for char in line)
 
 
 def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryError:

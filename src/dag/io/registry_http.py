@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx2
 
+from dag.core.sources import retry_after
+from dag.io import registry_answers
+from dag.io.httpclient import NoCookies, check_proxies, tls_context
 from dag.io.registry_auth import Authorizer, Scopes, api_host
 from dag.io.registry_errors import (
     Refused,
     RegistryError,
+    Slow,
     denied_hint,
     error_entries,
     is_loopback,
@@ -33,7 +36,7 @@ T = TypeVar("T")
 
 _DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt, where the registry does not say how long."""
-_CONNECT_ATTEMPTS = 3
+_FEW_ATTEMPTS = 3
 _MOST_REDIRECTS = 5
 _TIMEOUT = httpx2.Timeout(60.0, connect=15.0, pool=None)
 """A registry that stores elsewhere answers a PUT only when it has passed everything on, so reading
@@ -118,8 +121,8 @@ class Transport:
                 return operation()
             except RegistryError as error:
                 failures += 1
-                unconnected = isinstance(error.__cause__, httpx2.ConnectError)
-                attempts = _CONNECT_ATTEMPTS if unconnected else len(_DELAYS) + 1
+                few = isinstance(error, Slow) or isinstance(error.__cause__, httpx2.ConnectError)
+                attempts = _FEW_ATTEMPTS if few else len(_DELAYS) + 1
                 if not error.heals or failures >= attempts:
                     raise
                 # Spread, so that parallel uploads do not all come back in the same instant.
@@ -156,11 +159,10 @@ class Transport:
             response = self._exchange(method, url, given, body)
             if response.status_code == 401 and ours and challenged < 2:
                 challenged += 1
-                self._read(response)
+                response = self._read(response)
                 if self._auth.answer(response, scopes) is None:
                     raise self._refusal(response, scopes)
             elif response.has_redirect_location:
-                self._read(response)
                 url = self._redirect(response)
             elif response.status_code in ok:
                 return response if stream else self._read(response)
@@ -187,10 +189,16 @@ class Transport:
             content = self._until_stopped(body.open())
         client = self._client(secure=url.scheme == "https")
         request = client.build_request(method, url, headers=headers, content=content)
+        return self._sent(client, request)
+
+    def _sent(self, client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:
         try:
             return client.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.TransportError as error:
-            raise self.broken(error) from error
+            host = request.url.netloc.decode()
+            if request.url.origin == self._root().origin:
+                host = self.host
+            raise unreachable(host, error, insecure=self.insecure) from error
 
     def _until_stopped(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         for chunk in chunks:
@@ -204,24 +212,37 @@ class Transport:
     def _send_plainly(
         self, method: str, url: httpx2.URL, headers: dict[str, str], form: dict[str, str] | None
     ) -> httpx2.Response:
-        client = self._client(secure=url.scheme == "https")
-        try:
-            return client.request(method, url, headers=headers, data=form, auth=None)
-        except httpx2.TransportError as error:
-            host = url.netloc.decode()
-            raise unreachable(host, error, insecure=self.insecure) from error
+        for _ in range(_MOST_REDIRECTS + 1):
+            client = self._client(secure=url.scheme == "https")
+            request = client.build_request(method, url, headers=headers, data=form)
+            response = self._sent(client, request)
+            if not response.has_redirect_location:
+                return self._read(response)
+            target, asked = self._redirect(response), url.origin
+            if target.origin != asked:
+                headers = {}  # they were for who was asked
+            if form is not None and (target.origin != asked or response.status_code < 307):
+                raise RegistryError(
+                    f"registry {self.host}: {shown(url)} redirects to {shown(target)}, which gets"
+                    " no credentials"
+                )
+            url = target
+        raise RegistryError(f"registry {self.host}: {shown(url)} is redirected again and again")
 
     def _read(self, response: httpx2.Response) -> httpx2.Response:
         try:
-            response.read()
+            return registry_answers.read(response, self.host)
         except httpx2.TransportError as error:
             raise self.broken(error) from error
-        finally:
-            response.close()
-        return response
 
     def _redirect(self, response: httpx2.Response) -> httpx2.URL:
-        url = response.url.join(response.headers["location"])
+        try:
+            registry_answers.leave(response)
+            url = registry_answers.location(response)
+        except httpx2.TransportError as error:
+            raise self.broken(error) from error
+        except ValueError as error:
+            raise RegistryError(f"registry {self.host} redirects: {error}") from None
         plain = url.scheme != "https" and not (self.insecure or is_loopback(url.host))
         if url.scheme not in ("https", "http") or plain:
             raise RegistryError(f"registry {self.host} redirects to {shown(url)}, without https")
@@ -258,9 +279,8 @@ class Transport:
             )
         elif status == 429:
             hint = f"log in for a higher limit: {denied_hint(self.host, push=False)}"
-        return Refused(
-            message, status=status, codes=codes, hint=hint, retry_after=_retry_after(response)
-        )
+        asked = retry_after(response.headers.get("retry-after"), time.time())
+        return Refused(message, status=status, codes=codes, hint=hint, retry_after=asked)
 
     def _find_base(self) -> httpx2.URL:
         host = api_host(self.host)
@@ -269,7 +289,8 @@ class Transport:
         secure = httpx2.URL(f"https://{host}/v2/")
         if self.insecure:
             try:
-                self._client(secure=True).get(secure)
+                with self._client(secure=True).stream("GET", secure):
+                    pass
             except httpx2.TransportError:
                 return httpx2.URL(f"http://{host}/v2/")
         return secure
@@ -280,28 +301,28 @@ class Transport:
         with suppress(KeyError):
             return self._clients[secure]
         verify = self._context() if secure and not self.insecure else False
+        trust_env = not is_loopback(self.host)  # a proxy does not know our loopback
+        if trust_env:
+            check_proxies()
         client = httpx2.Client(
             verify=verify,
             timeout=_TIMEOUT,
             headers={"User-Agent": "dag", "Accept-Encoding": "identity"},
-            trust_env=not is_loopback(self.host),  # a proxy does not know our loopback
+            trust_env=trust_env,
+            cookies=NoCookies(),
         )
         return self._clients.setdefault(secure, client)
 
     def _context(self) -> ssl.SSLContext:
-        context = httpx2.create_ssl_context()
+        context = tls_context()
         for directory in _CERTIFICATE_DIRECTORIES:
             for certificate in sorted((directory / self.host).glob("*.crt")):
-                context.load_verify_locations(certificate)
+                try:
+                    context.load_verify_locations(certificate)
+                except OSError as error:  # an SSLError is one
+                    why = getattr(error, "reason", None) or error.strerror
+                    raise RegistryError(
+                        f"{certificate} cannot be used: {why}",
+                        hint=f"it is trusted for {self.host}: put its CA there, in PEM",
+                    ) from None
         return context
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    """https://www.rfc-editor.org/rfc/rfc9110#field.retry-after: seconds, or a date."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None

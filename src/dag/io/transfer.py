@@ -12,7 +12,7 @@ import ssl
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx2
 
@@ -212,7 +212,7 @@ class Source:
             if isinstance(error, httpx2.ConnectError):
                 self._transport.gate(uri).back_off()
             raise _Healing(_words(error)) from None
-        except (httpx2.InvalidURL, httpx2.HTTPError) as error:
+        except (httpx2.InvalidURL, httpx2.HTTPError, UnicodeError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 
     async def _answer(self, response: httpx2.Response, uri: str) -> str | None:
@@ -246,13 +246,15 @@ class Source:
     async def _redirect(self, response: httpx2.Response, uri: str) -> str:
         target = response.headers["Location"]
         try:
-            target = urljoin(uri, target)
+            target = _quoted(urljoin(uri, target))
             check_uri(target)
         except (UsageError, ValueError) as error:
-            raise Unavailable(f"redirects to {redact(target)!r}: {error}") from None
-        length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) <= _SMALL_BODY:
-            await response.aread()  # so that the connection can be used again
+            why = error if isinstance(error, UsageError) else "this is no uri"
+            raise Unavailable(f"redirects to {redact(target)!r}: {why}") from None
+        # Its body is nothing that anybody waits for; where it has none, the connection is of use.
+        if response.headers.get("Content-Length") == "0":
+            async for _ in response.aiter_raw():
+                pass
         return target
 
     async def _body(self, response: httpx2.Response) -> None:
@@ -301,6 +303,13 @@ async def _finish(work: asyncio.Future[None]) -> None:
     if cancelled is not None:
         raise cancelled
     work.result()
+
+
+def _quoted(uri: str) -> str:
+    """Write the blanks of a path and a query as browsers do; one in a host stays wrong."""
+    parts = urlsplit(uri)
+    path, query = parts.path.replace(" ", "%20"), parts.query.replace(" ", "%20")
+    return urlunsplit(parts._replace(path=path, query=query))
 
 
 def _hint(response: httpx2.Response) -> str:

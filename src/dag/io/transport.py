@@ -12,6 +12,7 @@ import httpcore2
 import httpx2
 
 from dag.core.sources import RetryPolicy, host_of
+from dag.io.httpclient import NoCookies, check_proxies, tls_context
 
 if TYPE_CHECKING:
     import ssl
@@ -80,9 +81,9 @@ class Transport:
         """`tls` is how servers are verified, else as the system does."""
         self.limits = limits
         self.threads = threads
-        self._tls = tls or httpx2.create_ssl_context()
+        self._tls = tls
         self._slots = asyncio.Semaphore(limits.jobs)
-        self._gates: dict[str, Gate] = {}
+        self._gates: dict[tuple[bool, str], Gate] = {}
 
     async def __aenter__(self) -> Self:
         """Nothing is opened before it is needed."""
@@ -94,21 +95,33 @@ class Transport:
             await gate.client.aclose()
 
     def gate(self, uri: str) -> Gate:
-        """Find the gate of the host that `uri` is asked from."""
-        host = host_of(uri)
-        if host not in self._gates:
-            # A client each: for every request it looks at all of its connections.
-            self._gates[host] = Gate(self.limits.per_host, self._client())
-        return self._gates[host]
+        """Find the gate of the host that `uri` is asked from.
 
-    def _client(self) -> httpx2.AsyncClient:
-        # Proxies and their exceptions come from the environment.
+        Raises:
+            InfrastructureError: the environment names a proxy that cannot be one, or, for https,
+                CA certificates that cannot be read.
+
+        """
+        secure = uri.partition(":")[0].lower() == "https"
+        key = (secure, host_of(uri))
+        if key not in self._gates:
+            # A client each: for every request it looks at all of its connections.
+            self._gates[key] = Gate(self.limits.per_host, self._client(secure=secure))
+        return self._gates[key]
+
+    def _client(self, *, secure: bool) -> httpx2.AsyncClient:
+        # Proxies and their exceptions come from the environment. Both they and certificates, which
+        # are read once, matter only where they are needed: git takes proxies that we cannot.
+        check_proxies()
+        if secure and self._tls is None:
+            self._tls = tls_context()
         limits, most = self.limits, self.limits.per_host
         return httpx2.AsyncClient(
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dag"},
             timeout=httpx2.Timeout(limits.stall, connect=limits.connect, pool=None),
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-            verify=self._tls,
+            verify=self._tls if secure and self._tls is not None else False,
+            cookies=NoCookies(),
         )
 
     @asynccontextmanager

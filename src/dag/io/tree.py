@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from dag.core.archive import Directory, Entry, File, Symlink, changed, parents
 from dag.core.ignore import Pattern, Patterns, compile_pattern, parse
+from dag.core.keys import is_private_key, may_hold_key
 from dag.errors import UsageError
+from dag.io.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,13 +37,6 @@ _KINDS = {
 _CHUNK = 1 << 20
 _KEPT_BYTES = 1 << 26
 """Bytes of small files that are kept from when they were looked at until they are stored."""
-
-_KEY_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:-----BEGIN |Bag Attributes\b)")
-_KEY_BLOCK = re.compile(
-    rb"^(?:\xef\xbb\xbf)?\s*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE
-)
-"""https://www.rfc-editor.org/rfc/rfc7468; OpenSSH's and OpenPGP's armour look the same. A bag's
-attributes are what `openssl pkcs12` writes before a key."""
 
 _PRIVATE_KEY = "a private key"
 
@@ -98,7 +92,7 @@ class _Rules:
         if name == ".git":
             return _Reason("the repository's history")
         for pattern in self.included:
-            if any(pattern.regex.fullmatch(part) for part in (*parents(path), path)):
+            if any(map(pattern.matches, (*parents(path), path))):
                 self.matched.add(pattern.text)
                 return None
         if (top := path.partition("/")[0]) in BUILT:
@@ -128,7 +122,7 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> T
     included = (compile_pattern(text, "--include") for text in include)
     rules = _Rules(ignored, [one for one in included if one is not None])
     walk = _Walk(root, rules)
-    walk.directory("")
+    walk.walk()
     for text in include:
         if text not in rules.matched:
             raise UsageError(f"--include {text}: nothing in {root} matches")
@@ -137,7 +131,7 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> T
 
 def _read_patterns(path: Path, name: str) -> Patterns:
     try:
-        return parse(path.read_text(encoding="utf-8"), name)
+        return parse(read_text(path), name)
     except FileNotFoundError:
         return Patterns()
     except (OSError, UnicodeDecodeError) as error:
@@ -160,8 +154,18 @@ class _Walk:
         """What was found."""
         return Tree(tuple(self._entries), tuple(self._left_out))
 
-    def directory(self, path: str, *, stored: bool = True) -> None:
-        """Walk one directory, named by its path from the root; `stored` if it is in itself."""
+    def walk(self) -> None:
+        """Walk the directory and all below it, however deep that is."""
+        open_ones = [self._directory("", stored=True)]
+        while open_ones:
+            path, entry = next(open_ones[-1], ("", None))
+            if entry is None:
+                open_ones.pop()
+            elif (stored := self._entry(path, entry)) is not None:
+                open_ones.append(self._directory(path, stored=stored))
+
+    def _directory(self, path: str, *, stored: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """List one directory, named by its path from the root; `stored` if it is in itself."""
         full = f"{self._root}/{path}" if path else self._root
         try:
             with os.scandir(full) as found:
@@ -170,27 +174,27 @@ class _Walk:
             raise _unreadable(full, error) from error
         if path and not self._rules.included and any(one.name == OUT_MARK for one in entries):
             self._left_out.append(LeftOut(f"{path}/", "what dag pod --out brought back"))
-            return
+            return iter(())
         if path and stored and not entries:
             self._entries.append(Directory(path))
-        for entry in entries:
-            self._entry(f"{path}/{entry.name}" if path else entry.name, entry)
+        return ((f"{path}/{entry.name}" if path else entry.name, entry) for entry in entries)
 
-    def _entry(self, path: str, entry: os.DirEntry[str]) -> None:
+    def _entry(self, path: str, entry: os.DirEntry[str]) -> bool | None:
+        """Take one entry; for a directory that is to be walked, whether it is itself stored."""
         is_directory = entry.is_dir(follow_symlinks=False)
         if left_out := self._rules.reason(path, entry.name):
             if is_directory and left_out.descend:
-                self.directory(path, stored=False)
-            else:
-                self._left_out.append(LeftOut(path + "/" * is_directory, left_out.reason))
-            return
+                return False
+            self._left_out.append(LeftOut(path + "/" * is_directory, left_out.reason))
+            return None
         _require_utf8(path, "the name")
         if is_directory:
-            self.directory(path)
-        elif entry.is_symlink():
+            return True
+        if entry.is_symlink():
             self._symlink(path, entry.path)
         else:
             self._file(path, entry)
+        return None
 
     def _symlink(self, path: str, full: str) -> None:
         if path.endswith(".rsa"):
@@ -238,6 +242,8 @@ class _Walk:
         # Opened once, as opening 3,400 files again takes longer than compressing them.
         small = status.st_size <= _CHUNK
         data = b"".join(read()) if small else next(read())
+        if not small and may_hold_key(data):
+            data = b"".join(read())
         if is_private_key(data):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
@@ -246,11 +252,6 @@ class _Walk:
             read = partial(iter, (data,))
         executable = bool(status.st_mode & stat.S_IXUSR)
         self._entries.append(File(path, status.st_size, read, executable))
-
-
-def is_private_key(data: bytes) -> bool:
-    """Whether a file that starts so is a private key as a whole, and not a text that shows one."""
-    return _KEY_START.match(data) is not None and _KEY_BLOCK.search(data) is not None
 
 
 def _read(full: str, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,11 @@ from dag.core.checkouts import Repository
 from dag.core.definitions import Checkout, Fetch, Package
 from dag.core.gitstate import State
 from dag.core.graph import Graph
-from dag.core.sources import Download, Problem, downloads, redact
+from dag.core.sources import Download, Problem, downloads, named, redact
 from dag.io import definitions
 from dag.io.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.cache import Cache
-from dag.io.cachebundle import Filled, entries, fill
+from dag.io.cachebundle import Filled, entries, fill, staging
 from dag.io.downloads import Downloader, Outcome
 from dag.io.gitcache import GitCache, GitOutcome, adopt, prune_git, stored, write_config
 from dag.io.gitprocess import GitLimits
@@ -68,6 +68,8 @@ class Sources:
     """What cannot be fetched as it is written."""
     unpinned: list[Problem]
     """Checkouts of whatever is there at the time."""
+    named: set[str]
+    """Every file's name that a step has, also of those that do not run or cannot be fetched."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -163,6 +165,9 @@ def gather(
         others=[repository for repository in every if repository.path not in paths],
         problems=[*problems, *wrong],
         unpinned=[one for one in unpinned if checkouts.locate(one.uri)[0] in paths],
+        named=named(
+            step for package in packages for step in package.sources if isinstance(step, Fetch)
+        ),
     )
 
 
@@ -271,15 +276,15 @@ async def take(
         InfrastructureError: a file of the image is not what its name says.
 
     """
-    filled, staged = await asyncio.to_thread(
-        fill, cache, reference, insecure=insecure, progress=progress.note
-    )
     wrong = []
-    for relative in staged:
-        problem = await adopt(cache, cache.private / "incoming", relative, limits)
-        if problem is not None:
-            wrong.append(f"git/{relative}: {problem}")
-    shutil.rmtree(cache.private / "incoming", ignore_errors=True)
+    with staging(cache) as directory:
+        filled, staged = await asyncio.to_thread(
+            fill, cache, directory, reference, insecure=insecure, progress=progress.note
+        )
+        for relative in staged:
+            problem = await adopt(cache, directory, relative, limits)
+            if problem is not None:
+                wrong.append(f"git/{relative}: {problem}")
     write_config(cache)
     return filled, wrong
 
@@ -288,9 +293,10 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
     """Say for each source whether it is there: state, name, URI, places. Nothing is fetched."""
     lines = []
     for item in sources.downloads:
-        missing = cache.check(item.digests).missing
+        state = "missing"
+        with suppress(OSError):  # something else is in its place
+            state = state if cache.check(item.digests).missing else "present"
         places = " ".join(map(str, item.places))
-        state = "missing" if missing else "present"
         lines.append((state, item.name, redact(item.uris[0]), places))
     known = stored(cache)
     for repository in sources.repositories:
@@ -304,8 +310,7 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
 
 def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[tuple[str, int]]:
     """Remove what no definition names; answers names and sizes in bytes."""
-    keep = [digest.name for item in sources.downloads for digest in item.digests]
-    removed = cache.prune(keep, dry_run=dry_run)
+    removed = cache.prune(sources.named, dry_run=dry_run)
     removed += prune_git(cache, sources.repositories, dry_run=dry_run)
     if not dry_run:
         write_config(cache)

@@ -1,0 +1,84 @@
+"""What every HTTP client of ours has in common: no cookies, and an environment that was checked."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from http.cookiejar import CookieJar
+from importlib.util import find_spec
+from urllib.request import getproxies
+
+import httpx2
+
+from dag.errors import InfrastructureError
+
+_CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+
+class NoCookies(CookieJar):
+    """Takes none: we have no session with anybody, and an odd one is no reason to fail."""
+
+    def extract_cookies(self, *_: object) -> None:
+        """Leave those of an answer alone."""
+
+
+def check_proxies() -> None:
+    """Find out whether the proxies that the environment names can be used.
+
+    Raises:
+        InfrastructureError: one cannot; its variable is named, its value not, which may hold a
+            password.
+
+    """
+    proxies = getproxies()
+    if "*" in (one.strip() for one in proxies.get("no", "").split(",")):
+        return
+    for kind in ("http", "https", "all"):
+        if value := proxies.get(kind):
+            _check_proxy(_variable(kind), value)
+
+
+def tls_context() -> ssl.SSLContext:
+    """How servers are verified, as the system and the environment have it.
+
+    Raises:
+        InfrastructureError: the environment names files that cannot be read.
+
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:  # an SSLError is one
+        named = [f"${name} ({os.environ[name]})" for name in _CA_VARIABLES if os.environ.get(name)]
+        if not named:
+            raise
+        why = getattr(error, "reason", None) or error.strerror or error
+        raise InfrastructureError(
+            f"TLS cannot be set up: {why}: see {' and '.join(named)}",
+            hint="CA certificates are a file in PEM; mend what is named there, or unset the variable",
+        ) from None
+
+
+def _check_proxy(variable: str, value: str) -> None:
+    why = None
+    try:
+        proxy = httpx2.URL(value if "://" in value else f"http://{value}")
+    except (httpx2.InvalidURL, ValueError):
+        why = "is no URL"
+    else:
+        if proxy.scheme not in _PROXY_SCHEMES:
+            why = f"names a proxy of the kind {proxy.scheme}, which nothing here speaks"
+        elif not proxy.host or (proxy.port is not None and not 0 < proxy.port < 1 << 16):
+            why = "names no host, or no port that can be"
+        elif proxy.scheme.startswith("socks") and find_spec("socksio") is None:
+            why = "names a SOCKS proxy, which needs the Python package socksio"
+    if why is not None:
+        raise InfrastructureError(
+            f"${variable} {why}", hint="http://HOST:PORT is a proxy; or unset the variable"
+        )
+
+
+def _variable(kind: str) -> str:
+    # Lower case wins where both are set.
+    lower = f"{kind}_proxy"
+    return lower if os.environ.get(lower) else lower.upper()
