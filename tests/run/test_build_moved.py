@@ -62,7 +62,8 @@ def test_the_version_that_is_defined_goes_before_another_one_in_the_store(
 ) -> None:
     place = make(a=definition("a", runs="echo one >one"))
     published = tmp_path / "published"
-    assert run(place, "--store", str(published))[0] == 0
+    key = new_key(tmp_path)
+    assert run(place, "--store", str(published), f"--signing-key={key}")[0] == 0
     make(a=definition("a", version="2", runs=f"touch ${{{{targets.destdir}}}}{SHARE}/two"))
     assert run(place)[0] == 0
     make(
@@ -71,7 +72,7 @@ def test_the_version_that_is_defined_goes_before_another_one_in_the_store(
     )
     bootstrap = empty / "bootstrap"
     words = ["-r", str(bootstrap), "--keyring", str(bootstrap / "bootstrap.rsa.pub")]
-    words += ["-r", str(published), "--keyring", str(published / ".dag/key/melange.rsa.pub")]
+    words += ["-r", str(published), "--keyring", f"{key}.pub"]
     code, _, said = run(place, *words)
     assert code == 0, said + (place / "packages/logs/x86_64/b.log").read_text()
 

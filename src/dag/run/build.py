@@ -31,6 +31,7 @@ from dag.io.store import Store
 from dag.io.tree import definitions_tree
 from dag.report.progress import BuildProgress
 from dag.run.engine import Engine
+from dag.run.keyrings import check_keyrings
 from dag.run.local import LocalRunner, LocalSettings
 from dag.run.tools import Tools
 from dag.run.workspace import Parts, fingerprints, split
@@ -242,6 +243,8 @@ class Build:
         if key is None:
             made = tools.own_key(self.store.state / "key")
             links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
+        public = f"{key.name if key else KEY}.pub"
+        check_keyrings(options.keyrings, public, (key or made).with_name(public))
         cache = options.directory.resolve() / "cache"
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"

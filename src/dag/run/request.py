@@ -16,7 +16,7 @@ from dag.core.arch import Arch
 from dag.core.index import repository_root
 from dag.core.manifests import CACHE, MOUNTED_KEY, Manifest, PodSettings, key_path, pod
 from dag.core.references import parse, parse_repository
-from dag.core.scripts import MakeVariables, build_script
+from dag.core.scripts import KEY, MakeVariables, build_script
 from dag.core.transfer import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
 from dag.io import gcloud, git
@@ -24,6 +24,7 @@ from dag.io.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.tree import Tree, definitions_tree
 from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines
+from dag.run.keyrings import check_keyrings
 from dag.run.selection import Selection, select
 
 
@@ -206,6 +207,8 @@ def _settings(
     source = Bucket.parse(chosen.src_bucket) if chosen.src_bucket else None
     target = Bucket.parse(chosen.bucket) if chosen.bucket else None
     key_name = _key_name(chosen.signing_key_name) if chosen.secret_key else None
+    if not chosen.secret_key:  # that one may be among the keyrings by right
+        check_keyrings(chosen.keyrings, f"{KEY}.pub", None)
     variables = MakeVariables(
         arch=arch,
         source_date_epoch=epoch,

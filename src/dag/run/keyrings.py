@@ -1,0 +1,39 @@
+"""Public keys that melange trusts: it knows each by the name of its file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from dag.errors import UsageError
+
+
+def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> None:
+    """Refuse keys that would take each other's place.
+
+    melange puts all into one directory at once, so of two that are called the same, one is not
+    there, and which is a matter of luck. `own` is the name of the public key that the build signs
+    with, `public` the file if it exists already.
+
+    Raises:
+        UsageError: two different keys have one name.
+
+    """
+    known: dict[str, tuple[str, bytes | None]] = {own: ("the build's own key", _read(public))}
+    for item in keyrings:
+        is_url = "://" in item
+        name = PurePosixPath(urlsplit(item).path if is_url else item).name
+        data = None if is_url else _read(Path(item))
+        other, others = known.setdefault(name, (item, data))
+        same = other == item or (data is not None and data == others)
+        if not same:
+            raise UsageError(
+                f"--keyring {item} is called {name} as {other} is, and melange would find only one",
+                hint="what one of the two signs has to be signed with a key of another name:"
+                " `dag build --signing-key`, `--signing-key-name`",
+            )
+
+
+def _read(path: Path | None) -> bytes | None:
+    return path.read_bytes() if path is not None and path.is_file() else None
