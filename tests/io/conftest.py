@@ -1,4 +1,4 @@
-"""A real registry for every test that needs one, and a proxy before it that counts and breaks."""
+"""A cache, and servers for it: of files, of git repositories, and a real registry behind a proxy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import FaultProxy
+from dag.io.cache import Cache
+from tests.faults import FaultProxy, Origin
+from tests.io.gitserver import GitServer
 from tests.registries import Server, registry
 
 
@@ -31,3 +33,23 @@ def proxy(running: Server) -> Iterator[FaultProxy]:
     """The same registry, every byte counted."""
     with FaultProxy(f"http://{running.host}") as between:
         yield between
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """An empty cache."""
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """A server of files, which breaks as it is told to."""
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    """A server of the git repositories that a test publishes."""
+    with GitServer(tmp_path / "git") as server:
+        yield server
