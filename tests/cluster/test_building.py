@@ -48,6 +48,25 @@ def test_only_builds_just_what_was_named_and_out_brings_it_back(dag: Dag, tmp_pa
     assert (out / "build.log").read_text() == "making bottom-1.10-r2\nmaking top-1.10-r2\n"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_out_that_cannot_be_written_is_said_and_a_failed_build_stays_one(
+    dag: Dag, tmp_path: Path, fails: bool
+) -> None:
+    directory, out = definitions(tmp_path / "d", CHAIN), tmp_path / "out"
+    if fails:
+        makefile = "packages/%: ; @mkdir -p packages/x86_64; echo x >$@; exit 5\n"
+        (directory / "Makefile").write_text(makefile)
+    out.mkdir()
+    (out / "x86_64").write_text("a file")
+    done = dag.pod(directory, "--out", out)
+    assert done.returncode == (1 if fails else 3), done.stderr
+    assert f"{out}/x86_64: " in done.stderr
+    assert ("make failed with exit code 2" in done.stderr) == fails
+    same = dag.pod(directory, "--out", directory)
+    assert same.returncode == 2
+    assert "--out is the directory of the definitions" in same.stderr
+
+
 FAILING = """\
 packages/%/bottom-1.10-r2.apk: ; @echo the compiler says no >&2; exit 7
 packages/%.apk: ; @echo making $@

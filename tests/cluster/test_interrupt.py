@@ -40,6 +40,20 @@ def test_while_nothing_runs(dag: Dag, tmp_path: Path, number: Signals) -> None:
     interrupted(dag, command)
 
 
+def test_a_pod_that_may_not_be_deleted_is_named_with_the_reason(dag: Dag, tmp_path: Path) -> None:
+    with dag.faults() as api:
+        api.on("DELETE", r"/pods/", times=None).answer(403)
+        command = dag.start(definitions(tmp_path / "d"), "--cpu=9000")
+        command.await_line("not scheduled")
+        command.signal(SIGINT)
+        done = command.end(60)
+    assert done.returncode == 130, done.stderr
+    (pod,) = dag.pods()
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"dag: interrupted; pod {pod[4:]} may still be there: ")
+    assert "orbidden" in last
+
+
 def test_while_the_answer_to_the_creation_is_on_its_way(dag: Dag, tmp_path: Path) -> None:
     with dag.faults() as api:
         created = api.on("POST", r"/pods$").stall(after=0)

@@ -91,6 +91,21 @@ def test_exit_code_3_of_make_itself_is_no_refusal() -> None:
     assert (ending.cause, ending.message) == (Cause.MAKE, "make failed with exit code 3")
 
 
+def test_a_pod_deleted_while_an_init_container_runs_was_deleted() -> None:
+    asked = pod("done")
+    asked["metadata"] |= {
+        "deletionTimestamp": "2026-01-01T00:00:30Z",
+        "deletionGracePeriodSeconds": 30,
+    }
+    asked["status"] = {"phase": "Failed"}
+    ending = how_ended(asked)
+    assert ending is not None
+    assert (ending.cause, ending.message) == (
+        Cause.DELETED,
+        "somebody deleted the pod before it was building",
+    )
+
+
 def test_a_build_that_ended_well_and_made_nothing_says_so() -> None:
     done = pod("done")
     done["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = f"{NOTHING}\n"

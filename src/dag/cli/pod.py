@@ -54,7 +54,7 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     from dag.run.signals import run_interruptibly
 
     if chosen.out:
-        prepare_directory(Path(chosen.out))
+        prepare_directory(Path(chosen.out), Path(chosen.directory))
     run_interruptibly(_preflight(chosen, request, terminal))
     request = request.push(terminal)
     work = _create(chosen, request.manifests(), terminal)

@@ -35,6 +35,8 @@ ARCH_LABEL = "dag/arch"
 BUILD = "build"
 OUT = "out"
 UPLOAD = "upload"
+OURS = frozenset({"init", "fetch-packages", "populate-cache", BUILD, OUT, UPLOAD})
+"""Containers that are in the manifest; an admission webhook may add others."""
 
 # Of a pod without privilege. Any that is not root will do: bubblewrap makes a user namespace itself.
 _BUILDER = 1000

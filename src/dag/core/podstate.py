@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from dag.core.manifests import BUILD, UPLOAD
+from dag.core.manifests import BUILD, OUT, UPLOAD
 from dag.core.scripts import NOTHING, REFUSED
 
 Json = Mapping[str, Any]
@@ -99,8 +99,24 @@ def is_working(pod: Json) -> bool:
     found = containers(pod)
     if has_started(found.get(BUILD, {})):
         return True
+    return any(is_running(found.get(name, {})) for name in _steps(pod))
+
+
+def _steps(pod: Json) -> list[str]:
+    """Name the init containers that come before the build, without the sidecars among them."""
     init = pod["spec"].get("initContainers", ())
-    return any(is_running(found.get(item["name"], {})) for item in init)
+    return [item["name"] for item in init if item.get("restartPolicy") != "Always"]
+
+
+def late(pod: Json) -> str | None:
+    """Name the container that should have taken what was built, and has not started."""
+    found = containers(pod)
+    if has_ended(found.get(BUILD, {})):
+        for container in pod["spec"]["containers"]:
+            name = container["name"]
+            if name in (UPLOAD, OUT) and "waiting" in found.get(name, {}).get("state", {}):
+                return str(name)
+    return None
 
 
 def event_time(event: Json) -> str:
@@ -185,10 +201,11 @@ def _failed_pull(events: Sequence[Json]) -> str:
     return _PULL_PREFIXES.sub("", failed, count=1)
 
 
-def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
+def how_ended(pod: Json, *, deleted: bool = False, unstarted: str = "") -> Ending | None:
     """Say how the build ended; None while it goes on.
 
-    `deleted` says that the Pod is gone from the API, `pod` being its last state seen.
+    `deleted` says that the Pod is gone from the API, `pod` being its last state seen; `unstarted`,
+    why the `late` container is not waited for any longer.
     """
     disruption = _disruption(pod)
     if disruption is not None:
@@ -206,46 +223,55 @@ def how_ended(pod: Json, *, deleted: bool = False) -> Ending | None:
     if status.get("phase") == "Failed" and status.get("reason") in ("NodeLost", "NodeShutdown"):
         return Ending(Cause.NODE_LOST, f"node {_node(pod)} went away: {status.get('message', '')}")
     found = containers(pod)
-    for init in pod["spec"].get("initContainers", ()):
-        ended = found.get(init["name"], {}).get("state", {}).get("terminated")
+    for name in _steps(pod):
+        ended = found.get(name, {}).get("state", {}).get("terminated")
         if ended and ended["exitCode"] != 0 and not _is_deletion(pod, ended, deleted=deleted):
-            return Ending(
-                Cause.INIT,
-                f"container {init['name']} failed: {_words(ended)}",
-                _init_hint(init["name"], ended),
-                init["name"],
-            )
+            hint = _init_hint(name, ended)
+            return Ending(Cause.INIT, f"container {name} failed: {_words(ended)}", hint, name)
     ended = found.get(BUILD, {}).get("state", {}).get("terminated")
     if ended is not None:
         ending = _build_ending(pod, ended, deleted=deleted)
-        return _with_upload(pod, ending, deleted=deleted)
+        return _with_upload(pod, ending, deleted=deleted, unstarted=unstarted)
+    return _without_build(pod, deleted=deleted)
+
+
+def _without_build(pod: Json, *, deleted: bool) -> Ending | None:
+    status = pod.get("status", {})
     if deleted:
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
-    if status.get("phase") in ("Failed", "Succeeded"):
-        words = status.get("message") or status.get("reason") or "no reason given"
-        return Ending(Cause.START, f"the pod ended without a build: {words}")
-    return None
+    if status.get("phase") not in ("Failed", "Succeeded"):
+        return None
+    if pod["metadata"].get("deletionTimestamp"):
+        return Ending(Cause.DELETED, "somebody deleted the pod before it was building")
+    words = status.get("message") or status.get("reason") or "no reason given"
+    return Ending(Cause.START, f"the pod ended without a build: {words}")
 
 
-def _with_upload(pod: Json, ending: Ending, *, deleted: bool) -> Ending | None:
+def _with_upload(pod: Json, ending: Ending, *, deleted: bool, unstarted: str) -> Ending | None:
     """Join what became of the upload to how the build ended; None while it goes on."""
     uploads = any(container["name"] == UPLOAD for container in pod["spec"]["containers"])
     if deleted or not uploads or ending.cause is Cause.START:
         return ending
     ended = containers(pod).get(UPLOAD, {}).get("state", {}).get("terminated")
-    if ended is None:
+    if ended is None and not (unstarted and late(pod) == UPLOAD):
         return None
-    if ended["exitCode"] == 0:
+    if ended is not None and ended["exitCode"] == 0:
         return ending
-    what = f"the upload failed: {ended.get('message', '').strip() or _words(ended)}"
+    what = f"the upload failed: {_upload_words(ended) if ended else unstarted}"
     if ending.cause is not Cause.DONE:
         return replace(ending, message=f"{ending.message}; {what}")
+    if ended is None:
+        return Ending(Cause.UPLOAD, f"everything is built, but {what}")
     return Ending(
         Cause.UPLOAD,
         f"everything is built, but {what}",
         "may the pod's service account, or the Secret of --bucket-secret, write there?",
         UPLOAD,
     )
+
+
+def _upload_words(ended: Json) -> str:
+    return ended.get("message", "").strip() or _words(ended)
 
 
 def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:

@@ -163,7 +163,7 @@ while kill -0 "$$child" 2>/dev/null; do code=0; wait "$$child" 2>/dev/null || co
 $merge
 exec 5>&-
 # The exit code is make's all the same; but whoever waits for packages wants to know.
-made() { [ -d packages ] && [ -n "$$(find packages -name '*.apk' -newer $state/begun 2>&1)" ]; }
+made() { [ -d packages ] && [ -n "$$(find -L packages -name '*.apk' -newer $state/begun 2>&1)" ]; }
 [ "$$code" != 0 ] || [ ! -w /dev/termination-log ] || made || echo '$nothing' >/dev/termination-log
 # Something that the build left in the background may hold the pipe open: no reason to hang.
 { sleep 10; kill "$$tee"; } >/dev/null 2>&1 &
@@ -217,7 +217,7 @@ merge() {
   until [ -e $state/index/asked ] || [ -e $state/index/done ]; do
     if [ ! -e $state/uploading ]; then  # its image may be on its way to the node
       waited=$$((waited + 1))
-      [ $$waited -lt 3600 ] || return 0
+      [ $$waited -lt 900 ] || return 0
     elif [ -z "$$(find $state/uploading -mmin -2)" ]; then  # it was killed
       return 0
     fi
@@ -335,7 +335,7 @@ cgi() {
   printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\n%s\n' "$$2" >cgi-bin/$$1-$run
   chmod 755 cgi-bin/$$1-$run
 }
-cgi list 'cd $workspace && find packages $key -type f -exec sha256sum {} + 2>/dev/null'
+cgi list 'cd $workspace && find -L packages $key -type f -exec sha256sum {} + 2>/dev/null'
 cgi alive 'touch /tmp/dag/alive'
 cgi end 'touch /tmp/dag/end'
 httpd -p $port -h /tmp/dag

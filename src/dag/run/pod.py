@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from dag.core import podstate
-from dag.core.manifests import ARCH_LABEL, BUILD, OUT, RUN_LABEL, Manifest
+from dag.core.manifests import ARCH_LABEL, BUILD, OURS, OUT, RUN_LABEL, Manifest
 from dag.core.podlog import PodLog
 from dag.core.podstate import Cause, Ending, Waiting
 from dag.errors import DagError, InfrastructureError, Interrupted, first_of
@@ -113,16 +113,23 @@ async def run_pod(
         assert task is not None  # noqa: S101  # it has just been cancelled
         task.uncancel()  # what follows is not to be cut short by what asked for it
         kube.patience = 10.0
-        name = await _remove(kube, manifest, follower, terminal)
-        raise Interrupted(
-            f"interrupted; {name} is still there" if name else "interrupted; no pod is left behind"
-        ) from None
+        try:
+            left = await _remove(kube, manifest, follower, terminal)
+        except DagError as error:
+            name = f"pod {follower.name}" if follower else "a pod that was just being created"
+            left = f"{name} may still be there: {error.message}"
+        raise Interrupted(f"interrupted; {left or 'no pod is left behind'}") from None
 
 
 async def _remove(
     kube: Kube, manifest: Manifest, follower: _Follower | None, terminal: Terminal
 ) -> str | None:
-    """Delete what this run created; answers the name of a Pod that would not go."""
+    """Delete what this run created; answers what to say of a Pod that would not go.
+
+    Raises:
+        DagError: the cluster does not answer as it should.
+
+    """
     if follower is None:
         # The request to create may have been on its way.
         found = (await kube.get(pods_path(manifest), labelSelector=selector(manifest)))["items"]
@@ -131,7 +138,7 @@ async def _remove(
         follower = _Follower(kube, found[0], Watching(pending_timeout=0), terminal)
         terminal.leaving = f"pod {follower.name} may still be there"
     terminal.say(f"deleting pod {follower.name} (interrupt again to leave at once)")
-    return None if await follower.delete() else f"pod {follower.name}"
+    return None if await follower.delete() else f"pod {follower.name} is still there"
 
 
 class _Follower:
@@ -154,6 +161,8 @@ class _Follower:
         self._logs: dict[str, ContainerLog] = {}
         self._lost: str | None = None
         self._collecting: asyncio.Task[DagError | None] | None = None
+        self._unstarted = ""
+        """Why a container that should have taken what was built is not waited for any longer."""
 
     async def run(self) -> PodResult:
         """Follow the Pod to its end, its logs with it."""
@@ -167,7 +176,9 @@ class _Follower:
                 while True:
                     self._start_logs(tasks, logs)
                     self._start_collecting(tasks)
-                    ending = podstate.how_ended(self.pod, deleted=self.gone)
+                    ending = podstate.how_ended(
+                        self.pod, deleted=self.gone, unstarted=self._unstarted
+                    )
                     if ending is not None and not self._is_out_coming(ending):
                         break
                     await self._check_waiting()
@@ -259,11 +270,13 @@ class _Follower:
         return self.gone or podstate.has_ended(podstate.containers(self.pod).get(name, {}))
 
     async def _finish_logs(self, logs: dict[str, asyncio.Task[PodLog]], ending: Ending) -> None:
-        if logs:
+        # What others have put into the Pod may never end.
+        ours = [task for name, task in logs.items() if name in OURS]
+        if ours:
             grace = _LOG_GRACE if ending.cause in _LOST else _LOG_PATIENCE
-            _, unfinished = await asyncio.wait(logs.values(), timeout=grace)
-            for task in unfinished:
-                task.cancel()
+            _, unfinished = await asyncio.wait(ours, timeout=grace)
+            for task in logs.values():
+                task.cancel()  # does nothing to those that have ended
             if unfinished:
                 self._terminal.say("the end of the log could not be read")
         build = logs.get(BUILD)
@@ -275,7 +288,8 @@ class _Follower:
     async def _check_waiting(self) -> None:
         """Tell why nothing runs yet; give up when that cannot heal, or takes too long."""
         now = time.monotonic()
-        if podstate.is_working(self.pod):
+        late = podstate.late(self.pod)
+        if late is None and podstate.is_working(self.pod):
             self._idle_since = self._hopeless_since = None
             return
         if self._idle_since is None:
@@ -283,7 +297,7 @@ class _Follower:
         events = sorted(self._events.values(), key=podstate.event_time)
         waiting = podstate.why_waiting(self.pod, events)
         if waiting is None:
-            waiting = Waiting("the pod has not started")
+            waiting = Waiting(f"{f'container {late}' if late else 'the pod'} has not started")
         else:
             self._tell(waiting.message)
         if not waiting.hopeless:
@@ -299,6 +313,10 @@ class _Follower:
             )
 
     async def _give_up(self, message: str, hint: str | None) -> None:
+        if podstate.late(self.pod) is not None:
+            self._unstarted = f"{message} ({hint})" if hint else message
+            self._changed.set()
+            return
         self._terminal.say(f"giving up, deleting pod {self.name}")
         await self.delete()
         raise InfrastructureError(message, hint=hint)
@@ -337,7 +355,8 @@ class _Follower:
     def _is_out_coming(self, ending: Ending) -> bool:
         # The container that serves the packages starts last: a build may be faster.
         state = podstate.containers(self.pod).get(OUT, {}).get("state", {})
-        return "waiting" in state and ending.cause not in _LOST | _NEVER_BUILT
+        coming = "waiting" in state and not self._unstarted
+        return coming and ending.cause not in _LOST | _NEVER_BUILT
 
     async def _collected(self, ending: Ending) -> DagError | None:
         """Wait for the packages; of a build that failed as far as they are still to be had."""
@@ -348,7 +367,8 @@ class _Follower:
         else:
             if self._collecting is not None:
                 self._collecting.cancel()
-            error = InfrastructureError("the packages cannot be brought back, their pod has ended")
+            why = self._unstarted or "their pod has ended"
+            error = InfrastructureError(f"the packages cannot be brought back: {why}")
         if error is None:
             if self._lost:
                 self._terminal.say(f"{self._watching.out / 'build.log'} has the whole log")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -42,13 +43,14 @@ async def collect(
     Every file is verified by its SHA-256 before it gets its name. Then the Pod may end.
 
     Raises:
-        InfrastructureError: the Pod cannot be reached, or what arrives is not what it has.
+        InfrastructureError: the Pod cannot be reached, what arrives is not what it has, or it cannot
+            be written.
         BuildError: the Pod names files outside `packages/`.
 
     """
     listing = bytearray()
     await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
-    files = parse_listing(listing.decode())
+    files = parse_listing(listing.decode(errors="surrogateescape"))
     alive = asyncio.create_task(_keep_alive(kube, pod_path, run))
     slots = asyncio.Semaphore(_PARALLEL)
 
@@ -83,13 +85,18 @@ async def end(kube: Kube, pod_path: str, run: str) -> None:
     await _call(kube, pod_path, f"end-{run}")
 
 
-def prepare_directory(directory: Path) -> None:
+def prepare_directory(directory: Path, definitions: Path) -> None:
     """Make the directory of `--out`, before anything is built that could not be kept there.
 
     Raises:
-        UsageError: no file can be made in it.
+        UsageError: no file can be made in it, or it is that of the definitions.
 
     """
+    if directory.resolve() == definitions.resolve():
+        raise UsageError(
+            "--out is the directory of the definitions, so the next bundle would have it all",
+            hint=f"name a directory in it, like {definitions / 'packages'}",
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / OUT_MARK).write_text("dag pod --out brought this back; no bundle has it.\n")
@@ -120,8 +127,19 @@ def parse_listing(text: str) -> dict[str, str]:
 
 
 async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> None:
+    try:
+        await _bring(kube, path, target, digest)
+    except OSError as error:
+        raise InfrastructureError(
+            f"{error.filename2 or error.filename or target}: {error.strerror}",
+            hint="name another directory with --out, or make room there",
+        ) from error
+
+
+async def _bring(kube: Kube, path: str, target: Path, digest: str | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
+    # Several commands may have one directory.
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         for attempt in range(1, _ATTEMPTS + 1):
             try:

@@ -59,7 +59,7 @@ async def dry_run(kube: Kube, manifest: Manifest) -> None:
         if error.status != 400 or "dry run" not in error.message:
             raise
         return
-    if _confinement(answer) != _confinement(manifest):
+    if not _confinement(manifest) <= _confinement(answer):
         # What it did tells, not its version: it may have them switched on, or off.
         # https://kubernetes.io/docs/concepts/workloads/pods/user-namespaces/
         version = doctor.version_name(await kube.get("/version"))
@@ -69,13 +69,16 @@ async def dry_run(kube: Kube, manifest: Manifest) -> None:
         )
 
 
-def _confinement(pod: Json) -> tuple[bool, list[str]]:
-    """Give what an API server drops that does not know it."""
-    contexts = [one.get("securityContext") or {} for one in pod["spec"]["containers"]]
-    return (
-        pod["spec"].get("hostUsers") is False,
-        [context.get("procMount", "Default") for context in contexts],
-    )
+def _confinement(pod: Json) -> set[tuple[str, object]]:
+    """Give what an API server drops that does not know it. Webhooks may add containers."""
+    found: set[tuple[str, object]] = set()
+    if pod["spec"].get("hostUsers") is False:
+        found.add(("hostUsers", False))
+    for one in pod["spec"]["containers"]:
+        mount = (one.get("securityContext") or {}).get("procMount", "Default")
+        if mount != "Default":
+            found.add((one["name"], mount))
+    return found
 
 
 async def _check_key(kube: Kube, manifest: Manifest) -> None:
