@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-from lightkube import ConfigError
 
 from dag.errors import InfrastructureError
 from dag.io.kubeconfig import Cluster
@@ -324,15 +323,11 @@ def _pauses() -> Iterator[float]:
 def _translated(server: str) -> Iterator[None]:
     try:
         yield
+    except httpx2.LocalProtocolError:
+        # Its text quotes what could not be sent, such as a header with a credential.
+        raise ApiError(f"{server}: the request could not be sent", status=0) from None
     except httpx2.TransportError as error:
         raise ApiError(f"{server}: {_words(error)}", status=0) from error
-    except (ConfigError, FileNotFoundError, KeyError) as error:
-        # A credential plugin that fails, is missing, or answers without a token.
-        words = f"it gave no {error}" if isinstance(error, KeyError) else str(error)
-        raise InfrastructureError(
-            f"the credential plugin of the kubeconfig failed: {words}",
-            hint="try the same context with kubectl",
-        ) from error
 
 
 def _words(error: httpx2.TransportError) -> str:
