@@ -29,6 +29,7 @@ STRANGE: list[Answer] = [
     (200, {}, b"{}"),
     (200, {}, b"[1]"),
     (200, {}, b"null"),
+    (200, {}, b'{"kind": "Status", "status": "Success"}'),
     (200, {}, b"[" * 100_000),
     (200, {"Content-Encoding": "gzip"}, b"no gzip"),
     (302, {"Location": "/login"}, b""),
@@ -112,6 +113,18 @@ async def test_what_is_no_list(api: Origin, reach: Callable[..., Any], body: byt
         api.on("GET", PODS, nth=1).answer(200, body=body)
         listed = await kube.get(PODS, labelSelector="a=b")
     assert listed["items"] == []
+
+
+@pytest.mark.parametrize("body", [VERSION, b'{"kind": "Status", "metadata": {}}'])
+async def test_what_is_no_object(api: Origin, reach: Callable[..., Any], body: bytes) -> None:
+    api.on(path="/namespaces", times=None).answer(200, body=body)
+    async with reach() as kube:
+        with pytest.raises(ApiError, match="no Kubernetes object"):
+            await kube.get("/api/v1/namespaces/one")
+        with pytest.raises(ApiError, match="what came is no SelfSubjectReview"):
+            await kube.post("/api/v1/namespaces", {"kind": "SelfSubjectReview"})
+        with pytest.raises(ApiError, match="not the list"):
+            await kube.items("/api/v1/namespaces")
 
 
 def pod(name: str, version: str) -> dict[str, Any]:

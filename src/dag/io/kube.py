@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from urllib.parse import quote
@@ -22,7 +22,9 @@ from dag.io.kubeanswer import (
     answer,
     check_list,
     check_moved,
+    check_object,
     check_page,
+    check_version,
     event,
     refusal,
     translated,
@@ -69,6 +71,12 @@ class Kube:
     async def get(self, path: str, **params: str) -> Json:
         """Read one object or list; what is chosen by parameters is a list."""
         return await self._repeated("GET", path, params=params, listed=bool(params))
+
+    async def items(self, path: str, **params: str) -> Sequence[Json]:
+        """Read the objects of a list."""
+        found = await self._repeated("GET", path, params=params, listed=True)
+        objects: Sequence[Json] = found["items"]
+        return objects
 
     async def metadata(self, path: str) -> Json:
         """Read one object's metadata alone: what is secret in the rest stays where it is."""
@@ -281,6 +289,11 @@ class Kube:
             found = answer(self.server, response)
             if listed:
                 check_list(self.server, found)
+            elif path == "/version":
+                check_version(self.server, found)
+            elif method != "DELETE":  # which may answer with the object, or a Status
+                kind = str(body.get("kind")) if isinstance(body, dict) else None
+                check_object(self.server, found, kind)
         except ApiError as error:
             if error.status:
                 self._found()

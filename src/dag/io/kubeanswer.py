@@ -95,10 +95,10 @@ def check_page(server: str, response: httpx2.Response) -> None:
 
 
 def answer(server: str, response: httpx2.Response) -> Json:
-    """Read the object, or the list, that an answer holds.
+    """Read what an answer holds; of which kind it must be is for others to check.
 
     Raises:
-        ApiError: refused, or it holds none.
+        ApiError: refused, or it is no object.
 
     """
     if response.status_code >= 400:
@@ -109,10 +109,35 @@ def answer(server: str, response: httpx2.Response) -> Json:
         found = response.json()
     except (ValueError, RecursionError):
         raise strange(server, "what came is not JSON") from None
-    # Of what is asked for here, only /version answers without naming its kind.
-    if not isinstance(found, dict) or not ("kind" in found or "gitVersion" in found):
+    if not isinstance(found, dict):
         raise strange(server, "what came is no Kubernetes object")
     return found
+
+
+def check_object(server: str, found: Json, kind: str | None) -> None:
+    """Refuse an answer that is no object, or not of the kind that was sent.
+
+    Raises:
+        ApiError: it is not.
+
+    """
+    if kind is not None and found.get("kind") != kind:
+        raise strange(server, f"what came is no {kind}")
+    # What reviews are made of is kept nowhere, and has nothing to tell it by.
+    named = isinstance(found.get("metadata"), dict) and "uid" in found["metadata"]
+    if not named and not str(kind).endswith("Review"):
+        raise strange(server, "what came is no Kubernetes object")
+
+
+def check_version(server: str, found: Json) -> None:
+    """Refuse an answer that names no version.
+
+    Raises:
+        ApiError: it does not.
+
+    """
+    if "gitVersion" not in found:
+        raise strange(server, "what came is not the version of one")
 
 
 def check_list(server: str, found: Json) -> None:
