@@ -43,6 +43,8 @@ _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 # that is silent for longer is dead, or of a server that does not; then reading the list costs little.
 _WATCH_SECONDS = 240
 _WATCH_SILENCE = 90.0
+# One that ends sooner and brought nothing is cut off by something: asking at once would be a flood.
+_WATCH_SHORT = 5.0
 # A log may be silent for long; asking again from its last line on is how to know that it still comes.
 _LOG_SILENCE = 10.0
 # Seconds for which a refusal may be that of an API server that has just started and knows nobody yet.
@@ -143,14 +145,18 @@ class Kube:
         what vanished as DELETED with its last known state.
         """
         known: dict[str, Json] = {}
+        pauses = _pauses()
         while True:
+            began, fruitful = time.monotonic(), False
             listed = await self._repeated("GET", path, params=selectors, listed=True)
             now = {item["metadata"]["uid"]: item for item in listed["items"]}
             for change in _difference(known, now):
+                fruitful = True
                 yield change
             known = now
             try:
                 async for kind, item in self._watch_from(path, version(listed), selectors):
+                    fruitful = True
                     known[item["metadata"]["uid"]] = item
                     if kind == "DELETED":
                         del known[item["metadata"]["uid"]]
@@ -159,17 +165,22 @@ class Kube:
                 if error.status not in (401, 403, 410) and not self._may_heal(error):
                     raise
             # However the watch ended, the list says what is true now; the server may be gone, and
-            # listing is what is repeated with patience.
-            await asyncio.sleep(0.1)
+            # listing is what is repeated with patience. Where no watch works, it is what is left.
+            if fruitful or time.monotonic() - began >= _WATCH_SHORT:
+                pauses = _pauses()
+            await asyncio.sleep(next(pauses))
 
     async def _watch_from(
         self, path: str, since: str, selectors: Mapping[str, str]
     ) -> AsyncIterator[tuple[str, Json]]:
         while True:
+            began = time.monotonic()
             async for kind, item in self._watch_once(path, since, selectors):
                 since = version(item)
                 if kind != "BOOKMARK":
                     yield kind, item
+            if time.monotonic() - began < _WATCH_SHORT:
+                return
 
     async def _watch_once(
         self, path: str, since: str, selectors: Mapping[str, str]
