@@ -25,6 +25,7 @@ from lightkube.config.models import User, UserExec
 from dag.errors import InfrastructureError, UsageError
 from dag.io.httpclient import proxy_fault
 from dag.io.kubeauth import Plugin, PluginAuth, Token, TokenFile
+from dag.io.kubeproxy import proxy_of_environment
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # A half-open connection must not hold a watch for ever: probe after 30 s, give up 30 s later.
@@ -76,7 +77,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
     if user is None:
         raise InfrastructureError(f"{where} names no user")
     server = _server(cluster.server, where)
-    proxy = _proxy(chosen.cluster.get("proxy-url"), where)
+    proxy = _proxy(chosen.cluster.get("proxy-url"), where) or proxy_of_environment(server)
     if (user.client_cert or user.client_cert_data) and not (
         user.client_key or user.client_key_data
     ):
@@ -195,7 +196,7 @@ def _proxy(given: object, where: str) -> str | None:
     if why := proxy_fault(value) if "://" in value else "is no URL":
         raise UsageError(
             f"{where}: the `proxy-url` of its cluster {why}",
-            hint="http://HOST:PORT is a proxy",
+            hint="http://HOST:PORT is a proxy; $HTTPS_PROXY counts where there is no proxy-url",
         )
     return value
 
