@@ -25,6 +25,7 @@ SERVER = "https://127.0.0.1:1"
         ({"server": "https://h:notaport"}, "the `server` of its cluster is no URL"),
         ({"server": "https://h:99999"}, "the `server` of its cluster has a port that cannot be"),
         ({"server": "h:6443"}, "the `server` of its cluster is no URL: h:6443"),
+        ({"server": "https://me:secret@h:port"}, "the `server` of its cluster is no URL: h:port"),
         ("there", "'there' of clusters is no mapping"),
     ],
 )
@@ -54,6 +55,11 @@ def test_a_user_that_cannot_be(tmp_path: Path, user: dict[str, Any], words: str)
     with pytest.raises(DagError, match=words) as caught:
         connect(config)
     assert caught.value.message.startswith(f"{config}: context 'here'")
+
+
+def test_a_password_of_a_server_is_not_shown(tmp_path: Path) -> None:
+    config = kubeconfig(tmp_path / "config", "https://me:secret@127.0.0.1:1")
+    assert connect(config).server == SERVER
 
 
 def test_mistakes_in_other_contexts_do_not_matter(tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
         timeout=httpx2.Timeout(30, pool=None),
         headers={"User-Agent": "dag"},
     )
-    return Cluster(cluster.server, config.namespace, http)
+    # A password in the URL is sent, but never shown.
+    shown = str(server.copy_with(userinfo=b"")) if server.userinfo else cluster.server
+    return Cluster(shown, config.namespace, http)
 
 
 def _choose(kubeconfig: str | None, context: str | None) -> _Chosen:
@@ -183,7 +185,7 @@ def _server(given: str, where: str) -> httpx2.URL:
         else:
             return server
     raise UsageError(
-        f"{where}: the `server` of its cluster {problem}: {given}",
+        f"{where}: the `server` of its cluster {problem}: {given.rpartition('@')[2]}",
         hint="https://HOST:PORT is a server",
     )
 
