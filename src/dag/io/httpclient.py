@@ -36,7 +36,7 @@ def check_proxies() -> None:
         return
     for kind in ("http", "https", "all"):
         if value := proxies.get(kind):
-            _check_proxy(_variable(kind), value)
+            check_proxy(proxy_variable(kind), value)
 
 
 def tls_context() -> ssl.SSLContext:
@@ -59,26 +59,35 @@ def tls_context() -> ssl.SSLContext:
         ) from None
 
 
-def _check_proxy(variable: str, value: str) -> None:
-    why = None
+def proxy_fault(value: str) -> str | None:
+    """Say why this cannot be a proxy, as what follows its name; None if it can be."""
     try:
         proxy = httpx2.URL(value if "://" in value else f"http://{value}")
     except (httpx2.InvalidURL, ValueError):
-        why = "is no URL"
-    else:
-        if proxy.scheme not in _PROXY_SCHEMES:
-            why = f"names a proxy of the kind {proxy.scheme}, which nothing here speaks"
-        elif not proxy.host or (proxy.port is not None and not 0 < proxy.port < 1 << 16):
-            why = "names no host, or no port that can be"
-        elif proxy.scheme.startswith("socks") and find_spec("socksio") is None:
-            why = "names a SOCKS proxy, which needs the Python package socksio"
-    if why is not None:
+        return "is no URL"
+    if proxy.scheme not in _PROXY_SCHEMES:
+        return f"names a proxy of the kind {proxy.scheme}, which nothing here speaks"
+    if not proxy.host or (proxy.port is not None and not 0 < proxy.port < 1 << 16):
+        return "names no host, or no port that can be"
+    if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
+        return "names a SOCKS proxy, which needs the Python package socksio"
+    return None
+
+
+def check_proxy(variable: str, value: str) -> None:
+    """Refuse a proxy that cannot be one.
+
+    Raises:
+        InfrastructureError: it cannot; the variable is named, its value not.
+
+    """
+    if why := proxy_fault(value):
         raise InfrastructureError(
             f"${variable} {why}", hint="http://HOST:PORT is a proxy; or unset the variable"
         )
 
 
-def _variable(kind: str) -> str:
-    # Lower case wins where both are set.
+def proxy_variable(kind: str) -> str:
+    """Name the variable that `kind` of proxy is from; lower case wins where both are set."""
     lower = f"{kind}_proxy"
     return lower if os.environ.get(lower) else lower.upper()

@@ -7,22 +7,32 @@ may be repeated are; a watch survives dropped connections, 410 Gone and an API s
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 import httpx2
-from lightkube import ConfigError
 
-from dag.errors import InfrastructureError
+from dag.io.kubeanswer import (
+    ApiError,
+    Json,
+    answer,
+    check_list,
+    check_moved,
+    check_object,
+    check_page,
+    check_version,
+    event,
+    refusal,
+    translated,
+    version,
+)
 from dag.io.kubeconfig import Cluster
 
-Json = dict[str, Any]
+__all__ = ["ApiError", "Json", "Kube"]
 
 _HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
@@ -33,21 +43,12 @@ _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 # that is silent for longer is dead, or of a server that does not; then reading the list costs little.
 _WATCH_SECONDS = 240
 _WATCH_SILENCE = 90.0
+# One that ends sooner and brought nothing is cut off by something: asking at once would be a flood.
+_WATCH_SHORT = 5.0
 # A log may be silent for long; asking again from its last line on is how to know that it still comes.
 _LOG_SILENCE = 10.0
 # Seconds for which a refusal may be that of an API server that has just started and knows nobody yet.
 _REFUSAL_PATIENCE = 10.0
-
-
-class ApiError(InfrastructureError):
-    """The API server refused a request; `status` is HTTP's, 0 when there was no answer."""
-
-    def __init__(
-        self, message: str, *, status: int, reason: str = "", hint: str | None = None
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
-        self.reason = reason
 
 
 class Kube:
@@ -70,8 +71,14 @@ class Kube:
         await self._http.aclose()
 
     async def get(self, path: str, **params: str) -> Json:
-        """Read one object or list."""
-        return await self._repeated("GET", path, params=params)
+        """Read one object or list; what is chosen by parameters is a list."""
+        return await self._repeated("GET", path, params=params, listed=bool(params))
+
+    async def items(self, path: str, **params: str) -> Sequence[Json]:
+        """Read the objects of a list."""
+        found = await self._repeated("GET", path, params=params, listed=True)
+        objects: Sequence[Json] = found["items"]
+        return objects
 
     async def metadata(self, path: str) -> Json:
         """Read one object's metadata alone: what is secret in the rest stays where it is."""
@@ -89,7 +96,7 @@ class Kube:
             try:
                 return await self._once("POST", path, params=params, body=manifest)
             except ApiError as error:
-                if not _may_heal(error):
+                if not self._may_heal(error):
                     raise
                 failed = error
             await asyncio.sleep(pause)
@@ -138,54 +145,57 @@ class Kube:
         what vanished as DELETED with its last known state.
         """
         known: dict[str, Json] = {}
+        pauses = _pauses()
         while True:
-            listed = await self._repeated("GET", path, params=selectors)
+            began, fruitful = time.monotonic(), False
+            listed = await self._repeated("GET", path, params=selectors, listed=True)
             now = {item["metadata"]["uid"]: item for item in listed["items"]}
-            for event in _difference(known, now):
-                yield event
+            for change in _difference(known, now):
+                fruitful = True
+                yield change
             known = now
-            version = str(listed["metadata"]["resourceVersion"])
             try:
-                async for kind, item in self._watch_from(path, version, selectors):
+                async for kind, item in self._watch_from(path, version(listed), selectors):
+                    fruitful = True
                     known[item["metadata"]["uid"]] = item
                     if kind == "DELETED":
                         del known[item["metadata"]["uid"]]
                     yield kind, item
             except ApiError as error:
-                if error.status not in (401, 403, 410) and not _may_heal(error):
+                if error.status not in (401, 403, 410) and not self._may_heal(error):
                     raise
             # However the watch ended, the list says what is true now; the server may be gone, and
-            # listing is what is repeated with patience.
-            await asyncio.sleep(0.1)
+            # listing is what is repeated with patience. Where no watch works, it is what is left.
+            if fruitful or time.monotonic() - began >= _WATCH_SHORT:
+                pauses = _pauses()
+            await asyncio.sleep(next(pauses))
 
     async def _watch_from(
-        self, path: str, version: str, selectors: Mapping[str, str]
+        self, path: str, since: str, selectors: Mapping[str, str]
     ) -> AsyncIterator[tuple[str, Json]]:
         while True:
-            async for event in self._watch_once(path, version, selectors):
-                if event["type"] == "ERROR":  # most often 410 Gone: the version is too old
-                    status = event["object"]
-                    raise ApiError(status.get("message", ""), status=status.get("code", 410))
-                version = _version(event["object"])
-                if event["type"] != "BOOKMARK":
-                    yield event["type"], event["object"]
+            began = time.monotonic()
+            async for kind, item in self._watch_once(path, since, selectors):
+                since = version(item)
+                if kind != "BOOKMARK":
+                    yield kind, item
+            if time.monotonic() - began < _WATCH_SHORT:
+                return
 
     async def _watch_once(
-        self, path: str, version: str, selectors: Mapping[str, str]
-    ) -> AsyncIterator[Json]:
+        self, path: str, since: str, selectors: Mapping[str, str]
+    ) -> AsyncIterator[tuple[str, Json]]:
         params = {
             **selectors,
             "watch": "true",
-            "resourceVersion": version,
+            "resourceVersion": since,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         async with self._stream(path, params, read=_WATCH_SILENCE) as response:
+            check_page(self.server, response)
             async for line in response.aiter_lines():
-                try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise ApiError(f"a watch broke off: {error}", status=0) from error
+                yield event(self.server, line)
 
     async def log(
         self, pod_path: str, container: str, *, since: datetime | None, follow: bool
@@ -200,6 +210,7 @@ class Kube:
             params["sinceTime"] = since.isoformat()
         rest = b""
         async with self._stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
+            check_page(self.server, response)
             async for chunk in response.aiter_raw():
                 lines = (rest + chunk).split(b"\n")
                 rest = lines.pop()
@@ -217,11 +228,12 @@ class Kube:
         self, path: str, params: Mapping[str, str], *, read: float | None
     ) -> AsyncIterator[httpx2.Response]:
         timeout = httpx2.Timeout(30, read=read, pool=None)
-        with _translated(self.server):
+        with translated(self.server):
             async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code >= 400:
                     await response.aread()
-                    raise _refusal(response)
+                    raise refusal(response)
+                check_moved(self.server, response)
                 self._found()
                 yield response
 
@@ -240,19 +252,26 @@ class Kube:
         body: object = None,
         accept: str = "application/json",
         patch: str | None = None,
+        listed: bool = False,
     ) -> Json:
         now = time.monotonic()
         deadline = now + self.patience
         for pause in _pauses():
             try:
                 return await self._once(
-                    method, path, params=params, body=body, accept=accept, patch=patch
+                    method,
+                    path,
+                    params=params,
+                    body=body,
+                    accept=accept,
+                    patch=patch,
+                    listed=listed,
                 )
             except ApiError as error:
                 if error.status in (401, 403) and self._welcome:
                     if time.monotonic() > now + min(self.patience, _REFUSAL_PATIENCE):
                         raise
-                elif not _may_heal(error) or time.monotonic() > deadline:
+                elif not self._may_heal(error) or time.monotonic() > deadline:
                     raise
                 if error.status == 0:
                     self._missed(error)
@@ -268,20 +287,36 @@ class Kube:
         body: object,
         accept: str = "application/json",
         patch: str | None = None,
+        listed: bool = False,
     ) -> Json:
         headers = {"Accept": accept}
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
-        with _translated(self.server):
+        with translated(self.server):
             response = await self._http.request(
                 method, path, params=params, json=body, headers=headers
             )
+        try:
+            found = answer(self.server, response)
+            if listed:
+                check_list(self.server, found)
+            elif path == "/version":
+                check_version(self.server, found)
+            elif method != "DELETE":  # which may answer with the object, or a Status
+                kind = str(body.get("kind")) if isinstance(body, dict) else None
+                check_object(self.server, found, kind)
+        except ApiError as error:
+            if error.status:
+                self._found()
+            raise
         self._found()
-        if response.status_code >= 400:
-            raise _refusal(response)
         self._welcome = True
-        answer: Json = response.json()
-        return answer
+        return found
+
+    def _may_heal(self, error: ApiError) -> bool:
+        if error.settles and not self._welcome:
+            return False
+        return error.status == 0 or error.status in _HEALING
 
     def _missed(self, error: ApiError) -> None:
         if self._lost is None:
@@ -301,16 +336,8 @@ def _difference(known: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[
     for uid, item in now.items():
         if uid not in known:
             yield "ADDED", item
-        elif _version(known[uid]) != _version(item):
+        elif version(known[uid]) != version(item):
             yield "MODIFIED", item
-
-
-def _version(item: Json) -> str:
-    return str(item["metadata"]["resourceVersion"])
-
-
-def _may_heal(error: ApiError) -> bool:
-    return error.status == 0 or error.status in _HEALING
 
 
 def _pauses() -> Iterator[float]:
@@ -318,57 +345,3 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads clients, hides nothing
         pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-@contextmanager
-def _translated(server: str) -> Iterator[None]:
-    try:
-        yield
-    except httpx2.TransportError as error:
-        raise ApiError(f"{server}: {_words(error)}", status=0) from error
-    except (ConfigError, FileNotFoundError, KeyError) as error:
-        # A credential plugin that fails, is missing, or answers without a token.
-        words = f"it gave no {error}" if isinstance(error, KeyError) else str(error)
-        raise InfrastructureError(
-            f"the credential plugin of the kubeconfig failed: {words}",
-            hint="try the same context with kubectl",
-        ) from error
-
-
-def _words(error: httpx2.TransportError) -> str:
-    if isinstance(error, httpx2.ConnectTimeout):
-        return "no answer within 30 s"
-    if isinstance(error, httpx2.ConnectError):
-        return f"cannot connect ({error})"
-    return str(error) or type(error).__name__
-
-
-def _refusal(response: httpx2.Response) -> ApiError:
-    """Turn a Status answer into an error that says what to do."""
-    try:
-        status = response.json()
-        message, reason = str(status["message"]), str(status.get("reason", ""))
-    except (ValueError, KeyError, TypeError):
-        message = response.text.strip()[:500] or response.reason_phrase
-        reason = ""
-    code = response.status_code
-    if code == 401:
-        message = f"the API server does not accept the credentials: {message}"
-    hints = (
-        hint for (status, words), hint in _HINTS.items() if status == code and words in message
-    )
-    return ApiError(message, status=code, reason=reason, hint=next(hints, None))
-
-
-_HINTS = {
-    (401, ""): "log in again; `kubectl auth whoami` uses the same kubeconfig",
-    (404, "namespaces "): "kubectl create namespace makes one; --namespace names another",
-    (403, "looking up service account"): "kubectl create serviceaccount makes one;"
-    " --service-account names another",
-    (403, "violates PodSecurity"): "building needs privilege: label the namespace"
-    " pod-security.kubernetes.io/enforce=privileged",
-    (403, "exceeded quota"): "ask for less with --cpu, --ram and --disk; `kubectl describe quota"
-    " -n NAMESPACE` tells what is left",
-    (403, "cannot"): "ask who runs the cluster for that permission",
-}
-"""What to do about a refusal, by its status and words of its message; the first that fits."""

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import ssl
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from typing import Any
 import httpx2
 import yaml
 from lightkube import ConfigError, KubeConfig, SingleConfig
-from lightkube.config.client_adapter import user_auth, verify_cluster
-from lightkube.config.models import NameValue
+from lightkube.config.client_adapter import verify_cluster
+from lightkube.config.models import User, UserExec
 
 from dag.errors import InfrastructureError, UsageError
+from dag.io.httpclient import proxy_fault
+from dag.io.kubeauth import Plugin, PluginAuth, Token, TokenFile
+from dag.io.kubeproxy import proxy_of_environment
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # A half-open connection must not hold a watch for ever: probe after 30 s, give up 30 s later.
@@ -33,6 +37,7 @@ if hasattr(socket, "TCP_KEEPIDLE"):  # not on macOS
         (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     ]
 _ANOTHER = "name another one with --kubeconfig or $KUBECONFIG"
+_EXEC_GROUP = "client.authentication.k8s.io"
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -46,81 +51,212 @@ class Cluster:
     http: httpx2.AsyncClient
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    config: SingleConfig
+    where: str
+    """What to call the context in an error: its files and its name."""
+    cluster: dict[str, Any]
+    """The cluster's entry, with what lightkube does not know."""
+    user: dict[str, Any]
+
+
 def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluster:
     """Make a client for the cluster that the flags, `$KUBECONFIG` or the pod's own account name.
 
     Nothing is sent yet, and no credential plugin is run.
 
     Raises:
-        UsageError: a kubeconfig cannot be read, or has no such context.
+        UsageError: a kubeconfig cannot be read, or has no such context, or one with mistakes.
         InfrastructureError: there is no configuration, or one that cannot be followed.
 
     """
-    config, raw_cluster = _config(kubeconfig, context)
-    _rewrite_exec(config)
+    chosen = _choose(kubeconfig, context)
+    config, where = chosen.config, chosen.where
     user, cluster = config.user, config.cluster
     if user is None:
-        raise InfrastructureError(f"context {config.context_name!r} names no user")
+        raise InfrastructureError(f"{where} names no user")
+    server = _server(cluster.server, where)
+    proxy = _proxy(chosen.cluster.get("proxy-url"), where) or proxy_of_environment(server)
+    if (user.client_cert or user.client_cert_data) and not (
+        user.client_key or user.client_key_data
+    ):
+        raise UsageError(
+            f"{where}: the user has a client-certificate, but no client-key",
+            hint="client-key, or client-key-data, is its other half",
+        )
     try:
         verify = verify_cluster(cluster, user, config.abs_file)
-        auth = user_auth(user)
     except (ConfigError, OSError, ssl.SSLError, ValueError) as error:
-        raise InfrastructureError(
-            f"the credentials of context {config.context_name!r} cannot be used: {error}"
-        ) from error
+        raise InfrastructureError(f"{where}: the certificates cannot be used: {error}") from error
     transport = httpx2.AsyncHTTPTransport(
         verify=verify,
         limits=httpx2.Limits(max_connections=2000, max_keepalive_connections=50),
         socket_options=_KEEPALIVE,
-        proxy=raw_cluster.get("proxy-url"),
+        proxy=proxy,
     )
     http = httpx2.AsyncClient(
-        base_url=cluster.server,
-        auth=auth,
+        base_url=server,
+        auth=_auth(user, chosen),
         transport=transport,
         timeout=httpx2.Timeout(30, pool=None),
         headers={"User-Agent": "dag"},
     )
-    return Cluster(cluster.server, config.namespace, http)
+    # A password in the URL is sent, but never shown.
+    shown = str(server.copy_with(userinfo=b"")) if server.userinfo else cluster.server
+    return Cluster(shown, config.namespace, http)
 
 
-def _config(kubeconfig: str | None, context: str | None) -> tuple[SingleConfig, dict[str, Any]]:
+def _choose(kubeconfig: str | None, context: str | None) -> _Chosen:
     paths = _paths(kubeconfig)
     if not paths:
         if "KUBERNETES_SERVICE_HOST" in os.environ and (_SERVICE_ACCOUNT / "token").exists():
-            config = KubeConfig.from_service_account(str(_SERVICE_ACCOUNT)).get()
+            try:
+                config = KubeConfig.from_service_account(str(_SERVICE_ACCOUNT)).get()
+            except (ConfigError, KeyError, OSError, ValueError) as error:
+                raise InfrastructureError(
+                    f"{_SERVICE_ACCOUNT}: the pod's service account cannot be used: {error}"
+                ) from error
             assert config is not None  # noqa: S101  # from_service_account always sets a context
-            return config, {}
+            return _Chosen(config, str(_SERVICE_ACCOUNT), {}, {})
         raise InfrastructureError(
             "no cluster is configured: there is no ~/.kube/config and no $KUBECONFIG",
             hint="give --kubeconfig FILE, or see `dag build` for building on this machine",
         )
     merged = _merge(paths)
-    name = context or merged["current-context"]
+    name = str(context or merged["current-context"] or "")
     files = ", ".join(map(str, paths))
     if not name:
         raise UsageError(f"{files}: no current-context is set", hint="choose one with --context")
-    names = [item["name"] for item in merged["contexts"]]
+    names = [str(item["name"]) for item in merged["contexts"]]
     if name not in names:
         raise UsageError(
             f"{files}: there is no context {name!r}",
             hint=f"known are {', '.join(names) or 'none'}",
         )
+    where = f"{files}: context {name!r}"
+    found = _entry(merged, "contexts", name, where)
+    cluster = _entry(merged, "clusters", found.get("cluster"), where)
+    user = _entry(merged, "users", found["user"], where) if found.get("user") else None
+    for setting, table in (("tls-server-name", cluster), ("as", user), ("auth-provider", user)):
+        if setting in (table or ()):
+            raise InfrastructureError(f"{where} uses {setting!r}, which dag does not follow")
+    # Only what was chosen: mistakes elsewhere are those of other contexts.
+    entries: dict[str, Any] = {
+        "contexts": [{"name": name, "context": found}],
+        "clusters": [{"name": found["cluster"], "cluster": cluster}],
+        "users": [] if user is None else [{"name": found["user"], "user": user}],
+    }
     try:
-        config = KubeConfig.from_dict(merged).get(name)
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{files}: context {name!r} is not complete: {error}") from error
+        config = KubeConfig.from_dict(entries).get(name)
+    except ValueError as error:
+        raise UsageError(f"{where} has mistakes: {error}") from error
     assert config is not None  # noqa: S101  # a name was given
-    raw = next(c["cluster"] for c in merged["clusters"] if c["name"] == config.context.cluster)
-    user: dict[str, Any] = next(
-        (u["user"] for u in merged["users"] if u["name"] == config.context.user), {}
+    return _Chosen(config, where, cluster, user or {})
+
+
+def _entry(merged: dict[str, Any], kind: str, name: object, where: str) -> dict[str, Any]:
+    for item in merged[kind]:
+        if name and str(item["name"]) == str(name):
+            entry: dict[str, Any] = item[kind.removesuffix("s")]
+            if not isinstance(entry, dict):
+                raise UsageError(
+                    f"{where}: {name!r} of {kind} is no mapping",
+                    hint="kubectl config view shows how an entry looks",
+                )
+            return entry
+    raise UsageError(
+        f"{where} is not complete: there is no {name!r} in {kind}"
+        if name
+        else f"{where} is not complete: it names no {kind.removesuffix('s')}"
     )
-    for setting, table in (("tls-server-name", raw), ("as", user), ("auth-provider", user)):
-        if setting in table:
-            raise InfrastructureError(
-                f"{files}: context {name!r} uses {setting!r}, which dag does not follow"
-            )
-    return config, raw
+
+
+def _server(given: str, where: str) -> httpx2.URL:
+    try:
+        server = httpx2.URL(given)
+    except (httpx2.InvalidURL, ValueError):
+        problem = "is no URL"
+    else:
+        if server.scheme not in ("http", "https") or not server.host:
+            problem = "is no URL"
+        elif server.port is not None and not 0 < server.port < 1 << 16:
+            problem = "has a port that cannot be"
+        else:
+            return server
+    raise UsageError(
+        f"{where}: the `server` of its cluster {problem}: {given.rpartition('@')[2]}",
+        hint="https://HOST:PORT is a server",
+    )
+
+
+def _proxy(given: object, where: str) -> str | None:
+    if not given:
+        return None
+    # Its value is not shown: it may hold a password.
+    value = given if isinstance(given, str) else ""
+    if why := proxy_fault(value) if "://" in value else "is no URL":
+        raise UsageError(
+            f"{where}: the `proxy-url` of its cluster {why}",
+            hint="http://HOST:PORT is a proxy; $HTTPS_PROXY counts where there is no proxy-url",
+        )
+    return value
+
+
+def _auth(user: User, chosen: _Chosen) -> httpx2.Auth | None:
+    # This is kubectl's order, too.
+    where = chosen.where
+    if user.token_file:
+        return TokenFile(Path(user.token_file), f"{where}: the user's tokenFile")
+    if user.token and user.token.strip():
+        return Token(user.token, f"{where}: the user's token")
+    if user.exec:
+        return PluginAuth(_plugin(user.exec, chosen))
+    if user.username and user.password:
+        return httpx2.BasicAuth(user.username, user.password)
+    return None
+
+
+def _plugin(given: UserExec, chosen: _Chosen) -> Plugin:
+    """Tell how to run a credential plugin.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+
+    Raises:
+        InfrastructureError: it speaks a protocol that is not known here.
+
+    """
+    group, _, number = given.apiVersion.partition("/")
+    # The versions differ in nothing that is used here.
+    if group != _EXEC_GROUP or number not in ("v1", "v1beta1", "v1alpha1"):
+        raise InfrastructureError(
+            f"{chosen.where}: its credential plugin speaks {given.apiVersion},"
+            f" which dag does not follow: {_EXEC_GROUP}/v1 is known"
+        )
+    spec: dict[str, Any] = {"interactive": False}
+    if chosen.user["exec"].get("provideClusterInfo") is True:
+        spec["cluster"] = _cluster_info(chosen)
+    info = {"apiVersion": given.apiVersion, "kind": "ExecCredential", "spec": spec}
+    env = {item.name: item.value for item in given.env or ()}
+    return Plugin(
+        [given.command, *(given.args or ())],
+        {**env, "KUBERNETES_EXEC_INFO": json.dumps(info)},
+        f"{chosen.where}: the credential plugin {given.command}",
+        given.installHint,
+    )
+
+
+def _cluster_info(chosen: _Chosen) -> dict[str, Any]:
+    # https://kubernetes.io/docs/reference/config-api/client-authentication.v1/#client-authentication-k8s-io-v1-Cluster
+    cluster = chosen.cluster
+    names = ("server", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+    info = {name: cluster[name] for name in names if name in cluster}
+    if path := cluster.get("certificate-authority"):  # which wins, as in `verify_cluster`
+        info["certificate-authority-data"] = b64encode(Path(path).read_bytes()).decode()
+    for extension in cluster.get("extensions") or ():
+        if isinstance(extension, dict) and extension.get("name") == f"{_EXEC_GROUP}/exec":
+            info["config"] = extension.get("extension")
+    return info
 
 
 def _paths(kubeconfig: str | None) -> list[Path]:
@@ -138,16 +274,19 @@ def _merge(paths: list[Path]) -> dict[str, Any]:
     for path in paths:
         try:
             loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(
-                f"{path}: no kubeconfig can be read there: {error}", hint=_ANOTHER
-            ) from error
+                f"{path}: no kubeconfig can be read there: {_reason(error)}", hint=_ANOTHER
+            ) from None
         if not isinstance(loaded, dict):
             raise UsageError(f"{path}: this is no kubeconfig", hint=_ANOTHER)
         merged["current-context"] = merged["current-context"] or loaded.get("current-context")
         for kind, key in (("clusters", "cluster"), ("contexts", "context"), ("users", "user")):
-            known = {item["name"] for item in merged[kind]}
-            for item in loaded.get(kind) or ():
+            known = [item["name"] for item in merged[kind]]
+            entries = loaded.get(kind) or []
+            if not isinstance(entries, list):
+                raise UsageError(f"{path}: {kind} is no list", hint=_ANOTHER)
+            for item in entries:
                 if not isinstance(item, dict) or "name" not in item:
                     raise UsageError(f"{path}: an entry of {kind} has no name")
                 if item["name"] not in known:
@@ -155,25 +294,27 @@ def _merge(paths: list[Path]) -> dict[str, Any]:
     return merged
 
 
-def _absolute(entry: dict[str, Any], path: Path) -> dict[str, Any]:
+def _reason(error: Exception) -> str:
+    # PyYAML quotes the line that it stumbles over, which may be the one with the token.
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "it is no YAML in UTF-8"
+
+
+def _absolute(entry: object, path: Path) -> object:
     # Each file's relative paths are relative to that file.
-    return {
-        key: str(path.parent.absolute() / value) if key in _FILES and value else value
+    if not isinstance(entry, dict):
+        return entry  # whoever uses it says so
+    directory = path.parent.absolute()
+    absolute = {
+        key: str(directory / value) if key in _FILES and value and isinstance(value, str) else value
         for key, value in entry.items()
     }
-
-
-def _rewrite_exec(config: SingleConfig) -> None:
-    # The protocol's versions differ in nothing that is used here, but lightkube knows only the
-    # older ones. https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
-    if config.user is None or config.user.exec is None:
-        return
-    plugin = config.user.exec
-    info = {
-        "apiVersion": plugin.apiVersion,
-        "kind": "ExecCredential",
-        "spec": {"interactive": False},
-    }
-    plugin.env = [*(plugin.env or []), NameValue("KUBERNETES_EXEC_INFO", json.dumps(info))]
-    if plugin.apiVersion == "client.authentication.k8s.io/v1":
-        plugin.apiVersion = "client.authentication.k8s.io/v1beta1"
+    # So is a plugin's, unless it is a bare name, which is looked for in $PATH.
+    plugin = entry.get("exec")
+    if isinstance(plugin, dict) and os.sep in str(plugin.get("command")):
+        absolute["exec"] = {**plugin, "command": str(directory / str(plugin["command"]))}
+    return absolute

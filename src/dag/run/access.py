@@ -44,12 +44,11 @@ async def listed(kube: Kube, path: str, **params: str) -> Sequence[Json] | None:
 
     """
     try:
-        found: Sequence[Json] = (await kube.get(path, **params))["items"]
+        return await kube.items(path, **params)
     except ApiError as error:
         if error.status == 403:
             return None
         raise
-    return found
 
 
 async def refused(

@@ -174,7 +174,7 @@ class Doctor:
                 raise Unreadable(error.message, hint=error.hint) from error
             if error.status:
                 raise
-            hint = "kubectl cluster-info asks the same server; is the cluster up?"
+            hint = error.hint or "kubectl cluster-info asks the same server; is the cluster up?"
             raise InfrastructureError(error.message, hint=hint) from error
         return ok(f"{kube.server} answers: {doctor.version_name(version)}")
 
