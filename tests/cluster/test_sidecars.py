@@ -49,10 +49,10 @@ def test_a_sidecar_changes_nothing(dag: Dag, tmp_path: Path, script: str, native
 def test_a_sidecar_that_runs_is_no_progress(dag: Dag, tmp_path: Path) -> None:
     patch = sidecar(dag, STAYS, native=True)
     with admission(dag, tmp_path / "hook", lambda pod: of_dag(pod, patch)):
-        words = ["--pull-repo=127.0.0.1:1/x", "--pending-timeout=3s"]
+        words = ["--pull-repo=127.0.0.1:1/x", "--pending-timeout=20s"]
         done = dag("pod", "--dir", definitions(tmp_path / "d"), *words, timeout=100)
     assert done.returncode == 3, done.stderr
-    assert "nothing ran for 3 s (--pending-timeout): container init: cannot pull" in done.stderr
+    assert "nothing ran for 20 s (--pending-timeout): container init: cannot pull" in done.stderr
     assert dag.pods() == []
 
 
