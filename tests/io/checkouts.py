@@ -15,8 +15,9 @@ from dag.core.checkouts import repositories
 from dag.core.definitions import Checkout
 from dag.core.sources import RetryPolicy
 from dag.io.cache import Cache
-from dag.io.gitcache import GitCache, GitOutcome, write_config
+from dag.io.gitcache import GitCache, GitOutcome
 from dag.io.gitprocess import GitLimits
+from dag.io.gitstored import write_config
 from tests.io.downloading import Silent
 
 if TYPE_CHECKING:

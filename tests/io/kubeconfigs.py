@@ -7,9 +7,22 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from dag.io.kube import Kube
+from dag.io.kubeconfig import connect
+
 VERSION = json.dumps({"gitVersion": "v1.99.0"}).encode()
+
+
+async def ask(config: str) -> None:
+    """Make one request, as the kubeconfig has it."""
+    kube = Kube(connect(config), pytest.fail)
+    try:
+        await kube.get("/version")
+    finally:
+        await kube.close()
 
 
 def kubeconfig(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dag.io.cache import Cache
-from dag.io.gitcache import write_config
+from dag.io.gitstored import write_config
 from tests.io.checkouts import bring, checkout, statuses, step
 from tests.io.gitserver import GitServer, Upstream
 

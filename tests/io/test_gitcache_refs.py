@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dag.io.cache import Cache
-from dag.io.gitcache import stored
+from dag.io.gitstored import stored
 from tests.io.checkouts import bring, checkout, failure, statuses, step
 from tests.io.gitserver import GitServer, Upstream, git
 

@@ -12,8 +12,9 @@ import pytest
 
 from dag.core.checkouts import repositories
 from dag.io.cache import Cache
-from dag.io.gitcache import GitCache, GitOutcome, adopt, prune_git, stored
+from dag.io.gitcache import GitCache, GitOutcome, adopt
 from dag.io.gitprocess import GitLimits
+from dag.io.gitstored import prune_git, stored
 from tests.io.checkouts import RETRY, bring, checkout, failure, statuses, step
 from tests.io.downloading import Silent
 from tests.io.gitserver import GitServer, Upstream

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dag.core.checkouts import repositories
 from dag.io.cache import Cache
-from dag.io.gitcache import prune_git, stored
+from dag.io.gitstored import prune_git, stored
 from tests.io.checkouts import bring, checkout, failure, statuses, step
 from tests.io.gitserver import GitServer, Upstream, git
 

@@ -14,7 +14,7 @@ from dag.errors import DagError
 from dag.io.kube import ApiError, Kube
 from dag.io.kubeconfig import connect
 from tests.faults import Origin
-from tests.io.kubeconfigs import VERSION, credential, kubeconfig, plugin, printing
+from tests.io.kubeconfigs import VERSION, ask, credential, kubeconfig, plugin, printing
 
 SECRET = "hunter2-hunter2"
 
@@ -23,14 +23,6 @@ SECRET = "hunter2-hunter2"
 def api(origin: Origin) -> Origin:
     origin.put("/version", VERSION)
     return origin
-
-
-async def ask(config: str) -> None:
-    kube = Kube(connect(config), pytest.fail)
-    try:
-        await kube.get("/version")
-    finally:
-        await kube.close()
 
 
 def sent(api: Origin) -> list[str | None]:

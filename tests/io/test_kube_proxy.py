@@ -9,11 +9,10 @@ import httpx2
 import pytest
 
 from dag.errors import DagError, InfrastructureError
-from dag.io.kube import Kube
 from dag.io.kubeconfig import connect
 from dag.io.kubeproxy import proxy_of_environment
 from tests.faults import Origin
-from tests.io.kubeconfigs import VERSION, kubeconfig
+from tests.io.kubeconfigs import VERSION, ask, kubeconfig
 
 SERVER = "http://api.example:6443"
 PROXY = "http://proxy.example:3128"
@@ -31,14 +30,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
             monkeypatch.setenv(name, value)
 
     return environment
-
-
-async def ask(config: str) -> None:
-    kube = Kube(connect(config), pytest.fail)
-    try:
-        await kube.get("/version")
-    finally:
-        await kube.close()
 
 
 async def test_the_proxy_of_the_environment(

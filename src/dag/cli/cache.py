@@ -11,6 +11,7 @@ import click
 from dag.cli import options
 from dag.cli.options import option, switch
 from dag.errors import UsageError
+from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from dag.io.cache import Cache
@@ -128,17 +129,17 @@ def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
     elif result.bundle:
         click.echo(result.bundle)
     for problem in result.sources.unpinned:
-        _say(f"{problem}")
+        say(f"{problem}")
     states = [item.status for item in result.files]
     states += [item.status for item in result.repositories]
     held = sum(item.size for item in result.files)
     held += sum(item.size for item in result.repositories)
     repositories = count(len(result.repositories), "repository")
-    _say(
+    say(
         f"{directory}: {count(len(result.files), 'file')}, {repositories} ({states.count('fetched')} fetched, {states.count('present')} present), {size(held)}"
     )
     if problems := result.problems:
-        _say(f"{count(len(problems), 'failure')}:")
+        say(f"{count(len(problems), 'failure')}:")
         for problem in problems:
             click.echo(f"  {problem}", err=True)
     return 1 if problems else 0
@@ -156,7 +157,7 @@ def _list(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
             click.echo("\t".join(line))
     problems = CacheResult(sources=sources).problems
     for problem in (*sources.unpinned, *problems):
-        _say(f"{problem}")
+        say(f"{problem}")
     return 1 if problems else 0
 
 
@@ -173,7 +174,7 @@ def _prune(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
             click.echo(name)
     verb = "would be removed" if chosen.dry_run else "removed"
     total = size(sum(held for _, held in removed))
-    _say(f"{cache.directory}: {count(len(removed), 'name')} {verb}, {total}")
+    say(f"{cache.directory}: {count(len(removed), 'name')} {verb}, {total}")
     return 0
 
 
@@ -205,14 +206,10 @@ def _take(cache: Cache, reference: str, chosen: CacheOptions) -> int:
     else:
         click.echo(filled.reference)
     repositories = count(filled.repositories - len(wrong), "repository")
-    _say(
+    say(
         f"{cache.directory}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
         f" {repositories}, {filled.present} were present"
     )
     for problem in wrong:
-        _say(problem)
+        say(problem)
     return 1 if wrong else 0
-
-
-def _say(text: str) -> None:
-    click.echo(f"dag: {text}", err=True)

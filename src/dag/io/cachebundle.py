@@ -27,7 +27,7 @@ from dag.core.references import parse
 from dag.core.sources import Digest, is_cache_name
 from dag.errors import DagError, InfrastructureError, UsageError
 from dag.io.cache import BLOCK, Cache
-from dag.io.gitcache import GIT, redirected, stored
+from dag.io.gitstored import GIT, redirected, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator

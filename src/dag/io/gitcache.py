@@ -1,4 +1,4 @@
-"""Bare repositories in the cache: `git/HOST/ORG/REPO.git`, and the `gitconfig` that leads to them.
+"""Brings bare repositories into the cache: `git/HOST/ORG/REPO.git`.
 
 What a remote sends is fetched under names that no clone sees (`refs/dag/`), and gets the name that a
 step asks for only when it is the commit that the step expects; then a hash vouches for everything
@@ -10,37 +10,30 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dag.core.checkouts import (
-    CONFIG_NAME,
-    ENV_FILE,
-    ENV_NAME,
-    REDIRECT,
     WHOLE,
     Repository,
     Want,
-    git_config,
     locate,
-    redirect,
 )
-from dag.core.gitstate import STATE, State, parse
 from dag.core.sources import Place, Problem, host_of
 from dag.errors import InfrastructureError, UsageError
 from dag.io.downloads import LOCK_POLL
 from dag.io.gitprocess import Git, GitFailed, GitLimits
-from dag.io.gitrepository import BareRepository, Link, Unverified
+from dag.io.gitrepository import BareRepository
+from dag.io.gitstored import GIT
+from dag.io.gitsubmodules import Link, submodules
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from dag.core.sources import RetryPolicy, Watcher
     from dag.io.cache import Cache
 
-GIT = "git"
 _DEEPEST = 16
 """Submodules of submodules; more is a circle."""
 
@@ -203,8 +196,8 @@ class GitCache:
         for want in repository.wants:
             if want.submodules and want.places[0] not in broken:
                 try:
-                    found = await bare.submodules(want, repository.uri)
-                except (GitFailed, Unverified) as error:
+                    found = await submodules(bare.git, want.commit, repository.uri)
+                except GitFailed as error:
                     problems.append(Problem(want.places[0], repository.uri, str(error)))
                     continue
                 links |= dict.fromkeys(found, want.places[0])
@@ -255,46 +248,6 @@ class GitCache:
                 await asyncio.sleep(pause)
 
 
-def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> None:
-    """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
-
-    git cannot tell the refs of a repository apart: builds get it from the cache if it has what all
-    definitions want of it. `named` is that, if it is known, else what was known before.
-    """
-    wanted = {repository.path: repository for repository in named or ()}
-    states = stored(cache)
-    for path, state in states.items():
-        if named is not None:
-            lacks = state.missing(wanted[path]) if path in wanted else frozenset()
-            if lacks != state.lacks:
-                state.lacks = lacks
-                _note_lacks(cache, path, lacks)
-        with suppress(FileNotFoundError):  # another process has just removed it
-            file = cache.directory / GIT / f"{path}.git" / REDIRECT
-            _write(file, redirect(path, state.bases_of(path)))
-    _write(cache.directory / CONFIG_NAME, git_config(redirected(states)))
-    _write(cache.directory / ENV_NAME, ENV_FILE)
-
-
-def redirected(states: Mapping[str, State]) -> dict[str, list[str]]:
-    """Say which repositories builds get from the cache, and by which URIs."""
-    return {path: state.bases_of(path) for path, state in states.items() if not state.lacks}
-
-
-def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
-    held = cache.hold(path)
-    if held is None:  # whoever has it notes what the definitions of its own want
-        return
-    try:
-        file = cache.directory / GIT / f"{path}.git" / STATE
-        with suppress(OSError, ValueError):
-            state = parse(file.read_bytes())
-            state.lacks = lacks
-            _write(file, state.text())
-    finally:
-        os.close(held)
-
-
 async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
     """Take a repository that came by another way, once all in it is verified.
 
@@ -337,65 +290,3 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     finally:
         os.close(held)
     return None
-
-
-def stored(cache: Cache) -> dict[str, State]:
-    """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
-
-    Those without a verified ref are left out.
-    """
-    found: dict[str, State] = {}
-    root = cache.directory / GIT
-    for parent, names, _ in os.walk(root):
-        for name in [name for name in names if name.endswith(".git")]:
-            names.remove(name)
-            directory = Path(parent) / name
-            with suppress(OSError, ValueError):
-                state = parse((directory / STATE).read_bytes())
-                if state.refs:
-                    found[directory.relative_to(root).as_posix().removesuffix(".git")] = state
-    return dict(sorted(found.items()))
-
-
-def prune_git(
-    cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
-) -> list[tuple[str, int]]:
-    """Remove the repositories that neither `wanted` nor a submodule of theirs wants.
-
-    Returns their names and the sizes of what is in them, in bytes.
-    """
-    known = stored(cache)
-    kept: set[str] = set()
-    open_paths = [repository.path for repository in wanted if repository.wants]
-    while open_paths:
-        path = open_paths.pop()
-        if path not in kept:
-            kept.add(path)
-            open_paths += [item.path for item in known[path].submodules] if path in known else []
-    removed = []
-    root = cache.directory / GIT
-    for parent, names, _ in os.walk(root):
-        for name in [name for name in names if name.endswith(".git")]:
-            names.remove(name)
-            directory = Path(parent) / name
-            path = directory.relative_to(root).as_posix().removesuffix(".git")
-            held = None if path in kept else cache.hold(path)
-            if held is not None:
-                removed.append((f"{GIT}/{path}.git", _size(directory)))
-                if not dry_run:
-                    shutil.rmtree(directory)
-                os.close(held)
-    return sorted(removed)
-
-
-def _size(directory: Path) -> int:
-    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
-
-
-def _write(path: Path, text: str) -> None:
-    with suppress(OSError, ValueError):
-        if path.read_text() == text:
-            return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.rename(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dag.core.checkouts import (
@@ -17,11 +16,11 @@ from dag.core.checkouts import (
     is_commit,
     is_ref,
     locate,
-    submodule_uri,
 )
 from dag.core.gitstate import STATE, Ref, State, Submodule, parse
 from dag.errors import UsageError
 from dag.io.gitprocess import GitFailed
+from dag.io.gitsubmodules import Link
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -37,7 +36,6 @@ _LINES = {
     "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/.+"),
     "shallow": re.compile(rb"[0-9a-f]{40}"),
 }
-_MAX_GITMODULES = 1 << 20
 _NONE = "dag-none"
 """The branch, which does not exist, that HEAD names until something wants it."""
 
@@ -46,21 +44,12 @@ class Unverified(Exception):  # becomes a Problem
     """What the remote has is not what the step expects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A submodule: where it lies in its parent, where it comes from, which commit it must be."""
-
-    path: str
-    uri: str
-    commit: str
-
-
 class BareRepository:
     """A repository, for whoever holds its lock."""
 
     def __init__(self, git: Git, records: Records, root: Path) -> None:
         """`root` is the cache's directory, below which files are recorded as verified."""
-        self._git = git
+        self.git = git
         self._records = records
         self._root = root
         self.state = State()
@@ -83,11 +72,11 @@ class BareRepository:
         Its objects are read again if a file is not as it was when they were last verified, or by
         `force`; the small files that git stumbles over, always.
         """
-        directory = self._git.directory
+        directory = self.git.directory
         self.state = State()
         if not (directory / "HEAD").exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
-            await self._git.run(
+            await self.git.run(
                 "init", "--bare", "--quiet", "--template=", f"--initial-branch={_NONE}"
             )
         try:
@@ -103,7 +92,7 @@ class BareRepository:
         return True
 
     def _readable(self) -> bool:
-        directory = self._git.directory
+        directory = self.git.directory
         if not all((directory / name).is_dir() for name in ("objects", "refs")):
             return False
         head = (directory / "HEAD").read_bytes().decode().strip()
@@ -149,48 +138,13 @@ class BareRepository:
                     else:
                         self.state.picks |= {str(pick)}
         finally:
-            await self._git.run("update-ref", "-d", _INCOMING)
+            await self.git.run("update-ref", "-d", _INCOMING)
         return wrong
 
     async def forget(self, want: Want) -> None:
         """Remove the name of what could not be verified, should it have come with a history."""
         if want.kind == "tag" and want.ref not in self.state.refs:
-            await self._git.run("update-ref", "-d", want.ref)
-
-    async def submodules(self, want: Want, uri: str) -> list[Link]:
-        """List the submodules of a commit that is here.
-
-        Raises:
-            GitFailed: the commit cannot be read.
-            Unverified: its list of submodules is nothing that could be read.
-
-        """
-        entry = f"{want.commit}:.gitmodules"
-        if not await self._git.succeeds("cat-file", "-e", entry):
-            return []
-        if int(await self._git.line("cat-file", "-s", entry)) > _MAX_GITMODULES:
-            raise Unverified(".gitmodules has more than a megabyte")
-        listed = await self._git.run("config", "--null", "--blob", entry, "--list")
-        modules: dict[str, dict[str, str]] = {}
-        for item in listed.decode(errors="replace").split("\0"):
-            key, _, value = item.partition("\n")
-            section, _, rest = key.partition(".")
-            name, _, variable = rest.rpartition(".")
-            if section == "submodule":
-                modules.setdefault(name, {})[variable] = value
-        paths = [module["path"] for module in modules.values() if module.get("path")]
-        tree = await self._git.run("ls-tree", "-z", want.commit, "--", *paths) if paths else b""
-        links = {}
-        for line in tree.decode(errors="replace").split("\0"):
-            mode, _, rest = line.partition(" ")
-            if mode == "160000":
-                commit, _, path = rest.removeprefix("commit ").partition("\t")
-                links[path] = commit
-        return [
-            Link(module["path"], submodule_uri(uri, module.get("url", "")), links[module["path"]])
-            for module in modules.values()
-            if module.get("path") in links and module.get("update") != "none"
-        ]
+            await self.git.run("update-ref", "-d", want.ref)
 
     def save(self, repository: Repository, links: Sequence[Link]) -> int:
         """Write down what is verified; give the size of the packs in bytes."""
@@ -204,7 +158,7 @@ class BareRepository:
         state.bases |= set(repository.bases)
         state.uri = repository.uri
         text = state.text()
-        path = self._git.directory / STATE
+        path = self.git.directory / STATE
         with suppress(FileNotFoundError):
             if path.read_text() == text:
                 return size
@@ -215,19 +169,19 @@ class BareRepository:
 
     async def _take(self, wants: Sequence[Want]) -> dict[Want, str]:
         """Name what has come, if it is what steps expect; say whose it is not."""
-        got = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
+        got = await self.git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
         kind, ref = wants[0].kind, wants[0].ref
         if kind == "commit":
             if got != wants[0].commit:
                 return dict.fromkeys(wants, f"got {got}, expected {wants[0].commit}")
             await self._name(ref, Ref(got, (got,)))
-            if (self._git.directory / "HEAD").read_text().strip() == f"ref: refs/heads/{_NONE}":
+            if (self.git.directory / "HEAD").read_text().strip() == f"ref: refs/heads/{_NONE}":
                 # A clone wants something to begin with, before it goes to the submodule's commit.
-                await self._git.run("update-ref", "--no-deref", "HEAD", got)
+                await self.git.run("update-ref", "--no-deref", "HEAD", got)
             return {}
         if kind == "tag":
             # melange takes the hash of an annotated tag, too.
-            tagged = await self._git.line("rev-parse", "--verify", _INCOMING)
+            tagged = await self.git.line("rev-parse", "--verify", _INCOMING)
             right = {got, tagged}
             if any(want.commit in right for want in wants):
                 await self._name(ref, Ref(tagged, tuple(sorted(right))))
@@ -262,7 +216,7 @@ class BareRepository:
             commit = await self._commit(name)
             if commit is not None and await self._contains(tip, commit):
                 kept.add(commit)
-        tops = (await self._git.line("merge-base", "--independent", *sorted(kept))).split()
+        tops = (await self.git.line("merge-base", "--independent", *sorted(kept))).split()
         # No further than steps need it, unless they need what only the remote's branch joins.
         at = tops[0] if len(tops) == 1 else tip
         still = known is not None and known.at == at and known.tip
@@ -273,7 +227,7 @@ class BareRepository:
             ref = f"refs/heads/{pick.branch}"
             await self._download(uri, f"+{ref}:{_INCOMING}", WHOLE)
             self.state.depth = WHOLE
-            tip = await self._git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
+            tip = await self.git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
             commit = await self._commit(pick.commit)
             if commit is None or not await self._contains(tip, commit):
                 raise Unverified(f"cherry-pick {pick.commit} is not in branch {pick.branch}")
@@ -295,20 +249,20 @@ class BareRepository:
             )
         known = self.state.refs.get(want.ref)
         if known is None or not await self._contains(known.at, commit):
-            await self._git.run("update-ref", f"{LOOSE}{commit}", commit)
+            await self.git.run("update-ref", f"{LOOSE}{commit}", commit)
 
     async def _contains(self, tip: str, commit: str) -> bool:
-        return await self._git.succeeds("merge-base", "--is-ancestor", commit, tip)
+        return await self.git.succeeds("merge-base", "--is-ancestor", commit, tip)
 
     async def _commit(self, name: str) -> str | None:
         """Find a commit that is here by its hash, which may be short."""
         try:
-            return await self._git.line("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            return await self.git.line("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         except GitFailed:
             return None
 
     async def _download(self, uri: str, refspec: str, depth: int) -> None:
-        shallow = (self._git.directory / "shallow").exists()
+        shallow = (self.git.directory / "shallow").exists()
         if depth == WHOLE:
             # Tags that lie in the history come along, as in a clone: `git describe` needs them.
             options = ["--unshallow"] if shallow else []
@@ -319,12 +273,12 @@ class BareRepository:
             await self._making_way(*common, *options, "--", uri, refspec)
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
-            if self._clear() == self._git.limits.max_size:
+            if self._clear() == self.git.limits.max_size:
                 raise GitFailed("has more bytes than --max-size", heals=False) from None
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
                 raise
-            await self._git.run(*common, "--no-tags", "--", uri, refspec)
+            await self.git.run(*common, "--no-tags", "--", uri, refspec)
 
     async def _name(self, name: str, ref: Ref) -> None:
         # A default branch is HEAD itself, detached: a step may want the branch elsewhere.
@@ -338,12 +292,12 @@ class BareRepository:
         """
         while True:
             try:
-                await self._git.run(*arguments)
+                await self.git.run(*arguments)
             except GitFailed as error:
                 if not (gone := await self._in_the_way(str(error))):
                     raise
                 orders = "".join(f"delete {name}\n" for name in gone)
-                await self._git.run("update-ref", "--stdin", stdin=orders.encode())
+                await self.git.run("update-ref", "--stdin", stdin=orders.encode())
                 for name in gone:
                     self.state.refs.pop(name, None)
                 branches = {name.removeprefix("refs/heads/") for name in gone}
@@ -356,7 +310,7 @@ class BareRepository:
             return []
         meant = _REF.findall(message)
         format_ = "--format=%(refname)"
-        listed = await self._git.run("for-each-ref", format_, "refs/heads", "refs/tags")
+        listed = await self.git.run("for-each-ref", format_, "refs/heads", "refs/tags")
         return [
             name
             for name in listed.decode(errors="replace").splitlines()
@@ -367,9 +321,9 @@ class BareRepository:
     def _resolve(self, ref: str) -> str | None:
         """Read a ref's file: the same answer as git's, without a process for each repository."""
         with suppress(OSError):
-            return (self._git.directory / ref).read_text().strip()
+            return (self.git.directory / ref).read_text().strip()
         with suppress(OSError):
-            for line in (self._git.directory / "packed-refs").read_bytes().splitlines():
+            for line in (self.git.directory / "packed-refs").read_bytes().splitlines():
                 if line.endswith(f" {ref}".encode()):
                     return line.partition(b" ")[0].decode()
         return None
@@ -377,13 +331,13 @@ class BareRepository:
     def _clear(self) -> int:
         """Remove what broken transfers left; give the size of the largest file."""
         largest = 0
-        for leftover in (self._git.directory / "objects" / "pack").glob("tmp_*"):
+        for leftover in (self.git.directory / "objects" / "pack").glob("tmp_*"):
             largest = max(largest, leftover.stat().st_size)
             leftover.unlink()
         return largest
 
     def _files(self) -> Iterator[Path]:
-        objects = self._git.directory / "objects"
+        objects = self.git.directory / "objects"
         for parent, _, names in os.walk(objects):
             for name in sorted(names):
                 if not name.startswith("tmp_"):
@@ -397,15 +351,15 @@ class BareRepository:
     async def _sound(self) -> bool:
         # Not fsck, which also blames old commits for their form: what counts is that every object
         # hashes to its name, and that none is missing.
-        packs = sorted((self._git.directory / "objects" / "pack").glob("*.idx"))
+        packs = sorted((self.git.directory / "objects" / "pack").glob("*.idx"))
         if any(path.suffix not in (".pack", ".idx") for path in self._files()):
             return False
         try:
             if packs:
-                await self._git.run("verify-pack", *(str(path) for path in packs))
-            await self._git.run("rev-list", "--objects", "--all", "--quiet")
+                await self.git.run("verify-pack", *(str(path) for path in packs))
+            await self.git.run("rev-list", "--objects", "--all", "--quiet")
             for name, known in self.state.refs.items():
-                if await self._git.line("rev-parse", "--verify", name) != known.at:
+                if await self.git.line("rev-parse", "--verify", name) != known.at:
                     return False
         except GitFailed:
             return False

@@ -21,8 +21,9 @@ from dag.io.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.cache import Cache
 from dag.io.cachebundle import Filled, entries, fill, staging
 from dag.io.downloads import Downloader, Outcome
-from dag.io.gitcache import GitCache, GitOutcome, adopt, prune_git, stored, write_config
+from dag.io.gitcache import GitCache, GitOutcome, adopt
 from dag.io.gitprocess import GitLimits
+from dag.io.gitstored import prune_git, stored, write_config
 from dag.io.transport import Limits
 from dag.report.fetching import FetchProgress
 

@@ -1,0 +1,29 @@
+"""A distribution whose sources a server on loopback has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.caching import BODIES, sha256, write
+from tests.faults import Origin
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        for name, body in BODIES.items():
+            server.put(f"/{name}.tar.gz", body)
+        yield server
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, origin: Origin) -> Path:
+    """app needs lib; tool stands alone."""
+    directory = tmp_path / "distribution"
+    directory.mkdir()
+    for name, needs in (("lib", ""), ("app", "lib"), ("tool", "")):
+        write(directory, name, f"{origin.url}/{name}.tar.gz", sha256(BODIES[name]), needs=needs)
+    return directory
