@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
+_TURNS = 5
+"""Of the loop, from a connection that the kernel has taken to the object that holds it: fewer."""
+
 
 class Server(ABC):
     """A server on `host` whose answers meet the faults that the rules name.
@@ -197,6 +200,9 @@ class Server(ABC):
         ready.set_result(None)
         await self._stop.wait()
         await self._down(cut=True)
+        for _ in range(_TURNS):  # who was just being accepted comes only now
+            await asyncio.sleep(0)
+            await self._cut()
 
     async def _listen(self) -> None:
         if self._listener is None:
