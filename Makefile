@@ -31,7 +31,7 @@ unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
 golden: venv ## write the files anew that tests compare with (tests/*/golden)
-	$(PY) -m pytest -q tests/core/test_manifests.py tests/cli/test_setup.py --golden
+	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py --golden
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
@@ -39,7 +39,7 @@ test: lint ## everything, on the real Kubernetes: what CI runs
 
 torture: venv ## 300 packages, dag build killed 20 times; new examples for the property tests
 	$(PY) -m tests.torture
-	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/io/test_melange_generated.py tests/io/test_fuzz_definitions.py
+	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit
 	@failed=; for bench in bench/*.py; do \

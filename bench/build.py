@@ -27,15 +27,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from bench.graph import LOAD_THERE, PLAIN_LOAD, Report  # noqa: E402
 from cluster import parts  # noqa: E402
 from dag.core.arch import Arch  # noqa: E402
-from dag.core.definitions import Need, Package  # noqa: E402
-from dag.core.estimate import estimate  # noqa: E402
-from dag.core.graph import Graph  # noqa: E402
-from dag.core.plan import Known, Request, make_plan  # noqa: E402
-from dag.core.scheduler import Scheduler  # noqa: E402
-from dag.core.states import Limits  # noqa: E402
-from dag.io.definitions import read  # noqa: E402
-from dag.io.store import Store  # noqa: E402
-from tests.distribution import TODAY, unpacked  # noqa: E402
+from dag.core.build.estimate import estimate  # noqa: E402
+from dag.core.build.plan import Known, Request, make_plan  # noqa: E402
+from dag.core.build.scheduler import Scheduler  # noqa: E402
+from dag.core.build.states import Limits  # noqa: E402
+from dag.core.graph.graph import Graph  # noqa: E402
+from dag.core.package.model import Need, Package  # noqa: E402
+from dag.io.package.definitions import read  # noqa: E402
+from dag.io.store.local import Store  # noqa: E402
+from tests.support.distributions import TODAY, unpacked  # noqa: E402
 from tests.torture.distribution import generate  # noqa: E402
 from tests.torture.kills import environment  # noqa: E402
 

@@ -28,15 +28,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from tests.distribution import TODAY, unpacked  # noqa: E402
-from tests.registries import Server, apt, base_image, registry, skopeo  # noqa: E402
+from tests.support.distributions import TODAY, unpacked  # noqa: E402
+from tests.support.registries import Server, apt, base_image, registry, skopeo  # noqa: E402
 
 ROUNDS = 5
 
 OURS = """
 import sys
-from dag.io.bundle import push_bundle
-from dag.io.tree import definitions_tree
+from dag.io.image.bundle import push_bundle
+from dag.io.image.tree import definitions_tree
 directory, repository, base = sys.argv[1:]
 pushed = push_bundle(repository, definitions_tree(directory).entries, base=base)
 print(pushed.bytes_uploaded, pushed.layers_uploaded)

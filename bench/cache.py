@@ -35,8 +35,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from tests.melange import binary  # noqa: E402
-from tests.registries import apt  # noqa: E402
+from tests.support.melange import binary  # noqa: E402
+from tests.support.registries import apt  # noqa: E402
 
 ROUNDS = 5
 SMALL = 200

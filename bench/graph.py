@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from tests.distribution import SEED, TODAY, unpacked  # noqa: E402
+from tests.support.distributions import SEED, TODAY, unpacked  # noqa: E402
 
 LOAD_THERE = 1.5
 """Seconds that the plain load took where the limits were set."""
@@ -112,8 +112,8 @@ def synthetic(report: Report, scale: float) -> None:
 
 
 def build_synthetic() -> None:
-    from dag.core.definitions import Need, Package
-    from dag.core.graph import Graph
+    from dag.core.graph.graph import Graph
+    from dag.core.package.model import Need, Package
 
     size, degree = 100_000, 10
     rng = random.Random(1)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.caching import BODIES, sha256, write
-from tests.faults import Origin
+from tests.support.caching import BODIES, sha256, write
+from tests.support.faults import Origin
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.caching import BODIES, dag, files, sha256, write, write_clone
-from tests.faults import Origin
-from tests.io.gitserver import GitServer, Upstream
+from tests.support.caching import BODIES, dag, files, sha256, write, write_clone
+from tests.support.faults import Origin
+from tests.support.gitserver import GitServer, Upstream
 
 NONE = "without a checksum nothing can be cached"
 

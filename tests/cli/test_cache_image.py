@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.caching import dag, files, sha256, write_clone
-from tests.io.gitserver import GitServer, Upstream
-from tests.registries import Server, base_image, registry, skopeo
+from tests.support.caching import dag, files, sha256, write_clone
+from tests.support.gitserver import GitServer, Upstream
+from tests.support.registries import Server, base_image, registry, skopeo
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,8 @@ def test_a_tag_is_resolved_once_and_its_digest_printed(
 def test_an_image_with_other_bytes_fills_nothing(
     tmp_path: Path, running: Server, base: str
 ) -> None:
-    from dag.core.archive import content
-    from dag.io.bundle import push_bundle
+    from dag.core.image.archive import content
+    from dag.io.image.bundle import push_bundle
 
     name = f"sha256:{sha256(b'right')}"
     pushed = push_bundle(f"{running.host}/me/wrong", [content(name, b"wrong")], base=base)
@@ -144,7 +144,7 @@ def test_an_image_with_other_bytes_fills_nothing(
 def test_an_image_without_a_cache_in_it_is_said_to_be_none(
     tmp_path: Path, running: Server, base: str
 ) -> None:
-    from dag.io.bundle import push_bundle
+    from dag.io.image.bundle import push_bundle
 
     pushed = push_bundle(f"{running.host}/me/empty", [], base=base)
     done = dag("--from-bundle", pushed.reference, "-o", tmp_path / "c")
@@ -155,8 +155,8 @@ def test_an_image_without_a_cache_in_it_is_said_to_be_none(
 def test_an_image_with_a_forged_repository_does_not_bring_it(
     tmp_path: Path, running: Server, base: str
 ) -> None:
-    from dag.core.archive import content
-    from dag.io.bundle import push_bundle
+    from dag.core.image.archive import content
+    from dag.io.image.bundle import push_bundle
 
     claim = {"refs": {"refs/tags/v1": {"at": "1" * 40, "expected": ["1" * 40]}}, "bases": []}
     entries = [

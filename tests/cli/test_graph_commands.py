@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distribution import SEED, TODAY, unpacked
+from tests.support.distributions import SEED, TODAY, unpacked
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins import HANG, IGNORE, Standins
-from tests.waiting import eventually
+from tests.support.standins import HANG, IGNORE, Standins
+from tests.support.waiting import eventually
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = "-----BEGIN PRIVATE KEY-----\nnot for anybody's eyes\n-----END PRIVATE KEY-----\n"

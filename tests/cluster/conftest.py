@@ -13,7 +13,7 @@ import pytest
 from cluster import Cluster, ClusterError, kwok
 from cluster.cluster import down
 from cluster.config import cache_directory, state_directory
-from tests.cluster.running import Dag
+from tests.support.cluster.running import Dag
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cluster import parts
-from dag.io.definitions import read
+from dag.io.package.definitions import read
 from examples.bootstrap import HERE
 from examples.layout import Kind, lay_out
 from examples.sources import SourceServer

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dag.io.cache import Cache
-from tests.faults import FaultProxy, Origin
-from tests.io.gitserver import GitServer
-from tests.registries import Server, registry
+from dag.io.sources.cache import Cache
+from tests.support.faults import FaultProxy, Origin
+from tests.support.gitserver import GitServer
+from tests.support.registries import Server, registry
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dag.core.doctor import Finding, Status, ok, skipped
+from dag.core.doctor.checks import Finding, Status, ok, skipped
 from dag.report.doctor import headline, lines, to_json
 
 FINDINGS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.builds import (
+from tests.support.builds import (
     Make,
 )
 from tests.torture.distribution import generate

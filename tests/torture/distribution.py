@@ -9,7 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dag.core.index import read_index
+from dag.core.package.apkindex import read_index
 from examples.bootstrap import bootstrap
 
 MAKEFILE = """\

@@ -43,8 +43,8 @@ def command(
     Changed are definitions, the directories beside them that have their name, and the directory's
     own pipelines; what is not committed yet counts. Everything that needs them follows.
     """
-    from dag.core.draw import Kind, lines
-    from dag.run.changes import affected_since
+    from dag.core.graph.draw import Kind, lines
+    from dag.run.graph.changes import affected_since
 
     graph = graphs.load(directory, arch, pipeline_dirs, (), build_options)
     found = affected_since(

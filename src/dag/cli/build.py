@@ -17,9 +17,9 @@ from dag.errors import UsageError
 from dag.report.terminal import say, tell
 
 if TYPE_CHECKING:
-    from dag.core.result import Result
-    from dag.io.store import Store
-    from dag.run.build import Build, BuildOptions
+    from dag.core.build.result import Result
+    from dag.io.store.local import Store
+    from dag.run.build.command import Build, BuildOptions
 
 store_option = option(
     "--store",
@@ -78,9 +78,9 @@ def command(**given: Any) -> int:  # noqa: ANN401
     again: what is finished stays. Exit codes: 0 everything asked for is there, 1 something failed,
     2 a wrong request, 3 the machine failed, 130 interrupted.
     """
-    from dag.core.plan import Absence
-    from dag.io.makefile import makefile_of
-    from dag.run.build import open_store, read_store
+    from dag.core.build.plan import Absence
+    from dag.io.package.makefile import makefile_of
+    from dag.run.build.command import open_store, read_store
     from dag.run.signals import run_interruptibly
 
     if given["on"] != "local":
@@ -109,11 +109,11 @@ def command(**given: Any) -> int:  # noqa: ANN401
 
 
 def _options(given: dict[str, Any]) -> BuildOptions:
-    from dag.core.events import Resources
-    from dag.core.index import repository_root
-    from dag.core.plan import Request
+    from dag.core.build.events import Resources
+    from dag.core.build.plan import Request
+    from dag.core.package.apkindex import repository_root
     from dag.core.units import quantity
-    from dag.run.build import BuildOptions
+    from dag.run.build.command import BuildOptions
 
     arch: Arch = given["arch"]
     directory = Path(given["directory"])
@@ -156,7 +156,7 @@ def _options(given: dict[str, Any]) -> BuildOptions:
 
 
 def _planned(chosen: BuildOptions, store: Store, verbosity: int) -> Build:
-    from dag.run.build import Build
+    from dag.run.build.command import Build
 
     gc.disable()  # what is read and planned stays until the end
     build = Build(chosen, store, say)
@@ -167,7 +167,7 @@ def _planned(chosen: BuildOptions, store: Store, verbosity: int) -> Build:
 
 
 def _tell(build: Build, *, verbose: int) -> None:
-    from dag.core.plan import Absence
+    from dag.core.build.plan import Absence
     from dag.report.words import count, some
 
     plan = build.plan

@@ -14,8 +14,8 @@ from dag.errors import UsageError
 from dag.report.terminal import say
 
 if TYPE_CHECKING:
-    from dag.io.cache import Cache
-    from dag.run.cache import CacheOptions, CacheResult, Sources
+    from dag.io.sources.cache import Cache
+    from dag.run.sources.cache import CacheOptions, CacheResult, Sources
 
 PRUNE = "prune"
 
@@ -52,8 +52,8 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
 
     `dag cache prune` removes what no definition (of the closure of PKG, if given) names.
     """
-    from dag.io.cache import Cache
-    from dag.run.cache import CacheOptions, gather
+    from dag.io.sources.cache import Cache
+    from dag.run.sources.cache import CacheOptions, gather
 
     source = ctx.get_parameter_source("bundle_repo")
     if source is not click.core.ParameterSource.COMMANDLINE:
@@ -80,8 +80,8 @@ def command(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
 
 
 def _check(chosen: CacheOptions) -> None:
-    from dag.core.references import parse_repository
-    from dag.core.sources import check_uri
+    from dag.core.image.references import parse_repository
+    from dag.core.sources.downloads import check_uri
 
     for mirror in chosen.mirrors:
         check_uri(mirror)
@@ -93,10 +93,10 @@ def _check(chosen: CacheOptions) -> None:
 
 def _fetch(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
     from dag.core.units import quantity
-    from dag.io.transport import Limits
+    from dag.io.sources.transport import Limits
     from dag.report.fetching import FetchProgress
-    from dag.run.cache import bring, push
     from dag.run.signals import run_interruptibly
+    from dag.run.sources.cache import bring, push
 
     limits = Limits(
         jobs=chosen.jobs, per_host=chosen.per_host, max_size=int(quantity(chosen.max_size))
@@ -146,7 +146,7 @@ def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
 
 
 def _list(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
-    from dag.run.cache import CacheResult, listing
+    from dag.run.sources.cache import CacheResult, listing
 
     lines = listing(cache, sources)
     if chosen.as_json:
@@ -164,7 +164,7 @@ def _list(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
 def _prune(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
     from dag.report.fetching import size
     from dag.report.words import count
-    from dag.run.cache import prune
+    from dag.run.sources.cache import prune
 
     removed = prune(cache, sources, dry_run=chosen.dry_run)
     if chosen.as_json:
@@ -179,11 +179,11 @@ def _prune(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
 
 
 def _take(cache: Cache, reference: str, chosen: CacheOptions) -> int:
-    from dag.io.gitprocess import GitLimits
+    from dag.io.sources.git.process import GitLimits
     from dag.report.fetching import FetchProgress, size
     from dag.report.words import count
-    from dag.run.cache import take
     from dag.run.signals import run_interruptibly
+    from dag.run.sources.cache import take
 
     with FetchProgress() as progress:
         work = take(

@@ -12,7 +12,7 @@ from dag.cli.options import option
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
-    from dag.core.graph import Component, Graph
+    from dag.core.graph.graph import Component, Graph
 
 SHOWN = 5
 
@@ -72,7 +72,7 @@ def command(
 
 
 def _words(graph: Graph, component: Component, number: int, *, verbose: int) -> list[str]:
-    from dag.core.draw import describe
+    from dag.core.graph.draw import describe
     from dag.report.words import count, some
 
     names = [one.name for one in component.packages]

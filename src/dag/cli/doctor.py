@@ -23,11 +23,11 @@ def command(**given: Any) -> int:  # noqa: ANN401
     Exit codes: 0 nothing is known that would stop a build, 2 the definitions or the flags are
     wrong, 3 something else would stop it, 130 interrupted.
     """
-    from dag.core.doctor import exit_code
+    from dag.core.doctor.checks import exit_code
     from dag.report.doctor import headline, lines, to_json
     from dag.report.terminal import Terminal
-    from dag.run.doctor import Doctor
-    from dag.run.request import PodOptions
+    from dag.run.doctor.facts import Doctor
+    from dag.run.pod.request import PodOptions
     from dag.run.signals import run_interruptibly
 
     probe, as_json = given.pop("probe"), given.pop("json")

@@ -14,7 +14,7 @@ from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from dag.core.arch import Arch
-    from dag.core.graph import Graph
+    from dag.core.graph.graph import Graph
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,8 +48,8 @@ def load(
         UsageError: a definition or an index is wrong.
 
     """
-    from dag.core.graph import Graph
-    from dag.io.definitions import read
+    from dag.core.graph.graph import Graph
+    from dag.io.package.definitions import read
 
     gc.disable()  # the command ends soon, and all that it reads stays until then
     packages = read(
@@ -60,7 +60,7 @@ def load(
     )
     if not repositories:
         return Graph(packages)
-    from dag.io.index import repository
+    from dag.io.package.apkindex import repository
 
     return Graph(packages, available=repository(repositories, arch).names)
 
@@ -97,7 +97,7 @@ def _package(graph: Graph, name: str) -> Any:  # noqa: ANN401
 
 
 def _tell_dropped(graph: Graph, inside: set[str], *, verbose: int) -> None:
-    from dag.core.draw import describe
+    from dag.core.graph.draw import describe
     from dag.report.words import count
 
     dropped = [edge for edge in graph.dropped if edge.package in inside]

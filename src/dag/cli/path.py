@@ -44,7 +44,7 @@ def command(
 
     Exits with 1 if A doesn't need B.
     """
-    from dag.core.draw import describe
+    from dag.core.graph.draw import describe
 
     graph = graphs.load(directory, arch, pipeline_dirs, (), build_options)
     edges = graph.path(start, goal)

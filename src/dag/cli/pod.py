@@ -13,11 +13,11 @@ from dag.cli import options
 from dag.cli.podflags import check_flags, pod_flags
 
 if TYPE_CHECKING:
-    from dag.core.manifests import Manifest
-    from dag.io.kube import Kube
+    from dag.core.pod.manifest import Manifest
+    from dag.io.kube.api import Kube
     from dag.report.terminal import Terminal
-    from dag.run.pod import PodResult
-    from dag.run.request import PodOptions, Request
+    from dag.run.pod.follow import PodResult
+    from dag.run.pod.request import PodOptions, Request
 
 
 @options.command(name="pod")
@@ -30,7 +30,7 @@ def command(**given: Any) -> int:  # noqa: ANN401
     3 the cluster, registry or network failed, 130 interrupted.
     """
     from dag.report.terminal import Terminal
-    from dag.run.request import PodOptions
+    from dag.run.pod.request import PodOptions
 
     chosen = PodOptions(**given)
     check_flags(chosen)
@@ -38,7 +38,7 @@ def command(**given: Any) -> int:  # noqa: ANN401
 
 
 def _pod(chosen: PodOptions, terminal: Terminal) -> int:
-    from dag.run.request import prepare
+    from dag.run.pod.request import prepare
 
     request = prepare(chosen, terminal)
     if not request.pods:
@@ -50,7 +50,7 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
             request = request.push(terminal)
         click.echo("---\n".join(map(to_yaml, request.manifests())), nl=False)
         return 0
-    from dag.run.podout import prepare_directory
+    from dag.run.pod.out import prepare_directory
     from dag.run.signals import run_interruptibly
 
     if chosen.out:
@@ -62,7 +62,7 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
 
 
 async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
-    from dag.run.preflight import check_pod
+    from dag.run.pod.preflight import check_pod
 
     out = bool(chosen.out)
     async with _cluster(chosen, terminal) as kube:
@@ -71,8 +71,8 @@ async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -
 
 
 async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Terminal) -> int:
-    from dag.run.pod import Watching, create_pod
-    from dag.run.pods import joined, run_pods
+    from dag.run.pod.follow import Watching, create_pod
+    from dag.run.pod.several import joined, run_pods
 
     async with _cluster(chosen, terminal) as kube:
         if not chosen.watch:
@@ -91,8 +91,8 @@ async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Termi
 
 @asynccontextmanager
 async def _cluster(chosen: PodOptions, terminal: Terminal) -> AsyncIterator[Kube]:
-    from dag.io.kube import Kube
-    from dag.io.kubeconfig import connect
+    from dag.io.kube.api import Kube
+    from dag.io.kube.kubeconfig import connect
 
     kube = Kube(connect(chosen.kubeconfig, chosen.context), terminal.say)
     try:

@@ -12,7 +12,7 @@ from dag.cli.options import option, switch
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
-    from dag.run.request import PodOptions
+    from dag.run.pod.request import PodOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 

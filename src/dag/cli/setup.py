@@ -14,14 +14,14 @@ import click
 
 from dag.cli import options
 from dag.cli.options import option, switch
-from dag.core.manifests import CSI_DRIVER
-from dag.core.setup_cluster import BINFMT_IMAGE, GITHUB, GKE_DRIVER
-from dag.core.setup_kind import REGISTRY_IMAGE
+from dag.core.pod.manifest import CSI_DRIVER
+from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB, GKE_DRIVER
+from dag.core.setup.kind import REGISTRY_IMAGE
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
-    from dag.core.setup import Plan
-    from dag.core.setup_cluster import ClusterSettings
+    from dag.core.setup.cluster import ClusterSettings
+    from dag.core.setup.steps import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -113,7 +113,7 @@ def _secret(function: F) -> F:
 @_shared
 def gke(**given: Any) -> None:  # noqa: ANN401
     """Make a cluster on Google Kubernetes Engine, with registry, identities and signing key."""
-    from dag.core.setup_gke import GkeSettings, gke_plan
+    from dag.core.setup.gke import GkeSettings, gke_plan
 
     if (given["zone"] is None) == (given["region"] is None):
         raise UsageError(
@@ -141,7 +141,7 @@ def gke(**given: Any) -> None:  # noqa: ANN401
 @_shared
 def kind(**given: Any) -> None:  # noqa: ANN401
     """Make a cluster in containers on this machine, with kind, and a registry beside it."""
-    from dag.core.setup_kind import KindSettings, kind_plan
+    from dag.core.setup.kind import KindSettings, kind_plan
 
     taken = _taken(given, "cluster registry port registry_image")
     _carry_out(kind_plan(KindSettings(inside=_inside(given), **taken)), given)
@@ -161,7 +161,7 @@ def kind(**given: Any) -> None:  # noqa: ANN401
 @_shared
 def cluster(**given: Any) -> None:  # noqa: ANN401
     """Make a cluster that is there ready: namespace, service account, permissions, signing key."""
-    from dag.core.setup_cluster import cluster_plan
+    from dag.core.setup.cluster import cluster_plan
 
     annotations = dict(map(_annotation, given["annotations"]))
     settings = _inside(given, project=given["project"], annotations=annotations)
@@ -169,8 +169,8 @@ def cluster(**given: Any) -> None:  # noqa: ANN401
 
 
 def _inside(given: Mapping[str, Any], **more: Any) -> ClusterSettings:  # noqa: ANN401
-    from dag.core.setup_cluster import ClusterSettings
-    from dag.io.bundle import DEFAULT_BASE
+    from dag.core.setup.cluster import ClusterSettings
+    from dag.io.image.bundle import DEFAULT_BASE
 
     taken = _taken(given, "namespace service_account users groups binfmt binfmt_image")
     names = ("secret_key", "csi_driver", "arm", "pending_timeout")
@@ -188,7 +188,7 @@ def _taken(given: Mapping[str, Any], names: str) -> dict[str, Any]:
 def _carry_out(plan: Plan, given: Mapping[str, Any]) -> None:
     from dag.report.setup import to_script
     from dag.report.terminal import Terminal
-    from dag.run.setup import Setup
+    from dag.run.setup.steps import Setup
     from dag.run.signals import run_interruptibly
 
     plan = replace(plan, kubeconfig=given["kubeconfig"])

@@ -24,11 +24,11 @@ def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbos
 
     Exit codes: 0 everything is built or it is still running, otherwise those of `dag build`.
     """
-    from dag.core.states import LIVE
+    from dag.core.build.states import LIVE
     from dag.report.files import to_json
     from dag.report.progress import result_lines
     from dag.report.words import seconds
-    from dag.run.build import status
+    from dag.run.build.command import status
 
     root = Path(store or Path(directory) / "packages")
     result, running = status(root, arch)

@@ -56,7 +56,7 @@ def command(
     show_dependents: bool,
 ) -> None:
     """Draw PKG and what they depend on, or everything, into dag.svg (dag.dot)."""
-    from dag.core.draw import dot
+    from dag.core.graph.draw import dot
 
     graph = graphs.load(directory, arch, pipeline_dirs, repositories, build_options)
     if not packages:
@@ -71,7 +71,7 @@ def command(
     graphs.tell(graph, [one.name for one in chosen], arch, verbose=verbose)
     data = dot(graph, chosen).encode()
     if form == "svg":
-        from dag.io.graphviz import render
+        from dag.io.graph.graphviz import render
 
         data = render(data.decode())
     target = out or f"dag.{form}"

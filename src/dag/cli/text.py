@@ -40,7 +40,7 @@ def command(
     show_dependents: bool,
 ) -> None:
     """Print PKG and what they depend on, or everything: dependencies first, ties by name."""
-    from dag.core.draw import Kind, lines
+    from dag.core.graph.draw import Kind, lines
 
     graph = graphs.load(directory, arch, pipeline_dirs, repositories, build_options)
     if not packages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from dag.core.doctor import Finding, Status, exit_code
+from dag.core.doctor.checks import Finding, Status, exit_code
 from dag.report.words import count
 
 

@@ -30,7 +30,7 @@ class _Item:
 
 
 class FetchProgress:
-    """Watches transfers and tells of them on stderr; is a `dag.core.sources.Watcher`."""
+    """Watches transfers and tells of them on stderr; is a `dag.core.sources.downloads.Watcher`."""
 
     def __init__(self, *, stream: TextIO | None = None, quiet: bool = False) -> None:
         """`quiet` leaves only notes."""

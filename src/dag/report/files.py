@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from dag.core.result import Result, UnitResult
-from dag.core.states import SETTLED, State
+from dag.core.build.result import Result, UnitResult
+from dag.core.build.states import SETTLED, State
 from dag.report.words import count, plain, seconds
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dag.core.estimate import estimate
-from dag.core.plan import Plan
-from dag.core.states import Limits
+from dag.core.build.estimate import estimate
+from dag.core.build.plan import Plan
+from dag.core.build.states import Limits
 from dag.report.words import count, seconds
 
 

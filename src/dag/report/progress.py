@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dag.core.events import Action, Event, Proven, Retry, Settled, Start, Stopped
-from dag.core.result import Result
-from dag.core.scheduler import Scheduler
-from dag.core.states import Progress, State
+from dag.core.build.events import Action, Event, Proven, Retry, Settled, Start, Stopped
+from dag.core.build.result import Result
+from dag.core.build.scheduler import Scheduler
+from dag.core.build.states import Progress, State
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
 from dag.report.words import count, plain, seconds, some

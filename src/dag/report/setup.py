@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from dag.core.setup import (
+from dag.core.setup.steps import (
     GUEST,
     MANAGER,
     OWNER,

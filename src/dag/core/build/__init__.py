@@ -1,0 +1,1 @@
+"""A build along the graph: its plan, its scheduler, its result."""

@@ -1,0 +1,332 @@
+"""In which order packages can be built, and how cycles are opened.
+
+Names that need each other at run time are no problem: they become one gate, which opens when all
+of them are built. A cycle that goes through a build is one: it is opened only where a repository
+has what closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import chain
+
+from dag.core.build.needs import Needs
+from dag.core.graph import digraph, feedback
+from dag.core.package.model import Package, bare_name
+
+_MANY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """`package` is built with `name` out of a repository: to wait for our own would be a cycle."""
+
+    package: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Packages that need each other before any of them can be built."""
+
+    packages: tuple[str, ...]
+    cycles: tuple[tuple[str, ...], ...]
+    """Some of the shortest; each package needs the next, the last one the first."""
+    bootstrap: tuple[str, ...]
+    """If a repository had these, there would be no cycle."""
+
+
+Edges = dict[str, tuple[str, ...]]
+
+
+def bootstrap_order(
+    needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool = True
+) -> tuple[Edges, Edges, tuple[Stuck, ...], dict[str, str], tuple[Dropped, ...]]:
+    """Order what is `built`, and open cycles where `available` has what closes them.
+
+    Gives the needs of each unit (in an order with needs first) and of each gate, the components
+    that stay closed, what is blocked by those, and the edges that were dropped. Without `follow`
+    only needs among `built` count, and no gates are made.
+    """
+    return _Order(needs, built, available, follow=follow).result()
+
+
+class _Order:
+    """Nodes: 0 … len(built)-1 are builds, the rest gates, one for each group of names.
+
+    Most names need no gate: what needs nothing at run time is there when it is built.
+    """
+
+    def __init__(
+        self, needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool
+    ) -> None:
+        self.needs = needs
+        self.packages = built
+        self.built = [package.name for package in built]
+        self.available = available
+        self.builds = {name: node for node, name in enumerate(self.built)}
+        self.elsewhere = needs.elsewhere()
+        self.environments = [self._here(needs.environment(package)) for package in built]
+        self.gates: list[list[int]] = []
+        self.gate_of: dict[int, int] = {}
+        self.successors: list[list[int]] = [[] for _ in self.built]
+        self.soft: set[tuple[int, int]] = set()
+        runtime = self._runtime(follow=follow)
+        self._group(runtime)
+        self._connect_gates(runtime)
+        self._connect_builds()
+
+    def _here(self, numbers: list[int]) -> list[int]:
+        if not self.elsewhere:
+            return numbers
+        return [number for number in numbers if number not in self.elsewhere]
+
+    def _runtime(self, *, follow: bool) -> dict[int, list[int]]:
+        numbers: dict[int, list[int]] = {}
+        stack = list({number for environment in self.environments for number in environment})
+        while stack:
+            number = stack.pop()
+            if number not in numbers:
+                needed = self._here(self.needs.runtime(number)) if follow else []
+                numbers[number] = needed
+                stack += [one for one in needed if one not in numbers]
+        return numbers
+
+    def _group(self, numbers: Mapping[int, Sequence[int]]) -> None:
+        for number, targets in numbers.items():
+            build = None if targets else self.builds.get(self.needs.origin(number).name)
+            # One that is built with itself keeps its gate, so that there is a cycle to be found.
+            if build is not None and number not in self.environments[build]:
+                self.gate_of[number] = build
+        dense = {
+            number: index
+            for index, number in enumerate(one for one in numbers if one not in self.gate_of)
+        }
+        successors = [[dense[t] for t in numbers[number] if t in dense] for number in dense]
+        group = list(range(len(dense)))
+        for members in digraph.components(successors):
+            for member in members:
+                group[member] = members[0]
+        by_group: dict[int, list[int]] = {}
+        for number, index in dense.items():
+            by_group.setdefault(group[index], []).append(number)
+        for members in by_group.values():
+            node = len(self.built) + len(self.gates)
+            self.gates.append(members)
+            for member in members:
+                self.gate_of[member] = node
+
+    def _connect_gates(self, numbers: Mapping[int, Sequence[int]]) -> None:
+        gate_of, builds = self.gate_of, self.builds
+        for members in self.gates:
+            targets: set[int] = set()
+            for member in members:
+                build = builds.get(self.needs.origin(member).name)
+                if build is not None:
+                    targets.add(build)
+                targets.update([gate_of[needed] for needed in numbers[member]])
+            targets.discard(gate_of[members[0]])
+            self.successors.append(sorted(targets))
+
+    def _connect_builds(self) -> None:
+        gate_of = self.gate_of
+        for node, environment in enumerate(self.environments):
+            targets = set(map(gate_of.__getitem__, environment))
+            self.successors[node] = sorted(targets)
+            if self.available:
+                package = self.packages[node]
+                hard = {
+                    gate_of[number]
+                    for number, text in self.needs.texts(package, environment)
+                    if not self.is_available(number, text)
+                }
+                self.soft.update((node, gate) for gate in targets - hard)
+
+    def is_available(self, number: int, text: str) -> bool:
+        return bare_name(text) in self.available or self.needs.names[number] in self.available
+
+    def result(
+        self,
+    ) -> tuple[Edges, Edges, tuple[Stuck, ...], dict[str, str], tuple[Dropped, ...]]:
+        dropped: set[tuple[int, int]] = set()
+        stuck: dict[int, int] = {}
+        reports = []
+        for members in digraph.components(self.successors):
+            order = self._open(members)
+            position = {node: place for place, node in enumerate(order)}
+            if len(order) == len(members):
+                dropped |= {
+                    (node, target)
+                    for node in members
+                    for target in self.successors[node]
+                    if (node, target) in self.soft and position.get(target, -1) > position[node]
+                }
+            else:
+                for closed in self._closed(members):
+                    reports.append(self._report(closed))
+                    inside = (node for node in closed if node < len(self.built))
+                    first = min(inside, key=self.built.__getitem__)
+                    stuck |= dict.fromkeys(closed, first)
+        blocked = self._blocked(stuck)
+        self._drop(dropped)
+        units, gates = self._edges(stuck.keys() | blocked.keys())
+        return (
+            units,
+            gates,
+            tuple(reports),
+            {
+                self.built[node]: self.built[cause]
+                for node, cause in sorted(blocked.items())
+                if node < len(self.built)
+            },
+            self._dropped_names(dropped),
+        )
+
+    # ---- cycles -------------------------------------------------------------------------------
+
+    def _open(self, members: Sequence[int]) -> list[int]:
+        """Order a component by its hard edges; among what is free, fewest soft needs open first."""
+        inside = set(members)
+        hard = dict.fromkeys(members, 0)
+        soft = dict.fromkeys(members, 0)
+        users: dict[int, list[tuple[int, bool]]] = {node: [] for node in members}
+        for node in members:
+            for target in self.successors[node]:
+                if target in inside:
+                    is_soft = (node, target) in self.soft
+                    (soft if is_soft else hard)[node] += 1
+                    users[target].append((node, is_soft))
+        heap = [(soft[node], node) for node in members if not hard[node]]
+        heapify(heap)
+        order: list[int] = []
+        placed: set[int] = set()
+        while heap:
+            count, node = heappop(heap)
+            if node in placed or count != soft[node]:
+                continue
+            placed.add(node)
+            order.append(node)
+            for user, is_soft in users[node]:
+                (soft if is_soft else hard)[user] -= 1
+                if not hard[user] and user not in placed:
+                    heappush(heap, (soft[user], user))
+        return order
+
+    def _closed(self, members: Sequence[int]) -> list[list[int]]:
+        """The components that stay when every edge that may be dropped is."""
+        numbers = {node: index for index, node in enumerate(members)}
+        hard = [
+            [
+                numbers[target]
+                for target in self.successors[node]
+                if target in numbers and (node, target) not in self.soft
+            ]
+            for node in members
+        ]
+        return [[members[index] for index in found] for found in digraph.components(hard)]
+
+    def _report(self, closed: Sequence[int]) -> Stuck:
+        # In words of packages only: a gate is passed through.
+        inside = set(closed)
+        nodes = sorted((n for n in closed if n < len(self.built)), key=self.built.__getitem__)
+        numbers = {node: index for index, node in enumerate(nodes)}
+        successors = []
+        for node in nodes:
+            found: set[int] = set()
+            stack = [t for t in self.successors[node] if t in inside and (node, t) not in self.soft]
+            seen = set(stack)
+            while stack:
+                target = stack.pop()
+                if target in numbers:
+                    found.add(numbers[target])
+                    continue
+                for behind in self.successors[target]:
+                    if behind in inside and behind not in seen:
+                        seen.add(behind)
+                        stack.append(behind)
+            successors.append(sorted(found))
+        everyone = list(range(len(nodes)))
+        selfish = [node for node in everyone if node in successors[node]]
+        others = [[t for t in targets if t != node] for node, targets in enumerate(successors)]
+        cycles = [[node] for node in selfish[:_MANY]] or digraph.short_cycles(
+            everyone, others, _MANY
+        )
+        bootstrap = sorted({*selfish, *feedback.nodes(everyone, others)})
+
+        def names(found: Iterable[int]) -> tuple[str, ...]:
+            return tuple(self.built[nodes[node]] for node in found)
+
+        return Stuck(names(everyone), tuple(names(cycle) for cycle in cycles), names(bootstrap))
+
+    def _blocked(self, stuck: Mapping[int, int]) -> dict[int, int]:
+        blocked: dict[int, int] = {}
+        if not stuck:
+            return blocked
+        users = digraph.reverse(self.successors)
+        todo = list(stuck)
+        while todo:
+            node = todo.pop()
+            for user in users[node]:
+                if user not in stuck and user not in blocked:
+                    blocked[user] = blocked.get(node, stuck.get(node, node))
+                    todo.append(user)
+        return blocked
+
+    def _drop(self, dropped: set[tuple[int, int]]) -> None:
+        for node in {node for node, _ in dropped}:
+            kept = [t for t in self.successors[node] if (node, t) not in dropped]
+            self.successors[node] = kept
+
+    def _dropped_names(self, dropped: set[tuple[int, int]]) -> tuple[Dropped, ...]:
+        names = [
+            Dropped(self.built[node], bare_name(text))
+            for node, gate in dropped
+            for number, text in self.needs.texts(self.packages[node], self.environments[node])
+            if self.gate_of[number] == gate
+        ]
+        return tuple(sorted(names, key=lambda one: (one.package, one.name)))
+
+    # ---- order --------------------------------------------------------------------------------
+
+    def _edges(self, out: Collection[int]) -> tuple[Edges, Edges]:
+        """Name what each unit and each gate needs; a gate that leads to one thing is that thing."""
+        units: Edges = {}
+        gates: Edges = {}
+        short: dict[int, tuple[str, ...]] = {}
+        count = len(self.built)
+        for node, name in enumerate(self.built):
+            short[node] = (name,)
+        for node in self._sorted(out):
+            targets = self.successors[node]
+            if not targets or targets[-1] < count:  # sorted, so there is no gate among them
+                needs = tuple(map(self.built.__getitem__, targets))
+            else:
+                found = map(short.__getitem__, targets)
+                needs = tuple(dict.fromkeys(chain.from_iterable(found)))
+            if node < count:
+                units[self.built[node]] = needs
+                continue
+            if len(needs) > 1:
+                key = f"@{min([self.needs.names[number] for number in self.gates[node - count]])}"
+                gates[key] = needs
+                needs = (key,)
+            short[node] = needs
+        return units, gates
+
+    def _sorted(self, out: Collection[int]) -> list[int]:
+        """The nodes that are not `out`, needs first, else as given."""
+        users = digraph.reverse(self.successors)
+        waiting = [len(targets) for targets in self.successors]
+        ready = [node for node, count in enumerate(waiting) if not count and node not in out]
+        heapify(ready)
+        order = []
+        while ready:
+            node = heappop(ready)
+            order.append(node)
+            for user in users[node]:
+                waiting[user] -= 1
+                if not waiting[user] and user not in out:
+                    heappush(ready, user)
+        return order

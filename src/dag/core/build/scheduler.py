@@ -1,0 +1,392 @@
+"""The scheduler: a pure state machine, `handle(event, now)` → actions. `dag.core.build.states` has its table.
+
+It knows nothing of processes or pods. Among what is ready, the unit with the longest remaining path
+starts first. An event costs O(log units) plus O(kinds of resource requests) for each unit that
+starts, and each edge of the graph is walked once, when the unit before it is settled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from typing import assert_never
+
+from dag.core.build.events import (
+    Action,
+    AttemptEvent,
+    Began,
+    Broke,
+    Cancel,
+    Cancelled,
+    Event,
+    Faulted,
+    Finish,
+    OutOfMemory,
+    Prove,
+    Proven,
+    Resources,
+    Retry,
+    Settled,
+    Start,
+    Stopped,
+    Succeeded,
+    Ticked,
+    Unit,
+    WakeAt,
+)
+from dag.core.build.ranks import Links, remaining_paths
+from dag.core.build.states import (
+    LIVE,
+    SETTLED,
+    TRANSITIONS,
+    InvalidTransitionError,
+    Limits,
+    Progress,
+    State,
+    Trigger,
+)
+
+
+class Scheduler:
+    """One run. `handle` is the only way to change it."""
+
+    def __init__(self, units: Iterable[Unit], limits: Limits) -> None:
+        """Take the units of a run; a need that is no unit counts as proven.
+
+        Raises:
+            ValueError: two units have one key, or the needs form a cycle.
+
+        """
+        given: dict[str, Unit] = {}
+        for unit in units:
+            if given.setdefault(unit.key, unit) is not unit:
+                raise ValueError(f"two units are called {unit.key}")
+        links = Links(given)
+        ranks = remaining_paths(given, links)
+        self.limits = limits
+        self.units: dict[str, Progress] = {
+            key: Progress(unit, ranks[key], self._clamped(unit.resources))
+            for key, unit in given.items()
+        }
+        self.counts = Counter({State.WAITING: sum(not unit.is_gate for unit in given.values())})
+        """Units by state; gates are not counted."""
+        self.stopped: str | None = None
+        self.finished = False
+        self.cpu = self.ram = 0
+        self.work = math.fsum(u.seconds for u in given.values() if not u.is_gate)
+        """Seconds of what is not settled."""
+        self._taken = self._expected = 0.0
+        """Seconds that the proven units took, and should have taken."""
+        self._dependents = links.dependents
+        for key, missing in links.missing.items():
+            self.units[key].missing = missing
+        self._began = False
+        self._unsettled = len(self.units)
+        self._ready: dict[Resources, list[tuple[float, str]]] = {}
+        self._pauses: list[tuple[float, str]] = []
+        self._actions: list[Action] = []
+        self._live: dict[str, None] = {}
+
+    @property
+    def live(self) -> list[str]:
+        """The units that have a live attempt, in the order in which these started."""
+        return list(self._live)
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Take one event at `now` seconds; answer what has to be done about it, in that order.
+
+        Raises:
+            InvalidTransitionError: the event cannot happen to that unit in its state.
+
+        """
+        self._actions = []
+        match event:
+            case Began():
+                self._begin(event, now)
+            case Ticked():
+                pass
+            case Stopped(cause):
+                self._stop(cause, now)
+            case _:
+                self._attempt(event, now)
+        self._wake(now)
+        self._fill(now)
+        if self._began and not self.finished and self._all_settled():
+            self.finished = True
+            self._actions.append(Finish())
+        return self._actions
+
+    # ---- events -------------------------------------------------------------------------------
+
+    def _begin(self, event: Began, now: float) -> None:
+        if self._began:
+            raise InvalidTransitionError("the run began twice")
+        self._began = True
+        for key, progress in self.units.items():
+            if progress.missing == 0 and progress.state is State.WAITING:
+                self._free(key, now)
+        for key, attempt in event.past:
+            if key in self.units:
+                self.units[key].attempt = max(self.units[key].attempt, attempt)
+        for key, attempt in event.live:
+            self._adopt(key, attempt, now)
+
+    def _attempt(self, event: AttemptEvent, now: float) -> None:
+        progress = self.units.get(event.key)
+        if progress is None or event.attempt != progress.attempt or progress.state not in LIVE:
+            return  # late: from an attempt that was given up, or sent twice
+        match event:
+            case Succeeded():
+                if progress.state is not State.PROVING:
+                    self._move(event.key, Trigger.SUCCEEDED, now)
+                    self._actions.append(Prove(event.key, event.attempt))
+            case Proven():
+                progress.ended = now
+                self._taken += now - (now if progress.started is None else progress.started)
+                self._expected += progress.unit.seconds
+                self._move(event.key, Trigger.PROVEN, now)
+                self._release(event.key, now)
+            case Cancelled():
+                self._failed(event.key, "cancelled", (), None, now)
+            case Broke():
+                progress.broken += 1
+                pause = 0.0 if progress.broken <= self.limits.retries else None
+                self._failed(event.key, event.cause, event.lines, pause, now)
+            case OutOfMemory():
+                pause = 0.0 if self._grow(progress) else None
+                self._failed(event.key, event.cause, event.lines, pause, now)
+            case Faulted():
+                progress.faults += 1
+                pause = self._pause(progress.faults)
+                self._failed(event.key, event.cause, event.lines, pause, now)
+            case _:
+                assert_never(event)
+
+    def _adopt(self, key: str, attempt: int, now: float) -> None:
+        # What lives but may not run any more, or not yet, is ended; its end is then late news, and
+        # the next attempt has a number of its own.
+        progress = self.units.get(key)
+        if progress is None:
+            self._actions.append(Cancel(key, attempt))
+        elif progress.state is not State.READY:
+            progress.attempt = max(progress.attempt, attempt)
+            self._actions.append(Cancel(key, attempt))
+        else:
+            progress.attempt = attempt - 1
+            self._run(key, now)
+
+    def _stop(self, cause: str, now: float) -> None:
+        if self.stopped is not None:
+            return
+        self.stopped = cause
+        self._ready.clear()
+        self._pauses.clear()
+        for key, progress in self.units.items():
+            if progress.state in (State.WAITING, State.READY, State.PAUSED):
+                progress.cause = progress.cause or cause
+                self._move(key, Trigger.STOPPED, now)
+                self._settle(key)
+            elif progress.state is State.RUNNING:
+                self._move(key, Trigger.STOPPED, now)
+                self._actions.append(Cancel(key, progress.attempt))
+
+    # ---- consequences -------------------------------------------------------------------------
+
+    def _failed(
+        self, key: str, cause: str, lines: tuple[str, ...], pause: float | None, now: float
+    ) -> None:
+        # `pause`: seconds until the next attempt; None: there will be none.
+        progress = self.units[key]
+        progress.cause, progress.lines, progress.ended = cause, lines, now
+        if progress.state is State.STOPPING or (self.stopped is not None and pause is not None):
+            progress.cause = self.stopped or cause
+            self._move(key, Trigger.GONE, now)
+            self._settle(key)
+        elif pause is not None:
+            self._move(key, Trigger.RETRIED, now)
+            heappush(self._pauses, (now + pause, key))
+            self._actions.append(Retry(key, progress.attempt, cause, now + pause))
+        else:
+            self._move(key, Trigger.FAILED, now)
+            self._settle(key)
+            self._block(key, now)
+            if self.limits.fail_fast:
+                self._stop(f"{key} failed", now)
+
+    def _block(self, failed: str, now: float) -> None:
+        stack = [failed]
+        while stack:
+            for dependent in self._dependents[stack.pop()]:
+                progress = self.units[dependent]
+                if progress.state is State.WAITING:
+                    progress.blocked_by = failed
+                    self._move(dependent, Trigger.BLOCKED, now)
+                    self._settle(dependent)
+                    stack.append(dependent)
+
+    def _release(self, done: str, now: float) -> None:
+        self._settle(done)
+        for dependent in self._dependents[done]:
+            progress = self.units[dependent]
+            progress.missing -= 1
+            if progress.missing == 0 and progress.state is State.WAITING:
+                progress.freed_by = done
+                self._free(dependent, now)
+
+    def _free(self, key: str, now: float) -> None:
+        # A loop, not a recursion: gates behind gates may be thousands deep.
+        stack = [key]
+        while stack:
+            freed = stack.pop()
+            progress = self.units[freed]
+            if not progress.unit.is_gate:
+                self._move(freed, Trigger.FREED, now)
+                self._queue(progress)
+                continue
+            self._move(freed, Trigger.PASSED, now)
+            self._settle(freed)
+            for dependent in self._dependents[freed]:
+                behind = self.units[dependent]
+                behind.missing -= 1
+                if behind.missing == 0 and behind.state is State.WAITING:
+                    # What a reader wants to know is the unit that opened the gate.
+                    behind.freed_by = progress.freed_by
+                    stack.append(dependent)
+
+    def _settle(self, key: str) -> None:
+        unit = self.units[key].unit
+        if not unit.is_gate:
+            self.work -= unit.seconds
+            self._actions.append(Settled(key))
+
+    def _grow(self, progress: Progress) -> bool:
+        most = self.limits.max_ram
+        if most is not None and self.limits.capacity is not None:
+            most = min(most, self.limits.capacity.ram)
+        if most is None or progress.resources.ram >= most:
+            return False
+        ram = min(progress.resources.ram * 2, most)
+        progress.resources = Resources(progress.resources.cpu, ram)
+        return True
+
+    def _pause(self, faults: int) -> float | None:
+        if faults > self.limits.faults:
+            return None
+        # 2.0 ** 1024 overflows; nobody waits for the 64th doubling.
+        return min(self.limits.first_pause * 2.0 ** min(faults - 1, 64), self.limits.longest_pause)
+
+    # ---- slots --------------------------------------------------------------------------------
+
+    def _wake(self, now: float) -> None:
+        while self._pauses and self._pauses[0][0] <= now:
+            _, key = heappop(self._pauses)
+            self._move(key, Trigger.DUE, now)
+            self._queue(self.units[key])
+        if self._pauses:
+            self._actions.append(WakeAt(self._pauses[0][0]))
+
+    def _queue(self, progress: Progress) -> None:
+        heap = self._ready.setdefault(progress.resources, [])
+        heappush(heap, (-progress.rank, progress.unit.key))
+
+    def _fill(self, now: float) -> None:
+        while self._began and len(self._live) < self.limits.jobs:
+            heads = [
+                (heap[0], heap)
+                for resources, heap in self._ready.items()
+                if self._fits(resources) and self._head(heap, resources)
+            ]
+            if not heads:
+                return
+            _, heap = min(heads, key=lambda head: head[0])
+            self._run(heappop(heap)[1], now)
+
+    def _head(self, heap: list[tuple[float, str]], resources: Resources) -> bool:
+        # An adopted unit leaves its place in the queue behind; it is dropped when it comes up.
+        while heap:
+            progress = self.units[heap[0][1]]
+            if progress.state is State.READY and progress.resources == resources:
+                return True
+            heappop(heap)
+        return False
+
+    def _fits(self, resources: Resources) -> bool:
+        capacity = self.limits.capacity
+        return capacity is None or (
+            self.cpu + resources.cpu <= capacity.cpu and self.ram + resources.ram <= capacity.ram
+        )
+
+    def _clamped(self, resources: Resources) -> Resources:
+        # Who asks for more than there is gets everything, alone: not building it is no answer.
+        capacity = self.limits.capacity
+        if capacity is None:
+            return resources
+        return Resources(min(resources.cpu, capacity.cpu), min(resources.ram, capacity.ram))
+
+    def _run(self, key: str, now: float) -> None:
+        progress = self.units[key]
+        progress.attempt += 1
+        progress.started, progress.ended = now, None
+        self._move(key, Trigger.STARTED, now)
+        self._actions.append(Start(key, progress.attempt, progress.resources))
+
+    # ---- the table ----------------------------------------------------------------------------
+
+    def _move(self, key: str, trigger: Trigger, now: float) -> None:
+        progress = self.units[key]
+        before = progress.state
+        progress.history.append((now, trigger))
+        after = TRANSITIONS.get((before, trigger))
+        if after is None:
+            past = ", ".join(f"{then:g}: {what.value}" for then, what in progress.history)
+            raise InvalidTransitionError(f"{key} is {before.value}; history: {past}")
+        progress.state = after
+        if not progress.unit.is_gate:
+            self.counts[before] -= 1
+            self.counts[after] += 1
+        self._unsettled -= after in SETTLED
+        if after in LIVE and progress.held is None:
+            self._live[key] = None
+            progress.held = progress.resources
+            self.cpu += progress.held.cpu
+            self.ram += progress.held.ram
+        elif after not in LIVE and progress.held is not None:
+            del self._live[key]
+            self.cpu -= progress.held.cpu
+            self.ram -= progress.held.ram
+            progress.held = None
+
+    def _all_settled(self) -> bool:
+        return self._unsettled == 0
+
+    def remaining(self, now: float) -> float:
+        """Estimate the seconds until the end: no less than the longest path, nor than the work.
+
+        If what is proven took longer than was expected, or less, so will the rest.
+        """
+        pace = self._taken / self._expected if self._taken and self._expected else 1.0
+        heads = [-heap[0][0] for heap in self._ready.values() if heap]
+        spent = 0.0
+        for key in self._live:
+            progress = self.units[key]
+            started = now if progress.started is None else progress.started
+            elapsed = min((now - started) / pace, progress.unit.seconds)
+            heads.append(progress.rank - elapsed)
+            spent += elapsed
+        return pace * max(0.0, (self.work - spent) / self.limits.jobs, *heads)
+
+    def by_state(self, state: State) -> Iterator[Progress]:
+        """Give the units in `state`, gates left out, in the order in which they were given."""
+        return (p for p in self.units.values() if p.state is state and not p.unit.is_gate)
+
+
+def replay(
+    units: Iterable[Unit], limits: Limits, events: Iterable[tuple[float, Event]]
+) -> Scheduler:
+    """Rebuild the scheduler that has handled these events, each with its time."""
+    scheduler = Scheduler(units, limits)
+    for now, event in events:
+        scheduler.handle(event, now)
+    return scheduler

@@ -1,0 +1,1 @@
+"""What facts about a cluster mean for a build there."""

@@ -1,0 +1,284 @@
+"""What facts about a cluster mean for a build there: fine, doubtful, or wrong and how to mend it.
+
+The facts are objects as the API shows them; None stands for one that does not exist.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from dag.core.arch import Arch
+from dag.core.pod.manifest import CSI_DRIVER
+from dag.core.pod.permissions import Permission, grant
+from dag.core.store.buckets import Bucket
+from dag.errors import DagError, UsageError
+
+Json = Mapping[str, Any]
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+"""https://kubernetes.io/docs/concepts/security/pod-security-admission/"""
+_IDENTITIES = {
+    # https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
+    "gs": ("iam.gke.io/gcp-service-account", "NAME@PROJECT.iam.gserviceaccount.com"),
+    # https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
+    "s3": ("eks.amazonaws.com/role-arn", "arn:aws:iam::ACCOUNT:role/NAME"),
+}
+_INSTALL = {
+    # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/installation
+    CSI_DRIVER: (
+        "helm install csi-secrets-store secrets-store-csi-driver --namespace kube-system"
+        " --repo https://kubernetes-sigs.github.io/secrets-store-csi-driver/charts"
+    ),
+    # https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component
+    "secrets-store-gke.csi.k8s.io": (
+        "gcloud container clusters update CLUSTER --location=LOCATION --enable-secret-manager"
+    ),
+}
+
+
+class Status(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """A build may work, or it is not known."""
+    FAILED = "failed"
+    """A build would not work."""
+    SKIPPED = "skipped"
+    """Not made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; `fix` is what mends it, a command where there is one."""
+
+    status: Status
+    message: str
+    fix: str | None = None
+    usage: bool = False
+    """What was asked for is wrong, not what is around it."""
+
+    @classmethod
+    def of(cls, error: DagError) -> Finding:
+        """Turn what would end a build into a finding."""
+        message = " ".join(error.message.split())
+        return cls(Status.FAILED, message, error.hint, isinstance(error, UsageError))
+
+
+def ok(message: str) -> Finding:
+    """Say that all is well."""
+    return Finding(Status.OK, message)
+
+
+def skipped(why: str) -> Finding:
+    """Say why a check was not made."""
+    return Finding(Status.SKIPPED, f"not checked: {why}")
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 a build could work, 2 what was asked for is wrong, 3 something else would stop it."""
+    failed = [finding for finding in findings if finding.status is Status.FAILED]
+    if any(finding.usage for finding in failed):
+        return 2
+    return 3 if failed else 0
+
+
+def version_name(version: Json) -> str:
+    """Name the Kubernetes of an API server by its answer to /version."""
+    name = f"Kubernetes {version.get('gitVersion', 'of an unknown version')}"
+    # A server under upgrade may do as an older one does.
+    # https://kubernetes.io/docs/concepts/cluster-administration/compatibility-version/
+    emulated = f"{version.get('emulationMajor', '')}.{version.get('emulationMinor', '')}"
+    if emulated in (".", f"{version.get('major')}.{version.get('minor')}"):
+        return name
+    return f"{name}, emulating {emulated}"
+
+
+def namespace(name: str, found: Json | None) -> Finding:
+    """Judge the namespace of the Pod."""
+    if found is None:
+        return Finding(
+            Status.FAILED, f"there is no namespace {name}", f"kubectl create namespace {name}"
+        )
+    if found.get("status", {}).get("phase") == "Terminating":
+        return Finding(
+            Status.FAILED,
+            f"namespace {name} is being deleted",
+            "wait until it is gone and create it again, or take another one with --namespace",
+        )
+    return ok(f"{name} exists")
+
+
+def pod_security(name: str, found: Json) -> Finding:
+    """Judge the level of Pod Security that the namespace enforces.
+
+    Without privilege, too, a build needs what `baseline` forbids: an unmasked /proc and no seccomp
+    filter, in which bubblewrap makes its sandbox.
+    """
+    level = found["metadata"].get("labels", {}).get(ENFORCE)
+    if level in ("baseline", "restricted"):
+        return Finding(
+            Status.FAILED,
+            f"namespace {name} enforces the level {level}, which forbids what bubblewrap needs",
+            f"kubectl label --overwrite namespace {name} {ENFORCE}=privileged",
+        )
+    return ok(f"namespace {name} enforces {'no level' if level is None else f'the level {level}'}")
+
+
+def permissions(
+    place: str, needed: Sequence[Permission], lacking: Sequence[Permission], user: str | None
+) -> Finding:
+    """Judge what this user may do in the namespace; of events alone, a build can do without."""
+    words = ", ".join(map(str, lacking))
+    who = user or "this user"
+    fix = f"who runs the cluster runs: {grant(needed, place, user)}"
+    if any(one.resource != "events" for one in lacking):
+        return Finding(Status.FAILED, f"{who} has no permission to {words} in {place}", fix)
+    if lacking:
+        return Finding(
+            Status.WARNING, f"{who} may not {words}: waiting is explained less well", fix
+        )
+    return ok(f"{who} may do in {place} what a build needs")
+
+
+def service_account(
+    name: str, place: str, found: Json | None, bucket: Bucket | None, *, secret: bool
+) -> Finding:
+    """Judge the Pod's account, and with a bucket and without a secret for it, its cloud identity."""
+    if found is None:
+        return Finding(
+            Status.FAILED,
+            f"there is no service account {name} in namespace {place}",
+            f"kubectl create serviceaccount {name} -n {place}",
+        )
+    if bucket is None or secret:
+        return ok(f"{name} exists")
+    annotation, example = _IDENTITIES[bucket.scheme]
+    identity = found["metadata"].get("annotations", {}).get(annotation)
+    if not identity:
+        return Finding(
+            Status.WARNING,
+            f"{name} has no {annotation}: {bucket} must be open to it by other ways",
+            f"kubectl annotate serviceaccount {name} -n {place} {annotation}={example}",
+        )
+    return ok(f"{name} is {identity} in the cloud")
+
+
+def bucket_secret(name: str, place: str, found: Json | None) -> Finding:
+    """Judge the Secret of --bucket-secret."""
+    if found is None:
+        return Finding(
+            Status.FAILED,
+            f"there is no secret {name} in namespace {place}",
+            f"kubectl create secret generic {name} -n {place}"
+            " --from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…",
+        )
+    return ok(f"{name} exists")
+
+
+def bucket_access(bucket: Bucket, account: str, secret: str | None) -> str:
+    """Say what lets a Pod's transfers into a bucket."""
+    if secret is not None:
+        return f"the secret {secret} must hold what rclone needs for it, by rclone's names"
+    name = bucket.path.split("/")[0]
+    if bucket.scheme == "gs":
+        return (
+            f"gcloud storage buckets add-iam-policy-binding gs://{name}"
+            f" --role=roles/storage.objectUser --member=MEMBER, for what {account} stands for"
+        )
+    return (
+        f"the role that {account} stands for must allow s3:ListBucket, s3:GetObject, s3:PutObject"
+        f" and s3:DeleteObject on {name}"
+    )
+
+
+def image(reference: str, platforms: Iterable[str], archs: Sequence[Arch], flag: str) -> Finding:
+    """Judge whether an image is for the architectures; platforms are like `linux/arm64/v8`."""
+    lacking = [arch for arch in archs if platform_for(platforms, arch) is None]
+    if lacking:
+        have = ", ".join(platforms) or "no platform"
+        return Finding(
+            Status.FAILED,
+            f"{reference} is not for {', '.join(arch.oci for arch in lacking)}: it has {have}",
+            f"name an image with {flag} that has it, or leave it out of --arch; nodes that emulate"
+            " what they build for are named by --node-arch",
+        )
+    return ok(f"{reference} is for {', '.join(arch.oci for arch in archs)}")
+
+
+def platform_for(platforms: Iterable[str], arch: Arch) -> str | None:
+    """Find the platform of an image that is for an architecture, whatever the variant."""
+    wanted = f"linux/{arch.oci}"
+    return next((one for one in platforms if f"{one}/".startswith(f"{wanted}/")), None)
+
+
+def csi_driver(name: str, found: Json | None, nodes: Sequence[Json] | None) -> Finding:
+    """Judge the driver that mounts the key: its object, and the nodes on which it is registered.
+
+    `nodes` are CSINodes; None if they may not be listed.
+    """
+    install = _INSTALL.get(name)
+    if found is None:
+        return Finding(
+            Status.FAILED,
+            f"the cluster has no CSI driver {name}",
+            install or "install it, or name another one with --csi-driver",
+        )
+    if nodes is None:
+        return ok(f"{name} is installed")
+    having = [
+        str(node["metadata"]["name"])
+        for node in nodes
+        if name in (driver["name"] for driver in node["spec"].get("drivers") or ())
+    ]
+    if not having and nodes:
+        return Finding(
+            Status.FAILED,
+            f"{name} is registered on no node, so nothing can be mounted",
+            "kubectl get pods -A | grep secrets-store tells what keeps its pods from running",
+        )
+    return ok(f"{name} is on {len(having)} of {len(nodes)} nodes")
+
+
+def key_class(name: str, place: str, found: Json | None) -> Finding:
+    """Judge the SecretProviderClass that says where the key is."""
+    if found is None:
+        return Finding(
+            Status.FAILED,
+            f"namespace {place!r} has no SecretProviderClass {name}",
+            f"`dag setup cluster --print -n {place}` shows what to make",
+        )
+    return ok(f"{name} exists, of provider {provider(found)}")
+
+
+def provider(found: Json) -> str:
+    """Give the name of the provider that a SecretProviderClass wants."""
+    return str(found.get("spec", {}).get("provider", "?"))
+
+
+def csi_provider(name: str, daemon_sets: Sequence[Json]) -> Finding:
+    """Judge whether the class's provider runs, by the name that their makers give DaemonSets."""
+    pattern = re.compile(rf"provider.*{re.escape(name)}|{re.escape(name)}.*provider")
+    for one in daemon_sets:
+        if pattern.search(one["metadata"]["name"]):
+            status = one.get("status", {})
+            ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
+            full = f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+            if ready == wanted:
+                return ok(f"{full} runs on {ready} nodes")
+            return Finding(
+                Status.WARNING,
+                f"{full} runs on {ready} of {wanted} nodes",
+                f"kubectl describe daemonset -n {one['metadata']['namespace']}"
+                f" {one['metadata']['name']}",
+            )
+    return Finding(
+        Status.WARNING,
+        f"no DaemonSet looks like the provider {name}, without which the driver mounts nothing",
+        f"kubectl get daemonsets -A | grep {shlex.quote(name)}",
+    )

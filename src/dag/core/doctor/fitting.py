@@ -1,0 +1,181 @@
+"""Whether a node has room for a Pod, by the rules of the scheduler that depend on the Pod alone.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from dag.core.doctor.checks import Finding, Status, ok
+from dag.core.units import amount
+
+Json = Mapping[str, Any]
+Amounts = dict[str, Decimal]
+
+_WORDS = {"cpu": "CPUs", "memory": "GiB of memory", "ephemeral-storage": "GiB of disk"}
+_GIB = Decimal(1 << 30)
+
+
+def requests(spec: Json) -> Amounts:
+    """Give what a Pod asks of its node: CPUs, and bytes of the rest.
+
+    Containers run together, init containers before them and one at a time, but for those that go on
+    beside what follows (`restartPolicy: Always`).
+    https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/753-sidecar-containers
+    """
+    beside: Amounts = defaultdict(Decimal)
+    most: Amounts = defaultdict(Decimal)
+    for container in spec.get("initContainers") or ():
+        asked = _asked(container)
+        if container.get("restartPolicy") == "Always":
+            _add(beside, asked)
+            asked = {}
+        for name in {**beside, **asked}:
+            most[name] = max(most[name], beside[name] + asked.get(name, Decimal(0)))
+    for container in spec["containers"]:
+        _add(beside, _asked(container))
+    total = {name: max(most[name], beside[name]) for name in {**most, **beside}}
+    _add(total, _amounts(spec.get("overhead") or {}))
+    return total
+
+
+def judge(spec: Json, nodes: Sequence[Json], pods: Iterable[Json] | None) -> Finding:
+    """Judge whether a node can take a Pod now; `pods` are all pods, None if they may not be listed.
+
+    None of what is wrong here stops a build where a pool of nodes scales, which the API does not
+    tell; so it is a warning.
+    """
+    arch = spec["nodeSelector"]["kubernetes.io/arch"]
+    asked = requests(spec)
+    fitting = [node for node in nodes if obstacle(spec, node) is None]
+    if not fitting:
+        return _none(spec, nodes, arch)
+    large = [node for node in fitting if _holds(_allocatable(node), asked)]
+    if not large:
+        return Finding(
+            Status.WARNING,
+            f"no {arch} node is large enough, even when idle: the pod asks for {_short(fitting, asked)}",
+            "ask for less with --cpu, --ram and --disk, or have a pool of larger nodes that scales",
+        )
+    if pods is None:
+        return ok(f"{_names(large)} {_are(large)} large enough; how busy may not be read")
+    free = _free(large, pods)
+    having = [node for node in large if _holds(free[_name(node)], {**asked, "pods": Decimal(1)})]
+    if not having:
+        return Finding(
+            Status.WARNING,
+            f"{_names(large)} {_are(large)} large enough, but busy now: the pod would wait",
+            "see what runs there with kubectl describe nodes, or wait longer with --pending-timeout",
+        )
+    return ok(f"{_names(having)} {'has' if len(having) == 1 else 'have'} room now")
+
+
+def obstacle(spec: Json, node: Json) -> str | None:
+    """Say what keeps a Pod from a node, its size aside; None if nothing does."""
+    labels = node["metadata"].get("labels") or {}
+    for name, value in spec["nodeSelector"].items():
+        if labels.get(name) != value:
+            return f"{name} is {labels.get(name)}"
+    if node["spec"].get("unschedulable"):
+        return "cordoned"
+    conditions = node.get("status", {}).get("conditions") or ()
+    if not any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
+        return "not ready"
+    for taint in node["spec"].get("taints") or ():
+        if taint["effect"] != "PreferNoSchedule" and not any(
+            _tolerates(one, taint) for one in spec.get("tolerations") or ()
+        ):
+            return f"tainted {taint['key']}"
+    return None
+
+
+def _none(spec: Json, nodes: Sequence[Json], arch: str) -> Finding:
+    fix = f"add {arch} nodes, or have a pool of them that scales from zero"
+    same = [
+        node
+        for node in nodes
+        if (node["metadata"].get("labels") or {}).get("kubernetes.io/arch") == arch
+    ]
+    if not same:
+        return Finding(Status.WARNING, f"no node is {arch} now: a pool must scale from zero", fix)
+    why = ", ".join(f"{_name(node)} ({obstacle(spec, node)})" for node in same[:3])
+    more = f" and {len(same) - 3} more" if len(same) > 3 else ""
+    return Finding(Status.WARNING, f"no {arch} node takes the pod now: {why}{more}", fix)
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator", "Equal") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return bool(
+        toleration.get("key") == taint["key"]
+        and toleration.get("value", "") == taint.get("value", "")
+    )
+
+
+def _free(nodes: Sequence[Json], pods: Iterable[Json]) -> dict[str, Amounts]:
+    free = {_name(node): _allocatable(node) for node in nodes}
+    for pod in pods:
+        left = free.get(pod["spec"].get("nodeName", ""))
+        if left is None or pod["status"].get("phase") in ("Succeeded", "Failed"):
+            continue
+        for name, value in {**requests(pod["spec"]), "pods": Decimal(1)}.items():
+            if name in left:
+                left[name] -= value
+    return free
+
+
+def _short(nodes: Sequence[Json], asked: Amounts) -> str:
+    """Name what no node has enough of, with the most that one has."""
+    most = {name: max(_allocatable(node).get(name, Decimal(0)) for node in nodes) for name in asked}
+    short = [name for name in asked if most[name] < asked[name]] or sorted(asked)
+    return ", ".join(
+        f"{_words(name, asked[name])} and the largest has {_words(name, most[name])}"
+        for name in short
+    )
+
+
+def _words(name: str, value: Decimal) -> str:
+    shown = value if name == "cpu" else value / _GIB
+    return f"{shown.quantize(Decimal('0.1')).normalize():f} {_WORDS.get(name, name)}"
+
+
+def _holds(has: Amounts, asked: Amounts) -> bool:
+    return all(has.get(name, Decimal(0)) >= value for name, value in asked.items() if value)
+
+
+def _allocatable(node: Json) -> Amounts:
+    return _amounts(node.get("status", {}).get("allocatable") or {})
+
+
+def _asked(container: Json) -> Amounts:
+    resources = container.get("resources") or {}
+    # A limit without a request is one, too.
+    return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+
+
+def _amounts(written: Mapping[str, str]) -> Amounts:
+    return {name: amount(str(value)) for name, value in written.items()}
+
+
+def _add(total: Amounts, more: Amounts) -> None:
+    for name, value in more.items():
+        total[name] = total.get(name, Decimal(0)) + value
+
+
+def _name(node: Json) -> str:
+    return str(node["metadata"]["name"])
+
+
+def _names(nodes: Sequence[Json]) -> str:
+    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    return f"{_name(nodes[0])}{more}"
+
+
+def _are(nodes: Sequence[Json]) -> str:
+    return "is" if len(nodes) == 1 else "are"

@@ -1,0 +1,279 @@
+"""Small Pods that try on a node what a build will need there: one container, one question each.
+
+They run with the service account, on the nodes and within the confinement of the build. What they
+have to say is their termination message, so that no log need be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from dag.core.arch import Arch
+from dag.core.doctor.checks import Finding, Json, Status, ok
+from dag.core.pod import state as podstate
+from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, Manifest, PodSettings, pod
+from dag.core.store.buckets import Bucket
+
+PROBE = "probe"
+PROBE_LABEL = "dag/probe"
+DEADLINE = 60.0
+"""Seconds that an answer may take."""
+# Of a problem that may heal: mounts and sandboxes are tried again, nodes become free.
+_PATIENCE = 10.0
+
+
+def pull_probe(settings: PodSettings) -> Manifest:
+    """Ask a node to pull the bundle and to run a shell of it."""
+    return _probe(settings, "pull", {"image": settings.bundle, "command": _script(":")})
+
+
+def emulation_probe(settings: PodSettings, image: str) -> Manifest:
+    """Ask a node to run a shell of an image that is for the architecture which is built for."""
+    return _probe(settings, "emulation", {"image": image, "command": _script(":")}, _CONFINEMENT)
+
+
+def userns_probe(settings: PodSettings) -> Manifest:
+    """Ask for a user namespace, and what its users are outside."""
+    container = {"image": settings.bundle, "command": _script("cat /proc/self/uid_map")}
+    return _probe(settings, "userns", container, _CONFINEMENT)
+
+
+def sdk_probe(settings: PodSettings, melange: str) -> Manifest:
+    """Ask the SDK's image for its tools, and bubblewrap for a sandbox, confined as the build is."""
+    build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
+    container = {
+        "image": settings.sdk_image,
+        "command": _script(_TOOLS, melange),
+        "securityContext": build["securityContext"],
+    }
+    return _probe(settings, "sdk", container, _CONFINEMENT)
+
+
+_TOOLS = """
+for tool in make "$1" bwrap; do
+  command -v "$tool" >/dev/null || { echo "it has no $tool"; exit 1; }
+done
+bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent true 2>&1 || exit 1
+"""
+
+
+def key_probe(settings: PodSettings) -> Manifest:
+    """Mount the signing key as the build does, and look whether it is there."""
+    spec = pod(settings)["spec"]
+    place, _, name = MOUNTED_KEY.rpartition("/")
+    (volume,) = (one for one in spec["volumes"] if "csi" in one)
+    look = f"[ -s {MOUNTED_KEY} ] || {{ echo no {name} among: $(ls {place}); exit 1; }}"
+    container = {
+        "image": settings.bundle,
+        "command": _script(look),
+        "volumeMounts": [{"name": volume["name"], "mountPath": place, "readOnly": True}],
+    }
+    return _probe(settings, "key", container, _CONFINEMENT, volumes=[volume])
+
+
+def bucket_probe(settings: PodSettings, *, write: bool) -> Manifest:
+    """List a bucket as the build's transfers will; with `write`, put an object and delete it."""
+    spec = pod(settings)["spec"]
+    name = UPLOAD if write else "fetch-packages"
+    # The very container that will transfer: its image, its variables, its secret.
+    transfer = next(
+        one for one in (*spec["initContainers"], *spec["containers"]) if one["name"] == name
+    )
+    container = {key: transfer[key] for key in ("image", "env", "envFrom") if key in transfer}
+    container["command"] = _script(_LIST + (_WRITE if write else ""), settings.run)
+    return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
+
+
+# Without the patience of a transfer, and with the one line that rclone ends with.
+_LIST = """
+try() {
+  what=$1; shift
+  said=$(rclone --retries 1 --low-level-retries 1 --contimeout 10s --timeout 20s --stats 0 "$@" \
+    2>&1 >/dev/null) && return 0
+  code=$?
+  [ $code -eq 3 ] ||
+    echo "$what: $(printf '%s\\n' "$said" | sed -n 's/.*Failed to/failed to/p' | tail -n 1)"
+  return $code
+}
+try 'it cannot be listed' lsf --max-depth 1 store:
+code=$?
+"""
+_WRITE = """
+[ $code -eq 0 ] || [ $code -eq 3 ] || exit 1
+thing=store:.dag-probe-$1
+echo probe | try 'nothing can be written' rcat $thing || exit 1
+try 'nothing can be deleted' deletefile $thing || exit 1
+code=0
+"""
+
+
+def _script(text: str, *words: str) -> list[str]:
+    # A termination message may have 4 KiB, and the end of what is said tells what failed.
+    script = f"""
+said=$(
+{text.strip()}
+exit ${{code:-0}}
+)
+code=$?
+printf %s "$said" | tail -c 2000 >/dev/termination-log
+exit $code
+"""
+    return ["sh", "-c", script.lstrip(), "dag", *words]
+
+
+_PLACE = ("serviceAccountName", "automountServiceAccountToken", "nodeSelector", "tolerations")
+_CONFINEMENT = ("hostUsers", "securityContext")
+
+
+def _probe(
+    settings: PodSettings,
+    name: str,
+    container: Manifest,
+    more: Sequence[str] = (),
+    volumes: Sequence[Manifest] = (),
+) -> Manifest:
+    """Describe a Pod that has the place of the build's and, of its specification, `more`."""
+    whole = pod(settings)
+    spec = whole["spec"]
+    # Asking for nothing, it fits on a full node, and within a quota that wants requests named.
+    nothing = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": "dag-probe-",
+            "namespace": settings.namespace,
+            "labels": {**whole["metadata"]["labels"], PROBE_LABEL: name},
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            # Kubernetes ends what nobody is left to delete.
+            "activeDeadlineSeconds": round(2 * DEADLINE),
+            "terminationGracePeriodSeconds": 1,
+            **{key: spec[key] for key in (*_PLACE, *more) if key in spec},
+            "containers": [{"name": PROBE, "resources": {"requests": nothing}, **container}],
+            "volumes": [*volumes],
+        },
+    }
+
+
+def selector(manifest: Manifest) -> str:
+    """Give the label selector that finds this very probe."""
+    labels = manifest["metadata"]["labels"]
+    return ",".join(f"{name}={value}" for name, value in labels.items() if name.startswith("dag/"))
+
+
+class Fate(Enum):
+    """What became of a probe."""
+
+    ENDED = auto()
+    REFUSED = auto()
+    """It will not start."""
+    PULLING = auto()
+    """Its image was still on its way: so the node may read it."""
+    WAITING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A probe's fate, its exit code if it ended, and what it or the cluster says."""
+
+    fate: Fate
+    message: str
+    code: int | None = None
+    hint: str | None = None
+
+
+def outcome(probe: Json, events: Sequence[Json], waited: float) -> Outcome | None:
+    """Read off what became of a probe `waited` seconds after it was created; None if nothing yet.
+
+    `events` are the Pod's own, oldest first.
+    """
+    container = podstate.containers(probe).get(PROBE, {})
+    if podstate.has_ended(container):
+        ended = container["state"]["terminated"]
+        said = str(ended.get("message", "")).strip()
+        if ended.get("reason") in ("ContainerCannotRun", "StartError"):
+            image = probe["spec"]["containers"][0]["image"]
+            return Outcome(Fate.REFUSED, f"{image} cannot start: {said}")
+        return Outcome(Fate.ENDED, said, ended["exitCode"])
+    if probe["status"].get("phase") == "Failed":
+        return Outcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))
+    waiting = podstate.why_waiting(probe, events)
+    if "waiting" in container.get("state", {}) and waiting is not None:
+        reason = container["state"]["waiting"].get("reason")
+        if reason not in ("ContainerCreating", "PodInitializing"):
+            return Outcome(Fate.REFUSED, waiting.message, hint=waiting.hint)
+    scheduled = any(
+        one["type"] == "PodScheduled" and one["status"] == "True"
+        for one in probe["status"].get("conditions", ())
+    )
+    pulling = bool(events) and events[-1].get("reason") == "Pulling"
+    if waiting is not None and waited > _PATIENCE and not pulling:
+        return Outcome(Fate.REFUSED if scheduled else Fate.WAITING, waiting.message)
+    if waited > DEADLINE:
+        if pulling:
+            return Outcome(Fate.PULLING, str(events[-1].get("message", "")))
+        return Outcome(Fate.WAITING, waiting.message if waiting else "it did not start in time")
+    return None
+
+
+def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> Finding:
+    """Turn an outcome into a finding: `done` if it ended well, else `failed` and what it said."""
+    said = " ".join(outcome.message.split())
+    match outcome.fate:
+        case Fate.ENDED if outcome.code == 0:
+            return ok(done)
+        case Fate.ENDED:
+            said = said or f"exit code {outcome.code}"
+            return Finding(Status.FAILED, f"{failed}: {said}", fix)
+        case Fate.REFUSED:
+            return Finding(Status.FAILED, f"{failed}: {said}", fix or outcome.hint)
+        case Fate.PULLING:
+            return ok(f"not refused within {DEADLINE:.0f} s, but not done either: {said}")
+        case Fate.WAITING:
+            return Finding(
+                Status.WARNING,
+                f"no probe could start, so this is not known: {said}",
+                "a pool of nodes may be scaling: try again",
+            )
+
+
+def judge_userns(outcome: Outcome) -> Finding:
+    """Judge the user namespace by its uid_map: https://man7.org/linux/man-pages/man7/user_namespaces.7.html."""
+    fix = podstate.USER_NAMESPACES
+    finding = judge(outcome, "", "no user namespace on the node", fix)
+    if finding.status is not Status.OK or outcome.fate is not Fate.ENDED:
+        return finding
+    inside, outside, count, *_ = (*outcome.message.split(), "", "", "")
+    if inside == outside or not count:
+        return Finding(
+            Status.FAILED, f"the node gave no user namespace: uid_map says {outcome.message!r}", fix
+        )
+    return ok(f"root of the pod is uid {outside} on its node ({count} uids)")
+
+
+def judge_emulation(outcome: Outcome, arch: Arch, namespace: str) -> Finding:
+    """Judge whether a node runs what is for another architecture than its own."""
+    return judge(
+        outcome,
+        f"a node runs programs of {arch.oci}",
+        f"a node cannot run programs of {arch.oci}",
+        f"dag setup cluster --binfmt -n {namespace} registers an emulator on every node",
+    )
+
+
+def judge_bucket(outcome: Outcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:
+    """Judge a bucket by what a transfer could do there."""
+    if outcome.fate is Fate.ENDED and outcome.code == 3:
+        # An empty folder of a bucket lists well. A build goes on without what it would have fetched.
+        return Finding(Status.WARNING, f"there is no {bucket}: nothing would come from it", fix)
+    done = "list, write and delete in" if write else "list"
+    return judge(
+        outcome,
+        f"a pod can {done} {bucket}",
+        f"a pod cannot {'write to' if write else 'read'} {bucket}",
+        fix,
+    )

@@ -1,0 +1,93 @@
+"""From changed files to the packages that must be built again."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dag.core.graph.graph import Graph
+from dag.core.package.model import Package
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What follows from changed files."""
+
+    reasons: dict[str, list[str]]
+    """Package → the files that concern itself."""
+    packages: tuple[Package, ...]
+    """These and everything that needs them, dependencies first."""
+    unrelated: tuple[str, ...]
+    """Changed files that concern no package."""
+
+
+def affected(
+    graph: Graph,
+    files: Iterable[str],
+    pipeline_dirs: Sequence[str],
+    before: Mapping[str, Collection[str]] | None = None,
+) -> Affected:
+    """Find what `files` (relative to the directory of the definitions) change.
+
+    A package is concerned by its definition, by any file in the directory that melange gives it as
+    source (named like the definition), and by the pipelines that it uses from `pipeline_dirs`. It
+    is concerned, too, if it needs a name that a changed definition gave `before` and gives no
+    more. A directory that is named as a whole (a submodule, a link) counts for all that is in it.
+    """
+    concerned = _Concerned(graph, pipeline_dirs, before or {})
+    reasons: dict[str, list[str]] = {}
+    unrelated: list[str] = []
+    for file in sorted(files):
+        names = list(concerned.by(file))
+        for name in dict.fromkeys(names):
+            reasons.setdefault(name, []).append(file)
+        if not names and not file.startswith("../"):
+            unrelated.append(file)
+    return Affected(reasons, tuple(graph.dependents(reasons)), tuple(unrelated))
+
+
+class _Concerned:
+    """Which packages a file concerns."""
+
+    def __init__(
+        self, graph: Graph, pipeline_dirs: Sequence[str], before: Mapping[str, Collection[str]]
+    ) -> None:
+        self.by_file: dict[str, str] = {}
+        self.by_directory: dict[str, str] = {}
+        self.by_pipeline: dict[str, list[str]] = {}
+        for package in graph.packages:
+            self.by_file[package.file] = package.name
+            self.by_directory[package.file.removesuffix(".yaml")] = package.name
+            self.by_directory[package.name] = package.name
+            for root in pipeline_dirs:
+                for uses in package.pipelines:
+                    path = posixpath.normpath(f"{root}/{uses}.yaml")
+                    self.by_pipeline.setdefault(path, []).append(package.name)
+        self.by_loss = _losses(graph, before)
+
+    def by(self, file: str) -> Iterator[str]:
+        yield from self.by_loss.get(file, ())
+        yield from self.by_pipeline.get(file, ())
+        top = file.partition("/")[0]
+        if file in self.by_file:
+            yield self.by_file[file]
+        elif top in self.by_directory:
+            yield self.by_directory[top]
+        if not file.endswith(".yaml"):
+            for path, users in self.by_pipeline.items():
+                if path.startswith(f"{file.rstrip('/')}/"):
+                    yield from users
+
+
+def _losses(graph: Graph, before: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """File → the packages that need what its definition gave and gives no more."""
+    now = {package.file: package.given for package in graph.packages if package.file in before}
+    lost: dict[str, str] = {}
+    for file, names in before.items():
+        lost |= dict.fromkeys(set(names).difference(now.get(file, ())), file)
+    losses: dict[str, list[str]] = {}
+    for package in graph.packages if lost else ():
+        for file in {lost[need.name] for need in package.environment if need.name in lost}:
+            losses.setdefault(file, []).append(package.name)
+    return losses

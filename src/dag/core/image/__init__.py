@@ -1,0 +1,1 @@
+"""Container images: names, layers, and what is left out of them."""

@@ -1,0 +1,112 @@
+"""APKINDEX: what a repository has.
+
+The format: https://wiki.alpinelinux.org/wiki/Apk_spec#APKINDEX_Format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dag.core.arch import ARCHITECTURES
+from dag.core.package.model import Package, bare_name
+from dag.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One package of a repository."""
+
+    name: str
+    version: str
+    """`VERSION-rEPOCH`."""
+    origin: str
+    depends: tuple[str, ...]
+    provides: tuple[str, ...]
+
+
+FILE_NAME = "APKINDEX.tar.gz"
+
+
+def repository_root(place: str) -> str:
+    """Name a repository as melange wants it: the directory above ARCH/APKINDEX.tar.gz.
+
+    Raises:
+        UsageError: the index is in no directory of an architecture.
+
+    """
+    head, _, last = place.rstrip("/").rpartition("/")
+    named = last == FILE_NAME
+    if named:
+        head, _, last = head.rpartition("/")
+    if last in ARCHITECTURES:
+        return head or ("/" if place.startswith("/") else ".")
+    if named:
+        raise UsageError(
+            f"{place}: melange takes an index only from a directory of its architecture",
+            hint=f"name a directory or URL that has ARCH/{FILE_NAME} in it",
+        )
+    return place
+
+
+class BrokenIndex(ValueError):
+    """A text that is no APKINDEX; says where and why."""
+
+
+def read_index(text: str) -> list[Entry]:
+    """Read the text of an APKINDEX.
+
+    Raises:
+        BrokenIndex: a line has another form, or a package no name or version.
+
+    """
+    return list(_entries(text))
+
+
+def _entries(text: str) -> Iterator[Entry]:
+    fields: dict[str, str] = {}
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        if line.strip():
+            letter, colon, value = line.partition(":")
+            if not colon or len(letter) != 1:
+                raise BrokenIndex(f"line {number} is no `X:value`: {line[:60]!r}")
+            fields[letter] = value.strip()
+        elif fields:
+            if not (fields.get("P") and fields.get("V")):
+                raise BrokenIndex(f"the package before line {number} has no name or no version")
+            yield Entry(
+                fields["P"],
+                fields["V"],
+                fields.get("o", fields["P"]),
+                tuple(fields.get("D", "").split()),
+                tuple(fields.get("p", "").split()),
+            )
+            fields = {}
+
+
+def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
+    """Whether all that `package` builds is there, given package → versions."""
+    return all(package.full_version in versions.get(name, ()) for name in package.promised)
+
+
+class Repository:
+    """The packages of one or more indexes."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        """Keep `entries`; one package may have several versions."""
+        self.entries = tuple(entries)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that can be installed: packages' own and what they provide."""
+        provided = (bare_name(text) for entry in self.entries for text in entry.provides)
+        return frozenset(entry.name for entry in self.entries) | frozenset(provided)
+
+    @cached_property
+    def versions(self) -> dict[str, frozenset[str]]:
+        """Package → its versions."""
+        versions: dict[str, set[str]] = {}
+        for entry in self.entries:
+            versions.setdefault(entry.name, set()).add(entry.version)
+        return {name: frozenset(several) for name, several in versions.items()}

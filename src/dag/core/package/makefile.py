@@ -1,0 +1,133 @@
+"""What a Makefile of package definitions offers: how a package becomes a target, and `all`.
+
+Read as text: asking make itself would run the Makefile's `$(shell …)` on the client, which may have
+no make at all. The two kinds in use are told apart by their rules: since 2024 Wolfi's has
+`package/NAME`; before, each package was `packages/ARCH/NAME-VERSION-rEPOCH.apk`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from string import Formatter
+
+from dag.core.arch import Arch
+from dag.core.package.model import Package
+from dag.errors import UsageError
+
+FILE_NAMES = ("GNUmakefile", "makefile", "Makefile")
+"""In the order in which GNU make looks for them."""
+
+APK_TEMPLATE = "packages/{arch}/{name}-{version}-r{epoch}.apk"
+NAME_TEMPLATE = "package/{name}"
+_FIELDS = frozenset({"arch", "name", "version", "epoch"})
+
+_KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
+
+# A rule's line: targets, a colon that is no `:=`; inside `define` the macro's own rules count too.
+_RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
+# A static pattern rule: the targets may be a variable's, the pattern says what they look like.
+_STATIC = re.compile(r"^[^\s#].*:\s*package/%\s*:(?![:=])", re.MULTILINE)
+_INCLUDE = re.compile(r"^[ ]*(?:-|s)?include[ \t]+(?P<names>[^#\n]*)", re.MULTILINE)
+_UNREAD = {
+    "KEY": "melange will not trust what is signed with our key, such as packages of other units",
+    "MELANGE_EXTRA_OPTS": "neither the cache nor -r, --keyring, --pipeline-dir and --build-option"
+    " reach melange",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Makefile:
+    """The rules that matter to us."""
+
+    has_all: bool
+    has_key: bool
+    """A rule makes the signing key: `${KEY}:` and the like."""
+    template: str
+    """How a package becomes a target; the fields are arch, name, version, epoch."""
+    unread: frozenset[str] = frozenset()
+    """Variables of ours that it calls melange without, as far as its text tells."""
+
+    def notes(self, *names: str) -> list[str]:
+        """Say what comes of it that it does not read these variables."""
+        return [
+            f"the Makefile does not use $({name}): {_UNREAD[name]}; see docs/makefiles.md"
+            for name in names
+            if name in self.unread
+        ]
+
+    def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
+        """Name the target of each package, in the order given, each once."""
+        return list(dict.fromkeys(target(self.template, package, arch) for package in packages))
+
+
+def read_makefile(text: str, template: str | None = None) -> Makefile:
+    """Find the rules in a Makefile's text; `template` overrides what its rules say.
+
+    Raises:
+        UsageError: `template` has an unknown field, or none that tells packages apart.
+
+    """
+    targets = [word for rule in _RULE.finditer(text) for word in rule["targets"].split()]
+    if template is None:
+        by_name = any(word.startswith("package/") for word in targets) or _STATIC.search(text)
+        template = NAME_TEMPLATE if by_name else APK_TEMPLATE
+    return Makefile(
+        has_all="all" in targets,
+        has_key=any(word in _KEY_TARGETS for word in targets),
+        template=check_template(template),
+        unread=frozenset(_unread(text)),
+    )
+
+
+def included(text: str) -> list[str]:
+    """Name the files that a Makefile includes, as far as its text tells: patterns of the shell's."""
+    words = [word for line in _INCLUDE.finditer(text) for word in line["names"].split()]
+    return [word for word in words if "$" not in word]
+
+
+def _unread(text: str) -> Iterator[str]:
+    if "melange build" not in text.replace("$(MELANGE)", "melange").replace(
+        "${MELANGE}", "melange"
+    ):
+        return
+    if _INCLUDE.search(text) is None:
+        for name in _UNREAD:
+            # A recipe's shell sees them as its own variables, too.
+            if not re.search(rf"\$[$({{]*{name}\b", text):
+                yield name
+
+
+def check_template(template: str) -> str:
+    """Return `template` if it can be filled in.
+
+    Raises:
+        UsageError: it has an unknown field, or does not contain the package's name.
+
+    """
+    try:
+        parts = [part for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        raise UsageError(f"target template {template!r}: {error}") from error
+    fields = {str(name) for _, name, _, _ in parts}
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        raise UsageError(f"target template {template!r}: fields are written plainly, like {{name}}")
+    if unknown := sorted(fields - _FIELDS):
+        raise UsageError(
+            f"target template {template!r} has the unknown field {{{unknown[0]}}}",
+            hint="the fields are {arch}, {name}, {version} and {epoch}",
+        )
+    if "name" not in fields:
+        raise UsageError(
+            f"target template {template!r} gives every package one target",
+            hint=f"it needs {{name}}, like {NAME_TEMPLATE}",
+        )
+    return template
+
+
+def target(template: str, package: Package, arch: Arch) -> str:
+    """Fill `template` in for one package."""
+    return template.format(
+        arch=arch.apk, name=package.name, version=package.version, epoch=package.epoch
+    )

@@ -1,0 +1,103 @@
+"""The variables of one definition: `vars`, `var-transforms`, options, and what melange adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from yaml.nodes import Node
+
+from dag.core.arch import Arch
+from dag.core.package.substitutions import Scope, Unresolvable, lookup_in, substitute, transform
+from dag.core.package.triplets import triplets
+from dag.core.package.yaml import Tree, line_of
+
+
+class Variables:
+    """What a definition says of variables; `build_options` are those that are enabled."""
+
+    def __init__(self, root: Mapping[str, Node], tree: Tree, build_options: Sequence[str]) -> None:
+        """Read `vars`, `var-transforms` and `options`."""
+        self.build_options = build_options
+        self._tree = tree
+        self._line = line_of(root.get("vars", root["package"]))
+        self._vars = tree.strings(root.get("vars"), "vars")
+        self._transforms = [
+            (line_of(node), tree.strings(node, "a var-transform"))
+            for node in tree.items(root.get("var-transforms"), "var-transforms")
+        ]
+        self._options = tree.mapping(root.get("options"), "options")
+
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """The options of the definition that are enabled."""
+        return tuple(name for name in self.build_options if name in self._options)
+
+    def option(self, name: str, *path: str) -> dict[str, Node]:
+        """The mapping at `path` of an option."""
+        fields = self._tree.mapping(self._options.get(name), f"options.{name}")
+        for key in path:
+            fields = self._tree.mapping(fields.get(key), f"options.{name}…{key}")
+        return fields
+
+    def of(self, facts: Mapping[str, str], epoch: int) -> dict[str, str]:
+        """The variables that a definition knows before anything is built, `vars` as written."""
+        return {
+            **facts,
+            "package.epoch": str(epoch),
+            "package.full-version": f"{facts['package.version']}-r{epoch}",
+            **{f"vars.{name}": value for name, value in self._vars.items()},
+        }
+
+    def transformed(self, values: dict[str, str]) -> dict[str, str]:
+        """`values` with what var-transforms makes of them."""
+        lookup = lookup_in(values)
+        for line, rule in self._transforms:
+            try:
+                text = substitute(rule.get("from", ""), lookup)
+                result = transform(text, rule.get("match", ""), rule.get("replace", ""))
+                values[f"vars.{rule.get('to', '')}"] = result
+            except Unresolvable as error:
+                self._tree.problem(line, str(error), "correct the var-transform")
+        return values
+
+    def scope(self, names: Sequence[str], version: str, epoch: int, arch: Arch) -> Scope:
+        """The variables of pipelines; `names` are the package's and its subpackages'."""
+        name = names[0]
+        out = "/home/build/melange-out"
+        values = {
+            "package.name": name,
+            "package.version": version,
+            "package.epoch": str(epoch),
+            "package.full-version": f"{version}-r{epoch}",
+            "package.srcdir": "/home/build",
+            "targets.outdir": out,
+            "targets.destdir": f"{out}/{name}",
+            "targets.contextdir": f"{out}/{name}",
+            "context.name": name,
+            **triplets(arch),
+            "build.arch": arch.apk,
+            "build.goarch": arch.oci,
+            **self._resolved(),
+        }
+        self.transformed(values)
+        values |= {f"targets.package.{target}": f"{out}/{target}" for target in names}
+        values |= {f"options.{option}.enabled": "false" for option in self._options}
+        values |= {f"options.{option}.enabled": "true" for option in self.build_options}
+        return Scope(values)
+
+    def _resolved(self) -> dict[str, str]:
+        """Vars, those of enabled options over them, in terms of each other.
+
+        melange takes them in any order and may refuse one that names another.
+        """
+        texts = dict(self._vars)
+        for name in self.build_options:
+            texts |= self._tree.strings(self.option(name).get("vars"), f"options.{name}.vars")
+        raw = {f"vars.{name}": value for name, value in texts.items()}
+        scope = Scope(raw)
+        for name in raw:
+            try:
+                raw[name] = scope(name)
+            except Unresolvable as error:
+                self._tree.problem(self._line, f"{name}: {error}", "vars may only name vars")
+        return raw

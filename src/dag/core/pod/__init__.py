@@ -1,0 +1,1 @@
+"""The pod that builds: its manifest, and what became of it."""

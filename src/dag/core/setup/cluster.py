@@ -1,0 +1,306 @@
+"""What any cluster needs before `dag pod` builds on it: steps that only the Kubernetes API takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dag.core.pod import permissions
+from dag.core.pod.manifest import CSI_DRIVER, KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
+from dag.core.setup.steps import (
+    Ensure,
+    Extend,
+    Manifest,
+    Plan,
+    Prove,
+    Publish,
+    Step,
+    Tolerate,
+    owned,
+)
+
+GKE_DRIVER = "secrets-store-gke.csi.k8s.io"
+"""Of GKE's own add-on. https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component"""
+_PROVIDERS = {CSI_DRIVER: "gcp", GKE_DRIVER: "gke"}
+
+SIGNING_KEY = "melange-signing-key"
+
+BINFMT_IMAGE = (
+    "docker.io/tonistiigi/binfmt"
+    "@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0"
+)
+"""QEMU for every architecture; registers itself so that containers need not have it."""
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+
+# The files of each project's own installation guide, by the version that was read.
+# https://secrets-store-csi-driver.sigs.k8s.io/getting-started/installation.html
+_DRIVER_FILES = (
+    "rbac-secretproviderclass.yaml",
+    "csidriver.yaml",
+    "secrets-store.csi.x-k8s.io_secretproviderclasses.yaml",
+    "secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml",
+    "secrets-store-csi-driver.yaml",
+)
+_DRIVER = "kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy"
+_PROVIDER_FILE = (
+    "GoogleCloudPlatform/secrets-store-csi-driver-provider-gcp/v1.15.0/deploy/"
+    "provider-gcp-plugin.yaml"
+)
+GITHUB = "https://raw.githubusercontent.com"
+
+# By the manifests above, and by the driver's Helm chart under the name that its guide gives it.
+_DAEMONSETS = (
+    "csi-secrets-store",
+    "csi-secrets-store-secrets-store-csi-driver",
+    "csi-secrets-store-provider-gcp",
+)
+# https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
+ARM_TOLERATION: Manifest = {
+    "key": "kubernetes.io/arch",
+    "operator": "Equal",
+    "value": "arm64",
+    "effect": "NoSchedule",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """What a cluster is to have; empty is nothing."""
+
+    namespace: str = "default"
+    service_account: str = "default"
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the service account: how clouds tie it to an identity of theirs."""
+    users: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    """Who may run `dag pod` in the namespace, as the API server knows them."""
+    secret_key: bool = False
+    project: str | None = None
+    """Whose Secret Manager has the signing key; None leaves the class to somebody else."""
+    csi_driver: str = CSI_DRIVER
+    manifests: str | None = None
+    """Where to get the driver's and the provider's manifests from; None does not install them."""
+    arm: bool = False
+    binfmt: bool = False
+    binfmt_image: str = BINFMT_IMAGE
+    pending_timeout: float = 300.0
+    """Seconds for a pod that tries something out: nodes may have to be made for it."""
+    busybox: str
+    """An image with a shell, for pods that try things out."""
+
+
+def cluster_plan(settings: ClusterSettings) -> Plan:
+    """Plan what `dag setup cluster` does."""
+    flags = {"namespace": settings.namespace, "service-account": settings.service_account}
+    if settings.secret_key:
+        flags |= secret_flags(settings)
+    return Plan(steps=tuple(cluster_steps(settings)), flags=flags)
+
+
+def secret_flags(settings: ClusterSettings) -> dict[str, str]:
+    """Give the flags with which `dag pod` signs."""
+    flags = {"secret-key": "true"}
+    return (
+        flags if settings.csi_driver == CSI_DRIVER else {**flags, "csi-driver": settings.csi_driver}
+    )
+
+
+def cluster_steps(settings: ClusterSettings) -> Iterator[Step]:
+    """Give the steps in their order."""
+    yield from _place(settings)
+    if settings.users or settings.groups:
+        yield from _permission(settings)
+    if settings.secret_key:
+        yield from _secret(settings)
+    if settings.binfmt:
+        yield Ensure(
+            title="Emulation: builds of one architecture run on nodes of another",
+            manifest=_binfmt(settings),
+        )
+
+
+def _place(settings: ClusterSettings) -> Iterator[Step]:
+    name, account = settings.namespace, settings.service_account
+    namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    yield Ensure(title=f"Namespace {name}: where builds run", manifest=owned(namespace))
+    # https://kubernetes.io/docs/concepts/security/pod-security-admission/
+    level = {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}
+    yield Extend(
+        title="Pod Security level: bubblewrap needs more than the others allow",
+        manifest={**namespace, "metadata": {"name": name, **level}},
+    )
+    who: Manifest = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": account, "namespace": name},
+    }
+    yield Ensure(title=f"Service account {account}: what pods run as", manifest=owned(who))
+    if settings.annotations:
+        metadata = {**who["metadata"], "annotations": dict(settings.annotations)}
+        yield Extend(
+            title="Identity: ties the service account to one of the cloud's",
+            manifest={**who, "metadata": metadata},
+        )
+
+
+def _permission(settings: ClusterSettings) -> Iterator[Step]:
+    verbs = [*permissions.for_pod(follow=True, out=True), *permissions.EXPLAIN]
+    if settings.secret_key:
+        verbs += permissions.SECRET_KEY
+    group = "rbac.authorization.k8s.io"
+    metadata = {"name": "dag", "namespace": settings.namespace}
+    role = {
+        "apiVersion": f"{group}/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": permissions.rules(verbs),
+    }
+    yield Ensure(title="Role: what `dag pod` does, and no more", manifest=owned(role))
+    people = [("User", name) for name in settings.users]
+    people += [("Group", name) for name in settings.groups]
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "dag"},
+        "subjects": [{"apiGroup": group, "kind": kind, "name": name} for kind, name in people],
+    }
+    names = ", ".join(name for _, name in people)
+    yield Ensure(title=f"Role binding: {names} may run `dag pod`", manifest=owned(binding))
+
+
+def _secret(settings: ClusterSettings) -> Iterator[Step]:
+    if settings.manifests and settings.csi_driver == CSI_DRIVER:
+        for path in (*(f"{_DRIVER}/{file}" for file in _DRIVER_FILES), _PROVIDER_FILE):
+            file = path.rpartition("/")[2]
+            title = f"Secrets Store CSI driver and its provider: {file}"
+            yield Publish(title=title, url=f"{settings.manifests}/{path}")
+    if settings.arm and settings.csi_driver == CSI_DRIVER:
+        for name in _DAEMONSETS:
+            yield Tolerate(
+                title=f"{name} on arm nodes: they have a taint that it must tolerate",
+                namespace="kube-system",
+                name=name,
+                toleration=ARM_TOLERATION,
+            )
+    if settings.project:
+        yield Ensure(
+            title=f"SecretProviderClass {SECRET_PROVIDER_CLASS}: which secret becomes which file",
+            manifest=owned(_secret_class(settings, settings.project)),
+        )
+    for arch in ("amd64", "arm64") if settings.arm else ("",):
+        on = f" on a node of {arch}" if arch else ""
+        yield Prove(
+            title=f"Secret test: a pod{on} must find the signing key",
+            pod=owned(_secret_test(settings, arch)),
+            seconds=settings.pending_timeout,
+        )
+
+
+def _secret_class(settings: ClusterSettings, project: str) -> Manifest:
+    resource = f"projects/{project}/secrets/{SIGNING_KEY}/versions/latest"
+    # The provider takes a list as text; JSON is YAML.
+    secrets = json.dumps([{"resourceName": resource, "path": KEY_FILE}])
+    return {
+        "apiVersion": "secrets-store.csi.x-k8s.io/v1",
+        "kind": "SecretProviderClass",
+        "metadata": {"name": SECRET_PROVIDER_CLASS, "namespace": settings.namespace},
+        "spec": {
+            "provider": _PROVIDERS.get(settings.csi_driver, "gcp"),
+            "parameters": {"secrets": secrets},
+        },
+    }
+
+
+def _secret_test(settings: ClusterSettings, arch: str) -> Manifest:
+    file = f"{KEY_MOUNT}/{KEY_FILE}"
+    # Says nothing of what it reads.
+    script = (
+        f"grep -q 'PRIVATE KEY-----' {file} || {{ echo '{file} holds no private key'; exit 1; }}"
+    )
+    spec: Manifest = {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.service_account,
+        "automountServiceAccountToken": False,
+        "containers": [
+            {
+                "name": "test",
+                "image": settings.busybox,
+                "command": ["sh", "-c", script],
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "volumeMounts": [{"name": "key", "mountPath": KEY_MOUNT, "readOnly": True}],
+            }
+        ],
+        "volumes": [
+            {
+                "name": "key",
+                "csi": {
+                    "driver": settings.csi_driver,
+                    "readOnly": True,
+                    "volumeAttributes": {"secretProviderClass": SECRET_PROVIDER_CLASS},
+                },
+            }
+        ],
+    }
+    if arch:
+        spec["nodeSelector"] = {"kubernetes.io/arch": arch}
+    if arch == "arm64":
+        spec["tolerations"] = [ARM_TOLERATION]
+    name = f"dag-secret-test-{arch}" if arch else "dag-secret-test"
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": settings.namespace},
+        "spec": spec,
+    }
+
+
+def _binfmt(settings: ClusterSettings) -> Manifest:
+    labels = {"app.kubernetes.io/name": "dag-binfmt"}
+    small = {"requests": {"cpu": "10m", "memory": "16Mi"}}
+    install = {
+        "name": "install",
+        "image": settings.binfmt_image,
+        "args": ["--install", "all"],
+        "resources": small,
+        "securityContext": {"privileged": True},
+    }
+    # Linux 6.7 and later forget what is registered when the last mount goes, and `install` takes
+    # its own along: https://github.com/tonistiigi/binfmt/issues/360. Nodes need not have one. This
+    # keeps the pod, too: nodes that come later are served.
+    forever = "while :; do sleep 86400; done"
+    stay = {
+        "name": "stay",
+        "image": settings.busybox,
+        "command": ["sh", "-c", f"mount -t binfmt_misc binfmt_misc {_BINFMT} && {forever}"],
+        "resources": small,
+        "securityContext": {"privileged": True},
+    }
+    mounted = {"exec": {"command": ["test", "-e", f"{_BINFMT}/register"]}, "periodSeconds": 1}
+    # The image's own exit code is 0 whatever happened.
+    some = ["sh", "-c", f"ls {_BINFMT} | grep -qvx -e register -e status"]
+    # A sidecar, so that it is there before `install`. With two, either may be restarted.
+    first = {**stay, "name": "hold", "restartPolicy": "Always", "startupProbe": mounted}
+    stay["readinessProbe"] = {"exec": {"command": some}, "periodSeconds": 1}
+    return owned(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "dag-binfmt", "namespace": settings.namespace},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "automountServiceAccountToken": False,
+                        "terminationGracePeriodSeconds": 1,
+                        "nodeSelector": {"kubernetes.io/os": "linux"},
+                        "initContainers": [first, install],
+                        "containers": [stay],
+                    },
+                },
+            },
+        }
+    )

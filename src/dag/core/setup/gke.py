@@ -1,0 +1,332 @@
+"""Google Kubernetes Engine: the cluster, its registry, identities with the least rights, the key.
+
+Identities: nodes run as an account of their own that may pull images and write logs; pods get the
+rights of another, on the given buckets and the one secret, through the cluster's workload pool.
+https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dag.core.setup.cluster import (
+    GKE_DRIVER,
+    SIGNING_KEY,
+    ClusterSettings,
+    cluster_steps,
+    secret_flags,
+)
+from dag.core.setup.steps import Connect, Plan, Run, Says, Step, Words
+from dag.errors import UsageError
+
+_MARK = "made by dag setup"
+_LABEL = "--labels=managed_by=dag"
+_LABELLED = "--format=value(labels.managed_by)"
+_BINDINGS = (
+    "--flatten=bindings[].members",
+    "--format=csv[no-heading](bindings.role,bindings.members)",
+)
+# gcr.io/PROJECT is a repository of Artifact Registry.
+# https://cloud.google.com/artifact-registry/docs/transition/setup-gcr-repo
+_REPOSITORY = ("gcr.io", "--location=us")
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_PATIENCE = 120.0
+"""Seconds until every part of Google's cloud knows a new account or API."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GkeSettings:
+    """What is made in a Google Cloud project."""
+
+    project: str
+    location: str
+    """As a flag of gcloud: `--zone=…` or `--region=…`; what was made by one is found by it alone."""
+    cluster: str = "dag"
+    max_cpu: int = 64
+    max_memory: int = 256
+    """The most that autoprovisioned nodes may have in all: CPUs, and GB of memory."""
+    arm_machine: str = "c4a-standard-4"
+    bucket: str | None = None
+    src_bucket: str | None = None
+    signing_key: str | None = None
+    """Path of the private key that becomes the secret; None takes the secret that is there."""
+    inside: ClusterSettings
+
+    @property
+    def nodes(self) -> str:
+        """Email of the account that nodes run as."""
+        return f"dag-nodes@{self.project}.iam.gserviceaccount.com"
+
+    @property
+    def builds(self) -> str:
+        """Email of the account whose rights pods get."""
+        return f"dag-builds@{self.project}.iam.gserviceaccount.com"
+
+    @property
+    def buckets(self) -> dict[str, str]:
+        """The role that builds need on each bucket."""
+        roles = {}
+        if self.src_bucket:
+            roles[bucket_url(self.src_bucket)] = "roles/storage.objectViewer"
+        if self.bucket:  # reads, too, so that it wins if both are one
+            roles[bucket_url(self.bucket)] = "roles/storage.objectUser"
+        return roles
+
+
+def bucket_url(name: str) -> str:
+    """Reduce `gs://BUCKET/PREFIX` or `BUCKET` to `gs://BUCKET`.
+
+    Raises:
+        UsageError: it is in another cloud.
+
+    """
+    scheme, _, rest = name.rpartition("://")
+    bucket = rest.partition("/")[0]
+    if scheme not in ("", "gs") or not bucket:
+        raise UsageError(f"{name!r} is no bucket of Google Cloud", hint="write gs://BUCKET")
+    return f"gs://{bucket}"
+
+
+def gke_plan(settings: GkeSettings) -> Plan:
+    """Plan what `dag setup gke` does.
+
+    Raises:
+        UsageError: a bucket is in another cloud.
+
+    """
+    inside = settings.inside
+    flags = {
+        "project": settings.project,
+        "namespace": inside.namespace,
+        "service-account": inside.service_account,
+    }
+    if settings.bucket:
+        flags["bucket"] = settings.bucket
+    if settings.src_bucket:
+        flags["src-bucket"] = settings.src_bucket
+    if inside.secret_key:
+        flags |= secret_flags(inside)
+    steps = [*_registry(settings), *_cluster(settings)]
+    if settings.buckets or inside.secret_key:
+        steps += _identity(settings)
+        annotation = {"iam.gke.io/gcp-service-account": settings.builds}
+        inside = replace(inside, annotations={**inside.annotations, **annotation})
+    patient = [
+        replace(step, patience=_PATIENCE) if isinstance(step, Run) else step for step in steps
+    ]
+    place = settings.location.partition("=")[2]
+    context = f"gke_{settings.project}_{place}_{settings.cluster}"
+    return Plan(steps=(*patient, *cluster_steps(inside)), context=context, flags=flags)
+
+
+def _registry(settings: GkeSettings) -> Iterator[Step]:
+    project = f"--project={settings.project}"
+    apis = ["container", "artifactregistry", "iam", "iamcredentials"]
+    if settings.inside.secret_key:
+        apis.append("secretmanager")
+    listed = ("gcloud", "services", "list", "--enabled", project, "--format=value(config.name)")
+    for name in apis:
+        api = f"{name}.googleapis.com"
+        yield Run(
+            title=f"API {api}",
+            argv=("gcloud", "services", "enable", api, project),
+            done=Says(api, listed),
+        )
+    artifacts = ("gcloud", "artifacts", "repositories")
+    describe = (*artifacts, "describe", *_REPOSITORY, project)
+    yield Run(
+        title=f"Repository gcr.io/{settings.project}: where bundles go",
+        argv=(*artifacts, "create", *_REPOSITORY, "--repository-format=docker", project, _LABEL),
+        done=Says("DOCKER", (*describe, "--format=value(format)")),
+        undo=(*artifacts, "delete", *_REPOSITORY, project, "--quiet"),
+        ours=Says("dag", (*describe, _LABELLED)),
+    )
+    yield from _account(settings, settings.nodes, "what nodes run as")
+    node = ("--role=roles/container.defaultNodeServiceAccount", "--condition=None")
+    yield _binding(
+        "Nodes may write logs and metrics",
+        ("gcloud", "projects"),
+        (settings.project,),
+        settings.nodes,
+        *node,
+    )
+    yield _binding(
+        "Nodes may pull bundles",
+        artifacts,
+        (*_REPOSITORY, project),
+        settings.nodes,
+        "--role=roles/artifactregistry.reader",
+    )
+
+
+def _cluster(settings: GkeSettings) -> Iterator[Step]:
+    name, pool = settings.cluster, f"{settings.project}.svc.id.goog"
+    where = (settings.location, f"--project={settings.project}")
+    clusters = ("gcloud", "container", "clusters")
+    describe = (*clusters, "describe", name, *where)
+    provisioning = (
+        "--enable-autoprovisioning",
+        f"--max-cpu={settings.max_cpu}",
+        f"--max-memory={settings.max_memory}",
+        f"--autoprovisioning-service-account={settings.nodes}",
+        f"--autoprovisioning-scopes={_SCOPE}",
+    )
+    there = Says(name, (*describe, "--format=value(name)"))
+    yield Run(
+        title=f"Cluster {name}: makes nodes when builds need them, removes them afterwards",
+        argv=(
+            *(*clusters, "create", name, *where, "--release-channel=regular", _LABEL),
+            *("--num-nodes=1", f"--service-account={settings.nodes}", f"--scopes={_SCOPE}"),
+            *(f"--workload-pool={pool}", *provisioning),
+        ),
+        done=there,
+        undo=(*clusters, "delete", name, *where, "--quiet"),
+        ours=Says("dag", (*describe, "--format=value(resourceLabels.managed_by)")),
+    )
+    # What follows is part of a cluster that was just made; one that was there may lack it.
+    update = (*clusters, "update", name, *where)
+    yield Run(
+        title="Workload pool: pods may have identities",
+        argv=(*update, f"--workload-pool={pool}"),
+        done=Says(pool, (*describe, "--format=value(workloadIdentityConfig.workloadPool)")),
+    )
+    yield Run(
+        title="Autoprovisioning: nodes as large as builds ask for",
+        argv=(*update, *provisioning),
+        done=Says("True", (*describe, "--format=value(autoscaling.enableNodeAutoprovisioning)")),
+    )
+    if settings.inside.secret_key and settings.inside.csi_driver == GKE_DRIVER:
+        yield Run(
+            title="Secret Manager add-on: mounts the signing key into pods",
+            argv=(*update, "--enable-secret-manager"),
+            done=Says("True", (*describe, "--format=value(secretManagerConfig.enabled)")),
+        )
+    if settings.inside.arm:
+        pools = ("gcloud", "container", "node-pools")
+        arm = ("arm", f"--cluster={name}", *where)
+        yield Run(
+            title="Arm node pool: empty until a build for aarch64 comes",
+            argv=(
+                *(*pools, "create", *arm, f"--machine-type={settings.arm_machine}"),
+                *("--num-nodes=0", "--enable-autoscaling", "--min-nodes=0", "--max-nodes=8"),
+                *(f"--service-account={settings.nodes}", f"--scopes={_SCOPE}"),
+                *("--workload-metadata=GKE_METADATA", "--node-labels=managed_by=dag"),
+            ),
+            done=Says("arm", (*pools, "describe", *arm, "--format=value(name)")),
+            undo=(*pools, "delete", *arm, "--quiet"),
+            ours=Says(
+                "dag", (*pools, "describe", *arm, "--format=value(config.labels.managed_by)")
+            ),
+        )
+    yield Connect(
+        title="Credentials in your kubeconfig",
+        argv=(*clusters, "get-credentials", name, *where),
+        there=there,
+    )
+
+
+def _identity(settings: GkeSettings) -> Iterator[Step]:
+    project = f"--project={settings.project}"
+    yield from _account(settings, settings.builds, "whose rights pods have")
+    inside = settings.inside
+    pool = f"{settings.project}.svc.id.goog[{inside.namespace}/{inside.service_account}]"
+    yield _binding(
+        f"Pods of service account {inside.service_account} in {inside.namespace} get them",
+        ("gcloud", "iam", "service-accounts"),
+        (settings.builds, project),
+        pool,
+        "--role=roles/iam.workloadIdentityUser",
+    )
+    for url, role in settings.buckets.items():
+        buckets = ("gcloud", "storage", "buckets")
+        if role.endswith("User"):
+            yield Run(
+                title=f"Bucket {url}: where packages go; undoing does not touch it",
+                argv=(
+                    *(*buckets, "create", url, project, f"--location={_region(settings)}"),
+                    *("--uniform-bucket-level-access", "--public-access-prevention"),
+                ),
+                done=Says(
+                    url.removeprefix("gs://"), (*buckets, "describe", url, "--format=value(name)")
+                ),
+            )
+        may = "read and write" if role.endswith("User") else "read"
+        yield _binding(
+            f"Builds may {may} objects of {url}, and of no other bucket",
+            buckets,
+            (url,),
+            settings.builds,
+            f"--role={role}",
+        )
+    if inside.secret_key:
+        yield from _secret(settings)
+
+
+def _secret(settings: GkeSettings) -> Iterator[Step]:
+    project = f"--project={settings.project}"
+    secrets = ("gcloud", "secrets")
+    describe = (*secrets, "describe", SIGNING_KEY, project)
+    if settings.signing_key:
+        yield Run(
+            title=f"Secret {SIGNING_KEY}",
+            argv=(
+                *secrets,
+                "create",
+                SIGNING_KEY,
+                project,
+                "--replication-policy=automatic",
+                _LABEL,
+            ),
+            done=Says(SIGNING_KEY, (*describe, "--format=value(name.basename())")),
+            undo=(*secrets, "delete", SIGNING_KEY, project, "--quiet"),
+            ours=Says("dag", (*describe, _LABELLED)),
+        )
+        latest = ("versions", "describe", "latest", f"--secret={SIGNING_KEY}", project)
+        yield Run(
+            title="The key as its content; a newer one is added by the same command",
+            argv=(
+                *(*secrets, "versions", "add", SIGNING_KEY, project),
+                f"--data-file={settings.signing_key}",
+            ),
+            done=Says("ENABLED", (*secrets, *latest, "--format=value(state)")),
+        )
+    yield _binding(
+        f"Builds may read {SIGNING_KEY}, and no other secret",
+        secrets,
+        (SIGNING_KEY, project),
+        settings.builds,
+        "--role=roles/secretmanager.secretAccessor",
+    )
+
+
+def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[Step]:
+    accounts = ("gcloud", "iam", "service-accounts")
+    project = f"--project={settings.project}"
+    describe = (*accounts, "describe", email, project)
+    name = email.partition("@")[0]
+    yield Run(
+        title=f"Account {name}: {purpose}",
+        argv=(*accounts, "create", name, project, f"--description={_MARK}"),
+        done=Says(email, (*describe, "--format=value(email)")),
+        undo=(*accounts, "delete", email, project, "--quiet"),
+        ours=Says(_MARK, (*describe, "--format=value(description)")),
+    )
+
+
+def _binding(title: str, noun: Words, thing: Words, account: str, role: str, *more: str) -> Run:
+    member = f"serviceAccount:{account}"
+    words = (*thing, f"--member={member}", role, *more)
+    return Run(
+        title=title,
+        argv=(*noun, "add-iam-policy-binding", *words),
+        done=Says(
+            f"{role.partition('=')[2]},{member}", (*noun, "get-iam-policy", *thing, *_BINDINGS)
+        ),
+        undo=(*noun, "remove-iam-policy-binding", *words),
+    )
+
+
+def _region(settings: GkeSettings) -> str:
+    flag, _, place = settings.location.partition("=")
+    return place.rpartition("-")[0] if flag == "--zone" else place

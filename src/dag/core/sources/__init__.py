@@ -1,0 +1,1 @@
+"""The sources that builds fetch, named by content."""

@@ -1,0 +1,343 @@
+"""`git-checkout` steps → bare repositories that can stand in for the real ones, offline.
+
+One repository of the cache stands for one URI, because `insteadOf` can tell nothing but URIs apart:
+all steps that name it share it, and it holds no more than the refs that they ask for. How much of
+the history comes with a ref is what melange's own step would fetch
+(https://github.com/chainguard-dev/melange/blob/v0.56.0/pkg/build/pipelines/git-checkout.yaml).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from dag.core.sources.downloads import Place, Problem, check_uri, redact
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dag.core.package.model import Checkout
+
+WHOLE = 0
+"""A depth: all of the history."""
+LOOSE = "refs/heads/dag/"
+"""Where commits are named that have to be in a clone, and that no tag or branch leads to."""
+BUILD_CACHE = "/var/cache/melange"
+"""Where steps of a build see the cache directory, whatever `--cache-dir` it came from."""
+CONFIG_NAME = "gitconfig"
+REDIRECT = "gitconfig"
+"""In a repository: what leads to it."""
+ENV_NAME = "melange.env"
+ENV_FILE = f"GIT_CONFIG_SYSTEM={BUILD_CACHE}/{CONFIG_NAME}\n"
+"""For melange's `--env-file`: the only way by which a variable gets to git in a step."""
+
+_NETWORK = "a build asks the network for all of the repository"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HASH = re.compile(r"[0-9a-f]{7,64}")
+_COMPONENT = re.compile(r"[A-Za-z0-9_~+@][A-Za-z0-9_~+@.-]*")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
+# https://git-scm.com/docs/git-check-ref-format
+_NO_REF = re.compile(r"^[-/]|\.\.|//|@\{|[\x00-\x20~^:?*\[\\\x7f]|(?:\.lock|[./])(?:/|$)|(?:^|/)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One of a step's `cherry-picks`."""
+
+    branch: str
+    """Empty: the commit has to be in what was cloned."""
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.branch}/{self.commit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What one step, or several that agree, want of a repository."""
+
+    kind: Literal["tag", "branch", "head", "commit"]
+    """A submodule wants a commit, wherever it is."""
+    name: str
+    """Of the tag or branch; else empty."""
+    commit: str
+    """Forty hex digits, checked."""
+    depth: int
+    """Commits of history, or `WHOLE`."""
+    submodules: bool = False
+    tip: bool = False
+    """The step says itself that the branch must end at the commit."""
+    picks: tuple[Pick, ...] = ()
+    places: tuple[Place, ...] = field(default=(), compare=False)
+
+    @property
+    def ref(self) -> str:
+        """The name under which the cache has it: the remote's, if the remote has one."""
+        if self.kind == "commit":
+            return f"{LOOSE}{self.commit}"
+        return {"tag": "refs/tags/", "branch": "refs/heads/", "head": "HEAD"}[self.kind] + self.name
+
+    @property
+    def exact(self) -> bool:
+        """Whether a branch must end at the commit: without history melange cannot go back to it."""
+        return self.kind in ("branch", "head") and (self.tip or self.depth != WHOLE)
+
+    def __str__(self) -> str:
+        if self.kind == "commit":
+            return f"commit {self.commit}"
+        return f"{self.kind} {self.name}" if self.name else "the default branch"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository of the cache and what it must hold."""
+
+    path: str
+    """`HOST/ORG/REPO`, checked: safe below the cache's `git` directory."""
+    uri: str
+    """Where it comes from."""
+    wants: tuple[Want, ...]
+    bases: tuple[str, ...]
+    """Every way in which steps write the URI."""
+    unpinned: tuple[str, ...] = ()
+    """Refs that steps ask for without saying which commit."""
+
+    @property
+    def depth(self) -> int:
+        """How much history the repository needs: one depth, because git cuts commits, not refs."""
+        depths = {want.depth for want in self.wants}
+        return WHOLE if WHOLE in depths else max(depths, default=1)
+
+
+def repositories(
+    steps: Iterable[Checkout],
+) -> tuple[list[Repository], list[Problem], list[Problem]]:
+    """Check the steps and bring those of one repository together.
+
+    The second result is what is wrong; the third, steps without `expected-commit`: melange builds
+    what is there at the time, so there is nothing that a cache could be verified against. A
+    repository that is named by no others wants nothing.
+    """
+    found: dict[str, Repository] = {}
+    problems: list[Problem] = []
+    unpinned: list[Problem] = []
+    for step in steps:
+        place = Place(step.file, step.line)
+        shown = redact(step.repository)
+        try:
+            path, base = locate(step.repository)
+            want = _want(step, place) if step.expected_commit else None
+        except UsageError as error:
+            problems.append(Problem(place, shown, error.message))
+            continue
+        known = found.get(path) or Repository(path, step.repository, (), ())
+        bases = known.bases if base in known.bases else (*known.bases, base)
+        wants, asked = known.wants, known.unpinned
+        if want is not None:
+            wants = _merged(wants, want)
+        else:
+            asked = tuple(dict.fromkeys((*asked, _ref(step))))
+            unpinned.append(Problem(place, shown, "no expected-commit: not cached, " + _NETWORK))
+        found[path] = Repository(path, known.uri, wants, bases, asked)
+    return list(found.values()), problems, unpinned
+
+
+def locate(uri: str) -> tuple[str, str]:
+    """Say where below `git/` a repository is kept, without `.git`, and its URI as git compares it.
+
+    Raises:
+        UsageError: it cannot be kept: not http(s), with a password, or with another kind of path.
+
+    """
+    parts = check_uri(uri)
+    if "@" in parts.netloc:
+        raise UsageError(
+            "the uri has a user or password, which would get into the cache;"
+            " leave them to git's credential helper"
+        )
+    if parts.query or parts.fragment:
+        raise UsageError("the uri has a query or fragment")
+    plain = parts.path.removesuffix("/").removesuffix(".git")
+    host = parts.netloc.lower()
+    components = plain.split("/")[1:]
+    if not _HOST.fullmatch(host) or ".." in host:
+        raise UsageError(f"{host!r} is no host name")
+    if not components:
+        raise UsageError("the uri names no repository")
+    for component in components:
+        # A directory that ends in .git is a repository, and nothing else is kept in it.
+        if not _COMPONENT.fullmatch(component) or component.endswith(".git"):
+            raise UsageError(f"{component!r} cannot be part of a path in the cache")
+    base = f"{parts.scheme}://{parts.netloc}{plain}"
+    written = uri if uri in (base, f"{base}/", f"{base}.git", f"{base}.git/") else base
+    return "/".join([host, *components]), written
+
+
+def submodule_uri(parent: str, uri: str) -> str:
+    """Resolve a submodule's `url`, which may be relative to its parent's, as git does.
+
+    https://git-scm.com/docs/gitmodules#Documentation/gitmodules.txt-submoduleltnamegturl
+    """
+    if not uri.startswith(("./", "../")):
+        return uri
+    base = parent.rstrip("/")
+    while True:
+        if uri.startswith("../"):
+            uri, base = uri[3:], base.rpartition("/")[0]
+        elif uri.startswith("./"):
+            uri = uri[2:]
+        else:
+            return f"{base}/{uri.rstrip('/')}"
+
+
+def check_commit(text: str) -> str:
+    """Check that `text` is a commit's full hash.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if _SHA256.fullmatch(text):
+        raise UsageError(
+            "expected-commit has 64 digits: a repository with SHA-256 names cannot be cached,"
+            " a build has to ask the network"
+        )
+    if not is_commit(text):
+        raise UsageError(f"expected-commit must be 40 lower-case hex digits, not {text[:80]!r}")
+    return text
+
+
+def is_commit(text: str) -> bool:
+    """Say whether `text` is the full hash of a commit."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def is_hash(text: str) -> bool:
+    """Say whether `text` may be the hash of a commit, in short or in full."""
+    return _HASH.fullmatch(text) is not None
+
+
+def is_ref(name: str) -> bool:
+    """Say whether `name` is one that the cache gives: of a tag, of a branch, or HEAD."""
+    for kind in ("refs/heads/", "refs/tags/"):
+        if name.startswith(kind):
+            rest = name.removeprefix(kind)
+            return bool(rest) and not _NO_REF.search(rest)
+    return name == "HEAD"
+
+
+def git_config(redirected: Mapping[str, Iterable[str]]) -> str:
+    """Write the configuration under which git, in a step of a build, uses the cache.
+
+    `redirected` has the repositories of the cache, and for each the URIs that lead to it;
+    `redirect` gives the rest. git reads this for each of its commands, so it is kept short.
+    """
+    lines = [
+        "# Written by `dag cache`.",
+        "[include]",
+        "\tpath = /etc/gitconfig",
+        "[safe]",
+        "\tdirectory = *",
+        '[protocol "file"]',
+        "\tallow = always",
+        "[uploadpack]",
+        "\tallowFilter = true",
+        "\tallowAnySHA1InWant = true",
+    ]
+    # insteadOf takes whatever begins like a URI. The condition is exact, and `git clone` asks it
+    # after it has written down the remote: another repository's URI stays as it is, also if
+    # nobody has heard of it yet. https://git-scm.com/docs/git-config#_conditional_includes
+    for path, bases in sorted(redirected.items()):
+        for base in bases:
+            lines.append(f'[includeIf "hasconfig:remote.*.url:{base}"]')
+            lines.append(f"\tpath = git/{path}.git/{REDIRECT}")
+    return "\n".join(lines) + "\n"
+
+
+def redirect(path: str, bases: Iterable[str]) -> str:
+    """Write what `git_config` includes for one repository."""
+    # Without .git, which git itself tries.
+    lines = [f'[url "file://{BUILD_CACHE}/git/{path}"]']
+    lines += [f"\tinsteadOf = {base}" for base in bases]
+    return "\n".join(lines) + "\n"
+
+
+def _want(step: Checkout, place: Place) -> Want:
+    if step.tag and step.branch:
+        raise UsageError(f"both a branch ({step.branch}) and a tag ({step.tag})")
+    name = step.tag or step.branch
+    if name and (_NO_REF.search(name) or name == "@"):
+        raise UsageError(f"{name[:80]!r} is no name of a tag or branch")
+    if step.is_branch_tip and not step.branch:
+        raise UsageError("expected-commit-is-branch-tip goes with a branch only")
+    commit = check_commit(step.expected_commit)
+    kind: Literal["tag", "branch", "head"] = (
+        "tag" if step.tag else "branch" if step.branch else "head"
+    )
+    return Want(
+        kind,
+        name,
+        commit,
+        _depth(step),
+        step.recurse_submodules,
+        step.is_branch_tip,
+        tuple(picks(step.cherry_picks)),
+        (place,),
+    )
+
+
+def _ref(step: Checkout) -> str:
+    if step.tag or step.branch:
+        return f"refs/tags/{step.tag}" if step.tag else f"refs/heads/{step.branch}"
+    return "HEAD"
+
+
+def _depth(step: Checkout) -> int:
+    if step.depth in ("", "unset"):
+        return WHOLE if step.branch and not step.is_branch_tip else 1
+    if step.depth == "-1":
+        return WHOLE
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", step.depth):
+        raise UsageError(f"depth must be -1 or a number from 1, not {step.depth[:20]!r}")
+    return int(step.depth)
+
+
+def picks(text: str) -> list[Pick]:
+    """Read `cherry-picks`: lines of `[branch/]commit: comment`.
+
+    Raises:
+        UsageError: a line is something else.
+
+    """
+    found: list[Pick] = []
+    for line in text.splitlines():
+        what, colon, comment = line.partition("#")[0].strip().partition(":")
+        if not what and not colon:
+            continue
+        branch, _, commit = what.rpartition("/")
+        if not comment.strip() or not is_hash(commit):
+            raise UsageError(f"cherry-picks has a line that is no '[branch/]commit: why': {line!r}")
+        if branch and _NO_REF.search(branch):
+            raise UsageError(f"{branch[:80]!r} is no name of a branch")
+        found.append(Pick(branch, commit))
+    return found
+
+
+def _merged(wants: tuple[Want, ...], new: Want) -> tuple[Want, ...]:
+    for index, known in enumerate(wants):
+        if (known.ref, known.commit, known.exact) == (new.ref, new.commit, new.exact):
+            both = Want(
+                known.kind,
+                known.name,
+                known.commit,
+                WHOLE if WHOLE in (known.depth, new.depth) else max(known.depth, new.depth),
+                known.submodules or new.submodules,
+                known.tip or new.tip,
+                tuple(dict.fromkeys(known.picks + new.picks)),
+                known.places + new.places,
+            )
+            return (*wants[:index], both, *wants[index + 1 :])
+    return (*wants, new)

@@ -1,0 +1,1 @@
+"""Journals and processes of builds on this machine."""

@@ -1,0 +1,278 @@
+"""Limits of memory and CPU for processes of this machine, where they can be had.
+
+Memory is a hard limit, as in a pod; CPU is a share, so that nothing idles. Control groups of
+version 1 or 2 where we may write them, else systemd's scopes, else nothing.
+https://docs.kernel.org/admin-guide/cgroup-v2.html
+https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from dag.core.build.events import Resources
+
+ROOT = Path("/sys/fs/cgroup")
+_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class Group(Protocol):
+    """One attempt's limits."""
+
+    def prefix(self) -> list[str]:
+        """Words to put before the command."""
+
+    def prelude(self) -> str:
+        """Shell that the process runs first, to put itself under the limits."""
+
+    def out_of_memory(self) -> bool:
+        """Whether something in it was killed for its memory."""
+
+    def close(self) -> None:
+        """Kill what is left in it and remove it."""
+
+
+class Limiter(Protocol):
+    """Makes groups; `name` says of which kind, for people."""
+
+    name: str
+    holds: bool
+    """Closing a group ends whatever was started in it."""
+
+    def sweep(self) -> None:
+        """Remove what builds have left that were killed."""
+
+    def group(self, name: str, resources: Resources) -> Group:
+        """Make the limits of one attempt."""
+
+
+class Unlimited:
+    """No limits at all: nothing to set, nothing to see."""
+
+    name = "none"
+    holds = False
+
+    def sweep(self) -> None:
+        """Nothing is ever left."""
+
+    def group(self, name: str, resources: Resources) -> Group:
+        """Make nothing."""
+        return self
+
+    def prefix(self) -> list[str]:
+        """Nothing."""
+        return []
+
+    def prelude(self) -> str:
+        """Nothing."""
+        return ""
+
+    def out_of_memory(self) -> bool:
+        """Nobody knows."""
+        return False
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class ControlGroups:
+    """Directories in one hierarchy (version 2) or in those of memory and cpu (version 1)."""
+
+    holds = True
+
+    def __init__(self, parents: Mapping[str, Path], *, version: int) -> None:
+        """`parents` are the directories in which groups are made, by controller."""
+        self.name = f"cgroup v{version}"
+        self._parents = parents
+        self._version = version
+
+    def sweep(self) -> None:
+        """Remove what processes left that were killed: their empty groups, unless they are new.
+
+        A process of another container may be unknown here; it enters its groups at once.
+        """
+        for parent in dict.fromkeys(self._parents.values()):
+            for path in parent.glob("dag-[0-9]*-*"):
+                pid = path.name.split("-")[1]
+                with suppress(OSError):
+                    if not Path("/proc", pid).exists() and time.time() - path.stat().st_mtime > 60:
+                        path.rmdir()
+
+    def group(self, name: str, resources: Resources) -> Group:
+        """Make the directories of one attempt."""
+        safe = _NAME.sub("_", name)
+        if safe != name:  # as another one may be
+            safe += f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        safe = f"dag-{os.getpid()}-{safe}"
+        paths = {controller: parent / safe for controller, parent in self._parents.items()}
+        for path in dict.fromkeys(paths.values()):
+            path.mkdir()
+        for (controller, file), value in self._values(resources).items():
+            path = paths[controller] / file
+            if path.exists():  # swap accounting may be off
+                path.write_text(str(value))
+        return _ControlGroup(paths, self._version)
+
+    def _values(self, resources: Resources) -> dict[tuple[str, str], int]:
+        if self._version == 2:
+            return {
+                ("memory", "memory.max"): resources.ram,
+                ("memory", "memory.swap.max"): 0,
+                ("cpu", "cpu.weight"): max(1, min(10_000, resources.cpu // 10)),
+            }
+        return {
+            ("memory", "memory.limit_in_bytes"): resources.ram,
+            ("memory", "memory.memsw.limit_in_bytes"): resources.ram,
+            ("cpu", "cpu.shares"): max(2, resources.cpu * 1024 // 1000),
+        }
+
+
+class _ControlGroup:
+    def __init__(self, paths: Mapping[str, Path], version: int) -> None:
+        self._paths = tuple(dict.fromkeys(paths.values()))
+        self._events = paths["memory"] / ("memory.events" if version == 2 else "memory.oom_control")
+
+    def prefix(self) -> list[str]:
+        return []
+
+    def prelude(self) -> str:
+        return "".join(
+            f"echo $$ >{shlex.quote(os.fspath(path / 'cgroup.procs'))} || exit 3\n"
+            for path in self._paths
+        )
+
+    def out_of_memory(self) -> bool:
+        try:
+            lines = self._events.read_text().splitlines()
+        except OSError:
+            return False
+        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+    def close(self) -> None:
+        for path in self._paths:
+            for _ in range(100):
+                with suppress(OSError):
+                    for process in (path / "cgroup.procs").read_text().split():
+                        with suppress(ProcessLookupError):
+                            os.kill(int(process), signal.SIGKILL)
+                try:
+                    path.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.005)  # what was killed is not gone at once
+
+
+class Scopes:
+    """Transient scopes of systemd: where a user has no control groups to write."""
+
+    holds = False
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """`command` is systemd-run and what chooses the manager."""
+        self.name = "systemd-run"
+        self._command = tuple(command)
+
+    def sweep(self) -> None:
+        """Systemd does it (--collect)."""
+
+    def group(self, name: str, resources: Resources) -> Group:
+        """Describe the scope of one attempt."""
+        return _Scope(self._command, resources)
+
+
+class _Scope(Unlimited):
+    def __init__(self, command: tuple[str, ...], resources: Resources) -> None:
+        self._command = command
+        self._resources = resources
+
+    def prefix(self) -> list[str]:
+        return [
+            *self._command,
+            "-p",
+            f"MemoryMax={self._resources.ram}",
+            "-p",
+            "MemorySwapMax=0",
+            "-p",
+            f"CPUWeight={max(1, min(10_000, self._resources.cpu // 10))}",
+            "--",
+        ]
+
+
+def detect(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
+    """Find the best kind of limits that this process may set."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return Unlimited()
+    mine: dict[str, str] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        mine |= {controller: path.lstrip("/") for controller in controllers.split(",")}
+    for limiter in (_version_2(root, mine.get("", "")), _version_1(root, mine), _scopes()):
+        if limiter is not None and _works(limiter):
+            limiter.sweep()
+            return limiter
+    return Unlimited()
+
+
+def _version_2(root: Path, mine: str) -> Limiter | None:
+    parent = root / mine
+    try:
+        available = (parent / "cgroup.controllers").read_text().split()
+        if not {"memory", "cpu"} <= set(available):
+            return None
+        # Fails where the group has processes of its own, as ours; a delegated one has a way out.
+        (parent / "cgroup.subtree_control").write_text("+memory +cpu")
+    except OSError:
+        return None
+    return ControlGroups({"memory": parent, "cpu": parent}, version=2)
+
+
+def _version_1(root: Path, mine: Mapping[str, str]) -> Limiter | None:
+    parents = {}
+    for controller in ("memory", "cpu"):
+        path = root / controller / mine.get(controller, "")
+        parents[controller] = path if path.is_dir() else root / controller
+        if not (parents[controller] / "cgroup.procs").exists():
+            return None
+    return ControlGroups(parents, version=1)
+
+
+def _scopes() -> Limiter | None:
+    program = shutil.which("systemd-run")
+    if program is None:
+        return None
+    manager = [] if os.geteuid() == 0 else ["--user"]
+    command = [program, *manager, "--scope", "--quiet", "--collect"]
+    try:
+        tried = subprocess.run(
+            [*command, "true"],
+            capture_output=True,
+            check=False,
+            timeout=5,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return Scopes(command) if tried.returncode == 0 else None
+
+
+def _works(limiter: Limiter) -> bool:
+    try:
+        limiter.group("try", Resources(1000, 1 << 30)).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Changes to definitions as git knows them, and pictures of the graph."""

@@ -1,0 +1,1 @@
+"""Directories as images, and images in registries."""

@@ -1,0 +1,210 @@
+"""Who we are to a registry: challenges, tokens and their scopes.
+
+https://distribution.github.io/distribution/spec/auth/token/ and …/auth/oauth/. Secrets go to the
+registry's own origin and to the token server that it names, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from dag.core.image.descriptors import parse_object
+from dag.core.image.references import DEFAULT_HOST
+from dag.errors import InfrastructureError
+from dag.io.image.registry.answers import parse_url
+from dag.io.image.registry.credentials import Lookup, look_up
+from dag.io.image.registry.refusals import Refused, error_entries, is_loopback, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Scopes = tuple[str, ...]
+
+_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+_TOKEN = re.compile(r"[!-~]+")
+_CLIENT = "dag"
+
+
+def pull(repository: str) -> str:
+    """The scope that reading needs."""
+    return f"repository:{repository}:pull"
+
+
+def push(repository: str) -> str:
+    """The scope that writing needs."""
+    return f"repository:{repository}:pull,push"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A `WWW-Authenticate` header: its scheme in lower case, and its parameters."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+    @classmethod
+    def parse(cls, header: str) -> Challenge:
+        """https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1."""
+        scheme, _, rest = header.strip().partition(" ")
+        found: dict[str, str] = {}
+        for m in _PARAMETER.finditer(rest):
+            # Another challenge may follow in the same header, with a realm of its own.
+            found.setdefault(m[1].lower(), m[2] if m[2] is not None else m[3])
+        return cls(scheme.lower(), found)
+
+
+class Authorizer:
+    """The Authorization headers for one registry; safe to share between threads."""
+
+    def __init__(
+        self,
+        host: str,
+        send: Callable[[str, httpx2.URL, dict[str, str], dict[str, str] | None], httpx2.Response],
+        *,
+        insecure: bool,
+    ) -> None:
+        """`send` sends one request (method, URL, headers, form) and has read the answer."""
+        self._host = host
+        self._send = send
+        self._insecure = insecure
+        self._lock = threading.Lock()
+        self._headers: dict[Scopes, str] = {}
+        self._lookup: Lookup | None = None
+        self._secrets: set[str] = set()
+
+    def header(self, scopes: Scopes) -> str | None:
+        """The header for a request that needs `scopes`, if one is known already."""
+        with self._lock:
+            return self._headers.get(scopes)
+
+    def answer(self, response: httpx2.Response, scopes: Scopes) -> str | None:
+        """Get a new header after a 401, or None when there is nothing new to try.
+
+        Raises:
+            Refused: the token server refused.
+            InfrastructureError: Docker's configuration is unreadable, or the challenge is unsafe.
+
+        """
+        used = response.request.headers.get("authorization")
+        with self._lock:
+            known = self._headers.get(scopes)
+            if known is not None and known != used:
+                return known  # another thread was faster
+            header = self._new_header(response, scopes)
+            if header is None or header == used:
+                return None
+            self._headers[scopes] = header
+            return header
+
+    def describe(self) -> str:
+        """What credentials were used, for an error."""
+        return self._lookup.describe() if self._lookup else "no credentials were asked for"
+
+    def redact(self, text: str) -> str:
+        """Take every secret that was used out of a text."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def _new_header(self, response: httpx2.Response, scopes: Scopes) -> str | None:
+        challenges = [
+            Challenge.parse(header) for header in response.headers.get_list("www-authenticate")
+        ]
+        if self._lookup is None:
+            self._lookup = look_up(self._host)
+            if credentials := self._lookup.credentials:
+                self._secrets |= {
+                    secret
+                    for secret in (
+                        credentials.secret,
+                        credentials.identity_token,
+                        credentials.basic().removeprefix("Basic "),
+                    )
+                    if secret
+                }
+        for challenge in challenges:
+            if challenge.scheme == "bearer" and "realm" in challenge.parameters:
+                return self._token(challenge, scopes)
+        credentials = self._lookup.credentials
+        if credentials and any(challenge.scheme == "basic" for challenge in challenges):
+            return credentials.basic()
+        return None
+
+    def _token(self, challenge: Challenge, scopes: Scopes) -> str:
+        try:
+            realm = parse_url(challenge.parameters["realm"])
+        except ValueError as error:
+            raise InfrastructureError(
+                f"registry {self._host} names a token server that is none: {error}"
+            ) from None
+        if realm.scheme != "https" and not (self._insecure or is_loopback(realm.host)):
+            raise InfrastructureError(
+                f"registry {self._host} names a token server without https: {shown(realm)}",
+                hint="credentials are not sent there",
+            )
+        # What the registry asks for, and what we know to need: its challenge to a first HEAD names
+        # `pull` alone, and one to a mount not always the other repository.
+        wanted = _merged([*scopes, *challenge.parameters.get("scope", "").split()])
+        response = self._ask(realm, challenge, wanted)
+        if not response.is_success:
+            _, text = error_entries(response)
+            raise Refused(
+                f"the token server {realm.host} of registry {self._host} answered"
+                f" {response.status_code} {self.redact(text)}".rstrip()
+                + f" ({self.describe()})",
+                status=response.status_code,
+                hint=f"docker login {self._host}",
+            )
+        token = _token_of(response)
+        if token is None:
+            raise InfrastructureError(
+                f"the token server {realm.host} of registry {self._host} gave no token"
+            )
+        self._secrets.add(token)
+        return f"Bearer {token}"
+
+    def _ask(self, realm: httpx2.URL, challenge: Challenge, scopes: list[str]) -> httpx2.Response:
+        credentials = self._lookup.credentials if self._lookup else None
+        service = challenge.parameters.get("service")
+        about = {"service": service} if service else {}
+        if credentials and credentials.identity_token:
+            form = {
+                **about,
+                "grant_type": "refresh_token",
+                "refresh_token": credentials.identity_token,
+                "client_id": _CLIENT,
+                "scope": " ".join(scopes),
+            }
+            return self._send("POST", realm, {}, form)
+        headers = {"Authorization": credentials.basic()} if credentials else {}
+        url = realm.copy_merge_params({**about, "client_id": _CLIENT, "scope": scopes})
+        return self._send("GET", url, headers, None)
+
+
+def _token_of(response: httpx2.Response) -> str | None:
+    try:
+        answer = parse_object(response.content)
+    except ValueError:
+        return None
+    token = answer.get("token") or answer.get("access_token")
+    # What a header cannot have would be shown by the error about that header.
+    return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
+
+
+def _merged(scopes: list[str]) -> list[str]:
+    """Each resource once, with every action that is asked for on it."""
+    actions: dict[str, set[str]] = {}
+    for scope in scopes:
+        resource, _, names = scope.rpartition(":")
+        actions.setdefault(resource, set()).update(names.split(","))
+    return [f"{resource}:{','.join(sorted(names))}" for resource, names in actions.items()]
+
+
+def api_host(host: str) -> str:
+    """The host that serves a registry's API; Docker Hub's has another name."""
+    return "registry-1.docker.io" if host == DEFAULT_HOST else host

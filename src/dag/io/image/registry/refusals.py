@@ -1,0 +1,191 @@
+"""What a registry's refusals and silences mean, in words, with the command that mends them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from dag.core.image.descriptors import parse_object
+from dag.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import httpx2
+
+_ECR = re.compile(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+_ARTIFACT_REGISTRY = re.compile(r"([a-z0-9-]+)-docker\.pkg\.dev")
+_GCR = re.compile(r"(?:(us|eu|asia)\.)?gcr\.io")
+_GCR_LOCATIONS = {"us": "us", "eu": "europe", "asia": "asia", None: "us"}
+"""https://cloud.google.com/artifact-registry/docs/transition/setup-gcr-repo"""
+
+_HEALING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_HEALING_CODES = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "TOOMANYREQUESTS"})
+"""An upload session that the registry has lost (it was restarted, or another replica answers) heals
+as every attempt opens its own."""
+
+LONGEST_WAIT = 60.0
+"""Seconds. Who asks for more, as Docker Hub does when a day's pulls are spent, is not waited for."""
+
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+_SILENCES = {
+    "ConnectTimeout": "no answer to the connection",
+    "ReadTimeout": "no answer in time",
+    "WriteTimeout": "it stopped reading",
+}
+
+_LONGEST_TEXT = 300
+
+
+class RegistryError(InfrastructureError):
+    """A request to a registry failed; `heals` when the same request may succeed later."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        heals: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        """`retry_after` is what the server asked to wait, in seconds."""
+        super().__init__(message, hint=hint)
+        self.heals = heals
+        self.retry_after = retry_after
+
+
+class Slow(RegistryError):
+    """An answer that did not come in time: another attempt takes as long, so few are made."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, heals=True)
+
+
+class Refused(RegistryError):
+    """A registry answered, and not as hoped."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        codes: Iterable[str] = (),
+        hint: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """`status` is HTTP's, `codes` are those of the answer's error entries."""
+        codes = frozenset(codes)
+        heals = (status in _HEALING_STATUSES or bool(codes & _HEALING_CODES)) and (
+            retry_after is None or retry_after <= LONGEST_WAIT
+        )
+        super().__init__(message, hint=hint, heals=heals, retry_after=retry_after)
+        self.status = status
+        self.codes = codes
+
+
+def shown(url: httpx2.URL) -> str:
+    """A URL without what may be secret: its user, and its query, which may be signed."""
+    return str(url.copy_with(query=None, fragment=None, username=None, password=None))
+
+
+def error_entries(response: httpx2.Response) -> tuple[list[str], str]:
+    """The codes of an error body, and its messages in one line.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+    """
+    try:
+        entries = parse_object(response.content)["errors"]
+        codes = [str(entry.get("code", "")) for entry in entries]
+        texts = [": ".join(str(v) for k in ("code", "message") if (v := e.get(k))) for e in entries]
+        text = "; ".join(texts)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Whatever the charset: what a stranger says is shown, and not let loose on a terminal.
+        codes, text = [], response.content[: 4 * _LONGEST_TEXT].decode(errors="replace")
+    line = " ".join(text.split())[:_LONGEST_TEXT]
+    return codes, "".join(char if char.isprintable() else "?" for char in line)
+
+
+def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryError:
+    """Say why no answer came from a registry, and what to try."""
+    reason = _reason(error)
+    text = str(error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return RegistryError(
+            f"the certificate of registry {host} is not trusted: {reason.verify_message}",
+            hint="point $SSL_CERT_FILE at a file with its CA, or put the CA into"
+            f" /etc/docker/certs.d/{host}/ca.crt",
+        )
+    if isinstance(reason, ssl.SSLError) and reason.reason in _NOT_TLS:
+        return RegistryError(
+            f"registry {host} does not speak https", hint="for plain http: --insecure-registry"
+        )
+    if isinstance(reason, ssl.SSLError):
+        return RegistryError(f"registry {host}: TLS failed: {reason.reason or reason}", heals=True)
+    if isinstance(reason, socket.gaierror):
+        return RegistryError(
+            f"registry {host} cannot be found: {reason.strerror}",
+            hint="check the name, the network, and HTTPS_PROXY if there is a proxy",
+            heals=True,
+        )
+    why = _SILENCES.get(type(error).__name__) or text or type(error).__name__
+    hint = "check the network, and HTTPS_PROXY if there is a proxy"
+    if is_loopback(host):
+        hint = "is the registry running on this machine, on that port?"
+    elif insecure:
+        hint = "is the registry running, and does it speak plain http there?"
+    return RegistryError(f"registry {host} cannot be reached: {why}", hint=hint, heals=True)
+
+
+def _reason(error: BaseException) -> BaseException:
+    # The HTTP library wraps what the socket raised, twice.
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError | socket.gaierror):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host (with or without port) is this machine, where plain http is no risk."""
+    if host.startswith("["):
+        name = host[1:].partition("]")[0]
+    else:
+        name = host if host.count(":") > 1 else host.partition(":")[0]
+    return name in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", name) is not None
+
+
+def denied_hint(host: str, *, push: bool) -> str:
+    """What to do when access is denied."""
+    if match := _ECR.fullmatch(host):
+        return (
+            f"aws ecr get-login-password --region {match[1]}"
+            f" | docker login --username AWS --password-stdin {host}"
+        )
+    if _ARTIFACT_REGISTRY.fullmatch(host) or _GCR.fullmatch(host):
+        role = "writer" if push else "reader"
+        return (
+            f"gcloud auth configure-docker {host}, with an account that has"
+            f" roles/artifactregistry.{role}"
+        )
+    return f"docker login {host}"
+
+
+def missing_repository_hint(host: str, repository: str) -> str | None:
+    """The command that makes a repository, where a registry wants it to exist first."""
+    parts = repository.split("/")
+    if match := _ECR.fullmatch(host):
+        return f"aws ecr create-repository --repository-name {repository} --region {match[1]}"
+    if (match := _ARTIFACT_REGISTRY.fullmatch(host)) and len(parts) > 1:
+        return (
+            f"gcloud artifacts repositories create {parts[1]} --repository-format=docker"
+            f" --location={match[1]} --project={parts[0]}"
+        )
+    if match := _GCR.fullmatch(host):
+        return (
+            f"gcloud artifacts repositories create {host} --repository-format=docker"
+            f" --location={_GCR_LOCATIONS[match[1]]} --project={parts[0]}"
+        )
+    return None

@@ -1,0 +1,158 @@
+"""An image made of a base and of layers, in a registry: what is there already is not sent."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dag.core.image import layers as bundle
+from dag.core.image.descriptors import Blob
+from dag.core.image.layers import Layer, LayerDigest
+from dag.io.image.base import BaseImage, read_base
+from dag.io.image.registry.refusals import Refused
+from dag.io.image.registry.repository import Repository
+from dag.io.image.registry.requests import Body, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from dag.core.image.references import Reference
+
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """The digest of the image's index, and what had to be sent: layers of ours, bytes in all."""
+
+    digest: str
+    layers: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Everything that must be in the registry, in the order in which it must come."""
+
+    blobs: tuple[tuple[Blob, Body, str | None], ...]
+    manifests: tuple[tuple[Blob, bytes], ...]
+    index: tuple[Blob, bytes]
+
+
+def upload_image(
+    target: Reference,
+    layers: Sequence[tuple[Layer, LayerDigest]],
+    *,
+    base: Reference,
+    insecure: bool,
+    progress: Callable[[str], None],
+) -> Uploaded:
+    """Put layers on every platform of a base, and upload that under the target's tag.
+
+    Raises:
+        UsageError: the base is no image for Linux.
+        RegistryError: a registry cannot be reached, refuses, or lacks the base or the repository.
+
+    """
+    with ExitStack() as stack:
+        transport = stack.enter_context(Transport(target.host, insecure=insecure))
+        mount = target.host == base.host
+        other = transport if mount else stack.enter_context(Transport(base.host))
+        source = Repository(other, base.repository)
+        repository = Repository(transport, target.repository, writes=True)
+        image = _image(read_base(source, base), source, layers, mount=mount)
+        index, data = image.index
+        if _is_complete(repository, image, target.version):
+            return Uploaded(index.digest, 0, 0)
+        own = {digest.blob.digest for _, digest in layers}
+        sent, layers_sent = _upload(repository, image, own, progress, (transport, other))
+        for manifest, manifest_data in image.manifests:
+            repository.put_manifest(manifest.digest, manifest.media_type, manifest_data)
+            sent += manifest.size
+        _put_index(repository, target.version, index, data)
+        return Uploaded(index.digest, layers_sent, sent + index.size)
+
+
+def _image(
+    base: BaseImage,
+    source: Repository,
+    layers: Sequence[tuple[Layer, LayerDigest]],
+    *,
+    mount: bool,
+) -> _Image:
+    blobs: dict[str, tuple[Blob, Body, str | None]] = {}
+    digests = [digest for _, digest in layers]
+    for layer, digest in layers:
+        body = Body(digest.blob.size, layer.compressed)
+        blobs[digest.blob.digest] = (digest.blob, body, None)
+    manifests: list[tuple[Blob, bytes]] = []
+    platforms: list[tuple[Blob, dict[str, Any]]] = []
+    for platform in base.platforms:
+        config, config_data = bundle.json_blob(
+            bundle.CONFIG_TYPE, bundle.image_config(platform.config, digests)
+        )
+        blobs[config.digest] = (config, Body.of(config_data), None)
+        for blob in bundle.base_layers(platform.manifest):
+            copied = Body(blob.size, lambda blob=blob: source.read_blob(blob))  # type: ignore[misc]
+            blobs[blob.digest] = (blob, copied, source.name if mount else None)
+        manifest, manifest_data = bundle.json_blob(
+            bundle.MANIFEST_TYPE, bundle.image_manifest(platform.manifest, config, digests)
+        )
+        manifests.append((manifest, manifest_data))
+        platforms.append((manifest, platform.platform))
+    index = bundle.json_blob(bundle.INDEX_TYPE, bundle.image_index(platforms, base.digest))
+    return _Image(tuple(blobs.values()), tuple(manifests), index)
+
+
+def _is_complete(repository: Repository, image: _Image, tag: str) -> bool:
+    # An index alone proves nothing: registries' garbage collectors have deleted the manifests that
+    # only an index names. https://github.com/distribution/distribution/issues/3178
+    index, _ = image.index
+    if repository.digest_of(tag) != index.digest:
+        return False
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(repository.digest_of, [blob.digest for blob, _ in image.manifests])
+        return None not in list(found)
+
+
+def _upload(
+    repository: Repository,
+    image: _Image,
+    own: set[str],
+    progress: Callable[[str], None],
+    transports: Iterable[Transport],
+) -> tuple[int, int]:
+    """Upload what is missing; the bytes that were sent, and how many of the bundle's layers."""
+    sent = layers_sent = 0
+    pool = ThreadPoolExecutor(_THREADS)
+    uploads = {
+        pool.submit(repository.upload, blob, body, source=source): blob
+        for blob, body, source in image.blobs
+    }
+    try:
+        for done in as_completed(uploads):
+            if count := done.result():
+                sent += count
+                layers_sent += uploads[done].digest in own
+                progress(f"uploaded {uploads[done].digest[:19]} ({count:,} bytes)")
+    except BaseException:
+        # Nobody waits for those that a registry lets wait, Ctrl-C least of all.
+        for transport in transports:
+            transport.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return sent, layers_sent
+
+
+def _put_index(repository: Repository, tag: str, index: Blob, data: bytes) -> None:
+    try:
+        repository.put_manifest(tag, index.media_type, data)
+    except Refused as refusal:
+        # A repository whose tags may not be moved, where the base's tag has moved: the pod names
+        # the digest anyway.
+        if refusal.status not in (400, 405, 409, 412):
+            raise
+        repository.put_manifest(index.digest, index.media_type, data)

@@ -1,0 +1,220 @@
+"""What the API server answers, and what does not come from one: both as objects or an `ApiError`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+
+from dag.errors import InfrastructureError
+from dag.io.kube.auth import CredentialError
+
+Json = dict[str, Any]
+
+
+class ApiError(InfrastructureError):
+    """The API server refused a request; `status` is HTTP's, 0 when there was no answer.
+
+    With `settles`, no answer of a kind that comes and goes where contact has been good, but at
+    first contact says that something is set up wrongly.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        reason: str = "",
+        hint: str | None = None,
+        settles: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.reason = reason
+        self.settles = settles
+
+
+@contextmanager
+def translated(server: str) -> Iterator[None]:
+    """Turn what goes wrong with a request into an `ApiError` with status 0."""
+    try:
+        yield
+    except httpx2.LocalProtocolError:
+        # Its text quotes what could not be sent, such as a header with a credential.
+        raise ApiError(f"{server}: the request could not be sent", status=0) from None
+    except httpx2.TransportError as error:
+        raise ApiError(f"{server}: {_words(error)}", status=0) from error
+    except httpx2.DecodingError as error:
+        raise strange(server, "its body is not encoded as it says") from error
+    except CredentialError as error:
+        raise ApiError(error.message, status=0, hint=error.hint, settles=True) from error
+
+
+def _words(error: httpx2.TransportError) -> str:
+    if isinstance(error, httpx2.ConnectTimeout):
+        return "no answer within 30 s"
+    if isinstance(error, httpx2.ConnectError):
+        return f"cannot connect ({error})"
+    return str(error) or type(error).__name__
+
+
+def strange(server: str, why: str) -> ApiError:
+    """Make the error for what no API server would answer."""
+    return ApiError(
+        f"{server} does not answer like a Kubernetes API: {why}",
+        status=0,
+        hint="is `server:` of the kubeconfig right, or is something in between answering?",
+        settles=True,
+    )
+
+
+def check_moved(server: str, response: httpx2.Response) -> None:
+    """Refuse a redirection: the API has none, and whoever sends one is something else.
+
+    Raises:
+        ApiError: it is one.
+
+    """
+    if 300 <= response.status_code < 400:
+        raise strange(server, f"it answers with HTTP {response.status_code}, as if it had moved")
+
+
+def check_page(server: str, response: httpx2.Response) -> None:
+    """Refuse a web page, such as one that tells of maintenance.
+
+    Raises:
+        ApiError: it is one.
+
+    """
+    kind = response.headers.get("Content-Type", "")
+    if kind.partition(";")[0].strip().lower() == "text/html":
+        raise strange(server, "a web page came")
+
+
+def answer(server: str, response: httpx2.Response) -> Json:
+    """Read what an answer holds; of which kind it must be is for others to check.
+
+    Raises:
+        ApiError: refused, or it is no object.
+
+    """
+    if response.status_code >= 400:
+        raise refusal(response)
+    check_moved(server, response)
+    check_page(server, response)
+    try:
+        found = response.json()
+    except (ValueError, RecursionError):
+        raise strange(server, "what came is not JSON") from None
+    if not isinstance(found, dict):
+        raise strange(server, "what came is no Kubernetes object")
+    return found
+
+
+def check_object(server: str, found: Json, kind: str | None) -> None:
+    """Refuse an answer that is no object, or not of the kind that was sent.
+
+    Raises:
+        ApiError: it is not.
+
+    """
+    if kind is not None and found.get("kind") != kind:
+        raise strange(server, f"what came is no {kind}")
+    # What reviews are made of is kept nowhere, and has nothing to tell it by.
+    named = isinstance(found.get("metadata"), dict) and "uid" in found["metadata"]
+    if not named and not str(kind).endswith("Review"):
+        raise strange(server, "what came is no Kubernetes object")
+
+
+def check_version(server: str, found: Json) -> None:
+    """Refuse an answer that names no version.
+
+    Raises:
+        ApiError: it does not.
+
+    """
+    if "gitVersion" not in found:
+        raise strange(server, "what came is not the version of one")
+
+
+def check_list(server: str, found: Json) -> None:
+    """Refuse an answer that is not the list that was asked for.
+
+    Raises:
+        ApiError: it is not.
+
+    """
+    metadata, items = found.get("metadata"), found.get("items")
+    if (
+        not isinstance(metadata, dict)
+        or "resourceVersion" not in metadata
+        or not isinstance(items, list)
+        or not all(_is_object(item) for item in items)
+    ):
+        raise strange(server, "what came is not the list that was asked for")
+
+
+def event(server: str, line: str) -> tuple[str, Json]:
+    """Read one line of a watch: what happened, and to which object.
+
+    Raises:
+        ApiError: the watch ends with this line, as most often by 410 Gone, or it is no event.
+
+    """
+    try:
+        found = json.loads(line)
+        kind, item = found["type"], found["object"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        # Most often half a line, of a connection that broke.
+        raise strange(server, "what came in a watch is no event") from None
+    if kind == "ERROR" and isinstance(item, dict):
+        code = item.get("code")
+        raise ApiError(str(item.get("message", "")), status=code if isinstance(code, int) else 410)
+    if not isinstance(kind, str) or not _is_object(item, named=kind != "BOOKMARK"):
+        raise strange(server, "what came in a watch is no event")
+    return kind, item
+
+
+def version(item: Json) -> str:
+    """Return which version of an object this is."""
+    return str(item["metadata"]["resourceVersion"])
+
+
+def _is_object(item: object, *, named: bool = True) -> bool:
+    if not isinstance(item, dict) or not isinstance(metadata := item.get("metadata"), dict):
+        return False
+    return "resourceVersion" in metadata and (not named or "uid" in metadata)
+
+
+def refusal(response: httpx2.Response) -> ApiError:
+    """Turn a Status answer into an error that says what to do."""
+    try:
+        status = response.json()
+        message, reason = str(status["message"]), str(status.get("reason", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message = response.text.strip()[:500] or response.reason_phrase
+        reason = ""
+    code = response.status_code
+    if code == 401:
+        message = f"the API server does not accept the credentials: {message}"
+    hints = (
+        hint for (status, words), hint in _HINTS.items() if status == code and words in message
+    )
+    return ApiError(message, status=code, reason=reason, hint=next(hints, None))
+
+
+_HINTS = {
+    (401, ""): "log in again; `kubectl auth whoami` uses the same kubeconfig",
+    (404, "namespaces "): "kubectl create namespace makes one; --namespace names another",
+    (403, "looking up service account"): "kubectl create serviceaccount makes one;"
+    " --service-account names another",
+    (403, "violates PodSecurity"): "building needs privilege: label the namespace"
+    " pod-security.kubernetes.io/enforce=privileged",
+    (403, "exceeded quota"): "ask for less with --cpu, --ram and --disk; `kubectl describe quota"
+    " -n NAMESPACE` tells what is left",
+    (403, "cannot"): "ask who runs the cluster for that permission",
+}
+"""What to do about a refusal, by its status and words of its message; the first that fits."""

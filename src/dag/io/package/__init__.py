@@ -1,0 +1,1 @@
+"""Reads definitions, Makefiles, packages and their indexes."""

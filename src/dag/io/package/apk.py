@@ -1,0 +1,128 @@
+"""Reads a built package: three gzip streams one behind the other: signature, control and data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import stat
+import tarfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from dag.core.arch import Arch
+from dag.core.package.apk import Apk, BrokenPackage, describe, read_pkginfo
+from dag.core.package.model import Package
+
+_CHUNK = 1 << 20
+_CONTROL_LIMIT = 64 << 20
+"""Bytes that signature and control may unpack to; more is an attack on our memory."""
+
+
+def read_apk(path: Path) -> Apk:
+    """Read a package and prove that it is whole: its data has the hash that .PKGINFO promises.
+
+    Raises:
+        BrokenPackage: it is no apk, or a part of one.
+        OSError: the file cannot be read.
+
+    """
+    with path.open("rb") as file:
+        whole = hashlib.sha256()
+        reader = _Reader(file, whole)
+        first, unpacked = reader.stream()
+        if next(iter(unpacked), "").startswith(".SIGN."):
+            first, unpacked = reader.stream()
+        if ".PKGINFO" not in unpacked:
+            raise BrokenPackage("its control section has no .PKGINFO")
+        try:
+            info = read_pkginfo(unpacked[".PKGINFO"].decode())
+        except UnicodeDecodeError as error:
+            raise BrokenPackage(".PKGINFO is no UTF-8") from error
+        promised = info.get("datahash", [""])[-1]
+        found = reader.rest()
+        if found != promised:
+            raise BrokenPackage(f"its data has the SHA-256 {found}, .PKGINFO says {promised}")
+        # SHA-1 is what the format has (`C:Q1…`), and it guards nothing here.
+        control = base64.b64encode(hashlib.sha1(first, usedforsecurity=False).digest()).decode()
+        return describe(
+            info, checksum=f"Q1{control}", sha256=whole.hexdigest(), size=path.stat().st_size
+        )
+
+
+def read_proven(path: Path, name: str, package: Package, arch: Arch) -> Apk:
+    """Read a package that must be what `package` calls `name`, for this architecture.
+
+    Raises:
+        BrokenPackage: it is no file, not whole, or another package.
+        OSError: the file cannot be read, or is not there.
+
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise BrokenPackage(f"{path.name} is no ordinary file")
+    try:
+        apk = read_apk(path)
+    except BrokenPackage as error:
+        raise BrokenPackage(f"{path.name}: {error}") from error
+    wanted = (name, package.full_version, package.name)
+    if (apk.name, apk.version, apk.origin) != wanted or apk.arch not in (arch.apk, "noarch"):
+        raise BrokenPackage(
+            f"{path.name} says that it is {apk.name} {apk.version} of {apk.origin} for {apk.arch}"
+        )
+    return apk
+
+
+class _Reader:
+    def __init__(self, file: BinaryIO, whole: hashlib._Hash) -> None:
+        self._file = file
+        self._whole = whole
+        self._left = b""
+
+    def _read(self) -> bytes:
+        if self._left:
+            chunk, self._left = self._left, b""
+            return chunk
+        chunk = self._file.read(_CHUNK)
+        self._whole.update(chunk)
+        return chunk
+
+    def stream(self) -> tuple[bytes, dict[str, bytes]]:
+        """Read one gzip stream: its bytes as stored, and the small files of the tar in it."""
+        unzip = zlib.decompressobj(31)
+        stored, data = [], []
+        size = 0
+        while not unzip.eof:
+            chunk = self._read()
+            if not chunk:
+                raise BrokenPackage("it ends too early")
+            try:
+                data.append(unzip.decompress(chunk, _CONTROL_LIMIT))
+            except zlib.error as error:
+                raise BrokenPackage(f"it is no gzip: {error}") from error
+            size += len(data[-1])
+            if unzip.unconsumed_tail or size > _CONTROL_LIMIT:
+                raise BrokenPackage("its control section is too large")
+            self._left = unzip.unused_data
+            stored.append(chunk[: len(chunk) - len(self._left)])
+        return b"".join(stored), _members(b"".join(data))
+
+    def rest(self) -> str:
+        """Read to the end; the SHA-256 of what was left, in hex."""
+        digest = hashlib.sha256()
+        while chunk := self._read():
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    # Signature and control are tars without the two empty blocks at the end.
+    members: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data + bytes(1024)), mode="r:") as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.isfile() else None
+                members[member.name] = file.read() if file else b""
+    except tarfile.TarError as error:
+        raise BrokenPackage(f"its control section is no tar: {error}") from error
+    return members

@@ -1,0 +1,45 @@
+"""The Makefile beside the definitions, found and read as make would find it."""
+
+from __future__ import annotations
+
+from glob import glob
+from pathlib import Path
+
+from dag.core.package.makefile import FILE_NAMES, Makefile, included, read_makefile
+from dag.errors import UsageError
+
+
+def makefile_of(directory: Path, template: str | None) -> Makefile:
+    """Read the rules of a directory's Makefile; `template` overrides what they say of targets.
+
+    Raises:
+        UsageError: there is none, it cannot be read, or the template is none.
+
+    """
+    for name in FILE_NAMES:
+        path = directory / name
+        if path.is_file():
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                return read_makefile(_with_included(directory, text), template)
+            except OSError as error:
+                raise UsageError(f"{path}: {error.strerror}") from error
+    raise UsageError(
+        f"{directory}: there is no Makefile beside the definitions",
+        hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+    )
+
+
+def _with_included(directory: Path, text: str) -> str:
+    """Add the text of what a Makefile includes; make looks for it in the directory where it runs."""
+    texts = [text]
+    seen: set[Path] = set()
+    for one in texts:  # grows while it is walked
+        for pattern in included(one):
+            # A pattern may be an absolute one.
+            for name in glob(pattern, root_dir=directory):  # noqa: PTH207
+                path = directory / name
+                if path not in seen and path.is_file():
+                    seen.add(path)
+                    texts.append(path.read_text(encoding="utf-8", errors="replace"))
+    return "\n".join(texts)

@@ -1,0 +1,1 @@
+"""Reads what a set-up needs from outside."""

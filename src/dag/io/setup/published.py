@@ -1,0 +1,40 @@
+"""Manifests that a project publishes at a URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import yaml
+
+from dag.errors import InfrastructureError
+from dag.io.web import NoCookies, check_proxies, tls_context
+
+
+async def published(url: str) -> list[dict[str, Any]]:
+    """Fetch the objects of a YAML file.
+
+    Raises:
+        InfrastructureError: it cannot be fetched, or holds no Kubernetes objects.
+
+    """
+    check_proxies()
+    client = httpx2.AsyncClient(
+        follow_redirects=True, timeout=30, cookies=NoCookies(), verify=tls_context()
+    )
+    try:
+        async with client as http:
+            response = await http.get(url)
+            response.raise_for_status()
+    except httpx2.HTTPStatusError as error:
+        raise InfrastructureError(f"{url}: HTTP {error.response.status_code}") from error
+    except httpx2.TransportError as error:
+        raise InfrastructureError(f"{url} cannot be fetched: {error}") from error
+    try:
+        objects = [item for item in yaml.safe_load_all(response.text) if item is not None]
+    except yaml.YAMLError as error:
+        raise InfrastructureError(f"{url} is no YAML: {error}") from error
+    for item in objects:
+        if not isinstance(item, dict) or not {"apiVersion", "kind", "metadata"} <= item.keys():
+            raise InfrastructureError(f"{url} holds something that is no Kubernetes object")
+    return objects

@@ -1,0 +1,1 @@
+"""Fetches sources into the cache."""

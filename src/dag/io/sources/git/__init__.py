@@ -1,0 +1,1 @@
+"""Keeps bare git repositories in the cache."""

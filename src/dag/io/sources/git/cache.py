@@ -1,0 +1,292 @@
+"""Brings bare repositories into the cache: `git/HOST/ORG/REPO.git`.
+
+What a remote sends is fetched under names that no clone sees (`refs/dag/`), and gets the name that a
+step asks for only when it is the commit that the step expects; then a hash vouches for everything
+below it. `dag.json` in a repository says what was verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from dag.core.sources.checkouts import (
+    WHOLE,
+    Repository,
+    Want,
+    locate,
+)
+from dag.core.sources.downloads import Place, Problem, host_of
+from dag.errors import InfrastructureError, UsageError
+from dag.io.sources.downloads import LOCK_POLL
+from dag.io.sources.git.process import Git, GitFailed, GitLimits
+from dag.io.sources.git.repository import BareRepository
+from dag.io.sources.git.stored import GIT
+from dag.io.sources.git.submodules import Link, submodules
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from dag.core.sources.downloads import RetryPolicy, Watcher
+    from dag.io.sources.cache import Cache
+
+_DEEPEST = 16
+"""Submodules of submodules; more is a circle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitOutcome:
+    """What became of a repository."""
+
+    repository: Repository
+    status: Literal["present", "fetched", "failed"]
+    size: int = 0
+    """Bytes of its packs."""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one run has seen: each repository has one task at a time, each link is followed once."""
+
+    outcomes: dict[str, GitOutcome] = field(default_factory=dict)
+    links: set[Link] = field(default_factory=set)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    others: dict[str, Repository] = field(default_factory=dict)
+
+
+class GitCache:
+    """Brings repositories into a cache."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        watcher: Watcher,
+        *,
+        retry: RetryPolicy,
+        limits: GitLimits | None = None,
+        jobs: int = 8,
+        per_host: int = 4,
+        verify: bool = False,
+    ) -> None:
+        """`verify` reads every object again, also where nothing seems to have changed."""
+        self._cache = cache
+        self._watcher = watcher
+        self._retry = retry
+        self._limits = limits or GitLimits()
+        self._jobs = asyncio.Semaphore(jobs)
+        self._per_host = per_host
+        self._hosts: dict[str, asyncio.Semaphore] = {}
+        self._verify = verify
+        self._run = _Run()
+
+    async def run(
+        self, wanted: Sequence[Repository], others: Iterable[Repository] = ()
+    ) -> list[GitOutcome]:
+        """Fetch what is not there, submodules too; those follow in the result.
+
+        What definitions want of `others` is fetched if they are submodules of those wanted.
+
+        Raises:
+            InfrastructureError: the cache cannot be used, or there is no git.
+
+        """
+        self._run = _Run(others={repository.path: repository for repository in others})
+        try:
+            async with asyncio.TaskGroup() as group:
+                for repository in wanted:
+                    if repository.wants:
+                        group.create_task(self._one(repository, 0))
+        except* (OSError, InfrastructureError) as errors:
+            raise self._unusable(errors) from None
+        return list(self._run.outcomes.values())
+
+    def _unusable(self, errors: BaseException) -> InfrastructureError:
+        error = errors
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, InfrastructureError):
+            return error
+        return InfrastructureError(f"{self._cache.directory}: {error}")
+
+    async def _one(self, repository: Repository, deep: int) -> None:
+        lock = self._run.locks.setdefault(repository.path, asyncio.Lock())
+        host = self._hosts.setdefault(host_of(repository.uri), asyncio.Semaphore(self._per_host))
+        # The repository first: who has a turn never waits for one who has not.
+        async with lock, host, self._jobs:
+            held = await self._held(repository.path)
+            try:
+                outcome, links = await self._refresh(repository)
+            except GitFailed as error:
+                places = [place for want in repository.wants for place in want.places]
+                problems = tuple(Problem(place, repository.uri, str(error)) for place in places)
+                outcome = GitOutcome(repository=repository, status="failed", problems=problems)
+                links = {}
+            finally:
+                os.close(held)
+        self._note(outcome)
+        async with asyncio.TaskGroup() as group:
+            for link, place in links.items():
+                if link not in self._run.links:
+                    self._run.links.add(link)
+                    group.create_task(self._submodule(link, place, repository, deep + 1))
+
+    async def _held(self, path: str) -> int:
+        # Another process holds it: nothing here could be told when it lets go.
+        while (held := self._cache.hold(path)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(LOCK_POLL)
+        return held
+
+    async def _submodule(self, link: Link, place: Place, parent: Repository, deep: int) -> None:
+        wrong = f"nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
+        try:
+            path, base = locate(link.uri)
+        except UsageError as error:
+            wrong = error.message
+        if wrong is not None:
+            problem = Problem(place, parent.uri, f"submodule {link.path}: {wrong}")
+            self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
+            return
+        want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
+        other = self._run.others.pop(path, None)
+        if other is not None and other.wants:
+            await self._one(other, deep)
+        await self._one(Repository(path, link.uri, (want,), (base,)), deep)
+
+    def _note(self, outcome: GitOutcome) -> None:
+        path = outcome.repository.path
+        known = self._run.outcomes.get(path)
+        if known is None:
+            self._run.outcomes[path] = outcome
+            return
+        status = max(known.status, outcome.status, key=("present", "fetched", "failed").index)
+        self._run.outcomes[path] = GitOutcome(
+            repository=known.repository,
+            status=status,
+            size=max(known.size, outcome.size),
+            problems=known.problems + outcome.problems,
+        )
+
+    async def _refresh(self, repository: Repository) -> tuple[GitOutcome, dict[Link, Place]]:
+        directory = self._cache.directory / GIT / f"{repository.path}.git"
+        bare = BareRepository(
+            Git(directory, self._limits), self._cache.records, self._cache.directory
+        )
+        bare.ask(repository.wants)
+        if not await bare.open(force=self._verify):
+            self._watcher.note(f"{directory} was damaged; removed")
+            await asyncio.to_thread(shutil.rmtree, directory)
+            await bare.open(force=False)
+        missing = [want for want in repository.wants if not bare.has(want)]
+        if bare.state.depth is not None and bare.state.depth != WHOLE and repository.depth == WHOLE:
+            missing = list(repository.wants)
+        problems: list[Problem] = []
+        links: dict[Link, Place] = {}
+        if missing:
+            self._watcher.begin(repository.path, repository.uri)
+            try:
+                problems = await self._fetch(bare, repository, missing)
+            finally:
+                self._watcher.end(repository.path, ok=not problems)
+        broken = {problem.place for problem in problems}
+        for want in repository.wants:
+            if want.submodules and want.places[0] not in broken:
+                try:
+                    found = await submodules(bare.git, want.commit, repository.uri)
+                except GitFailed as error:
+                    problems.append(Problem(want.places[0], repository.uri, str(error)))
+                    continue
+                links |= dict.fromkeys(found, want.places[0])
+        size = await asyncio.to_thread(bare.save, repository, list(links))
+        status: Literal["present", "fetched", "failed"] = "fetched" if missing else "present"
+        outcome = GitOutcome(
+            repository=repository,
+            status="failed" if problems else status,
+            size=size,
+            problems=tuple(problems),
+        )
+        return outcome, links
+
+    async def _fetch(
+        self, bare: BareRepository, repository: Repository, missing: Collection[Want]
+    ) -> list[Problem]:
+        wrong: dict[Want, str] = {}
+        by_ref: dict[str, list[Want]] = {}
+        for want in repository.wants:
+            by_ref.setdefault(want.ref, []).append(want)
+        for wants in by_ref.values():
+            # All that is expected of a ref at once: it can only be at one place.
+            if any(want in missing for want in wants):
+                try:
+                    wrong |= await self._with_retries(bare, repository, wants)
+                except GitFailed as error:
+                    wrong |= dict.fromkeys(wants, str(error))
+        problems: list[Problem] = []
+        for want in repository.wants:
+            if not bare.has(want):
+                message = wrong.get(want, f"{want} had to go elsewhere for another step")
+                problems += [Problem(place, repository.uri, message) for place in want.places]
+                await bare.forget(want)
+        return problems
+
+    async def _with_retries(
+        self, bare: BareRepository, repository: Repository, wants: Sequence[Want]
+    ) -> dict[Want, str]:
+        failures = 0
+        while True:
+            try:
+                return await bare.fetch(repository.uri, wants, depth=repository.depth)
+            except GitFailed as error:
+                failures += 1
+                pause = self._retry.pause(failures, None)
+                if not error.heals or pause is None:
+                    raise
+                await asyncio.sleep(pause)
+
+
+async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
+    """Take a repository that came by another way, once all in it is verified.
+
+    `relative` is its path below `git/`, in `staging` as in the cache. One that the cache has
+    already stays, unless the new one has all that it has. Returns what is wrong, or still lacking.
+    """
+    path = relative.as_posix().removesuffix(".git")
+    target = cache.directory / GIT / relative
+    source = staging / GIT / relative
+    try:
+        if locate(f"https://{path}")[0] != path:
+            return "its path is none that the cache uses"
+    except UsageError as error:
+        return error.message
+    held = cache.hold(path)
+    if held is None:
+        return "another process is at it; run this again when that is done"
+    try:
+        git = Git(source, limits)
+        await git.run("init", "--bare", "--quiet", "--template=")
+        new = BareRepository(git, cache.records, staging)
+        if not (await new.open(force=True) and new.state.refs):
+            return "its objects or refs are not what they should be"
+        old = BareRepository(Git(target, limits), cache.records, cache.directory)
+        if target.exists():
+            sound = await old.open(force=False)
+            lacking = old.state.behind(new.state) if sound else []
+            if sound and not lacking:
+                return None
+            if sound and (kept := new.state.behind(old.state)):
+                return (
+                    f"not taken: the one in the cache has {', '.join(kept)} that it lacks, and"
+                    f" lacks {', '.join(lacking)}: run dag cache, or remove it and run this again"
+                )
+            await asyncio.to_thread(shutil.rmtree, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+    except GitFailed as error:
+        return str(error)
+    finally:
+        os.close(held)
+    return None

@@ -1,0 +1,196 @@
+"""git as a process that asks nobody, speaks http(s) only, ends in time, and cannot fill the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dag.core.sources.downloads import redact
+from dag.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "credential.interactive": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    # What comes stays the one pack that it came as, which index-pack has hashed.
+    "fetch.unpackLimit": "1",
+    "fetch.writeCommitGraph": "false",
+    "fetch.recurseSubmodules": "false",
+    "submodule.recurse": "false",
+    "pack.writeReverseIndex": "false",
+}
+_ENVIRONMENT = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "SSH_ASKPASS": "true",
+    "GCM_INTERACTIVE": "never",
+    "GIT_ALLOW_PROTOCOL": "http:https",
+    "GIT_NO_LAZY_FETCH": "1",
+    # What the cache and its images have, whatever a user prefers for new repositories.
+    "GIT_DEFAULT_HASH": "sha1",
+    "GIT_DEFAULT_REF_FORMAT": "files",
+}
+# `git rev-parse --local-env-vars`: they would send git to another repository.
+_LOCAL = re.compile(
+    r"GIT_(?:ALTERNATE_OBJECT_DIRECTORIES|CONFIG|CONFIG_PARAMETERS|CONFIG_COUNT|OBJECT_DIRECTORY"
+    r"|DIR|WORK_TREE|IMPLICIT_WORK_TREE|GRAFT_FILE|INDEX_FILE|NO_REPLACE_OBJECTS"
+    r"|REPLACE_REF_BASE|PREFIX|SHALLOW_FILE|COMMON_DIR|NAMESPACE|TRACE\w*)"
+)
+_TAIL = 16 * 1024
+_MAX_OUTPUT = 64 << 20
+_WILL_STAY = re.compile(
+    r"not found|couldn't find remote ref|Authentication failed|could not read (?:Username|Password)"
+    r"|does not exist|SSL certificate|certificate verification|not our ref|unadvertised object"
+    r"|transport '\w+' not allowed|unsupported URL protocol|redirect|not valid: is this a git"
+    r"|does not support shallow|returned error: 4(?!08|29)\d\d|Permission denied|No space left",
+    re.IGNORECASE,
+)
+
+
+class GitFailed(Exception):  # becomes a Problem
+    """git ended with an error; `heals` says whether asking again may help."""
+
+    def __init__(self, message: str, *, heals: bool) -> None:
+        super().__init__(message)
+        self.heals = heals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitLimits:
+    """Times in seconds, sizes in bytes."""
+
+    timeout: float = 3600.0
+    """Of one command."""
+    stall: float = 60.0
+    """A transfer with less than a kilobyte a second for so long has failed."""
+    max_size: int = 8 << 30
+    """Of one file, that is, of one transfer's pack."""
+
+
+class Git:
+    """Runs git in one bare repository."""
+
+    def __init__(self, directory: Path, limits: GitLimits) -> None:
+        self.directory = directory
+        self.limits = limits
+
+    async def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        """Run a command and return what it wrote.
+
+        Raises:
+            GitFailed: it ended with an error, or did not end.
+            InfrastructureError: there is no git.
+
+        """
+        settings = _SETTINGS | {
+            "http.lowSpeedLimit": "1000",
+            "http.lowSpeedTime": str(max(1, round(self.limits.stall))),
+        }
+        options = [word for item in settings.items() for word in ("-c", "=".join(item))]
+        command = ["git", "--git-dir", str(self.directory), *options, *arguments]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=_environment(os.environ),
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise InfrastructureError(
+                "git is not installed", hint="git-checkout steps need it; install git"
+            ) from None
+        try:
+            with suppress(ProcessLookupError):
+                bound = (self.limits.max_size, self.limits.max_size)
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, bound)
+            async with asyncio.timeout(self.limits.timeout):
+                output, errors = await _communicate(process, stdin)
+                code = await process.wait()
+        except TimeoutError:
+            message = f"git did not end in {self.limits.timeout:g} s"
+            raise GitFailed(message, heals=True) from None
+        finally:
+            await _end(process)
+        if code:
+            raise _failure(code, errors, arguments)
+        return output
+
+    async def line(self, *arguments: str) -> str:
+        """Run a command that writes one line; give it."""
+        return (await self.run(*arguments)).decode().strip()
+
+    async def succeeds(self, *arguments: str) -> bool:
+        """Say whether a command that is a question answers yes."""
+        try:
+            await self.run(*arguments)
+        except GitFailed:
+            return False
+        return True
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in given.items() if not _LOCAL.fullmatch(name)}
+    return kept | _ENVIRONMENT
+
+
+async def _communicate(process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, str]:
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # all are pipes
+    process.stdin.write(stdin)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        await process.stdin.drain()
+    process.stdin.close()
+    # A server's words come through stderr: only their end is kept, however many there are.
+    output, errors = await asyncio.gather(
+        _read(process.stdout, _MAX_OUTPUT), _tail(process.stderr, _TAIL)
+    )
+    return output, errors.decode(errors="replace")
+
+
+async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
+    pieces, size = [], 0
+    while data := await stream.read(1 << 16):
+        size += len(data)
+        if size > most:
+            raise GitFailed("git wrote more than could be meant", heals=False)
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+async def _tail(stream: asyncio.StreamReader, most: int) -> bytes:
+    end = b""
+    while data := await stream.read(1 << 16):
+        end = (end + data)[-most:]
+    return end
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        # git's helpers are in its session: all of them end.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _failure(code: int, errors: str, arguments: Sequence[str]) -> GitFailed:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    # The first says what happened, those after it what came of it.
+    text = "; ".join(dict.fromkeys(line.partition(":")[2].strip() for line in telling[:2]))
+    text = re.sub(r"https?://\S+", lambda found: redact(found[0]), text)
+    message = f"git {arguments[0]}: {text[:500] or f'exit {code}'}"
+    return GitFailed(message, heals=not _WILL_STAY.search(errors))

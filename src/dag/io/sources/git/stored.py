@@ -1,0 +1,130 @@
+"""The repositories that are in the cache, and the `gitconfig` that leads builds to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dag.core.sources.checkouts import (
+    CONFIG_NAME,
+    ENV_FILE,
+    ENV_NAME,
+    REDIRECT,
+    Repository,
+    git_config,
+    redirect,
+)
+from dag.core.sources.gitstate import STATE, State, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from dag.io.sources.cache import Cache
+
+GIT = "git"
+
+
+def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> None:
+    """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
+
+    git cannot tell the refs of a repository apart: builds get it from the cache if it has what all
+    definitions want of it. `named` is that, if it is known, else what was known before.
+    """
+    wanted = {repository.path: repository for repository in named or ()}
+    states = stored(cache)
+    for path, state in states.items():
+        if named is not None:
+            lacks = state.missing(wanted[path]) if path in wanted else frozenset()
+            if lacks != state.lacks:
+                state.lacks = lacks
+                _note_lacks(cache, path, lacks)
+        with suppress(FileNotFoundError):  # another process has just removed it
+            file = cache.directory / GIT / f"{path}.git" / REDIRECT
+            _write(file, redirect(path, state.bases_of(path)))
+    _write(cache.directory / CONFIG_NAME, git_config(redirected(states)))
+    _write(cache.directory / ENV_NAME, ENV_FILE)
+
+
+def redirected(states: Mapping[str, State]) -> dict[str, list[str]]:
+    """Say which repositories builds get from the cache, and by which URIs."""
+    return {path: state.bases_of(path) for path, state in states.items() if not state.lacks}
+
+
+def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
+    held = cache.hold(path)
+    if held is None:  # whoever has it notes what the definitions of its own want
+        return
+    try:
+        file = cache.directory / GIT / f"{path}.git" / STATE
+        with suppress(OSError, ValueError):
+            state = parse(file.read_bytes())
+            state.lacks = lacks
+            _write(file, state.text())
+    finally:
+        os.close(held)
+
+
+def stored(cache: Cache) -> dict[str, State]:
+    """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
+
+    Those without a verified ref are left out.
+    """
+    found: dict[str, State] = {}
+    for path, directory in _repositories(cache):
+        with suppress(OSError, ValueError):
+            state = parse((directory / STATE).read_bytes())
+            if state.refs:
+                found[path] = state
+    return dict(sorted(found.items()))
+
+
+def prune_git(
+    cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
+) -> list[tuple[str, int]]:
+    """Remove the repositories that neither `wanted` nor a submodule of theirs wants.
+
+    Returns their names and the sizes of what is in them, in bytes.
+    """
+    known = stored(cache)
+    kept: set[str] = set()
+    open_paths = [repository.path for repository in wanted if repository.wants]
+    while open_paths:
+        path = open_paths.pop()
+        if path not in kept:
+            kept.add(path)
+            open_paths += [item.path for item in known[path].submodules] if path in known else []
+    removed = []
+    for path, directory in _repositories(cache):
+        held = None if path in kept else cache.hold(path)
+        if held is not None:
+            removed.append((f"{GIT}/{path}.git", _size(directory)))
+            if not dry_run:
+                shutil.rmtree(directory)
+            os.close(held)
+    return sorted(removed)
+
+
+def _repositories(cache: Cache) -> Iterator[tuple[str, Path]]:
+    """Find the directories of repositories, each with its path below `git/`, without `.git`."""
+    root = cache.directory / GIT
+    for parent, names, _ in os.walk(root):
+        for name in [name for name in names if name.endswith(".git")]:
+            names.remove(name)
+            directory = Path(parent) / name
+            yield directory.relative_to(root).as_posix().removesuffix(".git"), directory
+
+
+def _size(directory: Path) -> int:
+    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _write(path: Path, text: str) -> None:
+    with suppress(OSError, ValueError):
+        if path.read_text() == text:
+            return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.rename(path)

@@ -1,0 +1,58 @@
+"""The submodules of a commit, as its `.gitmodules` and its tree have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dag.core.sources.checkouts import submodule_uri
+from dag.io.sources.git.process import GitFailed
+
+if TYPE_CHECKING:
+    from dag.io.sources.git.process import Git
+
+_MAX_GITMODULES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A submodule: where it lies in its parent, where it comes from, which commit it must be."""
+
+    path: str
+    uri: str
+    commit: str
+
+
+async def submodules(git: Git, commit: str, uri: str) -> list[Link]:
+    """List the submodules of a commit that `git`'s repository has; `uri` is where that comes from.
+
+    Raises:
+        GitFailed: the commit, or its list of submodules, cannot be read.
+
+    """
+    entry = f"{commit}:.gitmodules"
+    if not await git.succeeds("cat-file", "-e", entry):
+        return []
+    if int(await git.line("cat-file", "-s", entry)) > _MAX_GITMODULES:
+        raise GitFailed(".gitmodules has more than a megabyte", heals=False)
+    listed = await git.run("config", "--null", "--blob", entry, "--list")
+    modules: dict[str, dict[str, str]] = {}
+    for item in listed.decode(errors="replace").split("\0"):
+        key, _, value = item.partition("\n")
+        section, _, rest = key.partition(".")
+        name, _, variable = rest.rpartition(".")
+        if section == "submodule":
+            modules.setdefault(name, {})[variable] = value
+    paths = [module["path"] for module in modules.values() if module.get("path")]
+    tree = await git.run("ls-tree", "-z", commit, "--", *paths) if paths else b""
+    links = {}
+    for line in tree.decode(errors="replace").split("\0"):
+        mode, _, rest = line.partition(" ")
+        if mode == "160000":
+            linked, _, path = rest.removeprefix("commit ").partition("\t")
+            links[path] = linked
+    return [
+        Link(module["path"], submodule_uri(uri, module.get("url", "")), links[module["path"]])
+        for module in modules.values()
+        if module.get("path") in links and module.get("update") != "none"
+    ]

@@ -1,0 +1,1 @@
+"""Drives a build on this machine."""

@@ -1,0 +1,175 @@
+"""The only loop of a build: the clock, the events, the actions, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from dag.core.build import journal as lines
+from dag.core.build.events import (
+    INTERRUPTED,
+    Action,
+    Cancel,
+    Cancelled,
+    Event,
+    Faulted,
+    Prove,
+    Start,
+    Stopped,
+    Ticked,
+    WakeAt,
+)
+from dag.core.build.scheduler import Scheduler
+from dag.errors import DagError
+from dag.io.build.journal import Journal
+from dag.run.build.runner import Runner
+
+
+class Observer(Protocol):
+    """Sees everything, changes nothing."""
+
+    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+        """Look at an event, and at what the scheduler wants done about it."""
+
+    def passed(self, now: float) -> None:
+        """Look at the clock: called when events have been handled, and at least every second."""
+
+
+class Engine:
+    """One run: drives a scheduler and a runner until every unit is settled."""
+
+    def __init__(
+        self, scheduler: Scheduler, runner: Runner, journal: Journal, observer: Observer
+    ) -> None:
+        self.scheduler = scheduler
+        self._runner = runner
+        self._journal = journal
+        self._observer = observer
+        self._events: list[Event] = []
+        self._arrived = asyncio.Event()
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._bugs: list[BaseException] = []
+        self._wake: float | None = None
+        self._zero = time.monotonic()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the engine was made."""
+        return time.monotonic() - self._zero
+
+    async def run(self) -> bool:
+        """Run to the end; False if it was interrupted (its task cancelled) and ended early.
+
+        Raises:
+            DagError: the runner could not be opened.
+
+        """
+        interrupted = False
+        try:
+            began = await self._runner.open()
+            self._handle([began])
+            while not self.scheduler.finished:
+                try:
+                    self._handle(await self._next())
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is not None:
+                        task.uncancel()
+                    interrupted = True
+                    self._handle([Stopped(INTERRUPTED)])
+                if self._bugs and self.scheduler.stopped is None:
+                    self._handle([Stopped("a bug in dag")])
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._runner.close()
+        if self._bugs:
+            raise self._bugs[0]
+        return not interrupted
+
+    async def _next(self) -> list[Event]:
+        """Wait for events: all that have come, or a tick."""
+        timeout = 1.0 if self._wake is None else max(0.0, min(1.0, self._wake - self.now))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._arrived.wait()
+        except TimeoutError:
+            if self._wake is None or self.now < self._wake:
+                self._observer.passed(self.now)
+                return []
+            self._wake = None
+            return [Ticked()]
+        self._arrived.clear()
+        events, self._events = self._events, []
+        return events
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+        self._arrived.set()
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        now = self.now
+        todo: list[Action] = []
+        for event in events:
+            self._journal.append(lines.line(now, event))
+            actions = self.scheduler.handle(event, now)
+            self._observer.saw(event, actions, now)
+            todo += actions
+        # What is about to be done must be in the journal before it is done.
+        self._journal.sync()
+        for action in todo:
+            self._do(action)
+        self._observer.passed(now)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Start(key, attempt):
+                self._spawn(key, attempt, self._attempt(action))
+            case Prove(key, attempt):
+                self._spawn(key, attempt, self._prove(action))
+            case Cancel(key, attempt):
+                task = self._tasks.get((key, attempt))
+                if task is not None:
+                    task.cancel()
+                else:
+                    self._spawn(key, attempt, self._runner.cancel(key, attempt))
+            case WakeAt(when):
+                self._wake = when
+            case _:
+                pass
+
+    def _spawn(self, key: str, attempt: int, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"{key} {attempt}")
+        self._tasks[key, attempt] = task
+
+        def done(task: asyncio.Task[None]) -> None:
+            if self._tasks.get((key, attempt)) is task:
+                del self._tasks[key, attempt]
+            if task.cancelled():
+                self._tell(Cancelled(key, attempt))
+            elif (error := task.exception()) is not None:
+                self._bugs.append(error)
+                self._tell(Faulted(key, attempt, f"a bug in dag: {error!r}"))
+
+        task.add_done_callback(done)
+
+    async def _attempt(self, start: Start) -> None:
+        event: Event
+        try:
+            event = await self._runner.run(start)
+        except (OSError, DagError) as error:
+            event = Faulted(start.key, start.attempt, str(error))
+        self._tell(event)
+
+    async def _prove(self, prove: Prove) -> None:
+        event: Event
+        try:
+            event = await self._runner.prove(prove)
+        except (OSError, DagError) as error:
+            event = Faulted(prove.key, prove.attempt, str(error))
+        self._tell(event)

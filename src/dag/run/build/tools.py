@@ -1,0 +1,81 @@
+"""The programs that a build on this machine needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.errors import InfrastructureError
+from dag.io.package.definitions import installed_pipelines
+
+_HINTS = {
+    "make": "install make",
+    "melange": "install melange from https://github.com/chainguard-dev/melange, or put it into PATH",
+    "bwrap": "install bubblewrap",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Where melange is; make and bubblewrap are in PATH."""
+
+    melange: str
+    melange_dir: str
+    """Holds `pipelines`, for Makefiles that name it."""
+
+    @classmethod
+    def find(cls) -> Tools:
+        """Look for the programs in PATH.
+
+        Raises:
+            InfrastructureError: one is not there.
+
+        """
+        found = {}
+        for name, hint in _HINTS.items():
+            path = shutil.which(name)
+            if path is None:
+                raise InfrastructureError(f"{name} is not installed", hint=hint)
+            found[name] = path
+        pipelines = installed_pipelines()
+        place = pipelines[0].parent if pipelines else Path("/usr/share/melange")
+        return cls(os.path.realpath(found["melange"]), os.fspath(place))
+
+    def own_key(self, directory: Path) -> Path:
+        """Give the store's own key, which is made the first time; its `.pub` lies beside it.
+
+        It signs packages and index where the user gives no key.
+        """
+        key = directory / "melange.rsa"
+        if not key.exists():
+            directory.mkdir(mode=0o700, exist_ok=True)
+            temporary = directory / "new" / key.name
+            shutil.rmtree(temporary.parent, ignore_errors=True)
+            temporary.parent.mkdir()
+            self._run("keygen", "--key-size=2048", os.fspath(temporary))
+            public = f"{key.name}.pub"
+            # The key comes last: it is what the next run looks for.
+            (temporary.parent / public).replace(directory / public)
+            temporary.replace(key)
+            temporary.parent.rmdir()
+        return key
+
+    def sign_index(self, path: Path, key: Path) -> None:
+        """Sign an index in its place."""
+        self._run("sign-index", "--signing-key", os.fspath(key), os.fspath(path))
+
+    def _run(self, *words: str) -> None:
+        # A terminal's Ctrl-C is for dag, which ends when this short work is done.
+        done = subprocess.run(
+            [self.melange, *words],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            process_group=0,
+        )
+        if done.returncode != 0:
+            raise InfrastructureError(f"melange {words[0]} failed: {done.stderr.strip()}")

@@ -1,0 +1,186 @@
+"""The private directory in which one attempt builds: what of the tree it needs, and packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.core.image.archive import Directory, Entry, File, Symlink
+from dag.core.package.model import Package
+from dag.io import durable
+
+_MAX_LINKS = 40
+"""As many as Linux follows before it takes them for a circle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The entries of a directory of definitions, by who needs them."""
+
+    common: tuple[Entry, ...]
+    """Makefile, pipelines and whatever else belongs to no package."""
+    own: Mapping[str, tuple[Entry, ...]]
+    """Package → its definition, the files below the directory of its name, and what links among
+    these lead to; in the order of their paths."""
+    pipelines: Mapping[str, tuple[Entry, ...]]
+    """Pipeline of the directory's own that a package uses → its file, links followed."""
+
+    def of(self, package: str) -> Iterable[Entry]:
+        """What a package is built from."""
+        return {entry.path: entry for entry in (*self.common, *self.own[package])}.values()
+
+
+def split(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
+    """Tell what belongs to which package: FILE.yaml, and everything below NAME/."""
+    packages = tuple(packages)
+    own: dict[str, list[Entry]] = {}
+    owner: dict[str, str] = {}
+    for package in packages:
+        own[package.name] = []
+        owner[package.file] = package.name
+        owner[f"{package.name}/"] = package.name
+        owner.setdefault(f"{package.file.removesuffix('.yaml')}/", package.name)
+    tree = _Tree(entries)
+    common: list[Entry] = []
+    for entry in tree.entries:
+        top, slash, _ = entry.path.partition("/")
+        if isinstance(entry, Directory):
+            slash = "/"
+        name = owner.get(top + slash)
+        (common if name is None else own[name]).append(entry)
+    used = {uses for package in packages for uses in package.pipelines}
+    return Parts(
+        tuple(common),
+        {name: tree.followed(found) for name, found in own.items()},
+        {uses: tree.followed(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
+    )
+
+
+class _Tree:
+    """The entries of a directory, and where its links lead; none leads outside."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = sorted(entries, key=lambda entry: entry.path)
+        self._paths = [entry.path for entry in self.entries]
+        self._links = {e.path: e.target for e in self.entries if isinstance(e, Symlink)}
+
+    def at(self, path: str) -> list[Entry]:
+        """Find what `path` names, and what is below it; on the way there links are followed."""
+        found: list[Entry] = []
+        for _ in range(_MAX_LINKS):
+            link = self._link_in(path)
+            if link is None:
+                break
+            found.append(self._entry(link))
+            rest = path.removeprefix(link)
+            path = posixpath.normpath(posixpath.join(link, "..", self._links[link])) + rest
+        begin = bisect_left(self._paths, path)
+        if begin < len(self._paths) and self._paths[begin] == path:
+            found.append(self.entries[begin])
+        below = f"{path}/"
+        begin, end = bisect_left(self._paths, below), bisect_left(self._paths, f"{path}0")
+        return found + self.entries[begin:end]  # "0" comes after "/"
+
+    def followed(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Add to `entries` what the links among them lead to, further links included."""
+        found = {entry.path: entry for entry in entries}
+        todo = [entry for entry in found.values() if isinstance(entry, Symlink)]
+        while todo:
+            for entry in self.at(todo.pop().path):
+                if entry.path not in found:
+                    found[entry.path] = entry
+                    if isinstance(entry, Symlink):
+                        todo.append(entry)
+        return tuple(found[path] for path in sorted(found))
+
+    def _entry(self, path: str) -> Entry:
+        return self.entries[bisect_left(self._paths, path)]
+
+    def _link_in(self, path: str) -> str | None:
+        if not self._links:
+            return None
+        end = path.find("/")
+        while end != -1:
+            if path[:end] in self._links:
+                return path[:end]
+            end = path.find("/", end + 1)
+        return path if path in self._links else None
+
+
+def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
+    """Hash what each package is built from: its own entries, its pipelines, its build options."""
+    hashed = {}
+    for package in packages:
+        used = [entry for uses in package.pipelines for entry in parts.pipelines[uses]]
+        hashed[package.name] = fingerprint((*parts.own[package.name], *used), package.options)
+    return hashed
+
+
+def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
+    """Hash what a package of its own is built from: SHA-256, in hex."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        match entry:
+            case File(path, size, read, executable):
+                digest.update(f"file {len(path)} {path} {size} {executable}\n".encode())
+                for data in read():
+                    digest.update(data)
+            case Symlink(path, target):
+                digest.update(f"link {len(path)} {path} {target}\n".encode())
+            case Directory(path):
+                digest.update(f"directory {path}\n".encode())
+    for name in sorted({*options}):
+        digest.update(f"option {len(name)} {name}\n".encode())
+    return digest.hexdigest()
+
+
+def lay_out(
+    place: Path,
+    entries: Iterable[Entry],
+    packages: Iterable[Path],
+    below: str,
+    links: Mapping[str, Path],
+) -> None:
+    """Make a workspace at the new directory `place`: the entries, and `packages` in `below`.
+
+    Files are written anew, so that nothing a build does to them reaches the user's; packages are
+    hard links to the store's, because melange and make only read them. `links` become symbolic.
+
+    Raises:
+        OSError: there is no room, or the like.
+        UsageError: a file changed while it was read.
+
+    """
+    place.mkdir(parents=True)
+    root = os.fspath(place)
+    made = {""}
+    for entry in entries:
+        parent = entry.path if isinstance(entry, Directory) else os.path.dirname(entry.path)  # noqa: PTH120
+        if parent not in made:
+            os.makedirs(f"{root}/{parent}", exist_ok=True)  # noqa: PTH103
+            made.add(parent)
+        match entry:
+            case File(path, _, read, executable):
+                mode = 0o755 if executable else 0o644
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                descriptor = os.open(f"{root}/{path}", flags, mode)
+                with os.fdopen(descriptor, "wb", buffering=0) as file:
+                    for data in read():
+                        file.write(data)
+            case Symlink(path, target):
+                os.symlink(target, f"{root}/{path}")  # noqa: PTH211
+            case Directory():
+                pass
+    for name, source in links.items():
+        link = place / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source)
+    repository = place / below
+    repository.mkdir(parents=True)
+    for package in packages:
+        durable.link(package, repository / package.name)

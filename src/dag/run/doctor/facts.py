@@ -1,0 +1,400 @@
+"""Gathers what `core.doctor` judges: asks the API server, the registries and, by probes, the nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from dag.core.arch import Arch
+from dag.core.build.scripts import melange_of
+from dag.core.doctor import checks as doctor
+from dag.core.doctor import fitting, probes
+from dag.core.doctor.checks import Finding, Json, ok, skipped
+from dag.core.image.references import Reference, parse, parse_repository
+from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, Manifest, PodSettings, pod
+from dag.core.pod.permissions import Permission, for_pod
+from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
+from dag.errors import InfrastructureError, UsageError
+from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
+from dag.io.image.platforms import platforms
+from dag.io.image.registry.refusals import Refused, RegistryError
+from dag.io.image.registry.repository import Repository
+from dag.io.image.registry.requests import Transport
+from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.kubeconfig import connect
+from dag.report.terminal import Terminal
+from dag.report.words import count
+from dag.run.aside import aside
+from dag.run.doctor.examination import Check, examine
+from dag.run.doctor.probes import run_probe
+from dag.run.graph.selection import select
+from dag.run.pod.access import Unreadable, listed, read, refused, user_name
+from dag.run.pod.preflight import DRIVERS, dry_run, key_class_path
+from dag.run.pod.request import PodOptions, Request, bundle_repository, prepare
+
+T = TypeVar("T")
+
+_EVENTS = [Permission("list", "events"), Permission("watch", "events")]
+
+
+class Doctor:
+    """One examination of what a build with these flags would meet.
+
+    Checks leave in its attributes what later ones need of their answers.
+    """
+
+    def __init__(self, chosen: PodOptions, terminal: Terminal, *, probe: bool) -> None:
+        """Take `probe` for leave to create Pods, and to push the image that they run."""
+        self._chosen = chosen
+        self._terminal = terminal
+        self._probe = probe
+        self._may_probe = False
+        self._cluster: Kube | None = None
+        self._namespace: Json | None = None
+        self._class: Json = {}
+        self._nodes: Sequence[Json] | None = None
+        self._request: Request | None = None
+        self._repository = ""
+        self._pushed: Pushed | None = None
+
+    async def examine(self) -> dict[str, Finding]:
+        """Make all checks, in the order in which they are told; no probe is left behind."""
+        try:
+            return await examine([*self._checks(), *self._probes()])
+        finally:
+            if self._cluster is not None:
+                await self._cluster.close()
+
+    def _checks(self) -> Iterator[Check]:
+        chosen = self._chosen
+        yield Check("definitions", (), self._definitions)
+        yield Check("repository", (), self._find_repository)
+        yield Check("bundle", ("definitions", "repository"), self._bundle)
+        yield Check("api", (), self._api)
+        yield Check("namespace", ("api",), self._read_namespace)
+        yield Check("pod security", ("namespace",), self._pod_security)
+        yield Check("permissions", ("api",), self._permissions)
+        yield Check("service account", ("namespace",), self._service_account)
+        if chosen.bucket_secret:
+            yield Check("bucket secret", ("namespace",), self._bucket_secret)
+        place = ("bundle", "namespace", "permissions", "service account")
+        for arch in chosen.arch:
+            yield Check(f"pod {arch}", place, partial(self._pod, arch))
+            yield Check(f"node {arch}", ("bundle", "api"), partial(self._node, arch))
+        for name, flag, reference in self._images():
+            yield Check(name, (), partial(self._image, flag, reference))
+        yield Check("push", ("repository",), self._push)
+        yield Check("probe image", ("push", "bundle base"), self._push_probe)
+        if chosen.secret_key:
+            yield Check("csi driver", ("api",), self._csi_driver)
+            yield Check("key class", ("namespace", "csi driver"), self._key_class)
+            yield Check("csi provider", ("key class",), self._csi_provider)
+
+    def _probes(self) -> Iterator[Check]:
+        chosen = self._chosen
+        for arch in chosen.arch:
+            place: tuple[str, ...] = (f"pod {arch}", "pod security", f"node {arch}")
+            pull = f"pull {arch}"
+            yield Check(pull, (*place, "probe image"), partial(self._pull, arch))
+            if chosen.node_arch not in (None, arch):
+                yield Check(f"emulation {arch}", (*place, pull), partial(self._emulation, arch))
+            if chosen.isolation == "userns":
+                userns = f"user namespace {arch}"
+                yield Check(userns, (*place, pull), partial(self._userns, arch))
+                place = (*place, userns)
+            yield Check(f"sdk {arch}", (*place, "sdk image"), partial(self._sdk, arch))
+            if chosen.secret_key:
+                needs = (*place, pull, "key class")
+                yield Check(f"key {arch}", needs, partial(self._key, arch))
+            secret = ("bucket secret",) if chosen.bucket_secret else ()
+            needs = (*place, *secret, "transfer image")
+            if chosen.bucket:
+                write = partial(self._bucket, arch, chosen.bucket, write=True)
+                yield Check(f"bucket {arch}", needs, write)
+            if chosen.src_bucket:
+                look = partial(self._bucket, arch, chosen.src_bucket, write=False)
+                yield Check(f"source bucket {arch}", needs, look)
+
+    def _images(self) -> Iterator[tuple[str, str, str]]:
+        chosen = self._chosen
+        yield "sdk image", "--sdk-image", chosen.sdk_image
+        yield "bundle base", "--bundle-base", chosen.bundle_base or DEFAULT_BASE
+        if chosen.cache_bundle:
+            yield "cache bundle", "--cache-bundle", chosen.cache_bundle
+        if chosen.bucket or chosen.src_bucket:
+            yield "transfer image", "--transfer-image", chosen.transfer_image or DEFAULT_IMAGE
+
+    # What was asked for.
+
+    async def _definitions(self) -> Finding:
+        chosen = self._chosen
+        numbers = []
+        for arch in chosen.arch:
+            selection = await aside(
+                partial(
+                    select,
+                    Path(chosen.directory),
+                    chosen.packages,
+                    arch=arch,
+                    pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
+                    build_options=chosen.build_options,
+                    only=chosen.only,
+                    template=chosen.target_template,
+                )
+            )
+            numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
+        return ok(", ".join(numbers))
+
+    async def _find_repository(self) -> Finding:
+        self._repository = await aside(partial(bundle_repository, self._chosen))
+        parse_repository(self._repository)
+        pull = self._chosen.pull_repo
+        if pull is None:
+            return ok(f"the bundle goes to {self._repository}")
+        parse_repository(pull)
+        return ok(f"the bundle goes to {self._repository}, which nodes know as {pull}")
+
+    async def _bundle(self) -> Finding:
+        self._request = request = await aside(partial(prepare, self._chosen, self._terminal))
+        return ok(count(len(request.tree.entries), "file"))
+
+    # What the API server knows.
+
+    async def _api(self) -> Finding:
+        self._cluster = kube = Kube(
+            connect(self._chosen.kubeconfig, self._chosen.context), self._terminal.say
+        )
+        try:
+            version = await kube.get("/version")
+        except ApiError as error:
+            if error.status == 403:
+                raise Unreadable(error.message, hint=error.hint) from error
+            if error.status:
+                raise
+            hint = error.hint or "kubectl cluster-info asks the same server; is the cluster up?"
+            raise InfrastructureError(error.message, hint=hint) from error
+        return ok(f"{kube.server} answers: {doctor.version_name(version)}")
+
+    async def _read_namespace(self) -> Finding:
+        name = self._chosen.namespace
+        self._namespace = await read(self._kube, f"/api/v1/namespaces/{name}")
+        return doctor.namespace(name, self._namespace)
+
+    async def _pod_security(self) -> Finding:
+        if self._namespace is None:
+            raise Unreadable("the labels of the namespace may not be read")
+        return doctor.pod_security(self._chosen.namespace, self._namespace)
+
+    async def _permissions(self) -> Finding:
+        namespace = self._chosen.namespace
+        build = for_pod(follow=self._chosen.watch, out=self._chosen.out is not None)
+        probing = for_pod(follow=True, out=False)
+        asked = list(dict.fromkeys([*build, *probing, *_EVENTS]))
+        lacking, user = await asyncio.gather(
+            refused(self._kube, namespace, asked), user_name(self._kube)
+        )
+        self._may_probe = not {*lacking} & {*probing}
+        needed = [*build, *_EVENTS] if self._chosen.watch else build
+        return doctor.permissions(
+            namespace, needed, [one for one in lacking if one in needed], user
+        )
+
+    async def _service_account(self) -> Finding:
+        chosen = self._chosen
+        name, namespace = chosen.service_account, chosen.namespace
+        found = await read(self._kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
+        bucket = None
+        with suppress(UsageError):  # `bundle` says it
+            bucket = Bucket.parse(chosen.bucket or chosen.src_bucket or "")
+        return doctor.service_account(
+            name,
+            namespace,
+            found,
+            bucket,
+            secret=chosen.bucket_secret is not None,
+        )
+
+    async def _bucket_secret(self) -> Finding:
+        name, namespace = str(self._chosen.bucket_secret), self._chosen.namespace
+        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        return doctor.bucket_secret(name, namespace, await read(self._kube, path, secret=True))
+
+    async def _pod(self, arch: Arch) -> Finding:
+        await dry_run(self._kube, pod(self._settings(arch)))
+        return ok("the API server would create it")
+
+    async def _node(self, arch: Arch) -> Finding:
+        self._nodes = await listed(self._kube, "/api/v1/nodes")
+        if self._nodes is None:
+            raise Unreadable("nodes may not be listed")
+        running = "status.phase!=Succeeded,status.phase!=Failed"
+        pods = await listed(self._kube, "/api/v1/pods", fieldSelector=running)
+        return fitting.judge(pod(self._settings(arch))["spec"], self._nodes, pods)
+
+    async def _csi_driver(self) -> Finding:
+        name = self._chosen.csi_driver
+        found = await read(self._kube, f"{DRIVERS}/{name}")
+        nodes = await listed(self._kube, "/apis/storage.k8s.io/v1/csinodes")
+        return doctor.csi_driver(name, found, nodes)
+
+    async def _key_class(self) -> Finding:
+        name, namespace = SECRET_PROVIDER_CLASS, self._chosen.namespace
+        found = await read(self._kube, key_class_path(namespace))
+        self._class = found or {}
+        return doctor.key_class(name, namespace, found)
+
+    async def _csi_provider(self) -> Finding:
+        sets = await listed(self._kube, "/apis/apps/v1/daemonsets")
+        if sets is None:
+            raise Unreadable("DaemonSets may not be listed")
+        return doctor.csi_provider(doctor.provider(self._class), sets)
+
+    # What registries say.
+
+    async def _image(self, flag: str, reference: str) -> Finding:
+        image = parse(reference)
+        try:
+            found = await self._platforms(image)
+        except RegistryError as error:
+            # Only a tag, and the base, are asked for from here; a digest is for nodes to find.
+            if image.digest is None or flag == "--bundle-base" or isinstance(error, Refused):
+                raise
+            raise Unreadable(error.message, hint=error.hint) from error
+        node = self._chosen.node_arch
+        return doctor.image(reference, found, (node,) if node else self._chosen.arch, flag)
+
+    async def _push(self) -> Finding:
+        chosen = self._chosen
+        if not chosen.push:
+            return skipped("--push=false")
+        target = parse_repository(self._repository)
+        await self._ask(
+            target.host, lambda way: Repository(way, target.repository, writes=True).check_push()
+        )
+        return ok(f"{self._repository} takes images from here")
+
+    async def _push_probe(self) -> Finding:
+        chosen = self._chosen
+        if not self._probe:
+            return skipped("--probe=false")
+        self._pushed = pushed = await aside(
+            partial(
+                push_bundle,
+                self._repository,
+                (),
+                base=chosen.bundle_base or DEFAULT_BASE,
+                insecure=chosen.insecure_registry,
+            )
+        )
+        return ok(f"{pushed.reference} is there ({pushed.bytes_uploaded:,} bytes sent)")
+
+    async def _platforms(self, image: Reference) -> dict[str, str]:
+        return await self._ask(
+            image.host, lambda way: platforms(Repository(way, image.repository), image)
+        )
+
+    async def _ask(self, host: str, question: Callable[[Transport], T]) -> T:
+        def answer() -> T:
+            with Transport(host, insecure=self._chosen.insecure_registry) as way:
+                return question(way)
+
+        return await aside(answer)
+
+    # What happens on a node.
+
+    async def _pull(self, arch: Arch) -> Finding:
+        probe = probes.pull_probe(self._probing(arch))
+        image = self._probing(arch).bundle
+        return await self._try(
+            probe,
+            lambda outcome: probes.judge(
+                outcome,
+                f"a node pulled {image.partition('@')[0]}",
+                "a node cannot pull from the bundle's repository",
+                "--pull-repo names the repository as nodes know it; a private one needs an"
+                " imagePullSecret on the service account, or read access for the nodes",
+            ),
+        )
+
+    async def _emulation(self, arch: Arch) -> Finding:
+        if self._pushed is None:
+            return skipped("--probe=false")
+        found = await self._platforms(parse(self._pushed.reference))
+        platform = doctor.platform_for(found, arch)
+        if platform is None:
+            return skipped(f"the bundle's base is not for {arch.oci}")
+        known_as = self._probing(arch).bundle.partition("@")[0]
+        return await self._try(
+            probes.emulation_probe(self._probing(arch), f"{known_as}@{found[platform]}"),
+            lambda outcome: probes.judge_emulation(outcome, arch, self._chosen.namespace),
+        )
+
+    async def _userns(self, arch: Arch) -> Finding:
+        return await self._try(probes.userns_probe(self._probing(arch)), probes.judge_userns)
+
+    async def _sdk(self, arch: Arch) -> Finding:
+        return await self._try(
+            probes.sdk_probe(self._settings(arch), melange_of(self._chosen.make_vars)),
+            lambda outcome: probes.judge(
+                outcome,
+                "a node runs it: make and melange are there, bubblewrap makes a sandbox",
+                "a build cannot run in the image of --sdk-image",
+            ),
+        )
+
+    async def _key(self, arch: Arch) -> Finding:
+        chosen = self._chosen
+        return await self._try(
+            probes.key_probe(self._probing(arch)),
+            lambda outcome: probes.judge(
+                outcome,
+                "it is mounted in a pod",
+                "the key is not mounted",
+                f"kubectl describe secretproviderclass -n {chosen.namespace}"
+                f" {SECRET_PROVIDER_CLASS}; may {chosen.service_account} read the secret?",
+            ),
+        )
+
+    async def _bucket(self, arch: Arch, given: str, *, write: bool) -> Finding:
+        chosen, bucket = self._chosen, Bucket.parse(given)
+        fix = doctor.bucket_access(bucket, chosen.service_account, chosen.bucket_secret)
+        return await self._try(
+            probes.bucket_probe(self._settings(arch), write=write),
+            lambda outcome: probes.judge_bucket(outcome, bucket, fix, write=write),
+        )
+
+    async def _try(self, probe: Manifest, judge: Callable[[probes.Outcome], Finding]) -> Finding:
+        if not self._probe:
+            return skipped("--probe=false")
+        if not self._may_probe:
+            return skipped("no permission to create, follow and delete a probe")
+        if self._nodes is not None and all(
+            fitting.obstacle(probe["spec"], node) for node in self._nodes
+        ):
+            return skipped("there is no node now to try it on")
+        try:
+            return judge(await run_probe(self._kube, probe, self._terminal))
+        except ApiError as error:
+            if error.status == 0:
+                raise
+            return skipped(f"the probe was refused: {error.message}")
+
+    @property
+    def _kube(self) -> Kube:
+        assert self._cluster is not None  # noqa: S101  # whoever asks has needed `api`
+        return self._cluster
+
+    def _settings(self, arch: Arch) -> PodSettings:
+        assert self._request is not None  # noqa: S101  # whoever asks has needed `bundle`
+        return next(one for one in self._request.pods if one.arch == arch)
+
+    def _probing(self, arch: Arch) -> PodSettings:
+        """Give the settings of a Pod whose bundle is the image of probes."""
+        if self._pushed is None or self._request is None:
+            return self._settings(arch)
+        request = self._request.bundled_as(self._pushed)
+        return next(one for one in request.pods if one.arch == arch)

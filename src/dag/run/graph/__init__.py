@@ -1,0 +1,1 @@
+"""From a directory and what was asked for to packages."""

@@ -1,0 +1,95 @@
+"""From a directory and what was asked for to make's targets: the part before any cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.core.arch import Arch
+from dag.core.graph.graph import Graph
+from dag.core.package.apkindex import Repository, offers
+from dag.core.package.makefile import Makefile
+from dag.core.package.model import Package
+from dag.io.package import definitions
+from dag.io.package.makefile import makefile_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What make is asked for."""
+
+    packages: tuple[Package, ...]
+    """What is built, dependencies first."""
+    targets: tuple[str, ...]
+    """Empty if a repository has everything."""
+    makefile: Makefile
+    left_out: int
+    """How many packages need not be built because a repository has them."""
+    missing: int
+    """How many dependencies close a cycle, so that they are not built when they are needed."""
+    external: Mapping[str, Sequence[str]]
+    """What neither the directory nor a repository has → who needs it."""
+
+
+def select(
+    directory: Path,
+    names: Sequence[str],
+    *,
+    arch: Arch,
+    pipeline_dirs: Sequence[Path] = (),
+    build_options: Sequence[str] = (),
+    repositories: Sequence[str] = (),
+    only: bool = False,
+    template: str | None = None,
+) -> Selection:
+    """Find the packages that `names` ask for, or all, and their targets.
+
+    With names it is their closure, dependencies first; with `only` just themselves. Without, it is
+    the Makefile's `all`, or every definition's target where it has no such rule. What one of the
+    `repositories` has in the very version is left out, and what only that needs, but not what
+    `names` asks for.
+
+    Raises:
+        UsageError: a definition or an index is wrong, a name unknown, or there is no Makefile.
+        InfrastructureError: a repository's server doesn't answer as it should.
+
+    """
+    makefile = makefile_of(directory, template)
+    packages = definitions.read(
+        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
+    )
+    have = _have(repositories, arch)
+    graph = Graph(packages, available=have.names)
+    there = {package.name for package in packages if offers(have.versions, package)}
+    if names:
+        whole = graph.order(names) if only else graph.closure(names)
+        order = whole if only else graph.closure(names, there)
+    else:
+        whole = graph.order()
+        order = [package for package in whole if package.name not in there]
+    targets = makefile.targets(order, arch)
+    if order == whole and not names and makefile.has_all:
+        targets = ["all"]
+    inside = {package.name for package in order}
+    missing = sum(
+        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped
+    )
+    return Selection(
+        packages=tuple(order),
+        targets=tuple(targets),
+        makefile=makefile,
+        left_out=len(whole) - len(order),
+        missing=missing,
+        external=graph.missing(inside),
+    )
+
+
+def _have(repositories: Sequence[str], arch: Arch) -> Repository:
+    if not repositories:
+        return Repository()
+    from dag.io.package.apkindex import (
+        repository,  # archives take longer to import than a directory to read
+    )
+
+    return repository(repositories, arch)

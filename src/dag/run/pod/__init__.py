@@ -1,0 +1,1 @@
+"""Drives a pod from its request to its result."""

@@ -1,0 +1,91 @@
+"""Asks the API server what this user may do, and for what there is as far as it may be seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from dag.core.doctor.checks import Json
+from dag.core.pod.permissions import Permission
+from dag.errors import DagError
+from dag.io.kube.api import ApiError, Kube
+
+_AUTHORIZATION = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_AUTHENTICATION = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+class Unreadable(DagError):
+    """Something may not be looked at, which says nothing about it."""
+
+
+async def read(kube: Kube, path: str, *, secret: bool = False) -> Json | None:
+    """Read one object, of a secret one the metadata alone; None if there is none.
+
+    Raises:
+        Unreadable: this user may not.
+        ApiError: the API server cannot be reached.
+
+    """
+    try:
+        return await (kube.metadata(path) if secret else kube.get(path))
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        if error.status == 403:
+            raise Unreadable(error.message, hint=error.hint) from error
+        raise
+
+
+async def listed(kube: Kube, path: str, **params: str) -> Sequence[Json] | None:
+    """Read a list; None if this user may not.
+
+    Raises:
+        ApiError: the API server cannot be reached.
+
+    """
+    try:
+        return await kube.items(path, **params)
+    except ApiError as error:
+        if error.status == 403:
+            return None
+        raise
+
+
+async def refused(
+    kube: Kube, namespace: str, permissions: Sequence[Permission]
+) -> list[Permission]:
+    """Give those of `permissions` that this user does not have in the namespace.
+
+    Raises:
+        ApiError: the API server cannot be reached, or does not answer such questions.
+
+    """
+    answers = await asyncio.gather(*(_may(kube, namespace, one) for one in permissions))
+    return [one for one, allowed in zip(permissions, answers, strict=True) if not allowed]
+
+
+async def user_name(kube: Kube) -> str | None:
+    """Give the name by which the API server knows this user; None if it does not tell."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    try:
+        answer = await kube.post(_AUTHENTICATION, review)
+    except ApiError:
+        return None  # older than Kubernetes 1.28
+    return str(answer["status"]["userInfo"]["username"])
+
+
+async def _may(kube: Kube, namespace: str, permission: Permission) -> bool:
+    attributes = {
+        "namespace": namespace,
+        "verb": permission.verb,
+        "group": permission.group,
+        "resource": permission.resource,
+        "subresource": permission.subresource,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = await kube.post(_AUTHORIZATION, review)
+    return bool(answer["status"]["allowed"])

@@ -1,0 +1,1 @@
+"""Drives the set-up of a cluster."""

@@ -1,0 +1,257 @@
+"""The steps of `dag setup` that are objects of Kubernetes: applied, verified, taken away again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from dag.core.pod import state as podstate
+from dag.core.setup.steps import (
+    GUEST,
+    MANAGER,
+    Ensure,
+    Extend,
+    Prove,
+    Publish,
+    Tolerate,
+    collection_path,
+    contains,
+    identity,
+    is_ours,
+    is_ready,
+    name_of,
+    object_path,
+    owned,
+    tolerates,
+    with_toleration,
+    without_toleration,
+)
+from dag.errors import InfrastructureError
+from dag.io.kube.api import ApiError, Json, Kube
+from dag.io.setup.published import published
+
+_READY = 300.0
+"""Seconds for an object to do what it is there for: images may have to be pulled."""
+_GONE = 300.0
+"""Seconds for a deleted object to be gone: a namespace takes all that is in it along."""
+_PAUSE = 0.5
+
+THERE = "there already"
+FOREIGN = "there already, and not from dag: stays as it is"
+ABSENT = "not there"
+
+ObjectStep = Ensure | Extend | Tolerate | Publish | Prove
+
+
+class Objects:
+    """One cluster, as far as steps change it; `tell` hears why something takes time."""
+
+    def __init__(self, kube: Kube, tell: Callable[[str], None]) -> None:
+        self._kube = kube
+        self._tell = tell
+
+    async def do(self, step: ObjectStep) -> str:
+        """Take a step; answers what that came to.
+
+        Raises:
+            InfrastructureError: the cluster refused it, or it did not come to what it should.
+
+        """
+        match step:
+            case Ensure():
+                return await self._ensure(step)
+            case Extend():
+                return await self._extend(step)
+            case Tolerate():
+                return await self._tolerate(step)
+            case Publish():
+                return await self._publish(step)
+            case Prove():
+                return await self._prove(step)
+
+    async def undo(self, step: ObjectStep) -> str:
+        """Take back what is ours of a step; answers what that came to, empty if to nothing."""
+        match step:
+            case Ensure():
+                return await self._remove(step.manifest)
+            case Extend():
+                return await self._withdraw(step)
+            case Tolerate():
+                return await self._untolerate(step)
+            case Publish():
+                outcomes = [
+                    await self._remove(item) for item in reversed(await published(step.url))
+                ]
+                return ", ".join(dict.fromkeys(outcomes))
+            case Prove():
+                outcome = await self._remove(step.pod)
+                return "" if outcome == ABSENT else outcome
+
+    async def _ensure(self, step: Ensure) -> str:
+        before = await self._get(step.manifest)
+        if before is not None and not is_ours(before):
+            return FOREIGN
+        return await self._applied(step.manifest, before, MANAGER)
+
+    async def _extend(self, step: Extend) -> str:
+        before = await self._get(step.manifest)
+        if before is None:
+            raise InfrastructureError(f"there is no {name_of(step.manifest)}")
+        return await self._applied(step.manifest, before, GUEST)
+
+    async def _applied(self, manifest: Json, before: Json | None, manager: str) -> str:
+        applied = await self._apply(manifest, manager)
+        if not contains(await self._get(manifest), manifest):
+            raise InfrastructureError(
+                f"{name_of(manifest)} is not as it was applied",
+                hint="does a webhook or a controller of the cluster change it?",
+            )
+        await self._until_ready(manifest)
+        return _change(before, applied)
+
+    async def _apply(self, manifest: Json, manager: str) -> Json:
+        try:
+            return await self._kube.apply(object_path(manifest), manifest, manager=manager)
+        except ApiError as error:
+            if error.status == 409:
+                hint: str | None = (
+                    "somebody else has decided that: change it there, or use another namespace"
+                )
+            elif error.status == 404 and manifest["kind"] == "SecretProviderClass":
+                hint = "the Secrets Store CSI driver is not installed"
+            else:
+                hint = error.hint
+            raise InfrastructureError(f"{name_of(manifest)}: {error.message}", hint=hint) from error
+
+    async def _publish(self, step: Publish) -> str:
+        manifests = [owned(item) for item in await published(step.url)]
+        before = [await self._get(item) for item in manifests]
+        if any(found is not None and not is_ours(found) for found in before):
+            return FOREIGN
+        changes = []
+        for manifest, found in zip(manifests, before, strict=True):
+            changes.append(_change(found, await self._apply(manifest, MANAGER)))
+            await self._until_ready(manifest)
+        return ", ".join(dict.fromkeys(changes))
+
+    async def _until_ready(self, manifest: Json) -> None:
+        async def ready() -> bool:
+            found = await self._get(manifest)
+            return found is not None and is_ready(found)
+
+        if not await _within(_READY, ready):
+            raise InfrastructureError(
+                f"{name_of(manifest)} is not ready after {_READY:.0f} s",
+                hint=f"GET {object_path(manifest)} has its status",
+            )
+
+    async def _tolerate(self, step: Tolerate) -> str:
+        manifest = _daemonset(step)
+        found = await self._get(manifest)
+        if found is None:
+            return "no such DaemonSet here"
+        if tolerates(found, step.toleration):
+            return THERE
+        patched = await self._kube.patch(
+            object_path(manifest), with_toleration(found, step.toleration)
+        )
+        if not tolerates(patched, step.toleration):
+            raise InfrastructureError(f"{name_of(manifest)} did not keep the toleration")
+        return "done"
+
+    async def _untolerate(self, step: Tolerate) -> str:
+        manifest = _daemonset(step)
+        found = await self._get(manifest)
+        patch = without_toleration(found, step.toleration) if found else None
+        if patch is None:
+            return ""
+        await self._kube.patch(object_path(manifest), patch)
+        return "removed"
+
+    async def _withdraw(self, step: Extend) -> str:
+        if await self._get(step.manifest) is None:
+            return ABSENT
+        await self._kube.apply(object_path(step.manifest), identity(step.manifest), manager=GUEST)
+        return "removed"
+
+    async def _remove(self, manifest: Json) -> str:
+        found = await self._get(manifest)
+        if found is None:
+            return ABSENT
+        if not is_ours(found):
+            return FOREIGN
+        path, uid = object_path(manifest), found["metadata"]["uid"]
+        await self._kube.delete(path, uid=uid)
+
+        async def gone() -> bool:
+            left = await self._get(manifest)
+            return left is None or left["metadata"]["uid"] != uid
+
+        if not await _within(_GONE, gone):
+            raise InfrastructureError(f"{name_of(manifest)} is still there after {_GONE:.0f} s")
+        return "removed"
+
+    async def _get(self, manifest: Json) -> Json | None:
+        try:
+            return await self._kube.get(object_path(manifest))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _prove(self, step: Prove) -> str:
+        await self._remove(step.pod)
+        pod = await self._apply(step.pod, MANAGER)
+        said = None
+        deadline = time.monotonic() + step.seconds
+        while (phase := pod["status"].get("phase")) not in ("Succeeded", "Failed"):
+            waiting = podstate.why_waiting(pod, await self._events(pod))
+            if waiting and waiting.message != said:
+                said = waiting.message
+                self._tell(said)
+            if time.monotonic() > deadline:
+                why = said or "it did not start"
+                await self._remove(step.pod)
+                raise InfrastructureError(f"{step.title}: not within {step.seconds:.0f} s: {why}")
+            await asyncio.sleep(_PAUSE)
+            pod = await self._kube.get(object_path(step.pod))
+        await self._remove(step.pod)
+        if phase == "Failed":
+            raise InfrastructureError(f"{step.title}: {_last_words(pod)}")
+        return "passed"
+
+    async def _events(self, pod: Json) -> list[Json]:
+        path = collection_path(pod).removesuffix("pods") + "events"
+        about = f"involvedObject.uid={pod['metadata']['uid']}"
+        listed = await self._kube.get(path, fieldSelector=about)
+        return sorted(listed["items"], key=podstate.event_time)
+
+
+def _change(before: Json | None, after: Json) -> str:
+    if before is None:
+        return "made"
+    same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+    return THERE if same else "changed"
+
+
+def _daemonset(step: Tolerate) -> Json:
+    metadata = {"name": step.name, "namespace": step.namespace}
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata}
+
+
+def _last_words(pod: Json) -> str:
+    for container in podstate.containers(pod).values():
+        ended = container.get("state", {}).get("terminated", {})
+        if ended.get("exitCode"):
+            return str(ended.get("message") or f"exit code {ended['exitCode']}").strip()
+    return str(pod["status"].get("message") or "the pod failed")
+
+
+async def _within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_PAUSE)
+    return True

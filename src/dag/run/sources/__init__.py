@@ -1,0 +1,1 @@
+"""Drives `dag cache`."""

@@ -1,0 +1,322 @@
+"""`dag cache`: from definitions to a verified cache, and from there to an image and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dag.core.arch import Arch
+from dag.core.graph.graph import Graph
+from dag.core.package.model import Checkout, Fetch, Package
+from dag.core.sources import checkouts
+from dag.core.sources.checkouts import Repository
+from dag.core.sources.downloads import Download, Problem, downloads, named, redact
+from dag.core.sources.gitstate import State
+from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
+from dag.io.package import definitions
+from dag.io.sources.cache import Cache
+from dag.io.sources.downloads import Downloader, Outcome
+from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
+from dag.io.sources.git.process import GitLimits
+from dag.io.sources.git.stored import prune_git, stored, write_config
+from dag.io.sources.image import Filled, entries, fill, staging
+from dag.io.sources.transport import Limits
+from dag.report.fetching import FetchProgress
+
+_GIT_JOBS = 8
+_GIT_PER_HOST = 4
+_TICK = 1.0
+_S = TypeVar("_S", Fetch, Checkout)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheOptions:
+    """The flags of `dag cache`, as given."""
+
+    packages: tuple[str, ...]
+    directory: str
+    arch: Arch
+    pipeline_dirs: tuple[str, ...]
+    build_options: tuple[str, ...]
+    out: str
+    jobs: int
+    per_host: int
+    mirrors: tuple[str, ...]
+    max_size: str
+    git: bool
+    verify: bool
+    dry_run: bool
+    as_json: bool
+    bundle_repo: str | None
+    bundle_base: str | None
+    insecure_registry: bool
+    from_bundle: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """What definitions want, each once."""
+
+    downloads: list[Download]
+    repositories: list[Repository]
+    others: list[Repository]
+    """Those that only definitions name that were not asked for."""
+    problems: list[Problem]
+    """What cannot be fetched as it is written."""
+    unpinned: list[Problem]
+    """Checkouts of whatever is there at the time."""
+    named: set[str]
+    """Every file's name that a step has, also of those that do not run or cannot be fetched."""
+
+
+@dataclass(kw_only=True, slots=True)
+class CacheResult:
+    """What became of all of them."""
+
+    sources: Sources
+    files: list[Outcome] = field(default_factory=list)
+    repositories: list[GitOutcome] = field(default_factory=list)
+    bundle: str | None = None
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that failed, in the order of the definitions."""
+        lists = [item.problems for item in self.files if item.status == "failed"]
+        lists += [item.problems for item in self.repositories if item.status == "failed"]
+        return sorted(
+            {*self.sources.problems, *(problem for group in lists for problem in group)},
+            key=lambda problem: (problem.place, problem.uri),
+        )
+
+    def as_json(self, directory: Path) -> dict[str, Any]:
+        """Give it as one document; sizes in bytes."""
+        return {
+            "cache": str(directory),
+            "sources": [
+                {
+                    "names": [digest.name for digest in item.download.digests],
+                    "uris": [redact(uri) for uri in item.download.uris],
+                    "places": [str(place) for place in item.download.places],
+                    "status": item.status,
+                    "size": item.size,
+                    "received": item.received,
+                    "from": item.uri or None,
+                    "problems": [str(problem) for problem in item.problems],
+                }
+                for item in self.files
+            ],
+            "repositories": [
+                {
+                    "path": f"git/{item.repository.path}.git",
+                    "uri": item.repository.uri,
+                    "wants": [
+                        {
+                            "ref": want.ref,
+                            "commit": want.commit,
+                            "places": list(map(str, want.places)),
+                        }
+                        for want in item.repository.wants
+                    ],
+                    "status": item.status,
+                    "size": item.size,
+                    "problems": [str(problem) for problem in item.problems],
+                }
+                for item in self.repositories
+            ],
+            "problems": list(map(_problem, self.problems)),
+            "unpinned": list(map(_problem, self.sources.unpinned)),
+            "bundle": self.bundle,
+        }
+
+
+def gather(
+    directory: Path,
+    names: Sequence[str],
+    *,
+    arch: Arch,
+    pipeline_dirs: Sequence[Path] = (),
+    build_options: Sequence[str] = (),
+    git: bool = True,
+) -> Sources:
+    """Find what the definitions fetch for `arch`: all of them, or the closure of `names`.
+
+    Of a repository that the closure names it is what any definition wants: without that, builds
+    could not use it.
+
+    Raises:
+        UsageError: a definition is wrong, or a name is unknown.
+
+    """
+    packages: Sequence[Package] = definitions.read(
+        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
+    )
+    every, _, unpinned = checkouts.repositories(_steps(packages, Checkout))
+    if names:
+        packages = Graph(packages).closure(names)
+    files, problems = downloads(_steps(packages, Fetch))
+    asked, wrong, _ = checkouts.repositories(_steps(packages, Checkout) if git else ())
+    paths = {repository.path for repository in asked}
+    return Sources(
+        downloads=files,
+        repositories=[repository for repository in every if repository.path in paths],
+        others=[repository for repository in every if repository.path not in paths],
+        problems=[*problems, *wrong],
+        unpinned=[one for one in unpinned if checkouts.locate(one.uri)[0] in paths],
+        named=named(
+            step for package in packages for step in package.sources if isinstance(step, Fetch)
+        ),
+    )
+
+
+def _steps(packages: Iterable[Package], kind: type[_S]) -> Iterator[_S]:
+    for package in packages:
+        for step in package.sources:
+            if step.runs and isinstance(step, kind):
+                yield step
+
+
+async def bring(
+    cache: Cache,
+    sources: Sources,
+    progress: FetchProgress,
+    *,
+    limits: Limits,
+    mirrors: Sequence[str],
+    verify: bool,
+) -> CacheResult:
+    """Fetch what is not in the cache, files and repositories at once.
+
+    Raises:
+        InfrastructureError: the cache cannot be used, or git is wanted and not installed.
+
+    """
+    downloader = Downloader(cache, progress, limits=limits, mirrors=mirrors, verify=verify)
+    repositories = GitCache(
+        cache,
+        progress,
+        retry=limits.retry,
+        limits=GitLimits(max_size=limits.max_size, stall=limits.stall),
+        jobs=min(limits.jobs, _GIT_JOBS),
+        per_host=min(limits.per_host, _GIT_PER_HOST),
+        verify=verify,
+    )
+    ticker = asyncio.create_task(_tick(progress))
+    try:
+        files, gits = await _both(downloader, repositories, sources)
+    finally:
+        ticker.cancel()
+    write_config(cache, [*sources.repositories, *sources.others])
+    return CacheResult(sources=sources, files=files, repositories=gits)
+
+
+async def _both(
+    downloader: Downloader, repositories: GitCache, sources: Sources
+) -> tuple[list[Outcome], list[GitOutcome]]:
+    tasks = (
+        asyncio.create_task(downloader.run(sources.downloads)),
+        asyncio.create_task(repositories.run(sources.repositories, sources.others)),
+    )
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        # Both have to let go of their files and processes before anything else happens.
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+async def _tick(progress: FetchProgress) -> None:
+    while True:
+        await asyncio.sleep(_TICK)
+        progress.tick()
+
+
+def push(
+    cache: Cache,
+    result: CacheResult,
+    repository: str,
+    *,
+    base: str | None,
+    insecure: bool,
+    progress: FetchProgress,
+) -> Pushed:
+    """Push what was asked for and is in the cache as an image.
+
+    Raises:
+        RegistryError: the registry cannot be reached or refuses.
+
+    """
+    names = [
+        digest.name
+        for item in result.files
+        if item.status != "failed"
+        for digest in item.download.digests
+    ]
+    paths = [item.repository.path for item in result.repositories]
+    return push_bundle(
+        repository,
+        entries(cache, names, paths),
+        base=base or DEFAULT_BASE,
+        insecure=insecure,
+        progress=progress.note,
+    )
+
+
+async def take(
+    cache: Cache, reference: str, *, insecure: bool, progress: FetchProgress, limits: GitLimits
+) -> tuple[Filled, list[str]]:
+    """Fill the cache from an image; answers what came, and what was wrong with repositories.
+
+    Raises:
+        RegistryError: the registry cannot be reached, or has no such image.
+        InfrastructureError: a file of the image is not what its name says.
+
+    """
+    wrong = []
+    with staging(cache) as directory:
+        filled, staged = await asyncio.to_thread(
+            fill, cache, directory, reference, insecure=insecure, progress=progress.note
+        )
+        for relative in staged:
+            problem = await adopt(cache, directory, relative, limits)
+            if problem is not None:
+                wrong.append(f"git/{relative}: {problem}")
+    write_config(cache)
+    return filled, wrong
+
+
+def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
+    """Say for each source whether it is there: state, name, URI, places. Nothing is fetched."""
+    lines = []
+    for item in sources.downloads:
+        state = "missing"
+        with suppress(OSError):  # something else is in its place
+            state = state if cache.check(item.digests).missing else "present"
+        places = " ".join(map(str, item.places))
+        lines.append((state, item.name, redact(item.uris[0]), places))
+    known = stored(cache)
+    for repository in sources.repositories:
+        state_of = known.get(repository.path, State())
+        for want in repository.wants:
+            state = "present" if state_of.holds(want) else "missing"
+            name = f"git/{repository.path}.git {want.ref} {want.commit}"
+            lines.append((state, name, repository.uri, " ".join(map(str, want.places))))
+    return lines
+
+
+def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[tuple[str, int]]:
+    """Remove what no definition names; answers names and sizes in bytes."""
+    removed = cache.prune(sources.named, dry_run=dry_run)
+    removed += prune_git(cache, sources.repositories, dry_run=dry_run)
+    if not dry_run:
+        write_config(cache)
+    return removed
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"place": str(problem.place), "uri": problem.uri, "message": problem.message}

@@ -1,0 +1,116 @@
+"""`--isolation userns`: the build has no privilege at all, or there is no build."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import Cluster
+from examples.bootstrap import bootstrap
+from examples.layout import lay_out
+from examples.sources import ADDRESS, SourceServer
+from tests.support.cluster.findings import Findings
+from tests.support.cluster.running import Dag, definitions, job
+
+pytestmark = pytest.mark.cluster
+
+USERNS = "--isolation=userns"
+
+
+def test_the_example_is_built_without_privilege(dag: Dag, tmp_path: Path) -> None:
+    bootstrap()
+    out = tmp_path / "out"
+    with SourceServer(host=ADDRESS, port=0) as server:
+        directory = lay_out(tmp_path / "d", source_url=server.url)
+        done = dag.pod(directory, "--ram=256Mi", "--out", out, USERNS)
+    assert done.returncode == 0, done.stderr
+    assert (out / "x86_64/everything-1-r0.apk").exists()
+    spec = dag.pod_json()["spec"]
+    assert spec["hostUsers"] is False
+    assert spec["automountServiceAccountToken"] is False
+    contexts = [one.get("securityContext") for one in spec["initContainers"] + spec["containers"]]
+    assert not [context for context in contexts if context and context.get("privileged")]
+
+
+def test_the_build_is_nobody_outside_and_has_no_capability(dag: Dag, tmp_path: Path) -> None:
+    script = "id -u; head -1 /proc/self/uid_map; grep CapEff /proc/self/status; ls /var/run/secrets"
+    done = dag.pod(job(tmp_path / "d", script), USERNS)
+    user, mapping, capabilities, token, *_ = done.stdout.splitlines()
+    assert user == "[build] 1000"
+    assert int(mapping.split()[2]) > 1000
+    assert int(capabilities.split()[2], 16) == 0
+    assert "No such file" in token
+
+
+@pytest.mark.parametrize("level", ["baseline", "restricted"])
+@pytest.mark.parametrize("isolation", ["privileged", "userns"])
+def test_a_pod_security_level_that_forbids_it_is_said_before_anything_is_pushed(
+    dag: Dag, tmp_path: Path, level: str, isolation: str
+) -> None:
+    label = f"pod-security.kubernetes.io/enforce={level}"
+    dag.kubectl("label", "namespace", dag.namespace, label)
+    done = dag.pod(definitions(tmp_path / "d"), "--isolation", isolation)
+    assert done.returncode == 3
+    assert f'violates PodSecurity "{level}:latest"' in done.stderr
+    assert "pod-security.kubernetes.io/enforce=privileged" in done.stderr
+    assert "uploaded" not in done.stderr
+    assert dag.pods() == []
+
+
+@pytest.fixture
+def old_cluster(cluster: Cluster, alone: None) -> Iterator[None]:
+    """The API server behaves as one from before pods had user namespaces."""
+    cluster.restart_apiserver(emulating="1.32")
+    yield
+    cluster.restart_apiserver()
+    cluster.wait_until_ready()
+
+
+@pytest.fixture
+def confining_nothing(cluster: Cluster, alone: None) -> Iterator[None]:
+    """The kubelets know no user namespaces, though the API server does."""
+    for node in cluster.nodes:
+        cluster.restart_kubelet(node, UserNamespacesSupport=False)
+    cluster.wait_until_ready()
+    yield
+    for node in cluster.nodes:
+        cluster.restart_kubelet(node)
+    cluster.wait_until_ready()
+
+
+@pytest.mark.usefixtures("old_cluster")
+def test_a_cluster_without_user_namespaces_is_said_before_anything_is_pushed(
+    dag: Dag, tmp_path: Path
+) -> None:
+    directory = definitions(tmp_path / "d")
+    done = dag.pod(directory, USERNS)
+    assert done.returncode == 3, done.stderr
+    words = r"this cluster \(Kubernetes v[\d.]+, emulating 1\.32\) has no user namespaces for pods"
+    assert re.search(words, done.stderr)
+    assert "Kubernetes 1.33" in done.stderr
+    assert "uploaded" not in done.stderr
+    found = Findings(dag, directory, USERNS)
+    assert found.code == 3
+    assert found.with_status("failed") == ["pod x86_64"]
+    assert re.search(words, found.failed("pod x86_64"))
+    assert "--isolation privileged" in found.checks["pod x86_64"]["fix"]
+    assert Findings(dag, directory, "--isolation=privileged").code == 0
+
+
+@pytest.mark.usefixtures("confining_nothing")
+def test_a_node_that_gives_no_user_namespace_builds_nothing(dag: Dag, tmp_path: Path) -> None:
+    directory = definitions(tmp_path / "d")
+    words = 'the feature gate "UserNamespacesSupport" is disabled'
+    done = dag.pod(directory, USERNS)
+    assert done.returncode == 3, done.stderr
+    assert words in done.stderr.splitlines()[-2]
+    assert "build with --isolation privileged" in done.stderr
+    assert dag.pods() == []
+    found = Findings(dag, directory, USERNS)
+    assert found.code == 3
+    assert found.with_status("failed") == ["user namespace x86_64"]
+    assert words in found.failed("user namespace x86_64")
+    assert "--isolation privileged" in found.checks["user namespace x86_64"]["fix"]

@@ -1,0 +1,321 @@
+"""The build script does the same under every sh that an image may have."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.build.scripts import (
+    REFUSED,
+    MakeVariables,
+    Trailer,
+    build_script,
+    copy_out_script,
+    read_trailer,
+    split_assignment,
+)
+from dag.errors import UsageError
+
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
+MAKEFILE = """\
+melange.rsa: ; @echo secret >$@
+packages/%.apk: ; @echo making $* for $(ARCH) with $(KEY); mkdir -p $(@D); echo $* >$@
+bad: ; @echo no >&2; exit 7
+ugly: bad
+named/%: ; $(info $@)
+unfinished: ; @printf 'first\\nlast'
+networks: ; @bwrap --dev-bind / / --proc /proc cat /proc/net/dev
+fetches: ; @bwrap --dev-bind / / sh -c "$$STEP"
+slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait
+# What is left behind holds the pipe, and would for ever.
+daemon: ; @echo served; sleep 60 & echo $$! >daemon
+"""
+VARIABLES = MakeVariables(arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c")
+
+
+class Workspace:
+    """A directory with a Makefile, in which the script runs as it does in a pod."""
+
+    def __init__(self, shell: Sequence[str], directory: Path) -> None:
+        self.directory = directory
+        self._shell = shell
+        directory.mkdir()
+        (directory / "Makefile").write_text(MAKEFILE)
+
+    def start(self, *targets: str, before: str = "", **options: Any) -> subprocess.Popen[str]:
+        script = build_script(VARIABLES, has_key_rule=False, state="../state", **options)
+        return subprocess.Popen(
+            [*self._shell, "-c", before + script, "dag", *targets],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *targets: str, before: str = "", **options: Any) -> tuple[int, list[str]]:
+        process = self.start(*targets, before=before, **options)
+        out, _ = process.communicate(timeout=60)
+        return process.returncode, out.splitlines()
+
+
+@pytest.fixture(params=SHELLS)
+def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    return Workspace(SHELLS[request.param], tmp_path / "work space")
+
+
+def test_make_runs_with_the_targets_in_order_and_the_end_is_counted(workspace: Workspace) -> None:
+    code, lines = workspace.run("packages/b.apk", "packages/a.apk")
+    made = ["making b for x86_64 with melange.rsa", "making a for x86_64 with melange.rsa"]
+    assert (code, lines[:-1]) == (0, made)
+    size = sum(len(line) + 1 for line in made)
+    assert read_trailer(lines[-1]) == Trailer(2, size, 0)
+    assert (workspace.directory.parent / "state/log").read_text().splitlines() == made
+
+
+def test_the_exit_code_is_makes_and_its_message_is_in_the_log(workspace: Workspace) -> None:
+    code, lines = workspace.run("ugly", "packages/a.apk")
+    assert code == 2
+    assert lines[:2] == ["no", "make: *** [Makefile:3: bad] Error 7"]
+    assert read_trailer(lines[-1]) == Trailer(2, len("\n".join(lines[:2])) + 1, 2)
+
+
+def test_keep_going_makes_the_others(workspace: Workspace) -> None:
+    code, lines = workspace.run("ugly", "packages/a.apk", keep_going=True)
+    assert code == 2
+    assert "making a for x86_64 with melange.rsa" in lines
+
+
+def test_a_last_line_without_a_newline_does_not_swallow_the_count(workspace: Workspace) -> None:
+    code, lines = workspace.run("unfinished")
+    assert (code, lines[:-1]) == (0, ["first", "last"])
+    assert read_trailer(lines[-1]) == Trailer(2, 10, 0)
+
+
+def test_hermetic_steps_see_no_network_and_others_do(workspace: Workspace) -> None:
+    code, lines = workspace.run("networks", hermetic=True)
+    assert code == 0
+    seen = [line.partition(":")[0].strip() for line in lines[:-1] if ":" in line]
+    assert seen == ["lo"]
+    _, lines = workspace.run("networks")
+    assert len([line for line in lines[:-1] if ":" in line]) > 1
+
+
+def test_hermetic_names_what_a_failed_step_wanted(workspace: Workspace) -> None:
+    name = f"sha256:{'1' * 64}"
+    step = f"fn=\"/var/cache/melange/{name}\"\n\twget -T5 'https://example.org/a?b=$c'\nexit 4"
+    (workspace.directory / "step").write_text(step)
+    code, lines = workspace.run("fetches", before="export STEP=$(cat step)\n", hermetic=True)
+    assert code == 2
+    assert "dag: --hermetic: a step failed that had no network (exit code 4)" in lines
+    wanted = f"dag: --hermetic: fetch wants https://example.org/a?b=$c ({name}), which is not in"
+    assert [line for line in lines if line.startswith(wanted)]
+
+
+def test_hermetic_needs_bubblewrap(workspace: Workspace) -> None:
+    before = "command() { [ $2 != bwrap ]; }\n"
+    code, lines = workspace.run("networks", before=before, hermetic=True)
+    assert (code, lines) == (
+        REFUSED,
+        ["dag: this image has no bwrap, which --hermetic needs: see --sdk-image"],
+    )
+
+
+def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    cache = tmp_path / "a cache"
+    cache.mkdir()
+    variables = MakeVariables(
+        arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir=str(cache), more=["A=b"]
+    )
+    (workspace.directory / "Makefile").write_text("options: ; @printf '<%s>' $(MELANGE_EXTRA_OPTS)")
+    script = build_script(variables, has_key_rule=False, state="../state")
+    for more in ("", f"<--env-file><{cache}/melange.env>"):
+        done = subprocess.run(
+            [*workspace._shell, "-c", script, "dag", "options"],
+            cwd=workspace.directory,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[0] == f"<--cache-dir><{cache}>{more}"
+        (cache / "melange.env").touch()
+
+
+def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:
+    script = build_script(VARIABLES, has_key_rule=True, state="../state")
+    done = subprocess.run(
+        [*workspace._shell, "-c", script, "dag", "packages/a.apk"],
+        cwd=workspace.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (workspace.directory / "melange.rsa").read_text() == "secret\n"
+    assert "secret" not in done.stdout
+
+
+def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Workspace) -> None:
+    present = workspace.directory / "packages/x86_64"
+    present.mkdir(parents=True)
+    for name in ("a", "b"):
+        (present / f"{name}.apk").touch()
+        os.utime(present / f"{name}.apk", (1, 1))
+    (workspace.directory / "packages/x86_64/a.yaml").touch()  # newer than what was fetched
+    with (workspace.directory / "Makefile").open("a") as makefile:
+        makefile.write("packages/x86_64/a.apk: packages/x86_64/a.yaml\n")
+    melange = workspace.directory / "melange"
+    melange.write_text('#!/bin/sh\necho "$@" >called\n')
+    melange.chmod(0o755)
+    variables = MakeVariables(
+        arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c", more=["MELANGE=./melange"]
+    )
+    done = subprocess.run(
+        [
+            *workspace._shell,
+            *("-c", build_script(variables, has_key_rule=False, state="../state"), "dag"),
+            *("packages/x86_64/a.apk", "packages/x86_64/c.apk"),
+        ],
+        cwd=workspace.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "making x86_64/a" not in done.stdout
+    assert "making x86_64/c" in done.stdout
+    assert (workspace.directory / "called").read_text().split() == [
+        *("index", "-o", "packages/x86_64/APKINDEX.tar.gz", "--signing-key", "melange.rsa"),
+        *("packages/x86_64/a.apk", "packages/x86_64/b.apk"),
+    ]
+
+
+def test_sigterm_reaches_the_recipe_and_the_log_is_whole(workspace: Workspace) -> None:
+    process = workspace.start("slow")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    lines = out.splitlines()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopping" in lines
+    trailer = read_trailer(lines[-1])
+    assert trailer is not None
+    assert (trailer.lines, trailer.exit_code) == (len(lines), 143)  # `started` was read before
+
+
+def test_a_background_process_that_holds_the_log_open_does_not_hold_the_end(
+    workspace: Workspace,
+) -> None:
+    process = workspace.start("daemon", before="sleep() { command sleep 0.2; }\n")
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    code = process.wait(30)
+    os.kill(int((workspace.directory / "daemon").read_text()), signal.SIGKILL)
+    lines += process.stdout.readlines()
+    process.stdout.close()
+    assert (code, lines[0]) == (0, "served\n")
+    assert [read_trailer(line.rstrip()) for line in lines[1:]] == [Trailer(1, 7, 0)]
+
+
+def test_an_image_without_make_is_refused_by_name(workspace: Workspace, tmp_path: Path) -> None:
+    code, lines = workspace.run("all", before="command() { return 1; }\n")
+    assert (code, lines) == (3, ["dag: this image has no make: see --sdk-image"])
+
+
+def test_more_targets_than_one_argument_holds(workspace: Workspace) -> None:
+    targets = [f"named/{'long-' * 8}{number}" for number in range(3401)]
+    assert sum(map(len, targets)) > 128 << 10
+    code, lines = workspace.run(*targets)
+    assert (code, [line for line in lines if line.startswith("named/")]) == (0, targets)
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_what_an_image_carries_is_copied_whole(shell: list[str], tmp_path: Path) -> None:
+    source, target = tmp_path / "it's a source", tmp_path / "target $HOME"
+    (source / "below").mkdir(parents=True)
+    (source / ".hidden").write_text("hidden")
+    (source / "below/run.sh").touch(0o755)
+    (source / "link").symlink_to("below/run.sh")
+    target.mkdir()
+    subprocess.run([*shell, "-c", copy_out_script(str(source), str(target))], check=True)
+    assert (target / ".hidden").read_text() == "hidden"
+    assert (target / "below/run.sh").stat().st_mode & 0o777 == 0o755
+    assert (target / "link").readlink() == Path("below/run.sh")
+
+
+ODD = 'it\'s $HOME `id` \\ "x" ; exit 9 #'
+
+
+def test_assignments_reach_make_and_the_shell_behind_it_unharmed(workspace: Workspace) -> None:
+    (workspace.directory / "Makefile").write_text(
+        "all: ; @printf '%s\\n' \"$$ODD\" $(MELANGE_EXTRA_OPTS)\nexport ODD\n"
+    )
+    variables = MakeVariables(
+        arch=Arch.parse("arm64"),
+        source_date_epoch=1,
+        cache_dir="/c",
+        repositories=["./with space", "./$dollar's"],
+        pipeline_dirs=["./more"],
+        build_options=["docs", "tls"],
+        more=[f"ODD={ODD.replace('$', '$$')}", "MELANGE_EXTRA_OPTS=--debug"],
+    )
+    done = subprocess.run(
+        [
+            *workspace._shell,
+            "-c",
+            build_script(variables, has_key_rule=False, state="../state"),
+            "dag",
+            "all",
+        ],
+        cwd=workspace.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[:-1] == [
+        ODD,
+        *("--cache-dir", "/c"),
+        *("--repository-append", "./with space", "--repository-append", "./$dollar's"),
+        *("--pipeline-dirs", "./more", "--build-option", "docs", "--build-option", "tls"),
+        "--debug",
+    ]
+
+
+def test_the_users_assignments_win_over_ours() -> None:
+    words = MakeVariables(
+        arch=Arch.parse("arm64"),
+        source_date_epoch=1700000000,
+        cache_dir="/c",
+        more=["MELANGE=/opt/melange", "X=a=b"],
+    ).words()
+    assert {"MELANGE=/opt/melange", "ARCH=aarch64", "SOURCE_DATE_EPOCH=1700000000"} < set(words)
+    assert "X=a=b" in words
+    assert len({word.partition("=")[0] for word in words}) == len(words)
+
+
+@pytest.mark.parametrize("text", ["", "=x", "NAME", "A B=1", "A:=1", "A=1\n2", "A=\0"])
+def test_what_is_no_assignment_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        split_assignment(text)
+
+
+@pytest.mark.parametrize("line", ["dag: end of log: 1 lines", "x", "dag: end of log: a b c"])
+def test_other_lines_are_no_trailer(line: str) -> None:
+    assert read_trailer(line) is None
+
+
+def test_a_build_that_must_be_confined_refuses_to_run_outside_of_a_user_namespace(
+    workspace: Workspace,
+) -> None:
+    code, lines = workspace.run("named/one", confined=True)
+    assert code == REFUSED
+    (line,) = lines
+    assert line.startswith("dag: this node gave the pod no user namespace")

@@ -1,0 +1,146 @@
+"""What facts mean for a build; those that no test's cluster will show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.doctor import checks as doctor
+from dag.core.doctor.checks import Finding, Status, exit_code
+from dag.core.doctor.probes import Fate, Outcome, judge, judge_userns, outcome
+from dag.core.pod.permissions import for_pod, grant
+from dag.core.store.buckets import Bucket
+
+FULL_MAP = "         0          0 4294967295"
+
+
+def failed(*, usage: bool = False) -> Finding:
+    return Finding(Status.FAILED, "", usage=usage)
+
+
+def test_the_exit_code_is_3_unless_the_request_itself_is_wrong() -> None:
+    fine = [Finding(Status.OK, ""), Finding(Status.WARNING, ""), doctor.skipped("x")]
+    assert exit_code(fine) == 0
+    assert exit_code([*fine, failed()]) == 3
+    assert exit_code([failed(), failed(usage=True)]) == 2
+
+
+def test_a_server_is_named_with_the_version_that_it_emulates() -> None:
+    version = {"major": "1", "minor": "34", "gitVersion": "v1.34.4"}
+    assert doctor.version_name(version) == "Kubernetes v1.34.4"
+    version |= {"emulationMajor": "1", "emulationMinor": "34"}
+    assert doctor.version_name(version) == "Kubernetes v1.34.4"
+    version |= {"emulationMinor": "32"}
+    assert doctor.version_name(version) == "Kubernetes v1.34.4, emulating 1.32"
+    assert doctor.version_name({}) == "Kubernetes of an unknown version"
+
+
+def test_a_namespace_on_its_way_out_takes_no_pod() -> None:
+    assert doctor.namespace("n", {"status": {"phase": "Terminating"}}).status is Status.FAILED
+
+
+def test_an_image_is_for_an_architecture_whatever_its_variant() -> None:
+    platforms = ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"]
+    for name, status in (
+        ("aarch64", "ok"),
+        ("armv7", "ok"),
+        ("armhf", "failed"),
+        ("x86", "failed"),
+    ):
+        finding = doctor.image("i", platforms, [Arch.parse(name)], "--sdk-image")
+        assert finding.status == status, name
+
+
+def test_an_account_needs_no_identity_of_a_cloud_when_a_secret_lets_it_in() -> None:
+    account: dict[str, Any] = {"metadata": {"name": "a"}}
+    bucket = Bucket.parse("s3://built")
+    bare = doctor.service_account("a", "n", account, bucket, secret=False)
+    assert bare.status is Status.WARNING
+    assert bare.fix is not None
+    assert "eks.amazonaws.com/role-arn=" in bare.fix
+    assert doctor.service_account("a", "n", account, bucket, secret=True).status is Status.OK
+    account["metadata"]["annotations"] = {"eks.amazonaws.com/role-arn": "arn:x"}
+    assert doctor.service_account("a", "n", account, bucket, secret=False).status is Status.OK
+
+
+def test_a_driver_that_no_node_has_mounts_nothing() -> None:
+    def nodes(*drivers: str) -> list[dict[str, Any]]:
+        spec = {"drivers": [{"name": driver} for driver in drivers] or None}
+        return [{"metadata": {"name": "a"}, "spec": spec}]
+
+    assert doctor.csi_driver("d", {}, nodes("d", "e")).status is Status.OK
+    assert doctor.csi_driver("d", {}, nodes("e")).status is Status.FAILED
+    assert doctor.csi_driver("d", {}, nodes()).status is Status.FAILED
+    assert doctor.csi_driver("d", {}, None).status is Status.OK
+
+
+def test_a_provider_is_found_by_the_name_of_its_daemon_set() -> None:
+    def found(name: str, ready: int) -> Status:
+        status = {"numberReady": ready, "desiredNumberScheduled": 2}
+        one = {"metadata": {"name": name, "namespace": "kube-system"}, "status": status}
+        return doctor.csi_provider("gcp", [one]).status
+
+    assert found("csi-secrets-store-provider-gcp", 2) is Status.OK
+    assert found("csi-secrets-store-provider-gcp", 1) is Status.WARNING
+    assert found("csi-secrets-store-provider-aws", 2) is Status.WARNING
+
+
+def test_a_role_is_given_to_a_service_account_by_its_own_flag() -> None:
+    command = grant(for_pod(follow=False, out=True), "n", "system:serviceaccount:ci:bot")
+    assert "--verb=create,get --resource=pods,pods/proxy " in command
+    assert command.endswith("-n n --role=dag --serviceaccount=ci:bot")
+    assert grant([], "n", "o'brien").endswith("""--role=dag '--user=o'"'"'brien'""")
+
+
+def probe(container: dict[str, Any] | None, *, scheduled: bool = True) -> dict[str, Any]:
+    status = str(scheduled)
+    condition = {"type": "PodScheduled", "status": status, "message": "0/2 nodes are available"}
+    statuses = [{"name": "probe", "image": "i", **container}] if container else []
+    return {
+        "spec": {"containers": [{"name": "probe", "image": "i"}]},
+        "status": {"conditions": [condition], "containerStatuses": statuses},
+    }
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": "why"}}}
+
+
+def test_a_probe_that_nothing_is_known_of_is_waited_for_and_then_given_up() -> None:
+    creating = probe(waiting("ContainerCreating"))
+    assert outcome(creating, [], 59) is None
+    assert outcome(creating, [], 61) == Outcome(Fate.WAITING, "it did not start in time")
+    pulling = [{"reason": "Pulling", "message": 'Pulling image "i"'}]
+    assert outcome(creating, pulling, 59) is None
+    late = outcome(creating, pulling, 61)
+    assert late is not None
+    assert judge(late, "done", "cannot").status is Status.OK
+    assert outcome(probe(waiting("ImagePullBackOff")), [], 0) is not None
+
+
+def test_a_mount_that_fails_is_given_time_to_heal_and_a_full_cluster_is_no_fault() -> None:
+    events = [{"reason": "FailedMount", "message": "no such class"}]
+    creating = probe(waiting("ContainerCreating"))
+    assert outcome(creating, events, 9) is None
+    assert outcome(creating, events, 11) == Outcome(Fate.REFUSED, "FailedMount: no such class")
+    full = probe(None, scheduled=False)
+    assert outcome(full, [], 9) is None
+    given_up = outcome(full, [], 11)
+    assert given_up is not None
+    assert judge(given_up, "", "").status is Status.WARNING
+
+
+@pytest.mark.parametrize(
+    ("uid_map", "status"),
+    [
+        (FULL_MAP, "failed"),
+        ("", "failed"),
+        ("         0 2231173120      65536", "ok"),
+    ],
+)
+def test_a_node_that_ignores_the_wish_for_a_user_namespace_is_found(
+    uid_map: str, status: str
+) -> None:
+    assert judge_userns(Outcome(Fate.ENDED, uid_map, 0)).status == status

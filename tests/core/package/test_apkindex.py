@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dag.core.package.apkindex import BrokenIndex, Entry, Repository, read_index
+
+TEXT = """\
+C:Q1abc=
+P:zlib
+V:1.3-r0
+o:zlib
+D:so:libc.so.6
+p:so:libz.so.1=1.3 pc:zlib=1.3
+
+P:zlib-dev
+V:1.3-r0
+o:zlib
+
+P:zlib
+V:1.2-r4
+"""
+
+
+def test_entries() -> None:
+    entries = read_index(TEXT)
+    assert entries[0] == Entry(
+        "zlib", "1.3-r0", "zlib", ("so:libc.so.6",), ("so:libz.so.1=1.3", "pc:zlib=1.3")
+    )
+    repository = Repository(entries)
+    assert repository.names == {"zlib", "zlib-dev", "so:libz.so.1", "pc:zlib"}
+    assert repository.versions["zlib"] == {"1.3-r0", "1.2-r4"}
+
+
+def test_an_empty_index_has_nothing() -> None:
+    assert read_index("") == read_index("\n\n") == []
+
+
+@pytest.mark.parametrize("text", ["nonsense", "P:x\n\n", "V:1\n", "P:x\nlong:1\n"])
+def test_what_is_no_index_is_refused(text: str) -> None:
+    with pytest.raises(BrokenIndex):
+        read_index(text)
+
+
+@given(st.text(max_size=100))
+def test_no_text_makes_another_exception(text: str) -> None:
+    try:
+        read_index(text)
+    except BrokenIndex:
+        return

@@ -1,0 +1,223 @@
+"""One definition: what goes wrong is a problem with file, line and remedy, never an exception."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dag.core.arch import Arch
+from dag.core.package.compile import compile_definition
+from dag.core.package.model import Checkout, Fetch, Package
+from dag.core.package.pipelines import Table
+from dag.core.package.yaml import Problem
+
+ARCH = Arch.parse("x86_64")
+
+
+def compiled(text: str | bytes, **own: str) -> tuple[Package | None, list[Problem]]:
+    data = text.encode() if isinstance(text, str) else text
+    pipelines = {
+        name.replace("_", "/"): (f"pipelines/{name}.yaml", body.encode())
+        for name, body in own.items()
+    }
+    return compile_definition(data, "x.yaml", arch=ARCH, table=Table(pipelines))
+
+
+def package(text: str, **own: str) -> Package:
+    result, problems = compiled(text, **own)
+    assert not problems
+    assert result is not None
+    return result
+
+
+def problem(text: str | bytes, **own: str) -> Problem:
+    result, problems = compiled(text, **own)
+    assert result is None
+    (only,) = problems
+    assert only.file == "x.yaml"
+    assert only.fix
+    return only
+
+
+HEAD = "package:\n  name: x\n  version: 1\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "# nothing\n", "a: 1\n", "[1, 2]\n", "text\n", "---\n...\n"),
+        # What other programs keep in such files.
+        *("package: tool\n", "package: [a, b]\n", "a: 1\na: 2\n", "? [a, b]\n: c\n"),
+        *("{{ .Values.x }}\n", "a: &x 1\nb: &x 2\n", "a: b: c\n"),
+    ],
+)
+def test_what_has_no_package_is_no_definition(text: str) -> None:
+    assert compiled(text) == (None, [])
+
+
+@pytest.mark.parametrize("version", ["1.10", "00303", "1e3", "on", "2023-01-25", "0x1F", "1_000"])
+def test_versions_are_kept_as_written(version: str) -> None:
+    assert package(f"package: {{name: x, version: {version}}}").version == version
+
+
+def test_a_missing_epoch_is_zero() -> None:
+    assert package(HEAD).full_version == "1-r0"
+    assert package(f"{HEAD}  epoch: 12\n").full_version == "1-r12"
+
+
+def test_lines() -> None:
+    made = package(
+        "# comment\n" + HEAD + "environment:\n  contents:\n    packages:\n      - a\n      - b\n"
+        "pipeline:\n  - name: n\n    uses: strip\n"
+        "subpackages:\n  - description: d\n    name: x-dev\n    pipeline:\n      - uses: split/dev\n"
+    )
+    assert made.line == 3
+    assert [(need.name, need.line, need.reason) for need in made.environment] == [
+        ("a", 8, "environment"),
+        ("b", 9, "environment"),
+        ("binutils", 12, "uses strip"),
+        ("scanelf", 12, "uses strip"),
+        ("busybox", 17, "subpackage x-dev uses split/dev"),
+    ]
+    assert [(one.name, one.line) for one in made.subpackages] == [("x-dev", 15)]
+
+
+def test_the_way_to_a_nested_pipeline_is_told() -> None:
+    made = package(
+        HEAD + "pipeline:\n  - uses: local\n  - pipeline:\n    - uses: meson/configure\n",
+        local="pipeline: [{uses: cmake/build}, {needs: {packages: [own]}, runs: x}]",
+    )
+    assert {need.name: (need.reason, need.kind, need.line) for need in made.environment} == {
+        "cmake": ("uses local > cmake/build", "nested pipeline", 5),
+        "ninja": ("uses local > cmake/build", "nested pipeline", 5),
+        "own": ("uses local", "pipeline", 5),
+        "meson": ("nested uses meson/configure", "nested pipeline", 7),
+    }
+    assert made.pipelines == ("cmake/build", "local", "meson/configure")
+
+
+def test_sources() -> None:
+    made = package(
+        HEAD + "pipeline:\n"
+        "  - uses: git-checkout\n"
+        "    with: {repository: 'https://e.x/r', tag: 'v${{package.version}}',"
+        " expected-commit: abc, recurse-submodules: true, expected-commit-is-branch-tip: true}\n"
+        "  - uses: fetch\n"
+        "    with: {uri: 'https://e.x/${{package.name}}.tgz', expected-sha512: ff}\n"
+        "  - uses: fetch\n"
+        "    if: ${{build.arch}} == 'aarch64'\n"
+        "    with: {uri: 'https://e.x/arm', expected-none: yes}\n"
+    )
+    assert made.sources == (
+        Checkout("https://e.x/r", "v1", "", "abc", "unset", True, "", ".", "x.yaml", 5, True, True),
+        Fetch("https://e.x/x.tgz", "", "ff", False, "x.yaml", 7, True),
+        Fetch("https://e.x/arm", "", "", True, "x.yaml", 9, False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("package:\n  version: 1\n", 2, "package.name is missing"),
+        ("package:\n", 1, "package has no name"),
+        ("package:\n  name: x\n", 2, "package x has no version"),
+        ("package:\n  name: [x]\n  version: 1\n", 2, "package.name is a list"),
+        ("package:\n  name: ../../x\n  version: 1\n", 2, "'../../x' is no package name"),
+        ("package:\n  name: $(rm)\n  version: 1\n", 2, "'$(rm)' is no package name"),
+        ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is no version"),
+        ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is no whole number"),
+        ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is no whole number"),
+        (HEAD + "environment: {contents: {packages: ['=1']}}\n", 4, "'=1' in environment.contents"),
+        (HEAD + "pipeline: [{needs: {packages: ['>1']}}]\n", 4, "needs '>1', which is no package"),
+        (HEAD + 'pipeline: [{needs: {packages: ["a\\e[1m"]}}]\n', 4, "which is no package"),
+        ("package:\n  name: x\n  version: 1\n  epoch: 18446744073709551616\n", 4, "whole number"),
+        (HEAD + "subpackages:\n  - name: a\n  - {name: a, if: a != a}\n", 6, "used in line 5"),
+        (HEAD + "subpackages:\n  - {name: a, if: a}\n", 5, "expected a quoted string"),
+        (HEAD + "subpackages:\n  - {name: a, if: '${{x}} == 1'}\n", 5, "x not defined"),
+        (HEAD + "vars:\n  a: ${{package.name}}\n", 5, "vars.a: variable package.name not"),
+        ("package:\n  name: x\n  version: 1\n  name: y\n", 4, "'name' is given twice, first in"),
+        ("package:\n\tname: x\n", 2, "broken YAML"),
+        ("package: {name: x, version: 1\n", 2, "broken YAML"),
+        ("package: &a\n  name: *b\n", 2, "undefined alias"),
+        (HEAD + "environment: [a]\n", 4, "environment is a list"),
+        (HEAD + "environment:\n  contents:\n    packages: a\n", 6, "packages is the text 'a'"),
+        (HEAD + "environment:\n  contents:\n    packages: [a, '']\n", 6, "is empty"),
+        (HEAD + "environment:\n  contents:\n    packages: ['a b']\n", 6, "'a b' is no package"),
+        (HEAD + "environment:\n  contents:\n    packages:\n    - {a: b}\n", 7, "is a mapping"),
+        (HEAD + "pipeline:\n  - uses: strup\n", 5, "no pipeline 'strup' (is it strip"),
+        (HEAD + "pipeline:\n  - uses: ../x\n", 5, "leaves the directory"),
+        (HEAD + "pipeline:\n  - uses: strip\n    if: a\n", 5, "expected a quoted string"),
+        (HEAD + "pipeline:\n  - text\n", 5, "a pipeline step is the text"),
+        (HEAD + "subpackages:\n  - description: d\n", 5, "subpackage name is missing"),
+        (HEAD + "subpackages:\n  - name: a\n    range: r\n", 6, "undefined range 'r'"),
+        (HEAD + "  dependencies:\n    provides:\n      - ${{vars.v}}\n", 6, "vars.v not defined"),
+        (HEAD + "  dependencies:\n    provider-priority: high\n", 5, "'high' is no number"),
+        (HEAD + "var-transforms:\n  - {from: a, match: '(', to: b}\n", 5, "no regular expression"),
+        (HEAD + "? [complex]\n: value\n", 4, "a key that is no text"),
+        (b"package:\n  name: \xff\xfe\n", 2, "not UTF-8"),
+        (b"package:\n  name: x\x00\n", 2, "not UTF-8"),
+    ],
+)
+def test_a_problem_names_line_and_remedy(text: str | bytes, line: int, what: str) -> None:
+    found = problem(text)
+    assert what in found.what
+    assert found.line == line
+
+
+def test_all_problems_of_a_file_at_once() -> None:
+    _, problems = compiled("package:\n  name: ..\n  version: /\npipeline:\n  - uses: nope\n")
+    assert [one.line for one in problems] == [2, 3, 5]
+
+
+def test_a_broken_pipeline_is_named() -> None:
+    found = problem(HEAD + "pipeline:\n  - uses: local\n", local="needs: [a\n")
+    assert "pipelines/local.yaml:2: broken YAML" in found.what
+
+
+def test_a_pipeline_that_uses_itself_is_refused() -> None:
+    found = problem(HEAD + "pipeline:\n  - uses: local\n", local="pipeline: [{uses: local}]")
+    assert "do they use themselves?" in found.what
+
+
+def test_what_refers_to_itself_too_deeply_is_a_problem() -> None:
+    chain = "".join(f", &a{n} {{<<: *a{n - 1}}}" for n in range(1, 1500))
+    deep = problem(HEAD + f"m: [&a0 {{k: v}}{chain}]\nvars: *a1499\n")
+    assert "too deeply" in deep.what
+
+
+def test_too_many_steps_are_one_problem() -> None:
+    data = "data: [{name: d, items: {" + ", ".join(f"k{n}: v" for n in range(2000)) + "}}]\n"
+    steps = "runs: x" + "}, {runs: x" * 999
+    subpackage = "subpackages: [{range: d, name: 's${{range.key}}', pipeline: [{" + steps + "}]}]\n"
+    assert "more than 100,000 subpackages" in problem(HEAD + data + subpackage).what
+    flat = problem(
+        HEAD + "pipeline:\n" + "  - uses: local\n" * 60_000, local="pipeline: [{runs: x}]"
+    )
+    assert "with the pipelines that are used, more than 100,000 steps" in flat.what
+
+
+def test_bombs_are_problems() -> None:
+    layers = "".join(f"  - &l{n} {{pipeline: [{f'*l{n - 1}, ' * 9}]}}\n" for n in range(1, 9))
+    _, problems = compiled(HEAD + "pipeline:\n  - &l0 {uses: strip}\n" + layers)
+    assert "more than 100,000 steps" in problems[0].what
+    deep = problem(HEAD + "pipeline: " + "[{pipeline: " * 400 + "[]" + "}]" * 400 + "\n")
+    assert "nested deeper than 50" in deep.what
+    assert problem(HEAD + "x: " + "[" * 100_000).what
+    merges = "".join(
+        f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20)
+    )
+    assert package(HEAD + "m0: &m0 {a: b}\n" + merges + "vars: {<<: *m19}\n").name == "x"
+    assert package(HEAD + "vars: &v {a: b, <<: *v}\n").name == "x"
+
+
+def test_an_unknown_tag_is_no_problem() -> None:
+    made = package(HEAD + "  target-architecture:\n    - x86_64\n    - !riscv64\n")
+    assert made.builds_on("x86_64")
+    assert not made.builds_on("aarch64")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_an_exception(data: bytes) -> None:
+    made, problems = compiled(data)
+    assert made is None or not problems

@@ -1,0 +1,105 @@
+"""Makefiles: both kinds that people have, told apart by their rules."""
+
+import pytest
+
+from dag.core.package.makefile import APK_TEMPLATE, NAME_TEMPLATE, read_makefile
+from dag.errors import UsageError
+
+OF_2023 = """
+ARCH := $(shell uname -m)
+KEY ?= local-melange.rsa
+all: ${KEY} .build-packages
+${KEY}:
+\t${MELANGE} keygen ${KEY}
+define build-package
+packages/$(1): packages/$(ARCH)/$(1)-$(2).apk
+packages/$(ARCH)/$(1)-$(2).apk: ${KEY}
+\tmkdir -p ./$(1)/
+endef
+$(eval $(call build-package,zlib,1.2.13-r1))
+"""
+OF_TODAY = """
+KEY ?= local-melange.rsa
+$(KEY):
+\t$(MELANGE) keygen $(KEY)
+package/%: $(KEY)
+\t$(MELANGE) build $*.yaml
+test/%:
+\tall: is not a rule here
+packages/$(ARCH)/%.apk: $(KEY)
+"""
+
+
+def test_the_makefile_of_2023_has_all_and_a_file_a_package() -> None:
+    makefile = read_makefile(OF_2023)
+    assert makefile.has_all
+    assert makefile.has_key
+    assert makefile.template == APK_TEMPLATE
+
+
+def test_the_makefile_of_today_has_a_name_a_package_and_no_all() -> None:
+    makefile = read_makefile(OF_TODAY)
+    assert not makefile.has_all
+    assert makefile.has_key
+    assert makefile.template == NAME_TEMPLATE
+
+
+@pytest.mark.parametrize(
+    "line", ["all := yes", "all ::= yes", "# all: no", "\tall: no", "small: x"]
+)
+def test_what_only_looks_like_a_rule_is_none(line: str) -> None:
+    assert not read_makefile(line + "\n").has_all
+
+
+@pytest.mark.parametrize(
+    "rule", ["$(PKGS:%=package/%): package/%: $(KEY)", "$(ALL): package/% : x", "package/a: y"]
+)
+def test_a_package_by_its_name_has_rules_of_several_forms(rule: str) -> None:
+    assert read_makefile(f"{rule}\n\techo $*\n").template == NAME_TEMPLATE
+
+
+def test_all_counts_among_several_targets_of_a_rule() -> None:
+    assert read_makefile("build all: x\n").has_all
+    assert read_makefile("all:: x\n").has_all
+
+
+def test_the_flag_wins_over_the_rules() -> None:
+    assert read_makefile(OF_TODAY, "{name}.apk").template == "{name}.apk"
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("package/{nome}", "unknown field"),
+        ("package/", "one target"),
+        ("package/{name", "expected"),
+        ("package/{name!r}", "plainly"),
+        ("{name.__class__}", "unknown field"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_in_is_refused(template: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_makefile("", template)
+
+
+PLAIN = "all: a.apk\n%.apk: %.yaml key.rsa\n\tmelange build $< --signing-key key.rsa\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        (PLAIN, {"KEY", "MELANGE_EXTRA_OPTS"}),
+        (PLAIN.replace("key.rsa", "${KEY}"), {"MELANGE_EXTRA_OPTS"}),
+        (PLAIN.replace("key.rsa", "$(KEY) $(MELANGE_EXTRA_OPTS)"), set()),
+        (PLAIN.replace("key.rsa", "$$KEY $${MELANGE_EXTRA_OPTS}"), set()),
+        (f"KEY = key.rsa\n{PLAIN}", {"KEY", "MELANGE_EXTRA_OPTS"}),
+        (f"include common.mk\n{PLAIN}", set()),
+        (PLAIN.replace("melange build", "${MELANGE} build"), {"KEY", "MELANGE_EXTRA_OPTS"}),
+        ("all: ; @echo nothing of melange\n", set()),
+    ],
+)
+def test_what_a_makefile_calls_melange_without_is_told(text: str, unread: set[str]) -> None:
+    makefile = read_makefile(text)
+    assert makefile.unread == unread
+    notes = makefile.notes("KEY", "MELANGE_EXTRA_OPTS")
+    assert [note.partition("$(")[2].partition(")")[0] for note in notes] == sorted(unread)

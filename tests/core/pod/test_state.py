@@ -1,0 +1,232 @@
+"""What a Pod's status says, from statuses that a real cluster (1.34, containerd 2.1) gave.
+
+Each file in `pods/` is what a watch brought when that happened, without what nobody reads.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.core.build.scripts import NOTHING
+from dag.core.pod import state as podstate
+from dag.core.pod.state import Cause, Waiting, how_ended, why_waiting
+
+PODS = Path(__file__).parent / "pods"
+
+
+def pod(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((PODS / f"{name}.json").read_text())
+    return loaded
+
+
+DELETED = "somebody deleted the pod while it was building"
+ENDINGS = [
+    ("done", Cause.DONE, 0, "make ended with exit code 0"),
+    ("done-out-runs", Cause.DONE, 0, "make ended with exit code 0"),
+    ("make-failed", Cause.MAKE, 1, "make failed with exit code 2"),
+    ("oom-first", Cause.OOM_KILLED, 1, "OOMKilled, it may have 2Gi"),
+    ("oom-child", Cause.OOM_KILLED, 1, "OOMKilled, it may have 2Gi"),
+    ("timeout", Cause.TIMEOUT, 1, "longer than --timeout (8 s)"),
+    ("evicted-disk", Cause.EVICTED, 3, "usage exceeds the total limit of containers 1Gi"),
+    ("evicted-api", Cause.EVICTED, 3, "evicted (a drain of node node-"),
+    ("preempted", Cause.PREEMPTED, 3, "preempted by one of higher priority"),
+    ("node-lost", Cause.NODE_LOST, 3, "stopped answering"),
+    ("deleted", Cause.DELETED, 3, DELETED),
+    ("init-failed", Cause.INIT, 3, "container populate-cache failed: exit code 1"),
+    ("init-without-shell", Cause.INIT, 3, "container init failed: StartError, exit code 128"),
+    ("build-without-shell", Cause.START, 3, 'exec: "sh": executable file not found'),
+    ("build-without-make", Cause.START, 3, "did not begin: this image has no make"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "code", "words"), ENDINGS, ids=[name for name, *_ in ENDINGS]
+)
+def test_an_ending_has_its_cause_exit_code_and_words(
+    name: str, cause: Cause, code: int, words: str
+) -> None:
+    ending = how_ended(pod(name))
+    assert ending is not None
+    assert (ending.cause, ending.exit_code) == (cause, code)
+    assert words in ending.message
+
+
+@pytest.mark.parametrize("name", ["running", "new", "not-scheduled", "waiting-for-image"])
+def test_what_goes_on_has_no_ending_until_it_is_deleted(name: str) -> None:
+    assert how_ended(pod(name)) is None
+    ending = how_ended(pod(name), deleted=True)
+    assert ending is not None
+    assert (ending.cause, ending.exit_code) == (Cause.DELETED, 3)
+
+
+def test_a_pod_deleted_by_force_vanishes_while_it_runs() -> None:
+    assert how_ended(pod("deleted-by-force")) is None
+    ending = how_ended(pod("deleted-by-force"), deleted=True)
+    assert ending is not None
+    assert ending.cause is Cause.DELETED
+
+
+def test_a_build_that_ended_before_it_was_deleted_keeps_its_own_ending() -> None:
+    failed = pod("make-failed")
+    ended = failed["status"]["containerStatuses"][0]["state"]["terminated"]
+    ended["finishedAt"] = "2026-11-25T10:00:00Z"
+    failed["metadata"] |= {
+        "deletionTimestamp": "2026-11-25T10:00:35Z",
+        "deletionGracePeriodSeconds": 30,
+    }
+    ending = how_ended(failed, deleted=True)
+    assert ending is not None
+    assert ending.cause is Cause.MAKE
+
+
+def test_exit_code_3_of_make_itself_is_no_refusal() -> None:
+    odd = pod("build-without-make")
+    del odd["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+    ending = how_ended(odd)
+    assert ending is not None
+    assert (ending.cause, ending.message) == (Cause.MAKE, "make failed with exit code 3")
+
+
+def test_a_pod_deleted_while_an_init_container_runs_was_deleted() -> None:
+    asked = pod("done")
+    asked["metadata"] |= {
+        "deletionTimestamp": "2026-01-01T00:00:30Z",
+        "deletionGracePeriodSeconds": 30,
+    }
+    asked["status"] = {"phase": "Failed"}
+    ending = how_ended(asked)
+    assert ending is not None
+    assert (ending.cause, ending.message) == (
+        Cause.DELETED,
+        "somebody deleted the pod before it was building",
+    )
+
+
+def test_a_build_that_ended_well_and_made_nothing_says_so() -> None:
+    done = pod("done")
+    done["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = f"{NOTHING}\n"
+    ending = how_ended(done)
+    assert ending is not None
+    assert (ending.exit_code, ending.hint) == (
+        0,
+        "make made no package: is that what its targets are for?",
+    )
+
+
+def test_without_a_limit_the_request_is_named() -> None:
+    killed = pod("oom-child")
+    del killed["spec"]["containers"][0]["resources"]["limits"]
+    ending = how_ended(killed)
+    assert ending is not None
+    assert "it asked for 128Mi" in ending.message
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "hint"),
+    [
+        ("init-without-shell", "init", "--bundle-base"),
+        ("build-without-shell", "build", "--sdk-image"),
+        ("oom-first", "build", "--ram"),
+        ("evicted-disk", "build", "--disk"),
+        ("preempted", "build", "run it again"),
+    ],
+)
+def test_an_ending_names_whose_log_tells_more_and_what_to_do(
+    name: str, container: str, hint: str
+) -> None:
+    ending = how_ended(pod(name))
+    assert ending is not None
+    assert ending.container == container
+    assert hint in (ending.hint or "")
+
+
+def test_an_image_that_is_not_there_is_hopeless() -> None:
+    waiting = why_waiting(pod("waiting-for-image"))
+    assert waiting is not None
+    assert waiting.hopeless
+    assert waiting.message.startswith("container init: cannot pull 127.0.0.1:5000/other@sha256:")
+    assert waiting.message.endswith(": not found")
+    assert waiting.hint == "is the name right, and does the image exist?"
+
+
+def test_a_registry_out_of_reach_may_heal_and_is_told_alike_by_every_attempt() -> None:
+    first, again = (pod(f"waiting-for-registry{which}") for which in ("-first", ""))
+    assert why_waiting(first) == why_waiting(again)
+    waiting = why_waiting(first)
+    assert waiting is not None
+    assert not waiting.hopeless
+    assert waiting.message.endswith("connect: connection refused")
+
+
+def test_the_cause_of_an_older_kubelets_back_off_is_in_its_events() -> None:
+    older = pod("waiting-for-image")
+    state = older["status"]["initContainerStatuses"][0]["state"]
+    told = why_waiting(older)
+    message = state["waiting"]["message"]
+    state["waiting"] = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}
+    event = {"reason": "Failed", "message": f'Failed to pull image "x": {message}'}
+    assert why_waiting(older, [event, {"reason": "BackOff", "message": "Back-off"}]) == told
+
+
+def test_a_registry_that_refuses_is_not_taken_for_a_missing_image() -> None:
+    refused = pod("waiting-for-image")
+    refused["status"]["initContainerStatuses"][0]["state"]["waiting"]["message"] = (
+        "pull access denied, repository does not exist or may require authorization"
+    )
+    waiting = why_waiting(refused)
+    assert waiting is not None
+    assert (waiting.hopeless, waiting.hint) == (False, "the node cannot read that repository")
+
+
+@pytest.mark.parametrize("reason", ["InvalidImageName", "CreateContainerConfigError"])
+def test_what_cannot_heal_is_hopeless(reason: str) -> None:
+    broken = pod("waiting-for-image")
+    broken["status"]["initContainerStatuses"][0]["state"]["waiting"] = {
+        "reason": reason,
+        "message": "no",
+    }
+    assert why_waiting(broken) == Waiting(f"container init: {reason}: no", hopeless=True)
+
+
+def test_the_schedulers_own_message_is_told() -> None:
+    waiting = why_waiting(pod("not-scheduled"))
+    assert waiting is not None
+    assert waiting.message.startswith("not scheduled: 0/")
+    assert not waiting.hopeless
+
+
+def test_the_newest_event_that_matters_is_told_when_the_status_says_nothing() -> None:
+    events = [
+        {"reason": "FailedMount", "message": "newer\n", "eventTime": "2026-01-02T00:00:00Z"},
+        {"reason": "FailedMount", "message": "older", "lastTimestamp": "2026-01-01T00:00:00Z"},
+        {"reason": "Pulled", "message": "fine", "lastTimestamp": "2026-01-03T00:00:00Z"},
+    ]
+    ordered = sorted(events, key=podstate.event_time)
+    assert why_waiting(pod("new"), ordered) == Waiting("FailedMount: newer")
+    assert why_waiting(pod("new")) is None
+
+
+def test_a_pod_works_while_an_init_container_runs_and_once_the_build_has_begun() -> None:
+    assert podstate.is_working(pod("running"))
+    assert not podstate.is_working(pod("new"))
+    assert not podstate.is_working(pod("waiting-for-image"))
+    starting = pod("waiting-for-image")
+    starting["status"]["initContainerStatuses"][0]["state"] = {"running": {}}
+    assert podstate.is_working(starting)
+
+
+def test_containers_come_in_the_order_of_the_pod() -> None:
+    assert list(podstate.containers(pod("init-failed"))) == ["init", "populate-cache", "build"]
+    assert list(podstate.containers(pod("done-out-runs"))) == ["init", "build", "out"]
+    assert podstate.containers(pod("new")) == {}
+
+
+def test_a_container_that_was_never_made_has_no_log() -> None:
+    found = podstate.containers(pod("init-failed"))
+    assert podstate.has_started(found["populate-cache"])
+    assert podstate.has_ended(found["populate-cache"])
+    assert not podstate.has_started(found["build"])

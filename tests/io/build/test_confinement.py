@@ -1,0 +1,23 @@
+"""What limits leave behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from dag.io.build.confinement import ControlGroups
+
+
+def test_groups_of_processes_that_were_killed_go_and_others_stay(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = [f"dag-{ended.pid}-dead.1", f"dag-{os.getpid()}-own.1", "dag-x-other", "other"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, time.time() - 3600))
+    (tmp_path / f"dag-{ended.pid}-new.1").mkdir()
+    ControlGroups({"memory": tmp_path, "cpu": tmp_path}, version=2).sweep()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names[1:], f"dag-{ended.pid}-new.1"}

@@ -1,0 +1,272 @@
+"""Who we are to a registry: Basic, Bearer with growing scopes, and where secrets may not go."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dag.core.image.archive import content
+from dag.core.image.descriptors import Blob
+from dag.errors import InfrastructureError
+from dag.io.image.bundle import push_bundle
+from dag.io.image.registry.auth import Challenge
+from dag.io.image.registry.refusals import RegistryError
+from dag.io.image.registry.repository import Repository, resolve
+from dag.io.image.registry.requests import Body, Transport
+from tests.support.faults import Answer, FaultProxy, Incoming, Origin
+from tests.support.registries import Server, base_image, registry, skopeo
+from tests.support.token_server import TokenServer
+
+SECRET = "hunter2"
+BASIC = base64.b64encode(f"me:{SECRET}".encode()).decode()
+
+
+@pytest.fixture(autouse=True)
+def docker(no_credentials: Path) -> Path:
+    return no_credentials
+
+
+def log_in(docker: Path, host: str, secret: str = SECRET, **more: str) -> None:
+    docker.parent.mkdir(exist_ok=True)
+    encoded = base64.b64encode(f"me:{secret}".encode()).decode()
+    docker.write_text(json.dumps({"auths": {host: {"auth": encoded, **more}}}))
+
+
+@pytest.fixture(scope="module")
+def basic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with registry(tmp_path_factory.mktemp("basic"), htpasswd={"me": SECRET}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
+    with Origin() as origin:
+        yield TokenServer(origin, tmp_path_factory.mktemp("tokens"))
+
+
+@pytest.fixture(scope="module")
+def bearer(tokens: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with registry(tmp_path_factory.mktemp("bearer"), auth=tokens.config()) as server:
+        yield server
+
+
+def put_base(host: str, directory: Path) -> str:
+    digest = base_image(directory / "layout")
+    target = f"docker://{host}/library/base:1"
+    skopeo(
+        *("copy", "--all", "--dest-tls-verify=false", f"--dest-creds=me:{SECRET}"),
+        *(f"oci:{directory}/layout", target),
+    )
+    return f"{host}/library/base@{digest}"
+
+
+def test_a_password_is_used(basic: Server, docker: Path, tmp_path: Path) -> None:
+    log_in(docker, basic.host)
+    base = put_base(basic.host, tmp_path)
+    pushed = push_bundle(f"{basic.host}/me/dag", [content("a", b"")], base=base)
+    assert resolve(f"{basic.host}/me/dag:{pushed.content.replace('sha256:', 'bundle-')}") == (
+        pushed.reference
+    )
+
+
+def test_without_a_password_it_says_how_to_log_in(basic: Server, docker: Path) -> None:
+    with pytest.raises(RegistryError) as caught:
+        resolve(f"{basic.host}/me/dag:1")
+    assert caught.value.exit_code == 3
+    assert f"no credentials: {docker} does not exist" in caught.value.message
+    assert caught.value.hint == f"check the name, or: docker login {basic.host}"
+
+
+def test_a_wrong_password_is_said_and_not_shown(basic: Server, docker: Path) -> None:
+    log_in(docker, basic.host, "wr0ng-secret")
+    with pytest.raises(RegistryError) as caught:
+        resolve(f"{basic.host}/me/dag:1")
+    assert f"credentials of me from {docker}" in caught.value.message
+    assert "wr0ng" not in str(caught.value)
+    assert base64.b64encode(b"me:wr0ng-secret").decode() not in str(caught.value)
+
+
+def test_tokens_are_fetched_for_what_is_done(
+    bearer: Server, tokens: TokenServer, docker: Path, tmp_path: Path
+) -> None:
+    log_in(docker, bearer.host)
+    base = put_base(bearer.host, tmp_path)
+    tokens.asked.clear()
+    push_bundle(f"{bearer.host}/me/dag", [content("a", b"")], base=base)
+    assert tokens.asked == [
+        ("me", ["repository:library/base:pull"]),
+        ("me", ["repository:me/dag:pull,push"]),
+        # A mount reads another repository, which takes a token for both.
+        ("me", ["repository:me/dag:pull,push", "repository:library/base:pull"]),
+    ]
+
+
+def test_what_is_public_is_read_without_credentials(
+    bearer: Server, tokens: TokenServer, docker: Path, tmp_path: Path
+) -> None:
+    base = put_base(bearer.host, tmp_path)
+    tokens.asked.clear()
+    assert resolve(base.replace(f"@{base.partition('@')[2]}", ":1")) == base
+    assert tokens.asked == [(None, ["repository:library/base:pull"])]
+
+
+def test_a_push_that_is_not_allowed_is_denied(bearer: Server, docker: Path) -> None:
+    repository = Transport(bearer.host)
+    with (
+        repository as transport,
+        pytest.raises(RegistryError, match="does not let us push to me/x"),
+    ):
+        Repository(transport, "me/x", writes=True).upload(blob(b"x"), Body.of(b"x"))
+
+
+def test_a_token_that_has_expired_is_replaced(
+    bearer: Server, tokens: TokenServer, docker: Path
+) -> None:
+    with FaultProxy(f"http://{bearer.host}") as proxy:
+        host = proxy.url.removeprefix("http://")
+        log_in(docker, host)
+        proxy.on("PUT", "blobs/uploads").answer(
+            401,
+            {
+                "WWW-Authenticate": f'Bearer realm="{tokens.realm}",service="test-service",'
+                'scope="repository:me/expired:pull,push",error="invalid_token"'
+            },
+        )
+        data = b"x" * 100_000
+        with Transport(host) as transport:
+            repository = Repository(transport, "me/expired", writes=True)
+            assert repository.upload(blob(data), Body.of(data)) == len(data)
+            assert repository.has_blob(blob(data).digest)
+        assert proxy.count("PUT", "blobs/uploads") == 2
+
+
+def test_a_token_server_that_refuses_is_named(
+    bearer: Server, tokens: TokenServer, docker: Path
+) -> None:
+    log_in(docker, bearer.host, "wr0ng-secret")
+    with pytest.raises(RegistryError, match="the token server 127") as caught:
+        resolve(f"{bearer.host}/me/dag:1")
+    assert "wr0ng" not in str(caught.value)
+    assert caught.value.hint == f"docker login {bearer.host}"
+
+
+def test_an_identity_token_is_exchanged(docker: Path) -> None:
+    with Origin() as origin:
+        forms: list[Incoming] = []
+
+        def token(request: Incoming) -> Answer:
+            forms.append(request)
+            return Answer.of(200, body=b'{"access_token":"fresh"}')
+
+        def manifest(request: Incoming) -> Answer:
+            if request.header("authorization") == "Bearer fresh":
+                return Answer.of(200, {"Docker-Content-Digest": f"sha256:{'1' * 64}"})
+            return Answer.of(401, {"WWW-Authenticate": f'Bearer realm="{origin.url}/token"'})
+
+        origin.handle("/token", token)
+        origin.handle("/v2/a/manifests/1", manifest)
+        host = origin.url.removeprefix("http://")
+        log_in(docker, host, "", identitytoken="refresh-me")
+        assert resolve(f"{host}/a:1") == f"{host}/a@sha256:{'1' * 64}"
+        assert forms[0].method == "POST"
+        assert forms[0].header("authorization") is None
+
+
+def test_storage_that_a_registry_redirects_to_gets_no_token(docker: Path) -> None:
+    data = b"layer"
+    with Origin() as origin, Origin() as storage:
+        host = origin.url.removeprefix("http://")
+        log_in(docker, host)
+        seen: list[str | None] = []
+
+        def there(request: Incoming) -> Answer:
+            seen.append(request.header("authorization"))
+            return Answer.of(200, body=data)
+
+        def here(request: Incoming) -> Answer:
+            if request.header("authorization") != f"Basic {BASIC}":
+                return Answer.of(401, {"WWW-Authenticate": 'Basic realm="r"'})
+            return Answer.of(307, {"Location": f"{storage.url}/blob?signature=abc"})
+
+        storage.handle("/blob", there)
+        origin.handle(f"/v2/a/blobs/{blob(data).digest}", here)
+        with Transport(host) as transport:
+            assert Repository(transport, "a").blob_bytes(blob(data)) == data
+        assert seen == [None]
+
+
+def test_an_upload_elsewhere_gets_no_token(docker: Path) -> None:
+    data = b"layer"
+    with Origin() as origin, Origin() as storage:
+        host = origin.url.removeprefix("http://")
+        log_in(docker, host)
+        challenge = {"WWW-Authenticate": 'Basic realm="r"'}
+        origin.on("HEAD", "blobs", header=("authorization", "Basic"), times=None).answer(404)
+        origin.on("HEAD", "blobs", times=None).answer(401, challenge)
+        origin.on("POST", "uploads").answer(202, {"Location": f"{storage.url}/up?signature=abc"})
+        seen: list[str | None] = []
+
+        def there(request: Incoming) -> Answer:
+            seen.append(request.header("authorization"))
+            assert "signature=abc&digest=sha256" in request.target
+            return Answer.of(201)
+
+        storage.handle("/up", there)
+        with Transport(host) as transport:
+            Repository(transport, "a", writes=True).upload(blob(data), Body.of(data))
+        assert seen == [None]
+
+
+def test_credentials_do_not_go_to_a_token_server_without_https(docker: Path) -> None:
+    with Origin() as origin:
+        host = origin.url.removeprefix("http://")
+        log_in(docker, host)
+        challenge = {"WWW-Authenticate": 'Bearer realm="http://tokens.example/token"'}
+        origin.on(times=None).answer(401, challenge)
+        with pytest.raises(InfrastructureError, match="a token server without https"):
+            resolve(f"{host}/a:1")
+
+
+def test_secrets_in_an_answer_are_not_shown(docker: Path) -> None:
+    with Origin() as origin:
+        host = origin.url.removeprefix("http://")
+        log_in(docker, host)
+        origin.on("*", header=("authorization", "."), times=None).answer(
+            403, body=f"you sent {BASIC}, which is {SECRET}".encode()
+        )
+        origin.on(times=None).answer(401, {"WWW-Authenticate": "Basic"})
+        with Transport(host) as transport, pytest.raises(RegistryError) as caught:
+            Repository(transport, "a").manifest("1")
+        assert "you sent ***, which is ***" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (
+            'Bearer realm="https://a/t",service="s",scope="repository:a:pull,push"',
+            Challenge(
+                "bearer",
+                {"realm": "https://a/t", "service": "s", "scope": "repository:a:pull,push"},
+            ),
+        ),
+        ("BASIC realm=plain", Challenge("basic", {"realm": "plain"})),
+        ('Bearer realm = "x" , scope = ""', Challenge("bearer", {"realm": "x", "scope": ""})),
+        ("Basic", Challenge("basic", {})),
+        (
+            'Bearer realm="https://a/t",service="s", Basic realm="r"',
+            Challenge("bearer", {"realm": "https://a/t", "service": "s"}),
+        ),
+    ],
+)
+def test_a_challenge_is_taken_apart(header: str, expected: Challenge) -> None:
+    assert Challenge.parse(header) == expected
+
+
+def blob(data: bytes) -> Blob:
+    return Blob("application/octet-stream", f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))

@@ -1,0 +1,190 @@
+"""Credentials: Docker's file and its helpers, and what is said when there are none."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.errors import InfrastructureError
+from dag.io.image.registry.credentials import Credentials, look_up
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path / "config.json"
+
+
+def write(config: Path, **content: Any) -> None:
+    config.write_text(json.dumps(content))
+
+
+def auth(user: str, secret: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(f"{user}:{secret}".encode()).decode()}
+
+
+def helper(config: Path, name: str, script: str) -> None:
+    path = config.parent / f"docker-credential-{name}"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_no_file_means_anonymous(config: Path) -> None:
+    found = look_up("ghcr.io")
+    assert found.credentials is None
+    assert found.describe() == f"no credentials: {config} does not exist"
+
+
+def test_home_is_asked_without_docker_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".docker").mkdir()
+    write(tmp_path / ".docker" / "config.json", auths={"ghcr.io": auth("me", "pw")})
+    assert look_up("ghcr.io").credentials is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        ("ghcr.io", "ghcr.io"),
+        ("https://ghcr.io/v1/", "ghcr.io"),
+        ("ghcr.io/v2/", "ghcr.io"),
+        ("localhost:5000", "localhost:5000"),
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("docker.io", "docker.io"),
+    ],
+)
+def test_auths_are_found_under_every_spelling(config: Path, key: str, host: str) -> None:
+    write(config, auths={key: auth("me", "a:b"), "other.io": auth("no", "no")})
+    assert look_up(host).credentials == Credentials(str(config), "me", "a:b")
+
+
+def test_the_exact_host_wins_over_an_old_spelling(config: Path) -> None:
+    write(config, auths={"https://a.io/v1/": auth("old", "x"), "a.io": auth("new", "x")})
+    found = look_up("a.io").credentials
+    assert found is not None
+    assert found.username == "new"
+
+
+def test_another_port_is_another_host(config: Path) -> None:
+    write(config, auths={"localhost:5000": auth("me", "pw")})
+    found = look_up("localhost:5001")
+    assert found.credentials is None
+    assert found.describe() == f"no credentials: {config} has none for localhost:5001"
+
+
+def test_an_identity_token_is_known(config: Path) -> None:
+    write(config, auths={"a.io": {**auth("me", ""), "identitytoken": "refresh"}})
+    found = look_up("a.io").credentials
+    assert found is not None
+    assert found.identity_token == "refresh"
+
+
+def test_a_helper_for_the_host_is_asked_before_the_store(config: Path) -> None:
+    helper(config, "one", 'read h; echo "{\\"Username\\":\\"u-$h\\",\\"Secret\\":\\"s\\"}"')
+    helper(config, "two", "exit 1")
+    write(config, credHelpers={"a.io": "one"}, credsStore="two", auths={"a.io": auth("x", "y")})
+    assert look_up("a.io").credentials == Credentials("docker-credential-one", "u-a.io", "s")
+
+
+def test_the_store_is_asked_for_docker_hub_by_its_old_name(config: Path) -> None:
+    helper(config, "store", 'read h; echo "{\\"Username\\":\\"$h\\",\\"Secret\\":\\"s\\"}"')
+    write(config, credsStore="store")
+    found = look_up("docker.io").credentials
+    assert found is not None
+    assert found.username == "https://index.docker.io/v1/"
+
+
+def test_a_helper_may_give_an_identity_token(config: Path) -> None:
+    helper(config, "one", 'echo "{\\"Username\\":\\"<token>\\",\\"Secret\\":\\"refresh\\"}"')
+    write(config, credHelpers={"a.io": "one"})
+    found = look_up("a.io").credentials
+    assert found is not None
+    assert (found.username, found.identity_token) == ("", "refresh")
+
+
+def test_a_helper_that_has_nothing_leaves_the_file(config: Path) -> None:
+    helper(config, "one", "echo credentials not found in native keychain; exit 1")
+    write(config, credsStore="one", auths={"a.io": auth("me", "pw")})
+    assert look_up("a.io").credentials == Credentials(str(config), "me", "pw")
+    assert look_up("b.io").describe() == (
+        "no credentials: docker-credential-one has none for b.io:"
+        " credentials not found in native keychain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (None, "docker-credential-one is not on the PATH"),
+        ("echo nonsense", "docker-credential-one gave an answer that is no credential"),
+        ("echo '[]'", "docker-credential-one gave an answer that is no credential"),
+        ("echo boom >&2; exit 3", "docker-credential-one has none for a.io: boom"),
+    ],
+)
+def test_a_helper_that_fails_is_said_and_no_error(
+    config: Path, script: str | None, said: str
+) -> None:
+    if script is not None:
+        helper(config, "one", script)
+    write(config, credHelpers={"a.io": "one"})
+    assert look_up("a.io").describe() == f"no credentials: {said}"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"auths": {"a.io": {"auth": "!"}}}'])
+def test_a_broken_file_is_named_and_not_shown(config: Path, text: str) -> None:
+    config.write_text(text)
+    with pytest.raises(InfrastructureError) as caught:
+        look_up("a.io")
+    assert str(config) in caught.value.message
+
+
+@pytest.mark.parametrize("content", [{"auths": None}, {"auths": {"a.io": None}}, {"auths": []}])
+def test_an_empty_entry_means_anonymous(config: Path, content: dict[str, Any]) -> None:
+    write(config, **content)
+    assert look_up("a.io").credentials is None
+
+
+def test_a_secret_is_not_in_the_repr() -> None:
+    assert "hunter2" not in repr(Credentials("file", "me", "hunter2", "hunter2"))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"auth": "\u00e9\u00e9"},
+        {"username": "\ud800", "password": "x"},
+        {"username": "me", "password": "\ud800"},
+        {"identitytoken": "\ud800"},
+    ],
+)
+def test_an_entry_that_no_header_can_have_is_named(config: Path, entry: dict[str, str]) -> None:
+    write(config, auths={"ghcr.io": entry})
+    with pytest.raises(InfrastructureError, match=r"the entry for ghcr.io cannot be decoded"):
+        look_up("ghcr.io")
+
+
+def test_a_configuration_without_a_bottom_cannot_be_read(config: Path) -> None:
+    config.write_text("[" * 200_000)
+    with pytest.raises(InfrastructureError, match="it is no JSON object"):
+        look_up("ghcr.io")
+
+
+@pytest.mark.parametrize("name", ["x\0y", "a/b"])
+def test_a_helpers_name_that_is_none_is_said(config: Path, name: str) -> None:
+    write(config, credsStore=name)
+    assert "is no name of a credential helper" in look_up("ghcr.io").searched
+
+
+def test_a_helper_whose_answer_no_header_can_have_is_said(config: Path) -> None:
+    helper(config, "odd", """cat > /dev/null; echo '{"Username":"me","Secret":"\\ud800"}'""")
+    write(config, credsStore="odd")
+    assert "gave an answer that is no credential" in look_up("ghcr.io").searched

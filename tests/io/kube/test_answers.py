@@ -1,0 +1,182 @@
+"""What answers in an API server's place: said at first contact, waited for when it was good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.kubeconfig import connect
+from tests.support.faults import Origin
+from tests.support.kubeconfigs import VERSION, credential, kubeconfig, plugin, printing
+
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+LIST = json.dumps({"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": []}).encode()
+PODS = "/api/v1/pods"
+
+Answer = tuple[int, dict[str, str], bytes]
+STRANGE: list[Answer] = [
+    (200, HTML, b"<html>back soon</html>"),
+    (200, HTML, VERSION),
+    (200, {}, b"<html>back soon</html>"),
+    (200, {}, b"\xff\xfe"),
+    (200, {}, b""),
+    (200, {}, b"{}"),
+    (200, {}, b"[1]"),
+    (200, {}, b"null"),
+    (200, {}, b'{"kind": "Status", "status": "Success"}'),
+    (200, {}, b"[" * 100_000),
+    (200, {"Content-Encoding": "gzip"}, b"no gzip"),
+    (302, {"Location": "/login"}, b""),
+    (304, {}, b""),
+]
+
+
+@pytest.fixture
+def api(origin: Origin) -> Origin:
+    origin.put("/version", VERSION)
+    origin.put(PODS, LIST)
+    return origin
+
+
+@pytest.fixture
+def reach(api: Origin, tmp_path: Path) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def reach(
+        user: dict[str, Any] | None = None, told: list[str] | None = None
+    ) -> AsyncIterator[Kube]:
+        config = kubeconfig(tmp_path / "config", api.url, user)
+        kube = Kube(connect(config), pytest.fail if told is None else told.append)
+        try:
+            yield kube
+        finally:
+            await kube.close()
+
+    return reach
+
+
+@pytest.mark.parametrize("answer", STRANGE)
+async def test_no_api_server_at_first_contact(
+    api: Origin, reach: Callable[..., Any], answer: Answer
+) -> None:
+    api.on("GET", "/version", times=None).answer(*answer)
+    async with reach() as kube:
+        with pytest.raises(ApiError, match="does not answer like a Kubernetes API") as caught:
+            await kube.get("/version")
+    assert caught.value.message.startswith(api.url)
+    assert "`server:`" in (caught.value.hint or "")
+    assert caught.value.exit_code == 3
+    assert api.count("GET", "/version") == 1
+
+
+@pytest.mark.parametrize("answer", STRANGE)
+async def test_no_api_server_for_a_while(
+    api: Origin, reach: Callable[..., Any], answer: Answer
+) -> None:
+    told: list[str] = []
+    async with reach(told=told) as kube:
+        await kube.get("/version")
+        api.on("GET", "/version", nth=1).answer(*answer)
+        assert await kube.get("/version") == json.loads(VERSION)
+    assert "does not answer like a Kubernetes API" in told[0]
+    assert "answers again" in told[1]
+    assert len(told) == 2
+
+
+async def test_no_api_server_for_good(api: Origin, reach: Callable[..., Any]) -> None:
+    async with reach(told=[]) as kube:
+        await kube.get("/version")
+        api.on("GET", "/version", times=None).answer(200, HTML, b"<html>")
+        kube.patience = 0.1
+        with pytest.raises(ApiError, match="does not answer like a Kubernetes API"):
+            await kube.get("/version")
+    assert api.count("GET", "/version") > 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        VERSION,
+        b'{"kind": "PodList"}',
+        b'{"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": [1]}',
+        b'{"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": [{"metadata": {}}]}',
+    ],
+)
+async def test_what_is_no_list(api: Origin, reach: Callable[..., Any], body: bytes) -> None:
+    async with reach(told=[]) as kube:
+        await kube.get("/version")
+        api.on("GET", PODS, nth=1).answer(200, body=body)
+        listed = await kube.get(PODS, labelSelector="a=b")
+    assert listed["items"] == []
+
+
+@pytest.mark.parametrize("body", [VERSION, b'{"kind": "Status", "metadata": {}}'])
+async def test_what_is_no_object(api: Origin, reach: Callable[..., Any], body: bytes) -> None:
+    api.on(path="/namespaces", times=None).answer(200, body=body)
+    async with reach() as kube:
+        with pytest.raises(ApiError, match="no Kubernetes object"):
+            await kube.get("/api/v1/namespaces/one")
+        with pytest.raises(ApiError, match="what came is no SelfSubjectReview"):
+            await kube.post("/api/v1/namespaces", {"kind": "SelfSubjectReview"})
+        with pytest.raises(ApiError, match="not the list"):
+            await kube.items("/api/v1/namespaces")
+
+
+def pod(name: str, version: str) -> dict[str, Any]:
+    return {"kind": "Pod", "metadata": {"uid": name, "name": name, "resourceVersion": version}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"<html>",
+        b"{}",
+        b"[]",
+        b"1",
+        b'{"type": "ADDED"}',
+        b'{"type": "ADDED", "object": 1}',
+        b'{"type": "ADDED", "object": {"metadata": {}}}',
+        b'{"type": "ERROR", "object": null}',
+        b'{"type": "ERROR", "object": {}}',
+        b'{"type": "ERROR", "object": {"code": "x", "message": 1}}',
+    ],
+)
+async def test_a_watch_that_is_none(api: Origin, reach: Callable[..., Any], line: bytes) -> None:
+    event = json.dumps({"type": "ADDED", "object": pod("one", "8")}).encode()
+    api.on("GET", "watch=true", nth=1).answer(200, body=line + b"\n" + event + b"\n")
+    api.on("GET", "watch=true", nth=2).answer(200, body=event + b"\n")
+    async with reach() as kube:
+        async for kind, item in kube.watch(PODS):
+            assert (kind, item["metadata"]["name"]) == ("ADDED", "one")
+            break
+    assert api.count("GET", "watch=true") == 2
+
+
+async def test_a_plugin_that_fails_once_in_between(
+    api: Origin, reach: Callable[..., Any], tmp_path: Path
+) -> None:
+    works = printing(credential("open-sesame"))
+    runs = f"echo x >>{tmp_path}/runs; [ $(wc -l <{tmp_path}/runs) = 2 ] && exit 1\n{works}"
+    told: list[str] = []
+    async with reach(plugin(tmp_path / "plugin", runs), told) as kube:
+        await kube.get("/version")
+        api.on("GET", "/version", times=2).answer(401)
+        await kube.get("/version")
+    assert "the credential plugin" in told[0]
+    assert "answers again" in told[1]
+    assert (tmp_path / "runs").read_text() == "x\n" * 3
+
+
+async def test_a_plugin_that_fails_at_first(
+    api: Origin, reach: Callable[..., Any], tmp_path: Path
+) -> None:
+    script = f"echo x >>{tmp_path}/runs; exit 1"
+    async with reach(plugin(tmp_path / "plugin", script)) as kube:
+        with pytest.raises(ApiError, match="ended with 1"):
+            await kube.get("/version")
+    assert (tmp_path / "runs").read_text() == "x\n"

@@ -1,0 +1,92 @@
+"""Watches that end at once: neither a flood of requests, nor blind to what happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.io.kube import api as kube_module
+from dag.io.kube.api import Kube
+from dag.io.kube.kubeconfig import connect
+from tests.support.faults import Answer, Incoming, Origin
+from tests.support.kubeconfigs import kubeconfig
+
+PODS = "/api/v1/pods"
+
+
+def pod(version: int) -> dict[str, Any]:
+    return {"kind": "Pod", "metadata": {"uid": "one", "resourceVersion": str(version)}}
+
+
+def bookmark() -> bytes:
+    event = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
+    return json.dumps(event).encode() + b"\n"
+
+
+class Pods:
+    """Lists one pod, whose state changes whenever `version` does; a watch never tells of it."""
+
+    def __init__(self, api: Origin, watched: bytes) -> None:
+        self.version, self._watched = 1, watched
+        api.handle(PODS, self._answer)
+
+    def _answer(self, request: Incoming) -> Answer:
+        if "watch=true" in request.target:
+            return Answer.of(200, body=self._watched)
+        metadata = {"resourceVersion": str(self.version)}
+        listed = {"kind": "PodList", "metadata": metadata, "items": [pod(self.version)]}
+        return Answer.of(200, body=json.dumps(listed).encode())
+
+
+@pytest.mark.parametrize("watched", [b"", bookmark(), b"<html>\n"])
+async def test_a_watch_that_brings_nothing(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bytes
+) -> None:
+    pods, longest = Pods(origin, watched), 0
+
+    def pauses() -> Iterator[float]:
+        nonlocal longest
+        for number in count():
+            longest = max(longest, number)
+            if number == 5:
+                pods.version = 2
+            yield 0
+
+    monkeypatch.setattr(kube_module, "_pauses", pauses)
+    kube = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), pytest.fail)
+    watch = kube.watch(PODS)
+    async with asyncio.timeout(20):
+        assert await anext(watch) == ("ADDED", pod(1))
+        assert await anext(watch) == ("MODIFIED", pod(2))
+    await kube.close()
+    # A pause longer than the one before it for each watch, and then the list.
+    assert longest == 5
+    assert origin.count("GET", "watch=true") == 6
+    assert origin.count("GET", r"/pods$") == 7
+
+
+async def test_news_shorten_the_pause(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods, asked = Pods(origin, b""), []
+
+    def pauses() -> Iterator[float]:
+        for number in count():
+            asked.append(number)
+            pods.version += 1
+            yield 0
+
+    monkeypatch.setattr(kube_module, "_pauses", pauses)
+    kube = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), pytest.fail)
+    watch = kube.watch(PODS)
+    async with asyncio.timeout(20):
+        for _ in range(5):
+            await anext(watch)
+    await kube.close()
+    assert set(asked) == {0}

@@ -1,0 +1,72 @@
+"""Reading built packages, whole, broken and hostile."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from dag.core.package.apk import BrokenPackage, index_archive
+from dag.core.package.apkindex import read_index
+from dag.io.package.apk import read_apk
+from dag.io.package.apkindex import _text
+from tests.support.apks import make_apk
+
+
+def test_reads_what_a_package_says_of_itself(tmp_path: Path) -> None:
+    path = make_apk(
+        tmp_path / "a.apk", "a-dev", origin="a", depends=("b>1", "so:libc.so.6"), provides=("c=2",)
+    )
+    apk = read_apk(path)
+    assert (apk.name, apk.version, apk.origin, apk.arch) == ("a-dev", "1-r0", "a", "x86_64")
+    assert apk.depends == ("b>1", "so:libc.so.6")
+    assert apk.provides == ("c=2",)
+    assert apk.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert apk.size == path.stat().st_size
+    assert apk.file == "a-dev-1-r0.apk"
+
+
+def test_every_cut_and_every_changed_byte_of_the_data_is_noticed(tmp_path: Path) -> None:
+    whole = make_apk(tmp_path / "a.apk", "a").read_bytes()
+    for size in range(len(whole)):
+        (tmp_path / "cut.apk").write_bytes(whole[:size])
+        with pytest.raises(BrokenPackage):
+            read_apk(tmp_path / "cut.apk")
+    for place in range(len(whole) - 60, len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        (tmp_path / "cut.apk").write_bytes(changed)
+        with pytest.raises(BrokenPackage, match="SHA-256"):
+            read_apk(tmp_path / "cut.apk")
+
+
+def test_something_else_is_no_package(tmp_path: Path) -> None:
+    path = tmp_path / "a.apk"
+    for data in (b"", b"no gzip", gzip.compress(b"no tar" * 200)):
+        path.write_bytes(data)
+        with pytest.raises(BrokenPackage):
+            read_apk(path)
+
+
+def test_a_control_section_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.apk"
+    path.write_bytes(gzip.compress(bytes(200 << 20), 9))
+    with pytest.raises(BrokenPackage, match="too large"):
+        read_apk(path)
+
+
+def test_the_index_is_sorted_and_the_same_whatever_the_order(tmp_path: Path) -> None:
+    apks = [
+        read_apk(make_apk(tmp_path / f"{n}.apk", name, version))
+        for n, (name, version) in enumerate((("b", "1-r0"), ("a", "2-r0"), ("a", "1-r0")))
+    ]
+    data = index_archive(apks)
+    assert data == index_archive(reversed(apks))
+    entries = read_index(_text(data))
+    assert [(entry.name, entry.version) for entry in entries] == [
+        ("a", "1-r0"),
+        ("a", "2-r0"),
+        ("b", "1-r0"),
+    ]

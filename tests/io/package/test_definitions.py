@@ -1,0 +1,261 @@
+"""A directory of definitions: what is read, what is refused, what the cache may answer."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dag.core.package.model import Package
+from dag.errors import UsageError
+from dag.io.package import definitions, parses
+from dag.io.package.definitions import read
+from tests.support.distributions import SEED, unpacked
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "dag" / "definitions"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    root = tmp_path / "definitions"
+    (root / "pipelines" / "own").mkdir(parents=True)
+    (root / "pipelines/own/step.yaml").write_text("needs: {packages: [first]}\n")
+    define(root, "a", "pipeline: [{uses: own/step}]")
+    define(root, "b")
+    return root
+
+
+def define(root: Path, name: str, more: str = "", file: str | None = None) -> Path:
+    path = root / (file or f"{name}.yaml")
+    path.write_text(f"package:\n  name: {name}\n  version: 1\n{more}\n")
+    return path
+
+
+def needs(packages: tuple[Package, ...], name: str) -> list[str]:
+    (package,) = (one for one in packages if one.name == name)
+    return [need.text for need in package.environment]
+
+
+def refusal(directory: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        read(directory, arch="x86_64")
+    return caught.value.message
+
+
+def test_only_the_top_level_is_read(directory: Path) -> None:
+    (directory / "below").mkdir()
+    define(directory / "below", "c")
+    (directory / "d.yaml").mkdir()
+    define(directory, "e", file="e.yml")
+    (directory / "settings.yaml").write_text("a: 1\n")
+    assert [one.name for one in read(directory, arch="x86_64")] == ["a", "b"]
+
+
+def test_own_pipelines_go_before_given_ones_and_these_before_the_built_in(
+    directory: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    (given / "own").mkdir(parents=True)
+    (given / "own/step.yaml").write_text("needs: {packages: [second]}\n")
+    (given / "strip.yaml").write_text("needs: {packages: [own-strip]}\n")
+    define(directory, "c", "pipeline: [{uses: own/step}, {uses: strip}, {uses: patch}]")
+    assert needs(read(directory, arch="x86_64", pipeline_dirs=[given]), "c") == [
+        "first",
+        "own-strip",
+        "patch",
+    ]
+    assert needs(read(directory, arch="x86_64"), "c") == ["first", "binutils", "scanelf", "patch"]
+
+
+def test_an_installed_melange_is_asked_for_its_own(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "usr"
+    (installed / "bin").mkdir(parents=True)
+    (installed / "bin" / "melange").write_text("#!/bin/sh\nexit 1\n")
+    (installed / "bin" / "melange").chmod(0o755)
+    pipelines = installed / "share" / "melange" / "pipelines"
+    pipelines.mkdir(parents=True)
+    (pipelines / "strip.yaml").write_text("needs: {packages: [its-strip]}\n")
+    define(directory, "c", "pipeline: [{uses: strip}]")
+    monkeypatch.setenv("PATH", f"{installed / 'bin'}:{os.environ['PATH']}")
+    assert needs(read(directory, arch="x86_64"), "c") == ["its-strip"]
+
+
+def test_all_problems_of_all_files_at_once(directory: Path) -> None:
+    define(directory, "../../x", file="c.yaml")
+    (directory / "d.yaml").write_text("package: {name: d\n")
+    (directory / "e.yaml").write_bytes(b"package:\n  name: \xff\n")
+    (directory / "f.yaml").symlink_to("nowhere.yaml")
+    (directory / "g.yaml").write_bytes(b"package:\n  name: g\n" + b"#" * 100_000_000)
+    (directory / "h.yaml").write_bytes(b"#" * 100_000_000)
+    define(directory, "b", file="i.yaml")
+    message = refusal(directory)
+    for part in (
+        "problems in the definitions",
+        "c.yaml:2: package.name '../../x' is no package name",
+        "d.yaml:2: broken YAML",
+        "e.yaml:2: not UTF-8",
+        "f.yaml:1: dangling symlink",
+        "g.yaml:1: larger than 8 MiB",
+        "i.yaml:2: package 'b' is already defined in b.yaml:2",
+    ):
+        assert part in message
+    assert "h.yaml" not in message
+    assert message.startswith("6 problems")
+
+
+def test_a_file_name_that_is_no_text_is_a_problem(directory: Path) -> None:
+    (directory / "pipelines" / os.fsdecode(b"p\xff.yaml")).write_text("needs: {}\n")
+    assert len(read(directory, arch="x86_64")) == 2
+    for name in (b"x\xff.yaml", b"x\n.yaml"):
+        (directory / os.fsdecode(name)).write_text("package: {name: x, version: 1}\n")
+    message = refusal(directory)
+    message.encode()
+    assert len(message.splitlines()) == 3
+    assert "'x\\n.yaml':1: a file name that nobody can type; rename the file" in message
+
+
+def test_all_code_that_resolves_is_part_of_the_key() -> None:
+    core = Path(parses.__file__).parents[2] / "core"
+    seen = {"package/compile", "package/builtin"}
+    todo = list(seen)
+    while todo:
+        text = (core / f"{todo.pop()}.py").read_text()
+        names = re.findall(r"from dag\.core\.([\w.]+) import", text)
+        found = {name.replace(".", "/") for name in names} - seen
+        seen |= found
+        todo += found
+    assert seen == set(parses._CODE)
+
+
+def test_a_fifo_does_not_block(directory: Path) -> None:
+    os.mkfifo(directory / "x.yaml")
+    assert len(read(directory, arch="x86_64")) == 2
+
+
+def test_a_directory_without_definitions_is_refused(tmp_path: Path) -> None:
+    assert "no package definitions" in refusal(tmp_path)
+    assert "No such file" in refusal(tmp_path / "nowhere")
+
+
+def test_processes_and_cache_change_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "seed"
+    shutil.copytree(unpacked(SEED), root)
+    alone = _alone(root, monkeypatch)
+    assert read(root, arch="x86_64") == alone
+    assert list(cache.iterdir())
+    assert read(root, arch="x86_64") == alone
+    assert read(root, arch="aarch64") == read(root, arch="aarch64", cached=False) != alone
+
+
+def _alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Package, ...]:
+    with monkeypatch.context() as context:
+        context.setattr(definitions, "WORTH_A_PROCESS", 10**9)
+        return read(root, arch="x86_64", cached=False)
+
+
+def test_a_child_that_dies_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = _alone(unpacked(SEED), monkeypatch)
+    parent = os.getpid()
+    real = parses.record
+
+    def dies(package: Package | None) -> parses.Record:
+        if os.getpid() != parent:
+            os._exit(1)
+        return real(package)
+
+    monkeypatch.setattr(parses, "record", dies)
+    assert read(unpacked(SEED), arch="x86_64", cached=False) == expected
+
+
+def test_every_change_is_seen(directory: Path, tmp_path: Path) -> None:
+    def a() -> list[str]:
+        return needs(read(directory, arch="x86_64"), "a")
+
+    assert a() == ["first"]
+    path = directory / "pipelines/own/step.yaml"
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    path.write_text("needs: {packages: [fresh]}\n")
+    os.utime(path, ns=times)  # same size, same time
+    assert a() == ["fresh"]
+    definition = directory / "a.yaml"
+    text = definition.read_text()
+    times = (definition.stat().st_atime_ns, definition.stat().st_mtime_ns)
+    definition.write_text(text.replace("own/step", "git-am##"[:6] + "  "))
+    os.utime(definition, ns=times)
+    assert a() == ["git"]
+    definition.write_text(text)
+    assert a() == ["fresh"]
+    path.unlink()
+    with pytest.raises(UsageError, match="no pipeline 'own/step'"):
+        a()
+    moved = directory / "z.yaml"
+    definition.rename(moved)
+    path.write_text("needs: {packages: [fresh]}\n")
+    (one, *_) = (one for one in read(directory, arch="x86_64") if one.name == "a")
+    assert (one.file, one.environment[0].file) == ("z.yaml", "z.yaml")
+
+
+def test_build_options_and_architectures_have_entries_of_their_own(directory: Path) -> None:
+    define(
+        directory,
+        "c",
+        "options: {o: {environment: {contents: {packages: {add: [extra]}}}}}\n"
+        "pipeline: [{needs: {packages: ['x-${{build.arch}}']}, runs: x}]",
+    )
+    assert needs(read(directory, arch="x86_64"), "c") == ["x-x86_64"]
+    assert needs(read(directory, arch="arm64"), "c") == ["x-aarch64"]
+    assert needs(read(directory, arch="x86_64", build_options=["o"]), "c") == ["extra", "x-x86_64"]
+    assert needs(read(directory, arch="x86_64"), "c") == ["x-x86_64"]
+
+
+def test_a_damaged_cache_is_no_answer(directory: Path, cache: Path) -> None:
+    expected = read(directory, arch="x86_64")
+    (kept,) = cache.iterdir()
+    good = kept.read_bytes()
+    for bad in (b"", b"x", good[:-1], good[:40] + bytes([good[40] ^ 1]) + good[41:]):
+        kept.write_bytes(bad)
+        assert read(directory, arch="x86_64") == expected
+        assert kept.read_bytes() == good
+
+
+def test_a_changed_program_reads_anew(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(directory, arch="x86_64")
+    asked: list[str] = []
+    real = parses.record
+
+    def noted(package: Package | None) -> parses.Record:
+        asked.append(package.name if package else "")
+        return real(package)
+
+    monkeypatch.setattr(parses, "record", noted)
+    read(directory, arch="x86_64")
+    assert asked == []
+    monkeypatch.setattr(parses, "code_digest", lambda: b"another program")
+    read(directory, arch="x86_64")
+    assert asked == ["a", "b"]
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(read(directory, arch="x86_64")) == 2
+
+
+def test_problems_are_not_cached(directory: Path) -> None:
+    define(directory, "c", "epoch: [")
+    assert refusal(directory) == refusal(directory)
+    define(directory, "c")
+    assert len(read(directory, arch="x86_64")) == 3

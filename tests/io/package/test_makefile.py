@@ -1,0 +1,16 @@
+"""The Makefile beside the definitions, as make would find it."""
+
+from pathlib import Path
+
+from dag.core.package.makefile import NAME_TEMPLATE
+from dag.io.package.makefile import makefile_of
+
+
+def test_what_it_includes_counts(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "Makefile").write_text("-include none.mk $(MORE)\ninclude rules/*.mk # all\n")
+    (tmp_path / "rules" / "a.mk").write_text("all: x\ninclude rules/b.inc Makefile\n")
+    (tmp_path / "rules" / "b.inc").write_text("package/%:\n\ttrue\n")
+    makefile = makefile_of(tmp_path, None)
+    assert makefile.has_all
+    assert makefile.template == NAME_TEMPLATE

@@ -1,0 +1,66 @@
+"""Repositories of servers that send elsewhere, refuse, are busy, stall, or send too much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dag.io.sources.cache import Cache
+from dag.io.sources.git.process import GitLimits
+from tests.support.checkouts import failure, step
+from tests.support.faults import Origin
+from tests.support.gitserver import GitServer, Upstream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("file:///etc/passwd", ""), ("/a/info/refs?service=git-upload-pack", "redirect")],
+)
+def test_redirects_elsewhere_and_in_loops_end(cache: Cache, target: str, said: str) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(302, {"Location": target})
+        text = failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        assert said in text
+        assert "git " in text
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_answer_that_will_stay_is_not_asked_for_again(cache: Cache, status: int) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(status, {"WWW-Authenticate": "Basic realm=x"})
+        failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        assert origin.count() <= 2  # git itself asks again when it has a password
+
+
+def test_a_server_that_is_busy_is_asked_again_and_a_stall_ends(cache: Cache) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(503)
+        failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        assert origin.count() == 2
+        origin.clear()
+        origin.on("GET", "/a/", times=None).stall()
+        limits = GitLimits(timeout=0.5)
+        assert "did not end" in failure(
+            cache, step(f"{origin.url}/a", "1" * 40, tag="v1"), limits=limits
+        )
+
+
+def test_a_repository_beyond_max_size_is_not_kept(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    import random
+
+    (upstream.work / "big").write_bytes(random.Random(1).randbytes(1_000_000))
+    commit = upstream.commit("big")
+    upstream.tag("v1")
+    upstream.publish()
+    limits = GitLimits(max_size=100_000)
+    said = failure(cache, step(f"{server.url}/org/repo", commit, tag="v1"), limits=limits)
+    assert "--max-size" in said
+    leftovers = (cache.directory / "git" / server.host / "org/repo.git/objects").rglob("*.pack")
+    assert list(leftovers) == []

@@ -1,0 +1,113 @@
+"""What a checkout takes besides its commit: submodules and cherry-picks."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from dag.core.sources.checkouts import repositories
+from dag.io.sources.cache import Cache
+from dag.io.sources.git.stored import prune_git, stored
+from tests.support.checkouts import bring, checkout, failure, statuses, step
+from tests.support.gitserver import GitServer, Upstream, git
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_submodules_come_with_their_own_submodules_by_relative_and_absolute_uris(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    root = tmp_path / "git"
+    inner, middle, outer = (Upstream(root, f"org/{name}") for name in ("in", "mid", "out"))
+    inner_commit = inner.commit("innermost")
+    inner.commit("later")
+    middle.commit("middle")
+    middle_commit = middle.submodule("deps/in", f"{server.url}/org/in.git", inner, inner_commit)
+    outer.commit("outer")
+    outer_commit = outer.submodule("mid", "../mid", middle, middle_commit)
+    outer.tag("v1")
+    for upstream in (inner, middle, outer):
+        upstream.publish()
+    wanted = step(f"{server.url}/org/out", outer_commit, tag="v1", submodules=True)
+    assert statuses(bring(cache, wanted)) == ["fetched"] * 3
+    work = checkout(cache, tmp_path, wanted)
+    assert (work / "mid/file").read_text() == "middle"
+    assert (work / "mid/deps/in/file").read_text() == "innermost"
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"] * 3
+    assert prune_git(cache, repositories([wanted])[0]) == []
+    assert len(prune_git(cache, [])) == 3
+    assert stored(cache) == {}
+
+
+def test_a_submodule_that_no_cache_can_hold_is_named(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    commit = upstream.submodule("sub", "git@example.com:a/b.git", upstream, commit)
+    upstream.tag("v1")
+    upstream.publish()
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1", submodules=True)
+    said = failure(cache, wanted)
+    assert said.startswith("x.yaml:7: ")
+    assert "submodule sub: " in said
+
+
+def test_cherry_picks_are_there(server: GitServer, cache: Cache, tmp_path: Path) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.commit("second", "other")
+    pick = upstream.commit("picked", "picked")
+    upstream.publish()
+    why = f"# a comment\nmain/{pick}: CVE-1\n"
+    wanted = step(f"{server.url}/org/repo", commit, tag="v1", picks=why)
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    work = checkout(cache, tmp_path, wanted)
+    assert (work / "picked").exists()
+    assert not (work / "other").exists()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+
+
+def test_a_cherry_pick_may_be_short_and_of_whatever_a_clone_has(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    ahead = upstream.commit("ahead", "ahead")
+    git(upstream.work, "checkout", "-q", "-b", "side")
+    aside = upstream.commit("aside", "aside")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    wanted = step(uri, commit, branch="main", picks=f"{ahead[:10]}: why\n")
+    assert statuses(bring(cache, wanted)) == ["fetched"]
+    assert (checkout(cache, tmp_path, wanted) / "ahead").exists()
+    assert statuses(bring(Cache(cache.directory), wanted)) == ["present"]
+    both = step(uri, commit, branch="main", picks=f"{aside}: why\n")
+    assert statuses(bring(Cache(cache.directory), both)) == ["fetched"]
+    assert (checkout(cache, tmp_path, both) / "aside").exists()
+    shutil.rmtree(cache.directory / "git")
+    short = step(uri, commit, branch="main", picks=f"{aside[:10]}: why\n")
+    assert f"as BRANCH/{aside[:10]}" in failure(Cache(cache.directory), short)
+
+
+def test_a_branch_that_steps_go_back_in_still_has_what_others_pick_from_it(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    pick = upstream.commit("picked", "picked")
+    upstream.commit("third")
+    upstream.publish()
+    uri = f"{server.url}/org/repo"
+    picking = step(uri, commit, tag="v1", picks=f"main/{pick[:12]}: why\n")
+    back = step(uri, commit, branch="main")
+    for steps in ([picking, back], [back, picking]):
+        shutil.rmtree(cache.directory / "git", ignore_errors=True)
+        for one in steps:
+            assert statuses(bring(Cache(cache.directory), one)) == ["fetched"]
+        assert statuses(bring(Cache(cache.directory), *steps)) == ["present"]
+        for one in steps:
+            checkout(cache, tmp_path, one)

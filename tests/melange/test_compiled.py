@@ -1,0 +1,60 @@
+"""Every definition of today's distribution resolves to what melange itself answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from dag.core.graph.graph import Graph
+from dag.core.package.model import Package
+from dag.io.package.definitions import read
+from tests.support.distributions import TODAY, as_melange_says, compiled, in_order, unpacked
+
+
+@pytest.fixture(scope="module")
+def packages() -> dict[str, Package]:
+    return {package.file: package for package in read(unpacked(TODAY), arch="x86_64")}
+
+
+def test_all_answers_of_melange_are_ours(packages: dict[str, Package]) -> None:
+    answers = compiled()
+    assert len(packages) == len(answers) == 3401
+    differences = {
+        file: (as_melange_says(packages[file]), in_order(answer))
+        for file, answer in answers.items()
+        if "error" not in answer and as_melange_says(packages[file]) != in_order(answer)
+    }
+    assert not differences
+
+
+def test_what_melange_skips_for_this_arch_is_known(packages: dict[str, Package]) -> None:
+    skipped = {file for file, answer in compiled().items() if "skip" in answer.get("error", "")}
+    assert {one.file for one in packages.values() if not one.builds_on("x86_64")} == skipped
+
+
+def test_every_need_and_source_has_a_line_in_its_file(packages: dict[str, Package]) -> None:
+    root = unpacked(TODAY)
+    for package in packages.values():
+        lines = (root / package.file).read_text().splitlines()
+        assert "name" in lines[package.line - 1]
+        for need in package.environment:
+            line = lines[need.line - 1]
+            if need.reason == "environment":
+                assert line.lstrip().startswith("- "), (need, line)
+            elif "uses " in need.reason:
+                assert "uses" in line, (need, line)
+        for source in package.sources:
+            assert "uses" in lines[source.line - 1], source
+
+
+def test_the_kinds_of_needs(packages: dict[str, Package]) -> None:
+    kinds = Counter(need.kind for package in packages.values() for need in package.environment)
+    assert kinds.keys() == {"environment", "pipeline", "nested pipeline", "subpackage pipeline"}
+
+
+def test_the_components_of_today(packages: dict[str, Package]) -> None:
+    graph = Graph(packages.values())
+    assert [len(one.packages) for one in graph.components()] == [410, 17]
+    assert len(graph.self_loops()) == 32
+    assert len(graph.closure(["brotli"])) == 410

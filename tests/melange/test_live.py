@@ -1,0 +1,390 @@
+"""Definitions that use every part of melange's language, compared with melange run live."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.package.compile import compile_definition
+from dag.core.package.model import Package
+from dag.core.package.pipelines import Table
+from dag.errors import UsageError
+from dag.io.package.definitions import local_pipelines, read
+from tests.support.distributions import TODAY, as_melange_says, in_order, unpacked
+from tests.support.melange import ROOT, answer
+
+PIPELINES = {
+    "local/deep.yaml": """\
+        name: three levels
+        needs: {packages: [deep-a, '${{inputs.tool}}']}
+        inputs:
+          tool: {default: default-tool}
+          level: {default: one}
+        pipeline:
+          - uses: local/middle
+            with: {tool: '${{inputs.tool}}-x', level: "${{inputs.level}}"}
+          - runs: echo ${{inputs.level}}
+            needs: {packages: ['inline-${{inputs.level}}']}
+          - if: ${{inputs.level}} == 'two'
+            uses: cmake/build
+        """,
+    "local/middle.yaml": """\
+        needs: {packages: ['middle-${{inputs.tool}}']}
+        inputs:
+          tool: {required: true}
+          level: {default: zero}
+          unset: {default: ''}
+        pipeline:
+          - uses: go/build
+            if: ${{inputs.level}} != "one"
+            with: {go-package: 'go-${{inputs.level}}', packages: ., output: x}
+          - pipeline:
+              - needs: {packages: ['nested-${{context.name}}']}
+                runs: 'true'
+          - uses: fetch
+            with:
+              uri: https://example.invalid/${{inputs.level}}/${{package.version}}.tar.gz
+              expected-none: 'true'
+        """,
+    "local/empty-needs.yaml": """\
+        needs: {}
+        pipeline: [{runs: 'true'}]
+        """,
+    "../shared/here.yaml": """\
+        needs: {packages: [through-a-link]}
+        """,
+    "go/bump.yaml": """\
+        needs: {packages: [shadowed-bump]}
+        inputs:
+          deps: {default: ''}
+        """,
+}
+
+DEFINITIONS = {
+    "versions": """\
+        package: {name: versions, version: 1.10, epoch: 3}
+        """,
+    "text-versions": """\
+        package:
+          name: text-versions
+          version: 00303
+        """,
+    "date": """\
+        package: {name: date, version: 2023-01-25, epoch: 0}
+        environment: {contents: {packages: [on, yes, 1.0, 'null', ~, 0x10, !!str null, "x"]}}
+        """,
+    "vars": """\
+        package:
+          name: vars
+          version: 1.2.3_rc4
+          epoch: 7
+          dependencies:
+            runtime: ['${{package.name}}-base=${{package.full-version}}', 'v${{vars.short}}']
+            provides:
+              - 'so:${{vars.mangled}}'
+              - "cmd:${{ vars.name }}=${{package.epoch}}"
+        vars: {name: plain, short: overwritten, "with-dash_and.dot": '9'}
+        var-transforms:
+          - {from: '${{package.version}}', match: '^(\\d+)\\.(\\d+).*$', replace: '${1}-$2', to: short}
+          - {from: '${{vars.short}}', match: '-', replace: '$$', to: mangled}
+          - {from: '${{package.version}}', match: '_(?P<kind>[a-z]+)', replace: '.$kind.', to: kind}
+          - {from: aXbX, match: 'X*', replace: '-', to: stars}
+          - {from: 'a.b', match: '[[:alpha:]]', replace: '<$0>', to: posix}
+        environment:
+          contents:
+            packages:
+              - 'a-${{vars.short}}'
+              - 'b${{vars.kind}}'
+              - 'c${{vars.stars}}'
+              - 'd-${{vars.with-dash_and.dot}}'
+              - e>1.0
+              - '!f'
+              - 'g${{vars.posix}}'
+        """,
+    "ranges": """\
+        package: {name: ranges, version: '1', epoch: 0}
+        data:
+          - name: tools
+            items: {b: second, a: first, "c-3": 'x=${{package.version}}'}
+          - {name: empty, items: {}}
+        subpackages:
+          - range: tools
+            name: ${{package.name}}-${{range.key}}
+            if: "'${{range.value}}' != 'second'"
+            dependencies:
+              runtime: ['${{range.value}}']
+              provides: ['${{range.key}}=${{package.full-version}}']
+            pipeline:
+              - uses: split/dev
+              - needs: {packages: ['for-${{range.key}}']}
+                runs: echo ${{subpkg.name}}
+              - if: "'${{range.key}}' == 'a'"
+                uses: local/deep
+                with: {level: two}
+          - range: empty
+            name: never-${{range.key}}
+          - name: arch-only
+            if: ${{build.arch}} == 'aarch64'
+            pipeline: [{uses: split/locales}]
+        """,
+    "deep": """\
+        package: {name: deep, version: '2', epoch: 0}
+        pipeline:
+          - uses: local/deep
+          - uses: local/deep
+            with: {tool: other, level: two}
+          - if: ${{build.arch}} == "x86_64" && ('${{package.name}}' != 'x' || 'a' == 'b')
+            uses: local/middle
+            with: {tool: conditional}
+          - if: ${{build.arch}} == 'riscv64'
+            uses: maven/pombump
+          - uses: go/bump
+            with: {deps: x}
+          - pipeline:
+              - uses: meson/configure
+              - pipeline: [{uses: patch, with: {patches: a.patch}}]
+        """,
+    "optional": """\
+        package: {name: optional, version: '2', epoch: 0}
+        options:
+          extra:
+            vars: {flavour: extra}
+            environment: {contents: {packages: {add: [added], remove: [removed]}}}
+        vars: {flavour: normal}
+        environment: {contents: {packages: [kept, removed, 'tool-${{vars.flavour}}']}}
+        pipeline:
+          - if: ${{options.extra.enabled}} == 'true'
+            uses: cargo/build
+            with: {output: x}
+          - needs: {packages: ['need-${{vars.flavour}}']}
+            runs: 'true'
+        """,
+    "merged": """\
+        package: &package
+          name: merged
+          version: '1'
+          epoch: 0
+          dependencies: &dependencies {runtime: [one]}
+        subpackages:
+          - name: merged-a
+            dependencies: {<<: *dependencies, provides: [p]}
+          - name: merged-b
+            dependencies: *dependencies
+        """,
+    "arch-names": """\
+        package:
+          name: arch-names
+          version: '1'
+          epoch: 0
+          target-architecture:
+            - x86_64
+            - aarch64
+            - !riscv64
+        pipeline:
+          - needs: {packages: ['t-${{host.triplet.gnu}}', 'r-${{host.triplet.rust}}']}
+            runs: 'true'
+          - needs: {packages: ['g-${{build.goarch}}', 'c-${{cross.triplet.gnu.musl}}']}
+            runs: 'true'
+          - needs: {packages: ['d${{targets.destdir}}', 'x${{targets.package.arch-names}}']}
+            runs: 'true'
+        """,
+    "empty-entries": """\
+        package:
+          name: empty-entries
+          version: '1'
+          epoch: 18446744073709551615
+          target-architecture:
+            -
+          dependencies:
+            provider-priority: 10000000000
+            runtime:
+              -
+              - one
+            provides: [~, p]
+        environment:
+          contents:
+            packages:
+              - a
+              -
+              - b
+        subpackages:
+          -
+          - name: empty-entries-sub
+            pipeline:
+              -
+              - uses: local/empty-needs
+                needs: {packages: [kept, ~]}
+        """,
+    "anchors": """\
+        package: {name: anchors, version: '1', epoch: 0}
+        subpackages:
+          - name: anchors-a
+            pipeline: &again
+              - uses: strip
+          - name: anchors-b
+            pipeline: &again
+              - uses: split/dev
+                with: &with {package: "x"}
+          - name: anchors-c
+            pipeline: *again
+          - name: anchors-d
+            dependencies: &again {runtime: [r]}
+          - name: anchors-e
+            dependencies: {<<: *again}
+            pipeline: [{uses: split/manpages, with: *with}]
+        """,
+    "templates": """\
+        package: {name: templates, version: 1.2, epoch: 0}
+        var-transforms:
+          - {from: '1', match: '(1)', replace: 'a${²}b', to: a}
+          - {from: '1', match: '(1)', replace: 'a${01}b$00', to: b}
+          - {from: '1', match: '(1)', replace: 'a${١}b', to: c}
+          - {from: '1', match: '(1)', replace: 'a$²b$½$1', to: d}
+          - {from: '1', match: '(?P<k>1)', replace: '${k}$k.$kb$kä', to: e}
+          - {from: '1', match: '(1)', replace: '${1$$1$-${}${99999999999999999999}', to: f}
+          - {from: aé, match: '[\\pL\\pN\\pS]{900}|é', replace: x, to: g}
+        environment:
+          contents:
+            packages:
+              - 'a-${{vars.a}}'
+              - 'b-${{vars.b}}'
+              - 'c-${{vars.c}}'
+              - 'd-${{vars.d}}'
+              - 'e-${{vars.e}}'
+              - 'f-${{vars.f}}'
+              - 'g-${{vars.g}}'
+        """,
+    "quoted": """\
+        package: {name: quoted, version: '1', epoch: 0}
+        vars: {u: "é\\u200b", tab: "a\\tb", bell: "\\a", nbsp: "\\u00a0", plain: "é ü"}
+        pipeline:
+          - {if: "${{ vars.u }} == 'é\\u200b'", runs: 'x', needs: {packages: [u]}}
+          - {if: "${{ vars.tab }} == 'a\\tb'", runs: 'x', needs: {packages: [tab]}}
+          - {if: "${{ vars.bell }} == '\\a'", runs: 'x', needs: {packages: [bell]}}
+          - {if: "${{ vars.bell }} == '\\\\a'", runs: 'x', needs: {packages: [escaped-bell]}}
+          - {if: "${{ vars.nbsp }} == '\\u00a0'", runs: 'x', needs: {packages: [nbsp]}}
+          - {if: "${{ vars.plain }} == 'é ü'", runs: 'x', needs: {packages: [plain]}}
+        """,
+    "paths": """\
+        package: {name: paths, version: '1', epoch: 0}
+        pipeline:
+          - uses: ./local/empty-needs
+            needs: {packages: [dotted]}
+          - uses: local//empty-needs
+            needs: {packages: [doubled]}
+          - uses: linked/here
+          - uses: linked/loop/again/empty-needs
+        """,
+    "later-documents": """\
+        package: {name: later-documents, version: '1', epoch: 0}
+        ---
+        package: {name: ignored, version: '1', epoch: 0}
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("definitions")
+    for name, text in PIPELINES.items():
+        (root / "pipelines" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "pipelines" / name).write_text(_dedented(text))
+    (root / "pipelines" / "linked").symlink_to("../shared")
+    (root / "shared" / "loop").mkdir()
+    (root / "shared" / "loop" / "again").symlink_to("../../pipelines/local")
+    (root / "pipelines" / "local" / "round").symlink_to("..")
+    for name, text in DEFINITIONS.items():
+        (root / f"{name}.yaml").write_text(_dedented(text))
+    return root
+
+
+def _dedented(text: str) -> str:
+    return "\n".join(line.removeprefix(" " * 8) for line in text.splitlines()) + "\n"
+
+
+def _ours(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> Package:
+    package, problems = compile_definition(
+        path.read_bytes(),
+        path.name,
+        arch=Arch.parse(arch),
+        table=Table(local_pipelines(path.parent, ())),
+        build_options=options,
+    )
+    assert not problems
+    assert package is not None
+    return package
+
+
+@pytest.mark.parametrize("name", sorted(DEFINITIONS))
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_the_language(directory: Path, name: str, arch: str) -> None:
+    path = directory / f"{name}.yaml"
+    theirs = answer(path, arch=arch)
+    assert isinstance(theirs, dict), theirs
+    assert as_melange_says(_ours(path, arch)) == in_order(theirs)
+
+
+def test_a_build_option(directory: Path) -> None:
+    path = directory / "optional.yaml"
+    theirs = answer(path, options=["extra"])
+    assert isinstance(theirs, dict), theirs
+    assert as_melange_says(_ours(path, options=("extra",))) == in_order(theirs)
+    assert as_melange_says(_ours(path)) != in_order(theirs)
+
+
+def test_what_an_if_leaves_out(directory: Path) -> None:
+    ours = _ours(directory / "ranges.yaml")
+    assert [one.name for one in ours.subpackages] == ["ranges-a", "ranges-c-3"]
+    assert [one.name for one in ours.left_out] == ["ranges-b", "arch-only"]
+
+
+def test_the_examples() -> None:
+    examples = ROOT / "examples" / "distribution"
+    files = [package.file for package in read(examples, arch="x86_64", cached=False)]
+    assert files
+    for path in (examples / file for file in files):
+        theirs = answer(path)
+        assert isinstance(theirs, dict), (path, theirs)
+        assert as_melange_says(_ours(path)) == in_order(theirs), path
+
+
+@pytest.mark.parametrize("arch", ["aarch64", "riscv64", "armv7", "x86"])
+def test_a_sample_of_today_on_other_architectures(arch: str) -> None:
+    root = unpacked(TODAY)
+    paths = random.Random(arch).sample(sorted(root.glob("*.yaml")), 25)
+    for path in paths:
+        theirs = answer(path, arch=arch)
+        ours = _ours(path, arch)
+        if isinstance(theirs, str):
+            assert "skip this arch" in theirs
+            assert not ours.builds_on(arch)
+        else:
+            assert ours.builds_on(arch)
+            assert as_melange_says(ours) == in_order(theirs), path
+
+
+REFUSED = {
+    "undefined variable": "environment: {contents: {packages: ['${{vars.nothing}}']}}",
+    "undefined range": "subpackages: [{name: x, range: nothing}]",
+    "unknown pipeline": "pipeline: [{uses: no/such}]",
+    "leaves the directory": "pipeline: [{uses: ../../etc/passwd}]",
+    "bad regular expression": "var-transforms: [{from: a, match: '(', replace: b, to: c}]",
+    "duplicate subpackage": "subpackages: [{name: x}, {name: x}]",
+    "bad subpackage name": "subpackages: [{name: ../x}]",
+    "bad condition": "pipeline: [{uses: strip, if: 'what'}]",
+    "undefined in runtime": "subpackages: [{name: x, dependencies: {runtime: ['${{build.arch}}']}}]",
+    "duplicate key": "vars: {a: '1', a: '2'}",
+}
+
+
+@pytest.mark.parametrize("what", sorted(REFUSED))
+def test_what_melange_refuses_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x-definition.yaml"
+    path.write_text(f"package: {{name: refused, version: '1', epoch: 0}}\n{REFUSED[what]}\n")
+    (tmp_path / "pipelines").mkdir()
+    assert isinstance(answer(path), str)
+    with pytest.raises(UsageError, match=r"x-definition.yaml:\d+: "):
+        read(tmp_path, arch="x86_64", cached=False)

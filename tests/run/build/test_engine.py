@@ -1,0 +1,195 @@
+"""The loop between scheduler and runner, with a runner that does what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from dag.core.build.events import (
+    Action,
+    Began,
+    Broke,
+    Event,
+    Faulted,
+    Prove,
+    Proven,
+    Start,
+    Succeeded,
+    Unit,
+)
+from dag.core.build.journal import head, replayed
+from dag.core.build.scheduler import Scheduler
+from dag.core.build.states import Limits, State
+from dag.errors import InfrastructureError
+from dag.io.build.journal import Journal, read_journal
+from dag.run.build.engine import Engine
+from dag.run.build.runner import Answer, Ended
+
+Work = Callable[[Start], Awaitable[Ended]]
+
+
+async def well(start: Start) -> Ended:
+    await asyncio.sleep(0)
+    return Succeeded(start.key, start.attempt)
+
+
+class Scripted:
+    """Runs what it was given for a unit; notes what was running together, and what was cancelled."""
+
+    def __init__(self, work: dict[str, Work] | None = None, began: Began | None = None) -> None:
+        self.work = work or {}
+        self.began = began or Began()
+        self.live: set[str] = set()
+        self.most = 0
+        self.proven: list[str] = []
+        self.cancelled: list[str] = []
+        self.closed = False
+
+    async def open(self) -> Began:
+        return self.began
+
+    async def run(self, start: Start) -> Ended:
+        assert start.key not in self.live
+        self.live.add(start.key)
+        self.most = max(self.most, len(self.live))
+        try:
+            return await self.work.get(start.key, well)(start)
+        except asyncio.CancelledError:
+            self.cancelled.append(start.key)
+            raise
+        finally:
+            self.live.discard(start.key)
+
+    async def prove(self, prove: Prove) -> Answer:
+        self.proven.append(prove.key)
+        return Proven(prove.key, prove.attempt)
+
+    async def cancel(self, key: str, attempt: int) -> None:
+        self.cancelled.append(f"{key}.{attempt}")
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Silent:
+    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+        pass
+
+    def passed(self, now: float) -> None:
+        pass
+
+
+def engine(
+    tmp_path: Path, units: list[Unit], runner: Scripted, limits: Limits
+) -> tuple[Engine, Journal]:
+    journal = Journal(tmp_path / "journal")
+    journal.append(head(units, limits, {}))
+    return Engine(Scheduler(units, limits), runner, journal, Silent()), journal
+
+
+CHAIN = [Unit("a"), Unit("b", ("a",)), Unit("c", ("b",)), Unit("d")]
+
+
+async def test_runs_everything_in_order_and_the_journal_tells_the_same(tmp_path: Path) -> None:
+    runner = Scripted()
+    made, journal = engine(tmp_path, CHAIN, runner, Limits(jobs=2))
+    assert await made.run()
+    assert runner.closed
+    assert [key for key in runner.proven if key != "d"] == ["a", "b", "c"]
+    assert runner.most == 2
+    with journal:
+        pass
+    _, again, _ = replayed(read_journal(tmp_path / "journal"))
+    assert {k: (p.state, p.attempt) for k, p in again.units.items()} == {
+        k: (p.state, p.attempt) for k, p in made.scheduler.units.items()
+    }
+
+
+async def test_an_interruption_cancels_what_runs_and_waits_until_it_is_gone(tmp_path: Path) -> None:
+    running = asyncio.Event()
+
+    async def for_ever(start: Start) -> Ended:
+        running.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    runner = Scripted({"a": for_ever})
+    made, _ = engine(tmp_path, CHAIN, runner, Limits(jobs=1))
+    task = asyncio.create_task(made.run())
+    await running.wait()
+    task.cancel()
+    assert await task is False
+    assert runner.cancelled == ["a"]
+    assert runner.live == set()
+    assert runner.closed
+    assert {p.state for p in made.scheduler.units.values()} == {State.DROPPED}
+
+
+async def test_a_unit_cancelled_before_its_first_step_is_gone_too(tmp_path: Path) -> None:
+    async def fails(start: Start) -> Ended:
+        return Broke(start.key, start.attempt, "exit 2")
+
+    units = [Unit("a", seconds=2), Unit("b")]
+    runner = Scripted({"a": fails})
+    made, _ = engine(tmp_path, units, runner, Limits(jobs=2, fail_fast=True))
+    async with asyncio.timeout(5):
+        await made.run()
+    assert made.scheduler.units["a"].state is State.FAILED
+
+
+async def test_errors_of_the_machine_are_faults_and_are_tried_again(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    async def disk_full_once(start: Start) -> Ended:
+        tries.append(start.attempt)
+        if start.attempt == 1:
+            raise OSError(28, "No space left on device")
+        if start.attempt == 2:
+            raise InfrastructureError("the store is away")
+        return Succeeded(start.key, start.attempt)
+
+    limits = Limits(jobs=1, first_pause=0.001)
+    runner = Scripted({"a": disk_full_once})
+    made, _ = engine(tmp_path, [Unit("a")], runner, limits)
+    assert await made.run()
+    assert tries == [1, 2, 3]
+    assert made.scheduler.units["a"].faults == 2
+
+
+async def test_a_bug_stops_the_run_and_comes_out(tmp_path: Path) -> None:
+    async def buggy(start: Start) -> Ended:
+        raise ZeroDivisionError
+
+    runner = Scripted({"a": buggy})
+    made, _ = engine(tmp_path, CHAIN, runner, Limits(jobs=1))
+    with pytest.raises(ZeroDivisionError):
+        await made.run()
+    assert runner.closed
+    assert made.scheduler.units["c"].state is State.DROPPED
+
+
+async def test_adopts_what_lives_and_ends_what_may_not(tmp_path: Path) -> None:
+    runner = Scripted(began=Began(live=(("a", 2), ("c", 1))))
+    made, _ = engine(tmp_path, CHAIN, runner, Limits(jobs=1))
+    assert await made.run()
+    assert made.scheduler.units["a"].attempt == 2
+    assert made.scheduler.units["c"].attempt == 2
+    assert runner.cancelled == ["c.1"]
+
+
+async def test_what_is_about_to_be_done_is_in_the_journal_before(tmp_path: Path) -> None:
+    seen: dict[str, int] = {}
+
+    async def look(start: Start) -> Ended:
+        seen[start.key] = len(list(read_journal(tmp_path / "journal")))
+        return Faulted(start.key, start.attempt, "x") if start.attempt == 1 else await well(start)
+
+    limits = Limits(jobs=1, first_pause=0.0)
+    runner = Scripted({"b": look})
+    made, _ = engine(tmp_path, CHAIN[:2], runner, limits)
+    await made.run()
+    # head, Began, Succeeded a, Proven a, Faulted b: all written when the second attempt starts.
+    assert seen["b"] == 5

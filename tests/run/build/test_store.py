@@ -1,0 +1,172 @@
+"""What `dag build` keeps and what it finds: store, repositories, keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.builds import (
+    SHARE,
+    SLEEPER,
+    Make,
+    apks,
+    definition,
+    gone,
+    new_key,
+    run,
+    running,
+)
+from tests.torture.distribution import index
+from tests.torture.kills import environment
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk on which there is not much room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
+    make: Make, disk: Path
+) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"))
+    command = [sys.executable, "-m", "dag", "build", "--store", str(disk)]
+    with subprocess.Popen(
+        command, cwd=place, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("dag: a: no space left on device; again in 2"):
+                subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+    assert process.returncode == 0, said
+    assert said[-1].startswith("dag: 2 built in")
+    assert index(disk) == ["a-1-r0.apk", "b-1-r0.apk"]
+    assert list((disk / ".dag/work").iterdir()) == []
+
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    code, _, message = run(place, "--store", str(disk), "--rebuild=all")
+    assert code == 3
+    assert f"the store {disk} cannot be locked: Read-only file system" in message
+    assert "hint: use another --store" in message
+
+
+def test_a_store_is_a_repository_for_another_build_by_a_key_with_a_name_of_its_own(
+    make: Make, empty: Path, tmp_path: Path
+) -> None:
+    place, store = make(base=definition("base")), tmp_path / "store"
+    assert run(place, "--store", str(store))[0] == 0
+    make(user=definition("user", "base", runs=f"test -s {SHARE}/base"))
+    (place / "base.yaml").unlink()
+    bootstrap = empty / "bootstrap"
+    words = ["-r", str(bootstrap), "--keyring", str(bootstrap / "bootstrap.rsa.pub")]
+    words += ["-r", str(store), "--keyring"]
+    # melange would write both keys to one file, at once.
+    code, _, said = run(place, *words, str(store / ".dag/key/melange.rsa.pub"))
+    assert code == 2
+    assert "is called melange.rsa.pub as the build's own key is" in said
+
+    key = new_key(tmp_path)
+    make(base=definition("base"))
+    (place / "user.yaml").unlink()
+    code, _, said = run(place, "--store", str(store), f"--signing-key={key}", "--rebuild=all")
+    assert code == 0, said
+    with tarfile.open(store / "x86_64/APKINDEX.tar.gz") as archive:
+        assert archive.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"
+    make(user=definition("user", "base", runs=f"test -s {SHARE}/base"))
+    (place / "base.yaml").unlink()
+    code, _, said = run(place, *words, f"{key}.pub")
+    assert code == 0, said
+
+
+def test_where_there_is_no_makefile_no_store_is_made(make: Make) -> None:
+    place = make(a=definition("a"))
+    (place / "Makefile").unlink()
+    code, _, said = run(place)
+    assert code == 2
+    assert "there is no Makefile beside the definitions" in said
+    assert not (place / "packages").exists()
+
+
+def test_a_dry_run_changes_nothing_and_waits_for_nobody(make: Make) -> None:
+    place = make(sleeper=SLEEPER)
+    code, out, said = run(place, "--dry-run")
+    assert code == 0
+    assert "sleeper 1-r0: missing" in out
+    assert not (place / "packages").exists()
+    process = running(place, "sleeper")
+    code, again, said = run(place, "--dry-run")
+    assert (code, again) == (0, out), said
+    process.kill()
+    process.communicate()
+    assert gone(place)
+    before = list((place / "packages").rglob("*"))
+    code, again, said = run(place, "--dry-run")
+    assert (code, again) == (0, out), said
+    assert list((place / "packages").rglob("*")) == before
+
+
+def test_what_make_has_built_is_not_built_again(make: Make) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"))
+    code, _, _ = run(place, "a")
+    assert code == 0
+    for path in (place / "packages" / ".dag" / "records" / "x86_64").iterdir():
+        path.unlink()
+    code, _, said = run(place)
+    assert code == 0, said
+    assert "1 package to build for x86_64, 1 there already" in said
+
+
+def test_a_cycle_is_reported_opened_by_a_repository_and_stops_nothing_else(
+    make: Make, empty: Path, tmp_path: Path
+) -> None:
+    place = make(
+        a=definition("a"),
+        egg=definition("egg", "hen"),
+        hen=definition("hen", "egg"),
+        chick=definition("chick", "egg"),
+        other=definition("other", "a"),
+    )
+    code, out, said = run(place, "--dry-run")
+    assert code == 1
+    assert "egg → hen → egg" in out
+    code, out, said = run(place, "--json")
+    assert code == 1
+    assert "a cycle of 2 packages cannot be built:\n    egg → hen → egg\n" in said
+    assert "1 package blocked by cycles: chick" in said
+    assert apks(place) == ["a-1-r0.apk", "other-1-r0.apk"] == index(place / "packages")
+    assert json.loads(out)["stuck"][0]["cycles"] == [["egg", "hen"]]
+    # Somebody has built egg once, without hen.
+    (place / "egg.yaml").write_text(definition("egg"))
+    key = new_key(tmp_path)
+    code, _, said = run(place, "egg", "--store", str(tmp_path / "first"), "--signing-key", str(key))
+    assert code == 0, said
+    (place / "egg.yaml").write_text(definition("egg", "hen", version="2"))
+    makefile = place / "Makefile"
+    makefile.write_text(makefile.read_text().replace("egg,1-r0", "egg,2-r0"))
+    with (place / "dag.toml").open("w") as file:
+        file.write(f'repository = ["{empty}/bootstrap", "{tmp_path}/first"]\n')
+        file.write(f'keyring = ["{empty}/bootstrap/bootstrap.rsa.pub", "{key}.pub"]\n')
+    code, _, said = run(place, "-v")
+    assert code == 0, said
+    assert "hen is built with the repository's egg: a cycle" in said
+    assert {"egg-2-r0.apk", "hen-1-r0.apk", "chick-1-r0.apk"} <= set(apks(place))
+
+
+def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
+    place = make(a=definition("a"))
+    code, _, said = run(place, "--signing-key", str(new_key(tmp_path)))
+    assert code == 0, said
+    with tarfile.open(place / "packages" / "x86_64" / "APKINDEX.tar.gz", ignore_zeros=True) as tar:
+        assert tar.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"

@@ -1,0 +1,81 @@
+"""The real distributions that tests read: they lie beside the checkout, in ../shared/data."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from dag.core.package.model import Fetch, Package
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+TODAY = "wolfi-2026-08-22"
+SEED = "wolfi-2023-01-25"
+
+
+def unpacked(name: str) -> Path:
+    """The directory of definitions in `name`.tar.zst, unpacked once a machine."""
+    archive = (DATA / f"{name}.tar.zst").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    target = cache / "dag" / "data" / f"{name}-{hashlib.sha256(archive).hexdigest()[:16]}"
+    if not target.exists():
+        partial = target.with_name(f"{target.name}.{os.getpid()}")
+        with (
+            zstandard.ZstdDecompressor().stream_reader(io.BytesIO(archive)) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,
+        ):
+            tar.extractall(partial, filter="data")
+        try:
+            partial.rename(target)
+        except OSError:
+            assert target.exists()  # another process was faster
+    return target / name
+
+
+def compiled() -> dict[str, dict[str, Any]]:
+    """What melange answered for each file of today's distribution."""
+    stored = (DATA / "compiled-2026-08-22.json.zst").read_bytes()
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(stored)) as stream:
+        answers: dict[str, dict[str, Any]] = json.loads(stream.read())
+    return answers
+
+
+def as_melange_says(package: Package) -> dict[str, Any]:
+    """A package in the form of the stored answers."""
+    subpackages = (*package.subpackages, *package.left_out)
+    return {
+        "name": package.name,
+        "version": package.version,
+        "epoch": package.epoch,
+        "env": sorted({need.text for need in package.environment}),
+        "runtime": sorted(package.runtime),
+        "provides": sorted(package.provides),
+        "subs": {
+            one.name: {"runtime": sorted(one.runtime), "provides": sorted(one.provides)}
+            for one in subpackages
+        },
+        "uris": sorted(
+            [one.uri, one.sha256 or one.sha512] for one in package.sources if isinstance(one, Fetch)
+        ),
+    }
+
+
+def in_order(answer: dict[str, Any]) -> dict[str, Any]:
+    """A stored or live answer with its lists sorted: their order means nothing."""
+    return {
+        **answer,
+        "env": sorted(set(answer["env"])),
+        "runtime": sorted(answer["runtime"]),
+        "provides": sorted(answer["provides"]),
+        "uris": sorted(answer["uris"]),
+        "subs": {
+            name: {key: sorted(value) for key, value in one.items()}
+            for name, one in answer["subs"].items()
+        },
+    }

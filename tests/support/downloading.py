@@ -1,0 +1,102 @@
+"""Files that definitions want, fetched into a cache whose every name is then verified."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import ssl
+from typing import TYPE_CHECKING
+
+from dag.core.package.model import Fetch
+from dag.core.sources.downloads import Download, RetryPolicy, downloads
+from dag.io.sources.cache import Cache
+from dag.io.sources.downloads import Downloader, Outcome
+from dag.io.sources.transport import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DATA = random.Random(5).randbytes(3_000_000)
+SMALL = b"a small source\n"
+
+# Short, so that what has to time out does so at once; nothing is measured here.
+LIMITS = Limits(
+    connect=5, stall=5, retry=RetryPolicy(attempts=3, first=0.001, longest=0.01, longest_asked=1)
+)
+IMPATIENT = Limits(
+    connect=0.3, stall=0.3, retry=RetryPolicy(attempts=2, first=0.001, longest=0.001)
+)
+
+
+class Silent:
+    """Watches, and remembers what was said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.open: set[str] = set()
+
+    def begin(self, key: str, label: str) -> None:
+        assert key not in self.open
+        self.open.add(key)
+
+    def advance(self, key: str, done: int, total: int | None) -> None:
+        assert key in self.open
+        assert done >= 0
+
+    def end(self, key: str, *, ok: bool) -> None:
+        self.open.remove(key)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def wanted(data: bytes, *uris: str, sha512: bool = False) -> Download:
+    second = hashlib.sha512(data).hexdigest() if sha512 else ""
+    steps = [
+        Fetch(uri, sha256(data), second, False, "x.yaml", line)
+        for line, uri in enumerate(uris, start=10)
+    ]
+    (download,), problems = downloads(steps)
+    assert not problems
+    return download
+
+
+def fetch(
+    cache: Cache,
+    *items: Download,
+    limits: Limits = LIMITS,
+    mirrors: Sequence[str] = (),
+    tls: ssl.SSLContext | None = None,
+    watcher: Silent | None = None,
+    verify: bool = False,
+) -> list[Outcome]:
+    watcher = watcher or Silent()
+    downloader = Downloader(cache, watcher, limits=limits, mirrors=mirrors, tls=tls, verify=verify)
+    outcomes = asyncio.run(downloader.run(items))
+    assert not watcher.open
+    verify_everything(cache)
+    return outcomes
+
+
+def verify_everything(cache: Cache) -> None:
+    """The invariant of every test here: what has a final name has that content."""
+    for name in cache.names():
+        algorithm, _, digest = name.partition(":")
+        assert hashlib.new(algorithm, (cache.directory / name).read_bytes()).hexdigest() == digest
+
+
+def failed(cache: Cache, *items: Download, limits: Limits = LIMITS) -> str:
+    """Fetch what cannot be had; return what is said of it."""
+    outcomes = fetch(cache, *items, limits=limits)
+    assert [outcome.status for outcome in outcomes] == ["failed"] * len(items)
+    assert cache.names() == []
+    return "\n".join(str(problem) for outcome in outcomes for problem in outcome.problems)
+
+
+def files(cache: Cache) -> list[str]:
+    return sorted(path.name for path in cache.directory.iterdir() if path.name != ".dag")

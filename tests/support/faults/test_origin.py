@@ -1,0 +1,103 @@
+"""A hostile origin does to real clients what it says."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from tests.support.faults import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DATA = bytes(range(256)) * 64
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+def test_an_honest_file(origin: Origin) -> None:
+    response = httpx2.get(origin.put("/file", DATA) + "?query")
+    assert response.content == DATA
+    assert response.headers["accept-ranges"] == "bytes"
+    assert httpx2.get(f"{origin.url}/other").status_code == 404
+
+
+def test_a_length_that_promises_too_much(origin: Origin) -> None:
+    with pytest.raises(httpx2.RemoteProtocolError, match="without sending complete"):
+        httpx2.get(origin.put("/file", DATA, length=len(DATA) + 5))
+
+
+def test_a_length_that_promises_too_little(origin: Origin) -> None:
+    assert httpx2.get(origin.put("/file", DATA, length=100)).content == DATA[:100]
+
+
+def test_a_body_without_end(origin: Origin) -> None:
+    seen = 0
+    with httpx2.stream("GET", origin.endless("/file")) as response:
+        for piece in response.iter_raw():
+            seen += len(piece)
+            if seen > 10_000_000:
+                break
+    assert seen > 10_000_000
+
+
+def test_an_endless_body_is_cut_by_leaving(origin: Origin) -> None:
+    origin.endless("/file", length=10)
+    assert httpx2.get(f"{origin.url}/file").content == bytes(10)
+
+
+def test_ranges(origin: Origin) -> None:
+    url = origin.put("/file", DATA)
+    etag = httpx2.head(url).headers["etag"]
+    part = httpx2.get(url, headers={"Range": "bytes=1000-", "If-Range": etag})
+    assert part.status_code == 206
+    assert part.headers["content-range"] == f"bytes 1000-{len(DATA) - 1}/{len(DATA)}"
+    assert part.content == DATA[1000:]
+    changed = httpx2.get(url, headers={"Range": "bytes=1000-", "If-Range": '"older"'})
+    assert (changed.status_code, changed.content) == (200, DATA)
+    beyond = httpx2.get(url, headers={"Range": f"bytes={len(DATA)}-"})
+    assert beyond.status_code == 416
+
+
+def test_ranges_that_are_ignored_or_wrong(origin: Origin) -> None:
+    span = {"Range": "bytes=10-19"}
+    ignored = httpx2.get(origin.put("/ignored", DATA, ranges="ignored"), headers=span)
+    assert (ignored.status_code, ignored.content) == (200, DATA)
+    shifted = httpx2.get(origin.put("/shifted", DATA, ranges="shifted"), headers=span)
+    assert shifted.headers["content-range"] == f"bytes 10-19/{len(DATA)}"
+    assert shifted.content == DATA[11:21]
+
+
+def test_gzip_in_transit_that_nobody_asked_for(origin: Origin) -> None:
+    url = origin.put("/file.tar", DATA, gzipped=True)
+    with httpx2.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
+        assert response.headers["content-encoding"] == "gzip"
+        raw = b"".join(response.iter_raw())
+    assert gzip.decompress(raw) == DATA
+
+
+def test_redirects(origin: Origin) -> None:
+    origin.put("/file", DATA)
+    assert httpx2.get(origin.redirect("/moved", "/file"), follow_redirects=True).content == DATA
+    loop = origin.redirect("/loop", "/loop", status=307)
+    with pytest.raises(httpx2.TooManyRedirects):
+        httpx2.get(loop, follow_redirects=True)
+    other = httpx2.get(origin.redirect("/away", "file:///etc/passwd"))
+    assert other.headers["location"] == "file:///etc/passwd"
+
+
+def test_rules_apply_here_too(origin: Origin) -> None:
+    url = origin.put("/file", DATA)
+    origin.on("GET", "/file", times=2).reset(after=1000)
+    for _ in range(2):
+        with pytest.raises(httpx2.ReadError):
+            httpx2.get(url)
+    assert httpx2.get(url).content == DATA
+    assert origin.sent() == 2000 + len(DATA)

@@ -1,0 +1,86 @@
+"""Programs in the place of those that need a cloud or a container engine: they record and answer.
+
+Each keeps a small world of its own in `$STANDIN/world.json`, so that what one call makes another
+finds, and writes every call to `$STANDIN/calls.jsonl`. `$STANDIN/faults.json` lists words: a call
+that changes something and has all the words of an entry fails once, as that entry says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HANG = "hang"
+"""In place of an error: the call does not end by itself; its pid is in `$STANDIN/hanging`."""
+IGNORE = "ignore"
+"""In place of an error: the call does nothing and says that it succeeded."""
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: what was typed, and what came on stdin."""
+
+    argv: tuple[str, ...]
+    stdin: str
+
+    def __str__(self) -> str:
+        return " ".join(self.argv)
+
+
+@dataclass
+class Standins:
+    """A directory of programs for PATH, and what became of them."""
+
+    directory: Path
+    names: tuple[str, ...] = ("gcloud", "kind", "docker")
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        programs = self.directory / "bin"
+        programs.mkdir(parents=True)
+        for name in self.names:
+            module = "gcloud" if name == "gcloud" else "kind"
+            program = programs / name
+            run = f'{sys.executable} -m tests.support.standins.{module} {name} "$@"'
+            program.write_text(f"#!/bin/sh\nPYTHONPATH={CHECKOUT} exec {run}\n")
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        self.environment = {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "STANDIN": str(self.directory),
+        }
+
+    def calls(self) -> list[Call]:
+        """All calls since the last time."""
+        file = self.directory / "calls.jsonl"
+        if not file.exists():
+            return []
+        lines = file.read_text().splitlines()
+        file.unlink()
+        return [Call(tuple(call["argv"]), call["stdin"]) for call in map(json.loads, lines)]
+
+    def changes(self) -> list[Call]:
+        """Those calls since the last time that changed something."""
+        return [call for call in self.calls() if not is_question(call.argv)]
+
+    def fail(self, *words: str, saying: str) -> None:
+        """Let the next change that has these words fail."""
+        file = self.directory / "faults.json"
+        faults = json.loads(file.read_text()) if file.exists() else []
+        file.write_text(json.dumps([*faults, {"words": words, "saying": saying}]))
+
+    def world(self) -> dict[str, object]:
+        """What the programs have made."""
+        file = self.directory / "world.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def is_question(argv: tuple[str, ...]) -> bool:
+    """Tell whether a call only asks."""
+    return bool(
+        {"describe", "list", "get-iam-policy", "get-value", "get", "inspect", "cat"} & set(argv[:6])
+    )
