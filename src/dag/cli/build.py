@@ -109,8 +109,8 @@ def command(**given: Any) -> int:  # noqa: ANN401
 
 
 def _options(given: dict[str, Any]) -> BuildOptions:
-    from dag.core.build.events import Resources
-    from dag.core.build.plan import Request
+    from dag.core.build.events import ComputeResources
+    from dag.core.build.plan import BuildRequest
     from dag.core.package.apkindex import repository_root
     from dag.core.units import quantity
     from dag.run.build.command import BuildOptions
@@ -127,13 +127,13 @@ def _options(given: dict[str, Any]) -> BuildOptions:
         pipeline_dirs=tuple(Path(one) for one in given["pipeline_dirs"]),
         build_options=given["build_options"],
         store=Path(given["store"] or directory / "packages"),
-        request=Request(
+        request=BuildRequest(
             packages=given["packages"],
             only=given["only"],
             rebuild=frozenset(rebuild - {"dependents", "all"}),
             rebuild_dependents="dependents" in rebuild,
             rebuild_all="all" in rebuild,
-            resources=Resources(
+            resources=ComputeResources(
                 int(quantity(given["cpu"]) * 1000) or 1, int(quantity(given["ram"]))
             ),
         ),
@@ -142,7 +142,7 @@ def _options(given: dict[str, Any]) -> BuildOptions:
         keyrings=given["keyrings"],
         jobs=jobs,
         # Who asks for more jobs than there are processors gets them.
-        capacity=Resources(max(processors, jobs) * 1000, machine),
+        capacity=ComputeResources(max(processors, jobs) * 1000, machine),
         max_ram=int(quantity(given["max_ram"])) if given["max_ram"] else machine,
         retries=given["retries"],
         fail_fast=given["fail_fast"],

@@ -93,12 +93,12 @@ def _check(chosen: CacheOptions) -> None:
 
 def _fetch(cache: Cache, sources: Sources, chosen: CacheOptions) -> int:
     from dag.core.units import quantity
-    from dag.io.sources.transport import Limits
+    from dag.io.sources.transport import TransferLimits
     from dag.report.fetching import FetchProgress
     from dag.run.signals import run_interruptibly
     from dag.run.sources.cache import bring, push
 
-    limits = Limits(
+    limits = TransferLimits(
         jobs=chosen.jobs, per_host=chosen.per_host, max_size=int(quantity(chosen.max_size))
     )
     with FetchProgress() as progress:

@@ -11,13 +11,13 @@ import click
 
 from dag.cli import options
 from dag.cli.podflags import check_flags, pod_flags
+from dag.core.kube.objects import KubeObject
 
 if TYPE_CHECKING:
-    from dag.core.pod.manifest import Manifest
     from dag.io.kube.api import Kube
     from dag.report.terminal import Terminal
     from dag.run.pod.follow import PodResult
-    from dag.run.pod.request import PodOptions, Request
+    from dag.run.pod.request import PodOptions, PodRequest
 
 
 @options.command(name="pod")
@@ -61,7 +61,7 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
     return run_interruptibly(work, lambda: terminal.leaving)
 
 
-async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
+async def _preflight(chosen: PodOptions, request: PodRequest, terminal: Terminal) -> None:
     from dag.run.pod.preflight import check_pod
 
     out = bool(chosen.out)
@@ -70,7 +70,7 @@ async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -
             await check_pod(kube, manifest, follow=chosen.watch, out=out, warn=terminal.say)
 
 
-async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Terminal) -> int:
+async def _create(chosen: PodOptions, manifests: list[KubeObject], terminal: Terminal) -> int:
     from dag.run.pod.follow import Watching, create_pod
     from dag.run.pod.several import joined, run_pods
 

@@ -21,7 +21,7 @@ from dag.errors import UsageError
 
 if TYPE_CHECKING:
     from dag.core.setup.cluster import ClusterSettings
-    from dag.core.setup.steps import Plan
+    from dag.core.setup.steps import SetupPlan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -185,7 +185,7 @@ def _taken(given: Mapping[str, Any], names: str) -> dict[str, Any]:
     return {name: given[name] for name in names.split()}
 
 
-def _carry_out(plan: Plan, given: Mapping[str, Any]) -> None:
+def _carry_out(plan: SetupPlan, given: Mapping[str, Any]) -> None:
     from dag.report.setup import to_script
     from dag.report.terminal import Terminal
     from dag.run.setup.steps import Setup

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
+from dag.core.kube.objects import KubeObject
 from dag.core.setup.steps import (
     GUEST,
     MANAGER,
@@ -15,13 +16,12 @@ from dag.core.setup.steps import (
     Connect,
     Ensure,
     Extend,
-    Manifest,
-    Plan,
-    Prove,
+    ProveByPod,
     Publish,
     Run,
     Says,
-    Step,
+    SetupPlan,
+    SetupStep,
     Tolerate,
     identity,
 )
@@ -42,7 +42,7 @@ ours() {{ # KIND NAME, or -f URL: is there nothing of that name that somebody el
 _WIDE = 92
 
 
-def to_script(plan: Plan, command: str, *, undo: bool = False) -> str:
+def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
     """Write a plan, or its undoing, as a script for `sh`.
 
     Like `dag setup`, it passes over what is done. `command` is what was typed.
@@ -71,7 +71,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _do(step: Step) -> str:
+def _do(step: SetupStep) -> str:
     match step:
         case Run():
             asked = f"{_says(step.done)} ||\n" if step.done else ""
@@ -88,7 +88,7 @@ def _do(step: Step) -> str:
             apply = f'kubectl apply --server-side --field-manager={MANAGER} -f "$url"'
             label = f'kubectl label --overwrite -f "$url" {OWNER_LABEL}={OWNER}'
             return f'{_url(step)}\nif ours -f "$url"; then\n  {apply}\n  {label}\nfi'
-        case Prove():
+        case ProveByPod():
             pod = _thing(step.pod)
             wait = f"--for=jsonpath={{.status.phase}}=Succeeded --timeout={step.seconds:.0f}s"
             return "\n".join(
@@ -101,11 +101,11 @@ def _do(step: Step) -> str:
             )
 
 
-def _undo(step: Step) -> str:
+def _undo(step: SetupStep) -> str:
     match step:
         case Run(undo=()):
             return ""
-        case Prove():
+        case ProveByPod():
             return f"kubectl delete {_thing(step.pod)} --ignore-not-found"
         case Run():
             asked = [_says(question) for question in (step.done, step.ours) if question]
@@ -142,12 +142,12 @@ def _command(argv: Sequence[str], stdin: str = "") -> str:
     return f"{text} <<'EOF'\n{stdin}EOF" if stdin else text
 
 
-def _apply(manifest: Manifest, manager: str) -> str:
+def _apply(manifest: KubeObject, manager: str) -> str:
     command = ("kubectl", "apply", "--server-side", f"--field-manager={manager}", "-f", "-")
     return _command(command, to_yaml(manifest))
 
 
-def _thing(manifest: Manifest) -> str:
+def _thing(manifest: KubeObject) -> str:
     metadata = manifest["metadata"]
     namespace = ["-n", metadata["namespace"]] if "namespace" in metadata else []
     return shlex.join([manifest["kind"].lower(), metadata["name"], *namespace])

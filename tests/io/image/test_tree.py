@@ -16,7 +16,7 @@ import pytest
 from dag.core.image.archive import Directory, File, Symlink
 from dag.core.image.layers import layers
 from dag.errors import UsageError
-from dag.io.image.tree import OUT_MARK, Tree, definitions_tree
+from dag.io.image.tree import OUT_MARK, DirectoryTree, definitions_tree
 
 KEY = "-----BEGIN {kind}PRIVATE KEY-----\nMIIEvg\n-----END {kind}PRIVATE KEY-----\n"
 
@@ -35,7 +35,7 @@ def repo(tmp_path: Path) -> Path:
     return root
 
 
-def paths(tree: Tree) -> list[str]:
+def paths(tree: DirectoryTree) -> list[str]:
     return [entry.path for entry in tree.entries]
 
 

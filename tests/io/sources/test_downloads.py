@@ -11,7 +11,7 @@ import pytest
 from dag.core.package.model import Fetch
 from dag.core.sources.downloads import downloads
 from dag.io.sources.cache import Cache
-from dag.io.sources.transport import Limits
+from dag.io.sources.transport import TransferLimits
 from tests.support.downloading import DATA, LIMITS, SMALL, failed, fetch, files, sha256, wanted
 from tests.support.faults import Answer, Origin
 
@@ -70,7 +70,7 @@ def test_neither_all_nor_one_host_get_more_requests_at_once_than_was_said(
         return Answer(status=200, body=body, framing="chunked")
 
     items = [wanted(f"{n}".encode(), origin.handle(f"/{n}", handler)) for n in range(12)]
-    limits = Limits(jobs=jobs, per_host=per_host, retry=LIMITS.retry)
+    limits = TransferLimits(jobs=jobs, per_host=per_host, retry=LIMITS.retry)
     assert "got " in failed(cache, *items, limits=limits)
     assert max(most) == 3
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from dag.core.arch import Arch
-from dag.core.doctor.checks import Finding, Json, Status, ok
+from dag.core.doctor.checks import Finding, Status, ok
+from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod import state as podstate
-from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, Manifest, PodSettings, pod
+from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
 from dag.core.store.buckets import Bucket
 
 PROBE = "probe"
@@ -24,23 +25,23 @@ DEADLINE = 60.0
 _PATIENCE = 10.0
 
 
-def pull_probe(settings: PodSettings) -> Manifest:
+def pull_probe(settings: PodSettings) -> KubeObject:
     """Ask a node to pull the bundle and to run a shell of it."""
     return _probe(settings, "pull", {"image": settings.bundle, "command": _script(":")})
 
 
-def emulation_probe(settings: PodSettings, image: str) -> Manifest:
+def emulation_probe(settings: PodSettings, image: str) -> KubeObject:
     """Ask a node to run a shell of an image that is for the architecture which is built for."""
     return _probe(settings, "emulation", {"image": image, "command": _script(":")}, _CONFINEMENT)
 
 
-def userns_probe(settings: PodSettings) -> Manifest:
+def userns_probe(settings: PodSettings) -> KubeObject:
     """Ask for a user namespace, and what its users are outside."""
     container = {"image": settings.bundle, "command": _script("cat /proc/self/uid_map")}
     return _probe(settings, "userns", container, _CONFINEMENT)
 
 
-def sdk_probe(settings: PodSettings, melange: str) -> Manifest:
+def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
     """Ask the SDK's image for its tools, and bubblewrap for a sandbox, confined as the build is."""
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
@@ -59,7 +60,7 @@ bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent true 2>
 """
 
 
-def key_probe(settings: PodSettings) -> Manifest:
+def key_probe(settings: PodSettings) -> KubeObject:
     """Mount the signing key as the build does, and look whether it is there."""
     spec = pod(settings)["spec"]
     place, _, name = MOUNTED_KEY.rpartition("/")
@@ -73,7 +74,7 @@ def key_probe(settings: PodSettings) -> Manifest:
     return _probe(settings, "key", container, _CONFINEMENT, volumes=[volume])
 
 
-def bucket_probe(settings: PodSettings, *, write: bool) -> Manifest:
+def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
     """List a bucket as the build's transfers will; with `write`, put an object and delete it."""
     spec = pod(settings)["spec"]
     name = UPLOAD if write else "fetch-packages"
@@ -130,10 +131,10 @@ _CONFINEMENT = ("hostUsers", "securityContext")
 def _probe(
     settings: PodSettings,
     name: str,
-    container: Manifest,
+    container: KubeObject,
     more: Sequence[str] = (),
-    volumes: Sequence[Manifest] = (),
-) -> Manifest:
+    volumes: Sequence[KubeObject] = (),
+) -> KubeObject:
     """Describe a Pod that has the place of the build's and, of its specification, `more`."""
     whole = pod(settings)
     spec = whole["spec"]
@@ -159,7 +160,7 @@ def _probe(
     }
 
 
-def selector(manifest: Manifest) -> str:
+def selector(manifest: KubeObject) -> str:
     """Give the label selector that finds this very probe."""
     labels = manifest["metadata"]["labels"]
     return ",".join(f"{name}={value}" for name, value in labels.items() if name.startswith("dag/"))
@@ -177,7 +178,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProbeOutcome:
     """A probe's fate, its exit code if it ended, and what it or the cluster says."""
 
     fate: Fate
@@ -186,7 +187,7 @@ class Outcome:
     hint: str | None = None
 
 
-def outcome(probe: Json, events: Sequence[Json], waited: float) -> Outcome | None:
+def outcome(probe: KubeView, events: Sequence[KubeView], waited: float) -> ProbeOutcome | None:
     """Read off what became of a probe `waited` seconds after it was created; None if nothing yet.
 
     `events` are the Pod's own, oldest first.
@@ -197,30 +198,32 @@ def outcome(probe: Json, events: Sequence[Json], waited: float) -> Outcome | Non
         said = str(ended.get("message", "")).strip()
         if ended.get("reason") in ("ContainerCannotRun", "StartError"):
             image = probe["spec"]["containers"][0]["image"]
-            return Outcome(Fate.REFUSED, f"{image} cannot start: {said}")
-        return Outcome(Fate.ENDED, said, ended["exitCode"])
+            return ProbeOutcome(Fate.REFUSED, f"{image} cannot start: {said}")
+        return ProbeOutcome(Fate.ENDED, said, ended["exitCode"])
     if probe["status"].get("phase") == "Failed":
-        return Outcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))
+        return ProbeOutcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))
     waiting = podstate.why_waiting(probe, events)
     if "waiting" in container.get("state", {}) and waiting is not None:
         reason = container["state"]["waiting"].get("reason")
         if reason not in ("ContainerCreating", "PodInitializing"):
-            return Outcome(Fate.REFUSED, waiting.message, hint=waiting.hint)
+            return ProbeOutcome(Fate.REFUSED, waiting.message, hint=waiting.hint)
     scheduled = any(
         one["type"] == "PodScheduled" and one["status"] == "True"
         for one in probe["status"].get("conditions", ())
     )
     pulling = bool(events) and events[-1].get("reason") == "Pulling"
     if waiting is not None and waited > _PATIENCE and not pulling:
-        return Outcome(Fate.REFUSED if scheduled else Fate.WAITING, waiting.message)
+        return ProbeOutcome(Fate.REFUSED if scheduled else Fate.WAITING, waiting.message)
     if waited > DEADLINE:
         if pulling:
-            return Outcome(Fate.PULLING, str(events[-1].get("message", "")))
-        return Outcome(Fate.WAITING, waiting.message if waiting else "it did not start in time")
+            return ProbeOutcome(Fate.PULLING, str(events[-1].get("message", "")))
+        return ProbeOutcome(
+            Fate.WAITING, waiting.message if waiting else "it did not start in time"
+        )
     return None
 
 
-def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> Finding:
+def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None) -> Finding:
     """Turn an outcome into a finding: `done` if it ended well, else `failed` and what it said."""
     said = " ".join(outcome.message.split())
     match outcome.fate:
@@ -241,7 +244,7 @@ def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> F
             )
 
 
-def judge_userns(outcome: Outcome) -> Finding:
+def judge_userns(outcome: ProbeOutcome) -> Finding:
     """Judge the user namespace by its uid_map: https://man7.org/linux/man-pages/man7/user_namespaces.7.html."""
     fix = podstate.USER_NAMESPACES
     finding = judge(outcome, "", "no user namespace on the node", fix)
@@ -255,7 +258,7 @@ def judge_userns(outcome: Outcome) -> Finding:
     return ok(f"root of the pod is uid {outside} on its node ({count} uids)")
 
 
-def judge_emulation(outcome: Outcome, arch: Arch, namespace: str) -> Finding:
+def judge_emulation(outcome: ProbeOutcome, arch: Arch, namespace: str) -> Finding:
     """Judge whether a node runs what is for another architecture than its own."""
     return judge(
         outcome,
@@ -265,7 +268,7 @@ def judge_emulation(outcome: Outcome, arch: Arch, namespace: str) -> Finding:
     )
 
 
-def judge_bucket(outcome: Outcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:
+def judge_bucket(outcome: ProbeOutcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:
     """Judge a bucket by what a transfer could do there."""
     if outcome.fate is Fate.ENDED and outcome.code == 3:
         # An empty folder of a bucket lists well. A build goes on without what it would have fetched.

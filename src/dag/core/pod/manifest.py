@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_out_script, serve_script
 from dag.core.image.layers import ROOT
+from dag.core.kube.objects import KubeObject
 from dag.core.store.buckets import Bucket, Places, fetch_script, upload_script
-
-Manifest = dict[str, Any]
-"""A Kubernetes object as JSON has it."""
 
 WORKSPACE = "/workspace"
 CACHE = "/var/cache/melange"
@@ -112,9 +109,9 @@ def key_path(name: str | None) -> str:
     return KEY if name is None else f"{KEY_DIRECTORY}/{name}.rsa"
 
 
-def pod(settings: PodSettings) -> Manifest:
+def pod(settings: PodSettings) -> KubeObject:
     """Describe the Pod of one build."""
-    spec: Manifest = {
+    spec: KubeObject = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
@@ -174,7 +171,7 @@ def _packages(packages: Sequence[str]) -> str:
     return text if len(text) <= 4096 else f"{text[:4000].rsplit(' ', 1)[0]} … ({len(packages)})"
 
 
-def _init_containers(settings: PodSettings) -> list[Manifest]:
+def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
@@ -204,8 +201,8 @@ def _init_containers(settings: PodSettings) -> list[Manifest]:
     return containers
 
 
-def _build_container(settings: PodSettings) -> Manifest:
-    container: Manifest = {
+def _build_container(settings: PodSettings) -> KubeObject:
+    container: KubeObject = {
         "name": BUILD,
         "image": settings.sdk_image,
         "workingDir": WORKSPACE,
@@ -230,7 +227,7 @@ def _build_container(settings: PodSettings) -> Manifest:
     return container
 
 
-def _upload_container(settings: PodSettings, bucket: Bucket) -> Manifest:
+def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
     script = upload_script(_PLACES, bucket, settings.arch, settings.run)
     return {
         "name": UPLOAD,
@@ -239,10 +236,10 @@ def _upload_container(settings: PodSettings, bucket: Bucket) -> Manifest:
     }
 
 
-def _transfer(settings: PodSettings, bucket: Bucket) -> Manifest:
+def _transfer(settings: PodSettings, bucket: Bucket) -> KubeObject:
     """Give what both containers have that move packages."""
     environment = bucket.environment(own_identity=settings.bucket_secret is None)
-    container: Manifest = {
+    container: KubeObject = {
         "image": settings.transfer_image,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": _requests(cpu="100m", memory="256Mi", disk="64Mi"),
@@ -253,7 +250,7 @@ def _transfer(settings: PodSettings, bucket: Bucket) -> Manifest:
     return container
 
 
-def _out_container(settings: PodSettings) -> Manifest:
+def _out_container(settings: PodSettings) -> KubeObject:
     public_key = f"{key_path(settings.key_name).rpartition('/')[2]}.pub"
     script = serve_script(WORKSPACE, settings.run, public_key, state=_PLACES.state)
     # The bundle's image is on the node already, so this container starts with the build.
@@ -267,8 +264,8 @@ def _out_container(settings: PodSettings) -> Manifest:
     }
 
 
-def _volumes(settings: PodSettings) -> list[Manifest]:
-    volumes: list[Manifest] = [
+def _volumes(settings: PodSettings) -> list[KubeObject]:
+    volumes: list[KubeObject] = [
         {"name": name, "emptyDir": {}} for name in ("workspace", "cache", "tmp")
     ]
     if settings.key_name is not None:
@@ -283,10 +280,10 @@ def _volumes(settings: PodSettings) -> list[Manifest]:
     return volumes
 
 
-def _requests(*, cpu: str, memory: str, disk: str) -> Manifest:
+def _requests(*, cpu: str, memory: str, disk: str) -> KubeObject:
     return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": disk}}
 
 
-def _mounts(*volumes: str) -> list[Manifest]:
+def _mounts(*volumes: str) -> list[KubeObject]:
     paths: Mapping[str, str] = {"workspace": WORKSPACE, "cache": CACHE, "tmp": _SHARED_TMP}
     return [{"name": name, "mountPath": paths[name]} for name in volumes]

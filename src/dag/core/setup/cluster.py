@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
 from dag.core.pod.manifest import CSI_DRIVER, KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
 from dag.core.setup.steps import (
     Ensure,
     Extend,
-    Manifest,
-    Plan,
-    Prove,
+    ProveByPod,
     Publish,
-    Step,
+    SetupPlan,
+    SetupStep,
     Tolerate,
     owned,
 )
@@ -56,7 +56,7 @@ _DAEMONSETS = (
     "csi-secrets-store-provider-gcp",
 )
 # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
-ARM_TOLERATION: Manifest = {
+ARM_TOLERATION: KubeObject = {
     "key": "kubernetes.io/arch",
     "operator": "Equal",
     "value": "arm64",
@@ -90,12 +90,12 @@ class ClusterSettings:
     """An image with a shell, for pods that try things out."""
 
 
-def cluster_plan(settings: ClusterSettings) -> Plan:
+def cluster_plan(settings: ClusterSettings) -> SetupPlan:
     """Plan what `dag setup cluster` does."""
     flags = {"namespace": settings.namespace, "service-account": settings.service_account}
     if settings.secret_key:
         flags |= secret_flags(settings)
-    return Plan(steps=tuple(cluster_steps(settings)), flags=flags)
+    return SetupPlan(steps=tuple(cluster_steps(settings)), flags=flags)
 
 
 def secret_flags(settings: ClusterSettings) -> dict[str, str]:
@@ -106,7 +106,7 @@ def secret_flags(settings: ClusterSettings) -> dict[str, str]:
     )
 
 
-def cluster_steps(settings: ClusterSettings) -> Iterator[Step]:
+def cluster_steps(settings: ClusterSettings) -> Iterator[SetupStep]:
     """Give the steps in their order."""
     yield from _place(settings)
     if settings.users or settings.groups:
@@ -120,9 +120,9 @@ def cluster_steps(settings: ClusterSettings) -> Iterator[Step]:
         )
 
 
-def _place(settings: ClusterSettings) -> Iterator[Step]:
+def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
     name, account = settings.namespace, settings.service_account
-    namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    namespace: KubeObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     yield Ensure(title=f"Namespace {name}: where builds run", manifest=owned(namespace))
     # https://kubernetes.io/docs/concepts/security/pod-security-admission/
     level = {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}
@@ -130,7 +130,7 @@ def _place(settings: ClusterSettings) -> Iterator[Step]:
         title="Pod Security level: bubblewrap needs more than the others allow",
         manifest={**namespace, "metadata": {"name": name, **level}},
     )
-    who: Manifest = {
+    who: KubeObject = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": account, "namespace": name},
@@ -144,7 +144,7 @@ def _place(settings: ClusterSettings) -> Iterator[Step]:
         )
 
 
-def _permission(settings: ClusterSettings) -> Iterator[Step]:
+def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
     verbs = [*permissions.for_pod(follow=True, out=True), *permissions.EXPLAIN]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY
@@ -170,7 +170,7 @@ def _permission(settings: ClusterSettings) -> Iterator[Step]:
     yield Ensure(title=f"Role binding: {names} may run `dag pod`", manifest=owned(binding))
 
 
-def _secret(settings: ClusterSettings) -> Iterator[Step]:
+def _secret(settings: ClusterSettings) -> Iterator[SetupStep]:
     if settings.manifests and settings.csi_driver == CSI_DRIVER:
         for path in (*(f"{_DRIVER}/{file}" for file in _DRIVER_FILES), _PROVIDER_FILE):
             file = path.rpartition("/")[2]
@@ -191,14 +191,14 @@ def _secret(settings: ClusterSettings) -> Iterator[Step]:
         )
     for arch in ("amd64", "arm64") if settings.arm else ("",):
         on = f" on a node of {arch}" if arch else ""
-        yield Prove(
+        yield ProveByPod(
             title=f"Secret test: a pod{on} must find the signing key",
             pod=owned(_secret_test(settings, arch)),
             seconds=settings.pending_timeout,
         )
 
 
-def _secret_class(settings: ClusterSettings, project: str) -> Manifest:
+def _secret_class(settings: ClusterSettings, project: str) -> KubeObject:
     resource = f"projects/{project}/secrets/{SIGNING_KEY}/versions/latest"
     # The provider takes a list as text; JSON is YAML.
     secrets = json.dumps([{"resourceName": resource, "path": KEY_FILE}])
@@ -213,13 +213,13 @@ def _secret_class(settings: ClusterSettings, project: str) -> Manifest:
     }
 
 
-def _secret_test(settings: ClusterSettings, arch: str) -> Manifest:
+def _secret_test(settings: ClusterSettings, arch: str) -> KubeObject:
     file = f"{KEY_MOUNT}/{KEY_FILE}"
     # Says nothing of what it reads.
     script = (
         f"grep -q 'PRIVATE KEY-----' {file} || {{ echo '{file} holds no private key'; exit 1; }}"
     )
-    spec: Manifest = {
+    spec: KubeObject = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
@@ -257,7 +257,7 @@ def _secret_test(settings: ClusterSettings, arch: str) -> Manifest:
     }
 
 
-def _binfmt(settings: ClusterSettings) -> Manifest:
+def _binfmt(settings: ClusterSettings) -> KubeObject:
     labels = {"app.kubernetes.io/name": "dag-binfmt"}
     small = {"requests": {"cpu": "10m", "memory": "16Mi"}}
     install = {

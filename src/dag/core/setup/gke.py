@@ -17,7 +17,7 @@ from dag.core.setup.cluster import (
     cluster_steps,
     secret_flags,
 )
-from dag.core.setup.steps import Connect, Plan, Run, Says, Step, Words
+from dag.core.setup.steps import Connect, Run, Says, SetupPlan, SetupStep, Words
 from dag.errors import UsageError
 
 _MARK = "made by dag setup"
@@ -88,7 +88,7 @@ def bucket_url(name: str) -> str:
     return f"gs://{bucket}"
 
 
-def gke_plan(settings: GkeSettings) -> Plan:
+def gke_plan(settings: GkeSettings) -> SetupPlan:
     """Plan what `dag setup gke` does.
 
     Raises:
@@ -117,10 +117,10 @@ def gke_plan(settings: GkeSettings) -> Plan:
     ]
     place = settings.location.partition("=")[2]
     context = f"gke_{settings.project}_{place}_{settings.cluster}"
-    return Plan(steps=(*patient, *cluster_steps(inside)), context=context, flags=flags)
+    return SetupPlan(steps=(*patient, *cluster_steps(inside)), context=context, flags=flags)
 
 
-def _registry(settings: GkeSettings) -> Iterator[Step]:
+def _registry(settings: GkeSettings) -> Iterator[SetupStep]:
     project = f"--project={settings.project}"
     apis = ["container", "artifactregistry", "iam", "iamcredentials"]
     if settings.inside.secret_key:
@@ -160,7 +160,7 @@ def _registry(settings: GkeSettings) -> Iterator[Step]:
     )
 
 
-def _cluster(settings: GkeSettings) -> Iterator[Step]:
+def _cluster(settings: GkeSettings) -> Iterator[SetupStep]:
     name, pool = settings.cluster, f"{settings.project}.svc.id.goog"
     where = (settings.location, f"--project={settings.project}")
     clusters = ("gcloud", "container", "clusters")
@@ -226,7 +226,7 @@ def _cluster(settings: GkeSettings) -> Iterator[Step]:
     )
 
 
-def _identity(settings: GkeSettings) -> Iterator[Step]:
+def _identity(settings: GkeSettings) -> Iterator[SetupStep]:
     project = f"--project={settings.project}"
     yield from _account(settings, settings.builds, "whose rights pods have")
     inside = settings.inside
@@ -263,7 +263,7 @@ def _identity(settings: GkeSettings) -> Iterator[Step]:
         yield from _secret(settings)
 
 
-def _secret(settings: GkeSettings) -> Iterator[Step]:
+def _secret(settings: GkeSettings) -> Iterator[SetupStep]:
     project = f"--project={settings.project}"
     secrets = ("gcloud", "secrets")
     describe = (*secrets, "describe", SIGNING_KEY, project)
@@ -300,7 +300,7 @@ def _secret(settings: GkeSettings) -> Iterator[Step]:
     )
 
 
-def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[Step]:
+def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[SetupStep]:
     accounts = ("gcloud", "iam", "service-accounts")
     project = f"--project={settings.project}"
     describe = (*accounts, "describe", email, project)

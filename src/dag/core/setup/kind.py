@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dag.core.setup.cluster import ClusterSettings, cluster_steps
-from dag.core.setup.steps import Connect, Ensure, Plan, Run, Says, Step, owned
+from dag.core.setup.steps import Connect, Ensure, Run, Says, SetupPlan, SetupStep, owned
 from dag.errors import UsageError
 
 REGISTRY_IMAGE = "docker.io/library/registry:3"
@@ -43,7 +43,7 @@ class KindSettings:
     inside: ClusterSettings
 
 
-def kind_plan(settings: KindSettings) -> Plan:
+def kind_plan(settings: KindSettings) -> SetupPlan:
     """Plan what `dag setup kind` does.
 
     Raises:
@@ -63,10 +63,10 @@ def kind_plan(settings: KindSettings) -> Plan:
         "service-account": inside.service_account,
     }
     steps = (*_steps(settings), *cluster_steps(inside))
-    return Plan(steps=steps, context=f"kind-{settings.cluster}", flags=flags)
+    return SetupPlan(steps=steps, context=f"kind-{settings.cluster}", flags=flags)
 
 
-def _steps(settings: KindSettings) -> Iterator[Step]:
+def _steps(settings: KindSettings) -> Iterator[SetupStep]:
     name, registry = settings.cluster, settings.registry
     there = Says(name, ("kind", "get", "clusters"))
     yield Run(

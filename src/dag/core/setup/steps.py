@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dag.core.kube.objects import KubeObject
 from dag.errors import UsageError
 
-Manifest = dict[str, Any]
 Words = tuple[str, ...]
 
 OWNER_LABEL = "app.kubernetes.io/managed-by"
@@ -66,7 +66,7 @@ class Ensure:
     """Have an object of our own; one of that name that is somebody else's stays as it is."""
 
     title: str
-    manifest: Manifest
+    manifest: KubeObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Extend:
     """Add fields to an object that is there, whoever made it."""
 
     title: str
-    manifest: Manifest
+    manifest: KubeObject
     """What identifies the object, and the fields."""
 
 
@@ -85,7 +85,7 @@ class Tolerate:
     title: str
     namespace: str
     name: str
-    toleration: Manifest
+    toleration: KubeObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,22 +97,22 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prove:
+class ProveByPod:
     """Run a Pod to its end, which must be a good one, and remove it."""
 
     title: str
-    pod: Manifest
+    pod: KubeObject
     seconds: float
 
 
-Step = Run | Connect | Ensure | Extend | Tolerate | Publish | Prove
+SetupStep = Run | Connect | Ensure | Extend | Tolerate | Publish | ProveByPod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class SetupPlan:
     """The steps in order, and how to use what they make."""
 
-    steps: Sequence[Step]
+    steps: Sequence[SetupStep]
     context: str | None = None
     """Context of the kubeconfig; a step may make it."""
     kubeconfig: str | None = None
@@ -166,14 +166,14 @@ def name_of(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['kind']} {namespace}{metadata['name']}"
 
 
-def identity(manifest: Mapping[str, Any]) -> Manifest:
+def identity(manifest: Mapping[str, Any]) -> KubeObject:
     """Reduce a manifest to what says which object it is: applied, it gives up all our fields."""
     metadata = manifest["metadata"]
     kept = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     return {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept}
 
 
-def owned(manifest: Mapping[str, Any]) -> Manifest:
+def owned(manifest: Mapping[str, Any]) -> KubeObject:
     """Mark a manifest as ours."""
     metadata = manifest["metadata"]
     labels = {**metadata.get("labels", {}), OWNER_LABEL: OWNER}
@@ -196,7 +196,7 @@ def contains(found: object, wanted: object) -> bool:
             return bool(found == wanted)
 
 
-def tolerations(daemonset: Mapping[str, Any]) -> list[Manifest]:
+def tolerations(daemonset: Mapping[str, Any]) -> list[KubeObject]:
     """Give the tolerations of a DaemonSet's pods."""
     return list(daemonset["spec"]["template"]["spec"].get("tolerations", ()))
 
@@ -214,13 +214,13 @@ def tolerates(daemonset: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-def with_toleration(daemonset: Mapping[str, Any], wanted: Manifest) -> list[Manifest]:
+def with_toleration(daemonset: Mapping[str, Any], wanted: KubeObject) -> list[KubeObject]:
     """Write the JSON patch that adds a toleration and our label to a DaemonSet."""
     labels = {**daemonset["metadata"].get("labels", {}), TOLERATED: OWNER}
     return _patch(daemonset, labels, [*tolerations(daemonset), wanted])
 
 
-def without_toleration(daemonset: Mapping[str, Any], ours: Manifest) -> list[Manifest] | None:
+def without_toleration(daemonset: Mapping[str, Any], ours: KubeObject) -> list[KubeObject] | None:
     """Write the JSON patch that takes both away again; None if they are not from us."""
     labels = dict(daemonset["metadata"].get("labels", {}))
     if labels.pop(TOLERATED, None) is None:
@@ -229,8 +229,8 @@ def without_toleration(daemonset: Mapping[str, Any], ours: Manifest) -> list[Man
 
 
 def _patch(
-    daemonset: Mapping[str, Any], labels: Mapping[str, str], wanted: Sequence[Manifest]
-) -> list[Manifest]:
+    daemonset: Mapping[str, Any], labels: Mapping[str, str], wanted: Sequence[KubeObject]
+) -> list[KubeObject]:
     version = daemonset["metadata"]["resourceVersion"]
     return [
         # Refused if somebody has changed it since it was read.

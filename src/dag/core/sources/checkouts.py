@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from dag.core.sources.downloads import Place, Problem, check_uri, redact
+from dag.core.sources.downloads import Place, SourceProblem, check_uri, redact
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class GitRepository:
     """One repository of the cache and what it must hold."""
 
     path: str
@@ -114,16 +114,16 @@ class Repository:
 
 def repositories(
     steps: Iterable[Checkout],
-) -> tuple[list[Repository], list[Problem], list[Problem]]:
+) -> tuple[list[GitRepository], list[SourceProblem], list[SourceProblem]]:
     """Check the steps and bring those of one repository together.
 
     The second result is what is wrong; the third, steps without `expected-commit`: melange builds
     what is there at the time, so there is nothing that a cache could be verified against. A
     repository that is named by no others wants nothing.
     """
-    found: dict[str, Repository] = {}
-    problems: list[Problem] = []
-    unpinned: list[Problem] = []
+    found: dict[str, GitRepository] = {}
+    problems: list[SourceProblem] = []
+    unpinned: list[SourceProblem] = []
     for step in steps:
         place = Place(step.file, step.line)
         shown = redact(step.repository)
@@ -131,17 +131,19 @@ def repositories(
             path, base = locate(step.repository)
             want = _want(step, place) if step.expected_commit else None
         except UsageError as error:
-            problems.append(Problem(place, shown, error.message))
+            problems.append(SourceProblem(place, shown, error.message))
             continue
-        known = found.get(path) or Repository(path, step.repository, (), ())
+        known = found.get(path) or GitRepository(path, step.repository, (), ())
         bases = known.bases if base in known.bases else (*known.bases, base)
         wants, asked = known.wants, known.unpinned
         if want is not None:
             wants = _merged(wants, want)
         else:
             asked = tuple(dict.fromkeys((*asked, _ref(step))))
-            unpinned.append(Problem(place, shown, "no expected-commit: not cached, " + _NETWORK))
-        found[path] = Repository(path, known.uri, wants, bases, asked)
+            unpinned.append(
+                SourceProblem(place, shown, "no expected-commit: not cached, " + _NETWORK)
+            )
+        found[path] = GitRepository(path, known.uri, wants, bases, asked)
     return list(found.values()), problems, unpinned
 
 

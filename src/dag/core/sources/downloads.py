@@ -83,7 +83,7 @@ def is_cache_name(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SourceProblem:
     """Why a source cannot be had, or what was wrong with one: shown as `place: uri: message`."""
 
     place: Place
@@ -117,20 +117,20 @@ class Download:
         return " ".join(digest.name for digest in self.digests)
 
 
-def downloads(steps: Iterable[Fetch]) -> tuple[list[Download], list[Problem]]:
+def downloads(steps: Iterable[Fetch]) -> tuple[list[Download], list[SourceProblem]]:
     """Check the steps and bring those that want the same bytes together.
 
     Steps with the same first digest are one download, unless their second digests contradict
     each other: then each is tried, and at most one can be right.
     """
     found: dict[str, list[Download]] = {}
-    problems: list[Problem] = []
+    problems: list[SourceProblem] = []
     for step in steps:
         try:
             wanted = _wanted(step)
         except UsageError as error:
             place = Place(step.file, step.line)
-            problems.append(Problem(place, redact(step.uri), error.message))
+            problems.append(SourceProblem(place, redact(step.uri), error.message))
             continue
         same_name = found.setdefault(wanted.name, [])
         for index, known in enumerate(same_name):

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from dag.core.build.events import Resources
+from dag.core.build.events import ComputeResources
 
 ROOT = Path("/sys/fs/cgroup")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
@@ -53,7 +53,7 @@ class Limiter(Protocol):
     def sweep(self) -> None:
         """Remove what builds have left that were killed."""
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Make the limits of one attempt."""
 
 
@@ -66,7 +66,7 @@ class Unlimited:
     def sweep(self) -> None:
         """Nothing is ever left."""
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Make nothing."""
         return self
 
@@ -109,7 +109,7 @@ class ControlGroups:
                     if not Path("/proc", pid).exists() and time.time() - path.stat().st_mtime > 60:
                         path.rmdir()
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Make the directories of one attempt."""
         safe = _NAME.sub("_", name)
         if safe != name:  # as another one may be
@@ -124,7 +124,7 @@ class ControlGroups:
                 path.write_text(str(value))
         return _ControlGroup(paths, self._version)
 
-    def _values(self, resources: Resources) -> dict[tuple[str, str], int]:
+    def _values(self, resources: ComputeResources) -> dict[tuple[str, str], int]:
         if self._version == 2:
             return {
                 ("memory", "memory.max"): resources.ram,
@@ -188,13 +188,13 @@ class Scopes:
     def sweep(self) -> None:
         """Systemd does it (--collect)."""
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Describe the scope of one attempt."""
         return _Scope(self._command, resources)
 
 
 class _Scope(Unlimited):
-    def __init__(self, command: tuple[str, ...], resources: Resources) -> None:
+    def __init__(self, command: tuple[str, ...], resources: ComputeResources) -> None:
         self._command = command
         self._resources = resources
 
@@ -272,7 +272,7 @@ def _scopes() -> Limiter | None:
 
 def _works(limiter: Limiter) -> bool:
     try:
-        limiter.group("try", Resources(1000, 1 << 30)).close()
+        limiter.group("try", ComputeResources(1000, 1 << 30)).close()
     except OSError:
         return False
     return True

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dag.core.image.descriptors import Blob, parse_digest, parse_object
 from dag.core.image.layers import base_layers
 from dag.errors import UsageError
-from dag.io.image.registry.repository import Repository, require_digest
+from dag.io.image.registry.repository import ImageRepository, require_digest
 
 if TYPE_CHECKING:
     from dag.core.image.references import Reference
@@ -44,7 +44,7 @@ class BaseImage:
     platforms: tuple[Platform, ...]
 
 
-def read_base(repository: Repository, image: Reference) -> BaseImage:
+def read_base(repository: ImageRepository, image: Reference) -> BaseImage:
     """Read what the bundle needs to know of its base, from this machine's copy where there is one.
 
     Raises:
@@ -82,13 +82,13 @@ def _entries(described: object) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def _of_entry(repository: Repository, digest: str, platform: dict[str, Any]) -> Platform:
+def _of_entry(repository: ImageRepository, digest: str, platform: dict[str, Any]) -> Platform:
     manifest = _document(digest, lambda: repository.manifest(digest).data)
     return _platform(repository, manifest, platform)
 
 
 def _platform(
-    repository: Repository, manifest: dict[str, Any], platform: dict[str, Any] | None = None
+    repository: ImageRepository, manifest: dict[str, Any], platform: dict[str, Any] | None = None
 ) -> Platform:
     base_layers(manifest)
     blob = Blob.parse(manifest.get("config"))

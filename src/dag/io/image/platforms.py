@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from dag.core.image.descriptors import Blob, parse_digest, parse_object
 from dag.io.image.registry.refusals import RegistryError
-from dag.io.image.registry.repository import Repository, require_digest
+from dag.io.image.registry.repository import ImageRepository, require_digest
 
 if TYPE_CHECKING:
     from dag.core.image.references import Reference
 
 
-def platforms(repository: Repository, image: Reference) -> dict[str, str]:
+def platforms(repository: ImageRepository, image: Reference) -> dict[str, str]:
     """Give the platforms of an image, like `linux/arm64/v8`, and the digest of each one's manifest.
 
     Raises:

@@ -50,7 +50,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Tree:
+class DirectoryTree:
     """The entries of a directory, and what was left out of it, both sorted by path."""
 
     entries: tuple[Entry, ...]
@@ -103,7 +103,7 @@ class _Rules:
         return None
 
 
-def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> Tree:
+def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> DirectoryTree:
     """Walk a directory of definitions.
 
     Left out are `.git`, private keys, and, where no pattern of `include` matches, `packages/`,
@@ -150,9 +150,9 @@ class _Walk:
         self._left_out: list[LeftOut] = []
         self._kept = 0
 
-    def tree(self) -> Tree:
+    def tree(self) -> DirectoryTree:
         """What was found."""
-        return Tree(tuple(self._entries), tuple(self._left_out))
+        return DirectoryTree(tuple(self._entries), tuple(self._left_out))
 
     def walk(self) -> None:
         """Walk the directory and all below it, however deep that is."""

@@ -12,8 +12,8 @@ from dag.core.image.descriptors import Blob
 from dag.core.image.layers import Layer, LayerDigest
 from dag.io.image.base import BaseImage, read_base
 from dag.io.image.registry.refusals import Refused
-from dag.io.image.registry.repository import Repository
-from dag.io.image.registry.requests import Body, Transport
+from dag.io.image.registry.repository import ImageRepository
+from dag.io.image.registry.requests import Body, RegistryTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,11 +57,11 @@ def upload_image(
 
     """
     with ExitStack() as stack:
-        transport = stack.enter_context(Transport(target.host, insecure=insecure))
+        transport = stack.enter_context(RegistryTransport(target.host, insecure=insecure))
         mount = target.host == base.host
-        other = transport if mount else stack.enter_context(Transport(base.host))
-        source = Repository(other, base.repository)
-        repository = Repository(transport, target.repository, writes=True)
+        other = transport if mount else stack.enter_context(RegistryTransport(base.host))
+        source = ImageRepository(other, base.repository)
+        repository = ImageRepository(transport, target.repository, writes=True)
         image = _image(read_base(source, base), source, layers, mount=mount)
         index, data = image.index
         if _is_complete(repository, image, target.version):
@@ -77,7 +77,7 @@ def upload_image(
 
 def _image(
     base: BaseImage,
-    source: Repository,
+    source: ImageRepository,
     layers: Sequence[tuple[Layer, LayerDigest]],
     *,
     mount: bool,
@@ -106,7 +106,7 @@ def _image(
     return _Image(tuple(blobs.values()), tuple(manifests), index)
 
 
-def _is_complete(repository: Repository, image: _Image, tag: str) -> bool:
+def _is_complete(repository: ImageRepository, image: _Image, tag: str) -> bool:
     # An index alone proves nothing: registries' garbage collectors have deleted the manifests that
     # only an index names. https://github.com/distribution/distribution/issues/3178
     index, _ = image.index
@@ -118,11 +118,11 @@ def _is_complete(repository: Repository, image: _Image, tag: str) -> bool:
 
 
 def _upload(
-    repository: Repository,
+    repository: ImageRepository,
     image: _Image,
     own: set[str],
     progress: Callable[[str], None],
-    transports: Iterable[Transport],
+    transports: Iterable[RegistryTransport],
 ) -> tuple[int, int]:
     """Upload what is missing; the bytes that were sent, and how many of the bundle's layers."""
     sent = layers_sent = 0
@@ -147,7 +147,7 @@ def _upload(
     return sent, layers_sent
 
 
-def _put_index(repository: Repository, tag: str, index: Blob, data: bytes) -> None:
+def _put_index(repository: ImageRepository, tag: str, index: Blob, data: bytes) -> None:
     try:
         repository.put_manifest(tag, index.media_type, data)
     except Refused as refusal:

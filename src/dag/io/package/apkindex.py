@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
-from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, Repository, read_index
+from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepository, read_index
 from dag.core.sources.downloads import redact
 from dag.errors import InfrastructureError, UsageError
 
@@ -20,7 +20,7 @@ MAX_BYTES = 256 * 1024 * 1024
 TIMEOUT = 60.0
 
 
-def repository(places: Iterable[str], arch: Arch) -> Repository:
+def repository(places: Iterable[str], arch: Arch) -> PackageRepository:
     """Read the indexes of `places` (directories or URLs, with or without the arch at the end).
 
     Raises:
@@ -28,7 +28,7 @@ def repository(places: Iterable[str], arch: Arch) -> Repository:
         InfrastructureError: the server doesn't answer as it should.
 
     """
-    return Repository(entry for place in places for entry in _entries(place, arch))
+    return PackageRepository(entry for place in places for entry in _entries(place, arch))
 
 
 def _entries(place: str, arch: Arch) -> list[Entry]:

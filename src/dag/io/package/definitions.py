@@ -73,7 +73,7 @@ def read(
         known = {file.key: entries[file.key] for file in files if file.key in entries}
         new = [file for file in files if file.key not in known]
         if new:
-            resolver = _Resolver(wanted, own, tuple(build_options))
+            resolver = _DefinitionResolver(wanted, own, tuple(build_options))
             made, found = resolver.all(new)
             troubles += found
             known |= made
@@ -206,7 +206,7 @@ def _content(path: str) -> bytes | None:
 _Made = tuple[dict[bytes, parses.Record], list[Trouble]]
 
 
-class _Resolver:
+class _DefinitionResolver:
     """Resolves the files that the cache doesn't know."""
 
     def __init__(
@@ -258,7 +258,7 @@ class _Resolver:
         return made, troubles
 
 
-def _start(resolver: _Resolver, share: Sequence[_File]) -> tuple[int, int]:
+def _start(resolver: _DefinitionResolver, share: Sequence[_File]) -> tuple[int, int]:
     """Resolve `share` in a child; its process id, and the pipe on which it answers."""
     ours, theirs = os.pipe()
     process = os.fork()

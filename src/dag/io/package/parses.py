@@ -16,7 +16,7 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
-from dag.core.package.model import Checkout, Fetch, Need, Package, Resources, Subpackage
+from dag.core.package.model import Checkout, DeclaredResources, Fetch, Need, Package, Subpackage
 
 KEPT_DIRECTORIES = 64
 _CODE = (
@@ -125,7 +125,7 @@ def restored(kept: Record) -> Package:
         provider_priority=priority,
         sources=(*map(_fetch, fetches), *map(_checkout, checkouts)),
         pipelines=pipelines,
-        resources=Resources._make(resources),
+        resources=DeclaredResources._make(resources),
         target_architecture=architectures,
         options=options,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from dag.core.sources.downloads import (
     Download,
-    Problem,
+    SourceProblem,
     Watcher,
     host_of,
     interleaved,
@@ -20,8 +20,8 @@ from dag.core.sources.downloads import (
 )
 from dag.errors import DagError, InfrastructureError, first_of
 from dag.io.sources.cache import Verdict
-from dag.io.sources.transfer import Source, Unavailable
-from dag.io.sources.transport import Limits, Transport
+from dag.io.sources.transfer import SourceTransfer, Unavailable
+from dag.io.sources.transport import SourceTransport, TransferLimits
 
 if TYPE_CHECKING:
     import ssl
@@ -48,7 +48,7 @@ Status = Literal["present", "fetched", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DownloadOutcome:
     """What became of a download."""
 
     download: Download
@@ -58,7 +58,7 @@ class Outcome:
     """Bytes that came over the network, failed attempts included."""
     uri: str = ""
     """Where it came from, redacted."""
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[SourceProblem, ...] = ()
     """Why each of its URIs failed; a success may have some, too."""
 
 
@@ -70,7 +70,7 @@ class Downloader:
         cache: Cache,
         watcher: Watcher,
         *,
-        limits: Limits | None = None,
+        limits: TransferLimits | None = None,
         mirrors: Sequence[str] = (),
         verify: bool = False,
         tls: ssl.SSLContext | None = None,
@@ -81,15 +81,15 @@ class Downloader:
         """
         self._cache = cache
         self._watcher = watcher
-        self._limits = limits or Limits()
+        self._limits = limits or TransferLimits()
         self._mirrors = tuple(mirrors)
         self._verify = verify
         self._tls = tls
         self._threads: ThreadPoolExecutor
-        self._transport: Transport
+        self._transport: SourceTransport
         self._open = asyncio.Semaphore(_OPEN)
 
-    async def run(self, wanted: Sequence[Download]) -> list[Outcome]:
+    async def run(self, wanted: Sequence[Download]) -> list[DownloadOutcome]:
         """Fetch what is not there; outcomes are in the order of `wanted`.
 
         One that fails does not stop the others.
@@ -102,7 +102,7 @@ class Downloader:
         # event loop; more than the processors only for the sake of a disk that makes them wait.
         threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "cache")
         with threads as self._threads:
-            async with Transport(self._limits, threads, self._tls) as self._transport:
+            async with SourceTransport(self._limits, threads, self._tls) as self._transport:
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {
@@ -129,7 +129,7 @@ class Downloader:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
-    async def _one(self, download: Download) -> Outcome:
+    async def _one(self, download: Download) -> DownloadOutcome:
         async with self._open:
             try:
                 return await self._fetched(download)
@@ -142,16 +142,16 @@ class Downloader:
                 why = f"{name}: {error.strerror or error}"
             except Exception as error:  # noqa: BLE001  # one source's failure, not the run's end
                 why = f"{type(error).__name__}: {error}"
-            problem = Problem(download.places[0], redact(download.uris[0]), why)
-            return Outcome(download=download, status="failed", problems=(problem,))
+            problem = SourceProblem(download.places[0], redact(download.uris[0]), why)
+            return DownloadOutcome(download=download, status="failed", problems=(problem,))
 
-    async def _fetched(self, download: Download) -> Outcome:
+    async def _fetched(self, download: Download) -> DownloadOutcome:
         verdict = Verdict(download.digests)
         if self._cache.has_any(download.digests):  # else there is nothing to take a thread for
             check = self._cache.check
             verdict = await self._in_thread(check, download.digests, force=self._verify)
         if not verdict.missing:
-            return Outcome(download=download, status="present", size=verdict.size)
+            return DownloadOutcome(download=download, status="present", size=verdict.size)
         self._watcher.begin(download.key, redact(download.uris[0]))
         ok = False
         try:
@@ -178,34 +178,34 @@ class Downloader:
             part.load()
         return verdict
 
-    async def _into(self, part: Part, download: Download, *, force: bool) -> Outcome:
+    async def _into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
         verdict = await self._in_thread(self._prepare, part, download, force=force)
         if not verdict.missing:
             part.discard()
-            return Outcome(download=download, status="present", size=verdict.size)
+            return DownloadOutcome(download=download, status="present", size=verdict.size)
         for digest, got in verdict.wrong:
             path = self._cache.directory / digest.name
             self._watcher.note(f"{path}: has other bytes ({got[:16]}…) than its name says; removed")
         mirrored = mirror_uris(self._mirrors, download)
         places = dict(zip(download.uris, download.origins, strict=True))
-        problems: list[Problem] = []
+        problems: list[SourceProblem] = []
         received = 0
 
         def progress(total: int | None) -> None:
             self._watcher.advance(download.key, part.size, total)
 
         for uri in dict.fromkeys((*mirrored, *download.uris)):
-            source = Source(self._transport, part, uri, progress)
+            source = SourceTransfer(self._transport, part, uri, progress)
             try:
                 await source.fetch()
             except Unavailable as error:
                 place = places.get(uri, download.places[0])
-                problems.append(Problem(place, redact(uri), str(error)))
+                problems.append(SourceProblem(place, redact(uri), str(error)))
                 continue
             finally:
                 received += source.received
             await self._in_thread(self._cache.commit, part, download.digests)
-            return Outcome(
+            return DownloadOutcome(
                 download=download,
                 status="fetched",
                 size=part.size,
@@ -213,6 +213,6 @@ class Downloader:
                 uri=redact(uri),
                 problems=tuple(problems),
             )
-        return Outcome(
+        return DownloadOutcome(
             download=download, status="failed", received=received, problems=tuple(problems)
         )

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dag.core.image.archive import Entry
     from dag.core.image.descriptors import Blob
     from dag.core.image.references import Reference
-    from dag.io.image.registry.repository import Repository
+    from dag.io.image.registry.repository import ImageRepository
 
 _GIT_FILE = re.compile(
     r"HEAD|shallow|packed-refs|dag\.json|refs/(?:heads|tags)/.+|objects/pack/pack-[0-9a-f]+\.(?:pack|idx)"
@@ -136,13 +136,13 @@ def fill(
         InfrastructureError: a file of the image is not what its name says, or cannot be written.
 
     """
-    from dag.io.image.registry.repository import Repository, require_digest
-    from dag.io.image.registry.requests import Transport
+    from dag.io.image.registry.repository import ImageRepository, require_digest
+    from dag.io.image.registry.requests import RegistryTransport
 
     image = parse(reference)
     counts = {"files": 0, "present": 0, "bytes": 0}
-    with Transport(image.host, insecure=insecure) as transport:
-        repository = Repository(transport, image.repository)
+    with RegistryTransport(image.host, insecure=insecure) as transport:
+        repository = ImageRepository(transport, image.repository)
         digest = image.digest or require_digest(repository, image)
         resolved = image.at(digest)
         progress(f"cache from {resolved}")
@@ -174,7 +174,7 @@ def _file(name: str, path: Path) -> File:
     return File(name, path.stat().st_size, read)
 
 
-def _layers(repository: Repository, image: Reference) -> list[Blob]:
+def _layers(repository: ImageRepository, image: Reference) -> list[Blob]:
     try:
         document = parse_object(repository.manifest(image.version).data)
         if "manifests" in document:
@@ -193,7 +193,7 @@ def _first_manifest(described: object) -> str:
 
 
 def _take_layer(
-    cache: Cache, repository: Repository, blob: Blob, directory: Path, counts: dict[str, int]
+    cache: Cache, repository: ImageRepository, blob: Blob, directory: Path, counts: dict[str, int]
 ) -> bool:
     """Take what the layer has of a cache; answers whether it has any."""
     found = False

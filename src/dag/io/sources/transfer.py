@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from dag.io.sources.cache import Part
-    from dag.io.sources.transport import Limits, Transport
+    from dag.io.sources.transport import SourceTransport, TransferLimits
 
 _FRESH_STARTS = 2
 """How often a wrong digest is put down to how the bytes came together: resumed, or cut off where
@@ -101,7 +101,7 @@ class _Intake:
 class _Pace:
     """Notices a body that trickles."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: TransferLimits) -> None:
         self._limits = limits
         self._since = time.monotonic()
         self._bytes = 0
@@ -116,12 +116,12 @@ class _Pace:
         self._since, self._bytes = now, 0
 
 
-class Source:
+class SourceTransfer:
     """The transfer of one file from one URI."""
 
     def __init__(
         self,
-        transport: Transport,
+        transport: SourceTransport,
         part: Part,
         uri: str,
         progress: Callable[[int | None], None],

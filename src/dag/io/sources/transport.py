@@ -26,7 +26,7 @@ httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class TransferLimits:
     """Bounds of a run. Times in seconds, sizes in bytes."""
 
     jobs: int = 64
@@ -72,11 +72,11 @@ class Gate:
         self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
 
 
-class Transport:
+class SourceTransport:
     """What all transfers share: the hosts, the threads, and who may send when."""
 
     def __init__(
-        self, limits: Limits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
+        self, limits: TransferLimits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
     ) -> None:
         """`tls` is how servers are verified, else as the system does."""
         self.limits = limits

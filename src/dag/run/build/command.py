@@ -11,15 +11,15 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, Resources, Unit
-from dag.core.build.plan import Known, Plan, Request, make_plan
+from dag.core.build.events import Began, ComputeResources, Unit
+from dag.core.build.plan import BuildPlan, BuildRequest, Known, make_plan
 from dag.core.build.records import current
 from dag.core.build.result import Result, make_result, summary
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import KEY, MakeVariables, build_script
-from dag.core.build.states import Limits
+from dag.core.build.states import RunLimits
 from dag.core.graph.graph import Graph
-from dag.core.package.apkindex import Repository, offers
+from dag.core.package.apkindex import PackageRepository, offers
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
@@ -56,12 +56,12 @@ class BuildOptions:
     pipeline_dirs: tuple[Path, ...]
     build_options: tuple[str, ...]
     store: Path
-    request: Request
+    request: BuildRequest
     since: str | None
     repositories: tuple[str, ...]
     keyrings: tuple[str, ...]
     jobs: int
-    capacity: Resources
+    capacity: ComputeResources
     """Of this machine."""
     max_ram: int
     retries: int
@@ -73,9 +73,9 @@ class BuildOptions:
     signing_key: Path | None
     verbosity: int
 
-    def limits(self) -> Limits:
+    def limits(self) -> RunLimits:
         """Say what bounds the scheduler."""
-        return Limits(
+        return RunLimits(
             jobs=self.jobs,
             capacity=self.capacity,
             max_ram=self.max_ram,
@@ -153,7 +153,7 @@ class Build:
             if not any(name.startswith(f"{other}/") for other in found)
         }
 
-    def _plan(self, have: Repository) -> Plan:
+    def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
         request = options.request
         versions = {package.name: package.full_version for package in self.graph.packages}
@@ -170,7 +170,7 @@ class Build:
             request = _since(options, self.graph, request)
             if not request.packages:
                 self._say(f"nothing has changed since {options.since}")
-                return Plan(
+                return BuildPlan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
                     dropped=(), timed=0, external={},
                 )  # fmt: skip
@@ -338,9 +338,9 @@ def status(root: Path, arch: Arch) -> tuple[Result, bool]:
     return make_result(head, scheduler, now), lives
 
 
-def _repository(options: BuildOptions) -> Repository:
+def _repository(options: BuildOptions) -> PackageRepository:
     if not options.repositories:
-        return Repository()
+        return PackageRepository()
     return index.repository(map(_absolute, options.repositories), options.arch)
 
 
@@ -369,7 +369,7 @@ def _with_public(key: Path | None) -> Path | None:
     return key
 
 
-def _since(options: BuildOptions, graph: Graph, request: Request) -> Request:
+def _since(options: BuildOptions, graph: Graph, request: BuildRequest) -> BuildRequest:
     from dataclasses import replace
 
     from dag.run.graph.changes import affected_since

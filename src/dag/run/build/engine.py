@@ -15,9 +15,9 @@ from dag.core.build.events import (
     Cancelled,
     Event,
     Faulted,
-    Prove,
+    ProvePackages,
     Start,
-    Stopped,
+    StopRequested,
     Ticked,
     WakeAt,
 )
@@ -78,9 +78,9 @@ class Engine:
                     if task is not None:
                         task.uncancel()
                     interrupted = True
-                    self._handle([Stopped(INTERRUPTED)])
+                    self._handle([StopRequested(INTERRUPTED)])
                 if self._bugs and self.scheduler.stopped is None:
-                    self._handle([Stopped("a bug in dag")])
+                    self._handle([StopRequested("a bug in dag")])
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -130,7 +130,7 @@ class Engine:
         match action:
             case Start(key, attempt):
                 self._spawn(key, attempt, self._attempt(action))
-            case Prove(key, attempt):
+            case ProvePackages(key, attempt):
                 self._spawn(key, attempt, self._prove(action))
             case Cancel(key, attempt):
                 task = self._tasks.get((key, attempt))
@@ -166,7 +166,7 @@ class Engine:
             event = Faulted(start.key, start.attempt, str(error))
         self._tell(event)
 
-    async def _prove(self, prove: Prove) -> None:
+    async def _prove(self, prove: ProvePackages) -> None:
         event: Event
         try:
             event = await self._runner.prove(prove)

@@ -15,11 +15,11 @@ from dag.core.arch import Arch
 from dag.core.build.events import (
     Began,
     Broke,
+    ComputeResources,
     Faulted,
     OutOfMemory,
-    Prove,
     Proven,
-    Resources,
+    ProvePackages,
     Start,
     Succeeded,
 )
@@ -146,7 +146,7 @@ class LocalRunner:
             if not kept:
                 await self._forget(key, attempt)
 
-    async def prove(self, prove: Prove) -> Answer:
+    async def prove(self, prove: ProvePackages) -> Answer:
         """Compare what was built with what the definition promises, and put it into the store."""
         work = self._attempts[prove.key, prove.attempt]
         try:
@@ -313,7 +313,7 @@ def _clear(place: Path) -> None:
         remove(place)
 
 
-def _size(resources: Resources) -> str:
+def _size(resources: ComputeResources) -> str:
     return f"{resources.ram / (1 << 30):.3g} GiB"
 
 

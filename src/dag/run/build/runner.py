@@ -10,8 +10,8 @@ from dag.core.build.events import (
     Cancelled,
     Faulted,
     OutOfMemory,
-    Prove,
     Proven,
+    ProvePackages,
     Start,
     Succeeded,
 )
@@ -32,7 +32,7 @@ class Runner(Protocol):
         When the task is cancelled: end the attempt, and raise CancelledError when it is gone.
         """
 
-    async def prove(self, prove: Prove) -> Answer:
+    async def prove(self, prove: ProvePackages) -> Answer:
         """Check what an attempt made against what its unit promises, and keep it: once, whole."""
 
     async def cancel(self, key: str, attempt: int) -> None:

@@ -13,17 +13,18 @@ from dag.core.arch import Arch
 from dag.core.build.scripts import melange_of
 from dag.core.doctor import checks as doctor
 from dag.core.doctor import fitting, probes
-from dag.core.doctor.checks import Finding, Json, ok, skipped
+from dag.core.doctor.checks import Finding, ok, skipped
 from dag.core.image.references import Reference, parse, parse_repository
-from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, Manifest, PodSettings, pod
+from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
 from dag.core.pod.permissions import Permission, for_pod
 from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
 from dag.errors import InfrastructureError, UsageError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.image.platforms import platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
-from dag.io.image.registry.repository import Repository
-from dag.io.image.registry.requests import Transport
+from dag.io.image.registry.repository import ImageRepository
+from dag.io.image.registry.requests import RegistryTransport
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
@@ -34,7 +35,7 @@ from dag.run.doctor.probes import run_probe
 from dag.run.graph.selection import select
 from dag.run.pod.access import Unreadable, listed, read, refused, user_name
 from dag.run.pod.preflight import DRIVERS, dry_run, key_class_path
-from dag.run.pod.request import PodOptions, Request, bundle_repository, prepare
+from dag.run.pod.request import PodOptions, PodRequest, bundle_repository, prepare
 
 T = TypeVar("T")
 
@@ -54,10 +55,10 @@ class Doctor:
         self._probe = probe
         self._may_probe = False
         self._cluster: Kube | None = None
-        self._namespace: Json | None = None
-        self._class: Json = {}
-        self._nodes: Sequence[Json] | None = None
-        self._request: Request | None = None
+        self._namespace: KubeView | None = None
+        self._class: KubeView = {}
+        self._nodes: Sequence[KubeView] | None = None
+        self._request: PodRequest | None = None
         self._repository = ""
         self._pushed: Pushed | None = None
 
@@ -273,7 +274,8 @@ class Doctor:
             return skipped("--push=false")
         target = parse_repository(self._repository)
         await self._ask(
-            target.host, lambda way: Repository(way, target.repository, writes=True).check_push()
+            target.host,
+            lambda way: ImageRepository(way, target.repository, writes=True).check_push(),
         )
         return ok(f"{self._repository} takes images from here")
 
@@ -294,12 +296,12 @@ class Doctor:
 
     async def _platforms(self, image: Reference) -> dict[str, str]:
         return await self._ask(
-            image.host, lambda way: platforms(Repository(way, image.repository), image)
+            image.host, lambda way: platforms(ImageRepository(way, image.repository), image)
         )
 
-    async def _ask(self, host: str, question: Callable[[Transport], T]) -> T:
+    async def _ask(self, host: str, question: Callable[[RegistryTransport], T]) -> T:
         def answer() -> T:
-            with Transport(host, insecure=self._chosen.insecure_registry) as way:
+            with RegistryTransport(host, insecure=self._chosen.insecure_registry) as way:
                 return question(way)
 
         return await aside(answer)
@@ -367,7 +369,9 @@ class Doctor:
             lambda outcome: probes.judge_bucket(outcome, bucket, fix, write=write),
         )
 
-    async def _try(self, probe: Manifest, judge: Callable[[probes.Outcome], Finding]) -> Finding:
+    async def _try(
+        self, probe: KubeObject, judge: Callable[[probes.ProbeOutcome], Finding]
+    ) -> Finding:
         if not self._probe:
             return skipped("--probe=false")
         if not self._may_probe:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
-from dag.core.package.apkindex import Repository, offers
+from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.io.package import definitions
@@ -85,9 +85,9 @@ def select(
     )
 
 
-def _have(repositories: Sequence[str], arch: Arch) -> Repository:
+def _have(repositories: Sequence[str], arch: Arch) -> PackageRepository:
     if not repositories:
-        return Repository()
+        return PackageRepository()
     from dag.io.package.apkindex import (
         repository,  # archives take longer to import than a directory to read
     )

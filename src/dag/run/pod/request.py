@@ -15,14 +15,15 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.build.scripts import KEY, MakeVariables, build_script
 from dag.core.image.references import parse, parse_repository
+from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
-from dag.core.pod.manifest import CACHE, MOUNTED_KEY, Manifest, PodSettings, key_path, pod
+from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, key_path, pod
 from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
 from dag.io import gcloud
 from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
-from dag.io.image.tree import Tree, definitions_tree
+from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines
 from dag.run.build.keyrings import check_keyrings
@@ -79,21 +80,21 @@ class PodOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class PodRequest:
     """One build as it will be posted, a pod for each architecture, and what is pushed for it."""
 
     pods: tuple[PodSettings, ...]
-    tree: Tree
+    tree: DirectoryTree
     repository: str
     base: str
     insecure: bool
     pull_repository: str | None
 
-    def manifests(self) -> list[Manifest]:
+    def manifests(self) -> list[KubeObject]:
         """Describe the Pods."""
         return [pod(settings) for settings in self.pods]
 
-    def push(self, terminal: Terminal) -> Request:
+    def push(self, terminal: Terminal) -> PodRequest:
         """Push the bundle and pin every image by digest; answers the request that names them.
 
         Raises:
@@ -121,7 +122,7 @@ class Request:
         bundled = self.bundled_as(pushed)
         return replace(bundled, pods=tuple(one.pinned(digests) for one in bundled.pods))
 
-    def bundled_as(self, bundle: Pushed) -> Request:
+    def bundled_as(self, bundle: Pushed) -> PodRequest:
         """Name the bundle, by the name that nodes know its repository by."""
         reference = parse(bundle.reference)
         if self.pull_repository is not None:
@@ -131,7 +132,7 @@ class Request:
         return replace(self, pods=pods)
 
 
-def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
+def prepare(chosen: PodOptions, terminal: Terminal) -> PodRequest:
     """Read the directory, select what is made, and describe the build.
 
     The bundle is named by its content, images as they were given, until `Request.push`.
@@ -162,7 +163,7 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
     digested = digest_bundle(repository, tree.entries, base=base)
     if not chosen.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
-    request = Request(
+    request = PodRequest(
         pods=tuple(
             _settings(chosen, run, arch, selection, epoch or 0)
             for arch, selection in selections.items()
@@ -325,6 +326,6 @@ def _known_pipelines(directory: Path, given: Iterable[str]) -> list[str]:
 
 def _version() -> str:
     try:
-        return version("dag")
+        return version("melange-dag")
     except PackageNotFoundError:
         return "unreleased"

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from dag.core.kube.objects import KubeObject
 from dag.core.pod import state as podstate
 from dag.core.setup.steps import (
     GUEST,
     MANAGER,
     Ensure,
     Extend,
-    Prove,
+    ProveByPod,
     Publish,
     Tolerate,
     collection_path,
@@ -28,7 +29,7 @@ from dag.core.setup.steps import (
     without_toleration,
 )
 from dag.errors import InfrastructureError
-from dag.io.kube.api import ApiError, Json, Kube
+from dag.io.kube.api import ApiError, Kube
 from dag.io.setup.published import published
 
 _READY = 300.0
@@ -41,7 +42,7 @@ THERE = "there already"
 FOREIGN = "there already, and not from dag: stays as it is"
 ABSENT = "not there"
 
-ObjectStep = Ensure | Extend | Tolerate | Publish | Prove
+ObjectStep = Ensure | Extend | Tolerate | Publish | ProveByPod
 
 
 class Objects:
@@ -67,7 +68,7 @@ class Objects:
                 return await self._tolerate(step)
             case Publish():
                 return await self._publish(step)
-            case Prove():
+            case ProveByPod():
                 return await self._prove(step)
 
     async def undo(self, step: ObjectStep) -> str:
@@ -84,7 +85,7 @@ class Objects:
                     await self._remove(item) for item in reversed(await published(step.url))
                 ]
                 return ", ".join(dict.fromkeys(outcomes))
-            case Prove():
+            case ProveByPod():
                 outcome = await self._remove(step.pod)
                 return "" if outcome == ABSENT else outcome
 
@@ -100,7 +101,7 @@ class Objects:
             raise InfrastructureError(f"there is no {name_of(step.manifest)}")
         return await self._applied(step.manifest, before, GUEST)
 
-    async def _applied(self, manifest: Json, before: Json | None, manager: str) -> str:
+    async def _applied(self, manifest: KubeObject, before: KubeObject | None, manager: str) -> str:
         applied = await self._apply(manifest, manager)
         if not contains(await self._get(manifest), manifest):
             raise InfrastructureError(
@@ -110,7 +111,7 @@ class Objects:
         await self._until_ready(manifest)
         return _change(before, applied)
 
-    async def _apply(self, manifest: Json, manager: str) -> Json:
+    async def _apply(self, manifest: KubeObject, manager: str) -> KubeObject:
         try:
             return await self._kube.apply(object_path(manifest), manifest, manager=manager)
         except ApiError as error:
@@ -135,7 +136,7 @@ class Objects:
             await self._until_ready(manifest)
         return ", ".join(dict.fromkeys(changes))
 
-    async def _until_ready(self, manifest: Json) -> None:
+    async def _until_ready(self, manifest: KubeObject) -> None:
         async def ready() -> bool:
             found = await self._get(manifest)
             return found is not None and is_ready(found)
@@ -175,7 +176,7 @@ class Objects:
         await self._kube.apply(object_path(step.manifest), identity(step.manifest), manager=GUEST)
         return "removed"
 
-    async def _remove(self, manifest: Json) -> str:
+    async def _remove(self, manifest: KubeObject) -> str:
         found = await self._get(manifest)
         if found is None:
             return ABSENT
@@ -192,7 +193,7 @@ class Objects:
             raise InfrastructureError(f"{name_of(manifest)} is still there after {_GONE:.0f} s")
         return "removed"
 
-    async def _get(self, manifest: Json) -> Json | None:
+    async def _get(self, manifest: KubeObject) -> KubeObject | None:
         try:
             return await self._kube.get(object_path(manifest))
         except ApiError as error:
@@ -200,7 +201,7 @@ class Objects:
                 return None
             raise
 
-    async def _prove(self, step: Prove) -> str:
+    async def _prove(self, step: ProveByPod) -> str:
         await self._remove(step.pod)
         pod = await self._apply(step.pod, MANAGER)
         said = None
@@ -221,26 +222,26 @@ class Objects:
             raise InfrastructureError(f"{step.title}: {_last_words(pod)}")
         return "passed"
 
-    async def _events(self, pod: Json) -> list[Json]:
+    async def _events(self, pod: KubeObject) -> list[KubeObject]:
         path = collection_path(pod).removesuffix("pods") + "events"
         about = f"involvedObject.uid={pod['metadata']['uid']}"
         listed = await self._kube.get(path, fieldSelector=about)
         return sorted(listed["items"], key=podstate.event_time)
 
 
-def _change(before: Json | None, after: Json) -> str:
+def _change(before: KubeObject | None, after: KubeObject) -> str:
     if before is None:
         return "made"
     same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
     return THERE if same else "changed"
 
 
-def _daemonset(step: Tolerate) -> Json:
+def _daemonset(step: Tolerate) -> KubeObject:
     metadata = {"name": step.name, "namespace": step.namespace}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata}
 
 
-def _last_words(pod: Json) -> str:
+def _last_words(pod: KubeObject) -> str:
     for container in podstate.containers(pod).values():
         ended = container.get("state", {}).get("terminated", {})
         if ended.get("exitCode"):

@@ -17,12 +17,12 @@ from dag.core.setup.steps import (
     Connect,
     Ensure,
     Extend,
-    Plan,
-    Prove,
+    ProveByPod,
     Publish,
     Run,
     Says,
-    Step,
+    SetupPlan,
+    SetupStep,
     Tolerate,
 )
 from dag.errors import DagError, InfrastructureError, Interrupted
@@ -43,7 +43,7 @@ _PAUSE = 2.0
 class Setup:
     """One run over a plan."""
 
-    def __init__(self, plan: Plan, terminal: Terminal) -> None:
+    def __init__(self, plan: SetupPlan, terminal: Terminal) -> None:
         self._plan = plan
         self._terminal = terminal
         self._env = {"KUBECONFIG": plan.kubeconfig} if plan.kubeconfig else {}
@@ -118,23 +118,23 @@ class Setup:
             self._connected = Kube(cluster, self._terminal.say)
         return Objects(self._connected, self._tell)
 
-    async def _do(self, step: Step) -> str:
+    async def _do(self, step: SetupStep) -> str:
         match step:
             case Run():
                 return await self._run(step)
             case Connect():
                 await self._execute(step.title, step.argv)
                 return "done"
-            case Ensure() | Extend() | Tolerate() | Publish() | Prove():
+            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
                 return await self._objects().do(step)
 
-    async def _undo(self, step: Step) -> str:
+    async def _undo(self, step: SetupStep) -> str:
         match step:
             case Run():
                 return await self._undo_run(step)
             case Connect():
                 return ""
-            case Ensure() | Extend() | Tolerate() | Publish() | Prove():
+            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
                 return await self._objects().undo(step)
 
     async def _run(self, step: Run) -> str:

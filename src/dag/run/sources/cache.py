@@ -13,18 +13,18 @@ from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.sources import checkouts
-from dag.core.sources.checkouts import Repository
-from dag.core.sources.downloads import Download, Problem, downloads, named, redact
-from dag.core.sources.gitstate import State
+from dag.core.sources.checkouts import GitRepository
+from dag.core.sources.downloads import Download, SourceProblem, downloads, named, redact
+from dag.core.sources.gitstate import VerifiedState
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.package import definitions
 from dag.io.sources.cache import Cache
-from dag.io.sources.downloads import Downloader, Outcome
+from dag.io.sources.downloads import Downloader, DownloadOutcome
 from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
 from dag.io.sources.git.process import GitLimits
 from dag.io.sources.git.stored import prune_git, stored, write_config
 from dag.io.sources.image import Filled, entries, fill, staging
-from dag.io.sources.transport import Limits
+from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
 
 _GIT_JOBS = 8
@@ -62,12 +62,12 @@ class Sources:
     """What definitions want, each once."""
 
     downloads: list[Download]
-    repositories: list[Repository]
-    others: list[Repository]
+    repositories: list[GitRepository]
+    others: list[GitRepository]
     """Those that only definitions name that were not asked for."""
-    problems: list[Problem]
+    problems: list[SourceProblem]
     """What cannot be fetched as it is written."""
-    unpinned: list[Problem]
+    unpinned: list[SourceProblem]
     """Checkouts of whatever is there at the time."""
     named: set[str]
     """Every file's name that a step has, also of those that do not run or cannot be fetched."""
@@ -78,12 +78,12 @@ class CacheResult:
     """What became of all of them."""
 
     sources: Sources
-    files: list[Outcome] = field(default_factory=list)
+    files: list[DownloadOutcome] = field(default_factory=list)
     repositories: list[GitOutcome] = field(default_factory=list)
     bundle: str | None = None
 
     @property
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[SourceProblem]:
         """Everything that failed, in the order of the definitions."""
         lists = [item.problems for item in self.files if item.status == "failed"]
         lists += [item.problems for item in self.repositories if item.status == "failed"]
@@ -184,7 +184,7 @@ async def bring(
     sources: Sources,
     progress: FetchProgress,
     *,
-    limits: Limits,
+    limits: TransferLimits,
     mirrors: Sequence[str],
     verify: bool,
 ) -> CacheResult:
@@ -215,7 +215,7 @@ async def bring(
 
 async def _both(
     downloader: Downloader, repositories: GitCache, sources: Sources
-) -> tuple[list[Outcome], list[GitOutcome]]:
+) -> tuple[list[DownloadOutcome], list[GitOutcome]]:
     tasks = (
         asyncio.create_task(downloader.run(sources.downloads)),
         asyncio.create_task(repositories.run(sources.repositories, sources.others)),
@@ -301,7 +301,7 @@ def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
         lines.append((state, item.name, redact(item.uris[0]), places))
     known = stored(cache)
     for repository in sources.repositories:
-        state_of = known.get(repository.path, State())
+        state_of = known.get(repository.path, VerifiedState())
         for want in repository.wants:
             state = "present" if state_of.holds(want) else "missing"
             name = f"git/{repository.path}.git {want.ref} {want.commit}"
@@ -318,5 +318,5 @@ def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[tuple[str, i
     return removed
 
 
-def _problem(problem: Problem) -> dict[str, str]:
+def _problem(problem: SourceProblem) -> dict[str, str]:
     return {"place": str(problem.place), "uri": problem.uri, "message": problem.message}

@@ -16,8 +16,8 @@ from dag.errors import InfrastructureError
 from dag.io.image.bundle import push_bundle
 from dag.io.image.registry.auth import Challenge
 from dag.io.image.registry.refusals import RegistryError
-from dag.io.image.registry.repository import Repository, resolve
-from dag.io.image.registry.requests import Body, Transport
+from dag.io.image.registry.repository import ImageRepository, resolve
+from dag.io.image.registry.requests import Body, RegistryTransport
 from tests.support.faults import Answer, FaultProxy, Incoming, Origin
 from tests.support.registries import Server, base_image, registry, skopeo
 from tests.support.token_server import TokenServer
@@ -116,12 +116,12 @@ def test_what_is_public_is_read_without_credentials(
 
 
 def test_a_push_that_is_not_allowed_is_denied(bearer: Server, docker: Path) -> None:
-    repository = Transport(bearer.host)
+    repository = RegistryTransport(bearer.host)
     with (
         repository as transport,
         pytest.raises(RegistryError, match="does not let us push to me/x"),
     ):
-        Repository(transport, "me/x", writes=True).upload(blob(b"x"), Body.of(b"x"))
+        ImageRepository(transport, "me/x", writes=True).upload(blob(b"x"), Body.of(b"x"))
 
 
 def test_a_token_that_has_expired_is_replaced(
@@ -138,8 +138,8 @@ def test_a_token_that_has_expired_is_replaced(
             },
         )
         data = b"x" * 100_000
-        with Transport(host) as transport:
-            repository = Repository(transport, "me/expired", writes=True)
+        with RegistryTransport(host) as transport:
+            repository = ImageRepository(transport, "me/expired", writes=True)
             assert repository.upload(blob(data), Body.of(data)) == len(data)
             assert repository.has_blob(blob(data).digest)
         assert proxy.count("PUT", "blobs/uploads") == 2
@@ -195,8 +195,8 @@ def test_storage_that_a_registry_redirects_to_gets_no_token(docker: Path) -> Non
 
         storage.handle("/blob", there)
         origin.handle(f"/v2/a/blobs/{blob(data).digest}", here)
-        with Transport(host) as transport:
-            assert Repository(transport, "a").blob_bytes(blob(data)) == data
+        with RegistryTransport(host) as transport:
+            assert ImageRepository(transport, "a").blob_bytes(blob(data)) == data
         assert seen == [None]
 
 
@@ -217,8 +217,8 @@ def test_an_upload_elsewhere_gets_no_token(docker: Path) -> None:
             return Answer.of(201)
 
         storage.handle("/up", there)
-        with Transport(host) as transport:
-            Repository(transport, "a", writes=True).upload(blob(data), Body.of(data))
+        with RegistryTransport(host) as transport:
+            ImageRepository(transport, "a", writes=True).upload(blob(data), Body.of(data))
         assert seen == [None]
 
 
@@ -240,8 +240,8 @@ def test_secrets_in_an_answer_are_not_shown(docker: Path) -> None:
             403, body=f"you sent {BASIC}, which is {SECRET}".encode()
         )
         origin.on(times=None).answer(401, {"WWW-Authenticate": "Basic"})
-        with Transport(host) as transport, pytest.raises(RegistryError) as caught:
-            Repository(transport, "a").manifest("1")
+        with RegistryTransport(host) as transport, pytest.raises(RegistryError) as caught:
+            ImageRepository(transport, "a").manifest("1")
         assert "you sent ***, which is ***" in caught.value.message
 
 

@@ -24,7 +24,7 @@ from dag.core.image.references import is_tag, parse
 from dag.io.image.registry.answers import location, paced
 from dag.io.image.registry.auth import Scopes, pull, push
 from dag.io.image.registry.refusals import Refused, RegistryError
-from dag.io.image.registry.requests import Body, Transport
+from dag.io.image.registry.requests import Body, RegistryTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +44,10 @@ class Manifest:
     data: bytes
 
 
-class Repository:
+class ImageRepository:
     """One repository. Every method raises `RegistryError` when the registry fails or refuses."""
 
-    def __init__(self, transport: Transport, name: str, *, writes: bool = False) -> None:
+    def __init__(self, transport: RegistryTransport, name: str, *, writes: bool = False) -> None:
         """Take a name without host; `writes` asks for push access from the first request on."""
         self._transport = transport
         self.name = name
@@ -244,13 +244,13 @@ def resolve(reference: str, *, insecure: bool = False) -> str:
     """
     image = parse(reference)
     if image.digest is None:
-        with Transport(image.host, insecure=insecure) as transport:
-            digest = require_digest(Repository(transport, image.repository), image)
+        with RegistryTransport(image.host, insecure=insecure) as transport:
+            digest = require_digest(ImageRepository(transport, image.repository), image)
         image = image.at(digest)
     return f"{image.name}@{image.digest}"
 
 
-def require_digest(repository: Repository, image: Reference) -> str:
+def require_digest(repository: ImageRepository, image: Reference) -> str:
     """The digest of an image that must exist."""
     digest = repository.digest_of(image.version)
     if digest is None:

@@ -58,11 +58,11 @@ class Body:
         return cls(len(data), lambda: (data,))
 
 
-class Stopped(RegistryError):
+class RequestGivenUp(RegistryError):
     """Another request failed for good, or somebody pressed Ctrl-C, so this one was given up."""
 
 
-class Transport:
+class RegistryTransport:
     """The way to one registry. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(
@@ -207,7 +207,7 @@ class Transport:
 
     def _check_stopped(self) -> None:
         if self._stop.is_set():
-            raise Stopped(f"registry {self.host}: given up")
+            raise RequestGivenUp(f"registry {self.host}: given up")
 
     def _send_plainly(
         self, method: str, url: httpx2.URL, headers: dict[str, str], form: dict[str, str] | None

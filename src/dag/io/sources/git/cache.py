@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 from dag.core.sources.checkouts import (
     WHOLE,
-    Repository,
+    GitRepository,
     Want,
     locate,
 )
-from dag.core.sources.downloads import Place, Problem, host_of
+from dag.core.sources.downloads import Place, SourceProblem, host_of
 from dag.errors import InfrastructureError, UsageError
 from dag.io.sources.downloads import LOCK_POLL
 from dag.io.sources.git.process import Git, GitFailed, GitLimits
@@ -42,11 +42,11 @@ _DEEPEST = 16
 class GitOutcome:
     """What became of a repository."""
 
-    repository: Repository
+    repository: GitRepository
     status: Literal["present", "fetched", "failed"]
     size: int = 0
     """Bytes of its packs."""
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[SourceProblem, ...] = ()
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class _Run:
     outcomes: dict[str, GitOutcome] = field(default_factory=dict)
     links: set[Link] = field(default_factory=set)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
-    others: dict[str, Repository] = field(default_factory=dict)
+    others: dict[str, GitRepository] = field(default_factory=dict)
 
 
 class GitCache:
@@ -85,7 +85,7 @@ class GitCache:
         self._run = _Run()
 
     async def run(
-        self, wanted: Sequence[Repository], others: Iterable[Repository] = ()
+        self, wanted: Sequence[GitRepository], others: Iterable[GitRepository] = ()
     ) -> list[GitOutcome]:
         """Fetch what is not there, submodules too; those follow in the result.
 
@@ -113,7 +113,7 @@ class GitCache:
             return error
         return InfrastructureError(f"{self._cache.directory}: {error}")
 
-    async def _one(self, repository: Repository, deep: int) -> None:
+    async def _one(self, repository: GitRepository, deep: int) -> None:
         lock = self._run.locks.setdefault(repository.path, asyncio.Lock())
         host = self._hosts.setdefault(host_of(repository.uri), asyncio.Semaphore(self._per_host))
         # The repository first: who has a turn never waits for one who has not.
@@ -123,7 +123,9 @@ class GitCache:
                 outcome, links = await self._refresh(repository)
             except GitFailed as error:
                 places = [place for want in repository.wants for place in want.places]
-                problems = tuple(Problem(place, repository.uri, str(error)) for place in places)
+                problems = tuple(
+                    SourceProblem(place, repository.uri, str(error)) for place in places
+                )
                 outcome = GitOutcome(repository=repository, status="failed", problems=problems)
                 links = {}
             finally:
@@ -141,21 +143,21 @@ class GitCache:
             await asyncio.sleep(LOCK_POLL)
         return held
 
-    async def _submodule(self, link: Link, place: Place, parent: Repository, deep: int) -> None:
+    async def _submodule(self, link: Link, place: Place, parent: GitRepository, deep: int) -> None:
         wrong = f"nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
         try:
             path, base = locate(link.uri)
         except UsageError as error:
             wrong = error.message
         if wrong is not None:
-            problem = Problem(place, parent.uri, f"submodule {link.path}: {wrong}")
+            problem = SourceProblem(place, parent.uri, f"submodule {link.path}: {wrong}")
             self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
             return
         want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
         other = self._run.others.pop(path, None)
         if other is not None and other.wants:
             await self._one(other, deep)
-        await self._one(Repository(path, link.uri, (want,), (base,)), deep)
+        await self._one(GitRepository(path, link.uri, (want,), (base,)), deep)
 
     def _note(self, outcome: GitOutcome) -> None:
         path = outcome.repository.path
@@ -171,7 +173,7 @@ class GitCache:
             problems=known.problems + outcome.problems,
         )
 
-    async def _refresh(self, repository: Repository) -> tuple[GitOutcome, dict[Link, Place]]:
+    async def _refresh(self, repository: GitRepository) -> tuple[GitOutcome, dict[Link, Place]]:
         directory = self._cache.directory / GIT / f"{repository.path}.git"
         bare = BareRepository(
             Git(directory, self._limits), self._cache.records, self._cache.directory
@@ -184,7 +186,7 @@ class GitCache:
         missing = [want for want in repository.wants if not bare.has(want)]
         if bare.state.depth is not None and bare.state.depth != WHOLE and repository.depth == WHOLE:
             missing = list(repository.wants)
-        problems: list[Problem] = []
+        problems: list[SourceProblem] = []
         links: dict[Link, Place] = {}
         if missing:
             self._watcher.begin(repository.path, repository.uri)
@@ -198,7 +200,7 @@ class GitCache:
                 try:
                     found = await submodules(bare.git, want.commit, repository.uri)
                 except GitFailed as error:
-                    problems.append(Problem(want.places[0], repository.uri, str(error)))
+                    problems.append(SourceProblem(want.places[0], repository.uri, str(error)))
                     continue
                 links |= dict.fromkeys(found, want.places[0])
         size = await asyncio.to_thread(bare.save, repository, list(links))
@@ -212,8 +214,8 @@ class GitCache:
         return outcome, links
 
     async def _fetch(
-        self, bare: BareRepository, repository: Repository, missing: Collection[Want]
-    ) -> list[Problem]:
+        self, bare: BareRepository, repository: GitRepository, missing: Collection[Want]
+    ) -> list[SourceProblem]:
         wrong: dict[Want, str] = {}
         by_ref: dict[str, list[Want]] = {}
         for want in repository.wants:
@@ -225,16 +227,16 @@ class GitCache:
                     wrong |= await self._with_retries(bare, repository, wants)
                 except GitFailed as error:
                     wrong |= dict.fromkeys(wants, str(error))
-        problems: list[Problem] = []
+        problems: list[SourceProblem] = []
         for want in repository.wants:
             if not bare.has(want):
                 message = wrong.get(want, f"{want} had to go elsewhere for another step")
-                problems += [Problem(place, repository.uri, message) for place in want.places]
+                problems += [SourceProblem(place, repository.uri, message) for place in want.places]
                 await bare.forget(want)
         return problems
 
     async def _with_retries(
-        self, bare: BareRepository, repository: Repository, wants: Sequence[Want]
+        self, bare: BareRepository, repository: GitRepository, wants: Sequence[Want]
     ) -> dict[Want, str]:
         failures = 0
         while True:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from dag.core.sources.checkouts import (
     LOOSE,
     WHOLE,
+    GitRepository,
     Pick,
-    Repository,
     Want,
     is_commit,
     is_ref,
     locate,
 )
-from dag.core.sources.gitstate import STATE, Ref, State, Submodule, parse
+from dag.core.sources.gitstate import STATE, Ref, Submodule, VerifiedState, parse
 from dag.errors import UsageError
 from dag.io.sources.git.process import GitFailed
 from dag.io.sources.git.submodules import Link
@@ -52,7 +52,7 @@ class BareRepository:
         self.git = git
         self._records = records
         self._root = root
-        self.state = State()
+        self.state = VerifiedState()
         """What was verified."""
         self._asked: set[str] = set()
 
@@ -73,7 +73,7 @@ class BareRepository:
         `force`; the small files that git stumbles over, always.
         """
         directory = self.git.directory
-        self.state = State()
+        self.state = VerifiedState()
         if not (directory / "HEAD").exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             await self.git.run(
@@ -146,7 +146,7 @@ class BareRepository:
         if want.kind == "tag" and want.ref not in self.state.refs:
             await self.git.run("update-ref", "-d", want.ref)
 
-    def save(self, repository: Repository, links: Sequence[Link]) -> int:
+    def save(self, repository: GitRepository, links: Sequence[Link]) -> int:
         """Write down what is verified; give the size of the packs in bytes."""
         size = 0
         for path in self._files():

@@ -13,11 +13,11 @@ from dag.core.sources.checkouts import (
     ENV_FILE,
     ENV_NAME,
     REDIRECT,
-    Repository,
+    GitRepository,
     git_config,
     redirect,
 )
-from dag.core.sources.gitstate import STATE, State, parse
+from dag.core.sources.gitstate import STATE, VerifiedState, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GIT = "git"
 
 
-def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> None:
+def write_config(cache: Cache, named: Iterable[GitRepository] | None = None) -> None:
     """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
 
     git cannot tell the refs of a repository apart: builds get it from the cache if it has what all
@@ -48,7 +48,7 @@ def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> Non
     _write(cache.directory / ENV_NAME, ENV_FILE)
 
 
-def redirected(states: Mapping[str, State]) -> dict[str, list[str]]:
+def redirected(states: Mapping[str, VerifiedState]) -> dict[str, list[str]]:
     """Say which repositories builds get from the cache, and by which URIs."""
     return {path: state.bases_of(path) for path, state in states.items() if not state.lacks}
 
@@ -67,12 +67,12 @@ def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
         os.close(held)
 
 
-def stored(cache: Cache) -> dict[str, State]:
+def stored(cache: Cache) -> dict[str, VerifiedState]:
     """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
 
     Those without a verified ref are left out.
     """
-    found: dict[str, State] = {}
+    found: dict[str, VerifiedState] = {}
     for path, directory in _repositories(cache):
         with suppress(OSError, ValueError):
             state = parse((directory / STATE).read_bytes())
@@ -82,7 +82,7 @@ def stored(cache: Cache) -> dict[str, State]:
 
 
 def prune_git(
-    cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
+    cache: Cache, wanted: Sequence[GitRepository], *, dry_run: bool = False
 ) -> list[tuple[str, int]]:
     """Remove the repositories that neither `wanted` nor a submodule of theirs wants.
 
