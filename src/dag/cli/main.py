@@ -41,7 +41,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
-@click.version_option(package_name="dag")
+@click.version_option(package_name="melange-dag")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Build a directory of melange package definitions along their dependency graph."""
