@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from bench.graph import LOAD_THERE, PLAIN_LOAD, Report  # noqa: E402
 from cluster import parts  # noqa: E402
+from cluster.system import explained  # noqa: E402
 from dag.core.arch import Arch  # noqa: E402
 from dag.core.definitions import Need, Package  # noqa: E402
 from dag.core.estimate import estimate  # noqa: E402
@@ -153,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(explained(main))

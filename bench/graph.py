@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from cluster.system import explained  # noqa: E402
 from tests.distribution import SEED, TODAY, unpacked  # noqa: E402
 
 LOAD_THERE = 1.5
@@ -153,4 +154,4 @@ if __name__ == "__main__":
     if "--synthetic" in sys.argv:
         build_synthetic()
     else:
-        main()
+        sys.exit(explained(main))
