@@ -64,7 +64,9 @@ class Machine:
         namespaces = Path(f"/proc/{self._init.pid}/ns")
         enter = ["nsenter", f"--mount={namespaces}/mnt", f"--pid={namespaces}/pid_for_children"]
         environment = {
-            name: value for name, value in os.environ.items() if name.lower().startswith(_VARIABLES)
+            name: value
+            for name, value in os.environ.items()
+            if name.lower().startswith(_VARIABLES) and self._has(value)
         }
         return subprocess.run(
             [installed(enter[0]), *enter[1:], "bash", "-c", script],
@@ -73,6 +75,10 @@ class Machine:
             start_new_session=detached,
             check=False,
         ).returncode
+
+    def _has(self, value: str) -> bool:
+        """Whether what a variable says can be true in the machine: paths of this one are not."""
+        return not value.startswith("/") or (self.root / value.removeprefix("/")).exists()
 
 
 @contextlib.contextmanager
@@ -88,17 +94,18 @@ def bare_machine() -> Iterator[Machine]:
         run("tar", "-C", root, "-xpf", archive)
         _connect(root)
         place = HOME / ".cache" / "dag" / "parts"
-        with _switched_on(root, place, built) as machine:
+        with switched_on(root, place, built) as machine:
             yield machine
     finally:
         _remove(root)
 
 
 @contextlib.contextmanager
-def _switched_on(root: Path, place: Path, built: list[Path]) -> Iterator[Machine]:
+def switched_on(root: Path, place: Path, shown: list[Path]) -> Iterator[Machine]:
+    """Switch on what lies in `root`; each directory of `shown` is seen in `place`, read-only."""
     namespaces = ("--mount", "--pid", "--fork", "--propagation=private")
     with subprocess.Popen(
-        ["unshare", *namespaces, "bash", _INIT, root, place, *built],
+        ["unshare", *namespaces, "bash", _INIT, root, place, *shown],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is not for it
@@ -111,12 +118,14 @@ def _switched_on(root: Path, place: Path, built: list[Path]) -> Iterator[Machine
             yield Machine(root, init)
         finally:
             init.stdin.close()
+            init.wait()  # the kernel ends every process of the machine first
 
 
 def _archive() -> Path:
     """The root directory of a bare machine as a tar file, made once."""
-    seen = hashlib.sha256(" ".join([SUITE, *PACKAGES]).encode()).hexdigest()[:16]
-    archive = cache_directory() / "bare" / f"{SUITE}-{seen}.tar"
+    recipe = ("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE)
+    digest = hashlib.sha256(" ".join(recipe).encode()).hexdigest()[:16]
+    archive = cache_directory() / "bare" / f"{digest}.tar"
     with locked(archive.with_suffix(".lock")):
         if not archive.exists():
             with (
@@ -124,9 +133,8 @@ def _archive() -> Path:
                 tempfile.TemporaryDirectory(dir=archive.parent) as temporary,
             ):
                 root, partial = Path(temporary) / "root", Path(temporary) / "tar"
-                included = f"--include={','.join(PACKAGES)}"
-                run("debootstrap", "--variant=minbase", included, SUITE, root)
-                run("tar", "-C", root, "--numeric-owner", "-cf", partial, ".")
+                run(*recipe, root)
+                run("tar", "-C", root, "--exclude=*.deb", "--numeric-owner", "-cf", partial, ".")
                 partial.rename(archive)
     return archive
 
