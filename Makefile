@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test torture bench demo demo-kubernetes lock
+.PHONY: help venv format lint unit golden test bare torture bench demo demo-kubernetes lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -36,6 +36,9 @@ golden: venv ## write the files anew that tests compare with (tests/*/golden)
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
 	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+
+bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
+	@$(PY) -m tests.bare
 
 torture: venv ## 300 packages, dag build killed 20 times; new examples for the property tests
 	$(PY) -m tests.torture

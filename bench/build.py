@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from bench.graph import LOAD_THERE, PLAIN_LOAD, Report  # noqa: E402
 from cluster import parts  # noqa: E402
+from cluster.system import explained  # noqa: E402
 from dag.core.arch import Arch  # noqa: E402
 from dag.core.build.estimate import estimate  # noqa: E402
 from dag.core.build.plan import BuildRequest, Known, make_plan  # noqa: E402
@@ -153,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(explained(main))
