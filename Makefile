@@ -40,7 +40,7 @@ test: lint ## everything, on the real Kubernetes: what CI runs
 bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
 	@$(PY) -m tests.bare
 
-torture: venv ## 300 packages, dag build killed 20 times; new examples for the property tests
+torture: venv bare ## 300 packages, dag build killed 20 times; new examples for the property tests; bare
 	$(PY) -m tests.torture
 	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py
 

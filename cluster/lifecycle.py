@@ -99,7 +99,9 @@ def reserved() -> Iterator[None]:
     with _lock():
         _check_machine()
         if any(process.pid() is not None for process in processes()):
-            raise ClusterError("a cluster is up, and there can be but one: python3 -m cluster down")
+            raise ClusterError(
+                "a cluster is up, and there can be but one; end it with: python3 -m cluster down"
+            )
         _check_ports()
         yield
 
