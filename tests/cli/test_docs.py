@@ -34,7 +34,7 @@ def refusal(words: list[str]) -> str | None:
         command, words = found, words[1:]
     context = click.Context(command)
     if isinstance(command, Command):
-        words = command._rewrite_booleans(context, words)
+        words = command.rewrite_booleans(context, words)
     try:
         command.make_parser(context).parse_args(words)
     except click.UsageError as error:

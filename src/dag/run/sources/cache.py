@@ -34,30 +34,6 @@ _S = TypeVar("_S", Fetch, Checkout)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CacheOptions:
-    """The flags of `dag cache`, as given."""
-
-    packages: tuple[str, ...]
-    directory: str
-    arch: Arch
-    pipeline_dirs: tuple[str, ...]
-    build_options: tuple[str, ...]
-    out: str
-    jobs: int
-    per_host: int
-    mirrors: tuple[str, ...]
-    max_size: str
-    git: bool
-    verify: bool
-    dry_run: bool
-    as_json: bool
-    bundle_repo: str | None
-    bundle_base: str | None
-    insecure_registry: bool
-    from_bundle: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sources:
     """What definitions want, each once."""
 

@@ -1,0 +1,24 @@
+"""The flags of `dag doctor`: all of `dag pod`, and how to examine them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.flags import Options, switch
+from dag.core.pod.options import PodOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExaminationOptions(Options):
+    """How far the examination goes, and who reads it."""
+
+    heading: ClassVar[str] = "Examination"
+
+    probe: bool = switch("--probe", "Try with small pods what only a node can tell.", default=True)
+    json: bool = switch("--json", "Print the findings as JSON on the standard output.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(ExaminationOptions, PodOptions):
+    """What `dag doctor` takes."""

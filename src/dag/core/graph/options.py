@@ -1,0 +1,127 @@
+"""The flags of the commands that ask the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.flags import Options, argument, flag, required_flag, several, switch
+from dag.core.graph.draw import Kind
+from dag.core.kinds import FILE_OR_STDOUT, PATH_OR_URL, TEXT, ValueKind, choice
+from dag.core.package.options import DefinitionOptions, GeneralOptions, PackageOptions
+
+_OUTPUT = "Output"
+_LINES = ValueKind(metavar="", parse=Kind, choices=tuple(kind.value for kind in Kind))
+_TEXT_OR_JSON = choice("text", "json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRepositoryOptions(Options):
+    """What is there already, as far as the graph is concerned."""
+
+    heading: ClassVar[str] = "Repositories"
+
+    repositories: tuple[str, ...] = several(
+        PATH_OR_URL,
+        "-r --repository",
+        "Count what this repository has as there: needs that no definition meets are met by it, "
+        "and it opens cycles.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, GeneralOptions):
+    """A part of the graph: which packages, or what depends on them."""
+
+    heading: ClassVar[str] = "Selection"
+
+    show_dependents: bool = switch(
+        "--show-dependents -D",
+        "Select what depends on the packages, in place of what they depend on.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineOptions(Options):
+    """What is printed of each package."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    kind: Kind = flag(_LINES, "-t --type", "Print this of each package.", default="target")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(GraphOptions, LineOptions):
+    """What `dag text` takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(Options):
+    """How the graph is drawn."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    out: str | None = flag(
+        FILE_OR_STDOUT,
+        "-o --out",
+        "Write the picture to this file; - is the standard output.",
+        shown="dag.svg or dag.dot",
+        command="svg",
+    )
+    form: str = flag(
+        choice("svg", "dot"),
+        "--format",
+        "Write a picture, or the description of it in the language of Graphviz.",
+        default="svg",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SvgOptions(GraphOptions, PictureOptions):
+    """What `dag svg` takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """Whether people or programs read the answer."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    kind: str = flag(
+        _TEXT_OR_JSON,
+        "-t --type",
+        "Print words, or one JSON object a line.",
+        default="text",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CyclesOptions(DefinitionOptions, KnownRepositoryOptions, ReportOptions, GeneralOptions):
+    """What `dag cycles` takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathOptions(DefinitionOptions, ReportOptions):
+    """What `dag path` takes."""
+
+    start: str = argument(TEXT, "A", "The package that needs the other one.")
+    goal: str = argument(TEXT, "B", "The package that is needed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeOptions(Options):
+    """Which files count as changed, and how far that reaches."""
+
+    heading: ClassVar[str] = "Selection"
+
+    since: str = required_flag(
+        TEXT, "--since", "Compare the files with this commit, tag or branch.", metavar="GITREF"
+    )
+    direct: bool = switch(
+        "--direct", "Print only what the changed files concern, not what needs that."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffectedOptions(DefinitionOptions, ChangeOptions, LineOptions, GeneralOptions):
+    """What `dag affected` takes."""
