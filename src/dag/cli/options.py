@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dag.cli.examples import write_examples
-from dag.core.flags import Declared, Options, Shape, declared
+from dag.core.flags import GENERAL, Declared, Options, Shape, declared
 from dag.core.kinds import ValueKind
 from dag.errors import UsageError
 
@@ -26,7 +26,6 @@ T = TypeVar("T", bound=Options)
 # https://pkg.go.dev/strconv#ParseBool
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-_GENERAL = "General"
 
 PLACES = "dag.settings"
 """In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
@@ -92,15 +91,20 @@ class Option(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the names with what stands for the value, and what the flag does."""
         flag = self.flag
-        names = ", ".join(sorted(flag.names, key=len))
-        if flag.shape is Shape.SWITCH:
-            names += "=false" if flag.default == "true" else ""
-        elif flag.kind is not None:
-            names += f" {self.make_metavar(ctx)}"
         notes = [" or ".join(f"${name}" for name in flag.variables)]
         notes += ["required"] if flag.required else []
-        notes += [f"default: {flag.default_words}"] if flag.default_words else []
-        return names, f"{flag.sentences}  [{'; '.join(filter(None, notes))}]".removesuffix("  []")
+        if flag.default_words and (flag.shape is not Shape.SWITCH or flag.default == "true"):
+            notes.append(f"default: {flag.default_words}")
+        note = "; ".join(filter(None, notes))
+        return self.written(ctx), f"{flag.sentences}  [{note}]" if note else flag.sentences
+
+    def written(self, ctx: click.Context) -> str:
+        """Return the names with what stands for the value."""
+        flag = self.flag
+        names = ", ".join(sorted(flag.names, key=len))
+        if flag.shape is Shape.SWITCH:
+            return f"{names}[=false]" if flag.default == "true" else names
+        return f"{names} {self.make_metavar(ctx)}" if flag.kind is not None else names
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """Name where the value came from."""
@@ -232,7 +236,7 @@ class Command(click.Command):
         for one in self.get_params(ctx):
             record = one.get_help_record(ctx) if isinstance(one, click.Option) else None
             if record is not None:
-                heading = one.heading if isinstance(one, Option) else _GENERAL
+                heading = one.heading if isinstance(one, Option) else GENERAL
                 sections.setdefault(heading, []).append(record)
         return sections
 

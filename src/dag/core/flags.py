@@ -24,6 +24,8 @@ from dag.core.kinds import ValueKind
 
 T = TypeVar("T")
 
+GENERAL = "General"
+"""Heading of the flags that every command has."""
 _KEY = "dag.flag"
 """In the metadata of a field."""
 
@@ -119,8 +121,15 @@ class Declared:
     flag: Flag
 
 
-def declared(options: type[Options]) -> Iterator[Declared]:
-    """Give the flags of a command: its own first, then those of its groups, in their order."""
+def declared(options: type[Options]) -> list[Declared]:
+    """Return the flags of a command: its own first, then those of its groups, in their order.
+
+    Those that every command has are at the end.
+    """
+    return sorted(_declared(options), key=lambda one: one.heading == GENERAL)
+
+
+def _declared(options: type[Options]) -> Iterator[Declared]:
     for owner in options.__mro__:
         if not is_dataclass(owner) or not issubclass(owner, Options):
             continue

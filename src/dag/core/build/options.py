@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from dag.core.build.events import ComputeResources
-from dag.core.build.plan import BuildRequest
-from dag.core.build.states import RunLimits
 from dag.core.flags import Options, flag, several, switch
 from dag.core.kinds import (
     DIRECTORY,
@@ -27,8 +24,11 @@ from dag.core.package.options import (
     GeneralOptions,
     PackageOptions,
 )
-from dag.core.units import quantity
 from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from dag.core.build.plan import BuildRequest
+    from dag.core.build.states import RunLimits
 
 _SELECTION = "Selection"
 _OUTPUT = "Output"
@@ -235,7 +235,11 @@ class BuildOptions(
     """What `dag build` takes."""
 
     def request(self) -> BuildRequest:
-        """Say what the plan is made for."""
+        """Return what the plan is made for."""
+        from dag.core.build.events import ComputeResources
+        from dag.core.build.plan import BuildRequest
+        from dag.core.units import quantity
+
         rebuild = frozenset(self.rebuild)
         return BuildRequest(
             packages=self.packages,
@@ -249,7 +253,11 @@ class BuildOptions(
         )
 
     def limits(self, machine: MachineResources) -> RunLimits:
-        """Say what bounds the scheduler on this machine."""
+        """Return what bounds the scheduler on this machine."""
+        from dag.core.build.events import ComputeResources
+        from dag.core.build.states import RunLimits
+        from dag.core.units import quantity
+
         jobs = self.jobs or machine.processors
         # Who asks for more jobs than there are processors gets them.
         cpu = max(machine.processors, jobs) * 1000

@@ -15,7 +15,11 @@ class ExaminationOptions(Options):
 
     heading: ClassVar[str] = "Examination"
 
-    probe: bool = switch("--probe", "Try with small pods what only a node can tell.", default=True)
+    probe: bool = switch(
+        "--probe",
+        "Try with small pods what only a node can tell. If false, none is created.",
+        default=True,
+    )
     json: bool = switch("--json", "Print the findings as JSON on the standard output.")
 
 

@@ -24,8 +24,7 @@ class KnownRepositoryOptions(Options):
     repositories: tuple[str, ...] = several(
         PATH_OR_URL,
         "-r --repository",
-        "Count what this repository has as there: needs that no definition meets are met by it, "
-        "and it opens cycles.",
+        "Use what this repository has where no definition gives it, and to open cycles.",
     )
 
 

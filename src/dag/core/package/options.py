@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
-from dag.core.flags import Options, arguments, counted, flag, several
+from dag.core.flags import GENERAL, Options, arguments, counted, flag, several
 from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
 
 _DEFINITIONS = "Definitions"
@@ -93,6 +93,6 @@ class DefinitionOptions(DirectoryOptions, ArchOptions, CompileOptions):
 class GeneralOptions(Options):
     """What every command has."""
 
-    heading: ClassVar[str] = "General"
+    heading: ClassVar[str] = GENERAL
 
     verbose: int = counted("-v --verbose", "Say more.")

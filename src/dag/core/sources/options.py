@@ -43,7 +43,11 @@ class FetchOptions(Options):
     out: str = flag(
         DIRECTORY, "-o --out", "Keep the cache in this directory.", default="cache", command="cache"
     )
-    git: bool = switch("--git", "Fetch what git-checkout steps clone, too.", default=True)
+    git: bool = switch(
+        "--git",
+        "Fetch what git-checkout steps clone, too. If false, only files are fetched.",
+        default=True,
+    )
     jobs: int = flag(whole(1, 512), "--jobs", "Make this many transfers at once.", default="64")
     per_host: int = flag(
         whole(1, 512),

@@ -5,7 +5,7 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from dag.core.package.apkindex import repository_root
 from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, key_path, pod
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
-from dag.io import gcloud
 from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
@@ -92,7 +91,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     """
     directory = Path(options.directory)
     repository = bundle_repository(options)
-    run = secrets.token_hex(5)
+    run = os.urandom(5).hex()
     selections = {arch: _select(options, arch, terminal) for arch in options.arch}
     ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
     for note in next(iter(selections.values())).makefile.notes(*ours):
@@ -212,7 +211,9 @@ def bundle_repository(options: PodOptions) -> str:
     """
     if options.bundle_repo:
         return options.bundle_repo
-    project = options.project or gcloud.current_project()
+    from dag.io.gcloud import current_project
+
+    project = options.project or current_project()
     if project:
         return f"gcr.io/{project}/dag"
     raise UsageError(
