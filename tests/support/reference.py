@@ -70,7 +70,7 @@ def _section(typed: str, command: Command) -> Iterator[str]:
 
 def _row(one: Option, command: Command) -> str:
     flag = one.flag
-    names = one.written(click.Context(command))
+    names = one.names_and_value(click.Context(command))
     variables = ", ".join(f"`{name}`" for name in flag.variables)
     key = "" if flag.typed_only or not flag.key else _key(one, command)
     default = flag.shown or (f"`{flag.default}`" if flag.default else "")

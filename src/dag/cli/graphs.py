@@ -1,4 +1,4 @@
-"""What the commands that ask the graph say about it on stderr."""
+"""Remarks on the graph that several commands write to stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions) -> None:
-    """Say what the order of `packages` doesn't show: dropped edges, choices, what is missing."""
+    """Write what the order of `packages` doesn't show: dropped edges, choices, what is missing."""
     from dag.report.words import some
 
     names = [one.name for one in packages]
@@ -30,7 +30,7 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
 
 
 def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
-    """Say what some of `names` need that is neither defined nor in a repository that was named."""
+    """Write what some of `names` need that is neither defined nor in a repository."""
     from dag.report.words import missing_lines
 
     missing = graph.missing(frozenset(names))

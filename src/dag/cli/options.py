@@ -36,8 +36,8 @@ def command_of(
 ) -> Callable[[Callable[[T], int | None]], Command]:
     """Make a function one of dag's commands; it is called with one object of these options.
 
-    An example is what it does, and the command as it is typed. The name of the command is that of its module, or of the function in a group of commands. Its
-    table in `dag.toml` is `section`, or else called as the command.
+    An example is a sentence and the command as it is typed. The command has the name of its module,
+    or of the function if that is not `command`, and a table in `dag.toml` of that name or `section`.
     """
 
     def decorate(function: Callable[[T], int | None]) -> Command:
@@ -96,9 +96,9 @@ class Option(click.Option):
         if flag.default_words and (flag.shape is not Shape.SWITCH or flag.default == "true"):
             notes.append(f"default: {flag.default_words}")
         note = "; ".join(filter(None, notes))
-        return self.written(ctx), f"{flag.sentences}  [{note}]" if note else flag.sentences
+        return self.names_and_value(ctx), f"{flag.sentences}  [{note}]" if note else flag.sentences
 
-    def written(self, ctx: click.Context) -> str:
+    def names_and_value(self, ctx: click.Context) -> str:
         """Return the names with what stands for the value."""
         flag = self.flag
         names = ", ".join(sorted(flag.names, key=len))
@@ -107,7 +107,7 @@ class Option(click.Option):
         return f"{names} {self.make_metavar(ctx)}" if flag.kind is not None else names
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """Name where the value came from."""
+        """Return where the value came from."""
         flag = max(self.opts, key=len)
         if ctx is None:
             return flag

@@ -85,14 +85,14 @@ def _values_for(
 
 @dataclass(frozen=True, slots=True)
 class _SettingsFile:
-    """What the file says, and how to say where it does."""
+    """The content of the file, and the places in it."""
 
     path: Path
     text: str
     table: Mapping[str, Any]
 
     def place(self, key: str) -> str:
-        """Give FILE:LINE of a key."""
+        """Return FILE:LINE of a key."""
         # tomllib gives no positions; the first line that starts with the key is where a reader looks.
         for number, line in enumerate(self.text.splitlines(), start=1):
             stripped = line.strip().lstrip("[").lstrip()
@@ -101,7 +101,7 @@ class _SettingsFile:
         return f"{self.path}:1"
 
     def value(self, key: str, value: object, option: Option) -> object:
-        """Give a value as click takes it for this flag."""
+        """Return a value as click takes it for this flag."""
         where, flag = self.place(key), option.flag
         if flag.table:
             if not isinstance(value, dict) or any(
@@ -129,7 +129,7 @@ class _SettingsFile:
         return os.fspath(self.path.parent / value)
 
     def unknown(self, key: str, known: Iterable[str]) -> UsageError:
-        """Give the error for a key that belongs to no flag."""
+        """Return the error for a key that belongs to no flag."""
         from difflib import get_close_matches
 
         close = get_close_matches(key, list(known), n=3)
@@ -155,7 +155,7 @@ def _read_file(path: Path) -> _SettingsFile | None:
 
 
 def _sections(command: Command) -> tuple[str, ...]:
-    """Name the tables that are for this command, the closest last."""
+    """Return the names of the tables that are for this command, the closest last."""
     return (*_EXAMINES.get(command.section, ()), command.section)
 
 
@@ -172,7 +172,7 @@ def _known_anywhere() -> dict[str, Option]:
 
 
 def _keys_of(section: str) -> dict[str, Option]:
-    """Give the keys of a table: those of one command, or of all of a group."""
+    """Return the keys of a table: those of one command, or of all of a group."""
     from dag.cli.main import main
 
     command = main.get_command(click.Context(main), section)

@@ -96,7 +96,7 @@ class Flag:
 
     @property
     def placeholder(self) -> str:
-        """What stands for the value in `--help`; empty if there is none."""
+        """The word for the value in `--help`; empty if there is none."""
         return self.metavar or (self.kind.metavar if self.kind else "")
 
     @property

@@ -18,7 +18,7 @@ _KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRule:
-    """What a path may name; one in `dag.toml` is relative to that file."""
+    """The kinds of files that a path may name; one in `dag.toml` is relative to that file."""
 
     file: bool = False
     directory: bool = False

@@ -47,7 +47,7 @@ def _place(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class OnlyOptions(Options):
-    """Whether what the packages depend on comes with them."""
+    """The choice of building the packages alone."""
 
     heading: ClassVar[str] = _SELECTION
 
@@ -56,7 +56,7 @@ class OnlyOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RepositoryOptions(Options):
-    """What need not be built, and whose signatures count."""
+    """Repositories whose packages need not be built, and the keys that they are signed with."""
 
     heading: ClassVar[str] = "Repositories"
 
@@ -74,7 +74,7 @@ class RepositoryOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MakeOptions(Options):
-    """What make is told, and how a build is confined."""
+    """Assignments and targets for make, and the confinement of a build."""
 
     heading: ClassVar[str] = "Build"
 
@@ -97,7 +97,7 @@ class MakeOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions(Options):
-    """Where finished packages are."""
+    """The place of finished packages."""
 
     heading: ClassVar[str] = "Store"
 
@@ -111,7 +111,7 @@ class StoreOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class WaitOptions(Options):
-    """What happens if a store is in use."""
+    """The choice of waiting for a store."""
 
     heading: ClassVar[str] = "Store"
 
@@ -120,7 +120,7 @@ class WaitOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildOptions(Options):
-    """What is built although it exists, and what else is asked for."""
+    """Packages that are built although they exist, and those that have changed."""
 
     heading: ClassVar[str] = _SELECTION
 
@@ -138,7 +138,7 @@ class RebuildOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class UnitOptions(Options):
-    """How many units are built at once, what each may take, and what happens if one fails."""
+    """The number of units that are built at once, their limits, and their failures."""
 
     heading: ClassVar[str] = "Units"
 
@@ -180,7 +180,7 @@ class UnitOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class KeyOptions(Options):
-    """Which key signs."""
+    """The key that signs."""
 
     heading: ClassVar[str] = "Signing"
 
@@ -194,7 +194,7 @@ class KeyOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFileOptions(Options):
-    """What is printed and written about the build."""
+    """Output of a build."""
 
     heading: ClassVar[str] = _OUTPUT
 
@@ -211,7 +211,7 @@ class ReportFileOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MachineResources:
-    """What this machine has: processors, and bytes of memory."""
+    """Processors of this machine, and bytes of memory."""
 
     processors: int
     ram: int
@@ -232,7 +232,7 @@ class BuildOptions(
     ReportFileOptions,
     GeneralOptions,
 ):
-    """What `dag build` takes."""
+    """The flags of `dag build`."""
 
     def request(self) -> BuildRequest:
         """Return what the plan is made for."""
@@ -272,7 +272,7 @@ class BuildOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class StatusReportOptions(Options):
-    """How the state of a build is printed."""
+    """Output about the state of a build."""
 
     heading: ClassVar[str] = _OUTPUT
 
@@ -283,4 +283,4 @@ class StatusReportOptions(Options):
 class StatusOptions(
     DirectoryOptions, ArchOptions, StoreOptions, StatusReportOptions, GeneralOptions
 ):
-    """What `dag status` takes."""
+    """The flags of `dag status`."""

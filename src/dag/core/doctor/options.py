@@ -11,7 +11,7 @@ from dag.core.pod.options import PodOptions
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminationOptions(Options):
-    """How far the examination goes, and who reads it."""
+    """Extent and output of an examination."""
 
     heading: ClassVar[str] = "Examination"
 
@@ -25,4 +25,4 @@ class ExaminationOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorOptions(ExaminationOptions, PodOptions):
-    """What `dag doctor` takes."""
+    """The flags of `dag doctor`."""

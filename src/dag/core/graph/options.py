@@ -17,7 +17,7 @@ _TEXT_OR_JSON = choice("text", "json")
 
 @dataclass(frozen=True, kw_only=True)
 class KnownRepositoryOptions(Options):
-    """What is there already, as far as the graph is concerned."""
+    """Repositories that the graph asks."""
 
     heading: ClassVar[str] = "Repositories"
 
@@ -30,7 +30,7 @@ class KnownRepositoryOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, GeneralOptions):
-    """A part of the graph: which packages, or what depends on them."""
+    """A part of the graph: packages with what they need, or with what needs them."""
 
     heading: ClassVar[str] = "Selection"
 
@@ -42,7 +42,7 @@ class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, Ge
 
 @dataclass(frozen=True, kw_only=True)
 class LineOptions(Options):
-    """What is printed of each package."""
+    """The line that is printed of each package."""
 
     heading: ClassVar[str] = _OUTPUT
 
@@ -51,12 +51,12 @@ class LineOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TextOptions(GraphOptions, LineOptions):
-    """What `dag text` takes."""
+    """The flags of `dag text`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions(Options):
-    """How the graph is drawn."""
+    """File and format of a picture."""
 
     heading: ClassVar[str] = _OUTPUT
 
@@ -77,12 +77,12 @@ class PictureOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SvgOptions(GraphOptions, PictureOptions):
-    """What `dag svg` takes."""
+    """The flags of `dag svg`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(Options):
-    """Whether people or programs read the answer."""
+    """An answer for people or for programs."""
 
     heading: ClassVar[str] = _OUTPUT
 
@@ -96,12 +96,12 @@ class ReportOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CyclesOptions(DefinitionOptions, KnownRepositoryOptions, ReportOptions, GeneralOptions):
-    """What `dag cycles` takes."""
+    """The flags of `dag cycles`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathOptions(DefinitionOptions, ReportOptions):
-    """What `dag path` takes."""
+    """The flags of `dag path`."""
 
     start: str = argument(TEXT, "A", "The package that needs the other one.")
     goal: str = argument(TEXT, "B", "The package that is needed.")
@@ -109,7 +109,7 @@ class PathOptions(DefinitionOptions, ReportOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeOptions(Options):
-    """Which files count as changed, and how far that reaches."""
+    """The files that count as changed, and how far that reaches."""
 
     heading: ClassVar[str] = "Selection"
 
@@ -123,4 +123,4 @@ class ChangeOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class AffectedOptions(DefinitionOptions, ChangeOptions, LineOptions, GeneralOptions):
-    """What `dag affected` takes."""
+    """The flags of `dag affected`."""

@@ -15,7 +15,7 @@ _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
 
 @dataclass(frozen=True, kw_only=True)
 class PackageOptions(Options):
-    """Which packages are asked for."""
+    """The packages that are asked for."""
 
     packages: tuple[str, ...] = arguments(
         TEXT, "[PKG]...", "The packages that are asked for. Without any, it is all of them."
@@ -24,7 +24,7 @@ class PackageOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DirectoryOptions(Options):
-    """Where the definitions are."""
+    """The place of the definitions."""
 
     heading: ClassVar[str] = _DEFINITIONS
 
@@ -39,7 +39,7 @@ class DirectoryOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchOptions(Options):
-    """For which architecture they are read."""
+    """The architecture that definitions are read for."""
 
     heading: ClassVar[str] = _DEFINITIONS
 
@@ -53,7 +53,7 @@ class ArchOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchsOptions(Options):
-    """For which architectures they are read."""
+    """The architectures that definitions are read for."""
 
     heading: ClassVar[str] = _DEFINITIONS
 
@@ -67,7 +67,7 @@ class ArchsOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(Options):
-    """What else decides how a definition is resolved."""
+    """Everything else that decides how a definition is resolved."""
 
     heading: ClassVar[str] = _DEFINITIONS
 
@@ -86,12 +86,12 @@ class CompileOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DefinitionOptions(DirectoryOptions, ArchOptions, CompileOptions):
-    """Which definitions are read, and how."""
+    """The definitions that are read, and how."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneralOptions(Options):
-    """What every command has."""
+    """Flags that nearly every command has."""
 
     heading: ClassVar[str] = GENERAL
 

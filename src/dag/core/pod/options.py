@@ -9,7 +9,8 @@ from typing import ClassVar
 from dag.core.arch import Arch
 from dag.core.build.options import MakeOptions, OnlyOptions, RepositoryOptions
 from dag.core.flags import Options, flag, several, switch
-from dag.core.kinds import ARCH, DIRECTORY, DURATION, FILE, NAME, QUANTITY, TEXT, ValueKind, choice
+from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
+from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import (
     ArchsOptions,
     CompileOptions,
@@ -37,7 +38,7 @@ def _key_name(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PodBuildOptions(Options):
-    """What builds inside of the pod."""
+    """Images and manner of a build in a pod."""
 
     heading: ClassVar[str] = "Build"
 
@@ -59,7 +60,7 @@ class PodBuildOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BundleOptions(Options):
-    """How the directory gets to the nodes."""
+    """The image that brings the directory to the nodes."""
 
     heading: ClassVar[str] = "Bundle"
 
@@ -108,21 +109,11 @@ class BundleOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterOptions(Options):
-    """On which cluster the pod runs, and as what."""
+class PlaceOptions(Options):
+    """The place of the pod in the cluster, and its rights."""
 
     heading: ClassVar[str] = "Cluster"
 
-    context: str | None = flag(
-        TEXT,
-        "--context",
-        "Use this context of the kubeconfig.",
-        shown="the current one",
-        metavar="NAME",
-    )
-    kubeconfig: str | None = flag(
-        FILE, "--kubeconfig", "Read this kubeconfig.", shown="as kubectl finds it"
-    )
     namespace: str = flag(
         NAME, "-n --namespace", "Create the pod in this namespace.", default="default"
     )
@@ -145,7 +136,7 @@ class ClusterOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceOptions(Options):
-    """What the build asks its node for."""
+    """Requests of the build to its node."""
 
     heading: ClassVar[str] = "Resources"
 
@@ -156,7 +147,7 @@ class ResourceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class FollowOptions(Options):
-    """How far the command goes, and how long it waits."""
+    """The end of the command: a manifest, a pod or a result, and the time until then."""
 
     heading: ClassVar[str] = "What is done"
 
@@ -180,7 +171,7 @@ class FollowOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BucketOptions(Options):
-    """Where packages come from and go to."""
+    """Buckets that packages come from and go to."""
 
     heading: ClassVar[str] = "Buckets"
 
@@ -213,7 +204,7 @@ class BucketOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SigningOptions(Options):
-    """Which key signs in the pod."""
+    """The key that signs in the pod."""
 
     heading: ClassVar[str] = "Signing"
 
@@ -245,13 +236,15 @@ class PodOptions(
     MakeOptions,
     PodBuildOptions,
     BundleOptions,
-    ClusterOptions,
+    ContextOptions,
+    KubeconfigOptions,
+    PlaceOptions,
     ResourceOptions,
     BucketOptions,
     SigningOptions,
     GeneralOptions,
 ):
-    """What `dag pod` takes; durations in seconds."""
+    """The flags of `dag pod`; durations in seconds."""
 
     def check(self) -> None:
         """Refuse what makes no sense together.
@@ -271,7 +264,7 @@ class PodOptions(
 
     @property
     def confined(self) -> bool:
-        """Whether the build has no privilege: a user namespace, and nobody in it is root."""
+        """True if the build has no privilege: a user namespace, and nobody in it is root."""
         return self.isolation == "userns"
 
     @property

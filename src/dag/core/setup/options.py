@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from dag.core.flags import Options, flag, several, switch
 from dag.core.kinds import DURATION, FILE, NAME, TEXT, ValueKind, whole
+from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB
@@ -34,7 +35,7 @@ def _annotation(text: str) -> Annotation:
 
 @dataclass(frozen=True, kw_only=True)
 class BuilderOptions(Options):
-    """As what pods build, and who may have them do so."""
+    """The account that pods build as, and the people who may have them do so."""
 
     heading: ClassVar[str] = "Builds"
 
@@ -70,7 +71,7 @@ class BuilderOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SecretOptions(Options):
-    """How pods get at the signing key."""
+    """The way of pods to the signing key."""
 
     heading: ClassVar[str] = "Signing"
 
@@ -93,7 +94,7 @@ class SecretOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SetupOptions(DirectoryOptions, GeneralOptions):
-    """Whether things are made, printed or taken away."""
+    """The choice of making, printing or taking away."""
 
     heading: ClassVar[str] = "What is done"
 
@@ -102,19 +103,8 @@ class SetupOptions(DirectoryOptions, GeneralOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KubeconfigOptions(Options):
-    """How the cluster is reached."""
-
-    heading: ClassVar[str] = "Cluster"
-
-    kubeconfig: str | None = flag(
-        FILE, "--kubeconfig", "Read this kubeconfig.", shown="as kubectl finds it"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class GkeClusterOptions(Options):
-    """Which cluster of Google's is made."""
+    """The cluster that is made at Google."""
 
     heading: ClassVar[str] = "Cluster"
 
@@ -162,7 +152,7 @@ class GkeClusterOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class GkeBucketOptions(Options):
-    """Which buckets builds may use."""
+    """Buckets that builds may use."""
 
     heading: ClassVar[str] = "Buckets"
 
@@ -203,12 +193,12 @@ class GkeOptions(
     PrivateKeyOptions,
     SecretOptions,
 ):
-    """What `dag setup gke` takes."""
+    """The flags of `dag setup gke`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KindClusterOptions(Options):
-    """Which cluster is made on this machine."""
+    """The cluster that is made on this machine."""
 
     heading: ClassVar[str] = "Cluster"
 
@@ -236,22 +226,15 @@ class KindClusterOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class KindOptions(SetupOptions, KindClusterOptions, KubeconfigOptions, BuilderOptions):
-    """What `dag setup kind` takes."""
+    """The flags of `dag setup kind`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExistingClusterOptions(Options):
-    """Which cluster that is there is made ready."""
+class IdentityOptions(Options):
+    """The ties of the service account and the key to a cloud."""
 
     heading: ClassVar[str] = "Cluster"
 
-    context: str | None = flag(
-        TEXT,
-        "--context",
-        "Use this context of the kubeconfig.",
-        shown="the current one",
-        metavar="NAME",
-    )
     project: str | None = flag(
         TEXT,
         "--project",
@@ -268,6 +251,6 @@ class ExistingClusterOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingOptions(
-    SetupOptions, ExistingClusterOptions, KubeconfigOptions, BuilderOptions, SecretOptions
+    SetupOptions, ContextOptions, KubeconfigOptions, IdentityOptions, BuilderOptions, SecretOptions
 ):
-    """What `dag setup cluster` takes."""
+    """The flags of `dag setup cluster`."""

@@ -14,7 +14,7 @@ PRUNE = "prune"
 
 @dataclass(frozen=True, kw_only=True)
 class CacheWords(Options):
-    """What is to be done, and for which packages."""
+    """The task, and the packages that it is for."""
 
     words: tuple[str, ...] = arguments(
         TEXT,
@@ -25,7 +25,7 @@ class CacheWords(Options):
 
     @property
     def pruning(self) -> bool:
-        """Whether the cache is to be emptied of what no definition names."""
+        """True if the cache is to be emptied of what no definition names."""
         return self.words[:1] == (PRUNE,)
 
     @property
@@ -36,7 +36,7 @@ class CacheWords(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class FetchOptions(Options):
-    """What is fetched, from where, and how fast."""
+    """The cache, and how it is filled."""
 
     heading: ClassVar[str] = "Cache"
 
@@ -66,7 +66,7 @@ class FetchOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CacheOutputOptions(Options):
-    """What is only shown, and who reads it."""
+    """Output, for people or for programs."""
 
     heading: ClassVar[str] = "Output"
 
@@ -109,4 +109,4 @@ class CacheImageOptions(Options):
 class CacheOptions(
     CacheWords, DefinitionOptions, FetchOptions, CacheImageOptions, CacheOutputOptions
 ):
-    """What `dag cache` takes."""
+    """The flags of `dag cache`."""

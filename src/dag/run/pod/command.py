@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodOutcome:
-    """What became of the pods of one command."""
+    """The end of the pods of one command."""
 
     results: tuple[PodResult, ...] = ()
     """One for each pod that was followed to its end."""
