@@ -17,7 +17,7 @@ from dag.cli.examples import ExampleGroup
 from dag.cli.main import SUMMARIES, main
 from dag.cli.options import Argument, Command, Option
 from tests.cli.test_docs import refusal
-from tests.support.reference import every_command, reference
+from tests.support.reference import context_of, every_command, reference
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 80
@@ -38,10 +38,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def help_of(typed: str) -> str:
     command: click.Command = main if typed == "dag" else COMMANDS[typed]
-    context = click.Context(
-        command, info_name=typed, terminal_width=WIDTH - 2, help_option_names=["-h", "--help"]
-    )
-    return f"{command.get_help(context)}\n"
+    return f"{command.get_help(context_of(command, typed))}\n"
 
 
 @pytest.mark.parametrize("typed", ["dag", *COMMANDS])

@@ -28,9 +28,16 @@ colons if they are paths.
 """
 
 
+def context_of(command: click.Command, typed: str) -> click.Context:
+    """Make the context that a command has when it is typed on a terminal of 80 columns."""
+    # click keeps the option for help that the first context made: all must agree about its names.
+    names = main.context_settings["help_option_names"]
+    return click.Context(command, info_name=typed, terminal_width=78, help_option_names=names)
+
+
 def every_command() -> Iterator[tuple[str, click.Command]]:
     """Give each command as it is typed, those of groups behind their group."""
-    context = click.Context(main, info_name="dag")
+    context = context_of(main, "dag")
     for name in SUMMARIES:
         command = main.get_command(context, name)
         assert command is not None
@@ -70,7 +77,7 @@ def _section(typed: str, command: Command) -> Iterator[str]:
 
 def _row(one: Option, command: Command) -> str:
     flag = one.flag
-    names = one.names_and_value(click.Context(command))
+    names = one.names_and_value(context_of(command, ""))
     variables = ", ".join(f"`{name}`" for name in flag.variables)
     key = "" if flag.typed_only or not flag.key else _key(one, command)
     default = flag.shown or (f"`{flag.default}`" if flag.default else "")

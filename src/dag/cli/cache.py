@@ -40,14 +40,7 @@ def command(options: CacheOptions) -> int:
     _check(options)
     if options.from_bundle is not None:
         return _take(Cache(Path(options.out)), options.from_bundle, options)
-    sources = gather(
-        Path(options.directory),
-        options.packages,
-        arch=options.arch,
-        pipeline_dirs=[Path(path) for path in options.pipeline_dirs],
-        build_options=options.build_options,
-        git=options.git or options.pruning,
-    )
+    sources = gather(options)
     cache = Cache(Path(options.out), make=not options.dry_run)
     if options.pruning:
         return _prune(cache, sources, options)

@@ -19,6 +19,7 @@ from dag.core.kinds import (
 )
 from dag.core.package.options import (
     ArchOptions,
+    CompileOptions,
     DefinitionOptions,
     DirectoryOptions,
     GeneralOptions,
@@ -93,6 +94,18 @@ class MakeOptions(Options):
         shown="what the Makefile has rules for",
         metavar="TARGET",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions(
+    PackageOptions,
+    DirectoryOptions,
+    CompileOptions,
+    OnlyOptions,
+    RepositoryOptions,
+    MakeOptions,
+):
+    """Everything that decides what make is asked for, but for the architecture."""
 
 
 @dataclass(frozen=True, kw_only=True)

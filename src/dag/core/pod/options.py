@@ -7,17 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import Arch
-from dag.core.build.options import MakeOptions, OnlyOptions, RepositoryOptions
+from dag.core.build.options import SelectionOptions
 from dag.core.flags import Options, flag, several, switch
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
-from dag.core.package.options import (
-    ArchsOptions,
-    CompileOptions,
-    DirectoryOptions,
-    GeneralOptions,
-    PackageOptions,
-)
+from dag.core.package.options import ArchsOptions, GeneralOptions
 from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
 
@@ -226,14 +220,9 @@ class SigningOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PodOptions(
-    PackageOptions,
-    DirectoryOptions,
     ArchsOptions,
-    CompileOptions,
-    OnlyOptions,
-    RepositoryOptions,
+    SelectionOptions,
     FollowOptions,
-    MakeOptions,
     PodBuildOptions,
     BundleOptions,
     ContextOptions,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from dag.core.arch import Arch
@@ -132,21 +132,10 @@ class Doctor:
     # What was asked for.
 
     async def _definitions(self) -> Finding:
-        chosen = self._chosen
+        chosen = replace(self._chosen, repositories=())  # `bundle` asks them
         numbers = []
         for arch in chosen.arch:
-            selection = await aside(
-                partial(
-                    select,
-                    Path(chosen.directory),
-                    chosen.packages,
-                    arch=arch,
-                    pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
-                    build_options=chosen.build_options,
-                    only=chosen.only,
-                    template=chosen.target_template,
-                )
-            )
+            selection = await aside(partial(select, chosen, arch))
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 

@@ -127,16 +127,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
 
 
 def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
-    selection = select(
-        Path(options.directory),
-        options.packages,
-        arch=arch,
-        pipeline_dirs=[Path(path) for path in options.pipeline_dirs],
-        build_options=options.build_options,
-        repositories=options.repositories,
-        only=options.only,
-        template=options.target_template,
-    )
+    selection = select(options, arch)
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
     terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
