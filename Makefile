@@ -31,7 +31,8 @@ unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
 golden: venv ## write the files anew that tests compare with (tests/*/golden)
-	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py --golden
+	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py \
+		tests/cli/test_help.py --golden
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare

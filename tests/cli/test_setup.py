@@ -88,7 +88,7 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
         ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
         ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
         ("kind --cluster=a;b", "--cluster 'a;b' is no name for a container"),
-        ("cluster --annotation=x", "--annotation 'x' is not KEY=VALUE"),
+        ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),
         ("cluster --namespace", "requires an argument"),
     ],
 )

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from dag.core.arch import Arch
 from dag.core.kube.objects import KubeView
-from dag.core.pod.manifest import CSI_DRIVER
+from dag.core.pod.options import CSI_DRIVER
 from dag.core.pod.permissions import Permission, grant
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError, UsageError

@@ -45,7 +45,7 @@ def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
     """Ask the SDK's image for its tools, and bubblewrap for a sandbox, confined as the build is."""
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
-        "image": settings.sdk_image,
+        "image": settings.options.sdk_image,
         "command": _script(_TOOLS, melange),
         "securityContext": build["securityContext"],
     }
@@ -145,7 +145,7 @@ def _probe(
         "kind": "Pod",
         "metadata": {
             "generateName": "dag-probe-",
-            "namespace": settings.namespace,
+            "namespace": settings.options.namespace,
             "labels": {**whole["metadata"]["labels"], PROBE_LABEL: name},
         },
         "spec": {

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
-from dag.core.pod.manifest import CSI_DRIVER, KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
+from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
+from dag.core.pod.options import CSI_DRIVER
 from dag.core.setup.steps import (
     Ensure,
     Extend,

@@ -6,20 +6,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, ComputeResources, Unit
+from dag.core.build.events import Began, Unit
+from dag.core.build.options import BuildOptions, MachineResources, StatusOptions
 from dag.core.build.plan import BuildPlan, BuildRequest, Known, make_plan
 from dag.core.build.records import current
 from dag.core.build.result import Result, make_result, summary
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import KEY, MakeVariables, build_script
-from dag.core.build.states import RunLimits
 from dag.core.graph.graph import Graph
-from dag.core.package.apkindex import PackageRepository, offers
+from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
@@ -47,43 +46,6 @@ _KEPT = (
 """Of the user's environment, what make may see. Nothing that a Makefile takes for its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """The flags of `dag build` that decide what is built and how; durations in seconds."""
-
-    directory: Path
-    arch: Arch
-    pipeline_dirs: tuple[Path, ...]
-    build_options: tuple[str, ...]
-    store: Path
-    request: BuildRequest
-    since: str | None
-    repositories: tuple[str, ...]
-    keyrings: tuple[str, ...]
-    jobs: int
-    capacity: ComputeResources
-    """Of this machine."""
-    max_ram: int
-    retries: int
-    fail_fast: bool
-    timeout: float | None
-    hermetic: bool
-    make_vars: tuple[str, ...]
-    target_template: str | None
-    signing_key: Path | None
-    verbosity: int
-
-    def limits(self) -> RunLimits:
-        """Say what bounds the scheduler."""
-        return RunLimits(
-            jobs=self.jobs,
-            capacity=self.capacity,
-            max_ram=self.max_ram,
-            retries=self.retries,
-            fail_fast=self.fail_fast,
-        )
-
-
 class Build:
     """A directory, a store, and the plan that follows. The store's lock is the caller's affair."""
 
@@ -95,20 +57,22 @@ class Build:
 
         """
         self.options = options
+        self.directory = Path(options.directory)
+        self.limits = options.limits(_machine())
         self.store = store
-        if store.root == options.directory.resolve():
+        if store.root == self.directory.resolve():
             raise UsageError(
                 "--store is the directory of the definitions, so it would be a part of every build",
-                hint=f"name a directory below it, like {options.directory / 'packages'}",
+                hint=f"name a directory below it, like {self.directory / 'packages'}",
             )
         self._say = say
-        self.makefile = makefile_of(options.directory, options.target_template)
+        self.makefile = makefile_of(self.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
         packages = definitions.read(
-            options.directory,
+            self.directory,
             arch=options.arch.apk,
-            pipeline_dirs=options.pipeline_dirs,
+            pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
             build_options=options.build_options,
         )
         have = _repository(options)
@@ -122,12 +86,12 @@ class Build:
         self.about = summary(self.plan)
 
     def _split(self) -> Parts:
-        tree = definitions_tree(self.options.directory)
-        for note in tree.notes() if self.options.verbosity else ():
+        tree = definitions_tree(self.directory)
+        for note in tree.notes() if self.options.verbose else ():
             self._say(note)
         # A store inside of the directory is no part of what is built; repositories and keys of
         # theirs are linked, whatever they belong to.
-        root = self.options.directory.resolve()
+        root = self.directory.resolve()
         apart = [os.path.relpath(self.store.root, root), *self._inside()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
@@ -135,9 +99,9 @@ class Build:
 
     def _inside(self) -> dict[str, Path]:
         """The repositories and keyrings inside of the directory, by their paths from there."""
-        root = self.options.directory.resolve()
+        root = self.directory.resolve()
         found = {}
-        for item in (*self.options.repositories, *self.options.keyrings):
+        for item in (*_roots(self.options), *self.options.keyrings):
             if "://" not in item:
                 path = Path(_absolute(item))
                 if path == self.store.root:
@@ -155,7 +119,7 @@ class Build:
 
     def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
-        request = options.request
+        request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
         records = current(store.records.values(), versions)
         known = Known(
@@ -178,7 +142,7 @@ class Build:
 
     def scheduler(self) -> Scheduler:
         """Make the scheduler of the plan."""
-        return Scheduler(self.plan.units, self.options.limits())
+        return Scheduler(self.plan.units, self.limits)
 
     async def run(self) -> Result:
         """Build what is planned; the result says what came of it.
@@ -197,7 +161,7 @@ class Build:
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
         limiter = detect()
-        if options.verbosity:
+        if options.verbose:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
             self._say("memory is not limited: no control groups may be written here")
@@ -205,7 +169,10 @@ class Build:
         scheduler = self.scheduler()
         with self._journal(scheduler) as journal:
             progress = BuildProgress(
-                scheduler, self.about, store=str(options.store), verbosity=options.verbosity
+                scheduler,
+                self.about,
+                store=str(store_path(options)),
+                verbosity=options.verbose,
             )
             engine = Engine(scheduler, runner, journal, progress)
             try:
@@ -228,7 +195,7 @@ class Build:
             yield journal
 
     def _write_index(self) -> None:
-        given = _with_public(self.options.signing_key)
+        given = _with_public(self.options)
 
         def sign(path: Path) -> None:
             tools = Tools.find()
@@ -241,26 +208,26 @@ class Build:
         # same wherever the store is, and the same as in a pod.
         options = self.options
         links: dict[str, Path] = self._inside()
-        key = _with_public(options.signing_key)
+        key = _with_public(options)
         if key is None:
             made = tools.own_key(self.store.state / "key")
             links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
         public = f"{key.name if key else KEY}.pub"
         check_keyrings(options.keyrings, public, (key or made).with_name(public))
-        cache = options.directory.resolve() / "cache"
+        cache = self.directory.resolve() / "cache"
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
             cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
-            source_date_epoch=git.source_date_epoch(options.directory) or 0,
+            source_date_epoch=git.source_date_epoch(self.directory) or 0,
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
             key=os.fspath(key.resolve()) if key else KEY,
-            repositories=[_from_workspace(options.directory, one) for one in options.repositories],
-            keyrings=[_from_workspace(options.directory, one) for one in options.keyrings],
-            pipeline_dirs=[os.fspath(one.resolve()) for one in options.pipeline_dirs],
+            repositories=[_from_workspace(self.directory, one) for one in _roots(options)],
+            keyrings=[_from_workspace(self.directory, one) for one in options.keyrings],
+            pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
             more=options.make_vars,
         )
@@ -290,6 +257,11 @@ class Build:
 def scheduler_units(scheduler: Scheduler) -> list[Unit]:
     """Give the units that a scheduler was made of."""
     return [progress.unit for progress in scheduler.units.values()]
+
+
+def store_path(options: BuildOptions | StatusOptions) -> Path:
+    """Return where finished packages are."""
+    return Path(options.store or Path(options.directory) / "packages")
 
 
 def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
@@ -338,10 +310,21 @@ def status(root: Path, arch: Arch) -> tuple[Result, bool]:
     return make_result(head, scheduler, now), lives
 
 
+def _machine() -> MachineResources:
+    return MachineResources(
+        processors=len(os.sched_getaffinity(0)),
+        ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
+
+
 def _repository(options: BuildOptions) -> PackageRepository:
     if not options.repositories:
         return PackageRepository()
-    return index.repository(map(_absolute, options.repositories), options.arch)
+    return index.repository(map(_absolute, _roots(options)), options.arch)
+
+
+def _roots(options: BuildOptions) -> list[str]:
+    return [repository_root(one) for one in options.repositories]
 
 
 def _absolute(item: str) -> str:
@@ -360,7 +343,8 @@ def _from_workspace(directory: Path, item: str) -> str:
     return f"./{Path(path).relative_to(directory.resolve())}"
 
 
-def _with_public(key: Path | None) -> Path | None:
+def _with_public(options: BuildOptions) -> Path | None:
+    key = Path(options.signing_key) if options.signing_key else None
     if key is not None and not key.with_name(f"{key.name}.pub").is_file():
         raise UsageError(
             f"{key} has no public half {key.name}.pub beside it",
@@ -375,8 +359,9 @@ def _since(options: BuildOptions, graph: Graph, request: BuildRequest) -> BuildR
     from dag.run.graph.changes import affected_since
 
     assert options.since is not None  # noqa: S101  # the caller's condition
+    pipeline_dirs = [Path(one) for one in options.pipeline_dirs]
     found = affected_since(
-        options.directory, options.since, graph, options.arch, options.pipeline_dirs
+        Path(options.directory), options.since, graph, options.arch, pipeline_dirs
     )
     changed = set(found.reasons)
     if request.rebuild_dependents:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from dag.core.arch import Arch
@@ -17,9 +16,10 @@ from dag.core.doctor.checks import Finding, ok, skipped
 from dag.core.image.references import Reference, parse, parse_repository
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
+from dag.core.pod.options import PodOptions
 from dag.core.pod.permissions import Permission, for_pod
-from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
-from dag.errors import InfrastructureError, UsageError
+from dag.core.store.buckets import Bucket
+from dag.errors import InfrastructureError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.image.platforms import platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
@@ -35,7 +35,7 @@ from dag.run.doctor.probes import run_probe
 from dag.run.graph.selection import select
 from dag.run.pod.access import Unreadable, listed, read, refused, user_name
 from dag.run.pod.preflight import DRIVERS, dry_run, key_class_path
-from dag.run.pod.request import PodOptions, PodRequest, bundle_repository, prepare
+from dag.run.pod.request import PodRequest, bundle_repository, prepare
 
 T = TypeVar("T")
 
@@ -127,26 +127,15 @@ class Doctor:
         if chosen.cache_bundle:
             yield "cache bundle", "--cache-bundle", chosen.cache_bundle
         if chosen.bucket or chosen.src_bucket:
-            yield "transfer image", "--transfer-image", chosen.transfer_image or DEFAULT_IMAGE
+            yield "transfer image", "--transfer-image", chosen.transfer_image
 
     # What was asked for.
 
     async def _definitions(self) -> Finding:
-        chosen = self._chosen
+        chosen = replace(self._chosen, repositories=())  # `bundle` asks them
         numbers = []
         for arch in chosen.arch:
-            selection = await aside(
-                partial(
-                    select,
-                    Path(chosen.directory),
-                    chosen.packages,
-                    arch=arch,
-                    pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
-                    build_options=chosen.build_options,
-                    only=chosen.only,
-                    template=chosen.target_template,
-                )
-            )
+            selection = await aside(partial(select, chosen, arch))
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 
@@ -208,14 +197,11 @@ class Doctor:
         chosen = self._chosen
         name, namespace = chosen.service_account, chosen.namespace
         found = await read(self._kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
-        bucket = None
-        with suppress(UsageError):  # `bundle` says it
-            bucket = Bucket.parse(chosen.bucket or chosen.src_bucket or "")
         return doctor.service_account(
             name,
             namespace,
             found,
-            bucket,
+            chosen.bucket or chosen.src_bucket,
             secret=chosen.bucket_secret is not None,
         )
 
@@ -361,8 +347,8 @@ class Doctor:
             ),
         )
 
-    async def _bucket(self, arch: Arch, given: str, *, write: bool) -> Finding:
-        chosen, bucket = self._chosen, Bucket.parse(given)
+    async def _bucket(self, arch: Arch, bucket: Bucket, *, write: bool) -> Finding:
+        chosen = self._chosen
         fix = doctor.bucket_access(bucket, chosen.service_account, chosen.bucket_secret)
         return await self._try(
             probes.bucket_probe(self._settings(arch), write=write),
@@ -400,5 +386,5 @@ class Doctor:
         """Give the settings of a Pod whose bundle is the image of probes."""
         if self._pushed is None or self._request is None:
             return self._settings(arch)
-        request = self._request.bundled_as(self._pushed)
+        request = self._request.with_bundle(self._pushed)
         return next(one for one in request.pods if one.arch == arch)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.sources import checkouts
 from dag.core.sources.checkouts import GitRepository
 from dag.core.sources.downloads import Download, SourceProblem, downloads, named, redact
 from dag.core.sources.gitstate import VerifiedState
+from dag.core.sources.options import CacheOptions
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.package import definitions
 from dag.io.sources.cache import Cache
@@ -31,30 +31,6 @@ _GIT_JOBS = 8
 _GIT_PER_HOST = 4
 _TICK = 1.0
 _S = TypeVar("_S", Fetch, Checkout)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CacheOptions:
-    """The flags of `dag cache`, as given."""
-
-    packages: tuple[str, ...]
-    directory: str
-    arch: Arch
-    pipeline_dirs: tuple[str, ...]
-    build_options: tuple[str, ...]
-    out: str
-    jobs: int
-    per_host: int
-    mirrors: tuple[str, ...]
-    max_size: str
-    git: bool
-    verify: bool
-    dry_run: bool
-    as_json: bool
-    bundle_repo: str | None
-    bundle_base: str | None
-    insecure_registry: bool
-    from_bundle: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,32 +109,29 @@ class CacheResult:
         }
 
 
-def gather(
-    directory: Path,
-    names: Sequence[str],
-    *,
-    arch: Arch,
-    pipeline_dirs: Sequence[Path] = (),
-    build_options: Sequence[str] = (),
-    git: bool = True,
-) -> Sources:
-    """Find what the definitions fetch for `arch`: all of them, or the closure of `names`.
+def gather(options: CacheOptions) -> Sources:
+    """Return what the definitions fetch: all of them, or the closure of `options.packages`.
 
     Of a repository that the closure names it is what any definition wants: without that, builds
-    could not use it.
+    could not use it. What git clones comes with it, unless it is not to be fetched.
 
     Raises:
         UsageError: a definition is wrong, or a name is unknown.
 
     """
     packages: Sequence[Package] = definitions.read(
-        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
+        Path(options.directory),
+        arch=options.arch.apk,
+        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
+        build_options=options.build_options,
     )
     every, _, unpinned = checkouts.repositories(_steps(packages, Checkout))
-    if names:
-        packages = Graph(packages).closure(names)
+    if options.packages:
+        packages = Graph(packages).closure(options.packages)
     files, problems = downloads(_steps(packages, Fetch))
-    asked, wrong, _ = checkouts.repositories(_steps(packages, Checkout) if git else ())
+    asked, wrong, _ = checkouts.repositories(
+        _steps(packages, Checkout) if options.git or options.pruning else ()
+    )
     paths = {repository.path for repository in asked}
     return Sources(
         downloads=files,
