@@ -10,6 +10,7 @@ import yaml
 
 from dag.core.arch import Arch
 from dag.core.pod.manifest import PodSettings, pod
+from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 from dag.report.manifest import to_yaml
 
@@ -19,7 +20,7 @@ SMALLEST = PodSettings(
     arch=Arch.parse("x86_64"),
     bundle="registry.example.com/dag@sha256:" + "b" * 64,
     sdk_image="registry.example.com/sdk@sha256:" + "5" * 64,
-    script="make \"$@\"\necho 'ends'\n",
+    script=ShellScript("make \"$@\"\necho 'ends'\n"),
     targets=("packages/x86_64/one-1.10-r2.apk",),
     packages=("one",),
     version="1.2.3",
@@ -66,7 +67,9 @@ def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None
 def test_the_yaml_reads_back_as_what_is_posted() -> None:
     odd = replace(
         EVERYTHING,
-        script="tab\there, trailing space \n  and: [odd] {things} # 'all' \"of\" them\n\n",
+        script=ShellScript(
+            "tab\there, trailing space \n  and: [odd] {things} # 'all' \"of\" them\n\n"
+        ),
         targets=("yes", "1e3", "0123", "~", "a: b", "- c", "", " d", "package/libstdc++"),
     )
     assert yaml.safe_load(to_yaml(pod(odd))) == pod(odd)

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_out_script, serve_script
+from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_command, serve_script
 from dag.core.image.layers import ROOT
+from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject
+from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket, Places, fetch_script, upload_script
 
 WORKSPACE = "/workspace"
@@ -52,8 +54,8 @@ class PodSettings:
     bundle: str
     """Image of the definitions, by digest."""
     sdk_image: str
-    script: str
-    """The build script; its positional parameters are `targets`."""
+    script: ShellScript
+    """The build script; its further arguments are `targets`."""
     targets: Sequence[str]
     packages: Sequence[str]
     """What was asked for, for people who read the Pod; empty is everything."""
@@ -175,7 +177,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "command": ["sh", "-c", copy_out_script(f"/{ROOT}", WORKSPACE)],
+        "command": copy_command(f"/{ROOT}", WORKSPACE),
         "resources": _requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
@@ -185,7 +187,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
         containers.append(
             {
                 "name": "fetch-packages",
-                "command": ["sh", "-c", script, "dag", *settings.wanted],
+                "command": container_words(script.command(*settings.wanted)),
                 **_transfer(settings, settings.source),
             }
         )
@@ -194,7 +196,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
             {
                 "name": "populate-cache",
                 "image": settings.cache_bundle,
-                "command": ["sh", "-c", copy_out_script(f"/{ROOT}", CACHE)],
+                "command": copy_command(f"/{ROOT}", CACHE),
                 "volumeMounts": _mounts("cache"),
             }
         )
@@ -206,7 +208,7 @@ def _build_container(settings: PodSettings) -> KubeObject:
         "name": BUILD,
         "image": settings.sdk_image,
         "workingDir": WORKSPACE,
-        "command": ["sh", "-c", settings.script, "dag", *settings.targets],
+        "command": container_words(settings.script.command(*settings.targets)),
         "resources": _requests(cpu=settings.cpu, memory=settings.ram, disk=settings.disk),
         "securityContext": {"privileged": True},
         "volumeMounts": [*_mounts("workspace", "cache"), {"name": "tmp", "mountPath": _TMP}],
@@ -231,7 +233,7 @@ def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
     script = upload_script(_PLACES, bucket, settings.arch, settings.run)
     return {
         "name": UPLOAD,
-        "command": ["sh", "-c", script],
+        "command": container_words(script.command()),
         **_transfer(settings, bucket),
     }
 
@@ -257,7 +259,7 @@ def _out_container(settings: PodSettings) -> KubeObject:
     return {
         "name": OUT,
         "image": settings.bundle,
-        "command": ["sh", "-c", script],
+        "command": container_words(script.command()),
         "ports": [{"containerPort": OUT_PORT}],
         "resources": _requests(cpu="50m", memory="64Mi", disk="16Mi"),
         "volumeMounts": _mounts("workspace", "tmp"),

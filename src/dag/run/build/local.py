@@ -29,6 +29,7 @@ from dag.core.graph.graph import Graph
 from dag.core.package.apk import BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
+from dag.core.shell import ShellScript, script_text
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.processes import end_below
@@ -43,21 +44,14 @@ _TAIL_BYTES = 1 << 16
 _GRACE = 3.0
 """Seconds that a build gets to end by itself when it is told to."""
 
-# Ends the whole process group when dag is gone, however it went: `read` then sees the end of the
-# pipe that only dag holds open. (dash takes no `--` after a signal's name.)
-_LEASH = """exec 3<&0 </dev/null
-{ read -r _ <&3; kill -KILL -$$; } >/dev/null 2>&1 &
-exec 3<&-
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """What all units of a run have in common."""
 
     arch: Arch
-    script: str
-    """The build script; see `dag.core.build.scripts`."""
+    script: ShellScript
+    """The build script (see `dag.core.build.scripts`); its further arguments are targets."""
     makefile: Makefile
     environment: Mapping[str, str]
     """Of the processes, whole: nothing is inherited."""
@@ -211,14 +205,12 @@ class LocalRunner:
             if start.attempt > 1:
                 os.write(output, f"dag: attempt {start.attempt}\n".encode())
             work.log_begins = os.lseek(output, 0, os.SEEK_END)
-            target = self._settings.makefile.targets([work.package], self._settings.arch)
+            targets = self._settings.makefile.targets([work.package], self._settings.arch)
+            groups = map(os.fspath, group.process_files())
+            leash = ShellScript(script_text("dag.run.build", "leash"), (*groups, "--"))
             return await asyncio.create_subprocess_exec(
                 *group.prefix(),
-                "sh",
-                "-c",
-                _LEASH + group.prelude() + self._settings.script,
-                "dag",
-                *target,
+                *leash.command(*self._settings.script.command(*targets)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
