@@ -1,7 +1,7 @@
-"""Buckets: where they are, what rclone is told about them, and the scripts that move packages.
+"""Buckets: their names, what rclone is told about them, and the scripts that move packages.
 
-rclone gets everything through its environment, so that no key is ever in a manifest: the cloud's own
-identity of the pod, or what a Secret of the namespace holds.
+rclone gets everything through its environment, so no key is ever in a manifest: the pod has an
+identity of the cloud's own, or the variables come from a Secret of the namespace.
 Sources: https://rclone.org/docs/#environment-variables, https://rclone.org/googlecloudstorage/,
 https://rclone.org/s3/.
 """
@@ -29,7 +29,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*")
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, or a folder of one; packages are below `packages/ARCH` in it."""
+    """A bucket, or a folder in one. Packages are below `packages/ARCH` in it."""
 
     scheme: str
     path: str
@@ -37,7 +37,7 @@ class Bucket:
 
     @classmethod
     def parse(cls, text: str) -> Bucket:
-        """Read `gs://NAME[/FOLDER…]` or `s3://…`; without a scheme it is GCS.
+        """Read `gs://NAME[/FOLDER…]` or `s3://…`; without a scheme it is a bucket of Google Cloud.
 
         Raises:
             UsageError: this names no bucket.
@@ -48,18 +48,18 @@ class Bucket:
             scheme, rest = "gs", text
         if scheme not in _TYPES:
             raise UsageError(
-                f"{text}: no bucket can be reached by {scheme}://", hint="known are gs:// and s3://"
+                f"{text}: dag cannot reach buckets by {scheme}://", hint="use gs:// or s3://"
             )
         name, *folders = rest.rstrip("/").split("/")
         if not _NAME.fullmatch(name) or not all(map(_FOLDER.fullmatch, folders)):
-            raise UsageError(f"{text}: no name of a bucket", hint="write it like gs://name/folder")
+            raise UsageError(f"{text!r} does not name a bucket", hint="write it like gs://name/folder")
         return cls(scheme, "/".join((name, *folders)))
 
     def environment(self, *, own_identity: bool) -> dict[str, str]:
-        """Give what rclone is told, so that `store:` is the place of the packages.
+        """Return the variables that tell rclone that `store:` is the place of the packages.
 
-        With `own_identity` nothing but the pod's own will come; else a Secret adds to this, by the
-        names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
+        With `own_identity` the pod's identity is all that there is; otherwise a Secret adds variables,
+        by the names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
         """
         variables = {
             "RCLONE_CONFIG": "/dev/null",
@@ -67,7 +67,7 @@ class Bucket:
             "RCLONE_CONFIG_STORE_REMOTE": f"cloud:{self.path}/packages",
             "RCLONE_CONFIG_CLOUD_TYPE": _TYPES[self.scheme],
             "RCLONE_CONFIG_CLOUD_ENV_AUTH": "true",
-            # Whoever may write objects need not be allowed to look at buckets.
+            # Somebody who may write objects need not have the right to look at buckets.
             "RCLONE_CONFIG_CLOUD_NO_CHECK_BUCKET": "true",
             "RCLONE_TRANSFERS": "16",
             "RCLONE_CHECKERS": "32",

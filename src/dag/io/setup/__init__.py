@@ -1,1 +1,1 @@
-"""Reads what a set-up needs from outside."""
+"""What the set-up of a cluster reads from outside."""
