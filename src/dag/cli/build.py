@@ -19,7 +19,8 @@ from dag.report.terminal import say, tell
 if TYPE_CHECKING:
     from dag.core.build.result import Result
     from dag.io.store.local import Store
-    from dag.run.build.command import Build, BuildOptions
+    from dag.run.build.options import BuildOptions
+    from dag.run.build.session import Build
 
 store_option = option(
     "--store",
@@ -80,7 +81,7 @@ def command(**given: Any) -> int:  # noqa: ANN401
     """
     from dag.core.build.plan import Absence
     from dag.io.package.makefile import makefile_of
-    from dag.run.build.command import open_store, read_store
+    from dag.run.build.stores import open_store, read_store
     from dag.run.signals import run_interruptibly
 
     if given["on"] != "local":
@@ -113,7 +114,7 @@ def _options(given: dict[str, Any]) -> BuildOptions:
     from dag.core.build.plan import BuildRequest
     from dag.core.package.apkindex import repository_root
     from dag.core.units import quantity
-    from dag.run.build.command import BuildOptions
+    from dag.run.build.options import BuildOptions
 
     arch: Arch = given["arch"]
     directory = Path(given["directory"])
@@ -156,7 +157,7 @@ def _options(given: dict[str, Any]) -> BuildOptions:
 
 
 def _planned(chosen: BuildOptions, store: Store, verbosity: int) -> Build:
-    from dag.run.build.command import Build
+    from dag.run.build.session import Build
 
     gc.disable()  # what is read and planned stays until the end
     build = Build(chosen, store, say)

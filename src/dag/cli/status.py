@@ -28,10 +28,11 @@ def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbos
     from dag.report.files import to_json
     from dag.report.progress import result_lines
     from dag.report.words import seconds
-    from dag.run.build.command import status
+    from dag.run.build.stores import read_status
 
     root = Path(store or Path(directory) / "packages")
-    result, running = status(root, arch)
+    status = read_status(root, arch)
+    result, running = status.result, status.is_alive
     if json:
         click.echo(to_json(result), nl=False)
     else:

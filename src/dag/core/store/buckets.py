@@ -52,7 +52,9 @@ class Bucket:
             )
         name, *folders = rest.rstrip("/").split("/")
         if not _NAME.fullmatch(name) or not all(map(_FOLDER.fullmatch, folders)):
-            raise UsageError(f"{text!r} does not name a bucket", hint="write it like gs://name/folder")
+            raise UsageError(
+                f"{text!r} does not name a bucket", hint="write it like gs://name/folder"
+            )
         return cls(scheme, "/".join((name, *folders)))
 
     def environment(self, *, own_identity: bool) -> dict[str, str]:
