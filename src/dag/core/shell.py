@@ -18,7 +18,7 @@ class ShellScript:
     arguments: Sequence[str] = ()
 
     def command(self, *more: str) -> list[str]:
-        """Return the words that run the script with its own arguments and with `more` after them."""
+        """Return the words that run the script with its own arguments, and `more` after them."""
         return [INTERPRETER, "-c", self.text, "dag", *self.arguments, *more]
 
 

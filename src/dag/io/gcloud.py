@@ -7,7 +7,7 @@ import subprocess
 
 
 def current_project() -> str | None:
-    """Return the project of `gcloud config get-value project`; None if there is no gcloud or no project."""
+    """Return the project to which gcloud is set; None if there is no gcloud or no project."""
     gcloud = shutil.which("gcloud")
     if gcloud is None:
         return None

@@ -50,7 +50,7 @@ kind export kubeconfig --name=dag
 says yes docker inspect kind-registry '--format={{if .NetworkSettings.Networks.kind}}yes{{end}}' ||
 docker network connect kind kind-registry
 
-# 6. Names of the registry on every node: it speaks plain http and is not on the node itself
+# 6. Names of the registry on every node: it speaks plain http, and it is not on the node
 says 'dag: known on every node' sh -c 'for node in $(kind get nodes --name=dag); do
   docker exec "$node" cat /etc/containerd/certs.d/localhost:5001/hosts.toml /etc/containerd/certs.d/kind-registry:5000/hosts.toml >/dev/null || exit
 done

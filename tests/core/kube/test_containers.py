@@ -1,4 +1,4 @@
-"""What a container runs is what was meant, whatever Kubernetes does with dollars."""
+"""A container runs the words that were meant, whatever Kubernetes does with dollars."""
 
 from __future__ import annotations
 

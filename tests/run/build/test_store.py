@@ -1,4 +1,4 @@
-"""What `dag build` keeps and what it finds: store, repositories, keys."""
+"""`dag build` keeps what it built, and finds what there is: store, repositories, keys."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ STATE = "/tmp/.dag"  # noqa: S108  # the volume of one Pod
 OUT_PORT = 8017
 """The port on which a pod serves its workspace."""
 OUT_SECONDS = 900
-"""How long a pod waits after its build for a client that copies the workspace."""
+"""Seconds that a pod waits after its build for a client that copies the workspace."""
 REFUSED = 3
-"""The exit code of a build script that did not begin, because the image or the workspace is unfit."""
+"""The exit code of a build script that did not begin: the image or the workspace is unfit."""
 
 NOTHING = "make made no package"
 """The termination message of a build that ended well and made no package."""
@@ -126,7 +126,8 @@ def split_assignment(text: str) -> tuple[str, str]:
 
 
 def _option_word(word: str) -> str:
-    # It passes through make, which wants each `$` doubled, and the shell of a recipe: so it is quoted.
+    # The word passes through make, for which each `$` is doubled, and through a recipe's shell, for
+    # which it is quoted.
     return word if _PLAIN.fullmatch(word) else shlex.quote(word).replace("$", "$$")
 
 

@@ -1,4 +1,4 @@
-"""What containers run, as the API server wants it written."""
+"""The commands of containers, as the API server wants them written."""
 
 from __future__ import annotations
 

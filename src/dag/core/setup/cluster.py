@@ -1,4 +1,4 @@
-"""The steps that every cluster needs before `dag pod` builds on it; all go through the Kubernetes API."""
+"""The steps that every cluster needs before `dag pod` builds on it, through Kubernetes' API alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BINFMT_IMAGE = (
     "docker.io/tonistiigi/binfmt"
     "@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0"
 )
-"""An image with QEMU for every architecture. It registers itself so that containers need not have it."""
+"""An image with QEMU for every architecture, which containers need not have when it is registered."""
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 
 # The files that each project's own installation guide names, at the version that was read.
@@ -66,7 +66,7 @@ ARM_TOLERATION: KubeObject = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
-    """What a cluster is to have. An empty value asks for nothing."""
+    """The things that a cluster is to have; an empty value asks for nothing."""
 
     namespace: str = "default"
     service_account: str = "default"
@@ -74,7 +74,7 @@ class ClusterSettings:
     """Annotations of the service account, by which clouds tie it to an identity of theirs."""
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
-    """The groups that may run `dag pod` in the namespace, like the users by the API server's names."""
+    """The users and groups that may run `dag pod` in the namespace, as the API server names them."""
     secret_key: bool = False
     project: str | None = None
     """The project whose Secret Manager has the signing key. With None, somebody else makes the
@@ -274,8 +274,8 @@ def _binfmt(settings: ClusterSettings) -> KubeObject:
         "securityContext": {"privileged": True},
     }
     # Linux 6.7 and later forget what is registered when the last mount of binfmt_misc goes, and
-    # `install` removes its own: https://github.com/tonistiigi/binfmt/issues/360. A node need not have
-    # another one. This container also keeps the pod alive, so nodes that come later are served.
+    # `install` removes its own: https://github.com/tonistiigi/binfmt/issues/360. A node need not
+    # have another one. This container also keeps the pod alive, so nodes that come later are served.
     forever = "while :; do sleep 86400; done"
     stay = {
         "name": "stay",
@@ -287,7 +287,7 @@ def _binfmt(settings: ClusterSettings) -> KubeObject:
     mounted = {"exec": {"command": ["test", "-e", f"{_BINFMT}/register"]}, "periodSeconds": 1}
     # The exit code of the image is 0 even if nothing was registered.
     some = ["sh", "-c", f"ls {_BINFMT} | grep -qvx -e register -e status"]
-    # A sidecar, so that the mount is there before `install` runs. With two, either may be restarted.
+    # A sidecar, so that the mount is there before `install` runs. With two, either may restart.
     first = {**stay, "name": "hold", "restartPolicy": "Always", "startupProbe": mounted}
     stay["readinessProbe"] = {"exec": {"command": some}, "periodSeconds": 1}
     return mark_as_ours(

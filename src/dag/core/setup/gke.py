@@ -1,4 +1,4 @@
-"""The steps for Google Kubernetes Engine: cluster, registry, least-privileged accounts, signing key.
+"""The steps for Google Kubernetes Engine: cluster, registry, accounts with few rights, signing key.
 
 Nodes run as an account of their own, which may pull images and write logs. Pods have the rights of
 another account, for the given buckets and the one secret, through the cluster's workload pool.
@@ -37,11 +37,11 @@ _PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GkeSettings:
-    """What `dag setup gke` makes in a Google Cloud project."""
+    """The settings of `dag setup gke`, which makes things in a Google Cloud project."""
 
     project: str
     location: str
-    """A flag of gcloud: `--zone=…` or `--region=…`. What was made with one is not found with the other."""
+    """A flag of gcloud: `--zone=…` or `--region=…`. Only this one finds what was made with it."""
     cluster: str = "dag"
     max_cpu: int = 64
     """The most CPUs that all autoprovisioned nodes together may have."""

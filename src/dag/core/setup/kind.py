@@ -32,7 +32,7 @@ containerdConfigPatches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindSettings:
-    """What `dag setup kind` makes on this machine."""
+    """The settings of `dag setup kind`, which makes a cluster on this machine."""
 
     cluster: str = "dag"
     registry: str = "kind-registry"
@@ -113,7 +113,7 @@ def _steps(settings: KindSettings) -> Iterator[SetupStep]:
         ),
     )
     yield Run(
-        title="Names of the registry on every node: it speaks plain http and is not on the node itself",
+        title="Names of the registry on every node: it speaks plain http, and it is not on the node",
         argv=("sh", "-c", _hosts(settings)),
         done=LineCheck("dag: known on every node", ("sh", "-c", _known(settings))),
     )

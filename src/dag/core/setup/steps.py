@@ -1,9 +1,9 @@
 """The steps of `dag setup` as data: what each is for, what it does, and how to see that it is done.
 
 `dag.run.setup.steps` executes them, and `dag.report.setup` writes them as a shell script that does
-the same. No step repeats what is done already, so a set-up that was interrupted continues when it is
-run again. Undoing removes what `dag` has made and nothing else: Kubernetes objects that it made have
-the label `app.kubernetes.io/managed-by=dag`, and objects of clouds have a mark of their own.
+the same. No step repeats what is done already, so a set-up that was interrupted continues when it
+is run again. Undoing removes what `dag` has made and nothing else: Kubernetes objects that it made
+have the label `app.kubernetes.io/managed-by=dag`, and objects of clouds have a mark of their own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Run:
     ours: LineCheck | None = None
     """If given, the step is undone only if this says that `dag` has made the thing."""
     patience: float = 0.0
-    """Seconds until the cloud must know what the command names: clouds are eventually consistent."""
+    """Seconds until the cloud must know what the command names, as it is eventually consistent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,8 +60,8 @@ class Bucket:
     def environment(self, *, own_identity: bool) -> dict[str, str]:
         """Return the variables that tell rclone that `store:` is the place of the packages.
 
-        With `own_identity` the pod's identity is all that there is; otherwise a Secret adds variables,
-        by the names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
+        With `own_identity` the pod's identity is all that there is; otherwise a Secret adds
+        variables, by the names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
         """
         variables = {
             "RCLONE_CONFIG": "/dev/null",
@@ -89,7 +89,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a container that transfers finds the workspace, and the build script's own directory."""
+    """The paths of the workspace and of the build script's own directory in another container."""
 
     workspace: str
     state: str

@@ -1,1 +1,1 @@
-"""What the set-up of a cluster reads from outside."""
+"""The input of the set-up of a cluster that comes from outside."""

@@ -1,4 +1,4 @@
-"""The only loop of a build: it has the clock, collects events, carries out actions, and sees the end."""
+"""The only loop of a build: it has the clock, collects events, and carries out actions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Observer(Protocol):
         """Look at an event, and at the actions with which the scheduler reacted."""
 
     def look_at_clock(self, now: float) -> None:
-        """Look at the clock. This is called after events were handled, and at least every second."""
+        """Look at the clock: this is called after events, and at least every second."""
 
 
 class Engine:

@@ -29,7 +29,8 @@ def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> No
         same = other == item or (data is not None and data == others)
         if not same:
             raise UsageError(
-                f"--keyring {item} and {other} are both called {name}, and melange would find only one of them",
+                f"--keyring {item} and {other} are both called {name},"
+                " and melange would find only one of them",
                 hint="one of the two must sign with a key of another name:"
                 " see `dag build --signing-key` and `--signing-key-name`",
             )

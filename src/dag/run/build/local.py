@@ -1,4 +1,4 @@
-"""The runner of units on this machine: each attempt is a process group with a workspace of its own."""
+"""The runner of units on this machine: each attempt has processes and a workspace of its own."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LocalSettings:
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names in a package's environment that a repository gives instead of the store, by package."""
     elsewhere: frozenset[str] = frozenset()
-    """Packages that a repository has in the defined version; older ones in the store do not count."""
+    """Packages that a repository has in the defined version: older ones in the store are not used."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
 
@@ -107,7 +107,7 @@ class LocalRunner:
         self._promoting = asyncio.Lock()
 
     async def open(self) -> Began:
-        """Return that nothing is alive from before, because opening the store has ended all that was."""
+        """Return that nothing is alive from before: opening the store has ended all that was."""
         return Began()
 
     async def run(self, start: Start) -> Ended:
@@ -161,8 +161,8 @@ class LocalRunner:
             await self._forget(key, attempt)
 
     def _environment_of(self, package: Package) -> dict[str, Built]:
-        # A package never gets its own packages from the store: make would take an old one for built,
-        # and melange would write through the link into the store.
+        # A package never gets its own packages from the store: make would take an old one for
+        # built, and melange would write through the link into the store.
         dropped = self._settings.dropped.get(package.name, frozenset())
         environment = (need.text for need in package.environment if need.name not in dropped)
         own = package.promised

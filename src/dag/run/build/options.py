@@ -26,7 +26,7 @@ class BuildOptions:
     keyrings: tuple[str, ...]
     jobs: int
     capacity: ComputeResources
-    """What this machine has."""
+    """The resources of this machine."""
     max_ram: int
     retries: int
     fail_fast: bool

@@ -1,4 +1,4 @@
-"""The interface of what runs units for the engine, be it as processes here or as Jobs in a cluster."""
+"""The interface of what runs units for the engine, as processes here or as Jobs in a cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Runner(Protocol):
         """
 
     async def prove(self, prove: ProvePackages) -> Answer:
-        """Compare what an attempt made with what its unit promises, and keep all of it, exactly once."""
+        """Compare what an attempt made with what its unit promises, and keep it whole and once."""
 
     async def cancel(self, key: str, attempt: int) -> None:
         """End an attempt from before for which `run` was never called."""

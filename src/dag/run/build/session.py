@@ -41,7 +41,7 @@ _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
-"""The variables of the user's environment that make gets. A Makefile takes none of them for its own."""
+"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
 
 class Build:
@@ -61,7 +61,7 @@ class Build:
         self.store = store
         if store.root == options.directory.resolve():
             raise UsageError(
-                "--store is the directory of the definitions, so the store would be a part of every build",
+                "--store is the directory of the definitions, so it would be a part of every build",
                 hint=f"name a directory below it, like {options.directory / 'packages'}",
             )
         self._say = say
@@ -88,8 +88,8 @@ class Build:
         tree = definitions_tree(self.options.directory)
         for note in tree.notes() if self.options.verbosity else ():
             self._say(note)
-        # A store inside of the directory is no part of what is built. Repositories and keyrings there
-        # are linked into each workspace, whichever package they seem to belong to.
+        # A store inside of the directory is no part of what is built. Repositories and keyrings
+        # there are linked into each workspace, whichever package they seem to belong to.
         root = self.options.directory.resolve()
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
@@ -97,7 +97,7 @@ class Build:
         return split_by_package(entries, self.graph.packages)
 
     def _linked_paths(self) -> dict[str, Path]:
-        """Return the repositories and keyrings inside of the directory, by their paths from there."""
+        """Return the repositories and keyrings inside of the directory, by their paths in it."""
         root = self.options.directory.resolve()
         found = {}
         for item in (*self.options.repositories, *self.options.keyrings):
@@ -200,8 +200,8 @@ class Build:
         self.store.write_index(sign, anew=given is not None)
 
     def _settings(self, tools: Tools) -> LocalSettings:
-        # melange writes the names of keys and repositories into what it builds. They must be the same
-        # wherever the store is, and the same as in a pod.
+        # melange writes the names of keys and repositories into what it builds. They must be the
+        # same wherever the store is, and the same as in a pod.
         options = self.options
         links: dict[str, Path] = self._linked_paths()
         key = _require_public_half(options.signing_key)

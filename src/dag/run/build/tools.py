@@ -45,7 +45,7 @@ class Tools:
         return cls(os.path.realpath(found["melange"]), os.fspath(place))
 
     def own_key(self, directory: Path) -> Path:
-        """Return the path of the store's own key, and make the key the first time; `.pub` is beside it.
+        """Return the path of the store's own key, which is made the first time; `.pub` is beside it.
 
         It signs packages and the index if the user gives no key.
         """

@@ -28,7 +28,7 @@ class Parts:
     """For each package its definition, the files below the directory of its name, and what links
     among these lead to, in the order of their paths."""
     pipelines: Mapping[str, tuple[Entry, ...]]
-    """For each pipeline of the directory's own that a package uses, its file, with links followed."""
+    """For each pipeline of the directory's own that a package uses, its file and its links."""
 
     def of(self, package: str) -> Iterable[Entry]:
         """Return the entries from which a package is built."""
@@ -113,7 +113,7 @@ class _Tree:
 
 
 def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
-    """Return a hash of what each package is built from: its entries, its pipelines, its build options."""
+    """Return a hash of what each package is built from: entries, pipelines, build options."""
     hashed = {}
     for package in packages:
         used = [entry for uses in package.pipelines for entry in parts.pipelines[uses]]
@@ -122,7 +122,7 @@ def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
 
 
 def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
-    """Return the SHA-256, in hex, of the entries and build options from which a package is built."""
+    """Return the SHA-256, in hex, of the entries and options from which a package is built."""
     digest = hashlib.sha256()
     for entry in entries:
         match entry:
@@ -148,8 +148,8 @@ def lay_out(
 ) -> None:
     """Make a workspace at the new directory `place`: the entries, and `packages` in `below`.
 
-    Files are copies, so that whatever a build does to them, the user's own stay as they are. Packages
-    are hard links to those of the store, because melange and make only read them. `links` become
+    Files are copies, so that nothing that a build does to them reaches the user's own. Packages are
+    hard links to those of the store, because melange and make only read them. `links` become
     symbolic links.
 
     Raises:

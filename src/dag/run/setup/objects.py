@@ -56,7 +56,7 @@ class Objects:
         """Take a step, and return its outcome in words.
 
         Raises:
-            InfrastructureError: the cluster refused it, or it did not have the effect that it should.
+            InfrastructureError: the cluster refused it, or it did not have its effect.
 
         """
         match step:
@@ -72,7 +72,7 @@ class Objects:
                 return await self._prove(step)
 
     async def undo(self, step: ObjectStep) -> str:
-        """Undo what is ours of a step, and return the outcome in words; they are empty if there is none."""
+        """Undo what is ours of a step, and return the outcome in words, or none if there is none."""
         match step:
             case Ensure():
                 return await self._remove(step.manifest)

@@ -81,7 +81,7 @@ class Setup:
         async with self._close_at_end():
             reachable = await self._reconnect()
             if reachable:
-                self._objects()  # this fails if there is no configuration: nothing in the cluster can be undone
+                self._objects()  # this fails early if there is no configuration for the cluster
             for step in reversed(self._plan.steps):
                 if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
                     continue
@@ -198,7 +198,7 @@ class Setup:
             self._terminal.say(f"    {line}")
 
     async def _reconnect(self) -> bool:
-        """Get the credentials for undoing; return False if the cluster is gone, with all that was in it."""
+        """Get the credentials for undoing; return False if the cluster and all in it is gone."""
         for step in self._plan.steps:
             if isinstance(step, Connect):
                 if not await self._is_true(step.there, strict=True):
