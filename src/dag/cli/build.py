@@ -16,7 +16,7 @@ from dag.report.terminal import say, tell
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
-    from dag.run.build.command import Build
+    from dag.run.build.session import Build
 
 
 @command_of(
@@ -92,7 +92,7 @@ def _print_plan(build: Build) -> None:
 def _report(result: Result, options: BuildOptions) -> None:
     from dag.report.files import to_json, to_junit, to_markdown
     from dag.report.progress import result_lines
-    from dag.run.build.command import store_path
+    from dag.run.build.stores import store_path
 
     for line in result_lines(result, store=str(store_path(options)), verbosity=options.verbose):
         tell(line if line.startswith(" ") else f"dag: {line}")

@@ -23,10 +23,11 @@ def command(options: StatusOptions) -> int:
     from dag.report.files import to_json
     from dag.report.progress import result_lines
     from dag.report.words import seconds
-    from dag.run.build.command import status, store_path
+    from dag.run.build.stores import read_status, store_path
 
     store = store_path(options)
-    result, running = status(store, options.arch)
+    status = read_status(store, options.arch)
+    result, running = status.result, status.is_alive
     if options.json:
         click.echo(to_json(result), nl=False)
     else:

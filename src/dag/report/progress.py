@@ -54,7 +54,7 @@ class BuildProgress:
             self._live = Live(self, console=console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+    def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
         """Tell what changed."""
         self._now = now
         if isinstance(event, StopRequested) and (live := len(self._scheduler.live)):
@@ -72,7 +72,7 @@ class BuildProgress:
                 case _:
                     pass
 
-    def passed(self, now: float) -> None:
+    def look_at_clock(self, now: float) -> None:
         """Draw the table anew, if there is one and it is old."""
         self._now = now
         if self._live is not None and now - self._drawn >= _REDRAW:

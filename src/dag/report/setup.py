@@ -1,4 +1,4 @@
-"""A plan of `dag setup` as a shell script that does the same by hand, with kubectl."""
+"""Write a plan of `dag setup` as a shell script that does the same with kubectl."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dag.core.setup.steps import (
     Connect,
     Ensure,
     Extend,
+    LineCheck,
     ProveByPod,
     Publish,
     Run,
-    Says,
     SetupPlan,
     SetupStep,
     Tolerate,
@@ -43,20 +43,22 @@ _WIDE = 92
 
 
 def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
-    """Write a plan, or its undoing, as a script for `sh`.
+    """Return the script for `sh` that carries out a plan, or with `undo` the one that undoes it.
 
-    Like `dag setup`, it passes over what is done. `command` is what was typed.
+    Like `dag setup`, it does not repeat what is done already. `command` is what the user typed.
     """
     steps = list(plan.steps)
     if undo:
-        # What is in a cluster cannot be removed without its credentials, so they come first.
+        # Without its credentials nothing in a cluster can be removed, so they come first.
         steps.sort(key=lambda step: isinstance(step, Connect))
         steps.reverse()
     texts = [(step.title, text) for step in steps if (text := _undo(step) if undo else _do(step))]
-    body = [f"# {number}. {_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)]
-    whole = "\n".join(body)
-    # Undoing goes on where something cannot be removed.
-    head = [f"#!/bin/sh\n# What `{_line(command)}` does.", *([] if undo else ["set -eu"])]
+    body = [
+        f"# {number}. {_one_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)
+    ]
+    whole = "\n".join(text for _, text in texts)
+    # Undoing continues when something cannot be removed.
+    head = [f"#!/bin/sh\n# What `{_one_line(command)}` does.", *([] if undo else ["set -eu"])]
     if plan.kubeconfig:
         head.append(f"export KUBECONFIG={shlex.quote(plan.kubeconfig)}")
     if plan.context and "kubectl " in whole:
@@ -66,8 +68,8 @@ def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
     return "\n\n".join([*head, *body]) + "\n"
 
 
-def _line(text: str) -> str:
-    # What is in a comment must not get out of it.
+def _one_line(text: str) -> str:
+    # The text is for a comment, and must not break out of it.
     return " ".join(text.split())
 
 
@@ -124,7 +126,7 @@ def _undo(step: SetupStep) -> str:
             return f'{_url(step)}\nours -f "$url" && kubectl delete -f "$url" --ignore-not-found'
 
 
-def _says(question: Says) -> str:
+def _says(question: LineCheck) -> str:
     return shlex.join(["says", question.line, *question.argv])
 
 
@@ -135,7 +137,7 @@ def _url(step: Publish) -> str:
 def _command(argv: Sequence[str], stdin: str = "") -> str:
     text = shlex.join(argv)
     if len(text) > _WIDE and "\n" not in text:
-        # One flag a line is what people can read.
+        # People can read this if there is one flag a line.
         words = [shlex.quote(word) for word in argv]
         first = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
         text = " \\\n  ".join([" ".join(words[:first]), *words[first:]])

@@ -12,6 +12,7 @@ import yaml
 from dag.core.arch import Arch
 from dag.core.pod.manifest import PodSettings, pod
 from dag.core.pod.options import PodOptions
+from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 from dag.report.manifest import to_yaml
 
@@ -20,7 +21,7 @@ SMALLEST = PodSettings(
     run="0123456789",
     arch=Arch.parse("x86_64"),
     bundle="registry.example.com/dag@sha256:" + "b" * 64,
-    script="make \"$@\"\necho 'ends'\n",
+    script=ShellScript("make \"$@\"\necho 'ends'\n"),
     targets=("packages/x86_64/one-1.10-r2.apk",),
     version="1.2.3",
 )
@@ -75,7 +76,9 @@ def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None
 def test_the_yaml_reads_back_as_what_is_posted() -> None:
     odd = replace(
         EVERYTHING,
-        script="tab\there, trailing space \n  and: [odd] {things} # 'all' \"of\" them\n\n",
+        script=ShellScript(
+            "tab\there, trailing space \n  and: [odd] {things} # 'all' \"of\" them\n\n"
+        ),
         targets=("yes", "1e3", "0123", "~", "a: b", "- c", "", " d", "package/libstdc++"),
     )
     assert yaml.safe_load(to_yaml(pod(odd))) == pod(odd)

@@ -75,10 +75,10 @@ class Scripted:
 
 
 class Silent:
-    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+    def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
         pass
 
-    def passed(self, now: float) -> None:
+    def look_at_clock(self, now: float) -> None:
         pass
 
 

@@ -12,11 +12,14 @@ from enum import Enum, auto
 
 from dag.core.arch import Arch
 from dag.core.doctor.checks import Finding, Status, ok
+from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod import state as podstate
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
+from dag.core.shell import ShellScript, script_text
 from dag.core.store.buckets import Bucket
 
+_PACKAGE = "dag.core.doctor"
 PROBE = "probe"
 PROBE_LABEL = "dag/probe"
 DEADLINE = 60.0
@@ -27,17 +30,19 @@ _PATIENCE = 10.0
 
 def pull_probe(settings: PodSettings) -> KubeObject:
     """Ask a node to pull the bundle and to run a shell of it."""
-    return _probe(settings, "pull", {"image": settings.bundle, "command": _script(":")})
+    return _probe(settings, "pull", {"image": settings.bundle, "command": _command("true")})
 
 
 def emulation_probe(settings: PodSettings, image: str) -> KubeObject:
     """Ask a node to run a shell of an image that is for the architecture which is built for."""
-    return _probe(settings, "emulation", {"image": image, "command": _script(":")}, _CONFINEMENT)
+    return _probe(
+        settings, "emulation", {"image": image, "command": _command("true")}, _CONFINEMENT
+    )
 
 
 def userns_probe(settings: PodSettings) -> KubeObject:
     """Ask for a user namespace, and what its users are outside."""
-    container = {"image": settings.bundle, "command": _script("cat /proc/self/uid_map")}
+    container = {"image": settings.bundle, "command": _command("cat", "/proc/self/uid_map")}
     return _probe(settings, "userns", container, _CONFINEMENT)
 
 
@@ -46,18 +51,10 @@ def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
         "image": settings.options.sdk_image,
-        "command": _script(_TOOLS, melange),
+        "command": _command(*_script("sdk", melange)),
         "securityContext": build["securityContext"],
     }
     return _probe(settings, "sdk", container, _CONFINEMENT)
-
-
-_TOOLS = """
-for tool in make "$1" bwrap; do
-  command -v "$tool" >/dev/null || { echo "it has no $tool"; exit 1; }
-done
-bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent true 2>&1 || exit 1
-"""
 
 
 def key_probe(settings: PodSettings) -> KubeObject:
@@ -65,10 +62,9 @@ def key_probe(settings: PodSettings) -> KubeObject:
     spec = pod(settings)["spec"]
     place, _, name = MOUNTED_KEY.rpartition("/")
     (volume,) = (one for one in spec["volumes"] if "csi" in one)
-    look = f"[ -s {MOUNTED_KEY} ] || {{ echo no {name} among: $(ls {place}); exit 1; }}"
     container = {
         "image": settings.bundle,
-        "command": _script(look),
+        "command": _command(*_script("key", place, name)),
         "volumeMounts": [{"name": volume["name"], "mountPath": place, "readOnly": True}],
     }
     return _probe(settings, "key", container, _CONFINEMENT, volumes=[volume])
@@ -83,45 +79,18 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
         one for one in (*spec["initContainers"], *spec["containers"]) if one["name"] == name
     )
     container = {key: transfer[key] for key in ("image", "env", "envFrom") if key in transfer}
-    container["command"] = _script(_LIST + (_WRITE if write else ""), settings.run)
+    written = [f".dag-probe-{settings.run}"] if write else []
+    container["command"] = _command(*_script("bucket", *written))
     return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
 
 
-# Without the patience of a transfer, and with the one line that rclone ends with.
-_LIST = """
-try() {
-  what=$1; shift
-  said=$(rclone --retries 1 --low-level-retries 1 --contimeout 10s --timeout 20s --stats 0 "$@" \
-    2>&1 >/dev/null) && return 0
-  code=$?
-  [ $code -eq 3 ] ||
-    echo "$what: $(printf '%s\\n' "$said" | sed -n 's/.*Failed to/failed to/p' | tail -n 1)"
-  return $code
-}
-try 'it cannot be listed' lsf --max-depth 1 store:
-code=$?
-"""
-_WRITE = """
-[ $code -eq 0 ] || [ $code -eq 3 ] || exit 1
-thing=store:.dag-probe-$1
-echo probe | try 'nothing can be written' rcat $thing || exit 1
-try 'nothing can be deleted' deletefile $thing || exit 1
-code=0
-"""
+def _script(name: str, *arguments: str) -> list[str]:
+    return ShellScript(script_text(_PACKAGE, name), arguments).command()
 
 
-def _script(text: str, *words: str) -> list[str]:
-    # A termination message may have 4 KiB, and the end of what is said tells what failed.
-    script = f"""
-said=$(
-{text.strip()}
-exit ${{code:-0}}
-)
-code=$?
-printf %s "$said" | tail -c 2000 >/dev/termination-log
-exit $code
-"""
-    return ["sh", "-c", script.lstrip(), "dag", *words]
+def _command(*words: str) -> list[str]:
+    """Return the command of a container that runs a program and leaves its last words behind."""
+    return container_words(_script("probe", *words))
 
 
 _PLACE = ("serviceAccountName", "automountServiceAccountToken", "nodeSelector", "tolerations")

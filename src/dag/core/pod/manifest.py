@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_out_script, serve_script
+from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_command, serve_script
 from dag.core.image.layers import ROOT
+from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.options import PodOptions
+from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket, Places, fetch_script, upload_script
 
 WORKSPACE = "/workspace"
@@ -53,8 +55,8 @@ class PodSettings:
     """One of `options.arch`."""
     bundle: str
     """Image of the definitions, by digest."""
-    script: str
-    """The build script; its positional parameters are `targets`."""
+    script: ShellScript
+    """The build script; its further arguments are `targets`."""
     targets: Sequence[str]
     wanted: Sequence[str] = ()
     """The files that are fetched from `options.src_bucket` first."""
@@ -158,7 +160,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "command": ["sh", "-c", copy_out_script(f"/{ROOT}", WORKSPACE)],
+        "command": copy_command(f"/{ROOT}", WORKSPACE),
         "resources": _resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
@@ -169,7 +171,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
         containers.append(
             {
                 "name": "fetch-packages",
-                "command": ["sh", "-c", script, "dag", *settings.wanted],
+                "command": container_words(script.command(*settings.wanted)),
                 **_transfer_fields(settings, options.src_bucket),
             }
         )
@@ -178,7 +180,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
             {
                 "name": "populate-cache",
                 "image": options.cache_bundle,
-                "command": ["sh", "-c", copy_out_script(f"/{ROOT}", CACHE)],
+                "command": copy_command(f"/{ROOT}", CACHE),
                 "volumeMounts": _mounts("cache"),
             }
         )
@@ -191,7 +193,7 @@ def _build_container(settings: PodSettings) -> KubeObject:
         "name": BUILD,
         "image": options.sdk_image,
         "workingDir": WORKSPACE,
-        "command": ["sh", "-c", settings.script, "dag", *settings.targets],
+        "command": container_words(settings.script.command(*settings.targets)),
         "resources": _resource_requests(cpu=options.cpu, memory=options.ram, disk=options.disk),
         "securityContext": {"privileged": True},
         "volumeMounts": [*_mounts("workspace", "cache"), {"name": "tmp", "mountPath": _TMP}],
@@ -216,7 +218,7 @@ def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
     script = upload_script(_PLACES, bucket, settings.arch, settings.run)
     return {
         "name": UPLOAD,
-        "command": ["sh", "-c", script],
+        "command": container_words(script.command()),
         **_transfer_fields(settings, bucket),
     }
 
@@ -243,7 +245,7 @@ def _out_container(settings: PodSettings) -> KubeObject:
     return {
         "name": OUT,
         "image": settings.bundle,
-        "command": ["sh", "-c", script],
+        "command": container_words(script.command()),
         "ports": [{"containerPort": OUT_PORT}],
         "resources": _resource_requests(cpu="50m", memory="64Mi", disk="16Mi"),
         "volumeMounts": _mounts("workspace", "tmp"),

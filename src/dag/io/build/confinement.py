@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -33,8 +32,8 @@ class Group(Protocol):
     def prefix(self) -> list[str]:
         """Words to put before the command."""
 
-    def prelude(self) -> str:
-        """Shell that the process runs first, to put itself under the limits."""
+    def process_files(self) -> Sequence[Path]:
+        """Return the files into which a process writes its id to put itself under the limits."""
 
     def out_of_memory(self) -> bool:
         """Whether something in it was killed for its memory."""
@@ -74,9 +73,9 @@ class Unlimited:
         """Nothing."""
         return []
 
-    def prelude(self) -> str:
-        """Nothing."""
-        return ""
+    def process_files(self) -> Sequence[Path]:
+        """Return none."""
+        return ()
 
     def out_of_memory(self) -> bool:
         """Nobody knows."""
@@ -146,11 +145,8 @@ class _ControlGroup:
     def prefix(self) -> list[str]:
         return []
 
-    def prelude(self) -> str:
-        return "".join(
-            f"echo $$ >{shlex.quote(os.fspath(path / 'cgroup.procs'))} || exit 3\n"
-            for path in self._paths
-        )
+    def process_files(self) -> Sequence[Path]:
+        return [path / "cgroup.procs" for path in self._paths]
 
     def out_of_memory(self) -> bool:
         try:

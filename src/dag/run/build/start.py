@@ -10,7 +10,8 @@ from dag.core.build.options import BuildOptions
 from dag.core.build.result import Result
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
-from dag.run.build.command import Build, Say, open_store, read_store, store_path
+from dag.run.build.session import Build, Say
+from dag.run.build.stores import open_store, read_store, store_path
 from dag.run.signals import run_interruptibly
 
 
