@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 
+from dag.core.limits import SETTINGS
 from dag.errors import UsageError
 from dag.io.files import read_text
 
@@ -106,7 +107,7 @@ def _sections(command: click.Command) -> tuple[str, ...]:
 
 def _load(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = read_text(path)
+        text = read_text(path, SETTINGS)
         return text, tomllib.loads(text)
     except FileNotFoundError:
         return "", {}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 from string import Template
 
-from dag.core.sources.checkouts import CONFIG_NAME
+from dag.core.sources.gitconfig import CONFIG_NAME
 
 HERMETIC = "dag: --hermetic: "
 """How its lines begin, after what melange writes before them."""

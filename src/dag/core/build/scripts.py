@@ -15,7 +15,7 @@ from string import Template
 
 from dag.core.arch import Arch
 from dag.core.build.hermetic import prepare_script
-from dag.core.sources.checkouts import ENV_NAME
+from dag.core.sources.gitconfig import ENV_NAME
 from dag.errors import UsageError
 
 KEY = "melange.rsa"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
 from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepository, read_index
-from dag.core.sources.downloads import redact
+from dag.core.web import redact
 from dag.errors import InfrastructureError, UsageError
 
 MAX_BYTES = 256 * 1024 * 1024

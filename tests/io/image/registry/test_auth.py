@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.image.archive import content
+from dag.core.image.archive import file_of
 from dag.core.image.descriptors import Blob
 from dag.errors import InfrastructureError
 from dag.io.image.bundle import push_bundle
@@ -68,7 +68,7 @@ def put_base(host: str, directory: Path) -> str:
 def test_a_password_is_used(basic: Server, docker: Path, tmp_path: Path) -> None:
     log_in(docker, basic.host)
     base = put_base(basic.host, tmp_path)
-    pushed = push_bundle(f"{basic.host}/me/dag", [content("a", b"")], base=base)
+    pushed = push_bundle(f"{basic.host}/me/dag", [file_of("a", b"")], base=base)
     assert resolve(f"{basic.host}/me/dag:{pushed.content.replace('sha256:', 'bundle-')}") == (
         pushed.reference
     )
@@ -97,7 +97,7 @@ def test_tokens_are_fetched_for_what_is_done(
     log_in(docker, bearer.host)
     base = put_base(bearer.host, tmp_path)
     tokens.asked.clear()
-    push_bundle(f"{bearer.host}/me/dag", [content("a", b"")], base=base)
+    push_bundle(f"{bearer.host}/me/dag", [file_of("a", b"")], base=base)
     assert tokens.asked == [
         ("me", ["repository:library/base:pull"]),
         ("me", ["repository:me/dag:pull,push"]),
