@@ -75,8 +75,8 @@ KUBERNETES_OBJECT = Limit("an object of Kubernetes", 16 * _MIB)
 """etcd takes 1.5 MiB; an event of a watch is one object."""
 KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
-LOG_LINE = Limit("a line of a log", _MIB)
-"""The kubelet itself cuts lines at 16 KiB; a longer one is shown in pieces."""
+LOG_LINE = Limit("a line of a log", 64 * _MIB)
+"""It is held as a whole, because its time stands at its beginning; a longer one comes in pieces."""
 
 PACKAGE_INDEX = Limit("an APKINDEX", 256 * _MIB)
 """Both packed and unpacked: Wolfi's has 50 MiB of text."""

@@ -54,11 +54,22 @@ class TarReader:
     While a member is the latest that the iteration gave, `blocks` and `content` read it.
     """
 
-    def __init__(self, read: Callable[[int], bytes], limits: ArchiveLimits, where: str) -> None:
-        """`read` returns at most so many bytes, none at the end; `where` is for messages."""
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        limits: ArchiveLimits,
+        where: str,
+        *,
+        joined: bool = False,
+    ) -> None:
+        """Take a function that returns at most so many bytes, none at the end.
+
+        `where` is for messages. `joined` reads on behind an archive's end, where another follows.
+        """
         self._read = read
         self._limits = limits
         self._where = where
+        self._joined = joined
         self._count = 0
         self._left = 0
         self._padding = 0
@@ -143,20 +154,26 @@ class TarReader:
 
     def _header(self) -> bytes | None:
         """Read the next header; None at the end, which is a block of zeros or just the end."""
-        header = b""
-        while len(header) < _BLOCK:
-            data = self._read(_BLOCK - len(header))
-            if not data:
-                if header or not self._count:
-                    raise BrokenArchive("it ends too early")
+        while (header := self._block()) is not None and not any(header):
+            if not self._joined:
                 return None
-            header += data
-        if not any(header):
+        if header is None:
             return None
         # The sum of the header's bytes, its own field taken as spaces.
         if sum(header[:148]) + 8 * 0x20 + sum(header[156:]) != _number(header[148:156]):
             raise BrokenArchive("a header's checksum is wrong")
         return header
+
+    def _block(self) -> bytes | None:
+        block = b""
+        while len(block) < _BLOCK:
+            data = self._read(_BLOCK - len(block))
+            if not data:
+                if block or not self._count:
+                    raise BrokenArchive("it ends too early")
+                return None
+            block += data
+        return block
 
 
 def _name(header: bytes) -> bytes:
