@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.limits import Limit, TooLarge
-from dag.core.lines import LineSplitter, lines_within
+from dag.core.lines import LineSplitter, split_lines
 
 LIMIT = Limit("a line", 10)
 pieces = st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\xff", b"\n")))
@@ -21,7 +21,7 @@ def test_lines_are_the_same_however_the_bytes_are_cut(parts: list[bytes]) -> Non
     splitter = LineSplitter(wide)
     found = [line for part in parts for line in splitter.feed(part)]
     assert [*found, splitter.rest()] == b"".join(parts).split(b"\n")
-    lines = list(lines_within(parts, wide, "x"))
+    lines = list(split_lines(parts, wide, "x"))
     assert b"".join(lines) == b"".join(parts)
     assert all(line.endswith(b"\n") for line in lines[:-1])
 
@@ -36,10 +36,10 @@ def test_a_long_line_comes_in_pieces_and_nothing_is_lost(parts: list[bytes]) -> 
 
 
 def test_a_line_over_the_limit_names_the_file_and_the_limit() -> None:
-    assert list(lines_within([b"0123456789\n"], LIMIT, "x")) == [b"0123456789\n"]
+    assert list(split_lines([b"0123456789\n"], LIMIT, "x")) == [b"0123456789\n"]
     for parts in ([b"0123456789", b"a"], [b"0123456789", b"a\n"]):
         with pytest.raises(TooLarge, match=r"^log has more than 10 bytes.* a line$"):
-            list(lines_within(parts, LIMIT, "log"))
+            list(split_lines(parts, LIMIT, "log"))
 
 
 def test_sixty_four_megabytes_without_a_newline_take_no_time() -> None:

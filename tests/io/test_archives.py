@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.limits import Limit, TooLarge
-from dag.io.archives import DamagedStream, gunzip, reader_of, unpack, within
+from dag.io.archives import DamagedStream, gunzip, limit_pieces, reader_of, unpack
 
 
 def cut(data: bytes, size: int) -> Iterator[bytes]:
@@ -76,7 +76,7 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_stopped_at_the_limit(packer: s
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge, match=r"^bomb has more than 16 MiB"):
-            for _ in within(unpack([packed]), Limit("a test", 1 << 24), "bomb"):
+            for _ in limit_pieces(unpack([packed]), Limit("a test", 1 << 24), "bomb"):
                 pass
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

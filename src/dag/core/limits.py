@@ -1,4 +1,4 @@
-"""How much is taken from strangers: every limit on foreign bytes, with its reason.
+"""The limits on foreign bytes, each with its reason.
 
 A limit is far above what anybody has seen in earnest, and far below what would hurt: the memory of
 the machine, or the patience of whoever waits. `dag.io.files` and `dag.io.archives` read no further.
@@ -20,14 +20,14 @@ class TooLarge(UsageError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many bytes something may have."""
+    """A bound on the size of something, or on how many parts it has."""
 
     of: str
-    """What has the limit, as the end of a sentence: `an ignore file`."""
+    """The thing that has the limit, as the end of a sentence: `an ignore file`."""
     most: int
     """Bytes, or members of an archive."""
     unit: str = ""
-    """What is counted where it is not bytes."""
+    """The things that are counted, where they are not bytes."""
 
     def __str__(self) -> str:
         if self.unit:
@@ -64,7 +64,7 @@ CREDENTIALS = Limit("a file of credentials", 4 * _MIB)
 CONFIGURATION = Limit("a configuration", 16 * _MIB)
 """A kubeconfig with hundreds of clusters has 1 MiB of certificates."""
 RECORD = Limit("a record of ours", 64 * _MIB)
-"""What dag wrote itself, where a build step or another user may have written instead."""
+"""A file that dag wrote itself, in a place where somebody else may have written instead."""
 JOURNAL_LINE = Limit("a line of a journal", 4 * _MIB)
 """The line that names what a run builds is the longest: 200 KiB for 3,401 packages."""
 
@@ -92,7 +92,7 @@ GIT_STATE = Limit("a file of a repository in the cache", 64 * _MIB)
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """What a tar archive may make its reader do."""
+    """The bounds on what a tar archive may make its reader do."""
 
     members: Limit
     header: Limit = Limit("the long name or attributes of an archive's member", _MIB)

@@ -53,7 +53,7 @@ class LineSplitter:
         return line
 
 
-def lines_within(pieces: Iterable[bytes], limit: Limit, where: str) -> Iterator[bytes]:
+def split_lines(pieces: Iterable[bytes], limit: Limit, where: str) -> Iterator[bytes]:
     """Return the lines of a file that comes in pieces, each with its newline where it has one.
 
     Raises:

@@ -42,7 +42,7 @@ class Member:
 
 @dataclass(slots=True)
 class _Attributes:
-    """What headers say of the member that follows them."""
+    """The attributes that headers give the member that follows them."""
 
     name: bytes | None = None
     size: int | None = None
@@ -116,7 +116,7 @@ class TarReader:
             BrokenArchive: the archive ends within it.
 
         """
-        while data := self._some():
+        while data := self._read_some():
             yield data
 
     def content(self, most: int) -> bytes:
@@ -136,7 +136,7 @@ class TarReader:
     def _begin(self, size: int) -> None:
         self._left, self._padding = size, -size % _BLOCK
 
-    def _some(self) -> bytes:
+    def _read_some(self) -> bytes:
         if not self._left:
             return b""
         data = self._read(min(self._left, _PIECE))
@@ -146,10 +146,10 @@ class TarReader:
         return data
 
     def _skip(self) -> None:
-        while self._some():
+        while self._read_some():
             pass
         self._left, self._padding = self._padding, 0
-        while self._some():
+        while self._read_some():
             pass
 
     def _header(self) -> bytes | None:

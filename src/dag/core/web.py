@@ -116,7 +116,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """What a Content-Range header says; None for what it leaves open."""
+    """The content of a Content-Range header; None for what it leaves open."""
 
     first: int | None = None
     """The position of the first byte that comes."""

@@ -26,7 +26,7 @@ class DamagedStream(ValueError):
     """The bytes are not packed as they should be; says why, without naming the file."""
 
 
-def within(pieces: Iterable[bytes], limit: Limit, where: str) -> Iterator[bytes]:
+def limit_pieces(pieces: Iterable[bytes], limit: Limit, where: str) -> Iterator[bytes]:
     """Pass pieces on, as long as they are within a limit together.
 
     Raises:

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from dag.core.lines import lines_within
+from dag.core.lines import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def read_lines(path: Path, limit: Limit) -> Iterator[bytes]:
         TooLarge: a line is longer than the limit.
 
     """
-    return lines_within(_pieces(path, None), limit, str(path))
+    return split_lines(_pieces(path, None), limit, str(path))
 
 
 def require_file(path: Path, status: os.stat_result) -> None:

@@ -62,7 +62,7 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a lock, as the holder has signed it."""
+    """The process that has a lock, as it has said itself."""
 
     pid: int = 0
     """0 if it has not said who it is; on another machine, it is of no process here."""
@@ -85,7 +85,7 @@ def try_lock(path: Path) -> HeldLock | None:
         OSError: the file cannot be opened, or is no ordinary one.
 
     """
-    return _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return _take_lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def lock(path: Path) -> HeldLock:
@@ -95,7 +95,7 @@ def lock(path: Path) -> HeldLock:
         OSError: the file cannot be opened, or is no ordinary one.
 
     """
-    held = _locked(path, fcntl.LOCK_EX)
+    held = _take_lock(path, fcntl.LOCK_EX)
     assert held is not None  # noqa: S101  # the kernel has waited
     return held
 
@@ -156,7 +156,7 @@ def read_holder(path: Path) -> Holder | None:
     return None
 
 
-def _locked(path: Path, operation: int) -> HeldLock | None:
+def _take_lock(path: Path, operation: int) -> HeldLock | None:
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o644)

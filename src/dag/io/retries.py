@@ -42,14 +42,14 @@ def may_heal(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long to go on with what fails and may heal. Times in seconds."""
+    """The bounds on trying again. Times in seconds."""
 
     attempts: int = 6
     """How many attempts in a row may bring nothing."""
     slow_attempts: int = 3
-    """As many, of those that took their time."""
+    """How many attempts in a row may bring nothing and take their time."""
     attempts_in_all: int = 100
-    """Whatever they bring: this bounds a server that resets after every byte."""
+    """How many attempts are made at all: this bounds a server that resets after every byte."""
     first: float = 0.5
     """The pause after the first attempt; each one is twice as long as the one before. To each a
     random part of this is added, so that many that failed at once do not come back at once."""

@@ -93,7 +93,7 @@ class FetchProgress:
         if self._live is not None or self._quiet or now - self._told < _LINE_EVERY:
             return
         self._told = now
-        slow = "; ".join(self._slow(now)[:2])
+        slow = "; ".join(self._slow_items(now)[:2])
         self.note(f"{self._summary(now)}{f'; waiting for {slow}' if slow else ''}")
 
     def _summary(self, now: float) -> str:
@@ -103,10 +103,10 @@ class FetchProgress:
         of = f"{self._ended} of {count(self._expected, 'source')}"
         return f"{of}{failed}, {size(held)}, {size(speed)}/s"
 
-    def _slow(self, now: float) -> list[str]:
+    def _slow_items(self, now: float) -> list[str]:
         slow = sorted(self._items.values(), key=lambda item: item.since)[:_NAMED]
         return [
-            f"{item.label} ({now - item.since:.0f} s, {_share(item)})"
+            f"{item.label} ({now - item.since:.0f} s, {_progress_of(item)})"
             for item in slow
             if now - item.since >= _SLOW
         ]
@@ -122,11 +122,13 @@ class FetchProgress:
         # Half an item's worth for what is under way would be a guess: bytes of unknown totals.
         bar = ProgressBar(total=max(1, self._expected), completed=self._ended, width=30)
         line.add_row(bar, Text(self._summary(now)))
-        rows = [Text(f"  {text}", overflow="ellipsis", no_wrap=True) for text in self._slow(now)]
+        rows = [
+            Text(f"  {text}", overflow="ellipsis", no_wrap=True) for text in self._slow_items(now)
+        ]
         return Group(line, *rows)
 
 
-def _share(item: _Item) -> str:
+def _progress_of(item: _Item) -> str:
     return size(item.done) if item.total is None else f"{size(item.done)} of {size(item.total)}"
 
 

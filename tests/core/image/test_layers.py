@@ -77,7 +77,7 @@ def test_every_file_is_in_exactly_one_layer(tree: dict[str, bytes]) -> None:
 def test_the_digest_is_that_of_the_bytes_that_are_sent(tree: dict[str, bytes]) -> None:
     for layer in split_layers(entries_of(tree)):
         digest = layer.digest()
-        sent = b"".join(layer.compressed())
+        sent = b"".join(layer.compress())
         assert digest.blob.digest == f"sha256:{hashlib.sha256(sent).hexdigest()}"
         assert digest.blob.size == len(sent)
         plain = zstandard.ZstdDecompressor().decompress(sent)

@@ -33,7 +33,7 @@ def put(cache: Cache, *digests: Digest, data: bytes = DATA) -> None:
     assert part is not None
     part.load()
     part.write(data)
-    assert part.mismatch() is None
+    assert part.find_mismatch() is None
     cache.commit(part, digests)
     part.close()
 

@@ -73,7 +73,7 @@ class Layer:
         """Return the layer as a tar archive, in pieces of any size."""
         return archive(self.entries, ROOT)
 
-    def compressed(self) -> Iterator[bytes]:
+    def compress(self) -> Iterator[bytes]:
         """Return the layer as it is sent and stored, in pieces."""
         compressor = self._compressor()
         for piece in _pieces(self.tar()):

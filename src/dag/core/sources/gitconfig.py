@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 BUILD_CACHE = "/var/cache/melange"
-"""Where steps of a build see the cache directory, whatever `--cache-dir` it came from."""
+"""The path at which steps of a build see the cache, whatever `--cache-dir` it came from."""
 CONFIG_NAME = "gitconfig"
 """The file of the cache that git in a step reads."""
 REDIRECT = "gitconfig"

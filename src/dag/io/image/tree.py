@@ -81,6 +81,17 @@ class _Reason:
     descend: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """The marks by which a file that was found is known again."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+    mode: int
+
+
 @dataclass
 class _Rules:
     """The rules of what a walk leaves out."""
@@ -236,7 +247,7 @@ class _Walk:
                 f"{full} is {kind}, which a bundle cannot hold",
                 hint="remove it, or name it in .dagignore",
             )
-        read = partial(_read, full, path, _stamp(status))
+        read = partial(_read, full, path, _stamp_of(status))
         if path.endswith(".rsa"):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
@@ -255,19 +266,19 @@ class _Walk:
         self._entries.append(File(path, status.st_size, read, executable))
 
 
-def _read(full: str, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:
+def _read(full: str, path: str, stamp: _Stamp) -> Iterator[bytes]:
     """Read a file, which must be the one that was found, and must not change meanwhile."""
     try:
         # A pipe that took the file's place would block, a link would lead elsewhere.
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if _stamp(os.fstat(descriptor)) != stamp:
+            if _stamp_of(os.fstat(descriptor)) != stamp:
                 raise changed_error(path)
-            left = stamp[0]
+            left = stamp.size
             while left > 0 and (data := os.read(descriptor, min(left, _CHUNK))):
                 left -= len(data)
                 yield data
-            if _stamp(os.fstat(descriptor)) != stamp or left:
+            if _stamp_of(os.fstat(descriptor)) != stamp or left:
                 raise changed_error(path)
         finally:
             os.close(descriptor)
@@ -275,8 +286,8 @@ def _read(full: str, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:
         raise _read_error(full, error) from error
 
 
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_mode
+def _stamp_of(status: os.stat_result) -> _Stamp:
+    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_mode)
 
 
 def _require_utf8(text: str, what: str) -> None:

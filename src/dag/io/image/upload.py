@@ -97,7 +97,7 @@ def _make_image(
     blobs: dict[str, _WantedBlob] = {}
     digests = [digest for _, digest in layers]
     for layer, digest in layers:
-        body = Body(digest.blob.size, layer.compressed)
+        body = Body(digest.blob.size, layer.compress)
         blobs[digest.blob.digest] = _WantedBlob(digest.blob, body)
     manifests: list[tuple[Blob, bytes]] = []
     platforms: list[tuple[Blob, dict[str, Any]]] = []

@@ -12,7 +12,7 @@ from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepo
 from dag.core.tar import TarReader
 from dag.core.web import redact
 from dag.errors import InfrastructureError, UsageError
-from dag.io.archives import gunzip, reader_of, within
+from dag.io.archives import gunzip, limit_pieces, reader_of
 from dag.io.files import read_bytes
 
 TIMEOUT = 60.0
@@ -86,14 +86,14 @@ def _download(place: str, arch: Arch) -> tuple[str, bytes]:
                 raise UsageError(f"{shown}: no index there", hint="see --repository and --arch")
             if response.status_code != 200:
                 raise InfrastructureError(f"{shown}: HTTP {response.status_code}")
-            return shown, b"".join(within(response.iter_raw(), PACKAGE_INDEX, shown))
+            return shown, b"".join(limit_pieces(response.iter_raw(), PACKAGE_INDEX, shown))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise InfrastructureError(f"{shown}: {error}", hint="is the URL right?") from error
 
 
 def _text(archive: bytes, where: str = FILE_NAME) -> str:
     # An index is two gzip streams with a tar each: the signature's, and its own.
-    unpacked = reader_of(within(gunzip([archive]), PACKAGE_INDEX, where))
+    unpacked = reader_of(limit_pieces(gunzip([archive]), PACKAGE_INDEX, where))
     reader = TarReader(unpacked, PACKAGE_MEMBERS, where, joined=True)
     for member in reader:
         if member.name == "APKINDEX" and member.is_file:

@@ -71,9 +71,10 @@ class Downloader:
         verify: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`mirrors` are asked by digest before a URI; `verify` looks at every file that is there.
+        """Take the cache, and who is told of the progress.
 
-        `tls` is how servers are verified, else as the system does.
+        `mirrors` are asked by digest before a URI. `verify` looks at every file that is there.
+        `tls` is how servers are verified, in the place of the system's way.
         """
         self._cache = cache
         self._watcher = watcher
@@ -102,7 +103,7 @@ class Downloader:
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {
-                            index: group.create_task(self._one(wanted[index]))
+                            index: group.create_task(self._fetch_one(wanted[index]))
                             for index in order_in_turns([host_of(item.uris[0]) for item in wanted])
                         }
                 except* OSError as errors:
@@ -125,7 +126,7 @@ class Downloader:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
-    async def _one(self, download: Download) -> DownloadOutcome:
+    async def _fetch_one(self, download: Download) -> DownloadOutcome:
         async with self._open:
             try:
                 return await self._fetch(download)
@@ -153,7 +154,7 @@ class Downloader:
         try:
             part = await self._cache.wait_for_part(download.digests)
             try:
-                outcome = await self._into(part, download, force=bool(verdict.wrong))
+                outcome = await self._fetch_into(part, download, force=bool(verdict.wrong))
             finally:
                 part.close()
             ok = outcome.status != "failed"
@@ -168,7 +169,7 @@ class Downloader:
             part.load()
         return verdict
 
-    async def _into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
+    async def _fetch_into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
         verdict = await self._in_thread(self._prepare, part, download, force=force)
         if not verdict.missing:
             part.discard()

@@ -1,4 +1,4 @@
-"""What the answers and the silences of a server of sources mean, in words."""
+"""The answers and the silences of servers of sources, in words."""
 
 from __future__ import annotations
 

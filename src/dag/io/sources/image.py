@@ -69,7 +69,7 @@ class Filled:
 
 @dataclass(slots=True)
 class _Filling:
-    """What has come of an image so far, attempts that broke off included."""
+    """The files that have come of an image so far, in all attempts."""
 
     cache: Cache
     max_size: int
@@ -157,7 +157,7 @@ def fill(
         for blob in _layers(repository, resolved):
             # What an attempt that broke off has brought is present for the next.
             take = partial(_take_layer, filling, repository, blob, directory)
-            found |= transport.retrying(take)
+            found |= transport.retry(take)
             progress(f"read {blob.digest[:19]} ({blob.size:,} bytes)")
     if not found:
         raise UsageError(
@@ -255,7 +255,7 @@ def _take_file(filling: _Filling, directory: Path, name: str, data: Iterator[byt
         part.restart()
         for block in data:
             part.write(block)
-        wrong = part.mismatch()
+        wrong = part.find_mismatch()
         if wrong is not None:
             raise _refusal(name, f"has other bytes: {wrong[1]}")
         cache.commit(part, digests)

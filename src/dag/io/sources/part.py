@@ -1,4 +1,4 @@
-"""What has come of a file so far."""
+"""The beginning of a file that is on its way into the cache."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Part:
         os.ftruncate(self._descriptor, 0)
         self._start()
 
-    def mismatch(self) -> tuple[Digest, str] | None:
+    def find_mismatch(self) -> tuple[Digest, str] | None:
         """Return the first digest that is wrong, and the hex that the file has; None if all fit."""
         for digest, value in zip(self._digests, self._hashes, strict=True):
             if value.hexdigest() != digest.hex:

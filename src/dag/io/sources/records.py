@@ -61,7 +61,7 @@ class Records:
         return self._stamps.get(name) == Stamp.of(status)
 
     def add(self, name: str, status: os.stat_result) -> None:
-        """Remember that the file was verified as it is now."""
+        """Note that the file was verified as it is now."""
         stamp = Stamp.of(status)
         with self._lock:
             if self._stamps.get(name) == stamp:

@@ -62,7 +62,10 @@ class SourceTransfer:
         uri: str,
         progress: Callable[[int | None], None],
     ) -> None:
-        """`progress` is told the size of the whole, if that is known, when the part has grown."""
+        """Take the part, and the URI that should have the file.
+
+        `progress` is told the size of the whole, if that is known, when the part has grown.
+        """
         self.received = 0
         """Bytes of bodies, of all attempts."""
         self._transport = transport
@@ -88,7 +91,7 @@ class SourceTransfer:
                 await retry_async(self._attempt, policy, progress=lambda: self._part.size)
             except _AttemptFailed as error:
                 raise Unavailable(self._why_given_up(error)) from None
-            wrong = self._part.mismatch()
+            wrong = self._part.find_mismatch()
             if wrong is None:
                 return
             await self._in_thread(self._part.restart)
@@ -113,7 +116,7 @@ class SourceTransfer:
         raise Unavailable(f"more than {MAX_REDIRECTS} redirects, the last to {redact(uri)}")
 
     async def _request(self, uri: str) -> str | None:
-        """Ask `uri`; the answer's body goes to the part, or a redirect's target is returned."""
+        """Send a request; write the answer's body to the part, or return where it is redirected."""
         headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}
         client, limits = self._transport.gate(uri).client, self._limits
         try:
@@ -174,7 +177,7 @@ class SourceTransfer:
     async def _redirect(self, response: httpx2.Response, uri: str) -> str:
         target = response.headers["Location"]
         try:
-            target = _quoted(urljoin(uri, target))
+            target = _quote_blanks(urljoin(uri, target))
             check_uri(target)
         except (UsageError, ValueError) as error:
             why = error if isinstance(error, UsageError) else "this is no uri"
@@ -219,7 +222,7 @@ class SourceTransfer:
         await finish(loop.run_in_executor(self._transport.threads, function))
 
 
-def _quoted(uri: str) -> str:
+def _quote_blanks(uri: str) -> str:
     """Return a URI with the blanks of its path and query as browsers write them.
 
     One in a host stays wrong.

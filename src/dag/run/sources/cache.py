@@ -207,14 +207,14 @@ async def bring(
     )
     ticker = asyncio.create_task(_tick(progress))
     try:
-        files, gits = await _both(downloader, repositories, sources)
+        files, gits = await _run_both(downloader, repositories, sources)
     finally:
         ticker.cancel()
     write_config(cache, [*sources.repositories, *sources.others])
     return CacheResult(sources=sources, files=files, repositories=gits)
 
 
-async def _both(
+async def _run_both(
     downloader: Downloader, repositories: GitCache, sources: Sources
 ) -> tuple[list[DownloadOutcome], list[GitOutcome]]:
     tasks = (
@@ -306,7 +306,7 @@ class SourceState:
     """Its name in the cache, and of a repository which ref and which commit."""
     uri: str
     places: str
-    """Where definitions name it."""
+    """The places at which definitions name it."""
 
 
 def list_states(cache: Cache, sources: Sources) -> list[SourceState]:

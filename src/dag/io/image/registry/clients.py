@@ -28,7 +28,7 @@ class RegistryClients:
     """The clients, each made when it is needed; threads may share them."""
 
     def __init__(self, host: str, *, insecure: bool) -> None:
-        """`insecure` allows plain http and certificates that nobody signed."""
+        """Take the registry's host; `insecure` allows plain http and any certificate."""
         self._host = host
         self._insecure = insecure
         self._lock = threading.Lock()

@@ -50,7 +50,7 @@ class RegistryError(InfrastructureError, MayHeal):
         slow: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        """`retry_after` is how many seconds the server asked to wait."""
+        """Take what failed; `retry_after` is how many seconds the server asked to wait."""
         super().__init__(message, hint=hint)
         self.heals = heals
         self.slow = slow
@@ -76,7 +76,7 @@ class Refused(RegistryError):
         hint: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """`status` is HTTP's, `codes` are those of the answer's error entries."""
+        """Take HTTP's status, and the codes of the answer's error entries."""
         codes = frozenset(codes)
         heals = may_heal(status) or bool(codes & _HEALING_CODES)
         super().__init__(message, hint=hint, heals=heals, retry_after=retry_after)

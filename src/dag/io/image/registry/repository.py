@@ -93,7 +93,7 @@ class ImageRepository:
 
     def put_manifest(self, version: str, media_type: str, data: bytes) -> None:
         """Write a manifest under a tag or its digest."""
-        self._transport.retrying(
+        self._transport.retry(
             lambda: self._transport.send(
                 "PUT",
                 self._url(f"manifests/{version}"),
@@ -106,7 +106,7 @@ class ImageRepository:
 
     def has_blob(self, digest: str) -> bool:
         """Return whether a blob is there."""
-        return self._transport.retrying(lambda: self._has_blob(digest))
+        return self._transport.retry(lambda: self._has_blob(digest))
 
     def read_blob(self, blob: Blob) -> Generator[bytes]:
         """Read a blob in pieces; its size and digest have been checked when the last one came."""
@@ -136,7 +136,7 @@ class ImageRepository:
         if blob.size > REGISTRY_DOCUMENT.most:
             where = f"registry {self.host}: {blob.digest} of {self.name}"
             raise RegistryError(REGISTRY_DOCUMENT.error(where).message)
-        return self._transport.retrying(lambda: b"".join(self.read_blob(blob)))
+        return self._transport.retry(lambda: b"".join(self.read_blob(blob)))
 
     def upload(self, blob: Blob, body: Body, *, source: str | None = None) -> int:
         """Make a blob be there, and return how many bytes were sent for it.
@@ -170,13 +170,11 @@ class ImageRepository:
             )
             return body.size
 
-        return self._transport.retrying(once)
+        return self._transport.retry(once)
 
     def check_push(self) -> None:
         """Find out whether an upload is allowed: open one, and give it up."""
-        session = self._transport.retrying(
-            lambda: self._open_upload("blobs/uploads/", self._scopes)
-        )
+        session = self._transport.retry(lambda: self._open_upload("blobs/uploads/", self._scopes))
         if session is not None:
             with suppress(RegistryError):  # not all know how to; what is not used goes by itself
                 self._transport.send(
@@ -223,7 +221,7 @@ class ImageRepository:
     def _request(
         self, method: str, path: str, *, ok: tuple[int, ...], accept: str
     ) -> httpx2.Response:
-        return self._transport.retrying(
+        return self._transport.retry(
             lambda: self._transport.send(
                 method, self._url(path), scopes=self._scopes, ok=ok, headers={"Accept": accept}
             )

@@ -94,7 +94,7 @@ class RegistryTransport:
         """Return the URL of a path below `/v2/`."""
         return self._clients.base().join(path)
 
-    def retrying(self, operation: Callable[[], T]) -> T:
+    def retry(self, operation: Callable[[], T]) -> T:
         """Run an operation until it succeeds, or fails in a way that does not heal.
 
         Raises:

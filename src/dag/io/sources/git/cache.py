@@ -74,7 +74,10 @@ class GitCache:
         per_host: int = 4,
         verify: bool = False,
     ) -> None:
-        """`verify` reads every object again, also where nothing seems to have changed."""
+        """Take the cache, and who is told of the progress.
+
+        `verify` reads every object again, also where nothing seems to have changed.
+        """
         self._cache = cache
         self._watcher = watcher
         self._retry = retry
@@ -101,7 +104,7 @@ class GitCache:
             async with asyncio.TaskGroup() as group:
                 for repository in wanted:
                     if repository.wants:
-                        group.create_task(self._one(repository, 0))
+                        group.create_task(self._bring(repository, 0))
         except* (OSError, InfrastructureError) as errors:
             raise self._unusable_cache(errors) from None
         return list(self._run.outcomes.values())
@@ -114,7 +117,7 @@ class GitCache:
             return error
         return InfrastructureError(f"{self._cache.directory}: {error}")
 
-    async def _one(self, repository: GitRepository, deep: int) -> None:
+    async def _bring(self, repository: GitRepository, deep: int) -> None:
         lock = self._run.locks.setdefault(repository.path, asyncio.Lock())
         host = self._hosts.setdefault(host_of(repository.uri), asyncio.Semaphore(self._per_host))
         # The repository first: who has a turn never waits for one who has not.
@@ -149,8 +152,8 @@ class GitCache:
         want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
         other = self._run.others.pop(path, None)
         if other is not None and other.wants:
-            await self._one(other, deep)
-        await self._one(GitRepository(path, link.uri, (want,), (base,)), deep)
+            await self._bring(other, deep)
+        await self._bring(GitRepository(path, link.uri, (want,), (base,)), deep)
 
     def _note(self, outcome: GitOutcome) -> None:
         path = outcome.repository.path

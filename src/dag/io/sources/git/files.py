@@ -32,7 +32,7 @@ class RepositoryFiles:
     """The files of one repository of the cache."""
 
     def __init__(self, directory: Path, records: Records, root: Path) -> None:
-        """`root` is the cache's directory, below which files are recorded as verified."""
+        """Take the repository, and the cache's directory, below which files are recorded."""
         self.directory = directory
         self._records = records
         self._root = root
@@ -100,7 +100,7 @@ class RepositoryFiles:
         return all(map(self._is_vouched_for, self.objects()))
 
     def record(self) -> int:
-        """Record the files that hold objects as verified, and return their size in bytes."""
+        """Note that the files that hold objects are verified, and return their size in bytes."""
         size = 0
         for path in self.objects():
             status = path.stat()

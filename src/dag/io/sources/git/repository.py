@@ -42,7 +42,7 @@ class BareRepository:
     """A bare repository, for whoever holds its lock."""
 
     def __init__(self, git: Git, records: Records, root: Path) -> None:
-        """`root` is the cache's directory, below which files are recorded as verified."""
+        """Take the repository, and the cache's directory, below which files are recorded."""
         self.git = git
         self._files = RepositoryFiles(git.directory, records, root)
         self.state = VerifiedState()
@@ -50,7 +50,7 @@ class BareRepository:
         self._asked: set[str] = set()
 
     @property
-    def _picked(self) -> list[Pick]:
+    def _known_picks(self) -> list[Pick]:
         parts = [text.rpartition("/") for text in sorted(self.state.picks)]
         return [Pick(branch, commit) for branch, _, commit in parts]
 
@@ -174,7 +174,7 @@ class BareRepository:
         """Let a branch end where it has all that is expected of it, now and by earlier runs."""
         known = self.state.refs.get(ref)
         branch = ref.removeprefix("refs/heads/")
-        others = [pick.commit for pick in self._picked if pick.branch == branch]
+        others = [pick.commit for pick in self._known_picks if pick.branch == branch]
         kept = set(commits)
         for name in (*(known.expected if known else ()), *others):
             commit = await self._commit(name)
@@ -265,7 +265,9 @@ class BareRepository:
                 for name in gone:
                     self.state.refs.pop(name, None)
                 branches = {name.removeprefix("refs/heads/") for name in gone}
-                self.state.picks -= {str(pick) for pick in self._picked if pick.branch in branches}
+                self.state.picks -= {
+                    str(pick) for pick in self._known_picks if pick.branch in branches
+                }
             else:
                 return
 
