@@ -9,7 +9,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 from dag.core.package.model import Fetch
-from dag.core.sources.downloads import Download, RetryPolicy, downloads
+from dag.core.sources.downloads import Download, downloads_of
+from dag.io.retries import RetryPolicy
 from dag.io.sources.cache import Cache
 from dag.io.sources.downloads import Downloader, DownloadOutcome
 from dag.io.sources.transport import TransferLimits
@@ -61,7 +62,7 @@ def wanted(data: bytes, *uris: str, sha512: bool = False) -> Download:
         Fetch(uri, sha256(data), second, False, "x.yaml", line)
         for line, uri in enumerate(uris, start=10)
     ]
-    (download,), problems = downloads(steps)
+    (download,), problems = downloads_of(steps)
     assert not problems
     return download
 

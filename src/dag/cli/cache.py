@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def command(options: CacheOptions) -> int:
 
 def _check(options: CacheOptions) -> None:
     from dag.core.image.references import parse_repository
-    from dag.core.sources.downloads import check_uri
+    from dag.core.web import check_uri
 
     for mirror in options.mirrors:
         check_uri(mirror)
@@ -116,15 +117,15 @@ def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
 
 
 def _list(cache: Cache, sources: Sources, options: CacheOptions) -> int:
-    from dag.run.sources.cache import CacheResult, listing
+    from dag.run.sources.cache import CacheResult, list_states
 
-    lines = listing(cache, sources)
+    states = [astuple(state) for state in list_states(cache, sources)]
     if options.json:
         keys = ("state", "name", "uri", "places")
-        click.echo(json.dumps([dict(zip(keys, line, strict=True)) for line in lines], indent=1))
+        click.echo(json.dumps([dict(zip(keys, state, strict=True)) for state in states], indent=1))
     else:
-        for line in lines:
-            click.echo("\t".join(line))
+        for state in states:
+            click.echo("\t".join(state))
     problems = CacheResult(sources=sources).problems
     for problem in (*sources.unpinned, *problems):
         say(f"{problem}")
@@ -138,12 +139,12 @@ def _prune(cache: Cache, sources: Sources, options: CacheOptions) -> int:
 
     removed = prune(cache, sources, dry_run=options.dry_run)
     if options.json:
-        click.echo(json.dumps([{"name": name, "size": held} for name, held in removed], indent=1))
+        click.echo(json.dumps([asdict(one) for one in removed], indent=1))
     else:
-        for name, _ in removed:
-            click.echo(name)
+        for one in removed:
+            click.echo(one.name)
     verb = "would be removed" if options.dry_run else "removed"
-    total = size(sum(held for _, held in removed))
+    total = size(sum(one.size for one in removed))
     say(f"{cache.directory}: {count(len(removed), 'name')} {verb}, {total}")
     return 0
 

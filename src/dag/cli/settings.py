@@ -25,6 +25,7 @@ import click
 
 from dag.cli.options import PLACES, Command, Option
 from dag.core.flags import Shape
+from dag.core.limits import SETTINGS
 from dag.errors import UsageError
 from dag.io.files import read_text
 
@@ -139,7 +140,7 @@ class _SettingsFile:
 
 def _read_file(path: Path) -> _SettingsFile | None:
     try:
-        text = read_text(path)
+        text = read_text(path, SETTINGS)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

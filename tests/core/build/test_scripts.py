@@ -23,7 +23,7 @@ from dag.core.build.scripts import (
     read_trailer,
     split_assignment,
 )
-from dag.core.sources.checkouts import CONFIG_NAME
+from dag.core.sources.gitconfig import CONFIG_NAME
 from dag.errors import UsageError
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}

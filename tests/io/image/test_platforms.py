@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.image.references import parse
-from dag.io.image.platforms import platforms
+from dag.core.image.references import parse_reference
+from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import RegistryError
 from dag.io.image.registry.repository import ImageRepository
 from dag.io.image.registry.requests import RegistryTransport
@@ -33,8 +33,8 @@ def test_the_platforms_of_an_index_and_of_a_single_image(running: Server, tmp_pa
     with RegistryTransport(running.host) as transport:
 
         def of(reference: str) -> dict[str, str]:
-            image = parse(reference)
-            return platforms(ImageRepository(transport, image.repository), image)
+            image = parse_reference(reference)
+            return read_platforms(ImageRepository(transport, image.repository), image)
 
         found = of(index)
         assert list(found) == ["linux/amd64", "linux/riscv64", "windows/amd64"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dag.core.package.model import Fetch
-from dag.core.sources.downloads import downloads
+from dag.core.sources.downloads import downloads_of
 from dag.io.sources.cache import Cache
 from dag.io.sources.transport import TransferLimits
 from tests.support.downloading import (
@@ -41,7 +41,7 @@ def test_a_wrong_file_is_named_with_place_uri_and_both_digests(
 
 def test_a_wrong_second_digest_is_wrong_too(origin: Origin, cache: Cache) -> None:
     step = Fetch(origin.put("/a", SMALL), sha256(SMALL), "0" * 128, False, "x.yaml", 10)
-    (download,), _ = downloads([step])
+    (download,), _ = downloads_of([step])
     assert "expected sha512:000" in failed(cache, download)
 
 

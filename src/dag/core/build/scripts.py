@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dag.core.arch import Arch
 from dag.core.shell import ShellScript, script_text
-from dag.core.sources.checkouts import ENV_NAME
+from dag.core.sources.gitconfig import ENV_NAME
 from dag.errors import UsageError
 
 KEY = "melange.rsa"

@@ -17,6 +17,9 @@ from urllib.parse import quote
 import httpx2
 
 from dag.core.kube.objects import KubeObject
+from dag.core.limits import LOG_LINE
+from dag.core.lines import LineSplitter
+from dag.core.web import may_heal
 from dag.io.kube.answers import (
     ApiError,
     answer,
@@ -34,7 +37,6 @@ from dag.io.kube.kubeconfig import Cluster
 
 __all__ = ["ApiError", "Kube"]
 
-_HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
 _PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
@@ -210,15 +212,13 @@ class Kube:
         params = {"container": container, "timestamps": "true", "follow": str(follow).lower()}
         if since is not None:
             params["sinceTime"] = since.isoformat()
-        rest = b""
+        splitter = LineSplitter(LOG_LINE)
         async with self._stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
             check_page(self.server, response)
             async for chunk in response.aiter_raw():
-                lines = (rest + chunk).split(b"\n")
-                rest = lines.pop()
-                if lines:
+                if lines := splitter.feed(chunk):
                     yield lines
-        if rest and not follow:
+        if (rest := splitter.rest()) and not follow:
             yield [rest]
 
     def proxied(self, pod_path: str, port: int, path: str) -> str:
@@ -318,7 +318,7 @@ class Kube:
     def _may_heal(self, error: ApiError) -> bool:
         if error.settles and not self._welcome:
             return False
-        return error.status == 0 or error.status in _HEALING
+        return error.status == 0 or may_heal(error.status)
 
     def _missed(self, error: ApiError) -> None:
         if self._lost is None:

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dag.core.arch import Arch
+from dag.core.limits import PIPELINE
 from dag.core.package.model import Package
 from dag.core.package.names import FIX, clashes
 from dag.errors import UsageError
+from dag.io.files import read_bytes
 from dag.io.package import parses
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -125,7 +127,7 @@ def local_pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str,
         if place.is_dir():
             for uses, path in _walk(os.fspath(place), "", frozenset()):
                 if uses not in found:
-                    found[uses] = (path, Path(path).read_bytes())
+                    found[uses] = (path, read_bytes(Path(path), PIPELINE))
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 
 from dag.core.package.model import Checkout, DeclaredResources, Fetch, Need, Package, Subpackage
+from dag.io import durable
 
 KEPT_DIRECTORIES = 64
 _CODE = (
@@ -169,17 +170,13 @@ def load(directory: Path, arch: str) -> dict[bytes, Record]:
 
 def store(directory: Path, arch: str, entries: Mapping[bytes, Record]) -> None:
     """Keep exactly `entries` for `directory`; a cache that can't be written is no failure."""
-    import tempfile
-
     place = _place(directory / arch)
     payload = pack(entries)
     data = hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _forget_oldest(place.parent)
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(place)
+        durable.write(place, data, lasting=False)
     except OSError:
         return
 

@@ -1,4 +1,4 @@
-"""Downloads: many at once, verified while they come, each into the cache or into a message."""
+"""Brings many downloads at once, verified while they come, each into the cache or a message."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from dag.core.sources.downloads import (
     Download,
     SourceProblem,
     Watcher,
-    host_of,
-    interleaved,
     mirror_uris,
-    redact,
+    order_in_turns,
 )
+from dag.core.web import host_of, redact
 from dag.errors import DagError, InfrastructureError, first_of
 from dag.io.sources.cache import Verdict
 from dag.io.sources.transfer import SourceTransfer, Unavailable
@@ -27,14 +26,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from dag.io.sources.cache import Cache, Part
+    from dag.io.sources.cache import Cache
+    from dag.io.sources.part import Part
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-LOCK_POLL = 0.2
-"""Seconds between looks at a lock that another process holds."""
-
 
 _OPEN = 256
 """Downloads that are begun at once, most of them waiting for their host: each has a file open."""
@@ -42,14 +38,14 @@ _OPEN = 256
 _CACHE_IS_UNUSABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 )
-"""Of these, every other download would die, too; anything else is about one file."""
+"""Errors of which every other download would die, too; anything else is about one file."""
 
 Status = Literal["present", "fetched", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadOutcome:
-    """What became of a download."""
+    """The end of a download: whether it is in the cache, and what was wrong."""
 
     download: Download
     status: Status
@@ -57,9 +53,9 @@ class DownloadOutcome:
     received: int = 0
     """Bytes that came over the network, failed attempts included."""
     uri: str = ""
-    """Where it came from, redacted."""
+    """The URI that it came from, redacted."""
     problems: tuple[SourceProblem, ...] = ()
-    """Why each of its URIs failed; a success may have some, too."""
+    """The reasons why its URIs failed; a success may have some, too."""
 
 
 class Downloader:
@@ -75,9 +71,10 @@ class Downloader:
         verify: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`mirrors` are asked by digest before a URI; `verify` looks at every file that is there.
+        """Take the cache, and who is told of the progress.
 
-        `tls` is how servers are verified, else as the system does.
+        `mirrors` are asked by digest before a URI. `verify` looks at every file that is there.
+        `tls` is how servers are verified, in the place of the system's way.
         """
         self._cache = cache
         self._watcher = watcher
@@ -106,16 +103,16 @@ class Downloader:
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {
-                            index: group.create_task(self._one(wanted[index]))
-                            for index in interleaved([host_of(item.uris[0]) for item in wanted])
+                            index: group.create_task(self._fetch_one(wanted[index]))
+                            for index in order_in_turns([host_of(item.uris[0]) for item in wanted])
                         }
                 except* OSError as errors:
-                    raise self._unusable(errors) from None
+                    raise self._unusable_cache(errors) from None
                 except* InfrastructureError as errors:
                     raise first_of(errors) from None
         return [tasks[index].result() for index in range(len(wanted))]
 
-    def _unusable(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:
+    def _unusable_cache(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:
         error: BaseException = errors
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -129,10 +126,10 @@ class Downloader:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
-    async def _one(self, download: Download) -> DownloadOutcome:
+    async def _fetch_one(self, download: Download) -> DownloadOutcome:
         async with self._open:
             try:
-                return await self._fetched(download)
+                return await self._fetch(download)
             except (DagError, asyncio.CancelledError):
                 raise
             except OSError as error:
@@ -145,7 +142,7 @@ class Downloader:
             problem = SourceProblem(download.places[0], redact(download.uris[0]), why)
             return DownloadOutcome(download=download, status="failed", problems=(problem,))
 
-    async def _fetched(self, download: Download) -> DownloadOutcome:
+    async def _fetch(self, download: Download) -> DownloadOutcome:
         verdict = Verdict(download.digests)
         if self._cache.has_any(download.digests):  # else there is nothing to take a thread for
             check = self._cache.check
@@ -155,21 +152,15 @@ class Downloader:
         self._watcher.begin(download.key, redact(download.uris[0]))
         ok = False
         try:
-            part = await self._locked(download)
+            part = await self._cache.wait_for_part(download.digests)
             try:
-                outcome = await self._into(part, download, force=bool(verdict.wrong))
+                outcome = await self._fetch_into(part, download, force=bool(verdict.wrong))
             finally:
                 part.close()
             ok = outcome.status != "failed"
         finally:
             self._watcher.end(download.key, ok=ok)
         return outcome
-
-    async def _locked(self, download: Download) -> Part:
-        # Another process holds it: nothing here could be told when it lets go.
-        while (part := self._cache.part(download.digests)) is None:  # noqa: ASYNC110
-            await asyncio.sleep(LOCK_POLL)
-        return part
 
     def _prepare(self, part: Part, download: Download, *, force: bool) -> Verdict:
         # Another process may have brought it while this one waited for the lock.
@@ -178,7 +169,7 @@ class Downloader:
             part.load()
         return verdict
 
-    async def _into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
+    async def _fetch_into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
         verdict = await self._in_thread(self._prepare, part, download, force=force)
         if not verdict.missing:
             part.discard()

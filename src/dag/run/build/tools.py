@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dag.errors import InfrastructureError
+from dag.io import durable
 from dag.io.package.definitions import installed_pipelines
 
 _HINTS = {
@@ -57,9 +58,9 @@ class Tools:
             temporary.parent.mkdir()
             self._run("keygen", "--key-size=2048", os.fspath(temporary))
             public = f"{key.name}.pub"
-            # The key comes last, because it is what the next run looks for.
-            (temporary.parent / public).replace(directory / public)
-            temporary.replace(key)
+            # The key comes last: it is what the next run looks for.
+            durable.rename(temporary.parent / public, directory / public)
+            durable.rename(temporary, key)
             temporary.parent.rmdir()
         return key
 

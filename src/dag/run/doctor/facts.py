@@ -13,7 +13,7 @@ from dag.core.build.scripts import melange_of
 from dag.core.doctor import checks as doctor
 from dag.core.doctor import fitting, probes
 from dag.core.doctor.checks import Finding, ok, skipped
-from dag.core.image.references import Reference, parse, parse_repository
+from dag.core.image.references import Reference, parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
 from dag.core.pod.options import PodOptions
@@ -21,7 +21,7 @@ from dag.core.pod.permissions import Permission, for_pod
 from dag.core.store.buckets import Bucket
 from dag.errors import InfrastructureError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
-from dag.io.image.platforms import platforms
+from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
 from dag.io.image.registry.repository import ImageRepository
 from dag.io.image.registry.requests import RegistryTransport
@@ -243,7 +243,7 @@ class Doctor:
     # What registries say.
 
     async def _image(self, flag: str, reference: str) -> Finding:
-        image = parse(reference)
+        image = parse_reference(reference)
         try:
             found = await self._platforms(image)
         except RegistryError as error:
@@ -282,7 +282,7 @@ class Doctor:
 
     async def _platforms(self, image: Reference) -> dict[str, str]:
         return await self._ask(
-            image.host, lambda way: platforms(ImageRepository(way, image.repository), image)
+            image.host, lambda way: read_platforms(ImageRepository(way, image.repository), image)
         )
 
     async def _ask(self, host: str, question: Callable[[RegistryTransport], T]) -> T:
@@ -311,7 +311,7 @@ class Doctor:
     async def _emulation(self, arch: Arch) -> Finding:
         if self._pushed is None:
             return skipped("--probe=false")
-        found = await self._platforms(parse(self._pushed.reference))
+        found = await self._platforms(parse_reference(self._pushed.reference))
         platform = doctor.platform_for(found, arch)
         if platform is None:
             return skipped(f"the bundle's base is not for {arch.oci}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import KEY, MakeVariables, build_script
-from dag.core.image.references import parse, parse_repository
+from dag.core.image.references import parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
 from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, key_path, pod
@@ -72,7 +72,7 @@ class PodRequest:
 
     def with_bundle(self, bundle: Pushed) -> PodRequest:
         """Return the request with this bundle, by the name that nodes know its repository by."""
-        reference = parse(bundle.reference)
+        reference = parse_reference(bundle.reference)
         if self.pull_repository is not None:
             known = parse_repository(self.pull_repository)
             reference = replace(reference, host=known.host, repository=known.repository)

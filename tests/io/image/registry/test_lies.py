@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
-from dag.core.image.archive import content
+from dag.core.image.archive import file_of
 from dag.core.image.descriptors import Blob
-from dag.core.image.references import parse
+from dag.core.image.references import parse_reference
 from dag.errors import DagError, UsageError
 from dag.io.image.bundle import push_bundle
-from dag.io.image.platforms import platforms
+from dag.io.image.platforms import read_platforms
 from dag.io.image.registry import answers as registry_answers
 from dag.io.image.registry.refusals import RegistryError
 from dag.io.image.registry.repository import ImageRepository, resolve
 from dag.io.image.registry.requests import RegistryTransport
+from dag.io.retries import RetryPolicy
 from tests.support.faults import Answer, Incoming, Origin
+
+ONCE = RetryPolicy(attempts=1)
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -84,12 +87,12 @@ def refused(image: Image) -> str:
     """Push on the image, and ask for its platforms; what is said of the former."""
     base = image.publish()
     with pytest.raises(DagError) as caught:
-        push_bundle(f"{host_of(image.origin)}/out", [content("a", b"")], base=base)
+        push_bundle(f"{host_of(image.origin)}/out", [file_of("a", b"")], base=base)
     assert isinstance(caught.value, UsageError | RegistryError)
     with RegistryTransport(host_of(image.origin)) as transport:
-        reference = parse(base)
+        reference = parse_reference(base)
         with suppress(RegistryError):
-            platforms(ImageRepository(transport, reference.repository), reference)
+            read_platforms(ImageRepository(transport, reference.repository), reference)
     return caught.value.message
 
 
@@ -111,7 +114,7 @@ def test_a_header_cannot_have_anything_written_elsewhere(origin: Origin, tmp_pat
     origin.put(f"/v2/base/manifests/{target}", b"{}")
     base = f"{host_of(origin)}/base:1"
     with pytest.raises(RegistryError, match="no digest"):
-        push_bundle(f"{host_of(origin)}/out", [content("a", b"")], base=base)
+        push_bundle(f"{host_of(origin)}/out", [file_of("a", b"")], base=base)
     with pytest.raises(RegistryError, match="no digest"):
         resolve(base)
     assert not target.exists()
@@ -161,11 +164,11 @@ def test_a_config_that_is_none(image: Image, config: Any) -> None:
 
 
 def test_an_entry_without_platform_is_no_platform(image: Image) -> None:
-    reference = parse(image.publish())
+    reference = parse_reference(image.publish())
     listed = [*image.index["manifests"], {"digest": "sha256:" + "0" * 64, "platform": None}]
     image.document({"manifests": listed}, tag="1")
     with RegistryTransport(reference.host) as transport:
-        found = platforms(ImageRepository(transport, reference.repository), reference)
+        found = read_platforms(ImageRepository(transport, reference.repository), reference)
     assert list(found) == ["linux/amd64"]
 
 
@@ -176,7 +179,7 @@ def says(origin: Origin, answer: Answer) -> str:
     """Ask for a manifest that is answered so; what is said of it."""
     origin.handle("/v2/a/manifests/1", lambda _: answer)
     with (
-        RegistryTransport(host_of(origin), wait=lambda _: True) as transport,
+        RegistryTransport(host_of(origin), retries=ONCE) as transport,
         pytest.raises(DagError) as caught,
     ):
         ImageRepository(transport, "a").manifest("1")
@@ -242,13 +245,13 @@ def test_a_document_without_an_end_is_not_read_to_it(origin: Origin) -> None:
     origin.endless("/v2/a/manifests/1")
     with (
         RegistryTransport(host_of(origin)) as transport,
-        pytest.raises(RegistryError, match="more than the 4,194,304 bytes"),
+        pytest.raises(RegistryError, match="has more than 4 MiB, which is the limit of a manifest"),
     ):
         ImageRepository(transport, "a").manifest("1")
     large = Blob("a/config", "sha256:" + "0" * 64, 1 << 40)
     with (
         RegistryTransport(host_of(origin)) as transport,
-        pytest.raises(RegistryError, match="more than a document may have"),
+        pytest.raises(RegistryError, match="has more than 4 MiB, which is the limit of a manifest"),
     ):
         ImageRepository(transport, "a").blob_bytes(large)
 
@@ -260,7 +263,7 @@ def test_a_document_that_trickles_is_given_up(
     origin.put("/v2/a/manifests/1", bytes(5000))
     origin.on("GET", times=None).stall(after=1)
     with (
-        RegistryTransport(host_of(origin), wait=lambda _: False) as transport,
+        RegistryTransport(host_of(origin), sleep=lambda _: None) as transport,
         pytest.raises(RegistryError, match=r"was not there after 0 s \(1 bytes came\)"),
     ):
         ImageRepository(transport, "a").manifest("1")
@@ -293,7 +296,7 @@ def asked_for_a_token(origin: Origin, realm: str = "") -> str:
         return Answer.of(401, {"WWW-Authenticate": challenge})
 
     origin.handle("/v2/a/manifests/1", manifest)
-    with RegistryTransport(host_of(origin), wait=lambda _: True) as transport:
+    with RegistryTransport(host_of(origin), retries=ONCE) as transport:
         try:
             ImageRepository(transport, "a").manifest("1")
         except DagError as error:
