@@ -11,13 +11,13 @@ import click
 
 from dag.cli import options
 from dag.cli.podflags import check_flags, pod_flags
-from dag.core.kube.objects import KubeObject
 
 if TYPE_CHECKING:
+    from dag.core.pod.events import PodResult
     from dag.io.kube.api import Kube
     from dag.report.terminal import Terminal
-    from dag.run.pod.follow import PodResult
     from dag.run.pod.request import PodOptions, PodRequest
+    from dag.run.pod.several import PodGroup
 
 
 @options.command(name="pod")
@@ -57,8 +57,13 @@ def _pod(chosen: PodOptions, terminal: Terminal) -> int:
         prepare_directory(Path(chosen.out), Path(chosen.directory))
     run_interruptibly(_preflight(chosen, request, terminal))
     request = request.push(terminal)
-    work = _create(chosen, request.manifests(), terminal)
-    return run_interruptibly(work, lambda: terminal.leaving)
+    from dag.run.pod.several import FollowOptions, PodGroup
+
+    following = FollowOptions(
+        pending_timeout=chosen.pending_timeout, out=Path(chosen.out) if chosen.out else None
+    )
+    pods = PodGroup(request.manifests(), following, terminal)
+    return run_interruptibly(_create(chosen, pods, terminal), pods.leftovers)
 
 
 async def _preflight(chosen: PodOptions, request: PodRequest, terminal: Terminal) -> None:
@@ -70,23 +75,20 @@ async def _preflight(chosen: PodOptions, request: PodRequest, terminal: Terminal
             await check_pod(kube, manifest, follow=chosen.watch, out=out, warn=terminal.say)
 
 
-async def _create(chosen: PodOptions, manifests: list[KubeObject], terminal: Terminal) -> int:
-    from dag.run.pod.follow import Watching, create_pod
-    from dag.run.pod.several import joined, run_pods
+async def _create(chosen: PodOptions, pods: PodGroup, terminal: Terminal) -> int:
+    from dag.run.pod.create import create_pod
+    from dag.run.pod.several import exit_code_of
 
     async with _cluster(chosen, terminal) as kube:
         if not chosen.watch:
-            for manifest in manifests:
+            for manifest in pods.manifests:
                 created = await create_pod(kube, manifest)
                 click.echo(created["metadata"]["name"])
             return 0
-        watching = Watching(
-            pending_timeout=chosen.pending_timeout, out=Path(chosen.out) if chosen.out else None
-        )
-        results = await run_pods(kube, manifests, watching, terminal)
+        results = await pods.run(kube)
         for result in results:
             _report(result, chosen.namespace, terminal)
-        return joined(results)
+        return exit_code_of(results)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dag.core.kube.objects import KubeView
 from dag.core.pod.permissions import Permission
 from dag.errors import DagError
-from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.api import PATIENCE, ApiError, Kube
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _AUTHENTICATION = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -44,7 +44,7 @@ async def listed(kube: Kube, path: str, **params: str) -> Sequence[KubeView] | N
 
     """
     try:
-        return await kube.items(path, **params)
+        return await kube.items(path, patience=PATIENCE, **params)
     except ApiError as error:
         if error.status == 403:
             return None

@@ -10,11 +10,11 @@ from dag.core.doctor.checks import Finding, Status
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS
 from dag.core.pod.permissions import for_pod, grant
-from dag.core.pod.state import USER_NAMESPACES
+from dag.core.pod.waiting import USER_NAMESPACES
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.pod.access import Unreadable, listed, read, refused, user_name
-from dag.run.pod.follow import pods_path, selector
+from dag.run.pod.create import pods_path, selector
 
 DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
 
