@@ -186,6 +186,8 @@ def test_by_old_news_nothing_is_given_up() -> None:
     story.see(init=MISSING)
     story.tell(NewsStopped())
     assert story.wait(2 * LIMIT) == []
+    story.tell(Ticked(), api_event("Failed"))
+    assert not story.of(DeletePod)
     story.tell(PodSeen(pod(init=RUNNING)), NewsResumed())
     assert not story.of(DeletePod)
     story.see(init=ended(), build=MISSING)
@@ -402,13 +404,22 @@ def test_what_is_gone_does_not_come_back() -> None:
     assert story.result.ending.cause is Cause.DELETED
 
 
-def test_contact_that_is_lost_for_good_ends_the_watch_and_leaves_the_build_alone() -> None:
-    story = Story().begin()
-    story.see(init=ended(), build=RUNNING)
+@pytest.mark.parametrize("upload", [RUNNING, waiting()], ids=["working", "late"])
+def test_contact_that_is_lost_for_good_ends_the_watch_and_leaves_the_build_alone(
+    upload: Json,
+) -> None:
+    story = Story().begin(built(upload=upload))
     story.tell(WatchFailed(NO_CONTACT))
     assert story.error is NO_CONTACT
     assert not story.of(DeletePod)
     assert story.watch.leftover == "pod dag-x may still be there"
+
+
+def test_news_that_come_in_the_wrong_order_do_no_harm() -> None:
+    story = Story().begin()
+    for seen in (built(upload=waiting()), pod(), pod(init=RUNNING, upload=waiting())):
+        story.tell(PodSeen(seen))
+    assert story.watch.state is WatchState.WORKING
 
 
 def test_after_its_end_nothing_is_done_any_more() -> None:
@@ -486,6 +497,18 @@ def test_an_upload_that_does_not_start_in_time_failed() -> None:
     finish_logs(story)
     assert story.result.ending.cause is Cause.UPLOAD
     assert "container upload has not started" in story.result.ending.message
+
+
+def test_an_upload_that_starts_after_the_build_has_ended_is_waited_for() -> None:
+    story = Story().begin(pod(init=ended(), build=RUNNING, upload=waiting()))
+    story.tell(PodSeen(built(upload=waiting())))
+    assert story.watch.state is WatchState.LATE
+    story.tell(PodSeen(built(upload=RUNNING)), after=LIMIT - 1)
+    story.wait(10 * LIMIT)
+    assert story.watch.state is WatchState.WORKING
+    story.tell(PodSeen(built(upload=ended())))
+    finish_logs(story)
+    assert story.result.ending.cause is Cause.DONE
 
 
 def test_both_that_take_packages_and_do_not_start_are_given_up() -> None:
