@@ -51,7 +51,7 @@ from tests.support.podstories import RUNNING, Json, api_event, ended, pod, waiti
 ERROR = InfrastructureError("no")
 CONTAINERS = ("proxy", "init", "build", "upload")
 
-states = st.one_of(
+states: st.SearchStrategy[Json | None] = st.one_of(
     st.none(),
     st.just({}),
     st.just(RUNNING),
@@ -95,7 +95,7 @@ arbitrary = st.builds(
     uid=st.sampled_from(["one", "one", "one", "one", "two"]),
 )
 pods = st.one_of(*[stages.map(lambda one: pod(**one))] * 3, arbitrary)
-rules = st.builds(
+watch_rules = st.builds(
     WatchRules,
     pending_timeout=st.sampled_from([0.0, 20.0, 300.0]),
     hopeless_grace=st.sampled_from([0.0, 10.0]),
@@ -111,9 +111,9 @@ rules = st.builds(
 class Watching(RuleBasedStateMachine):
     """A world around a watch, which remembers for itself what was asked of it."""
 
-    @initialize(rules=rules)
+    @initialize(rules=watch_rules)
     def begin(self, rules: WatchRules) -> None:
-        self.rules = rules
+        self.given = rules
         self.watch = PodWatch(rules)
         self.now = 0.0
         self.told: list[tuple[float, PodEvent]] = []
@@ -274,7 +274,7 @@ class Watching(RuleBasedStateMachine):
     def fetches_once(self) -> None:
         actions = [a for one in self.done for a in one]
         fetches = sum(isinstance(a, FetchPackages) for a in actions)
-        assert fetches <= self.rules.fetches
+        assert fetches <= self.given.fetches
         assert sum(isinstance(a, DropFetch) for a in actions) <= fetches
 
     @invariant()
@@ -289,7 +289,7 @@ class Watching(RuleBasedStateMachine):
         actions = [a for one in self.done for a in one]
         deletes = any(isinstance(a, DeletePod) for a in actions)
         for action in actions:
-            if isinstance(action, Conclude) and deletes and self.rules.keeps_pod:
+            if isinstance(action, Conclude) and deletes and self.given.keeps_pod:
                 assert action.result.ending.cause in NEVER_BUILT | {Cause.TIMEOUT}
 
     @invariant()
@@ -303,7 +303,7 @@ class Watching(RuleBasedStateMachine):
             return
         self.answer_everything()
         assert self.watch.state is WatchState.ENDED, "the watch did not end"
-        again = PodWatch(self.rules)
+        again = PodWatch(self.given)
         replayed = [again.handle(event, now) for now, event in self.told]
         assert repr(replayed) == repr(self.done), "replay differs"  # errors equal only themselves
 
