@@ -18,7 +18,7 @@ from dag.core.doctor.probes import (
     outcome,
 )
 from dag.core.pod.events import DeletePod, DeletionAccepted, PodCreated, PodEventSeen
-from dag.core.pod.permissions import for_pod, grant
+from dag.core.pod.permissions import grant_commands, permissions_for_pod
 from dag.core.store.buckets import Bucket
 from tests.support.podstories import RUNNING, Story, api_event, ended, waiting
 
@@ -97,10 +97,12 @@ def test_a_provider_is_found_by_the_name_of_its_daemon_set() -> None:
 
 
 def test_a_role_is_given_to_a_service_account_by_its_own_flag() -> None:
-    command = grant(for_pod(follow=False, out=True), "n", "system:serviceaccount:ci:bot")
+    command = grant_commands(
+        permissions_for_pod(follow=False, out=True), "n", "system:serviceaccount:ci:bot"
+    )
     assert "--verb=create,get --resource=pods,pods/proxy " in command
     assert command.endswith("-n n --role=dag --serviceaccount=ci:bot")
-    assert grant([], "n", "o'brien").endswith("""--role=dag '--user=o'"'"'brien'""")
+    assert grant_commands([], "n", "o'brien").endswith("""--role=dag '--user=o'"'"'brien'""")
 
 
 def probe(state: dict[str, Any] | None, *, scheduled: bool = True) -> dict[str, Any]:
@@ -150,6 +152,9 @@ def test_an_image_that_cannot_be_pulled_is_refused() -> None:
     assert denied.outcome.fate is Fate.REFUSED
     assert denied.outcome.hint == "the node cannot read that repository"
     missing = Probing(probe(waiting("ErrImagePull", "not found")))
+    missing.wait(9.9)
+    assert not missing.of(DeletePod)
+    missing.wait(0.1)
     assert missing.outcome.fate is Fate.REFUSED
 
 

@@ -1,6 +1,6 @@
-"""Small Pods that try on a node what a build will need there: one container, one question each.
+"""Describes small Pods that try on a node what a build will need there, and judges what they say.
 
-They run with the service account, on the nodes and within the confinement of the build. What they
+Each has one container and one question. They run with the service account, on the nodes and within the confinement of the build. What they
 have to say is their termination message, so that no log need be read.
 """
 
@@ -164,7 +164,7 @@ def _probe(
 
 
 class Fate(Enum):
-    """What became of a probe."""
+    """The fate of a probe."""
 
     ENDED = auto()
     REFUSED = auto()
@@ -204,7 +204,6 @@ def how_probe_ended(facts: PodFacts) -> Ending | None:
 PROBE_RULES = WatchRules(
     pending_timeout=DEADLINE,
     timeout=DEADLINE,
-    hopeless_grace=0,
     stalled_grace=_PATIENCE,
     main=PROBE,
     how_ended=how_probe_ended,
@@ -235,7 +234,7 @@ def outcome(ending: Ending, probe: KubeView, events: Sequence[KubeView]) -> Prob
 
 
 def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None) -> Finding:
-    """Turn an outcome into a finding: `done` if it ended well, else `failed` and what it said."""
+    """Return the finding for an outcome: `done` if it ended well, else `failed` and what it said."""
     said = " ".join(outcome.message.split())
     match outcome.fate:
         case Fate.ENDED if outcome.code == 0:

@@ -1,4 +1,4 @@
-"""How a Pod's work ended, read off the Pod as the API shows it.
+"""Reads off a Pod, as the API shows it, how its work ended.
 
 The rules were measured on a real cluster, because the API does not say them outright:
 an OOM kill of a child leaves the reason OOMKilled beside the container's own exit code, even 0; a
@@ -20,7 +20,7 @@ from dag.core.pod.status import containers, steps, termination
 
 
 class Cause(Enum):
-    """Why a build ended; `Ending.exit_code` follows from it."""
+    """The reason why a build ended; `Ending.exit_code` follows from it."""
 
     DONE = auto()
     MAKE = auto()
@@ -49,7 +49,7 @@ _BUILD_CAUSES = frozenset({Cause.MAKE, Cause.OOM_KILLED, Cause.TIMEOUT})
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a build ended, and what to do about it."""
+    """The end of a build, and what to do about it."""
 
     cause: Cause
     message: str
@@ -59,7 +59,7 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """0 if it is done, 1 if the build itself failed, 3 if something around it did."""
+        """The exit code: 0 if it is done, 1 if the build itself failed, 3 if something around it did."""
         if self.cause is Cause.DONE:
             return 0
         return 1 if self.cause in _BUILD_CAUSES else 3
@@ -67,7 +67,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """What is known of a Pod, from which it is judged how its work ended."""
+    """The facts from which it is judged how a Pod's work ended."""
 
     pod: KubeView
     """Its newest known state."""

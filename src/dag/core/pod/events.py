@@ -1,4 +1,4 @@
-"""What a watch of a Pod is told, and what it returns: events in, actions out.
+"""The events that a Pod's watch takes, and the actions that it returns.
 
 Times are seconds of one clock that only moves forward. An event may come twice, late or never: a
 connection breaks, an API server restarts. `Ticked` and `WakeAt` are those of a build's scheduler.
@@ -101,7 +101,7 @@ class LogBroke:
 
 @dataclass(frozen=True, slots=True)
 class PackagesFetched:
-    """What `FetchPackages` came to: None if everything is here."""
+    """`FetchPackages` has ended, with an error or, if that is None, with everything here."""
 
     error: DagError | None = None
 
@@ -201,7 +201,7 @@ class DeletePod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodResult:
-    """How a Pod's work ended, and the last lines of the log of the container that tells."""
+    """The end of a Pod's work, and the last lines of the log of the container that tells."""
 
     name: str
     """The Pod's; empty if there never was one."""

@@ -1,4 +1,4 @@
-"""How what was built comes to those who want it here: the container that serves it, and the fetching."""
+"""Follows how packages come from a Pod to the directory of `--out`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dag.errors import DagError, InfrastructureError
 
 
 class Handover:
-    """Whether packages are wanted, on their way, or here."""
+    """The way of the packages: whether they are wanted, on their way, or here."""
 
     def __init__(self, *, wanted: bool) -> None:
         self._wanted = wanted

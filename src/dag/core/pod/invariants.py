@@ -1,4 +1,4 @@
-"""What must hold of a watch between any two events, whatever the events were."""
+"""Checks a watch for what must hold between any two events, whatever the events were."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def log_patience(ending: Ending) -> float:
 
 
 class PodLogs:
-    """Which logs are being read, and when each is asked for again."""
+    """The readers of a Pod's logs, by container."""
 
     def __init__(self) -> None:
         self.readers: dict[str, LogReader] = {}

@@ -1,4 +1,4 @@
-"""How long it is worth waiting for a Pod of which nothing runs, and what is said meanwhile."""
+"""Decides how long a Pod is waited for of which nothing runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dag.core.pod.waiting import Waiting, event_time, why_waiting
 
 @dataclass(frozen=True, slots=True)
 class WaitLimit:
-    """When a Pod is given up, if nothing changes until then, and how that is told."""
+    """The time at which a Pod is given up, if nothing changes until then, and how it ends then."""
 
     due: float
     ending: Ending
 
 
 class Patience:
-    """Since when nothing of a Pod runs, and since when that has a cause that cannot heal."""
+    """The clocks of a Pod of which nothing runs, and the Events that explain it."""
 
     def __init__(self, rules: WatchRules) -> None:
         self._rules = rules

@@ -1,4 +1,4 @@
-"""One container's log, read through broken streams until it is whole: what to ask for next, and when."""
+"""Reads one container's log through broken streams until it is whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)
 
 
 class ContainerLog:
-    """What is remembered of a container's log while it passes by."""
+    """The parts of a container's log that are remembered while it passes by."""
 
     def __init__(self) -> None:
         self.tail: deque[str] = deque(maxlen=_TAIL)
@@ -51,7 +51,7 @@ class ContainerLog:
 
 
 class ReadingState(StrEnum):
-    """Where the reading of a log is."""
+    """The state of a log that is being read."""
 
     STREAMING = "streaming"
     PAUSING = "pausing"

@@ -1,4 +1,4 @@
-"""The states of a watch of a Pod, the table of transitions between them, and what a watch may do."""
+"""The states of a Pod's watch, the table of transitions between them, and the rules of a watch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED_PATIENCE = 10.0
 
 
 class WatchState(StrEnum):
-    """Where a watch is."""
+    """The state of a watch."""
 
     CREATING = "creating"
     """The request to create the Pod is on its way."""
@@ -41,7 +41,7 @@ LIVE = frozenset({WatchState.WAITING, WatchState.WORKING, WatchState.LATE})
 
 
 class WatchTrigger(StrEnum):
-    """What moves a watch: an event, with what it says about the Pod already judged."""
+    """The reason why a watch moves: an event, with what it says about the Pod already judged."""
 
     CREATED = "pod created"
     NOT_CREATED = "no pod was created"
@@ -126,7 +126,7 @@ def state_after(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRules:
-    """What a watch is for. Durations are in seconds."""
+    """The purpose and the limits of a watch. Durations are in seconds."""
 
     pending_timeout: float
     """How long nothing may run before the main container has started."""

@@ -1,4 +1,4 @@
-"""Why a Pod waits, in the words of whoever keeps it waiting: scheduler, registry, node."""
+"""Says why a Pod waits, in the words of whoever keeps it waiting: scheduler, registry, node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dag.core.pod.status import containers, scheduling
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a Pod has not started."""
+    """The reason why a Pod has not started."""
 
     message: str
     hopeless: bool = False

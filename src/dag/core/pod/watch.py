@@ -62,7 +62,7 @@ _REMOVAL_GRACE = 30.0
 
 
 class PodWatch:
-    """One watch. `handle` is the only way to change it."""
+    """The watch of one Pod. `handle` is the only way to change it."""
 
     def __init__(self, rules: WatchRules) -> None:
         """Begin with a Pod that is just being created; `PodCreated` says that it exists."""
@@ -96,7 +96,7 @@ class PodWatch:
 
     @property
     def leftover(self) -> str:
-        """What whoever leaves now may leave behind, in words; empty if that is nothing."""
+        """Words for what a command that ends now may leave behind; empty if that is nothing."""
         if self.state in (WatchState.CREATING, WatchState.SEARCHING):
             return "a pod that was just being created may be there"
         if not self.pod or self.is_gone:
@@ -287,7 +287,7 @@ class PodWatch:
             self._move(trigger, now)
 
     def _find_overdue(self, late: str | None, now: float) -> Ending | None:
-        """Tell why nothing runs; return how this ends if that has taken too long."""
+        """Say why nothing runs, and return how this ends if that has taken too long."""
         rules = self.rules
         self._limits = []
         if self.state is not WatchState.WORKING:

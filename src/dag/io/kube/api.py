@@ -1,4 +1,4 @@
-"""The Kubernetes API, as much of it as a build needs: plain objects over HTTP.
+"""Speaks to the Kubernetes API, as far as a build needs it: plain objects over HTTP.
 
 Objects stay the dicts that the API sends, so that what is printed is what is posted. Requests that
 may be repeated are repeated. `dag.io.kube.watch` follows what changes.
@@ -19,14 +19,14 @@ import httpx2
 from dag.core.kube.objects import KubeObject
 from dag.io.kube.answers import (
     ApiError,
-    answer,
     check_list,
     check_moved,
     check_object,
     check_page,
     check_version,
-    refusal,
-    translated,
+    read_answer,
+    refusal_of,
+    translate_errors,
 )
 from dag.io.kube.kubeconfig import Cluster
 
@@ -122,7 +122,7 @@ class Kube:
         return await self._repeated("POST", path, body=body)
 
     async def apply(self, path: str, manifest: KubeObject, *, manager: str) -> KubeObject:
-        """Have an object with these fields, which are `manager`'s from now on.
+        """Make or change an object so that it has these fields, which are `manager`'s from now on.
 
         Other fields stay as they are; what this manager had applied before and names no longer goes.
         https://kubernetes.io/docs/reference/using-api/server-side-apply/
@@ -171,7 +171,7 @@ class Kube:
         if rest and not follow:
             yield [rest]
 
-    def proxied(self, pod_path: str, port: int, path: str) -> str:
+    def proxy_path(self, pod_path: str, port: int, path: str) -> str:
         """Return the API's path to a port of a pod."""
         return f"{pod_path}:{port}/proxy/{quote(path)}"
 
@@ -181,11 +181,11 @@ class Kube:
     ) -> AsyncIterator[httpx2.Response]:
         """Open an answer that is read bit by bit; `read` is how many seconds it may be silent."""
         timeout = httpx2.Timeout(30, read=read, pool=None)
-        with translated(self.server):
+        with translate_errors(self.server):
             async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code >= 400:
                     await response.aread()
-                    raise refusal(response)
+                    raise refusal_of(response)
                 check_moved(self.server, response)
                 self._note_contact()
                 yield response
@@ -246,12 +246,12 @@ class Kube:
         headers = {"Accept": accept}
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
-        with translated(self.server):
+        with translate_errors(self.server):
             response = await self._http.request(
                 method, path, params=params, json=body, headers=headers
             )
         try:
-            found = answer(self.server, response)
+            found = read_answer(self.server, response)
             if listed:
                 check_list(self.server, found)
             elif path == "/version":

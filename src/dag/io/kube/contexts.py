@@ -1,4 +1,4 @@
-"""Which cluster, as whom: the context of kubeconfig files, or the Pod's own service account.
+"""Finds out which cluster is meant, and as which user: by kubeconfig files or a service account.
 
 The files are found and merged by kubectl's rules. Only the chosen context is decoded: mistakes
 elsewhere are those of other contexts.
@@ -26,7 +26,7 @@ _NOT_FOLLOWED = {"clusters": ("tls-server-name",), "users": ("as", "auth-provide
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
-    """Decodes one entry; what it does not name is of no use here. An empty value is none."""
+    """Decodes one entry; fields that it does not have are of no use here."""
 
 
 class ContextEntry(_Entry, frozen=True, kw_only=True):

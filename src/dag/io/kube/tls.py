@@ -1,4 +1,4 @@
-"""How a cluster proves to us who it is, and how we prove who we are by a certificate."""
+"""Has a cluster prove to us who it is, and proves by a certificate who we are."""
 
 from __future__ import annotations
 

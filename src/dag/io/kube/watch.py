@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dag.core.kube.objects import KubeObject
-from dag.io.kube.answers import ApiError, check_page, event, version
+from dag.io.kube.answers import ApiError, check_page, read_event, version_of
 from dag.io.kube.api import PATIENCE, Kube, pauses
 
 # A watch is asked to end after so many seconds. The server marks its place about once a minute: one
@@ -79,7 +79,7 @@ async def watch_objects(
         yield Listed()
         last = now
         try:
-            async for change in _watch_from(kube, path, version(listed), selectors):
+            async for change in _watch_from(kube, path, version_of(listed), selectors):
                 fruitful = True
                 last[change.item["metadata"]["uid"]] = change.item
                 if isinstance(change, ObjectGone):
@@ -110,8 +110,8 @@ async def _watch_from(
         async with kube.stream(path, params, read=_WATCH_SILENCE) as response:
             check_page(kube.server, response)
             async for line in response.aiter_lines():
-                kind, item = event(kube.server, line)
-                since = version(item)
+                kind, item = read_event(kube.server, line)
+                since = version_of(item)
                 if kind == "DELETED":
                     yield ObjectGone(item)
                 elif kind != "BOOKMARK":
@@ -126,5 +126,5 @@ def _differences(
     for uid in last.keys() - now.keys():
         yield ObjectGone(last[uid])
     for uid, item in now.items():
-        if uid not in last or version(last[uid]) != version(item):
+        if uid not in last or version_of(last[uid]) != version_of(item):
             yield ObjectSeen(item)

@@ -1,4 +1,4 @@
-"""Brings built packages back from a Pod, through the API server's proxy to it, without any bucket."""
+"""Fetches built packages from a Pod, through the API server's proxy to it, without any bucket."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def fetch_packages(
     else:
         return None
     with suppress(ApiError):  # then the Pod ends by itself, later
-        await end(kube, pod_path, run)
+        await end_serving(kube, pod_path, run)
     return error
 
 
@@ -71,13 +71,13 @@ async def copy_packages(
 
     """
     listing = bytearray()
-    await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
+    await kube.download(kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
     files = parse_listing(listing.decode(errors="surrogateescape"))
     alive = asyncio.create_task(_keep_alive(kube, pod_path, run))
     slots = asyncio.Semaphore(_PARALLEL)
 
     async def fetch(name: str, digest: str) -> None:
-        path = kube.proxied(pod_path, OUT_PORT, f"{run}/{name}")
+        path = kube.proxy_path(pod_path, OUT_PORT, f"{run}/{name}")
         async with slots:
             await _fetch(kube, path, target.path(name), digest)
 
@@ -89,14 +89,14 @@ async def copy_packages(
         raise first_of(group) from None
     finally:
         alive.cancel()
-    log = kube.proxied(pod_path, OUT_PORT, f"{run}/log")
+    log = kube.proxy_path(pod_path, OUT_PORT, f"{run}/log")
     await _fetch(kube, log, target.path("build.log"), None)
     packages = count(sum(name.endswith(".apk") for name in files), "package")
     terminal.say(f"{packages} and build.log brought back to {target.directory}")
-    await end(kube, pod_path, run)
+    await end_serving(kube, pod_path, run)
 
 
-async def end(kube: Kube, pod_path: str, run: str) -> None:
+async def end_serving(kube: Kube, pod_path: str, run: str) -> None:
     """Tell the Pod that nobody will fetch anything any more.
 
     Raises:
@@ -202,4 +202,4 @@ async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
 
 
 async def _call(kube: Kube, pod_path: str, script: str) -> None:
-    await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/{script}"), lambda _: None)
+    await kube.download(kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/{script}"), lambda _: None)
