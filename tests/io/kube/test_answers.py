@@ -12,6 +12,7 @@ import pytest
 
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
+from dag.io.kube.watch import ObjectSeen, watch_objects
 from tests.support.faults import Origin
 from tests.support.kubeconfigs import VERSION, credential, kubeconfig, plugin, printing
 
@@ -92,9 +93,8 @@ async def test_no_api_server_for_good(api: Origin, reach: Callable[..., Any]) ->
     async with reach(told=[]) as kube:
         await kube.get("/version")
         api.on("GET", "/version", times=None).answer(200, HTML, b"<html>")
-        kube.patience = 0.1
         with pytest.raises(ApiError, match="does not answer like a Kubernetes API"):
-            await kube.get("/version")
+            await kube.get("/version", patience=0.1)
     assert api.count("GET", "/version") > 2
 
 
@@ -151,8 +151,9 @@ async def test_a_watch_that_is_none(api: Origin, reach: Callable[..., Any], line
     api.on("GET", "watch=true", nth=1).answer(200, body=line + b"\n" + event + b"\n")
     api.on("GET", "watch=true", nth=2).answer(200, body=event + b"\n")
     async with reach() as kube:
-        async for kind, item in kube.watch(PODS):
-            assert (kind, item["metadata"]["name"]) == ("ADDED", "one")
+        seen = (one async for one in watch_objects(kube, PODS) if isinstance(one, ObjectSeen))
+        async for change in seen:
+            assert change.item["metadata"]["name"] == "one"
             break
     assert api.count("GET", "watch=true") == 2
 

@@ -1,4 +1,4 @@
-"""Whether a node has room for a Pod, by the rules of the scheduler that depend on the Pod alone.
+"""Judges whether a node has room for a Pod, by the scheduler's rules that depend on the Pod alone.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
@@ -20,7 +20,7 @@ _GIB = Decimal(1 << 30)
 
 
 def requests(spec: KubeView) -> Amounts:
-    """Give what a Pod asks of its node: CPUs, and bytes of the rest.
+    """Return what a Pod asks of its node: CPUs, and bytes of the rest.
 
     Containers run together, init containers before them and one at a time, but for those that go on
     beside what follows (`restartPolicy: Always`).
@@ -74,7 +74,7 @@ def judge(spec: KubeView, nodes: Sequence[KubeView], pods: Iterable[KubeView] | 
 
 
 def obstacle(spec: KubeView, node: KubeView) -> str | None:
-    """Say what keeps a Pod from a node, its size aside; None if nothing does."""
+    """Return what keeps a Pod from a node, its size aside, or None if nothing does."""
     labels = node["metadata"].get("labels") or {}
     for name, value in spec["nodeSelector"].items():
         if labels.get(name) != value:
@@ -130,7 +130,7 @@ def _free(nodes: Sequence[KubeView], pods: Iterable[KubeView]) -> dict[str, Amou
 
 
 def _short(nodes: Sequence[KubeView], asked: Amounts) -> str:
-    """Name what no node has enough of, with the most that one has."""
+    """Return what no node has enough of, with the most that one has."""
     most = {name: max(_allocatable(node).get(name, Decimal(0)) for node in nodes) for name in asked}
     short = [name for name in asked if most[name] < asked[name]] or sorted(asked)
     return ", ".join(
