@@ -369,7 +369,7 @@ def test_bad_definitions_exit_with_2(directory: Path) -> None:
     out, err = dag("text", "-d", directory, code=2)
     assert out == ""
     assert "2 problems" in err
-    assert "$(rm).yaml:2: package.name '$(rm)' is no package name" in err
+    assert "$(rm).yaml:2: package.name '$(rm)' is not the name of a package" in err
 
 
 def test_the_order_of_today_is_the_same_however_often_it_is_made() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dag.core.arch import Arch
-from dag.core.graph.affected import Affected, affected
+from dag.core.graph.affected import Affected, find_affected
 from dag.core.graph.graph import Graph
 from dag.io.graph.changes import changed_files, files_at
 
@@ -30,7 +30,7 @@ def affected_since(
         file: _names(data, file, arch)
         for file, data in files_at(directory, since, definitions).items()
     }
-    return affected(graph, files, list(dict.fromkeys(roots)), before)
+    return find_affected(graph, files, list(dict.fromkeys(roots)), before)
 
 
 def _names(data: bytes, file: str, arch: Arch) -> frozenset[str]:

@@ -73,7 +73,7 @@ def select(
         targets = ["all"]
     inside = {package.name for package in order}
     missing = sum(
-        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped
+        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped_edges
     )
     return Selection(
         packages=tuple(order),
