@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dag.core.build.events import Action, Event, Proven, Retry, Settled, Start, StopRequested
 from dag.core.build.result import Result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import Progress, UnitState
+from dag.core.build.summary import PlanSummary
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
 from dag.report.words import count, plain, seconds, some
@@ -31,7 +32,7 @@ class BuildProgress:
     def __init__(
         self,
         scheduler: Scheduler,
-        about: Mapping[str, Any],
+        about: PlanSummary,
         *,
         store: str,
         verbosity: int = 0,
@@ -39,9 +40,9 @@ class BuildProgress:
     ) -> None:
         """Watch `scheduler`, whose plan `about` sums up; `store` is its place as the user says it."""
         self._scheduler = scheduler
-        self._packages = about["packages"]
-        self._timed = about["timed"] > 0
-        self._logs = f"{store}/logs/{about['arch']}"
+        self._packages = about.packages
+        self._timed = about.timed > 0
+        self._logs = f"{store}/logs/{about.arch}"
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
@@ -105,8 +106,7 @@ class BuildProgress:
         return f"{self._scheduler.counts[UnitState.DONE]}/{len(self._packages)}"
 
     def _name(self, key: str) -> str:
-        version, *_ = self._packages[key]
-        return f"{key} {version}"
+        return f"{key} {self._packages[key].version}"
 
     def _say(self, text: str) -> None:
         self._write(f"dag: {text}")

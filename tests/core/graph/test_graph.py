@@ -126,7 +126,10 @@ def test_an_unknown_name_is_refused_with_the_closest() -> None:
         'package "zlip" not found in graph',
         'package "brotly" not found in graph',
     ]
-    assert caught.value.hint == "did you mean zlib instead of zlip? did you mean brotli instead of brotly?"
+    assert (
+        caught.value.hint
+        == "did you mean zlib instead of zlip? did you mean brotli instead of brotly?"
+    )
 
 
 def test_names_that_two_claim_are_refused_with_both_places() -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain
 
+from msgspec import Struct
+
 from dag.core.build.needs import Needs
 from dag.core.graph import digraph, feedback
 from dag.core.package.model import Package, bare_name
@@ -19,9 +21,8 @@ from dag.core.package.model import Package, bare_name
 _MANY = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """`package` is built with `name` out of a repository: to wait for our own would be a cycle."""
+class Dropped(Struct, frozen=True, array_like=True):
+    """A cycle that is opened: `package` is built with a repository's `name`, not with ours."""
 
     package: str
     name: str
@@ -33,9 +34,9 @@ class Stuck:
 
     packages: tuple[str, ...]
     cycles: tuple[tuple[str, ...], ...]
-    """Some of the shortest; each package needs the next, the last one the first."""
+    """Some of the shortest cycles: each package needs the next, and the last one the first."""
     bootstrap: tuple[str, ...]
-    """If a repository had these, there would be no cycle."""
+    """Packages that would leave no cycle if a repository had them."""
 
 
 Edges = dict[str, tuple[str, ...]]

@@ -18,6 +18,7 @@ from dag.core.build.needs import Needs
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import offers
 from dag.core.package.model import Package
+from dag.core.store.records import Record
 from dag.core.units import quantity
 from dag.errors import UsageError
 
@@ -72,6 +73,17 @@ class Stored:
     depends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of each of its packages, as built."""
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Record) -> Stored:
+        """Return what the plan wants to know of a record."""
+        return cls(
+            version=record.version,
+            fingerprint=record.fingerprint,
+            packages=tuple(one.apk.name for one in record.built),
+            depends={one.apk.name: one.apk.depends for one in record.built},
+            provides={one.apk.name: one.apk.provides for one in record.built},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, ComputeResources, Unit
-from dag.core.build.plan import BuildPlan, BuildRequest, Known, make_plan
-from dag.core.build.records import current
-from dag.core.build.result import Result, make_result, summary
+from dag.core.build.events import Began, ComputeResources
+from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import KEY, MakeVariables, build_script
 from dag.core.build.states import RunLimits
+from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
+from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
@@ -119,7 +120,7 @@ class Build:
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
-        self.about = summary(self.plan)
+        self.about = summarize(self.plan)
 
     def _split(self) -> Parts:
         tree = definitions_tree(self.options.directory)
@@ -157,9 +158,9 @@ class Build:
         options, store = self.options, self.store
         request = options.request
         versions = {package.name: package.full_version for package in self.graph.packages}
-        records = current(store.records.values(), versions)
+        records = choose_records(store.records.values(), versions)
         known = Known(
-            stored={name: record.stored() for name, record in records.items()},
+            stored={name: Stored.of(record) for name, record in records.items()},
             repository=have.versions,
             available=have.names,
             fingerprints=self.fingerprints,
@@ -192,7 +193,7 @@ class Build:
             self._write_index()
             scheduler = self.scheduler()
             with self._journal(scheduler) as journal:
-                journal.append(lines.line(0.0, Began()))
+                journal.append(lines.encode_event(0.0, Began()))
                 scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
@@ -222,9 +223,9 @@ class Build:
     @contextmanager
     def _journal(self, scheduler: Scheduler) -> Iterator[Journal]:
         """Begin the journal of this run, in the place of the latest one's."""
-        head = {**self.about, "began": time.time(), "pid": os.getpid()}
+        head = lines.make_head(self.about, scheduler, began=time.time(), pid=os.getpid())
         with Journal(self.store.journal) as journal:
-            journal.append(lines.head(scheduler_units(scheduler), scheduler.limits, head))
+            journal.append(lines.encode_head(head))
             yield journal
 
     def _write_index(self) -> None:
@@ -287,11 +288,6 @@ class Build:
         )
 
 
-def scheduler_units(scheduler: Scheduler) -> list[Unit]:
-    """Give the units that a scheduler was made of."""
-    return [progress.unit for progress in scheduler.units.values()]
-
-
 def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
     """Open a store for writing: take its lock, end and undo what a dead run has left.
 
@@ -326,16 +322,15 @@ def status(root: Path, arch: Arch) -> tuple[Result, bool]:
 
     store = Store(root, arch)
     try:
-        head, scheduler, last = lines.replayed(read_journal(store.journal))
-        began = float(head["began"])
+        run = lines.replay_run(read_journal(store.journal))
     except FileNotFoundError:
         raise UsageError(f"{root}: nothing was built here for {arch}", hint="see --store") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise UsageError(f"{store.journal} is damaged: {error}", hint="build again") from error
     # A run that died says nothing of what came after its last event.
-    lives = not scheduler.finished and holder(store.lock_path) == head.get("pid")
-    now = max(last, time.time() - began) if lives else last
-    return make_result(head, scheduler, now), lives
+    lives = not run.scheduler.finished and holder(store.lock_path) == run.head.pid
+    now = max(run.last, time.time() - run.head.began) if lives else run.last
+    return make_result(run.head, run.scheduler, now), lives
 
 
 def _repository(options: BuildOptions) -> PackageRepository:
