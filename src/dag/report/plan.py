@@ -25,7 +25,7 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
             because = f" ({step.because})" if step.because else ""
             yield f"  {name} {step.package.full_version}: {step.reason.value}{because}"
     for one in plan.skipped:
-        yield f"skipped {one.package.name} {one.package.full_version}: it is {one.absence.value}"
+        yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
     for cycle in plan.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
         for way in cycle.cycles:

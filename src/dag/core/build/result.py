@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from dag.core.build.bootstrap import Dropped, Stuck
+from dag.core.build.bootstrap import Dropped
 from dag.core.build.events import INTERRUPTED
 from dag.core.build.plan import Absence
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import SETTLED, Progress, UnitState
+from dag.core.build.stuck import Stuck
 from dag.core.build.summary import PlanSummary, SkippedSummary
 
 OTHER_ARCH = Absence.OTHER_ARCH.value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dag.core.build.bootstrap import Dropped, Stuck
+from dag.core.build.bootstrap import Dropped
 from dag.core.build.plan import BuildPlan
+from dag.core.build.stuck import Stuck
 
 
 class PlannedPackage(Struct, frozen=True, array_like=True):

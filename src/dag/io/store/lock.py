@@ -1,24 +1,40 @@
-"""One writer a store: a lock that the kernel releases with its holder, and who that is."""
+"""The lock of a store: one writer, whose lock the kernel releases when it ends, and who that is."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
+from dag.core.decoding import Undecodable, decode
 from dag.errors import InfrastructureError
 
-_ANOTHER = "use another --store"
+_ANOTHER = "name another directory with --store"
 _A_LOOK = 0.1
-"""Seconds; who only looks whether somebody has the lock (`holder`) lets go of it at once."""
+"""How many seconds `holder` may have the lock while it looks whether somebody has it."""
+_LIMIT = 8192
+"""How many bytes of a lock's file are read."""
+
+
+class _Holder(msgspec.Struct):
+    """The process that holds a lock, as the lock's file has it."""
+
+    pid: int
+    host: str
+    since: float
+    """In seconds since 1970."""
+    command: str
+
+
+_DECODER = msgspec.json.Decoder(_Holder)
 
 
 class Held(InfrastructureError):
@@ -26,10 +42,10 @@ class Held(InfrastructureError):
 
 
 class Lock:
-    """Holds `path` while it is entered."""
+    """A lock on a file, which is held while it is entered."""
 
     def __init__(self, path: Path, *, what: str) -> None:
-        """Name the file of the lock, and for messages what it guards."""
+        """Take the lock's file and, for messages, what it guards."""
         self._path = path
         self._what = what
         self._descriptor: int | None = None
@@ -39,7 +55,7 @@ class Lock:
 
         Raises:
             Held: another process has it.
-            InfrastructureError: there may nothing be written.
+            InfrastructureError: the file may not be written.
 
         """
         try:
@@ -51,14 +67,14 @@ class Lock:
         try:
             self._lock(descriptor)
         except BlockingIOError:
-            who = _who(os.pread(descriptor, 4096, 0))
+            who = _describe_holder(os.pread(descriptor, _LIMIT, 0))
             os.close(descriptor)
             raise Held(
                 f"{self._what} is in use by {who}",
                 hint=f"wait for it with --wait, or {_ANOTHER}",
             ) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
+        os.pwrite(descriptor, msgspec.json.encode(_this_process()), 0)
         self._descriptor = descriptor
 
     @staticmethod
@@ -73,7 +89,7 @@ class Lock:
                 time.sleep(_A_LOOK / 20)
 
     def acquire(self, *, wait: bool, say: Callable[[str], None]) -> None:
-        """Take the lock, after its holder if `wait`; `say` is told whom this waits for.
+        """Take the lock, and `wait` for its holder if asked to; `say` is told whom this waits for.
 
         Raises:
             Held: another process has it, and `wait` is not set.
@@ -93,7 +109,7 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether this object has it."""
+        """Return whether this object has the lock."""
         return self._descriptor is not None
 
     def release(self) -> None:
@@ -117,9 +133,10 @@ class Lock:
 
 
 def holder(path: Path) -> int | None:
-    """The process that holds the lock at `path` now; None if nobody does.
+    """Return the process that holds the lock at `path` now; None if nobody does.
 
-    On another machine, or where it has not said who it is yet, the number is of no process here.
+    If the holder is on another machine, the number is that of no process here. It is 0 if the
+    holder has not said yet who it is.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -128,27 +145,25 @@ def holder(path: Path) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        with suppress(ValueError, KeyError, TypeError):
-            return int(json.loads(os.pread(descriptor, 4096, 0))["pid"])
-        return 0
+        try:
+            return decode(_DECODER, os.pread(descriptor, _LIMIT, 0), limit=_LIMIT).pid
+        except Undecodable:
+            return 0
     finally:
         os.close(descriptor)
     return None
 
 
-def _self() -> dict[str, object]:
-    return {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": time.time(),
-        "command": " ".join(sys.argv[:1] + sys.argv[1:])[:1000],
-    }
+def _this_process() -> _Holder:
+    # Words that are not UTF-8 have characters that JSON cannot hold.
+    command = " ".join(sys.argv)[:1000].encode(errors="replace").decode()
+    return _Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=command)
 
 
-def _who(holder: bytes) -> str:
+def _describe_holder(data: bytes) -> str:
     try:
-        data = json.loads(holder)
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(data["since"]))
-        return f"process {data['pid']} on {data['host']} since {since} ({data['command']})"
-    except (ValueError, KeyError, TypeError):
+        holder = decode(_DECODER, data, limit=_LIMIT)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+    except (Undecodable, ValueError, OverflowError):
         return "another process, which has not said who it is yet"
+    return f"process {holder.pid} on {holder.host} since {since} ({holder.command})"

@@ -1,4 +1,4 @@
-"""From a directory and what was asked for to make's targets: the part before any cluster."""
+"""A directory and names → make's targets: the part of the work before any cluster."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from dag.io.package.makefile import makefile_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What make is asked for."""
+    """The packages that are built, and the targets that make is asked for."""
 
     packages: tuple[Package, ...]
-    """What is built, dependencies first."""
+    """The packages that are built, dependencies first."""
     targets: tuple[str, ...]
-    """Empty if a repository has everything."""
+    """The targets of make; empty if a repository has everything."""
     makefile: Makefile
     left_out: int
     """How many packages need not be built because a repository has them."""
     missing: int
-    """How many dependencies close a cycle, so that they are not built when they are needed."""
+    """How many dependencies close a cycle, so that they are not built yet when they are needed."""
     external: Mapping[str, Sequence[str]]
-    """What neither the directory nor a repository has → who needs it."""
+    """Names that neither the directory nor a repository has → who needs them."""
 
 
 def select(
@@ -43,23 +43,23 @@ def select(
     only: bool = False,
     template: str | None = None,
 ) -> Selection:
-    """Find the packages that `names` ask for, or all, and their targets.
+    """Return the packages that `names` ask for, or all, and their targets.
 
-    With names it is their closure, dependencies first; with `only` just themselves. Without, it is
-    the Makefile's `all`, or every definition's target where it has no such rule. What one of the
-    `repositories` has in the very version is left out, and what only that needs, but not what
-    `names` asks for.
+    With names these are their closure, dependencies first; with `only` just they themselves.
+    Without names it is the Makefile's `all`, or every definition's target if the Makefile has no
+    such rule. A package that one of the `repositories` has in the very version is left out, and so
+    is what only that package needs; but a package of `names` is never left out.
 
     Raises:
-        UsageError: a definition or an index is wrong, a name unknown, or there is no Makefile.
-        InfrastructureError: a repository's server doesn't answer as it should.
+        UsageError: a definition or an index is wrong, a name is unknown, or there is no Makefile.
+        InfrastructureError: a repository's server does not answer as it should.
 
     """
     makefile = makefile_of(directory, template)
     packages = definitions.read(
         directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
     )
-    have = _have(repositories, arch)
+    have = _read_repositories(repositories, arch)
     graph = Graph(packages, available=have.names)
     there = {package.name for package in packages if offers(have.versions, package)}
     if names:
@@ -85,7 +85,7 @@ def select(
     )
 
 
-def _have(repositories: Sequence[str], arch: Arch) -> PackageRepository:
+def _read_repositories(repositories: Sequence[str], arch: Arch) -> PackageRepository:
     if not repositories:
         return PackageRepository()
     from dag.io.package.apkindex import (
