@@ -41,7 +41,7 @@ def missing_lines(
     where = "another repository" if others else "a repository"
     if verbose:
         for name, users in missing.items():
-            yield f"melange must find {name} in {where}: {', '.join(users)} need it"
+            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}"
     elif missing:
         yield f"melange must find in {where}: {some([*missing])}; -v names who needs them"
 

@@ -214,7 +214,7 @@ def test_what_was_asked_for_by_name_and_is_for_another_architecture_is_missing(m
     assert (code, json.loads(out)["exit_code"]) == (0, 0), said
     code, out, said = run(place, "b", "a", "--json")
     assert (code, json.loads(out)["exit_code"]) == (1, 1)
-    assert "dag: b 1-r0 was asked for and is not for x86_64\n" in said
+    assert "dag: b 1-r0 was asked for but is not built for x86_64\n" in said
 
 
 def test_damaged_state_is_told_or_done_without(make: Make, tmp_path: Path) -> None:
