@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dag.core.build.journal import Line
+from dag.core.build.journal import MAX_LINE
+
+MAX_BYTES = 4 << 30
+"""The size of the largest journal that is read."""
 
 
 class Journal:
-    """Appends to a new journal; the one of the run before is kept beside it as `NAME.old`."""
+    """A new journal to append to; the one of the run before is kept beside it as `NAME.old`."""
 
     def __init__(self, path: Path) -> None:
         """Begin a new journal at `path`."""
@@ -24,9 +26,9 @@ class Journal:
         self._descriptor = os.open(path, flags, 0o644)
         self._dirty = False
 
-    def append(self, line: Line) -> None:
-        """Write a line; `sync` makes it last."""
-        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    def append(self, line: bytes) -> None:
+        """Write a line, its end included; `sync` makes it last."""
+        data = line
         while data:
             data = data[os.write(self._descriptor, data) :]
         self._dirty = True
@@ -50,25 +52,17 @@ class Journal:
         os.close(self._descriptor)
 
 
-def read_journal(path: Path) -> Iterator[Line]:
-    """Read the lines of a journal; a last one that was never finished is left out.
+def read_journal(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a journal; the last one may have no end.
 
     Raises:
         OSError: there is no journal, or it cannot be read.
-        ValueError: a line in the middle is damaged.
+        ValueError: it is too large.
 
     """
-    torn: Exception | None = None
     with path.open("rb") as file:
-        for data in file:
-            if torn is not None:
-                raise ValueError(f"a line in the middle is none: {torn}")
-            try:
-                line = json.loads(data)
-            except ValueError as error:
-                torn = error
-                continue
-            if not isinstance(line, dict) or not data.endswith(b"\n"):
-                torn = ValueError("no object, or no end of line")
-                continue
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
+        # One byte more than is allowed, so that whoever decodes the line sees that it is too long.
+        while line := file.readline(MAX_LINE + 1):
             yield line
