@@ -280,12 +280,20 @@ class _ChoiceType(click.Choice[str]):
         return self.kind.parse(super().convert(value, param, ctx))
 
 
+class _PathOrUrl(click.Path):
+    """A path, or a URL."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split at spaces if there is a URL, which has colons, and else as paths are."""
+        return rv.split() if "://" in rv else [*super().split_envvar_value(rv)]
+
+
 def _type(kind: ValueKind[object] | None) -> click.ParamType[Any]:
     assert kind is not None  # noqa: S101  # only a flag without a value has none
     if kind.choices:
         return _ChoiceType(kind)
     if kind.path is not None:
-        return click.Path(
+        return (_PathOrUrl if kind.path.url else click.Path)(
             exists=kind.path.exists,
             file_okay=kind.path.file,
             dir_okay=kind.path.directory,

@@ -14,6 +14,7 @@ from dag.core.kinds import (
     PATH_OR_URL,
     QUANTITY,
     TEXT,
+    PathRule,
     ValueKind,
     whole,
 )
@@ -67,7 +68,7 @@ class RepositoryOptions(Options):
         "Do not build what this repository has; melange takes packages from it.",
     )
     keyrings: tuple[str, ...] = several(
-        ValueKind(metavar="FILE", parse=str, path=PATH_OR_URL.path),
+        ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, url=True)),
         "--keyring",
         "Trust packages that are signed with this public key, a file or a URL.",
     )

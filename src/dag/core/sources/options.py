@@ -8,6 +8,7 @@ from typing import ClassVar
 from dag.core.flags import Options, arguments, flag, several, switch
 from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, whole
 from dag.core.package.options import DefinitionOptions
+from dag.errors import UsageError
 
 PRUNE = "prune"
 
@@ -110,3 +111,20 @@ class CacheOptions(
     CacheWords, DefinitionOptions, FetchOptions, CacheImageOptions, CacheOutputOptions
 ):
     """The flags of `dag cache`."""
+
+    def check(self) -> None:
+        """Refuse what makes no sense, before anything is read.
+
+        Raises:
+            UsageError: a mirror or a repository is none, or two flags exclude each other.
+
+        """
+        from dag.core.image.references import parse_repository
+        from dag.core.sources.downloads import check_uri
+
+        for mirror in self.mirrors:
+            check_uri(mirror)
+        if self.bundle_repo is not None:
+            parse_repository(self.bundle_repo)
+        if self.from_bundle is not None and (self.words or self.bundle_repo):
+            raise UsageError("--from-bundle only fills the cache: it takes no packages and no push")
