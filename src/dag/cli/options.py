@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dag.cli.examples import write_examples
-from dag.core.flags import GENERAL, Declared, Options, Shape, declared
+from dag.core.flags import GENERAL, Declared, Options, Shape, flags_of
 from dag.core.kinds import ValueKind
 from dag.errors import UsageError
 
@@ -51,7 +51,7 @@ def command_of(
             name=module if function.__name__ == "command" else function.__name__,
             callback=callback,
             help=function.__doc__,
-            params=[_parameter(one) for one in declared(options)],
+            params=[_parameter(one) for one in flags_of(options)],
             examples=examples,
             section=section,
         )

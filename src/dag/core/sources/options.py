@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, arguments, flag, several, switch
+from dag.core.flags import Options, arguments, flag, list_flag, switch
 from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, whole
 from dag.core.package.options import DefinitionOptions
 from dag.errors import UsageError
@@ -56,7 +56,7 @@ class FetchOptions(Options):
         "Make at most this many of them with one host.",
         default="32",
     )
-    mirrors: tuple[str, ...] = several(
+    mirrors: tuple[str, ...] = list_flag(
         TEXT, "--mirror", "Ask for URL/sha256:HEX first.", metavar="URL"
     )
     max_size: str = flag(
