@@ -88,7 +88,6 @@ def command_lines(report: Report) -> float:
         warm = seconds(text, cache, 5, nothing)
         small = seconds([*dag, "text", "-d", str(seed)], cache, 3, forget)
         small_warm = seconds([*dag, "text", "-d", str(seed)], cache, 5, nothing)
-        start = seconds([*dag, "--help"], cache, 5, nothing)
     report.line(
         "text, 3,401 definitions, cold", cold, 1.5 * scale, ratio=f"{cold / load:.2f} loads"
     )
@@ -99,7 +98,6 @@ def command_lines(report: Report) -> float:
         "text, 342 definitions, cold", small, 0.3 * scale, ratio=f"{small / load:.2f} loads"
     )
     report.line("text, 342 definitions, warm", small_warm, 0.3 * scale)
-    report.line("--help", start, 0.12 * scale)
     return scale
 
 

@@ -276,7 +276,7 @@ def test_affected(directory: Path) -> None:
     (directory / "README.md").write_text("x")
     out, err = dag("affected", "-d", directory, "--since", "HEAD^", "-t", "name")
     assert out.split() == ["lib", "tool", "app", "zip"]
-    assert "no package's own: README.md" in err
+    assert "files that belong to no package have changed: README.md" in err
     out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "--direct")
     assert out == "zip\n"
     _, err = dag("affected", "-d", directory, "--since", "--output=x", code=2)

@@ -88,6 +88,17 @@ def test_flags_are_relative_to_where_dag_runs(place: Path) -> None:
     assert "own" in err
 
 
+@pytest.mark.parametrize("several", ["{0} http://127.0.0.1:{1}/b", "{0}:{0}/none"])
+def test_repositories_in_the_environment_may_be_urls(
+    place: Path, monkeypatch: pytest.MonkeyPatch, several: str
+) -> None:
+    root = place / "distribution"
+    monkeypatch.setenv("DAG_REPOSITORY", several.format(root / "bootstrap", 1))
+    _, err = dag("text", "-d", root, cwd=place, code=3 if "://" in several else 2)
+    last = "http://127.0.0.1:1/b" if "://" in several else f"{root}/bootstrap/none"
+    assert last in err
+
+
 def test_a_pod_leaves_out_what_the_repository_has_and_what_only_that_needs(place: Path) -> None:
     root = place / "distribution"
 

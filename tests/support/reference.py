@@ -24,7 +24,7 @@ directory, all others to where `dag` runs.
 A flag that is true or false takes `--watch`, `--watch=false` or `--no-watch`. Durations are written
 as in Go (`90s`, `1h30m`), quantities as in Kubernetes (`500m`, `2Gi`). A flag that may be given
 several times is a list in `dag.toml`. In the environment its values have spaces between them, or
-colons if they are paths.
+colons if all of them are paths.
 """
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dag.cli.examples import write_examples
-from dag.core.flags import GENERAL, Declared, Options, Shape, declared
+from dag.core.flags import GENERAL, Declared, Options, Shape, flags_of
 from dag.core.kinds import ValueKind
 from dag.errors import UsageError
 
@@ -51,7 +51,7 @@ def command_of(
             name=module if function.__name__ == "command" else function.__name__,
             callback=callback,
             help=function.__doc__,
-            params=[_parameter(one) for one in declared(options)],
+            params=[_parameter(one) for one in flags_of(options)],
             examples=examples,
             section=section,
         )
@@ -280,12 +280,20 @@ class _ChoiceType(click.Choice[str]):
         return self.kind.parse(super().convert(value, param, ctx))
 
 
+class _PathOrUrl(click.Path):
+    """A path, or a URL."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split at spaces if there is a URL, which has colons, and else as paths are."""
+        return rv.split() if "://" in rv else [*super().split_envvar_value(rv)]
+
+
 def _type(kind: ValueKind[object] | None) -> click.ParamType[Any]:
     assert kind is not None  # noqa: S101  # only a flag without a value has none
     if kind.choices:
         return _ChoiceType(kind)
     if kind.path is not None:
-        return click.Path(
+        return (_PathOrUrl if kind.path.url else click.Path)(
             exists=kind.path.exists,
             file_okay=kind.path.file,
             dir_okay=kind.path.directory,

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
-from dag.core.flags import Options, flag, several, switch
+from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
@@ -88,7 +88,7 @@ class BundleOptions(Options):
         shown="busybox, by digest",
         metavar="IMAGE",
     )
-    include: tuple[str, ...] = several(
+    include: tuple[str, ...] = list_flag(
         TEXT,
         "--include",
         "Bundle this path although it would be left out.",
