@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from dag.core.build.journal import Line
+from dag.core.limits import JOURNAL_LINE
+from dag.io.files import read_lines
 
 
 class Journal:
@@ -59,16 +61,15 @@ def read_journal(path: Path) -> Iterator[Line]:
 
     """
     torn: Exception | None = None
-    with path.open("rb") as file:
-        for data in file:
-            if torn is not None:
-                raise ValueError(f"a line in the middle is none: {torn}")
-            try:
-                line = json.loads(data)
-            except ValueError as error:
-                torn = error
-                continue
-            if not isinstance(line, dict) or not data.endswith(b"\n"):
-                torn = ValueError("no object, or no end of line")
-                continue
-            yield line
+    for data in read_lines(path, JOURNAL_LINE):
+        if torn is not None:
+            raise ValueError(f"a line in the middle is none: {torn}")
+        try:
+            line = json.loads(data)
+        except ValueError as error:
+            torn = error
+            continue
+        if not isinstance(line, dict) or not data.endswith(b"\n"):
+            torn = ValueError("no object, or no end of line")
+            continue
+        yield line

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx2
 
 from dag.core.kube.objects import KubeObject
-from dag.core.limits import LOG_LINE
+from dag.core.limits import KUBERNETES_ANSWER, LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.web import may_heal
 from dag.io.kube.answers import (
@@ -34,6 +34,7 @@ from dag.io.kube.answers import (
     version,
 )
 from dag.io.kube.kubeconfig import Cluster
+from dag.io.web import read_answer
 
 __all__ = ["ApiError", "Kube"]
 
@@ -233,8 +234,7 @@ class Kube:
         with translated(self.server):
             async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code >= 400:
-                    await response.aread()
-                    raise refusal(response)
+                    raise refusal(await read_answer(response, KUBERNETES_ANSWER))
                 check_moved(self.server, response)
                 self._found()
                 yield response
@@ -295,9 +295,11 @@ class Kube:
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
         with translated(self.server):
-            response = await self._http.request(
+            request = self._http.build_request(
                 method, path, params=params, json=body, headers=headers
             )
+            sent = await self._http.send(request, stream=True)
+            response = await read_answer(sent, KUBERNETES_ANSWER)
         try:
             found = answer(self.server, response)
             if listed:

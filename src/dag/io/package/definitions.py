@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dag.core.arch import Arch
-from dag.core.limits import PIPELINE
+from dag.core.limits import DEFINITION, PIPELINE
 from dag.core.package.model import Package
 from dag.core.package.names import FIX, clashes
 from dag.errors import UsageError
 from dag.io.files import read_bytes
 from dag.io.package import parses
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = DEFINITION.most
 """No definition is larger: the largest of Wolfi has 150 KB."""
 SHARED_PIPELINES = Path("/usr/share/melange/pipelines")
 """Where melange itself looks before its built-in pipelines."""
