@@ -7,7 +7,6 @@ may be repeated are; a watch survives dropped connections, 410 Gone and an API s
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -34,11 +33,12 @@ from dag.io.kube.answers import (
     version,
 )
 from dag.io.kube.kubeconfig import Cluster
+from dag.io.retries import RetryPolicy
 from dag.io.web import read_answer
 
 __all__ = ["ApiError", "Kube"]
 
-_LONGEST_PAUSE = 8.0
+_RETRIES = RetryPolicy(first=0.25)
 _PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -347,7 +347,4 @@ def _difference(
 
 
 def _pauses() -> Iterator[float]:
-    pause = 0.25
-    while True:
-        yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads clients, hides nothing
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    return _RETRIES.pauses()
