@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dag.core.limits import Limit
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
 from dag.io.kube.watch import ObjectSeen, watch_objects
@@ -181,3 +182,15 @@ async def test_a_plugin_that_fails_at_first(
         with pytest.raises(ApiError, match="ended with 1"):
             await kube.get("/version")
     assert (tmp_path / "runs").read_text() == "x\n"
+
+
+async def test_an_answer_without_an_end_is_not_read_to_it(
+    api: Origin, reach: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.io.kube.api.KUBERNETES_ANSWER", Limit("an answer", 1 << 20))
+    api.endless(PODS)
+    async with reach() as kube:
+        with pytest.raises(
+            ApiError, match=f"{PODS} has more than 1 MiB, .* the limit of an answer"
+        ):
+            await kube.items(PODS)

@@ -17,10 +17,9 @@ from dag.core.build.scheduler import Scheduler, replay
 from dag.core.build.states import InvalidTransitionError, RunLimits
 from dag.core.build.summary import PlanSummary
 from dag.core.decoding import NotJson, Undecodable, decode
+from dag.core.limits import JOURNAL_LINE
 
 FORMAT = 1
-MAX_LINE = 256 << 20
-"""The longest line that is read, in bytes; the head of 3,401 units has 2 MB."""
 
 
 class BrokenJournal(ValueError):
@@ -86,7 +85,9 @@ def decode_event(line: bytes) -> tuple[float, Event]:
         Undecodable: it has none.
 
     """
-    return decode(_STAMP, line, limit=MAX_LINE).t, decode(_EVENT, line, limit=MAX_LINE)
+    return decode(_STAMP, line, limit=JOURNAL_LINE.most).t, decode(
+        _EVENT, line, limit=JOURNAL_LINE.most
+    )
 
 
 def replay_run(lines: Iterable[bytes]) -> RecordedRun:
@@ -106,7 +107,7 @@ def replay_run(lines: Iterable[bytes]) -> RecordedRun:
             if not line.endswith(b"\n"):
                 torn = BrokenJournal(f"line {number} has no end")
             elif head is None:
-                head = decode(_HEAD, line, limit=MAX_LINE)
+                head = decode(_HEAD, line, limit=JOURNAL_LINE.most)
             else:
                 events.append(decode_event(line))
         except NotJson as error:

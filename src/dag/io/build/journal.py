@@ -8,10 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dag.core.build.journal import MAX_LINE
-
-MAX_BYTES = 4 << 30
-"""The size of the largest journal that is read."""
+from dag.core.limits import JOURNAL_LINE
+from dag.io.files import read_lines
 
 
 class Journal:
@@ -57,12 +55,7 @@ def read_journal(path: Path) -> Iterator[bytes]:
 
     Raises:
         OSError: there is no journal, or it cannot be read.
-        ValueError: it is too large.
+        ValueError: one of its lines is too long.
 
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
-        # One byte more than is allowed, so that whoever decodes the line sees that it is too long.
-        while line := file.readline(MAX_LINE + 1):
-            yield line
+    return read_lines(path, JOURNAL_LINE)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import httpx2
 
 from dag.core.kube.objects import KubeObject
+from dag.core.limits import TooLarge
 from dag.errors import InfrastructureError
 from dag.io.kube.auth import CredentialError
 
@@ -45,6 +46,8 @@ def translate_errors(server: str) -> Iterator[None]:
         raise ApiError(f"{server}: the request could not be sent", status=0) from None
     except httpx2.TransportError as error:
         raise ApiError(f"{server}: {_words(error)}", status=0) from error
+    except TooLarge as error:
+        raise strange_answer(server, error.message) from None
     except httpx2.DecodingError as error:
         raise strange_answer(server, "its body is not encoded as it says") from error
     except CredentialError as error:

@@ -7,7 +7,6 @@ may be repeated are repeated. `dag.io.kube.watch` follows what changes.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from urllib.parse import quote
 import httpx2
 
 from dag.core.kube.objects import KubeObject
-from dag.core.limits import LOG_LINE
+from dag.core.limits import KUBERNETES_ANSWER, LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.web import may_heal
 from dag.io.kube.answers import (
@@ -32,10 +31,12 @@ from dag.io.kube.answers import (
     translate_errors,
 )
 from dag.io.kube.kubeconfig import Cluster
+from dag.io.retries import RetryPolicy
+from dag.io.web import read_answer as read_limited_answer
 
 __all__ = ["ApiError", "Kube"]
 
-_LONGEST_PAUSE = 8.0
+_RETRIES = RetryPolicy(first=0.25)
 _PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -184,8 +185,7 @@ class Kube:
         with translate_errors(self.server):
             async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code >= 400:
-                    await response.aread()
-                    raise refusal_of(response)
+                    raise refusal_of(await read_limited_answer(response, KUBERNETES_ANSWER))
                 check_moved(self.server, response)
                 self._note_contact()
                 yield response
@@ -247,9 +247,11 @@ class Kube:
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
         with translate_errors(self.server):
-            response = await self._http.request(
+            request = self._http.build_request(
                 method, path, params=params, json=body, headers=headers
             )
+            sent = await self._http.send(request, stream=True)
+            response = await read_limited_answer(sent, KUBERNETES_ANSWER)
         try:
             found = read_answer(self.server, response)
             if listed:
@@ -286,8 +288,5 @@ class Kube:
 
 
 def pauses() -> Iterator[float]:
-    """Yield how many seconds to wait before the next attempt, longer each time."""
-    pause = 0.25
-    while True:
-        yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads clients, hides nothing
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    """Return how many seconds to wait before each next attempt."""
+    return _RETRIES.pauses()

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from dag.core.arch import Arch
-from dag.core.limits import PIPELINE
+from dag.core.limits import DEFINITION, PIPELINE
 from dag.core.package.model import Package
 from dag.core.package.names import find_clashes
 from dag.core.package.problems import FileProblem
@@ -28,7 +28,7 @@ from dag.errors import UsageError
 from dag.io.files import read_bytes
 from dag.io.package import parses
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = DEFINITION.most
 """The size of the largest definition that is read; the largest of Wolfi has 150 KB."""
 SHARED_PIPELINES = Path("/usr/share/melange/pipelines")
 """The directory in which melange looks before its built-in pipelines."""

@@ -84,11 +84,6 @@ class Refused(RegistryError):
         self.codes = codes
 
 
-def public_url(url: httpx2.URL) -> str:
-    """Return a URL without what may be secret: its user, and its query, which may be signed."""
-    return str(url.copy_with(query=None, fragment=None, username=None, password=None))
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The body of an error: the codes of its entries, and its messages in one line."""

@@ -19,10 +19,10 @@ from dag.io.image.registry.refusals import (
     denied_hint,
     missing_repository_hint,
     parse_refusal,
-    public_url,
     unreachable,
 )
 from dag.io.retries import RetryPolicy, retry
+from dag.io.web import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
