@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -654,9 +655,13 @@ def test_a_pod_that_nobody_keeps_goes_when_it_has_ended_and_is_not_waited_for() 
     assert story.watch.leftover == ""
 
 
-def test_what_may_take_only_so_long_is_given_up_while_it_works() -> None:
-    story = Story(timeout=60.0).begin()
-    story.see(init=ended(), build=RUNNING)
+@pytest.mark.parametrize(
+    "seen",
+    [pod(), pod(init=ended(), build=RUNNING), built(upload=waiting())],
+    ids=["waiting", "working", "late"],
+)
+def test_what_may_take_only_so_long_is_given_up_whatever_it_does(seen: Json) -> None:
+    story = Story(timeout=60.0).begin(seen)
     story.wait(60)
     story.tell(PodGone(pod()))
     assert story.result.ending.cause is Cause.TIMEOUT
@@ -687,6 +692,11 @@ def test_the_diagram_has_every_state_and_every_transition() -> None:
     assert lines[0] == "stateDiagram-v2"
     assert len(lines) == len(TRANSITIONS) + 3
     assert all(any(f" {state}" in line for line in lines) for state in WatchState)
+
+
+def test_the_documentation_shows_the_table() -> None:
+    document = Path(__file__).resolve().parents[3] / "docs" / "pod.md"
+    assert f"```mermaid\n{state_diagram()}```\n" in document.read_text()
 
 
 def test_a_tick_that_nobody_asked_for_changes_nothing() -> None:
