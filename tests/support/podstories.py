@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from dag.core.pod.events import (
     Abort,
     Conclude,
+    LogEnded,
     PodAction,
     PodCreated,
     PodEvent,
@@ -21,7 +22,7 @@ from dag.core.pod.events import (
 from dag.core.pod.invariants import validate
 from dag.core.pod.states import WatchRules
 from dag.core.pod.watch import PodWatch
-from dag.errors import DagError
+from dag.errors import DagError, InfrastructureError
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -29,6 +30,7 @@ T = TypeVar("T")
 RUNNING: Json = {"running": {}}
 NOTHING: Json = {}
 LIMIT = 300.0
+NO_CONTACT = InfrastructureError("cannot connect")
 
 
 def waiting(reason: str = "ContainerCreating", message: str = "") -> Json:
@@ -76,6 +78,16 @@ def pod(
             **status,
         },
     }
+
+
+def built(code: int = 0, **containers: Any) -> Json:
+    """A Pod whose build has ended with this exit code."""
+    return pod(init=ended(), build=ended(code), **containers)
+
+
+def line(second: int, text: bytes) -> bytes:
+    """A line of a log as the API serves it."""
+    return b"2026-01-01T00:00:0%d.000000000Z %b" % (second, text)
 
 
 def _statuses(states: dict[str, Json | None]) -> list[Json]:
@@ -153,3 +165,10 @@ class Story:
     def of(self, kind: type[T], among: Sequence[PodAction] | None = None) -> list[T]:
         actions = self.actions if among is None else among
         return [one for one in actions if isinstance(one, kind)]
+
+    def finish_logs(self) -> None:
+        """Let every log come to its end, whatever stream it was asked for with."""
+        while self.watch.logs.are_open(self.watch.logs.readers):
+            for name in list(self.watch.logs.readers):
+                self.tell(LogEnded(name, self.stream(name)))
+            self.wait(1)

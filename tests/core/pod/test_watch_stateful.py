@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from dag.core.pod.ending import NEVER_BUILT, Cause
+from dag.core.pod.ending import NEVER_BUILT, TAKEN_AWAY, Cause
 from dag.core.pod.events import (
     Abort,
     Conclude,
@@ -95,6 +95,8 @@ arbitrary = st.builds(
     uid=st.sampled_from(["one", "one", "one", "one", "two"]),
 )
 pods = st.one_of(*[stages.map(lambda one: pod(**one))] * 3, arbitrary)
+seldom = st.integers(0, 5).map(lambda number: number == 5)
+"""For what ends most watches: else few would come far."""
 watch_rules = st.builds(
     WatchRules,
     pending_timeout=st.sampled_from([0.0, 20.0, 300.0]),
@@ -111,14 +113,15 @@ watch_rules = st.builds(
 class Watching(RuleBasedStateMachine):
     """A world around a watch, which remembers for itself what was asked of it."""
 
-    @initialize(rules=watch_rules)
-    def begin(self, rules: WatchRules) -> None:
+    @initialize(rules=watch_rules, first=st.one_of(st.none(), pods, pods, pods))
+    def begin(self, rules: WatchRules, first: Json | None) -> None:
         self.given = rules
         self.watch = PodWatch(rules)
         self.now = 0.0
         self.told: list[tuple[float, PodEvent]] = []
         self.done: list[list[PodAction]] = []
         self.has_news = True
+        self.said = ""
         self.interrupted = 0
         self.lines = dict.fromkeys(CONTAINERS, 0)
         """How many lines each container has written; each is a second after the one before."""
@@ -126,6 +129,8 @@ class Watching(RuleBasedStateMachine):
         self.streams: dict[str, ReadLog] = {}
         """The streams that are open."""
         self.cursors: dict[str, int] = {}
+        if first is not None:
+            self.tell(PodCreated(first))
 
     def tell(self, event: PodEvent) -> None:
         actions = self.watch.handle(event, self.now)
@@ -141,8 +146,10 @@ class Watching(RuleBasedStateMachine):
                     self.streams.clear()
                 case PrintLog(container, lines):
                     self.printed[container] += [int(line) for line in lines]
-                case Tell(text) if text.startswith("giving up"):
-                    assert self.has_news, "gave up by old news"
+                case Tell(text, detail=False):
+                    assert text != self.said, "said twice"
+                    assert self.has_news or not text.startswith("giving up"), "old news"
+                    self.said = text
                 case _:
                     pass
 
@@ -161,9 +168,10 @@ class Watching(RuleBasedStateMachine):
         for _ in range(1 + twice):
             self.tell(PodSeen(pod))
 
-    @rule(pod=pods)
-    def vanish(self, pod: Json) -> None:
-        self.tell(PodGone(pod))
+    @rule(pod=pods, rarely=seldom)
+    def vanish(self, pod: Json, *, rarely: bool) -> None:
+        if rarely:
+            self.tell(PodGone(pod))
 
     @rule(news=st.booleans())
     def news(self, *, news: bool) -> None:
@@ -223,16 +231,18 @@ class Watching(RuleBasedStateMachine):
     def deleted(self, *, existed: bool) -> None:
         self.tell(DeletionAccepted(existed))
 
-    @rule()
-    def fail(self) -> None:
-        self.tell(WatchFailed(ERROR))
+    @rule(rarely=seldom)
+    def fail(self, *, rarely: bool) -> None:
+        if rarely:
+            self.tell(WatchFailed(ERROR))
 
-    @rule()
-    def interrupt(self) -> None:
-        self.interrupted += self.watch.state is not WatchState.ENDED
-        self.tell(InterruptRequested())
+    @rule(rarely=seldom)
+    def interrupt(self, *, rarely: bool) -> None:
+        if rarely:
+            self.interrupted += self.watch.state is not WatchState.ENDED
+            self.tell(InterruptRequested())
 
-    @rule(later=st.floats(0, 400))
+    @rule(later=st.floats(0, 100))
     def tick(self, later: float) -> None:
         self.now += later
         self.tell(Ticked())
@@ -276,6 +286,15 @@ class Watching(RuleBasedStateMachine):
         fetches = sum(isinstance(a, FetchPackages) for a in actions)
         assert fetches <= self.given.fetches
         assert sum(isinstance(a, DropFetch) for a in actions) <= fetches
+
+    @invariant()
+    def waits_for_packages_that_are_on_their_way(self) -> None:
+        actions = [a for one in self.done for a in one]
+        for action in actions:
+            if isinstance(action, Conclude) and any(isinstance(a, FetchPackages) for a in actions):
+                answered = any(isinstance(event, PackagesFetched) for _, event in self.told)
+                lost = TAKEN_AWAY | NEVER_BUILT | {Cause.TIMEOUT}
+                assert answered or action.result.ending.cause in lost
 
     @invariant()
     def who_interrupts_is_told_so(self) -> None:

@@ -19,11 +19,12 @@ class Handover:
         self._wanted = wanted
         self.is_begun = False
         self.fetched: PackagesFetched | None = None
+        self._is_dropped = False
 
     @property
     def is_under_way(self) -> bool:
         """Whether packages are being fetched now."""
-        return self.is_begun and self.fetched is None
+        return self.is_begun and self.fetched is None and not self._is_dropped
 
     def begin(self, pod: KubeView) -> Iterator[FetchPackages]:
         """Yield the action as soon as the build has ended; an upload may go on meanwhile."""
@@ -41,6 +42,7 @@ class Handover:
     def drop(self) -> Iterator[DropFetch]:
         """Yield the action that stops the fetching, if it is under way."""
         if self.is_under_way:
+            self._is_dropped = True
             yield DropFetch()
 
     def is_coming(self, pod: KubeView, ending: Ending, unstarted: Mapping[str, str]) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-class Permission(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Permission:
     """One verb on one kind of object, or on a part of it."""
 
     verb: str

@@ -76,10 +76,9 @@ def _transitions() -> Iterator[tuple[WatchState, WatchTrigger, WatchState]]:
         if one is not state.LATE:
             yield one, trigger.LAGGED, state.LATE
         yield one, trigger.FINISHED, state.DRAINING
+        yield one, trigger.GAVE_UP, state.REMOVING
         yield one, trigger.FAILED, state.ENDED
         yield one, trigger.INTERRUPTED, state.REMOVING
-    yield state.WAITING, trigger.GAVE_UP, state.REMOVING
-    yield state.WORKING, trigger.GAVE_UP, state.REMOVING
     yield state.DRAINING, trigger.DRAINED, state.ENDED
     yield state.DRAINING, trigger.UNWANTED, state.REMOVING
     yield state.DRAINING, trigger.FAILED, state.ENDED

@@ -37,7 +37,6 @@ from dag.core.pod.events import (
     PodResult,
     PodSeen,
     Tell,
-    Ticked,
     WakeAt,
     WatchFailed,
 )
@@ -141,25 +140,16 @@ class PodWatch:
     # ---- events -------------------------------------------------------------------------------
 
     def _take(self, event: PodEvent, now: float) -> None:
-        match event:
-            case InterruptRequested():
-                self._interrupt(now)
-            case Ticked() | LogRead():
-                pass
-            case LogEnded() | LogBroke():
-                error = self.logs.take_end(event, now, gone=self.is_gone)
-                if error is not None:
-                    self._fail(error, now)
-            case (
-                PodCreated()
-                | PodNotCreated()
-                | PackagesFetched()
-                | DeletionAccepted()
-                | WatchFailed()
-            ):
-                self._take_answer(event, now)
-            case _:
-                self._take_news(event)
+        if isinstance(event, PodAnswer):
+            self._take_answer(event, now)
+        elif isinstance(event, PodNews):
+            self._take_news(event)
+        elif isinstance(event, InterruptRequested):
+            self._interrupt(now)
+        elif isinstance(event, LogEnded | LogBroke):
+            error = self.logs.take_end(event, now, gone=self.is_gone)
+            if error is not None:
+                self._fail(error, now)
 
     def _take_answer(self, event: PodAnswer, now: float) -> None:
         match event:
