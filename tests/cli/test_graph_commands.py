@@ -168,7 +168,7 @@ def test_a_repository_without_an_index_is_refused(
         tar.addfile(info)
     (tmp_path / "APKINDEX.tar.gz").write_bytes(linked.getvalue())
     _, err = dag("text", "-d", directory, "-r", tmp_path, code=2)
-    assert "the archive has no APKINDEX" in err
+    assert "there is no APKINDEX in the archive" in err
     _, err = dag("text", "-d", directory, "-r", "http://[::1", code=2)
     assert "http://[::1 is not a URL: Invalid IPv6 URL" in err
     _, err = dag("text", "-d", directory, "-r", "http://me:s3cret@exa\u2100mple.com", code=2)

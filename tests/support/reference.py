@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 
 from dag.cli.main import SUMMARIES, main
-from dag.cli.options import Argument, Command, Option
+from dag.cli.options import Command
+from dag.cli.parameters import Argument, Option
 
 INTRODUCTION = """\
 # Flags
