@@ -30,9 +30,9 @@ as every attempt opens its own."""
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 _SILENCES = {
-    "ConnectTimeout": "no answer to the connection",
-    "ReadTimeout": "no answer in time",
-    "WriteTimeout": "it stopped reading",
+    "ConnectTimeout": "it does not answer",
+    "ReadTimeout": "the answer did not come in time",
+    "WriteTimeout": "it stopped reading what was sent",
 }
 
 _LONGEST_TEXT = 300
