@@ -140,7 +140,7 @@ class ResourceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowOptions(Options):
+class ExtentOptions(Options):
     """The end of the command: a manifest, a pod or a result, and the time until then."""
 
     heading: ClassVar[str] = "What is done"
@@ -222,7 +222,7 @@ class SigningOptions(Options):
 class PodOptions(
     ArchsOptions,
     SelectionOptions,
-    FollowOptions,
+    ExtentOptions,
     PodBuildOptions,
     BundleOptions,
     ContextOptions,
