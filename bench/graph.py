@@ -37,7 +37,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
 
 
 def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], None]) -> float:
-    """The least wall time of `command`, which must succeed: what else runs only adds to it."""
+    """Return the least wall time of `command`, which must succeed: what else runs only adds to it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     taken = []
@@ -102,7 +102,7 @@ def command_lines(report: Report) -> float:
 
 
 def synthetic(report: Report, scale: float) -> None:
-    """A graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
+    """Return a graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
     command = [sys.executable, __file__, "--synthetic"]
     outputs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
     taken, memory = (min(map(float, values)) for values in zip(*outputs, strict=True))

@@ -30,7 +30,7 @@ COMPLETION = {"_DAG_COMPLETE": "bash_complete", "COMP_WORDS": "dag po", "COMP_CW
 
 
 def seconds(words: list[str], directory: Path, **more: str) -> float:
-    """What one run, which must succeed, takes of a processor.
+    """Return what one run, which must succeed, takes of a processor.
 
     A start waits for nothing, so on a machine that does nothing else it is the wall time.
     """
