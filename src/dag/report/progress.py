@@ -69,7 +69,7 @@ class BuildProgress:
                 case Retry(key, _, cause, when):
                     self._say(f"{key}: {cause}; it is tried again {_later(when - now)}")
                 case Settled(key):
-                    self._settled(self._scheduler.units[key], event)
+                    self._tell_settled(self._scheduler.units[key], event)
                 case _:
                     pass
 
@@ -86,7 +86,7 @@ class BuildProgress:
             self._draw(self._live.stop)
             self._live = None
 
-    def _settled(self, progress: Progress, event: Event) -> None:
+    def _tell_settled(self, progress: Progress, event: Event) -> None:
         key = progress.unit.key
         match progress.state:
             case UnitState.DONE if isinstance(event, Proven):

@@ -274,7 +274,7 @@ class _OrderFinder:
         count = len(self.built)
         for node, name in enumerate(self.built):
             short[node] = (name,)
-        for node in self._sorted(out):
+        for node in self._in_order(out):
             targets = self.successors[node]
             if not targets or targets[-1] < count:  # they are sorted, so none of them is a gate
                 needs = tuple(map(self.built.__getitem__, targets))
@@ -291,7 +291,7 @@ class _OrderFinder:
             short[node] = needs
         return units, gates
 
-    def _sorted(self, out: Collection[int]) -> list[int]:
+    def _in_order(self, out: Collection[int]) -> list[int]:
         """Return the nodes that are not `out`, needs first, else in the given order."""
         users = digraph.reverse(self.successors)
         waiting = [len(targets) for targets in self.successors]

@@ -180,7 +180,7 @@ class _Planner:
 
     def plan(self) -> BuildPlan:
         request = self.request
-        asked = self.asked()
+        asked = self.packages_asked_for()
         forced = {self.find(name).name for name in request.rebuild}
         for package in asked:
             self.decide(package, forced=request.rebuild_all or package.name in forced)
@@ -225,7 +225,7 @@ class _Planner:
 
     # ---- what is asked for --------------------------------------------------------------------
 
-    def asked(self) -> Sequence[Package]:
+    def packages_asked_for(self) -> Sequence[Package]:
         if not self.request.packages:
             return self.graph.packages
         names = (*self.request.packages, *self.request.rebuild)
@@ -256,7 +256,7 @@ class _Planner:
 
     def users(self) -> dict[str, list[str]]:
         """Return, by package, those packages of the request and its needs that are built with it."""
-        everything = {package.name: package for package in self.asked()}
+        everything = {package.name: package for package in self.packages_asked_for()}
         users: dict[str, list[str]] = {}
         todo = list(everything)
         for name in todo:  # grows while it is walked

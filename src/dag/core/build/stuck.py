@@ -36,10 +36,10 @@ def report_stuck(edges: Mapping[int, Sequence[int]], names: Sequence[str]) -> St
     cycles = [[node] for node in selfish[:_MANY]] or digraph.short_cycles(everyone, others, _MANY)
     bootstrap = sorted({*selfish, *feedback.nodes(everyone, others)})
 
-    def named(found: Iterable[int]) -> tuple[str, ...]:
+    def names_of(found: Iterable[int]) -> tuple[str, ...]:
         return tuple(names[nodes[number]] for number in found)
 
-    return Stuck(named(everyone), tuple(map(named, cycles)), named(bootstrap))
+    return Stuck(names_of(everyone), tuple(map(names_of, cycles)), names_of(bootstrap))
 
 
 def _packages_behind(

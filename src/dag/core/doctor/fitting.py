@@ -29,14 +29,14 @@ def requests(spec: KubeView) -> Amounts:
     beside: Amounts = defaultdict(Decimal)
     most: Amounts = defaultdict(Decimal)
     for container in spec.get("initContainers") or ():
-        asked = _asked(container)
+        asked = _requested_amounts(container)
         if container.get("restartPolicy") == "Always":
             _add(beside, asked)
             asked = {}
         for name in {**beside, **asked}:
             most[name] = max(most[name], beside[name] + asked.get(name, Decimal(0)))
     for container in spec["containers"]:
-        _add(beside, _asked(container))
+        _add(beside, _requested_amounts(container))
     total = {name: max(most[name], beside[name]) for name in {**most, **beside}}
     _add(total, _amounts(spec.get("overhead") or {}))
     return total
@@ -152,7 +152,7 @@ def _allocatable(node: KubeView) -> Amounts:
     return _amounts(node.get("status", {}).get("allocatable") or {})
 
 
-def _asked(container: KubeView) -> Amounts:
+def _requested_amounts(container: KubeView) -> Amounts:
     resources = container.get("resources") or {}
     # A limit without a request is one, too.
     return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})

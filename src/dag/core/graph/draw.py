@@ -88,12 +88,12 @@ def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") ->
     """
     chosen = {one.name for one in packages}
     dropped = {(edge.package, edge.origin) for edge in graph.dropped_edges}
-    output = [f"digraph {_quoted(name)} {{", "  rankdir=LR;", "  node [shape=box];"]
+    output = [f"digraph {_quote(name)} {{", "  rankdir=LR;", "  node [shape=box];"]
     externals: set[str] = set()
     edges: list[str] = []
     for package in sorted(packages, key=lambda one: one.name):
         label = f"{package.name} {package.full_version}"
-        output.append(f"  {_quoted(package.name)} [label={_quoted(label)}];")
+        output.append(f"  {_quote(package.name)} [label={_quote(label)}];")
         seen: set[str] = set()
         for edge in sorted(graph.needs(package.name), key=lambda edge: edge.origin):
             if edge.origin in seen:
@@ -104,11 +104,11 @@ def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") ->
             elif edge.origin not in chosen:
                 continue
             style = " [style=dashed]" if (package.name, edge.origin) in dropped else ""
-            edges.append(f"  {_quoted(package.name)} -> {_quoted(edge.origin)}{style};")
-    output += [f"  {_quoted(one)} [style=dashed];" for one in sorted(externals)]
+            edges.append(f"  {_quote(package.name)} -> {_quote(edge.origin)}{style};")
+    output += [f"  {_quote(one)} [style=dashed];" for one in sorted(externals)]
     return "\n".join([*output, *edges, "}", ""])
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

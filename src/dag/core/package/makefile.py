@@ -81,7 +81,7 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
     )
 
 
-def included(text: str) -> list[str]:
+def included_patterns(text: str) -> list[str]:
     """Return the files that a Makefile includes, as far as its text tells, as the shell's patterns."""
     words = [word for line in _INCLUDE.finditer(text) for word in line["names"].split()]
     return [word for word in words if "$" not in word]

@@ -206,13 +206,13 @@ def quote(text: str) -> str:
     """Return `text` quoted as Go's strconv.Quote does it."""
     if text.isprintable() and not _QUOTED.keys() & {*text}:
         return f'"{text}"'
-    return '"' + "".join(map(_quoted, text)) + '"'
+    return '"' + "".join(map(_quote_character, text)) + '"'
 
 
 _QUOTED = dict(zip('\\"\a\b\f\n\r\t\v', (rf"\{c}" for c in '\\"abfnrtv'), strict=True))
 
 
-def _quoted(character: str) -> str:
+def _quote_character(character: str) -> str:
     if known := _QUOTED.get(character):
         return known
     if character.isprintable():

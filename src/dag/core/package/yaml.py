@@ -196,12 +196,14 @@ class NodeReader:
         """Return the entries of a mapping with its merge keys (`<<`) applied; empty for nothing."""
         if type(node) is MappingNode:
             entries = {key.value: value for key, value in node.value}
-            return self._merged(node, {}) if "<<" in entries else entries
+            return self._merge_mappings(node, {}) if "<<" in entries else entries
         if node is not None and not is_null(node):
             self.problem(line_of(node), f"{what} is {_kind(node)}", "make it a mapping")
         return {}
 
-    def _merged(self, node: MappingNode, known: dict[int, dict[str, Node]]) -> dict[str, Node]:
+    def _merge_mappings(
+        self, node: MappingNode, known: dict[int, dict[str, Node]]
+    ) -> dict[str, Node]:
         # `known` holds finished mappings, so that merges of merges stay linear and circles end.
         if id(node) in known:
             return known[id(node)]
@@ -212,7 +214,7 @@ class NodeReader:
                 parents = value.value if isinstance(value, SequenceNode) else [value]
                 for parent in reversed(parents):
                     if isinstance(parent, MappingNode):
-                        merged |= self._merged(parent, known)
+                        merged |= self._merge_mappings(parent, known)
                     else:
                         what = "`<<` merges something that is not a mapping"
                         self.problem(line_of(parent), what, "merge a mapping")

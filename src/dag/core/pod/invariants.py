@@ -17,13 +17,13 @@ def validate(watch: PodWatch) -> None:
         AssertionError: something does not hold; it names all that does not.
 
     """
-    broken = list(_broken(watch))
+    broken = list(_broken_invariants(watch))
     if broken:
         past = ", ".join(f"{then:g}: {what.value}" for then, what in watch.history)
         raise AssertionError(f"{watch.state.value}: {'; '.join(broken)}; history: {past}")
 
 
-def _broken(watch: PodWatch) -> Iterator[str]:
+def _broken_invariants(watch: PodWatch) -> Iterator[str]:
     yield from _broken_state(watch)
     yield from _broken_clocks(watch)
     yield from _broken_logs(watch)

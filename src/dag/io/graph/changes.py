@@ -28,7 +28,9 @@ def changed_files(directory: Path, since: str) -> list[str]:
 
     """
     top = run_git(directory, "rev-parse", "--show-toplevel").removesuffix("\n")
-    changed = {f"{top}/{name}" for name in _changed(Path(top), _resolve_commit(directory, since))}
+    changed = {
+        f"{top}/{name}" for name in _changed_paths(Path(top), _resolve_commit(directory, since))
+    }
     base = os.path.realpath(directory)
     return sorted(os.path.relpath(path, base) for path in _through_links(changed, _links(top)))
 
@@ -74,7 +76,7 @@ def _resolve_commit(directory: Path, since: str) -> str:
         ) from error
 
 
-def _changed(top: Path, commit: str, *, inner: bool = False) -> set[str]:
+def _changed_paths(top: Path, commit: str, *, inner: bool = False) -> set[str]:
     words = ("--no-renames", "--raw", "--no-abbrev", "--ignore-submodules=none", "-z")
     fields = run_git(top, "diff", *words, commit, "--", inner=inner).split("\0")
     found: set[str] = set()
@@ -83,7 +85,7 @@ def _changed(top: Path, commit: str, *, inner: bool = False) -> set[str]:
         inside: set[str] = set()
         if mode == now == _SUBMODULE and (top / name / ".git").exists():
             try:
-                inside = {f"{name}/{one}" for one in _changed(top / name, old, inner=True)}
+                inside = {f"{name}/{one}" for one in _changed_paths(top / name, old, inner=True)}
             except UsageError:  # its old commit was never fetched
                 inside = set()
         found |= inside or {name}

@@ -69,13 +69,13 @@ class Kube:
     async def get(self, path: str, *, patience: float = PATIENCE, **params: str) -> KubeObject:
         """Read one object or list; what is chosen by parameters is a list."""
         listed = bool(params)
-        return await self._repeated("GET", path, patience=patience, params=params, listed=listed)
+        return await self._request("GET", path, patience=patience, params=params, listed=listed)
 
     async def read_list(
         self, path: str, *, patience: float = PATIENCE, **params: str
     ) -> KubeObject:
         """Read a list, with the version that it is of."""
-        return await self._repeated("GET", path, patience=patience, params=params, listed=True)
+        return await self._request("GET", path, patience=patience, params=params, listed=True)
 
     async def items(
         self, path: str, *, patience: float = PATIENCE, **params: str
@@ -88,7 +88,7 @@ class Kube:
 
     async def metadata(self, path: str) -> KubeObject:
         """Read one object's metadata alone: what is secret in the rest stays where it is."""
-        return await self._repeated("GET", path, accept=_METADATA)
+        return await self._request("GET", path, accept=_METADATA)
 
     async def create(
         self,
@@ -122,7 +122,7 @@ class Kube:
 
     async def post(self, path: str, body: KubeObject) -> KubeObject:
         """Post what creates nothing, such as a review, so that it may be repeated."""
-        return await self._repeated("POST", path, body=body)
+        return await self._request("POST", path, body=body)
 
     async def apply(self, path: str, manifest: KubeObject, *, manager: str) -> KubeObject:
         """Make or change an object so that it has these fields, which are `manager`'s from now on.
@@ -135,17 +135,17 @@ class Kube:
 
         """
         params = {"fieldManager": manager}
-        return await self._repeated("PATCH", path, params=params, body=manifest, patch="apply")
+        return await self._request("PATCH", path, params=params, body=manifest, patch="apply")
 
     async def patch(self, path: str, operations: list[KubeObject]) -> KubeObject:
         """Change an object by a JSON patch, whose first operation must refuse a repetition."""
-        return await self._repeated("PATCH", path, body=operations, patch="json")
+        return await self._request("PATCH", path, body=operations, patch="json")
 
     async def delete(self, path: str, *, uid: str, patience: float = PATIENCE) -> bool:
         """Delete this very object; return False if it was gone already."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
         try:
-            await self._repeated("DELETE", path, patience=patience, body=body)
+            await self._request("DELETE", path, patience=patience, body=body)
         except ApiError as error:
             if error.status in (404, 409):
                 return False
@@ -196,7 +196,7 @@ class Kube:
             async for chunk in response.aiter_raw():
                 write(chunk)
 
-    async def _repeated(
+    async def _request(
         self,
         method: str,
         path: str,

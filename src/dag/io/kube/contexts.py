@@ -134,7 +134,7 @@ def _context_of_service_account(directory: Path) -> ChosenContext:
 
 
 def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
-    merged = _merged(paths)
+    merged = _merge_files(paths)
     name = str(context or merged["current-context"] or "")
     files = ", ".join(map(str, paths))
     if not name:
@@ -193,7 +193,7 @@ def _paths(kubeconfig: str | None) -> list[Path]:
     return [home] if home.exists() else []
 
 
-def _merged(paths: list[Path]) -> dict[str, Any]:
+def _merge_files(paths: list[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {"current-context": "", "clusters": [], "contexts": [], "users": []}
     for path in paths:
         try:

@@ -27,13 +27,13 @@ def proxy_of_environment(server: httpx2.URL) -> str | None:
     """
     proxies = getproxies_environment()
     value = proxies.get(server.scheme)
-    if not value or _excepted(server, proxies.get("no", "")):
+    if not value or _is_excepted(server, proxies.get("no", "")):
         return None
     check_proxy(proxy_variable(server.scheme), value)
     return value if "://" in value else f"http://{value}"
 
 
-def _excepted(server: httpx2.URL, listed: str) -> bool:
+def _is_excepted(server: httpx2.URL, listed: str) -> bool:
     host = server.host.lower().rstrip(".")
     address = None
     with suppress(ValueError):

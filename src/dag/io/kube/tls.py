@@ -26,7 +26,7 @@ def tls_context(chosen: ChosenContext) -> ssl.SSLContext:
     if cluster.certificate_authority:
         context = ssl.create_default_context(cafile=cluster.certificate_authority)
     elif cluster.certificate_authority_data:
-        known = _decoded(cluster.certificate_authority_data).decode("ascii")
+        known = _decode_base64(cluster.certificate_authority_data).decode("ascii")
         context = ssl.create_default_context(cadata=known)
     else:
         context = httpx2.create_ssl_context(verify=not cluster.insecure_skip_tls_verify)
@@ -56,12 +56,12 @@ def _file(data: str | None, path: str | None) -> Iterator[str]:
         yield path or ""
         return
     with NamedTemporaryFile() as file:  # which nobody else may read
-        file.write(_decoded(data))
+        file.write(_decode_base64(data))
         file.flush()
         yield file.name
 
 
-def _decoded(data: str) -> bytes:
+def _decode_base64(data: str) -> bytes:
     found = b64decode("".join(data.split()), validate=True)
     if not found:  # which Python takes for "trust whom this machine trusts"
         raise ValueError("what should be a certificate is empty")

@@ -6,7 +6,7 @@ from glob import glob
 from pathlib import Path
 
 from dag.core.limits import MAKEFILE
-from dag.core.package.makefile import FILE_NAMES, Makefile, included, read_makefile
+from dag.core.package.makefile import FILE_NAMES, Makefile, included_patterns, read_makefile
 from dag.errors import UsageError
 from dag.io.files import read_text
 
@@ -37,7 +37,7 @@ def _with_included(directory: Path, text: str) -> str:
     texts = [text]
     seen: set[Path] = set()
     for one in texts:  # grows while it is walked
-        for pattern in included(one):
+        for pattern in included_patterns(one):
             # A pattern may be an absolute one.
             for name in glob(pattern, root_dir=directory):  # noqa: PTH207
                 path = directory / name

@@ -215,8 +215,8 @@ class Doctor:
     # What happens on a node.
 
     async def _pull(self, arch: Arch) -> Finding:
-        probe = probes.pull_probe(self._probing(arch))
-        image = self._probing(arch).bundle
+        probe = probes.pull_probe(self._probe_settings(arch))
+        image = self._probe_settings(arch).bundle
         return await self._try(
             probe,
             lambda outcome: probes.judge(
@@ -235,14 +235,14 @@ class Doctor:
         platform = doctor.platform_for(found, arch)
         if platform is None:
             return skipped(f"the bundle's base is not for {arch.oci}")
-        known_as = self._probing(arch).bundle.partition("@")[0]
+        known_as = self._probe_settings(arch).bundle.partition("@")[0]
         return await self._try(
-            probes.emulation_probe(self._probing(arch), f"{known_as}@{found[platform]}"),
+            probes.emulation_probe(self._probe_settings(arch), f"{known_as}@{found[platform]}"),
             lambda outcome: probes.judge_emulation(outcome, arch, self._chosen.namespace),
         )
 
     async def _userns(self, arch: Arch) -> Finding:
-        return await self._try(probes.userns_probe(self._probing(arch)), probes.judge_userns)
+        return await self._try(probes.userns_probe(self._probe_settings(arch)), probes.judge_userns)
 
     async def _sdk(self, arch: Arch) -> Finding:
         return await self._try(
@@ -257,7 +257,7 @@ class Doctor:
     async def _key(self, arch: Arch) -> Finding:
         chosen = self._chosen
         return await self._try(
-            probes.key_probe(self._probing(arch)),
+            probes.key_probe(self._probe_settings(arch)),
             lambda outcome: probes.judge(
                 outcome,
                 "it is mounted in a pod",
@@ -297,7 +297,7 @@ class Doctor:
         assert self._request is not None  # noqa: S101  # whoever asks has needed `bundle`
         return next(one for one in self._request.pods if one.arch == arch)
 
-    def _probing(self, arch: Arch) -> PodSettings:
+    def _probe_settings(self, arch: Arch) -> PodSettings:
         """Return the settings of a Pod whose bundle is the image of probes."""
         if self._pushed is None or self._request is None:
             return self._settings(arch)
