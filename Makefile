@@ -28,8 +28,8 @@ lint: venv ## ruff, mypy, import-linter, shellcheck
 	PYTHONPATH=src $(VENV)/bin/lint-imports
 	$(VENV)/bin/shellcheck $$(find src -name '*.sh') $$(grep -lE '^#!.*sh$$' scripts/* .ci/*)
 
-unit: venv ## the tests that need neither a cluster nor a network
-	$(PY) -m pytest tests/core
+unit: venv ## the tests that need no cluster, no network and nothing to be installed
+	DAG_NO_INSTALL=1 $(PY) -m pytest -q -n 2 -m "not installs"
 
 golden: venv ## write the files anew that tests compare with (tests/*/golden)
 	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py \

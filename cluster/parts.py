@@ -79,6 +79,8 @@ def build(name: str) -> Path:
     """
     if name not in PARTS:
         raise ClusterError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
+    if os.environ.get("DAG_NO_INSTALL"):
+        raise ClusterError(f"DAG_NO_INSTALL is set, so nothing may need the part {name!r}")
     target = cache_directory() / "parts" / f"{name}-{_digest(name)}"
     if not target.exists():
         with locked(target.parent / f"{name}.lock"):

@@ -27,9 +27,17 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
 
 
+HERE = Path(__file__).parent
+INSTALLING = tuple(
+    HERE / name
+    for name in ["bare", "cluster", "examples", "io/sources/git", "melange", "run/build", "torture"]
+)
+"""Folders whose tests need melange, the cluster or Debian's packages; others mark single tests."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits most, pods; while some have the cluster alone, others need none of it."""
-    cluster = Path(__file__).parent / "cluster"
+    cluster = HERE / "cluster"
 
     def turn(item: pytest.Item) -> int:
         if cluster not in item.path.parents:
@@ -37,6 +45,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 1 if "alone" in getattr(item, "fixturenames", ()) else 0
 
     items.sort(key=turn)
+    for item in items:
+        needs_registry = "running" in getattr(item, "fixturenames", ())
+        if needs_registry or not set(INSTALLING).isdisjoint(item.path.parents):
+            item.add_marker(pytest.mark.installs)
     for item in items:
         if turn(item) == 1:
             item.add_marker(pytest.mark.xdist_group("alone"))

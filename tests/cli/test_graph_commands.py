@@ -232,6 +232,7 @@ def test_path(directory: Path) -> None:
     dag("path", "-d", directory, "zip", "nothing", code=2)
 
 
+@pytest.mark.installs
 def test_svg_and_dot(directory: Path, tmp_path: Path) -> None:
     subprocess.run([ROOT / "scripts" / "apt", "graphviz"], check=True)
     dag("svg", "-d", directory, "app", cwd=tmp_path)

@@ -23,6 +23,8 @@ from tests.support.faults import Answer, FaultProxy, Incoming, Origin
 from tests.support.registries import Server, base_image, registry, skopeo
 from tests.support.token_server import TokenServer
 
+pytestmark = pytest.mark.installs
+
 SECRET = "hunter2"
 BASIC = base64.b64encode(f"me:{SECRET}".encode()).decode()
 

@@ -122,6 +122,7 @@ def secure(
         yield server
 
 
+@pytest.mark.installs
 @pytest.mark.usefixtures("named")
 class TestTls:
     def test_a_certificate_of_nobody_is_refused(self, secure: Server) -> None:
