@@ -55,6 +55,15 @@ def test_the_documents_are_read() -> None:
     assert refusal(["pood"]) == "there is no command pood"
 
 
+def test_every_path_of_the_architecture_exists() -> None:
+    text = (CHECKOUT / "ARCHITECTURE.md").read_text()
+    paths = [word for word in re.findall(r"`([\w./*-]+)`", text) if "/" in word]
+    places = (CHECKOUT, CHECKOUT / "src" / "dag")
+    missing = [path for path in paths if not any(any(place.glob(path)) for place in places)]
+    assert len(paths) > 40
+    assert missing == []
+
+
 def test_every_guide_is_linked() -> None:
     readme = (CHECKOUT / "README.md").read_text()
     guides = [path.name for path in DOCUMENTS[1:] if path.name != "graph.md"]
