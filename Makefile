@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test torture bench demo demo-kubernetes lock
+.PHONY: help venv format lint unit golden test bare torture bench demo demo-kubernetes lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -21,23 +21,28 @@ format: venv ## rewrite the sources in the project's format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-lint: venv ## ruff, mypy, import-linter
+lint: venv ## ruff, mypy, import-linter, shellcheck
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	PYTHONPATH=src $(VENV)/bin/lint-imports
+	$(VENV)/bin/shellcheck $$(find src -name '*.sh') $$(grep -lE '^#!.*sh$$' scripts/* .ci/*)
 
 unit: venv ## the tests that need neither a cluster nor a network
 	$(PY) -m pytest tests/core
 
 golden: venv ## write the files anew that tests compare with (tests/*/golden)
-	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py --golden
+	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py \
+		tests/cli/test_help.py --golden
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
 	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
-torture: venv ## 300 packages, dag build killed 20 times; new examples for the property tests
+bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
+	@$(PY) -m tests.bare
+
+torture: venv bare ## 300 packages, dag build killed 20 times; new examples for the property tests; bare
 	$(PY) -m tests.torture
 	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py
 

@@ -26,11 +26,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from bench.graph import LOAD_THERE, PLAIN_LOAD, Report  # noqa: E402
 from cluster import parts  # noqa: E402
+from cluster.system import explained  # noqa: E402
 from dag.core.arch import Arch  # noqa: E402
 from dag.core.build.estimate import estimate  # noqa: E402
-from dag.core.build.plan import Known, Request, make_plan  # noqa: E402
+from dag.core.build.plan import BuildRequest, Known, make_plan  # noqa: E402
 from dag.core.build.scheduler import Scheduler  # noqa: E402
-from dag.core.build.states import Limits  # noqa: E402
+from dag.core.build.states import RunLimits  # noqa: E402
 from dag.core.graph.graph import Graph  # noqa: E402
 from dag.core.package.model import Need, Package  # noqa: E402
 from dag.io.package.definitions import read  # noqa: E402
@@ -85,10 +86,10 @@ def least(directory: Path, store: Path) -> float:
     opened.read()
     seconds = opened.seconds()
     plan = make_plan(
-        Graph(read(directory, arch="x86_64")), opened.arch, Request(), Known(seconds=seconds)
+        Graph(read(directory, arch="x86_64")), opened.arch, BuildRequest(), Known(seconds=seconds)
     )
     assert len(seconds) == len(plan.steps) == PACKAGES
-    return estimate(plan.units, Limits(jobs=JOBS)).bound(JOBS)
+    return estimate(plan.units, RunLimits(jobs=JOBS)).bound(JOBS)
 
 
 def one_after_the_other(directory: Path) -> float:
@@ -129,9 +130,9 @@ def plan(report: Report) -> None:
     known = Known(seconds={name: rng.random() * 100 for name in names})
     gc.disable()  # as `dag build` does until the plan is made
     began = processor(resource.RUSAGE_SELF)
-    made = make_plan(graph, Arch.parse("x86_64"), Request(), known)
+    made = make_plan(graph, Arch.parse("x86_64"), BuildRequest(), known)
     planned = processor(resource.RUSAGE_SELF)
-    Scheduler(made.units, Limits(jobs=64))
+    Scheduler(made.units, RunLimits(jobs=64))
     scheduled = processor(resource.RUSAGE_SELF)
     gc.enable()
     assert len(made.steps) == size
@@ -153,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(explained(main))

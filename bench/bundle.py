@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from cluster.system import explained  # noqa: E402
 from tests.support.distributions import TODAY, unpacked  # noqa: E402
 from tests.support.registries import Server, apt, base_image, registry, skopeo  # noqa: E402
 
@@ -142,13 +143,14 @@ def buildah(directory: Path, work: Path, repository: str) -> None:
 
 
 def main() -> int:
+    definitions = unpacked(TODAY)
     apt("buildah", "skopeo")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         os.environ |= {"XDG_CACHE_HOME": str(work / "cache"), "DOCKER_CONFIG": str(work)}
         (work / "config.json").write_text("{}")  # buildah wants one to be there
         directory = work / "definitions"
-        shutil.copytree(unpacked(TODAY), directory)
+        shutil.copytree(definitions, directory)
         digest = base_image(work / "base")
         with registry(work / "registry") as server:
             base = f"{server.host}/library/base:1"
@@ -198,4 +200,4 @@ def report(first: dict[str, Runs], again: dict[str, Runs]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained(lambda: sys.exit(main())))

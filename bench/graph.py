@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from cluster.system import explained  # noqa: E402
 from tests.support.distributions import SEED, TODAY, unpacked  # noqa: E402
 
 LOAD_THERE = 1.5
@@ -112,7 +113,8 @@ def synthetic(report: Report, scale: float) -> None:
 
 
 def build_synthetic() -> None:
-    from dag.core.graph.graph import Graph
+    from dag.core.graph.graph.graph import Graph
+
     from dag.core.package.model import Need, Package
 
     size, degree = 100_000, 10
@@ -153,4 +155,4 @@ if __name__ == "__main__":
     if "--synthetic" in sys.argv:
         build_synthetic()
     else:
-        main()
+        sys.exit(explained(main))

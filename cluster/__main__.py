@@ -7,10 +7,10 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cluster import Cluster, ClusterError, emulation, kwok, parts, secret_store
-from cluster.cluster import down, install_packages, prepare, processes
+from cluster import Cluster, emulation, kwok, lifecycle, parts, secret_store
+from cluster.cluster import processes
 from cluster.config import NODES
-from cluster.system import say
+from cluster.system import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,7 @@ def main() -> int:
     0 is success, 1 a failure that was explained on standard error, 130 an interruption.
     """
     options = _parser().parse_args()
-    try:
-        options.run(options)
-    except ClusterError as error:
-        say(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return explained(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,10 +37,12 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command(
-        "prepare", lambda _: prepare(), "make all that takes long once: packages, parts, images"
+        "prepare",
+        lambda _: lifecycle.prepare(),
+        "make all that takes long once: packages, parts, images",
     )
-    command("up", lambda _: Cluster.up(), "start the cluster and wait till pods can run")
-    command("down", lambda _: down(), "end it and remove all traces of it but the cache")
+    command("up", lambda _: lifecycle.up(), "start the cluster and wait till pods can run")
+    command("down", lambda _: lifecycle.down(), "end it and remove all traces of it but the cache")
     command("status", _status, "say which processes run, and what the nodes say")
     command("env", _env, 'print variables for a shell: eval "$(python3 -m cluster env)"')
     node = command("node", _node, "lose a node, or bring it back")
@@ -124,7 +119,7 @@ def _binfmt(options: argparse.Namespace) -> None:
 
 def _part(options: argparse.Namespace) -> None:
     if options.name == "containerd":
-        install_packages()
+        lifecycle.install_packages()
     print(parts.build(options.name))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 """The package's own folder: the Go modules and manifests lie beside the code."""
-APT = HERE.parent / "scripts" / "apt"
 
 PACKAGES = (
     "bubblewrap",

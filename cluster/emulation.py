@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.config import APT, cache_directory
+from cluster.config import cache_directory
+from cluster.debian import install
 from cluster.system import ClusterError, locked, run, step, succeeds
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ _SOURCE = "dag-binfmt"
 registration with the last mount."""
 _LABEL = "kubernetes.io/arch"
 _POLICY = "dag-disguise"
-_QEMU = "qemu-user-static"
+PACKAGES = ("qemu-user-static",)
+"""What is taken from Debian: QEMU, and what tells the kernel about it."""
 _FORMATS = Path("/usr/lib/binfmt.d")
 _DEBIAN = {"aarch64": "arm64", "ppc64le": "ppc64el", "riscv64": "riscv64", "s390x": "s390x"}
 """What Debian calls the architectures that it is made for, and QEMU emulates."""
@@ -64,9 +66,7 @@ def down() -> None:
 
 def qemu(architecture: str) -> tuple[Path, str]:
     """Debian's QEMU for `architecture`, and what registers it under a name of ours."""
-    if not succeeds(APT, "--check", _QEMU):
-        with step("installing QEMU"):
-            run(APT, _QEMU)
+    install(*PACKAGES)
     line = (_FORMATS / f"qemu-{architecture}.conf").read_text().replace("qemu-", _OURS, 1)
     return Path(line.split(":")[6]), line
 

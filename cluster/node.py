@@ -162,7 +162,7 @@ class Machinery:
     def _cgroups(self) -> list[Path]:
         if (CGROUPS / "cgroup.controllers").exists():
             return [CGROUPS / self.node.name]
-        return [parent / self.node.name for parent in CGROUPS.iterdir() if parent.is_dir()]
+        return [parent / self.node.name for parent in CGROUPS.glob("*") if parent.is_dir()]
 
     def _write_network(self) -> None:
         bridge = {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.config import state_directory
-from cluster.system import ClusterError
+from cluster.system import ClusterError, installed, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,15 +36,18 @@ class Process:
         return state_directory() / "pids" / self.name
 
     def start(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
-        """Start `command` and remember it; a process that is alive stays as it is."""
+        """Start `command` and remember it; a process that is alive stays as it is.
+
+        Raises ClusterError when there is no such program.
+        """
         if self.pid() is not None:
             return
         for file in (self.log, self._pid_file):
             file.parent.mkdir(parents=True, exist_ok=True)
-        shell = ["sh", "-c", _DETACH, str(self.log), *(str(word) for word in command)]
+        program = installed(command[0])
         environment = {**os.environ, **(env or {})}
-        said = subprocess.run(shell, env=environment, capture_output=True, text=True, check=True)
-        pid = int(said.stdout)
+        shell = ("sh", "-c", _DETACH, self.log, program, *command[1:])
+        pid = int(run(*shell, env=environment))
         self._pid_file.write_text(f"{pid} {_birth(pid)}\n")
 
     def pid(self) -> int | None:

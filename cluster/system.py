@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shutil
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
 class ClusterError(Exception):
     """Something about the machine or the cluster is wrong; the message says what to do."""
+
+
+def explained(action: Callable[[], object]) -> int:
+    """Do what a command line asked for and return the exit code.
+
+    0 is success, 1 a failure that was explained on standard error, 130 an interruption.
+    """
+    try:
+        action()
+    except (ClusterError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def say(message: str) -> None:
@@ -32,6 +48,16 @@ def step(what: str) -> Iterator[None]:
     say(f"{what}: {time.monotonic() - begin:.1f} s")
 
 
+def installed(program: str | Path) -> str:
+    """The path of `program`, a path already or a name; raises ClusterError when there is none."""
+    found = shutil.which(program)
+    if found is None:
+        raise ClusterError(
+            f"{program} is not installed; `python3 -m cluster prepare` installs what a cluster needs"
+        )
+    return found
+
+
 def run(
     *command: str | Path,
     cwd: Path | None = None,
@@ -40,15 +66,18 @@ def run(
 ) -> str:
     """Run `command` to its end and return its standard output.
 
-    Raises ClusterError with the command's own words when it fails or does not exist.
+    Raises ClusterError with the command's own words when it fails, or when it is not installed.
     """
     words = [str(word) for word in command]
-    try:
-        done = subprocess.run(
-            words, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise ClusterError(f"{words[0]}: not installed") from None
+    done = subprocess.run(
+        [installed(words[0]), *words[1:]],
+        cwd=cwd,
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-20:])
         raise ClusterError(f"{' '.join(words[:6])}: exit code {done.returncode}\n{tail}")
@@ -56,10 +85,15 @@ def run(
 
 
 def succeeds(*command: str | Path) -> bool:
-    """Whether `command` ends with exit code 0; for questions, not for work."""
-    return not subprocess.run(
-        [str(word) for word in command], capture_output=True, check=False
-    ).returncode
+    """Whether `command` ends with exit code 0; for questions, not for work.
+
+    A program that is not installed succeeds in nothing, so nothing is installed in order to ask.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        return False
+    words = [program, *map(str, command[1:])]
+    return not subprocess.run(words, capture_output=True, check=False).returncode
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ import hashlib
 import io
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -22,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import emulation, parts
-from cluster.config import APT, cache_directory
-from cluster.system import ClusterError, locked, run
+from cluster.config import cache_directory
+from cluster.debian import install
+from cluster.system import explained, locked, run
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "distribution" / "bootstrap"
@@ -100,9 +100,9 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
     """Write the repository into `directory`, replacing what was there; return the directory.
 
     It then holds `x86_64/*.apk`, `x86_64/APKINDEX.tar.gz` and the public half of the key.
+    Debian's packages of these programs are installed if they are missing.
     """
-    if subprocess.run([APT, *DEBIAN], check=False).returncode:
-        raise ClusterError(f"apt cannot install all of {', '.join(DEBIAN)}")
+    install(*DEBIAN)
     linked = {name: _linked(paths) for name, paths in PROGRAMS.items()}
     cache = cache_directory() / "examples"
     made = cache / f"bootstrap-{_digest(linked)}"
@@ -299,4 +299,4 @@ def _gzip(data: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    print(bootstrap(*map(Path, sys.argv[1:2])))
+    sys.exit(explained(lambda: print(bootstrap(*map(Path, sys.argv[1:2])))))

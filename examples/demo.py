@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 from cluster import parts
-from cluster.system import ClusterError, say
+from cluster.system import explained, say
 from examples.layout import lay_out
 from examples.sources import SourceServer
 
 
-def demo(directory: Path) -> int:
-    """Lay the distribution out, build it, show what came of it; answers dag's exit code."""
+def demo(directory: Path) -> None:
+    """Lay the distribution out, build it, show what came of it; exits as dag does."""
     shutil.rmtree(directory, ignore_errors=True)
     with SourceServer() as server:
         lay_out(directory, source_url=server.url)
@@ -29,7 +29,7 @@ def demo(directory: Path) -> int:
         code = _run([sys.executable, "-m", "dag", *command], {**os.environ, "PATH": path})
     for package in sorted(directory.glob("packages/*/*.apk")):
         say(f"{package.stat().st_size:>8,} bytes  {package}")
-    return code
+    sys.exit(code)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
@@ -42,7 +42,4 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(demo(Path(*sys.argv[1:2] or ["out/demo"])))
-    except ClusterError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(explained(lambda: demo(Path(*sys.argv[1:2] or ["out/demo"]))))

@@ -26,6 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote
 
+from cluster.debian import install
+from cluster.system import explained, say
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -62,8 +65,10 @@ def make_repositories(directory: Path) -> dict[str, str]:
     """Write a bare repository NAME.git of each project into `directory`.
 
     Each has three commits on `main`: the tag of the release is on the second. Returns name →
-    commit of the release.
+    commit of the release. Git is installed if it is missing.
     """
+    if shutil.which("git") is None:
+        install("git")
     commits = {}
     for name, tag in RELEASES.items():
         repository = directory / f"{name}.git"
@@ -241,6 +246,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet: `requests` counts what was asked for."""
 
 
+def serve() -> None:
+    """Serve at the address that the definitions name, until it is interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with SourceServer(host=ADDRESS, port=PORT) as running, contextlib.suppress(KeyboardInterrupt):
+        say(f"serving at {running.url}")
+        running.wait()
+
+
 def print_digests() -> None:
     """Say what the definitions have to name."""
     for path, data in files().items():
@@ -252,13 +265,4 @@ def print_digests() -> None:
 
 
 if __name__ == "__main__":
-    if "--print" in sys.argv:
-        print_digests()
-    else:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with (
-            SourceServer(host=ADDRESS, port=PORT) as running,
-            contextlib.suppress(KeyboardInterrupt),
-        ):
-            print(f"serving at {running.url}", file=sys.stderr)
-            running.wait()
+    sys.exit(explained(print_digests if "--print" in sys.argv else serve))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.distributions import SHARED, MissingDataError
 
 # A busy machine makes an example slow; that says nothing about the code.
 # The same examples in every run: what fails has to do with what was changed. DAG_EXPLORE=1 looks on.
@@ -38,6 +40,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if turn(item) == 1:
             item.add_marker(pytest.mark.xdist_group("alone"))
+
+
+LEFT_OUT = ("left out", "comparison with real distributions")
+"""Marks the report of a test that was skipped because there are none."""
+
+
+def _without_data(item: pytest.Item) -> Generator[None]:
+    """Leave a test out that reads real distributions where there are none; CI must have them."""
+    try:
+        return (yield)
+    except MissingDataError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        item.user_properties.append(LEFT_OUT)
+        pytest.skip(str(error))
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_without_data)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_without_data)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Say in one line, after everything else, which comparisons were left out."""
+    yield
+    skipped = terminalreporter.getreports("skipped")
+    left_out = [one for one in skipped if LEFT_OUT in getattr(one, "user_properties", ())]
+    if left_out:
+        files = ", ".join(sorted({one.nodeid.partition("::")[0] for one in left_out}))
+        terminalreporter.write_line(
+            f"{len(left_out)} comparisons with real distributions were left out ({files}), because"
+            f" {SHARED / 'data'} does not have them: $DAG_SHARED, which names the directory above"
+            " data/, brings them in."
+        )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -130,11 +130,11 @@ def test_a_tag_is_resolved_once_and_its_digest_printed(
 def test_an_image_with_other_bytes_fills_nothing(
     tmp_path: Path, running: Server, base: str
 ) -> None:
-    from dag.core.image.archive import content
+    from dag.core.image.archive import file_of
     from dag.io.image.bundle import push_bundle
 
     name = f"sha256:{sha256(b'right')}"
-    pushed = push_bundle(f"{running.host}/me/wrong", [content(name, b"wrong")], base=base)
+    pushed = push_bundle(f"{running.host}/me/wrong", [file_of(name, b"wrong")], base=base)
     done = dag("--from-bundle", pushed.reference, "-o", tmp_path / "c")
     assert done.code == 3
     assert "other bytes" in done.err
@@ -155,16 +155,16 @@ def test_an_image_without_a_cache_in_it_is_said_to_be_none(
 def test_an_image_with_a_forged_repository_does_not_bring_it(
     tmp_path: Path, running: Server, base: str
 ) -> None:
-    from dag.core.image.archive import content
+    from dag.core.image.archive import file_of
     from dag.io.image.bundle import push_bundle
 
     claim = {"refs": {"refs/tags/v1": {"at": "1" * 40, "expected": ["1" * 40]}}, "bases": []}
     entries = [
-        content("git/example.com/a/b.git/HEAD", b"ref: refs/heads/x\n"),
-        content("git/example.com/a/b.git/config", b"[core]\n\tfsmonitor = touch /tmp/pwned\n"),
-        content("git/example.com/a/b.git/dag.json", json.dumps(claim).encode()),
-        content("git/example.com/a/b.git/refs/tags/v1", b"1" * 40),
-        content("git/../../../escape.git/dag.json".replace("..", "x"), b"{}"),
+        file_of("git/example.com/a/b.git/HEAD", b"ref: refs/heads/x\n"),
+        file_of("git/example.com/a/b.git/config", b"[core]\n\tfsmonitor = touch /tmp/pwned\n"),
+        file_of("git/example.com/a/b.git/dag.json", json.dumps(claim).encode()),
+        file_of("git/example.com/a/b.git/refs/tags/v1", b"1" * 40),
+        file_of("git/../../../escape.git/dag.json".replace("..", "x"), b"{}"),
     ]
     pushed = push_bundle(f"{running.host}/me/forged", entries, base=base)
     done = dag("--from-bundle", pushed.reference, "-o", tmp_path / "c")

@@ -11,6 +11,7 @@ import pytest
 
 from dag.cli.main import main
 from dag.cli.options import Command
+from tests.support.reference import context_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -26,15 +27,15 @@ def commands(document: Path) -> list[str]:
 def refusal(words: list[str]) -> str | None:
     """What is wrong with the flags of a command, if anything."""
     command: click.Command = main
-    context = click.Context(main, info_name="dag")
+    context = context_of(main, "dag")
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         if found is None:
             return f"there is no command {words[0]}"
         command, words = found, words[1:]
-    context = click.Context(command)
+    context = context_of(command, str(command.name))
     if isinstance(command, Command):
-        words = command._rewrite_booleans(context, words)
+        words = command.rewrite_booleans(context, words)
     try:
         command.make_parser(context).parse_args(words)
     except click.UsageError as error:

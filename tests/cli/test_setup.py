@@ -84,11 +84,11 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
         ("gke --project=p", "give --zone, like europe-west4-a, or --region"),
         ("gke --project=p --zone=a --region=b", "a cluster is in one place"),
         ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
-        ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is no bucket of Google Cloud"),
+        ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is not a bucket of Google Cloud"),
         ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
         ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
-        ("kind --cluster=a;b", "--cluster 'a;b' is no name for a container"),
-        ("cluster --annotation=x", "--annotation 'x' is not KEY=VALUE"),
+        ("kind --cluster=a;b", "--cluster 'a;b' is not a name for a container"),
+        ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),
         ("cluster --namespace", "requires an argument"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_failure_in_the_middle_is_gone_on_with(tmp_path: Path, standins: Stand
     standins.fail("get-credentials", saying="ERROR: that is enough for this test")
     second = dag(*words, place=tmp_path, **environment)
     assert second.returncode == 3
-    assert "6/15 Account dag-nodes: what nodes run as (there already)" in second.stderr
+    assert "6/15 Account dag-nodes: nodes run as this account (there already)" in second.stderr
     assert [str(call).split("--")[0].strip() for call in standins.changes()] == [
         "gcloud container clusters create dag",
         "gcloud container clusters get-credentials dag",
@@ -161,7 +161,9 @@ def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     standins.fail("clusters create", saying="ERROR: that is enough for this test")
     words = ("gke", "--project=p", "--zone=z")
     done = dag(*words, place=tmp_path, **standins.environment)
-    assert "what it names may not be known everywhere yet, trying again" in done.stderr
+    assert (
+        "the cloud may not know everywhere yet what the command names: trying again" in done.stderr
+    )
     bindings = [call for call in standins.changes() if call.argv[1] == "projects"]
     assert len(bindings) == 2
     assert bindings[0] == bindings[1]
@@ -174,7 +176,7 @@ def test_a_command_that_only_says_it_succeeded_is_found_out(
     words = ("gke", "--project=p", "--zone=z")
     done = dag(*words, place=tmp_path, **standins.environment)
     assert done.returncode == 3
-    assert "API container.googleapis.com: the command succeeded, but it is not done" in done.stderr
+    assert "API container.googleapis.com: the command succeeded, but had no effect" in done.stderr
     assert len(standins.changes()) == 1
 
 
@@ -192,7 +194,7 @@ def test_an_interrupted_step_ends_with_its_program(tmp_path: Path, standins: Sta
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "dag: interrupted: Cluster dag" in errors
-    assert errors.endswith("hint: run it again to go on from there\n")
+    assert errors.endswith("hint: run it again to continue from there\n")
     assert not Path(f"/proc/{hanging.read_text()}").exists()
 
 

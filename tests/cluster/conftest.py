@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, kwok
-from cluster.cluster import down
+from cluster import Cluster, ClusterError, kwok, lifecycle
 from cluster.config import cache_directory, state_directory
 from tests.support.cluster.running import Dag
 
@@ -39,12 +38,12 @@ def cluster() -> Iterator[Cluster]:
                 # As it is: another process may have stopped a node for a test of its own.
                 running = Cluster.current()
             except ClusterError:
-                running = Cluster.up()
+                running = lifecycle.up()
                 begun.touch()
         yield running
     with _holding("cluster-users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as last:
         if last and begun.exists():
-            down()
+            lifecycle.down()
 
 
 @pytest.fixture(autouse=True)

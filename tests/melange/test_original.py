@@ -10,7 +10,7 @@ import yaml
 
 from dag.core.graph.graph import Graph
 from dag.io.package.definitions import read
-from tests.support.distributions import DATA, SEED, unpacked
+from tests.support.distributions import SEED, data, unpacked
 
 # strip runs under an `if` there that is false on x86_64; the original took its needs all the same,
 # melange does not. On aarch64 the condition holds.
@@ -21,7 +21,7 @@ NOT_ON_X86_64 = {("guile", "binutils"), ("guile", "scanelf")}
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What melange's pipelines needed at that time, as files."""
     root = tmp_path_factory.mktemp("pipelines")
-    table = yaml.safe_load((DATA / "melange-needs-2023-01.yaml").read_text())
+    table = yaml.safe_load(data("melange-needs-2023-01.yaml").read_text())
     for uses, entry in table.items():
         path = root / f"{uses}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def edges(graph: Graph) -> set[tuple[str, str]]:
 
 
 def original() -> set[tuple[str, str]]:
-    lines = (DATA / "original-edges-2023-01-25.txt").read_text().splitlines()
+    lines = data("original-edges-2023-01-25.txt").read_text().splitlines()
     pairs = {tuple(line.split()) for line in lines if len(line.split()) == 2}
     return {(a, b) for a, b in pairs}
 
@@ -93,7 +93,7 @@ def test_the_order_is_valid_for_both(graph: Graph) -> None:
 
 
 def test_every_target_of_the_original_is_ours(graph: Graph) -> None:
-    lines = (DATA / "original-text-2023-01-25.txt").read_text().split()
+    lines = data("original-text-2023-01-25.txt").read_text().split()
     ours = {f"packages/x86_64/{one.name}-{one.full_version}.apk" for one in graph.packages}
     missing = {line for line in lines if line not in ours}
     # The original took provided names for packages: nothing makes files of these names.

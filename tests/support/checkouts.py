@@ -12,8 +12,8 @@ import yaml
 
 from cluster import parts
 from dag.core.package.model import Checkout
-from dag.core.sources.checkouts import repositories
-from dag.core.sources.downloads import RetryPolicy
+from dag.core.sources.checkouts import repositories_of
+from dag.io.retries import RetryPolicy
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.cache import GitCache, GitOutcome
 from dag.io.sources.git.process import GitLimits
@@ -49,7 +49,8 @@ def bring(
     verify: bool = False,
     watcher: Silent | None = None,
 ) -> list[GitOutcome]:
-    wanted, problems, _ = repositories(steps)
+    found = repositories_of(steps)
+    wanted, problems = found.repositories, found.problems
     assert not problems
     gits = GitCache(cache, watcher or Silent(), retry=RETRY, limits=limits, verify=verify)
     outcomes = asyncio.run(gits.run(wanted))

@@ -1,4 +1,8 @@
-"""The real distributions that tests read: they lie beside the checkout, in ../shared/data."""
+"""The real distributions that tests read: they lie beside the checkout, in ../shared/data.
+
+`$DAG_SHARED` names another place than ../shared. Where they are absent, tests that read them are
+left out, and the end of pytest's output says so (`conftest.py`).
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,29 @@ import zstandard
 
 from dag.core.package.model import Fetch, Package
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(os.environ.get("DAG_SHARED") or Path(__file__).parents[3] / "shared")
 TODAY = "wolfi-2026-08-22"
 SEED = "wolfi-2023-01-25"
 
 
+class MissingDataError(FileNotFoundError):
+    """The real distributions are not on this machine; the message says where they belong."""
+
+
+def data(name: str) -> Path:
+    """The path of the file `name` of the real distributions' data; raises MissingDataError."""
+    path = SHARED / "data" / name
+    if not path.is_file():
+        raise MissingDataError(
+            f"{path} is not there, a comparison with real distributions needs it;"
+            " $DAG_SHARED names the directory that has it as data/…"
+        )
+    return path
+
+
 def unpacked(name: str) -> Path:
     """The directory of definitions in `name`.tar.zst, unpacked once a machine."""
-    archive = (DATA / f"{name}.tar.zst").read_bytes()
+    archive = data(f"{name}.tar.zst").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = cache / "dag" / "data" / f"{name}-{hashlib.sha256(archive).hexdigest()[:16]}"
     if not target.exists():
@@ -40,7 +59,7 @@ def unpacked(name: str) -> Path:
 
 def compiled() -> dict[str, dict[str, Any]]:
     """What melange answered for each file of today's distribution."""
-    stored = (DATA / "compiled-2026-08-22.json.zst").read_bytes()
+    stored = data("compiled-2026-08-22.json.zst").read_bytes()
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(stored)) as stream:
         answers: dict[str, dict[str, Any]] = json.loads(stream.read())
     return answers

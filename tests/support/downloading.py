@@ -9,10 +9,11 @@ import ssl
 from typing import TYPE_CHECKING
 
 from dag.core.package.model import Fetch
-from dag.core.sources.downloads import Download, RetryPolicy, downloads
+from dag.core.sources.downloads import Download, downloads_of
+from dag.io.retries import RetryPolicy
 from dag.io.sources.cache import Cache
-from dag.io.sources.downloads import Downloader, Outcome
-from dag.io.sources.transport import Limits
+from dag.io.sources.downloads import Downloader, DownloadOutcome
+from dag.io.sources.transport import TransferLimits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +22,10 @@ DATA = random.Random(5).randbytes(3_000_000)
 SMALL = b"a small source\n"
 
 # Short, so that what has to time out does so at once; nothing is measured here.
-LIMITS = Limits(
+LIMITS = TransferLimits(
     connect=5, stall=5, retry=RetryPolicy(attempts=3, first=0.001, longest=0.01, longest_asked=1)
 )
-IMPATIENT = Limits(
+IMPATIENT = TransferLimits(
     connect=0.3, stall=0.3, retry=RetryPolicy(attempts=2, first=0.001, longest=0.001)
 )
 
@@ -61,7 +62,7 @@ def wanted(data: bytes, *uris: str, sha512: bool = False) -> Download:
         Fetch(uri, sha256(data), second, False, "x.yaml", line)
         for line, uri in enumerate(uris, start=10)
     ]
-    (download,), problems = downloads(steps)
+    (download,), problems = downloads_of(steps)
     assert not problems
     return download
 
@@ -69,12 +70,12 @@ def wanted(data: bytes, *uris: str, sha512: bool = False) -> Download:
 def fetch(
     cache: Cache,
     *items: Download,
-    limits: Limits = LIMITS,
+    limits: TransferLimits = LIMITS,
     mirrors: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
     watcher: Silent | None = None,
     verify: bool = False,
-) -> list[Outcome]:
+) -> list[DownloadOutcome]:
     watcher = watcher or Silent()
     downloader = Downloader(cache, watcher, limits=limits, mirrors=mirrors, tls=tls, verify=verify)
     outcomes = asyncio.run(downloader.run(items))
@@ -90,7 +91,7 @@ def verify_everything(cache: Cache) -> None:
         assert hashlib.new(algorithm, (cache.directory / name).read_bytes()).hexdigest() == digest
 
 
-def failed(cache: Cache, *items: Download, limits: Limits = LIMITS) -> str:
+def failed(cache: Cache, *items: Download, limits: TransferLimits = LIMITS) -> str:
     """Fetch what cannot be had; return what is said of it."""
     outcomes = fetch(cache, *items, limits=limits)
     assert [outcome.status for outcome in outcomes] == ["failed"] * len(items)

@@ -7,71 +7,60 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dag.cli import graphs, options
-from dag.cli.options import option
+from dag.cli.graphs import availability
+from dag.cli.options import command_of
+from dag.core.graph.options import CyclesOptions
 
 if TYPE_CHECKING:
-    from dag.core.arch import Arch
     from dag.core.graph.graph import Component, Graph
 
 SHOWN = 5
+MOST_SHOWN = 100
+"""Cycles of each component, without -v and with it."""
 
 
-@options.command(name="cycles")
-@options.directory
-@options.arch
-@options.pipeline_dirs
-@options.build_options
-@graphs.repositories
-@option(
-    "-t",
-    "--type",
-    "kind",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="Words, or one object a component.",
+@command_of(
+    CyclesOptions,
+    ("Show every cycle and what would open it.", "dag cycles"),
+    (
+        "Say which of these packages a repository has.",
+        "dag cycles -r https://packages.example.org/os",
+    ),
 )
-@options.verbose
-def command(
-    *,
-    directory: str,
-    arch: Arch,
-    pipeline_dirs: tuple[str, ...],
-    build_options: tuple[str, ...],
-    repositories: tuple[str, ...],
-    kind: str,
-    verbose: int,
-) -> None:
-    """Show each cycle's packages, its shortest circles, and what to bootstrap to break it.
+def command(options: CyclesOptions) -> None:
+    """Show which packages need each other, and what to bootstrap.
 
-    Packages in a cycle all need each other to be built. Whatever `dag` orders, some of them must
-    come from elsewhere first: a small such set is shown, and which of it a --repository has.
+    Packages in a cycle all need each other to be built. Whatever the order, some of them must come
+    from elsewhere first. For each group of such packages, its shortest cycles are shown, and a small
+    set of packages that would break it, and which of these a --repository has.
     """
     from dag.report.words import count
+    from dag.run.graph.reading import read_graph
 
-    graph = graphs.load(directory, arch, pipeline_dirs, repositories, build_options)
-    found = graph.components(cycles=100 if verbose else SHOWN)
-    if kind == "json":
+    verbose = options.verbose
+    graph = read_graph(options, options.repositories)
+    found = graph.components(cycles=MOST_SHOWN if verbose else SHOWN)
+    if options.kind == "json":
         for component in found:
-            click.echo(json.dumps(_fields(graph, component), ensure_ascii=False))
+            click.echo(json.dumps(_component_json(graph, component), ensure_ascii=False))
         for edge in graph.self_loops():
             fields = {"packages": [edge.package], "needs": edge.need.name, "where": edge.where}
             click.echo(json.dumps(fields, ensure_ascii=False))
         return
     for number, component in enumerate(found, start=1):
-        click.echo("\n".join(_words(graph, component, number, verbose=verbose)))
+        click.echo("\n".join(_component_lines(graph, component, number, verbose=verbose)))
     loops = graph.self_loops()
     if loops:
         click.echo(f"needed by themselves: {count(len(loops), 'package')}")
         for edge in loops:
             name = edge.need.name
             what = "itself" if name == edge.package else f"its own {name}"
-            click.echo(f"  {edge.package} needs {what} at {edge.where}{_have(graph, name)}")
+            click.echo(f"  {edge.package} needs {what} at {edge.where}{availability(graph, name)}")
     if not found and not loops:
         click.echo("there are no cycles")
 
 
-def _words(graph: Graph, component: Component, number: int, *, verbose: int) -> list[str]:
+def _component_lines(graph: Graph, component: Component, number: int, *, verbose: int) -> list[str]:
     from dag.core.graph.draw import describe
     from dag.report.words import count, some
 
@@ -87,22 +76,19 @@ def _words(graph: Graph, component: Component, number: int, *, verbose: int) -> 
         words += [f"      {describe(edge)}" for edge in cycle]
     words.append(
         f"  bootstrapping these {len(component.bootstrap)} would break it: "
-        + ", ".join(f"{name}{_have(graph, name)}" for name in component.bootstrap)
+        + ", ".join(f"{name}{availability(graph, name)}" for name in component.bootstrap)
     )
     words.append(f"  dropped from the order: {count(len(component.dropped), 'edge')}")
     if verbose:
         words[-1] += ":"
         words += [
-            f"    {describe(edge)}{_have(graph, edge.need.name)}" for edge in component.dropped
+            f"    {describe(edge)}{availability(graph, edge.need.name)}"
+            for edge in component.dropped
         ]
     return [*words, ""]
 
 
-def _have(graph: Graph, name: str) -> str:
-    return " (a repository has it)" if name in graph.available else ""
-
-
-def _fields(graph: Graph, component: Component) -> dict[str, object]:
+def _component_json(graph: Graph, component: Component) -> dict[str, object]:
     return {
         "packages": [one.name for one in component.packages],
         "cycles": [[edge.package for edge in cycle] for cycle in component.cycles],

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from dag.cli import options
-from dag.cli.options import switch
-from dag.cli.podflags import check_flags, pod_flags
+from dag.cli.options import command_of
+from dag.core.doctor.options import DoctorOptions
 
 
-@options.command(name="doctor")
-@pod_flags
-@switch("probe", default=True, help="Try on a node, in small Pods, what only a node knows.")
-@switch("json", default=False, help="Print the findings as JSON.")
-def command(**given: Any) -> int:  # noqa: ANN401
-    """Check what `dag pod` would meet with these flags, before a build finds out.
+@command_of(
+    DoctorOptions,
+    ("Find out whether `dag pod brotli` could build here.", "dag doctor brotli"),
+    ("Look at everything without creating a pod.", "dag doctor --probe=false"),
+)
+def command(options: DoctorOptions) -> int:
+    """Find out whether `dag pod` could build here.
 
-    Each check ends with ok, warning, failed or skipped (because an earlier one failed), and says
-    what mends it. Small Pods pull a tiny image that is pushed for them, and are deleted.
-    Exit codes: 0 nothing is known that would stop a build, 2 the definitions or the flags are
-    wrong, 3 something else would stop it, 130 interrupted.
+    It takes the flags of `dag pod`. Each check ends with ok, warning, failed, or skipped because an
+    earlier one failed, and says what mends it. Small pods pull a tiny image that is pushed for them,
+    and are deleted. The exit code is 0 if nothing is known that would stop a build, 2 if the
+    definitions or the flags are wrong, 3 if something else would stop it, and 130 after an
+    interruption.
     """
     from dag.core.doctor.checks import exit_code
     from dag.report.doctor import headline, lines, to_json
     from dag.report.terminal import Terminal
     from dag.run.doctor.facts import Doctor
-    from dag.run.pod.request import PodOptions
     from dag.run.signals import run_interruptibly
 
-    probe, as_json = given.pop("probe"), given.pop("json")
-    chosen = PodOptions(**given)
-    check_flags(chosen)
-    terminal = Terminal(verbosity=chosen.verbose)
-    findings = run_interruptibly(Doctor(chosen, terminal, probe=probe).examine())
-    if as_json:
+    options.check()
+    terminal = Terminal(verbosity=options.verbose)
+    findings = run_interruptibly(Doctor(options, terminal, probe=options.probe).examine())
+    if options.json:
         click.echo(to_json(findings), nl=False)
     else:
         for line in lines(findings):

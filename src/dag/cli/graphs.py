@@ -1,88 +1,36 @@
-"""From the flags of the graph's commands to the graph, and what each of them says about it."""
+"""Remarks on the graph that several commands write to stderr."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import click
-
-from dag.cli.options import option, switch
 from dag.report.terminal import say
 
 if TYPE_CHECKING:
-    from dag.core.arch import Arch
     from dag.core.graph.graph import Graph
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-repositories = option(
-    "-r",
-    "--repository",
-    "repositories",
-    type=click.Path(),
-    multiple=True,
-    metavar="DIR|URL",
-    help="What this repository has satisfies what is not defined here, and opens cycles.",
-)
-show_dependents = switch(
-    "show-dependents",
-    "-D",
-    default=False,
-    help="What depends on these, instead of what these depend on.",
-)
+    from dag.core.graph.options import GraphOptions
+    from dag.core.package.model import Package
 
 
-def load(
-    directory: str,
-    arch: Arch,
-    pipeline_dirs: Sequence[str],
-    repositories: Sequence[str] = (),
-    build_options: Sequence[str] = (),
-) -> Graph:
-    """Read the directory and make its graph.
-
-    Raises:
-        UsageError: a definition or an index is wrong.
-
-    """
-    from dag.core.graph.graph import Graph
-    from dag.io.package.definitions import read
-
-    gc.disable()  # the command ends soon, and all that it reads stays until then
-    packages = read(
-        Path(directory),
-        arch=arch.apk,
-        pipeline_dirs=[Path(one) for one in pipeline_dirs],
-        build_options=build_options,
-    )
-    if not repositories:
-        return Graph(packages)
-    from dag.io.package.apkindex import repository
-
-    return Graph(packages, available=repository(repositories, arch).names)
-
-
-def tell(graph: Graph, names: Sequence[str], arch: Arch, *, verbose: int) -> None:
-    """Say on stderr what the order of `names` doesn't show: dropped edges, choices, externals."""
+def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions) -> None:
+    """Write what the order of `packages` doesn't show: dropped edges, choices, what is missing."""
     from dag.report.words import some
 
-    inside = set(names)
-    _tell_dropped(graph, inside, verbose=verbose)
-    tell_missing(graph, names, verbose=verbose)
-    elsewhere = [one for one in names if not _package(graph, one).builds_on(arch.apk)]
+    names = [one.name for one in packages]
+    _tell_dropped(graph, frozenset(names), verbose=options.verbose)
+    tell_missing(graph, names, verbose=options.verbose)
+    elsewhere = [one.name for one in packages if not one.builds_on(options.arch.apk)]
     if elsewhere:
-        say(f"not for {arch}, melange skips it: {some(elsewhere)}")
-    if verbose:
+        say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
+    if options.verbose:
         for choice in graph.choices:
             others = ", ".join(choice.others)
             say(f"{choice.name} is provided by {choice.chosen}, which goes before {others}")
 
 
 def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
-    """Say what some of `names` need that is neither defined nor in a repository that was named."""
+    """Write what some of `names` need that is neither defined nor in a repository."""
     from dag.report.words import missing_lines
 
     missing = graph.missing(frozenset(names))
@@ -90,13 +38,12 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
         say(line)
 
 
-def _package(graph: Graph, name: str) -> Any:  # noqa: ANN401
-    package = graph.origin(name)
-    assert package is not None  # noqa: S101  # the names come from the graph
-    return package
+def availability(graph: Graph, name: str) -> str:
+    """Return words to put behind a name that a repository has, or nothing."""
+    return " (a repository has it)" if name in graph.available else ""
 
 
-def _tell_dropped(graph: Graph, inside: set[str], *, verbose: int) -> None:
+def _tell_dropped(graph: Graph, inside: frozenset[str], *, verbose: int) -> None:
     from dag.core.graph.draw import describe
     from dag.report.words import count
 
@@ -105,8 +52,8 @@ def _tell_dropped(graph: Graph, inside: set[str], *, verbose: int) -> None:
         return
     if verbose:
         for edge in dropped:
-            have = " (a repository has it)" if edge.need.name in graph.available else ""
-            say(f"dropped, must be bootstrapped{have}: {describe(edge)}")
+            where = availability(graph, edge.need.name)
+            say(f"dropped, must be bootstrapped{where}: {describe(edge)}")
         return
     satisfied = sum(edge.need.name in graph.available for edge in dropped)
     loops = sum(edge.package == edge.origin for edge in dropped)

@@ -7,41 +7,79 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from dag.cli.examples import ExampleGroup
 from dag.errors import DagError
 
-COMMANDS = (
-    *("text", "svg", "cycles", "path", "affected"),
-    *("pod", "doctor", "build", "status", "cache", "setup"),
-)
-"""Each command lives in `dag.cli.NAME` as `command`, and is imported when it is asked for."""
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SUMMARIES = {
+    "text": "Print packages in the order in which they can be built.",
+    "svg": "Draw the graph of packages as a picture.",
+    "cycles": "Show which packages need each other, and what to bootstrap.",
+    "path": "Explain why one package needs another.",
+    "affected": "Print what must be built again after files have changed.",
+    "pod": "Build packages in a pod of a Kubernetes cluster.",
+    "doctor": "Find out whether `dag pod` could build here.",
+    "build": "Build packages on this machine, one unit a package.",
+    "status": "Tell how the latest `dag build` stands, or how it ended.",
+    "cache": "Fetch and verify the sources that the definitions name.",
+    "setup": "Make a cluster ready for `dag pod`.",
+}
+"""The commands in the order in which people meet them, with the first sentence of each one's help.
+
+Each lives in `dag.cli.NAME` as `command`, and is imported only when it runs: help and completion
+have to be there at once.
+"""
 
 
-class Commands(click.Group):
-    """A group that imports a command's module only when that command is needed."""
+class Commands(ExampleGroup):
+    """A group that imports a command's module only when that command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order in which people meet them."""
-        return list(COMMANDS)
+        """Return the names of the commands in the order in which people meet them."""
+        return list(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import `cmd_name`, or answer None, from which click makes its own error."""
-        if cmd_name not in COMMANDS:
+        """Import `cmd_name`, or return None, from which click makes its own error."""
+        if cmd_name not in SUMMARIES:
             return None
         command = import_module(f"dag.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101  # a command module without a command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the summaries without asking the commands for them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, or flags of `dag` itself, that begin with `incomplete`."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=summary)
+            for name, summary in SUMMARIES.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 @click.group(
     cls=Commands,
+    examples=(
+        ("Print what brotli needs, in the order in which it can be built.", "dag text brotli"),
+        ("Build brotli and what it needs on this machine.", "dag build brotli"),
+        ("Do that in a pod, and bring the packages here.", "dag pod --out built brotli"),
+    ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
-@click.version_option(package_name="dag")
+@click.version_option(package_name="melange-dag")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Build a directory of melange package definitions along their dependency graph."""

@@ -1,51 +1,184 @@
-"""What the flags of every command have in common.
+"""Makes click's commands from declared options: the only place where a declaration meets click.
 
-Values come from the flag, else the environment, else `dag.toml` in the definitions directory, else
-the default. Booleans are written as in Go: `--watch=false`, `-w=false`, a bare `--watch`.
+A value comes from the flag, else the environment, else `dag.toml` in the directory of the
+definitions, else the default. Booleans are written as in Go: `--watch=false`, `-w=false`, a bare
+`--watch`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dag.cli.settings import Option, OwnOption, read_settings
-from dag.core.arch import ARCHITECTURES, Arch
+from dag.cli.examples import write_examples
+from dag.core.flags import GENERAL, Declared, Options, Shape, declared
+from dag.core.kinds import ValueKind
 from dag.errors import UsageError
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from dag.cli.examples import Examples
+
+T = TypeVar("T", bound=Options)
 
 # https://pkg.go.dev/strconv#ParseBool
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
+PLACES = "dag.settings"
+"""In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
+
+
+def command_of(
+    options: type[T], *examples: tuple[str, str], section: str = ""
+) -> Callable[[Callable[[T], int | None]], Command]:
+    """Make a function one of dag's commands; it is called with one object of these options.
+
+    An example is a sentence and the command as it is typed. The command has the name of its module,
+    or of the function if that is not `command`, and a table in `dag.toml` of that name or `section`.
+    """
+
+    def decorate(function: Callable[[T], int | None]) -> Command:
+        make: Callable[..., T] = options
+
+        def callback(**values: object) -> int | None:
+            return function(make(**values))
+
+        module = function.__module__.rpartition(".")[2]
+        return Command(
+            name=module if function.__name__ == "command" else function.__name__,
+            callback=callback,
+            help=function.__doc__,
+            params=[_parameter(one) for one in declared(options)],
+            examples=examples,
+            section=section,
+        )
+
+    return decorate
+
+
+class Option(click.Option):
+    """A declared flag."""
+
+    def __init__(self, one: Declared) -> None:
+        """Have click read it as it was declared."""
+        flag = one.flag
+        attributes: dict[str, Any] = {}
+        names = flag.names
+        if flag.shape is Shape.SWITCH:
+            names = (f"--{flag.name}/--no-{flag.name}", *(n for n in names if n[1] != "-"))
+            attributes["default"] = flag.default == "true"
+        elif flag.shape is Shape.COUNT:
+            attributes["count"] = True
+        else:
+            attributes["type"] = _type(flag.kind)
+            attributes["multiple"] = flag.shape is Shape.SEVERAL
+            attributes["metavar"] = flag.placeholder or None
+            if flag.default is not None:
+                attributes["default"] = flag.default
+        super().__init__(
+            [*names, one.field],
+            help=flag.sentences,
+            required=flag.required,
+            envvar=flag.variables or None,
+            **attributes,
+        )
+        self.flag = flag
+        self.heading = one.heading
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """Return the names with what stands for the value, and what the flag does."""
+        flag = self.flag
+        notes = [" or ".join(f"${name}" for name in flag.variables)]
+        notes += ["required"] if flag.required else []
+        if flag.default_words and (flag.shape is not Shape.SWITCH or flag.default == "true"):
+            notes.append(f"default: {flag.default_words}")
+        note = "; ".join(filter(None, notes))
+        return self.names_and_value(ctx), f"{flag.sentences}  [{note}]" if note else flag.sentences
+
+    def names_and_value(self, ctx: click.Context) -> str:
+        """Return the names with what stands for the value."""
+        flag = self.flag
+        names = ", ".join(sorted(flag.names, key=len))
+        if flag.shape is Shape.SWITCH:
+            return f"{names}[=false]" if flag.default == "true" else names
+        return f"{names} {self.make_metavar(ctx)}" if flag.kind is not None else names
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return where the value came from."""
+        flag = max(self.opts, key=len)
+        if ctx is None:
+            return flag
+        match ctx.get_parameter_source(str(self.name)):
+            case click.core.ParameterSource.DEFAULT_MAP:
+                return f"{ctx.meta[PLACES][self.name]}: {flag.removeprefix('--')}"
+            case click.core.ParameterSource.ENVIRONMENT:
+                found = next((name for name in self.flag.variables if os.environ.get(name)), "?")
+                return f"{flag} (from ${found})"
+        return flag
+
+
+class Argument(click.Argument):
+    """A declared positional argument."""
+
+    def __init__(self, one: Declared) -> None:
+        """Have click read it as it was declared."""
+        several = one.flag.shape is Shape.SEVERAL
+        super().__init__(
+            [one.field],
+            type=_type(one.flag.kind),
+            nargs=-1 if several else 1,
+            required=one.flag.required,
+            metavar=one.flag.metavar,
+        )
+        self.flag = one.flag
+
 
 class Command(click.Command):
-    """A command with Go-style booleans and `dag.toml`; `section` is its table there, if not its name."""
+    """A command with Go-style booleans, `dag.toml`, and a `--help` in groups with examples."""
 
-    def __init__(self, *args: Any, section: str | None = None, **attributes: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **attributes)
+    def __init__(
+        self,
+        *,
+        examples: Examples = (),
+        section: str = "",
+        **attributes: Any,  # noqa: ANN401  # those of click's command
+    ) -> None:
+        super().__init__(**attributes)
+        self.examples = examples
         self.section = section or str(self.name)
+        """The command's table in `dag.toml`."""
+
+    @property
+    def flags(self) -> list[Option]:
+        """The flags, without `--help`."""
+        return [one for one in self.params if isinstance(one, Option)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the booleans, read `dag.toml`, then parse as click does."""
-        args = self._rewrite_booleans(ctx, args)
+        args = self.rewrite_booleans(ctx, args)
         directory = self._directory(ctx, args)
         if directory is not None:
+            from dag.cli.settings import read_settings
+
             ctx.default_map = read_settings(directory, self, ctx)
         left = super().parse_args(ctx, args)
-        common = (ctx.default_map or {}).get("make_vars", ())
-        source = ctx.get_parameter_source("make_vars")
-        if common and source is not click.core.ParameterSource.DEFAULT_MAP:
+        for one in self.flags:
             # One more assignment does not undo the others; of the same name the last one counts.
-            ctx.params["make_vars"] = (*common, *ctx.params["make_vars"])
+            name = str(one.name)
+            below = (ctx.default_map or {}).get(name, ()) if one.flag.table else ()
+            source = ctx.get_parameter_source(name)
+            if below and source is not click.core.ParameterSource.DEFAULT_MAP:
+                ctx.params[name] = (*below, *ctx.params[name])
         return left
 
-    def _rewrite_booleans(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Walks as click's parser will, so that words after `--` and option values stay as they are.
+    def rewrite_booleans(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        """Replace `--watch=false` by `--no-watch`, and so on.
+
+        It walks as click's parser will, so that words after `--` and values stay as they are.
+        """
         options = {
             name: parameter
             for parameter in self.get_params(ctx)
@@ -73,8 +206,8 @@ class Command(click.Command):
                     rewritten += [value for value in (next(words, None),) if value is not None]
         return rewritten
 
-    def _directory(self, ctx: click.Context, args: list[str]) -> str | None:
-        option = next((p for p in self.get_params(ctx) if p.name == "directory"), None)
+    def _directory(self, ctx: click.Context, args: Sequence[str]) -> str | None:
+        option = next((one for one in self.flags if one.flag.finds_file), None)
         if option is None:
             return None
         try:
@@ -84,183 +217,78 @@ class Command(click.Command):
         value, _ = option.consume_value(ctx, given)
         return str(value)
 
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write usage, what the command does, examples, arguments, and flags below headings."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        if self.examples:
+            write_examples(self.examples, formatter)
+        arguments = [one.flag for one in self.params if isinstance(one, Argument)]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl([(one.metavar, one.text) for one in arguments])
+        for heading, records in self._sections(ctx).items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
-def command(**attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:  # noqa: ANN401
-    """Make a function one of dag's commands."""
-    return click.command(cls=Command, **attributes)
-
-
-def option(
-    *names: str,
-    env: str | None = None,
-    own: str | None = None,
-    **attributes: Any,  # noqa: ANN401
-) -> Callable[[F], F]:
-    """Declare a flag that may also come from the environment: `DAG_` and its name, or `env`.
-
-    `own` is the command of a flag that means something else in others: it is part of the variable's
-    name, and in `dag.toml` the flag is in the command's table only.
-    """
-    first = next(name for name in names if name.startswith("--"))
-    long = first.split("/")[0].removeprefix("--")
-    attributes["cls"] = Option if own is None else OwnOption
-    if own is not None:
-        long = f"{own}-{long}"
-    variables = [f"DAG_{long.upper().replace('-', '_')}", *([env] if env else [])]
-    attributes.setdefault("show_default", attributes.get("default") is not None)
-    return click.option(*names, envvar=variables, show_envvar=True, **attributes)
+    def _sections(self, ctx: click.Context) -> Mapping[str, Sequence[tuple[str, str]]]:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for one in self.get_params(ctx):
+            record = one.get_help_record(ctx) if isinstance(one, click.Option) else None
+            if record is not None:
+                heading = one.heading if isinstance(one, Option) else GENERAL
+                sections.setdefault(heading, []).append(record)
+        return sections
 
 
-def switch(name: str, *short: str, default: bool, help: str) -> Callable[[F], F]:  # noqa: A002
-    """Declare a boolean flag `--name`, with `--no-name` as its twin."""
-    return option(f"--{name}/--no-{name}", *short, default=default, help=help)
+def _parameter(one: Declared) -> click.Parameter:
+    return Option(one) if one.flag.names else Argument(one)
 
 
-class ArchType(click.ParamType[Any]):
-    """An architecture by any of its names."""
+class _Type(click.ParamType[Any]):
+    """A declared kind of value."""
 
-    name = "arch"
+    def __init__(self, kind: ValueKind[object]) -> None:
+        self.kind = kind
+        self.name = kind.metavar.lower()
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Arch:
-        """Turn `amd64`, `x86_64`, `arm64` and so on into an `Arch`."""
-        if isinstance(value, Arch):
+    ) -> object:
+        """Read a text as its kind does, and have click say what is wrong with it."""
+        if not isinstance(value, str):
             return value
         try:
-            return Arch.parse(str(value))
+            return self.kind.parse(value)
         except UsageError as error:
-            self.fail(error.message, param, ctx)
+            self.fail("; ".join(filter(None, (error.message, error.hint))), param, ctx)
 
 
-class ArchsType(ArchType):
-    """One architecture or several, with commas between them."""
+class _ChoiceType(click.Choice[str]):
+    """One of some words, read as its kind reads it."""
 
-    name = "arch[,arch]"
+    def __init__(self, kind: ValueKind[object]) -> None:
+        super().__init__(kind.choices)
+        self.kind = kind
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:  # noqa: ANN401  # what a ParamType answers
-        """Turn `amd64,arm64` into a tuple of `Arch`, each once."""
-        if isinstance(value, tuple):
+    ) -> Any:  # noqa: ANN401  # what click's own answers
+        """Refuse any other word."""
+        if not isinstance(value, str):
             return value
-        names = [name.strip() for name in str(value).split(",")]
-        return tuple(
-            dict.fromkeys(super(ArchsType, self).convert(name, param, ctx) for name in names)
+        return self.kind.parse(super().convert(value, param, ctx))
+
+
+def _type(kind: ValueKind[object] | None) -> click.ParamType[Any]:
+    assert kind is not None  # noqa: S101  # only a flag without a value has none
+    if kind.choices:
+        return _ChoiceType(kind)
+    if kind.path is not None:
+        return click.Path(
+            exists=kind.path.exists,
+            file_okay=kind.path.file,
+            dir_okay=kind.path.directory,
+            allow_dash=kind.path.dash,
         )
-
-
-class NameType(click.ParamType[Any]):
-    """A name as Kubernetes has them (RFC 1123): a path of its API is made of it."""
-
-    name = "name"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Refuse what no object can be called."""
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", str(value)):
-            self.fail(
-                f"{value!r} is no name in Kubernetes: lower-case letters, digits and -", param, ctx
-            )
-        return str(value)
-
-
-class DurationType(click.ParamType[Any]):
-    """A duration as Go writes it, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Turn `1h30m` into 5400.0."""
-        from dag.core.units import duration
-
-        if isinstance(value, int | float):
-            return float(value)
-        try:
-            return duration(str(value))
-        except UsageError as error:
-            self.fail(error.message, param, ctx)
-
-
-class QuantityType(click.ParamType[Any]):
-    """A Kubernetes quantity, kept as it was written."""
-
-    name = "quantity"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Check `500m`, `2Gi` and so on; a negative or empty one is refused."""
-        from dag.core.units import quantity
-
-        try:
-            quantity(str(value))
-        except UsageError as error:
-            self.fail(error.message, param, ctx)
-        return str(value)
-
-
-directory = option(
-    "-d",
-    "--dir",
-    "directory",
-    type=click.Path(exists=True, file_okay=False),
-    default=".",
-    help="Directory of the definitions.",
-)
-arch = option(
-    "-a",
-    "--arch",
-    type=ArchType(),
-    default="x86_64",
-    help=f"Architecture: {', '.join(ARCHITECTURES)}, or its OCI name.",
-)
-archs = option(
-    "-a",
-    "--arch",
-    type=ArchsType(),
-    default="x86_64",
-    help=f"Architectures, with commas between: {', '.join(ARCHITECTURES)}, or their OCI names.",
-)
-pipeline_dirs = option(
-    "--pipeline-dir",
-    "pipeline_dirs",
-    type=click.Path(exists=True, file_okay=False),
-    multiple=True,
-    help="More pipelines, asked before the built-in ones.",
-)
-build_options = option(
-    "--build-option",
-    "build_options",
-    multiple=True,
-    metavar="NAME",
-    help="Enable this option of the definitions, as melange's flag of that name does.",
-)
-repositories = option(
-    "-r",
-    "--repository",
-    "repositories",
-    type=click.Path(),
-    multiple=True,
-    metavar="URL|DIR",
-    help="What this repository has need not be built; melange gets it too.",
-)
-keyrings = option(
-    "--keyring",
-    "keyrings",
-    type=click.Path(),
-    multiple=True,
-    metavar="FILE",
-    help="Public key of a repository.",
-)
-make_vars = option(
-    "--make-var", "make_vars", multiple=True, metavar="NAME=VALUE", help="Assignment for make."
-)
-target_template = option(
-    "--target-template", help="How a package becomes a make target, like package/{name}."
-)
-only = switch("only", default=False, help="Build just these, not what they depend on.")
-verbose = option("-v", "--verbose", count=True, help="Say more.")
+    return _Type(kind)

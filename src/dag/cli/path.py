@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
-from dag.cli import graphs, options
-from dag.cli.options import option
+from dag.cli.options import command_of
+from dag.core.graph.options import PathOptions
 from dag.report.terminal import say
 
-if TYPE_CHECKING:
-    from dag.core.arch import Arch
 
-
-@options.command(name="path")
-@click.argument("start", metavar="A")
-@click.argument("goal", metavar="B")
-@options.directory
-@options.arch
-@options.pipeline_dirs
-@options.build_options
-@option(
-    "-t",
-    "--type",
-    "kind",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="Words, or one object an edge.",
+@command_of(
+    PathOptions,
+    ("Explain why brotli needs busybox.", "dag path brotli busybox"),
+    ("Have the same as JSON, one object for each edge.", "dag path -t json brotli busybox"),
 )
-def command(
-    *,
-    start: str,
-    goal: str,
-    directory: str,
-    arch: Arch,
-    pipeline_dirs: tuple[str, ...],
-    build_options: tuple[str, ...],
-    kind: str,
-) -> int:
-    """Say why A needs B to be built: a shortest chain, with file and line of each edge.
+def command(options: PathOptions) -> int:
+    """Explain why one package needs another.
 
-    Exits with 1 if A doesn't need B.
+    It prints a shortest chain of packages from A to B, with file and line of each edge. The exit
+    code is 1 if A doesn't need B to be built.
     """
     from dag.core.graph.draw import describe
+    from dag.run.graph.reading import read_graph
 
-    graph = graphs.load(directory, arch, pipeline_dirs, (), build_options)
-    edges = graph.path(start, goal)
+    edges = read_graph(options).path(options.start, options.goal)
     if edges is None:
-        say(f"{start} doesn't need {goal}")
+        say(f"{options.start} doesn't need {options.goal}")
         return 1
     if not edges:
-        say(f"{start} and {goal} are the same package")
+        say(f"{options.start} and {options.goal} are the same package")
     for edge in edges:
-        if kind == "text":
+        if options.kind == "text":
             click.echo(describe(edge))
         else:
             fields = {

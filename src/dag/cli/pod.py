@@ -1,111 +1,54 @@
-"""`dag pod`: build in one Pod, follow it, end with the build's result."""
+"""`dag pod`: build in one pod, follow it, end with the build's result."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from dag.cli import options
-from dag.cli.podflags import check_flags, pod_flags
+from dag.cli.options import command_of
+from dag.core.pod.options import PodOptions
+from dag.report.terminal import Terminal
 
 if TYPE_CHECKING:
-    from dag.core.pod.manifest import Manifest
-    from dag.io.kube.api import Kube
-    from dag.report.terminal import Terminal
     from dag.run.pod.follow import PodResult
-    from dag.run.pod.request import PodOptions, Request
 
 
-@options.command(name="pod")
-@pod_flags
-def command(**given: Any) -> int:  # noqa: ANN401
-    """Build PKG and what they depend on, or everything, in one Pod.
+@command_of(
+    PodOptions,
+    ("Build brotli and what it needs, and bring the packages here.", "dag pod --out built brotli"),
+    ("Print the manifest and create nothing.", "dag pod --create=false --push=false brotli"),
+    ("Build everything for two architectures at once.", "dag pod --arch x86_64,aarch64"),
+)
+def command(options: PodOptions) -> int:
+    """Build packages in a pod of a Kubernetes cluster.
 
-    The directory is bundled into an image, the Pod unpacks it and runs make; its log is followed,
-    and the command ends with the build's result: 0 built, 1 the build failed, 2 a wrong request,
-    3 the cluster, registry or network failed, 130 interrupted.
+    These are PKG and what they depend on, or everything. The directory becomes an image; the pod
+    unpacks it and runs make. Its log is followed, and the command ends with the result of the build.
+    The exit code is 0 if everything is built, 1 if the build failed, 2 if the request was wrong, 3
+    if the cluster, the registry or the network failed, and 130 after an interruption.
     """
-    from dag.report.terminal import Terminal
-    from dag.run.pod.request import PodOptions
+    from dag.run.pod.command import build_in_pods, manifests
 
-    chosen = PodOptions(**given)
-    check_flags(chosen)
-    return _pod(chosen, Terminal(verbosity=chosen.verbose))
-
-
-def _pod(chosen: PodOptions, terminal: Terminal) -> int:
-    from dag.run.pod.request import prepare
-
-    request = prepare(chosen, terminal)
-    if not request.pods:
-        return 0
-    if not chosen.create:
+    terminal = Terminal(verbosity=options.verbose)
+    if not options.create:
         from dag.report.manifest import to_yaml
 
-        if chosen.push:
-            request = request.push(terminal)
-        click.echo("---\n".join(map(to_yaml, request.manifests())), nl=False)
+        click.echo("---\n".join(map(to_yaml, manifests(options, terminal))), nl=False)
         return 0
-    from dag.run.pod.out import prepare_directory
-    from dag.run.signals import run_interruptibly
-
-    if chosen.out:
-        prepare_directory(Path(chosen.out), Path(chosen.directory))
-    run_interruptibly(_preflight(chosen, request, terminal))
-    request = request.push(terminal)
-    work = _create(chosen, request.manifests(), terminal)
-    return run_interruptibly(work, lambda: terminal.leaving)
+    outcome = build_in_pods(options, terminal, created=click.echo)
+    for result in outcome.results:
+        _show_result(result, options.namespace, terminal)
+    return outcome.exit_code
 
 
-async def _preflight(chosen: PodOptions, request: Request, terminal: Terminal) -> None:
-    from dag.run.pod.preflight import check_pod
+def _show_result(result: PodResult, namespace: str, terminal: Terminal) -> None:
+    from dag.report.words import seconds
 
-    out = bool(chosen.out)
-    async with _cluster(chosen, terminal) as kube:
-        for manifest in request.manifests():
-            await check_pod(kube, manifest, follow=chosen.watch, out=out, warn=terminal.say)
-
-
-async def _create(chosen: PodOptions, manifests: list[Manifest], terminal: Terminal) -> int:
-    from dag.run.pod.follow import Watching, create_pod
-    from dag.run.pod.several import joined, run_pods
-
-    async with _cluster(chosen, terminal) as kube:
-        if not chosen.watch:
-            for manifest in manifests:
-                created = await create_pod(kube, manifest)
-                click.echo(created["metadata"]["name"])
-            return 0
-        watching = Watching(
-            pending_timeout=chosen.pending_timeout, out=Path(chosen.out) if chosen.out else None
-        )
-        results = await run_pods(kube, manifests, watching, terminal)
-        for result in results:
-            _report(result, chosen.namespace, terminal)
-        return joined(results)
-
-
-@asynccontextmanager
-async def _cluster(chosen: PodOptions, terminal: Terminal) -> AsyncIterator[Kube]:
-    from dag.io.kube.api import Kube
-    from dag.io.kube.kubeconfig import connect
-
-    kube = Kube(connect(chosen.kubeconfig, chosen.context), terminal.say)
-    try:
-        yield kube
-    finally:
-        await kube.close()
-
-
-def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
     ending = result.ending
     terminal = terminal.about(result.label)
     if ending.exit_code == 0:
-        terminal.say(f"done after {_minutes(result.seconds)}")
+        terminal.say(f"done after {seconds(result.seconds)}")
         if ending.hint:
             terminal.say(ending.hint)
         return
@@ -121,8 +64,3 @@ def _report(result: PodResult, namespace: str, terminal: Terminal) -> None:
         terminal.say(
             f"the whole log: kubectl logs -n {namespace} {result.name} -c {ending.container}"
         )
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -1,4 +1,4 @@
-"""`dag.toml` in the definitions directory: the same names as the flags, one place a project.
+"""`dag.toml` in the directory of the definitions: the same names as the flags, one place a project.
 
 ```toml
 bundle-repo = "registry.example.com/dag"   # for every command that has the flag
@@ -16,13 +16,16 @@ Paths are relative to that directory; those of flags and of the environment to w
 from __future__ import annotations
 
 import os
-import tomllib
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dag.cli.options import PLACES, Command, Option
+from dag.core.flags import Shape
+from dag.core.limits import SETTINGS
 from dag.errors import UsageError
 from dag.io.files import read_text
 
@@ -31,33 +34,7 @@ FILE_NAME = "dag.toml"
 _EXAMINES = {"doctor": ("pod",)}
 
 
-PLACES = "dag.settings"
-"""In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
-
-
-class Option(click.Option):
-    """A flag that may come from the environment or from `dag.toml`, and says so if it is wrong."""
-
-    def get_error_hint(self, ctx: click.Context | None) -> str:
-        """Name where the value came from."""
-        flag = max(self.opts, key=len)
-        if ctx is None:
-            return flag
-        match ctx.get_parameter_source(str(self.name)):
-            case click.core.ParameterSource.DEFAULT_MAP:
-                return f"{ctx.meta[PLACES][self.name]}: {flag.removeprefix('--')}"
-            case click.core.ParameterSource.ENVIRONMENT:
-                names = [self.envvar] if isinstance(self.envvar, str) else self.envvar or ()
-                found = next((name for name in names if os.environ.get(name)), "?")
-                return f"{flag} (from ${found})"
-        return flag
-
-
-class OwnOption(Option):
-    """A flag whose name means something else in other commands."""
-
-
-def read_settings(directory: str, command: click.Command, ctx: click.Context) -> dict[str, Any]:
+def read_settings(directory: str, command: Command, ctx: click.Context) -> dict[str, object]:
     """Read what `dag.toml` says for `command`, as click's default map: parameter name → value.
 
     Where it says so goes into the context's meta.
@@ -66,81 +43,137 @@ def read_settings(directory: str, command: click.Command, ctx: click.Context) ->
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
 
     """
-    from dag.cli.main import COMMANDS
-
-    path = Path(directory) / FILE_NAME
-    text, table = _load(path)
-    own = [(section, table.pop(section, {})) for section in _sections(command)]
-    others = {name for name in COMMANDS if isinstance(table.get(name), dict)}
-    shared = {key: value for key, value in table.items() if key not in others}
-    settings: dict[str, Any] = {}
+    file = _read_file(Path(directory) / FILE_NAME)
+    if file is None:
+        return {}
+    known = _keys(command)
     places: dict[str, str] = ctx.meta.setdefault(PLACES, {})
-
-    def take(key: str, value: object, parameter: click.Option) -> None:
-        settings[str(parameter.name)] = _value(path, text, key, value, parameter)
-        places[str(parameter.name)] = f"{path}:{_line(text, key)}"
-
-    for key, value in shared.items():
-        parameter = _parameter(command, key)
-        if parameter is not None and not isinstance(parameter, OwnOption):
-            take(key, value, parameter)
-        elif parameter is None and key not in _known_anywhere():
-            raise _unknown(path, text, key, _known_anywhere())
-    for section, part in own:
-        if not isinstance(part, dict):
-            raise UsageError(f"{path}: {section} must be a table, like [{section}]")
-        for key, value in part.items():
-            parameter = _parameter(command, key)
-            if parameter is not None:
-                take(key, value, parameter)
-            elif section == command.name or key not in _keys_of(section):
-                raise _unknown(path, text, key, _keys_of(section))
+    settings: dict[str, object] = {}
+    for key, value in _values_for(command, known, file).items():
+        option = known[key]
+        if not option.flag.typed_only:
+            settings[str(option.name)] = file.value(key, value, option)
+            places[str(option.name)] = file.place(key)
     return settings
 
 
-def _sections(command: click.Command) -> tuple[str, ...]:
-    """Name the tables that are for this command, the closest last."""
-    section = str(getattr(command, "section", command.name))
-    return (*_EXAMINES.get(section, ()), section)
+def _values_for(
+    command: Command, known: Mapping[str, Option], file: _SettingsFile
+) -> dict[str, object]:
+    """Return what the file says for a command whose keys are `known`; the closest table counts."""
+    from dag.cli.main import SUMMARIES
+
+    table = dict(file.table)
+    own = {section: table.pop(section, {}) for section in _sections(command)}
+    others = {name for name in SUMMARIES if isinstance(table.get(name), dict)}
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        if key in known:
+            if not known[key].flag.command:  # its name means something else in other commands
+                values[key] = value
+        elif key not in others and key not in (keys := _known_anywhere()):
+            raise file.unknown(key, keys)
+    for section, part in own.items():
+        if not isinstance(part, dict):
+            raise UsageError(f"{file.path}: {section} must be a table, like [{section}]")
+        for key, value in part.items():
+            if key in known:
+                values[key] = value
+            elif section == command.name or key not in _keys_of(section):
+                raise file.unknown(key, _keys_of(section))
+    return values
 
 
-def _load(path: Path) -> tuple[str, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _SettingsFile:
+    """The content of the file, and the places in it."""
+
+    path: Path
+    text: str
+    table: Mapping[str, Any]
+
+    def place(self, key: str) -> str:
+        """Return FILE:LINE of a key."""
+        # tomllib gives no positions; the first line that starts with the key is where a reader looks.
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            stripped = line.strip().lstrip("[").lstrip()
+            if stripped.startswith((key, f'"{key}"')):
+                return f"{self.path}:{number}"
+        return f"{self.path}:1"
+
+    def value(self, key: str, value: object, option: Option) -> object:
+        """Return a value as click takes it for this flag."""
+        where, flag = self.place(key), option.flag
+        if flag.table:
+            if not isinstance(value, dict) or any(
+                isinstance(one, dict | list) for one in value.values()
+            ):
+                raise UsageError(f'{where}: [{flag.table}] holds NAME = "VALUE" lines')
+            return [f"{name}={_text_of(one)}" for name, one in value.items()]
+        if flag.shape is Shape.SEVERAL:
+            items = [value] if isinstance(value, str) else value
+            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+                raise UsageError(f'{where}: {key} must be a list of strings, like ["a", "b"]')
+            return [self._from_here(item, option) for item in items]
+        if flag.shape is Shape.SWITCH:
+            if not isinstance(value, bool):
+                raise UsageError(f"{where}: {key} must be true or false, not {value!r}")
+            return value
+        if isinstance(value, dict | list | bool):
+            raise UsageError(f'{where}: {key} must be one value, like {key} = "…"')
+        return self._from_here(str(value), option)
+
+    def _from_here(self, value: str, option: Option) -> str:
+        kind = option.flag.kind
+        if kind is None or kind.path is None or "://" in value or value in ("", "-"):
+            return value
+        return os.fspath(self.path.parent / value)
+
+    def unknown(self, key: str, known: Iterable[str]) -> UsageError:
+        """Return the error for a key that belongs to no flag."""
+        from difflib import get_close_matches
+
+        close = get_close_matches(key, list(known), n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "keys are named like the flags"
+        return UsageError(f"{self.place(key)}: no flag is called {key!r}", hint=hint)
+
+
+def _read_file(path: Path) -> _SettingsFile | None:
     try:
-        text = read_text(path)
-        return text, tomllib.loads(text)
+        text = read_text(path, SETTINGS)
     except FileNotFoundError:
-        return "", {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return None
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+    import tomllib
+
+    try:
+        return _SettingsFile(path, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
 
 
-def _keys(command: click.Command) -> dict[str, click.Option]:
-    keys: dict[str, click.Option] = {}
-    for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.name not in ("directory", "help"):
-            long = max(parameter.opts, key=len).removeprefix("--")
-            keys["make" if parameter.name == "make_vars" else long] = parameter
-    return keys
+def _sections(command: Command) -> tuple[str, ...]:
+    """Return the names of the tables that are for this command, the closest last."""
+    return (*_EXAMINES.get(command.section, ()), command.section)
 
 
-def _parameter(command: click.Command, key: str) -> click.Option | None:
-    return _keys(command).get(key)
+def _keys(command: click.Command) -> dict[str, Option]:
+    flags = command.flags if isinstance(command, Command) else []
+    return {one.flag.key: one for one in flags if one.flag.key}
 
 
-def _known_anywhere() -> dict[str, click.Option]:
+def _known_anywhere() -> dict[str, Option]:
     # Reached only for a key that this command does not have, so the imports are worth their time.
-    from dag.cli.main import COMMANDS
+    from dag.cli.main import SUMMARIES
 
-    known: dict[str, click.Option] = {}
-    for name in COMMANDS:
-        known |= _keys_of(name)
-    return known
+    return {key: option for name in SUMMARIES for key, option in _keys_of(name).items()}
 
 
-def _keys_of(section: str) -> dict[str, click.Option]:
-    """Give the keys of a table: those of one command, or of all of a group."""
+def _keys_of(section: str) -> dict[str, Option]:
+    """Return the keys of a table: those of one command, or of all of a group."""
     from dag.cli.main import main
 
     command = main.get_command(click.Context(main), section)
@@ -148,46 +181,5 @@ def _keys_of(section: str) -> dict[str, click.Option]:
     return {key: option for one in each if one is not None for key, option in _keys(one).items()}
 
 
-def _value(path: Path, text: str, key: str, value: object, parameter: click.Option) -> object:
-    where = f"{path}:{_line(text, key)}"
-    if parameter.name == "make_vars":
-        if not isinstance(value, dict) or any(isinstance(v, dict | list) for v in value.values()):
-            raise UsageError(f'{where}: [make] holds NAME = "VALUE" lines')
-        return [f"{name}={_text(item)}" for name, item in value.items()]
-    if parameter.multiple:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise UsageError(f'{where}: {key} must be a list of strings, like ["a", "b"]')
-        return [_placed(path, item, parameter) for item in items]
-    if parameter.is_bool_flag:
-        if not isinstance(value, bool):
-            raise UsageError(f"{where}: {key} must be true or false, not {value!r}")
-        return value
-    if isinstance(value, dict | list | bool):
-        raise UsageError(f'{where}: {key} must be one value, like {key} = "…"')
-    return _placed(path, str(value), parameter)
-
-
-def _placed(settings: Path, value: str, parameter: click.Option) -> str:
-    if not isinstance(parameter.type, click.Path) or "://" in value or value in ("", "-"):
-        return value
-    return os.fspath(settings.parent / value)
-
-
-def _text(value: object) -> str:
+def _text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _unknown(path: Path, text: str, key: str, known: dict[str, click.Option]) -> UsageError:
-    close = get_close_matches(key, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "keys are named like the flags"
-    return UsageError(f"{path}:{_line(text, key)}: no flag is called {key!r}", hint=hint)
-
-
-def _line(text: str, key: str) -> int:
-    # tomllib gives no positions; the first line that starts with the key is where a reader looks.
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip().lstrip("[").lstrip()
-        if stripped.startswith((key, f'"{key}"')):
-            return number
-    return 1

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import click
 
-from dag.cli import options
-from dag.cli.build import store_option
-from dag.cli.options import switch
-from dag.core.arch import Arch
+from dag.cli.options import command_of
+from dag.core.build.options import StatusOptions
 
 
-@options.command(name="status")
-@options.directory
-@options.arch
-@store_option
-@switch("json", default=False, help="Print everything as JSON on stdout.")
-@options.verbose
-def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbose: int) -> int:
-    """Tell what the latest `dag build` has done and is doing, without disturbing it.
+@command_of(
+    StatusOptions,
+    ("See how the build of this directory stands.", "dag status"),
+    ("Have everything that is known about it as JSON.", "dag status --json"),
+)
+def command(options: StatusOptions) -> int:
+    """Tell how the latest `dag build` stands, or how it ended.
 
-    Exit codes: 0 everything is built or it is still running, otherwise those of `dag build`.
+    A build that runs is not disturbed. The exit code is 0 if everything is built or the build still
+    runs, and otherwise that of `dag build`.
     """
     from dag.core.build.states import LIVE
     from dag.report.files import to_json
     from dag.report.progress import result_lines
     from dag.report.words import seconds
-    from dag.run.build.command import status
+    from dag.run.build.stores import read_status, store_path
 
-    root = Path(store or Path(directory) / "packages")
-    result, running = status(root, arch)
-    if json:
+    store = store_path(options)
+    status = read_status(store, options.arch)
+    result, running = status.result, status.is_alive
+    if options.json:
         click.echo(to_json(result), nl=False)
     else:
         for unit in result.units:
@@ -44,6 +40,6 @@ def command(*, directory: str, arch: Arch, store: str | None, json: bool, verbos
             click.echo(f"running; {left} of {len(result.units)} units are left")
         elif not result.finished:
             click.echo("not running: it ended before its work was done; `dag build` goes on")
-        for line in result_lines(result, store=os.fspath(root), verbosity=verbose):
+        for line in result_lines(result, store=str(store), verbosity=options.verbose):
             click.echo(line)
     return 0 if running else result.exit_code

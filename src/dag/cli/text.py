@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from dag.cli import graphs, options
-from dag.cli.options import option
-
-if TYPE_CHECKING:
-    from dag.core.arch import Arch
-
-KINDS = ("target", "name", "version", "name-version", "makefile", "json")
+from dag.cli.options import command_of
+from dag.core.graph.options import TextOptions
 
 
-@options.command(name="text")
-@click.argument("packages", nargs=-1, metavar="[PKG]...")
-@options.directory
-@options.arch
-@options.pipeline_dirs
-@options.build_options
-@graphs.repositories
-@graphs.show_dependents
-@option(
-    "-t", "--type", "kind", type=click.Choice(KINDS), default="target", help="What a line says."
+@command_of(
+    TextOptions,
+    ("Print what brotli needs, and brotli at the end.", "dag text brotli"),
+    ("Print the names of all that brotli is needed by.", "dag text -D -t name brotli"),
 )
-@options.verbose
-def command(
-    *,
-    packages: tuple[str, ...],
-    directory: str,
-    arch: Arch,
-    pipeline_dirs: tuple[str, ...],
-    build_options: tuple[str, ...],
-    repositories: tuple[str, ...],
-    kind: str,
-    verbose: int,
-    show_dependents: bool,
-) -> None:
-    """Print PKG and what they depend on, or everything: dependencies first, ties by name."""
-    from dag.core.graph.draw import Kind, lines
+def command(options: TextOptions) -> None:
+    """Print packages in the order in which they can be built.
 
-    graph = graphs.load(directory, arch, pipeline_dirs, repositories, build_options)
-    if not packages:
-        chosen = graph.order()
-    else:
-        chosen = graph.dependents(packages) if show_dependents else graph.closure(packages)
-    graphs.tell(graph, [one.name for one in chosen], arch, verbose=verbose)
-    text = "".join(f"{line}\n" for line in lines(graph, chosen, Kind(kind), arch))
+    These are PKG and what they depend on, or everything. What is needed goes first, and what can be
+    built at the same time is in the order of the names. An edge that closes a cycle is left out.
+    """
+    from dag.cli.graphs import tell_notes
+    from dag.core.graph.draw import lines
+    from dag.run.graph.reading import read_graph, selected_packages
+
+    graph = read_graph(options, options.repositories)
+    packages = selected_packages(graph, options)
+    tell_notes(graph, packages, options)
+    text = "".join(f"{line}\n" for line in lines(graph, packages, options.kind, options.arch))
     click.echo(text, nl=False)

@@ -39,7 +39,7 @@ class Arch:
 
     @classmethod
     def parse(cls, name: str) -> Arch:
-        """Find the architecture that `name` stands for.
+        """Return the architecture that `name` stands for.
 
         Raises:
             UsageError: nobody calls an architecture that.

@@ -1,45 +1,140 @@
-"""Files that are there as a whole or not at all, whenever the power goes."""
+"""Files that are there as a whole or not at all, whenever the power goes.
+
+Whoever writes a file that another process may read writes it here: under a temporary name in the
+same directory, which then becomes the file's own in one step.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY = ".tmp-"
+"""How the names of files begin that are not finished: what a dead process left of them may go."""
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV})
+"""The file system has none, the file has as many as it can have, or it is on another one."""
 
 
 def sync(path: Path) -> None:
     """Bring a file's bytes, or a directory's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replace `path` by a file with `data`: a reader sees the old one or the new one."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    with temporary.open("wb") as file:
+def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Replace `path` by a file with `data`: a reader sees the old one or the new one.
+
+    One that is not `lasting` may be lost or damaged when the power goes: for what vouches for
+    itself by a checksum, and is found out again.
+    """
+    with replacing(path, lasting=lasting) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+def write_changed(path: Path, data: bytes) -> None:
+    """Write a file, unless it has these bytes already."""
+    with suppress(OSError):
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
+    write(path, data)
+
+
+def create(path: Path, data: bytes) -> None:
+    """Make a new file with `data`.
+
+    Raises:
+        FileExistsError: there is something with this name already; it stays as it is.
+
+    """
+    temporary = _temporary_name(path)
+    try:
+        _fill(temporary, data)
+        try:
+            os.link(temporary, path, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            # Then the name comes before the bytes do: whoever reads too soon sees too little.
+            _fill(path, data)
+    finally:
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+@contextmanager
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` at the end, unless something went wrong before."""
+    temporary = _temporary_name(path)
+    try:
+        with _new_file(temporary) as file:
+            yield file
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if lasting:
+        sync(path.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file or a directory, whose bytes are on the disk, its final name, for good."""
+    source.replace(target)
+    sync(target.parent)
 
 
 def link(source: Path, target: Path) -> None:
     """Give a file a second name, or copy it where that cannot be."""
     try:
         os.link(source, target)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
         shutil.copyfile(source, target)
+        sync(target)
 
 
 def place(source: Path, target: Path) -> None:
-    """Let `target` be the file `source`, which keeps its name; what was there is replaced."""
-    temporary = target.with_name(f".tmp-{target.name}")
-    temporary.unlink(missing_ok=True)
-    link(source, temporary)
-    temporary.replace(target)
-    # Where both were names of one file already, POSIX has rename do nothing and keep both.
-    temporary.unlink(missing_ok=True)
+    """Let `target` be the file `source`, which keeps its name; what was there is replaced.
+
+    The directory is left to whoever places several files in it: see `sync`.
+    """
+    temporary = _temporary_name(target)
+    try:
+        link(source, temporary)
+        temporary.replace(target)
+    finally:
+        # Where both were names of one file already, POSIX has rename do nothing and keep both.
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    # Not made of the file's own name, which may be as long as a name can be.
+    return path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+
+
+def _fill(path: Path, data: bytes) -> None:
+    with _new_file(path) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _new_file(path: Path) -> BinaryIO:
+    # Neither somebody else's file nor what a link leads to.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o644), "wb")

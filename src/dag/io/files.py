@@ -1,23 +1,87 @@
-"""Files that somebody wrote for us, which may turn out to be something else."""
+"""Files that somebody wrote for us, which may turn out to be something else.
+
+They may be pipes, which nobody fills; links to `/dev/zero`; or sparse files of many gigabytes. None
+of them is read to its end, only to its limit.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dag.core.lines import split_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dag.core.limits import Limit
+
+_PIECE = 1 << 20
 
 
-def read_text(path: Path) -> str:
-    """Read a file in UTF-8; a pipe in its place is not waited for.
+def read_bytes(path: Path, limit: Limit) -> bytes:
+    """Read a file; a pipe in its place is not waited for.
 
     Raises:
         OSError: it cannot be read, or is a pipe.
+        TooLarge: it has more bytes than the limit.
+
+    """
+    return b"".join(_pieces(path, limit))
+
+
+def read_text(path: Path, limit: Limit, *, errors: str = "strict") -> str:
+    """Read a file in UTF-8; a pipe in its place is not waited for.
+
+    `errors` is what becomes of bytes that are no UTF-8, as `bytes.decode` has it.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe.
+        TooLarge: it has more bytes than the limit.
         UnicodeDecodeError: it is no UTF-8.
 
     """
+    text = read_bytes(path, limit).decode(errors=errors)
+    # Each of the three is one newline to whoever wrote the file.
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_lines(path: Path, limit: Limit) -> Iterator[bytes]:
+    """Read the lines of a file that may be large itself; each comes with its newline.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe.
+        TooLarge: a line is longer than the limit.
+
+    """
+    return split_lines(_pieces(path, None), limit, str(path))
+
+
+def require_file(path: Path, status: os.stat_result) -> None:
+    """Refuse what is no ordinary file.
+
+    Raises:
+        OSError: it is something else.
+
+    """
+    # A pipe would be waited for without end.
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "this is no ordinary file", str(path))
+
+
+def _pieces(path: Path, limit: Limit | None) -> Iterator[bytes]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, encoding="utf-8") as file:  # noqa: PTH123
+    try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is a named pipe", str(path))
-        return file.read()
+        size = 0
+        while data := os.read(descriptor, _PIECE):
+            size += len(data)
+            if limit is not None:
+                limit.check(size, str(path))
+            yield data
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The Google Cloud project that gcloud is set to, asked only when nothing else says it."""
+"""Ask gcloud for its current project; this is done only when nothing else names one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 
 def current_project() -> str | None:
-    """Ask `gcloud config get-value project`; None without gcloud, or when none is set."""
+    """Return the project to which gcloud is set; None if there is no gcloud or no project."""
     gcloud = shutil.which("gcloud")
     if gcloud is None:
         return None

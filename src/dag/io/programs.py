@@ -1,4 +1,4 @@
-"""The user's own programs, such as gcloud and kind: found in PATH, asked, and run."""
+"""Find, ask and run the user's own programs, such as gcloud and kind."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ _HINTS = {
     "kind": "install kind: https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
     "docker": "install Docker: https://docs.docker.com/get-started/get-docker/",
 }
-# What gcloud and docker say when a thing is not there, which is an answer and no failure.
+# What gcloud and docker print when a thing does not exist. That is an answer, and no failure.
 _ABSENT = re.compile(
     r"not.?found|no such|does not exist|unknown service account|has not been used|SERVICE_DISABLED",
     re.IGNORECASE,
 )
 _TAIL = 5
+"""Lines of its output that tell why a program failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a program said: the lines of its stdout, or why it failed."""
+    """The lines of a program's stdout, or the reason of its failure."""
 
     lines: tuple[str, ...]
     failure: str | None = None
 
     @property
     def is_unsure(self) -> bool:
-        """Tell whether it failed for another reason than that there is no such thing."""
+        """Return whether it failed for another reason than that the thing does not exist."""
         return self.failure is not None and not _ABSENT.search(self.failure)
 
 
 def require(names: Sequence[str]) -> None:
-    """Look for programs in PATH.
+    """Check that programs are in PATH.
 
     Raises:
-        InfrastructureError: one is not there.
+        InfrastructureError: one of them is not.
 
     """
     for name in names:
@@ -52,8 +53,8 @@ def require(names: Sequence[str]) -> None:
 
 
 async def ask(argv: Sequence[str], env: Mapping[str, str]) -> Answer:
-    """Run a program that changes nothing, and read what it prints."""
-    async with _started(argv, env, stderr=asyncio.subprocess.PIPE) as process:
+    """Run a program that changes nothing, and return what it prints."""
+    async with _running(argv, env, stderr=asyncio.subprocess.PIPE) as process:
         out, err = await process.communicate(b"")
     lines = tuple(out.decode(errors="replace").splitlines())
     if process.returncode == 0:
@@ -65,9 +66,9 @@ async def ask(argv: Sequence[str], env: Mapping[str, str]) -> Answer:
 async def run(
     argv: Sequence[str], stdin: str, env: Mapping[str, str], tell: Callable[[str], None]
 ) -> str | None:
-    """Run a program and tell each line that it writes; answers its last lines if it failed."""
+    """Run a program, tell each line that it writes, and return its last lines if it failed."""
     tail: deque[str] = deque(maxlen=_TAIL)
-    async with _started(argv, env, stderr=asyncio.subprocess.STDOUT) as process:
+    async with _running(argv, env, stderr=asyncio.subprocess.STDOUT) as process:
         assert process.stdin is not None  # noqa: S101  # they are pipes
         assert process.stdout is not None  # noqa: S101
         process.stdin.write(stdin.encode())
@@ -82,10 +83,10 @@ async def run(
 
 
 @asynccontextmanager
-async def _started(
+async def _running(
     argv: Sequence[str], env: Mapping[str, str], *, stderr: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start a program; it ends with its caller, also when that is interrupted."""
+    """Start a program, which ends with the caller, also when that is interrupted."""
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""What every HTTP client of ours has in common: no cookies, and an environment that was checked."""
+"""The parts that all our HTTP clients have: no cookies, checked proxies, and trusted certificates."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 class NoCookies(CookieJar):
-    """Takes none: we have no session with anybody, and an odd one is no reason to fail."""
+    """A jar that takes none: we have no session with anybody, and an odd cookie is no failure."""
 
     def extract_cookies(self, *_: object) -> None:
-        """Leave those of an answer alone."""
+        """Read nothing."""
 
 
 def check_proxies() -> None:
-    """Find out whether the proxies that the environment names can be used.
+    """Refuse proxies of the environment that cannot be used.
 
     Raises:
         InfrastructureError: one cannot; its variable is named, its value not, which may hold a
@@ -40,7 +40,7 @@ def check_proxies() -> None:
 
 
 def tls_context() -> ssl.SSLContext:
-    """How servers are verified, as the system and the environment have it.
+    """Return how servers are verified, as the system and the environment have it.
 
     Raises:
         InfrastructureError: the environment names files that cannot be read.
@@ -60,7 +60,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def proxy_fault(value: str) -> str | None:
-    """Say why this cannot be a proxy, as what follows its name; None if it can be."""
+    """Return why this cannot be a proxy, as the words after its name; None if it can be."""
     try:
         proxy = httpx2.URL(value if "://" in value else f"http://{value}")
     except (httpx2.InvalidURL, ValueError):
@@ -88,6 +88,6 @@ def check_proxy(variable: str, value: str) -> None:
 
 
 def proxy_variable(kind: str) -> str:
-    """Name the variable that `kind` of proxy is from; lower case wins where both are set."""
+    """Return the variable that `kind` of proxy is from; lower case wins where both are set."""
     lower = f"{kind}_proxy"
     return lower if os.environ.get(lower) else lower.upper()

@@ -1,4 +1,4 @@
-"""How far the sources are: a bar for the whole with the slow ones named, plain lines when piped."""
+"""Shows how far the sources are: a bar that names the slow ones, or plain lines when piped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SLOW = 2.0
 """Seconds after which an item is named."""
 _NAMED = 5
+"""How many items are named at most."""
 _LINE_EVERY = 5.0
 """Seconds between two lines where nobody sees a bar."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -23,6 +24,8 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 @dataclass(slots=True)
 class _Item:
+    """A source that is under way, and how many of its bytes are here."""
+
     label: str
     since: float
     done: int = 0
@@ -30,10 +33,10 @@ class _Item:
 
 
 class FetchProgress:
-    """Watches transfers and tells of them on stderr; is a `dag.core.sources.downloads.Watcher`."""
+    """A `dag.core.sources.downloads.Watcher` that tells of transfers on stderr."""
 
     def __init__(self, *, stream: TextIO | None = None, quiet: bool = False) -> None:
-        """`quiet` leaves only notes."""
+        """Write to `stream`, or else to stderr; `quiet` leaves only notes."""
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._items: dict[str, _Item] = {}
@@ -48,7 +51,7 @@ class FetchProgress:
 
             console = Console(file=self._stream)
             self._live = Live(
-                get_renderable=self._drawn, console=console, transient=True, refresh_per_second=4
+                get_renderable=self._render, console=console, transient=True, refresh_per_second=4
             )
             self._live.start()
         return self
@@ -59,12 +62,12 @@ class FetchProgress:
             self._live = None
 
     def begin(self, key: str, label: str) -> None:
-        """One more item is under way."""
+        """Count one more item, which is under way."""
         self._expected += 1
         self._items[key] = _Item(label, time.monotonic())
 
     def advance(self, key: str, done: int, total: int | None) -> None:
-        """Note an item's bytes."""
+        """Note how much of an item is here."""
         item = self._items[key]
         item.done, item.total = done, total
 
@@ -77,7 +80,7 @@ class FetchProgress:
         self.tick()
 
     def note(self, text: str) -> None:
-        """Say something at once."""
+        """Write a line at once."""
         if self._live is not None:
             self._live.console.print(f"dag: {text}", markup=False, highlight=False)
         else:
@@ -85,30 +88,30 @@ class FetchProgress:
             self._stream.flush()
 
     def tick(self) -> None:
-        """Tell how far it is, where that is lines, and if it is time."""
+        """Write a line that tells how far it is, unless a bar shows it or the last line is fresh."""
         now = time.monotonic()
         if self._live is not None or self._quiet or now - self._told < _LINE_EVERY:
             return
         self._told = now
-        slow = "; ".join(self._slow(now)[:2])
-        self.note(f"{self._sum(now)}{f'; waiting for {slow}' if slow else ''}")
+        slow = "; ".join(self._slow_items(now)[:2])
+        self.note(f"{self._summary(now)}{f'; waiting for {slow}' if slow else ''}")
 
-    def _sum(self, now: float) -> str:
+    def _summary(self, now: float) -> str:
         held = self._finished_bytes + sum(item.done for item in self._items.values())
         speed = held / max(now - self._began, 0.001)
         failed = f", {self._failed} failed" if self._failed else ""
         of = f"{self._ended} of {count(self._expected, 'source')}"
         return f"{of}{failed}, {size(held)}, {size(speed)}/s"
 
-    def _slow(self, now: float) -> list[str]:
+    def _slow_items(self, now: float) -> list[str]:
         slow = sorted(self._items.values(), key=lambda item: item.since)[:_NAMED]
         return [
-            f"{item.label} ({now - item.since:.0f} s, {_share(item)})"
+            f"{item.label} ({now - item.since:.0f} s, {_progress_of(item)})"
             for item in slow
             if now - item.since >= _SLOW
         ]
 
-    def _drawn(self) -> RenderableType:
+    def _render(self) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -118,17 +121,19 @@ class FetchProgress:
         line = Table.grid(padding=(0, 1))
         # Half an item's worth for what is under way would be a guess: bytes of unknown totals.
         bar = ProgressBar(total=max(1, self._expected), completed=self._ended, width=30)
-        line.add_row(bar, Text(self._sum(now)))
-        rows = [Text(f"  {text}", overflow="ellipsis", no_wrap=True) for text in self._slow(now)]
+        line.add_row(bar, Text(self._summary(now)))
+        rows = [
+            Text(f"  {text}", overflow="ellipsis", no_wrap=True) for text in self._slow_items(now)
+        ]
         return Group(line, *rows)
 
 
-def _share(item: _Item) -> str:
+def _progress_of(item: _Item) -> str:
     return size(item.done) if item.total is None else f"{size(item.done)} of {size(item.total)}"
 
 
 def size(number: float) -> str:
-    """Write a number of bytes as people say it: `1.2 GB`."""
+    """Return a number of bytes as people say it: `1.2 GB`."""
     for unit in _UNITS:
         if number < 1000 or unit == _UNITS[-1]:
             break

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
-from dag.core.build.states import SETTLED, State
+from dag.core.build.states import SETTLED, UnitState
 from dag.report.words import count, plain, seconds
 
 
@@ -27,10 +27,10 @@ def to_junit(result: Result) -> str:
             suite, "testcase", classname=result.arch, name=unit.name, file=unit.log
         )
         case.set("time", f"{unit.seconds or 0:.3f}")
-        if unit.state == State.FAILED.value:
+        if unit.state == UnitState.FAILED.value:
             failure = ET.SubElement(case, "failure", message=plain(unit.cause))
             failure.text = plain("\n".join(unit.lines))
-        elif unit.state != State.DONE.value:
+        elif unit.state != UnitState.DONE.value:
             ET.SubElement(case, "skipped", message=plain(why(unit)))
     for cycle in result.stuck:
         for name in cycle.packages:
@@ -61,7 +61,7 @@ def to_markdown(result: Result) -> str:
 
 def _markdown(result: Result) -> Iterator[str]:
     yield f"## dag build, {result.arch}: {headline(result)}"
-    failed = result.with_state(State.FAILED)
+    failed = result.with_state(UnitState.FAILED)
     for unit in failed:
         yield ""
         yield f"### {unit.name} {unit.version} failed: {unit.cause}"
@@ -86,7 +86,7 @@ def _markdown(result: Result) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for unit in result.units:
         because = f" ({unit.because})" if unit.because else ""
-        text = unit.reason + because if unit.state == State.DONE.value else why(unit)
+        text = unit.reason + because if unit.state == UnitState.DONE.value else why(unit)
         yield f"| {unit.name} | {unit.version} | {unit.state} | {seconds(unit.seconds)} | {_cell(text)} |"
     for name, stuck in result.blocked.items():
         yield f"| {name} | | blocked | – | the cycle of {stuck} |"
@@ -100,13 +100,13 @@ def _markdown(result: Result) -> Iterator[str]:
 def headline(result: Result) -> str:
     """Say in one line how it ended."""
     numbers = [
-        (len(result.with_state(State.DONE)), "built"),
+        (len(result.with_state(UnitState.DONE)), "built"),
         (len(result.skipped), "skipped"),
-        (len(result.with_state(State.FAILED)), "failed"),
-        (len(result.with_state(State.BLOCKED)) + len(result.blocked), "blocked"),
+        (len(result.with_state(UnitState.FAILED)), "failed"),
+        (len(result.with_state(UnitState.BLOCKED)) + len(result.blocked), "blocked"),
         (sum(len(cycle.packages) for cycle in result.stuck), "in cycles"),
-        (len(result.with_state(State.DROPPED)), "not built"),
-        (sum(State(unit.state) not in SETTLED for unit in result.units), "not finished"),
+        (len(result.with_state(UnitState.DROPPED)), "not built"),
+        (sum(UnitState(unit.state) not in SETTLED for unit in result.units), "not finished"),
     ]
     said = ", ".join(f"{number} {what}" for number, what in numbers if number)
     stopped = f"; stopped: {result.stopped}" if result.stopped else ""

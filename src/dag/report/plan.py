@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dag.core.build.estimate import estimate
-from dag.core.build.plan import Plan
-from dag.core.build.states import Limits
+from dag.core.build.plan import BuildPlan
+from dag.core.build.states import RunLimits
 from dag.report.words import count, seconds
 
 
-def plan_lines(plan: Plan, limits: Limits) -> Iterator[str]:
+def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
     """Write units by level with their reasons, the critical path, and the expected time."""
     expected = estimate(plan.units, limits)
     steps = {step.package.name: step for step in plan.steps}
@@ -41,7 +41,7 @@ def plan_lines(plan: Plan, limits: Limits) -> Iterator[str]:
             yield f"{count(guessed, 'package')} never built here: their time is a guess"
 
 
-def plan_json(plan: Plan, limits: Limits, about: Mapping[str, Any]) -> str:
+def plan_json(plan: BuildPlan, limits: RunLimits, about: Mapping[str, Any]) -> str:
     """Write the same as one JSON object; `about` is the plan's summary."""
     expected = estimate(plan.units, limits)
     data = {

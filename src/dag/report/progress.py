@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dag.core.build.events import Action, Event, Proven, Retry, Settled, Start, Stopped
+from dag.core.build.events import Action, Event, Proven, Retry, Settled, Start, StopRequested
 from dag.core.build.result import Result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import Progress, State
+from dag.core.build.states import Progress, UnitState
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
 from dag.report.words import count, plain, seconds, some
@@ -54,10 +54,10 @@ class BuildProgress:
             self._live = Live(self, console=console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+    def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
         """Tell what changed."""
         self._now = now
-        if isinstance(event, Stopped) and (live := len(self._scheduler.live)):
+        if isinstance(event, StopRequested) and (live := len(self._scheduler.live)):
             self._say(f"{event.cause}: ending {count(live, 'build')}")
         for action in actions:
             match action:
@@ -72,7 +72,7 @@ class BuildProgress:
                 case _:
                     pass
 
-    def passed(self, now: float) -> None:
+    def look_at_clock(self, now: float) -> None:
         """Draw the table anew, if there is one and it is old."""
         self._now = now
         if self._live is not None and now - self._drawn >= _REDRAW:
@@ -88,21 +88,21 @@ class BuildProgress:
     def _settled(self, progress: Progress, event: Event) -> None:
         key = progress.unit.key
         match progress.state:
-            case State.DONE if isinstance(event, Proven):
+            case UnitState.DONE if isinstance(event, Proven):
                 took = (progress.ended or 0.0) - (progress.started or 0.0)
                 self._say(f"built {self._name(key)} in {seconds(took)}  [{self._done()}]")
-            case State.FAILED:
+            case UnitState.FAILED:
                 self._say(f"FAILED {self._name(key)}: {progress.cause}")
                 for line in progress.lines:
                     self._write(f"    {plain(line)}")
                 self._say(f"the whole log: {self._logs}/{key}.log")
-            case State.BLOCKED if self._verbosity:
+            case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
                 pass
 
     def _done(self) -> str:
-        return f"{self._scheduler.counts[State.DONE]}/{len(self._packages)}"
+        return f"{self._scheduler.counts[UnitState.DONE]}/{len(self._packages)}"
 
     def _name(self, key: str) -> str:
         version, *_ = self._packages[key]
@@ -134,11 +134,19 @@ class BuildProgress:
         numbers = Text(f"{self._done()} done")
         if live:
             numbers.append(f", {len(live)} running")
-        for state in (State.READY, State.WAITING, State.PAUSED, State.BLOCKED, State.FAILED):
+        for state in (
+            UnitState.READY,
+            UnitState.WAITING,
+            UnitState.PAUSED,
+            UnitState.BLOCKED,
+            UnitState.FAILED,
+        ):
             if number := scheduler.counts[state]:
-                numbers.append(f", {number} {state.value}", "red" if state is State.FAILED else "")
+                numbers.append(
+                    f", {number} {state.value}", "red" if state is UnitState.FAILED else ""
+                )
         numbers.append(f"; {seconds(now)}")
-        if self._timed or scheduler.counts[State.DONE]:
+        if self._timed or scheduler.counts[UnitState.DONE]:
             numbers.append(f", about {seconds(scheduler.remaining(now))} left")
         lines = [
             Text(f"  {seconds(now - (p.started or 0.0)):>7}  {self._name(p.unit.key)}", "cyan")
@@ -155,10 +163,10 @@ def _later(pause: float) -> str:
 
 def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[str]:
     """Write a result as lines for people; what belongs to the line before is indented."""
-    for unit in result.with_state(State.FAILED):
+    for unit in result.with_state(UnitState.FAILED):
         yield f"FAILED {unit.name} {unit.version}: {unit.cause}; log: {store}/{unit.log}"
     by_failure: dict[str, list[str]] = {}
-    for unit in result.with_state(State.BLOCKED):
+    for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
     for failed, blocked in by_failure.items():
         yield f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}"

@@ -1,4 +1,4 @@
-"""A plan of `dag setup` as a shell script that does the same by hand, with kubectl."""
+"""Write a plan of `dag setup` as a shell script that does the same with kubectl."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
+from dag.core.kube.objects import KubeObject
 from dag.core.setup.steps import (
     GUEST,
     MANAGER,
@@ -15,13 +16,12 @@ from dag.core.setup.steps import (
     Connect,
     Ensure,
     Extend,
-    Manifest,
-    Plan,
-    Prove,
+    LineCheck,
+    ProveByPod,
     Publish,
     Run,
-    Says,
-    Step,
+    SetupPlan,
+    SetupStep,
     Tolerate,
     identity,
 )
@@ -42,21 +42,23 @@ ours() {{ # KIND NAME, or -f URL: is there nothing of that name that somebody el
 _WIDE = 92
 
 
-def to_script(plan: Plan, command: str, *, undo: bool = False) -> str:
-    """Write a plan, or its undoing, as a script for `sh`.
+def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
+    """Return the script for `sh` that carries out a plan, or with `undo` the one that undoes it.
 
-    Like `dag setup`, it passes over what is done. `command` is what was typed.
+    Like `dag setup`, it does not repeat what is done already. `command` is what the user typed.
     """
     steps = list(plan.steps)
     if undo:
-        # What is in a cluster cannot be removed without its credentials, so they come first.
+        # Without its credentials nothing in a cluster can be removed, so they come first.
         steps.sort(key=lambda step: isinstance(step, Connect))
         steps.reverse()
     texts = [(step.title, text) for step in steps if (text := _undo(step) if undo else _do(step))]
-    body = [f"# {number}. {_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)]
-    whole = "\n".join(body)
-    # Undoing goes on where something cannot be removed.
-    head = [f"#!/bin/sh\n# What `{_line(command)}` does.", *([] if undo else ["set -eu"])]
+    body = [
+        f"# {number}. {_one_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)
+    ]
+    whole = "\n".join(text for _, text in texts)
+    # Undoing continues when something cannot be removed.
+    head = [f"#!/bin/sh\n# What `{_one_line(command)}` does.", *([] if undo else ["set -eu"])]
     if plan.kubeconfig:
         head.append(f"export KUBECONFIG={shlex.quote(plan.kubeconfig)}")
     if plan.context and "kubectl " in whole:
@@ -66,12 +68,12 @@ def to_script(plan: Plan, command: str, *, undo: bool = False) -> str:
     return "\n\n".join([*head, *body]) + "\n"
 
 
-def _line(text: str) -> str:
-    # What is in a comment must not get out of it.
+def _one_line(text: str) -> str:
+    # The text is for a comment, and must not break out of it.
     return " ".join(text.split())
 
 
-def _do(step: Step) -> str:
+def _do(step: SetupStep) -> str:
     match step:
         case Run():
             asked = f"{_says(step.done)} ||\n" if step.done else ""
@@ -88,7 +90,7 @@ def _do(step: Step) -> str:
             apply = f'kubectl apply --server-side --field-manager={MANAGER} -f "$url"'
             label = f'kubectl label --overwrite -f "$url" {OWNER_LABEL}={OWNER}'
             return f'{_url(step)}\nif ours -f "$url"; then\n  {apply}\n  {label}\nfi'
-        case Prove():
+        case ProveByPod():
             pod = _thing(step.pod)
             wait = f"--for=jsonpath={{.status.phase}}=Succeeded --timeout={step.seconds:.0f}s"
             return "\n".join(
@@ -101,11 +103,11 @@ def _do(step: Step) -> str:
             )
 
 
-def _undo(step: Step) -> str:
+def _undo(step: SetupStep) -> str:
     match step:
         case Run(undo=()):
             return ""
-        case Prove():
+        case ProveByPod():
             return f"kubectl delete {_thing(step.pod)} --ignore-not-found"
         case Run():
             asked = [_says(question) for question in (step.done, step.ours) if question]
@@ -124,7 +126,7 @@ def _undo(step: Step) -> str:
             return f'{_url(step)}\nours -f "$url" && kubectl delete -f "$url" --ignore-not-found'
 
 
-def _says(question: Says) -> str:
+def _says(question: LineCheck) -> str:
     return shlex.join(["says", question.line, *question.argv])
 
 
@@ -135,19 +137,19 @@ def _url(step: Publish) -> str:
 def _command(argv: Sequence[str], stdin: str = "") -> str:
     text = shlex.join(argv)
     if len(text) > _WIDE and "\n" not in text:
-        # One flag a line is what people can read.
+        # People can read this if there is one flag a line.
         words = [shlex.quote(word) for word in argv]
         first = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
         text = " \\\n  ".join([" ".join(words[:first]), *words[first:]])
     return f"{text} <<'EOF'\n{stdin}EOF" if stdin else text
 
 
-def _apply(manifest: Manifest, manager: str) -> str:
+def _apply(manifest: KubeObject, manager: str) -> str:
     command = ("kubectl", "apply", "--server-side", f"--field-manager={manager}", "-f", "-")
     return _command(command, to_yaml(manifest))
 
 
-def _thing(manifest: Manifest) -> str:
+def _thing(manifest: KubeObject) -> str:
     metadata = manifest["metadata"]
     namespace = ["-n", metadata["namespace"]] if "namespace" in metadata else []
     return shlex.join([manifest["kind"].lower(), metadata["name"], *namespace])

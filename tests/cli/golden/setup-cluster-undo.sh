@@ -16,25 +16,25 @@ kubectl delete pod dag-secret-test-arm64 -n builds --ignore-not-found
 # 2. Secret test: a pod on a node of amd64 must find the signing key
 kubectl delete pod dag-secret-test-amd64 -n builds --ignore-not-found
 
-# 3. SecretProviderClass melange-key: which secret becomes which file
+# 3. SecretProviderClass melange-key: it makes a file of the secret
 ours secretproviderclass melange-key -n builds && kubectl delete secretproviderclass melange-key -n builds --ignore-not-found
 
-# 4. csi-secrets-store-provider-gcp on arm nodes: they have a taint that it must tolerate
+# 4. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store-provider-gcp: its toleration is removed by `kubectl edit` alone
 
-# 5. csi-secrets-store-secrets-store-csi-driver on arm nodes: they have a taint that it must tolerate
+# 5. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store-secrets-store-csi-driver: its toleration is removed by `kubectl edit` alone
 
-# 6. csi-secrets-store on arm nodes: they have a taint that it must tolerate
+# 6. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store: its toleration is removed by `kubectl edit` alone
 
 # 7. Role binding: ann, builders may run `dag pod`
 ours rolebinding dag -n builds && kubectl delete rolebinding dag -n builds --ignore-not-found
 
-# 8. Role: what `dag pod` does, and no more
+# 8. Role: it allows what `dag pod` does, and no more
 ours role dag -n builds && kubectl delete role dag -n builds --ignore-not-found
 
-# 9. Identity: ties the service account to one of the cloud's
+# 9. Identity: the service account stands for an account of the cloud
 kubectl get serviceaccount builder -n builds >/dev/null 2>&1 &&
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
@@ -44,10 +44,10 @@ metadata:
   namespace: builds
 EOF
 
-# 10. Service account builder: what pods run as
+# 10. Service account builder: pods run as this account
 ours serviceaccount builder -n builds && kubectl delete serviceaccount builder -n builds --ignore-not-found
 
-# 11. Pod Security level: bubblewrap needs more than the others allow
+# 11. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl get namespace builds >/dev/null 2>&1 &&
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1

@@ -29,7 +29,7 @@ metadata:
 EOF
 fi
 
-# 2. Pod Security level: bubblewrap needs more than the others allow
+# 2. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
@@ -39,7 +39,7 @@ metadata:
     pod-security.kubernetes.io/enforce: privileged
 EOF
 
-# 3. Service account builder: what pods run as
+# 3. Service account builder: pods run as this account
 if ours serviceaccount builder -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -52,7 +52,7 @@ metadata:
 EOF
 fi
 
-# 4. Identity: ties the service account to one of the cloud's
+# 4. Identity: the service account stands for an account of the cloud
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: ServiceAccount
@@ -63,7 +63,7 @@ metadata:
     eks.amazonaws.com/role-arn: arn:aws:iam::1:role/dag
 EOF
 
-# 5. Role: what `dag pod` does, and no more
+# 5. Role: it allows what `dag pod` does, and no more
 if ours role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -136,28 +136,28 @@ subjects:
 EOF
 fi
 
-# 7. csi-secrets-store on arm nodes: they have a taint that it must tolerate
+# 7. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store -n kube-system dag/tolerates=dag
 fi
 
-# 8. csi-secrets-store-secrets-store-csi-driver on arm nodes: they have a taint that it must tolerate
+# 8. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system dag/tolerates=dag
 fi
 
-# 9. csi-secrets-store-provider-gcp on arm nodes: they have a taint that it must tolerate
+# 9. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-provider-gcp -n kube-system dag/tolerates=dag
 fi
 
-# 10. SecretProviderClass melange-key: which secret becomes which file
+# 10. SecretProviderClass melange-key: it makes a file of the secret
 if ours secretproviderclass melange-key -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1

@@ -20,10 +20,10 @@ gcloud container clusters get-credentials dag --region=us-east1 --project=shop
 # 2. Secret test: a pod must find the signing key
 kubectl delete pod dag-secret-test -n default --ignore-not-found
 
-# 3. SecretProviderClass melange-key: which secret becomes which file
+# 3. SecretProviderClass melange-key: it makes a file of the secret
 ours secretproviderclass melange-key -n default && kubectl delete secretproviderclass melange-key -n default --ignore-not-found
 
-# 4. Identity: ties the service account to one of the cloud's
+# 4. Identity: the service account stands for an account of the cloud
 kubectl get serviceaccount default -n default >/dev/null 2>&1 &&
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
@@ -33,10 +33,10 @@ metadata:
   namespace: default
 EOF
 
-# 5. Service account default: what pods run as
+# 5. Service account default: pods run as this account
 ours serviceaccount default -n default && kubectl delete serviceaccount default -n default --ignore-not-found
 
-# 6. Pod Security level: bubblewrap needs more than the others allow
+# 6. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl get namespace default >/dev/null 2>&1 &&
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
@@ -60,21 +60,21 @@ says melange-signing-key gcloud secrets describe melange-signing-key --project=s
 says dag gcloud secrets describe melange-signing-key --project=shop '--format=value(labels.managed_by)' &&
 gcloud secrets delete melange-signing-key --project=shop --quiet
 
-# 10. Pods of service account default in default get them
+# 10. Pods of service account default in default have those rights
 says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[default/default]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' &&
 gcloud iam service-accounts remove-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
   '--member=serviceAccount:shop.svc.id.goog[default/default]' \
   --role=roles/iam.workloadIdentityUser
 
-# 11. Account dag-builds: whose rights pods have
+# 11. Account dag-builds: pods have its rights
 says dag-builds@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' &&
 says 'made by dag setup' gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(description)' &&
 gcloud iam service-accounts delete dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 
-# 12. Cluster dag: makes nodes when builds need them, removes them afterwards
+# 12. Cluster dag: it makes nodes when builds need them, and removes them afterwards
 says dag gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(name)' &&
 says dag gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(resourceLabels.managed_by)' &&
 gcloud container clusters delete dag --region=us-east1 --project=shop --quiet
@@ -94,14 +94,14 @@ gcloud projects remove-iam-policy-binding shop \
   --role=roles/container.defaultNodeServiceAccount \
   --condition=None
 
-# 15. Account dag-nodes: what nodes run as
+# 15. Account dag-nodes: nodes run as this account
 says dag-nodes@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' &&
 says 'made by dag setup' gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(description)' &&
 gcloud iam service-accounts delete dag-nodes@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 
-# 16. Repository gcr.io/shop: where bundles go
+# 16. Repository gcr.io/shop: bundles go there
 says DOCKER gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(format)' &&
 says dag gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(labels.managed_by)' &&
 gcloud artifacts repositories delete gcr.io --location=us --project=shop --quiet

@@ -35,7 +35,7 @@ gcloud services enable iamcredentials.googleapis.com --project=shop
 says secretmanager.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
 gcloud services enable secretmanager.googleapis.com --project=shop
 
-# 6. Repository gcr.io/shop: where bundles go
+# 6. Repository gcr.io/shop: bundles go there
 says DOCKER gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(format)' ||
 gcloud artifacts repositories create gcr.io \
   --location=us \
@@ -43,7 +43,7 @@ gcloud artifacts repositories create gcr.io \
   --project=shop \
   --labels=managed_by=dag
 
-# 7. Account dag-nodes: what nodes run as
+# 7. Account dag-nodes: nodes run as this account
 says dag-nodes@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
 gcloud iam service-accounts create dag-nodes \
   --project=shop \
@@ -64,7 +64,7 @@ gcloud artifacts repositories add-iam-policy-binding gcr.io \
   --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
   --role=roles/artifactregistry.reader
 
-# 10. Cluster dag: makes nodes when builds need them, removes them afterwards
+# 10. Cluster dag: it makes nodes when builds need them, and removes them afterwards
 says dag gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(name)' ||
 gcloud container clusters create dag \
   --region=us-east1 \
@@ -88,7 +88,7 @@ gcloud container clusters update dag \
   --project=shop \
   --workload-pool=shop.svc.id.goog
 
-# 12. Autoprovisioning: nodes as large as builds ask for
+# 12. Autoprovisioning: nodes become as large as builds ask for
 says True gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(autoscaling.enableNodeAutoprovisioning)' ||
 gcloud container clusters update dag \
   --region=us-east1 \
@@ -99,7 +99,7 @@ gcloud container clusters update dag \
   --autoprovisioning-service-account=dag-nodes@shop.iam.gserviceaccount.com \
   --autoprovisioning-scopes=https://www.googleapis.com/auth/cloud-platform
 
-# 13. Secret Manager add-on: mounts the signing key into pods
+# 13. Secret Manager add-on: it mounts the signing key into pods
 says True gcloud container clusters describe dag --region=us-east1 --project=shop '--format=value(secretManagerConfig.enabled)' ||
 gcloud container clusters update dag \
   --region=us-east1 \
@@ -109,13 +109,13 @@ gcloud container clusters update dag \
 # 14. Credentials in your kubeconfig
 gcloud container clusters get-credentials dag --region=us-east1 --project=shop
 
-# 15. Account dag-builds: whose rights pods have
+# 15. Account dag-builds: pods have its rights
 says dag-builds@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
 gcloud iam service-accounts create dag-builds \
   --project=shop \
   '--description=made by dag setup'
 
-# 16. Pods of service account default in default get them
+# 16. Pods of service account default in default have those rights
 says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[default/default]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
 gcloud iam service-accounts add-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
@@ -129,7 +129,7 @@ gcloud secrets create melange-signing-key \
   --replication-policy=automatic \
   --labels=managed_by=dag
 
-# 18. The key as its content; a newer one is added by the same command
+# 18. Content of the secret: the signing key; the same command adds a newer one
 says ENABLED gcloud secrets versions describe latest --secret=melange-signing-key --project=shop '--format=value(state)' ||
 gcloud secrets versions add melange-signing-key --project=shop --data-file=melange.rsa
 
@@ -152,7 +152,7 @@ metadata:
 EOF
 fi
 
-# 21. Pod Security level: bubblewrap needs more than the others allow
+# 21. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
@@ -162,7 +162,7 @@ metadata:
     pod-security.kubernetes.io/enforce: privileged
 EOF
 
-# 22. Service account default: what pods run as
+# 22. Service account default: pods run as this account
 if ours serviceaccount default -n default; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -175,7 +175,7 @@ metadata:
 EOF
 fi
 
-# 23. Identity: ties the service account to one of the cloud's
+# 23. Identity: the service account stands for an account of the cloud
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: ServiceAccount
@@ -186,7 +186,7 @@ metadata:
     iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
 EOF
 
-# 24. SecretProviderClass melange-key: which secret becomes which file
+# 24. SecretProviderClass melange-key: it makes a file of the secret
 if ours secretproviderclass melange-key -n default; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1

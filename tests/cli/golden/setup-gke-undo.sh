@@ -23,16 +23,16 @@ kubectl delete pod dag-secret-test-arm64 -n builds --ignore-not-found
 # 3. Secret test: a pod on a node of amd64 must find the signing key
 kubectl delete pod dag-secret-test-amd64 -n builds --ignore-not-found
 
-# 4. SecretProviderClass melange-key: which secret becomes which file
+# 4. SecretProviderClass melange-key: it makes a file of the secret
 ours secretproviderclass melange-key -n builds && kubectl delete secretproviderclass melange-key -n builds --ignore-not-found
 
-# 5. csi-secrets-store-provider-gcp on arm nodes: they have a taint that it must tolerate
+# 5. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store-provider-gcp: its toleration is removed by `kubectl edit` alone
 
-# 6. csi-secrets-store-secrets-store-csi-driver on arm nodes: they have a taint that it must tolerate
+# 6. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store-secrets-store-csi-driver: its toleration is removed by `kubectl edit` alone
 
-# 7. csi-secrets-store on arm nodes: they have a taint that it must tolerate
+# 7. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store: its toleration is removed by `kubectl edit` alone
 
 # 8. Secrets Store CSI driver and its provider: provider-gcp-plugin.yaml
@@ -62,10 +62,10 @@ ours -f "$url" && kubectl delete -f "$url" --ignore-not-found
 # 14. Role binding: ann@example.com may run `dag pod`
 ours rolebinding dag -n builds && kubectl delete rolebinding dag -n builds --ignore-not-found
 
-# 15. Role: what `dag pod` does, and no more
+# 15. Role: it allows what `dag pod` does, and no more
 ours role dag -n builds && kubectl delete role dag -n builds --ignore-not-found
 
-# 16. Identity: ties the service account to one of the cloud's
+# 16. Identity: the service account stands for an account of the cloud
 kubectl get serviceaccount builder -n builds >/dev/null 2>&1 &&
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
@@ -75,10 +75,10 @@ metadata:
   namespace: builds
 EOF
 
-# 17. Service account builder: what pods run as
+# 17. Service account builder: pods run as this account
 ours serviceaccount builder -n builds && kubectl delete serviceaccount builder -n builds --ignore-not-found
 
-# 18. Pod Security level: bubblewrap needs more than the others allow
+# 18. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl get namespace builds >/dev/null 2>&1 &&
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
@@ -109,21 +109,21 @@ gcloud storage buckets remove-iam-policy-binding gs://old \
   --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
   --role=roles/storage.objectViewer
 
-# 23. Pods of service account builder in builds get them
+# 23. Pods of service account builder in builds have those rights
 says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[builds/builder]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' &&
 gcloud iam service-accounts remove-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
   '--member=serviceAccount:shop.svc.id.goog[builds/builder]' \
   --role=roles/iam.workloadIdentityUser
 
-# 24. Account dag-builds: whose rights pods have
+# 24. Account dag-builds: pods have its rights
 says dag-builds@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' &&
 says 'made by dag setup' gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(description)' &&
 gcloud iam service-accounts delete dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 
-# 25. Arm node pool: empty until a build for aarch64 comes
+# 25. Arm node pool: it is empty until a build for aarch64 comes
 says arm gcloud container node-pools describe arm --cluster=dag --zone=europe-west4-a --project=shop '--format=value(name)' &&
 says dag gcloud container node-pools describe arm --cluster=dag --zone=europe-west4-a --project=shop '--format=value(config.labels.managed_by)' &&
 gcloud container node-pools delete arm \
@@ -132,7 +132,7 @@ gcloud container node-pools delete arm \
   --project=shop \
   --quiet
 
-# 26. Cluster dag: makes nodes when builds need them, removes them afterwards
+# 26. Cluster dag: it makes nodes when builds need them, and removes them afterwards
 says dag gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(name)' &&
 says dag gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(resourceLabels.managed_by)' &&
 gcloud container clusters delete dag --zone=europe-west4-a --project=shop --quiet
@@ -152,14 +152,14 @@ gcloud projects remove-iam-policy-binding shop \
   --role=roles/container.defaultNodeServiceAccount \
   --condition=None
 
-# 29. Account dag-nodes: what nodes run as
+# 29. Account dag-nodes: nodes run as this account
 says dag-nodes@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' &&
 says 'made by dag setup' gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(description)' &&
 gcloud iam service-accounts delete dag-nodes@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 
-# 30. Repository gcr.io/shop: where bundles go
+# 30. Repository gcr.io/shop: bundles go there
 says DOCKER gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(format)' &&
 says dag gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(labels.managed_by)' &&
 gcloud artifacts repositories delete gcr.io --location=us --project=shop --quiet

@@ -35,7 +35,7 @@ gcloud services enable iamcredentials.googleapis.com --project=shop
 says secretmanager.googleapis.com gcloud services list --enabled --project=shop '--format=value(config.name)' ||
 gcloud services enable secretmanager.googleapis.com --project=shop
 
-# 6. Repository gcr.io/shop: where bundles go
+# 6. Repository gcr.io/shop: bundles go there
 says DOCKER gcloud artifacts repositories describe gcr.io --location=us --project=shop '--format=value(format)' ||
 gcloud artifacts repositories create gcr.io \
   --location=us \
@@ -43,7 +43,7 @@ gcloud artifacts repositories create gcr.io \
   --project=shop \
   --labels=managed_by=dag
 
-# 7. Account dag-nodes: what nodes run as
+# 7. Account dag-nodes: nodes run as this account
 says dag-nodes@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-nodes@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
 gcloud iam service-accounts create dag-nodes \
   --project=shop \
@@ -64,7 +64,7 @@ gcloud artifacts repositories add-iam-policy-binding gcr.io \
   --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
   --role=roles/artifactregistry.reader
 
-# 10. Cluster dag: makes nodes when builds need them, removes them afterwards
+# 10. Cluster dag: it makes nodes when builds need them, and removes them afterwards
 says dag gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(name)' ||
 gcloud container clusters create dag \
   --zone=europe-west4-a \
@@ -88,7 +88,7 @@ gcloud container clusters update dag \
   --project=shop \
   --workload-pool=shop.svc.id.goog
 
-# 12. Autoprovisioning: nodes as large as builds ask for
+# 12. Autoprovisioning: nodes become as large as builds ask for
 says True gcloud container clusters describe dag --zone=europe-west4-a --project=shop '--format=value(autoscaling.enableNodeAutoprovisioning)' ||
 gcloud container clusters update dag \
   --zone=europe-west4-a \
@@ -99,7 +99,7 @@ gcloud container clusters update dag \
   --autoprovisioning-service-account=dag-nodes@shop.iam.gserviceaccount.com \
   --autoprovisioning-scopes=https://www.googleapis.com/auth/cloud-platform
 
-# 13. Arm node pool: empty until a build for aarch64 comes
+# 13. Arm node pool: it is empty until a build for aarch64 comes
 says arm gcloud container node-pools describe arm --cluster=dag --zone=europe-west4-a --project=shop '--format=value(name)' ||
 gcloud container node-pools create arm \
   --cluster=dag \
@@ -118,13 +118,13 @@ gcloud container node-pools create arm \
 # 14. Credentials in your kubeconfig
 gcloud container clusters get-credentials dag --zone=europe-west4-a --project=shop
 
-# 15. Account dag-builds: whose rights pods have
+# 15. Account dag-builds: pods have its rights
 says dag-builds@shop.iam.gserviceaccount.com gcloud iam service-accounts describe dag-builds@shop.iam.gserviceaccount.com --project=shop '--format=value(email)' ||
 gcloud iam service-accounts create dag-builds \
   --project=shop \
   '--description=made by dag setup'
 
-# 16. Pods of service account builder in builds get them
+# 16. Pods of service account builder in builds have those rights
 says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[builds/builder]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
 gcloud iam service-accounts add-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
@@ -137,7 +137,7 @@ gcloud storage buckets add-iam-policy-binding gs://old \
   --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
   --role=roles/storage.objectViewer
 
-# 18. Bucket gs://apks: where packages go; undoing does not touch it
+# 18. Bucket gs://apks: packages go there, and undoing leaves it alone
 says apks gcloud storage buckets describe gs://apks '--format=value(name)' ||
 gcloud storage buckets create gs://apks \
   --project=shop \
@@ -170,7 +170,7 @@ metadata:
 EOF
 fi
 
-# 22. Pod Security level: bubblewrap needs more than the others allow
+# 22. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
@@ -180,7 +180,7 @@ metadata:
     pod-security.kubernetes.io/enforce: privileged
 EOF
 
-# 23. Service account builder: what pods run as
+# 23. Service account builder: pods run as this account
 if ours serviceaccount builder -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -193,7 +193,7 @@ metadata:
 EOF
 fi
 
-# 24. Identity: ties the service account to one of the cloud's
+# 24. Identity: the service account stands for an account of the cloud
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: ServiceAccount
@@ -204,7 +204,7 @@ metadata:
     iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
 EOF
 
-# 25. Role: what `dag pod` does, and no more
+# 25. Role: it allows what `dag pod` does, and no more
 if ours role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -316,28 +316,28 @@ if ours -f "$url"; then
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 33. csi-secrets-store on arm nodes: they have a taint that it must tolerate
+# 33. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store -n kube-system dag/tolerates=dag
 fi
 
-# 34. csi-secrets-store-secrets-store-csi-driver on arm nodes: they have a taint that it must tolerate
+# 34. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system dag/tolerates=dag
 fi
 
-# 35. csi-secrets-store-provider-gcp on arm nodes: they have a taint that it must tolerate
+# 35. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-provider-gcp -n kube-system dag/tolerates=dag
 fi
 
-# 36. SecretProviderClass melange-key: which secret becomes which file
+# 36. SecretProviderClass melange-key: it makes a file of the secret
 if ours secretproviderclass melange-key -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1

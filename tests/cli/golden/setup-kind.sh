@@ -15,7 +15,7 @@ ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody els
     grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
 }
 
-# 1. Registry: where bundles go, on this machine alone
+# 1. Registry: bundles go there, and only this machine reaches it
 says /kind-registry docker inspect '--format={{.Name}}' kind-registry ||
 docker run \
   --detach \
@@ -50,7 +50,7 @@ kind export kubeconfig --name=dag
 says yes docker inspect kind-registry '--format={{if .NetworkSettings.Networks.kind}}yes{{end}}' ||
 docker network connect kind kind-registry
 
-# 6. Both names of the registry on every node: plain http, and no loopback there
+# 6. Names of the registry on every node: it speaks plain http, and it is not on the node
 says 'dag: known on every node' sh -c 'for node in $(kind get nodes --name=dag); do
   docker exec "$node" cat /etc/containerd/certs.d/localhost:5001/hosts.toml /etc/containerd/certs.d/kind-registry:5000/hosts.toml >/dev/null || exit
 done
@@ -64,7 +64,7 @@ sh -c 'for node in $(kind get nodes --name=dag); do
 done
 '
 
-# 7. The registry announced to other tools
+# 7. Announcement: other tools find the registry by it
 if ours configmap local-registry-hosting -n kube-public; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -93,7 +93,7 @@ metadata:
 EOF
 fi
 
-# 9. Pod Security level: bubblewrap needs more than the others allow
+# 9. Pod Security level: the stricter ones forbid what bubblewrap needs
 kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
@@ -103,7 +103,7 @@ metadata:
     pod-security.kubernetes.io/enforce: privileged
 EOF
 
-# 10. Service account default: what pods run as
+# 10. Service account default: pods run as this account
 if ours serviceaccount default -n default; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -116,7 +116,7 @@ metadata:
 EOF
 fi
 
-# 11. Emulation: builds of one architecture run on nodes of another
+# 11. Emulation: builds for one architecture run on nodes of another
 if ours daemonset dag-binfmt -n default; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: apps/v1

@@ -97,7 +97,7 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
     assert again.returncode == 0, again.stderr
     assert [call.argv[3] for call in cloud.standins.changes()] == ["get-credentials"]
     assert set(outcomes(again)) == {
-        *("there already", "done", "there already, and not from dag: stays as it is"),
+        *("there already", "done", "somebody else made it, so it stays as it is"),
     }
     taken = cloud.setup(*words, "--undo")
     assert taken.returncode == 0, taken.stderr
@@ -137,7 +137,7 @@ def test_undoing_goes_on_where_it_broke_off(cloud: Cloud) -> None:
     cloud.standins.fail("repositories delete", saying="ERROR: the repository is locked")
     first = cloud.setup(*words, "--undo")
     assert first.returncode == 3
-    assert "not undone: Repository gcr.io/shop: where bundles go" in first.stderr
+    assert "these steps were not undone: Repository gcr.io/shop: bundles go there" in first.stderr
     assert set(undone(cloud)) == {
         *("artifacts repositories", "services", "storage buckets", "projects"),
     }
@@ -185,7 +185,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
         assert done.returncode == 0, done.stderr
         assert done.stderr.endswith(" --service-account=builder --secret-key\n")
         # What another had installed stays his.
-        foreign = "csidriver.yaml (there already, and not from dag: stays as it is)"
+        foreign = "csidriver.yaml (somebody else made it, so it stays as it is)"
         assert foreign in done.stderr
         assert exists(cloud.dag, "daemonset/provider")
         calls = [f"{call} {call.stdin}" for call in cloud.standins.calls()]
@@ -291,6 +291,6 @@ def test_a_kind_cluster_that_was_there_stays(cloud: Cloud) -> None:
     assert cloud.setup("kind", "--cluster=mine").returncode == 0
     taken = cloud.setup("kind", "--cluster=mine", "--undo")
     assert taken.returncode == 0, taken.stderr
-    assert "Cluster mine (there already, and not from dag: stays as it is)" in taken.stderr
+    assert "Cluster mine (somebody else made it, so it stays as it is)" in taken.stderr
     assert set(undone(cloud)) == {"clusters", "containers"}
     assert not exists(cloud.dag, "serviceaccount/builder")

@@ -45,7 +45,7 @@ def test_every_object_is_there_and_a_second_run_changes_none(dag: Dag) -> None:
     done = setup(dag, *words)
     assert done.returncode == 0, done.stderr
     assert outcomes(done) == [
-        "there already, and not from dag: stays as it is",
+        "somebody else made it, so it stays as it is",
         *("changed", "made", "changed", "made", "made"),
     ]
     assert f"ready: dag pod --namespace={dag.namespace} --service-account=builder" in done.stderr
@@ -123,7 +123,7 @@ def test_what_somebody_else_has_decided_is_not_overruled(dag: Dag) -> None:
     done = setup(dag)
     assert done.returncode == 3
     assert 'conflict with "kubectl-label"' in done.stderr
-    assert "somebody else has decided that" in done.stderr
+    assert "another field manager has set this" in done.stderr
     assert not exists(dag, "serviceaccount/builder")
 
 
@@ -293,8 +293,9 @@ def test_driver_and_provider_are_let_onto_arm_nodes(dag: Dag) -> None:
     for _ in range(2):
         done = setup(dag, *words)
         assert done.returncode == 3  # no node here is of arm64
-        assert "on a node of arm64 must find the signing key: not within 20 s: not scheduled" in (
-            done.stderr
+        assert (
+            "on a node of arm64 must find the signing key: it did not end within 20 s: not scheduled"
+            in (done.stderr)
         )
         assert "a pod on a node of amd64 must find the signing key (passed)" in done.stderr
         added = {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64"}

@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped
-from dag.core.build.events import Began, Proven, Resources, Start, Succeeded
-from dag.core.build.plan import Absence, Known, Plan, Reason, Request, Stored, make_plan
+from dag.core.build.events import Began, ComputeResources, Proven, Start, Succeeded
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Reason, Stored, make_plan
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import Limits
+from dag.core.build.states import RunLimits
 from dag.core.graph.graph import Graph
+from dag.core.package.model import DeclaredResources as Asked
 from dag.core.package.model import Need, Package, Subpackage
-from dag.core.package.model import Resources as Asked
 from dag.errors import UsageError
 
 X86 = Arch.parse("x86_64")
 DEFAULT = Asked()
 NOTHING = Known()
-ALL = Request()
+ALL = BuildRequest()
 
 
 def package(
@@ -58,17 +58,17 @@ def stored(*names: str, version: str = "1-r0", fingerprint: str = "") -> dict[st
     }
 
 
-def plan(packages: list[Package], known: Known = NOTHING, request: Request = ALL) -> Plan:
+def plan(packages: list[Package], known: Known = NOTHING, request: BuildRequest = ALL) -> BuildPlan:
     return make_plan(Graph(packages), X86, request, known)
 
 
-def reasons(made: Plan) -> dict[str, str]:
+def reasons(made: BuildPlan) -> dict[str, str]:
     return {step.package.name: step.reason.value for step in made.steps}
 
 
-def simulate(made: Plan) -> list[str]:
+def simulate(made: BuildPlan) -> list[str]:
     """The order in which one slot builds it."""
-    scheduler = Scheduler(made.units, Limits(jobs=1))
+    scheduler = Scheduler(made.units, RunLimits(jobs=1))
     queue = scheduler.handle(Began(), 0)
     order = []
     while queue:
@@ -92,12 +92,12 @@ def test_builds_everything_that_is_missing_dependencies_first() -> None:
 
 
 def test_builds_what_the_asked_one_needs_and_nothing_else() -> None:
-    made = plan([*CHAIN, package("d")], request=Request(packages=("b",)))
+    made = plan([*CHAIN, package("d")], request=BuildRequest(packages=("b",)))
     assert list(reasons(made)) == ["a", "b"]
 
 
 def test_only_builds_just_what_is_asked_for() -> None:
-    made = plan(CHAIN, request=Request(packages=("c", "a"), only=True))
+    made = plan(CHAIN, request=BuildRequest(packages=("c", "a"), only=True))
     assert [step.unit for step in made.steps] == [
         step.unit for step in plan([package("a"), package("c")]).steps
     ]
@@ -105,15 +105,15 @@ def test_only_builds_just_what_is_asked_for() -> None:
 
 def test_a_subpackage_stands_for_its_origin() -> None:
     packages = [package("a", subpackages=(sub("a-dev"),)), package("b", "a-dev>3")]
-    assert list(reasons(plan(packages, request=Request(packages=("a-dev",))))) == ["a"]
-    assert list(reasons(plan(packages, request=Request(packages=("b",))))) == ["a", "b"]
+    assert list(reasons(plan(packages, request=BuildRequest(packages=("a-dev",))))) == ["a"]
+    assert list(reasons(plan(packages, request=BuildRequest(packages=("b",))))) == ["a", "b"]
 
 
 def test_an_unknown_name_is_an_error_with_close_ones() -> None:
     with pytest.raises(UsageError, match='package "brotly" not found'):
-        plan([package("brotli")], request=Request(packages=("brotly",)))
+        plan([package("brotli")], request=BuildRequest(packages=("brotly",)))
     with pytest.raises(UsageError, match='package "x" not found'):
-        plan(CHAIN, request=Request(rebuild=frozenset({"x"})))
+        plan(CHAIN, request=BuildRequest(rebuild=frozenset({"x"})))
 
 
 def test_what_the_store_has_is_skipped_and_nothing_is_built_for_it() -> None:
@@ -123,7 +123,7 @@ def test_what_the_store_has_is_skipped_and_nothing_is_built_for_it() -> None:
         ("b", Absence.STORED),
         ("c", Absence.STORED),
     ]
-    assert plan(CHAIN, Known(stored=stored("b", "c")), Request(packages=("c",))).steps == ()
+    assert plan(CHAIN, Known(stored=stored("b", "c")), BuildRequest(packages=("c",))).steps == ()
 
 
 def test_another_version_or_a_missing_subpackage_is_missing() -> None:
@@ -144,17 +144,17 @@ def test_a_changed_definition_is_built_again() -> None:
 
 def test_what_a_repository_has_is_not_built_nor_what_it_needs() -> None:
     known = Known(repository={"b": {"1-r0"}, "c": {"0-r0"}})
-    made = plan(CHAIN, known, Request(packages=("c",)))
+    made = plan(CHAIN, known, BuildRequest(packages=("c",)))
     assert reasons(made) == {"c": "missing"}
     assert made.steps[0].unit.needs == ()
 
 
 def test_rebuild_forces_one_all_or_the_dependents() -> None:
     known = Known(stored=stored("a", "b", "c"))
-    assert reasons(plan(CHAIN, known, Request(rebuild=frozenset({"b"})))) == {"b": "asked for"}
-    everything = plan(CHAIN, known, Request(rebuild_all=True))
+    assert reasons(plan(CHAIN, known, BuildRequest(rebuild=frozenset({"b"})))) == {"b": "asked for"}
+    everything = plan(CHAIN, known, BuildRequest(rebuild_all=True))
     assert reasons(everything) == dict.fromkeys("abc", "asked for")
-    made = plan(CHAIN, known, Request(rebuild=frozenset({"a"}), rebuild_dependents=True))
+    made = plan(CHAIN, known, BuildRequest(rebuild=frozenset({"a"}), rebuild_dependents=True))
     assert reasons(made) == {
         "a": "asked for",
         "b": "dependency rebuilt",
@@ -165,7 +165,7 @@ def test_rebuild_forces_one_all_or_the_dependents() -> None:
 
 def test_a_rebuild_is_asked_for_and_dependents_outside_of_what_is_asked_for_stay() -> None:
     known = Known(stored=stored("a", "b", "c"))
-    request = Request(packages=("b",), rebuild=frozenset({"a"}), rebuild_dependents=True)
+    request = BuildRequest(packages=("b",), rebuild=frozenset({"a"}), rebuild_dependents=True)
     assert reasons(plan(CHAIN, known, request)) == {"a": "asked for", "b": "dependency rebuilt"}
 
 
@@ -177,7 +177,7 @@ def test_the_run_time_needs_of_the_environment_must_be_there_first() -> None:
         package("libc"),
         package("unrelated"),
     ]
-    made = plan(packages, request=Request(packages=("app",)))
+    made = plan(packages, request=BuildRequest(packages=("app",)))
     assert set(reasons(made)) == {"app", "compiler", "binutils", "libc"}
     order = simulate(made)
     assert order[-1] == "app"
@@ -194,7 +194,9 @@ def test_run_time_needs_of_what_is_stored_come_from_what_was_built() -> None:
     other = Stored(
         version="0-r0", fingerprint="", packages=("lib",), provides={"lib": ("so:lib.so.1=1",)}
     )
-    made = plan(packages, Known(stored={"tool": built, "lib": other}), Request(packages=("app",)))
+    made = plan(
+        packages, Known(stored={"tool": built, "lib": other}), BuildRequest(packages=("app",))
+    )
     assert simulate(made) == ["lib", "app"]
 
 
@@ -218,8 +220,8 @@ def test_a_provided_name_is_given_by_its_provider() -> None:
         package("fonts"),
         package("app", "java"),
     ]
-    assert simulate(plan(packages, request=Request(packages=("app",))))[-1] == "app"
-    assert set(reasons(plan(packages, request=Request(packages=("app",))))) == {
+    assert simulate(plan(packages, request=BuildRequest(packages=("app",))))[-1] == "app"
+    assert set(reasons(plan(packages, request=BuildRequest(packages=("app",))))) == {
         "app",
         "fonts",
         "jdk",
@@ -288,12 +290,12 @@ def test_resources_come_from_the_definition_the_request_and_earlier_runs() -> No
         package("b", resources=Asked(cpu="1.5", memory="4Gi")),
         package("c", resources=Asked(memory="1Gi")),
     ]
-    request = Request(resources=Resources(500, 1 << 30))
+    request = BuildRequest(resources=ComputeResources(500, 1 << 30))
     made = plan(packages, Known(ram={"c": 3 << 30}, seconds={"a": 7, "b": 1}), request)
     units = {step.package.name: step.unit for step in made.steps}
-    assert units["a"].resources == Resources(500, 1 << 30)
-    assert units["b"].resources == Resources(1500, 4 << 30)
-    assert units["c"].resources == Resources(500, 3 << 30)
+    assert units["a"].resources == ComputeResources(500, 1 << 30)
+    assert units["b"].resources == ComputeResources(1500, 4 << 30)
+    assert units["c"].resources == ComputeResources(500, 3 << 30)
     assert [units[name].seconds for name in "abc"] == [7, 1, 4]
 
 

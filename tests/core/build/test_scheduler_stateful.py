@@ -19,24 +19,24 @@ from dag.core.build.events import (
     Broke,
     Cancel,
     Cancelled,
+    ComputeResources,
     Event,
     Faulted,
     Finish,
     OutOfMemory,
-    Prove,
     Proven,
-    Resources,
+    ProvePackages,
     Retry,
     Settled,
     Start,
-    Stopped,
+    StopRequested,
     Succeeded,
     Ticked,
     Unit,
     WakeAt,
 )
 from dag.core.build.scheduler import Scheduler, replay
-from dag.core.build.states import SETTLED, Limits, State
+from dag.core.build.states import SETTLED, RunLimits, UnitState
 
 GIB = 1 << 30
 
@@ -53,7 +53,9 @@ def units(draw: st.DrawFn) -> list[Unit]:
             Unit(
                 f"u{number}",
                 tuple(draw(st.lists(names, max_size=4))),
-                Resources(draw(st.sampled_from([500, 1000, 4000])), draw(st.integers(1, 4)) * GIB),
+                ComputeResources(
+                    draw(st.sampled_from([500, 1000, 4000])), draw(st.integers(1, 4)) * GIB
+                ),
                 draw(st.floats(0, 100)),
                 is_gate=draw(st.integers(0, 4)) == 0,
             )
@@ -62,9 +64,9 @@ def units(draw: st.DrawFn) -> list[Unit]:
 
 
 limits = st.builds(
-    Limits,
+    RunLimits,
     jobs=st.integers(1, 4),
-    capacity=st.none() | st.just(Resources(2000, 6 * GIB)),
+    capacity=st.none() | st.just(ComputeResources(2000, 6 * GIB)),
     max_ram=st.none() | st.just(5 * GIB),
     retries=st.integers(0, 2),
     faults=st.integers(0, 3),
@@ -80,13 +82,13 @@ class Run(RuleBasedStateMachine):
     attempts = Bundle("attempts")
 
     @initialize(units=units(), limits=limits)
-    def setup(self, units: list[Unit], limits: Limits) -> None:
+    def setup(self, units: list[Unit], limits: RunLimits) -> None:
         self.units = {unit.key: unit for unit in units}
         self.given, self.limits = units, limits
         self.scheduler = Scheduler(units, limits)
         self.now = 0.0
         self.log: list[tuple[float, Event]] = []
-        self.live: dict[str, tuple[int, Resources]] = {}
+        self.live: dict[str, tuple[int, ComputeResources]] = {}
         self.asked: set[str] = set()
         """Live attempts that were asked to prove their outputs."""
         self.cancelled: set[str] = set()
@@ -111,7 +113,7 @@ class Run(RuleBasedStateMachine):
                 for need in self.reached(key):
                     assert need in self.proven, f"{key} started before {need} was proven"
                 assert not self.finishes
-            case Prove(key, attempt):
+            case ProvePackages(key, attempt):
                 assert self.live[key][0] == attempt
                 assert key not in self.asked
                 self.asked.add(key)
@@ -204,7 +206,7 @@ class Run(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.began)
     def stop(self) -> None:
-        self.send(Stopped("Ctrl-C"))
+        self.send(StopRequested("Ctrl-C"))
 
     def view(self) -> dict[str, object]:
         return {
@@ -215,7 +217,7 @@ class Run(RuleBasedStateMachine):
     @invariant()
     def agrees_with_the_world(self) -> None:
         assert set(self.scheduler.live) == set(self.live)
-        done = {p.unit.key for p in self.scheduler.by_state(State.DONE)}
+        done = {p.unit.key for p in self.scheduler.by_state(UnitState.DONE)}
         assert done == self.proven
 
     @invariant()
@@ -232,7 +234,7 @@ class Run(RuleBasedStateMachine):
     def never_idles(self) -> None:
         if not self.began or len(self.live) >= self.limits.jobs:
             return
-        for progress in self.scheduler.by_state(State.READY):
+        for progress in self.scheduler.by_state(UnitState.READY):
             room = self.limits.capacity
             assert room is not None, "idles"
             assert (
@@ -244,18 +246,18 @@ class Run(RuleBasedStateMachine):
     def something_always_happens_next(self) -> None:
         """Until it has ended, an attempt is alive or a pause runs out: it cannot hang."""
         if self.began and not self.finishes:
-            paused = list(self.scheduler.by_state(State.PAUSED))
+            paused = list(self.scheduler.by_state(UnitState.PAUSED))
             assert self.live or (paused and self.wake is not None)
 
     @invariant()
     def blocks_exactly_what_needs_a_failure(self) -> None:
-        failed = {p.unit.key for p in self.scheduler.by_state(State.FAILED)}
+        failed = {p.unit.key for p in self.scheduler.by_state(UnitState.FAILED)}
         for key, progress in self.scheduler.units.items():
-            if progress.state is State.BLOCKED:
+            if progress.state is UnitState.BLOCKED:
                 assert progress.blocked_by in failed
             elif failed & self.reached(key):
                 assert progress.state in SETTLED, f"{key} still waits for a failed unit"
-                assert progress.state is not State.DONE
+                assert progress.state is not UnitState.DONE
 
     @invariant()
     def settles_once(self) -> None:

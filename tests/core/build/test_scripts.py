@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import (
+    NOTHING,
     REFUSED,
     MakeVariables,
     Trailer,
     build_script,
-    copy_out_script,
+    copy_command,
     read_trailer,
     split_assignment,
 )
+from dag.core.sources.gitconfig import CONFIG_NAME
 from dag.errors import UsageError
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
@@ -49,19 +52,27 @@ class Workspace:
         directory.mkdir()
         (directory / "Makefile").write_text(MAKEFILE)
 
-    def start(self, *targets: str, before: str = "", **options: Any) -> subprocess.Popen[str]:
-        script = build_script(VARIABLES, has_key_rule=False, state="../state", **options)
+    def start(
+        self,
+        *targets: str,
+        variables: MakeVariables = VARIABLES,
+        before: str = "",
+        **options: Any,
+    ) -> subprocess.Popen[str]:
+        options = {"has_key_rule": False, **options}
+        script = build_script(variables, state="../state", **options)
         return subprocess.Popen(
-            [*self._shell, "-c", before + script, "dag", *targets],
+            [*self._shell, *replace(script, text=before + script.text).command(*targets)[1:]],
             cwd=self.directory,
+            env={**os.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, *targets: str, before: str = "", **options: Any) -> tuple[int, list[str]]:
-        process = self.start(*targets, before=before, **options)
+    def run(self, *targets: str, **options: Any) -> tuple[int, list[str]]:
+        process = self.start(*targets, **options)
         out, _ = process.communicate(timeout=60)
         return process.returncode, out.splitlines()
 
@@ -119,6 +130,28 @@ def test_hermetic_names_what_a_failed_step_wanted(workspace: Workspace) -> None:
     assert [line for line in lines if line.startswith(wanted)]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_hermetic_finds_a_repository_in_the_cache(
+    workspace: Workspace, tmp_path: Path, *, is_there: bool
+) -> None:
+    uri = "https://example.org/a.git"
+    (workspace.directory / "step").write_text(f'main \\\n  "{uri}" \\\n\nexit 4')
+    cache = tmp_path / "a cache"
+    cache.mkdir()
+    if is_there:
+        config = f'[remote "origin"]\n[includeIf "hasconfig:remote.*.url:{uri}"]\n'
+        (cache / CONFIG_NAME).write_text(config)
+    code, lines = workspace.run(
+        "fetches",
+        variables=replace(VARIABLES, cache_dir=str(cache)),
+        before="export STEP=$(cat step)\n",
+        hermetic=True,
+    )
+    assert code == 2
+    said = f"dag: --hermetic: git-checkout wants {uri}, which is not in the cache"
+    assert any(line.startswith(said) for line in lines) is not is_there
+
+
 def test_hermetic_needs_bubblewrap(workspace: Workspace) -> None:
     before = "command() { [ $2 != bwrap ]; }\n"
     code, lines = workspace.run("networks", before=before, hermetic=True)
@@ -137,30 +170,17 @@ def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
         arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir=str(cache), more=["A=b"]
     )
     (workspace.directory / "Makefile").write_text("options: ; @printf '<%s>' $(MELANGE_EXTRA_OPTS)")
-    script = build_script(variables, has_key_rule=False, state="../state")
     for more in ("", f"<--env-file><{cache}/melange.env>"):
-        done = subprocess.run(
-            [*workspace._shell, "-c", script, "dag", "options"],
-            cwd=workspace.directory,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.splitlines()[0] == f"<--cache-dir><{cache}>{more}"
+        code, lines = workspace.run("options", variables=variables)
+        assert (code, lines[0]) == (0, f"<--cache-dir><{cache}>{more}")
         (cache / "melange.env").touch()
 
 
 def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:
-    script = build_script(VARIABLES, has_key_rule=True, state="../state")
-    done = subprocess.run(
-        [*workspace._shell, "-c", script, "dag", "packages/a.apk"],
-        cwd=workspace.directory,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code, lines = workspace.run("packages/a.apk", has_key_rule=True)
+    assert (code, lines[0]) == (0, "making a for x86_64 with melange.rsa")
     assert (workspace.directory / "melange.rsa").read_text() == "secret\n"
-    assert "secret" not in done.stdout
+    assert "secret" not in lines
 
 
 def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Workspace) -> None:
@@ -178,19 +198,11 @@ def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Works
     variables = MakeVariables(
         arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c", more=["MELANGE=./melange"]
     )
-    done = subprocess.run(
-        [
-            *workspace._shell,
-            *("-c", build_script(variables, has_key_rule=False, state="../state"), "dag"),
-            *("packages/x86_64/a.apk", "packages/x86_64/c.apk"),
-        ],
-        cwd=workspace.directory,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "making x86_64/a" not in done.stdout
-    assert "making x86_64/c" in done.stdout
+    targets = ("packages/x86_64/a.apk", "packages/x86_64/c.apk")
+    code, lines = workspace.run(*targets, variables=variables)
+    assert code == 0
+    assert not [line for line in lines if line.startswith("making x86_64/a")]
+    assert [line for line in lines if line.startswith("making x86_64/c")]
     assert (workspace.directory / "called").read_text().split() == [
         *("index", "-o", "packages/x86_64/APKINDEX.tar.gz", "--signing-key", "melange.rsa"),
         *("packages/x86_64/a.apk", "packages/x86_64/b.apk"),
@@ -237,15 +249,15 @@ def test_more_targets_than_one_argument_holds(workspace: Workspace) -> None:
     assert (code, [line for line in lines if line.startswith("named/")]) == (0, targets)
 
 
-@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_what_an_image_carries_is_copied_whole(shell: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [[], ["busybox"]], ids=["coreutils", "busybox"])
+def test_what_an_image_carries_is_copied_whole(program: list[str], tmp_path: Path) -> None:
     source, target = tmp_path / "it's a source", tmp_path / "target $HOME"
     (source / "below").mkdir(parents=True)
     (source / ".hidden").write_text("hidden")
     (source / "below/run.sh").touch(0o755)
     (source / "link").symlink_to("below/run.sh")
     target.mkdir()
-    subprocess.run([*shell, "-c", copy_out_script(str(source), str(target))], check=True)
+    subprocess.run([*program, *copy_command(str(source), str(target))], check=True)
     assert (target / ".hidden").read_text() == "hidden"
     assert (target / "below/run.sh").stat().st_mode & 0o777 == 0o755
     assert (target / "link").readlink() == Path("below/run.sh")
@@ -267,26 +279,44 @@ def test_assignments_reach_make_and_the_shell_behind_it_unharmed(workspace: Work
         build_options=["docs", "tls"],
         more=[f"ODD={ODD.replace('$', '$$')}", "MELANGE_EXTRA_OPTS=--debug"],
     )
-    done = subprocess.run(
-        [
-            *workspace._shell,
-            "-c",
-            build_script(variables, has_key_rule=False, state="../state"),
-            "dag",
-            "all",
-        ],
-        cwd=workspace.directory,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines()[:-1] == [
+    code, lines = workspace.run("all", variables=variables)
+    assert code == 0
+    assert lines[:-1] == [
         ODD,
         *("--cache-dir", "/c"),
         *("--repository-append", "./with space", "--repository-append", "./$dollar's"),
         *("--pipeline-dirs", "./more", "--build-option", "docs", "--build-option", "tls"),
         "--debug",
     ]
+
+
+def test_make_has_the_environment_that_the_script_was_given(workspace: Workspace) -> None:
+    (workspace.directory / "Makefile").write_text("all: ; @env\n")
+    code, lines = workspace.run("all", has_key_rule=False, keep_going=True)
+    makes_own = {
+        "MAKEFLAGS",
+        "MAKEOVERRIDES",
+        "MAKELEVEL",
+        "MAKE_TERMERR",
+        "MAKE_TERMOUT",
+        "MFLAGS",
+    }
+    of_shells = {"PWD", "OLDPWD", "SHLVL", "_"}
+    assigned = {word.partition("=")[0] for word in VARIABLES.words()}
+    names = {line.partition("=")[0] for line in lines[:-1] if "=" in line}
+    assert code == 0
+    assert "PATH" in names
+    assert names - {*os.environ} <= makes_own | of_shells | assigned
+
+
+def test_an_option_that_the_script_does_not_know_is_refused(workspace: Workspace) -> None:
+    code, lines = workspace.run("all", before="set -- --else=1 --\n")
+    assert (code, lines) == (REFUSED, ["dag: the build script knows no option --else=1"])
+
+
+def test_the_words_that_a_pod_shows_are_those_of_the_script() -> None:
+    script = build_script(VARIABLES, has_key_rule=False)
+    assert f"echo '{NOTHING}' >/dev/termination-log" in script.text
 
 
 def test_the_users_assignments_win_over_ours() -> None:
@@ -305,6 +335,12 @@ def test_the_users_assignments_win_over_ours() -> None:
 def test_what_is_no_assignment_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         split_assignment(text)
+
+
+def test_a_line_break_in_a_path_is_refused() -> None:
+    variables = replace(VARIABLES, repositories=["./a\nall"])
+    with pytest.raises(UsageError, match="line break"):
+        build_script(variables, has_key_rule=False)
 
 
 @pytest.mark.parametrize("line", ["dag: end of log: 1 lines", "x", "dag: end of log: a b c"])

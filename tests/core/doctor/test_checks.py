@@ -9,7 +9,7 @@ import pytest
 from dag.core.arch import Arch
 from dag.core.doctor import checks as doctor
 from dag.core.doctor.checks import Finding, Status, exit_code
-from dag.core.doctor.probes import Fate, Outcome, judge, judge_userns, outcome
+from dag.core.doctor.probes import Fate, ProbeOutcome, judge, judge_userns, outcome
 from dag.core.pod.permissions import for_pod, grant
 from dag.core.store.buckets import Bucket
 
@@ -111,7 +111,7 @@ def waiting(reason: str) -> dict[str, Any]:
 def test_a_probe_that_nothing_is_known_of_is_waited_for_and_then_given_up() -> None:
     creating = probe(waiting("ContainerCreating"))
     assert outcome(creating, [], 59) is None
-    assert outcome(creating, [], 61) == Outcome(Fate.WAITING, "it did not start in time")
+    assert outcome(creating, [], 61) == ProbeOutcome(Fate.WAITING, "it did not start in time")
     pulling = [{"reason": "Pulling", "message": 'Pulling image "i"'}]
     assert outcome(creating, pulling, 59) is None
     late = outcome(creating, pulling, 61)
@@ -124,7 +124,7 @@ def test_a_mount_that_fails_is_given_time_to_heal_and_a_full_cluster_is_no_fault
     events = [{"reason": "FailedMount", "message": "no such class"}]
     creating = probe(waiting("ContainerCreating"))
     assert outcome(creating, events, 9) is None
-    assert outcome(creating, events, 11) == Outcome(Fate.REFUSED, "FailedMount: no such class")
+    assert outcome(creating, events, 11) == ProbeOutcome(Fate.REFUSED, "FailedMount: no such class")
     full = probe(None, scheduled=False)
     assert outcome(full, [], 9) is None
     given_up = outcome(full, [], 11)
@@ -143,4 +143,4 @@ def test_a_mount_that_fails_is_given_time_to_heal_and_a_full_cluster_is_no_fault
 def test_a_node_that_ignores_the_wish_for_a_user_namespace_is_found(
     uid_map: str, status: str
 ) -> None:
-    assert judge_userns(Outcome(Fate.ENDED, uid_map, 0)).status == status
+    assert judge_userns(ProbeOutcome(Fate.ENDED, uid_map, 0)).status == status

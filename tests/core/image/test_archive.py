@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.image.archive import Directory, Entry, File, Symlink, archive, archive_size, content
+from dag.core.image.archive import Directory, Entry, File, Symlink, archive, archive_size, file_of
 from dag.errors import UsageError
 
 names = st.text(
@@ -43,7 +43,7 @@ def trees(draw: st.DrawFn) -> list[Entry]:
                 chosen.append(Directory(path))
             case _:
                 data = draw(st.binary(max_size=1200))
-                chosen.append(content(path, data, executable=draw(st.booleans())))
+                chosen.append(file_of(path, data, executable=draw(st.booleans())))
     return chosen
 
 
@@ -77,14 +77,14 @@ def test_what_goes_in_comes_out(entries: list[Entry]) -> None:
 
 def test_directories_come_before_what_they_hold() -> None:
     with tarfile.open(
-        fileobj=io.BytesIO(packed([content("a/b/c", b""), content("a/d", b"")]))
+        fileobj=io.BytesIO(packed([file_of("a/b/c", b""), file_of("a/d", b"")]))
     ) as t:
         assert t.getnames() == ["bundle", "bundle/a", "bundle/a/b", "bundle/a/b/c", "bundle/a/d"]
 
 
 def test_gnu_tar_reads_long_and_foreign_names() -> None:
     name = "pfad/" + "ä" * 80 + "/" + "x" * 120
-    entries: list[Entry] = [content(name, b"text"), Symlink("link", "y" * 150)]
+    entries: list[Entry] = [file_of(name, b"text"), Symlink("link", "y" * 150)]
     listed = subprocess.run(
         ["tar", "--quoting-style=literal", "-tvf", "-"],
         input=packed(entries),

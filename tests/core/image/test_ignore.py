@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dag.core.image.ignore import parse
+from dag.core.image.ignore import parse_patterns
 from dag.errors import UsageError
 
 
@@ -87,13 +87,13 @@ def test_a_path_is_left_out_as_docker_does(text: str, path: str, left_out: bool 
     """None: Docker takes it for no pattern, and so do we."""
     if left_out is None:
         with pytest.raises(UsageError):
-            parse(text, ".dagignore")
+            parse_patterns(text, ".dagignore")
     else:
-        assert (parse(text, ".dagignore").match(path) is not None) is left_out
+        assert (parse_patterns(text, ".dagignore").match(path) is not None) is left_out
 
 
 def test_the_pattern_that_decided_can_be_named() -> None:
-    pattern = parse("# tools\n\n*.txt\n", ".dagignore").match("a.txt")
+    pattern = parse_patterns("# tools\n\n*.txt\n", ".dagignore").match("a.txt")
     assert pattern is not None
     assert (pattern.text, pattern.where) == ("*.txt", ".dagignore:3")
 
@@ -101,4 +101,4 @@ def test_the_pattern_that_decided_can_be_named() -> None:
 @pytest.mark.parametrize("text", ["a[", "[]", "a\\", "!", "a[z-a]"])
 def test_a_malformed_pattern_names_its_line(text: str) -> None:
     with pytest.raises(UsageError, match=r"\.dagignore:2"):
-        parse(f"fine\n{text}\n", ".dagignore")
+        parse_patterns(f"fine\n{text}\n", ".dagignore")

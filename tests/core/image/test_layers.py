@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.image import layers as bundle
-from dag.core.image.archive import Directory, Entry, File, Symlink, content
-from dag.core.image.layers import LARGE_FILE, LARGE_LAYERS, SMALL_LAYERS, Layer, layers
+from dag.core.image.archive import Directory, Entry, File, Symlink, file_of
+from dag.core.image.layers import LARGE_FILE, LARGE_LAYERS, SMALL_LAYERS, Layer, split_layers
 from dag.errors import UsageError
 
 files = st.dictionaries(
@@ -26,11 +26,11 @@ files = st.dictionaries(
 
 
 def entries_of(tree: dict[str, bytes]) -> list[Entry]:
-    return [content(path, data) for path, data in tree.items()]
+    return [file_of(path, data) for path, data in tree.items()]
 
 
 def digests(tree: dict[str, bytes]) -> list[str]:
-    return [layer.digest().diff_id for layer in layers(entries_of(tree))]
+    return [layer.digest().diff_id for layer in split_layers(entries_of(tree))]
 
 
 @given(files, st.randoms())
@@ -38,8 +38,8 @@ def test_order_does_not_matter(tree: dict[str, bytes], chance: random.Random) ->
     entries = entries_of(tree)
     shuffled = entries.copy()
     chance.shuffle(shuffled)
-    assert [layer.digest() for layer in layers(entries)] == [
-        layer.digest() for layer in layers(shuffled)
+    assert [layer.digest() for layer in split_layers(entries)] == [
+        layer.digest() for layer in split_layers(shuffled)
     ]
 
 
@@ -62,7 +62,7 @@ def test_a_change_an_addition_and_a_removal_touch_one_layer(
 @given(files)
 def test_every_file_is_in_exactly_one_layer(tree: dict[str, bytes]) -> None:
     stored: dict[str, bytes] = {}
-    for layer in layers(entries_of(tree)):
+    for layer in split_layers(entries_of(tree)):
         with tarfile.open(fileobj=io.BytesIO(b"".join(layer.tar()))) as archive:
             for member in archive.getmembers():
                 if member.isfile():
@@ -75,9 +75,9 @@ def test_every_file_is_in_exactly_one_layer(tree: dict[str, bytes]) -> None:
 
 @given(files)
 def test_the_digest_is_that_of_the_bytes_that_are_sent(tree: dict[str, bytes]) -> None:
-    for layer in layers(entries_of(tree)):
+    for layer in split_layers(entries_of(tree)):
         digest = layer.digest()
-        sent = b"".join(layer.compressed())
+        sent = b"".join(layer.compress())
         assert digest.blob.digest == f"sha256:{hashlib.sha256(sent).hexdigest()}"
         assert digest.blob.size == len(sent)
         plain = zstandard.ZstdDecompressor().decompress(sent)
@@ -95,13 +95,13 @@ def test_how_a_file_is_read_does_not_show(cuts: list[int]) -> None:
             start += cut
         return [*found, data[start:]]
 
-    assert Layer((File("a", len(data), pieces),)).digest() == Layer((content("a", data),)).digest()
+    assert Layer((File("a", len(data), pieces),)).digest() == Layer((file_of("a", data),)).digest()
 
 
 def test_layers_are_bounded_and_large_files_are_apart_from_small_ones() -> None:
-    small: list[Entry] = [content(f"{n}.yaml", b"") for n in range(5000)]
+    small: list[Entry] = [file_of(f"{n}.yaml", b"") for n in range(5000)]
     large: list[Entry] = [File(f"{n}.tar", LARGE_FILE, tuple) for n in range(500)]
-    found = layers([*small, *large])
+    found = split_layers([*small, *large])
     assert len(found) == SMALL_LAYERS + LARGE_LAYERS <= 60
     for layer in found:
         sizes = {entry.size >= LARGE_FILE for entry in layer.entries if isinstance(entry, File)}
@@ -111,20 +111,20 @@ def test_layers_are_bounded_and_large_files_are_apart_from_small_ones() -> None:
 def test_one_changed_file_of_thousands_sends_a_thirtieth() -> None:
     chance = random.Random(7)
     tree = {f"{n}.yaml": chance.randbytes(chance.randint(500, 6000)) for n in range(3401)}
-    found = [layer.digest().blob.size for layer in layers(entries_of(tree))]
+    found = [layer.digest().blob.size for layer in split_layers(entries_of(tree))]
     # What a change of one file re-sends, averaged over all files, each weighted by its bytes.
     assert sum(size * size for size in found) / sum(found) <= sum(found) / 30
 
 
 def test_the_digests_of_a_known_tree_have_not_changed() -> None:
     tree: list[Entry] = [
-        content("brotli.yaml", b"package:\n  name: brotli\n" * 40),
-        content("pipelines/run.sh", b"#!/bin/sh\n", executable=True),
-        content("ä" * 60, b"long and not ASCII"),
+        file_of("brotli.yaml", b"package:\n  name: brotli\n" * 40),
+        file_of("pipelines/run.sh", b"#!/bin/sh\n", executable=True),
+        file_of("ä" * 60, b"long and not ASCII"),
         Symlink("link.yaml", "brotli.yaml"),
         Directory("empty"),
     ]
-    known = [layer.digest() for layer in layers(tree)]
+    known = [layer.digest() for layer in split_layers(tree)]
     assert bundle.content_digest(known, "sha256:base") == KNOWN_CONTENT
     # These depend on libzstd, which the lock file fixes; the ones above on nothing.
     blobs = "".join(digest.blob.digest for digest in known)
@@ -136,7 +136,7 @@ KNOWN_BLOBS = "c785ae6415960a3a62423090bb4148844a4c8384d84c24f532d84ed3a6737822"
 
 
 def test_an_empty_bundle_still_has_its_directory() -> None:
-    (layer,) = layers([])
+    (layer,) = split_layers([])
     with tarfile.open(fileobj=io.BytesIO(b"".join(layer.tar()))) as archive:
         assert archive.getnames() == ["bundle"]
 
@@ -144,23 +144,23 @@ def test_an_empty_bundle_still_has_its_directory() -> None:
 @pytest.mark.parametrize("path", ["/etc/passwd", "../up", "a//b", "a/./b", "", "a\0b", "a/"])
 def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="no relative path"):
-        layers([content(path, b"")])
+        split_layers([file_of(path, b"")])
 
 
 @pytest.mark.parametrize("path", [".wh.brotli.yaml", "a/.wh..wh..opq", ".wh.a/b"])
 def test_a_name_that_would_delete_files_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="means a deleted file"):
-        layers([content(path, b"")])
+        split_layers([file_of(path, b"")])
 
 
 def test_one_path_twice_is_refused() -> None:
     with pytest.raises(UsageError, match=r"a.yaml is in the bundle twice"):
-        layers([content("a.yaml", b"1"), content("a.yaml", b"2")])
+        split_layers([file_of("a.yaml", b"1"), file_of("a.yaml", b"2")])
 
 
 def test_a_file_below_a_file_is_refused() -> None:
     with pytest.raises(UsageError, match="a cannot be a file and hold a/b/c"):
-        layers([content("a", b""), content("a/b/c", b"")])
+        split_layers([file_of("a", b""), file_of("a/b/c", b"")])
 
 
 BASE_CONFIG = {
@@ -176,7 +176,7 @@ BASE_CONFIG = {
 
 
 def test_a_config_appends_layers_and_knows_no_time() -> None:
-    found = [layer.digest() for layer in layers([content("a", b"")])]
+    found = [layer.digest() for layer in split_layers([file_of("a", b"")])]
     assert bundle.image_config(BASE_CONFIG, found) == {
         "architecture": "arm64",
         "os": "linux",
@@ -197,7 +197,7 @@ def test_a_manifest_turns_the_types_of_docker_into_those_of_oci() -> None:
             }
         ]
     }
-    found = [layer.digest() for layer in layers([content("a", b"")])]
+    found = [layer.digest() for layer in split_layers([file_of("a", b"")])]
     config, _ = bundle.json_blob(bundle.CONFIG_TYPE, {})
     manifest = bundle.image_manifest(base, config, found)
     assert [layer["mediaType"] for layer in manifest["layers"]] == [
@@ -207,8 +207,8 @@ def test_a_manifest_turns_the_types_of_docker_into_those_of_oci() -> None:
 
 
 def test_content_is_named_by_files_and_base() -> None:
-    one = [layer.digest() for layer in layers([content("a", b"1")])]
-    two = [layer.digest() for layer in layers([content("a", b"2")])]
+    one = [layer.digest() for layer in split_layers([file_of("a", b"1")])]
+    two = [layer.digest() for layer in split_layers([file_of("a", b"2")])]
     names = {
         bundle.content_digest(found, base) for found in (one, two) for base in ("base:1", "base:2")
     }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.image.references import Reference, parse, parse_repository
+from dag.core.image.references import Reference, parse_reference, parse_repository
 from dag.errors import UsageError
 
 DIGEST = "sha256:" + "ab" * 32
@@ -32,7 +32,7 @@ DIGEST = "sha256:" + "ab" * 32
     ],
 )
 def test_a_reference_is_completed(text: str, expected: Reference) -> None:
-    assert parse(text) == expected
+    assert parse_reference(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,17 @@ def test_a_reference_is_completed(text: str, expected: Reference) -> None:
 )
 def test_what_is_no_reference_is_named(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse(text)
+        parse_reference(text)
     assert repr(text) in caught.value.message
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_reference_or_an_error(text: str) -> None:
     try:
-        reference = parse(text)
+        reference = parse_reference(text)
     except UsageError:
         return
-    assert parse(str(reference)) == reference
+    assert parse_reference(str(reference)) == reference
 
 
 @pytest.mark.parametrize("text", ["a.b/c:tag", f"a.b/c@{DIGEST}"])
@@ -84,6 +84,6 @@ def test_a_repository_has_neither_tag_nor_digest(text: str) -> None:
 
 
 def test_what_is_asked_of_a_registry() -> None:
-    assert parse("a").version == "latest"
-    assert parse("a:1").version == "1"
-    assert parse(f"a:1@{DIGEST}").version == DIGEST
+    assert parse_reference("a").version == "latest"
+    assert parse_reference("a:1").version == "1"
+    assert parse_reference(f"a:1@{DIGEST}").version == DIGEST

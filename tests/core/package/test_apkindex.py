@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.package.apkindex import BrokenIndex, Entry, Repository, read_index
+from dag.core.package.apkindex import BrokenIndex, Entry, PackageRepository, read_index
 
 TEXT = """\
 C:Q1abc=
@@ -28,7 +28,7 @@ def test_entries() -> None:
     assert entries[0] == Entry(
         "zlib", "1.3-r0", "zlib", ("so:libc.so.6",), ("so:libz.so.1=1.3", "pc:zlib=1.3")
     )
-    repository = Repository(entries)
+    repository = PackageRepository(entries)
     assert repository.names == {"zlib", "zlib-dev", "so:libz.so.1", "pc:zlib"}
     assert repository.versions["zlib"] == {"1.3-r0", "1.2-r4"}
 

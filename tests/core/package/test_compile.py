@@ -10,12 +10,12 @@ from dag.core.arch import Arch
 from dag.core.package.compile import compile_definition
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.package.pipelines import Table
-from dag.core.package.yaml import Problem
+from dag.core.package.yaml import FileProblem
 
 ARCH = Arch.parse("x86_64")
 
 
-def compiled(text: str | bytes, **own: str) -> tuple[Package | None, list[Problem]]:
+def compiled(text: str | bytes, **own: str) -> tuple[Package | None, list[FileProblem]]:
     data = text.encode() if isinstance(text, str) else text
     pipelines = {
         name.replace("_", "/"): (f"pipelines/{name}.yaml", body.encode())
@@ -31,7 +31,7 @@ def package(text: str, **own: str) -> Package:
     return result
 
 
-def problem(text: str | bytes, **own: str) -> Problem:
+def problem(text: str | bytes, **own: str) -> FileProblem:
     result, problems = compiled(text, **own)
     assert result is None
     (only,) = problems

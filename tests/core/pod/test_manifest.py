@@ -4,47 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
 
 from dag.core.arch import Arch
 from dag.core.pod.manifest import PodSettings, pod
+from dag.core.pod.options import PodOptions
+from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 from dag.report.manifest import to_yaml
 
 SMALLEST = PodSettings(
+    options=PodOptions(packages=("one",), sdk_image="registry.example.com/sdk@sha256:" + "5" * 64),
     run="0123456789",
-    namespace="default",
     arch=Arch.parse("x86_64"),
     bundle="registry.example.com/dag@sha256:" + "b" * 64,
-    sdk_image="registry.example.com/sdk@sha256:" + "5" * 64,
-    script="make \"$@\"\necho 'ends'\n",
+    script=ShellScript("make \"$@\"\necho 'ends'\n"),
     targets=("packages/x86_64/one-1.10-r2.apk",),
-    packages=("one",),
     version="1.2.3",
 )
 EVERYTHING = replace(
     SMALLEST,
+    options=replace(
+        SMALLEST.options,
+        namespace="builds",
+        packages=(),
+        cpu="16",
+        ram="64Gi",
+        disk="100Gi",
+        service_account="builder",
+        timeout=5400.4,
+        cache_bundle="registry.example.com/cache@sha256:" + "c" * 64,
+        out="built",
+        transfer_image="registry.example.com/rclone@sha256:" + "7" * 64,
+        src_bucket=Bucket.parse("gs://built/os"),
+        bucket=Bucket.parse("s3://built"),
+        bucket_secret="bucket",
+        secret_key=True,
+        signing_key_name="example",
+        isolation="userns",
+    ),
     arch=Arch.parse("arm64"),
-    namespace="builds",
     targets=("all",),
-    packages=(),
-    cpu="16",
-    ram="64Gi",
-    disk="100Gi",
-    service_account="builder",
-    timeout=5400.4,
-    cache_bundle="registry.example.com/cache@sha256:" + "c" * 64,
-    out=True,
-    transfer_image="registry.example.com/rclone@sha256:" + "7" * 64,
-    source=Bucket.parse("gs://built/os"),
     wanted=("one-1.10-r2.apk", "one-doc-1.10-r2.apk"),
-    target=Bucket.parse("s3://built"),
-    bucket_secret="bucket",
-    key_name="example",
-    confined=True,
 )
+
+
+def asking(settings: PodSettings, **flags: object) -> PodSettings:
+    options: Callable[..., PodOptions] = partial(replace, settings.options)
+    return replace(settings, options=options(**flags))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,7 @@ def test_the_pod_is_the_one_in_the_golden_file(
 
 
 def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None:
-    spec = pod(replace(EVERYTHING, node_arch=Arch.parse("amd64")))["spec"]
+    spec = pod(asking(EVERYTHING, node_arch=Arch.parse("amd64")))["spec"]
     assert spec["nodeSelector"] == {"kubernetes.io/arch": "amd64"}
     assert "tolerations" not in spec
     assert spec["containers"] == pod(EVERYTHING)["spec"]["containers"]
@@ -66,19 +76,21 @@ def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None
 def test_the_yaml_reads_back_as_what_is_posted() -> None:
     odd = replace(
         EVERYTHING,
-        script="tab\there, trailing space \n  and: [odd] {things} # 'all' \"of\" them\n\n",
+        script=ShellScript(
+            "tab\there, trailing space \n  and: [odd] {things} # 'all' \"of\" them\n\n"
+        ),
         targets=("yes", "1e3", "0123", "~", "a: b", "- c", "", " d", "package/libstdc++"),
     )
     assert yaml.safe_load(to_yaml(pod(odd))) == pod(odd)
 
 
 def test_a_timeout_below_a_second_is_still_one() -> None:
-    assert pod(replace(SMALLEST, timeout=0.2))["spec"]["activeDeadlineSeconds"] == 1
+    assert pod(asking(SMALLEST, timeout=0.2))["spec"]["activeDeadlineSeconds"] == 1
 
 
 def test_thousands_of_names_stay_below_what_an_annotation_holds() -> None:
     names = tuple(f"package-{number}" for number in range(3401))
-    text = pod(replace(SMALLEST, packages=names))["metadata"]["annotations"]["dag/packages"]
+    text = pod(asking(SMALLEST, packages=names))["metadata"]["annotations"]["dag/packages"]
     assert len(text) <= 4096
     assert text.startswith("package-0 package-1 ")
     assert text.endswith(" … (3401)")

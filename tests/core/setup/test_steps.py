@@ -39,7 +39,7 @@ def test_an_object_has_its_path(kind: str, path: str) -> None:
 
 def test_a_kind_that_nobody_asked_for_is_refused() -> None:
     manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}
-    with pytest.raises(UsageError, match="Secret x: dag setup knows no such kind"):
+    with pytest.raises(UsageError, match="Secret x: dag setup does not know this kind"):
         setup.object_path(manifest)
 
 
@@ -78,14 +78,14 @@ def test_tolerations_are_read_as_the_scheduler_reads_them(
 def test_a_toleration_is_added_and_taken_away_again() -> None:
     other = {"key": "mine", "operator": "Exists"}
     before = daemonset(other, app="d")
-    version, labels, tolerations = setup.with_toleration(before, ARM)
+    version, labels, tolerations = setup.patch_adding_toleration(before, ARM)
     assert version == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     after = daemonset(*tolerations["value"], **labels["value"])
     assert setup.tolerates(after, ARM)
-    removal = setup.without_toleration(after, ARM)
+    removal = setup.patch_removing_toleration(after, ARM)
     assert removal is not None
     assert [change["value"] for change in removal[1:]] == [{"app": "d"}, [other]]
-    assert setup.without_toleration(before, ARM) is None  # not ours to take away
+    assert setup.patch_removing_toleration(before, ARM) is None  # not ours to take away
 
 
 def test_a_daemonset_is_ready_when_every_node_runs_its_newest_pod() -> None:
@@ -121,5 +121,5 @@ def test_a_bucket_is_one_however_it_is_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["s3://apks", "gs://", "az://a/b"])
 def test_a_bucket_of_another_cloud_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="is no bucket of Google Cloud"):
+    with pytest.raises(UsageError, match="is not a bucket of Google Cloud"):
         bucket_url(name)

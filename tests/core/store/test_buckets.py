@@ -62,7 +62,7 @@ def uploading(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subpro
         Places(str(tmp_path), str(tmp_path / "state")), Bucket.parse("gs://built"), X86, "0123"
     )
     with subprocess.Popen(
-        [*shell, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*shell, *script.command()[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
             eventually((tmp_path / "state/ended").exists, "it waits for the build")

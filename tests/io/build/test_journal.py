@@ -10,18 +10,18 @@ from dag.core.build.events import (
     Began,
     Broke,
     Cancelled,
+    ComputeResources,
     Event,
     Faulted,
     OutOfMemory,
     Proven,
-    Resources,
-    Stopped,
+    StopRequested,
     Succeeded,
     Ticked,
     Unit,
 )
 from dag.core.build.journal import head, line, read_event, replayed
-from dag.core.build.states import Limits, State
+from dag.core.build.states import RunLimits, UnitState
 from dag.io.build.journal import Journal, read_journal
 
 EVENTS: list[Event] = [
@@ -33,7 +33,7 @@ EVENTS: list[Event] = [
     Faulted("b", 2, "disk"),
     Cancelled("b", 2),
     Ticked(),
-    Stopped("Ctrl-C"),
+    StopRequested("Ctrl-C"),
 ]
 
 
@@ -46,8 +46,12 @@ def test_every_event_survives_the_journal(event: Event, tmp_path: Path) -> None:
 
 
 def written(path: Path) -> bytes:
-    units = [Unit("a"), Unit("b", ("a",), Resources(500, 7), 2.5), Unit("@g", ("b",), is_gate=True)]
-    limits = Limits(jobs=2, capacity=Resources(4000, 1 << 30))
+    units = [
+        Unit("a"),
+        Unit("b", ("a",), ComputeResources(500, 7), 2.5),
+        Unit("@g", ("b",), is_gate=True),
+    ]
+    limits = RunLimits(jobs=2, capacity=ComputeResources(4000, 1 << 30))
     with Journal(path) as journal:
         journal.append(head(units, limits, {"began": 7}))
         journal.append(line(0, Began()))
@@ -61,9 +65,9 @@ def test_a_run_is_rebuilt_from_its_journal(tmp_path: Path) -> None:
     first, scheduler, last = replayed(read_journal(tmp_path / "journal"))
     assert first["began"] == 7
     assert last == 2
-    assert scheduler.units["a"].state is State.DONE
-    assert scheduler.units["b"].state is State.RUNNING
-    assert scheduler.units["b"].resources == Resources(500, 7)
+    assert scheduler.units["a"].state is UnitState.DONE
+    assert scheduler.units["b"].state is UnitState.RUNNING
+    assert scheduler.units["b"].resources == ComputeResources(500, 7)
 
 
 def test_a_torn_tail_of_any_length_is_left_out(tmp_path: Path) -> None:

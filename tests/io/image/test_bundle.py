@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from dag.core.image.archive import Entry, Symlink, content
+from dag.core.image.archive import Entry, Symlink, file_of
 from dag.errors import UsageError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.registry.refusals import RegistryError
@@ -43,10 +43,10 @@ def through(proxy: FaultProxy) -> str:
 
 def definitions(count: int = 300) -> list[Entry]:
     entries: list[Entry] = [
-        content(f"{n}.yaml", f"package:\n  name: n{n}\n  version: '{n}'\n".encode() * 40)
+        file_of(f"{n}.yaml", f"package:\n  name: n{n}\n  version: '{n}'\n".encode() * 40)
         for n in range(count)
     ]
-    return [*entries, content("run.sh", b"#!/bin/sh\n", executable=True), Symlink("l", "run.sh")]
+    return [*entries, file_of("run.sh", b"#!/bin/sh\n", executable=True), Symlink("l", "run.sh")]
 
 
 def read_back(pushed: Pushed, directory: Path, architecture: str) -> dict[str, tarfile.TarInfo]:
@@ -120,7 +120,7 @@ def test_a_changed_file_sends_its_layer_alone(proxy: FaultProxy, base: str) -> N
     repository = f"{through(proxy)}/me/changed"
     push_bundle(repository, definitions(), base=base)
     before = len(proxy.exchanges)
-    others = [content("0.yaml", b"package: {name: other}"), *definitions()[1:]]
+    others = [file_of("0.yaml", b"package: {name: other}"), *definitions()[1:]]
     changed = push_bundle(repository, others, base=base)
     puts = [item for item in proxy.exchanges[before:] if item.request.method == "PUT"]
     assert changed.layers_uploaded == 1

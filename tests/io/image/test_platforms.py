@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.image.references import parse
-from dag.io.image.platforms import platforms
+from dag.core.image.references import parse_reference
+from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import RegistryError
-from dag.io.image.registry.repository import Repository
-from dag.io.image.registry.requests import Transport
+from dag.io.image.registry.repository import ImageRepository
+from dag.io.image.registry.requests import RegistryTransport
 from tests.support.registries import Server, base_image, skopeo
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
 
 def test_an_upload_is_opened_and_given_up(running: Server) -> None:
-    with Transport(running.host) as transport:
-        Repository(transport, "t/push", writes=True).check_push()
+    with RegistryTransport(running.host) as transport:
+        ImageRepository(transport, "t/push", writes=True).check_push()
     seen = [(method, status) for method, path, status in running.requests() if "t/push" in path]
     assert seen == [("POST", 202), ("DELETE", 204)]
     assert [path for path in running.storage.rglob("*") if path.name == "startedat"] == []
@@ -30,11 +30,11 @@ def test_the_platforms_of_an_index_and_of_a_single_image(running: Server, tmp_pa
     options = ("copy", "--dest-tls-verify=false", f"oci:{tmp_path / 'index'}")
     skopeo(*options, "--all", f"docker://{index}")
     skopeo(*options, "--override-arch=riscv64", f"docker://{single}")
-    with Transport(running.host) as transport:
+    with RegistryTransport(running.host) as transport:
 
         def of(reference: str) -> dict[str, str]:
-            image = parse(reference)
-            return platforms(Repository(transport, image.repository), image)
+            image = parse_reference(reference)
+            return read_platforms(ImageRepository(transport, image.repository), image)
 
         found = of(index)
         assert list(found) == ["linux/amd64", "linux/riscv64", "windows/amd64"]

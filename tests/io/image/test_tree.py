@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from dag.core.image.archive import Directory, File, Symlink
-from dag.core.image.layers import layers
+from dag.core.image.layers import split_layers
 from dag.errors import UsageError
-from dag.io.image.tree import OUT_MARK, Tree, definitions_tree
+from dag.io.image.tree import OUT_MARK, DirectoryTree, definitions_tree
 
 KEY = "-----BEGIN {kind}PRIVATE KEY-----\nMIIEvg\n-----END {kind}PRIVATE KEY-----\n"
 
@@ -35,7 +35,7 @@ def repo(tmp_path: Path) -> Path:
     return root
 
 
-def paths(tree: Tree) -> list[str]:
+def paths(tree: DirectoryTree) -> list[str]:
     return [entry.path for entry in tree.entries]
 
 
@@ -76,8 +76,8 @@ def test_copies_with_other_times_modes_and_order_are_the_same(repo: Path, tmp_pa
             (copy / name).chmod(0o700 if name == Path("run.sh") else 0o600)
             os.utime(copy / name, (1, 1))
     one, two = definitions_tree(repo), definitions_tree(copy)
-    assert [layer.digest() for layer in layers(one.entries)] == [
-        layer.digest() for layer in layers(two.entries)
+    assert [layer.digest() for layer in split_layers(one.entries)] == [
+        layer.digest() for layer in split_layers(two.entries)
     ]
 
 

@@ -13,6 +13,7 @@ from dag.core.package.apkindex import read_index
 from dag.io.package.apk import read_apk
 from dag.io.package.apkindex import _text
 from tests.support.apks import make_apk
+from tests.support.archives import pax_header, sparse_header, tar_header
 
 
 def test_reads_what_a_package_says_of_itself(tmp_path: Path) -> None:
@@ -53,7 +54,27 @@ def test_something_else_is_no_package(tmp_path: Path) -> None:
 def test_a_control_section_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.apk"
     path.write_bytes(gzip.compress(bytes(200 << 20), 9))
-    with pytest.raises(BrokenPackage, match="too large"):
+    with pytest.raises(BrokenPackage, match="more than 64 MiB"):
+        read_apk(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        (sparse_header(1 << 31), "sparse"),
+        (pax_header("GNU.sparse.map", "a,b"), "sparse"),
+        (pax_header("size", "9" * 30), "size that cannot be"),
+        (tar_header(b"L", 1 << 33), "long name"),
+        (tar_header(b"0", 0) * 20_000, "10,000 members"),
+    ],
+)
+def test_a_control_section_that_asks_for_much_is_refused(
+    tmp_path: Path, before: bytes, why: str
+) -> None:
+    control = gzip.compress(before + tar_header(b"0", 0, ".PKGINFO"), mtime=0)
+    path = tmp_path / "a.apk"
+    path.write_bytes(control + gzip.compress(b"data", mtime=0))
+    with pytest.raises(BrokenPackage, match=why):
         read_apk(path)
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from dag.core.sources.downloads import Digest
 from dag.errors import InfrastructureError
-from dag.io.sources.cache import Cache, Records
+from dag.io.sources.cache import Cache, RemovedEntry
+from dag.io.sources.records import Records
 from tests.support.faults import Origin
 
 DATA = os.urandom(4_000_000)
@@ -28,21 +29,21 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def put(cache: Cache, *digests: Digest, data: bytes = DATA) -> None:
-    part = cache.part(digests)
+    part = cache.try_part(digests)
     assert part is not None
     part.load()
     part.write(data)
-    assert part.mismatch() is None
+    assert part.find_mismatch() is None
     cache.commit(part, digests)
     part.close()
 
 
 def test_a_part_has_one_writer(cache: Cache) -> None:
-    part = cache.part([SHA256])
+    part = cache.try_part([SHA256])
     assert part is not None
-    assert cache.part([SHA256]) is None
+    assert cache.try_part([SHA256]) is None
     part.close()
-    again = cache.part([SHA256])
+    again = cache.try_part([SHA256])
     assert again is not None
     again.close()
     assert list(cache.directory.iterdir()) == [cache.private]
@@ -50,7 +51,7 @@ def test_a_part_has_one_writer(cache: Cache) -> None:
 
 def test_whoever_waited_for_a_part_does_not_write_into_the_finished_file(cache: Cache) -> None:
     put(cache, SHA256)
-    part = cache.part([SHA256])
+    part = cache.try_part([SHA256])
     assert part is not None
     part.load()
     part.write(b"other bytes")
@@ -133,10 +134,14 @@ def test_prune_removes_what_is_not_named_and_leaves_what_is_not_its_own(cache: C
     put(cache, SHA256, SHA512)
     for name in (f"sha256:{'a' * 64}", f"sha256:{'b' * 64}.part", "notes.txt", "sha256:short"):
         (cache.directory / name).write_bytes(b"12345")
-    busy = cache.part([Digest("sha256", "c" * 64)])
+    busy = cache.try_part([Digest("sha256", "c" * 64)])
     assert busy is not None
     busy.write(b"x")
-    expected = [(f"sha256:{'a' * 64}", 5), (f"sha256:{'b' * 64}.part", 5), (SHA512.name, len(DATA))]
+    expected = [
+        RemovedEntry(f"sha256:{'a' * 64}", 5),
+        RemovedEntry(f"sha256:{'b' * 64}.part", 5),
+        RemovedEntry(SHA512.name, len(DATA)),
+    ]
     assert cache.prune([SHA256.name], dry_run=True) == expected
     assert cache.prune([SHA256.name]) == expected
     busy.close()
@@ -228,5 +233,5 @@ def test_ctrl_c_keeps_what_has_come_and_ends_with_130(tmp_path: Path) -> None:
 
 def test_a_pipe_for_the_records_is_not_waited_for(cache: Cache) -> None:
     os.mkfifo(cache.private / "verified")
-    with pytest.raises(InfrastructureError, match="no ordinary file"):
+    with pytest.raises(InfrastructureError, match="it is a named pipe"):
         Cache(cache.directory)

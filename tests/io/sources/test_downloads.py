@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dag.core.package.model import Fetch
-from dag.core.sources.downloads import downloads
+from dag.core.sources.downloads import downloads_of
 from dag.io.sources.cache import Cache
-from dag.io.sources.transport import Limits
+from dag.io.sources.transport import TransferLimits
 from tests.support.downloading import DATA, LIMITS, SMALL, failed, fetch, files, sha256, wanted
 from tests.support.faults import Answer, Origin
 
@@ -70,7 +70,7 @@ def test_neither_all_nor_one_host_get_more_requests_at_once_than_was_said(
         return Answer(status=200, body=body, framing="chunked")
 
     items = [wanted(f"{n}".encode(), origin.handle(f"/{n}", handler)) for n in range(12)]
-    limits = Limits(jobs=jobs, per_host=per_host, retry=LIMITS.retry)
+    limits = TransferLimits(jobs=jobs, per_host=per_host, retry=LIMITS.retry)
     assert "got " in failed(cache, *items, limits=limits)
     assert max(most) == 3
 
@@ -95,7 +95,7 @@ def test_whatever_goes_wrong_with_one_is_its_failure(
         def __init__(self, *_: object) -> None:
             raise RuntimeError("something that nobody thought of")
 
-    monkeypatch.setattr("dag.io.sources.downloads.Source", Broken)
+    monkeypatch.setattr("dag.io.sources.downloads.SourceTransfer", Broken)
     said = failed(cache, wanted(SMALL, origin.put("/a", SMALL)))
     assert said.endswith("RuntimeError: something that nobody thought of")
 
@@ -107,7 +107,7 @@ def test_two_files_that_contradict_each_other_are_one_file_and_one_failure(
         Fetch(origin.put("/a", SMALL), sha256(SMALL), "0" * 128, False, "x.yaml", 1),
         Fetch(origin.url + "/a", sha256(SMALL), hashlib.sha512(SMALL).hexdigest(), False, "y", 2),
     ]
-    items, _ = downloads(steps)
+    items, _ = downloads_of(steps)
     for both in (items, items[::-1]):
         outcomes = {outcome.download.key: outcome for outcome in fetch(cache, *both)}
         assert [outcomes[item.key].status == "failed" for item in items] == [True, False]

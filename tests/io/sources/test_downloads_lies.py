@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dag.core.package.model import Fetch
-from dag.core.sources.downloads import downloads
+from dag.core.sources.downloads import downloads_of
 from dag.io.sources.cache import Cache
-from dag.io.sources.transport import Limits
+from dag.io.sources.transport import TransferLimits
 from tests.support.downloading import (
     DATA,
     IMPATIENT,
@@ -41,7 +41,7 @@ def test_a_wrong_file_is_named_with_place_uri_and_both_digests(
 
 def test_a_wrong_second_digest_is_wrong_too(origin: Origin, cache: Cache) -> None:
     step = Fetch(origin.put("/a", SMALL), sha256(SMALL), "0" * 128, False, "x.yaml", 10)
-    (download,), _ = downloads([step])
+    (download,), _ = downloads_of([step])
     assert "expected sha512:000" in failed(cache, download)
 
 
@@ -69,7 +69,7 @@ def test_a_body_cut_off_where_nobody_can_see_it_is_asked_for_again(
 @pytest.mark.parametrize("length", [None, 1 << 50])
 def test_an_endless_body_ends_at_max_size(origin: Origin, cache: Cache, length: int | None) -> None:
     download = wanted(SMALL, origin.endless("/a", length=length))
-    limits = Limits(max_size=2_000_000, retry=LIMITS.retry)
+    limits = TransferLimits(max_size=2_000_000, retry=LIMITS.retry)
     assert "--max-size" in failed(cache, download, limits=limits)
     assert files(cache) == []
 
@@ -99,7 +99,7 @@ def test_a_trickle_is_a_stall(origin: Origin, cache: Cache) -> None:
         return Answer(status=200, body=drops, framing="chunked")
 
     # Any speed is too slow here, so that the test need not be slow itself.
-    limits = Limits(stall=0.2, slowest=1 << 40, retry=IMPATIENT.retry)
+    limits = TransferLimits(stall=0.2, slowest=1 << 40, retry=IMPATIENT.retry)
     said = failed(cache, wanted(DATA, origin.handle("/a", handler)), limits=limits)
     assert "bytes a second" in said
 

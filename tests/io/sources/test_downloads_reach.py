@@ -9,7 +9,7 @@ import pytest
 
 from dag.errors import InfrastructureError
 from dag.io.sources.cache import Cache
-from dag.io.sources.transport import Limits
+from dag.io.sources.transport import TransferLimits
 from tests.support.downloading import DATA, SMALL, failed, fetch, wanted
 from tests.support.faults import Answer, Origin
 
@@ -91,7 +91,7 @@ def test_the_body_of_a_redirect_is_not_waited_for(origin: Origin, cache: Cache) 
     headers = {"Location": origin.put("/real", SMALL), "Content-Length": "60000"}
     uri = origin.handle("/a", lambda _: Answer.of(302, headers, bytes(60_000)))
     origin.on("GET", "/a").stall(after=1)
-    patient = Limits(connect=600, stall=600)
+    patient = TransferLimits(connect=600, stall=600)
     (outcome,) = fetch(cache, wanted(SMALL, uri), limits=patient)
     assert outcome.status == "fetched"
 
@@ -101,7 +101,9 @@ def test_cookies_are_neither_kept_nor_looked_at(origin: Origin, cache: Cache) ->
     odd = origin.handle("/odd", lambda _: Answer.of(200, headers, SMALL))
     good = origin.handle("/good", lambda _: Answer.of(200, {"Set-Cookie": "b=1"}, DATA))
     again = origin.redirect("/again", good)
-    outcomes = fetch(cache, wanted(SMALL, odd), wanted(DATA, again), limits=Limits(per_host=1))
+    outcomes = fetch(
+        cache, wanted(SMALL, odd), wanted(DATA, again), limits=TransferLimits(per_host=1)
+    )
     assert [outcome.status for outcome in outcomes] == ["fetched", "fetched"]
     assert {exchange.request.header("cookie") for exchange in origin.exchanges} == {None}
 

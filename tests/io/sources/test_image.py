@@ -10,15 +10,17 @@ import json
 import random
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from dag.errors import InfrastructureError
+from dag.errors import DagError, InfrastructureError
 from dag.io.sources.cache import Cache
 from dag.io.sources.image import Filled, fill, staging
+from tests.support.archives import sparse_header, tar_header
 from tests.support.faults import Origin
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
@@ -110,6 +112,34 @@ def test_a_damaged_layer_is_an_error(
 ) -> None:
     with pytest.raises(InfrastructureError, match=r"is damaged|can be no file"):
         take(cache, image(origin, packed, media_type=TAR + suffix))
+
+
+def member(name: str, data: bytes) -> bytes:
+    return tar_header(b"0", len(data), f"bundle/{name}") + data + bytes(-len(data) % 512)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (tar_header(b"L", 1 << 28) + bytes(1 << 28), "more than 1 MiB, which is the limit of the"),
+        (sparse_header(1 << 40), "has a sparse file"),
+        (tar_header(b"0", 1 << 40, f"bundle/{name_of(DATA)}"), "more than --max-size"),
+        (member(f"{REPOSITORY}/dag.json", bytes(65 << 20)), "more than 64 MiB"),
+        (member(f"{REPOSITORY}/packed-refs", bytes(65 << 20)), "more than 64 MiB"),
+    ],
+)
+def test_a_few_bytes_that_stand_for_many_are_refused(
+    cache: Cache, origin: Origin, data: bytes, why: str
+) -> None:
+    packed = zstandard.ZstdCompressor().compress(data)
+    assert len(packed) < 96_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(DagError, match=why):
+            take(cache, image(origin, packed, media_type=TAR + "+zstd"))
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_name_that_no_file_has_is_passed_over(cache: Cache, origin: Origin) -> None:

@@ -153,7 +153,7 @@ packages/x86_64/a-1-r0.apk:
 def test_what_a_build_leaves_in_the_background_ends_with_it(make: Make, holds: bool) -> None:
     place = make(a=definition("a"))
     (place / "Makefile").write_text(BACKGROUND)
-    program = "import dag.io.build.confinement as l, dag.run.build.command as b\nfrom dag.cli.main import run\n"
+    program = "import dag.io.build.confinement as l, dag.run.build.session as b\nfrom dag.cli.main import run\n"
     program += "" if holds else "b.detect = l.Unlimited\n"
     code = subprocess.run(
         [sys.executable, "-c", f"{program}run()", "build"],

@@ -14,15 +14,15 @@ from dag.core.build.events import (
     Broke,
     Event,
     Faulted,
-    Prove,
     Proven,
+    ProvePackages,
     Start,
     Succeeded,
     Unit,
 )
 from dag.core.build.journal import head, replayed
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import Limits, State
+from dag.core.build.states import RunLimits, UnitState
 from dag.errors import InfrastructureError
 from dag.io.build.journal import Journal, read_journal
 from dag.run.build.engine import Engine
@@ -63,7 +63,7 @@ class Scripted:
         finally:
             self.live.discard(start.key)
 
-    async def prove(self, prove: Prove) -> Answer:
+    async def prove(self, prove: ProvePackages) -> Answer:
         self.proven.append(prove.key)
         return Proven(prove.key, prove.attempt)
 
@@ -75,15 +75,15 @@ class Scripted:
 
 
 class Silent:
-    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
+    def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
         pass
 
-    def passed(self, now: float) -> None:
+    def look_at_clock(self, now: float) -> None:
         pass
 
 
 def engine(
-    tmp_path: Path, units: list[Unit], runner: Scripted, limits: Limits
+    tmp_path: Path, units: list[Unit], runner: Scripted, limits: RunLimits
 ) -> tuple[Engine, Journal]:
     journal = Journal(tmp_path / "journal")
     journal.append(head(units, limits, {}))
@@ -95,7 +95,7 @@ CHAIN = [Unit("a"), Unit("b", ("a",)), Unit("c", ("b",)), Unit("d")]
 
 async def test_runs_everything_in_order_and_the_journal_tells_the_same(tmp_path: Path) -> None:
     runner = Scripted()
-    made, journal = engine(tmp_path, CHAIN, runner, Limits(jobs=2))
+    made, journal = engine(tmp_path, CHAIN, runner, RunLimits(jobs=2))
     assert await made.run()
     assert runner.closed
     assert [key for key in runner.proven if key != "d"] == ["a", "b", "c"]
@@ -117,7 +117,7 @@ async def test_an_interruption_cancels_what_runs_and_waits_until_it_is_gone(tmp_
         raise AssertionError
 
     runner = Scripted({"a": for_ever})
-    made, _ = engine(tmp_path, CHAIN, runner, Limits(jobs=1))
+    made, _ = engine(tmp_path, CHAIN, runner, RunLimits(jobs=1))
     task = asyncio.create_task(made.run())
     await running.wait()
     task.cancel()
@@ -125,7 +125,7 @@ async def test_an_interruption_cancels_what_runs_and_waits_until_it_is_gone(tmp_
     assert runner.cancelled == ["a"]
     assert runner.live == set()
     assert runner.closed
-    assert {p.state for p in made.scheduler.units.values()} == {State.DROPPED}
+    assert {p.state for p in made.scheduler.units.values()} == {UnitState.DROPPED}
 
 
 async def test_a_unit_cancelled_before_its_first_step_is_gone_too(tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ async def test_a_unit_cancelled_before_its_first_step_is_gone_too(tmp_path: Path
 
     units = [Unit("a", seconds=2), Unit("b")]
     runner = Scripted({"a": fails})
-    made, _ = engine(tmp_path, units, runner, Limits(jobs=2, fail_fast=True))
+    made, _ = engine(tmp_path, units, runner, RunLimits(jobs=2, fail_fast=True))
     async with asyncio.timeout(5):
         await made.run()
-    assert made.scheduler.units["a"].state is State.FAILED
+    assert made.scheduler.units["a"].state is UnitState.FAILED
 
 
 async def test_errors_of_the_machine_are_faults_and_are_tried_again(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_errors_of_the_machine_are_faults_and_are_tried_again(tmp_path: Pa
             raise InfrastructureError("the store is away")
         return Succeeded(start.key, start.attempt)
 
-    limits = Limits(jobs=1, first_pause=0.001)
+    limits = RunLimits(jobs=1, first_pause=0.001)
     runner = Scripted({"a": disk_full_once})
     made, _ = engine(tmp_path, [Unit("a")], runner, limits)
     assert await made.run()
@@ -164,16 +164,16 @@ async def test_a_bug_stops_the_run_and_comes_out(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     runner = Scripted({"a": buggy})
-    made, _ = engine(tmp_path, CHAIN, runner, Limits(jobs=1))
+    made, _ = engine(tmp_path, CHAIN, runner, RunLimits(jobs=1))
     with pytest.raises(ZeroDivisionError):
         await made.run()
     assert runner.closed
-    assert made.scheduler.units["c"].state is State.DROPPED
+    assert made.scheduler.units["c"].state is UnitState.DROPPED
 
 
 async def test_adopts_what_lives_and_ends_what_may_not(tmp_path: Path) -> None:
     runner = Scripted(began=Began(live=(("a", 2), ("c", 1))))
-    made, _ = engine(tmp_path, CHAIN, runner, Limits(jobs=1))
+    made, _ = engine(tmp_path, CHAIN, runner, RunLimits(jobs=1))
     assert await made.run()
     assert made.scheduler.units["a"].attempt == 2
     assert made.scheduler.units["c"].attempt == 2
@@ -187,7 +187,7 @@ async def test_what_is_about_to_be_done_is_in_the_journal_before(tmp_path: Path)
         seen[start.key] = len(list(read_journal(tmp_path / "journal")))
         return Faulted(start.key, start.attempt, "x") if start.attempt == 1 else await well(start)
 
-    limits = Limits(jobs=1, first_pause=0.0)
+    limits = RunLimits(jobs=1, first_pause=0.0)
     runner = Scripted({"b": look})
     made, _ = engine(tmp_path, CHAIN[:2], runner, limits)
     await made.run()

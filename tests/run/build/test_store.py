@@ -1,4 +1,4 @@
-"""What `dag build` keeps and what it finds: store, repositories, keys."""
+"""`dag build` keeps what it built, and finds what there is: store, repositories, keys."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_store_is_a_repository_for_another_build_by_a_key_with_a_name_of_its_o
     # melange would write both keys to one file, at once.
     code, _, said = run(place, *words, str(store / ".dag/key/melange.rsa.pub"))
     assert code == 2
-    assert "is called melange.rsa.pub as the build's own key is" in said
+    assert "and the build's own key are both called melange.rsa.pub" in said
 
     key = new_key(tmp_path)
     make(base=definition("base"))

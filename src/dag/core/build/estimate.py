@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from dag.core.build.events import Began, Proven, Start, Succeeded, Unit
 from dag.core.build.ranks import critical_path, levels
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import Limits
+from dag.core.build.states import RunLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Estimate:
         return max(self.path_seconds, self.work / jobs)
 
 
-def estimate(units: Sequence[Unit], limits: Limits) -> Estimate:
+def estimate(units: Sequence[Unit], limits: RunLimits) -> Estimate:
     """Run the units in their expected durations, without building anything."""
     by_key = {unit.key: unit for unit in units}
     scheduler = Scheduler(units, limits)

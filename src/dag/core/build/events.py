@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Resources:
+class ComputeResources:
     """What a unit needs while it runs, or what a machine has: millicores and bytes."""
 
     cpu: int
@@ -28,7 +28,7 @@ class Unit:
 
     key: str
     needs: tuple[str, ...] = ()
-    resources: Resources = Resources(1000, 2 << 30)
+    resources: ComputeResources = ComputeResources(1000, 2 << 30)
     seconds: float = 1.0
     """How long it will take: what the store remembers, or a guess."""
     is_gate: bool = False
@@ -51,7 +51,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The attempt says that it built the unit. That is not yet believed: see `Prove`."""
+    """The attempt says that it built the unit. That is not yet believed: see `ProvePackages`."""
 
     key: str
     attempt: int
@@ -110,14 +110,14 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StopRequested:
     """Somebody wants the run to end: nothing new starts, and what runs is cancelled."""
 
     cause: str
 
 
 AttemptEvent = Succeeded | Proven | Broke | OutOfMemory | Faulted | Cancelled
-Event = Began | Ticked | Stopped | AttemptEvent
+Event = Began | Ticked | StopRequested | AttemptEvent
 
 
 INTERRUPTED = "interrupted"
@@ -133,11 +133,11 @@ class Start:
 
     key: str
     attempt: int
-    resources: Resources
+    resources: ComputeResources
 
 
 @dataclass(frozen=True, slots=True)
-class Prove:
+class ProvePackages:
     """See whether the attempt made what the unit promises, and keep it if so."""
 
     key: str
@@ -181,4 +181,4 @@ class Finish:
     """Every unit is settled and no attempt lives."""
 
 
-Action = Start | Prove | Cancel | Retry | Settled | WakeAt | Finish
+Action = Start | ProvePackages | Cancel | Retry | Settled | WakeAt | Finish

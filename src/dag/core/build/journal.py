@@ -11,9 +11,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from dag.core.build import events
-from dag.core.build.events import Event, Resources, Unit
+from dag.core.build.events import ComputeResources, Event, Unit
 from dag.core.build.scheduler import Scheduler, replay
-from dag.core.build.states import InvalidTransitionError, Limits
+from dag.core.build.states import InvalidTransitionError, RunLimits
 
 FORMAT = 1
 _EVENTS: Mapping[str, type[Event]] = {
@@ -27,14 +27,14 @@ _EVENTS: Mapping[str, type[Event]] = {
         events.Faulted,
         events.Cancelled,
         events.Ticked,
-        events.Stopped,
+        events.StopRequested,
     )
 }
 
 Line = dict[str, Any]
 
 
-def head(units: Iterable[Unit], limits: Limits, about: Mapping[str, Any]) -> Line:
+def head(units: Iterable[Unit], limits: RunLimits, about: Mapping[str, Any]) -> Line:
     """Write the first line; `about` is for readers."""
     return {
         "format": FORMAT,
@@ -79,16 +79,16 @@ def replayed(lines: Iterable[Line]) -> tuple[Line, Scheduler, float]:
     happened = [read_event(data) for data in rest]
     try:
         limits = first["limits"]
-        capacity = Resources(**limits["capacity"]) if limits["capacity"] else None
+        capacity = ComputeResources(**limits["capacity"]) if limits["capacity"] else None
         units = [_unit(data) for data in first["units"]]
-        scheduler = replay(units, Limits(**{**limits, "capacity": capacity}), happened)
+        scheduler = replay(units, RunLimits(**{**limits, "capacity": capacity}), happened)
     except (KeyError, TypeError, InvalidTransitionError) as error:
         raise ValueError(f"its lines do not go together: {error!r}") from error
     return first, scheduler, happened[-1][0] if happened else 0.0
 
 
 def _unit(data: Line) -> Unit:
-    needs, resources = tuple(data["needs"]), Resources(**data["resources"])
+    needs, resources = tuple(data["needs"]), ComputeResources(**data["resources"])
     return Unit(**{**data, "needs": needs, "resources": resources})
 
 

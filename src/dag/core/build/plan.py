@@ -13,7 +13,7 @@ from statistics import median
 
 from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped, Stuck, bootstrap_order
-from dag.core.build.events import Resources, Unit
+from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import offers
@@ -21,7 +21,7 @@ from dag.core.package.model import Package
 from dag.core.units import quantity
 from dag.errors import UsageError
 
-DEFAULT_RESOURCES = Resources(1000, 2 << 30)
+DEFAULT_RESOURCES = ComputeResources(1000, 2 << 30)
 
 
 class Reason(StrEnum):
@@ -42,7 +42,7 @@ class Absence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class BuildRequest:
     """What somebody wants."""
 
     packages: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Request:
     rebuild_dependents: bool = False
     """What is built with something that is built anew is built anew, too."""
     rebuild_all: bool = False
-    resources: Resources = DEFAULT_RESOURCES
+    resources: ComputeResources = DEFAULT_RESOURCES
     """Of a package whose definition asks for none."""
 
 
@@ -93,7 +93,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PlannedUnit:
     """A package that is built, and why."""
 
     package: Package
@@ -104,7 +104,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class SkippedPackage:
     """A package that was asked for and is not built."""
 
     package: Package
@@ -114,14 +114,14 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BuildPlan:
     """What a run will do."""
 
     arch: Arch
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedUnit, ...]
     """Dependencies first."""
     gates: tuple[Unit, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedPackage, ...]
     stuck: tuple[Stuck, ...]
     """Cycles that nothing opens: their packages cannot be built."""
     blocked: Mapping[str, str]
@@ -139,7 +139,7 @@ class Plan:
         return (*(step.unit for step in self.steps), *self.gates)
 
 
-def make_plan(graph: Graph, arch: Arch, request: Request, known: Known) -> Plan:
+def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> BuildPlan:
     """Decide what is built, and why.
 
     Raises:
@@ -150,7 +150,7 @@ def make_plan(graph: Graph, arch: Arch, request: Request, known: Known) -> Plan:
 
 
 class _Planner:
-    def __init__(self, graph: Graph, arch: Arch, request: Request, known: Known) -> None:
+    def __init__(self, graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> None:
         self.graph = graph
         self.arch = arch
         self.request = request
@@ -161,7 +161,7 @@ class _Planner:
         self.available = frozenset((*known.repository, *known.available))
         self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere)
 
-    def plan(self) -> Plan:
+    def plan(self) -> BuildPlan:
         request = self.request
         asked = self.asked()
         forced = {self.find(name).name for name in request.rebuild}
@@ -175,7 +175,7 @@ class _Planner:
         )
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
         steps = tuple(
-            Step(
+            PlannedUnit(
                 package=package,
                 reason=self.reasons[package.name][0],
                 because=self.reasons[package.name][1],
@@ -188,12 +188,12 @@ class _Planner:
             )
             for package in map(self.packages.__getitem__, units)
         )
-        return Plan(
+        return BuildPlan(
             arch=self.arch,
             steps=steps,
             gates=tuple(Unit(key, needs, is_gate=True) for key, needs in gates.items()),
             skipped=tuple(
-                Skipped(
+                SkippedPackage(
                     package=package,
                     absence=self.absent[package.name],
                     named=bool(request.packages) and not request.lenient,
@@ -309,7 +309,7 @@ class _Planner:
             return self.graph.order()
         return self.graph.order(self.reasons)
 
-    def resources(self, package: Package) -> Resources:
+    def resources(self, package: Package) -> ComputeResources:
         asked = package.resources
         ram = self.known.ram.get(package.name, 0)
         if not (asked.cpu or asked.memory or ram):
@@ -317,7 +317,7 @@ class _Planner:
         where = f"{package.file}: package.resources of {package.name}"
         cpu = _quantity(asked.cpu, where, self.request.resources.cpu, 1000)
         least = _quantity(asked.memory, where, self.request.resources.ram, 1)
-        return Resources(cpu, max(ram, least))
+        return ComputeResources(cpu, max(ram, least))
 
 
 def _quantity(text: str, where: str, default: int, factor: int) -> int:

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dag.core.build.events import INTERRUPTED
-from dag.core.build.plan import Absence, Plan
+from dag.core.build.plan import Absence, BuildPlan
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import SETTLED, Progress, State
+from dag.core.build.states import SETTLED, Progress, UnitState
 
 OTHER_ARCH = Absence.OTHER_ARCH.value
 
 
-def summary(plan: Plan) -> dict[str, Any]:
+def summary(plan: BuildPlan) -> dict[str, Any]:
     """Say of a plan what a result needs to know, in a form that JSON can hold."""
     return {
         "arch": plan.arch.apk,
@@ -40,7 +40,7 @@ class UnitResult:
     name: str
     version: str
     state: str
-    """A `State`'s value."""
+    """A `UnitState`'s value."""
     reason: str
     """Why it was to be built."""
     because: str
@@ -66,7 +66,7 @@ class UnitResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class SkippedInResult:
     """A package that was asked for and not to be built."""
 
     name: str
@@ -93,7 +93,7 @@ class Result:
     arch: str
     units: tuple[UnitResult, ...]
     """In the order of the plan."""
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedInResult, ...]
     stuck: tuple[Cycle, ...]
     blocked: Mapping[str, str]
     """Packages that were never to be built → the stuck one that they need."""
@@ -108,12 +108,12 @@ class Result:
     only_faults: bool
     """Everything that failed, failed by no fault of its own."""
 
-    def with_state(self, state: State) -> tuple[UnitResult, ...]:
+    def with_state(self, state: UnitState) -> tuple[UnitResult, ...]:
         """Choose the units in `state`."""
         return tuple(unit for unit in self.units if unit.state == state.value)
 
     @property
-    def impossible(self) -> tuple[Skipped, ...]:
+    def impossible(self) -> tuple[SkippedInResult, ...]:
         """What was asked for by its name, and is not for this architecture."""
         return tuple(one for one in self.skipped if one.named and one.why == OTHER_ARCH)
 
@@ -124,7 +124,7 @@ class Result:
             return 130
         if self.impossible:
             return 1
-        complete = all(unit.state == State.DONE.value for unit in self.units)
+        complete = all(unit.state == UnitState.DONE.value for unit in self.units)
         if complete and not self.stuck and not self.blocked:
             return 0
         return 3 if self.only_faults and not self.stuck else 1
@@ -151,21 +151,21 @@ def make_result(about: Mapping[str, Any], scheduler: Scheduler, now: float) -> R
                 state=progress.state.value,
                 reason=reason,
                 because=because,
-                cause="" if progress.state is State.DONE else progress.cause,
+                cause="" if progress.state is UnitState.DONE else progress.cause,
                 blocked_by=progress.blocked_by,
                 attempts=progress.attempt,
                 started=progress.started,
                 ended=progress.ended,
-                lines=progress.lines if progress.state is State.FAILED else (),
+                lines=progress.lines if progress.state is UnitState.FAILED else (),
                 log=f"logs/{about['arch']}/{name}.log",
             )
         )
-    failed = list(scheduler.by_state(State.FAILED))
+    failed = list(scheduler.by_state(UnitState.FAILED))
     return Result(
         arch=about["arch"],
         units=tuple(units),
         skipped=tuple(
-            Skipped(name=name, version=version, why=why, named=named)
+            SkippedInResult(name=name, version=version, why=why, named=named)
             for name, version, why, named in about["skipped"]
         ),
         stuck=tuple(

@@ -20,17 +20,17 @@ from dag.core.build.events import (
     Broke,
     Cancel,
     Cancelled,
+    ComputeResources,
     Event,
     Faulted,
     Finish,
     OutOfMemory,
-    Prove,
     Proven,
-    Resources,
+    ProvePackages,
     Retry,
     Settled,
     Start,
-    Stopped,
+    StopRequested,
     Succeeded,
     Ticked,
     Unit,
@@ -42,17 +42,17 @@ from dag.core.build.states import (
     SETTLED,
     TRANSITIONS,
     InvalidTransitionError,
-    Limits,
     Progress,
-    State,
+    RunLimits,
     Trigger,
+    UnitState,
 )
 
 
 class Scheduler:
     """One run. `handle` is the only way to change it."""
 
-    def __init__(self, units: Iterable[Unit], limits: Limits) -> None:
+    def __init__(self, units: Iterable[Unit], limits: RunLimits) -> None:
         """Take the units of a run; a need that is no unit counts as proven.
 
         Raises:
@@ -70,7 +70,7 @@ class Scheduler:
             key: Progress(unit, ranks[key], self._clamped(unit.resources))
             for key, unit in given.items()
         }
-        self.counts = Counter({State.WAITING: sum(not unit.is_gate for unit in given.values())})
+        self.counts = Counter({UnitState.WAITING: sum(not unit.is_gate for unit in given.values())})
         """Units by state; gates are not counted."""
         self.stopped: str | None = None
         self.finished = False
@@ -84,7 +84,7 @@ class Scheduler:
             self.units[key].missing = missing
         self._began = False
         self._unsettled = len(self.units)
-        self._ready: dict[Resources, list[tuple[float, str]]] = {}
+        self._ready: dict[ComputeResources, list[tuple[float, str]]] = {}
         self._pauses: list[tuple[float, str]] = []
         self._actions: list[Action] = []
         self._live: dict[str, None] = {}
@@ -107,7 +107,7 @@ class Scheduler:
                 self._begin(event, now)
             case Ticked():
                 pass
-            case Stopped(cause):
+            case StopRequested(cause):
                 self._stop(cause, now)
             case _:
                 self._attempt(event, now)
@@ -125,7 +125,7 @@ class Scheduler:
             raise InvalidTransitionError("the run began twice")
         self._began = True
         for key, progress in self.units.items():
-            if progress.missing == 0 and progress.state is State.WAITING:
+            if progress.missing == 0 and progress.state is UnitState.WAITING:
                 self._free(key, now)
         for key, attempt in event.past:
             if key in self.units:
@@ -139,9 +139,9 @@ class Scheduler:
             return  # late: from an attempt that was given up, or sent twice
         match event:
             case Succeeded():
-                if progress.state is not State.PROVING:
+                if progress.state is not UnitState.PROVING:
                     self._move(event.key, Trigger.SUCCEEDED, now)
-                    self._actions.append(Prove(event.key, event.attempt))
+                    self._actions.append(ProvePackages(event.key, event.attempt))
             case Proven():
                 progress.ended = now
                 self._taken += now - (now if progress.started is None else progress.started)
@@ -170,7 +170,7 @@ class Scheduler:
         progress = self.units.get(key)
         if progress is None:
             self._actions.append(Cancel(key, attempt))
-        elif progress.state is not State.READY:
+        elif progress.state is not UnitState.READY:
             progress.attempt = max(progress.attempt, attempt)
             self._actions.append(Cancel(key, attempt))
         else:
@@ -184,11 +184,11 @@ class Scheduler:
         self._ready.clear()
         self._pauses.clear()
         for key, progress in self.units.items():
-            if progress.state in (State.WAITING, State.READY, State.PAUSED):
+            if progress.state in (UnitState.WAITING, UnitState.READY, UnitState.PAUSED):
                 progress.cause = progress.cause or cause
                 self._move(key, Trigger.STOPPED, now)
                 self._settle(key)
-            elif progress.state is State.RUNNING:
+            elif progress.state is UnitState.RUNNING:
                 self._move(key, Trigger.STOPPED, now)
                 self._actions.append(Cancel(key, progress.attempt))
 
@@ -200,7 +200,7 @@ class Scheduler:
         # `pause`: seconds until the next attempt; None: there will be none.
         progress = self.units[key]
         progress.cause, progress.lines, progress.ended = cause, lines, now
-        if progress.state is State.STOPPING or (self.stopped is not None and pause is not None):
+        if progress.state is UnitState.STOPPING or (self.stopped is not None and pause is not None):
             progress.cause = self.stopped or cause
             self._move(key, Trigger.GONE, now)
             self._settle(key)
@@ -220,7 +220,7 @@ class Scheduler:
         while stack:
             for dependent in self._dependents[stack.pop()]:
                 progress = self.units[dependent]
-                if progress.state is State.WAITING:
+                if progress.state is UnitState.WAITING:
                     progress.blocked_by = failed
                     self._move(dependent, Trigger.BLOCKED, now)
                     self._settle(dependent)
@@ -231,7 +231,7 @@ class Scheduler:
         for dependent in self._dependents[done]:
             progress = self.units[dependent]
             progress.missing -= 1
-            if progress.missing == 0 and progress.state is State.WAITING:
+            if progress.missing == 0 and progress.state is UnitState.WAITING:
                 progress.freed_by = done
                 self._free(dependent, now)
 
@@ -250,7 +250,7 @@ class Scheduler:
             for dependent in self._dependents[freed]:
                 behind = self.units[dependent]
                 behind.missing -= 1
-                if behind.missing == 0 and behind.state is State.WAITING:
+                if behind.missing == 0 and behind.state is UnitState.WAITING:
                     # What a reader wants to know is the unit that opened the gate.
                     behind.freed_by = progress.freed_by
                     stack.append(dependent)
@@ -268,7 +268,7 @@ class Scheduler:
         if most is None or progress.resources.ram >= most:
             return False
         ram = min(progress.resources.ram * 2, most)
-        progress.resources = Resources(progress.resources.cpu, ram)
+        progress.resources = ComputeResources(progress.resources.cpu, ram)
         return True
 
     def _pause(self, faults: int) -> float | None:
@@ -303,27 +303,27 @@ class Scheduler:
             _, heap = min(heads, key=lambda head: head[0])
             self._run(heappop(heap)[1], now)
 
-    def _head(self, heap: list[tuple[float, str]], resources: Resources) -> bool:
+    def _head(self, heap: list[tuple[float, str]], resources: ComputeResources) -> bool:
         # An adopted unit leaves its place in the queue behind; it is dropped when it comes up.
         while heap:
             progress = self.units[heap[0][1]]
-            if progress.state is State.READY and progress.resources == resources:
+            if progress.state is UnitState.READY and progress.resources == resources:
                 return True
             heappop(heap)
         return False
 
-    def _fits(self, resources: Resources) -> bool:
+    def _fits(self, resources: ComputeResources) -> bool:
         capacity = self.limits.capacity
         return capacity is None or (
             self.cpu + resources.cpu <= capacity.cpu and self.ram + resources.ram <= capacity.ram
         )
 
-    def _clamped(self, resources: Resources) -> Resources:
+    def _clamped(self, resources: ComputeResources) -> ComputeResources:
         # Who asks for more than there is gets everything, alone: not building it is no answer.
         capacity = self.limits.capacity
         if capacity is None:
             return resources
-        return Resources(min(resources.cpu, capacity.cpu), min(resources.ram, capacity.ram))
+        return ComputeResources(min(resources.cpu, capacity.cpu), min(resources.ram, capacity.ram))
 
     def _run(self, key: str, now: float) -> None:
         progress = self.units[key]
@@ -377,13 +377,13 @@ class Scheduler:
             spent += elapsed
         return pace * max(0.0, (self.work - spent) / self.limits.jobs, *heads)
 
-    def by_state(self, state: State) -> Iterator[Progress]:
+    def by_state(self, state: UnitState) -> Iterator[Progress]:
         """Give the units in `state`, gates left out, in the order in which they were given."""
         return (p for p in self.units.values() if p.state is state and not p.unit.is_gate)
 
 
 def replay(
-    units: Iterable[Unit], limits: Limits, events: Iterable[tuple[float, Event]]
+    units: Iterable[Unit], limits: RunLimits, events: Iterable[tuple[float, Event]]
 ) -> Scheduler:
     """Rebuild the scheduler that has handled these events, each with its time."""
     scheduler = Scheduler(units, limits)

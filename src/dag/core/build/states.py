@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dag.core.build.events import Resources, Unit
+from dag.core.build.events import ComputeResources, Unit
 
 
-class State(StrEnum):
+class UnitState(StrEnum):
     """Where a unit is."""
 
     WAITING = "waiting"
@@ -30,8 +30,8 @@ class State(StrEnum):
     """The run was stopped before this was built."""
 
 
-LIVE = frozenset({State.RUNNING, State.PROVING, State.STOPPING})
-SETTLED = frozenset({State.DONE, State.FAILED, State.BLOCKED, State.DROPPED})
+LIVE = frozenset({UnitState.RUNNING, UnitState.PROVING, UnitState.STOPPING})
+SETTLED = frozenset({UnitState.DONE, UnitState.FAILED, UnitState.BLOCKED, UnitState.DROPPED})
 
 
 class Trigger(StrEnum):
@@ -50,26 +50,26 @@ class Trigger(StrEnum):
     GONE = "attempt ended in a stopped run"
 
 
-TRANSITIONS: Mapping[tuple[State, Trigger], State] = {
-    (State.WAITING, Trigger.FREED): State.READY,
-    (State.WAITING, Trigger.PASSED): State.DONE,
-    (State.WAITING, Trigger.BLOCKED): State.BLOCKED,
-    (State.WAITING, Trigger.STOPPED): State.DROPPED,
-    (State.READY, Trigger.STARTED): State.RUNNING,
-    (State.READY, Trigger.STOPPED): State.DROPPED,
-    (State.RUNNING, Trigger.SUCCEEDED): State.PROVING,
-    (State.RUNNING, Trigger.RETRIED): State.PAUSED,
-    (State.RUNNING, Trigger.FAILED): State.FAILED,
-    (State.RUNNING, Trigger.STOPPED): State.STOPPING,
-    (State.PROVING, Trigger.PROVEN): State.DONE,
-    (State.PROVING, Trigger.RETRIED): State.PAUSED,
-    (State.PROVING, Trigger.FAILED): State.FAILED,
+TRANSITIONS: Mapping[tuple[UnitState, Trigger], UnitState] = {
+    (UnitState.WAITING, Trigger.FREED): UnitState.READY,
+    (UnitState.WAITING, Trigger.PASSED): UnitState.DONE,
+    (UnitState.WAITING, Trigger.BLOCKED): UnitState.BLOCKED,
+    (UnitState.WAITING, Trigger.STOPPED): UnitState.DROPPED,
+    (UnitState.READY, Trigger.STARTED): UnitState.RUNNING,
+    (UnitState.READY, Trigger.STOPPED): UnitState.DROPPED,
+    (UnitState.RUNNING, Trigger.SUCCEEDED): UnitState.PROVING,
+    (UnitState.RUNNING, Trigger.RETRIED): UnitState.PAUSED,
+    (UnitState.RUNNING, Trigger.FAILED): UnitState.FAILED,
+    (UnitState.RUNNING, Trigger.STOPPED): UnitState.STOPPING,
+    (UnitState.PROVING, Trigger.PROVEN): UnitState.DONE,
+    (UnitState.PROVING, Trigger.RETRIED): UnitState.PAUSED,
+    (UnitState.PROVING, Trigger.FAILED): UnitState.FAILED,
     # What has ended well is still proven in a stopped run: the work is done.
-    (State.PROVING, Trigger.GONE): State.DROPPED,
-    (State.STOPPING, Trigger.SUCCEEDED): State.PROVING,
-    (State.STOPPING, Trigger.GONE): State.DROPPED,
-    (State.PAUSED, Trigger.DUE): State.READY,
-    (State.PAUSED, Trigger.STOPPED): State.DROPPED,
+    (UnitState.PROVING, Trigger.GONE): UnitState.DROPPED,
+    (UnitState.STOPPING, Trigger.SUCCEEDED): UnitState.PROVING,
+    (UnitState.STOPPING, Trigger.GONE): UnitState.DROPPED,
+    (UnitState.PAUSED, Trigger.DUE): UnitState.READY,
+    (UnitState.PAUSED, Trigger.STOPPED): UnitState.DROPPED,
 }
 
 
@@ -78,11 +78,11 @@ class InvalidTransitionError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RunLimits:
     """How much may run at once, and how often something is tried again."""
 
     jobs: int
-    capacity: Resources | None = None
+    capacity: ComputeResources | None = None
     """What there is for all live attempts together; None: somebody else counts that."""
     max_ram: int | None = None
     """The most that a unit may be given after it ran out of memory, in bytes; None: no retry."""
@@ -103,11 +103,11 @@ class Progress:
     unit: Unit
     rank: float
     """Seconds from its start to the end of the longest path behind it."""
-    resources: Resources
+    resources: ComputeResources
     """What its next attempt gets, or its latest one had."""
-    held: Resources | None = None
+    held: ComputeResources | None = None
     """What its live attempt takes out of the capacity."""
-    state: State = State.WAITING
+    state: UnitState = UnitState.WAITING
     missing: int = 0
     attempt: int = 0
     broken: int = 0

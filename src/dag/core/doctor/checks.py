@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from dag.core.arch import Arch
-from dag.core.pod.manifest import CSI_DRIVER
+from dag.core.kube.objects import KubeView
+from dag.core.pod.options import CSI_DRIVER
 from dag.core.pod.permissions import Permission, grant
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError, UsageError
-
-Json = Mapping[str, Any]
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """https://kubernetes.io/docs/concepts/security/pod-security-admission/"""
@@ -88,7 +86,7 @@ def exit_code(findings: Iterable[Finding]) -> int:
     return 3 if failed else 0
 
 
-def version_name(version: Json) -> str:
+def version_name(version: KubeView) -> str:
     """Name the Kubernetes of an API server by its answer to /version."""
     name = f"Kubernetes {version.get('gitVersion', 'of an unknown version')}"
     # A server under upgrade may do as an older one does.
@@ -99,7 +97,7 @@ def version_name(version: Json) -> str:
     return f"{name}, emulating {emulated}"
 
 
-def namespace(name: str, found: Json | None) -> Finding:
+def namespace(name: str, found: KubeView | None) -> Finding:
     """Judge the namespace of the Pod."""
     if found is None:
         return Finding(
@@ -114,7 +112,7 @@ def namespace(name: str, found: Json | None) -> Finding:
     return ok(f"{name} exists")
 
 
-def pod_security(name: str, found: Json) -> Finding:
+def pod_security(name: str, found: KubeView) -> Finding:
     """Judge the level of Pod Security that the namespace enforces.
 
     Without privilege, too, a build needs what `baseline` forbids: an unmasked /proc and no seccomp
@@ -147,7 +145,7 @@ def permissions(
 
 
 def service_account(
-    name: str, place: str, found: Json | None, bucket: Bucket | None, *, secret: bool
+    name: str, place: str, found: KubeView | None, bucket: Bucket | None, *, secret: bool
 ) -> Finding:
     """Judge the Pod's account, and with a bucket and without a secret for it, its cloud identity."""
     if found is None:
@@ -169,7 +167,7 @@ def service_account(
     return ok(f"{name} is {identity} in the cloud")
 
 
-def bucket_secret(name: str, place: str, found: Json | None) -> Finding:
+def bucket_secret(name: str, place: str, found: KubeView | None) -> Finding:
     """Judge the Secret of --bucket-secret."""
     if found is None:
         return Finding(
@@ -217,7 +215,7 @@ def platform_for(platforms: Iterable[str], arch: Arch) -> str | None:
     return next((one for one in platforms if f"{one}/".startswith(f"{wanted}/")), None)
 
 
-def csi_driver(name: str, found: Json | None, nodes: Sequence[Json] | None) -> Finding:
+def csi_driver(name: str, found: KubeView | None, nodes: Sequence[KubeView] | None) -> Finding:
     """Judge the driver that mounts the key: its object, and the nodes on which it is registered.
 
     `nodes` are CSINodes; None if they may not be listed.
@@ -245,7 +243,7 @@ def csi_driver(name: str, found: Json | None, nodes: Sequence[Json] | None) -> F
     return ok(f"{name} is on {len(having)} of {len(nodes)} nodes")
 
 
-def key_class(name: str, place: str, found: Json | None) -> Finding:
+def key_class(name: str, place: str, found: KubeView | None) -> Finding:
     """Judge the SecretProviderClass that says where the key is."""
     if found is None:
         return Finding(
@@ -256,12 +254,12 @@ def key_class(name: str, place: str, found: Json | None) -> Finding:
     return ok(f"{name} exists, of provider {provider(found)}")
 
 
-def provider(found: Json) -> str:
+def provider(found: KubeView) -> str:
     """Give the name of the provider that a SecretProviderClass wants."""
     return str(found.get("spec", {}).get("provider", "?"))
 
 
-def csi_provider(name: str, daemon_sets: Sequence[Json]) -> Finding:
+def csi_provider(name: str, daemon_sets: Sequence[KubeView]) -> Finding:
     """Judge whether the class's provider runs, by the name that their makers give DaemonSets."""
     pattern = re.compile(rf"provider.*{re.escape(name)}|{re.escape(name)}.*provider")
     for one in daemon_sets:

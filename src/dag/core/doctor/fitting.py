@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from dag.core.doctor.checks import Finding, Status, ok
+from dag.core.kube.objects import KubeView
 from dag.core.units import amount
 
-Json = Mapping[str, Any]
 Amounts = dict[str, Decimal]
 
 _WORDS = {"cpu": "CPUs", "memory": "GiB of memory", "ephemeral-storage": "GiB of disk"}
 _GIB = Decimal(1 << 30)
 
 
-def requests(spec: Json) -> Amounts:
+def requests(spec: KubeView) -> Amounts:
     """Give what a Pod asks of its node: CPUs, and bytes of the rest.
 
     Containers run together, init containers before them and one at a time, but for those that go on
@@ -43,7 +42,7 @@ def requests(spec: Json) -> Amounts:
     return total
 
 
-def judge(spec: Json, nodes: Sequence[Json], pods: Iterable[Json] | None) -> Finding:
+def judge(spec: KubeView, nodes: Sequence[KubeView], pods: Iterable[KubeView] | None) -> Finding:
     """Judge whether a node can take a Pod now; `pods` are all pods, None if they may not be listed.
 
     None of what is wrong here stops a build where a pool of nodes scales, which the API does not
@@ -74,7 +73,7 @@ def judge(spec: Json, nodes: Sequence[Json], pods: Iterable[Json] | None) -> Fin
     return ok(f"{_names(having)} {'has' if len(having) == 1 else 'have'} room now")
 
 
-def obstacle(spec: Json, node: Json) -> str | None:
+def obstacle(spec: KubeView, node: KubeView) -> str | None:
     """Say what keeps a Pod from a node, its size aside; None if nothing does."""
     labels = node["metadata"].get("labels") or {}
     for name, value in spec["nodeSelector"].items():
@@ -93,7 +92,7 @@ def obstacle(spec: Json, node: Json) -> str | None:
     return None
 
 
-def _none(spec: Json, nodes: Sequence[Json], arch: str) -> Finding:
+def _none(spec: KubeView, nodes: Sequence[KubeView], arch: str) -> Finding:
     fix = f"add {arch} nodes, or have a pool of them that scales from zero"
     same = [
         node
@@ -107,7 +106,7 @@ def _none(spec: Json, nodes: Sequence[Json], arch: str) -> Finding:
     return Finding(Status.WARNING, f"no {arch} node takes the pod now: {why}{more}", fix)
 
 
-def _tolerates(toleration: Json, taint: Json) -> bool:
+def _tolerates(toleration: KubeView, taint: KubeView) -> bool:
     if toleration.get("effect") not in (None, "", taint["effect"]):
         return False
     if toleration.get("operator", "Equal") == "Exists":
@@ -118,7 +117,7 @@ def _tolerates(toleration: Json, taint: Json) -> bool:
     )
 
 
-def _free(nodes: Sequence[Json], pods: Iterable[Json]) -> dict[str, Amounts]:
+def _free(nodes: Sequence[KubeView], pods: Iterable[KubeView]) -> dict[str, Amounts]:
     free = {_name(node): _allocatable(node) for node in nodes}
     for pod in pods:
         left = free.get(pod["spec"].get("nodeName", ""))
@@ -130,7 +129,7 @@ def _free(nodes: Sequence[Json], pods: Iterable[Json]) -> dict[str, Amounts]:
     return free
 
 
-def _short(nodes: Sequence[Json], asked: Amounts) -> str:
+def _short(nodes: Sequence[KubeView], asked: Amounts) -> str:
     """Name what no node has enough of, with the most that one has."""
     most = {name: max(_allocatable(node).get(name, Decimal(0)) for node in nodes) for name in asked}
     short = [name for name in asked if most[name] < asked[name]] or sorted(asked)
@@ -149,11 +148,11 @@ def _holds(has: Amounts, asked: Amounts) -> bool:
     return all(has.get(name, Decimal(0)) >= value for name, value in asked.items() if value)
 
 
-def _allocatable(node: Json) -> Amounts:
+def _allocatable(node: KubeView) -> Amounts:
     return _amounts(node.get("status", {}).get("allocatable") or {})
 
 
-def _asked(container: Json) -> Amounts:
+def _asked(container: KubeView) -> Amounts:
     resources = container.get("resources") or {}
     # A limit without a request is one, too.
     return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
@@ -168,14 +167,14 @@ def _add(total: Amounts, more: Amounts) -> None:
         total[name] = total.get(name, Decimal(0)) + value
 
 
-def _name(node: Json) -> str:
+def _name(node: KubeView) -> str:
     return str(node["metadata"]["name"])
 
 
-def _names(nodes: Sequence[Json]) -> str:
+def _names(nodes: Sequence[KubeView]) -> str:
     more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
     return f"{_name(nodes[0])}{more}"
 
 
-def _are(nodes: Sequence[Json]) -> str:
+def _are(nodes: Sequence[KubeView]) -> str:
     return "is" if len(nodes) == 1 else "are"

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from dag.core.arch import Arch
-from dag.core.doctor.checks import Finding, Json, Status, ok
+from dag.core.doctor.checks import Finding, Status, ok
+from dag.core.kube.containers import container_words
+from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod import state as podstate
-from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, Manifest, PodSettings, pod
+from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
+from dag.core.shell import ShellScript, script_text
 from dag.core.store.buckets import Bucket
 
+_PACKAGE = "dag.core.doctor"
 PROBE = "probe"
 PROBE_LABEL = "dag/probe"
 DEADLINE = 60.0
@@ -24,56 +28,49 @@ DEADLINE = 60.0
 _PATIENCE = 10.0
 
 
-def pull_probe(settings: PodSettings) -> Manifest:
+def pull_probe(settings: PodSettings) -> KubeObject:
     """Ask a node to pull the bundle and to run a shell of it."""
-    return _probe(settings, "pull", {"image": settings.bundle, "command": _script(":")})
+    return _probe(settings, "pull", {"image": settings.bundle, "command": _command("true")})
 
 
-def emulation_probe(settings: PodSettings, image: str) -> Manifest:
+def emulation_probe(settings: PodSettings, image: str) -> KubeObject:
     """Ask a node to run a shell of an image that is for the architecture which is built for."""
-    return _probe(settings, "emulation", {"image": image, "command": _script(":")}, _CONFINEMENT)
+    return _probe(
+        settings, "emulation", {"image": image, "command": _command("true")}, _CONFINEMENT
+    )
 
 
-def userns_probe(settings: PodSettings) -> Manifest:
+def userns_probe(settings: PodSettings) -> KubeObject:
     """Ask for a user namespace, and what its users are outside."""
-    container = {"image": settings.bundle, "command": _script("cat /proc/self/uid_map")}
+    container = {"image": settings.bundle, "command": _command("cat", "/proc/self/uid_map")}
     return _probe(settings, "userns", container, _CONFINEMENT)
 
 
-def sdk_probe(settings: PodSettings, melange: str) -> Manifest:
+def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
     """Ask the SDK's image for its tools, and bubblewrap for a sandbox, confined as the build is."""
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
-        "image": settings.sdk_image,
-        "command": _script(_TOOLS, melange),
+        "image": settings.options.sdk_image,
+        "command": _command(*_script("sdk", melange)),
         "securityContext": build["securityContext"],
     }
     return _probe(settings, "sdk", container, _CONFINEMENT)
 
 
-_TOOLS = """
-for tool in make "$1" bwrap; do
-  command -v "$tool" >/dev/null || { echo "it has no $tool"; exit 1; }
-done
-bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent true 2>&1 || exit 1
-"""
-
-
-def key_probe(settings: PodSettings) -> Manifest:
+def key_probe(settings: PodSettings) -> KubeObject:
     """Mount the signing key as the build does, and look whether it is there."""
     spec = pod(settings)["spec"]
     place, _, name = MOUNTED_KEY.rpartition("/")
     (volume,) = (one for one in spec["volumes"] if "csi" in one)
-    look = f"[ -s {MOUNTED_KEY} ] || {{ echo no {name} among: $(ls {place}); exit 1; }}"
     container = {
         "image": settings.bundle,
-        "command": _script(look),
+        "command": _command(*_script("key", place, name)),
         "volumeMounts": [{"name": volume["name"], "mountPath": place, "readOnly": True}],
     }
     return _probe(settings, "key", container, _CONFINEMENT, volumes=[volume])
 
 
-def bucket_probe(settings: PodSettings, *, write: bool) -> Manifest:
+def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
     """List a bucket as the build's transfers will; with `write`, put an object and delete it."""
     spec = pod(settings)["spec"]
     name = UPLOAD if write else "fetch-packages"
@@ -82,45 +79,18 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> Manifest:
         one for one in (*spec["initContainers"], *spec["containers"]) if one["name"] == name
     )
     container = {key: transfer[key] for key in ("image", "env", "envFrom") if key in transfer}
-    container["command"] = _script(_LIST + (_WRITE if write else ""), settings.run)
+    written = [f".dag-probe-{settings.run}"] if write else []
+    container["command"] = _command(*_script("bucket", *written))
     return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
 
 
-# Without the patience of a transfer, and with the one line that rclone ends with.
-_LIST = """
-try() {
-  what=$1; shift
-  said=$(rclone --retries 1 --low-level-retries 1 --contimeout 10s --timeout 20s --stats 0 "$@" \
-    2>&1 >/dev/null) && return 0
-  code=$?
-  [ $code -eq 3 ] ||
-    echo "$what: $(printf '%s\\n' "$said" | sed -n 's/.*Failed to/failed to/p' | tail -n 1)"
-  return $code
-}
-try 'it cannot be listed' lsf --max-depth 1 store:
-code=$?
-"""
-_WRITE = """
-[ $code -eq 0 ] || [ $code -eq 3 ] || exit 1
-thing=store:.dag-probe-$1
-echo probe | try 'nothing can be written' rcat $thing || exit 1
-try 'nothing can be deleted' deletefile $thing || exit 1
-code=0
-"""
+def _script(name: str, *arguments: str) -> list[str]:
+    return ShellScript(script_text(_PACKAGE, name), arguments).command()
 
 
-def _script(text: str, *words: str) -> list[str]:
-    # A termination message may have 4 KiB, and the end of what is said tells what failed.
-    script = f"""
-said=$(
-{text.strip()}
-exit ${{code:-0}}
-)
-code=$?
-printf %s "$said" | tail -c 2000 >/dev/termination-log
-exit $code
-"""
-    return ["sh", "-c", script.lstrip(), "dag", *words]
+def _command(*words: str) -> list[str]:
+    """Return the command of a container that runs a program and leaves its last words behind."""
+    return container_words(_script("probe", *words))
 
 
 _PLACE = ("serviceAccountName", "automountServiceAccountToken", "nodeSelector", "tolerations")
@@ -130,10 +100,10 @@ _CONFINEMENT = ("hostUsers", "securityContext")
 def _probe(
     settings: PodSettings,
     name: str,
-    container: Manifest,
+    container: KubeObject,
     more: Sequence[str] = (),
-    volumes: Sequence[Manifest] = (),
-) -> Manifest:
+    volumes: Sequence[KubeObject] = (),
+) -> KubeObject:
     """Describe a Pod that has the place of the build's and, of its specification, `more`."""
     whole = pod(settings)
     spec = whole["spec"]
@@ -144,7 +114,7 @@ def _probe(
         "kind": "Pod",
         "metadata": {
             "generateName": "dag-probe-",
-            "namespace": settings.namespace,
+            "namespace": settings.options.namespace,
             "labels": {**whole["metadata"]["labels"], PROBE_LABEL: name},
         },
         "spec": {
@@ -159,7 +129,7 @@ def _probe(
     }
 
 
-def selector(manifest: Manifest) -> str:
+def selector(manifest: KubeObject) -> str:
     """Give the label selector that finds this very probe."""
     labels = manifest["metadata"]["labels"]
     return ",".join(f"{name}={value}" for name, value in labels.items() if name.startswith("dag/"))
@@ -177,7 +147,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProbeOutcome:
     """A probe's fate, its exit code if it ended, and what it or the cluster says."""
 
     fate: Fate
@@ -186,7 +156,7 @@ class Outcome:
     hint: str | None = None
 
 
-def outcome(probe: Json, events: Sequence[Json], waited: float) -> Outcome | None:
+def outcome(probe: KubeView, events: Sequence[KubeView], waited: float) -> ProbeOutcome | None:
     """Read off what became of a probe `waited` seconds after it was created; None if nothing yet.
 
     `events` are the Pod's own, oldest first.
@@ -197,30 +167,32 @@ def outcome(probe: Json, events: Sequence[Json], waited: float) -> Outcome | Non
         said = str(ended.get("message", "")).strip()
         if ended.get("reason") in ("ContainerCannotRun", "StartError"):
             image = probe["spec"]["containers"][0]["image"]
-            return Outcome(Fate.REFUSED, f"{image} cannot start: {said}")
-        return Outcome(Fate.ENDED, said, ended["exitCode"])
+            return ProbeOutcome(Fate.REFUSED, f"{image} cannot start: {said}")
+        return ProbeOutcome(Fate.ENDED, said, ended["exitCode"])
     if probe["status"].get("phase") == "Failed":
-        return Outcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))
+        return ProbeOutcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))
     waiting = podstate.why_waiting(probe, events)
     if "waiting" in container.get("state", {}) and waiting is not None:
         reason = container["state"]["waiting"].get("reason")
         if reason not in ("ContainerCreating", "PodInitializing"):
-            return Outcome(Fate.REFUSED, waiting.message, hint=waiting.hint)
+            return ProbeOutcome(Fate.REFUSED, waiting.message, hint=waiting.hint)
     scheduled = any(
         one["type"] == "PodScheduled" and one["status"] == "True"
         for one in probe["status"].get("conditions", ())
     )
     pulling = bool(events) and events[-1].get("reason") == "Pulling"
     if waiting is not None and waited > _PATIENCE and not pulling:
-        return Outcome(Fate.REFUSED if scheduled else Fate.WAITING, waiting.message)
+        return ProbeOutcome(Fate.REFUSED if scheduled else Fate.WAITING, waiting.message)
     if waited > DEADLINE:
         if pulling:
-            return Outcome(Fate.PULLING, str(events[-1].get("message", "")))
-        return Outcome(Fate.WAITING, waiting.message if waiting else "it did not start in time")
+            return ProbeOutcome(Fate.PULLING, str(events[-1].get("message", "")))
+        return ProbeOutcome(
+            Fate.WAITING, waiting.message if waiting else "it did not start in time"
+        )
     return None
 
 
-def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> Finding:
+def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None) -> Finding:
     """Turn an outcome into a finding: `done` if it ended well, else `failed` and what it said."""
     said = " ".join(outcome.message.split())
     match outcome.fate:
@@ -241,7 +213,7 @@ def judge(outcome: Outcome, done: str, failed: str, fix: str | None = None) -> F
             )
 
 
-def judge_userns(outcome: Outcome) -> Finding:
+def judge_userns(outcome: ProbeOutcome) -> Finding:
     """Judge the user namespace by its uid_map: https://man7.org/linux/man-pages/man7/user_namespaces.7.html."""
     fix = podstate.USER_NAMESPACES
     finding = judge(outcome, "", "no user namespace on the node", fix)
@@ -255,7 +227,7 @@ def judge_userns(outcome: Outcome) -> Finding:
     return ok(f"root of the pod is uid {outside} on its node ({count} uids)")
 
 
-def judge_emulation(outcome: Outcome, arch: Arch, namespace: str) -> Finding:
+def judge_emulation(outcome: ProbeOutcome, arch: Arch, namespace: str) -> Finding:
     """Judge whether a node runs what is for another architecture than its own."""
     return judge(
         outcome,
@@ -265,7 +237,7 @@ def judge_emulation(outcome: Outcome, arch: Arch, namespace: str) -> Finding:
     )
 
 
-def judge_bucket(outcome: Outcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:
+def judge_bucket(outcome: ProbeOutcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:
     """Judge a bucket by what a transfer could do there."""
     if outcome.fate is Fate.ENDED and outcome.code == 3:
         # An empty folder of a bucket lists well. A build goes on without what it would have fetched.

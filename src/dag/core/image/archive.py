@@ -1,4 +1,4 @@
-"""Entries of a directory → a tar archive whose bytes depend on nothing but the entries.
+"""Writes entries of a directory as a tar archive whose bytes depend on nothing but the entries.
 
 Times and owners are 0, modes are 0644 or 0755. Headers are written here, because those of Python's
 tarfile differ between its versions: ustar, with a pax header before it for what ustar cannot hold.
@@ -28,7 +28,7 @@ _FILE, _SYMLINK, _DIRECTORY, _PAX = b"0", b"2", b"5", b"x"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file: its path in the bundle, its size in bytes, and a way to read it, more than once."""
+    """A file: its path in the bundle, its size in bytes, and a way to read it more than once."""
 
     path: str
     size: int
@@ -38,7 +38,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Symlink:
-    """A symbolic link, stored as one; `target` as it is in the link."""
+    """A symbolic link, which is stored as one; `target` is written as it is in the link."""
 
     path: str
     target: str
@@ -46,7 +46,7 @@ class Symlink:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory. Needed only for an empty one: those above an entry are made for it."""
+    """An empty directory; those above another entry are made for it."""
 
     path: str
 
@@ -54,8 +54,8 @@ class Directory:
 Entry = File | Symlink | Directory
 
 
-def content(path: str, data: bytes, *, executable: bool = False) -> File:
-    """Make a file of bytes that are at hand."""
+def file_of(path: str, data: bytes, *, executable: bool = False) -> File:
+    """Return a file of bytes that are at hand."""
     return File(path, len(data), lambda: (data,), executable)
 
 
@@ -77,14 +77,14 @@ def archive(entries: tuple[Entry, ...], root: str) -> Iterator[bytes]:
                 size += len(data)
                 yield data
             if size != entry.size:
-                raise changed(entry.path)
+                raise changed_error(entry.path)
             if padding := -size % _BLOCK:
                 yield bytes(padding)
     yield _END
 
 
 def archive_size(entries: tuple[Entry, ...], root: str) -> int:
-    """How many bytes `archive` will write, without reading a file."""
+    """Return how many bytes `archive` will write, without reading a file."""
     size = len(_END)
     for entry in _with_parents(entries):
         size += _header_size(entry, root)
@@ -93,15 +93,15 @@ def archive_size(entries: tuple[Entry, ...], root: str) -> int:
     return size
 
 
-def changed(path: str) -> UsageError:
-    """Say that a file was written to while it was read."""
+def changed_error(path: str) -> UsageError:
+    """Return the error for a file that was written to while it was read."""
     return UsageError(
         f"{path} changed while it was read", hint="run again when nothing writes there"
     )
 
 
 def parents(path: str) -> Iterator[str]:
-    """Name the directories above a path, outermost first."""
+    """Return the directories above a path, outermost first."""
     end = path.find("/")
     while end != -1:
         yield path[:end]
@@ -124,11 +124,13 @@ def _with_parents(entries: tuple[Entry, ...]) -> Iterator[Entry]:
 def _entry_header(entry: Entry, root: str) -> bytes:
     match entry:
         case File(path, size, _, executable):
-            return _header(_stored(root, path), 0o755 if executable else 0o644, _FILE, size=size)
+            return _header(
+                _stored_name(root, path), 0o755 if executable else 0o644, _FILE, size=size
+            )
         case Symlink(path, target):
-            return _header(_stored(root, path), 0o777, _SYMLINK, target=target.encode())
+            return _header(_stored_name(root, path), 0o777, _SYMLINK, target=target.encode())
         case Directory(path):
-            return _header(_stored(root, path) + b"/", 0o755, _DIRECTORY)
+            return _header(_stored_name(root, path) + b"/", 0o755, _DIRECTORY)
 
 
 def _header_size(entry: Entry, root: str) -> int:
@@ -140,7 +142,7 @@ def _header_size(entry: Entry, root: str) -> int:
     return len(_entry_header(entry, root))
 
 
-def _stored(root: str, path: str) -> bytes:
+def _stored_name(root: str, path: str) -> bytes:
     return f"{root}/{path}".rstrip("/").encode()
 
 

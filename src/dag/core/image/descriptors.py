@@ -1,4 +1,4 @@
-"""What a registry says, checked before any of it becomes part of a path or of a URL.
+"""Checks what a registry says, before any of it becomes part of a path or of a URL.
 
 Registries are untrusted: what they name is read, and what they describe is copied, but a digest is
 nothing but an algorithm and hex.
@@ -16,14 +16,10 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 """All of our blobs have it, and so have all images that anybody has seen; sha512 is registered,
 too, but no registry names anything by it."""
 
-LARGEST_DOCUMENT = 4 << 20
-"""Bytes of a manifest or a config. More need not be accepted by a registry, so it has no more.
-https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
-
 
 @dataclass(frozen=True)
 class Blob:
-    """What a manifest says of a layer or a config."""
+    """A layer or a config, as a manifest describes it."""
 
     media_type: str
     digest: str
@@ -31,48 +27,51 @@ class Blob:
 
     @classmethod
     def parse(cls, document: object) -> Blob:
-        """Check a descriptor that a registry gave.
+        """Return what a descriptor says that a registry gave, once it is checked.
 
         Raises:
-            ValueError: it is none; in words.
+            ValueError: it is none; the text says so.
 
         """
         if not isinstance(document, dict):
-            raise ValueError(f"{_shown(document)} is no descriptor")  # noqa: TRY004
+            raise ValueError(f"{_quote(document)} is no descriptor")  # noqa: TRY004
         media_type, size = document.get("mediaType"), document.get("size")
         if not isinstance(media_type, str):
-            raise ValueError(f"{_shown(media_type)} is no media type")  # noqa: TRY004
+            raise ValueError(f"{_quote(media_type)} is no media type")  # noqa: TRY004
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise ValueError(f"{_shown(size)} is no size")
+            raise ValueError(f"{_quote(size)} is no size")
         return cls(media_type, parse_digest(document.get("digest")), size)
 
     def descriptor(self) -> dict[str, Any]:
-        """https://github.com/opencontainers/image-spec/blob/main/descriptor.md."""
+        """Return the descriptor.
+
+        https://github.com/opencontainers/image-spec/blob/main/descriptor.md
+        """
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
 def is_digest(text: str) -> bool:
-    """Say whether this is `sha256:` and 64 lower-case hex digits."""
+    """Return whether this is `sha256:` and 64 lower-case hex digits."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def parse_digest(text: object) -> str:
-    """Check a digest that a registry gave: the only way by which one comes in.
+    """Return a digest that a registry gave, once it is checked: the only way by which one comes in.
 
     Raises:
-        ValueError: it is none; in words.
+        ValueError: it is none; the text says so.
 
     """
     if not isinstance(text, str) or not is_digest(text):
-        raise ValueError(f"{_shown(text)} is no digest (sha256: and 64 hex digits)")
+        raise ValueError(f"{_quote(text)} is no digest (sha256: and 64 hex digits)")
     return text
 
 
 def parse_object(data: bytes | str) -> dict[str, Any]:
-    """Read a JSON object that somebody else wrote.
+    """Return a JSON object that somebody else wrote.
 
     Raises:
-        ValueError: it is none; in words.
+        ValueError: it is none; the text says so.
 
     """
     try:
@@ -84,6 +83,6 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     return document
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,4 +1,4 @@
-"""`.dagignore` and `.dockerignore`: which paths their patterns leave out.
+"""Patterns of `.dagignore` and `.dockerignore`: which paths they leave out.
 
 Docker's rules, which are not git's: patterns are anchored at the directory, a match of a directory
 holds for everything below, the last pattern that matches decides.
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One line of an ignore file; `text` and `where` are for messages."""
+    """A line of an ignore file; `text` and `where` are for messages."""
 
     text: str
     where: str
     keeps: bool
     matches: Callable[[str], bool]
-    """Whether it is about a path, those above it left aside."""
+    """Returns whether it is about a path, and not only about one above it."""
 
 
 class Patterns:
     """Patterns in the order in which they were written."""
 
     def __init__(self, patterns: Iterable[Pattern] = ()) -> None:
+        """Take the patterns; the last one that matches decides."""
         self._patterns = tuple(patterns)
         self.keeps_any = any(pattern.keeps for pattern in self._patterns)
 
@@ -41,7 +42,7 @@ class Patterns:
         return Patterns((*self._patterns, *other._patterns))
 
     def match(self, path: str) -> Pattern | None:
-        """The pattern that leaves a path out, or None when it stays."""
+        """Return the pattern that leaves a path out, or None when it stays."""
         if not self._patterns:
             return None
         candidates = [*parents(path), path]
@@ -51,7 +52,7 @@ class Patterns:
         return None
 
 
-def parse(text: str, name: str) -> Patterns:
+def parse_patterns(text: str, name: str) -> Patterns:
     """Read an ignore file's text; `name` is for messages.
 
     Raises:
@@ -70,7 +71,7 @@ def parse(text: str, name: str) -> Patterns:
 
 
 def compile_pattern(text: str, where: str) -> Pattern | None:
-    """Compile one pattern; None for one that says nothing, as `.` or `/`.
+    """Compile a pattern; None for one that says nothing, as `.` or `/`.
 
     Raises:
         UsageError: it is malformed.
@@ -92,7 +93,7 @@ def compile_pattern(text: str, where: str) -> Pattern | None:
 
 
 def _check_syntax(glob: str) -> None:
-    """Find out whether Go's filepath.Match takes it, which Docker asks first."""
+    """Refuse what Go's filepath.Match does not take, which Docker asks first."""
     i = 0
     while i < len(glob):
         char = glob[i]
@@ -107,7 +108,7 @@ def _check_syntax(glob: str) -> None:
 
 
 def _after_bound(glob: str, i: int) -> int:
-    """Where a character or a range of a class ends; more must follow."""
+    """Return where a character or a range of a class ends; more must follow."""
     for _ in range(2):
         if glob[i : i + 1] in ("", "-", "]"):
             raise ValueError
@@ -129,7 +130,7 @@ def _after(glob: str, i: int) -> int:
 
 
 def _matcher(glob: str) -> Callable[[str], bool]:
-    """What moby/patternmatcher makes of a pattern, its special cases included.
+    """Return the function that moby/patternmatcher makes of a pattern, special cases included.
 
     https://github.com/moby/patternmatcher/blob/v0.6.1/patternmatcher.go
     """
@@ -163,7 +164,7 @@ def _matcher(glob: str) -> Callable[[str], bool]:
 
 
 def _piece(glob: str, i: int) -> tuple[str, int]:
-    """The expression of one character of a pattern, and how many characters those are."""
+    """Return the expression for a character of a pattern, and how many characters those are."""
     char = glob[i]
     if char == "\\":
         return glob[i : i + 2], 2

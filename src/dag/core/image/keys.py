@@ -1,4 +1,4 @@
-"""Files that are private keys as a whole, and not texts that show one.
+"""Tells private keys from other files, also from texts that only show one.
 
 https://www.rfc-editor.org/rfc/rfc7468; OpenSSH's and OpenPGP's armour look the same.
 """
@@ -19,7 +19,7 @@ _PREAMBLE = re.compile(
     rb"|(?:modulus|publicExponent|privateExponent|prime[0-9]+|exponent[0-9]+|coefficient[0-9]*"
     rb"|priv|pub|ASN1 OID|NIST CURVE|P|Q|G):.*"
 )
-"""What stands before a key that openssl wrote with `-text`, or took out of a bag or a request. None
+"""Lines that stand before a key that openssl wrote with `-text`, or took out of a bag or a request. None
 of it begins a definition, a script or a page."""
 _KEY_BLOCK = re.compile(rb"(?:^|[\r\n])[ \t]*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
@@ -32,7 +32,7 @@ _DER_KEY = re.compile(
 
 
 def may_hold_key(data: bytes) -> bool:
-    """Say whether a file that starts so is all PEM, and thus to be looked at as a whole."""
+    """Return whether a file that starts so is all PEM, and has to be looked at as a whole."""
     for line in _LINE.finditer(_plain(data)):
         text = line[1]
         if text.lstrip().startswith(_BEGIN):
@@ -43,7 +43,7 @@ def may_hold_key(data: bytes) -> bool:
 
 
 def is_private_key(data: bytes) -> bool:
-    """Say whether a file is a private key as a whole: PEM with what is said of it, or DER."""
+    """Return whether a file is a private key as a whole: PEM with what is said of it, or DER."""
     if data[:1] == b"\x30":
         return _is_der_key(data)
     return may_hold_key(data) and _KEY_BLOCK.search(_plain(data)) is not None

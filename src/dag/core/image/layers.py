@@ -1,4 +1,4 @@
-"""File entries → reproducible image layers, and the image around them.
+"""Makes reproducible image layers of file entries, and the image around them.
 
 The same entries give the same bytes on every machine. Layers are compressed with zstd, which
 containerd reads since 1.5, and whose output depends on the version of libzstd alone: the lock file
@@ -65,16 +65,16 @@ is fed may show in what it writes."""
 
 @dataclass(frozen=True)
 class Layer:
-    """The entries that one layer holds, sorted. Its bytes can be made any number of times."""
+    """The entries of one layer, sorted. Its bytes can be made any number of times."""
 
     entries: tuple[Entry, ...]
 
     def tar(self) -> Iterator[bytes]:
-        """Write the layer as a tar archive, in pieces of any size."""
+        """Return the layer as a tar archive, in pieces of any size."""
         return archive(self.entries, ROOT)
 
-    def compressed(self) -> Iterator[bytes]:
-        """Write the layer as it is sent and stored."""
+    def compress(self) -> Iterator[bytes]:
+        """Return the layer as it is sent and stored, in pieces."""
         compressor = self._compressor()
         for piece in _pieces(self.tar()):
             if data := compressor.compress(piece):
@@ -82,7 +82,7 @@ class Layer:
         yield compressor.flush()
 
     def digest(self) -> LayerDigest:
-        """Read every entry and say what the layer is called."""
+        """Read every entry, and return the digests that name the layer."""
         plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
         compressor = self._compressor()
         for piece in _pieces(self.tar()):
@@ -102,14 +102,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerDigest:
-    """A layer's blob, and the digest of the tar archive in it."""
+    """The blob of a layer, and the digest of the tar archive in it."""
 
     blob: Blob
     diff_id: str
 
 
-def layers(entries: Iterable[Entry]) -> list[Layer]:
-    """Split entries into at most `SMALL_LAYERS + LARGE_LAYERS` layers, in a fixed order.
+def split_layers(entries: Iterable[Entry]) -> list[Layer]:
+    """Return entries in at most `SMALL_LAYERS + LARGE_LAYERS` layers, in a fixed order.
 
     Raises:
         UsageError: two entries have one path, a path is not relative and plain, or a name starts
@@ -128,13 +128,15 @@ def layers(entries: Iterable[Entry]) -> list[Layer]:
                 raise UsageError(f"{parent} cannot be a file and hold {path}")
     groups: dict[int, list[Entry]] = defaultdict(list)
     for path in sorted(by_path):
-        groups[_bucket(by_path[path])].append(by_path[path])
+        groups[_group_of(by_path[path])].append(by_path[path])
     # Without any entry the image must still have the directory that the pod copies.
-    return [Layer(tuple(groups[bucket])) for bucket in sorted(groups)] or [Layer(())]
+    return [Layer(tuple(groups[group])) for group in sorted(groups)] or [Layer(())]
 
 
 def content_digest(digests: Iterable[LayerDigest], base: str) -> str:
-    """Name what is in a bundle without asking any registry: its layers' archives, and its base.
+    """Return the name of a bundle's content, made of its layers' archives and its base.
+
+    No registry is asked for it.
 
     `base` is the base's digest where it has one, else its name and tag.
     """
@@ -142,7 +144,7 @@ def content_digest(digests: Iterable[LayerDigest], base: str) -> str:
 
 
 def image_config(base: Mapping[str, Any], digests: Iterable[LayerDigest]) -> dict[str, Any]:
-    """The config of one platform's image: the base's, with the layers appended.
+    """Return the config of a platform's image: the base's, with the layers appended.
 
     The history, which is optional, is left out: it holds the times of the base's steps.
     """
@@ -158,7 +160,7 @@ def image_config(base: Mapping[str, Any], digests: Iterable[LayerDigest]) -> dic
 def image_manifest(
     base: Mapping[str, Any], config: Blob, digests: Iterable[LayerDigest]
 ) -> dict[str, Any]:
-    """The manifest of one platform's image: the base's layers, then the bundle's."""
+    """Return the manifest of a platform's image: the base's layers, then the bundle's."""
     return {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
@@ -171,12 +173,12 @@ def image_manifest(
 
 
 def base_layers(manifest: Mapping[str, Any]) -> list[Blob]:
-    """The layers of a base's manifest; Docker's media types become OCI's, the bytes are the same.
+    """Return the layers of a base's manifest, with OCI's media types in the place of Docker's.
 
-    zstd exists only in OCI manifests, and those may not hold Docker's types.
+    The bytes are the same. zstd exists only in OCI manifests, which may not hold Docker's types.
 
     Raises:
-        ValueError: it has no layers, or one of them is none; in words.
+        ValueError: it has no layers, or one of them is none; the text says so.
 
     """
     described = manifest.get("layers")
@@ -192,7 +194,7 @@ def base_layers(manifest: Mapping[str, Any]) -> list[Blob]:
 def image_index(
     manifests: Iterable[tuple[Blob, Mapping[str, Any]]], base_digest: str
 ) -> dict[str, Any]:
-    """The index of all platforms, given each manifest's blob and platform in the base's order."""
+    """Return the index of all platforms, given the blob and platform of each manifest in order."""
     return {
         "schemaVersion": 2,
         "mediaType": INDEX_TYPE,
@@ -205,12 +207,12 @@ def image_index(
 
 
 def canonical_json(document: object) -> bytes:
-    """JSON whose bytes depend on nothing but what it says."""
+    """Return JSON whose bytes depend on nothing but what it says."""
     return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
 
 
 def json_blob(media_type: str, document: object) -> tuple[Blob, bytes]:
-    """A document's blob and its bytes."""
+    """Return a document's blob and its bytes."""
     data = canonical_json(document)
     return Blob(media_type, _sha256(data), len(data)), data
 
@@ -219,7 +221,7 @@ def _sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _bucket(entry: Entry) -> int:
+def _group_of(entry: Entry) -> int:
     number = int.from_bytes(hashlib.sha256(entry.path.encode()).digest()[:8])
     if isinstance(entry, File) and entry.size >= LARGE_FILE:
         return SMALL_LAYERS + number % LARGE_LAYERS
@@ -239,17 +241,17 @@ def _check_path(path: str) -> None:
 
 
 def _pieces(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a stream into pieces of `_PIECE` bytes, the last one shorter."""
+    """Return a stream in pieces of `_PIECE` bytes, the last one shorter."""
     held: list[bytes] = []
     length = 0
     for data in stream:
         held.append(data)
         length += len(data)
         if length >= _PIECE:
-            joined = b"".join(held)
+            gathered = b"".join(held)
             cut = length - length % _PIECE
             for start in range(0, cut, _PIECE):
-                yield joined[start : start + _PIECE]
-            held, length = [joined[cut:]], length - cut
+                yield gathered[start : start + _PIECE]
+            held, length = [gathered[cut:]], length - cut
     if length:
         yield b"".join(held)

@@ -1,4 +1,4 @@
-"""Image references as people write them, taken apart by the rules of the container tools.
+"""Takes image references apart, as people write them, by the rules of the container tools.
 
 The grammar, the default host and the `library/` prefix:
 https://github.com/distribution/reference/blob/main/reference.go and normalize.go.
@@ -30,7 +30,7 @@ _LONGEST_LABEL = 63
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`host/repository[:tag][@digest]`, complete: the host and `library/` are never left out."""
+    """A complete `host/repository[:tag][@digest]`: host and `library/` are never left out."""
 
     host: str
     repository: str
@@ -39,20 +39,20 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """Host and repository, without tag and digest."""
+        """Return host and repository, without tag and digest."""
         return f"{self.host}/{self.repository}"
 
     @property
     def version(self) -> str:
-        """What a registry is asked for: the digest, else the tag, else `latest`."""
+        """Return what a registry is asked for: the digest, else the tag, else `latest`."""
         return self.digest or self.tag or "latest"
 
-    def at(self, digest: str) -> Reference:
-        """The same repository, by digest alone."""
+    def with_digest(self, digest: str) -> Reference:
+        """Return a reference to the same repository, by digest alone."""
         return replace(self, tag=None, digest=digest)
 
-    def tagged(self, tag: str) -> Reference:
-        """The same repository, by tag alone."""
+    def with_tag(self, tag: str) -> Reference:
+        """Return a reference to the same repository, by tag alone."""
         return replace(self, tag=tag, digest=None)
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Reference:
         return f"{self.name}{tag}{f'@{self.digest}' if self.digest else ''}"
 
 
-def parse(text: str) -> Reference:
+def parse_reference(text: str) -> Reference:
     """Take a reference apart: `busybox`, `localhost:5000/a/b:tag`, `ghcr.io/o/n@sha256:…`.
 
     Raises:
@@ -69,7 +69,9 @@ def parse(text: str) -> Reference:
     """
     rest, at, digest = text.partition("@")
     if at and not is_digest(digest):
-        raise _wrong(text, f"{digest!r} is no digest", "a digest is sha256: and 64 hex digits")
+        raise _reference_error(
+            text, f"{digest!r} is no digest", "a digest is sha256: and 64 hex digits"
+        )
     first, slash, remainder = rest.partition("/")
     # Only a first part that cannot be a repository's name is a host: `a.b/c`, `a:5000/c`,
     # `localhost/c`, `HOST/c`, but not `a/c`.
@@ -83,25 +85,27 @@ def parse(text: str) -> Reference:
     if host == DEFAULT_HOST and "/" not in repository:
         repository = f"library/{repository}"
     if not _is_host(host):
-        raise _wrong(text, f"{host!r} is no host name")
+        raise _reference_error(text, f"{host!r} is no host name")
     if not _REPOSITORY.fullmatch(repository) or len(host) + len(repository) >= _LONGEST_NAME:
         hint = "lower case letters and digits, separated by . _ - and /, without https://"
-        raise _wrong(text, f"{path!r} is no repository name", hint)
+        raise _reference_error(text, f"{path!r} is no repository name", hint)
     if colon and not _TAG.fullmatch(tag):
-        raise _wrong(text, f"{tag!r} is no tag")
+        raise _reference_error(text, f"{tag!r} is no tag")
     return Reference(host, repository, tag or None, digest or None)
 
 
 def parse_repository(text: str) -> Reference:
-    """Take a repository's name apart; the program chooses tag and digest itself.
+    """Take the name of a repository apart, of which the program chooses tag and digest.
 
     Raises:
         UsageError: it is no repository name, or has a tag or a digest.
 
     """
-    reference = parse(text)
+    reference = parse_reference(text)
     if reference.tag or reference.digest:
-        raise _wrong(text, "a repository is meant, without tag and digest", reference.name)
+        raise _reference_error(
+            text, "a repository is meant, without tag and digest", reference.name
+        )
     return reference
 
 
@@ -123,9 +127,9 @@ def _is_host(text: str) -> bool:
 
 
 def is_tag(version: str) -> bool:
-    """Say whether a registry may be asked for this as a tag; a digest is none."""
+    """Return whether a registry may be asked for this as a tag; a digest is none."""
     return _TAG.fullmatch(version) is not None
 
 
-def _wrong(text: str, why: str, hint: str | None = None) -> UsageError:
+def _reference_error(text: str, why: str, hint: str | None = None) -> UsageError:
     return UsageError(f"{text!r} is no image reference: {why}", hint=hint)

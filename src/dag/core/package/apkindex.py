@@ -90,7 +90,7 @@ def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
     return all(package.full_version in versions.get(name, ()) for name in package.promised)
 
 
-class Repository:
+class PackageRepository:
     """The packages of one or more indexes."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:

@@ -15,8 +15,22 @@ from typing import TypeGuard
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dag.core.arch import Arch
-from dag.core.package.model import UNPRINTABLE, Need, Package, Resources, Subpackage, bare_name
-from dag.core.package.pipelines import MAX_STEPS, Compiler, Step, Table, read_steps, replaced
+from dag.core.package.model import (
+    UNPRINTABLE,
+    DeclaredResources,
+    Need,
+    Package,
+    Subpackage,
+    bare_name,
+)
+from dag.core.package.pipelines import (
+    MAX_STEPS,
+    Compiler,
+    PipelineStep,
+    Table,
+    read_steps,
+    replaced,
+)
 from dag.core.package.substitutions import (
     Lookup,
     Replacer,
@@ -29,8 +43,8 @@ from dag.core.package.substitutions import (
 from dag.core.package.variables import Variables
 from dag.core.package.yaml import (
     Broken,
-    Problem,
-    Tree,
+    FileProblem,
+    NodeReader,
     compose,
     is_null,
     line_of,
@@ -47,13 +61,13 @@ _Text = tuple[str, int]
 
 def compile_definition(
     data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
-) -> tuple[Package | None, list[Problem]]:
+) -> tuple[Package | None, list[FileProblem]]:
     """Resolve the definition in `data`, read from `file`, for one architecture.
 
     The package is None if this is no definition (no `package:` mapping) or beyond use; in the
     second case there are problems.
     """
-    tree = Tree(file)
+    tree = NodeReader(file)
     try:
         node = compose(data)
         if not _may_define(node):
@@ -66,10 +80,10 @@ def compile_definition(
     except Broken as broken:
         if b"package" not in data.replace(b"\0", b""):  # UTF-16, too
             return None, []
-        return None, [Problem(file, broken.line, broken.what, broken.fix)]
+        return None, [FileProblem(file, broken.line, broken.what, broken.fix)]
     except RecursionError:
         what = "merge keys, aliases or variables refer to each other too deeply"
-        return None, [Problem(file, 1, what, "flatten them")]
+        return None, [FileProblem(file, 1, what, "flatten them")]
     return (None if tree.problems else package), tree.problems
 
 
@@ -109,7 +123,7 @@ class _Part:
     name: _Text
     condition: _Text
     dependencies: _Dependencies
-    steps: tuple[Step, ...]
+    steps: tuple[PipelineStep, ...]
 
     def replaced(self, replace: Replacer) -> _Part:
         return _Part(
@@ -126,7 +140,7 @@ class _Definition:
     def __init__(
         self,
         root: dict[str, Node],
-        tree: Tree,
+        tree: NodeReader,
         arch: Arch,
         table: Table,
         build_options: Sequence[str],
@@ -168,7 +182,7 @@ class _Definition:
         values = variables.transformed(dict(plain))
         own = self.dependencies(fields.get("dependencies")).replaced(replace)
         parts = self.parts(replace, values)
-        resolver = _Resolver(tree, lookup_in(values), lookup_in(plain))
+        resolver = _TextResolver(tree, lookup_in(values), lookup_in(plain))
         environment = self.environment(replace, resolver)
         names = [name, *(part.name[0] for part in parts)]
         base = variables.scope(names, version, epoch, self.arch)
@@ -194,7 +208,9 @@ class _Definition:
             provider_priority=priority,
             sources=tuple(compiler.sources),
             pipelines=tuple(sorted(compiler.used)),
-            resources=Resources(*(resources.get(field, "") for field in Resources._fields)),
+            resources=DeclaredResources(
+                *(resources.get(field, "") for field in DeclaredResources._fields)
+            ),
             target_architecture=tuple(
                 replace(text)
                 for text, _ in tree.texts(fields.get("target-architecture"), "target-architecture")
@@ -281,7 +297,7 @@ class _Definition:
             read_steps(fields.get("pipeline"), tree, self.budget),
         )
 
-    def environment(self, replace: Replacer, resolver: _Resolver) -> dict[str, Need]:
+    def environment(self, replace: Replacer, resolver: _TextResolver) -> dict[str, Need]:
         """The packages that the definition itself lists."""
         tree = self.tree
         contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
@@ -309,7 +325,7 @@ class _Definition:
         return needs
 
     def subpackages(
-        self, parts: Sequence[_Part], base: Scope, resolver: _Resolver, compiler: Compiler
+        self, parts: Sequence[_Part], base: Scope, resolver: _TextResolver, compiler: Compiler
     ) -> tuple[tuple[Subpackage, ...], tuple[Subpackage, ...]]:
         """Those that are built, and those that an `if` leaves out; the needs of both count."""
         built: list[Subpackage] = []
@@ -347,10 +363,10 @@ class _Definition:
             return True
 
 
-class _Resolver:
+class _TextResolver:
     """melange's second substitution: resolves texts, or makes problems of them."""
 
-    def __init__(self, tree: Tree, lookup: Lookup, plain: Lookup) -> None:
+    def __init__(self, tree: NodeReader, lookup: Lookup, plain: Lookup) -> None:
         """Take the variables, and those that priorities see: no var-transform has touched them."""
         self.tree = tree
         self.lookup = lookup

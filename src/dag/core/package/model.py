@@ -93,7 +93,7 @@ class Checkout(NamedTuple):
 Source = Fetch | Checkout
 
 
-class Resources(NamedTuple):
+class DeclaredResources(NamedTuple):
     """`package.resources`: Kubernetes quantities as written, empty where nothing is said."""
 
     cpu: str = ""
@@ -102,7 +102,7 @@ class Resources(NamedTuple):
     disk: str = ""
 
 
-NO_RESOURCES = Resources()
+NO_RESOURCES = DeclaredResources()
 
 
 class Subpackage(NamedTuple):
@@ -140,7 +140,7 @@ class Package:
     sources: tuple[Source, ...] = ()
     pipelines: tuple[str, ...] = ()
     """Every pipeline that a step uses, at any depth, sorted."""
-    resources: Resources = NO_RESOURCES
+    resources: DeclaredResources = NO_RESOURCES
     target_architecture: tuple[str, ...] = ()
     """As written; empty and `("all",)` mean every architecture."""
     options: tuple[str, ...] = ()

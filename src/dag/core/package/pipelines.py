@@ -1,6 +1,6 @@
 """Pipelines: what `uses:` needs in the build environment, and which sources it brings.
 
-A step becomes a `Step` without its shell text; a pipeline file is a step with inputs. Compiling
+A step becomes a `PipelineStep` without its shell text; a pipeline file is a step with inputs. Compiling
 walks steps as melange's `compile` does (https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/build,
 CompilePipelines and gatherDeps): inputs get their defaults, a false `if` cuts a branch off, and a
 named pipeline is looked for among the directory's own before the built-in ones.
@@ -18,14 +18,14 @@ from dag.core.package.substitutions import Replacer, Scope, Unresolvable, condit
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
-    from dag.core.package.yaml import Tree
+    from dag.core.package.yaml import NodeReader
 
 MAX_STEPS = 100_000
 MAX_NESTING = 50
 _SOURCES = ("fetch", "git-checkout")
 
 
-class Step(NamedTuple):
+class PipelineStep(NamedTuple):
     """One step, or a whole pipeline file."""
 
     line: int
@@ -34,7 +34,7 @@ class Step(NamedTuple):
     """The values of `with`."""
     needs: tuple[str, ...] | None = None
     condition: str = ""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PipelineStep, ...] = ()
     inputs: Mapping[str, str] = {}
     """The declared inputs and their defaults."""
     plain: bool = False
@@ -47,18 +47,20 @@ class Table:
     """The pipelines that can be named, in the order in which they are looked for."""
 
     def __init__(
-        self, own: Mapping[str, tuple[str, bytes]], built_in: Mapping[str, Step] | None = None
+        self,
+        own: Mapping[str, tuple[str, bytes]],
+        built_in: Mapping[str, PipelineStep] | None = None,
     ) -> None:
         """Take the text of `own` pipelines, `uses` → (file, text), and the `built_in` ones."""
         self._own = own
-        self._known: dict[str, Step] = {}
+        self._known: dict[str, PipelineStep] = {}
         if built_in is None:
             from dag.core.package.builtin import PIPELINES
 
             built_in = PIPELINES
         self._built_in = built_in
 
-    def find(self, uses: str) -> Step | None:
+    def find(self, uses: str) -> PipelineStep | None:
         """The pipeline that `uses` names, or None.
 
         Raises:
@@ -81,10 +83,10 @@ class Table:
         return sorted({*self._own, *self._built_in})
 
     @staticmethod
-    def _parse(file: str, text: bytes) -> Step:
-        from dag.core.package.yaml import Broken, Tree, compose, refuse_duplicates
+    def _parse(file: str, text: bytes) -> PipelineStep:
+        from dag.core.package.yaml import Broken, NodeReader, compose, refuse_duplicates
 
-        tree = Tree(file)
+        tree = NodeReader(file)
         try:
             node = compose(text)
             if node is not None:
@@ -97,12 +99,14 @@ class Table:
         return step
 
 
-def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) -> Step:
+def read_step(
+    node: Node | None, tree: NodeReader, budget: list[int], depth: int = 0
+) -> PipelineStep:
     """Read one step; `budget` holds how many more the file may have, aliases counted."""
     from dag.core.package.yaml import line_of
 
     if node is None:
-        return Step(1, plain=True)
+        return PipelineStep(1, plain=True)
     line = line_of(node)
     budget[0] -= 1
     if budget[0] < 0 or depth > MAX_NESTING:
@@ -110,7 +114,7 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
             tree.problem(line, f"more than {MAX_STEPS:,} steps", "split the pipeline")
         elif depth > MAX_NESTING:
             tree.problem(line, f"steps nested deeper than {MAX_NESTING}", "flatten them")
-        return Step(line, plain=True)
+        return PipelineStep(line, plain=True)
     entries = tree.mapping(node, "a pipeline step")
     uses_node = entries.get("uses")
     given = tree.strings(entries["with"], "with") if "with" in entries else {}
@@ -120,7 +124,7 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
         if "packages" in contents:
             listed = tree.texts(contents["packages"], "needs.packages")
             needs = tuple(text for text, _ in listed)
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PipelineStep, ...] = ()
     if "pipeline" in entries:
         nested = tree.items(entries["pipeline"], "pipeline")
         steps = tuple(read_step(item, tree, budget, depth + 1) for item in nested)
@@ -130,7 +134,7 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
             fields = tree.mapping(declared, f"input {name}")
             inputs[name] = tree.text(fields.get("default"), f"the default of {name}")
     when = tree.text(entries["if"], "if") if "if" in entries else ""
-    return Step(
+    return PipelineStep(
         line_of(uses_node) if uses_node is not None else line,
         tree.text(uses_node, "uses") if uses_node is not None else "",
         given,
@@ -145,14 +149,14 @@ def read_step(node: Node | None, tree: Tree, budget: list[int], depth: int = 0) 
     )
 
 
-def read_steps(node: Node | None, tree: Tree, budget: list[int]) -> tuple[Step, ...]:
+def read_steps(node: Node | None, tree: NodeReader, budget: list[int]) -> tuple[PipelineStep, ...]:
     """Read a list of steps."""
     if node is None:
         return ()
     return tuple(read_step(item, tree, budget) for item in tree.items(node, "pipeline"))
 
 
-def replaced(steps: tuple[Step, ...], replace: Replacer) -> tuple[Step, ...]:
+def replaced(steps: tuple[PipelineStep, ...], replace: Replacer) -> tuple[PipelineStep, ...]:
     """The steps with melange's first, textual substitution done."""
     return tuple(
         step
@@ -189,7 +193,7 @@ class Compiler:
         self.used: set[str] = set()
         self._budget = MAX_STEPS
 
-    def add(self, steps: tuple[Step, ...], scope: Scope, subpackage: str = "") -> None:
+    def add(self, steps: tuple[PipelineStep, ...], scope: Scope, subpackage: str = "") -> None:
         """Gather from `steps`, which belong to the package itself or to `subpackage`."""
         where = f"subpackage {subpackage} " if subpackage else ""
         for step in steps:
@@ -200,7 +204,7 @@ class Compiler:
             except Unresolvable as error:
                 self.report(step.line, str(error), "correct the step, or the pipeline that it uses")
 
-    def _step(self, step: Step, scope: Scope, at: _Way) -> None:
+    def _step(self, step: PipelineStep, scope: Scope, at: _Way) -> None:
         self._budget -= 1
         if self._budget < 0:
             raise Unresolvable(f"with the pipelines that are used, more than {MAX_STEPS:,} steps")
@@ -250,7 +254,7 @@ class Compiler:
                 reason = f"{at.where}{way or 'needs'}"
                 self.needs[package] = Need(package, self.file, at.line, reason)
 
-    def _find(self, uses: str) -> Step:
+    def _find(self, uses: str) -> PipelineStep:
         if uses.startswith("/") or ".." in uses:
             raise Unresolvable(f"uses: {uses} leaves the directory of pipelines")
         body = self.table.find(uses)

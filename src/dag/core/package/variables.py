@@ -9,13 +9,15 @@ from yaml.nodes import Node
 from dag.core.arch import Arch
 from dag.core.package.substitutions import Scope, Unresolvable, lookup_in, substitute, transform
 from dag.core.package.triplets import triplets
-from dag.core.package.yaml import Tree, line_of
+from dag.core.package.yaml import NodeReader, line_of
 
 
 class Variables:
     """What a definition says of variables; `build_options` are those that are enabled."""
 
-    def __init__(self, root: Mapping[str, Node], tree: Tree, build_options: Sequence[str]) -> None:
+    def __init__(
+        self, root: Mapping[str, Node], tree: NodeReader, build_options: Sequence[str]
+    ) -> None:
         """Read `vars`, `var-transforms` and `options`."""
         self.build_options = build_options
         self._tree = tree

@@ -19,7 +19,7 @@ _OPENERS = (b"[", b"{", b":", b"-", b"?")
 """Every level of nesting takes one of these, so a text with few of them can't be deep."""
 
 
-class Problem(NamedTuple):
+class FileProblem(NamedTuple):
     """Something that a person must change in a file."""
 
     file: str
@@ -189,12 +189,12 @@ def line_of(node: Any) -> int:  # noqa: ANN401
     return line + 1
 
 
-class Tree:
+class NodeReader:
     """Reads the nodes of one file; what has the wrong shape becomes a problem, not an exception."""
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
         self._lines: set[int] = set()
 
     def problem(self, line: int, what: str, fix: str) -> None:
@@ -204,7 +204,7 @@ class Tree:
         """
         if line not in self._lines:
             self._lines.add(line)
-            self.problems.append(Problem(self.file, line, what, fix))
+            self.problems.append(FileProblem(self.file, line, what, fix))
 
     def mapping(self, node: Node | None, what: str) -> dict[str, Node]:
         """The entries of a mapping with its merge keys (`<<`) applied; empty for nothing."""

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_out_script, serve_script
+from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_command, serve_script
 from dag.core.image.layers import ROOT
+from dag.core.kube.containers import container_words
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.options import PodOptions
+from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket, Places, fetch_script, upload_script
-
-Manifest = dict[str, Any]
-"""A Kubernetes object as JSON has it."""
 
 WORKSPACE = "/workspace"
 CACHE = "/var/cache/melange"
-CSI_DRIVER = "secrets-store.csi.k8s.io"
 KEY_MOUNT = "/var/secrets"
 KEY_FILE = "melange.rsa"
 MOUNTED_KEY = f"{KEY_MOUNT}/{KEY_FILE}"
@@ -38,92 +37,75 @@ UPLOAD = "upload"
 OURS = frozenset({"init", "fetch-packages", "populate-cache", BUILD, OUT, UPLOAD})
 """Containers that are in the manifest; an admission webhook may add others."""
 
-# Of a pod without privilege. Any that is not root will do: bubblewrap makes a user namespace itself.
 _BUILDER = 1000
-# For what is built when somebody ends the pod to be uploaded, too.
+"""User of a pod without privilege. Any but root will do: bubblewrap makes a user namespace itself."""
 _UPLOAD_GRACE = 300
+"""Seconds in which what is built is still uploaded when somebody ends the pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodSettings:
-    """Everything that a Pod depends on; quantities as Kubernetes writes them."""
+    """Everything that a Pod depends on: what was asked for, and what has been found for it."""
 
+    options: PodOptions
+    """What was asked for; images are named by digest once `with_digests` has been called."""
     run: str
     """The run's id: lower-case hexadecimal."""
-    namespace: str
     arch: Arch
+    """One of `options.arch`."""
     bundle: str
     """Image of the definitions, by digest."""
-    sdk_image: str
-    script: str
-    """The build script; its positional parameters are `targets`."""
+    script: ShellScript
+    """The build script; its further arguments are `targets`."""
     targets: Sequence[str]
-    packages: Sequence[str]
-    """What was asked for, for people who read the Pod; empty is everything."""
-    version: str
-    cpu: str = "1"
-    ram: str = "2Gi"
-    disk: str = "1Gi"
-    service_account: str = "default"
-    timeout: float | None = None
-    """Seconds after which Kubernetes ends the Pod."""
-    cache_bundle: str | None = None
-    out: bool = False
-    transfer_image: str = ""
-    source: Bucket | None = None
-    """Where packages are fetched from first: the files of `wanted`."""
     wanted: Sequence[str] = ()
-    target: Bucket | None = None
-    """Where packages are uploaded."""
-    bucket_secret: str | None = None
-    """A Secret whose entries become variables of what transfers; else it has the pod's identity."""
-    key_name: str | None = None
-    """Of the key that the CSI driver mounts; None is a throwaway key."""
-    csi_driver: str = CSI_DRIVER
-    confined: bool = False
-    """No privilege: a user namespace, and nobody in it is root."""
-    node_arch: Arch | None = None
-    """Of the node and of the images on it, if it only emulates `arch`."""
+    """The files that are fetched from `options.src_bucket` first."""
+    version: str
 
     @property
     def node(self) -> Arch:
-        """The architecture of the node."""
-        return self.node_arch or self.arch
+        """The architecture of the node and of the images on it."""
+        return self.options.node_arch or self.arch
 
     def images(self) -> list[str]:
-        """Name the images that are not of our own making, as they were given."""
-        transfers = self.source is not None or self.target is not None
-        named = (self.sdk_image, self.cache_bundle, self.transfer_image if transfers else None)
+        """Return the images that are not of our own making, as they were given."""
+        options = self.options
+        transfers = options.src_bucket is not None or options.bucket is not None
+        transfer_image = options.transfer_image if transfers else None
+        named = (options.sdk_image, options.cache_bundle, transfer_image)
         return [image for image in named if image]
 
-    def pinned(self, digests: Mapping[str, str]) -> PodSettings:
-        """Name each image as `digests` has it."""
-        cache = self.cache_bundle
-        return replace(
-            self,
-            sdk_image=digests[self.sdk_image],
+    def with_digests(self, digests: Mapping[str, str]) -> PodSettings:
+        """Return the same with each image named as `digests` has it."""
+        options = self.options
+        cache, transfer = options.cache_bundle, options.transfer_image
+        named = replace(
+            options,
+            sdk_image=digests[options.sdk_image],
             cache_bundle=digests[cache] if cache else None,
-            transfer_image=digests.get(self.transfer_image, self.transfer_image),
+            transfer_image=digests.get(transfer, transfer),
         )
+        return replace(self, options=named)
 
 
 def key_path(name: str | None) -> str:
-    """Give where the build finds its signing key: `melange.rsa` in the workspace, or the mounted."""
+    """Return where the build finds its key: `melange.rsa` in the workspace, or the mounted one."""
     return KEY if name is None else f"{KEY_DIRECTORY}/{name}.rsa"
 
 
-def pod(settings: PodSettings) -> Manifest:
-    """Describe the Pod of one build."""
-    spec: Manifest = {
+def pod(settings: PodSettings) -> KubeObject:
+    """Return the manifest of the Pod of one build."""
+    options = settings.options
+    spec: KubeObject = {
         "restartPolicy": "Never",
-        "serviceAccountName": settings.service_account,
+        "serviceAccountName": options.service_account,
         "automountServiceAccountToken": False,
         "nodeSelector": {"kubernetes.io/arch": settings.node.kubernetes},
         "initContainers": _init_containers(settings),
         "containers": [_build_container(settings)],
         "volumes": _volumes(settings),
     }
-    if settings.confined:
+    if options.confined:
         spec["hostUsers"] = False
         spec["securityContext"] = {"runAsUser": _BUILDER, "runAsGroup": _BUILDER}
     if settings.node.kubernetes == "arm64":
@@ -136,19 +118,19 @@ def pod(settings: PodSettings) -> Manifest:
                 "effect": "NoSchedule",
             }
         ]
-    if settings.timeout is not None:
-        spec["activeDeadlineSeconds"] = max(1, round(settings.timeout))
-    if settings.out:
+    if options.timeout is not None:
+        spec["activeDeadlineSeconds"] = max(1, round(options.timeout))
+    if options.out is not None:
         spec["containers"].append(_out_container(settings))
-    if settings.target is not None:
+    if options.bucket is not None:
         spec["terminationGracePeriodSeconds"] = _UPLOAD_GRACE
-        spec["containers"].append(_upload_container(settings, settings.target))
+        spec["containers"].append(_upload_container(settings, options.bucket))
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "generateName": "dag-",
-            "namespace": settings.namespace,
+            "namespace": options.namespace,
             "labels": {
                 "app.kubernetes.io/name": "dag",
                 "app.kubernetes.io/managed-by": "dag",
@@ -157,7 +139,7 @@ def pod(settings: PodSettings) -> Manifest:
             },
             "annotations": {
                 "dag/bundle": settings.bundle,
-                "dag/packages": _packages(settings.packages),
+                "dag/packages": _packages_annotation(options.packages),
                 "dag/version": settings.version,
                 "kubectl.kubernetes.io/default-container": BUILD,
             },
@@ -166,7 +148,7 @@ def pod(settings: PodSettings) -> Manifest:
     }
 
 
-def _packages(packages: Sequence[str]) -> str:
+def _packages_annotation(packages: Sequence[str]) -> str:
     # Annotations hold 256 KiB in all; thousands of names would tell nobody anything.
     if not packages:
         return "all"
@@ -174,47 +156,49 @@ def _packages(packages: Sequence[str]) -> str:
     return text if len(text) <= 4096 else f"{text[:4000].rsplit(' ', 1)[0]} … ({len(packages)})"
 
 
-def _init_containers(settings: PodSettings) -> list[Manifest]:
+def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "command": ["sh", "-c", copy_out_script(f"/{ROOT}", WORKSPACE)],
-        "resources": _requests(cpu="1", memory="2Gi", disk="1Gi"),
+        "command": copy_command(f"/{ROOT}", WORKSPACE),
+        "resources": _resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
     containers = [init]
-    if settings.source is not None:
-        script = fetch_script(_PLACES, settings.source, settings.arch)
+    options = settings.options
+    if options.src_bucket is not None:
+        script = fetch_script(_PLACES, options.src_bucket, settings.arch)
         containers.append(
             {
                 "name": "fetch-packages",
-                "command": ["sh", "-c", script, "dag", *settings.wanted],
-                **_transfer(settings, settings.source),
+                "command": container_words(script.command(*settings.wanted)),
+                **_transfer_fields(settings, options.src_bucket),
             }
         )
-    if settings.cache_bundle is not None:
+    if options.cache_bundle is not None:
         containers.append(
             {
                 "name": "populate-cache",
-                "image": settings.cache_bundle,
-                "command": ["sh", "-c", copy_out_script(f"/{ROOT}", CACHE)],
+                "image": options.cache_bundle,
+                "command": copy_command(f"/{ROOT}", CACHE),
                 "volumeMounts": _mounts("cache"),
             }
         )
     return containers
 
 
-def _build_container(settings: PodSettings) -> Manifest:
-    container: Manifest = {
+def _build_container(settings: PodSettings) -> KubeObject:
+    options = settings.options
+    container: KubeObject = {
         "name": BUILD,
-        "image": settings.sdk_image,
+        "image": options.sdk_image,
         "workingDir": WORKSPACE,
-        "command": ["sh", "-c", settings.script, "dag", *settings.targets],
-        "resources": _requests(cpu=settings.cpu, memory=settings.ram, disk=settings.disk),
+        "command": container_words(settings.script.command(*settings.targets)),
+        "resources": _resource_requests(cpu=options.cpu, memory=options.ram, disk=options.disk),
         "securityContext": {"privileged": True},
         "volumeMounts": [*_mounts("workspace", "cache"), {"name": "tmp", "mountPath": _TMP}],
     }
-    if settings.confined:
+    if options.confined:
         # bubblewrap mounts a /proc of its own, which a masked one forbids, and needs the system
         # calls that make namespaces.
         container["securityContext"] = {
@@ -222,7 +206,7 @@ def _build_container(settings: PodSettings) -> Manifest:
             "seccompProfile": {"type": "Unconfined"},
         }
         container["env"] = [{"name": "HOME", "value": _TMP}]
-    if settings.key_name is not None:
+    if options.key_name is not None:
         container["volumeMounts"] += [
             {"name": "melange-key", "mountPath": KEY_MOUNT, "readOnly": True},
             {"name": "key", "mountPath": KEY_DIRECTORY},
@@ -230,51 +214,52 @@ def _build_container(settings: PodSettings) -> Manifest:
     return container
 
 
-def _upload_container(settings: PodSettings, bucket: Bucket) -> Manifest:
+def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
     script = upload_script(_PLACES, bucket, settings.arch, settings.run)
     return {
         "name": UPLOAD,
-        "command": ["sh", "-c", script],
-        **_transfer(settings, bucket),
+        "command": container_words(script.command()),
+        **_transfer_fields(settings, bucket),
     }
 
 
-def _transfer(settings: PodSettings, bucket: Bucket) -> Manifest:
-    """Give what both containers have that move packages."""
-    environment = bucket.environment(own_identity=settings.bucket_secret is None)
-    container: Manifest = {
-        "image": settings.transfer_image,
+def _transfer_fields(settings: PodSettings, bucket: Bucket) -> KubeObject:
+    """Return what both containers that move packages have."""
+    options = settings.options
+    environment = bucket.environment(own_identity=options.bucket_secret is None)
+    container: KubeObject = {
+        "image": options.transfer_image,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "resources": _requests(cpu="100m", memory="256Mi", disk="64Mi"),
+        "resources": _resource_requests(cpu="100m", memory="256Mi", disk="64Mi"),
         "volumeMounts": _mounts("workspace", "tmp"),
     }
-    if settings.bucket_secret is not None:
-        container["envFrom"] = [{"secretRef": {"name": settings.bucket_secret}}]
+    if options.bucket_secret is not None:
+        container["envFrom"] = [{"secretRef": {"name": options.bucket_secret}}]
     return container
 
 
-def _out_container(settings: PodSettings) -> Manifest:
-    public_key = f"{key_path(settings.key_name).rpartition('/')[2]}.pub"
+def _out_container(settings: PodSettings) -> KubeObject:
+    public_key = f"{key_path(settings.options.key_name).rpartition('/')[2]}.pub"
     script = serve_script(WORKSPACE, settings.run, public_key, state=_PLACES.state)
     # The bundle's image is on the node already, so this container starts with the build.
     return {
         "name": OUT,
         "image": settings.bundle,
-        "command": ["sh", "-c", script],
+        "command": container_words(script.command()),
         "ports": [{"containerPort": OUT_PORT}],
-        "resources": _requests(cpu="50m", memory="64Mi", disk="16Mi"),
+        "resources": _resource_requests(cpu="50m", memory="64Mi", disk="16Mi"),
         "volumeMounts": _mounts("workspace", "tmp"),
     }
 
 
-def _volumes(settings: PodSettings) -> list[Manifest]:
-    volumes: list[Manifest] = [
+def _volumes(settings: PodSettings) -> list[KubeObject]:
+    volumes: list[KubeObject] = [
         {"name": name, "emptyDir": {}} for name in ("workspace", "cache", "tmp")
     ]
-    if settings.key_name is not None:
+    if settings.options.key_name is not None:
         # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/usage
         csi = {
-            "driver": settings.csi_driver,
+            "driver": settings.options.csi_driver,
             "readOnly": True,
             "volumeAttributes": {"secretProviderClass": SECRET_PROVIDER_CLASS},
         }
@@ -283,10 +268,10 @@ def _volumes(settings: PodSettings) -> list[Manifest]:
     return volumes
 
 
-def _requests(*, cpu: str, memory: str, disk: str) -> Manifest:
+def _resource_requests(*, cpu: str, memory: str, disk: str) -> KubeObject:
     return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": disk}}
 
 
-def _mounts(*volumes: str) -> list[Manifest]:
+def _mounts(*volumes: str) -> list[KubeObject]:
     paths: Mapping[str, str] = {"workspace": WORKSPACE, "cache": CACHE, "tmp": _SHARED_TMP}
     return [{"name": name, "mountPath": paths[name]} for name in volumes]

@@ -9,16 +9,14 @@ leaves the phase Running for ever and a DisruptionTarget condition.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
 
 from dag.core.build.scripts import NOTHING, REFUSED
+from dag.core.kube.objects import KubeView
 from dag.core.pod.manifest import BUILD, OUT, UPLOAD
-
-Json = Mapping[str, Any]
 
 
 class Cause(Enum):
@@ -67,7 +65,7 @@ class Waiting:
     hint: str | None = None
 
 
-def containers(pod: Json) -> dict[str, Json]:
+def containers(pod: KubeView) -> dict[str, KubeView]:
     """Give the status of each container by name, init containers first, in the Pod's order."""
     status = pod.get("status", {})
     listed = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
@@ -77,24 +75,24 @@ def containers(pod: Json) -> dict[str, Json]:
     return {item["name"]: found[item["name"]] for item in order if item["name"] in found}
 
 
-def has_started(container: Json) -> bool:
+def has_started(container: KubeView) -> bool:
     """Tell whether the container runs or ran, so that it has a log."""
     state = container.get("state", {})
     terminated = state.get("terminated")
     return "running" in state or (terminated is not None and bool(terminated.get("containerID")))
 
 
-def is_running(container: Json) -> bool:
+def is_running(container: KubeView) -> bool:
     """Tell whether the container runs now."""
     return "running" in container.get("state", {})
 
 
-def has_ended(container: Json) -> bool:
+def has_ended(container: KubeView) -> bool:
     """Tell whether the container ran and runs no more."""
     return "terminated" in container.get("state", {})
 
 
-def is_working(pod: Json) -> bool:
+def is_working(pod: KubeView) -> bool:
     """Tell whether the Pod makes progress: its build has started, or an init container runs."""
     found = containers(pod)
     if has_started(found.get(BUILD, {})):
@@ -102,13 +100,13 @@ def is_working(pod: Json) -> bool:
     return any(is_running(found.get(name, {})) for name in _steps(pod))
 
 
-def _steps(pod: Json) -> list[str]:
+def _steps(pod: KubeView) -> list[str]:
     """Name the init containers that come before the build, without the sidecars among them."""
     init = pod["spec"].get("initContainers", ())
     return [item["name"] for item in init if item.get("restartPolicy") != "Always"]
 
 
-def late(pod: Json) -> str | None:
+def late(pod: KubeView) -> str | None:
     """Name the container that should have taken what was built, and has not started."""
     found = containers(pod)
     if has_ended(found.get(BUILD, {})):
@@ -119,7 +117,7 @@ def late(pod: Json) -> str | None:
     return None
 
 
-def event_time(event: Json) -> str:
+def event_time(event: KubeView) -> str:
     """Give when an Event was last seen, as text that sorts."""
     return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
@@ -154,7 +152,7 @@ _EVENTS = {
 }
 
 
-def why_waiting(pod: Json, events: Sequence[Json] = ()) -> Waiting | None:
+def why_waiting(pod: KubeView, events: Sequence[KubeView] = ()) -> Waiting | None:
     """Say why no container of the Pod has started; None if there is nothing to say yet.
 
     `events` are the Pod's own, oldest first.
@@ -194,14 +192,14 @@ def _about_pull(detail: str) -> tuple[str | None, bool]:
     return None, False
 
 
-def _failed_pull(events: Sequence[Json]) -> str:
+def _failed_pull(events: Sequence[KubeView]) -> str:
     # Kubelets before 1.32 do not repeat the cause while they wait for the next attempt.
     messages = (str(event.get("message", "")) for event in reversed(events))
     failed = next((text for text in messages if text.startswith("Failed to pull image")), "")
     return _PULL_PREFIXES.sub("", failed, count=1)
 
 
-def how_ended(pod: Json, *, deleted: bool = False, unstarted: str = "") -> Ending | None:
+def how_ended(pod: KubeView, *, deleted: bool = False, unstarted: str = "") -> Ending | None:
     """Say how the build ended; None while it goes on.
 
     `deleted` says that the Pod is gone from the API, `pod` being its last state seen; `unstarted`,
@@ -235,7 +233,7 @@ def how_ended(pod: Json, *, deleted: bool = False, unstarted: str = "") -> Endin
     return _without_build(pod, deleted=deleted)
 
 
-def _without_build(pod: Json, *, deleted: bool) -> Ending | None:
+def _without_build(pod: KubeView, *, deleted: bool) -> Ending | None:
     status = pod.get("status", {})
     if deleted:
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
@@ -247,7 +245,7 @@ def _without_build(pod: Json, *, deleted: bool) -> Ending | None:
     return Ending(Cause.START, f"the pod ended without a build: {words}")
 
 
-def _with_upload(pod: Json, ending: Ending, *, deleted: bool, unstarted: str) -> Ending | None:
+def _with_upload(pod: KubeView, ending: Ending, *, deleted: bool, unstarted: str) -> Ending | None:
     """Join what became of the upload to how the build ended; None while it goes on."""
     uploads = any(container["name"] == UPLOAD for container in pod["spec"]["containers"])
     if deleted or not uploads or ending.cause is Cause.START:
@@ -270,11 +268,11 @@ def _with_upload(pod: Json, ending: Ending, *, deleted: bool, unstarted: str) ->
     )
 
 
-def _upload_words(ended: Json) -> str:
+def _upload_words(ended: KubeView) -> str:
     return ended.get("message", "").strip() or _words(ended)
 
 
-def _build_ending(pod: Json, ended: Json, *, deleted: bool) -> Ending:
+def _build_ending(pod: KubeView, ended: KubeView, *, deleted: bool) -> Ending:
     code = ended["exitCode"]
     if ended.get("reason") == "OOMKilled":
         return Ending(
@@ -314,7 +312,7 @@ _DISRUPTIONS = {
 }
 
 
-def _disruption(pod: Json) -> Ending | None:
+def _disruption(pod: KubeView) -> Ending | None:
     for condition in pod.get("status", {}).get("conditions", ()):
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             reason = condition.get("reason", "")
@@ -328,7 +326,7 @@ def _disruption(pod: Json) -> Ending | None:
     return None
 
 
-def _is_deletion(pod: Json, ended: Json, *, deleted: bool) -> bool:
+def _is_deletion(pod: KubeView, ended: KubeView, *, deleted: bool) -> bool:
     """Tell whether a container ended because its Pod was being deleted, not by itself before."""
     if ended["exitCode"] == 0:
         return False
@@ -344,7 +342,7 @@ def _is_deletion(pod: Json, ended: Json, *, deleted: bool) -> bool:
     return finished is None or datetime.fromisoformat(finished) >= requested - slack
 
 
-def _words(ended: Json) -> str:
+def _words(ended: KubeView) -> str:
     reason = ended.get("reason", "")
     message = ended.get("message", "").strip()
     words = f"exit code {ended['exitCode']}"
@@ -362,17 +360,17 @@ _SHELL_HINTS = {
 }
 
 
-def _init_hint(name: str, ended: Json) -> str | None:
+def _init_hint(name: str, ended: KubeView) -> str | None:
     if ended.get("reason") == "OOMKilled":
         return f"container {name} needs more memory than the node or its limits give"
     return _SHELL_HINTS.get(name) if ended.get("reason") in _UNSTARTABLE else None
 
 
-def _node(pod: Json) -> str:
+def _node(pod: KubeView) -> str:
     return str(pod["spec"].get("nodeName", "?"))
 
 
-def _memory(pod: Json) -> str:
+def _memory(pod: KubeView) -> str:
     (build,) = (item for item in pod["spec"]["containers"] if item["name"] == BUILD)
     resources = build.get("resources", {})
     # Where a namespace sets a limit, that was what it met; else it was its node's end.

@@ -1,4 +1,4 @@
-"""What any cluster needs before `dag pod` builds on it: steps that only the Kubernetes API takes."""
+"""The steps that every cluster needs before `dag pod` builds on it, through Kubernetes' API alone."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
-from dag.core.pod.manifest import CSI_DRIVER, KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
+from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
+from dag.core.pod.options import CSI_DRIVER
 from dag.core.setup.steps import (
     Ensure,
     Extend,
-    Manifest,
-    Plan,
-    Prove,
+    ProveByPod,
     Publish,
-    Step,
+    SetupPlan,
+    SetupStep,
     Tolerate,
-    owned,
+    mark_as_ours,
 )
 
 GKE_DRIVER = "secrets-store-gke.csi.k8s.io"
-"""Of GKE's own add-on. https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component"""
+"""The CSI driver of GKE's own add-on. https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component"""
 _PROVIDERS = {CSI_DRIVER: "gcp", GKE_DRIVER: "gke"}
 
 SIGNING_KEY = "melange-signing-key"
@@ -30,10 +31,10 @@ BINFMT_IMAGE = (
     "docker.io/tonistiigi/binfmt"
     "@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0"
 )
-"""QEMU for every architecture; registers itself so that containers need not have it."""
+"""An image with QEMU for every architecture, which containers need not have when it is registered."""
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 
-# The files of each project's own installation guide, by the version that was read.
+# The files that each project's own installation guide names, at the version that was read.
 # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/installation.html
 _DRIVER_FILES = (
     "rbac-secretproviderclass.yaml",
@@ -49,14 +50,14 @@ _PROVIDER_FILE = (
 )
 GITHUB = "https://raw.githubusercontent.com"
 
-# By the manifests above, and by the driver's Helm chart under the name that its guide gives it.
+# The names in the manifests above, and the name that the driver's Helm chart has in its guide.
 _DAEMONSETS = (
     "csi-secrets-store",
     "csi-secrets-store-secrets-store-csi-driver",
     "csi-secrets-store-provider-gcp",
 )
 # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
-ARM_TOLERATION: Manifest = {
+ARM_TOLERATION: KubeObject = {
     "key": "kubernetes.io/arch",
     "operator": "Equal",
     "value": "arm64",
@@ -66,48 +67,50 @@ ARM_TOLERATION: Manifest = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
-    """What a cluster is to have; empty is nothing."""
+    """The things that a cluster is to have; an empty value asks for nothing."""
 
     namespace: str = "default"
     service_account: str = "default"
     annotations: Mapping[str, str] = field(default_factory=dict)
-    """Of the service account: how clouds tie it to an identity of theirs."""
+    """Annotations of the service account, by which clouds tie it to an identity of theirs."""
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
-    """Who may run `dag pod` in the namespace, as the API server knows them."""
+    """The users and groups that may run `dag pod` in the namespace, as the API server names them."""
     secret_key: bool = False
     project: str | None = None
-    """Whose Secret Manager has the signing key; None leaves the class to somebody else."""
+    """The project whose Secret Manager has the signing key. With None, somebody else makes the
+    SecretProviderClass."""
     csi_driver: str = CSI_DRIVER
     manifests: str | None = None
-    """Where to get the driver's and the provider's manifests from; None does not install them."""
+    """The URL below which the driver's and the provider's manifests are. With None, neither is
+    installed."""
     arm: bool = False
     binfmt: bool = False
     binfmt_image: str = BINFMT_IMAGE
     pending_timeout: float = 300.0
-    """Seconds for a pod that tries something out: nodes may have to be made for it."""
+    """Seconds that a pod that tries something out may take: a node may have to be made for it."""
     busybox: str
-    """An image with a shell, for pods that try things out."""
+    """An image with a shell, for pods that try something out."""
 
 
-def cluster_plan(settings: ClusterSettings) -> Plan:
-    """Plan what `dag setup cluster` does."""
+def cluster_plan(settings: ClusterSettings) -> SetupPlan:
+    """Return the plan of `dag setup cluster`."""
     flags = {"namespace": settings.namespace, "service-account": settings.service_account}
     if settings.secret_key:
         flags |= secret_flags(settings)
-    return Plan(steps=tuple(cluster_steps(settings)), flags=flags)
+    return SetupPlan(steps=tuple(cluster_steps(settings)), flags=flags)
 
 
 def secret_flags(settings: ClusterSettings) -> dict[str, str]:
-    """Give the flags with which `dag pod` signs."""
+    """Return the flags with which `dag pod` signs."""
     flags = {"secret-key": "true"}
     return (
         flags if settings.csi_driver == CSI_DRIVER else {**flags, "csi-driver": settings.csi_driver}
     )
 
 
-def cluster_steps(settings: ClusterSettings) -> Iterator[Step]:
-    """Give the steps in their order."""
+def cluster_steps(settings: ClusterSettings) -> Iterator[SetupStep]:
+    """Yield the steps in their order."""
     yield from _place(settings)
     if settings.users or settings.groups:
         yield from _permission(settings)
@@ -115,36 +118,38 @@ def cluster_steps(settings: ClusterSettings) -> Iterator[Step]:
         yield from _secret(settings)
     if settings.binfmt:
         yield Ensure(
-            title="Emulation: builds of one architecture run on nodes of another",
+            title="Emulation: builds for one architecture run on nodes of another",
             manifest=_binfmt(settings),
         )
 
 
-def _place(settings: ClusterSettings) -> Iterator[Step]:
+def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
     name, account = settings.namespace, settings.service_account
-    namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    yield Ensure(title=f"Namespace {name}: where builds run", manifest=owned(namespace))
+    namespace: KubeObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    yield Ensure(title=f"Namespace {name}: where builds run", manifest=mark_as_ours(namespace))
     # https://kubernetes.io/docs/concepts/security/pod-security-admission/
     level = {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}
     yield Extend(
-        title="Pod Security level: bubblewrap needs more than the others allow",
+        title="Pod Security level: the stricter ones forbid what bubblewrap needs",
         manifest={**namespace, "metadata": {"name": name, **level}},
     )
-    who: Manifest = {
+    who: KubeObject = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": account, "namespace": name},
     }
-    yield Ensure(title=f"Service account {account}: what pods run as", manifest=owned(who))
+    yield Ensure(
+        title=f"Service account {account}: pods run as this account", manifest=mark_as_ours(who)
+    )
     if settings.annotations:
         metadata = {**who["metadata"], "annotations": dict(settings.annotations)}
         yield Extend(
-            title="Identity: ties the service account to one of the cloud's",
+            title="Identity: the service account stands for an account of the cloud",
             manifest={**who, "metadata": metadata},
         )
 
 
-def _permission(settings: ClusterSettings) -> Iterator[Step]:
+def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
     verbs = [*permissions.for_pod(follow=True, out=True), *permissions.EXPLAIN]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY
@@ -156,7 +161,9 @@ def _permission(settings: ClusterSettings) -> Iterator[Step]:
         "metadata": metadata,
         "rules": permissions.rules(verbs),
     }
-    yield Ensure(title="Role: what `dag pod` does, and no more", manifest=owned(role))
+    yield Ensure(
+        title="Role: it allows what `dag pod` does, and no more", manifest=mark_as_ours(role)
+    )
     people = [("User", name) for name in settings.users]
     people += [("Group", name) for name in settings.groups]
     binding = {
@@ -167,10 +174,10 @@ def _permission(settings: ClusterSettings) -> Iterator[Step]:
         "subjects": [{"apiGroup": group, "kind": kind, "name": name} for kind, name in people],
     }
     names = ", ".join(name for _, name in people)
-    yield Ensure(title=f"Role binding: {names} may run `dag pod`", manifest=owned(binding))
+    yield Ensure(title=f"Role binding: {names} may run `dag pod`", manifest=mark_as_ours(binding))
 
 
-def _secret(settings: ClusterSettings) -> Iterator[Step]:
+def _secret(settings: ClusterSettings) -> Iterator[SetupStep]:
     if settings.manifests and settings.csi_driver == CSI_DRIVER:
         for path in (*(f"{_DRIVER}/{file}" for file in _DRIVER_FILES), _PROVIDER_FILE):
             file = path.rpartition("/")[2]
@@ -179,26 +186,26 @@ def _secret(settings: ClusterSettings) -> Iterator[Step]:
     if settings.arm and settings.csi_driver == CSI_DRIVER:
         for name in _DAEMONSETS:
             yield Tolerate(
-                title=f"{name} on arm nodes: they have a taint that it must tolerate",
+                title=f"{name} on arm nodes: these have a taint, which it must tolerate",
                 namespace="kube-system",
                 name=name,
                 toleration=ARM_TOLERATION,
             )
     if settings.project:
         yield Ensure(
-            title=f"SecretProviderClass {SECRET_PROVIDER_CLASS}: which secret becomes which file",
-            manifest=owned(_secret_class(settings, settings.project)),
+            title=f"SecretProviderClass {SECRET_PROVIDER_CLASS}: it makes a file of the secret",
+            manifest=mark_as_ours(_secret_class(settings, settings.project)),
         )
     for arch in ("amd64", "arm64") if settings.arm else ("",):
         on = f" on a node of {arch}" if arch else ""
-        yield Prove(
+        yield ProveByPod(
             title=f"Secret test: a pod{on} must find the signing key",
-            pod=owned(_secret_test(settings, arch)),
+            pod=mark_as_ours(_secret_test(settings, arch)),
             seconds=settings.pending_timeout,
         )
 
 
-def _secret_class(settings: ClusterSettings, project: str) -> Manifest:
+def _secret_class(settings: ClusterSettings, project: str) -> KubeObject:
     resource = f"projects/{project}/secrets/{SIGNING_KEY}/versions/latest"
     # The provider takes a list as text; JSON is YAML.
     secrets = json.dumps([{"resourceName": resource, "path": KEY_FILE}])
@@ -213,13 +220,13 @@ def _secret_class(settings: ClusterSettings, project: str) -> Manifest:
     }
 
 
-def _secret_test(settings: ClusterSettings, arch: str) -> Manifest:
+def _secret_test(settings: ClusterSettings, arch: str) -> KubeObject:
     file = f"{KEY_MOUNT}/{KEY_FILE}"
-    # Says nothing of what it reads.
+    # It prints nothing of what it reads.
     script = (
         f"grep -q 'PRIVATE KEY-----' {file} || {{ echo '{file} holds no private key'; exit 1; }}"
     )
-    spec: Manifest = {
+    spec: KubeObject = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
@@ -257,7 +264,7 @@ def _secret_test(settings: ClusterSettings, arch: str) -> Manifest:
     }
 
 
-def _binfmt(settings: ClusterSettings) -> Manifest:
+def _binfmt(settings: ClusterSettings) -> KubeObject:
     labels = {"app.kubernetes.io/name": "dag-binfmt"}
     small = {"requests": {"cpu": "10m", "memory": "16Mi"}}
     install = {
@@ -267,9 +274,9 @@ def _binfmt(settings: ClusterSettings) -> Manifest:
         "resources": small,
         "securityContext": {"privileged": True},
     }
-    # Linux 6.7 and later forget what is registered when the last mount goes, and `install` takes
-    # its own along: https://github.com/tonistiigi/binfmt/issues/360. Nodes need not have one. This
-    # keeps the pod, too: nodes that come later are served.
+    # Linux 6.7 and later forget what is registered when the last mount of binfmt_misc goes, and
+    # `install` removes its own: https://github.com/tonistiigi/binfmt/issues/360. A node need not
+    # have another one. This container also keeps the pod alive, so nodes that come later are served.
     forever = "while :; do sleep 86400; done"
     stay = {
         "name": "stay",
@@ -279,12 +286,12 @@ def _binfmt(settings: ClusterSettings) -> Manifest:
         "securityContext": {"privileged": True},
     }
     mounted = {"exec": {"command": ["test", "-e", f"{_BINFMT}/register"]}, "periodSeconds": 1}
-    # The image's own exit code is 0 whatever happened.
+    # The exit code of the image is 0 even if nothing was registered.
     some = ["sh", "-c", f"ls {_BINFMT} | grep -qvx -e register -e status"]
-    # A sidecar, so that it is there before `install`. With two, either may be restarted.
+    # A sidecar, so that the mount is there before `install` runs. With two, either may restart.
     first = {**stay, "name": "hold", "restartPolicy": "Always", "startupProbe": mounted}
     stay["readinessProbe"] = {"exec": {"command": some}, "periodSeconds": 1}
-    return owned(
+    return mark_as_ours(
         {
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",

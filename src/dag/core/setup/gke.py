@@ -1,7 +1,7 @@
-"""Google Kubernetes Engine: the cluster, its registry, identities with the least rights, the key.
+"""The steps for Google Kubernetes Engine: cluster, registry, accounts with few rights, signing key.
 
-Identities: nodes run as an account of their own that may pull images and write logs; pods get the
-rights of another, on the given buckets and the one secret, through the cluster's workload pool.
+Nodes run as an account of their own, which may pull images and write logs. Pods have the rights of
+another account, for the given buckets and the one secret, through the cluster's workload pool.
 https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
 """
 
@@ -17,7 +17,7 @@ from dag.core.setup.cluster import (
     cluster_steps,
     secret_flags,
 )
-from dag.core.setup.steps import Connect, Plan, Run, Says, Step, Words
+from dag.core.setup.steps import Connect, LineCheck, Run, SetupPlan, SetupStep, Words
 from dag.errors import UsageError
 
 _MARK = "made by dag setup"
@@ -32,50 +32,51 @@ _BINDINGS = (
 _REPOSITORY = ("gcr.io", "--location=us")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _PATIENCE = 120.0
-"""Seconds until every part of Google's cloud knows a new account or API."""
+"""Seconds in which every part of Google's cloud learns of a new account or API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GkeSettings:
-    """What is made in a Google Cloud project."""
+    """The settings of `dag setup gke`, which makes things in a Google Cloud project."""
 
     project: str
     location: str
-    """As a flag of gcloud: `--zone=…` or `--region=…`; what was made by one is found by it alone."""
+    """A flag of gcloud: `--zone=…` or `--region=…`. Only this one finds what was made with it."""
     cluster: str = "dag"
     max_cpu: int = 64
+    """The most CPUs that all autoprovisioned nodes together may have."""
     max_memory: int = 256
-    """The most that autoprovisioned nodes may have in all: CPUs, and GB of memory."""
+    """The most memory that they may have, in GB."""
     arm_machine: str = "c4a-standard-4"
     bucket: str | None = None
     src_bucket: str | None = None
     signing_key: str | None = None
-    """Path of the private key that becomes the secret; None takes the secret that is there."""
+    """The path of the private key that becomes the secret. With None, the secret exists already."""
     inside: ClusterSettings
 
     @property
     def nodes(self) -> str:
-        """Email of the account that nodes run as."""
+        """Return the email of the account as which nodes run."""
         return f"dag-nodes@{self.project}.iam.gserviceaccount.com"
 
     @property
     def builds(self) -> str:
-        """Email of the account whose rights pods get."""
+        """Return the email of the account whose rights pods get."""
         return f"dag-builds@{self.project}.iam.gserviceaccount.com"
 
     @property
     def buckets(self) -> dict[str, str]:
-        """The role that builds need on each bucket."""
+        """Return the role that builds need, by the URL of each bucket."""
         roles = {}
         if self.src_bucket:
             roles[bucket_url(self.src_bucket)] = "roles/storage.objectViewer"
-        if self.bucket:  # reads, too, so that it wins if both are one
+        if self.bucket:  # this role may also read, so it wins if both are the same bucket
             roles[bucket_url(self.bucket)] = "roles/storage.objectUser"
         return roles
 
 
 def bucket_url(name: str) -> str:
-    """Reduce `gs://BUCKET/PREFIX` or `BUCKET` to `gs://BUCKET`.
+    """Return `gs://BUCKET` for `gs://BUCKET/PREFIX` or `BUCKET`.
 
     Raises:
         UsageError: it is in another cloud.
@@ -84,12 +85,12 @@ def bucket_url(name: str) -> str:
     scheme, _, rest = name.rpartition("://")
     bucket = rest.partition("/")[0]
     if scheme not in ("", "gs") or not bucket:
-        raise UsageError(f"{name!r} is no bucket of Google Cloud", hint="write gs://BUCKET")
+        raise UsageError(f"{name!r} is not a bucket of Google Cloud", hint="write gs://BUCKET")
     return f"gs://{bucket}"
 
 
-def gke_plan(settings: GkeSettings) -> Plan:
-    """Plan what `dag setup gke` does.
+def gke_plan(settings: GkeSettings) -> SetupPlan:
+    """Return the plan of `dag setup gke`.
 
     Raises:
         UsageError: a bucket is in another cloud.
@@ -117,10 +118,10 @@ def gke_plan(settings: GkeSettings) -> Plan:
     ]
     place = settings.location.partition("=")[2]
     context = f"gke_{settings.project}_{place}_{settings.cluster}"
-    return Plan(steps=(*patient, *cluster_steps(inside)), context=context, flags=flags)
+    return SetupPlan(steps=(*patient, *cluster_steps(inside)), context=context, flags=flags)
 
 
-def _registry(settings: GkeSettings) -> Iterator[Step]:
+def _registry(settings: GkeSettings) -> Iterator[SetupStep]:
     project = f"--project={settings.project}"
     apis = ["container", "artifactregistry", "iam", "iamcredentials"]
     if settings.inside.secret_key:
@@ -131,18 +132,18 @@ def _registry(settings: GkeSettings) -> Iterator[Step]:
         yield Run(
             title=f"API {api}",
             argv=("gcloud", "services", "enable", api, project),
-            done=Says(api, listed),
+            done=LineCheck(api, listed),
         )
     artifacts = ("gcloud", "artifacts", "repositories")
     describe = (*artifacts, "describe", *_REPOSITORY, project)
     yield Run(
-        title=f"Repository gcr.io/{settings.project}: where bundles go",
+        title=f"Repository gcr.io/{settings.project}: bundles go there",
         argv=(*artifacts, "create", *_REPOSITORY, "--repository-format=docker", project, _LABEL),
-        done=Says("DOCKER", (*describe, "--format=value(format)")),
+        done=LineCheck("DOCKER", (*describe, "--format=value(format)")),
         undo=(*artifacts, "delete", *_REPOSITORY, project, "--quiet"),
-        ours=Says("dag", (*describe, _LABELLED)),
+        ours=LineCheck("dag", (*describe, _LABELLED)),
     )
-    yield from _account(settings, settings.nodes, "what nodes run as")
+    yield from _account(settings, settings.nodes, "nodes run as this account")
     node = ("--role=roles/container.defaultNodeServiceAccount", "--condition=None")
     yield _binding(
         "Nodes may write logs and metrics",
@@ -160,7 +161,7 @@ def _registry(settings: GkeSettings) -> Iterator[Step]:
     )
 
 
-def _cluster(settings: GkeSettings) -> Iterator[Step]:
+def _cluster(settings: GkeSettings) -> Iterator[SetupStep]:
     name, pool = settings.cluster, f"{settings.project}.svc.id.goog"
     where = (settings.location, f"--project={settings.project}")
     clusters = ("gcloud", "container", "clusters")
@@ -172,9 +173,9 @@ def _cluster(settings: GkeSettings) -> Iterator[Step]:
         f"--autoprovisioning-service-account={settings.nodes}",
         f"--autoprovisioning-scopes={_SCOPE}",
     )
-    there = Says(name, (*describe, "--format=value(name)"))
+    there = LineCheck(name, (*describe, "--format=value(name)"))
     yield Run(
-        title=f"Cluster {name}: makes nodes when builds need them, removes them afterwards",
+        title=f"Cluster {name}: it makes nodes when builds need them, and removes them afterwards",
         argv=(
             *(*clusters, "create", name, *where, "--release-channel=regular", _LABEL),
             *("--num-nodes=1", f"--service-account={settings.nodes}", f"--scopes={_SCOPE}"),
@@ -182,40 +183,42 @@ def _cluster(settings: GkeSettings) -> Iterator[Step]:
         ),
         done=there,
         undo=(*clusters, "delete", name, *where, "--quiet"),
-        ours=Says("dag", (*describe, "--format=value(resourceLabels.managed_by)")),
+        ours=LineCheck("dag", (*describe, "--format=value(resourceLabels.managed_by)")),
     )
-    # What follows is part of a cluster that was just made; one that was there may lack it.
+    # A cluster that was just made has what follows; one that was there before may lack it.
     update = (*clusters, "update", name, *where)
     yield Run(
         title="Workload pool: pods may have identities",
         argv=(*update, f"--workload-pool={pool}"),
-        done=Says(pool, (*describe, "--format=value(workloadIdentityConfig.workloadPool)")),
+        done=LineCheck(pool, (*describe, "--format=value(workloadIdentityConfig.workloadPool)")),
     )
     yield Run(
-        title="Autoprovisioning: nodes as large as builds ask for",
+        title="Autoprovisioning: nodes become as large as builds ask for",
         argv=(*update, *provisioning),
-        done=Says("True", (*describe, "--format=value(autoscaling.enableNodeAutoprovisioning)")),
+        done=LineCheck(
+            "True", (*describe, "--format=value(autoscaling.enableNodeAutoprovisioning)")
+        ),
     )
     if settings.inside.secret_key and settings.inside.csi_driver == GKE_DRIVER:
         yield Run(
-            title="Secret Manager add-on: mounts the signing key into pods",
+            title="Secret Manager add-on: it mounts the signing key into pods",
             argv=(*update, "--enable-secret-manager"),
-            done=Says("True", (*describe, "--format=value(secretManagerConfig.enabled)")),
+            done=LineCheck("True", (*describe, "--format=value(secretManagerConfig.enabled)")),
         )
     if settings.inside.arm:
         pools = ("gcloud", "container", "node-pools")
         arm = ("arm", f"--cluster={name}", *where)
         yield Run(
-            title="Arm node pool: empty until a build for aarch64 comes",
+            title="Arm node pool: it is empty until a build for aarch64 comes",
             argv=(
                 *(*pools, "create", *arm, f"--machine-type={settings.arm_machine}"),
                 *("--num-nodes=0", "--enable-autoscaling", "--min-nodes=0", "--max-nodes=8"),
                 *(f"--service-account={settings.nodes}", f"--scopes={_SCOPE}"),
                 *("--workload-metadata=GKE_METADATA", "--node-labels=managed_by=dag"),
             ),
-            done=Says("arm", (*pools, "describe", *arm, "--format=value(name)")),
+            done=LineCheck("arm", (*pools, "describe", *arm, "--format=value(name)")),
             undo=(*pools, "delete", *arm, "--quiet"),
-            ours=Says(
+            ours=LineCheck(
                 "dag", (*pools, "describe", *arm, "--format=value(config.labels.managed_by)")
             ),
         )
@@ -226,13 +229,13 @@ def _cluster(settings: GkeSettings) -> Iterator[Step]:
     )
 
 
-def _identity(settings: GkeSettings) -> Iterator[Step]:
+def _identity(settings: GkeSettings) -> Iterator[SetupStep]:
     project = f"--project={settings.project}"
-    yield from _account(settings, settings.builds, "whose rights pods have")
+    yield from _account(settings, settings.builds, "pods have its rights")
     inside = settings.inside
     pool = f"{settings.project}.svc.id.goog[{inside.namespace}/{inside.service_account}]"
     yield _binding(
-        f"Pods of service account {inside.service_account} in {inside.namespace} get them",
+        f"Pods of service account {inside.service_account} in {inside.namespace} have those rights",
         ("gcloud", "iam", "service-accounts"),
         (settings.builds, project),
         pool,
@@ -242,12 +245,12 @@ def _identity(settings: GkeSettings) -> Iterator[Step]:
         buckets = ("gcloud", "storage", "buckets")
         if role.endswith("User"):
             yield Run(
-                title=f"Bucket {url}: where packages go; undoing does not touch it",
+                title=f"Bucket {url}: packages go there, and undoing leaves it alone",
                 argv=(
                     *(*buckets, "create", url, project, f"--location={_region(settings)}"),
                     *("--uniform-bucket-level-access", "--public-access-prevention"),
                 ),
-                done=Says(
+                done=LineCheck(
                     url.removeprefix("gs://"), (*buckets, "describe", url, "--format=value(name)")
                 ),
             )
@@ -263,7 +266,7 @@ def _identity(settings: GkeSettings) -> Iterator[Step]:
         yield from _secret(settings)
 
 
-def _secret(settings: GkeSettings) -> Iterator[Step]:
+def _secret(settings: GkeSettings) -> Iterator[SetupStep]:
     project = f"--project={settings.project}"
     secrets = ("gcloud", "secrets")
     describe = (*secrets, "describe", SIGNING_KEY, project)
@@ -278,18 +281,18 @@ def _secret(settings: GkeSettings) -> Iterator[Step]:
                 "--replication-policy=automatic",
                 _LABEL,
             ),
-            done=Says(SIGNING_KEY, (*describe, "--format=value(name.basename())")),
+            done=LineCheck(SIGNING_KEY, (*describe, "--format=value(name.basename())")),
             undo=(*secrets, "delete", SIGNING_KEY, project, "--quiet"),
-            ours=Says("dag", (*describe, _LABELLED)),
+            ours=LineCheck("dag", (*describe, _LABELLED)),
         )
         latest = ("versions", "describe", "latest", f"--secret={SIGNING_KEY}", project)
         yield Run(
-            title="The key as its content; a newer one is added by the same command",
+            title="Content of the secret: the signing key; the same command adds a newer one",
             argv=(
                 *(*secrets, "versions", "add", SIGNING_KEY, project),
                 f"--data-file={settings.signing_key}",
             ),
-            done=Says("ENABLED", (*secrets, *latest, "--format=value(state)")),
+            done=LineCheck("ENABLED", (*secrets, *latest, "--format=value(state)")),
         )
     yield _binding(
         f"Builds may read {SIGNING_KEY}, and no other secret",
@@ -300,7 +303,7 @@ def _secret(settings: GkeSettings) -> Iterator[Step]:
     )
 
 
-def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[Step]:
+def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[SetupStep]:
     accounts = ("gcloud", "iam", "service-accounts")
     project = f"--project={settings.project}"
     describe = (*accounts, "describe", email, project)
@@ -308,9 +311,9 @@ def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[Step]:
     yield Run(
         title=f"Account {name}: {purpose}",
         argv=(*accounts, "create", name, project, f"--description={_MARK}"),
-        done=Says(email, (*describe, "--format=value(email)")),
+        done=LineCheck(email, (*describe, "--format=value(email)")),
         undo=(*accounts, "delete", email, project, "--quiet"),
-        ours=Says(_MARK, (*describe, "--format=value(description)")),
+        ours=LineCheck(_MARK, (*describe, "--format=value(description)")),
     )
 
 
@@ -320,7 +323,7 @@ def _binding(title: str, noun: Words, thing: Words, account: str, role: str, *mo
     return Run(
         title=title,
         argv=(*noun, "add-iam-policy-binding", *words),
-        done=Says(
+        done=LineCheck(
             f"{role.partition('=')[2]},{member}", (*noun, "get-iam-policy", *thing, *_BINDINGS)
         ),
         undo=(*noun, "remove-iam-policy-binding", *words),

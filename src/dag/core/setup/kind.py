@@ -1,4 +1,4 @@
-"""A cluster on this machine: kind, and a registry that its nodes can pull from.
+"""The steps that make a cluster on this machine, with kind and a registry for its nodes.
 
 The recipe is kind's own: https://kind.sigs.k8s.io/docs/user/local-registry/
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dag.core.setup.cluster import ClusterSettings, cluster_steps
-from dag.core.setup.steps import Connect, Ensure, Plan, Run, Says, Step, owned
+from dag.core.setup.steps import Connect, Ensure, LineCheck, Run, SetupPlan, SetupStep, mark_as_ours
 from dag.errors import UsageError
 
 REGISTRY_IMAGE = "docker.io/library/registry:3"
@@ -19,7 +19,7 @@ _INSIDE = 5000
 _MARK = "made by dag setup"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
-# Since v0.27.0 kind's images have this already; older ones need it.
+# kind's images have had this since v0.27.0; older ones need it.
 _CONFIG = """\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -32,29 +32,29 @@ containerdConfigPatches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindSettings:
-    """What is made on this machine."""
+    """The settings of `dag setup kind`, which makes a cluster on this machine."""
 
     cluster: str = "dag"
     registry: str = "kind-registry"
-    """The registry's container: its name on kind's network."""
+    """The name of the registry's container, which is its name on kind's network, too."""
     port: int = 5001
-    """Of the registry on this machine."""
+    """The port of the registry on this machine."""
     registry_image: str = REGISTRY_IMAGE
     inside: ClusterSettings
 
 
-def kind_plan(settings: KindSettings) -> Plan:
-    """Plan what `dag setup kind` does.
+def kind_plan(settings: KindSettings) -> SetupPlan:
+    """Return the plan of `dag setup kind`.
 
     Raises:
-        UsageError: a name is none that kind and docker take.
+        UsageError: kind or docker would not take a name.
 
     """
     for flag, name in (("--cluster", settings.cluster), ("--registry", settings.registry)):
         if not _NAME.fullmatch(name):
             raise UsageError(
-                f"{flag} {name!r} is no name for a container",
-                hint="lower-case letters, digits, - and . make one",
+                f"{flag} {name!r} is not a name for a container",
+                hint="use lower-case letters, digits, - and .",
             )
     inside = settings.inside
     flags = {
@@ -63,22 +63,22 @@ def kind_plan(settings: KindSettings) -> Plan:
         "service-account": inside.service_account,
     }
     steps = (*_steps(settings), *cluster_steps(inside))
-    return Plan(steps=steps, context=f"kind-{settings.cluster}", flags=flags)
+    return SetupPlan(steps=steps, context=f"kind-{settings.cluster}", flags=flags)
 
 
-def _steps(settings: KindSettings) -> Iterator[Step]:
+def _steps(settings: KindSettings) -> Iterator[SetupStep]:
     name, registry = settings.cluster, settings.registry
-    there = Says(name, ("kind", "get", "clusters"))
+    there = LineCheck(name, ("kind", "get", "clusters"))
     yield Run(
-        title="Registry: where bundles go, on this machine alone",
+        title="Registry: bundles go there, and only this machine reaches it",
         argv=(
             *("docker", "run", "--detach", "--restart=always", "--network=bridge"),
             f"--publish=127.0.0.1:{settings.port}:{_INSIDE}",
             *(f"--name={registry}", "--label=managed-by=dag", settings.registry_image),
         ),
-        done=Says(f"/{registry}", ("docker", "inspect", "--format={{.Name}}", registry)),
+        done=LineCheck(f"/{registry}", ("docker", "inspect", "--format={{.Name}}", registry)),
         undo=("docker", "rm", "--force", "--volumes", registry),
-        ours=Says(
+        ours=LineCheck(
             "dag",
             ("docker", "inspect", '--format={{index .Config.Labels "managed-by"}}', registry),
         ),
@@ -86,7 +86,7 @@ def _steps(settings: KindSettings) -> Iterator[Step]:
     yield Run(
         title="The registry runs",
         argv=("docker", "start", registry),
-        done=Says("true", ("docker", "inspect", "--format={{.State.Running}}", registry)),
+        done=LineCheck("true", ("docker", "inspect", "--format={{.State.Running}}", registry)),
     )
     yield Run(
         title=f"Cluster {name}",
@@ -94,7 +94,7 @@ def _steps(settings: KindSettings) -> Iterator[Step]:
         stdin=_CONFIG,
         done=there,
         undo=("kind", "delete", "cluster", f"--name={name}"),
-        ours=Says(_MARK, ("docker", "exec", f"{name}-control-plane", "cat", "/etc/made-by")),
+        ours=LineCheck(_MARK, ("docker", "exec", f"{name}-control-plane", "cat", "/etc/made-by")),
     )
     yield Connect(
         title="Credentials in your kubeconfig",
@@ -104,7 +104,7 @@ def _steps(settings: KindSettings) -> Iterator[Step]:
     yield Run(
         title="Registry in the nodes' network",
         argv=("docker", "network", "connect", "kind", registry),
-        done=Says(
+        done=LineCheck(
             "yes",
             (
                 *("docker", "inspect", registry),
@@ -113,9 +113,9 @@ def _steps(settings: KindSettings) -> Iterator[Step]:
         ),
     )
     yield Run(
-        title="Both names of the registry on every node: plain http, and no loopback there",
+        title="Names of the registry on every node: it speaks plain http, and it is not on the node",
         argv=("sh", "-c", _hosts(settings)),
-        done=Says("dag: known on every node", ("sh", "-c", _known(settings))),
+        done=LineCheck("dag: known on every node", ("sh", "-c", _known(settings))),
     )
     described = f'host: "localhost:{settings.port}"\nhelp: "https://kind.sigs.k8s.io/docs/user/local-registry/"\n'
     config_map = {
@@ -125,11 +125,13 @@ def _steps(settings: KindSettings) -> Iterator[Step]:
         "data": {"localRegistryHosting.v1": described},
     }
     # https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
-    yield Ensure(title="The registry announced to other tools", manifest=owned(config_map))
+    yield Ensure(
+        title="Announcement: other tools find the registry by it", manifest=mark_as_ours(config_map)
+    )
 
 
 def _create(name: str) -> str:
-    # kind has no labels, so that the mark lies on the node.
+    # kind has no labels, so the mark is a file on the node.
     return f"""\
 kind create cluster --name={name} --config=- --wait=5m &&
 docker exec {name}-control-plane sh -c "echo {_MARK} >/etc/made-by"

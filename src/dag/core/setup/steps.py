@@ -1,9 +1,9 @@
-"""The steps of `dag setup`, as data: what each is for, what it does, how one sees that it is done.
+"""The steps of `dag setup` as data: what each is for, what it does, and how to see that it is done.
 
-`dag.run.setup.steps` executes them, `dag.report.setup` writes them as a shell script that does the same.
-Every step passes over what is there, so whatever breaks off is gone on with by running it again.
-Undoing takes away what `dag` has made, and nothing that was there before: objects of Kubernetes
-carry the label `app.kubernetes.io/managed-by=dag`, those of clouds a mark of their own.
+`dag.run.setup.steps` executes them, and `dag.report.setup` writes them as a shell script that does
+the same. No step repeats what is done already, so a set-up that was interrupted continues when it
+is run again. Undoing removes what `dag` has made and nothing else: Kubernetes objects that it made
+have the label `app.kubernetes.io/managed-by=dag`, and objects of clouds have a mark of their own.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dag.core.kube.objects import KubeObject
 from dag.errors import UsageError
 
-Manifest = dict[str, Any]
 Words = tuple[str, ...]
 
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 OWNER = "dag"
 MANAGER = "dag"
-"""Field manager of objects that are ours. https://kubernetes.io/docs/reference/using-api/server-side-apply/"""
+"""The field manager of objects that are ours. https://kubernetes.io/docs/reference/using-api/server-side-apply/"""
 GUEST = "dag-setup"
-"""Field manager of what we add to somebody else's object: one manager's fields come and go at once."""
-
+"""The field manager of what we add to somebody else's object. It is another one, because all fields
+of one manager come and go together."""
 
 TOLERATED = "dag/tolerates"
-"""Label of a DaemonSet that `Tolerate` has changed."""
+"""The label of a DaemonSet that `Tolerate` has changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
-    """A question to a program: yes if one line of what it prints is `line`."""
+class LineCheck:
+    """A question to a program. The answer is yes if it prints `line` as one of its lines."""
 
     line: str
     argv: Words
@@ -39,88 +39,92 @@ class Says:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Run a program, unless `done` says that it need not."""
+    """Run a program, unless `done` says that this is done already."""
 
     title: str
     argv: Words
     stdin: str = ""
-    done: Says | None = None
+    done: LineCheck | None = None
     undo: Words = ()
-    ours: Says | None = None
-    """Undo it only if this says that `dag` has made it."""
+    ours: LineCheck | None = None
+    """If given, the step is undone only if this says that `dag` has made the thing."""
     patience: float = 0.0
-    """Seconds for what it names to be known: clouds are eventually consistent."""
+    """Seconds until the cloud must know what the command names, as it is eventually consistent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect:
-    """Get credentials for a cluster; what follows is in that cluster, and gone if `there` says no."""
+    """Get credentials for a cluster. The steps after this one happen in that cluster.
+
+    If `there` says no, the cluster is gone, and what those steps made is gone with it.
+    """
 
     title: str
     argv: Words
-    there: Says
+    there: LineCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensure:
-    """Have an object of our own; one of that name that is somebody else's stays as it is."""
+    """Make or update an object of our own; if somebody else has made it, it stays as it is."""
 
     title: str
-    manifest: Manifest
+    manifest: KubeObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
-    """Add fields to an object that is there, whoever made it."""
+    """Add fields to an object that exists, whoever made it."""
 
     title: str
-    manifest: Manifest
-    """What identifies the object, and the fields."""
+    manifest: KubeObject
+    """The object's identity and the fields to add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerate:
-    """Let a DaemonSet run on nodes with a taint; passed over where there is no such DaemonSet."""
+    """Let a DaemonSet run on nodes with a taint, if there is such a DaemonSet."""
 
     title: str
     namespace: str
     name: str
-    toleration: Manifest
+    toleration: KubeObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Have the objects that a project publishes as YAML at a URL."""
+    """Make or update the objects that a project publishes as YAML at a URL."""
 
     title: str
     url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prove:
-    """Run a Pod to its end, which must be a good one, and remove it."""
+class ProveByPod:
+    """Run a Pod, which must succeed, and remove it."""
 
     title: str
-    pod: Manifest
+    pod: KubeObject
     seconds: float
 
 
-Step = Run | Connect | Ensure | Extend | Tolerate | Publish | Prove
+SetupStep = Run | Connect | Ensure | Extend | Tolerate | Publish | ProveByPod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The steps in order, and how to use what they make."""
+class SetupPlan:
+    """The steps in their order, and how to use what they make."""
 
-    steps: Sequence[Step]
+    steps: Sequence[SetupStep]
     context: str | None = None
-    """Context of the kubeconfig; a step may make it."""
+    """The context of the kubeconfig, which a step may make."""
     kubeconfig: str | None = None
     flags: Mapping[str, str]
-    """For `dag pod` afterwards; also what may be written into dag.toml."""
+    """Flags for `dag pod` afterwards, which may also be written into dag.toml."""
 
 
-# https://kubernetes.io/docs/reference/kubernetes-api/: plural, and whether it is in a namespace.
+# The plural of each kind, and whether its objects are in a namespace:
+# https://kubernetes.io/docs/reference/kubernetes-api/
 _KINDS = {
     "Namespace": ("namespaces", False),
     "ServiceAccount": ("serviceaccounts", True),
@@ -138,15 +142,17 @@ _KINDS = {
 
 
 def collection_path(manifest: Mapping[str, Any]) -> str:
-    """Give the API's path to where objects of this kind are made.
+    """Return the API's path at which objects of this kind are made.
 
     Raises:
-        UsageError: it is of a kind that `dag setup` does not deal with.
+        UsageError: `dag setup` does not know this kind.
 
     """
     group, kind = str(manifest["apiVersion"]), str(manifest["kind"])
     if kind not in _KINDS:
-        raise UsageError(f"{kind} {manifest['metadata']['name']}: dag setup knows no such kind")
+        raise UsageError(
+            f"{kind} {manifest['metadata']['name']}: dag setup does not know this kind"
+        )
     plural, namespaced = _KINDS[kind]
     root = f"/apis/{group}" if "/" in group else f"/api/{group}"
     if not namespaced:
@@ -155,38 +161,38 @@ def collection_path(manifest: Mapping[str, Any]) -> str:
 
 
 def object_path(manifest: Mapping[str, Any]) -> str:
-    """Give the API's path to the object that `manifest` describes."""
+    """Return the API's path to the object that `manifest` describes."""
     return f"{collection_path(manifest)}/{manifest['metadata']['name']}"
 
 
 def name_of(manifest: Mapping[str, Any]) -> str:
-    """Name an object for people: `Role builds/dag`."""
+    """Return the name of an object for people, like `Role builds/dag`."""
     metadata = manifest["metadata"]
     namespace = f"{metadata['namespace']}/" if "namespace" in metadata else ""
     return f"{manifest['kind']} {namespace}{metadata['name']}"
 
 
-def identity(manifest: Mapping[str, Any]) -> Manifest:
-    """Reduce a manifest to what says which object it is: applied, it gives up all our fields."""
+def identity(manifest: Mapping[str, Any]) -> KubeObject:
+    """Return a manifest that says only which object it is; applying it gives up all our fields."""
     metadata = manifest["metadata"]
     kept = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     return {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept}
 
 
-def owned(manifest: Mapping[str, Any]) -> Manifest:
-    """Mark a manifest as ours."""
+def mark_as_ours(manifest: Mapping[str, Any]) -> KubeObject:
+    """Return a manifest with the label that marks the object as ours."""
     metadata = manifest["metadata"]
     labels = {**metadata.get("labels", {}), OWNER_LABEL: OWNER}
     return {**manifest, "metadata": {**metadata, "labels": labels}}
 
 
 def is_ours(found: Mapping[str, Any]) -> bool:
-    """Tell whether `dag` has made an object."""
+    """Return whether `dag` has made an object."""
     return bool(found["metadata"].get("labels", {}).get(OWNER_LABEL) == OWNER)
 
 
 def contains(found: object, wanted: object) -> bool:
-    """Tell whether an object has all that is wanted; the server may have added to it."""
+    """Return whether an object has all that is wanted; the server may have added more."""
     match found, wanted:
         case dict(), dict():
             return all(key in found and contains(found[key], item) for key, item in wanted.items())
@@ -196,13 +202,13 @@ def contains(found: object, wanted: object) -> bool:
             return bool(found == wanted)
 
 
-def tolerations(daemonset: Mapping[str, Any]) -> list[Manifest]:
-    """Give the tolerations of a DaemonSet's pods."""
+def tolerations(daemonset: Mapping[str, Any]) -> list[KubeObject]:
+    """Return the tolerations of a DaemonSet's pods."""
     return list(daemonset["spec"]["template"]["spec"].get("tolerations", ()))
 
 
 def tolerates(daemonset: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Tell whether the pods of a DaemonSet tolerate a taint already.
+    """Return whether the pods of a DaemonSet tolerate a taint already.
 
     https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
     """
@@ -214,14 +220,16 @@ def tolerates(daemonset: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-def with_toleration(daemonset: Mapping[str, Any], wanted: Manifest) -> list[Manifest]:
-    """Write the JSON patch that adds a toleration and our label to a DaemonSet."""
+def patch_adding_toleration(daemonset: Mapping[str, Any], wanted: KubeObject) -> list[KubeObject]:
+    """Return the JSON patch that adds a toleration and our label to a DaemonSet."""
     labels = {**daemonset["metadata"].get("labels", {}), TOLERATED: OWNER}
     return _patch(daemonset, labels, [*tolerations(daemonset), wanted])
 
 
-def without_toleration(daemonset: Mapping[str, Any], ours: Manifest) -> list[Manifest] | None:
-    """Write the JSON patch that takes both away again; None if they are not from us."""
+def patch_removing_toleration(
+    daemonset: Mapping[str, Any], ours: KubeObject
+) -> list[KubeObject] | None:
+    """Return the JSON patch that removes both again, or None if they are not from us."""
     labels = dict(daemonset["metadata"].get("labels", {}))
     if labels.pop(TOLERATED, None) is None:
         return None
@@ -229,11 +237,11 @@ def without_toleration(daemonset: Mapping[str, Any], ours: Manifest) -> list[Man
 
 
 def _patch(
-    daemonset: Mapping[str, Any], labels: Mapping[str, str], wanted: Sequence[Manifest]
-) -> list[Manifest]:
+    daemonset: Mapping[str, Any], labels: Mapping[str, str], wanted: Sequence[KubeObject]
+) -> list[KubeObject]:
     version = daemonset["metadata"]["resourceVersion"]
     return [
-        # Refused if somebody has changed it since it was read.
+        # The server refuses the patch if somebody has changed the object since it was read.
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/metadata/labels", "value": dict(labels)},
         {"op": "add", "path": "/spec/template/spec/tolerations", "value": list(wanted)},
@@ -241,7 +249,7 @@ def _patch(
 
 
 def is_ready(found: Mapping[str, Any]) -> bool:
-    """Tell whether an object does what it is there for; most do by being there."""
+    """Return whether an object is ready; most kinds are ready as soon as they exist."""
     status = found.get("status", {})
     match found["kind"]:
         case "CustomResourceDefinition":

@@ -12,26 +12,19 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from dag.core.sources.downloads import Place, Problem, check_uri, redact
+from dag.core.sources.downloads import Place, SourceProblem
+from dag.core.web import check_uri, redact
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from dag.core.package.model import Checkout
 
 WHOLE = 0
-"""A depth: all of the history."""
+"""The depth that means all of the history."""
 LOOSE = "refs/heads/dag/"
-"""Where commits are named that have to be in a clone, and that no tag or branch leads to."""
-BUILD_CACHE = "/var/cache/melange"
-"""Where steps of a build see the cache directory, whatever `--cache-dir` it came from."""
-CONFIG_NAME = "gitconfig"
-REDIRECT = "gitconfig"
-"""In a repository: what leads to it."""
-ENV_NAME = "melange.env"
-ENV_FILE = f"GIT_CONFIG_SYSTEM={BUILD_CACHE}/{CONFIG_NAME}\n"
-"""For melange's `--env-file`: the only way by which a variable gets to git in a step."""
+"""The names of commits that have to be in a clone, and that no tag or branch leads to."""
 
 _NETWORK = "a build asks the network for all of the repository"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -45,10 +38,10 @@ _NO_REF = re.compile(r"^[-/]|\.\.|//|@\{|[\x00-\x20~^:?*\[\\\x7f]|(?:\.lock|[./]
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One of a step's `cherry-picks`."""
+    """A commit of a step's `cherry-picks`."""
 
     branch: str
-    """Empty: the commit has to be in what was cloned."""
+    """The branch that has it; if empty, the commit has to be in what was cloned."""
     commit: str
 
     def __str__(self) -> str:
@@ -57,32 +50,35 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What one step, or several that agree, want of a repository."""
+    """A commit that a step, or several that agree, want of a repository."""
 
     kind: Literal["tag", "branch", "head", "commit"]
     """A submodule wants a commit, wherever it is."""
     name: str
-    """Of the tag or branch; else empty."""
+    """The name of the tag or branch; else empty."""
     commit: str
-    """Forty hex digits, checked."""
+    """The hash of the commit: 40 hex digits, checked."""
     depth: int
-    """Commits of history, or `WHOLE`."""
+    """How many commits of history are wanted, or `WHOLE`."""
     submodules: bool = False
     tip: bool = False
-    """The step says itself that the branch must end at the commit."""
+    """Whether the step says itself that the branch must end at the commit."""
     picks: tuple[Pick, ...] = ()
     places: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def ref(self) -> str:
-        """The name under which the cache has it: the remote's, if the remote has one."""
+        """Return the name under which the cache has it: the remote's, if the remote has one."""
         if self.kind == "commit":
             return f"{LOOSE}{self.commit}"
         return {"tag": "refs/tags/", "branch": "refs/heads/", "head": "HEAD"}[self.kind] + self.name
 
     @property
     def exact(self) -> bool:
-        """Whether a branch must end at the commit: without history melange cannot go back to it."""
+        """Return whether a branch must end at the commit.
+
+        Without history melange cannot go back to it.
+        """
         return self.kind in ("branch", "head") and (self.tip or self.depth != WHOLE)
 
     def __str__(self) -> str:
@@ -92,38 +88,44 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
-    """One repository of the cache and what it must hold."""
+class GitRepository:
+    """A repository of the cache and what it must hold."""
 
     path: str
     """`HOST/ORG/REPO`, checked: safe below the cache's `git` directory."""
     uri: str
-    """Where it comes from."""
+    """The URI that it comes from."""
     wants: tuple[Want, ...]
     bases: tuple[str, ...]
-    """Every way in which steps write the URI."""
+    """All the ways in which steps write the URI."""
     unpinned: tuple[str, ...] = ()
-    """Refs that steps ask for without saying which commit."""
+    """The refs that steps ask for without saying which commit."""
 
     @property
     def depth(self) -> int:
-        """How much history the repository needs: one depth, because git cuts commits, not refs."""
+        """Return how much history the repository needs: one depth, as git cuts commits, not refs."""
         depths = {want.depth for want in self.wants}
         return WHOLE if WHOLE in depths else max(depths, default=1)
 
 
-def repositories(
-    steps: Iterable[Checkout],
-) -> tuple[list[Repository], list[Problem], list[Problem]]:
-    """Check the steps and bring those of one repository together.
+@dataclass(frozen=True, slots=True)
+class WantedRepositories:
+    """The repositories that steps check out, and the steps that cannot be served."""
 
-    The second result is what is wrong; the third, steps without `expected-commit`: melange builds
-    what is there at the time, so there is nothing that a cache could be verified against. A
-    repository that is named by no others wants nothing.
-    """
-    found: dict[str, Repository] = {}
-    problems: list[Problem] = []
-    unpinned: list[Problem] = []
+    repositories: list[GitRepository]
+    """One that only unpinned steps name wants nothing."""
+    problems: list[SourceProblem]
+    """The steps that are wrong."""
+    unpinned: list[SourceProblem]
+    """The steps without `expected-commit`: melange builds what is there at the time, so there is
+    nothing that a cache could be verified against."""
+
+
+def repositories_of(steps: Iterable[Checkout]) -> WantedRepositories:
+    """Check the steps and bring those of one repository together."""
+    found: dict[str, GitRepository] = {}
+    problems: list[SourceProblem] = []
+    unpinned: list[SourceProblem] = []
     for step in steps:
         place = Place(step.file, step.line)
         shown = redact(step.repository)
@@ -131,22 +133,24 @@ def repositories(
             path, base = locate(step.repository)
             want = _want(step, place) if step.expected_commit else None
         except UsageError as error:
-            problems.append(Problem(place, shown, error.message))
+            problems.append(SourceProblem(place, shown, error.message))
             continue
-        known = found.get(path) or Repository(path, step.repository, (), ())
+        known = found.get(path) or GitRepository(path, step.repository, (), ())
         bases = known.bases if base in known.bases else (*known.bases, base)
         wants, asked = known.wants, known.unpinned
         if want is not None:
-            wants = _merged(wants, want)
+            wants = _merge(wants, want)
         else:
             asked = tuple(dict.fromkeys((*asked, _ref(step))))
-            unpinned.append(Problem(place, shown, "no expected-commit: not cached, " + _NETWORK))
-        found[path] = Repository(path, known.uri, wants, bases, asked)
-    return list(found.values()), problems, unpinned
+            unpinned.append(
+                SourceProblem(place, shown, "no expected-commit: not cached, " + _NETWORK)
+            )
+        found[path] = GitRepository(path, known.uri, wants, bases, asked)
+    return WantedRepositories(list(found.values()), problems, unpinned)
 
 
 def locate(uri: str) -> tuple[str, str]:
-    """Say where below `git/` a repository is kept, without `.git`, and its URI as git compares it.
+    """Return a repository's path below `git/`, without `.git`, and its URI as git compares it.
 
     Raises:
         UsageError: it cannot be kept: not http(s), with a password, or with another kind of path.
@@ -177,7 +181,7 @@ def locate(uri: str) -> tuple[str, str]:
 
 
 def submodule_uri(parent: str, uri: str) -> str:
-    """Resolve a submodule's `url`, which may be relative to its parent's, as git does.
+    """Return a submodule's URI; its `url` may be relative to its parent's, as git resolves it.
 
     https://git-scm.com/docs/gitmodules#Documentation/gitmodules.txt-submoduleltnamegturl
     """
@@ -194,7 +198,7 @@ def submodule_uri(parent: str, uri: str) -> str:
 
 
 def check_commit(text: str) -> str:
-    """Check that `text` is a commit's full hash.
+    """Return a commit's full hash, once it is checked.
 
     Raises:
         UsageError: it is not.
@@ -211,58 +215,22 @@ def check_commit(text: str) -> str:
 
 
 def is_commit(text: str) -> bool:
-    """Say whether `text` is the full hash of a commit."""
+    """Return whether `text` is the full hash of a commit."""
     return _COMMIT.fullmatch(text) is not None
 
 
 def is_hash(text: str) -> bool:
-    """Say whether `text` may be the hash of a commit, in short or in full."""
+    """Return whether `text` may be the hash of a commit, in short or in full."""
     return _HASH.fullmatch(text) is not None
 
 
 def is_ref(name: str) -> bool:
-    """Say whether `name` is one that the cache gives: of a tag, of a branch, or HEAD."""
+    """Return whether `name` is one that the cache gives: of a tag, of a branch, or HEAD."""
     for kind in ("refs/heads/", "refs/tags/"):
         if name.startswith(kind):
             rest = name.removeprefix(kind)
             return bool(rest) and not _NO_REF.search(rest)
     return name == "HEAD"
-
-
-def git_config(redirected: Mapping[str, Iterable[str]]) -> str:
-    """Write the configuration under which git, in a step of a build, uses the cache.
-
-    `redirected` has the repositories of the cache, and for each the URIs that lead to it;
-    `redirect` gives the rest. git reads this for each of its commands, so it is kept short.
-    """
-    lines = [
-        "# Written by `dag cache`.",
-        "[include]",
-        "\tpath = /etc/gitconfig",
-        "[safe]",
-        "\tdirectory = *",
-        '[protocol "file"]',
-        "\tallow = always",
-        "[uploadpack]",
-        "\tallowFilter = true",
-        "\tallowAnySHA1InWant = true",
-    ]
-    # insteadOf takes whatever begins like a URI. The condition is exact, and `git clone` asks it
-    # after it has written down the remote: another repository's URI stays as it is, also if
-    # nobody has heard of it yet. https://git-scm.com/docs/git-config#_conditional_includes
-    for path, bases in sorted(redirected.items()):
-        for base in bases:
-            lines.append(f'[includeIf "hasconfig:remote.*.url:{base}"]')
-            lines.append(f"\tpath = git/{path}.git/{REDIRECT}")
-    return "\n".join(lines) + "\n"
-
-
-def redirect(path: str, bases: Iterable[str]) -> str:
-    """Write what `git_config` includes for one repository."""
-    # Without .git, which git itself tries.
-    lines = [f'[url "file://{BUILD_CACHE}/git/{path}"]']
-    lines += [f"\tinsteadOf = {base}" for base in bases]
-    return "\n".join(lines) + "\n"
 
 
 def _want(step: Checkout, place: Place) -> Want:
@@ -284,7 +252,7 @@ def _want(step: Checkout, place: Place) -> Want:
         _depth(step),
         step.recurse_submodules,
         step.is_branch_tip,
-        tuple(picks(step.cherry_picks)),
+        tuple(parse_picks(step.cherry_picks)),
         (place,),
     )
 
@@ -305,7 +273,7 @@ def _depth(step: Checkout) -> int:
     return int(step.depth)
 
 
-def picks(text: str) -> list[Pick]:
+def parse_picks(text: str) -> list[Pick]:
     """Read `cherry-picks`: lines of `[branch/]commit: comment`.
 
     Raises:
@@ -326,7 +294,7 @@ def picks(text: str) -> list[Pick]:
     return found
 
 
-def _merged(wants: tuple[Want, ...], new: Want) -> tuple[Want, ...]:
+def _merge(wants: tuple[Want, ...], new: Want) -> tuple[Want, ...]:
     for index, known in enumerate(wants):
         if (known.ref, known.commit, known.exact) == (new.ref, new.commit, new.exact):
             both = Want(

@@ -15,7 +15,7 @@ from dag.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dag.core.sources.checkouts import Repository, Want
+    from dag.core.sources.checkouts import GitRepository, Want
 
 STATE = "dag.json"
 _T = TypeVar("_T")
@@ -40,7 +40,7 @@ class Submodule(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class State:
+class VerifiedState:
     """What was verified of a repository."""
 
     refs: dict[str, Ref] = field(default_factory=dict)
@@ -69,12 +69,12 @@ class State:
     def _reaches(self, depth: int) -> bool:
         return self.depth == WHOLE or (self.depth is not None and 0 < depth <= self.depth)
 
-    def missing(self, repository: Repository) -> frozenset[str]:
+    def missing(self, repository: GitRepository) -> frozenset[str]:
         """Name the refs that steps want, and that would not be found here."""
         refs = {want.ref for want in repository.wants if not self.holds(want)}
         return frozenset(refs | set(repository.unpinned))
 
-    def behind(self, other: State) -> list[str]:
+    def behind(self, other: VerifiedState) -> list[str]:
         """Say what the other has that this one lacks."""
         lacking = [
             name
@@ -107,7 +107,7 @@ class State:
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def parse(data: bytes) -> State:
+def parse(data: bytes) -> VerifiedState:
     """Read what `dag.json` has.
 
     Raises:
@@ -122,7 +122,7 @@ def parse(data: bytes) -> State:
     depth = found.get("depth")
     if depth is not None and (type(depth) is not int or depth < WHOLE):
         raise ValueError(f"{depth!r} is no depth")
-    return State(
+    return VerifiedState(
         refs={name: _ref(name, value) for name, value in _as(dict, found.get("refs", {})).items()},
         bases=frozenset(_texts(found.get("bases", []))),
         submodules=frozenset(map(_submodule, _as(list, found.get("submodules", [])))),

@@ -1,7 +1,7 @@
-"""Buckets: where they are, what rclone is told about them, and the scripts that move packages.
+"""Buckets: their names, what rclone is told about them, and the scripts that move packages.
 
-rclone gets everything through its environment, so that no key is ever in a manifest: the cloud's own
-identity of the pod, or what a Secret of the namespace holds.
+rclone gets everything through its environment, so no key is ever in a manifest: the pod has an
+identity of the cloud's own, or the variables come from a Secret of the namespace.
 Sources: https://rclone.org/docs/#environment-variables, https://rclone.org/googlecloudstorage/,
 https://rclone.org/s3/.
 """
@@ -9,12 +9,10 @@ https://rclone.org/s3/.
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from string import Template
 
 from dag.core.arch import Arch
+from dag.core.shell import ShellScript, script_text
 from dag.errors import UsageError
 
 DEFAULT_IMAGE = (
@@ -23,6 +21,7 @@ DEFAULT_IMAGE = (
 )
 """The official image of rclone 1.75.1 for every platform; it has a shell, tar and awk beside it."""
 
+_PACKAGE = "dag.core.store"
 _TYPES = {"gs": "google cloud storage", "s3": "s3"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _FOLDER = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*")
@@ -30,7 +29,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*")
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, or a folder of one; packages are below `packages/ARCH` in it."""
+    """A bucket, or a folder in one. Packages are below `packages/ARCH` in it."""
 
     scheme: str
     path: str
@@ -38,7 +37,7 @@ class Bucket:
 
     @classmethod
     def parse(cls, text: str) -> Bucket:
-        """Read `gs://NAME[/FOLDER…]` or `s3://…`; without a scheme it is GCS.
+        """Read `gs://NAME[/FOLDER…]` or `s3://…`; without a scheme it is a bucket of Google Cloud.
 
         Raises:
             UsageError: this names no bucket.
@@ -49,18 +48,20 @@ class Bucket:
             scheme, rest = "gs", text
         if scheme not in _TYPES:
             raise UsageError(
-                f"{text}: no bucket can be reached by {scheme}://", hint="known are gs:// and s3://"
+                f"{text}: dag cannot reach buckets by {scheme}://", hint="use gs:// or s3://"
             )
         name, *folders = rest.rstrip("/").split("/")
         if not _NAME.fullmatch(name) or not all(map(_FOLDER.fullmatch, folders)):
-            raise UsageError(f"{text}: no name of a bucket", hint="write it like gs://name/folder")
+            raise UsageError(
+                f"{text!r} does not name a bucket", hint="write it like gs://name/folder"
+            )
         return cls(scheme, "/".join((name, *folders)))
 
     def environment(self, *, own_identity: bool) -> dict[str, str]:
-        """Give what rclone is told, so that `store:` is the place of the packages.
+        """Return the variables that tell rclone that `store:` is the place of the packages.
 
-        With `own_identity` nothing but the pod's own will come; else a Secret adds to this, by the
-        names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
+        With `own_identity` the pod's identity is all that there is; otherwise a Secret adds
+        variables, by the names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
         """
         variables = {
             "RCLONE_CONFIG": "/dev/null",
@@ -68,7 +69,7 @@ class Bucket:
             "RCLONE_CONFIG_STORE_REMOTE": f"cloud:{self.path}/packages",
             "RCLONE_CONFIG_CLOUD_TYPE": _TYPES[self.scheme],
             "RCLONE_CONFIG_CLOUD_ENV_AUTH": "true",
-            # Whoever may write objects need not be allowed to look at buckets.
+            # Somebody who may write objects need not have the right to look at buckets.
             "RCLONE_CONFIG_CLOUD_NO_CHECK_BUCKET": "true",
             "RCLONE_TRANSFERS": "16",
             "RCLONE_CHECKERS": "32",
@@ -86,171 +87,34 @@ class Bucket:
         return f"{self.scheme}://{self.path}"
 
 
-_PREAMBLE = r"""
-set -u
-cd $workspace || exit 1
-state=$state
-say() { echo "dag: $$*"; }
-fail() {
-  say "$$*" >&2
-  [ ! -w /dev/termination-log ] || echo "$$*" >/dev/termination-log
-  exit 1
-}
-# What is there of $arch in the bucket; 3 says that there is nothing yet.
-list() {
-  rclone lsf --files-only "$$@" store:$arch >$$state/listed
-  case $$? in 0) ;; 3) : >$$state/listed ;; *) return 1 ;; esac
-}
-mkdir -p $$state packages/$arch || exit 1
-"""
-
-_FETCH = r"""
-printf '%s\n' "$$@" >$$state/wanted
-list || fail "cannot list $bucket"
-awk 'NR == FNR { wanted[$$0]; next } $$0 in wanted' $$state/wanted $$state/listed >$$state/found
-count=$$(wc -l <$$state/found)
-say "$$count of $$# packages are in $bucket/packages/$arch"
-[ "$$count" -eq 0 ] || rclone copy --files-from-raw $$state/found store:$arch packages/$arch ||
-  fail "cannot fetch from $bucket"
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a container that transfers finds the workspace, and the build script's own directory."""
+    """The paths of the workspace and of the build script's own directory in another container."""
 
     workspace: str
     state: str
 
 
-def fetch_script(places: Places, bucket: Bucket, arch: Arch) -> str:
-    """Write the script that brings the files named by its parameters, as far as the bucket has them."""
-    return _fill(_PREAMBLE + _FETCH, places, bucket, arch)
+def fetch_script(places: Places, bucket: Bucket, arch: Arch) -> ShellScript:
+    """Return the script that fetches the files that its further arguments name.
+
+    Files that the bucket does not have are left out.
+    """
+    return _transfer_script("fetch", places, bucket, arch, run="")
 
 
-_UPLOAD = r"""
-# Whoever ends the pod ends the build, and that is what ends this, unless it has not begun.
-leaving=
-trap 'leaving=yes' TERM
-mkdir -p $$state/index
-# However this ends, nobody waits for it.
-beat=
-trap ': >$$state/index/done; [ -z "$$beat" ] || kill "$$beat"' EXIT
-mkfifo -m 666 $$state/ended 2>/dev/null
-exec 8<>$$state/ended
-waited=0
-until [ -e $$state/started ]; do
-  waited=$$((waited + 1))
-  [ -z "$$leaving" ] || fail 'the pod was ended before the build started'
-  [ $$waited -lt 3600 ] || fail 'the build did not start within an hour'
-  sleep 1
-done
-exec 7<$$state/ended 8>&-
-{ cat <&7 >/dev/null; : >$$state/gone; } &
-exec 7<&-
-while :; do : >$$state/uploading; sleep 5; done >/dev/null 2>&1 &
-beat=$$!
-until [ -e $$state/made ] || [ -e $$state/gone ]; do sleep 1; done
-
-# A package is whole when melange has put it into its index. The main one of a build goes last: where
-# it is, its subpackages are.
-place=packages/$arch
-: >$$state/subpackages
-: >$$state/mains
-if [ -e $$place/APKINDEX.tar.gz ]; then
-  tar -xzOf $$place/APKINDEX.tar.gz APKINDEX 2>/dev/null >$$state/index/own || : >$$state/index/own
-  awk -v state=$$state -v place=$$place '
-    /^[PVo]:/ { field[substr($$0, 1, 1)] = substr($$0, 3) }
-    function show(  file) {
-      if (!("P" in field)) return
-      file = field["P"] "-" field["V"] ".apk"
-      if ((getline line <(place "/" file)) >= 0)
-        print file >(state (field["o"] == field["P"] ? "/mains" : "/subpackages"))
-      close(place "/" file)
-      split("", field)
-    }
-    /^$$/ { show() }
-    END { show() }
-  ' $$state/index/own
-else
-  for apk in $$place/*.apk; do
-    [ ! -e "$$apk" ] || ! gzip -t "$$apk" 2>/dev/null || echo "$${apk##*/}" >>$$state/mains
-  done
-fi
-cat $$state/subpackages $$state/mains >$$state/finished
-count=$$(wc -l <$$state/finished)
-if [ "$$count" -eq 0 ]; then
-  say 'there are no finished packages to upload'
-  exit 0
-fi
-for part in subpackages mains; do
-  [ ! -s $$state/$$part ] ||
-    rclone copy --checksum --files-from-raw $$state/$$part $$place store:$arch ||
-    fail "cannot upload to $bucket"
-done
-say "$$count packages are in $bucket/packages/$arch"
-
-# One writer of the index at a time: each lays a claim and looks for others. Of two who see each
-# other both take theirs back; who sees nobody was first, because listings of buckets are consistent.
-# A claim of a pod that died counts no longer after 15 minutes.
-claim=
-release() { [ -z "$$claim" ] || rclone deletefile "store:.lock/$arch/$$claim" || :; claim=; }
-acquire() {
-  tries=0
-  while [ $$tries -lt 200 ]; do
-    tries=$$((tries + 1))
-    since=$$(date +%s)
-    claim=$$since-$run
-    echo "$run" | rclone rcat "store:.lock/$arch/$$claim" || fail "cannot write to $bucket"
-    rclone lsf --files-only store:.lock/$arch >$$state/claims || { release; fail "cannot list $bucket"; }
-    others=$$(awk -F- -v own="$$claim" -v oldest=$$((since - 900)) \
-      '$$0 != own && $$1 > oldest' $$state/claims)
-    [ -n "$$others" ] || return 0
-    release
-    sleep $$(awk -v seed="$$(date +%s)$$$$$$tries" 'BEGIN { srand(seed); print 1 + int(rand() * 8) }')
-  done
-  fail "others hold the index of $bucket: $$others"
-}
-acquire
-list --include /APKINDEX.tar.gz || { release; fail "cannot list $bucket"; }
-if [ -s $$state/listed ]; then
-  rclone copyto store:$arch/APKINDEX.tar.gz $$state/index/current.tar.gz ||
-    { release; fail "cannot read the index of $bucket"; }
-fi
-# The build's container has the key: it merges and signs.
-: >$$state/index/asked
-until [ -e $$state/index/merged.tar.gz ] || [ -e $$state/index/failed ] || [ -e $$state/gone ]; do
-  sleep 1
-done
-lost='the packages are uploaded, but the index of the bucket is as it was'
-[ -e $$state/index/merged.tar.gz ] || {
-  release
-  [ -e $$state/index/failed ] || fail "$$lost: the container with the key was killed before it could sign"
-  fail "$$lost: melange could not merge it, see the end of the build's log"
-}
-[ $$(($$(date +%s) - since)) -lt 600 ] || { release; fail "$$lost: it took longer than a claim holds"; }
-rclone copyto $$state/index/merged.tar.gz store:$arch/APKINDEX.tar.gz || { release; fail "$$lost"; }
-release
-say "the index of $bucket/packages/$arch has them"
-"""
-
-
-def upload_script(places: Places, bucket: Bucket, arch: Arch, run: str) -> str:
-    """Write the script of the container that uploads when the build has ended, however it ended.
+def upload_script(places: Places, bucket: Bucket, arch: Arch, run: str) -> ShellScript:
+    """Return the script of the container that uploads when the build has ended, however it ended.
 
     Packages go first, then their entries are merged into the bucket's own index: the build script
-    does that, because the key is mounted in its container alone. It ends with 1 when
-    something of this failed, and says so in its termination message.
+    does that, because the key is mounted in its container alone. If a part of this fails, the
+    script ends with 1 and gives the reason in its termination message.
     """
-    return _fill(_PREAMBLE + _UPLOAD, places, bucket, arch, run)
+    return _transfer_script("upload", places, bucket, arch, run)
 
 
-def _fill(text: str, places: Places, bucket: Bucket, arch: Arch, run: str = "") -> str:
-    values: Mapping[str, str] = {
-        "workspace": shlex.quote(places.workspace),
-        "state": shlex.quote(places.state),
-        "bucket": str(bucket),
-        "arch": arch.apk,
-        "run": run,
-    }
-    return Template(text).substitute(values).lstrip()
+def _transfer_script(
+    name: str, places: Places, bucket: Bucket, arch: Arch, run: str
+) -> ShellScript:
+    text = f"{script_text(_PACKAGE, 'transfer')}\n{script_text(_PACKAGE, name)}"
+    return ShellScript(text, (places.workspace, places.state, str(bucket), arch.apk, run))

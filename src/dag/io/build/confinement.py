@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from dag.core.build.events import Resources
+from dag.core.build.events import ComputeResources
 
 ROOT = Path("/sys/fs/cgroup")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
@@ -33,8 +32,8 @@ class Group(Protocol):
     def prefix(self) -> list[str]:
         """Words to put before the command."""
 
-    def prelude(self) -> str:
-        """Shell that the process runs first, to put itself under the limits."""
+    def process_files(self) -> Sequence[Path]:
+        """Return the files into which a process writes its id to put itself under the limits."""
 
     def out_of_memory(self) -> bool:
         """Whether something in it was killed for its memory."""
@@ -53,7 +52,7 @@ class Limiter(Protocol):
     def sweep(self) -> None:
         """Remove what builds have left that were killed."""
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Make the limits of one attempt."""
 
 
@@ -66,7 +65,7 @@ class Unlimited:
     def sweep(self) -> None:
         """Nothing is ever left."""
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Make nothing."""
         return self
 
@@ -74,9 +73,9 @@ class Unlimited:
         """Nothing."""
         return []
 
-    def prelude(self) -> str:
-        """Nothing."""
-        return ""
+    def process_files(self) -> Sequence[Path]:
+        """Return none."""
+        return ()
 
     def out_of_memory(self) -> bool:
         """Nobody knows."""
@@ -109,7 +108,7 @@ class ControlGroups:
                     if not Path("/proc", pid).exists() and time.time() - path.stat().st_mtime > 60:
                         path.rmdir()
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Make the directories of one attempt."""
         safe = _NAME.sub("_", name)
         if safe != name:  # as another one may be
@@ -124,7 +123,7 @@ class ControlGroups:
                 path.write_text(str(value))
         return _ControlGroup(paths, self._version)
 
-    def _values(self, resources: Resources) -> dict[tuple[str, str], int]:
+    def _values(self, resources: ComputeResources) -> dict[tuple[str, str], int]:
         if self._version == 2:
             return {
                 ("memory", "memory.max"): resources.ram,
@@ -146,11 +145,8 @@ class _ControlGroup:
     def prefix(self) -> list[str]:
         return []
 
-    def prelude(self) -> str:
-        return "".join(
-            f"echo $$ >{shlex.quote(os.fspath(path / 'cgroup.procs'))} || exit 3\n"
-            for path in self._paths
-        )
+    def process_files(self) -> Sequence[Path]:
+        return [path / "cgroup.procs" for path in self._paths]
 
     def out_of_memory(self) -> bool:
         try:
@@ -188,13 +184,13 @@ class Scopes:
     def sweep(self) -> None:
         """Systemd does it (--collect)."""
 
-    def group(self, name: str, resources: Resources) -> Group:
+    def group(self, name: str, resources: ComputeResources) -> Group:
         """Describe the scope of one attempt."""
         return _Scope(self._command, resources)
 
 
 class _Scope(Unlimited):
-    def __init__(self, command: tuple[str, ...], resources: Resources) -> None:
+    def __init__(self, command: tuple[str, ...], resources: ComputeResources) -> None:
         self._command = command
         self._resources = resources
 
@@ -272,7 +268,7 @@ def _scopes() -> Limiter | None:
 
 def _works(limiter: Limiter) -> bool:
     try:
-        limiter.group("try", Resources(1000, 1 << 30)).close()
+        limiter.group("try", ComputeResources(1000, 1 << 30)).close()
     except OSError:
         return False
     return True

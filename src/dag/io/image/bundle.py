@@ -1,4 +1,4 @@
-"""The bundle of a directory: digested without any registry, or pushed to one."""
+"""Bundles of directories: digests one without any registry, or pushes it to one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dag.core.image import layers as bundle
 from dag.core.image.layers import Layer
-from dag.core.image.references import Reference, parse, parse_repository
+from dag.core.image.references import Reference, parse_reference, parse_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +45,7 @@ class Pushed:
 def digest_bundle(
     bundle_repo: str, entries: Iterable[Entry], *, base: str = DEFAULT_BASE
 ) -> Pushed:
-    """Digest a bundle without asking any registry.
+    """Return what a bundle would be called in a registry, without asking any.
 
     The digest of the image covers the base's manifests, which only a registry knows. So a bundle
     is also pushed under a tag that is made of its content, `bundle-` and 64 hex digits, and that
@@ -56,10 +56,10 @@ def digest_bundle(
 
     """
     target = parse_repository(bundle_repo)
-    layers = bundle.layers(entries)
+    layers = bundle.split_layers(entries)
     digests = _digest_layers(layers)
-    content = _content(digests, parse(base))
-    reference = str(target.tagged(_tag(content)))
+    content = _content_digest(digests, parse_reference(base))
+    reference = str(target.with_tag(_content_tag(content)))
     return Pushed(reference=reference, digest=content, content=content, layers=digests)
 
 
@@ -72,7 +72,7 @@ def push_bundle(
     digested: Pushed | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Pushed:
-    """Push a bundle and name it by digest; what the registry has already is not sent.
+    """Push a bundle and return its name by digest; what the registry has already is not sent.
 
     `digested` is what `digest_bundle` made of the same entries, which saves doing it again.
     `insecure` is for the bundle's registry; the base's is asked over https if it is another one.
@@ -86,19 +86,19 @@ def push_bundle(
     # The HTTP stack takes longer to import than a dry run takes as a whole.
     from dag.io.image.upload import upload_image
 
-    target, base_reference = parse_repository(bundle_repo), parse(base)
-    layers = bundle.layers(entries)
+    target, base_reference = parse_repository(bundle_repo), parse_reference(base)
+    layers = bundle.split_layers(entries)
     digests = digested.layers if digested else _digest_layers(layers)
-    content = _content(digests, base_reference)
+    content = _content_digest(digests, base_reference)
     uploaded = upload_image(
-        target.tagged(_tag(content)),
+        target.with_tag(_content_tag(content)),
         list(zip(layers, digests, strict=True)),
         base=base_reference,
         insecure=insecure,
         progress=progress,
     )
     return Pushed(
-        reference=str(target.at(uploaded.digest)),
+        reference=str(target.with_digest(uploaded.digest)),
         digest=uploaded.digest,
         content=content,
         layers=digests,
@@ -113,9 +113,9 @@ def _digest_layers(layers: Sequence[Layer]) -> tuple[LayerDigest, ...]:
         return tuple(pool.map(Layer.digest, layers))
 
 
-def _content(digests: Iterable[LayerDigest], base: Reference) -> str:
-    return bundle.content_digest(digests, base.digest or str(base.tagged(base.version)))
+def _content_digest(digests: Iterable[LayerDigest], base: Reference) -> str:
+    return bundle.content_digest(digests, base.digest or str(base.with_tag(base.version)))
 
 
-def _tag(content: str) -> str:
+def _content_tag(content: str) -> str:
     return content.replace("sha256:", "bundle-")

@@ -1,4 +1,4 @@
-"""A directory on disk → the entries of a bundle, and a report of what was left out."""
+"""Finds the entries of a bundle in a directory, and reports what was left out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dag.core.image.archive import Directory, Entry, File, Symlink, changed, parents
-from dag.core.image.ignore import Pattern, Patterns, compile_pattern, parse
+from dag.core.image.archive import Directory, Entry, File, Symlink, changed_error, parents
+from dag.core.image.ignore import Pattern, Patterns, compile_pattern, parse_patterns
 from dag.core.image.keys import is_private_key, may_hold_key
+from dag.core.limits import IGNORE_FILE
 from dag.errors import UsageError
 from dag.io.files import read_text
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 IGNORE_FILES = (".dockerignore", ".dagignore")
-"""In the order of their patterns: where they disagree, the later one decides."""
+"""The ignore files, in their order: where they disagree, the later one decides."""
 
 BUILT = {"packages": "built packages", "cache": "fetched sources"}
-"""Directories at the top that make and `dag cache` fill."""
+"""The directories at the top that make and `dag cache` fill, and what is in them."""
 
 OUT_MARK = ".dag-out"
-"""In a directory that `dag pod --out` has filled: it is no part of the next bundle."""
+"""A file in each directory that `dag pod --out` has filled: that is no part of the next bundle."""
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -43,21 +44,21 @@ _PRIVATE_KEY = "a private key"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A path that is not in the bundle, and why; all below it neither, if it is a directory."""
+    """A path that is not in the bundle, nor anything below it, and the reason for that."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Tree:
+class DirectoryTree:
     """The entries of a directory, and what was left out of it, both sorted by path."""
 
     entries: tuple[Entry, ...]
     left_out: tuple[LeftOut, ...]
 
     def notes(self) -> list[str]:
-        """What to say of what was left out: a line for each key, and one for each other reason."""
+        """Return what to say of what was left out: a line for each key and each other reason."""
         keys = [
             f"left out {out.path}: {out.reason}"
             for out in self.left_out
@@ -74,15 +75,26 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class _Reason:
-    """Why a path is left out, and whether something below it may come in all the same."""
+    """The reason why a path is left out; something below it may come in if `descend`."""
 
     reason: str
     descend: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """The marks by which a file that was found is known again."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+    mode: int
+
+
 @dataclass
 class _Rules:
-    """What a walk leaves out."""
+    """The rules of what a walk leaves out."""
 
     ignored: Patterns
     included: list[Pattern]
@@ -103,7 +115,7 @@ class _Rules:
         return None
 
 
-def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> Tree:
+def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> DirectoryTree:
     """Walk a directory of definitions.
 
     Left out are `.git`, private keys, and, where no pattern of `include` matches, `packages/`,
@@ -131,11 +143,11 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> T
 
 def _read_patterns(path: Path, name: str) -> Patterns:
     try:
-        return parse(read_text(path), name)
+        return parse_patterns(read_text(path, IGNORE_FILE), name)
     except FileNotFoundError:
         return Patterns()
     except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(str(path), error) from error
+        raise _read_error(str(path), error) from error
 
 
 class _Walk:
@@ -150,9 +162,9 @@ class _Walk:
         self._left_out: list[LeftOut] = []
         self._kept = 0
 
-    def tree(self) -> Tree:
-        """What was found."""
-        return Tree(tuple(self._entries), tuple(self._left_out))
+    def tree(self) -> DirectoryTree:
+        """Return what was found."""
+        return DirectoryTree(tuple(self._entries), tuple(self._left_out))
 
     def walk(self) -> None:
         """Walk the directory and all below it, however deep that is."""
@@ -165,13 +177,13 @@ class _Walk:
                 open_ones.append(self._directory(path, stored=stored))
 
     def _directory(self, path: str, *, stored: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """List one directory, named by its path from the root; `stored` if it is in itself."""
+        """List a directory, by its path from the root; `stored` if it is in the bundle itself."""
         full = f"{self._root}/{path}" if path else self._root
         try:
             with os.scandir(full) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            raise _unreadable(full, error) from error
+            raise _read_error(full, error) from error
         if path and not self._rules.included and any(one.name == OUT_MARK for one in entries):
             self._left_out.append(LeftOut(f"{path}/", "what dag pod --out brought back"))
             return iter(())
@@ -180,7 +192,7 @@ class _Walk:
         return ((f"{path}/{entry.name}" if path else entry.name, entry) for entry in entries)
 
     def _entry(self, path: str, entry: os.DirEntry[str]) -> bool | None:
-        """Take one entry; for a directory that is to be walked, whether it is itself stored."""
+        """Take an entry; for a directory to be walked, return whether it is in the bundle itself."""
         is_directory = entry.is_dir(follow_symlinks=False)
         if left_out := self._rules.reason(path, entry.name):
             if is_directory and left_out.descend:
@@ -203,7 +215,7 @@ class _Walk:
         try:
             target = os.readlink(full)  # noqa: PTH115
         except OSError as error:
-            raise _unreadable(full, error) from error
+            raise _read_error(full, error) from error
         _require_utf8(target, f"the target of {path}")
         if self._leaves(path, target):
             raise UsageError(
@@ -228,14 +240,14 @@ class _Walk:
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError as error:
-            raise _unreadable(full, error) from error
+            raise _read_error(full, error) from error
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
             raise UsageError(
                 f"{full} is {kind}, which a bundle cannot hold",
                 hint="remove it, or name it in .dagignore",
             )
-        read = partial(_read, full, path, _stamp(status))
+        read = partial(_read, full, path, _stamp_of(status))
         if path.endswith(".rsa"):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
@@ -254,28 +266,28 @@ class _Walk:
         self._entries.append(File(path, status.st_size, read, executable))
 
 
-def _read(full: str, path: str, stamp: tuple[int, ...]) -> Iterator[bytes]:
-    """Read a file that must be the one that was found, and stay so."""
+def _read(full: str, path: str, stamp: _Stamp) -> Iterator[bytes]:
+    """Read a file, which must be the one that was found, and must not change meanwhile."""
     try:
         # A pipe that took the file's place would block, a link would lead elsewhere.
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if _stamp(os.fstat(descriptor)) != stamp:
-                raise changed(path)
-            left = stamp[0]
+            if _stamp_of(os.fstat(descriptor)) != stamp:
+                raise changed_error(path)
+            left = stamp.size
             while left > 0 and (data := os.read(descriptor, min(left, _CHUNK))):
                 left -= len(data)
                 yield data
-            if _stamp(os.fstat(descriptor)) != stamp or left:
-                raise changed(path)
+            if _stamp_of(os.fstat(descriptor)) != stamp or left:
+                raise changed_error(path)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _unreadable(full, error) from error
+        raise _read_error(full, error) from error
 
 
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_mode
+def _stamp_of(status: os.stat_result) -> _Stamp:
+    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_mode)
 
 
 def _require_utf8(text: str, what: str) -> None:
@@ -288,6 +300,6 @@ def _require_utf8(text: str, what: str) -> None:
         ) from None
 
 
-def _unreadable(path: str, error: OSError | UnicodeDecodeError) -> UsageError:
+def _read_error(path: str, error: OSError | UnicodeDecodeError) -> UsageError:
     why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
     return UsageError(f"{path} cannot be read: {why}", hint="mend it, or name it in .dagignore")

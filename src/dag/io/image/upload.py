@@ -1,4 +1,4 @@
-"""An image made of a base and of layers, in a registry: what is there already is not sent."""
+"""Puts an image into a registry, made of a base and of layers; what is there is not sent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dag.core.image.descriptors import Blob
 from dag.core.image.layers import Layer, LayerDigest
 from dag.io.image.base import BaseImage, read_base
 from dag.io.image.registry.refusals import Refused
-from dag.io.image.registry.repository import Repository
-from dag.io.image.registry.requests import Body, Transport
+from dag.io.image.registry.repository import ImageRepository
+from dag.io.image.registry.requests import Body, RegistryTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,18 +25,30 @@ _THREADS = 8
 
 @dataclass(frozen=True)
 class Uploaded:
-    """The digest of the image's index, and what had to be sent: layers of ours, bytes in all."""
+    """An image that is in a registry: the digest of its index, and what had to be sent for it."""
 
     digest: str
     layers: int
+    """How many layers of ours were sent."""
     bytes: int
+    """How many bytes were sent in all."""
+
+
+@dataclass(frozen=True)
+class _WantedBlob:
+    """A blob that must be in the registry, and how it gets there."""
+
+    blob: Blob
+    body: Body
+    source: str | None = None
+    """The repository of the same registry that has it already."""
 
 
 @dataclass(frozen=True)
 class _Image:
     """Everything that must be in the registry, in the order in which it must come."""
 
-    blobs: tuple[tuple[Blob, Body, str | None], ...]
+    blobs: tuple[_WantedBlob, ...]
     manifests: tuple[tuple[Blob, bytes], ...]
     index: tuple[Blob, bytes]
 
@@ -57,12 +69,12 @@ def upload_image(
 
     """
     with ExitStack() as stack:
-        transport = stack.enter_context(Transport(target.host, insecure=insecure))
+        transport = stack.enter_context(RegistryTransport(target.host, insecure=insecure))
         mount = target.host == base.host
-        other = transport if mount else stack.enter_context(Transport(base.host))
-        source = Repository(other, base.repository)
-        repository = Repository(transport, target.repository, writes=True)
-        image = _image(read_base(source, base), source, layers, mount=mount)
+        other = transport if mount else stack.enter_context(RegistryTransport(base.host))
+        source = ImageRepository(other, base.repository)
+        repository = ImageRepository(transport, target.repository, writes=True)
+        image = _make_image(read_base(source, base), source, layers, mount=mount)
         index, data = image.index
         if _is_complete(repository, image, target.version):
             return Uploaded(index.digest, 0, 0)
@@ -75,28 +87,28 @@ def upload_image(
         return Uploaded(index.digest, layers_sent, sent + index.size)
 
 
-def _image(
+def _make_image(
     base: BaseImage,
-    source: Repository,
+    source: ImageRepository,
     layers: Sequence[tuple[Layer, LayerDigest]],
     *,
     mount: bool,
 ) -> _Image:
-    blobs: dict[str, tuple[Blob, Body, str | None]] = {}
+    blobs: dict[str, _WantedBlob] = {}
     digests = [digest for _, digest in layers]
     for layer, digest in layers:
-        body = Body(digest.blob.size, layer.compressed)
-        blobs[digest.blob.digest] = (digest.blob, body, None)
+        body = Body(digest.blob.size, layer.compress)
+        blobs[digest.blob.digest] = _WantedBlob(digest.blob, body)
     manifests: list[tuple[Blob, bytes]] = []
     platforms: list[tuple[Blob, dict[str, Any]]] = []
     for platform in base.platforms:
         config, config_data = bundle.json_blob(
             bundle.CONFIG_TYPE, bundle.image_config(platform.config, digests)
         )
-        blobs[config.digest] = (config, Body.of(config_data), None)
+        blobs[config.digest] = _WantedBlob(config, Body.of(config_data))
         for blob in bundle.base_layers(platform.manifest):
             copied = Body(blob.size, lambda blob=blob: source.read_blob(blob))  # type: ignore[misc]
-            blobs[blob.digest] = (blob, copied, source.name if mount else None)
+            blobs[blob.digest] = _WantedBlob(blob, copied, source.name if mount else None)
         manifest, manifest_data = bundle.json_blob(
             bundle.MANIFEST_TYPE, bundle.image_manifest(platform.manifest, config, digests)
         )
@@ -106,7 +118,7 @@ def _image(
     return _Image(tuple(blobs.values()), tuple(manifests), index)
 
 
-def _is_complete(repository: Repository, image: _Image, tag: str) -> bool:
+def _is_complete(repository: ImageRepository, image: _Image, tag: str) -> bool:
     # An index alone proves nothing: registries' garbage collectors have deleted the manifests that
     # only an index names. https://github.com/distribution/distribution/issues/3178
     index, _ = image.index
@@ -118,18 +130,18 @@ def _is_complete(repository: Repository, image: _Image, tag: str) -> bool:
 
 
 def _upload(
-    repository: Repository,
+    repository: ImageRepository,
     image: _Image,
     own: set[str],
     progress: Callable[[str], None],
-    transports: Iterable[Transport],
+    transports: Iterable[RegistryTransport],
 ) -> tuple[int, int]:
-    """Upload what is missing; the bytes that were sent, and how many of the bundle's layers."""
+    """Upload what is missing; return how many bytes were sent, and how many layers of ours."""
     sent = layers_sent = 0
     pool = ThreadPoolExecutor(_THREADS)
     uploads = {
-        pool.submit(repository.upload, blob, body, source=source): blob
-        for blob, body, source in image.blobs
+        pool.submit(repository.upload, wanted.blob, wanted.body, source=wanted.source): wanted.blob
+        for wanted in image.blobs
     }
     try:
         for done in as_completed(uploads):
@@ -147,7 +159,7 @@ def _upload(
     return sent, layers_sent
 
 
-def _put_index(repository: Repository, tag: str, index: Blob, data: bytes) -> None:
+def _put_index(repository: ImageRepository, tag: str, index: Blob, data: bytes) -> None:
     try:
         repository.put_manifest(tag, index.media_type, data)
     except Refused as refusal:

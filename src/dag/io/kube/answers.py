@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import httpx2
 
+from dag.core.kube.objects import KubeObject
 from dag.errors import InfrastructureError
 from dag.io.kube.auth import CredentialError
-
-Json = dict[str, Any]
 
 
 class ApiError(InfrastructureError):
@@ -94,7 +92,7 @@ def check_page(server: str, response: httpx2.Response) -> None:
         raise strange(server, "a web page came")
 
 
-def answer(server: str, response: httpx2.Response) -> Json:
+def answer(server: str, response: httpx2.Response) -> KubeObject:
     """Read what an answer holds; of which kind it must be is for others to check.
 
     Raises:
@@ -114,7 +112,7 @@ def answer(server: str, response: httpx2.Response) -> Json:
     return found
 
 
-def check_object(server: str, found: Json, kind: str | None) -> None:
+def check_object(server: str, found: KubeObject, kind: str | None) -> None:
     """Refuse an answer that is no object, or not of the kind that was sent.
 
     Raises:
@@ -129,7 +127,7 @@ def check_object(server: str, found: Json, kind: str | None) -> None:
         raise strange(server, "what came is no Kubernetes object")
 
 
-def check_version(server: str, found: Json) -> None:
+def check_version(server: str, found: KubeObject) -> None:
     """Refuse an answer that names no version.
 
     Raises:
@@ -140,7 +138,7 @@ def check_version(server: str, found: Json) -> None:
         raise strange(server, "what came is not the version of one")
 
 
-def check_list(server: str, found: Json) -> None:
+def check_list(server: str, found: KubeObject) -> None:
     """Refuse an answer that is not the list that was asked for.
 
     Raises:
@@ -157,7 +155,7 @@ def check_list(server: str, found: Json) -> None:
         raise strange(server, "what came is not the list that was asked for")
 
 
-def event(server: str, line: str) -> tuple[str, Json]:
+def event(server: str, line: str) -> tuple[str, KubeObject]:
     """Read one line of a watch: what happened, and to which object.
 
     Raises:
@@ -178,7 +176,7 @@ def event(server: str, line: str) -> tuple[str, Json]:
     return kind, item
 
 
-def version(item: Json) -> str:
+def version(item: KubeObject) -> str:
     """Return which version of an object this is."""
     return str(item["metadata"]["resourceVersion"])
 

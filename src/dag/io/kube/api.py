@@ -16,9 +16,12 @@ from urllib.parse import quote
 
 import httpx2
 
+from dag.core.kube.objects import KubeObject
+from dag.core.limits import LOG_LINE
+from dag.core.lines import LineSplitter
+from dag.core.web import may_heal
 from dag.io.kube.answers import (
     ApiError,
-    Json,
     answer,
     check_list,
     check_moved,
@@ -32,9 +35,8 @@ from dag.io.kube.answers import (
 )
 from dag.io.kube.kubeconfig import Cluster
 
-__all__ = ["ApiError", "Json", "Kube"]
+__all__ = ["ApiError", "Kube"]
 
-_HEALING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 8.0
 _PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
@@ -70,21 +72,23 @@ class Kube:
         """Close the connections."""
         await self._http.aclose()
 
-    async def get(self, path: str, **params: str) -> Json:
+    async def get(self, path: str, **params: str) -> KubeObject:
         """Read one object or list; what is chosen by parameters is a list."""
         return await self._repeated("GET", path, params=params, listed=bool(params))
 
-    async def items(self, path: str, **params: str) -> Sequence[Json]:
+    async def items(self, path: str, **params: str) -> Sequence[KubeObject]:
         """Read the objects of a list."""
         found = await self._repeated("GET", path, params=params, listed=True)
-        objects: Sequence[Json] = found["items"]
+        objects: Sequence[KubeObject] = found["items"]
         return objects
 
-    async def metadata(self, path: str) -> Json:
+    async def metadata(self, path: str) -> KubeObject:
         """Read one object's metadata alone: what is secret in the rest stays where it is."""
         return await self._repeated("GET", path, accept=_METADATA)
 
-    async def create(self, path: str, manifest: Json, *, label: str, dry_run: bool = False) -> Json:
+    async def create(
+        self, path: str, manifest: KubeObject, *, label: str, dry_run: bool = False
+    ) -> KubeObject:
         """Post an object whose name the server makes up, exactly once.
 
         An answer that got lost may have been a creation: before asking again, what carries `label`
@@ -106,11 +110,11 @@ class Kube:
                 raise failed
         raise AssertionError
 
-    async def post(self, path: str, body: Json) -> Json:
+    async def post(self, path: str, body: KubeObject) -> KubeObject:
         """Post what creates nothing, such as a review, so that it may be repeated."""
         return await self._repeated("POST", path, body=body)
 
-    async def apply(self, path: str, manifest: Json, *, manager: str) -> Json:
+    async def apply(self, path: str, manifest: KubeObject, *, manager: str) -> KubeObject:
         """Have an object with these fields, which are `manager`'s from now on.
 
         Other fields stay as they are; what this manager had applied before and names no longer goes.
@@ -123,7 +127,7 @@ class Kube:
         params = {"fieldManager": manager}
         return await self._repeated("PATCH", path, params=params, body=manifest, patch="apply")
 
-    async def patch(self, path: str, operations: list[Json]) -> Json:
+    async def patch(self, path: str, operations: list[KubeObject]) -> KubeObject:
         """Change an object by a JSON patch, whose first operation must refuse a repetition."""
         return await self._repeated("PATCH", path, body=operations, patch="json")
 
@@ -138,13 +142,13 @@ class Kube:
             raise
         return True
 
-    async def watch(self, path: str, **selectors: str) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(self, path: str, **selectors: str) -> AsyncIterator[tuple[str, KubeObject]]:
         """Yield ADDED, MODIFIED and DELETED objects for ever, starting with those that exist.
 
         After an interruption the list is read again: what changed meanwhile comes as MODIFIED,
         what vanished as DELETED with its last known state.
         """
-        known: dict[str, Json] = {}
+        known: dict[str, KubeObject] = {}
         pauses = _pauses()
         while True:
             began, fruitful = time.monotonic(), False
@@ -172,7 +176,7 @@ class Kube:
 
     async def _watch_from(
         self, path: str, since: str, selectors: Mapping[str, str]
-    ) -> AsyncIterator[tuple[str, Json]]:
+    ) -> AsyncIterator[tuple[str, KubeObject]]:
         while True:
             began = time.monotonic()
             async for kind, item in self._watch_once(path, since, selectors):
@@ -184,7 +188,7 @@ class Kube:
 
     async def _watch_once(
         self, path: str, since: str, selectors: Mapping[str, str]
-    ) -> AsyncIterator[tuple[str, Json]]:
+    ) -> AsyncIterator[tuple[str, KubeObject]]:
         params = {
             **selectors,
             "watch": "true",
@@ -208,15 +212,13 @@ class Kube:
         params = {"container": container, "timestamps": "true", "follow": str(follow).lower()}
         if since is not None:
             params["sinceTime"] = since.isoformat()
-        rest = b""
+        splitter = LineSplitter(LOG_LINE)
         async with self._stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
             check_page(self.server, response)
             async for chunk in response.aiter_raw():
-                lines = (rest + chunk).split(b"\n")
-                rest = lines.pop()
-                if lines:
+                if lines := splitter.feed(chunk):
                     yield lines
-        if rest and not follow:
+        if (rest := splitter.rest()) and not follow:
             yield [rest]
 
     def proxied(self, pod_path: str, port: int, path: str) -> str:
@@ -253,7 +255,7 @@ class Kube:
         accept: str = "application/json",
         patch: str | None = None,
         listed: bool = False,
-    ) -> Json:
+    ) -> KubeObject:
         now = time.monotonic()
         deadline = now + self.patience
         for pause in _pauses():
@@ -288,7 +290,7 @@ class Kube:
         accept: str = "application/json",
         patch: str | None = None,
         listed: bool = False,
-    ) -> Json:
+    ) -> KubeObject:
         headers = {"Accept": accept}
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
@@ -316,7 +318,7 @@ class Kube:
     def _may_heal(self, error: ApiError) -> bool:
         if error.settles and not self._welcome:
             return False
-        return error.status == 0 or error.status in _HEALING
+        return error.status == 0 or may_heal(error.status)
 
     def _missed(self, error: ApiError) -> None:
         if self._lost is None:
@@ -330,7 +332,9 @@ class Kube:
             self._notice(f"the API server answers again after {seconds:.0f} s")
 
 
-def _difference(known: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+def _difference(
+    known: Mapping[str, KubeObject], now: Mapping[str, KubeObject]
+) -> Iterator[tuple[str, KubeObject]]:
     for uid in known.keys() - now.keys():
         yield "DELETED", known[uid]
     for uid, item in now.items():

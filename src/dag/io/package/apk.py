@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import stat
-import tarfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from dag.core.arch import Arch
+from dag.core.limits import PACKAGE_CONTROL, PACKAGE_MEMBERS, TooLarge
 from dag.core.package.apk import Apk, BrokenPackage, describe, read_pkginfo
 from dag.core.package.model import Package
+from dag.core.tar import BrokenArchive, TarReader
+from dag.io.archives import reader_of
 
 _CHUNK = 1 << 20
-_CONTROL_LIMIT = 64 << 20
-"""Bytes that signature and control may unpack to; more is an attack on our memory."""
 
 
 def read_apk(path: Path) -> Apk:
@@ -97,12 +96,12 @@ class _Reader:
             if not chunk:
                 raise BrokenPackage("it ends too early")
             try:
-                data.append(unzip.decompress(chunk, _CONTROL_LIMIT))
+                data.append(unzip.decompress(chunk, PACKAGE_CONTROL.most))
             except zlib.error as error:
                 raise BrokenPackage(f"it is no gzip: {error}") from error
             size += len(data[-1])
-            if unzip.unconsumed_tail or size > _CONTROL_LIMIT:
-                raise BrokenPackage("its control section is too large")
+            if unzip.unconsumed_tail or size > PACKAGE_CONTROL.most:
+                raise BrokenPackage(f"its control section has more than {PACKAGE_CONTROL}")
             self._left = unzip.unused_data
             stored.append(chunk[: len(chunk) - len(self._left)])
         return b"".join(stored), _members(b"".join(data))
@@ -118,11 +117,10 @@ class _Reader:
 def _members(data: bytes) -> dict[str, bytes]:
     # Signature and control are tars without the two empty blocks at the end.
     members: dict[str, bytes] = {}
+    archive = TarReader(reader_of([data]), PACKAGE_MEMBERS, "its control section")
     try:
-        with tarfile.open(fileobj=io.BytesIO(data + bytes(1024)), mode="r:") as tar:
-            for member in tar:
-                file = tar.extractfile(member) if member.isfile() else None
-                members[member.name] = file.read() if file else b""
-    except tarfile.TarError as error:
+        for member in archive:
+            members[member.name] = b"".join(archive.blocks()) if member.is_file else b""
+    except (BrokenArchive, TooLarge) as error:
         raise BrokenPackage(f"its control section is no tar: {error}") from error
     return members

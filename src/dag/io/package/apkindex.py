@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
-from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, Repository, read_index
-from dag.core.sources.downloads import redact
+from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, TooLarge
+from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepository, read_index
+from dag.core.tar import TarReader
+from dag.core.web import redact
 from dag.errors import InfrastructureError, UsageError
+from dag.io.archives import gunzip, limit_pieces, reader_of
+from dag.io.files import read_bytes
 
-MAX_BYTES = 256 * 1024 * 1024
-"""Of the archive, and of the text in it; Wolfi's index has 50 MB of text."""
 TIMEOUT = 60.0
 
 
-def repository(places: Iterable[str], arch: Arch) -> Repository:
+def repository(places: Iterable[str], arch: Arch) -> PackageRepository:
     """Read the indexes of `places` (directories or URLs, with or without the arch at the end).
 
     Raises:
@@ -28,14 +26,16 @@ def repository(places: Iterable[str], arch: Arch) -> Repository:
         InfrastructureError: the server doesn't answer as it should.
 
     """
-    return Repository(entry for place in places for entry in _entries(place, arch))
+    return PackageRepository(entry for place in places for entry in _entries(place, arch))
 
 
 def _entries(place: str, arch: Arch) -> list[Entry]:
     where, archive = (_download if "://" in place else _local)(place, arch)
     try:
-        return read_index(_text(archive))
-    except (BrokenIndex, OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+        return read_index(_text(archive, where))
+    except TooLarge:
+        raise
+    except (BrokenIndex, ValueError) as error:
         hint = "make it anew with `melange index`, or name another repository"
         raise UsageError(f"{where}: not an index: {error}", hint=hint) from error
 
@@ -47,8 +47,7 @@ def _local(place: str, arch: Arch) -> tuple[str, bytes]:
         candidates = [root]
     for path in candidates:
         try:
-            with path.open("rb") as file:
-                return str(path), file.read(MAX_BYTES + 1)
+            return str(path), read_bytes(path, PACKAGE_INDEX)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -87,26 +86,16 @@ def _download(place: str, arch: Arch) -> tuple[str, bytes]:
                 raise UsageError(f"{shown}: no index there", hint="see --repository and --arch")
             if response.status_code != 200:
                 raise InfrastructureError(f"{shown}: HTTP {response.status_code}")
-            data = bytearray()
-            for chunk in response.iter_raw():
-                data += chunk
-                if len(data) > MAX_BYTES:
-                    break
-            return shown, bytes(data)
+            return shown, b"".join(limit_pieces(response.iter_raw(), PACKAGE_INDEX, shown))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise InfrastructureError(f"{shown}: {error}", hint="is the URL right?") from error
 
 
-def _text(archive: bytes) -> str:
-    # An index is two gzip streams, the signature's tar and the index's: read as one.
-    with gzip.open(io.BytesIO(archive)) as stream:
-        data = stream.read(MAX_BYTES + 1)
-    if max(len(archive), len(data)) > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES >> 20} MiB")
-    with tarfile.open(fileobj=io.BytesIO(data), ignore_zeros=True) as tar:
-        for member in tar:
-            if member.name == "APKINDEX":
-                file = tar.extractfile(member) if member.isfile() else None
-                if file is not None:
-                    return file.read().decode(errors="replace")
-    raise ValueError("there is no APKINDEX in the archive")
+def _text(archive: bytes, where: str = FILE_NAME) -> str:
+    # An index is two gzip streams with a tar each: the signature's, and its own.
+    unpacked = reader_of(limit_pieces(gunzip([archive]), PACKAGE_INDEX, where))
+    reader = TarReader(unpacked, PACKAGE_MEMBERS, where, joined=True)
+    for member in reader:
+        if member.name == "APKINDEX" and member.is_file:
+            return b"".join(reader.blocks()).decode(errors="replace")
+    raise BrokenIndex("there is no APKINDEX in the archive")

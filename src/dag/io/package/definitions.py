@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dag.core.arch import Arch
+from dag.core.limits import PIPELINE
 from dag.core.package.model import Package
 from dag.core.package.names import FIX, clashes
 from dag.errors import UsageError
+from dag.io.files import read_bytes
 from dag.io.package import parses
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -73,7 +75,7 @@ def read(
         known = {file.key: entries[file.key] for file in files if file.key in entries}
         new = [file for file in files if file.key not in known]
         if new:
-            resolver = _Resolver(wanted, own, tuple(build_options))
+            resolver = _DefinitionResolver(wanted, own, tuple(build_options))
             made, found = resolver.all(new)
             troubles += found
             known |= made
@@ -125,7 +127,7 @@ def local_pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str,
         if place.is_dir():
             for uses, path in _walk(os.fspath(place), "", frozenset()):
                 if uses not in found:
-                    found[uses] = (path, Path(path).read_bytes())
+                    found[uses] = (path, read_bytes(Path(path), PIPELINE))
     return found
 
 
@@ -206,7 +208,7 @@ def _content(path: str) -> bytes | None:
 _Made = tuple[dict[bytes, parses.Record], list[Trouble]]
 
 
-class _Resolver:
+class _DefinitionResolver:
     """Resolves the files that the cache doesn't know."""
 
     def __init__(
@@ -258,7 +260,7 @@ class _Resolver:
         return made, troubles
 
 
-def _start(resolver: _Resolver, share: Sequence[_File]) -> tuple[int, int]:
+def _start(resolver: _DefinitionResolver, share: Sequence[_File]) -> tuple[int, int]:
     """Resolve `share` in a child; its process id, and the pipe on which it answers."""
     ours, theirs = os.pipe()
     process = os.fork()

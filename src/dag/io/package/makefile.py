@@ -5,8 +5,10 @@ from __future__ import annotations
 from glob import glob
 from pathlib import Path
 
+from dag.core.limits import MAKEFILE
 from dag.core.package.makefile import FILE_NAMES, Makefile, included, read_makefile
 from dag.errors import UsageError
+from dag.io.files import read_text
 
 
 def makefile_of(directory: Path, template: str | None) -> Makefile:
@@ -20,7 +22,7 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
         path = directory / name
         if path.is_file():
             try:
-                text = path.read_text(encoding="utf-8", errors="replace")
+                text = read_text(path, MAKEFILE, errors="replace")
                 return read_makefile(_with_included(directory, text), template)
             except OSError as error:
                 raise UsageError(f"{path}: {error.strerror}") from error
@@ -41,5 +43,5 @@ def _with_included(directory: Path, text: str) -> str:
                 path = directory / name
                 if path not in seen and path.is_file():
                     seen.add(path)
-                    texts.append(path.read_text(encoding="utf-8", errors="replace"))
+                    texts.append(read_text(path, MAKEFILE, errors="replace"))
     return "\n".join(texts)

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
-from dag.core.package.model import Checkout, Fetch, Need, Package, Resources, Subpackage
+from dag.core.package.model import Checkout, DeclaredResources, Fetch, Need, Package, Subpackage
+from dag.io import durable
 
 KEPT_DIRECTORIES = 64
 _CODE = (
@@ -125,7 +126,7 @@ def restored(kept: Record) -> Package:
         provider_priority=priority,
         sources=(*map(_fetch, fetches), *map(_checkout, checkouts)),
         pipelines=pipelines,
-        resources=Resources._make(resources),
+        resources=DeclaredResources._make(resources),
         target_architecture=architectures,
         options=options,
     )
@@ -169,17 +170,13 @@ def load(directory: Path, arch: str) -> dict[bytes, Record]:
 
 def store(directory: Path, arch: str, entries: Mapping[bytes, Record]) -> None:
     """Keep exactly `entries` for `directory`; a cache that can't be written is no failure."""
-    import tempfile
-
     place = _place(directory / arch)
     payload = pack(entries)
     data = hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _forget_oldest(place.parent)
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(place)
+        durable.write(place, data, lasting=False)
     except OSError:
         return
 

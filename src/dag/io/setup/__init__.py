@@ -1,1 +1,1 @@
-"""Reads what a set-up needs from outside."""
+"""The input of the set-up of a cluster that comes from outside."""

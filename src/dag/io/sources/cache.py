@@ -5,6 +5,7 @@ sha256:HEX, sha512:HEX   verified files, under the names that melange's `fetch` 
 sha256:HEX.part          what has come of a file so far; whoever writes it holds a lock on it
 git/HOST/…/REPO.git      see dag.io.sources.git.cache
 .dag/verified            size, mtime and inode of each file when it was last verified
+.dag/locks/…             locks on repositories
 ```
 
 Several processes may use one directory: a part has one writer, a final name appears by rename, and
@@ -13,162 +14,45 @@ a record that is lost costs only another look at the file.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
-import json
 import os
-import shutil
-import stat
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.core.sources.downloads import Digest, is_cache_name
 from dag.errors import InfrastructureError
+from dag.io import durable
+from dag.io.files import require_file
+from dag.io.locks import HeldLock, try_lock, wait_for_lock
+from dag.io.sources.part import BLOCK, SUFFIX, Part
+from dag.io.sources.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-BLOCK = 1 << 20
-"""Bytes read, hashed and written at once: enough that Python's share of the work is small."""
 PRIVATE = ".dag"
-PART = ".part"
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells that a file is the one that was verified."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """Take the stamp from what stat says."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
-
-
-class Records:
-    """Which files were verified, by name: lines that are only ever appended."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._stamps: dict[str, Stamp] = {}
-        lines = 0
-        with suppress(FileNotFoundError):
-            _require_file(path, path.stat())
-            for line in path.read_bytes().splitlines():
-                lines += 1
-                # A line may be half written, or by a later version: then it vouches for nothing.
-                with suppress(ValueError, TypeError, OverflowError, RecursionError):
-                    name, *numbers = json.loads(line)
-                    self._stamps[str(name)] = Stamp(*map(int, numbers))
-        if lines > 2 * len(self._stamps) + 1000:
-            self._compact()
-
-    def vouch(self, name: str, status: os.stat_result) -> bool:
-        """Say whether the file is as it was when it was verified."""
-        return self._stamps.get(name) == Stamp.of(status)
-
-    def add(self, name: str, status: os.stat_result) -> None:
-        """Remember that the file was verified as it is now."""
-        stamp = Stamp.of(status)
-        with self._lock:
-            if self._stamps.get(name) == stamp:
-                return
-            self._stamps[name] = stamp
-            with self._path.open("ab") as file:
-                file.write(self._line(name, stamp))
-
-    def _compact(self) -> None:
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        temporary.write_bytes(b"".join(self._line(*item) for item in self._stamps.items()))
-        temporary.rename(self._path)
-
-    @staticmethod
-    def _line(name: str, stamp: Stamp) -> bytes:
-        return json.dumps([name, stamp.size, stamp.mtime_ns, stamp.inode]).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is there of a file that should have certain digests."""
+    """The state of a file that should have certain digests."""
 
     missing: tuple[Digest, ...]
     size: int = 0
-    """Of the verified file, in bytes."""
+    """The size of the verified file, in bytes."""
     wrong: tuple[tuple[Digest, str], ...] = ()
-    """Files that were there under a name that is not theirs, with the hex digest they have."""
+    """The names whose files have other bytes, each with the hex digest that these have."""
 
 
-class Part:
-    """The beginning of a file, hashed as far as it goes. Only the holder of its lock has one."""
+@dataclass(frozen=True, slots=True)
+class RemovedEntry:
+    """A file or a repository that was removed from the cache, or would be."""
 
-    def __init__(self, path: Path, descriptor: int, digests: Sequence[Digest]) -> None:
-        self.path = path
-        self.size = 0
-        """Bytes that are written and hashed."""
-        self._descriptor = descriptor
-        self._digests = tuple(digests)
-        self._hashes = [hashlib.new(digest.algorithm) for digest in digests]
-
-    def load(self) -> None:
-        """Hash what an earlier attempt left, from its first byte."""
-        self._start()
-        while block := os.read(self._descriptor, BLOCK):
-            self._hash(block)
-
-    def write(self, data: bytes | bytearray) -> None:
-        """Append to the file and to the hashes."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        self._hash(data)
-
-    def restart(self) -> None:
-        """Throw away what has come."""
-        os.ftruncate(self._descriptor, 0)
-        self._start()
-
-    def mismatch(self) -> tuple[Digest, str] | None:
-        """Compare the digests; the first that is wrong comes with the hex that it should be."""
-        for digest, value in zip(self._digests, self._hashes, strict=True):
-            if value.hexdigest() != digest.hex:
-                return digest, value.hexdigest()
-        return None
-
-    def sync(self) -> None:
-        """Bring the file to the disk."""
-        os.fchmod(self._descriptor, 0o644)
-        os.fsync(self._descriptor)
-
-    def discard(self) -> None:
-        """Remove the file."""
-        self.path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Let go of the lock; what has come stays for the next attempt."""
-        status = os.fstat(self._descriptor)
-        with suppress(FileNotFoundError):
-            # An inode of another file means that this one got its name, or was removed.
-            if status.st_size == 0 and status.st_ino == self.path.stat().st_ino:
-                self.path.unlink()
-        os.close(self._descriptor)
-
-    def _start(self) -> None:
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        self.size = 0
-        self._hashes = [hashlib.new(digest.algorithm) for digest in self._digests]
-
-    def _hash(self, data: bytes | bytearray) -> None:
-        for value in self._hashes:
-            value.update(data)
-        self.size += len(data)
+    name: str
+    size: int
+    """Its size in bytes."""
 
 
 class Cache:
@@ -194,13 +78,13 @@ class Cache:
             ) from error
 
     def has_any(self, digests: Sequence[Digest]) -> bool:
-        """Say whether any of a file's names is there, verified or not."""
+        """Return whether any of a file's names is there, verified or not."""
         return any((self.directory / digest.name).exists() for digest in digests)
 
     def check(
         self, digests: Sequence[Digest], *, force: bool = False, repair: bool = False
     ) -> Verdict:
-        """See which of a file's names are there, and verify those that are not as recorded.
+        """Return which of a file's names are there, and verify those that are not as recorded.
 
         `force` verifies all. `repair`, for the holder of the part's lock, removes what is wrong
         and gives a verified file those of its names that are missing.
@@ -220,7 +104,7 @@ class Cache:
             except FileNotFoundError:
                 missing.append(digest)
                 continue
-            _require_file(path, status)
+            require_file(path, status)
             if force or not self.records.vouch(digest.name, status):
                 got, status = _hash_file(path, digest.algorithm)
                 if got != digest.hex:
@@ -233,10 +117,10 @@ class Cache:
             good.append(digest)
             size = status.st_size
         if good and missing and repair:
-            missing = [digest for digest in missing if not self._name_too(good[0], digest)]
+            missing = [digest for digest in missing if not self._add_name(good[0], digest)]
         return Verdict(tuple(missing), size, tuple(wrong))
 
-    def part(self, digests: Sequence[Digest], directory: Path | None = None) -> Part | None:
+    def try_part(self, digests: Sequence[Digest], directory: Path | None = None) -> Part | None:
         """Lock the part of a file; None while another process holds it.
 
         In another `directory` of the same file system, it is nobody else's.
@@ -245,58 +129,66 @@ class Cache:
             OSError: the directory cannot be written, or the part is no ordinary file.
 
         """
-        path = (directory or self.directory) / f"{digests[0].name}{PART}"
+        path = self._part_path(digests, directory)
+        while (held := try_lock(path)) is not None:
+            if (part := self._part(held, digests)) is not None:
+                return part
+        return None
+
+    async def wait_for_part(self, digests: Sequence[Digest]) -> Part:
+        """Lock the part of a file as soon as no other process holds it.
+
+        Raises:
+            OSError: the directory cannot be written, or the part is no ordinary file.
+
+        """
+        path = self._part_path(digests)
         while True:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(path, flags, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The one who had the lock may have renamed or removed the file: then the lock is
-                # one on something that nobody will look at again.
-                status = os.fstat(descriptor)
-                _require_file(path, status)
-                if path.stat().st_ino == status.st_ino:
-                    if status.st_nlink == 1:
-                        return Part(path, descriptor, digests)
-                    path.unlink()  # another file, too: that one is not ours to write
-            except BlockingIOError:
-                os.close(descriptor)
-                return None
-            except FileNotFoundError:
-                pass
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
+            if (part := self._part(await wait_for_lock(path), digests)) is not None:
+                return part
+
+    def _part_path(self, digests: Sequence[Digest], directory: Path | None = None) -> Path:
+        return (directory or self.directory) / f"{digests[0].name}{SUFFIX}"
+
+    @staticmethod
+    def _part(held: HeldLock, digests: Sequence[Digest]) -> Part | None:
+        if os.fstat(held.descriptor).st_nlink == 1:
+            return Part(held, digests)
+        # It is another file, too, which is not ours to write.
+        held.path.unlink()
+        held.release()
+        return None
 
     def commit(self, part: Part, digests: Sequence[Digest]) -> None:
         """Give a part, whose digests were compared, its names, durably."""
         part.sync()
         first, *others = digests
         for digest in others:
-            self._link(part.path, digest)
-        part.path.rename(self.directory / first.name)
-        self._sync_directory()
+            durable.place(part.path, self.directory / digest.name)
+        durable.rename(part.path, self.directory / first.name)
         for digest in digests:
             self.records.add(digest.name, (self.directory / digest.name).stat())
 
-    def prune(self, keep: Iterable[str], *, dry_run: bool = False) -> list[tuple[str, int]]:
+    def prune(self, keep: Iterable[str], *, dry_run: bool = False) -> list[RemovedEntry]:
         """Remove the files, and the parts that nobody writes, whose names are not in `keep`.
 
-        What has another kind of name is nobody's business here. Returns names and sizes in bytes.
+        What has another kind of name is nobody's business here. Returns what was removed.
         """
         kept = set(keep)
-        removed: list[tuple[str, int]] = []
+        removed: list[RemovedEntry] = []
         for path in sorted(self.directory.glob("*")):
-            name = path.name.removesuffix(PART)
+            name = path.name.removesuffix(SUFFIX)
             if not is_cache_name(name) or name in kept or not path.is_file():
                 continue
             with suppress(FileNotFoundError):
-                if path.name != name and _is_locked(path):
+                held = try_lock(path) if path.name != name else None
+                if path.name != name and held is None:
                     continue
-                removed.append((path.name, path.stat().st_size))
+                removed.append(RemovedEntry(path.name, path.stat().st_size))
                 if not dry_run:
                     path.unlink()
+                if held is not None:
+                    held.release()
         return removed
 
     def names(self) -> list[str]:
@@ -307,59 +199,29 @@ class Cache:
             if is_cache_name(entry.name) and entry.is_file()
         )
 
-    def hold(self, name: str) -> int | None:
-        """Take a lock that other processes on this cache respect; None while one of them has it.
+    def try_lock(self, name: str) -> HeldLock | None:
+        """Take a lock that other processes on this cache respect; None while one of them has it."""
+        return try_lock(self._lock_path(name))
 
-        The descriptor that is returned holds the lock until it is closed.
-        """
+    async def wait_for_lock(self, name: str) -> HeldLock:
+        """Take a lock that other processes on this cache respect, as soon as none of them has it."""
+        return await wait_for_lock(self._lock_path(name))
+
+    def _lock_path(self, name: str) -> Path:
         directory = self.private / "locks"
         directory.mkdir(exist_ok=True)
         # The name may be longer than a file's can be, and have slashes.
-        path = directory / hashlib.sha256(name.encode()).hexdigest()[:32]
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        return directory / hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _name_too(self, known: Digest, digest: Digest) -> bool:
+    def _add_name(self, known: Digest, digest: Digest) -> bool:
         path = self.directory / known.name
         got, _ = _hash_file(path, digest.algorithm)
         if got != digest.hex:
             return False
-        self._link(path, digest)
-        self._sync_directory()
+        durable.place(path, self.directory / digest.name)
+        durable.sync(self.directory)
         self.records.add(digest.name, (self.directory / digest.name).stat())
         return True
-
-    def _link(self, path: Path, digest: Digest) -> None:
-        temporary = self.private / f"{digest.name}.{os.getpid()}.{threading.get_ident()}"
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(path, temporary)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-                raise
-            # Some file systems have no hard links.
-            shutil.copyfile(path, temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file)
-        temporary.rename(self.directory / digest.name)
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _require_file(path: Path, status: os.stat_result) -> None:
-    # A pipe would be waited for without end.
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "this is no ordinary file", str(path))
 
 
 def _hash_file(path: Path, algorithm: str) -> tuple[str, os.stat_result]:
@@ -369,12 +231,3 @@ def _hash_file(path: Path, algorithm: str) -> tuple[str, os.stat_result]:
         while block := file.read(BLOCK):
             value.update(block)
     return value.hexdigest(), status
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

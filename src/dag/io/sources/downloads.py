@@ -1,4 +1,4 @@
-"""Downloads: many at once, verified while they come, each into the cache or into a message."""
+"""Brings many downloads at once, verified while they come, each into the cache or a message."""
 
 from __future__ import annotations
 
@@ -11,30 +11,26 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from dag.core.sources.downloads import (
     Download,
-    Problem,
+    SourceProblem,
     Watcher,
-    host_of,
-    interleaved,
     mirror_uris,
-    redact,
+    order_in_turns,
 )
+from dag.core.web import host_of, redact
 from dag.errors import DagError, InfrastructureError, first_of
 from dag.io.sources.cache import Verdict
-from dag.io.sources.transfer import Source, Unavailable
-from dag.io.sources.transport import Limits, Transport
+from dag.io.sources.transfer import SourceTransfer, Unavailable
+from dag.io.sources.transport import SourceTransport, TransferLimits
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from dag.io.sources.cache import Cache, Part
+    from dag.io.sources.cache import Cache
+    from dag.io.sources.part import Part
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-LOCK_POLL = 0.2
-"""Seconds between looks at a lock that another process holds."""
-
 
 _OPEN = 256
 """Downloads that are begun at once, most of them waiting for their host: each has a file open."""
@@ -42,14 +38,14 @@ _OPEN = 256
 _CACHE_IS_UNUSABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 )
-"""Of these, every other download would die, too; anything else is about one file."""
+"""Errors of which every other download would die, too; anything else is about one file."""
 
 Status = Literal["present", "fetched", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a download."""
+class DownloadOutcome:
+    """The end of a download: whether it is in the cache, and what was wrong."""
 
     download: Download
     status: Status
@@ -57,9 +53,9 @@ class Outcome:
     received: int = 0
     """Bytes that came over the network, failed attempts included."""
     uri: str = ""
-    """Where it came from, redacted."""
-    problems: tuple[Problem, ...] = ()
-    """Why each of its URIs failed; a success may have some, too."""
+    """The URI that it came from, redacted."""
+    problems: tuple[SourceProblem, ...] = ()
+    """The reasons why its URIs failed; a success may have some, too."""
 
 
 class Downloader:
@@ -70,26 +66,27 @@ class Downloader:
         cache: Cache,
         watcher: Watcher,
         *,
-        limits: Limits | None = None,
+        limits: TransferLimits | None = None,
         mirrors: Sequence[str] = (),
         verify: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`mirrors` are asked by digest before a URI; `verify` looks at every file that is there.
+        """Take the cache, and who is told of the progress.
 
-        `tls` is how servers are verified, else as the system does.
+        `mirrors` are asked by digest before a URI. `verify` looks at every file that is there.
+        `tls` is how servers are verified, in the place of the system's way.
         """
         self._cache = cache
         self._watcher = watcher
-        self._limits = limits or Limits()
+        self._limits = limits or TransferLimits()
         self._mirrors = tuple(mirrors)
         self._verify = verify
         self._tls = tls
         self._threads: ThreadPoolExecutor
-        self._transport: Transport
+        self._transport: SourceTransport
         self._open = asyncio.Semaphore(_OPEN)
 
-    async def run(self, wanted: Sequence[Download]) -> list[Outcome]:
+    async def run(self, wanted: Sequence[Download]) -> list[DownloadOutcome]:
         """Fetch what is not there; outcomes are in the order of `wanted`.
 
         One that fails does not stop the others.
@@ -102,20 +99,20 @@ class Downloader:
         # event loop; more than the processors only for the sake of a disk that makes them wait.
         threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "cache")
         with threads as self._threads:
-            async with Transport(self._limits, threads, self._tls) as self._transport:
+            async with SourceTransport(self._limits, threads, self._tls) as self._transport:
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {
-                            index: group.create_task(self._one(wanted[index]))
-                            for index in interleaved([host_of(item.uris[0]) for item in wanted])
+                            index: group.create_task(self._fetch_one(wanted[index]))
+                            for index in order_in_turns([host_of(item.uris[0]) for item in wanted])
                         }
                 except* OSError as errors:
-                    raise self._unusable(errors) from None
+                    raise self._unusable_cache(errors) from None
                 except* InfrastructureError as errors:
                     raise first_of(errors) from None
         return [tasks[index].result() for index in range(len(wanted))]
 
-    def _unusable(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:
+    def _unusable_cache(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:
         error: BaseException = errors
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -129,10 +126,10 @@ class Downloader:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
-    async def _one(self, download: Download) -> Outcome:
+    async def _fetch_one(self, download: Download) -> DownloadOutcome:
         async with self._open:
             try:
-                return await self._fetched(download)
+                return await self._fetch(download)
             except (DagError, asyncio.CancelledError):
                 raise
             except OSError as error:
@@ -142,34 +139,28 @@ class Downloader:
                 why = f"{name}: {error.strerror or error}"
             except Exception as error:  # noqa: BLE001  # one source's failure, not the run's end
                 why = f"{type(error).__name__}: {error}"
-            problem = Problem(download.places[0], redact(download.uris[0]), why)
-            return Outcome(download=download, status="failed", problems=(problem,))
+            problem = SourceProblem(download.places[0], redact(download.uris[0]), why)
+            return DownloadOutcome(download=download, status="failed", problems=(problem,))
 
-    async def _fetched(self, download: Download) -> Outcome:
+    async def _fetch(self, download: Download) -> DownloadOutcome:
         verdict = Verdict(download.digests)
         if self._cache.has_any(download.digests):  # else there is nothing to take a thread for
             check = self._cache.check
             verdict = await self._in_thread(check, download.digests, force=self._verify)
         if not verdict.missing:
-            return Outcome(download=download, status="present", size=verdict.size)
+            return DownloadOutcome(download=download, status="present", size=verdict.size)
         self._watcher.begin(download.key, redact(download.uris[0]))
         ok = False
         try:
-            part = await self._locked(download)
+            part = await self._cache.wait_for_part(download.digests)
             try:
-                outcome = await self._into(part, download, force=bool(verdict.wrong))
+                outcome = await self._fetch_into(part, download, force=bool(verdict.wrong))
             finally:
                 part.close()
             ok = outcome.status != "failed"
         finally:
             self._watcher.end(download.key, ok=ok)
         return outcome
-
-    async def _locked(self, download: Download) -> Part:
-        # Another process holds it: nothing here could be told when it lets go.
-        while (part := self._cache.part(download.digests)) is None:  # noqa: ASYNC110
-            await asyncio.sleep(LOCK_POLL)
-        return part
 
     def _prepare(self, part: Part, download: Download, *, force: bool) -> Verdict:
         # Another process may have brought it while this one waited for the lock.
@@ -178,34 +169,34 @@ class Downloader:
             part.load()
         return verdict
 
-    async def _into(self, part: Part, download: Download, *, force: bool) -> Outcome:
+    async def _fetch_into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
         verdict = await self._in_thread(self._prepare, part, download, force=force)
         if not verdict.missing:
             part.discard()
-            return Outcome(download=download, status="present", size=verdict.size)
+            return DownloadOutcome(download=download, status="present", size=verdict.size)
         for digest, got in verdict.wrong:
             path = self._cache.directory / digest.name
             self._watcher.note(f"{path}: has other bytes ({got[:16]}…) than its name says; removed")
         mirrored = mirror_uris(self._mirrors, download)
         places = dict(zip(download.uris, download.origins, strict=True))
-        problems: list[Problem] = []
+        problems: list[SourceProblem] = []
         received = 0
 
         def progress(total: int | None) -> None:
             self._watcher.advance(download.key, part.size, total)
 
         for uri in dict.fromkeys((*mirrored, *download.uris)):
-            source = Source(self._transport, part, uri, progress)
+            source = SourceTransfer(self._transport, part, uri, progress)
             try:
                 await source.fetch()
             except Unavailable as error:
                 place = places.get(uri, download.places[0])
-                problems.append(Problem(place, redact(uri), str(error)))
+                problems.append(SourceProblem(place, redact(uri), str(error)))
                 continue
             finally:
                 received += source.received
             await self._in_thread(self._cache.commit, part, download.digests)
-            return Outcome(
+            return DownloadOutcome(
                 download=download,
                 status="fetched",
                 size=part.size,
@@ -213,6 +204,6 @@ class Downloader:
                 uri=redact(uri),
                 problems=tuple(problems),
             )
-        return Outcome(
+        return DownloadOutcome(
             download=download, status="failed", received=received, problems=tuple(problems)
         )

@@ -1,77 +1,91 @@
-"""The cache as an image: what is pushed, and what is taken from one, each file verified again."""
+"""The cache as an image: pushes one, and takes files from one, each of them verified again."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import re
 import shutil
-import tarfile
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from io import RawIOBase
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import zstandard
-
-from dag.core.image.archive import Directory, File, content
+from dag.core.image.archive import Directory, File, file_of
 from dag.core.image.descriptors import parse_digest, parse_object
 from dag.core.image.layers import ROOT, base_layers
-from dag.core.image.references import parse
-from dag.core.sources.checkouts import (
+from dag.core.image.references import parse_reference
+from dag.core.limits import CACHE_LAYER_MEMBERS, GIT_STATE, TooLarge
+from dag.core.sources.downloads import Digest, is_cache_name
+from dag.core.sources.gitconfig import (
     CONFIG_NAME,
     ENV_FILE,
     ENV_NAME,
     REDIRECT,
     git_config,
-    redirect,
+    redirect_config,
 )
-from dag.core.sources.downloads import Digest, is_cache_name
 from dag.core.sources.gitstate import STATE
-from dag.errors import DagError, InfrastructureError, UsageError
-from dag.io.sources.cache import BLOCK, Cache
-from dag.io.sources.git.stored import GIT, redirected, stored
+from dag.core.tar import BrokenArchive, Member, TarReader
+from dag.errors import InfrastructureError, UsageError
+from dag.io.archives import DamagedStream, reader_of, unpack
+from dag.io.locks import lock, try_lock
+from dag.io.sources.git.stored import GIT, read_states, redirected_uris
+from dag.io.sources.part import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dag.core.image.archive import Entry
     from dag.core.image.descriptors import Blob
     from dag.core.image.references import Reference
-    from dag.io.image.registry.repository import Repository
+    from dag.io.image.registry.repository import ImageRepository
+    from dag.io.sources.cache import Cache
 
 _GIT_FILE = re.compile(
     r"HEAD|shallow|packed-refs|dag\.json|refs/(?:heads|tags)/.+|objects/pack/pack-[0-9a-f]+\.(?:pack|idx)"
 )
-"""Of a repository, what a clone reads; not its `config`, which could name programs to run."""
+"""The files of a repository that a clone reads; not `config`, which could name programs to run."""
 
 
 _NO_NAME = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""Errors that say that a name is none, and nothing of the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """What an image brought: the reference by digest, and counts."""
+    """The files and repositories that an image brought, and its reference by digest."""
 
     reference: str
     files: int
+    """Files that the cache did not have."""
     present: int
+    """Files that it had."""
     repositories: int
     bytes: int
+    """The size of `files` in all."""
 
 
-def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[Entry]:
-    """List what the image of a cache holds: the files `names`, the repositories `paths`.
+@dataclass(slots=True)
+class _Filling:
+    """The files that have come of an image so far, in all attempts."""
+
+    cache: Cache
+    max_size: int
+    files: int = 0
+    present: int = 0
+    bytes: int = 0
+
+
+def image_entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[Entry]:
+    """Return what the image of a cache holds: the files `names`, the repositories `paths`.
 
     Those that are not in the cache are left out.
     """
     files = {name: cache.directory / name for name in sorted(set(names))}
     found: list[Entry] = [_file(name, path) for name, path in files.items() if path.is_file()]
-    states = stored(cache)
+    states = read_states(cache)
     taken = {path: states[path] for path in sorted(set(paths) & set(states))}
     for path, state in taken.items():
         directory = cache.directory / GIT / f"{path}.git"
@@ -82,11 +96,11 @@ def entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> list[En
                 found.append(_file(f"{prefix}/{relative}", file))
         # Without these two directories git takes it for no repository.
         found += [Directory(f"{prefix}/{name}") for name in ("objects", "refs")]
-        found.append(content(f"{prefix}/config", b"[core]\n\tbare = true\n"))
-        text = redirect(path, state.bases_of(path))
-        found.append(content(f"{prefix}/{REDIRECT}", text.encode()))
-    found.append(content(CONFIG_NAME, git_config(redirected(taken)).encode()))
-    found.append(content(ENV_NAME, ENV_FILE.encode()))
+        found.append(file_of(f"{prefix}/config", b"[core]\n\tbare = true\n"))
+        text = redirect_config(path, state.bases_of(path))
+        found.append(file_of(f"{prefix}/{REDIRECT}", text.encode()))
+    found.append(file_of(CONFIG_NAME, git_config(redirected_uris(taken)).encode()))
+    found.append(file_of(ENV_NAME, ENV_FILE.encode()))
     return found
 
 
@@ -97,24 +111,16 @@ def staging(cache: Cache) -> Iterator[Path]:
     incoming.mkdir(exist_ok=True)
     with ExitStack() as held:
         # So that nobody takes the new one for one that was left.
-        with _locked(cache.private / "incoming.lock"):
+        with lock(cache.private / "incoming.lock"):
             for left in incoming.iterdir():
-                with suppress(OSError), _locked(left / "lock", wait=False):
-                    shutil.rmtree(left)
+                with suppress(OSError):
+                    if (abandoned := try_lock(left / "lock")) is not None:
+                        shutil.rmtree(left)
+                        abandoned.release()
             directory = Path(tempfile.mkdtemp(dir=incoming))
-            held.enter_context(_locked(directory / "lock"))
+            held.enter_context(lock(directory / "lock"))
         held.callback(shutil.rmtree, directory, ignore_errors=True)
         yield directory
-
-
-@contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def fill(
@@ -123,12 +129,13 @@ def fill(
     reference: str,
     *,
     insecure: bool = False,
+    max_size: int = 8 << 30,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Filled, list[Path]]:
     """Take the files of an image into a cache; repositories are staged, to be verified.
 
-    Returns what came, and the directories of the staged repositories, relative to `git/` below
-    `directory`, which is one of `staging`.
+    No file may have more than `max_size` bytes. Returns what came, and the directories of the
+    staged repositories, relative to `git/` below `directory`, which is one of `staging`.
 
     Raises:
         UsageError: this is no image reference, or the image has no cache in it.
@@ -136,21 +143,21 @@ def fill(
         InfrastructureError: a file of the image is not what its name says, or cannot be written.
 
     """
-    from dag.io.image.registry.repository import Repository, require_digest
-    from dag.io.image.registry.requests import Transport
+    from dag.io.image.registry.repository import ImageRepository, require_digest
+    from dag.io.image.registry.requests import RegistryTransport
 
-    image = parse(reference)
-    counts = {"files": 0, "present": 0, "bytes": 0}
-    with Transport(image.host, insecure=insecure) as transport:
-        repository = Repository(transport, image.repository)
+    image = parse_reference(reference)
+    filling = _Filling(cache, max_size)
+    with RegistryTransport(image.host, insecure=insecure) as transport:
+        repository = ImageRepository(transport, image.repository)
         digest = image.digest or require_digest(repository, image)
-        resolved = image.at(digest)
+        resolved = image.with_digest(digest)
         progress(f"cache from {resolved}")
         found = False
         for blob in _layers(repository, resolved):
             # What an attempt that broke off has brought is present for the next.
-            take = partial(_take_layer, cache, repository, blob, directory, counts)
-            found |= transport.retrying(take)
+            take = partial(_take_layer, filling, repository, blob, directory)
+            found |= transport.retry(take)
             progress(f"read {blob.digest[:19]} ({blob.size:,} bytes)")
     if not found:
         raise UsageError(
@@ -161,7 +168,13 @@ def fill(
         path.parent.relative_to(directory / GIT)
         for path in (directory / GIT).rglob(f"*.git/{STATE}")
     )
-    filled = Filled(reference=str(resolved), repositories=len(staged), **counts)
+    filled = Filled(
+        reference=str(resolved),
+        files=filling.files,
+        present=filling.present,
+        repositories=len(staged),
+        bytes=filling.bytes,
+    )
     return filled, staged
 
 
@@ -174,7 +187,7 @@ def _file(name: str, path: Path) -> File:
     return File(name, path.stat().st_size, read)
 
 
-def _layers(repository: Repository, image: Reference) -> list[Blob]:
+def _layers(repository: ImageRepository, image: Reference) -> list[Blob]:
     try:
         document = parse_object(repository.manifest(image.version).data)
         if "manifests" in document:
@@ -193,103 +206,74 @@ def _first_manifest(described: object) -> str:
 
 
 def _take_layer(
-    cache: Cache, repository: Repository, blob: Blob, directory: Path, counts: dict[str, int]
+    filling: _Filling, repository: ImageRepository, blob: Blob, directory: Path
 ) -> bool:
-    """Take what the layer has of a cache; answers whether it has any."""
+    """Take what the layer has of a cache; return whether it has any.
+
+    Raises:
+        InfrastructureError: the layer is damaged, or has a file that is not what its name says.
+
+    """
     found = False
-    with ExitStack() as stack:
-        pieces = repository.read_blob(blob)
-        stack.callback(cast("Generator[bytes]", pieces).close)
-        for name, data in _members(blob, cast("IO[bytes]", _Pieces(pieces))):
-            found = True
-            if is_cache_name(name):
-                _take_file(cache, directory, name, data, counts)
-            else:
-                _stage(directory, name, data)
+    where = f"layer {blob.digest}"
+    # Closed even when this ends before the last piece, so that the connection is, too.
+    with closing(repository.read_blob(blob)) as pieces:
+        try:
+            archive = TarReader(reader_of(unpack(pieces)), CACHE_LAYER_MEMBERS, where)
+            for member in archive:
+                inside, _, name = member.name.removeprefix("./").partition("/")
+                if inside != ROOT or not member.is_file:
+                    continue
+                found = True
+                if member.size > filling.max_size:
+                    raise _refusal(name, f"has more than --max-size ({filling.max_size} bytes)")
+                if is_cache_name(name):
+                    _take_file(filling, directory, name, archive.blocks())
+                else:
+                    _stage(directory, name, member, archive.blocks())
+        except (BrokenArchive, DamagedStream) as error:
+            raise InfrastructureError(f"{where} is damaged: {error}") from error
+        except TooLarge as error:
+            raise InfrastructureError(error.message) from error
         # What the archive does not need still counts for the blob's digest.
         for _ in pieces:
             pass
     return found
 
 
-def _members(blob: Blob, raw: IO[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """The names and the bytes of a layer's files that are of a cache.
-
-    Raises:
-        InfrastructureError: the layer is damaged.
-
-    """
-    with _damage(blob), ExitStack() as stack:
-        if blob.media_type.endswith("+zstd"):
-            plain = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            archive = stack.enter_context(tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r|"))
-        else:
-            archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r|*"))
-        for member in archive:
-            inside, _, name = member.name.removeprefix("./").partition("/")
-            if inside != ROOT or not member.isfile():
-                continue
-            data = archive.extractfile(member)
-            assert data is not None  # noqa: S101  # it is a file
-            yield name, _blocks(blob, data)
-
-
-def _blocks(blob: Blob, data: IO[bytes]) -> Iterator[bytes]:
-    while True:
-        with _damage(blob):
-            block = data.read(BLOCK)
-        if not block:
-            return
-        yield block
-
-
-@contextmanager
-def _damage(blob: Blob) -> Iterator[None]:
-    """Turn what readers of archives raise about bytes that are none into words."""
-    try:
-        yield
-    except (DagError, GeneratorExit):
-        raise
-    except Exception as error:
-        # tarfile and what it uses raise what they like: EOFError, ValueError, zlib.error, OSError
-        # without a number. One with a number is about this machine.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InfrastructureError(f"layer {blob.digest} is damaged: {error}") from error
-
-
-def _take_file(
-    cache: Cache, directory: Path, name: str, data: Iterator[bytes], counts: dict[str, int]
-) -> None:
+def _take_file(filling: _Filling, directory: Path, name: str, data: Iterator[bytes]) -> None:
+    cache = filling.cache
     algorithm, _, hexadecimal = name.partition(":")
     digests = (Digest.parse(algorithm, hexadecimal),)
     # Whoever fetches it just now has its part; which of both gets the name first does not matter.
-    part = cache.part(digests, directory)
+    part = cache.try_part(digests, directory)
     assert part is not None  # noqa: S101  # the directory is ours
     try:
         if not cache.check(digests).missing:
-            counts["present"] += 1
+            filling.present += 1
             return
         part.restart()
         for block in data:
             part.write(block)
-        wrong = part.mismatch()
+        wrong = part.find_mismatch()
         if wrong is not None:
-            raise InfrastructureError(f"the image's {name} has other bytes: {wrong[1]}")
+            raise _refusal(name, f"has other bytes: {wrong[1]}")
         cache.commit(part, digests)
-        counts["files"] += 1
-        counts["bytes"] += part.size
+        filling.files += 1
+        filling.bytes += part.size
     finally:
         part.close()
 
 
-def _stage(directory: Path, name: str, data: Iterator[bytes]) -> None:
+def _stage(directory: Path, name: str, member: Member, data: Iterator[bytes]) -> None:
     repository, mark, relative = name.partition(".git/")
     plain = PurePosixPath(name)
     if not mark or not repository.startswith(f"{GIT}/") or not _GIT_FILE.fullmatch(relative):
         return
     if "\0" in name or any(part in ("", ".", "..") or part.startswith("-") for part in plain.parts):
         return
+    if not relative.startswith("objects/"):  # it is read as a whole
+        GIT_STATE.check(member.size, f"the image's {name}")
     path = directory / plain
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -298,28 +282,8 @@ def _stage(directory: Path, name: str, data: Iterator[bytes]) -> None:
     except OSError as error:
         if error.errno not in _NO_NAME:
             raise
-        raise InfrastructureError(f"the image's {name!r} can be no file") from error
+        raise _refusal(repr(name), "can be no file") from error
 
 
-class _Pieces(RawIOBase):
-    """Makes a file of what comes in pieces."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(cast("bytearray", buffer))
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = piece
-        taken = self._rest[: len(view)]
-        view[: len(taken)] = taken
-        self._rest = self._rest[len(taken) :]
-        return len(taken)
+def _refusal(name: str, why: str) -> InfrastructureError:
+    return InfrastructureError(f"the image's {name} {why}")

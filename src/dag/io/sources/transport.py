@@ -1,4 +1,4 @@
-"""HTTP for a run: a client for each host, and who may send when, bounded in all and per host."""
+"""HTTP for a run: a client for each host, and bounds on how many requests are sent at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 import httpcore2
 import httpx2
 
-from dag.core.sources.downloads import RetryPolicy, host_of
+from dag.core.web import host_of
+from dag.io.retries import RetryPolicy
 from dag.io.web import NoCookies, check_proxies, tls_context
 
 if TYPE_CHECKING:
@@ -20,30 +21,33 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 
-# What asyncio reads at once. With less, what it has read is cut up and copied again and again: a
+# How much asyncio reads at once. With less, what it has read is cut up and copied again and again: a
 # large file then costs twice the processor.
 httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class TransferLimits:
     """Bounds of a run. Times in seconds, sizes in bytes."""
 
     jobs: int = 64
     per_host: int = 32
-    """At first; a host that asks for patience, or takes no connection, gets fewer."""
+    """Requests at first; a host that asks for patience, or takes no connection, gets fewer."""
     max_size: int = 8 << 30
     connect: float = 20.0
     stall: float = 30.0
     """An attempt has failed after so long without a byte, or with fewer than `slowest` a second."""
     slowest: int = 100
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = field(
+        default_factory=lambda: RetryPolicy(attempts=5, longest=30, longest_asked=120)
+    )
 
 
 class Gate:
     """A host: its connections, how many requests it gets at once, and until when none."""
 
     def __init__(self, limit: int, client: httpx2.AsyncClient) -> None:
+        """Take how many requests are let in at first, and the client that sends them."""
         self.client = client
         self._limit = limit
         self._active = 0
@@ -72,13 +76,13 @@ class Gate:
         self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
 
 
-class Transport:
-    """What all transfers share: the hosts, the threads, and who may send when."""
+class SourceTransport:
+    """The hosts and the threads, which all transfers share, and who may send when."""
 
     def __init__(
-        self, limits: Limits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
+        self, limits: TransferLimits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
     ) -> None:
-        """`tls` is how servers are verified, else as the system does."""
+        """Take the bounds and the threads; `tls` is how servers are verified, else the system's way."""
         self.limits = limits
         self.threads = threads
         self._tls = tls
@@ -86,7 +90,7 @@ class Transport:
         self._gates: dict[tuple[bool, str], Gate] = {}
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before it is needed."""
+        """Return itself: nothing is opened before it is needed."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,7 +99,7 @@ class Transport:
             await gate.client.aclose()
 
     def gate(self, uri: str) -> Gate:
-        """Find the gate of the host that `uri` is asked from.
+        """Return the gate of the host that `uri` is asked from.
 
         Raises:
             InfrastructureError: the environment names a proxy that cannot be one, or, for https,

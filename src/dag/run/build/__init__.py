@@ -1,1 +1,1 @@
-"""Drives a build on this machine."""
+"""The driver of a build on this machine."""

@@ -1,4 +1,4 @@
-"""The only loop of a build: the clock, the events, the actions, the end."""
+"""The only loop of a build: it has the clock, collects events, and carries out actions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dag.core.build.events import (
     Cancelled,
     Event,
     Faulted,
-    Prove,
+    ProvePackages,
     Start,
-    Stopped,
+    StopRequested,
     Ticked,
     WakeAt,
 )
@@ -28,17 +28,17 @@ from dag.run.build.runner import Runner
 
 
 class Observer(Protocol):
-    """Sees everything, changes nothing."""
+    """It sees everything, and changes nothing."""
 
-    def saw(self, event: Event, actions: Sequence[Action], now: float) -> None:
-        """Look at an event, and at what the scheduler wants done about it."""
+    def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
+        """Look at an event, and at the actions with which the scheduler reacted."""
 
-    def passed(self, now: float) -> None:
-        """Look at the clock: called when events have been handled, and at least every second."""
+    def look_at_clock(self, now: float) -> None:
+        """Look at the clock: this is called after events, and at least every second."""
 
 
 class Engine:
-    """One run: drives a scheduler and a runner until every unit is settled."""
+    """One run, which drives a scheduler and a runner until every unit is settled."""
 
     def __init__(
         self, scheduler: Scheduler, runner: Runner, journal: Journal, observer: Observer
@@ -56,11 +56,11 @@ class Engine:
 
     @property
     def now(self) -> float:
-        """Seconds since the engine was made."""
+        """Return the seconds since the engine was made."""
         return time.monotonic() - self._zero
 
     async def run(self) -> bool:
-        """Run to the end; False if it was interrupted (its task cancelled) and ended early.
+        """Run to the end; return False if its task was cancelled and the build ended early.
 
         Raises:
             DagError: the runner could not be opened.
@@ -78,9 +78,9 @@ class Engine:
                     if task is not None:
                         task.uncancel()
                     interrupted = True
-                    self._handle([Stopped(INTERRUPTED)])
+                    self._handle([StopRequested(INTERRUPTED)])
                 if self._bugs and self.scheduler.stopped is None:
-                    self._handle([Stopped("a bug in dag")])
+                    self._handle([StopRequested("a bug in dag")])
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -91,14 +91,14 @@ class Engine:
         return not interrupted
 
     async def _next(self) -> list[Event]:
-        """Wait for events: all that have come, or a tick."""
+        """Wait for events, and return all that have come; none if only time has passed."""
         timeout = 1.0 if self._wake is None else max(0.0, min(1.0, self._wake - self.now))
         try:
             async with asyncio.timeout(timeout):
                 await self._arrived.wait()
         except TimeoutError:
             if self._wake is None or self.now < self._wake:
-                self._observer.passed(self.now)
+                self._observer.look_at_clock(self.now)
                 return []
             self._wake = None
             return [Ticked()]
@@ -118,19 +118,19 @@ class Engine:
         for event in events:
             self._journal.append(lines.line(now, event))
             actions = self.scheduler.handle(event, now)
-            self._observer.saw(event, actions, now)
+            self._observer.observe(event, actions, now)
             todo += actions
-        # What is about to be done must be in the journal before it is done.
+        # The journal must have the events before their actions are carried out.
         self._journal.sync()
         for action in todo:
             self._do(action)
-        self._observer.passed(now)
+        self._observer.look_at_clock(now)
 
     def _do(self, action: Action) -> None:
         match action:
             case Start(key, attempt):
                 self._spawn(key, attempt, self._attempt(action))
-            case Prove(key, attempt):
+            case ProvePackages(key, attempt):
                 self._spawn(key, attempt, self._prove(action))
             case Cancel(key, attempt):
                 task = self._tasks.get((key, attempt))
@@ -166,7 +166,7 @@ class Engine:
             event = Faulted(start.key, start.attempt, str(error))
         self._tell(event)
 
-    async def _prove(self, prove: Prove) -> None:
+    async def _prove(self, prove: ProvePackages) -> None:
         event: Event
         try:
             event = await self._runner.prove(prove)

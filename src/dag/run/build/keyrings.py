@@ -1,4 +1,4 @@
-"""Public keys that melange trusts: it knows each by the name of its file alone."""
+"""Check the public keys that melange trusts: it knows each by the name of its file alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dag.errors import UsageError
 
 
 def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> None:
-    """Refuse keys that would take each other's place.
+    """Refuse keys of which one would take the place of another.
 
-    melange puts all into one directory at once, so of two that are called the same, one is not
-    there, and which is a matter of luck. `own` is the name of the public key that the build signs
-    with, `public` the file if it exists already.
+    melange puts all of them into one directory at once, so of two with the same name only one is
+    there, and it is a matter of luck which. `own` is the name of the build's own public key, and
+    `public` is its file if it exists already.
 
     Raises:
         UsageError: two different keys have one name.
@@ -29,9 +29,10 @@ def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> No
         same = other == item or (data is not None and data == others)
         if not same:
             raise UsageError(
-                f"--keyring {item} is called {name} as {other} is, and melange would find only one",
-                hint="what one of the two signs has to be signed with a key of another name:"
-                " `dag build --signing-key`, `--signing-key-name`",
+                f"--keyring {item} and {other} are both called {name},"
+                " and melange would find only one of them",
+                hint="one of the two must sign with a key of another name:"
+                " see `dag build --signing-key` and `--signing-key-name`",
             )
 
 

@@ -1,13 +1,11 @@
-"""Runs units as processes of this machine, each in a workspace of its own."""
+"""The runner of units on this machine: each attempt has processes and a workspace of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +13,11 @@ from dag.core.arch import Arch
 from dag.core.build.events import (
     Began,
     Broke,
+    ComputeResources,
     Faulted,
     OutOfMemory,
-    Prove,
     Proven,
-    Resources,
+    ProvePackages,
     Start,
     Succeeded,
 )
@@ -29,46 +27,39 @@ from dag.core.graph.graph import Graph
 from dag.core.package.apk import BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
+from dag.core.shell import ShellScript
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.processes import end_below
 from dag.io.package.apk import read_proven
 from dag.io.store.local import Store, remove
+from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.workspace import Parts, lay_out
 
 TAIL = 20
-"""Lines of a failed attempt's log that are shown at once."""
+"""How many lines of a failed attempt's log are shown at once."""
 _TAIL_BYTES = 1 << 16
-_GRACE = 3.0
-"""Seconds that a build gets to end by itself when it is told to."""
-
-# Ends the whole process group when dag is gone, however it went: `read` then sees the end of the
-# pipe that only dag holds open. (dash takes no `--` after a signal's name.)
-_LEASH = """exec 3<&0 </dev/null
-{ read -r _ <&3; kill -KILL -$$; } >/dev/null 2>&1 &
-exec 3<&-
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
-    """What all units of a run have in common."""
+    """The settings that all units of a run have in common."""
 
     arch: Arch
-    script: str
-    """The build script; see `dag.core.build.scripts`."""
+    script: ShellScript
+    """The build script (see `dag.core.build.scripts`); its further arguments are targets."""
     makefile: Makefile
     environment: Mapping[str, str]
-    """Of the processes, whole: nothing is inherited."""
+    """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
     links: Mapping[str, Path] = field(default_factory=dict)
-    """Paths in the workspace → what symbolic links there point to: key, repositories."""
+    """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Package → names in its environment that a repository gives, not the store."""
+    """Names in a package's environment that a repository gives instead of the store, by package."""
     elsewhere: frozenset[str] = frozenset()
-    """Packages that a repository has in the version that is defined: no other one will do."""
+    """Packages that a repository has in the defined version: older ones in the store are not used."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
 
@@ -78,14 +69,14 @@ class _Attempt:
     package: Package
     place: Path
     given: dict[str, Built]
-    """What the store gave, by the names of packages."""
+    """The packages that the store gave, by their names."""
     seconds: float = 0.0
     log: Path = Path()
     log_begins: int = 0
-    """Where in it this attempt's part begins, in bytes."""
+    """The byte of the log at which the part of this attempt begins."""
 
     def tail(self) -> tuple[str, ...]:
-        """Read the last lines that this attempt wrote."""
+        """Return the last lines that this attempt wrote."""
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self.log_begins, self.log.stat().st_size - _TAIL_BYTES))
@@ -96,12 +87,12 @@ class _Attempt:
 
 
 class LocalRunner:
-    """Each attempt is a process group: a shell, make, melange, bubblewrap."""
+    """A `Runner` whose attempts are processes: a shell, make, melange, bubblewrap."""
 
     def __init__(
         self, graph: Graph, store: Store, settings: LocalSettings, limiter: Limiter
     ) -> None:
-        """Take an open store, whose lock is held."""
+        """Use a store that is open, and whose lock is held."""
         self._graph = graph
         self._store = store
         self._settings = settings
@@ -116,7 +107,7 @@ class LocalRunner:
         self._promoting = asyncio.Lock()
 
     async def open(self) -> Began:
-        """Nothing lives from before: who opened the store has seen to that."""
+        """Return that nothing is alive from before: opening the store has ended all that was."""
         return Began()
 
     async def run(self, start: Start) -> Ended:
@@ -124,7 +115,9 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        self._attempts[key, attempt] = work = _Attempt(package, place, self._given(package))
+        self._attempts[key, attempt] = work = _Attempt(
+            package, place, self._environment_of(package)
+        )
         kept = False
         try:
             files = [self._store.packages / one.apk.file for one in work.given.values()]
@@ -137,7 +130,7 @@ class LocalRunner:
                     lay_out, workspace, entries, files, below, self._settings.links
                 )
             except (UsageError, FileNotFoundError) as error:
-                return Broke(key, attempt, str(error))  # it will be no better the next time
+                return Broke(key, attempt, str(error))  # another attempt would end in the same way
             work.log = self._store.logs / f"{key}.log"
             ended = await self._execute(start, work)
             kept = isinstance(ended, Succeeded)
@@ -146,7 +139,7 @@ class LocalRunner:
             if not kept:
                 await self._forget(key, attempt)
 
-    async def prove(self, prove: Prove) -> Answer:
+    async def prove(self, prove: ProvePackages) -> Answer:
         """Compare what was built with what the definition promises, and put it into the store."""
         work = self._attempts[prove.key, prove.attempt]
         try:
@@ -160,16 +153,16 @@ class LocalRunner:
             await self._forget(prove.key, prove.attempt)
 
     async def cancel(self, key: str, attempt: int) -> None:
-        """Nothing lives from before."""
+        """Do nothing, because nothing is alive from before."""
 
     async def close(self) -> None:
-        """Remove what is left of attempts that were never proven."""
+        """Remove what is left of attempts whose packages were not proven."""
         for key, attempt in list(self._attempts):
             await self._forget(key, attempt)
 
-    def _given(self, package: Package) -> dict[str, Built]:
-        # Never its own packages: make would take an old one for built, and melange would write
-        # through the link into the store.
+    def _environment_of(self, package: Package) -> dict[str, Built]:
+        # A package never gets its own packages from the store: make would take an old one for
+        # built, and melange would write through the link into the store.
         dropped = self._settings.dropped.get(package.name, frozenset())
         environment = (need.text for need in package.environment if need.name not in dropped)
         own = package.promised
@@ -181,29 +174,17 @@ class LocalRunner:
         began = time.monotonic()
         group = self._limiter.group(f"{start.key}.{start.attempt}", start.resources)
         try:
-            process = await self._spawn(start, work, group)
-            late = False
-            try:
-                async with asyncio.timeout(self._settings.timeout):
-                    code = await process.wait()
-            except TimeoutError:
-                late = True
-                code = await _end(process)
-            except asyncio.CancelledError:
-                await _end(process)
-                raise
-            finally:
-                _kill(process.pid)
+            end = await self._run_script(start, work, group)
             work.seconds = time.monotonic() - began
-            return self._judge(start, work, code, late=late, oom=group.out_of_memory())
+            return self._judge(start, work, end, oom=group.out_of_memory())
         finally:
             await asyncio.to_thread(group.close)
             if not self._limiter.holds:
                 await asyncio.to_thread(end_below, work.place)
 
-    async def _spawn(
-        self, start: Start, work: _Attempt, group: Group
-    ) -> asyncio.subprocess.Process:
+    async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
+        settings = self._settings
+        targets = settings.makefile.targets([work.package], settings.arch)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_TRUNC if start.attempt == 1 else 0
         output = os.open(work.log, flags, 0o644)
@@ -211,30 +192,23 @@ class LocalRunner:
             if start.attempt > 1:
                 os.write(output, f"dag: attempt {start.attempt}\n".encode())
             work.log_begins = os.lseek(output, 0, os.SEEK_END)
-            target = self._settings.makefile.targets([work.package], self._settings.arch)
-            return await asyncio.create_subprocess_exec(
-                *group.prefix(),
-                "sh",
-                "-c",
-                _LEASH + group.prelude() + self._settings.script,
-                "dag",
-                *target,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd=work.place / "workspace",
-                env={**self._settings.environment, "TMPDIR": os.fspath(work.place / "tmp")},
-                start_new_session=True,
+            return await run_script(
+                settings.script.command(*targets),
+                group,
+                directory=work.place / "workspace",
+                output=output,
+                environment={**settings.environment, "TMPDIR": os.fspath(work.place / "tmp")},
+                timeout=settings.timeout,
             )
         finally:
             os.close(output)
 
-    def _judge(self, start: Start, work: _Attempt, code: int, *, late: bool, oom: bool) -> Ended:
+    def _judge(self, start: Start, work: _Attempt, end: ScriptEnd, *, oom: bool) -> Ended:
         key, attempt = start.key, start.attempt
-        if late:
+        if end.is_late:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.tail())
-        if code == 0:
+        if end.code == 0:
             return Succeeded(key, attempt)
         lines = work.tail()
         if oom:
@@ -242,10 +216,9 @@ class LocalRunner:
             return OutOfMemory(key, attempt, cause, lines)
         if any("no space left on device" in line.lower() for line in lines):
             return Faulted(key, attempt, "no space left on device", lines)
-        if code < 0 or code > 128:
-            number = -code if code < 0 else code - 128
-            return Broke(key, attempt, f"ended by {_signal(number)}", lines)
-        return Broke(key, attempt, f"make ended with exit code {code}", lines)
+        if end.signal is not None:
+            return Broke(key, attempt, f"ended by {end.signal}", lines)
+        return Broke(key, attempt, f"make ended with exit code {end.code}", lines)
 
     async def _forget(self, key: str, attempt: int) -> None:
         work = self._attempts.pop((key, attempt), None)
@@ -255,11 +228,11 @@ class LocalRunner:
     # ---- proof --------------------------------------------------------------------------------
 
     def _promote(self, work: _Attempt) -> Record:
-        """Verify and keep what an attempt made.
+        """Verify what an attempt made, and put it into the store.
 
         Raises:
-            BrokenPackage: something promised is missing or is not what it says.
-            OSError: the store cannot take it.
+            BrokenPackage: a promised package is missing, or is not what its name says.
+            OSError: the store cannot be written.
 
         """
         package, place = work.package, work.place / "workspace" / "packages"
@@ -287,38 +260,14 @@ class LocalRunner:
         return record
 
 
-def _kill(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
-
-
-async def _end(process: asyncio.subprocess.Process) -> int:
-    """Ask a process group to end, then make it; answers the exit code."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        async with asyncio.timeout(_GRACE):
-            return await process.wait()
-    except TimeoutError:
-        _kill(process.pid)
-        return await process.wait()
-
-
 def _clear(place: Path) -> None:
     try:
         remove(place)
     except OSError:
-        # Something of it is still alive and writes.
+        # A process of the attempt is still alive and writes.
         end_below(place)
         remove(place)
 
 
-def _size(resources: Resources) -> str:
+def _size(resources: ComputeResources) -> str:
     return f"{resources.ram / (1 << 30):.3g} GiB"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -1,4 +1,4 @@
-"""What the engine wants of whoever runs units: processes here, Jobs in a cluster."""
+"""The interface of what runs units for the engine, as processes here or as Jobs in a cluster."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dag.core.build.events import (
     Cancelled,
     Faulted,
     OutOfMemory,
-    Prove,
     Proven,
+    ProvePackages,
     Start,
     Succeeded,
 )
@@ -21,22 +21,22 @@ Answer = Proven | Broke | Faulted
 
 
 class Runner(Protocol):
-    """Runs attempts and proves what they made. An OSError or DagError counts as a fault."""
+    """It runs attempts and proves what they made. An OSError or DagError counts as a fault."""
 
     async def open(self) -> Began:
-        """Get ready; say which attempts are alive from before, and which have ended."""
+        """Get ready, and return which attempts are alive from before, and which have ended."""
 
     async def run(self, start: Start) -> Ended:
-        """Run an attempt to its end, or adopt it if it lives already.
+        """Run an attempt to its end, or adopt it if it is alive already.
 
-        When the task is cancelled: end the attempt, and raise CancelledError when it is gone.
+        When the task is cancelled, the attempt is ended, and CancelledError raised when it is gone.
         """
 
-    async def prove(self, prove: Prove) -> Answer:
-        """Check what an attempt made against what its unit promises, and keep it: once, whole."""
+    async def prove(self, prove: ProvePackages) -> Answer:
+        """Compare what an attempt made with what its unit promises, and keep it whole and once."""
 
     async def cancel(self, key: str, attempt: int) -> None:
-        """End an attempt from before that `run` was never called for."""
+        """End an attempt from before for which `run` was never called."""
 
     async def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove whatever attempts have left behind."""

@@ -1,4 +1,4 @@
-"""The programs that a build on this machine needs."""
+"""Find and run the programs that a build on this machine needs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dag.errors import InfrastructureError
+from dag.io import durable
 from dag.io.package.definitions import installed_pipelines
 
 _HINTS = {
@@ -20,18 +21,18 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Where melange is; make and bubblewrap are in PATH."""
+    """The place of melange; make and bubblewrap are in PATH."""
 
     melange: str
     melange_dir: str
-    """Holds `pipelines`, for Makefiles that name it."""
+    """The directory that has `pipelines` in it, for Makefiles that name it."""
 
     @classmethod
     def find(cls) -> Tools:
-        """Look for the programs in PATH.
+        """Find the programs in PATH.
 
         Raises:
-            InfrastructureError: one is not there.
+            InfrastructureError: one of them is not installed.
 
         """
         found = {}
@@ -45,9 +46,9 @@ class Tools:
         return cls(os.path.realpath(found["melange"]), os.fspath(place))
 
     def own_key(self, directory: Path) -> Path:
-        """Give the store's own key, which is made the first time; its `.pub` lies beside it.
+        """Return the path of the store's own key, which is made the first time; `.pub` is beside it.
 
-        It signs packages and index where the user gives no key.
+        It signs packages and the index if the user gives no key.
         """
         key = directory / "melange.rsa"
         if not key.exists():
@@ -58,17 +59,17 @@ class Tools:
             self._run("keygen", "--key-size=2048", os.fspath(temporary))
             public = f"{key.name}.pub"
             # The key comes last: it is what the next run looks for.
-            (temporary.parent / public).replace(directory / public)
-            temporary.replace(key)
+            durable.rename(temporary.parent / public, directory / public)
+            durable.rename(temporary, key)
             temporary.parent.rmdir()
         return key
 
     def sign_index(self, path: Path, key: Path) -> None:
-        """Sign an index in its place."""
+        """Sign the index at `path` in its place."""
         self._run("sign-index", "--signing-key", os.fspath(key), os.fspath(path))
 
     def _run(self, *words: str) -> None:
-        # A terminal's Ctrl-C is for dag, which ends when this short work is done.
+        # Ctrl-C at a terminal is meant for dag, which ends when this short work is done.
         done = subprocess.run(
             [self.melange, *words],
             capture_output=True,

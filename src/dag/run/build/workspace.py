@@ -1,4 +1,4 @@
-"""The private directory in which one attempt builds: what of the tree it needs, and packages."""
+"""The private directory in which one attempt builds, and which part of the tree it gets."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from dag.core.package.model import Package
 from dag.io import durable
 
 _MAX_LINKS = 40
-"""As many as Linux follows before it takes them for a circle."""
+"""The number of links that Linux follows before it takes them for a circle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The entries of a directory of definitions, by who needs them."""
+    """The entries of a directory of definitions, by the packages that need them."""
 
     common: tuple[Entry, ...]
-    """Makefile, pipelines and whatever else belongs to no package."""
+    """The Makefile, pipelines, and whatever else belongs to no package."""
     own: Mapping[str, tuple[Entry, ...]]
-    """Package → its definition, the files below the directory of its name, and what links among
-    these lead to; in the order of their paths."""
+    """For each package its definition, the files below the directory of its name, and what links
+    among these lead to, in the order of their paths."""
     pipelines: Mapping[str, tuple[Entry, ...]]
-    """Pipeline of the directory's own that a package uses → its file, links followed."""
+    """For each pipeline of the directory's own that a package uses, its file and its links."""
 
     def of(self, package: str) -> Iterable[Entry]:
-        """What a package is built from."""
+        """Return the entries from which a package is built."""
         return {entry.path: entry for entry in (*self.common, *self.own[package])}.values()
 
 
-def split(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
-    """Tell what belongs to which package: FILE.yaml, and everything below NAME/."""
+def split_by_package(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
+    """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/."""
     packages = tuple(packages)
     own: dict[str, list[Entry]] = {}
     owner: dict[str, str] = {}
@@ -56,13 +56,13 @@ def split(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
     used = {uses for package in packages for uses in package.pipelines}
     return Parts(
         tuple(common),
-        {name: tree.followed(found) for name, found in own.items()},
-        {uses: tree.followed(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
+        {name: tree.follow_links(found) for name, found in own.items()},
+        {uses: tree.follow_links(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
     )
 
 
 class _Tree:
-    """The entries of a directory, and where its links lead; none leads outside."""
+    """The entries of a directory, and where its links lead. None leads outside."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries = sorted(entries, key=lambda entry: entry.path)
@@ -70,7 +70,7 @@ class _Tree:
         self._links = {e.path: e.target for e in self.entries if isinstance(e, Symlink)}
 
     def at(self, path: str) -> list[Entry]:
-        """Find what `path` names, and what is below it; on the way there links are followed."""
+        """Return the entry at `path` and those below it, and the links that lead there."""
         found: list[Entry] = []
         for _ in range(_MAX_LINKS):
             link = self._link_in(path)
@@ -86,8 +86,8 @@ class _Tree:
         begin, end = bisect_left(self._paths, below), bisect_left(self._paths, f"{path}0")
         return found + self.entries[begin:end]  # "0" comes after "/"
 
-    def followed(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
-        """Add to `entries` what the links among them lead to, further links included."""
+    def follow_links(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Return `entries`, and what the links among them lead to, directly or by further links."""
         found = {entry.path: entry for entry in entries}
         todo = [entry for entry in found.values() if isinstance(entry, Symlink)]
         while todo:
@@ -113,7 +113,7 @@ class _Tree:
 
 
 def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
-    """Hash what each package is built from: its own entries, its pipelines, its build options."""
+    """Return a hash of what each package is built from: entries, pipelines, build options."""
     hashed = {}
     for package in packages:
         used = [entry for uses in package.pipelines for entry in parts.pipelines[uses]]
@@ -122,7 +122,7 @@ def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
 
 
 def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
-    """Hash what a package of its own is built from: SHA-256, in hex."""
+    """Return the SHA-256, in hex, of the entries and options from which a package is built."""
     digest = hashlib.sha256()
     for entry in entries:
         match entry:
@@ -148,11 +148,12 @@ def lay_out(
 ) -> None:
     """Make a workspace at the new directory `place`: the entries, and `packages` in `below`.
 
-    Files are written anew, so that nothing a build does to them reaches the user's; packages are
-    hard links to the store's, because melange and make only read them. `links` become symbolic.
+    Files are copies, so that nothing that a build does to them reaches the user's own. Packages are
+    hard links to those of the store, because melange and make only read them. `links` become
+    symbolic links.
 
     Raises:
-        OSError: there is no room, or the like.
+        OSError: the disk is full, or cannot be written for another reason.
         UsageError: a file changed while it was read.
 
     """

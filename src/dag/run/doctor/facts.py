@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import melange_of
 from dag.core.doctor import checks as doctor
 from dag.core.doctor import fitting, probes
-from dag.core.doctor.checks import Finding, Json, ok, skipped
-from dag.core.image.references import Reference, parse, parse_repository
-from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, Manifest, PodSettings, pod
+from dag.core.doctor.checks import Finding, ok, skipped
+from dag.core.image.references import Reference, parse_reference, parse_repository
+from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
+from dag.core.pod.options import PodOptions
 from dag.core.pod.permissions import Permission, for_pod
-from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
-from dag.errors import InfrastructureError, UsageError
+from dag.core.store.buckets import Bucket
+from dag.errors import InfrastructureError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
-from dag.io.image.platforms import platforms
+from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
-from dag.io.image.registry.repository import Repository
-from dag.io.image.registry.requests import Transport
+from dag.io.image.registry.repository import ImageRepository
+from dag.io.image.registry.requests import RegistryTransport
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
@@ -34,7 +35,7 @@ from dag.run.doctor.probes import run_probe
 from dag.run.graph.selection import select
 from dag.run.pod.access import Unreadable, listed, read, refused, user_name
 from dag.run.pod.preflight import DRIVERS, dry_run, key_class_path
-from dag.run.pod.request import PodOptions, Request, bundle_repository, prepare
+from dag.run.pod.request import PodRequest, bundle_repository, prepare
 
 T = TypeVar("T")
 
@@ -54,10 +55,10 @@ class Doctor:
         self._probe = probe
         self._may_probe = False
         self._cluster: Kube | None = None
-        self._namespace: Json | None = None
-        self._class: Json = {}
-        self._nodes: Sequence[Json] | None = None
-        self._request: Request | None = None
+        self._namespace: KubeView | None = None
+        self._class: KubeView = {}
+        self._nodes: Sequence[KubeView] | None = None
+        self._request: PodRequest | None = None
         self._repository = ""
         self._pushed: Pushed | None = None
 
@@ -126,26 +127,15 @@ class Doctor:
         if chosen.cache_bundle:
             yield "cache bundle", "--cache-bundle", chosen.cache_bundle
         if chosen.bucket or chosen.src_bucket:
-            yield "transfer image", "--transfer-image", chosen.transfer_image or DEFAULT_IMAGE
+            yield "transfer image", "--transfer-image", chosen.transfer_image
 
     # What was asked for.
 
     async def _definitions(self) -> Finding:
-        chosen = self._chosen
+        chosen = replace(self._chosen, repositories=())  # `bundle` asks them
         numbers = []
         for arch in chosen.arch:
-            selection = await aside(
-                partial(
-                    select,
-                    Path(chosen.directory),
-                    chosen.packages,
-                    arch=arch,
-                    pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
-                    build_options=chosen.build_options,
-                    only=chosen.only,
-                    template=chosen.target_template,
-                )
-            )
+            selection = await aside(partial(select, chosen, arch))
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 
@@ -207,14 +197,11 @@ class Doctor:
         chosen = self._chosen
         name, namespace = chosen.service_account, chosen.namespace
         found = await read(self._kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
-        bucket = None
-        with suppress(UsageError):  # `bundle` says it
-            bucket = Bucket.parse(chosen.bucket or chosen.src_bucket or "")
         return doctor.service_account(
             name,
             namespace,
             found,
-            bucket,
+            chosen.bucket or chosen.src_bucket,
             secret=chosen.bucket_secret is not None,
         )
 
@@ -256,7 +243,7 @@ class Doctor:
     # What registries say.
 
     async def _image(self, flag: str, reference: str) -> Finding:
-        image = parse(reference)
+        image = parse_reference(reference)
         try:
             found = await self._platforms(image)
         except RegistryError as error:
@@ -273,7 +260,8 @@ class Doctor:
             return skipped("--push=false")
         target = parse_repository(self._repository)
         await self._ask(
-            target.host, lambda way: Repository(way, target.repository, writes=True).check_push()
+            target.host,
+            lambda way: ImageRepository(way, target.repository, writes=True).check_push(),
         )
         return ok(f"{self._repository} takes images from here")
 
@@ -294,12 +282,12 @@ class Doctor:
 
     async def _platforms(self, image: Reference) -> dict[str, str]:
         return await self._ask(
-            image.host, lambda way: platforms(Repository(way, image.repository), image)
+            image.host, lambda way: read_platforms(ImageRepository(way, image.repository), image)
         )
 
-    async def _ask(self, host: str, question: Callable[[Transport], T]) -> T:
+    async def _ask(self, host: str, question: Callable[[RegistryTransport], T]) -> T:
         def answer() -> T:
-            with Transport(host, insecure=self._chosen.insecure_registry) as way:
+            with RegistryTransport(host, insecure=self._chosen.insecure_registry) as way:
                 return question(way)
 
         return await aside(answer)
@@ -323,7 +311,7 @@ class Doctor:
     async def _emulation(self, arch: Arch) -> Finding:
         if self._pushed is None:
             return skipped("--probe=false")
-        found = await self._platforms(parse(self._pushed.reference))
+        found = await self._platforms(parse_reference(self._pushed.reference))
         platform = doctor.platform_for(found, arch)
         if platform is None:
             return skipped(f"the bundle's base is not for {arch.oci}")
@@ -359,15 +347,17 @@ class Doctor:
             ),
         )
 
-    async def _bucket(self, arch: Arch, given: str, *, write: bool) -> Finding:
-        chosen, bucket = self._chosen, Bucket.parse(given)
+    async def _bucket(self, arch: Arch, bucket: Bucket, *, write: bool) -> Finding:
+        chosen = self._chosen
         fix = doctor.bucket_access(bucket, chosen.service_account, chosen.bucket_secret)
         return await self._try(
             probes.bucket_probe(self._settings(arch), write=write),
             lambda outcome: probes.judge_bucket(outcome, bucket, fix, write=write),
         )
 
-    async def _try(self, probe: Manifest, judge: Callable[[probes.Outcome], Finding]) -> Finding:
+    async def _try(
+        self, probe: KubeObject, judge: Callable[[probes.ProbeOutcome], Finding]
+    ) -> Finding:
         if not self._probe:
             return skipped("--probe=false")
         if not self._may_probe:
@@ -396,5 +386,5 @@ class Doctor:
         """Give the settings of a Pod whose bundle is the image of probes."""
         if self._pushed is None or self._request is None:
             return self._settings(arch)
-        request = self._request.bundled_as(self._pushed)
+        request = self._request.with_bundle(self._pushed)
         return next(one for one in request.pods if one.arch == arch)

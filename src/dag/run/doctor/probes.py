@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 
-from dag.core.doctor.probes import PROBE_LABEL, Outcome, outcome, selector
-from dag.core.pod.manifest import Manifest
+from dag.core.doctor.probes import PROBE_LABEL, ProbeOutcome, outcome, selector
+from dag.core.kube.objects import KubeObject
 from dag.core.pod.state import event_time
 from dag.errors import DagError
-from dag.io.kube.api import ApiError, Json, Kube
+from dag.io.kube.api import ApiError, Kube
 from dag.report.terminal import Terminal
 from dag.run.pod.follow import pods_path
 
 _EVERY = 0.3
 
 
-async def run_probe(kube: Kube, manifest: Manifest, terminal: Terminal) -> Outcome:
+async def run_probe(kube: Kube, manifest: KubeObject, terminal: Terminal) -> ProbeOutcome:
     """Run one probe to its end, or for as long as one may take.
 
     Raises:
@@ -40,7 +40,7 @@ async def run_probe(kube: Kube, manifest: Manifest, terminal: Terminal) -> Outco
         await _remove(kube, manifest, terminal)
 
 
-async def _events(kube: Kube, probe: Json) -> list[Json]:
+async def _events(kube: Kube, probe: KubeObject) -> list[KubeObject]:
     about = f"involvedObject.uid={probe['metadata']['uid']}"
     path = f"/api/v1/namespaces/{probe['metadata']['namespace']}/events"
     try:
@@ -52,7 +52,7 @@ async def _events(kube: Kube, probe: Json) -> list[Json]:
     return sorted(found, key=event_time)
 
 
-async def _remove(kube: Kube, manifest: Manifest, terminal: Terminal) -> None:
+async def _remove(kube: Kube, manifest: KubeObject, terminal: Terminal) -> None:
     # By its label: the answer to its creation may never have come.
     path, label = pods_path(manifest), selector(manifest)
     try:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.arch import Arch
+from dag.core.build.options import SelectionOptions
 from dag.core.graph.graph import Graph
-from dag.core.package.apkindex import Repository, offers
+from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.io.package import definitions
@@ -32,39 +33,33 @@ class Selection:
     """What neither the directory nor a repository has → who needs it."""
 
 
-def select(
-    directory: Path,
-    names: Sequence[str],
-    *,
-    arch: Arch,
-    pipeline_dirs: Sequence[Path] = (),
-    build_options: Sequence[str] = (),
-    repositories: Sequence[str] = (),
-    only: bool = False,
-    template: str | None = None,
-) -> Selection:
-    """Find the packages that `names` ask for, or all, and their targets.
+def select(options: SelectionOptions, arch: Arch) -> Selection:
+    """Return the packages that are asked for, or all, and their targets.
 
-    With names it is their closure, dependencies first; with `only` just themselves. Without, it is
-    the Makefile's `all`, or every definition's target where it has no such rule. What one of the
-    `repositories` has in the very version is left out, and what only that needs, but not what
-    `names` asks for.
+    With names it is their closure, dependencies first; with `options.only` just themselves. Without,
+    it is the Makefile's `all`, or every definition's target where it has no such rule. What one of
+    the repositories has in the very version is left out, and what only that needs, but not what is
+    asked for by name.
 
     Raises:
         UsageError: a definition or an index is wrong, a name unknown, or there is no Makefile.
         InfrastructureError: a repository's server doesn't answer as it should.
 
     """
-    makefile = makefile_of(directory, template)
+    directory, names = Path(options.directory), options.packages
+    makefile = makefile_of(directory, options.target_template)
     packages = definitions.read(
-        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
+        directory,
+        arch=arch.apk,
+        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
+        build_options=options.build_options,
     )
-    have = _have(repositories, arch)
+    have = _have(options.repositories, arch)
     graph = Graph(packages, available=have.names)
     there = {package.name for package in packages if offers(have.versions, package)}
     if names:
-        whole = graph.order(names) if only else graph.closure(names)
-        order = whole if only else graph.closure(names, there)
+        whole = graph.order(names) if options.only else graph.closure(names)
+        order = whole if options.only else graph.closure(names, there)
     else:
         whole = graph.order()
         order = [package for package in whole if package.name not in there]
@@ -85,9 +80,9 @@ def select(
     )
 
 
-def _have(repositories: Sequence[str], arch: Arch) -> Repository:
+def _have(repositories: Sequence[str], arch: Arch) -> PackageRepository:
     if not repositories:
-        return Repository()
+        return PackageRepository()
     from dag.io.package.apkindex import (
         repository,  # archives take longer to import than a directory to read
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from dag.core.doctor.checks import Json
+from dag.core.kube.objects import KubeView
 from dag.core.pod.permissions import Permission
 from dag.errors import DagError
 from dag.io.kube.api import ApiError, Kube
@@ -18,7 +18,7 @@ class Unreadable(DagError):
     """Something may not be looked at, which says nothing about it."""
 
 
-async def read(kube: Kube, path: str, *, secret: bool = False) -> Json | None:
+async def read(kube: Kube, path: str, *, secret: bool = False) -> KubeView | None:
     """Read one object, of a secret one the metadata alone; None if there is none.
 
     Raises:
@@ -36,7 +36,7 @@ async def read(kube: Kube, path: str, *, secret: bool = False) -> Json | None:
         raise
 
 
-async def listed(kube: Kube, path: str, **params: str) -> Sequence[Json] | None:
+async def listed(kube: Kube, path: str, **params: str) -> Sequence[KubeView] | None:
     """Read a list; None if this user may not.
 
     Raises:

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from dag.core.kube.objects import KubeObject
 from dag.core.pod import state as podstate
 from dag.core.pod.log import PodLog
-from dag.core.pod.manifest import ARCH_LABEL, BUILD, OURS, OUT, RUN_LABEL, Manifest
+from dag.core.pod.manifest import ARCH_LABEL, BUILD, OURS, OUT, RUN_LABEL
 from dag.core.pod.state import Cause, Ending, Waiting
 from dag.errors import DagError, InfrastructureError, Interrupted, first_of
-from dag.io.kube.api import ApiError, Json, Kube
+from dag.io.kube.api import ApiError, Kube
 from dag.report.terminal import Terminal
-from dag.run.pod.logs import ContainerLog, Source, follow_log, missing
+from dag.run.pod.logs import ContainerLog, LogSource, follow_log, missing
 from dag.run.pod.out import Target, collect, end
 
 # An image that a registry does not have may be one that is just being pushed.
@@ -64,18 +65,18 @@ class PodResult:
     """The architecture, where there are several."""
 
 
-def pods_path(manifest: Manifest) -> str:
+def pods_path(manifest: KubeObject) -> str:
     """Give the API's path to the pods of the manifest's namespace."""
     return f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
 
 
-def selector(manifest: Manifest) -> str:
+def selector(manifest: KubeObject) -> str:
     """Give the label selector that finds the very pod that was made from this manifest."""
     labels = manifest["metadata"]["labels"]
     return ",".join(f"{name}={labels[name]}" for name in (RUN_LABEL, ARCH_LABEL))
 
 
-async def create_pod(kube: Kube, manifest: Manifest) -> Json:
+async def create_pod(kube: Kube, manifest: KubeObject) -> KubeObject:
     """Create the Pod that `manifest` describes, exactly once.
 
     Raises:
@@ -86,7 +87,7 @@ async def create_pod(kube: Kube, manifest: Manifest) -> Json:
 
 
 async def run_pod(
-    kube: Kube, manifest: Manifest, watching: Watching, terminal: Terminal
+    kube: Kube, manifest: KubeObject, watching: Watching, terminal: Terminal
 ) -> PodResult:
     """Create a Pod, follow it and say how it ended.
 
@@ -122,7 +123,7 @@ async def run_pod(
 
 
 async def _remove(
-    kube: Kube, manifest: Manifest, follower: _Follower | None, terminal: Terminal
+    kube: Kube, manifest: KubeObject, follower: _Follower | None, terminal: Terminal
 ) -> str | None:
     """Delete what this run created; answers what to say of a Pod that would not go.
 
@@ -144,7 +145,7 @@ async def _remove(
 class _Follower:
     """One Pod: its last known state, and what follows from each change of it."""
 
-    def __init__(self, kube: Kube, pod: Json, watching: Watching, terminal: Terminal) -> None:
+    def __init__(self, kube: Kube, pod: KubeObject, watching: Watching, terminal: Terminal) -> None:
         self.pod = pod
         self.gone = False
         self.name = str(pod["metadata"]["name"])
@@ -153,7 +154,7 @@ class _Follower:
         self._kube = kube
         self._terminal = terminal
         self._watching = watching
-        self._events: dict[str, Json] = {}
+        self._events: dict[str, KubeObject] = {}
         self._changed = asyncio.Event()
         self._said: str | None = None
         self._idle_since: float | None = time.monotonic()
@@ -256,7 +257,7 @@ class _Follower:
         for name, container in podstate.containers(self.pod).items():
             if name in logs or name == OUT or not podstate.has_started(container):
                 continue
-            source = Source(
+            source = LogSource(
                 kube=self._kube,
                 pod_path=self.path,
                 container=name,

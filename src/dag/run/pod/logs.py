@@ -21,7 +21,7 @@ _FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LogSource:
     """Where a log comes from, and what is known of its container."""
 
     kube: Kube
@@ -63,7 +63,7 @@ class ContainerLog:
         return True
 
 
-async def follow_log(source: Source, take: Callable[[Sequence[bytes]], None]) -> PodLog:
+async def follow_log(source: LogSource, take: Callable[[Sequence[bytes]], None]) -> PodLog:
     """Hand every line of a container's log to `take`, once and in order, until it is complete.
 
     It ends when a stream that was opened after the container's end was read to its own end, or the

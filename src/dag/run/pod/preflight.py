@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from dag.core.doctor import checks as doctor
-from dag.core.doctor.checks import Finding, Json, Status
-from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, Manifest
+from dag.core.doctor.checks import Finding, Status
+from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.pod.manifest import SECRET_PROVIDER_CLASS
 from dag.core.pod.permissions import for_pod, grant
 from dag.core.pod.state import USER_NAMESPACES
 from dag.errors import InfrastructureError
@@ -19,7 +20,7 @@ DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
 
 
 async def check_pod(
-    kube: Kube, manifest: Manifest, *, follow: bool, out: bool, warn: Callable[[str], None]
+    kube: Kube, manifest: KubeObject, *, follow: bool, out: bool, warn: Callable[[str], None]
 ) -> None:
     """Find out whether the cluster would take this Pod; `warn` is told what may yet heal.
 
@@ -42,7 +43,7 @@ async def check_pod(
     await asyncio.gather(_check_key(kube, manifest), _look_for_nodes(kube, manifest, warn))
 
 
-async def dry_run(kube: Kube, manifest: Manifest) -> None:
+async def dry_run(kube: Kube, manifest: KubeObject) -> None:
     """Let the API server say what it would make of a request to create this Pod.
 
     Raises:
@@ -69,7 +70,7 @@ async def dry_run(kube: Kube, manifest: Manifest) -> None:
         )
 
 
-def _confinement(pod: Json) -> set[tuple[str, object]]:
+def _confinement(pod: KubeView) -> set[tuple[str, object]]:
     """Give what an API server drops that does not know it. Webhooks may add containers."""
     found: set[tuple[str, object]] = set()
     if pod["spec"].get("hostUsers") is False:
@@ -81,7 +82,7 @@ def _confinement(pod: Json) -> set[tuple[str, object]]:
     return found
 
 
-async def _check_key(kube: Kube, manifest: Manifest) -> None:
+async def _check_key(kube: Kube, manifest: KubeObject) -> None:
     namespace = manifest["metadata"]["namespace"]
     for volume in manifest["spec"]["volumes"]:
         if "csi" in volume:
@@ -102,14 +103,14 @@ def key_class_path(namespace: str) -> str:
     return f"{classes}/{SECRET_PROVIDER_CLASS}"
 
 
-async def _look(kube: Kube, path: str) -> Json | None:
+async def _look(kube: Kube, path: str) -> KubeView | None:
     try:
         return await read(kube, path)
     except Unreadable:  # the pod itself will tell
         return {}
 
 
-async def _look_for_nodes(kube: Kube, manifest: Manifest, warn: Callable[[str], None]) -> None:
+async def _look_for_nodes(kube: Kube, manifest: KubeObject, warn: Callable[[str], None]) -> None:
     wanted = ",".join(f"{name}={value}" for name, value in manifest["spec"]["nodeSelector"].items())
     nodes = await listed(kube, "/api/v1/nodes", labelSelector=wanted, limit="1")
     if nodes is not None and not nodes:

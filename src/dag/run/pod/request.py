@@ -5,96 +5,45 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 
 from __future__ import annotations
 
-import re
-import secrets
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import KEY, MakeVariables, build_script
-from dag.core.image.references import parse, parse_repository
+from dag.core.image.references import parse_reference, parse_repository
+from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
-from dag.core.pod.manifest import CACHE, MOUNTED_KEY, Manifest, PodSettings, key_path, pod
-from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
+from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, key_path, pod
+from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
-from dag.io import gcloud
 from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
-from dag.io.image.tree import Tree, definitions_tree
+from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PodOptions:
-    """The flags of `dag pod`, as given; durations in seconds."""
-
-    packages: tuple[str, ...]
-    directory: str
-    arch: tuple[Arch, ...]
-    node_arch: Arch | None
-    pipeline_dirs: tuple[str, ...]
-    build_options: tuple[str, ...]
-    only: bool
-    repositories: tuple[str, ...]
-    keyrings: tuple[str, ...]
-    bundle_repo: str | None
-    project: str | None
-    pull_repo: str | None
-    bundle_base: str | None
-    include: tuple[str, ...]
-    insecure_registry: bool
-    push: bool
-    create: bool
-    watch: bool
-    namespace: str
-    context: str | None
-    kubeconfig: str | None
-    cpu: str
-    ram: str
-    disk: str
-    service_account: str
-    pending_timeout: float
-    timeout: float | None
-    out: str | None
-    sdk_image: str
-    cache_bundle: str | None
-    hermetic: bool
-    keep_going: bool
-    make_vars: tuple[str, ...]
-    target_template: str | None
-    isolation: str
-    bucket: str | None
-    src_bucket: str | None
-    bucket_secret: str | None
-    transfer_image: str | None
-    secret_key: bool
-    signing_key_name: str
-    csi_driver: str
-    verbose: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class PodRequest:
     """One build as it will be posted, a pod for each architecture, and what is pushed for it."""
 
     pods: tuple[PodSettings, ...]
-    tree: Tree
+    tree: DirectoryTree
     repository: str
     base: str
     insecure: bool
     pull_repository: str | None
 
-    def manifests(self) -> list[Manifest]:
-        """Describe the Pods."""
+    def manifests(self) -> list[KubeObject]:
+        """Return the manifest of each Pod."""
         return [pod(settings) for settings in self.pods]
 
-    def push(self, terminal: Terminal) -> Request:
-        """Push the bundle and pin every image by digest; answers the request that names them.
+    def push(self, terminal: Terminal) -> PodRequest:
+        """Push the bundle, and return the request with every image named by its digest.
 
         Raises:
             RegistryError: a registry cannot be reached or refuses, or an image does not exist.
@@ -118,12 +67,12 @@ class Request:
             progress=terminal.say,
         )
         terminal.say(f"bundle {pushed.reference}: {pushed.bytes_uploaded:,} bytes sent")
-        bundled = self.bundled_as(pushed)
-        return replace(bundled, pods=tuple(one.pinned(digests) for one in bundled.pods))
+        request = self.with_bundle(pushed)
+        return replace(request, pods=tuple(one.with_digests(digests) for one in request.pods))
 
-    def bundled_as(self, bundle: Pushed) -> Request:
-        """Name the bundle, by the name that nodes know its repository by."""
-        reference = parse(bundle.reference)
+    def with_bundle(self, bundle: Pushed) -> PodRequest:
+        """Return the request with this bundle, by the name that nodes know its repository by."""
+        reference = parse_reference(bundle.reference)
         if self.pull_repository is not None:
             known = parse_repository(self.pull_repository)
             reference = replace(reference, host=known.host, repository=known.repository)
@@ -131,7 +80,7 @@ class Request:
         return replace(self, pods=pods)
 
 
-def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
+def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     """Read the directory, select what is made, and describe the build.
 
     The bundle is named by its content, images as they were given, until `Request.push`.
@@ -140,17 +89,17 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
         UsageError: something that was asked for is wrong.
 
     """
-    directory = Path(chosen.directory)
-    repository = bundle_repository(chosen)
-    run = secrets.token_hex(5)
-    selections = {arch: _select(chosen, arch, terminal) for arch in chosen.arch}
-    ours = ("KEY", "MELANGE_EXTRA_OPTS") if chosen.secret_key else ("MELANGE_EXTRA_OPTS",)
+    directory = Path(options.directory)
+    repository = bundle_repository(options)
+    run = os.urandom(5).hex()
+    selections = {arch: _select(options, arch, terminal) for arch in options.arch}
+    ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
     for note in next(iter(selections.values())).makefile.notes(*ours):
         terminal.say(note)
-    tree = definitions_tree(directory, include=chosen.include)
+    tree = definitions_tree(directory, include=options.include)
     for note in tree.notes():
         terminal.say(note)
-    for one in chosen.pipeline_dirs:
+    for one in options.pipeline_dirs:
         if not Path(one).resolve().is_relative_to(directory.resolve()):
             terminal.say(
                 f"{one} is not in {directory}: the pod's melange does without its pipelines"
@@ -158,36 +107,27 @@ def prepare(chosen: PodOptions, terminal: Terminal) -> Request:
     epoch = git.source_date_epoch(directory)
     if epoch is None:
         terminal.say(f"{directory} has no git history: SOURCE_DATE_EPOCH is 0")
-    base = chosen.bundle_base or DEFAULT_BASE
+    base = options.bundle_base or DEFAULT_BASE
     digested = digest_bundle(repository, tree.entries, base=base)
-    if not chosen.push:
+    if not options.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
-    request = Request(
+    request = PodRequest(
         pods=tuple(
-            _settings(chosen, run, arch, selection, epoch or 0)
+            _settings(options, run, arch, selection, epoch or 0)
             for arch, selection in selections.items()
             if selection.targets
         ),
         tree=tree,
         repository=repository,
         base=base,
-        insecure=chosen.insecure_registry,
-        pull_repository=chosen.pull_repo,
+        insecure=options.insecure_registry,
+        pull_repository=options.pull_repo,
     )
-    return request.bundled_as(digested)
+    return request.with_bundle(digested)
 
 
-def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
-    selection = select(
-        Path(chosen.directory),
-        chosen.packages,
-        arch=arch,
-        pipeline_dirs=[Path(path) for path in chosen.pipeline_dirs],
-        build_options=chosen.build_options,
-        repositories=chosen.repositories,
-        only=chosen.only,
-        template=chosen.target_template,
-    )
+def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
+    selection = select(options, arch)
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
     terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
@@ -197,73 +137,55 @@ def _select(chosen: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
             " repository must have what is needed, see `dag cycles`"
         )
     for line in missing_lines(
-        selection.external, others=bool(chosen.repositories), verbose=chosen.verbose
+        selection.external, others=bool(options.repositories), verbose=options.verbose
     ):
         terminal.say(line)
     return selection
 
 
 def _settings(
-    chosen: PodOptions, run: str, arch: Arch, selection: Selection, epoch: int
+    options: PodOptions, run: str, arch: Arch, selection: Selection, epoch: int
 ) -> PodSettings:
-    directory = Path(chosen.directory)
-    source = Bucket.parse(chosen.src_bucket) if chosen.src_bucket else None
-    target = Bucket.parse(chosen.bucket) if chosen.bucket else None
-    key_name = _key_name(chosen.signing_key_name) if chosen.secret_key else None
-    if not chosen.secret_key:  # that one may be among the keyrings by right
-        check_keyrings(chosen.keyrings, f"{KEY}.pub", None)
+    directory = Path(options.directory)
+    if not options.secret_key:  # that one may be among the keyrings by right
+        check_keyrings(options.keyrings, f"{KEY}.pub", None)
     variables = MakeVariables(
         arch=arch,
         source_date_epoch=epoch,
         cache_dir=CACHE,
-        key=key_path(key_name),
-        repositories=[_inside(directory, repository_root(one)) for one in chosen.repositories],
-        keyrings=[_inside(directory, item) for item in chosen.keyrings],
-        pipeline_dirs=_known_pipelines(directory, chosen.pipeline_dirs),
-        build_options=chosen.build_options,
-        more=chosen.make_vars,
+        key=key_path(options.key_name),
+        repositories=[
+            _path_in_pod(directory, repository_root(one)) for one in options.repositories
+        ],
+        keyrings=[_path_in_pod(directory, item) for item in options.keyrings],
+        pipeline_dirs=_pipelines_in_pod(directory, options.pipeline_dirs),
+        build_options=options.build_options,
+        more=options.make_vars,
     )
     script = build_script(
         variables,
         has_key_rule=selection.makefile.has_key,
-        keep_going=chosen.keep_going,
-        mounted_key=MOUNTED_KEY if chosen.secret_key else None,
-        confined=chosen.isolation == "userns",
-        hermetic=chosen.hermetic,
-        announce_end=chosen.out is not None or target is not None,
-        merge_index=target is not None,
+        keep_going=options.keep_going,
+        mounted_key=MOUNTED_KEY if options.secret_key else None,
+        confined=options.confined,
+        hermetic=options.hermetic,
+        announce_end=options.out is not None or options.bucket is not None,
+        merge_index=options.bucket is not None,
     )
     return PodSettings(
+        options=options,
         run=run,
-        namespace=chosen.namespace,
         arch=arch,
         bundle="",
-        sdk_image=chosen.sdk_image,
         script=script,
         targets=selection.targets,
-        packages=chosen.packages,
-        version=_version(),
-        cpu=chosen.cpu,
-        ram=chosen.ram,
-        disk=chosen.disk,
-        service_account=chosen.service_account,
-        timeout=chosen.timeout,
-        cache_bundle=chosen.cache_bundle,
-        out=chosen.out is not None,
-        transfer_image=chosen.transfer_image or DEFAULT_IMAGE,
-        source=source,
-        wanted=_files(selection) if source else (),
-        target=target,
-        bucket_secret=chosen.bucket_secret,
-        key_name=key_name,
-        csi_driver=chosen.csi_driver,
-        confined=chosen.isolation == "userns",
-        node_arch=chosen.node_arch,
+        wanted=_package_files(selection) if options.src_bucket else (),
+        version=_dag_version(),
     )
 
 
-def _files(selection: Selection) -> list[str]:
-    """Name the files of the packages that are selected, subpackages with them."""
+def _package_files(selection: Selection) -> list[str]:
+    """Return the names of the files of the packages that are selected, with their subpackages."""
     return [
         f"{name}-{package.full_version}.apk"
         for package in selection.packages
@@ -271,25 +193,18 @@ def _files(selection: Selection) -> list[str]:
     ]
 
 
-def _key_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]*", name):
-        raise UsageError(
-            f"--signing-key-name {name!r} is no name of a file",
-            hint="it is the base name, without .rsa, like wolfi-signing",
-        )
-    return name
-
-
-def bundle_repository(chosen: PodOptions) -> str:
-    """Find where the bundle goes.
+def bundle_repository(options: PodOptions) -> str:
+    """Return the repository that the bundle goes to.
 
     Raises:
         UsageError: nothing says where.
 
     """
-    if chosen.bundle_repo:
-        return chosen.bundle_repo
-    project = chosen.project or gcloud.current_project()
+    if options.bundle_repo:
+        return options.bundle_repo
+    from dag.io.gcloud import current_project
+
+    project = options.project or current_project()
     if project:
         return f"gcr.io/{project}/dag"
     raise UsageError(
@@ -299,8 +214,8 @@ def bundle_repository(chosen: PodOptions) -> str:
     )
 
 
-def _inside(directory: Path, item: str) -> str:
-    """Name a repository or a key as the pod sees it, relative to the workspace."""
+def _path_in_pod(directory: Path, item: str) -> str:
+    """Return the place of a repository or a key as the pod sees it, relative to the workspace."""
     if item.startswith(("https://", "http://")):
         return item
     root = directory.resolve()
@@ -316,15 +231,17 @@ def _inside(directory: Path, item: str) -> str:
         ) from None
 
 
-def _known_pipelines(directory: Path, given: Iterable[str]) -> list[str]:
-    """Name the directories of pipelines that are in the bundle, as the pod sees them."""
+def _pipelines_in_pod(directory: Path, given: Iterable[str]) -> list[str]:
+    """Return the directories of pipelines that are in the bundle, as the pod sees them."""
     root = directory.resolve()
     paths = (Path(one).resolve() for one in given)
     return [f"./{path.relative_to(root)}" for path in paths if path.is_relative_to(root)]
 
 
-def _version() -> str:
+def _dag_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return version("dag")
+        return version("melange-dag")
     except PackageNotFoundError:
         return "unreleased"

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dag.core.pod.manifest import ARCH_LABEL, Manifest
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.manifest import ARCH_LABEL
 from dag.core.pod.state import Cause, Ending
 from dag.errors import DagError, Interrupted
 from dag.io.kube.api import Kube
@@ -15,7 +16,7 @@ from dag.run.pod.follow import PodResult, Watching, run_pod
 
 
 async def run_pods(
-    kube: Kube, manifests: Sequence[Manifest], watching: Watching, terminal: Terminal
+    kube: Kube, manifests: Sequence[KubeObject], watching: Watching, terminal: Terminal
 ) -> list[PodResult]:
     """Run a Pod for each manifest; one that fails does not end the others.
 
@@ -49,7 +50,7 @@ def joined(results: Sequence[PodResult]) -> int:
 
 
 async def _run(
-    kube: Kube, manifest: Manifest, watching: Watching, terminal: Terminal, *, several: bool
+    kube: Kube, manifest: KubeObject, watching: Watching, terminal: Terminal, *, several: bool
 ) -> PodResult:
     label = str(manifest["metadata"]["labels"][ARCH_LABEL]) if several else ""
     if several:

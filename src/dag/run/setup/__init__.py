@@ -1,1 +1,1 @@
-"""Drives the set-up of a cluster."""
+"""The driver of the set-up of a cluster."""

@@ -1,4 +1,4 @@
-"""The steps of `dag setup` that are objects of Kubernetes: applied, verified, taken away again."""
+"""Take and undo the steps of `dag setup` that are Kubernetes objects."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from dag.core.kube.objects import KubeObject
 from dag.core.pod import state as podstate
 from dag.core.setup.steps import (
     GUEST,
     MANAGER,
     Ensure,
     Extend,
-    Prove,
+    ProveByPod,
     Publish,
     Tolerate,
     collection_path,
@@ -20,42 +21,42 @@ from dag.core.setup.steps import (
     identity,
     is_ours,
     is_ready,
+    mark_as_ours,
     name_of,
     object_path,
-    owned,
+    patch_adding_toleration,
+    patch_removing_toleration,
     tolerates,
-    with_toleration,
-    without_toleration,
 )
 from dag.errors import InfrastructureError
-from dag.io.kube.api import ApiError, Json, Kube
-from dag.io.setup.published import published
+from dag.io.kube.api import ApiError, Kube
+from dag.io.setup.manifests import fetch_manifests
 
 _READY = 300.0
-"""Seconds for an object to do what it is there for: images may have to be pulled."""
+"""Seconds in which an object must become ready: images may have to be pulled."""
 _GONE = 300.0
-"""Seconds for a deleted object to be gone: a namespace takes all that is in it along."""
+"""Seconds in which a deleted object must be gone: all that is in a namespace goes with it."""
 _PAUSE = 0.5
 
 THERE = "there already"
-FOREIGN = "there already, and not from dag: stays as it is"
+FOREIGN = "somebody else made it, so it stays as it is"
 ABSENT = "not there"
 
-ObjectStep = Ensure | Extend | Tolerate | Publish | Prove
+ObjectStep = Ensure | Extend | Tolerate | Publish | ProveByPod
 
 
 class Objects:
-    """One cluster, as far as steps change it; `tell` hears why something takes time."""
+    """The objects of one cluster that steps change; `tell` is told why something takes time."""
 
     def __init__(self, kube: Kube, tell: Callable[[str], None]) -> None:
         self._kube = kube
         self._tell = tell
 
     async def do(self, step: ObjectStep) -> str:
-        """Take a step; answers what that came to.
+        """Take a step, and return its outcome in words.
 
         Raises:
-            InfrastructureError: the cluster refused it, or it did not come to what it should.
+            InfrastructureError: the cluster refused it, or it did not have its effect.
 
         """
         match step:
@@ -67,11 +68,11 @@ class Objects:
                 return await self._tolerate(step)
             case Publish():
                 return await self._publish(step)
-            case Prove():
+            case ProveByPod():
                 return await self._prove(step)
 
     async def undo(self, step: ObjectStep) -> str:
-        """Take back what is ours of a step; answers what that came to, empty if to nothing."""
+        """Undo what is ours of a step, and return the outcome in words, or none if there is none."""
         match step:
             case Ensure():
                 return await self._remove(step.manifest)
@@ -81,10 +82,10 @@ class Objects:
                 return await self._untolerate(step)
             case Publish():
                 outcomes = [
-                    await self._remove(item) for item in reversed(await published(step.url))
+                    await self._remove(item) for item in reversed(await fetch_manifests(step.url))
                 ]
                 return ", ".join(dict.fromkeys(outcomes))
-            case Prove():
+            case ProveByPod():
                 outcome = await self._remove(step.pod)
                 return "" if outcome == ABSENT else outcome
 
@@ -92,31 +93,33 @@ class Objects:
         before = await self._get(step.manifest)
         if before is not None and not is_ours(before):
             return FOREIGN
-        return await self._applied(step.manifest, before, MANAGER)
+        return await self._apply_and_verify(step.manifest, before, MANAGER)
 
     async def _extend(self, step: Extend) -> str:
         before = await self._get(step.manifest)
         if before is None:
             raise InfrastructureError(f"there is no {name_of(step.manifest)}")
-        return await self._applied(step.manifest, before, GUEST)
+        return await self._apply_and_verify(step.manifest, before, GUEST)
 
-    async def _applied(self, manifest: Json, before: Json | None, manager: str) -> str:
+    async def _apply_and_verify(
+        self, manifest: KubeObject, before: KubeObject | None, manager: str
+    ) -> str:
         applied = await self._apply(manifest, manager)
         if not contains(await self._get(manifest), manifest):
             raise InfrastructureError(
-                f"{name_of(manifest)} is not as it was applied",
-                hint="does a webhook or a controller of the cluster change it?",
+                f"{name_of(manifest)} was applied, but is different now",
+                hint="a webhook or a controller of the cluster may change it",
             )
         await self._until_ready(manifest)
         return _change(before, applied)
 
-    async def _apply(self, manifest: Json, manager: str) -> Json:
+    async def _apply(self, manifest: KubeObject, manager: str) -> KubeObject:
         try:
             return await self._kube.apply(object_path(manifest), manifest, manager=manager)
         except ApiError as error:
             if error.status == 409:
                 hint: str | None = (
-                    "somebody else has decided that: change it there, or use another namespace"
+                    "another field manager has set this: change it there, or use another namespace"
                 )
             elif error.status == 404 and manifest["kind"] == "SecretProviderClass":
                 hint = "the Secrets Store CSI driver is not installed"
@@ -125,7 +128,7 @@ class Objects:
             raise InfrastructureError(f"{name_of(manifest)}: {error.message}", hint=hint) from error
 
     async def _publish(self, step: Publish) -> str:
-        manifests = [owned(item) for item in await published(step.url)]
+        manifests = [mark_as_ours(item) for item in await fetch_manifests(step.url)]
         before = [await self._get(item) for item in manifests]
         if any(found is not None and not is_ours(found) for found in before):
             return FOREIGN
@@ -135,35 +138,37 @@ class Objects:
             await self._until_ready(manifest)
         return ", ".join(dict.fromkeys(changes))
 
-    async def _until_ready(self, manifest: Json) -> None:
-        async def ready() -> bool:
+    async def _until_ready(self, manifest: KubeObject) -> None:
+        async def is_ready_now() -> bool:
             found = await self._get(manifest)
             return found is not None and is_ready(found)
 
-        if not await _within(_READY, ready):
+        if not await _becomes_true(is_ready_now, _READY):
             raise InfrastructureError(
                 f"{name_of(manifest)} is not ready after {_READY:.0f} s",
-                hint=f"GET {object_path(manifest)} has its status",
+                hint=f"its status at {object_path(manifest)} may tell why",
             )
 
     async def _tolerate(self, step: Tolerate) -> str:
         manifest = _daemonset(step)
         found = await self._get(manifest)
         if found is None:
-            return "no such DaemonSet here"
+            return "there is no such DaemonSet"
         if tolerates(found, step.toleration):
             return THERE
         patched = await self._kube.patch(
-            object_path(manifest), with_toleration(found, step.toleration)
+            object_path(manifest), patch_adding_toleration(found, step.toleration)
         )
         if not tolerates(patched, step.toleration):
-            raise InfrastructureError(f"{name_of(manifest)} did not keep the toleration")
+            raise InfrastructureError(
+                f"{name_of(manifest)} does not have the toleration that was added"
+            )
         return "done"
 
     async def _untolerate(self, step: Tolerate) -> str:
         manifest = _daemonset(step)
         found = await self._get(manifest)
-        patch = without_toleration(found, step.toleration) if found else None
+        patch = patch_removing_toleration(found, step.toleration) if found else None
         if patch is None:
             return ""
         await self._kube.patch(object_path(manifest), patch)
@@ -175,7 +180,7 @@ class Objects:
         await self._kube.apply(object_path(step.manifest), identity(step.manifest), manager=GUEST)
         return "removed"
 
-    async def _remove(self, manifest: Json) -> str:
+    async def _remove(self, manifest: KubeObject) -> str:
         found = await self._get(manifest)
         if found is None:
             return ABSENT
@@ -184,15 +189,15 @@ class Objects:
         path, uid = object_path(manifest), found["metadata"]["uid"]
         await self._kube.delete(path, uid=uid)
 
-        async def gone() -> bool:
+        async def is_gone() -> bool:
             left = await self._get(manifest)
             return left is None or left["metadata"]["uid"] != uid
 
-        if not await _within(_GONE, gone):
+        if not await _becomes_true(is_gone, _GONE):
             raise InfrastructureError(f"{name_of(manifest)} is still there after {_GONE:.0f} s")
         return "removed"
 
-    async def _get(self, manifest: Json) -> Json | None:
+    async def _get(self, manifest: KubeObject) -> KubeObject | None:
         try:
             return await self._kube.get(object_path(manifest))
         except ApiError as error:
@@ -200,7 +205,7 @@ class Objects:
                 return None
             raise
 
-    async def _prove(self, step: Prove) -> str:
+    async def _prove(self, step: ProveByPod) -> str:
         await self._remove(step.pod)
         pod = await self._apply(step.pod, MANAGER)
         said = None
@@ -213,7 +218,9 @@ class Objects:
             if time.monotonic() > deadline:
                 why = said or "it did not start"
                 await self._remove(step.pod)
-                raise InfrastructureError(f"{step.title}: not within {step.seconds:.0f} s: {why}")
+                raise InfrastructureError(
+                    f"{step.title}: it did not end within {step.seconds:.0f} s: {why}"
+                )
             await asyncio.sleep(_PAUSE)
             pod = await self._kube.get(object_path(step.pod))
         await self._remove(step.pod)
@@ -221,26 +228,26 @@ class Objects:
             raise InfrastructureError(f"{step.title}: {_last_words(pod)}")
         return "passed"
 
-    async def _events(self, pod: Json) -> list[Json]:
+    async def _events(self, pod: KubeObject) -> list[KubeObject]:
         path = collection_path(pod).removesuffix("pods") + "events"
         about = f"involvedObject.uid={pod['metadata']['uid']}"
         listed = await self._kube.get(path, fieldSelector=about)
         return sorted(listed["items"], key=podstate.event_time)
 
 
-def _change(before: Json | None, after: Json) -> str:
+def _change(before: KubeObject | None, after: KubeObject) -> str:
     if before is None:
         return "made"
     same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
     return THERE if same else "changed"
 
 
-def _daemonset(step: Tolerate) -> Json:
+def _daemonset(step: Tolerate) -> KubeObject:
     metadata = {"name": step.name, "namespace": step.namespace}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata}
 
 
-def _last_words(pod: Json) -> str:
+def _last_words(pod: KubeObject) -> str:
     for container in podstate.containers(pod).values():
         ended = container.get("state", {}).get("terminated", {})
         if ended.get("exitCode"):
@@ -248,7 +255,7 @@ def _last_words(pod: Json) -> str:
     return str(pod["status"].get("message") or "the pod failed")
 
 
-async def _within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
+async def _becomes_true(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""Carries out the steps of `dag setup`: look, do what is missing, look again, say.
+"""Take the steps of `dag setup`: look, do what is missing, look again, and report.
 
-Nothing is remembered between runs: what is there is the only state, so that a run that broke off
-is gone on with by running it again.
+Nothing is remembered between runs. What exists is the only state, so a set-up that was interrupted
+continues when it is run again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dag.core.setup.steps import (
     Connect,
     Ensure,
     Extend,
-    Plan,
-    Prove,
+    LineCheck,
+    ProveByPod,
     Publish,
     Run,
-    Says,
-    Step,
+    SetupPlan,
+    SetupStep,
     Tolerate,
 )
 from dag.errors import DagError, InfrastructureError, Interrupted
@@ -33,55 +33,55 @@ from dag.report.terminal import Terminal
 from dag.run.setup.objects import ABSENT, FOREIGN, THERE, Objects
 
 _SETTLING = 10.0
-"""Seconds for what a command has done to be seen."""
-# Accounts and APIs that were just made are not known everywhere at once.
+"""Seconds in which what a command has done must become visible."""
+# Not every part of a cloud knows an account or API at once when it was just made.
 _NOT_YET = re.compile(r"[Ss]ervice account\b.*does not exist|has not been used")
 _PAUSE = 2.0
-"""Seconds between two looks through gcloud, each of which takes about one itself."""
+"""Seconds between two questions to gcloud, which takes about one second itself."""
 
 
 class Setup:
-    """One run over a plan."""
+    """One run of a plan."""
 
-    def __init__(self, plan: Plan, terminal: Terminal) -> None:
+    def __init__(self, plan: SetupPlan, terminal: Terminal) -> None:
         self._plan = plan
         self._terminal = terminal
         self._env = {"KUBECONFIG": plan.kubeconfig} if plan.kubeconfig else {}
         self._connected: Kube | None = None
 
     async def do(self) -> None:
-        """Take every step that is not done.
+        """Take every step that is not done already.
 
         Raises:
-            DagError: a step failed; those before it stay.
+            DagError: a step failed. What the steps before it did stays.
             Interrupted: the task was cancelled.
 
         """
         self._require_programs()
         total = len(self._plan.steps)
-        async with self._closing():
+        async with self._close_at_end():
             for number, step in enumerate(self._plan.steps, start=1):
                 try:
                     outcome = await self._do(step)
                 except asyncio.CancelledError:
                     raise Interrupted(
-                        f"interrupted: {step.title}", hint="run it again to go on from there"
+                        f"interrupted: {step.title}", hint="run it again to continue from there"
                     ) from None
                 self._terminal.say(f"{number}/{total} {step.title} ({outcome})")
 
     async def undo(self) -> None:
-        """Take away what `dag` has made, last things first.
+        """Remove what `dag` has made, and the last things first.
 
         Raises:
-            InfrastructureError: something could not be taken away; all the rest was.
+            InfrastructureError: something could not be removed. The rest was removed.
 
         """
         self._require_programs()
         failed = []
-        async with self._closing():
+        async with self._close_at_end():
             reachable = await self._reconnect()
             if reachable:
-                self._objects()  # without a configuration nothing in the cluster can be undone
+                self._objects()  # this fails early if there is no configuration for the cluster
             for step in reversed(self._plan.steps):
                 if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
                     continue
@@ -89,14 +89,15 @@ class Setup:
                     outcome = await self._undo(step)
                 except DagError as error:
                     if isinstance(error, ApiError) and error.status in (0, 401):
-                        raise  # nobody answers, or not to us: the others would end the same
+                        raise  # nobody answers us, and the other steps would fail in the same way
                     failed.append(step.title)
                     outcome = f"failed: {error.message}"
                 if outcome:
                     self._terminal.say(f"{step.title} ({outcome})")
         if failed:
             raise InfrastructureError(
-                f"not undone: {'; '.join(failed)}", hint="run it again when the cause is mended"
+                f"these steps were not undone: {'; '.join(failed)}",
+                hint="run it again when the cause is removed",
             )
 
     def _require_programs(self) -> None:
@@ -104,7 +105,7 @@ class Setup:
         programs.require(list(dict.fromkeys(step.argv[0] for step in steps)))
 
     @asynccontextmanager
-    async def _closing(self) -> AsyncIterator[None]:
+    async def _close_at_end(self) -> AsyncIterator[None]:
         try:
             yield
         finally:
@@ -112,39 +113,39 @@ class Setup:
                 await self._connected.close()
 
     def _objects(self) -> Objects:
-        # Not before it is needed: a step may have to make the credentials.
+        # This waits until it is needed, because a step may have to make the credentials.
         if self._connected is None:
             cluster = connect(self._plan.kubeconfig, self._plan.context)
             self._connected = Kube(cluster, self._terminal.say)
         return Objects(self._connected, self._tell)
 
-    async def _do(self, step: Step) -> str:
+    async def _do(self, step: SetupStep) -> str:
         match step:
             case Run():
                 return await self._run(step)
             case Connect():
                 await self._execute(step.title, step.argv)
                 return "done"
-            case Ensure() | Extend() | Tolerate() | Publish() | Prove():
+            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
                 return await self._objects().do(step)
 
-    async def _undo(self, step: Step) -> str:
+    async def _undo(self, step: SetupStep) -> str:
         match step:
             case Run():
                 return await self._undo_run(step)
             case Connect():
                 return ""
-            case Ensure() | Extend() | Tolerate() | Publish() | Prove():
+            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
                 return await self._objects().undo(step)
 
     async def _run(self, step: Run) -> str:
-        if step.done and await self._says(step.done):
+        if step.done and await self._is_true(step.done):
             return THERE
         await self._execute(step.title, step.argv, step.stdin, step.patience)
-        if step.done and not await self._comes_true(step.done):
+        if step.done and not await self._becomes_true(step.done):
             question = shlex.join(step.done.argv)
             raise InfrastructureError(
-                f"{step.title}: the command succeeded, but it is not done",
+                f"{step.title}: the command succeeded, but had no effect",
                 hint=f"`{question}` does not print {step.done.line!r}",
             )
         return "done"
@@ -152,22 +153,22 @@ class Setup:
     async def _undo_run(self, step: Run) -> str:
         if not step.undo:
             return ""
-        if step.done and not await self._says(step.done, strict=True):
+        if step.done and not await self._is_true(step.done, strict=True):
             return ABSENT
-        if step.ours and not await self._says(step.ours, strict=True):
+        if step.ours and not await self._is_true(step.ours, strict=True):
             return FOREIGN
         await self._execute(step.title, step.undo)
         return "removed"
 
-    async def _says(self, question: Says, *, strict: bool = False) -> bool:
+    async def _is_true(self, question: LineCheck, *, strict: bool = False) -> bool:
         answer = await programs.ask(question.argv, self._env)
         if strict and answer.is_unsure:
             raise InfrastructureError(f"`{shlex.join(question.argv)}`: {answer.failure}")
         return question.line in answer.lines
 
-    async def _comes_true(self, question: Says) -> bool:
+    async def _becomes_true(self, question: LineCheck) -> bool:
         deadline = time.monotonic() + _SETTLING
-        while not await self._says(question):
+        while not await self._is_true(question):
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_PAUSE)
@@ -185,9 +186,11 @@ class Setup:
             if not _NOT_YET.search(failure) or time.monotonic() > deadline:
                 raise InfrastructureError(
                     f"{title}: {argv[0]} failed: {failure}",
-                    hint="run it again when that is mended; what is done is passed over",
+                    hint="run it again when the cause is removed; it continues with this step",
                 )
-            self._terminal.say("what it names may not be known everywhere yet, trying again")
+            self._terminal.say(
+                "the cloud may not know everywhere yet what the command names: trying again"
+            )
             await asyncio.sleep(_PAUSE)
 
     def _tell(self, line: str) -> None:
@@ -195,10 +198,10 @@ class Setup:
             self._terminal.say(f"    {line}")
 
     async def _reconnect(self) -> bool:
-        """Get credentials for undoing; False if the cluster, and all in it, is gone."""
+        """Get the credentials for undoing; return False if the cluster and all in it is gone."""
         for step in self._plan.steps:
             if isinstance(step, Connect):
-                if not await self._says(step.there, strict=True):
+                if not await self._is_true(step.there, strict=True):
                     self._terminal.say("the cluster is gone, and with it what was in it")
                     return False
                 await self._execute(step.title, step.argv)

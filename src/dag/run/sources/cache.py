@@ -9,22 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.sources import checkouts
-from dag.core.sources.checkouts import Repository
-from dag.core.sources.downloads import Download, Problem, downloads, named, redact
-from dag.core.sources.gitstate import State
+from dag.core.sources.checkouts import GitRepository
+from dag.core.sources.downloads import Download, SourceProblem, cache_names, downloads_of
+from dag.core.sources.gitstate import VerifiedState
+from dag.core.sources.options import CacheOptions
+from dag.core.web import redact
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.package import definitions
-from dag.io.sources.cache import Cache
-from dag.io.sources.downloads import Downloader, Outcome
+from dag.io.sources.cache import Cache, RemovedEntry
+from dag.io.sources.downloads import Downloader, DownloadOutcome
 from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
 from dag.io.sources.git.process import GitLimits
-from dag.io.sources.git.stored import prune_git, stored, write_config
-from dag.io.sources.image import Filled, entries, fill, staging
-from dag.io.sources.transport import Limits
+from dag.io.sources.git.stored import prune_git, read_states, write_config
+from dag.io.sources.image import Filled, fill, image_entries, staging
+from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
 
 _GIT_JOBS = 8
@@ -34,57 +35,33 @@ _S = TypeVar("_S", Fetch, Checkout)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CacheOptions:
-    """The flags of `dag cache`, as given."""
-
-    packages: tuple[str, ...]
-    directory: str
-    arch: Arch
-    pipeline_dirs: tuple[str, ...]
-    build_options: tuple[str, ...]
-    out: str
-    jobs: int
-    per_host: int
-    mirrors: tuple[str, ...]
-    max_size: str
-    git: bool
-    verify: bool
-    dry_run: bool
-    as_json: bool
-    bundle_repo: str | None
-    bundle_base: str | None
-    insecure_registry: bool
-    from_bundle: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sources:
-    """What definitions want, each once."""
+    """The sources that definitions want, each once."""
 
     downloads: list[Download]
-    repositories: list[Repository]
-    others: list[Repository]
-    """Those that only definitions name that were not asked for."""
-    problems: list[Problem]
-    """What cannot be fetched as it is written."""
-    unpinned: list[Problem]
-    """Checkouts of whatever is there at the time."""
+    repositories: list[GitRepository]
+    others: list[GitRepository]
+    """The repositories that only definitions name that were not asked for."""
+    problems: list[SourceProblem]
+    """The steps that cannot be fetched as they are written."""
+    unpinned: list[SourceProblem]
+    """The checkouts of whatever is there at the time."""
     named: set[str]
-    """Every file's name that a step has, also of those that do not run or cannot be fetched."""
+    """The names of all files that steps have, also of those that do not run or cannot be fetched."""
 
 
 @dataclass(kw_only=True, slots=True)
 class CacheResult:
-    """What became of all of them."""
+    """The end of a run: what became of each source."""
 
     sources: Sources
-    files: list[Outcome] = field(default_factory=list)
+    files: list[DownloadOutcome] = field(default_factory=list)
     repositories: list[GitOutcome] = field(default_factory=list)
     bundle: str | None = None
 
     @property
-    def problems(self) -> list[Problem]:
-        """Everything that failed, in the order of the definitions."""
+    def problems(self) -> list[SourceProblem]:
+        """Return everything that failed, in the order of the definitions."""
         lists = [item.problems for item in self.files if item.status == "failed"]
         lists += [item.problems for item in self.repositories if item.status == "failed"]
         return sorted(
@@ -93,7 +70,7 @@ class CacheResult:
         )
 
     def as_json(self, directory: Path) -> dict[str, Any]:
-        """Give it as one document; sizes in bytes."""
+        """Return it as one document; sizes in bytes."""
         return {
             "cache": str(directory),
             "sources": [
@@ -127,46 +104,43 @@ class CacheResult:
                 }
                 for item in self.repositories
             ],
-            "problems": list(map(_problem, self.problems)),
-            "unpinned": list(map(_problem, self.sources.unpinned)),
+            "problems": list(map(_problem_as_json, self.problems)),
+            "unpinned": list(map(_problem_as_json, self.sources.unpinned)),
             "bundle": self.bundle,
         }
 
 
-def gather(
-    directory: Path,
-    names: Sequence[str],
-    *,
-    arch: Arch,
-    pipeline_dirs: Sequence[Path] = (),
-    build_options: Sequence[str] = (),
-    git: bool = True,
-) -> Sources:
-    """Find what the definitions fetch for `arch`: all of them, or the closure of `names`.
+def gather(options: CacheOptions) -> Sources:
+    """Return what the definitions fetch: all of them, or the closure of `options.packages`.
 
     Of a repository that the closure names it is what any definition wants: without that, builds
-    could not use it.
+    could not use it. What git clones comes with it, unless it is not to be fetched.
 
     Raises:
         UsageError: a definition is wrong, or a name is unknown.
 
     """
     packages: Sequence[Package] = definitions.read(
-        directory, arch=arch.apk, pipeline_dirs=pipeline_dirs, build_options=build_options
+        Path(options.directory),
+        arch=options.arch.apk,
+        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
+        build_options=options.build_options,
     )
-    every, _, unpinned = checkouts.repositories(_steps(packages, Checkout))
-    if names:
-        packages = Graph(packages).closure(names)
-    files, problems = downloads(_steps(packages, Fetch))
-    asked, wrong, _ = checkouts.repositories(_steps(packages, Checkout) if git else ())
-    paths = {repository.path for repository in asked}
+    every = checkouts.repositories_of(_steps(packages, Checkout))
+    if options.packages:
+        packages = Graph(packages).closure(options.packages)
+    files, problems = downloads_of(_steps(packages, Fetch))
+    asked = checkouts.repositories_of(
+        _steps(packages, Checkout) if options.git or options.pruning else ()
+    )
+    paths = {repository.path for repository in asked.repositories}
     return Sources(
         downloads=files,
-        repositories=[repository for repository in every if repository.path in paths],
-        others=[repository for repository in every if repository.path not in paths],
-        problems=[*problems, *wrong],
-        unpinned=[one for one in unpinned if checkouts.locate(one.uri)[0] in paths],
-        named=named(
+        repositories=[repository for repository in every.repositories if repository.path in paths],
+        others=[repository for repository in every.repositories if repository.path not in paths],
+        problems=[*problems, *asked.problems],
+        unpinned=[one for one in every.unpinned if checkouts.locate(one.uri)[0] in paths],
+        named=cache_names(
             step for package in packages for step in package.sources if isinstance(step, Fetch)
         ),
     )
@@ -184,11 +158,11 @@ async def bring(
     sources: Sources,
     progress: FetchProgress,
     *,
-    limits: Limits,
+    limits: TransferLimits,
     mirrors: Sequence[str],
     verify: bool,
 ) -> CacheResult:
-    """Fetch what is not in the cache, files and repositories at once.
+    """Fetch what is not in the cache: files, and beside them repositories.
 
     Raises:
         InfrastructureError: the cache cannot be used, or git is wanted and not installed.
@@ -206,16 +180,16 @@ async def bring(
     )
     ticker = asyncio.create_task(_tick(progress))
     try:
-        files, gits = await _both(downloader, repositories, sources)
+        files, gits = await _run_both(downloader, repositories, sources)
     finally:
         ticker.cancel()
     write_config(cache, [*sources.repositories, *sources.others])
     return CacheResult(sources=sources, files=files, repositories=gits)
 
 
-async def _both(
+async def _run_both(
     downloader: Downloader, repositories: GitCache, sources: Sources
-) -> tuple[list[Outcome], list[GitOutcome]]:
+) -> tuple[list[DownloadOutcome], list[GitOutcome]]:
     tasks = (
         asyncio.create_task(downloader.run(sources.downloads)),
         asyncio.create_task(repositories.run(sources.repositories, sources.others)),
@@ -260,7 +234,7 @@ def push(
     paths = [item.repository.path for item in result.repositories]
     return push_bundle(
         repository,
-        entries(cache, names, paths),
+        image_entries(cache, names, paths),
         base=base or DEFAULT_BASE,
         insecure=insecure,
         progress=progress.note,
@@ -270,7 +244,7 @@ def push(
 async def take(
     cache: Cache, reference: str, *, insecure: bool, progress: FetchProgress, limits: GitLimits
 ) -> tuple[Filled, list[str]]:
-    """Fill the cache from an image; answers what came, and what was wrong with repositories.
+    """Fill the cache from an image; return what came, and what was wrong with repositories.
 
     Raises:
         RegistryError: the registry cannot be reached, or has no such image.
@@ -280,7 +254,13 @@ async def take(
     wrong = []
     with staging(cache) as directory:
         filled, staged = await asyncio.to_thread(
-            fill, cache, directory, reference, insecure=insecure, progress=progress.note
+            fill,
+            cache,
+            directory,
+            reference,
+            insecure=insecure,
+            max_size=limits.max_size,
+            progress=progress.note,
         )
         for relative in staged:
             problem = await adopt(cache, directory, relative, limits)
@@ -290,27 +270,40 @@ async def take(
     return filled, wrong
 
 
-def listing(cache: Cache, sources: Sources) -> list[tuple[str, str, str, str]]:
-    """Say for each source whether it is there: state, name, URI, places. Nothing is fetched."""
-    lines = []
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """A source that is wanted, and whether the cache has it."""
+
+    state: str
+    name: str
+    """Its name in the cache, and of a repository which ref and which commit."""
+    uri: str
+    places: str
+    """The places at which definitions name it."""
+
+
+def list_states(cache: Cache, sources: Sources) -> list[SourceState]:
+    """Return for each source whether it is in the cache. Nothing is fetched."""
+    found = []
     for item in sources.downloads:
         state = "missing"
         with suppress(OSError):  # something else is in its place
             state = state if cache.check(item.digests).missing else "present"
         places = " ".join(map(str, item.places))
-        lines.append((state, item.name, redact(item.uris[0]), places))
-    known = stored(cache)
+        found.append(SourceState(state, item.name, redact(item.uris[0]), places))
+    known = read_states(cache)
     for repository in sources.repositories:
-        state_of = known.get(repository.path, State())
+        state_of = known.get(repository.path, VerifiedState())
         for want in repository.wants:
             state = "present" if state_of.holds(want) else "missing"
             name = f"git/{repository.path}.git {want.ref} {want.commit}"
-            lines.append((state, name, repository.uri, " ".join(map(str, want.places))))
-    return lines
+            places = " ".join(map(str, want.places))
+            found.append(SourceState(state, name, repository.uri, places))
+    return found
 
 
-def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[tuple[str, int]]:
-    """Remove what no definition names; answers names and sizes in bytes."""
+def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[RemovedEntry]:
+    """Remove what no definition names, and return it."""
     removed = cache.prune(sources.named, dry_run=dry_run)
     removed += prune_git(cache, sources.repositories, dry_run=dry_run)
     if not dry_run:
@@ -318,5 +311,5 @@ def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[tuple[str, i
     return removed
 
 
-def _problem(problem: Problem) -> dict[str, str]:
+def _problem_as_json(problem: SourceProblem) -> dict[str, str]:
     return {"place": str(problem.place), "uri": problem.uri, "message": problem.message}

@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
-from dag.core.image.archive import content
+from dag.core.image.archive import file_of
 from dag.core.image.descriptors import Blob
-from dag.core.image.references import parse
+from dag.core.image.references import parse_reference
 from dag.errors import DagError, UsageError
 from dag.io.image.bundle import push_bundle
-from dag.io.image.platforms import platforms
+from dag.io.image.platforms import read_platforms
 from dag.io.image.registry import answers as registry_answers
 from dag.io.image.registry.refusals import RegistryError
-from dag.io.image.registry.repository import Repository, resolve
-from dag.io.image.registry.requests import Transport
+from dag.io.image.registry.repository import ImageRepository, resolve
+from dag.io.image.registry.requests import RegistryTransport
+from dag.io.retries import RetryPolicy
 from tests.support.faults import Answer, Incoming, Origin
+
+ONCE = RetryPolicy(attempts=1)
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -84,12 +87,12 @@ def refused(image: Image) -> str:
     """Push on the image, and ask for its platforms; what is said of the former."""
     base = image.publish()
     with pytest.raises(DagError) as caught:
-        push_bundle(f"{host_of(image.origin)}/out", [content("a", b"")], base=base)
+        push_bundle(f"{host_of(image.origin)}/out", [file_of("a", b"")], base=base)
     assert isinstance(caught.value, UsageError | RegistryError)
-    with Transport(host_of(image.origin)) as transport:
-        reference = parse(base)
+    with RegistryTransport(host_of(image.origin)) as transport:
+        reference = parse_reference(base)
         with suppress(RegistryError):
-            platforms(Repository(transport, reference.repository), reference)
+            read_platforms(ImageRepository(transport, reference.repository), reference)
     return caught.value.message
 
 
@@ -111,7 +114,7 @@ def test_a_header_cannot_have_anything_written_elsewhere(origin: Origin, tmp_pat
     origin.put(f"/v2/base/manifests/{target}", b"{}")
     base = f"{host_of(origin)}/base:1"
     with pytest.raises(RegistryError, match="no digest"):
-        push_bundle(f"{host_of(origin)}/out", [content("a", b"")], base=base)
+        push_bundle(f"{host_of(origin)}/out", [file_of("a", b"")], base=base)
     with pytest.raises(RegistryError, match="no digest"):
         resolve(base)
     assert not target.exists()
@@ -119,8 +122,11 @@ def test_a_header_cannot_have_anything_written_elsewhere(origin: Origin, tmp_pat
 
 def test_what_is_neither_tag_nor_digest_is_not_read(origin: Origin) -> None:
     origin.put("/v2/base/manifests/md5:0", b"{}")
-    with Transport(host_of(origin)) as transport, pytest.raises(RegistryError, match="not md5:0"):
-        Repository(transport, "base").manifest("md5:0")
+    with (
+        RegistryTransport(host_of(origin)) as transport,
+        pytest.raises(RegistryError, match="not md5:0"),
+    ):
+        ImageRepository(transport, "base").manifest("md5:0")
 
 
 @pytest.mark.parametrize(
@@ -158,11 +164,11 @@ def test_a_config_that_is_none(image: Image, config: Any) -> None:
 
 
 def test_an_entry_without_platform_is_no_platform(image: Image) -> None:
-    reference = parse(image.publish())
+    reference = parse_reference(image.publish())
     listed = [*image.index["manifests"], {"digest": "sha256:" + "0" * 64, "platform": None}]
     image.document({"manifests": listed}, tag="1")
-    with Transport(reference.host) as transport:
-        found = platforms(Repository(transport, reference.repository), reference)
+    with RegistryTransport(reference.host) as transport:
+        found = read_platforms(ImageRepository(transport, reference.repository), reference)
     assert list(found) == ["linux/amd64"]
 
 
@@ -173,10 +179,10 @@ def says(origin: Origin, answer: Answer) -> str:
     """Ask for a manifest that is answered so; what is said of it."""
     origin.handle("/v2/a/manifests/1", lambda _: answer)
     with (
-        Transport(host_of(origin), wait=lambda _: True) as transport,
+        RegistryTransport(host_of(origin), retries=ONCE) as transport,
         pytest.raises(DagError) as caught,
     ):
-        Repository(transport, "a").manifest("1")
+        ImageRepository(transport, "a").manifest("1")
     return caught.value.message
 
 
@@ -190,10 +196,10 @@ def test_a_redirect_to_no_url(origin: Origin, to: str) -> None:
 def test_an_upload_at_no_url(origin: Origin) -> None:
     origin.handle("/v2/a/blobs/uploads/", lambda _: Answer.of(202, {"Location": "http://[::1"}))
     with (
-        Transport(host_of(origin)) as transport,
+        RegistryTransport(host_of(origin)) as transport,
         pytest.raises(RegistryError, match="asked for an upload: 'http://\\[::1' is no URL"),
     ):
-        Repository(transport, "a", writes=True).check_push()
+        ImageRepository(transport, "a", writes=True).check_push()
 
 
 @pytest.mark.parametrize(
@@ -214,8 +220,8 @@ def test_a_time_to_wait_that_is_none_is_not_waited(origin: Origin, when: str) ->
 def test_a_redirects_body_is_not_read(origin: Origin) -> None:
     headers = {"Location": origin.put("/real", b"{}"), "Content-Encoding": "gzip"}
     origin.handle("/v2/a/manifests/1", lambda _: Answer.of(302, headers, b"not packed"))
-    with Transport(host_of(origin)) as transport:
-        assert Repository(transport, "a").manifest("1").data == b"{}"
+    with RegistryTransport(host_of(origin)) as transport:
+        assert ImageRepository(transport, "a").manifest("1").data == b"{}"
 
 
 def test_cookies_are_neither_kept_nor_looked_at(origin: Origin) -> None:
@@ -226,9 +232,9 @@ def test_cookies_are_neither_kept_nor_looked_at(origin: Origin) -> None:
 
     for version in "123":
         origin.handle(f"/v2/a/manifests/{version}", answer)
-    with Transport(host_of(origin)) as transport:
+    with RegistryTransport(host_of(origin)) as transport:
         for version in "123":
-            Repository(transport, "a").manifest(version)
+            ImageRepository(transport, "a").manifest(version)
     assert {exchange.request.header("cookie") for exchange in origin.exchanges} == {None}
 
 
@@ -238,16 +244,16 @@ def test_cookies_are_neither_kept_nor_looked_at(origin: Origin) -> None:
 def test_a_document_without_an_end_is_not_read_to_it(origin: Origin) -> None:
     origin.endless("/v2/a/manifests/1")
     with (
-        Transport(host_of(origin)) as transport,
-        pytest.raises(RegistryError, match="more than the 4,194,304 bytes"),
+        RegistryTransport(host_of(origin)) as transport,
+        pytest.raises(RegistryError, match="has more than 4 MiB, which is the limit of a manifest"),
     ):
-        Repository(transport, "a").manifest("1")
+        ImageRepository(transport, "a").manifest("1")
     large = Blob("a/config", "sha256:" + "0" * 64, 1 << 40)
     with (
-        Transport(host_of(origin)) as transport,
-        pytest.raises(RegistryError, match="more than a document may have"),
+        RegistryTransport(host_of(origin)) as transport,
+        pytest.raises(RegistryError, match="has more than 4 MiB, which is the limit of a manifest"),
     ):
-        Repository(transport, "a").blob_bytes(large)
+        ImageRepository(transport, "a").blob_bytes(large)
 
 
 def test_a_document_that_trickles_is_given_up(
@@ -257,10 +263,10 @@ def test_a_document_that_trickles_is_given_up(
     origin.put("/v2/a/manifests/1", bytes(5000))
     origin.on("GET", times=None).stall(after=1)
     with (
-        Transport(host_of(origin), wait=lambda _: False) as transport,
+        RegistryTransport(host_of(origin), sleep=lambda _: None) as transport,
         pytest.raises(RegistryError, match=r"was not there after 0 s \(1 bytes came\)"),
     ):
-        Repository(transport, "a").manifest("1")
+        ImageRepository(transport, "a").manifest("1")
     assert origin.count() == 3
 
 
@@ -271,10 +277,10 @@ def test_a_blob_that_trickles_is_given_up(origin: Origin, monkeypatch: pytest.Mo
     origin.put(f"/v2/a/blobs/{blob.digest}", bytes(5000))
     origin.on("GET", times=None).stall(after=1)
     with (
-        Transport(host_of(origin)) as transport,
+        RegistryTransport(host_of(origin)) as transport,
         pytest.raises(RegistryError, match="bytes a second"),
     ):
-        list(Repository(transport, "a").read_blob(blob))
+        list(ImageRepository(transport, "a").read_blob(blob))
 
 
 # Token servers.
@@ -290,9 +296,9 @@ def asked_for_a_token(origin: Origin, realm: str = "") -> str:
         return Answer.of(401, {"WWW-Authenticate": challenge})
 
     origin.handle("/v2/a/manifests/1", manifest)
-    with Transport(host_of(origin), wait=lambda _: True) as transport:
+    with RegistryTransport(host_of(origin), retries=ONCE) as transport:
         try:
-            Repository(transport, "a").manifest("1")
+            ImageRepository(transport, "a").manifest("1")
         except DagError as error:
             return error.message
     return ""

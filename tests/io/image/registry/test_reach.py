@@ -9,17 +9,21 @@ from typing import Any
 
 import pytest
 
+from dag.core.web import is_loopback
 from dag.errors import InfrastructureError
-from dag.io.image.registry import requests as registry_http
+from dag.io.image.registry import clients as registry_clients
+from dag.io.image.registry import requests as registry_requests
 from dag.io.image.registry.refusals import (
     RegistryError,
     denied_hint,
-    is_loopback,
     missing_repository_hint,
 )
 from dag.io.image.registry.repository import resolve
+from dag.io.retries import RetryPolicy
 from tests.support.faults import FaultProxy
 from tests.support.registries import Server, registry, self_signed
+
+AT_ONCE = RetryPolicy(first=0)
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -31,7 +35,7 @@ def closed_port() -> int:
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_http, "_DELAYS", (0.0,) * 5)
+    monkeypatch.setattr(registry_requests, "RETRIES", AT_ONCE)
     host = f"127.0.0.1:{closed_port()}"
     with pytest.raises(RegistryError) as caught:
         resolve(f"{host}/a:1")
@@ -43,7 +47,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_http, "_DELAYS", (0.0,) * 5)
+    monkeypatch.setattr(registry_requests, "RETRIES", AT_ONCE)
     with pytest.raises(RegistryError, match=r"registry nowhere\.invalid cannot be found"):
         resolve("nowhere.invalid/a:1")
 
@@ -79,7 +83,7 @@ def test_certificates_that_cannot_be_read_are_named(
 def test_a_certificate_of_docker_that_is_none_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_http, "_CERTIFICATE_DIRECTORIES", (tmp_path,))
+    monkeypatch.setattr(registry_clients, "_CERTIFICATE_DIRECTORIES", (tmp_path,))
     path = tmp_path / "nowhere.invalid" / "ca.crt"
     path.parent.mkdir()
     path.write_text("no certificate\n")
@@ -99,7 +103,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> None:
         return real("127.0.0.1" if host in (NAME, NAME.encode()) else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    monkeypatch.setattr(registry_http, "_DELAYS", (0.0,) * 5)
+    monkeypatch.setattr(registry_requests, "RETRIES", AT_ONCE)
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.lower(), raising=False)
@@ -143,7 +147,7 @@ class TestTls:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(registry_http, "_CERTIFICATE_DIRECTORIES", (tmp_path,))
+        monkeypatch.setattr(registry_clients, "_CERTIFICATE_DIRECTORIES", (tmp_path,))
         (tmp_path / secure.host).mkdir()
         (tmp_path / secure.host / "ca.crt").write_bytes(certificate[0].read_bytes())
         with pytest.raises(RegistryError, match="there is no image"):

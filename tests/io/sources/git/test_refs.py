@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dag.io.sources.cache import Cache
-from dag.io.sources.git.stored import stored
+from dag.io.sources.git.stored import read_states
 from tests.support.checkouts import bring, checkout, failure, statuses, step
 from tests.support.gitserver import GitServer, Upstream, git
 
@@ -284,7 +284,7 @@ def test_a_ref_that_is_another_commit_never_gets_its_name(
     assert f"x.yaml:1: {uri}: tag v1 is {commit}, expected {other}" in said
     assert f"x.yaml:2: {uri}: expected {other} is not in branch main" in said
     assert "x.yaml:3: " in said
-    assert stored(cache) == {}
+    assert read_states(cache) == {}
     bare = cache.directory / "git" / server.host / "org/repo.git"
     names = git(bare, "for-each-ref", "--format=%(refname)").splitlines()
     assert [name for name in names if not name.startswith("refs/dag/")] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dag.core.sources.checkouts import repositories
+from dag.core.sources.checkouts import repositories_of
 from tests.support.checkouts import step
 
 
@@ -13,7 +13,7 @@ def test_the_tip_of_something_else_than_a_branch_is_refused() -> None:
         step("https://h/a", "1" * 40, tag="v1", is_tip=True),
         step("https://h/a", "1" * 40, is_tip=True),
     ):
-        (problem,) = repositories([wanted])[1]
+        (problem,) = repositories_of([wanted]).problems
         assert "expected-commit-is-branch-tip" in str(problem)
 
 
@@ -39,10 +39,10 @@ def test_the_tip_of_something_else_than_a_branch_is_refused() -> None:
     ],
 )
 def test_other_uris_are_refused(uri: str) -> None:
-    found, problems, _ = repositories([step(uri, "1" * 40, tag="v1")])
-    assert found == []
-    assert len(problems) == 1
-    assert "pw" not in str(problems[0])
+    found = repositories_of([step(uri, "1" * 40, tag="v1")])
+    assert found.repositories == []
+    assert len(found.problems) == 1
+    assert "pw" not in str(found.problems[0])
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,23 @@ def test_other_refs_are_refused(name: str) -> None:
         step("https://h/a", "1" * 40, tag=name),
         step("https://h/a", "1" * 40, branch=name),
     ):
-        assert len(repositories([wanted])[1]) == 1
+        assert len(repositories_of([wanted]).problems) == 1
 
 
 @pytest.mark.parametrize("commit", ["1" * 39, "A" * 40, "HEAD", "--all"])
 def test_other_commits_are_refused(commit: str) -> None:
-    assert len(repositories([step("https://h/a", commit, tag="v1")])[1]) == 1
+    assert len(repositories_of([step("https://h/a", commit, tag="v1")]).problems) == 1
 
 
 def test_a_step_without_expected_commit_is_reported_and_not_cached() -> None:
-    (found,), problems, unpinned = repositories([step("https://h/a", tag="v1")])
-    assert (found.wants, found.unpinned, problems) == ((), ("refs/tags/v1",), [])
-    assert "no expected-commit" in str(unpinned[0])
+    found = repositories_of([step("https://h/a", tag="v1")])
+    (repository,) = found.repositories
+    assert (repository.wants, repository.unpinned) == ((), ("refs/tags/v1",))
+    assert found.problems == []
+    assert "no expected-commit" in str(found.unpinned[0])
 
 
 def test_a_repository_with_other_hashes_is_refused_at_once() -> None:
-    found, problems, _ = repositories([step("https://h/a", "1" * 64, tag="v1")])
-    assert found == []
-    assert "SHA-256" in str(problems[0])
+    found = repositories_of([step("https://h/a", "1" * 64, tag="v1")])
+    assert found.repositories == []
+    assert "SHA-256" in str(found.problems[0])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dag.core.sources.checkouts import repositories
+from dag.core.sources.checkouts import repositories_of
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
 from dag.io.sources.git.process import GitLimits
-from dag.io.sources.git.stored import prune_git, stored
+from dag.io.sources.git.stored import prune_git, read_states
 from tests.support.checkouts import RETRY, bring, checkout, failure, statuses, step
 from tests.support.downloading import Silent
 from tests.support.gitserver import GitServer, Upstream
@@ -29,7 +28,7 @@ def test_the_state_says_what_was_verified(server: GitServer, cache: Cache, tmp_p
     upstream.tag("v1")
     upstream.publish()
     bring(cache, step(f"{server.url}/org/repo", commit, tag="v1"))
-    (state,) = stored(cache).values()
+    (state,) = read_states(cache).values()
     assert json.loads(state.text())["refs"] == {
         "refs/tags/v1": {"at": commit, "expected": [commit]}
     }
@@ -96,7 +95,7 @@ def test_a_file_that_git_or_dag_cannot_read_is_damage(
     bring(cache, wanted)
     bare = cache.directory / "git" / server.host / "org/repo.git"
     (bare / file).write_bytes(data)
-    prune_git(cache, repositories([wanted])[0], dry_run=True)
+    prune_git(cache, repositories_of([wanted]).repositories, dry_run=True)
     watcher = Silent()
     assert statuses(bring(Cache(cache.directory), wanted, watcher=watcher)) == ["fetched"]
     assert "damaged" in watcher.notes[0]
@@ -180,10 +179,10 @@ def test_a_repository_of_an_image_fills_one_that_has_less_and_else_says_so(
     assert statuses(bring(Cache(fourth.directory), steps[2])) == ["present"]
     bring(fourth, *steps)
     assert take(fourth, bare) is None
-    held = fourth.hold(f"{server.host}/org/repo")
+    held = fourth.try_lock(f"{server.host}/org/repo")
     assert held is not None
     assert "another process" in str(take(fourth, bare))
-    os.close(held)
+    held.release()
 
 
 def test_two_processes_worth_of_runs_at_once_do_not_harm_each_other(
@@ -193,7 +192,7 @@ def test_two_processes_worth_of_runs_at_once_do_not_harm_each_other(
     commits = [upstream.commit(f"{n}") for n in range(4)]
     upstream.publish()
     steps = [step(f"{server.url}/org/repo", commit, branch="main") for commit in commits]
-    wanted, _, _ = repositories(steps)
+    wanted = repositories_of(steps).repositories
 
     async def both() -> list[list[GitOutcome]]:
         caches = [GitCache(Cache(cache.directory), Silent(), retry=RETRY) for _ in range(3)]

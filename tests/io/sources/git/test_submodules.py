@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from dag.core.sources.checkouts import repositories
+from dag.core.sources.checkouts import repositories_of
 from dag.io.sources.cache import Cache
-from dag.io.sources.git.stored import prune_git, stored
+from dag.io.sources.git.stored import prune_git, read_states
 from tests.support.checkouts import bring, checkout, failure, statuses, step
 from tests.support.gitserver import GitServer, Upstream, git
 
@@ -35,9 +35,9 @@ def test_submodules_come_with_their_own_submodules_by_relative_and_absolute_uris
     assert (work / "mid/file").read_text() == "middle"
     assert (work / "mid/deps/in/file").read_text() == "innermost"
     assert statuses(bring(Cache(cache.directory), wanted)) == ["present"] * 3
-    assert prune_git(cache, repositories([wanted])[0]) == []
+    assert prune_git(cache, repositories_of([wanted]).repositories) == []
     assert len(prune_git(cache, [])) == 3
-    assert stored(cache) == {}
+    assert read_states(cache) == {}
 
 
 def test_a_submodule_that_no_cache_can_hold_is_named(

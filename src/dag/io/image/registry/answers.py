@@ -1,4 +1,4 @@
-"""Answers of registries, read without trust: for so long, up to a size, as they are on the wire."""
+"""Reads answers of registries without trust: for so long, up to a size, as they are on the wire."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from dag.core.image.descriptors import LARGEST_DOCUMENT
-from dag.io.image.registry.refusals import RegistryError, Slow, shown
+from dag.core.limits import REGISTRY_DOCUMENT
+from dag.io.image.registry.refusals import RegistryError, TooSlow, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCUMENT_TIME = 30.0
 """Seconds for the body of a document, however slowly it trickles."""
-STALL, SLOWEST = 30.0, 100
-"""A blob has failed that brings fewer bytes a second over so many seconds of waiting for it."""
+STALL = 30.0
+SLOWEST = 100
+"""A blob has failed that brings fewer bytes a second over `STALL` seconds of waiting for it."""
 
 
-def read(response: httpx2.Response, host: str) -> httpx2.Response:
-    """Read a document and close its answer; what is returned has it.
+def read_document(response: httpx2.Response, host: str) -> httpx2.Response:
+    """Read a document and close its answer; return an answer that has it.
 
     No encoding was asked for, so none is undone, whatever the headers say.
 
@@ -30,16 +31,14 @@ def read(response: httpx2.Response, host: str) -> httpx2.Response:
 
     """
     data, until = bytearray(), time.monotonic() + DOCUMENT_TIME
-    what = f"registry {host}: the answer of {shown(response.request.url)}"
+    what = f"registry {host}: the answer of {public_url(response.request.url)}"
     try:
         for piece in response.iter_raw():
             data += piece
-            if len(data) > LARGEST_DOCUMENT:
-                raise RegistryError(
-                    f"{what} has more than the {LARGEST_DOCUMENT:,} bytes that a document may have"
-                )
+            if len(data) > REGISTRY_DOCUMENT.most:
+                raise RegistryError(REGISTRY_DOCUMENT.error(what).message)
             if time.monotonic() > until:
-                raise Slow(
+                raise TooSlow(
                     f"{what} was not there after {DOCUMENT_TIME:g} s ({len(data):,} bytes came)"
                 )
     finally:
@@ -51,8 +50,8 @@ def read(response: httpx2.Response, host: str) -> httpx2.Response:
     )
 
 
-def paced(response: httpx2.Response, host: str) -> Iterator[bytes]:
-    """Read a blob in pieces; the time that their reader takes for them does not count.
+def read_blob(response: httpx2.Response, host: str) -> Iterator[bytes]:
+    """Read a blob in pieces; the time that whoever reads them takes does not count.
 
     Raises:
         RegistryError: it comes too slowly.
@@ -70,13 +69,13 @@ def paced(response: httpx2.Response, host: str) -> Iterator[bytes]:
         received += len(piece)
         if waited >= STALL:
             if received < SLOWEST * STALL:
-                raise Slow(f"registry {host} sends fewer than {SLOWEST} bytes a second")
+                raise TooSlow(f"registry {host} sends fewer than {SLOWEST} bytes a second")
             waited, received = 0.0, 0
         yield piece
 
 
-def leave(response: httpx2.Response) -> None:
-    """Close an answer whose body is of no interest; without one, the connection is of use again."""
+def discard(response: httpx2.Response) -> None:
+    """Close an answer whose body nobody wants; if it has none, the connection is kept."""
     try:
         if response.headers.get("content-length") == "0":
             for _ in response.iter_raw():
@@ -85,11 +84,11 @@ def leave(response: httpx2.Response) -> None:
         response.close()
 
 
-def location(response: httpx2.Response) -> httpx2.URL:
-    """Where an answer points to.
+def parse_location(response: httpx2.Response) -> httpx2.URL:
+    """Return the URL that an answer points to.
 
     Raises:
-        ValueError: it says where, and that is no URL; in words.
+        ValueError: it says where, and that is no URL; the text says so.
         KeyError: it does not say where.
 
     """
@@ -97,10 +96,10 @@ def location(response: httpx2.Response) -> httpx2.URL:
 
 
 def parse_url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
-    """Read a URL that a server gave.
+    """Return a URL that a server gave, once it is checked.
 
     Raises:
-        ValueError: it is none; in words.
+        ValueError: it is none; the text says so.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Who we are to a registry: challenges, tokens and their scopes.
+"""Authorizes requests to a registry: answers its challenges, and gets tokens for scopes.
 
 https://distribution.github.io/distribution/spec/auth/token/ and …/auth/oauth/. Secrets go to the
 registry's own origin and to the token server that it names, and to nobody else.
@@ -15,28 +15,30 @@ import httpx2
 
 from dag.core.image.descriptors import parse_object
 from dag.core.image.references import DEFAULT_HOST
+from dag.core.web import is_loopback
 from dag.errors import InfrastructureError
 from dag.io.image.registry.answers import parse_url
 from dag.io.image.registry.credentials import Lookup, look_up
-from dag.io.image.registry.refusals import Refused, error_entries, is_loopback, shown
+from dag.io.image.registry.refusals import Refused, parse_refusal, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Scopes = tuple[str, ...]
 
-_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+# A name begins where no letter is before it: otherwise each letter of a long word would be tried.
+_PARAMETER = re.compile(r'(?<![A-Za-z_])([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 _TOKEN = re.compile(r"[!-~]+")
 _CLIENT = "dag"
 
 
-def pull(repository: str) -> str:
-    """The scope that reading needs."""
+def pull_scope(repository: str) -> str:
+    """Return the scope that reading needs."""
     return f"repository:{repository}:pull"
 
 
-def push(repository: str) -> str:
-    """The scope that writing needs."""
+def push_scope(repository: str) -> str:
+    """Return the scope that writing needs."""
     return f"repository:{repository}:pull,push"
 
 
@@ -49,7 +51,10 @@ class Challenge:
 
     @classmethod
     def parse(cls, header: str) -> Challenge:
-        """https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1."""
+        """Read the header.
+
+        https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
+        """
         scheme, _, rest = header.strip().partition(" ")
         found: dict[str, str] = {}
         for m in _PARAMETER.finditer(rest):
@@ -59,7 +64,7 @@ class Challenge:
 
 
 class Authorizer:
-    """The Authorization headers for one registry; safe to share between threads."""
+    """A source of Authorization headers for one registry; threads may share it."""
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class Authorizer:
         *,
         insecure: bool,
     ) -> None:
-        """`send` sends one request (method, URL, headers, form) and has read the answer."""
+        """Take a function that sends a request (method, URL, headers, form) and reads the answer."""
         self._host = host
         self._send = send
         self._insecure = insecure
@@ -78,12 +83,12 @@ class Authorizer:
         self._secrets: set[str] = set()
 
     def header(self, scopes: Scopes) -> str | None:
-        """The header for a request that needs `scopes`, if one is known already."""
+        """Return the header for a request that needs `scopes`, if one is known already."""
         with self._lock:
             return self._headers.get(scopes)
 
     def answer(self, response: httpx2.Response, scopes: Scopes) -> str | None:
-        """Get a new header after a 401, or None when there is nothing new to try.
+        """Return a new header after a 401, or None when there is nothing new to try.
 
         Raises:
             Refused: the token server refused.
@@ -102,11 +107,11 @@ class Authorizer:
             return header
 
     def describe(self) -> str:
-        """What credentials were used, for an error."""
+        """Return which credentials were used, for an error."""
         return self._lookup.describe() if self._lookup else "no credentials were asked for"
 
     def redact(self, text: str) -> str:
-        """Take every secret that was used out of a text."""
+        """Return a text without the secrets that were used."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
@@ -129,13 +134,13 @@ class Authorizer:
                 }
         for challenge in challenges:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                return self._token(challenge, scopes)
+                return self._get_token(challenge, scopes)
         credentials = self._lookup.credentials
         if credentials and any(challenge.scheme == "basic" for challenge in challenges):
             return credentials.basic()
         return None
 
-    def _token(self, challenge: Challenge, scopes: Scopes) -> str:
+    def _get_token(self, challenge: Challenge, scopes: Scopes) -> str:
         try:
             realm = parse_url(challenge.parameters["realm"])
         except ValueError as error:
@@ -144,23 +149,22 @@ class Authorizer:
             ) from None
         if realm.scheme != "https" and not (self._insecure or is_loopback(realm.host)):
             raise InfrastructureError(
-                f"registry {self._host} names a token server without https: {shown(realm)}",
+                f"registry {self._host} names a token server without https: {public_url(realm)}",
                 hint="credentials are not sent there",
             )
         # What the registry asks for, and what we know to need: its challenge to a first HEAD names
         # `pull` alone, and one to a mount not always the other repository.
-        wanted = _merged([*scopes, *challenge.parameters.get("scope", "").split()])
+        wanted = _merge([*scopes, *challenge.parameters.get("scope", "").split()])
         response = self._ask(realm, challenge, wanted)
         if not response.is_success:
-            _, text = error_entries(response)
             raise Refused(
                 f"the token server {realm.host} of registry {self._host} answered"
-                f" {response.status_code} {self.redact(text)}".rstrip()
+                f" {response.status_code} {self.redact(parse_refusal(response).text)}".rstrip()
                 + f" ({self.describe()})",
                 status=response.status_code,
                 hint=f"docker login {self._host}",
             )
-        token = _token_of(response)
+        token = _parse_token(response)
         if token is None:
             raise InfrastructureError(
                 f"the token server {realm.host} of registry {self._host} gave no token"
@@ -186,7 +190,7 @@ class Authorizer:
         return self._send("GET", url, headers, None)
 
 
-def _token_of(response: httpx2.Response) -> str | None:
+def _parse_token(response: httpx2.Response) -> str | None:
     try:
         answer = parse_object(response.content)
     except ValueError:
@@ -196,8 +200,8 @@ def _token_of(response: httpx2.Response) -> str | None:
     return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
 
 
-def _merged(scopes: list[str]) -> list[str]:
-    """Each resource once, with every action that is asked for on it."""
+def _merge(scopes: list[str]) -> list[str]:
+    """Return each resource once, with every action that is asked for on it."""
     actions: dict[str, set[str]] = {}
     for scope in scopes:
         resource, _, names = scope.rpartition(":")
@@ -206,5 +210,5 @@ def _merged(scopes: list[str]) -> list[str]:
 
 
 def api_host(host: str) -> str:
-    """The host that serves a registry's API; Docker Hub's has another name."""
+    """Return the host that serves a registry's API; Docker Hub's has another name."""
     return "registry-1.docker.io" if host == DEFAULT_HOST else host

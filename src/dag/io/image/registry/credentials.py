@@ -1,4 +1,4 @@
-"""Credentials from where `docker login` leaves them: `config.json` and its credential helpers.
+"""Finds credentials where `docker login` leaves them: `config.json` and its credential helpers.
 
 `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; `credHelpers`, `credsStore`, `auths`, in
 Docker's order. https://github.com/docker/cli/blob/master/cli/config/configfile/file.go and, for the
@@ -16,13 +16,16 @@ from typing import Any
 
 from dag.core.image.descriptors import parse_object
 from dag.core.image.references import DEFAULT_HOST
+from dag.core.limits import CREDENTIALS, TooLarge
 from dag.errors import InfrastructureError
+from dag.io.files import read_bytes
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
-"""What Docker Hub's credentials are filed under, for the sake of clients of its first protocol."""
+"""The key of Docker Hub's credentials, for the sake of clients of its first protocol."""
 
 IDENTITY_TOKEN_USER = "<token>"  # noqa: S105  # a marker of the protocol, not a secret
 _HELPER_TIMEOUT = 60.0
+"""Seconds for a helper, which may ask a person for a password."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +38,20 @@ class Credentials:
     identity_token: str = field(default="", repr=False)
 
     def basic(self) -> str:
-        """The value of a Basic Authorization header."""
+        """Return the value of a Basic Authorization header."""
         pair = f"{self.username}:{self.secret}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """The credentials for a host, or why there are none."""
+    """The credentials for a host, or the reason why there are none."""
 
     credentials: Credentials | None
     searched: str
 
     def describe(self) -> str:
-        """What an error says of the credentials that were used."""
+        """Return what an error says of the credentials that were used."""
         if self.credentials is None:
             return f"no credentials: {self.searched}"
         user = f" of {self.credentials.username}" if self.credentials.username else ""
@@ -56,13 +59,13 @@ class Lookup:
 
 
 def config_path() -> Path:
-    """Where Docker's configuration is, whether or not it exists."""
+    """Return where Docker's configuration is, whether or not it exists."""
     directory = os.environ.get("DOCKER_CONFIG")
     return (Path(directory) if directory else Path.home() / ".docker") / "config.json"
 
 
 def look_up(host: str) -> Lookup:
-    """Find the credentials for a registry's host, the port included.
+    """Return the credentials for a registry's host, the port included.
 
     A helper that is not there or fails is no error yet: what is public needs no credentials, and if
     access is denied, the message says it.
@@ -72,7 +75,7 @@ def look_up(host: str) -> Lookup:
 
     """
     path = config_path()
-    config = _read(path)
+    config = _read_config(path)
     helper = _table(config, "credHelpers").get(host) or config.get("credsStore")
     searched = f"{path} has none for {host}" if config else f"{path} does not exist"
     if isinstance(helper, str) and helper:
@@ -83,11 +86,13 @@ def look_up(host: str) -> Lookup:
     return Lookup(_from_auths(_table(config, "auths"), host, path), searched)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     try:
-        return parse_object(path.read_bytes())
+        return parse_object(read_bytes(path, CREDENTIALS))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except TooLarge:
+        raise
     except (OSError, ValueError) as error:
         # The file holds secrets, so its text is not shown.
         why = error.strerror if isinstance(error, OSError) else "it is no JSON object"
@@ -102,7 +107,7 @@ def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _ask_helper(helper: str, host: str) -> Credentials | str:
-    """Ask `docker-credential-HELPER`; what it has, or in words why it has nothing."""
+    """Return what `docker-credential-HELPER` has, or in words why it has nothing."""
     if "\0" in helper or "/" in helper:
         return f"{helper!r} is no name of a credential helper"
     program = f"docker-credential-{helper}"
@@ -153,7 +158,7 @@ def _from_auths(auths: dict[str, Any], host: str, path: Path) -> Credentials | N
         try:
             f"{username}{secret}{token}".encode()
         except UnicodeEncodeError:
-            raise _undecodable(host, path) from None
+            raise _undecodable_error(host, path) from None
         if token:
             return Credentials(str(path), username, identity_token=token)
         if username or secret:
@@ -173,11 +178,11 @@ def _decode(encoded: str, host: str, path: Path) -> tuple[str, str]:
     except ValueError:  # not base64, not ASCII, not UTF-8
         colon = ""
     if not colon:
-        raise _undecodable(host, path)
+        raise _undecodable_error(host, path)
     return username, secret.rstrip("\0")
 
 
-def _undecodable(host: str, path: Path) -> InfrastructureError:
+def _undecodable_error(host: str, path: Path) -> InfrastructureError:
     return InfrastructureError(
         f"{path}: the entry for {host} cannot be decoded", hint=f"docker login {host}"
     )

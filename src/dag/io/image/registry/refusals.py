@@ -1,14 +1,17 @@
-"""What a registry's refusals and silences mean, in words, with the command that mends them."""
+"""The refusals and silences of registries, in words, with the command that mends them."""
 
 from __future__ import annotations
 
 import re
 import socket
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dag.core.image.descriptors import parse_object
+from dag.core.web import is_loopback, may_heal
 from dag.errors import InfrastructureError
+from dag.io.retries import MayHeal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,13 +24,9 @@ _GCR = re.compile(r"(?:(us|eu|asia)\.)?gcr\.io")
 _GCR_LOCATIONS = {"us": "us", "eu": "europe", "asia": "asia", None: "us"}
 """https://cloud.google.com/artifact-registry/docs/transition/setup-gcr-repo"""
 
-_HEALING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _HEALING_CODES = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "TOOMANYREQUESTS"})
 """An upload session that the registry has lost (it was restarted, or another replica answers) heals
 as every attempt opens its own."""
-
-LONGEST_WAIT = 60.0
-"""Seconds. Who asks for more, as Docker Hub does when a day's pulls are spent, is not waited for."""
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 _SILENCES = {
@@ -39,7 +38,7 @@ _SILENCES = {
 _LONGEST_TEXT = 300
 
 
-class RegistryError(InfrastructureError):
+class RegistryError(InfrastructureError, MayHeal):
     """A request to a registry failed; `heals` when the same request may succeed later."""
 
     def __init__(
@@ -48,19 +47,21 @@ class RegistryError(InfrastructureError):
         *,
         hint: str | None = None,
         heals: bool = False,
+        slow: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        """`retry_after` is what the server asked to wait, in seconds."""
+        """Take what failed; `retry_after` is how many seconds the server asked to wait."""
         super().__init__(message, hint=hint)
         self.heals = heals
+        self.slow = slow
         self.retry_after = retry_after
 
 
-class Slow(RegistryError):
-    """An answer that did not come in time: another attempt takes as long, so few are made."""
+class TooSlow(RegistryError):
+    """An answer did not come in time."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, heals=True)
+        super().__init__(message, heals=True, slow=True)
 
 
 class Refused(RegistryError):
@@ -75,42 +76,50 @@ class Refused(RegistryError):
         hint: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """`status` is HTTP's, `codes` are those of the answer's error entries."""
+        """Take HTTP's status, and the codes of the answer's error entries."""
         codes = frozenset(codes)
-        heals = (status in _HEALING_STATUSES or bool(codes & _HEALING_CODES)) and (
-            retry_after is None or retry_after <= LONGEST_WAIT
-        )
+        heals = may_heal(status) or bool(codes & _HEALING_CODES)
         super().__init__(message, hint=hint, heals=heals, retry_after=retry_after)
         self.status = status
         self.codes = codes
 
 
-def shown(url: httpx2.URL) -> str:
-    """A URL without what may be secret: its user, and its query, which may be signed."""
+def public_url(url: httpx2.URL) -> str:
+    """Return a URL without what may be secret: its user, and its query, which may be signed."""
     return str(url.copy_with(query=None, fragment=None, username=None, password=None))
 
 
-def error_entries(response: httpx2.Response) -> tuple[list[str], str]:
-    """The codes of an error body, and its messages in one line.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The body of an error: the codes of its entries, and its messages in one line."""
+
+    codes: tuple[str, ...]
+    text: str
+
+
+def parse_refusal(response: httpx2.Response) -> Refusal:
+    """Read the body of an error, fit to be shown.
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
     """
     try:
         entries = parse_object(response.content)["errors"]
-        codes = [str(entry.get("code", "")) for entry in entries]
+        codes = tuple(str(entry.get("code", "")) for entry in entries)
         texts = [": ".join(str(v) for k in ("code", "message") if (v := e.get(k))) for e in entries]
         text = "; ".join(texts)
     except (ValueError, KeyError, TypeError, AttributeError):
         # Whatever the charset: what a stranger says is shown, and not let loose on a terminal.
-        codes, text = [], response.content[: 4 * _LONGEST_TEXT].decode(errors="replace")
+        codes, text = (), response.content[: 4 * _LONGEST_TEXT].decode(errors="replace")
     line = " ".join(text.split())[:_LONGEST_TEXT]
-    return codes, "".join(char if char.isprintable() else "?" for char in line)
+    return Refusal(codes, "".join(char if char.isprintable() else "?" for char in line))
 
 
 def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryError:
-    """Say why no answer came from a registry, and what to try."""
-    reason = _reason(error)
+    """Return the error for no answer from a registry: why none came, and what to try."""
+    reason = _cause_of(error)
     text = str(error)
+    # Where nobody takes a connection, nobody will in the next seconds either.
+    slow = type(error).__name__ == "ConnectError"
     if isinstance(reason, ssl.SSLCertVerificationError):
         return RegistryError(
             f"the certificate of registry {host} is not trusted: {reason.verify_message}",
@@ -122,12 +131,14 @@ def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryE
             f"registry {host} does not speak https", hint="for plain http: --insecure-registry"
         )
     if isinstance(reason, ssl.SSLError):
-        return RegistryError(f"registry {host}: TLS failed: {reason.reason or reason}", heals=True)
+        why = reason.reason or str(reason)
+        return RegistryError(f"registry {host}: TLS failed: {why}", heals=True, slow=slow)
     if isinstance(reason, socket.gaierror):
         return RegistryError(
             f"registry {host} cannot be found: {reason.strerror}",
             hint="check the name, the network, and HTTPS_PROXY if there is a proxy",
             heals=True,
+            slow=slow,
         )
     why = _SILENCES.get(type(error).__name__) or text or type(error).__name__
     hint = "check the network, and HTTPS_PROXY if there is a proxy"
@@ -135,10 +146,12 @@ def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryE
         hint = "is the registry running on this machine, on that port?"
     elif insecure:
         hint = "is the registry running, and does it speak plain http there?"
-    return RegistryError(f"registry {host} cannot be reached: {why}", hint=hint, heals=True)
+    return RegistryError(
+        f"registry {host} cannot be reached: {why}", hint=hint, heals=True, slow=slow
+    )
 
 
-def _reason(error: BaseException) -> BaseException:
+def _cause_of(error: BaseException) -> BaseException:
     # The HTTP library wraps what the socket raised, twice.
     seen: BaseException | None = error
     while seen is not None:
@@ -148,17 +161,8 @@ def _reason(error: BaseException) -> BaseException:
     return error
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host (with or without port) is this machine, where plain http is no risk."""
-    if host.startswith("["):
-        name = host[1:].partition("]")[0]
-    else:
-        name = host if host.count(":") > 1 else host.partition(":")[0]
-    return name in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", name) is not None
-
-
 def denied_hint(host: str, *, push: bool) -> str:
-    """What to do when access is denied."""
+    """Return what to do when access is denied."""
     if match := _ECR.fullmatch(host):
         return (
             f"aws ecr get-login-password --region {match[1]}"
@@ -174,7 +178,7 @@ def denied_hint(host: str, *, push: bool) -> str:
 
 
 def missing_repository_hint(host: str, repository: str) -> str | None:
-    """The command that makes a repository, where a registry wants it to exist first."""
+    """Return the command that makes a repository, where a registry wants it to exist first."""
     parts = repository.split("/")
     if match := _ECR.fullmatch(host):
         return f"aws ecr create-repository --repository-name {repository} --region {match[1]}"

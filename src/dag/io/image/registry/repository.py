@@ -1,4 +1,4 @@
-"""A repository of an OCI registry: manifests and blobs, read with their digests checked, written once.
+"""A repository of an OCI registry: reads manifests and blobs, and writes what is not there.
 
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 """
@@ -13,21 +13,22 @@ from urllib.parse import quote
 
 import httpx2
 
-from dag.core.image.descriptors import LARGEST_DOCUMENT, parse_digest
+from dag.core.image.descriptors import parse_digest
 from dag.core.image.layers import (
     DOCKER_INDEX_TYPE,
     DOCKER_MANIFEST_TYPE,
     INDEX_TYPE,
     MANIFEST_TYPE,
 )
-from dag.core.image.references import is_tag, parse
-from dag.io.image.registry.answers import location, paced
-from dag.io.image.registry.auth import Scopes, pull, push
+from dag.core.image.references import is_tag, parse_reference
+from dag.core.limits import REGISTRY_DOCUMENT
+from dag.io.image.registry.answers import parse_location, read_blob
+from dag.io.image.registry.auth import Scopes, pull_scope, push_scope
 from dag.io.image.registry.refusals import Refused, RegistryError
-from dag.io.image.registry.requests import Body, Transport
+from dag.io.image.registry.requests import Body, RegistryTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from dag.core.image.descriptors import Blob
     from dag.core.image.references import Reference
@@ -44,22 +45,22 @@ class Manifest:
     data: bytes
 
 
-class Repository:
+class ImageRepository:
     """One repository. Every method raises `RegistryError` when the registry fails or refuses."""
 
-    def __init__(self, transport: Transport, name: str, *, writes: bool = False) -> None:
+    def __init__(self, transport: RegistryTransport, name: str, *, writes: bool = False) -> None:
         """Take a name without host; `writes` asks for push access from the first request on."""
         self._transport = transport
         self.name = name
-        self._scopes: Scopes = (push(name) if writes else pull(name),)
+        self._scopes: Scopes = (push_scope(name) if writes else pull_scope(name),)
 
     @property
     def host(self) -> str:
-        """The registry that has it."""
+        """Return the host of the registry that has it."""
         return self._transport.host
 
     def digest_of(self, version: str) -> str | None:
-        """The digest of the manifest that a tag or a digest names; None if there is none.
+        """Return the digest of the manifest that a tag or a digest names; None if there is none.
 
         Raises:
             RegistryError: also when the repository does not exist.
@@ -92,7 +93,7 @@ class Repository:
 
     def put_manifest(self, version: str, media_type: str, data: bytes) -> None:
         """Write a manifest under a tag or its digest."""
-        self._transport.retrying(
+        self._transport.retry(
             lambda: self._transport.send(
                 "PUT",
                 self._url(f"manifests/{version}"),
@@ -104,24 +105,24 @@ class Repository:
         )
 
     def has_blob(self, digest: str) -> bool:
-        """Whether a blob is there."""
-        return self._transport.retrying(lambda: self._has_blob(digest))
+        """Return whether a blob is there."""
+        return self._transport.retry(lambda: self._has_blob(digest))
 
-    def read_blob(self, blob: Blob) -> Iterator[bytes]:
+    def read_blob(self, blob: Blob) -> Generator[bytes]:
         """Read a blob in pieces; its size and digest have been checked when the last one came."""
         hashed, size = hashlib.sha256(), 0
         response = self._transport.send(
             "GET", self._url(f"blobs/{blob.digest}"), scopes=self._scopes, ok=(200,), stream=True
         )
         try:
-            for chunk in paced(response, self.host):
+            for chunk in read_blob(response, self.host):
                 hashed.update(chunk)
                 size += len(chunk)
                 if size > blob.size:
                     break
                 yield chunk
         except httpx2.TransportError as error:
-            raise self._transport.broken(error) from error
+            raise self._transport.unreachable(error) from error
         finally:
             response.close()
         if size != blob.size or f"sha256:{hashed.hexdigest()}" != blob.digest:
@@ -132,15 +133,13 @@ class Repository:
 
     def blob_bytes(self, blob: Blob) -> bytes:
         """Read a small blob as a whole."""
-        if blob.size > LARGEST_DOCUMENT:
-            raise RegistryError(
-                f"registry {self.host}: {blob.digest} of {self.name} has {blob.size:,} bytes, more"
-                f" than a document may have ({LARGEST_DOCUMENT:,})"
-            )
-        return self._transport.retrying(lambda: b"".join(self.read_blob(blob)))
+        if blob.size > REGISTRY_DOCUMENT.most:
+            where = f"registry {self.host}: {blob.digest} of {self.name}"
+            raise RegistryError(REGISTRY_DOCUMENT.error(where).message)
+        return self._transport.retry(lambda: b"".join(self.read_blob(blob)))
 
     def upload(self, blob: Blob, body: Body, *, source: str | None = None) -> int:
-        """Make a blob be there, and say how many bytes were sent for it.
+        """Make a blob be there, and return how many bytes were sent for it.
 
         Nothing is sent when it is there already, or can be mounted from `source`, another
         repository of the same registry.
@@ -171,11 +170,11 @@ class Repository:
             )
             return body.size
 
-        return self._transport.retrying(once)
+        return self._transport.retry(once)
 
     def check_push(self) -> None:
         """Find out whether an upload is allowed: open one, and give it up."""
-        session = self._transport.retrying(lambda: self._session("blobs/uploads/", self._scopes))
+        session = self._transport.retry(lambda: self._open_upload("blobs/uploads/", self._scopes))
         if session is not None:
             with suppress(RegistryError):  # not all know how to; what is not used goes by itself
                 self._transport.send(
@@ -183,18 +182,18 @@ class Repository:
                 )
 
     def _open_session(self, digest: str, mount: str | None) -> httpx2.URL | None:
-        """Where to PUT a blob; None when it was mounted."""
+        """Return where to PUT a blob; None when it was mounted."""
         path, scopes = "blobs/uploads/", self._scopes
         if mount is not None:
             path += f"?mount={quote(digest, safe='')}&from={quote(mount, safe='')}"
-            scopes = (*scopes, pull(mount))
-        location = self._session(path, scopes)
-        if location is None:
+            scopes = (*scopes, pull_scope(mount))
+        session = self._open_upload(path, scopes)
+        if session is None:
             return None
         # Added as text: the session's own query is the registry's, and may be signed as it is.
-        return httpx2.URL(f"{location}{'&' if '?' in location else '?'}digest={quote(digest)}")
+        return httpx2.URL(f"{session}{'&' if '?' in session else '?'}digest={quote(digest)}")
 
-    def _session(self, path: str, scopes: Scopes) -> str | None:
+    def _open_upload(self, path: str, scopes: Scopes) -> str | None:
         response = self._transport.send(
             "POST",
             self._url(path),
@@ -205,7 +204,7 @@ class Repository:
         if response.status_code == 201:
             return None
         try:
-            return str(location(response))
+            return str(parse_location(response))
         except ValueError as error:
             raise RegistryError(f"registry {self.host}, asked for an upload: {error}") from None
         except KeyError:
@@ -222,7 +221,7 @@ class Repository:
     def _request(
         self, method: str, path: str, *, ok: tuple[int, ...], accept: str
     ) -> httpx2.Response:
-        return self._transport.retrying(
+        return self._transport.retry(
             lambda: self._transport.send(
                 method, self._url(path), scopes=self._scopes, ok=ok, headers={"Accept": accept}
             )
@@ -233,7 +232,7 @@ class Repository:
 
 
 def resolve(reference: str, *, insecure: bool = False) -> str:
-    """Turn an image's tag into `name@sha256:…`; one that has a digest is not asked about.
+    """Return `name@sha256:…` for an image's tag; one that has a digest is not asked about.
 
     `insecure` goes for this image's registry alone.
 
@@ -242,16 +241,16 @@ def resolve(reference: str, *, insecure: bool = False) -> str:
         RegistryError: the registry cannot be reached, refuses, or has no such image.
 
     """
-    image = parse(reference)
+    image = parse_reference(reference)
     if image.digest is None:
-        with Transport(image.host, insecure=insecure) as transport:
-            digest = require_digest(Repository(transport, image.repository), image)
-        image = image.at(digest)
+        with RegistryTransport(image.host, insecure=insecure) as transport:
+            digest = require_digest(ImageRepository(transport, image.repository), image)
+        image = image.with_digest(digest)
     return f"{image.name}@{image.digest}"
 
 
-def require_digest(repository: Repository, image: Reference) -> str:
-    """The digest of an image that must exist."""
+def require_digest(repository: ImageRepository, image: Reference) -> str:
+    """Return the digest of an image that must exist."""
     digest = repository.digest_of(image.version)
     if digest is None:
         raise RegistryError(f"there is no image {image}", hint="check its name and tag")

@@ -8,7 +8,6 @@ below it. `dag.json` in a repository says what was verified.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,47 +15,49 @@ from typing import TYPE_CHECKING, Literal
 
 from dag.core.sources.checkouts import (
     WHOLE,
-    Repository,
+    GitRepository,
     Want,
     locate,
 )
-from dag.core.sources.downloads import Place, Problem, host_of
+from dag.core.sources.downloads import Place, SourceProblem
+from dag.core.web import host_of
 from dag.errors import InfrastructureError, UsageError
-from dag.io.sources.downloads import LOCK_POLL
+from dag.io import durable
+from dag.io.retries import RetryPolicy, retry_async
 from dag.io.sources.git.process import Git, GitFailed, GitLimits
 from dag.io.sources.git.repository import BareRepository
 from dag.io.sources.git.stored import GIT
-from dag.io.sources.git.submodules import Link, submodules
+from dag.io.sources.git.submodules import Link, read_submodules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from dag.core.sources.downloads import RetryPolicy, Watcher
+    from dag.core.sources.downloads import Watcher
     from dag.io.sources.cache import Cache
 
 _DEEPEST = 16
-"""Submodules of submodules; more is a circle."""
+"""How deep submodules of submodules may be; more is a circle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitOutcome:
-    """What became of a repository."""
+    """The end of the work on a repository: whether it is in the cache, and what was wrong."""
 
-    repository: Repository
+    repository: GitRepository
     status: Literal["present", "fetched", "failed"]
     size: int = 0
-    """Bytes of its packs."""
-    problems: tuple[Problem, ...] = ()
+    """The size of its packs in bytes."""
+    problems: tuple[SourceProblem, ...] = ()
 
 
 @dataclass(slots=True)
 class _Run:
-    """What one run has seen: each repository has one task at a time, each link is followed once."""
+    """The state of one run: each repository has one task at a time, each link is followed once."""
 
     outcomes: dict[str, GitOutcome] = field(default_factory=dict)
     links: set[Link] = field(default_factory=set)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
-    others: dict[str, Repository] = field(default_factory=dict)
+    others: dict[str, GitRepository] = field(default_factory=dict)
 
 
 class GitCache:
@@ -73,7 +74,10 @@ class GitCache:
         per_host: int = 4,
         verify: bool = False,
     ) -> None:
-        """`verify` reads every object again, also where nothing seems to have changed."""
+        """Take the cache, and who is told of the progress.
+
+        `verify` reads every object again, also where nothing seems to have changed.
+        """
         self._cache = cache
         self._watcher = watcher
         self._retry = retry
@@ -85,7 +89,7 @@ class GitCache:
         self._run = _Run()
 
     async def run(
-        self, wanted: Sequence[Repository], others: Iterable[Repository] = ()
+        self, wanted: Sequence[GitRepository], others: Iterable[GitRepository] = ()
     ) -> list[GitOutcome]:
         """Fetch what is not there, submodules too; those follow in the result.
 
@@ -100,12 +104,12 @@ class GitCache:
             async with asyncio.TaskGroup() as group:
                 for repository in wanted:
                     if repository.wants:
-                        group.create_task(self._one(repository, 0))
+                        group.create_task(self._bring(repository, 0))
         except* (OSError, InfrastructureError) as errors:
-            raise self._unusable(errors) from None
+            raise self._unusable_cache(errors) from None
         return list(self._run.outcomes.values())
 
-    def _unusable(self, errors: BaseException) -> InfrastructureError:
+    def _unusable_cache(self, errors: BaseException) -> InfrastructureError:
         error = errors
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -113,21 +117,21 @@ class GitCache:
             return error
         return InfrastructureError(f"{self._cache.directory}: {error}")
 
-    async def _one(self, repository: Repository, deep: int) -> None:
+    async def _bring(self, repository: GitRepository, deep: int) -> None:
         lock = self._run.locks.setdefault(repository.path, asyncio.Lock())
         host = self._hosts.setdefault(host_of(repository.uri), asyncio.Semaphore(self._per_host))
         # The repository first: who has a turn never waits for one who has not.
         async with lock, host, self._jobs:
-            held = await self._held(repository.path)
-            try:
-                outcome, links = await self._refresh(repository)
-            except GitFailed as error:
-                places = [place for want in repository.wants for place in want.places]
-                problems = tuple(Problem(place, repository.uri, str(error)) for place in places)
-                outcome = GitOutcome(repository=repository, status="failed", problems=problems)
-                links = {}
-            finally:
-                os.close(held)
+            with await self._cache.wait_for_lock(repository.path):
+                try:
+                    outcome, links = await self._refresh(repository)
+                except GitFailed as error:
+                    places = [place for want in repository.wants for place in want.places]
+                    problems = tuple(
+                        SourceProblem(place, repository.uri, str(error)) for place in places
+                    )
+                    outcome = GitOutcome(repository=repository, status="failed", problems=problems)
+                    links = {}
         self._note(outcome)
         async with asyncio.TaskGroup() as group:
             for link, place in links.items():
@@ -135,27 +139,21 @@ class GitCache:
                     self._run.links.add(link)
                     group.create_task(self._submodule(link, place, repository, deep + 1))
 
-    async def _held(self, path: str) -> int:
-        # Another process holds it: nothing here could be told when it lets go.
-        while (held := self._cache.hold(path)) is None:  # noqa: ASYNC110
-            await asyncio.sleep(LOCK_POLL)
-        return held
-
-    async def _submodule(self, link: Link, place: Place, parent: Repository, deep: int) -> None:
+    async def _submodule(self, link: Link, place: Place, parent: GitRepository, deep: int) -> None:
         wrong = f"nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
         try:
             path, base = locate(link.uri)
         except UsageError as error:
             wrong = error.message
         if wrong is not None:
-            problem = Problem(place, parent.uri, f"submodule {link.path}: {wrong}")
+            problem = SourceProblem(place, parent.uri, f"submodule {link.path}: {wrong}")
             self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
             return
         want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
         other = self._run.others.pop(path, None)
         if other is not None and other.wants:
-            await self._one(other, deep)
-        await self._one(Repository(path, link.uri, (want,), (base,)), deep)
+            await self._bring(other, deep)
+        await self._bring(GitRepository(path, link.uri, (want,), (base,)), deep)
 
     def _note(self, outcome: GitOutcome) -> None:
         path = outcome.repository.path
@@ -171,20 +169,20 @@ class GitCache:
             problems=known.problems + outcome.problems,
         )
 
-    async def _refresh(self, repository: Repository) -> tuple[GitOutcome, dict[Link, Place]]:
+    async def _refresh(self, repository: GitRepository) -> tuple[GitOutcome, dict[Link, Place]]:
         directory = self._cache.directory / GIT / f"{repository.path}.git"
         bare = BareRepository(
             Git(directory, self._limits), self._cache.records, self._cache.directory
         )
         bare.ask(repository.wants)
         if not await bare.open(force=self._verify):
-            self._watcher.note(f"{directory} was damaged; removed")
+            self._watcher.note(f"{directory} was damaged and has been removed")
             await asyncio.to_thread(shutil.rmtree, directory)
             await bare.open(force=False)
         missing = [want for want in repository.wants if not bare.has(want)]
         if bare.state.depth is not None and bare.state.depth != WHOLE and repository.depth == WHOLE:
             missing = list(repository.wants)
-        problems: list[Problem] = []
+        problems: list[SourceProblem] = []
         links: dict[Link, Place] = {}
         if missing:
             self._watcher.begin(repository.path, repository.uri)
@@ -196,9 +194,9 @@ class GitCache:
         for want in repository.wants:
             if want.submodules and want.places[0] not in broken:
                 try:
-                    found = await submodules(bare.git, want.commit, repository.uri)
+                    found = await read_submodules(bare.git, want.commit, repository.uri)
                 except GitFailed as error:
-                    problems.append(Problem(want.places[0], repository.uri, str(error)))
+                    problems.append(SourceProblem(want.places[0], repository.uri, str(error)))
                     continue
                 links |= dict.fromkeys(found, want.places[0])
         size = await asyncio.to_thread(bare.save, repository, list(links))
@@ -212,8 +210,8 @@ class GitCache:
         return outcome, links
 
     async def _fetch(
-        self, bare: BareRepository, repository: Repository, missing: Collection[Want]
-    ) -> list[Problem]:
+        self, bare: BareRepository, repository: GitRepository, missing: Collection[Want]
+    ) -> list[SourceProblem]:
         wrong: dict[Want, str] = {}
         by_ref: dict[str, list[Want]] = {}
         for want in repository.wants:
@@ -222,30 +220,23 @@ class GitCache:
             # All that is expected of a ref at once: it can only be at one place.
             if any(want in missing for want in wants):
                 try:
-                    wrong |= await self._with_retries(bare, repository, wants)
+                    wrong |= await self._fetch_with_retries(bare, repository, wants)
                 except GitFailed as error:
                     wrong |= dict.fromkeys(wants, str(error))
-        problems: list[Problem] = []
+        problems: list[SourceProblem] = []
         for want in repository.wants:
             if not bare.has(want):
                 message = wrong.get(want, f"{want} had to go elsewhere for another step")
-                problems += [Problem(place, repository.uri, message) for place in want.places]
+                problems += [SourceProblem(place, repository.uri, message) for place in want.places]
                 await bare.forget(want)
         return problems
 
-    async def _with_retries(
-        self, bare: BareRepository, repository: Repository, wants: Sequence[Want]
+    async def _fetch_with_retries(
+        self, bare: BareRepository, repository: GitRepository, wants: Sequence[Want]
     ) -> dict[Want, str]:
-        failures = 0
-        while True:
-            try:
-                return await bare.fetch(repository.uri, wants, depth=repository.depth)
-            except GitFailed as error:
-                failures += 1
-                pause = self._retry.pause(failures, None)
-                if not error.heals or pause is None:
-                    raise
-                await asyncio.sleep(pause)
+        return await retry_async(
+            lambda: bare.fetch(repository.uri, wants, depth=repository.depth), self._retry
+        )
 
 
 async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) -> str | None:
@@ -262,7 +253,7 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
             return "its path is none that the cache uses"
     except UsageError as error:
         return error.message
-    held = cache.hold(path)
+    held = cache.try_lock(path)
     if held is None:
         return "another process is at it; run this again when that is done"
     try:
@@ -284,9 +275,9 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
                 )
             await asyncio.to_thread(shutil.rmtree, target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.rename(target)
+        durable.rename(source, target)
     except GitFailed as error:
         return str(error)
     finally:
-        os.close(held)
+        held.release()
     return None

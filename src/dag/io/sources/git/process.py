@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dag.core.sources.downloads import redact
+from dag.core.limits import GIT_OUTPUT
+from dag.core.web import redact
 from dag.errors import InfrastructureError
+from dag.io.retries import MayHeal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +52,7 @@ _LOCAL = re.compile(
     r"|REPLACE_REF_BASE|PREFIX|SHALLOW_FILE|COMMON_DIR|NAMESPACE|TRACE\w*)"
 )
 _TAIL = 16 * 1024
-_MAX_OUTPUT = 64 << 20
+"""Bytes of its messages that are kept; the last ones say why git ended."""
 _WILL_STAY = re.compile(
     r"not found|couldn't find remote ref|Authentication failed|could not read (?:Username|Password)"
     r"|does not exist|SSL certificate|certificate verification|not our ref|unadvertised object"
@@ -60,7 +62,7 @@ _WILL_STAY = re.compile(
 )
 
 
-class GitFailed(Exception):  # becomes a Problem
+class GitFailed(MayHeal):  # becomes a SourceProblem
     """git ended with an error; `heals` says whether asking again may help."""
 
     def __init__(self, message: str, *, heals: bool) -> None:
@@ -70,20 +72,21 @@ class GitFailed(Exception):  # becomes a Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitLimits:
-    """Times in seconds, sizes in bytes."""
+    """Bounds on what git may take. Times in seconds, sizes in bytes."""
 
     timeout: float = 3600.0
-    """Of one command."""
+    """How long one command may take."""
     stall: float = 60.0
     """A transfer with less than a kilobyte a second for so long has failed."""
     max_size: int = 8 << 30
-    """Of one file, that is, of one transfer's pack."""
+    """The size of one file, that is, of one transfer's pack."""
 
 
 class Git:
-    """Runs git in one bare repository."""
+    """A bare repository in which git is run."""
 
     def __init__(self, directory: Path, limits: GitLimits) -> None:
+        """Take the repository, which need not be there yet."""
         self.directory = directory
         self.limits = limits
 
@@ -125,17 +128,17 @@ class Git:
             message = f"git did not end in {self.limits.timeout:g} s"
             raise GitFailed(message, heals=True) from None
         finally:
-            await _end(process)
+            await _kill(process)
         if code:
             raise _failure(code, errors, arguments)
         return output
 
     async def line(self, *arguments: str) -> str:
-        """Run a command that writes one line; give it."""
+        """Run a command that writes one line, and return that."""
         return (await self.run(*arguments)).decode().strip()
 
     async def succeeds(self, *arguments: str) -> bool:
-        """Say whether a command that is a question answers yes."""
+        """Return whether a command that is a question answers yes."""
         try:
             await self.run(*arguments)
         except GitFailed:
@@ -155,30 +158,28 @@ async def _communicate(process: asyncio.subprocess.Process, stdin: bytes) -> tup
         await process.stdin.drain()
     process.stdin.close()
     # A server's words come through stderr: only their end is kept, however many there are.
-    output, errors = await asyncio.gather(
-        _read(process.stdout, _MAX_OUTPUT), _tail(process.stderr, _TAIL)
-    )
+    output, errors = await asyncio.gather(_read_output(process.stdout), _read_end(process.stderr))
     return output, errors.decode(errors="replace")
 
 
-async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
+async def _read_output(stream: asyncio.StreamReader) -> bytes:
     pieces, size = [], 0
     while data := await stream.read(1 << 16):
         size += len(data)
-        if size > most:
-            raise GitFailed("git wrote more than could be meant", heals=False)
+        if size > GIT_OUTPUT.most:
+            raise GitFailed(str(GIT_OUTPUT.error("git")), heals=False)
         pieces.append(data)
     return b"".join(pieces)
 
 
-async def _tail(stream: asyncio.StreamReader, most: int) -> bytes:
+async def _read_end(stream: asyncio.StreamReader) -> bytes:
     end = b""
     while data := await stream.read(1 << 16):
-        end = (end + data)[-most:]
+        end = (end + data)[-_TAIL:]
     return end
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _kill(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         # git's helpers are in its session: all of them end.
         with suppress(ProcessLookupError, PermissionError):

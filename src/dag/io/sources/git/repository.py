@@ -1,118 +1,93 @@
-"""One bare repository of the cache: what it holds, what is added to it, and whether that is right."""
+"""A bare repository of the cache: adds to it what steps want, once that is verified."""
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dag.core.sources.checkouts import (
     LOOSE,
     WHOLE,
+    GitRepository,
     Pick,
-    Repository,
     Want,
     is_commit,
-    is_ref,
     locate,
 )
-from dag.core.sources.gitstate import STATE, Ref, State, Submodule, parse
+from dag.core.sources.gitstate import Ref, Submodule, VerifiedState
 from dag.errors import UsageError
+from dag.io.sources.git.files import RepositoryFiles
 from dag.io.sources.git.process import GitFailed
 from dag.io.sources.git.submodules import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from dag.io.sources.cache import Records
     from dag.io.sources.git.process import Git
+    from dag.io.sources.records import Records
 
 _INCOMING = "refs/dag/incoming"
 _CONFLICT = re.compile(r"cannot lock ref|conflict")
 _REF = re.compile(r"refs/(?:heads|tags)/[^\s':;]+")
-_LINES = {
-    "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/.+"),
-    "shallow": re.compile(rb"[0-9a-f]{40}"),
-}
 _NONE = "dag-none"
 """The branch, which does not exist, that HEAD names until something wants it."""
 
 
-class Unverified(Exception):  # becomes a Problem
-    """What the remote has is not what the step expects."""
+class Unverified(Exception):  # becomes a SourceProblem
+    """The remote has something else than the step expects."""
 
 
 class BareRepository:
-    """A repository, for whoever holds its lock."""
+    """A bare repository, for whoever holds its lock."""
 
     def __init__(self, git: Git, records: Records, root: Path) -> None:
-        """`root` is the cache's directory, below which files are recorded as verified."""
+        """Take the repository, and the cache's directory, below which files are recorded."""
         self.git = git
-        self._records = records
-        self._root = root
-        self.state = State()
-        """What was verified."""
+        self._files = RepositoryFiles(git.directory, records, root)
+        self.state = VerifiedState()
+        """The refs and their commits that were verified."""
         self._asked: set[str] = set()
 
     @property
-    def _picked(self) -> list[Pick]:
+    def _known_picks(self) -> list[Pick]:
         parts = [text.rpartition("/") for text in sorted(self.state.picks)]
         return [Pick(branch, commit) for branch, _, commit in parts]
 
     def ask(self, wants: Collection[Want]) -> None:
-        """Say what steps want: refs that are none of theirs may go."""
+        """Note what steps want: refs that are none of theirs may go."""
         self._asked = {want.ref for want in wants}
         self._asked |= {f"refs/heads/{pick.branch}" for want in wants for pick in want.picks}
 
     async def open(self, *, force: bool) -> bool:
-        """Make the repository if it is not there; say whether it is sound.
+        """Make the repository if it is not there, and return whether it is sound.
 
         Its objects are read again if a file is not as it was when they were last verified, or by
         `force`; the small files that git stumbles over, always.
         """
         directory = self.git.directory
-        self.state = State()
+        self.state = VerifiedState()
         if not (directory / "HEAD").exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             await self.git.run(
                 "init", "--bare", "--quiet", "--template=", f"--initial-branch={_NONE}"
             )
         try:
-            if (directory / STATE).exists():
-                self.state = parse((directory / STATE).read_bytes())
-            if not self._readable():
+            self.state = self._files.read_state()
+            if not self._files.are_readable(self.state.refs):
                 return False
         except (OSError, ValueError):
             return False
-        self._clear()
-        if force or not all(self._vouched(path) for path in self._files()):
-            return await self._sound()
+        self._files.remove_unfinished()
+        if force or not self._files.are_vouched_for():
+            return await self._is_sound()
         return True
 
-    def _readable(self) -> bool:
-        directory = self.git.directory
-        if not all((directory / name).is_dir() for name in ("objects", "refs")):
-            return False
-        head = (directory / "HEAD").read_bytes().decode().strip()
-        branch = head.removeprefix("ref: ")
-        if not is_commit(head) and (branch == head or not is_ref(branch)):
-            return False
-        for name, line in _LINES.items():
-            if (directory / name).exists():
-                lines = (directory / name).read_bytes().splitlines()
-                if not all(map(line.fullmatch, lines)):
-                    return False
-        # One that is gone is fetched again; one that is no hash would be in git's way.
-        loose = (directory / name for name in self.state.refs if name != "HEAD")
-        return all(
-            is_commit(path.read_bytes().decode().strip()) for path in loose if path.is_file()
-        )
-
     def has(self, want: Want) -> bool:
-        """Say whether the repository holds what a step wants, verified."""
-        return self.state.holds(want) and self._resolve(want.ref) == self.state.refs[want.ref].at
+        """Return whether the repository holds what a step wants, verified."""
+        if not self.state.holds(want):
+            return False
+        return self._files.resolve(want.ref) == self.state.refs[want.ref].at
 
     async def fetch(self, uri: str, wants: Sequence[Want], *, depth: int) -> dict[Want, str]:
         """Fetch what steps want of one ref, and name it if it is what they expect.
@@ -146,36 +121,25 @@ class BareRepository:
         if want.kind == "tag" and want.ref not in self.state.refs:
             await self.git.run("update-ref", "-d", want.ref)
 
-    def save(self, repository: Repository, links: Sequence[Link]) -> int:
-        """Write down what is verified; give the size of the packs in bytes."""
-        size = 0
-        for path in self._files():
-            status = path.stat()
-            size += status.st_size
-            self._records.add(path.relative_to(self._root).as_posix(), status)
+    def save(self, repository: GitRepository, links: Sequence[Link]) -> int:
+        """Write down what is verified, and return the size of the packs in bytes."""
+        size = self._files.record()
         state = self.state
-        state.submodules |= {found for found in map(_submodule, links) if found}
+        state.submodules |= {found for found in map(_submodule_of, links) if found}
         state.bases |= set(repository.bases)
         state.uri = repository.uri
-        text = state.text()
-        path = self.git.directory / STATE
-        with suppress(FileNotFoundError):
-            if path.read_text() == text:
-                return size
-        temporary = path.with_suffix(".new")
-        temporary.write_text(text)
-        temporary.rename(path)
+        self._files.write_state(state)
         return size
 
     async def _take(self, wants: Sequence[Want]) -> dict[Want, str]:
-        """Name what has come, if it is what steps expect; say whose it is not."""
+        """Name what has come, if it is what steps expect; return why it is not, by want."""
         got = await self.git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
         kind, ref = wants[0].kind, wants[0].ref
         if kind == "commit":
             if got != wants[0].commit:
                 return dict.fromkeys(wants, f"got {got}, expected {wants[0].commit}")
             await self._name(ref, Ref(got, (got,)))
-            if (self.git.directory / "HEAD").read_text().strip() == f"ref: refs/heads/{_NONE}":
+            if self._files.resolve("HEAD") == f"ref: refs/heads/{_NONE}":
                 # A clone wants something to begin with, before it goes to the submodule's commit.
                 await self.git.run("update-ref", "--no-deref", "HEAD", got)
             return {}
@@ -190,13 +154,13 @@ class BareRepository:
                 for want in wants
                 if want.commit not in right
             }
-        wrong = {want: await self._off_branch(want, got) for want in wants}
+        wrong = {want: await self._why_not_on_branch(want, got) for want in wants}
         if inside := [want.commit for want in wants if wrong[want] is None]:
             await self._settle(ref, got, inside)
         return {want: message for want, message in wrong.items() if message is not None}
 
-    async def _off_branch(self, want: Want, tip: str) -> str | None:
-        """Say why melange, too, would not take the commit from a branch that ends at `tip`."""
+    async def _why_not_on_branch(self, want: Want, tip: str) -> str | None:
+        """Return why melange, too, would not take the commit from a branch that ends at `tip`."""
         if want.commit == tip:
             return None
         if want.exact:
@@ -210,7 +174,7 @@ class BareRepository:
         """Let a branch end where it has all that is expected of it, now and by earlier runs."""
         known = self.state.refs.get(ref)
         branch = ref.removeprefix("refs/heads/")
-        others = [pick.commit for pick in self._picked if pick.branch == branch]
+        others = [pick.commit for pick in self._known_picks if pick.branch == branch]
         kept = set(commits)
         for name in (*(known.expected if known else ()), *others):
             commit = await self._commit(name)
@@ -234,7 +198,7 @@ class BareRepository:
             if ref in self.state.refs:
                 await self._settle(ref, tip, [commit])
             else:
-                await self._making_way("update-ref", ref, tip)
+                await self._run_making_way("update-ref", ref, tip)
             return
         # melange picks it from what a clone has, which may be another branch of the remote.
         commit = await self._commit(pick.commit)
@@ -255,7 +219,7 @@ class BareRepository:
         return await self.git.succeeds("merge-base", "--is-ancestor", commit, tip)
 
     async def _commit(self, name: str) -> str | None:
-        """Find a commit that is here by its hash, which may be short."""
+        """Return the full hash of a commit that is here; the given one may be short."""
         try:
             return await self.git.line("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         except GitFailed:
@@ -270,10 +234,10 @@ class BareRepository:
             options = ["--no-tags", f"--depth={depth}"]
         common = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-gc"]
         try:
-            await self._making_way(*common, *options, "--", uri, refspec)
+            await self._run_making_way(*common, *options, "--", uri, refspec)
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
-            if self._clear() == self.git.limits.max_size:
+            if self._files.remove_unfinished() == self.git.limits.max_size:
                 raise GitFailed("has more bytes than --max-size", heals=False) from None
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
@@ -282,11 +246,11 @@ class BareRepository:
 
     async def _name(self, name: str, ref: Ref) -> None:
         # A default branch is HEAD itself, detached: a step may want the branch elsewhere.
-        await self._making_way("update-ref", "--no-deref", name, ref.at)
+        await self._run_making_way("update-ref", "--no-deref", name, ref.at)
         self.state.refs[name] = ref
 
-    async def _making_way(self, *arguments: str) -> None:
-        """Run what makes refs; those that no step asks for go if they are in the way.
+    async def _run_making_way(self, *arguments: str) -> None:
+        """Run a command that makes refs; those that no step asks for go if they are in the way.
 
         The remote may have `rel/1.0` where it had `rel`, and no repository has both.
         """
@@ -294,18 +258,20 @@ class BareRepository:
             try:
                 await self.git.run(*arguments)
             except GitFailed as error:
-                if not (gone := await self._in_the_way(str(error))):
+                if not (gone := await self._refs_in_the_way(str(error))):
                     raise
                 orders = "".join(f"delete {name}\n" for name in gone)
                 await self.git.run("update-ref", "--stdin", stdin=orders.encode())
                 for name in gone:
                     self.state.refs.pop(name, None)
                 branches = {name.removeprefix("refs/heads/") for name in gone}
-                self.state.picks -= {str(pick) for pick in self._picked if pick.branch in branches}
+                self.state.picks -= {
+                    str(pick) for pick in self._known_picks if pick.branch in branches
+                }
             else:
                 return
 
-    async def _in_the_way(self, message: str) -> list[str]:
+    async def _refs_in_the_way(self, message: str) -> list[str]:
         if not _CONFLICT.search(message):
             return []
         meant = _REF.findall(message)
@@ -318,41 +284,11 @@ class BareRepository:
             and any(f"{name}/".startswith(f"{one}/") or one.startswith(f"{name}/") for one in meant)
         ]
 
-    def _resolve(self, ref: str) -> str | None:
-        """Read a ref's file: the same answer as git's, without a process for each repository."""
-        with suppress(OSError):
-            return (self.git.directory / ref).read_text().strip()
-        with suppress(OSError):
-            for line in (self.git.directory / "packed-refs").read_bytes().splitlines():
-                if line.endswith(f" {ref}".encode()):
-                    return line.partition(b" ")[0].decode()
-        return None
-
-    def _clear(self) -> int:
-        """Remove what broken transfers left; give the size of the largest file."""
-        largest = 0
-        for leftover in (self.git.directory / "objects" / "pack").glob("tmp_*"):
-            largest = max(largest, leftover.stat().st_size)
-            leftover.unlink()
-        return largest
-
-    def _files(self) -> Iterator[Path]:
-        objects = self.git.directory / "objects"
-        for parent, _, names in os.walk(objects):
-            for name in sorted(names):
-                if not name.startswith("tmp_"):
-                    yield type(objects)(parent) / name
-
-    def _vouched(self, path: Path) -> bool:
-        with suppress(FileNotFoundError):
-            return self._records.vouch(path.relative_to(self._root).as_posix(), path.stat())
-        return False
-
-    async def _sound(self) -> bool:
+    async def _is_sound(self) -> bool:
         # Not fsck, which also blames old commits for their form: what counts is that every object
         # hashes to its name, and that none is missing.
         packs = sorted((self.git.directory / "objects" / "pack").glob("*.idx"))
-        if any(path.suffix not in (".pack", ".idx") for path in self._files()):
+        if any(path.suffix not in (".pack", ".idx") for path in self._files.objects()):
             return False
         try:
             if packs:
@@ -366,7 +302,7 @@ class BareRepository:
         return await self._is_as_it_says()
 
     async def _is_as_it_says(self) -> bool:
-        """Say whether each ref leads to the commits that it is said to have been verified for."""
+        """Return whether each ref leads to the commits that it is said to be verified for."""
         for name, known in self.state.refs.items():
             peeled = await self._commit(known.at)
             for commit in known.expected:
@@ -377,7 +313,7 @@ class BareRepository:
         return True
 
 
-def _submodule(link: Link) -> Submodule | None:
+def _submodule_of(link: Link) -> Submodule | None:
     try:
         return Submodule(locate(link.uri)[0], link.commit)
     except UsageError:

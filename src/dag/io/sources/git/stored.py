@@ -1,4 +1,4 @@
-"""The repositories that are in the cache, and the `gitconfig` that leads builds to them."""
+"""The git repositories in the cache, and the `gitconfig` that leads builds to them."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dag.core.sources.checkouts import (
+from dag.core.limits import GIT_STATE
+from dag.core.sources.gitconfig import (
     CONFIG_NAME,
     ENV_FILE,
     ENV_NAME,
     REDIRECT,
-    Repository,
     git_config,
-    redirect,
+    redirect_config,
 )
-from dag.core.sources.gitstate import STATE, State, parse
+from dag.core.sources.gitstate import STATE, VerifiedState, parse
+from dag.io import durable
+from dag.io.files import read_bytes
+from dag.io.sources.cache import RemovedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from dag.core.sources.checkouts import GitRepository
     from dag.io.sources.cache import Cache
 
 GIT = "git"
+"""The directory of the cache in which repositories are."""
 
 
-def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> None:
+def write_config(cache: Cache, named: Iterable[GitRepository] | None = None) -> None:
     """Write `gitconfig` and `melange.env` for the repositories that are in the cache.
 
     git cannot tell the refs of a repository apart: builds get it from the cache if it has what all
     definitions want of it. `named` is that, if it is known, else what was known before.
     """
     wanted = {repository.path: repository for repository in named or ()}
-    states = stored(cache)
+    states = read_states(cache)
     for path, state in states.items():
         if named is not None:
             lacks = state.missing(wanted[path]) if path in wanted else frozenset()
@@ -43,52 +48,47 @@ def write_config(cache: Cache, named: Iterable[Repository] | None = None) -> Non
                 _note_lacks(cache, path, lacks)
         with suppress(FileNotFoundError):  # another process has just removed it
             file = cache.directory / GIT / f"{path}.git" / REDIRECT
-            _write(file, redirect(path, state.bases_of(path)))
-    _write(cache.directory / CONFIG_NAME, git_config(redirected(states)))
+            _write(file, redirect_config(path, state.bases_of(path)))
+    _write(cache.directory / CONFIG_NAME, git_config(redirected_uris(states)))
     _write(cache.directory / ENV_NAME, ENV_FILE)
 
 
-def redirected(states: Mapping[str, State]) -> dict[str, list[str]]:
-    """Say which repositories builds get from the cache, and by which URIs."""
+def redirected_uris(states: Mapping[str, VerifiedState]) -> dict[str, list[str]]:
+    """Return which repositories builds get from the cache, and by which URIs."""
     return {path: state.bases_of(path) for path, state in states.items() if not state.lacks}
 
 
 def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
-    held = cache.hold(path)
+    held = cache.try_lock(path)
     if held is None:  # whoever has it notes what the definitions of its own want
         return
-    try:
+    with held:
         file = cache.directory / GIT / f"{path}.git" / STATE
         with suppress(OSError, ValueError):
-            state = parse(file.read_bytes())
+            state = parse(read_bytes(file, GIT_STATE))
             state.lacks = lacks
             _write(file, state.text())
-    finally:
-        os.close(held)
 
 
-def stored(cache: Cache) -> dict[str, State]:
-    """Find the repositories in the cache: path below `git/`, without `.git` → what `dag.json` says.
+def read_states(cache: Cache) -> dict[str, VerifiedState]:
+    """Return what each repository's `dag.json` says, by its path below `git/`, without `.git`.
 
     Those without a verified ref are left out.
     """
-    found: dict[str, State] = {}
+    found: dict[str, VerifiedState] = {}
     for path, directory in _repositories(cache):
         with suppress(OSError, ValueError):
-            state = parse((directory / STATE).read_bytes())
+            state = parse(read_bytes(directory / STATE, GIT_STATE))
             if state.refs:
                 found[path] = state
     return dict(sorted(found.items()))
 
 
 def prune_git(
-    cache: Cache, wanted: Sequence[Repository], *, dry_run: bool = False
-) -> list[tuple[str, int]]:
-    """Remove the repositories that neither `wanted` nor a submodule of theirs wants.
-
-    Returns their names and the sizes of what is in them, in bytes.
-    """
-    known = stored(cache)
+    cache: Cache, wanted: Sequence[GitRepository], *, dry_run: bool = False
+) -> list[RemovedEntry]:
+    """Remove the repositories that neither `wanted` nor a submodule of theirs wants; return them."""
+    known = read_states(cache)
     kept: set[str] = set()
     open_paths = [repository.path for repository in wanted if repository.wants]
     while open_paths:
@@ -98,17 +98,18 @@ def prune_git(
             open_paths += [item.path for item in known[path].submodules] if path in known else []
     removed = []
     for path, directory in _repositories(cache):
-        held = None if path in kept else cache.hold(path)
-        if held is not None:
-            removed.append((f"{GIT}/{path}.git", _size(directory)))
+        held = None if path in kept else cache.try_lock(path)
+        if held is None:
+            continue
+        with held:
+            removed.append(RemovedEntry(f"{GIT}/{path}.git", _size(directory)))
             if not dry_run:
                 shutil.rmtree(directory)
-            os.close(held)
-    return sorted(removed)
+    return sorted(removed, key=lambda one: one.name)
 
 
 def _repositories(cache: Cache) -> Iterator[tuple[str, Path]]:
-    """Find the directories of repositories, each with its path below `git/`, without `.git`."""
+    """Return the directories of repositories, each with its path below `git/`, without `.git`."""
     root = cache.directory / GIT
     for parent, names, _ in os.walk(root):
         for name in [name for name in names if name.endswith(".git")]:
@@ -122,9 +123,4 @@ def _size(directory: Path) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    with suppress(OSError, ValueError):
-        if path.read_text() == text:
-            return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.rename(path)
+    durable.write_changed(path, text.encode())

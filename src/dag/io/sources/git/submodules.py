@@ -1,30 +1,29 @@
-"""The submodules of a commit, as its `.gitmodules` and its tree have them."""
+"""Reads the submodules of a commit from its `.gitmodules` and its tree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dag.core.limits import GITMODULES
 from dag.core.sources.checkouts import submodule_uri
 from dag.io.sources.git.process import GitFailed
 
 if TYPE_CHECKING:
     from dag.io.sources.git.process import Git
 
-_MAX_GITMODULES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A submodule: where it lies in its parent, where it comes from, which commit it must be."""
+    """A submodule: its path in its parent, where it comes from, and which commit it must be."""
 
     path: str
     uri: str
     commit: str
 
 
-async def submodules(git: Git, commit: str, uri: str) -> list[Link]:
-    """List the submodules of a commit that `git`'s repository has; `uri` is where that comes from.
+async def read_submodules(git: Git, commit: str, uri: str) -> list[Link]:
+    """Return the submodules of a commit in `git`'s repository; `uri` is where that comes from.
 
     Raises:
         GitFailed: the commit, or its list of submodules, cannot be read.
@@ -33,8 +32,9 @@ async def submodules(git: Git, commit: str, uri: str) -> list[Link]:
     entry = f"{commit}:.gitmodules"
     if not await git.succeeds("cat-file", "-e", entry):
         return []
-    if int(await git.line("cat-file", "-s", entry)) > _MAX_GITMODULES:
-        raise GitFailed(".gitmodules has more than a megabyte", heals=False)
+    size = int(await git.line("cat-file", "-s", entry))
+    if size > GITMODULES.most:
+        raise GitFailed(str(GITMODULES.error(entry)), heals=False)
     listed = await git.run("config", "--null", "--blob", entry, "--list")
     modules: dict[str, dict[str, str]] = {}
     for item in listed.decode(errors="replace").split("\0"):

@@ -11,11 +11,11 @@ from dag.errors import InfrastructureError
 from dag.io.web import NoCookies, check_proxies, tls_context
 
 
-async def published(url: str) -> list[dict[str, Any]]:
-    """Fetch the objects of a YAML file.
+async def fetch_manifests(url: str) -> list[dict[str, Any]]:
+    """Fetch a YAML file and return the Kubernetes objects in it.
 
     Raises:
-        InfrastructureError: it cannot be fetched, or holds no Kubernetes objects.
+        InfrastructureError: it cannot be fetched, or something in it is no Kubernetes object.
 
     """
     check_proxies()
@@ -33,8 +33,8 @@ async def published(url: str) -> list[dict[str, Any]]:
     try:
         objects = [item for item in yaml.safe_load_all(response.text) if item is not None]
     except yaml.YAMLError as error:
-        raise InfrastructureError(f"{url} is no YAML: {error}") from error
+        raise InfrastructureError(f"{url} is not YAML: {error}") from error
     for item in objects:
         if not isinstance(item, dict) or not {"apiVersion", "kind", "metadata"} <= item.keys():
-            raise InfrastructureError(f"{url} holds something that is no Kubernetes object")
+            raise InfrastructureError(f"{url} contains something that is not a Kubernetes object")
     return objects

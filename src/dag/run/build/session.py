@@ -1,4 +1,4 @@
-"""`dag build` on this machine: from what was asked for to a result."""
+"""`dag build` on this machine, from what was asked for to the result."""
 
 from __future__ import annotations
 
@@ -6,37 +6,35 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, Resources, Unit
-from dag.core.build.plan import Known, Plan, Request, make_plan
+from dag.core.build.events import Began, Unit
+from dag.core.build.options import BuildOptions, MachineResources
+from dag.core.build.plan import BuildPlan, BuildRequest, Known, make_plan
 from dag.core.build.records import current
 from dag.core.build.result import Result, make_result, summary
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import KEY, MakeVariables, build_script
-from dag.core.build.states import Limits
 from dag.core.graph.graph import Graph
-from dag.core.package.apkindex import Repository, offers
+from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
-from dag.io.build.processes import end_below
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
 from dag.io.package import definitions
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
-from dag.io.store.lock import holder
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
-from dag.run.build.workspace import Parts, fingerprints, split
+from dag.run.build.workspace import Parts, fingerprints, split_by_package
 
 Say = Callable[[str], None]
 
@@ -44,74 +42,42 @@ _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
-"""Of the user's environment, what make may see. Nothing that a Makefile takes for its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """The flags of `dag build` that decide what is built and how; durations in seconds."""
-
-    directory: Path
-    arch: Arch
-    pipeline_dirs: tuple[Path, ...]
-    build_options: tuple[str, ...]
-    store: Path
-    request: Request
-    since: str | None
-    repositories: tuple[str, ...]
-    keyrings: tuple[str, ...]
-    jobs: int
-    capacity: Resources
-    """Of this machine."""
-    max_ram: int
-    retries: int
-    fail_fast: bool
-    timeout: float | None
-    hermetic: bool
-    make_vars: tuple[str, ...]
-    target_template: str | None
-    signing_key: Path | None
-    verbosity: int
-
-    def limits(self) -> Limits:
-        """Say what bounds the scheduler."""
-        return Limits(
-            jobs=self.jobs,
-            capacity=self.capacity,
-            max_ram=self.max_ram,
-            retries=self.retries,
-            fail_fast=self.fail_fast,
-        )
+"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
 
 class Build:
-    """A directory, a store, and the plan that follows. The store's lock is the caller's affair."""
+    """A directory of definitions, a store, and the plan that they lead to.
+
+    The caller holds the lock of the store, if it is to be changed.
+    """
 
     def __init__(self, options: BuildOptions, store: Store, say: Say) -> None:
-        """Read the directory and what exists, and make the plan.
+        """Read the directory and the store, and make the plan.
 
         Raises:
             UsageError: a definition is wrong, a name unknown, or there is no Makefile.
 
         """
         self.options = options
+        self.directory = Path(options.directory)
+        self.limits = options.limits(_machine_resources())
         self.store = store
-        if store.root == options.directory.resolve():
+        if store.root == self.directory.resolve():
             raise UsageError(
                 "--store is the directory of the definitions, so it would be a part of every build",
-                hint=f"name a directory below it, like {options.directory / 'packages'}",
+                hint=f"name a directory below it, like {self.directory / 'packages'}",
             )
         self._say = say
-        self.makefile = makefile_of(options.directory, options.target_template)
+        self.makefile = makefile_of(self.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
         packages = definitions.read(
-            options.directory,
+            self.directory,
             arch=options.arch.apk,
-            pipeline_dirs=options.pipeline_dirs,
+            pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
             build_options=options.build_options,
         )
-        have = _repository(options)
+        have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
         self.graph = Graph(packages, available=have.names)
         self.parts = self._split()
@@ -122,40 +88,40 @@ class Build:
         self.about = summary(self.plan)
 
     def _split(self) -> Parts:
-        tree = definitions_tree(self.options.directory)
-        for note in tree.notes() if self.options.verbosity else ():
+        tree = definitions_tree(self.directory)
+        for note in tree.notes() if self.options.verbose else ():
             self._say(note)
-        # A store inside of the directory is no part of what is built; repositories and keys of
-        # theirs are linked, whatever they belong to.
-        root = self.options.directory.resolve()
-        apart = [os.path.relpath(self.store.root, root), *self._inside()]
+        # A store inside of the directory is no part of what is built. Repositories and keyrings
+        # there are linked into each workspace, whichever package they seem to belong to.
+        root = self.directory.resolve()
+        apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split(entries, self.graph.packages)
+        return split_by_package(entries, self.graph.packages)
 
-    def _inside(self) -> dict[str, Path]:
-        """The repositories and keyrings inside of the directory, by their paths from there."""
-        root = self.options.directory.resolve()
+    def _linked_paths(self) -> dict[str, Path]:
+        """Return the repositories and keyrings inside of the directory, by their paths in it."""
+        root = self.directory.resolve()
         found = {}
-        for item in (*self.options.repositories, *self.options.keyrings):
+        for item in (*_roots(self.options), *self.options.keyrings):
             if "://" not in item:
-                path = Path(_absolute(item))
+                path = Path(_absolute_location(item))
                 if path == self.store.root:
                     raise UsageError(
-                        f"-r {item} is the store itself, which is always asked; leave it out"
+                        f"-r {item} is the store itself, which is always asked: leave it out"
                     )
                 if path != root and path.is_relative_to(root):
                     found[os.fspath(path.relative_to(root))] = path
-        # What lies in one of them comes with it.
+        # One that lies inside of another comes with that.
         return {
             name: path
             for name, path in found.items()
             if not any(name.startswith(f"{other}/") for other in found)
         }
 
-    def _plan(self, have: Repository) -> Plan:
+    def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
-        request = options.request
+        request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
         records = current(store.records.values(), versions)
         known = Known(
@@ -167,10 +133,10 @@ class Build:
             ram=store.ram(),
         )
         if options.since is not None:
-            request = _since(options, self.graph, request)
+            request = _request_since(options, self.graph, request)
             if not request.packages:
                 self._say(f"nothing has changed since {options.since}")
-                return Plan(
+                return BuildPlan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
                     dropped=(), timed=0, external={},
                 )  # fmt: skip
@@ -178,34 +144,37 @@ class Build:
 
     def scheduler(self) -> Scheduler:
         """Make the scheduler of the plan."""
-        return Scheduler(self.plan.units, self.options.limits())
+        return Scheduler(self.plan.units, self.limits)
 
     async def run(self) -> Result:
-        """Build what is planned; the result says what came of it.
+        """Build what is planned, and return the result.
 
         Raises:
-            InfrastructureError: make, melange or bubblewrap is not there, or the store fails.
+            InfrastructureError: make, melange or bubblewrap is not installed, or the store fails.
 
         """
         options = self.options
         if not self.plan.steps:
             self._write_index()
             scheduler = self.scheduler()
-            with self._journal(scheduler) as journal:
+            with self._begin_journal(scheduler) as journal:
                 journal.append(lines.line(0.0, Began()))
                 scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
         limiter = detect()
-        if options.verbosity:
+        if options.verbose:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
-            self._say("memory is not limited: no control groups may be written here")
+            self._say("memory is not limited: dag may not write control groups here")
         runner = LocalRunner(self.graph, self.store, self._settings(tools), limiter)
         scheduler = self.scheduler()
-        with self._journal(scheduler) as journal:
+        with self._begin_journal(scheduler) as journal:
             progress = BuildProgress(
-                scheduler, self.about, store=str(options.store), verbosity=options.verbosity
+                scheduler,
+                self.about,
+                store=str(store_path(options)),
+                verbosity=options.verbose,
             )
             engine = Engine(scheduler, runner, journal, progress)
             try:
@@ -220,15 +189,15 @@ class Build:
         return make_result(self.about, scheduler, seconds)
 
     @contextmanager
-    def _journal(self, scheduler: Scheduler) -> Iterator[Journal]:
-        """Begin the journal of this run, in the place of the latest one's."""
+    def _begin_journal(self, scheduler: Scheduler) -> Iterator[Journal]:
+        """Begin the journal of this run, which takes the place of the latest run's."""
         head = {**self.about, "began": time.time(), "pid": os.getpid()}
         with Journal(self.store.journal) as journal:
             journal.append(lines.head(scheduler_units(scheduler), scheduler.limits, head))
             yield journal
 
     def _write_index(self) -> None:
-        given = _with_public(self.options.signing_key)
+        given = _require_public_half(self.options)
 
         def sign(path: Path) -> None:
             tools = Tools.find()
@@ -237,30 +206,30 @@ class Build:
         self.store.write_index(sign, anew=given is not None)
 
     def _settings(self, tools: Tools) -> LocalSettings:
-        # melange writes the names of keys and repositories into what it builds: they must be the
+        # melange writes the names of keys and repositories into what it builds. They must be the
         # same wherever the store is, and the same as in a pod.
         options = self.options
-        links: dict[str, Path] = self._inside()
-        key = _with_public(options.signing_key)
+        links: dict[str, Path] = self._linked_paths()
+        key = _require_public_half(options)
         if key is None:
             made = tools.own_key(self.store.state / "key")
             links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
         public = f"{key.name if key else KEY}.pub"
         check_keyrings(options.keyrings, public, (key or made).with_name(public))
-        cache = options.directory.resolve() / "cache"
+        cache = self.directory.resolve() / "cache"
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
             cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
-            source_date_epoch=git.source_date_epoch(options.directory) or 0,
+            source_date_epoch=git.source_date_epoch(self.directory) or 0,
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
             key=os.fspath(key.resolve()) if key else KEY,
-            repositories=[_from_workspace(options.directory, one) for one in options.repositories],
-            keyrings=[_from_workspace(options.directory, one) for one in options.keyrings],
-            pipeline_dirs=[os.fspath(one.resolve()) for one in options.pipeline_dirs],
+            repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
+            keyrings=[_location_from_workspace(self.directory, one) for one in options.keyrings],
+            pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
             more=options.make_vars,
         )
@@ -288,95 +257,60 @@ class Build:
 
 
 def scheduler_units(scheduler: Scheduler) -> list[Unit]:
-    """Give the units that a scheduler was made of."""
+    """Return the units of which a scheduler was made."""
     return [progress.unit for progress in scheduler.units.values()]
 
 
-def open_store(root: Path, arch: Arch, *, wait: bool, say: Say) -> Store:
-    """Open a store for writing: take its lock, end and undo what a dead run has left.
-
-    Raises:
-        Held: somebody else builds there, and `wait` is not set.
-        InfrastructureError: the store cannot be used.
-
-    """
-    store = Store(root, arch)
-    store.prepare()
-    store.lock.acquire(wait=wait, say=say)
-    end_below(store.work)
-    store.recover(say)
-    return store
-
-
-def read_store(root: Path, arch: Arch) -> Store:
-    """Read what a store has, without a lock and without a change: what a dry run needs."""
-    store = Store(root, arch)
-    store.read()
-    return store
-
-
-def status(root: Path, arch: Arch) -> tuple[Result, bool]:
-    """Read from a store's journal how its latest run stands, or ended; and whether it is alive.
-
-    Raises:
-        UsageError: there was no run, or its journal cannot be read.
-
-    """
-    from dag.io.build.journal import read_journal
-
-    store = Store(root, arch)
-    try:
-        head, scheduler, last = lines.replayed(read_journal(store.journal))
-        began = float(head["began"])
-    except FileNotFoundError:
-        raise UsageError(f"{root}: nothing was built here for {arch}", hint="see --store") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{store.journal} is damaged: {error}", hint="build again") from error
-    # A run that died says nothing of what came after its last event.
-    lives = not scheduler.finished and holder(store.lock_path) == head.get("pid")
-    now = max(last, time.time() - began) if lives else last
-    return make_result(head, scheduler, now), lives
-
-
-def _repository(options: BuildOptions) -> Repository:
+def _read_repositories(options: BuildOptions) -> PackageRepository:
     if not options.repositories:
-        return Repository()
-    return index.repository(map(_absolute, options.repositories), options.arch)
+        return PackageRepository()
+    return index.repository(map(_absolute_location, _roots(options)), options.arch)
 
 
-def _absolute(item: str) -> str:
+def _roots(options: BuildOptions) -> list[str]:
+    return [repository_root(one) for one in options.repositories]
+
+
+def _machine_resources() -> MachineResources:
+    return MachineResources(
+        processors=len(os.sched_getaffinity(0)),
+        ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
+
+
+def _absolute_location(item: str) -> str:
     if "://" in item:
         return item
     path = Path(item)
     if not path.exists():
-        raise UsageError(f"{item}: there is nothing of that name")
+        raise UsageError(f"{item}: there is no such file or directory")
     return os.fspath(path.resolve())
 
 
-def _from_workspace(directory: Path, item: str) -> str:
-    path = _absolute(item)
+def _location_from_workspace(directory: Path, item: str) -> str:
+    path = _absolute_location(item)
     if "://" in path or not Path(path).is_relative_to(directory.resolve()):
         return path
     return f"./{Path(path).relative_to(directory.resolve())}"
 
 
-def _with_public(key: Path | None) -> Path | None:
+def _require_public_half(options: BuildOptions) -> Path | None:
+    key = Path(options.signing_key) if options.signing_key else None
     if key is not None and not key.with_name(f"{key.name}.pub").is_file():
         raise UsageError(
             f"{key} has no public half {key.name}.pub beside it",
-            hint=f"make it: openssl rsa -in {key} -pubout -out {key}.pub",
+            hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",
         )
     return key
 
 
-def _since(options: BuildOptions, graph: Graph, request: Request) -> Request:
-    from dataclasses import replace
-
+def _request_since(options: BuildOptions, graph: Graph, request: BuildRequest) -> BuildRequest:
     from dag.run.graph.changes import affected_since
 
     assert options.since is not None  # noqa: S101  # the caller's condition
+    pipeline_dirs = [Path(one) for one in options.pipeline_dirs]
     found = affected_since(
-        options.directory, options.since, graph, options.arch, options.pipeline_dirs
+        Path(options.directory), options.since, graph, options.arch, pipeline_dirs
     )
     changed = set(found.reasons)
     if request.rebuild_dependents:

@@ -1,0 +1,73 @@
+"""How soon the command line answers, as ratios against a bare interpreter in the same run.
+
+    make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/start.py
+
+Prints one line a measurement: what, seconds, the limit, and the ratio to `python -c pass`. Exits with
+1 if one is over its limit. The limits are of a machine where a bare interpreter takes `BARE_THERE`;
+where it takes longer they are longer by as much.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from bench.graph import Report  # noqa: E402
+
+BARE_THERE = 0.025
+"""Seconds of a bare interpreter where the limits were set: between 0.015 and 0.036."""
+ROUNDS = 15
+DEFINITION = "package:\n  name: one\n  version: '1'\n  epoch: 0\n"
+COMPLETION = {"_DAG_COMPLETE": "bash_complete", "COMP_WORDS": "dag po", "COMP_CWORD": "1"}
+
+
+def seconds(words: list[str], directory: Path, **more: str) -> float:
+    """The wall time of one run, which must succeed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "REPO": "registry.invalid/dag"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, *words],
+        env={**environment, "XDG_CACHE_HOME": str(directory / "cache"), **more},
+        cwd=directory,
+        check=True,
+        capture_output=True,
+    )
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    dag = ["-m", "dag"]
+    pod = [*dag, "pod", "--create=false", "--push=false"]
+    report = Report()
+    bare = helped = completed = printed = math.inf
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        (directory / "one.yaml").write_text(DEFINITION)
+        (directory / "Makefile").write_text("packages/%.apk:\n\ttrue\n")
+        for _ in range(ROUNDS):  # by turns, so that all meet the same machine
+            bare = min(bare, seconds(["-c", "pass"], directory))
+            helped = min(helped, seconds([*dag, "--help"], directory))
+            completed = min(completed, seconds(dag, directory, **COMPLETION))
+            printed = min(printed, seconds(pod, directory))
+    scale = max(1.0, bare / BARE_THERE)
+    print(f"python -c pass: {bare:.3f} s; limits in seconds × {scale:.2f}")
+    for what, value, limit in (
+        ("--help", helped, 0.12),
+        ("completion of `dag po`", completed, 0.12),
+        ("pod --create=false --push=false, one definition", printed, 0.25),
+    ):
+        report.line(what, value, limit * scale, ratio=f"{value / bare:.1f} interpreters")
+    raise SystemExit(report.failed)
+
+
+if __name__ == "__main__":
+    main()

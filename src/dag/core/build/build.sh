@@ -1,0 +1,179 @@
+#!/bin/sh
+# Build in a workspace, which is the working directory: options, --, and then make's targets.
+# It runs in the container of a pod or on this machine, under dash and busybox alike. No variable
+# is exported, so that make has the environment that the image or the caller gave.
+umask 022
+state='' arch='' melange='' signing_key='' variables='' env_file='' env_option=''
+make_key='' key='' mounted_key='' keep_going=''
+confined='' bwrap='' cache='' announce_end='' merge_index=''
+# Kubernetes shows what is written there as the reason of the container's end.
+refuse() {
+  echo "dag: $1" >&2
+  [ ! -w /dev/termination-log ] || echo "$1" >/dev/termination-log
+  exit 3
+}
+newline='
+'
+while [ $# -gt 0 ]; do
+  value=${1#*=}
+  case $1 in
+    # Where the log, the pipes and other files of this script are. That is not in the workspace: if
+    # the Makefile names no --source-dir, melange copies that, and would read from pipes for ever.
+    --state=*) state=$value ;;
+    --arch=*) arch=$value ;;
+    --melange=*) melange=$value ;;
+    # What the index of packages that are there already is signed with.
+    --signing-key=*) signing_key=$value ;;
+    # An assignment for make's command line; the last one is MELANGE_EXTRA_OPTS.
+    --make=*) variables=$variables${variables:+$newline}$value ;;
+    # If this file is there, make's last assignment gets the option.
+    --env-file=*) env_file=$value ;;
+    --env-option=*) env_option=$value ;;
+    # The key: the Makefile has a rule for it, or it is copied from where it is mounted, or it is there.
+    --key=*) key=$value ;;
+    --make-key) make_key=yes ;;
+    --mounted-key=*) mounted_key=$value ;;
+    --keep-going) keep_going=yes ;;
+    # Build nothing outside of a user namespace.
+    --confined) confined=yes ;;
+    # The text of a bwrap that takes the network from steps, and the cache that it looks into.
+    --bwrap=*) bwrap=$value ;;
+    --cache=*) cache=$value ;;
+    # Hold a pipe open, so that another container sees when this one has ended.
+    --announce-end) announce_end=yes ;;
+    # After make, wait for the container that uploads, and merge the bucket's index for it.
+    --merge-index) merge_index=yes ;;
+    --) shift; break ;;
+    *) refuse "the build script knows no option $1" ;;
+  esac
+  shift
+done
+
+{ mkdir -p "$state" && rm -f "$state/pipe" && mkfifo "$state/pipe" && : >"$state/begun"; } ||
+  refuse "no file can be made in $state"
+command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
+child='' dog=''
+
+if [ -n "$confined" ]; then
+  # Outside of any namespace, 0 is 0: https://man7.org/linux/man-pages/man7/user_namespaces.7.html
+  read -r _ outside _ </proc/self/uid_map
+  [ "$outside" != 0 ] ||
+    refuse 'this node gave the pod no user namespace, so the build would have more rights than --isolation userns allows'
+fi
+
+if [ -n "$bwrap" ]; then
+  real=$(command -v bwrap) || refuse 'this image has no bwrap, which --hermetic needs: see --sdk-image'
+  {
+    rm -rf "${state:?}/bin" && mkdir "$state/bin" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
+      chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && ln -sfn "$cache" "$state/cache"
+  } || refuse "no file can be made in $state"
+  PATH="$(cd "$state/bin" && pwd):$PATH"
+  export PATH
+fi
+
+if [ -n "$mounted_key" ]; then
+  [ -r "$mounted_key" ] ||
+    refuse "there is no key at $mounted_key: does the SecretProviderClass name it melange.rsa?"
+  (umask 077 && cp "$mounted_key" "$key") || refuse "the key cannot be copied to $key"
+  if [ -r "$mounted_key.pub" ]; then
+    cp "$mounted_key.pub" "$key.pub"
+  elif command -v openssl >/dev/null; then
+    openssl rsa -in "$key" -pubout -out "$key.pub" 2>/dev/null
+  elif command -v ssh-keygen >/dev/null; then
+    ssh-keygen -e -m PKCS8 -f "$key" >"$key.pub" 2>/dev/null
+  else
+    refuse 'this image has neither openssl nor ssh-keygen to make the public key: mount melange.rsa.pub, too'
+  fi || refuse 'the mounted key is no RSA key in PEM'
+  cp "$key.pub" . || refuse "$PWD cannot be written to"
+fi
+
+# The pipe is open before `started` appears, so that whoever sees that and opens the pipe for reading
+# gets its end when this process has ended, whatever ended it, and at once if that was before.
+if [ -n "$announce_end" ]; then
+  mkfifo -m 666 "$state/ended" 2>/dev/null
+  exec 9<>"$state/ended"
+  : >"$state/started"
+fi
+
+trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
+tee "$state/log" <"$state/pipe" &
+tee=$!
+# So that git finds what is in the cache; `dag cache` writes it there.
+[ ! -f "$env_file" ] || variables=$variables$env_option
+
+# Become make, with the variables and what else it is given.
+become_make() {
+  set -f
+  IFS=$newline
+  # shellcheck disable=SC2086  # there is one assignment a line
+  set -- $variables "$@"
+  unset IFS
+  exec make "$@"
+}
+fetched() { for apk in packages/"$arch"/*.apk; do [ ! -e "$apk" ] || return 0; done; return 1; }
+build() {
+  [ -z "$make_key" ] || (become_make "$key") || return
+  if fetched; then
+    find packages -name '*.apk' -exec touch {} +
+    "$melange" index -o "packages/$arch/APKINDEX.tar.gz" --signing-key "$signing_key" \
+      packages/"$arch"/*.apk || return
+  fi
+  become_make ${keep_going:+-k} "$@"
+}
+exec 5>"$state/pipe"
+build "$@" >&5 2>&1 &
+child=$!
+code=0
+# Some shells tell what signal ended a process: those words were in no log, and in no count.
+wait "$child" 2>/dev/null || code=$?
+# A signal makes wait return early: the build has ended only when the process is gone.
+while kill -0 "$child" 2>/dev/null; do code=0; wait "$child" 2>/dev/null || code=$?; done
+
+# The container that uploads asks, when it has the bucket's own index and nobody else is about it.
+merge() {
+  waited=0
+  until [ -e "$state/index/asked" ] || [ -e "$state/index/done" ]; do
+    if [ ! -e "$state/uploading" ]; then # its image may be on its way to the node
+      waited=$((waited + 1))
+      [ $waited -lt 900 ] || return 0
+    elif [ -z "$(find "$state/uploading" -mmin -2)" ]; then # it was killed
+      return 0
+    fi
+    sleep 1
+  done
+  [ ! -e "$state/index/done" ] || return 0
+  set --
+  while IFS= read -r apk; do set -- "$@" "packages/$arch/$apk"; done <"$state/finished"
+  [ ! -e "$signing_key" ] || set -- --signing-key "$signing_key" "$@"
+  if "$melange" index --merge --source "$state/index/current.tar.gz" -o "$state/index/new.tar.gz" "$@"
+  then mv "$state/index/new.tar.gz" "$state/index/merged.tar.gz"
+  else : >"$state/index/failed"
+  fi
+}
+if [ -n "$merge_index" ]; then
+  : >"$state/made"
+  merge >&5 2>&1
+fi
+exec 5>&-
+
+# The exit code is make's all the same; but whoever waits for packages wants to know.
+made() { [ -d packages ] && [ -n "$(find -L packages -name '*.apk' -newer "$state/begun" 2>&1)" ]; }
+[ "$code" != 0 ] || [ ! -w /dev/termination-log ] || made ||
+  echo 'make made no package' >/dev/termination-log
+# Something that the build left in the background may hold the pipe open: no reason to hang.
+{ sleep 10; kill "$tee"; } >/dev/null 2>&1 &
+dog=$!
+while kill -0 "$tee" 2>/dev/null; do wait "$tee" 2>/dev/null; done
+kill "$dog" 2>/dev/null
+
+# The last line tells how much there was. Container runtimes drop carriage returns at the ends of lines.
+count() { echo "$1 $2"; }
+# shellcheck disable=SC2046  # wc prints two numbers
+counted=$(count $(tr -d '\r' <"$state/log" | wc -l -c))
+lines=${counted% *} bytes=${counted#* }
+if [ -n "$(tail -c 1 "$state/log")" ]; then
+  echo
+  lines=$((lines + 1))
+fi
+echo "dag: end of log: $lines lines, $bytes bytes, exit $code"
+exit "$code"

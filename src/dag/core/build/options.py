@@ -1,0 +1,299 @@
+"""The flags of `dag build` and `dag status`, and those that building in a pod has, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dag.core.flags import Options, flag, several, switch
+from dag.core.kinds import (
+    DIRECTORY,
+    DURATION,
+    EXISTING_FILE,
+    FILE,
+    PATH_OR_URL,
+    QUANTITY,
+    TEXT,
+    ValueKind,
+    whole,
+)
+from dag.core.package.options import (
+    ArchOptions,
+    CompileOptions,
+    DefinitionOptions,
+    DirectoryOptions,
+    GeneralOptions,
+    PackageOptions,
+)
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from dag.core.build.plan import BuildRequest
+    from dag.core.build.states import RunLimits
+
+_SELECTION = "Selection"
+_OUTPUT = "Output"
+
+
+def _place(text: str) -> str:
+    if text == "kubernetes":
+        raise UsageError(
+            "building every package in a pod of its own is not there yet",
+            hint="`dag pod` builds them all in one pod of a cluster",
+        )
+    if text != "local":
+        raise UsageError(f"{text!r} is no place to build at: the only one is `local`")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlyOptions(Options):
+    """The choice of building the packages alone."""
+
+    heading: ClassVar[str] = _SELECTION
+
+    only: bool = switch("--only", "Build just these packages, not what they depend on.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepositoryOptions(Options):
+    """Repositories whose packages need not be built, and the keys that they are signed with."""
+
+    heading: ClassVar[str] = "Repositories"
+
+    repositories: tuple[str, ...] = several(
+        PATH_OR_URL,
+        "-r --repository",
+        "Do not build what this repository has; melange takes packages from it.",
+    )
+    keyrings: tuple[str, ...] = several(
+        ValueKind(metavar="FILE", parse=str, path=PATH_OR_URL.path),
+        "--keyring",
+        "Trust packages that are signed with this public key, a file or a URL.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeOptions(Options):
+    """Assignments and targets for make, and the confinement of a build."""
+
+    heading: ClassVar[str] = "Build"
+
+    hermetic: bool = switch("--hermetic", "Give the steps of a build no network.")
+    make_vars: tuple[str, ...] = several(
+        TEXT,
+        "--make-var",
+        "Pass this assignment to make, besides those of [make] in dag.toml.",
+        metavar="NAME=VALUE",
+        table="make",
+    )
+    target_template: str | None = flag(
+        TEXT,
+        "--target-template",
+        "Ask make for a package by this name, like package/{name}.",
+        shown="what the Makefile has rules for",
+        metavar="TARGET",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions(
+    PackageOptions,
+    DirectoryOptions,
+    CompileOptions,
+    OnlyOptions,
+    RepositoryOptions,
+    MakeOptions,
+):
+    """Everything that decides what make is asked for, but for the architecture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions(Options):
+    """The place of finished packages."""
+
+    heading: ClassVar[str] = "Store"
+
+    store: str | None = flag(
+        DIRECTORY,
+        "--store",
+        "Keep finished packages in this directory.",
+        shown="packages in the directory of --dir",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitOptions(Options):
+    """The choice of waiting for a store."""
+
+    heading: ClassVar[str] = "Store"
+
+    wait: bool = switch("--wait", "Wait for another build that uses the store.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildOptions(Options):
+    """Packages that are built although they exist, and those that have changed."""
+
+    heading: ClassVar[str] = _SELECTION
+
+    rebuild: tuple[str, ...] = several(
+        TEXT,
+        "--rebuild",
+        "Build this package although it exists. `dependents` builds what is built with a package "
+        "that is built anew, `all` builds everything.",
+        metavar="PKG|dependents|all",
+    )
+    since: str | None = flag(
+        TEXT, "--since", "Ask for what has changed since this commit.", metavar="GITREF"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitOptions(Options):
+    """The number of units that are built at once, their limits, and their failures."""
+
+    heading: ClassVar[str] = "Units"
+
+    on: str = flag(
+        ValueKind(metavar="PLACE", parse=_place),
+        "--on",
+        "Build at this place. The only one so far is `local`, this machine.",
+        default="local",
+    )
+    jobs: int | None = flag(
+        whole(1), "-j --jobs", "Build this many units at once.", shown="one for each processor"
+    )
+    fail_fast: bool = switch("--fail-fast", "Stop everything at the first failure.")
+    retries: int = flag(
+        whole(0), "--retries", "Try a failed build this many times more.", default="0"
+    )
+    timeout: float | None = flag(
+        DURATION, "--timeout", "End a unit that takes longer than this.", shown="no limit"
+    )
+    cpu: str = flag(
+        QUANTITY,
+        "--cpu",
+        "Count this many CPUs for a unit whose definition asks for none.",
+        default="1",
+    )
+    ram: str = flag(
+        QUANTITY,
+        "--ram",
+        "Count this much memory for a unit whose definition asks for none.",
+        default="2Gi",
+    )
+    max_ram: str | None = flag(
+        QUANTITY,
+        "--max-ram",
+        "Give a unit that ran out of memory at most this much.",
+        shown="all of the machine's",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyOptions(Options):
+    """The key that signs."""
+
+    heading: ClassVar[str] = "Signing"
+
+    signing_key: str | None = flag(
+        EXISTING_FILE,
+        "--signing-key",
+        "Sign the packages and the index with this private key.",
+        shown="a key of the store's own",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFileOptions(Options):
+    """Output of a build."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    dry_run: bool = switch("--dry-run", "Print the plan and build nothing.")
+    json: bool = switch("--json", "Print the plan or the result as JSON on the standard output.")
+    junit: str | None = flag(FILE, "--junit", "Write the result to this file as JUnit's XML.")
+    markdown: str | None = flag(
+        FILE,
+        "--markdown",
+        "Write the result to this file as Markdown. "
+        "It is also appended to the file that $GITHUB_STEP_SUMMARY names.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineResources:
+    """Processors of this machine, and bytes of memory."""
+
+    processors: int
+    ram: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(
+    PackageOptions,
+    DefinitionOptions,
+    OnlyOptions,
+    RebuildOptions,
+    RepositoryOptions,
+    MakeOptions,
+    StoreOptions,
+    WaitOptions,
+    UnitOptions,
+    KeyOptions,
+    ReportFileOptions,
+    GeneralOptions,
+):
+    """The flags of `dag build`."""
+
+    def request(self) -> BuildRequest:
+        """Return what the plan is made for."""
+        from dag.core.build.events import ComputeResources
+        from dag.core.build.plan import BuildRequest
+        from dag.core.units import quantity
+
+        rebuild = frozenset(self.rebuild)
+        return BuildRequest(
+            packages=self.packages,
+            only=self.only,
+            rebuild=rebuild - {"dependents", "all"},
+            rebuild_dependents="dependents" in rebuild,
+            rebuild_all="all" in rebuild,
+            resources=ComputeResources(
+                int(quantity(self.cpu) * 1000) or 1, int(quantity(self.ram))
+            ),
+        )
+
+    def limits(self, machine: MachineResources) -> RunLimits:
+        """Return what bounds the scheduler on this machine."""
+        from dag.core.build.events import ComputeResources
+        from dag.core.build.states import RunLimits
+        from dag.core.units import quantity
+
+        jobs = self.jobs or machine.processors
+        # Who asks for more jobs than there are processors gets them.
+        cpu = max(machine.processors, jobs) * 1000
+        return RunLimits(
+            jobs=jobs,
+            capacity=ComputeResources(cpu, machine.ram),
+            max_ram=int(quantity(self.max_ram)) if self.max_ram else machine.ram,
+            retries=self.retries,
+            fail_fast=self.fail_fast,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusReportOptions(Options):
+    """Output about the state of a build."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    json: bool = switch("--json", "Print everything as JSON on the standard output.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusOptions(
+    DirectoryOptions, ArchOptions, StoreOptions, StatusReportOptions, GeneralOptions
+):
+    """The flags of `dag status`."""

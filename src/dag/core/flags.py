@@ -1,0 +1,251 @@
+"""Flags, each declared once, as a field of the options of a command.
+
+The type of the field, the flag, its environment variable, its key in `dag.toml`, its heading and its
+line in `--help`, and its row in docs/flags.md all follow from one declaration:
+
+    @dataclass(frozen=True, kw_only=True)
+    class ResourceOptions(Options):
+        heading: ClassVar[str] = "Resources"
+
+        cpu: str = flag(QUANTITY, "--cpu", "Ask for this many CPUs.", default="1")
+
+A command takes a class that inherits from such groups. A function that needs one group asks for that
+group only, and is given the command's whole object. Nothing here knows click: `dag.cli.options` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum, auto
+from typing import ClassVar, TypeVar, overload
+
+from dag.core.kinds import ValueKind
+
+T = TypeVar("T")
+
+GENERAL = "General"
+"""Heading of the flags that every command has."""
+_KEY = "dag.flag"
+"""In the metadata of a field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of every group of flags and of what a command takes."""
+
+    heading: ClassVar[str] = ""
+    """Heading in `--help` of the flags that the class itself declares."""
+
+
+class Shape(Enum):
+    """How often a flag may be given, and whether it takes a value."""
+
+    ONE = auto()
+    SEVERAL = auto()
+    SWITCH = auto()
+    COUNT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag, or a positional argument if it has no names."""
+
+    kind: ValueKind[object] | None = None
+    """None for a switch and for a count, which take no value."""
+    names: tuple[str, ...] = ()
+    text: str
+    """Whole sentences for `--help`."""
+    shape: Shape = Shape.ONE
+    default: str | None = None
+    """As a person would type it."""
+    shown: str = ""
+    """The default in words, if it is not the same everywhere."""
+    required: bool = False
+    metavar: str = ""
+    variable: str = ""
+    """A second environment variable."""
+    command: str = ""
+    """The command of a flag whose name means something else in others: it becomes a part of the
+    variable's name, and in `dag.toml` the flag is in that command's table only."""
+    table: str = ""
+    """Name of the table in `dag.toml` whose lines are values; the command line adds to them."""
+    typed_only: bool = False
+    """Neither the environment nor `dag.toml` may set it."""
+    finds_file: bool = False
+    """It says where `dag.toml` is, so that file cannot set it."""
+
+    @property
+    def name(self) -> str:
+        """The long name, without dashes."""
+        return next(name for name in self.names if name.startswith("--")).removeprefix("--")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables, the first one that is set counts."""
+        if self.typed_only or not self.names:
+            return ()
+        words = [*([self.command] if self.command else []), self.name]
+        own = f"DAG_{'_'.join(words).upper().replace('-', '_')}"
+        return (own, self.variable) if self.variable else (own,)
+
+    @property
+    def key(self) -> str:
+        """The key in `dag.toml`; empty if it has none."""
+        return "" if self.finds_file or not self.names else self.table or self.name
+
+    @property
+    def placeholder(self) -> str:
+        """The word for the value in `--help`; empty if there is none."""
+        return self.metavar or (self.kind.metavar if self.kind else "")
+
+    @property
+    def default_words(self) -> str:
+        """The default as `--help` and the reference show it; empty if there is none."""
+        return self.shown or self.default or ""
+
+    @property
+    def sentences(self) -> str:
+        """The help text, with what follows from the shape."""
+        if self.shape is Shape.SEVERAL and self.names:
+            return f"{self.text} It may be given several times."
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A flag with the name of its field and the heading of its group."""
+
+    field: str
+    heading: str
+    flag: Flag
+
+
+def declared(options: type[Options]) -> list[Declared]:
+    """Return the flags of a command: its own first, then those of its groups, in their order.
+
+    Those that every command has are at the end.
+    """
+    return sorted(_declared(options), key=lambda one: one.heading == GENERAL)
+
+
+def _declared(options: type[Options]) -> Iterator[Declared]:
+    for owner in options.__mro__:
+        if not is_dataclass(owner) or not issubclass(owner, Options):
+            continue
+        inherited = {
+            one.name for base in owner.__bases__ if is_dataclass(base) for one in fields(base)
+        }
+        for one in fields(owner):
+            if one.name not in inherited:
+                yield Declared(one.name, owner.heading, one.metadata[_KEY])
+
+
+# The overloads say which type a field has, so that a type checker compares it with the annotation.
+@overload
+def flag(
+    kind: ValueKind[T],
+    names: str,
+    text: str,
+    *,
+    default: str,
+    shown: str = ...,
+    metavar: str = ...,
+    variable: str = ...,
+    command: str = ...,
+    typed_only: bool = ...,
+    finds_file: bool = ...,
+) -> T: ...
+@overload
+def flag(
+    kind: ValueKind[T],
+    names: str,
+    text: str,
+    *,
+    shown: str = ...,
+    metavar: str = ...,
+    variable: str = ...,
+    command: str = ...,
+    typed_only: bool = ...,
+) -> T | None: ...
+def flag(
+    kind: ValueKind[T],
+    names: str,
+    text: str,
+    *,
+    default: str | None = None,
+    shown: str = "",
+    metavar: str = "",
+    variable: str = "",
+    command: str = "",
+    typed_only: bool = False,
+    finds_file: bool = False,
+) -> T | None:
+    """Declare a flag that takes one value; without a default it may be missing."""
+    return _declare(
+        Flag(
+            kind=kind,
+            names=tuple(names.split()),
+            text=text,
+            default=default,
+            shown=shown,
+            metavar=metavar,
+            variable=variable,
+            command=command,
+            typed_only=typed_only,
+            finds_file=finds_file,
+        ),
+        None if default is None else kind.parse(default),
+    )
+
+
+def required_flag(kind: ValueKind[T], names: str, text: str, *, metavar: str = "") -> T:
+    """Declare a flag that must be given."""
+    one = Flag(kind=kind, names=tuple(names.split()), text=text, metavar=metavar, required=True)
+    return _declare_required(one, kind)
+
+
+def several(
+    kind: ValueKind[T], names: str, text: str, *, metavar: str = "", table: str = ""
+) -> tuple[T, ...]:
+    """Declare a flag that may be given several times."""
+    one = Flag(
+        kind=kind,
+        names=tuple(names.split()),
+        text=text,
+        shape=Shape.SEVERAL,
+        metavar=metavar,
+        table=table,
+    )
+    return _declare(one, ())
+
+
+def switch(names: str, text: str, *, default: bool = False) -> bool:
+    """Declare a flag that is true or false."""
+    words = "true" if default else "false"
+    one = Flag(names=tuple(names.split()), text=text, shape=Shape.SWITCH, default=words)
+    return _declare(one, default)
+
+
+def counted(names: str, text: str) -> int:
+    """Declare a flag that counts how often it is given."""
+    return _declare(Flag(names=tuple(names.split()), text=text, shape=Shape.COUNT), 0)
+
+
+def argument(kind: ValueKind[T], metavar: str, text: str) -> T:
+    """Declare a positional argument that must be given."""
+    return _declare_required(Flag(kind=kind, text=text, metavar=metavar, required=True), kind)
+
+
+def arguments(kind: ValueKind[T], metavar: str, text: str) -> tuple[T, ...]:
+    """Declare the positional arguments of a command that takes any number of them."""
+    return _declare(Flag(kind=kind, text=text, metavar=metavar, shape=Shape.SEVERAL), ())
+
+
+def _declare(one: Flag, default: T) -> T:
+    return field(default=default, metadata={_KEY: one})
+
+
+def _declare_required(one: Flag, _kind: ValueKind[T]) -> T:
+    declaration: T = field(metadata={_KEY: one})
+    return declaration

@@ -1,0 +1,102 @@
+"""Kinds of values that flags take: how each is written, and what it is read as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from dag.core.arch import Arch
+from dag.errors import UsageError
+
+T_co = TypeVar("T_co", covariant=True)
+
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRule:
+    """The kinds of files that a path may name; one in `dag.toml` is relative to that file."""
+
+    file: bool = False
+    directory: bool = False
+    exists: bool = False
+    dash: bool = False
+    """`-` stands for the standard output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueKind(Generic[T_co]):
+    """One kind of value; `parse` raises a UsageError that says what is wrong with a text."""
+
+    metavar: str
+    parse: Callable[[str], T_co]
+    choices: tuple[str, ...] = ()
+    """The only texts that are taken; empty is any."""
+    path: PathRule | None = None
+
+
+def choice(*words: str) -> ValueKind[str]:
+    """Take one of some words."""
+    return ValueKind(metavar="", parse=str, choices=words)
+
+
+def whole(least: int, most: int | None = None) -> ValueKind[int]:
+    """Take a whole number of at least `least` and at most `most`."""
+    bounds = f"from {least} to {most}" if most is not None else f"of {least} or more"
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text, re.ASCII) else None
+        if number is None or number < least or (most is not None and number > most):
+            raise UsageError(f"{text!r} is not a whole number {bounds}")
+        return number
+
+    return ValueKind(metavar="NUMBER", parse=parse)
+
+
+def _kubernetes_name(text: str) -> str:
+    if not _KUBERNETES_NAME.fullmatch(text):
+        raise UsageError(
+            f"{text!r} is no name in Kubernetes",
+            hint="a name has lower-case letters, digits, - and ., and begins and ends without - or .",
+        )
+    return text
+
+
+def _quantity(text: str) -> str:
+    from dag.core.units import quantity
+
+    quantity(text)
+    return text
+
+
+def _duration(text: str) -> float:
+    from dag.core.units import duration
+
+    return duration(text)
+
+
+def _architectures(text: str) -> tuple[Arch, ...]:
+    return tuple(dict.fromkeys(Arch.parse(name.strip()) for name in text.split(",")))
+
+
+TEXT = ValueKind(metavar="TEXT", parse=str)
+NAME = ValueKind(metavar="NAME", parse=_kubernetes_name)
+"""A name as Kubernetes has them: a path of its API is made of it."""
+QUANTITY = ValueKind(metavar="QUANTITY", parse=_quantity)
+"""A Kubernetes quantity above zero, kept as it was written."""
+DURATION = ValueKind(metavar="DURATION", parse=_duration)
+"""A duration as Go writes it, in seconds."""
+ARCH = ValueKind(metavar="ARCH", parse=Arch.parse)
+ARCHS = ValueKind(metavar="ARCH[,ARCH]", parse=_architectures)
+"""One architecture or several with commas between them, each once."""
+FILE = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True))
+EXISTING_FILE = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, exists=True))
+FILE_OR_STDOUT = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, dash=True))
+DIRECTORY = ValueKind(metavar="DIRECTORY", parse=str, path=PathRule(directory=True))
+EXISTING_DIRECTORY = ValueKind(
+    metavar="DIRECTORY", parse=str, path=PathRule(directory=True, exists=True)
+)
+PATH_OR_URL = ValueKind(metavar="DIR|URL", parse=str, path=PathRule(file=True, directory=True))

@@ -1,0 +1,37 @@
+"""The flags that say which cluster is spoken to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.flags import Options, flag
+from dag.core.kinds import FILE, TEXT
+
+_CLUSTER = "Cluster"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextOptions(Options):
+    """One of the clusters that a kubeconfig names."""
+
+    heading: ClassVar[str] = _CLUSTER
+
+    context: str | None = flag(
+        TEXT,
+        "--context",
+        "Use this context of the kubeconfig.",
+        shown="the current one",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeconfigOptions(Options):
+    """The file that names clusters and credentials."""
+
+    heading: ClassVar[str] = _CLUSTER
+
+    kubeconfig: str | None = flag(
+        FILE, "--kubeconfig", "Read this kubeconfig.", shown="as kubectl finds it"
+    )

@@ -1,0 +1,105 @@
+"""The limits on foreign bytes, each with its reason.
+
+A limit is far above what anybody has seen in earnest, and far below what would hurt: the memory of
+the machine, or the patience of whoever waits. `dag.io.files` and `dag.io.archives` read no further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dag.errors import UsageError
+
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+_UNITS = ((_GIB, "GiB"), (_MIB, "MiB"), (_KIB, "KiB"))
+
+
+class TooLarge(UsageError, ValueError):
+    """Foreign bytes went over a limit; the message names where they are from, and the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound on the size of something, or on how many parts it has."""
+
+    of: str
+    """The thing that has the limit, as the end of a sentence: `an ignore file`."""
+    most: int
+    """Bytes, or members of an archive."""
+    unit: str = ""
+    """The things that are counted, where they are not bytes."""
+
+    def __str__(self) -> str:
+        if self.unit:
+            return f"{self.most:,} {self.unit}"
+        for size, unit in _UNITS:
+            if self.most >= size and self.most % size == 0:
+                return f"{self.most // size} {unit}"
+        return f"{self.most:,} bytes"
+
+    def error(self, where: str) -> TooLarge:
+        """Return the error for `where`, a file or a URL, that has more."""
+        return TooLarge(f"{where} has more than {self}, which is the limit of {self.of}")
+
+    def check(self, size: int, where: str) -> None:
+        """Refuse a size in bytes that is over the limit.
+
+        Raises:
+            TooLarge: it is.
+
+        """
+        if size > self.most:
+            raise self.error(where)
+
+
+DEFINITION = Limit("a definition", 8 * _MIB)
+"""The largest of 3,401 real definitions has 100 KiB."""
+PIPELINE = Limit("a pipeline", 8 * _MIB)
+"""melange's own have a few KiB each."""
+MAKEFILE = Limit("a Makefile", 8 * _MIB)
+SETTINGS = Limit("a settings file", _MIB)
+IGNORE_FILE = Limit("an ignore file", _MIB)
+"""A thousand patterns have 20 KiB, and each one is matched against each path."""
+CREDENTIALS = Limit("a file of credentials", 4 * _MIB)
+CONFIGURATION = Limit("a configuration", 16 * _MIB)
+"""A kubeconfig with hundreds of clusters has 1 MiB of certificates."""
+RECORD = Limit("a record of ours", 64 * _MIB)
+"""A file that dag wrote itself, in a place where somebody else may have written instead."""
+JOURNAL_LINE = Limit("a line of a journal", 4 * _MIB)
+"""The line that names what a run builds is the longest: 200 KiB for 3,401 packages."""
+
+REGISTRY_DOCUMENT = Limit("a manifest or a config", 4 * _MIB)
+"""More need not be accepted by a registry, so it has no more.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
+KUBERNETES_OBJECT = Limit("an object of Kubernetes", 16 * _MIB)
+"""etcd takes 1.5 MiB; an event of a watch is one object."""
+KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
+"""A list of 10,000 pods has 100 MiB."""
+LOG_LINE = Limit("a line of a log", 64 * _MIB)
+"""It is held as a whole, because its time stands at its beginning; a longer one comes in pieces."""
+
+PACKAGE_INDEX = Limit("an APKINDEX", 256 * _MIB)
+"""Both packed and unpacked: Wolfi's has 50 MiB of text."""
+PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
+"""Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
+
+GIT_OUTPUT = Limit("the output of a git command", 64 * _MIB)
+"""The refs of a repository with 100,000 tags have 10 MiB."""
+GITMODULES = Limit("a .gitmodules file", _MIB)
+GIT_STATE = Limit("a file of a repository in the cache", 64 * _MIB)
+"""`packed-refs`, `shallow` and `dag.json`, which come with the image of a cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """The bounds on what a tar archive may make its reader do."""
+
+    members: Limit
+    header: Limit = Limit("the long name or attributes of an archive's member", _MIB)
+    """They are held in memory; the longest path of Linux has 4 KiB."""
+
+
+CACHE_LAYER_MEMBERS = ArchiveLimits(Limit("a layer of a cache", 1_000_000, "members"))
+"""A cache of 3,401 definitions has 10,000 files, nearly all in git repositories."""
+PACKAGE_MEMBERS = ArchiveLimits(Limit("the archive of a package or an index", 10_000, "members"))
+"""A control section has at most a dozen members, an index two or three."""

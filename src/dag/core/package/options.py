@@ -1,0 +1,98 @@
+"""The flags that say which definitions are read, and those that every command has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.arch import ARCHITECTURES, Arch
+from dag.core.flags import GENERAL, Options, arguments, counted, flag, several
+from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
+
+_DEFINITIONS = "Definitions"
+_NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageOptions(Options):
+    """The packages that are asked for."""
+
+    packages: tuple[str, ...] = arguments(
+        TEXT, "[PKG]...", "The packages that are asked for. Without any, it is all of them."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryOptions(Options):
+    """The place of the definitions."""
+
+    heading: ClassVar[str] = _DEFINITIONS
+
+    directory: str = flag(
+        EXISTING_DIRECTORY,
+        "-d --dir",
+        "Read the definitions, and dag.toml if there is one, in this directory.",
+        default=".",
+        finds_file=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchOptions(Options):
+    """The architecture that definitions are read for."""
+
+    heading: ClassVar[str] = _DEFINITIONS
+
+    arch: Arch = flag(
+        ARCH,
+        "-a --arch",
+        f"Take the definitions for this architecture: {_NAMES}.",
+        default="x86_64",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchsOptions(Options):
+    """The architectures that definitions are read for."""
+
+    heading: ClassVar[str] = _DEFINITIONS
+
+    arch: tuple[Arch, ...] = flag(
+        ARCHS,
+        "-a --arch",
+        f"Take the definitions for these architectures, with commas between them: {_NAMES}.",
+        default="x86_64",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileOptions(Options):
+    """Everything else that decides how a definition is resolved."""
+
+    heading: ClassVar[str] = _DEFINITIONS
+
+    pipeline_dirs: tuple[str, ...] = several(
+        EXISTING_DIRECTORY,
+        "--pipeline-dir",
+        "Look for pipelines in this directory before the built-in ones.",
+    )
+    build_options: tuple[str, ...] = several(
+        TEXT,
+        "--build-option",
+        "Enable this option of the definitions, as melange's flag of that name does.",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefinitionOptions(DirectoryOptions, ArchOptions, CompileOptions):
+    """The definitions that are read, and how."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralOptions(Options):
+    """Flags that nearly every command has."""
+
+    heading: ClassVar[str] = GENERAL
+
+    verbose: int = counted("-v --verbose", "Say more.")

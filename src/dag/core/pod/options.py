@@ -1,0 +1,262 @@
+"""The flags of `dag pod`, which `dag doctor` examines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.arch import Arch
+from dag.core.build.options import SelectionOptions
+from dag.core.flags import Options, flag, several, switch
+from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
+from dag.core.kube.options import ContextOptions, KubeconfigOptions
+from dag.core.package.options import ArchsOptions, GeneralOptions
+from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
+from dag.errors import UsageError
+
+SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
+CSI_DRIVER = "secrets-store.csi.k8s.io"
+
+_BUCKET = ValueKind(metavar="gs://…|s3://…", parse=Bucket.parse)
+
+
+def _key_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]*", text):
+        raise UsageError(
+            f"{text!r} is no name of a file",
+            hint="it is the base name, without .rsa, like wolfi-signing",
+        )
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodBuildOptions(Options):
+    """Images and manner of a build in a pod."""
+
+    heading: ClassVar[str] = "Build"
+
+    sdk_image: str = flag(
+        TEXT,
+        "--sdk-image",
+        "Build in this image, which must have make, melange and bubblewrap.",
+        default=SDK_IMAGE,
+        metavar="IMAGE",
+    )
+    cache_bundle: str | None = flag(
+        TEXT,
+        "--cache-bundle",
+        "Take sources from this image, which `dag cache --bundle-repo` has pushed.",
+        metavar="IMAGE",
+    )
+    keep_going: bool = switch("--keep-going", "Go on after a failure, as make -k does.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions(Options):
+    """The image that brings the directory to the nodes."""
+
+    heading: ClassVar[str] = "Bundle"
+
+    bundle_repo: str | None = flag(
+        TEXT,
+        "--bundle-repo",
+        "Push the directory as an image to this repository.",
+        shown="gcr.io/PROJECT/dag",
+        metavar="REPOSITORY",
+        variable="REPO",
+    )
+    project: str | None = flag(
+        TEXT,
+        "--project",
+        "Use gcr.io/PROJECT/dag of this project of Google Cloud if there is no --bundle-repo.",
+        shown="the one that gcloud is set to",
+        metavar="PROJECT",
+        variable="PROJECT",
+    )
+    pull_repo: str | None = flag(
+        TEXT,
+        "--pull-repo",
+        "Have nodes pull the bundle from this repository, if they know it by another name.",
+        shown="that of --bundle-repo",
+        metavar="REPOSITORY",
+    )
+    bundle_base: str | None = flag(
+        TEXT,
+        "--bundle-base",
+        "Put the bundle on top of this image, which must have sh and cp.",
+        shown="busybox, by digest",
+        metavar="IMAGE",
+    )
+    include: tuple[str, ...] = several(
+        TEXT,
+        "--include",
+        "Bundle this path although it would be left out.",
+        metavar="PATH",
+    )
+    insecure_registry: bool = switch(
+        "--insecure-registry", "Speak plain HTTP with the registry of the bundle."
+    )
+    push: bool = switch(
+        "--push", "Push the bundle. If false, only its digest is computed.", default=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceOptions(Options):
+    """The place of the pod in the cluster, and its rights."""
+
+    heading: ClassVar[str] = "Cluster"
+
+    namespace: str = flag(
+        NAME, "-n --namespace", "Create the pod in this namespace.", default="default"
+    )
+    service_account: str = flag(
+        NAME, "--service-account", "Run the pod as this service account.", default="default"
+    )
+    isolation: str = flag(
+        choice("privileged", "userns"),
+        "--isolation",
+        "Run the build with all privileges on its node, or without any in a user namespace.",
+        default="privileged",
+    )
+    node_arch: Arch | None = flag(
+        ARCH,
+        "--node-arch",
+        "Run the pod on nodes of this architecture, if they emulate the one of --arch.",
+        shown="that of --arch",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceOptions(Options):
+    """Requests of the build to its node."""
+
+    heading: ClassVar[str] = "Resources"
+
+    cpu: str = flag(QUANTITY, "--cpu", "Ask for this many CPUs.", default="1")
+    ram: str = flag(QUANTITY, "--ram", "Ask for this much memory.", default="2Gi")
+    disk: str = flag(QUANTITY, "--disk", "Ask for this much disk.", default="1Gi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowOptions(Options):
+    """The end of the command: a manifest, a pod or a result, and the time until then."""
+
+    heading: ClassVar[str] = "What is done"
+
+    create: bool = switch(
+        "--create", "Create the pod. If false, its manifest is printed.", default=True
+    )
+    watch: bool = switch(
+        "--watch -w", "Follow the pod to its end. If false, its name is printed.", default=True
+    )
+    out: str | None = flag(DIRECTORY, "--out", "Bring the built packages back to this directory.")
+    pending_timeout: float = flag(
+        DURATION,
+        "--pending-timeout",
+        "Give up a pod that has not begun to build after this time.",
+        default="5m",
+    )
+    timeout: float | None = flag(
+        DURATION, "--timeout", "Have Kubernetes end the pod after this time.", shown="no limit"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketOptions(Options):
+    """Buckets that packages come from and go to."""
+
+    heading: ClassVar[str] = "Buckets"
+
+    bucket: Bucket | None = flag(
+        _BUCKET,
+        "--bucket",
+        "Upload the packages that are finished to this bucket, however the build ends.",
+    )
+    src_bucket: Bucket | None = flag(
+        _BUCKET,
+        "--src-bucket",
+        "Take what this bucket has in the very version, and do not build it.",
+    )
+    bucket_secret: str | None = flag(
+        TEXT,
+        "--bucket-secret",
+        "Reach the buckets with the entries of this Secret as rclone's variables.",
+        shown="the pod's own identity",
+        metavar="NAME",
+    )
+    transfer_image: str = flag(
+        TEXT,
+        "--transfer-image",
+        "Transfer packages with this image, which must have rclone.",
+        default=DEFAULT_IMAGE,
+        shown="rclone's own, by digest",
+        metavar="IMAGE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigningOptions(Options):
+    """The key that signs in the pod."""
+
+    heading: ClassVar[str] = "Signing"
+
+    secret_key: bool = switch("--secret-key", "Sign with the key that a CSI driver mounts.")
+    signing_key_name: str = flag(
+        ValueKind(metavar="NAME", parse=_key_name),
+        "--signing-key-name",
+        "Call that key by this name, without .rsa.",
+        default="wolfi-signing",
+    )
+    csi_driver: str = flag(
+        TEXT,
+        "--csi-driver",
+        "Mount the key with this CSI driver.",
+        default=CSI_DRIVER,
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodOptions(
+    ArchsOptions,
+    SelectionOptions,
+    FollowOptions,
+    PodBuildOptions,
+    BundleOptions,
+    ContextOptions,
+    KubeconfigOptions,
+    PlaceOptions,
+    ResourceOptions,
+    BucketOptions,
+    SigningOptions,
+    GeneralOptions,
+):
+    """The flags of `dag pod`; durations in seconds."""
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises:
+            UsageError: two flags exclude each other.
+
+        """
+        if self.create and not self.push:
+            raise UsageError(
+                "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
+            )
+        if self.out and not self.watch:
+            raise UsageError("--out needs --watch: somebody has to fetch the packages")
+        if self.bucket_secret and not (self.bucket or self.src_bucket):
+            raise UsageError("--bucket-secret is of no use without --bucket or --src-bucket")
+
+    @property
+    def confined(self) -> bool:
+        """True if the build has no privilege: a user namespace, and nobody in it is root."""
+        return self.isolation == "userns"
+
+    @property
+    def key_name(self) -> str | None:
+        """The name of the key that the CSI driver mounts; None is a throwaway key."""
+        return self.signing_key_name if self.secret_key else None

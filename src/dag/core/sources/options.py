@@ -1,0 +1,112 @@
+"""The flags of `dag cache`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.flags import Options, arguments, flag, several, switch
+from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, whole
+from dag.core.package.options import DefinitionOptions
+
+PRUNE = "prune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheWords(Options):
+    """The task, and the packages that it is for."""
+
+    words: tuple[str, ...] = arguments(
+        TEXT,
+        "[prune] [PKG]...",
+        "The packages whose sources, and those of what they need, are fetched. Without any, it is "
+        "all of them. With `prune` before them, everything else is removed.",
+    )
+
+    @property
+    def pruning(self) -> bool:
+        """True if the cache is to be emptied of what no definition names."""
+        return self.words[:1] == (PRUNE,)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that are asked for; empty is all of them."""
+        return self.words[1:] if self.pruning else self.words
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions(Options):
+    """The cache, and how it is filled."""
+
+    heading: ClassVar[str] = "Cache"
+
+    out: str = flag(
+        DIRECTORY, "-o --out", "Keep the cache in this directory.", default="cache", command="cache"
+    )
+    git: bool = switch(
+        "--git",
+        "Fetch what git-checkout steps clone, too. If false, only files are fetched.",
+        default=True,
+    )
+    jobs: int = flag(whole(1, 512), "--jobs", "Make this many transfers at once.", default="64")
+    per_host: int = flag(
+        whole(1, 512),
+        "--per-host",
+        "Make at most this many of them with one host.",
+        default="32",
+    )
+    mirrors: tuple[str, ...] = several(
+        TEXT, "--mirror", "Ask for URL/sha256:HEX first.", metavar="URL"
+    )
+    max_size: str = flag(
+        QUANTITY, "--max-size", "Take no file that is larger than this.", default="8Gi"
+    )
+    verify: bool = switch("--verify", "Read every file again, also where nothing has changed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOutputOptions(Options):
+    """Output, for people or for programs."""
+
+    heading: ClassVar[str] = "Output"
+
+    dry_run: bool = switch(
+        "--dry-run", "Only list what is there, what is missing and what would be removed."
+    )
+    json: bool = switch("--json", "Print one JSON document on the standard output.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheImageOptions(Options):
+    """The cache as an image."""
+
+    heading: ClassVar[str] = "Image"
+
+    bundle_repo: str | None = flag(
+        TEXT,
+        "--bundle-repo",
+        "Push the cache as an image to this repository. Only the command line can ask for that.",
+        metavar="REPOSITORY",
+        typed_only=True,
+    )
+    bundle_base: str | None = flag(
+        TEXT,
+        "--bundle-base",
+        "Put the cache on top of this image, which must have sh and cp.",
+        shown="busybox, by digest",
+        metavar="IMAGE",
+    )
+    insecure_registry: bool = switch("--insecure-registry", "Speak plain HTTP with the registry.")
+    from_bundle: str | None = flag(
+        TEXT,
+        "--from-bundle",
+        "Only fill the cache from this image, which `--bundle-repo` has pushed.",
+        metavar="IMAGE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions(
+    CacheWords, DefinitionOptions, FetchOptions, CacheImageOptions, CacheOutputOptions
+):
+    """The flags of `dag cache`."""

@@ -1,0 +1,136 @@
+"""URLs and HTTP headers that strangers wrote: checked, and made fit to be shown.
+
+Definitions and servers are untrusted: nothing but http and https is asked for, and nothing that
+logs somebody in is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+
+from dag.errors import UsageError
+
+MAX_REDIRECTS = 10
+"""How many redirects in a row are followed; more is a circle."""
+
+_SECRET_PARAMETER = re.compile(r"token|key|secret|sig|passw|auth|credential", re.IGNORECASE)
+_NO_URI_CHARACTER = re.compile(r"[\x00-\x20\x7f\\]")
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/(?:([0-9]{1,18})|\*)")
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
+
+_HEALING_BELOW_500 = frozenset({408, 425, 429})
+_LASTING_FROM_500 = frozenset({501, 505})
+"""Not Implemented, and HTTP Version Not Supported: the server says what it is, not how it feels."""
+
+
+def may_heal(status: int) -> bool:
+    """Return whether asking again may bring something else than this HTTP status.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-15
+    """
+    return status in _HEALING_BELOW_500 or (status >= 500 and status not in _LASTING_FROM_500)
+
+
+def check_uri(uri: str) -> SplitResult:
+    """Take apart a URI that may be asked for.
+
+    Raises:
+        UsageError: it is not http or https, has no host, or characters that no URI has.
+
+    """
+    if "${{" in uri:
+        raise UsageError("the uri has a substitution that could not be resolved")
+    if _NO_URI_CHARACTER.search(uri):
+        raise UsageError("the uri has blanks, control characters or backslashes")
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        # What the library says of it has the user and the password in it.
+        raise UsageError("this is no uri: its host or its port is not valid") from None
+    if parts.scheme not in ("http", "https"):
+        scheme = f"{parts.scheme}:" if parts.scheme else "no scheme"
+        raise UsageError(f"only http and https are fetched, not {scheme}")
+    if not parts.hostname or port == 0:
+        raise UsageError("the uri names no host")
+    return parts
+
+
+def host_of(uri: str) -> str:
+    """Return the host and port that `uri` is asked from, in lower case: limits count by it."""
+    parts = check_uri(uri)
+    standard = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.hostname}:{parts.port or standard}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host (with or without port) is this machine, where plain http is no risk."""
+    if host.startswith("["):
+        name = host[1:].partition("]")[0]
+    else:
+        name = host if host.count(":") > 1 else host.partition(":")[0]
+    return name in ("localhost", "::1") or _LOOPBACK.fullmatch(name) is not None
+
+
+def redact(uri: str) -> str:
+    """Return `uri` as it may be shown: without user, password, and parameters that log in."""
+    try:
+        parts = urlsplit(uri)
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        # All up to the last @ goes, as nothing says where the host begins.
+        return re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL).partition("?")[0]
+    _, at, host = parts.netloc.rpartition("@")
+    netloc = f"***@{host}" if at else parts.netloc
+    query = parts.query
+    if any(_SECRET_PARAMETER.search(name) for name, _ in pairs):
+        shown = [(name, "***" if _SECRET_PARAMETER.search(name) else text) for name, text in pairs]
+        query = urlencode(shown, safe="*")
+    if (netloc, query) == (parts.netloc, parts.query):
+        return uri
+    return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return how many seconds a Retry-After header asks to wait; None if it says nothing.
+
+    `now` is the time in seconds since 1970, as the header may hold a date.
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    if value is None:
+        return None
+    if _SECONDS.fullmatch(value.strip()):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+        moment = when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, moment - now)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """The content of a Content-Range header; None for what it leaves open."""
+
+    first: int | None = None
+    """The position of the first byte that comes."""
+    whole: int | None = None
+    """The size of the whole file in bytes."""
+
+    @classmethod
+    def parse(cls, value: str | None) -> ContentRange:
+        """Read the header, which may be missing or nonsense.
+
+        https://www.rfc-editor.org/rfc/rfc9110#field.content-range
+        """
+        match = _CONTENT_RANGE.fullmatch(value or "")
+        if match is None:
+            return cls()
+        first, whole = match.groups()
+        return cls(None if first is None else int(first), None if whole is None else int(whole))

@@ -1,0 +1,99 @@
+"""The HTTP clients for one registry: whether it speaks https, whom they trust, through which proxy."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from dag.core.web import is_loopback
+from dag.io.image.registry.auth import api_host
+from dag.io.image.registry.refusals import RegistryError
+from dag.io.web import NoCookies, check_proxies, tls_context
+
+if TYPE_CHECKING:
+    import ssl
+
+_TIMEOUT = httpx2.Timeout(60.0, connect=15.0, pool=None)
+"""A registry that stores elsewhere answers a PUT only when it has passed everything on, so reading
+is given a minute; what hangs longer is tried again."""
+_CERTIFICATE_DIRECTORIES = (Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
+"""https://docs.docker.com/engine/security/certificates/"""
+
+
+class RegistryClients:
+    """The clients, each made when it is needed; threads may share them."""
+
+    def __init__(self, host: str, *, insecure: bool) -> None:
+        """Take the registry's host; `insecure` allows plain http and any certificate."""
+        self._host = host
+        self._insecure = insecure
+        self._lock = threading.Lock()
+        self._clients: dict[bool, httpx2.Client] = {}
+        self._base: httpx2.URL | None = None
+
+    def close(self) -> None:
+        """Close every connection."""
+        for client in self._clients.values():
+            client.close()
+
+    def base(self) -> httpx2.URL:
+        """Return the URL of the registry's API; where http is allowed, https is tried first."""
+        with self._lock:
+            if self._base is None:
+                self._base = self._find_base()
+            return self._base
+
+    def client(self, *, secure: bool) -> httpx2.Client:
+        """Return the client for https, or for plain http.
+
+        Raises:
+            InfrastructureError: the environment names proxies or certificates that are none.
+
+        """
+        # One for https and one for http, made when needed: reading the CA certificates takes
+        # longer than a push to a registry on this machine.
+        with suppress(KeyError):
+            return self._clients[secure]
+        verify = self._context() if secure and not self._insecure else False
+        trust_env = not is_loopback(self._host)  # a proxy does not know our loopback
+        if trust_env:
+            check_proxies()
+        client = httpx2.Client(
+            verify=verify,
+            timeout=_TIMEOUT,
+            headers={"User-Agent": "dag", "Accept-Encoding": "identity"},
+            trust_env=trust_env,
+            cookies=NoCookies(),
+        )
+        return self._clients.setdefault(secure, client)
+
+    def _find_base(self) -> httpx2.URL:
+        host = api_host(self._host)
+        if is_loopback(host):
+            return httpx2.URL(f"http://{host}/v2/")
+        secure = httpx2.URL(f"https://{host}/v2/")
+        if self._insecure:
+            try:
+                with self.client(secure=True).stream("GET", secure):
+                    pass
+            except httpx2.TransportError:
+                return httpx2.URL(f"http://{host}/v2/")
+        return secure
+
+    def _context(self) -> ssl.SSLContext:
+        context = tls_context()
+        for directory in _CERTIFICATE_DIRECTORIES:
+            for certificate in sorted((directory / self._host).glob("*.crt")):
+                try:
+                    context.load_verify_locations(certificate)
+                except OSError as error:  # an SSLError is one
+                    why = getattr(error, "reason", None) or error.strerror
+                    raise RegistryError(
+                        f"{certificate} cannot be used: {why}",
+                        hint=f"it is trusted for {self._host}: put its CA there, in PEM",
+                    ) from None
+        return context

@@ -1,0 +1,94 @@
+"""Run the build script of one attempt on this machine, as a process group of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.core.shell import ShellScript, script_text
+from dag.io.build.confinement import Group
+
+_GRACE = 3.0
+"""Seconds that a build has to end by itself when it is told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptEnd:
+    """How the script ended."""
+
+    code: int
+    """The exit code; if a signal ended the shell itself, the number of that, negative."""
+    is_late: bool
+    """It took longer than it may, and was ended."""
+
+    @property
+    def signal(self) -> str | None:
+        """Return the name of the signal that ended the shell or what it ran, if one did."""
+        if 0 <= self.code <= 128:
+            return None
+        number = -self.code if self.code < 0 else self.code - 128
+        try:
+            return signal.Signals(number).name
+        except ValueError:
+            return f"signal {number}"
+
+
+async def run_script(
+    command: Sequence[str],
+    group: Group,
+    *,
+    directory: Path,
+    output: int,
+    environment: Mapping[str, str],
+    timeout: float | None,  # noqa: ASYNC109  # what is late is told apart, and ended gently
+) -> ScriptEnd:
+    """Run a command under the limits of `group` in a directory, and leave none of its processes.
+
+    `output` is the descriptor of its log, `environment` is its whole environment, and `timeout` is
+    in seconds. The command ends when this process ends, however that happens; when the task is
+    cancelled, it is ended first.
+    """
+    files = map(os.fspath, group.process_files())
+    leash = ShellScript(script_text("dag.run.build", "leash"), (*files, "--"))
+    process = await asyncio.create_subprocess_exec(
+        *group.prefix(),
+        *leash.command(*command),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        cwd=directory,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            return ScriptEnd(await process.wait(), is_late=False)
+    except TimeoutError:
+        return ScriptEnd(await _end(process), is_late=True)
+    except asyncio.CancelledError:
+        await _end(process)
+        raise
+    finally:
+        _kill(process.pid)
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+async def _end(process: asyncio.subprocess.Process) -> int:
+    """Ask a process group to end, kill it if it does not, and return the exit code."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_GRACE):
+            return await process.wait()
+    except TimeoutError:
+        _kill(process.pid)
+        return await process.wait()

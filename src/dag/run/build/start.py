@@ -1,0 +1,53 @@
+"""From the options of `dag build` to a plan, or to a result."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+
+from dag.core.build.options import BuildOptions
+from dag.core.build.result import Result
+from dag.io.package.makefile import makefile_of
+from dag.io.store.local import Store
+from dag.run.build.session import Build, Say
+from dag.run.build.stores import open_store, read_store, store_path
+from dag.run.signals import run_interruptibly
+
+
+def plan_build(options: BuildOptions, say: Say) -> Build:
+    """Plan a build without a lock and without a change.
+
+    Raises:
+        UsageError: a definition is wrong, a name unknown, or there is no Makefile.
+
+    """
+    return _plan(options, read_store(store_path(options), options.arch), say)
+
+
+def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], None]) -> Result:
+    """Build what is missing, and return what came of it; `planned` is called before it begins.
+
+    Raises:
+        UsageError: a definition is wrong, a name unknown, or there is no Makefile.
+        Held: somebody else builds in this store, and `options.wait` is not set.
+        InfrastructureError: the store cannot be used, or a program is missing.
+        Interrupted: somebody asked to stop.
+
+    """
+    makefile_of(Path(options.directory), options.target_template)  # before a store is made in vain
+    store = open_store(store_path(options), options.arch, wait=options.wait, say=say)
+    try:
+        build = _plan(options, store, say)
+        planned(build)
+        return run_interruptibly(build.run())
+    finally:
+        store.lock.release()
+
+
+def _plan(options: BuildOptions, store: Store, say: Say) -> Build:
+    gc.disable()  # what is read and planned stays until the end
+    build = Build(options, store, say)
+    gc.freeze()
+    gc.enable()
+    return build

@@ -1,0 +1,80 @@
+"""Open a store for a build, read one without a lock, and tell how its latest run stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.core.arch import Arch
+from dag.core.build import journal as lines
+from dag.core.build.options import BuildOptions, StatusOptions
+from dag.core.build.result import Result, make_result
+from dag.errors import UsageError
+from dag.io.build.journal import read_journal
+from dag.io.build.processes import end_below
+from dag.io.store.local import Store
+from dag.io.store.lock import holder
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """The latest run of a store."""
+
+    result: Result
+    """The result as far as the run has come."""
+    is_alive: bool
+
+
+def store_path(options: BuildOptions | StatusOptions) -> Path:
+    """Return the directory of finished packages."""
+    return Path(options.store or Path(options.directory) / "packages")
+
+
+def open_store(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]) -> Store:
+    """Open a store for writing: take its lock, and end and undo what a dead run has left.
+
+    Raises:
+        Held: somebody else builds there, and `wait` is false.
+        InfrastructureError: the store cannot be used.
+
+    """
+    store = Store(root, arch)
+    store.prepare()
+    store.lock.acquire(wait=wait, say=say)
+    end_below(store.work)
+    store.recover(say)
+    return store
+
+
+def read_store(root: Path, arch: Arch) -> Store:
+    """Read a store without a lock and without changing it, which is enough for a dry run."""
+    store = Store(root, arch)
+    store.read()
+    return store
+
+
+def read_status(root: Path, arch: Arch) -> RunStatus:
+    """Read from a store's journal how its latest run stands, or how it ended.
+
+    Raises:
+        UsageError: there was no run, or its journal cannot be read.
+
+    """
+    store = Store(root, arch)
+    try:
+        head, scheduler, last = lines.replayed(read_journal(store.journal))
+        began = float(head["began"])
+    except FileNotFoundError:
+        raise UsageError(
+            f"{root}: nothing was built here for {arch}", hint="--store names another store"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{store.journal} is damaged: {error}", hint="dag build writes it anew"
+        ) from error
+    # The journal of a run that died tells nothing of the time after its last event.
+    is_alive = not scheduler.finished and holder(store.lock_path) == head.get("pid")
+    now = max(last, time.time() - began) if is_alive else last
+    return RunStatus(make_result(head, scheduler, now), is_alive)

@@ -1,0 +1,114 @@
+"""`dag pod`: from its options to manifests, or to pods that are created and followed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.options import PodOptions
+from dag.report.terminal import Terminal
+from dag.run.pod.request import PodRequest, prepare
+
+if TYPE_CHECKING:
+    from dag.io.kube.api import Kube
+    from dag.run.pod.follow import PodResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodOutcome:
+    """The end of the pods of one command."""
+
+    results: tuple[PodResult, ...] = ()
+    """One for each pod that was followed to its end."""
+    exit_code: int = 0
+
+
+def manifests(options: PodOptions, terminal: Terminal) -> list[KubeObject]:
+    """Return the Pods as they would be created; the bundle is pushed if that is asked for.
+
+    Raises:
+        UsageError: something that was asked for is wrong.
+        RegistryError: a registry cannot be reached or refuses.
+
+    """
+    options.check()
+    request = prepare(options, terminal)
+    if request.pods and options.push:
+        request = request.push(terminal)
+    return request.manifests()
+
+
+def build_in_pods(
+    options: PodOptions, terminal: Terminal, created: Callable[[str], None]
+) -> PodOutcome:
+    """Push the bundle, create a pod for each architecture, and follow them to their ends.
+
+    Without `options.watch` nothing is followed, and `created` is called with each pod's name.
+
+    Raises:
+        UsageError: something that was asked for is wrong.
+        InfrastructureError: the cluster or a registry cannot be reached or refuses.
+        Interrupted: somebody asked to stop.
+
+    """
+    from dag.run.pod.out import prepare_directory
+    from dag.run.signals import run_interruptibly
+
+    options.check()
+    request = prepare(options, terminal)
+    if not request.pods:
+        return PodOutcome()
+    if options.out:
+        prepare_directory(Path(options.out), Path(options.directory))
+    run_interruptibly(_check_beforehand(options, request, terminal))
+    request = request.push(terminal)
+    work = _create(options, request.manifests(), terminal, created)
+    return run_interruptibly(work, lambda: terminal.leaving)
+
+
+async def _check_beforehand(options: PodOptions, request: PodRequest, terminal: Terminal) -> None:
+    from dag.run.pod.preflight import check_pod
+
+    out = bool(options.out)
+    async with _cluster(options, terminal) as kube:
+        for manifest in request.manifests():
+            await check_pod(kube, manifest, follow=options.watch, out=out, warn=terminal.say)
+
+
+async def _create(
+    options: PodOptions,
+    pods: list[KubeObject],
+    terminal: Terminal,
+    created: Callable[[str], None],
+) -> PodOutcome:
+    from dag.run.pod.follow import Watching, create_pod
+    from dag.run.pod.several import joined, run_pods
+
+    async with _cluster(options, terminal) as kube:
+        if not options.watch:
+            for manifest in pods:
+                pod = await create_pod(kube, manifest)
+                created(pod["metadata"]["name"])
+            return PodOutcome()
+        watching = Watching(
+            pending_timeout=options.pending_timeout,
+            out=Path(options.out) if options.out else None,
+        )
+        results = await run_pods(kube, pods, watching, terminal)
+        return PodOutcome(results=tuple(results), exit_code=joined(results))
+
+
+@asynccontextmanager
+async def _cluster(options: PodOptions, terminal: Terminal) -> AsyncIterator[Kube]:
+    from dag.io.kube.api import Kube
+    from dag.io.kube.kubeconfig import connect
+
+    kube = Kube(connect(options.kubeconfig, options.context), terminal.say)
+    try:
+        yield kube
+    finally:
+        await kube.close()

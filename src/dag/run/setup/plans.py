@@ -1,0 +1,114 @@
+"""From the flags of `dag setup` to the plan: what needs gcloud, a file or an image's name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from dag.core.setup.cluster import GKE_DRIVER, ClusterSettings, cluster_plan
+from dag.core.setup.gke import GkeSettings, gke_plan
+from dag.core.setup.kind import KindSettings, kind_plan
+from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
+from dag.core.setup.steps import SetupPlan
+from dag.errors import UsageError
+from dag.io.gcloud import current_project
+from dag.io.image.bundle import DEFAULT_BASE
+
+
+def plan_gke(options: GkeOptions) -> SetupPlan:
+    """Plan a cluster on Google Kubernetes Engine.
+
+    Raises:
+        UsageError: there is no project or no one place, or the key is none.
+
+    """
+    if (options.zone is None) == (options.region is None):
+        raise UsageError(
+            "a cluster is in one place", hint="give --zone, like europe-west4-a, or --region"
+        )
+    place = f"--zone={options.zone}" if options.zone else f"--region={options.region}"
+    if options.signing_key is not None:
+        _check_private_key(options.signing_key)
+    project = options.project or current_project()
+    if project is None:
+        raise UsageError("no project", hint="give --project, or `gcloud config set project`")
+    # Google's own driver comes with the cluster.
+    fetched = options.csi_driver != GKE_DRIVER
+    inside = replace(
+        _builds(options),
+        project=project,
+        secret_key=options.secret_key or options.signing_key is not None,
+        csi_driver=options.csi_driver,
+        manifests=options.manifests.rstrip("/") if fetched else None,
+        arm=options.arm,
+        pending_timeout=options.pending_timeout,
+    )
+    plan = gke_plan(
+        GkeSettings(
+            project=project,
+            location=place,
+            cluster=options.cluster,
+            max_cpu=options.max_cpu,
+            max_memory=options.max_memory,
+            arm_machine=options.arm_machine,
+            bucket=options.bucket,
+            src_bucket=options.src_bucket,
+            signing_key=options.signing_key,
+            inside=inside,
+        )
+    )
+    return replace(plan, kubeconfig=options.kubeconfig)
+
+
+def plan_kind(options: KindOptions) -> SetupPlan:
+    """Plan a cluster in containers on this machine.
+
+    Raises:
+        UsageError: a name is none that kind and docker take.
+
+    """
+    plan = kind_plan(
+        KindSettings(
+            cluster=options.cluster,
+            registry=options.registry,
+            port=options.port,
+            registry_image=options.registry_image,
+            inside=_builds(options),
+        )
+    )
+    return replace(plan, kubeconfig=options.kubeconfig)
+
+
+def plan_existing(options: ExistingOptions) -> SetupPlan:
+    """Plan what a cluster that is there lacks."""
+    settings = replace(
+        _builds(options),
+        project=options.project,
+        annotations={one.key: one.value for one in options.annotations},
+        secret_key=options.secret_key,
+        csi_driver=options.csi_driver,
+        arm=options.arm,
+        pending_timeout=options.pending_timeout,
+    )
+    return replace(cluster_plan(settings), context=options.context, kubeconfig=options.kubeconfig)
+
+
+def _builds(options: BuilderOptions) -> ClusterSettings:
+    return ClusterSettings(
+        namespace=options.namespace,
+        service_account=options.service_account,
+        users=options.users,
+        groups=options.groups,
+        binfmt=options.binfmt,
+        binfmt_image=options.binfmt_image,
+        busybox=options.bundle_base or DEFAULT_BASE,
+    )
+
+
+def _check_private_key(path: str) -> None:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    if b"PRIVATE KEY-----" not in content:
+        raise UsageError(f"{path} is no private key", hint="`melange keygen FILE` makes one")

@@ -1,0 +1,85 @@
+"""`make bare`: what the README tells a newcomer to type works on a bare machine.
+
+The checkout's HEAD is cloned there. Each block of the README is typed in a terminal of its own; of
+`make test` there is but the start, since the rest takes its time and is run here.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+
+from cluster import lifecycle
+from cluster.system import ClusterError, explained, run, say, step
+from tests.bare.machine import HOME, Machine, bare_machine
+from tests.bare.readme import Block, blocks
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CLONE = HOME / "clone"
+
+START = {
+    "make test": ("make test PYTEST_ADDOPTS='--collect-only -qq'", "make unit"),
+}
+"""Command → the start of it, where the whole would take too long."""
+
+QUIET = """
+before=$(dpkg-query -W)
+said=$(python3 -m cluster down 2>&1)
+[ -z "$said" ] || { echo "python3 -m cluster down says: $said" >&2; exit 1; }
+[ "$before" = "$(dpkg-query -W)" ] || { echo "python3 -m cluster down installs" >&2; exit 1; }
+"""
+"""Where nothing is installed, `down` does nothing, without a word."""
+
+CLEAN = """
+changed=$(git status --porcelain)
+[ -z "$changed" ] || { echo "the clone is not as it was:"; echo "$changed"; exit 1; } >&2
+"""
+
+END = """
+kill -KILL -1 2>/dev/null
+exec python3 -m cluster down
+"""
+"""Ends all that was typed and gives back what a cluster has of the machine outside."""
+
+
+def main() -> None:
+    """Try it all; raises ClusterError with what does not work."""
+    begin = time.monotonic()
+    if run("git", "-C", CHECKOUT, "status", "--porcelain", "--untracked-files=no"):
+        say("what is not committed is not tried: HEAD is what gets cloned")
+    with lifecycle.reserved(), bare_machine() as machine:
+        clone = machine.root / CLONE.relative_to("/")
+        run("git", "clone", "--quiet", "--no-hardlinks", CHECKOUT, clone)
+        try:
+            _type(machine, "python3 -m cluster down, where there is nothing", QUIET)
+            for block in blocks((clone / "README.md").read_text()):
+                _type(machine, f"README.md, {block.heading}", _script(block))
+                _type(machine, "git status", CLEAN)
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            machine.run(f"cd {CLONE}\n{END}", detached=True)
+    say(f"a bare machine does all that the README says: {time.monotonic() - begin:.0f} s")
+
+
+def _type(machine: Machine, what: str, script: str) -> None:
+    with step(f"on a bare machine: {what}"):
+        code = machine.run(f"set -e\ncd {CLONE}\n{script}")
+    if code:
+        raise ClusterError(f"on a bare machine: {what}: exit code {code} of what was typed last")
+
+
+def _script(block: Block) -> str:
+    lines = []
+    for command in block.commands:
+        for typed in START.get(command, (command,)):
+            lines += [f"echo {shlex.quote(f'$ {typed}')} >&2", typed]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C, so the machine goes off
+    sys.exit(explained(main))

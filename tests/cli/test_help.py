@@ -1,0 +1,137 @@
+"""What `--help` says, that the reference says the same, and that both are there at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from dag.cli.examples import ExampleGroup
+from dag.cli.main import SUMMARIES, main
+from dag.cli.options import Argument, Command, Option
+from tests.cli.test_docs import refusal
+from tests.support.reference import context_of, every_command, reference
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 80
+COMMANDS = dict(every_command())
+DECLARED = {typed: one for typed, one in COMMANDS.items() if isinstance(one, Command)}
+SENTENCES = re.compile(r"[A-Z`].*[.]", re.DOTALL)
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def help_of(typed: str) -> str:
+    command: click.Command = main if typed == "dag" else COMMANDS[typed]
+    return f"{command.get_help(context_of(command, typed))}\n"
+
+
+@pytest.mark.parametrize("typed", ["dag", *COMMANDS])
+def test_help_is_the_one_that_was_read(typed: str, golden: Callable[[str, str], None]) -> None:
+    text = help_of(typed)
+    golden(f"help-{typed.replace(' ', '-')}.txt", text)
+    too_long = [line for line in text.splitlines() if len(line) > WIDTH and "dag " not in line]
+    assert too_long == []
+    assert "..." not in text.replace("[PKG]...", "").replace("[ARGS]...", "")
+
+
+def test_the_reference_is_made_from_the_declarations(request: pytest.FixtureRequest) -> None:
+    path = ROOT / "docs" / "flags.md"
+    if request.config.getoption("--golden"):
+        path.write_text(reference())
+    assert path.read_text() == reference(), f"{path}: `make golden` writes it anew"
+
+
+def test_what_is_typed_prints_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dag", "setup", "kind", "-h"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": str(WIDTH)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    golden = ROOT / "tests/cli/golden/help-dag-setup-kind.txt"
+    assert (done.returncode, done.stdout, done.stderr) == (0, golden.read_text(), "")
+
+
+def test_summaries_are_the_first_sentences_of_each_help_and_fit() -> None:
+    for name, summary in SUMMARIES.items():
+        assert (COMMANDS[f"dag {name}"].help or "").partition("\n")[0] == summary
+        assert len(summary) <= WIDTH - 2 - max(map(len, SUMMARIES)) - 2
+
+
+@pytest.mark.parametrize("typed", DECLARED)
+def test_every_flag_has_sentences_and_a_group(typed: str) -> None:
+    for one in DECLARED[typed].params:
+        assert isinstance(one, Option | Argument)
+        assert SENTENCES.fullmatch(one.flag.text), one.flag
+        if isinstance(one, Option):
+            assert one.heading, one.flag
+            assert one.flag.variables or one.flag.typed_only
+    names = [one.name for one in DECLARED[typed].params]
+    assert sorted(set(names)) == sorted(names), "a field of one group hides that of another"
+
+
+@pytest.mark.parametrize("typed", ["dag", *COMMANDS])
+def test_examples_are_sentences_and_commands_that_exist(typed: str) -> None:
+    command = main if typed == "dag" else COMMANDS[typed]
+    assert isinstance(command, Command | ExampleGroup)
+    assert 1 < len(command.examples) < 5
+    for text, line in command.examples:
+        assert SENTENCES.fullmatch(text)
+        assert len(text) < WIDTH - 4
+        assert line.startswith(f"{typed} ") or line == typed
+        assert refusal(shlex.split(line)[1:]) is None
+
+
+def test_a_place_that_is_not_there_yet_is_offered_by_no_help_and_refused_in_words() -> None:
+    assert not [typed for typed in COMMANDS if "kubernetes]" in help_of(typed)]
+    with pytest.raises(click.UsageError) as refused:
+        main.main(["build", "--on", "kubernetes"], standalone_mode=False)
+    assert "is not there yet; `dag pod` builds" in refused.value.format_message()
+
+
+OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.errors"}
+
+
+# What click itself imports when it writes help or completes is no choice of ours.
+IMPORTS = """
+import sys, click, click._textwrap, click.shell_completion, locale, shlex, shutil, signal
+before = set(sys.modules)
+from dag.cli.main import main
+{run}
+print("imported:", *sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "main.main(['--help'], prog_name='dag', standalone_mode=False)",
+        """
+bash = click.shell_completion.BashComplete(main, {}, "dag", "_DAG_COMPLETE")
+assert bash.complete() == "plain,pod"
+""",
+    ],
+    ids=["help", "completion"],
+)
+def test_help_and_completion_import_click_and_little_else(run: str) -> None:
+    """Imports are what takes time; `bench/start.py` has the seconds."""
+    done = python(IMPORTS.replace("{run}", run), COMP_WORDS="dag po", COMP_CWORD="1")
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.splitlines()[-1].split()[1:]) == OURS

@@ -1,0 +1,95 @@
+"""Declared flags: what follows from one declaration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import pytest
+
+from dag.core.flags import (
+    GENERAL,
+    Options,
+    arguments,
+    counted,
+    declared,
+    flag,
+    required_flag,
+    several,
+    switch,
+)
+from dag.core.kinds import DURATION, EXISTING_DIRECTORY, TEXT, whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loud(Options):
+    heading: ClassVar[str] = GENERAL
+
+    verbose: int = counted("-v --verbose", "Say more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times(Options):
+    heading: ClassVar[str] = "Times"
+
+    patience: float = flag(DURATION, "--patience", "Wait so long.", default="1m30s")
+    retries: int | None = flag(whole(0), "--retries", "Try so often.", shown="for ever")
+    out: str | None = flag(TEXT, "-o --out", "Write here.", command="x", variable="OUT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Everything(Loud, Times):
+    heading: ClassVar[str] = "Own"
+
+    names: tuple[str, ...] = arguments(TEXT, "[NAME]...", "The names.")
+    where: str = flag(EXISTING_DIRECTORY, "--dir", "Read here.", default=".", finds_file=True)
+    given: tuple[str, ...] = several(TEXT, "--make-var", "Assign.", table="make")
+    secret: str | None = flag(TEXT, "--secret", "Tell.", typed_only=True)
+    push: bool = switch("--push -p", "Push.", default=True)
+    since: str = required_flag(TEXT, "--since", "Compare.")
+
+
+FLAGS = {one.field: one.flag for one in declared(Everything)}
+
+
+def test_a_field_has_the_type_and_the_default_that_the_flag_has() -> None:
+    made = Everything(since="now")
+    assert (made.patience, made.retries, made.names, made.push) == (90.0, None, (), True)
+    assert (made.where, made.verbose, made.out) == (".", 0, None)
+    with pytest.raises(TypeError, match="since"):
+        Everything()  # type: ignore[call-arg, unused-ignore]
+
+
+def test_flags_are_in_the_order_of_their_groups_and_those_of_every_command_last() -> None:
+    found = [(one.heading, one.field) for one in declared(Everything)]
+    own = ("names", "where", "given", "secret", "push", "since")
+    assert found == [
+        *(("Own", name) for name in own),
+        *(("Times", name) for name in ("patience", "retries", "out")),
+        (GENERAL, "verbose"),
+    ]
+    assert {one.name for one in fields(Everything)} == set(FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("field", "variables", "key"),
+    [
+        ("patience", ("DAG_PATIENCE",), "patience"),
+        ("out", ("DAG_X_OUT", "OUT"), "out"),
+        ("given", ("DAG_MAKE_VAR",), "make"),
+        ("where", ("DAG_DIR",), ""),
+        ("secret", (), "secret"),
+        ("names", (), ""),
+    ],
+)
+def test_names_elsewhere_follow_from_the_flag(
+    field: str, variables: tuple[str, ...], key: str
+) -> None:
+    assert (FLAGS[field].variables, FLAGS[field].key) == (variables, key)
+
+
+def test_help_shows_defaults_as_they_are_typed_and_what_may_be_repeated() -> None:
+    words = {name: one.default_words for name, one in FLAGS.items()}
+    assert (words["patience"], words["retries"], words["push"]) == ("1m30s", "for ever", "true")
+    assert FLAGS["given"].sentences == "Assign. It may be given several times."
+    assert FLAGS["names"].sentences == "The names."

@@ -1,0 +1,46 @@
+"""Kinds of values: what is taken, as what, and what is said of everything else."""
+
+from __future__ import annotations
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.kinds import ARCH, ARCHS, DURATION, NAME, QUANTITY, ValueKind, whole
+from dag.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (whole(1), "1", 1),
+        (whole(0, 7), " 7 ", 7),
+        (NAME, "a-b.c", "a-b.c"),
+        (QUANTITY, "500m", "500m"),
+        (DURATION, "1h30m", 5400.0),
+        (ARCH, "arm64", Arch("aarch64", "arm64")),
+        (ARCHS, "amd64, x86_64,arm64", (Arch("x86_64", "amd64"), Arch("aarch64", "arm64"))),
+    ],
+)
+def test_what_is_taken(kind: ValueKind[object], text: str, value: object) -> None:
+    assert kind.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (whole(1), "0", "'0' is not a whole number of 1 or more"),
+        (whole(1, 512), "513", "'513' is not a whole number from 1 to 512"),
+        (whole(0), "1.5", "'1.5' is not a whole number of 0 or more"),
+        (whole(0), "9" * 5000, "is not a whole number"),
+        (whole(0), "٣", "'٣' is not a whole number of 0 or more"),
+        (NAME, "-a", "'-a' is no name in Kubernetes"),
+        (NAME, "a" * 254, "is no name in Kubernetes"),
+        (QUANTITY, "0", "'0' requests nothing"),
+        (DURATION, "5", "'5' is no duration"),
+        (ARCHS, "amd64,amd65", "'amd65' is no architecture"),
+    ],
+)
+def test_what_is_refused(kind: ValueKind[object], text: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        kind.parse(text)
+    assert words in refused.value.message

@@ -1,0 +1,71 @@
+"""URLs and headers of strangers: what is shown of them, and what they ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from dag.core.web import (
+    ContentRange,
+    check_uri,
+    host_of,
+    is_loopback,
+    may_heal,
+    parse_retry_after,
+    redact,
+)
+
+
+def test_the_host_counts_with_its_port() -> None:
+    assert host_of("https://Example.com/x") == "example.com:443"
+    assert host_of("http://user@example.com:81/x") == "example.com:81"
+    assert check_uri("https://[::1]:8/x").hostname == "::1"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://user:pass@example.com/x?a=b", "https://***@example.com/x?a=b"),
+        ("https://token@example.com/x", "https://***@example.com/x"),
+        ("https://example.com/x?access_token=1&b=2", "https://example.com/x?access_token=***&b=2"),
+        ("https://example.com/x?X-Amz-Signature=1", "https://example.com/x?X-Amz-Signature=***"),
+        ("https://example.com/x?b=%2f", "https://example.com/x?b=%2f"),
+        ("https://u:p@[::1/x", "https://***@[::1/x"),
+        ("https://u:p@wd@[::1/x?token=1", "https://***@[::1/x"),
+        ("http://u:p@exa\u2100mple.com/a", "http://***@exa\u2100mple.com/a"),
+    ],
+)
+def test_what_logs_in_is_not_shown(uri: str, shown: str) -> None:
+    assert redact(uri) == shown
+
+
+def test_what_may_heal_is_asked_again() -> None:
+    lasting = {200, 304, 400, 401, 403, 404, 410, 451, 501, 505}
+    healing = {408, 425, 429, 500, 502, 503, 504, 520}
+    assert {status for status in lasting | healing if may_heal(status)} == healing
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert parse_retry_after("7", 0) == 7
+    assert parse_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 20) == 40
+    assert parse_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 100) == 0
+    assert [parse_retry_after(text, 0) for text in (None, "", "-1", "soon", "٣", "1" * 40)] == [
+        None
+    ] * 6
+
+
+def test_content_range() -> None:
+    assert ContentRange.parse("bytes 5-9/10") == ContentRange(5, 10)
+    assert ContentRange.parse("bytes 5-9/*") == ContentRange(5, None)
+    assert ContentRange.parse("bytes */10") == ContentRange(None, 10)
+    for odd in (None, "", "bytes 5/10", "items 1-2/3", f"bytes 1-2/{'9' * 5000}"):
+        assert ContentRange.parse(odd) == ContentRange()
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:5000", "127.0.0.1:1", "[::1]:5", "::1"])
+def test_this_machine_is_known_by_its_names(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.example.com", "localhost.example.com", "[::2]", "1"])
+def test_other_machines_are_not_taken_for_this_one(host: str) -> None:
+    assert not is_loopback(host)

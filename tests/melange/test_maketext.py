@@ -1,0 +1,94 @@
+"""Makefiles as their text tells, against GNU make itself.
+
+The oracle is the make of this machine: it is asked for the value of a variable by `$(info …)`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dag.core.package.makefunctions import UNKNOWN
+from dag.core.package.maketext import MakeText
+
+NAMES = ("A", "B", "C")
+WORDS = ("x", "x.y", "d/x.y", "d/", "-a", "%", "x%", "a,b")
+
+words = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
+pattern = st.sampled_from(("%", "x%", "%.y", "x", "d/%.y"))
+
+
+def functions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    one = ("strip", "sort", "firstword", "lastword", "words", "dir", "notdir", "suffix", "basename")
+    two = ("filter", "filter-out", "addsuffix", "addprefix", "findstring", "and", "or")
+    return st.one_of(
+        st.builds(lambda name, text: f"$({name} {text})", st.sampled_from(one), inner),
+        st.builds(
+            lambda name, start, text: f"$({name} {start},{text})",
+            st.sampled_from(two),
+            pattern,
+            inner,
+        ),
+        st.builds(lambda a, b, c: f"$(if {a},{b},{c})", inner, inner, inner),
+        st.builds(lambda a, b, c: f"$(subst {a},{b},{c})", pattern, pattern, inner),
+        st.builds(lambda a, b, c: f"$(patsubst {a},{b},{c})", pattern, pattern, inner),
+        st.builds(lambda a, b: f"$(foreach i,{a},{b}$(i))", inner, pattern),
+        st.builds(lambda number, text: f"$(word {number},{text})", st.integers(1, 4), inner),
+        st.builds("${{{0}:{1}={2}}}".format, st.sampled_from(NAMES), pattern, pattern),
+        st.builds("$(call {0},{1},q)".format, st.sampled_from(NAMES), inner),
+    )
+
+
+value = st.recursive(
+    st.one_of(words.map(lambda text: text.replace("a,b", "ab")), st.sampled_from(["$(A)", "${B}"])),
+    functions,
+    max_leaves=6,
+)
+assignment = st.builds(
+    "{0} {1} {2}".format, st.sampled_from(NAMES), st.sampled_from((":=", "+=", "?=")), value
+)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> list[str]:
+    made: list[str] = []
+    for _ in range(draw(st.integers(1, 5))):
+        if draw(st.booleans()):
+            made.append(draw(assignment))
+            continue
+        kind = draw(st.sampled_from(("ifeq", "ifneq")))
+        made += [f"{kind} ({draw(value)},{draw(value)})", draw(assignment)]
+        if draw(st.booleans()):
+            made += ["else", draw(assignment)]
+        made.append("endif")
+    return made
+
+
+def make(text: str) -> list[str] | None:
+    """The values of all variables, or None if make refuses the text."""
+    asked = "".join(f"$(info [$({name})])\n" for name in NAMES)
+    done = subprocess.run(
+        ["make", "-rR", "-f", "-"],
+        input=f"{text}\n{asked}all:;@:\n",
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.splitlines() if not done.returncode else None
+
+
+@settings(max_examples=60)
+@given(lines())
+def test_variables_have_the_values_that_make_gives_them(written: list[str]) -> None:
+    text = "\n".join(written)
+    expected = make(text)
+    read = MakeText(text, {})
+    values = [f"[{read.expand(f'$({name})', {})}]" for name in NAMES]
+    if expected is not None:
+        assert [one for one in values if UNKNOWN not in one] == [
+            theirs for theirs, ours in zip(expected, values, strict=True) if UNKNOWN not in ours
+        ]
+        assert UNKNOWN not in "".join(values)

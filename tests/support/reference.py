@@ -1,0 +1,99 @@
+"""docs/flags.md, made from the declarations of the flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from dag.cli.main import SUMMARIES, main
+from dag.cli.options import Argument, Command, Option
+
+INTRODUCTION = """\
+# Flags
+
+What every flag is called, in the environment and in `dag.toml`, too. `make golden` writes this page
+from the declarations in `src/dag/core/*/options.py`.
+
+A value comes from the command line, else from the environment, else from `dag.toml` in the directory
+of the definitions (`--dir`), else it is the default. In `dag.toml` a key counts for every command
+that has the flag, and below `[COMMAND]` for that command only, which goes before; `dag doctor` reads
+`[pod]`, too, and all of `dag setup` reads `[setup]`. Paths in `dag.toml` are relative to that
+directory, all others to where `dag` runs.
+
+A flag that is true or false takes `--watch`, `--watch=false` or `--no-watch`. Durations are written
+as in Go (`90s`, `1h30m`), quantities as in Kubernetes (`500m`, `2Gi`). A flag that may be given
+several times is a list in `dag.toml`. In the environment its values have spaces between them, or
+colons if they are paths.
+"""
+
+
+def context_of(command: click.Command, typed: str) -> click.Context:
+    """Make the context that a command has when it is typed on a terminal of 80 columns."""
+    # click keeps the option for help that the first context made: all must agree about its names.
+    names = main.context_settings["help_option_names"]
+    return click.Context(command, info_name=typed, terminal_width=78, help_option_names=names)
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """Give each command as it is typed, those of groups behind their group."""
+    context = context_of(main, "dag")
+    for name in SUMMARIES:
+        command = main.get_command(context, name)
+        assert command is not None
+        yield f"dag {name}", command
+        if isinstance(command, click.Group):
+            for sub in command.list_commands(context):
+                yield f"dag {name} {sub}", command.commands[sub]
+
+
+def reference() -> str:
+    """Write the page."""
+    parts = [INTRODUCTION]
+    for typed, command in every_command():
+        if isinstance(command, Command):
+            parts.append("\n".join(_section(typed, command)))
+    return "\n".join(parts)
+
+
+def _section(typed: str, command: Command) -> Iterator[str]:
+    yield f"## `{typed}`"
+    yield ""
+    yield (command.help or "").partition("\n")[0]
+    yield ""
+    arguments = [one.flag for one in command.params if isinstance(one, Argument)]
+    if arguments:
+        yield from (f"- `{one.metavar}`: {one.text}" for one in arguments)
+        yield ""
+    yield "| flag | variable | dag.toml | default | |"
+    yield "|---|---|---|---|---|"
+    for heading in dict.fromkeys(one.heading for one in command.flags):
+        yield f"| **{heading}** | | | | |"
+        for one in command.flags:
+            if one.heading == heading:
+                yield _row(one, command)
+    yield ""
+
+
+def _row(one: Option, command: Command) -> str:
+    flag = one.flag
+    names = one.names_and_value(context_of(command, ""))
+    variables = ", ".join(f"`{name}`" for name in flag.variables)
+    key = "" if flag.typed_only or not flag.key else _key(one, command)
+    default = flag.shown or (f"`{flag.default}`" if flag.default else "")
+    default = "required" if flag.required else default
+    return (
+        f"| `{_cell(names)}` | {variables} | {key} | {_cell(default)} | {_cell(flag.sentences)} |"
+    )
+
+
+def _key(one: Option, command: Command) -> str:
+    flag = one.flag
+    if flag.table:
+        return f"`[{flag.table}]`"
+    table = f" in `[{command.section}]`" if flag.command else ""
+    return f"`{flag.key}`{table}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
