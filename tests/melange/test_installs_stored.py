@@ -14,7 +14,7 @@ from dag.core.package.model import Package
 from dag.core.package.solver import GaveUp
 from dag.core.package.supply import Supply
 from dag.io.package.definitions import read
-from tests.support.distributions import DATA, TODAY, unpacked
+from tests.support.distributions import TODAY, data, unpacked
 
 
 class Distribution:
@@ -48,7 +48,7 @@ class Distribution:
 
 
 def stored() -> dict[str, dict[str, Any]]:
-    compressed = (DATA / "installs-2026-08-22.json.zst").read_bytes()
+    compressed = data("installs-2026-08-22.json.zst").read_bytes()
     answers: dict[str, dict[str, Any]] = json.loads(zstandard.decompress(compressed))
     return answers
 
