@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from dag.core.package.candidates import Candidate
 from dag.core.package.environments import Environments
+from dag.core.package.outcome import GaveUp, Installed
 from dag.core.package.resolver import Resolver
-from dag.core.package.solver import GaveUp, Installed, install
+from dag.core.package.solver import install
 from dag.core.package.supply import Supply
 from dag.io.package.definitions import read
 from tests.support.apko import Answer, ask

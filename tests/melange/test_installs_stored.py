@@ -11,7 +11,7 @@ import zstandard
 
 from dag.core.package.environments import Environments
 from dag.core.package.model import Package
-from dag.core.package.solver import GaveUp
+from dag.core.package.outcome import GaveUp
 from dag.core.package.supply import Supply
 from dag.io.package.definitions import read
 from tests.support.distributions import TODAY, data, unpacked

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from dag.core.package.candidates import Candidate
 from dag.core.package.environments import Environments
+from dag.core.package.outcome import GaveUp
 from dag.core.package.resolver import Resolver
-from dag.core.package.solver import GaveUp, install
+from dag.core.package.solver import install
 from tests.support.repositories import Case, Chance
 
 
@@ -110,3 +111,13 @@ def test_a_long_circle_is_one_set() -> None:
     environments = Environments(Resolver(circle), [["p0"], ["p4000"]])
     assert environments.is_plain(0)
     assert environments.install(0) == environments.install(1) == frozenset(range(size))
+
+
+def test_a_name_that_thousands_provide_takes_no_time() -> None:
+    size = 8_000
+    several = [Candidate(f"p{number}", "1-r0", provides=("v=1", "w")) for number in range(size)]
+    world = [f"p{number}" for number in range(size)]
+    environments = Environments(Resolver(several), [world, world[:1], ["w"], ["v>=1"]])
+    assert isinstance(environments.install(0), GaveUp)
+    assert environments.install(1) == environments.install(2) == frozenset([0])
+    assert environments.install(3) == frozenset([0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dag.core.package.candidates import Candidate
+from dag.core.package.outcome import Cause, GaveUp, Installed
 from dag.core.package.resolver import Resolver
-from dag.core.package.solver import Cause, GaveUp, Installed, install
+from dag.core.package.solver import install
 from tests.core.package.test_preference import (
     BOOTSTRAP_CHAIN,
     PROVIDER_ORDER,
@@ -197,3 +198,11 @@ def test_a_chain_of_any_length_is_followed() -> None:
         for number in range(length)
     ]
     assert len(installs([*chain, Candidate(f"p{length}", "1-r0")], "p0")) == length + 1
+
+
+def test_an_environment_of_many_needs_is_solved_in_time() -> None:
+    size = 20_000
+    several = [Candidate(f"p{number}", "1-r0", depends=("base",)) for number in range(size)]
+    several += [Candidate("base", "1-r0"), Candidate("v", "1-r0", provides=("p0=1",))]
+    found = installs(several, *(f"p{number}" for number in range(size)))
+    assert len(found) == size + 1

@@ -59,7 +59,7 @@ def test_what_neither_definitions_nor_repositories_have_is_external() -> None:
 
 
 def test_a_conflict_with_something_unknown_is_no_need() -> None:
-    app = definition("app", "lib", "!nothing", "!pc:lib", "lib")
+    app = definition("app", "lib", "!nothing", "!pc:lib")
     assert Supply([LIB, app]).needs(app) == ["lib", "!pc:lib"]
 
 

@@ -21,9 +21,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dag.core.package.components import components
 from dag.core.package.constraints import SATISFIES, is_version, simple_constraint, version
-from dag.core.package.exclusion import BadConstraint
+from dag.core.package.exclusion import MANY, BadConstraint
+from dag.core.package.outcome import GaveUp, Installed
 from dag.core.package.resolver import Resolver
-from dag.core.package.solver import GaveUp, Installed, install
+from dag.core.package.solver import install
 
 _ODD = -1
 """A member of every set, and the rival that makes an environment odd."""
@@ -160,8 +161,11 @@ class Environments:
 
     def _of_need(self, text: str, choice: int) -> list[int]:
         universe, exclusions = self._resolver.universe, self._resolver.exclusions
+        need = universe.constraint(text)
+        if len(universe.providers(need.name)) > MANY:
+            return [_ODD]
         rivals: list[int] = []
-        if universe.constraint(text).version:
+        if need.version:
             if exclusions.misfit(choice, text) and choice < universe.listed:
                 rivals.append(_ODD)
             try:
@@ -224,8 +228,10 @@ class Environments:
 
     def _of_package(self, number: int) -> list[int]:
         exclusions = self._resolver.exclusions
+        if exclusions.is_odd(number):
+            return [_ODD]
         one = self._candidates[number]
-        rivals = [_ODD] if exclusions.is_odd(number) else []
+        rivals: list[int] = []
         if one.name not in self._resolver.universe.only:
             namesakes = self._resolver.universe.named(one.name)
             rivals += [twin for twin in namesakes if twin != number]

@@ -6,11 +6,14 @@ disqualifyConflicts, and the check of what was selected in getPackageDependencie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dag.core.package.candidates import Candidate, Universe
 from dag.core.package.constraints import SATISFIES, Constraint, Version, is_version, version
+
+MANY = 1000
+"""A name that more packages have or provide is odd: nobody publishes that, it would take long."""
 
 
 class Excluded(NamedTuple):
@@ -48,6 +51,7 @@ class Exclusions:
         self._by_text: dict[str, tuple[Excluded, ...]] = {}
         self._by_package: dict[int, tuple[Excluded, ...]] = {}
         self._compared: dict[str, list[tuple[int, list[Version | None]]]] = {}
+        self._with_version: dict[str, tuple[int, ...]] = {}
         self._rules: dict[int, tuple[Rule, ...]] = {}
 
     def of_need(self, text: str) -> tuple[Excluded, ...]:
@@ -129,14 +133,22 @@ class Exclusions:
             found = self._by_package[number] = tuple(self._rivals(number)) if provides else ()
         return found
 
-    def _rivals(self, number: int) -> Iterable[Excluded]:
-        universe = self._universe
-        for provision in map(universe.constraint, self._candidates[number].provides):
+    def _rivals(self, number: int) -> Iterator[Excluded]:
+        for provision in map(self._universe.constraint, self._candidates[number].provides):
             name = provision.name
-            for other in universe.providers(name):
-                # Several can provide a name without a version.
-                if other != number and (provision.version or universe.version_for(other, name)):
-                    yield Excluded(other, name, number)
+            # Several can provide a name without a version.
+            rivals = self._universe.providers(name) if provision.version else self._versioned(name)
+            yield from (Excluded(other, name, number) for other in rivals if other != number)
+
+    def _versioned(self, name: str) -> tuple[int, ...]:
+        """Return the packages that have or provide a version of a name."""
+        found = self._with_version.get(name)
+        if found is None:
+            universe = self._universe
+            found = self._with_version[name] = tuple(
+                number for number in universe.providers(name) if universe.version_for(number, name)
+            )
+        return found
 
     def reason(self, excluded: Excluded) -> str:
         """Say as apko does why a package is excluded."""
@@ -188,8 +200,8 @@ class Exclusions:
     def is_odd(self, number: int) -> bool:
         """Tell whether what a package brings about depends on more than on what is installed.
 
-        Its version cannot be compared, it provides its own name or a version of a name twice, or
-        others are installed because of it.
+        Its version cannot be compared, it provides its own name or a version of a name twice, a
+        name has too many packages, or others are installed because of it.
         """
         one = self._candidates[number]
         if not is_version(one.version):
@@ -197,12 +209,14 @@ class Exclusions:
         triggers = self._universe.triggers
         if triggers and not triggers.keys().isdisjoint((one.name, f"{one.name}={one.version}")):
             return True
-        if not one.provides:
-            return False
+        if len(self._universe.named(one.name)) > MANY:
+            return True
         versioned = {one.name: True}
         for provision in map(self._universe.constraint, one.provides):
             before = versioned.get(provision.name)
             if before or (before is not None and provision.version):
+                return True
+            if len(self._universe.providers(provision.name)) > MANY:
                 return True
             versioned[provision.name] = bool(provision.version)
         return False

@@ -7,56 +7,13 @@ it calls). It never takes a choice back: what it chose first decides what is lef
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import NoReturn
 
-from dag.core.package.candidates import Offered, Wanted
+from dag.core.package.candidates import Wanted
 from dag.core.package.exclusion import BadConstraint, Excluded, quoted, refused
+from dag.core.package.outcome import Cause, GaveUp, Installed, Reason
 from dag.core.package.resolver import Resolver
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a package is installed."""
-
-    text: str
-    """The need, as written."""
-    by: int | None
-    """The package that has the need; None for the environment itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installed:
-    """What an environment installs, in apko's order."""
-
-    packages: tuple[int, ...]
-    causes: dict[int, Cause]
-    """Package → the first need that it was taken for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a package cannot be taken."""
-
-    package: int
-    why: str
-    """In apko's words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GaveUp:
-    """Where apko gives up: it does not look for another way."""
-
-    constraint: str
-    """The need that cannot be satisfied, as written."""
-    by: tuple[int, ...]
-    """The packages that lead to the one that has the need; empty if it is the environment's own."""
-    excluded: tuple[Reason, ...]
-    """The packages of that name that are ruled out, and why."""
-    there: tuple[Offered, ...]
-    """What there is of that name, at all."""
-    message: str
-    """What apko itself says."""
 
 
 class _Failed(Exception):
@@ -114,8 +71,9 @@ class _Solver:
         """Forget what concerned the last need of the environment alone."""
         self._pin = pin
         self._path: set[str] = set()
-        self._existing = dict(self._installed)
-        self._origins = dict(self._installed_origins)
+        self._existing: dict[str, int] = {}
+        """As `_installed`, and before it."""
+        self._origins: dict[str, str] = {}
         self._found: list[int] = []
         self._first_named: dict[str, int] = {}
         self._first_version: dict[str, str] = {}
@@ -177,24 +135,30 @@ class _Solver:
 
     def _take(self, needs: Sequence[str]) -> None:
         """Choose for each need of the environment, the one with the fewest candidates first."""
-        universe = self._universe
-        pins = {text: universe.constraint(text).pin for text in needs}
-        sizes = {text: len(self._left(text, pin)) for text, pin in pins.items()}
+        order = {text: place for place, text in enumerate(dict.fromkeys(needs))}
         users: dict[int, list[str]] = {}
-        for text in sizes:
-            for number in universe.matching(text):
+        for text in order:
+            for number in self._universe.matching(text):
                 users.setdefault(number, []).append(text)
-        while sizes:
-            if not all(sizes.values()):
-                self._refuse(next(text for text, size in sizes.items() if not size))
-            text = min(sizes, key=sizes.__getitem__)
+        sizes: dict[str, int] = {}
+        changed: Iterable[str] = order
+        fewest: list[tuple[int, int, str]] = []
+        while True:
+            for text in sorted(changed, key=order.__getitem__):
+                sizes[text] = len(self._left(text, self._universe.constraint(text).pin))
+                if not sizes[text]:
+                    self._refuse(text)
+                heappush(fewest, (sizes[text], order[text], text))
+            while fewest and sizes.get(fewest[0][2]) != fewest[0][0]:
+                heappop(fewest)  # done, or of another size now
+            if not fewest:
+                return
+            text = heappop(fewest)[2]
             package = self._choose(text)
             self._installed[self._candidates[package].name] = package
             del sizes[text]
-            for number in self._exclude(self._exclusions.of_package(package)):
-                for other in users.get(number, ()):
-                    if other in sizes:
-                        sizes[other] = len(self._left(other, pins[other]))
+            excluded = self._exclude(self._exclusions.of_package(package))
+            changed = {user for one in excluded for user in users.get(one, ()) if user in sizes}
 
     def _choose(self, text: str) -> int:
         """Choose for a need of the environment itself."""
@@ -243,6 +207,8 @@ class _Solver:
 
     def _dependencies(self, package: int, text: str) -> list[int]:
         """Find all that `package`, chosen for `text`, needs at run time: one package a name."""
+        if not self._candidates[package].depends:
+            return []
         self._start(self._universe.constraint(text).pin)
         self._enter(package, text)
         while self._visits:
@@ -318,7 +284,7 @@ class _Solver:
             if not ruled_out.isdisjoint(matching):
                 among = [number for number in matching if number not in ruled_out]
             if has_pins:
-                among = self._universe.allowed(among, self._pin, self._existing.get(name))
+                among = self._universe.allowed(among, self._pin, self._there(name))
             if not among:
                 self._refuse(text)
             remaining.append(need)
@@ -338,14 +304,18 @@ class _Solver:
         among = [number for number in among if self._has_origin(number)] or among
         return self._preferences.best(text, among)
 
+    def _there(self, name: str) -> int | None:
+        return self._existing.get(name, self._installed.get(name))
+
     def _is_there(self, number: int) -> bool:
         one = self._candidates[number]
-        other = self._existing.get(one.name)
+        other = self._there(one.name)
         return other is not None and self._candidates[other].version == one.version
 
     def _has_origin(self, number: int) -> bool:
-        one = self._candidates[number]
-        return bool(one.origin) and self._origins.get(one.origin, "") == one.version
+        _, release, origin, *_ = self._candidates[number]
+        there = self._origins.get(origin, self._installed_origins.get(origin, ""))
+        return bool(origin) and there == release
 
     def _pick(self, package: int) -> None:
         """Select a package, now that its needs are looked for."""

@@ -68,10 +68,10 @@ class Supply:
         return number >= self.resolver.universe.listed
 
     def needs(self, package: Package) -> list[str]:
-        """Return the needs of a definition's environment, each once.
+        """Return the needs of a definition's environment, as written.
 
         A conflict with something unknown means nothing; apko itself gives up at any conflict here.
         """
         known = self.resolver.universe.is_known
-        texts = dict.fromkeys(need.text for need in package.environment)
+        texts = [need[0] for need in package.environment]
         return [text for text in texts if text[:1] != "!" or known(text)]
