@@ -48,6 +48,15 @@ def test_thousands_of_environments_and_many_are_plain() -> None:
     assert seen[True] > seen[False] / 20
 
 
+def test_without_room_fewer_are_plain_and_all_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [Chance(Random(seed)).case() for seed in range(200)]
+    roomy = sum((compare(case, externals=True) for case in cases), Counter[bool]())
+    monkeypatch.setattr("dag.core.package.environments._ROOM", 3)
+    assert (
+        sum((compare(case, externals=True) for case in cases), Counter[bool]())[True] < roomy[True]
+    )
+
+
 PLAIN = [
     Candidate("app", "1-r0", "app", depends=("lib>=1", "tool")),
     Candidate("lib", "1-r0", "lib", provides=("virtual=1",)),

@@ -30,6 +30,8 @@ _ODD = -1
 """A member of every set, and the rival that makes an environment odd."""
 _BITS = 1024
 _MEMBER = 1 << _BITS
+_ROOM = 1_000_000
+"""How many blocks of bits are kept, of 300 bytes at most; what would take more is odd."""
 
 _Marks = dict[int, int]
 """The members and rivals of a set of packages, as far as they are a rival to any: blocks of bits.
@@ -263,7 +265,7 @@ class Environments:
     def _marked(self) -> dict[int, _Marks]:
         """Find the marks of each package, those of all that it needs included."""
         found: dict[int, _Marks] = {}
-        places = self._places
+        places, room = self._places, _ROOM
         if len(places) == 1 and not self._rivals:
             return found
         for component in self._components:
@@ -277,7 +279,8 @@ class Environments:
                     if need in found:
                         _add(marks, found[need])
             if marks:
-                found.update(dict.fromkeys(component, marks))
+                room -= len(marks)
+                found.update(dict.fromkeys(component, marks if room > 0 else {0: 1}))
         return found
 
     def _mark(self, marks: _Marks, numbers: Iterable[int], unit: int) -> None:
