@@ -171,7 +171,7 @@ class Environments:
             if exclusions.misfit(choice, text) and choice < universe.listed:
                 rivals.append(_ODD)
             try:
-                rivals += [excluded.package for excluded in exclusions.of_need(text)]
+                rivals += exclusions.unsatisfying(text)
             except BadConstraint:
                 rivals.append(_ODD)
         matching = universe.matching(text)

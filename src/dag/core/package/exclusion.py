@@ -63,7 +63,7 @@ class Exclusions:
         """
         found = self._by_text.get(text)
         if found is None:
-            numbers = self._conflicting(text) if text[:1] == "!" else self._unsatisfying(text)
+            numbers = self._conflicting(text) if text[:1] == "!" else self.unsatisfying(text)
             found = self._by_text[text] = tuple(Excluded(number, text) for number in numbers)
         return found
 
@@ -73,7 +73,13 @@ class Exclusions:
             found = self._universe.allowed(found, self._universe.constraint(text[1:]).pin)
         return found
 
-    def _unsatisfying(self, text: str) -> Sequence[int]:
+    def unsatisfying(self, text: str) -> Sequence[int]:
+        """Return the packages that have or provide a name, but not as the need `text` wants it.
+
+        Raises:
+            BadConstraint: as `of_need`.
+
+        """
         need = self._universe.constraint(text)
         providers = self._universe.providers(need.name) if need.operator else ()
         if not providers:
