@@ -17,7 +17,7 @@ through the algorithm itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from dag.core.package.components import components
 from dag.core.package.constraints import SATISFIES, is_version, simple_constraint, version
@@ -183,14 +183,18 @@ class Environments:
                     rivals += self._preferred_before(number, choice)
         return rivals
 
-    def _preferred_before(self, number: int, choice: int) -> Iterator[int]:
+    def _preferred_before(self, number: int, choice: int) -> Iterable[int]:
         """Find what would make apko prefer a package to the choice, if it were there."""
         one, chosen = self._candidates[number], self._candidates[choice]
-        for twin in self._resolver.universe.named(one.name):
-            if twin != choice and self._candidates[twin].version == one.version:
-                yield twin
+        namesakes = self._resolver.universe.named(one.name)
+        found = [
+            twin
+            for twin in namesakes
+            if twin != choice and self._candidates[twin].version == one.version
+        ]
         if one.origin and (one.origin, one.version) != (chosen.origin, chosen.version):
-            yield from self._related(one.origin, one.version)
+            found += self._related(one.origin, one.version)
+        return found
 
     def _related(self, origin: str, release: str) -> Sequence[int]:
         if self._relatives is None:

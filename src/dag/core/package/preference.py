@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dag.core.package.candidates import Universe
-from dag.core.package.constraints import version
+from dag.core.package.constraints import Version, version
 
 
 class Reason(Enum):
@@ -45,6 +45,7 @@ class Preferences:
         self._universe = universe
         self._candidates = universe.candidates
         self._choices: dict[str, int | None] = {}
+        self._ranked: dict[str, dict[int, int]] = {}
 
     def choice(self, text: str) -> int | None:
         """Return what apko prefers of all that satisfies `text`; None if nothing does."""
@@ -81,6 +82,8 @@ class Preferences:
         best = among[0]
         if len(among) > 1:
             name = self._universe.constraint(text).name
+            if ranks := self._ranks(name):
+                return min(among, key=ranks.__getitem__)
             for number in among[1:]:
                 if number != best and self.compare(number, best, name, pin)[0] < 0:
                     best = number
@@ -92,6 +95,8 @@ class Preferences:
         Its comparison can go in circles.
         """
         name = self._universe.constraint(text).name
+        if self._ranks(name):
+            return True
         before = True
         for number in self._universe.matching(text):
             if number == choice:
@@ -101,6 +106,38 @@ class Preferences:
             if order > 0 or (before and order == 0):
                 return False
         return True
+
+    def _ranks(self, name: str) -> dict[int, int]:
+        """Return the place of each provider of a name in the order of preference.
+
+        There are none if `compare` may be no order: if only some have a version of the name, if two
+        are called the same, if a version is invalid, or if there are tags.
+        """
+        found = self._ranked.get(name)
+        if found is None:
+            keys = self._keys(name)
+            order = sorted(keys, key=lambda number: self._candidates[number].name)
+            order.sort(key=keys.__getitem__, reverse=True)
+            found = {number: place for place, number in enumerate(order)}
+            self._ranked[name] = found
+        return found
+
+    def _keys(self, name: str) -> dict[int, tuple[Version, int, Version]]:
+        """Return what the providers of a name are compared by before their own names."""
+        universe = self._universe
+        given = {number: universe.version_for(number, name) for number in universe.providers(name)}
+        names = {self._candidates[number].name for number in given}
+        if universe.has_pins or len(names) < len(given):
+            return {}
+        unversioned = not any(given.values())
+        keys: dict[int, tuple[Version, int, Version]] = {}
+        for number, text in given.items():
+            one = self._candidates[number]
+            provided, release = version("0" if unversioned else text), version(one.version)
+            if provided is None or release is None:
+                return {}
+            keys[number] = (provided, one.priority, release)
+        return keys
 
     def compare(self, a: int, b: int, name: str, pin: str = "") -> tuple[int, Reason]:
         """Return which of two packages apko prefers for `name`, below 0 for `a`, and why.
