@@ -81,7 +81,7 @@ def build(report: Report) -> None:
 
 
 def least(directory: Path, store: Path) -> float:
-    """The bound in seconds, from the durations that the store has of the run."""
+    """Return the bound in seconds, from the durations that the store has of the run."""
     opened = Store(store, Arch.parse("x86_64"))
     opened.read()
     seconds = opened.seconds()

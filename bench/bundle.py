@@ -63,7 +63,7 @@ class Runs:
         self.sent.append(sum(size for _, size in new))
 
     def show(self, name: str) -> str:
-        """A line of medians."""
+        """Return a line of medians."""
         return (
             f"{name:<18} {statistics.median(self.wall):6.2f} s  "
             f"{statistics.median(self.cpu):6.2f} s of processor  "

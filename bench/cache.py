@@ -69,7 +69,7 @@ class Runs:
     memory: int = 0
 
     def show(self, name: str) -> str:
-        """A line of the best round and medians."""
+        """Return a line of the best round and medians."""
         return (
             f"  {name:<28} {min(self.wall):6.2f} s  (median {statistics.median(self.wall):6.2f})  "
             f"{statistics.median(self.cpu):5.2f} s of processor  {self.memory:4} MiB"

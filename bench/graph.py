@@ -37,7 +37,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
 
 
 def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], None]) -> float:
-    """The least wall time of `command`, which must succeed: what else runs only adds to it."""
+    """Return the least wall time of `command`, which must succeed: what else runs only adds to it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     taken = []
@@ -88,7 +88,6 @@ def command_lines(report: Report) -> float:
         warm = seconds(text, cache, 5, nothing)
         small = seconds([*dag, "text", "-d", str(seed)], cache, 3, forget)
         small_warm = seconds([*dag, "text", "-d", str(seed)], cache, 5, nothing)
-        start = seconds([*dag, "--help"], cache, 5, nothing)
     report.line(
         "text, 3,401 definitions, cold", cold, 1.5 * scale, ratio=f"{cold / load:.2f} loads"
     )
@@ -99,12 +98,11 @@ def command_lines(report: Report) -> float:
         "text, 342 definitions, cold", small, 0.3 * scale, ratio=f"{small / load:.2f} loads"
     )
     report.line("text, 342 definitions, warm", small_warm, 0.3 * scale)
-    report.line("--help", start, 0.12 * scale)
     return scale
 
 
 def synthetic(report: Report, scale: float) -> None:
-    """A graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
+    """Return a graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
     command = [sys.executable, __file__, "--synthetic"]
     outputs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
     taken, memory = (min(map(float, values)) for values in zip(*outputs, strict=True))

@@ -41,7 +41,7 @@ class Cluster:
 
     @classmethod
     def current(cls) -> Cluster:
-        """The cluster that is up; raises ClusterError when there is none."""
+        """Return the cluster that is up; raises ClusterError when there is none."""
         if any(process.pid() is None for process in processes()):
             raise ClusterError("no cluster is up; start one with: python3 -m cluster up")
         credentials = Credentials(state_directory() / "credentials")

@@ -52,7 +52,7 @@ class Credentials:
         return self.directory / "tokens.csv"
 
     def kubeconfig(self, user: str) -> Path:
-        """The kubeconfig of `admin`, of `limited`, who may do nothing, or of a node."""
+        """Return the kubeconfig of `admin`, of `limited`, who may do nothing, or of a node."""
         return self.directory / f"{user}.kubeconfig"
 
     def make(self) -> None:

@@ -101,7 +101,7 @@ def reveal(cluster: Cluster, node: str) -> None:
 
 
 def _refusal(node: str) -> list[dict[str, object]]:
-    """The policy by which nobody but an administrator changes the label, and its binding."""
+    """Return the policy by which nobody but an administrator changes the label, and its binding."""
     label = f"metadata.labels['{_LABEL}']"
     policy: dict[str, object] = {
         "failurePolicy": "Fail",
@@ -136,7 +136,7 @@ def _refusal(node: str) -> list[dict[str, object]]:
 
 
 def programs(architecture: str, *packages: str) -> Path:
-    """The directory where Debian's `packages` of `architecture` lie unpacked, without what they need.
+    """Return the directory where Debian's `packages` of `architecture` lie unpacked, without what they need.
 
     They are kept in the cache. What apt and dpkg know of this machine stays as it is.
     """

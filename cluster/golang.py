@@ -21,7 +21,7 @@ Version = tuple[int, ...]
 
 
 def toolchain(needed: Version) -> Path:
-    """The path of a `go` command of at least version `needed`, such as (1, 26, 2)."""
+    """Return the path of a `go` command of at least version `needed`, such as (1, 26, 2)."""
     found = shutil.which("go")
     if found and version(Path(found)) >= needed:
         return Path(found)
@@ -29,14 +29,14 @@ def toolchain(needed: Version) -> Path:
 
 
 def needed_by(module: Path) -> Version:
-    """The version that a go.mod asks for in its `go` line."""
+    """Return the version that a go.mod asks for in its `go` line."""
     line = re.search(r"^go ([\d.]+)$", module.read_text(), re.MULTILINE)
     return _parse(line.group(1)) if line else (1, 0)
 
 
 @cache
 def version(go: Path) -> Version:
-    """What `go` says it is, without letting it download another version; empty if it does not work."""
+    """Return what `go` says it is, without letting it download another version; empty if it does not work."""
     try:
         return _parse(run(go, "env", "GOVERSION", env={**os.environ, "GOTOOLCHAIN": "local"}))
     except ClusterError:

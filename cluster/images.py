@@ -104,7 +104,7 @@ NAMES = tuple(_RECIPES)
 
 
 def reference(name: str) -> str:
-    """The name by which nodes and the host pull image `name`."""
+    """Return the name by which nodes and the host pull image `name`."""
     return f"{REGISTRY}/{name}:1"
 
 

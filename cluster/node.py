@@ -224,7 +224,7 @@ class Machinery:
             time.sleep(0.05)
 
     def _runtime_processes(self) -> Iterator[int]:
-        """What containerd left running: its shims, and a runc that is just making a container."""
+        """Return what containerd left running: its shims, and a runc that is just making a container."""
         for folder in Path("/proc").glob("[0-9]*"):
             # Any of them may end meanwhile.
             with contextlib.suppress(OSError):
@@ -266,7 +266,7 @@ def _empty(cgroup: Path) -> None:
 
 
 def _name_server() -> str:
-    """The host's name server; one on its loopback device is none for a pod."""
+    """Return the host's name server; one on its loopback device is none for a pod."""
     for line in Path("/etc/resolv.conf").read_text().splitlines():
         match line.split():
             case ["nameserver", address, *_] if not address.startswith(("127.", "::1")):

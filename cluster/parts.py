@@ -90,7 +90,7 @@ def build(name: str) -> Path:
 
 
 def pipelines() -> Path:
-    """The directory of melange's built-in pipelines, of the very version that `build` makes."""
+    """Return the directory of melange's built-in pipelines, of the very version that `build` makes."""
     return build("melange").parent / "share" / "melange" / "pipelines"
 
 

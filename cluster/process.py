@@ -75,13 +75,13 @@ class Process:
         self._pid_file.unlink(missing_ok=True)
 
     def last_words(self, lines: int = 15) -> str:
-        """The end of its log, for a message about why it does not work."""
+        """Return the end of its log, for a message about why it does not work."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
 
 def _birth(pid: int) -> str | None:
-    """The start time of process `pid` in clock ticks since boot; None when it is gone."""
+    """Return the start time of process `pid` in clock ticks since boot; None when it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
         threads = len(list(Path(f"/proc/{pid}/task").iterdir()))

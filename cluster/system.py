@@ -49,7 +49,7 @@ def step(what: str) -> Iterator[None]:
 
 
 def installed(program: str | Path) -> str:
-    """The path of `program`, a path already or a name; raises ClusterError when there is none."""
+    """Return the path of `program`, a path already or a name; raises ClusterError when there is none."""
     found = shutil.which(program)
     if found is None:
         raise ClusterError(

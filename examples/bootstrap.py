@@ -176,7 +176,7 @@ def _busybox(busybox: Path, real: Iterable[str] = (), needs: tuple[str, ...] = (
 
 
 def _linked(programs: tuple[str, ...]) -> list[Path]:
-    """The shared libraries and the loader that `programs` need, as paths below /usr."""
+    """Return the shared libraries and the loader that `programs` need, as paths below /usr."""
     binaries = [program for program in programs if _is_binary(Path(program))]
     paths = re.findall(r"(?:=> |^\s*)(/\S+) \(0x", run("ldd", *binaries), re.MULTILINE)
     # Only directories are resolved (/lib is a link): the loader looks for a library's own name.
@@ -189,7 +189,7 @@ def _is_binary(program: Path) -> bool:
 
 
 def _owners(libraries: list[Path]) -> dict[Path, str]:
-    """The Debian package of each library; dpkg may know it by its path before /usr was merged."""
+    """Return the Debian package of each library; dpkg may know it by its path before /usr was merged."""
     asked = [str(path) for path in libraries] + [f"/{p.relative_to('/usr')}" for p in libraries]
     said = run("sh", "-c", 'dpkg -S "$@" 2>/dev/null || :', "dpkg", *asked)
     found = {
@@ -201,7 +201,7 @@ def _owners(libraries: list[Path]) -> dict[Path, str]:
 
 
 def _version(package: str) -> str:
-    """The version of a Debian package without what an apk's version can't have."""
+    """Return the version of a Debian package without what an apk's version can't have."""
     said = run("dpkg-query", "-W", "-f", "${Version}\n", package).splitlines()[0]
     found = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", said)
     return found.group(1) if found else "0"
@@ -260,7 +260,7 @@ def _apk(package: Package, architecture: str) -> bytes:
 
 
 def _members(package: Package) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """What a package holds, directories before what is in them."""
+    """Return what a package holds, directories before what is in them."""
     contents = {
         path: (source.read_bytes(), source.stat().st_mode & 0o777)
         for path, source in package.files.items()

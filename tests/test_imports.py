@@ -56,8 +56,6 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 def test_imports_go_in_no_circle() -> None:
     graph = imports(modules(*(CHECKOUT / root for root in ROOTS)))
     assert "cluster.system" in graph["cluster.lifecycle"]
-    # Goes with the move of the sources into folders by subject.
-    graph["dag.core.package.pipelines"].discard("dag.core.package.builtin")
     assert circle(graph) == []
 
 

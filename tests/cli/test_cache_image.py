@@ -97,7 +97,10 @@ def test_a_repository_with_an_unpinned_step_is_used_neither_here_nor_from_an_ima
         flags += ["--bundle-repo", f"{running.host}/me/unpinned", "-o", tmp_path / "one"]
         pushed = dag(*flags, "pinned")
         assert pushed.code == 0, pushed.err
-        said = "no expected-commit: not cached, a build asks the network for all of the repository"
+        said = (
+            "there is no expected-commit, so it is not cached: a build asks the network for all of"
+            " the repository"
+        )
         assert f"dag: floats.yaml:6: {uri}: {said}\n" in pushed.err
         taken = dag("--from-bundle", pushed.out.strip(), "-o", tmp_path / "two")
         assert taken.code == 0, taken.err

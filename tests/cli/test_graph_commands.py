@@ -124,7 +124,7 @@ def test_an_unknown_name_prints_nothing_else(directory: Path) -> None:
 def test_v_names_every_dropped_edge_and_who_needs_what_is_not_there(directory: Path) -> None:
     _, err = dag("text", "-d", directory, "-v")
     assert "dropped, must be bootstrapped: tool needs lib at tool.yaml:7, environment" in err
-    assert "melange must find elsewhere in a repository: needed by app\n" in err
+    assert "melange must find elsewhere in a repository; it is needed by app\n" in err
 
 
 @pytest.mark.parametrize("place", ["directory", "url"])
@@ -150,14 +150,14 @@ def test_a_repository_without_an_index_is_refused(
     directory: Path, tmp_path: Path, url: str
 ) -> None:
     _, err = dag("text", "-d", directory, "-r", tmp_path / "nothing", code=2)
-    assert "nothing: no APKINDEX.tar.gz for x86_64 here" in err
+    assert "nothing has no APKINDEX.tar.gz for x86_64" in err
     # A path in dag.toml starts at the directory, wherever the command is given.
     (directory / "repository").mkdir()
     (directory / "dag.toml").write_text('repository = ["repository"]\n')
     _, err = dag("text", "-d", directory, code=2)
-    assert f"{directory}/repository: no APKINDEX.tar.gz for x86_64 here" in err
+    assert f"{directory}/repository has no APKINDEX.tar.gz for x86_64" in err
     _, err = dag("text", "-d", directory, "-r", f"{url}/nothing", code=2)
-    assert "no index there" in err
+    assert "APKINDEX.tar.gz is not there" in err
     (tmp_path / "APKINDEX.tar.gz").write_bytes(b"nonsense")
     _, err = dag("text", "-d", directory, "-r", tmp_path, code=2)
     assert "not an index" in err
@@ -170,9 +170,9 @@ def test_a_repository_without_an_index_is_refused(
     _, err = dag("text", "-d", directory, "-r", tmp_path, code=2)
     assert "there is no APKINDEX in the archive" in err
     _, err = dag("text", "-d", directory, "-r", "http://[::1", code=2)
-    assert "http://[::1: Invalid IPv6 URL" in err
+    assert "http://[::1 is not a URL: Invalid IPv6 URL" in err
     _, err = dag("text", "-d", directory, "-r", "http://me:s3cret@exa\u2100mple.com", code=2)
-    assert "http://***@exa\u2100mple.com: this is no URL" in err
+    assert "http://***@exa\u2100mple.com is not a URL" in err
     assert "s3cret" not in err
     _, err = dag("text", "-d", directory, "-r", "http://127.0.0.1:1/x", code=3)
     assert "127.0.0.1" in err
@@ -276,11 +276,11 @@ def test_affected(directory: Path) -> None:
     (directory / "README.md").write_text("x")
     out, err = dag("affected", "-d", directory, "--since", "HEAD^", "-t", "name")
     assert out.split() == ["lib", "tool", "app", "zip"]
-    assert "no package's own: README.md" in err
+    assert "files that belong to no package have changed: README.md" in err
     out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "--direct")
     assert out == "zip\n"
     _, err = dag("affected", "-d", directory, "--since", "--output=x", code=2)
-    assert "git knows no such commit" in err
+    assert "git knows no commit" in err
     (directory / "lib.yaml").unlink()
     out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
     assert out.split() == ["tool", "app", "zip"]
@@ -369,7 +369,7 @@ def test_bad_definitions_exit_with_2(directory: Path) -> None:
     out, err = dag("text", "-d", directory, code=2)
     assert out == ""
     assert "2 problems" in err
-    assert "$(rm).yaml:2: package.name '$(rm)' is no package name" in err
+    assert "$(rm).yaml:2: package.name '$(rm)' is not the name of a package" in err
 
 
 def test_the_order_of_today_is_the_same_however_often_it_is_made() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from dag.cli.examples import ExampleGroup
 from dag.cli.main import SUMMARIES, main
-from dag.cli.options import Argument, Command, Option
+from dag.cli.options import Command
+from dag.cli.parameters import Argument, Option
 from tests.cli.test_docs import refusal
 from tests.support.reference import context_of, every_command, reference
 

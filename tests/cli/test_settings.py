@@ -20,8 +20,13 @@ def test_doctor_goes_by_what_pod_is_told_and_by_its_own_table_first(tmp_path: Pa
     text = 'cpu = "1"\nram = "1Gi"\n[pod]\ncpu = "2"\ndisk = "3Gi"\n[doctor]\ndisk = "4Gi"\n'
     (tmp_path / "dag.toml").write_text(text)
     of_pod = {"cpu": "2", "ram": "1Gi", "disk": "3Gi"}
-    assert read_settings(str(tmp_path), pod.command, click.Context(pod.command)) == of_pod
-    assert read_settings(str(tmp_path), doctor.command, click.Context(doctor.command)) == {
+    assert (
+        read_settings(str(tmp_path), pod.command, pod.command.section, click.Context(pod.command))
+        == of_pod
+    )
+    assert read_settings(
+        str(tmp_path), doctor.command, doctor.command.section, click.Context(doctor.command)
+    ) == {
         **of_pod,
         "disk": "4Gi",
     }
@@ -31,13 +36,13 @@ def test_a_key_that_pod_does_not_have_is_refused_in_its_table_by_both(tmp_path: 
     (tmp_path / "dag.toml").write_text('[pod]\nrum = "1Gi"\n')
     for command in (pod.command, doctor.command):
         with pytest.raises(UsageError, match=r"dag.toml:2: no flag is called 'rum'"):
-            read_settings(str(tmp_path), command, click.Context(command))
+            read_settings(str(tmp_path), command, command.section, click.Context(command))
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "dag.toml")
     with pytest.raises(UsageError, match=r"dag\.toml: it is a named pipe"):
-        read_settings(str(tmp_path), pod.command, click.Context(pod.command))
+        read_settings(str(tmp_path), pod.command, pod.command.section, click.Context(pod.command))
 
 
 BOOTSTRAP = "P:elsewhere\nV:1-r0\n\nP:tool\nV:1.10-r2\n\nP:lib\nV:1.9-r0\n\n"
@@ -81,11 +86,22 @@ def test_its_paths_are_relative_to_it(place: Path, here: str) -> None:
 
 def test_flags_are_relative_to_where_dag_runs(place: Path) -> None:
     _, err = dag("text", "-d", "distribution", "-r", "bootstrap", cwd=place, code=2)
-    assert "bootstrap: no APKINDEX.tar.gz for x86_64 here" in err
+    assert "bootstrap has no APKINDEX.tar.gz for x86_64" in err
     _, err = dag("text", "-d", "distribution", "-r", "distribution/bootstrap", cwd=place)
     assert err == ""
     _, err = dag("text", "-d", "distribution", "--pipeline-dir", "own", cwd=place, code=2)
     assert "own" in err
+
+
+@pytest.mark.parametrize("several", ["{0} http://127.0.0.1:{1}/b", "{0}:{0}/none"])
+def test_repositories_in_the_environment_may_be_urls(
+    place: Path, monkeypatch: pytest.MonkeyPatch, several: str
+) -> None:
+    root = place / "distribution"
+    monkeypatch.setenv("DAG_REPOSITORY", several.format(root / "bootstrap", 1))
+    _, err = dag("text", "-d", root, cwd=place, code=3 if "://" in several else 2)
+    last = "http://127.0.0.1:1/b" if "://" in several else f"{root}/bootstrap/none"
+    assert last in err
 
 
 def test_a_pod_leaves_out_what_the_repository_has_and_what_only_that_needs(place: Path) -> None:
@@ -128,7 +144,7 @@ def test_a_name_that_means_something_else_in_other_commands_is_theirs_in_their_t
     (root / "dag.toml").write_text('out = "built"\n[cache]\nout = "sources"\n')
     commands = {cache.command: "sources", svg.command: None, pod.command: "built"}
     for command, out in commands.items():
-        settings = read_settings(str(root), command, click.Context(command))
+        settings = read_settings(str(root), command, command.section, click.Context(command))
         assert settings.get("out") == (str(root / out) if out else None)
 
 

@@ -11,11 +11,11 @@ from dag.core.flags import (
     GENERAL,
     Options,
     arguments,
-    counted,
-    declared,
+    counting_flag,
     flag,
+    flags_of,
+    list_flag,
     required_flag,
-    several,
     switch,
 )
 from dag.core.kinds import DURATION, EXISTING_DIRECTORY, TEXT, whole
@@ -25,7 +25,7 @@ from dag.core.kinds import DURATION, EXISTING_DIRECTORY, TEXT, whole
 class Loud(Options):
     heading: ClassVar[str] = GENERAL
 
-    verbose: int = counted("-v --verbose", "Say more.")
+    verbose: int = counting_flag("-v --verbose", "Say more.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +43,13 @@ class Everything(Loud, Times):
 
     names: tuple[str, ...] = arguments(TEXT, "[NAME]...", "The names.")
     where: str = flag(EXISTING_DIRECTORY, "--dir", "Read here.", default=".", finds_file=True)
-    given: tuple[str, ...] = several(TEXT, "--make-var", "Assign.", table="make")
+    given: tuple[str, ...] = list_flag(TEXT, "--make-var", "Assign.", table="make")
     secret: str | None = flag(TEXT, "--secret", "Tell.", typed_only=True)
     push: bool = switch("--push -p", "Push.", default=True)
     since: str = required_flag(TEXT, "--since", "Compare.")
 
 
-FLAGS = {one.field: one.flag for one in declared(Everything)}
+FLAGS = {one.field: one.flag for one in flags_of(Everything)}
 
 
 def test_a_field_has_the_type_and_the_default_that_the_flag_has() -> None:
@@ -61,7 +61,7 @@ def test_a_field_has_the_type_and_the_default_that_the_flag_has() -> None:
 
 
 def test_flags_are_in_the_order_of_their_groups_and_those_of_every_command_last() -> None:
-    found = [(one.heading, one.field) for one in declared(Everything)]
+    found = [(one.heading, one.field) for one in flags_of(Everything)]
     own = ("names", "where", "given", "secret", "push", "since")
     assert found == [
         *(("Own", name) for name in own),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dag.core.limits import ArchiveLimits, Limit, TooLarge
 from dag.core.tar import BrokenArchive, TarReader
+from tests.support.archives import pax_header, sparse_header, tar_header
 
 LIMITS = ArchiveLimits(Limit("a small archive", 100, "members"), Limit("a long name", 1 << 16))
 
@@ -35,12 +36,6 @@ def pack(*files: tuple[str, bytes], kind: int = tarfile.GNU_FORMAT) -> bytes:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     return written.getvalue()
-
-
-def header(kind: bytes, size: int, name: str = "x") -> bytes:
-    member = tarfile.TarInfo(name)
-    member.type, member.size = kind, size
-    return member.tobuf(tarfile.GNU_FORMAT)
 
 
 names = st.text(
@@ -81,7 +76,7 @@ def test_a_member_that_nobody_reads_is_passed_over() -> None:
 
 
 def test_an_archive_may_end_without_its_mark_as_the_parts_of_a_package_do() -> None:
-    data = header(b"0", 3) + b"abc".ljust(512, b"\0")
+    data = tar_header(b"0", 3) + b"abc".ljust(512, b"\0")
     assert contents(data) == [("x", b"abc")]
 
 
@@ -90,15 +85,21 @@ def test_an_archive_may_end_without_its_mark_as_the_parts_of_a_package_do() -> N
     [
         (b"", "ends too early"),
         (b"junk" * 200, "checksum|number"),
-        (header(b"0", 10), "ends too early"),
-        (header(b"0", 10)[:300], "ends too early"),
-        (header(b"S", 1 << 40), "sparse"),
+        (tar_header(b"0", 10), "ends too early"),
+        (tar_header(b"0", 10)[:300], "ends too early"),
+        (sparse_header(1 << 40), "sparse"),
         (pack(("a", b"x"))[:124] + b"99999999999\0" + pack(("a", b"x"))[136:], "checksum|number"),
-        (header(b"x", 20) + b"25 GNU.sparse.major=1\n".ljust(512), "pax records|sparse"),
-        (header(b"x", 512) + b"nonsense".ljust(512), "pax records"),
-        (header(b"x", 512) + b"999 path=x\n".ljust(512), "pax records"),
-        (header(b"x", 22) + b"22 size=9999999999999\n".ljust(512) + header(b"0", 1), "too early"),
-        (header(b"x", 13) + b"13 size=-100\n".ljust(512) + header(b"0", 1), "size that cannot be"),
+        (pax_header("GNU.sparse.major", "1"), "sparse"),
+        (tar_header(b"x", 512) + b"nonsense".ljust(512), "pax records"),
+        (tar_header(b"x", 512) + b"999 path=x\n".ljust(512), "pax records"),
+        (
+            tar_header(b"x", 22) + b"22 size=9999999999999\n".ljust(512) + tar_header(b"0", 1),
+            "too early",
+        ),
+        (
+            tar_header(b"x", 13) + b"13 size=-100\n".ljust(512) + tar_header(b"0", 1),
+            "size that cannot be",
+        ),
     ],
 )
 def test_what_is_no_archive_is_broken(data: bytes, why: str) -> None:
@@ -123,7 +124,7 @@ def test_a_long_name_is_not_read_beyond_its_limit(kind: bytes) -> None:
     def endless(size: int) -> bytes:
         nonlocal read
         read += size
-        return header(kind, 1 << 40) if read == 512 else bytes(size)
+        return tar_header(kind, 1 << 40) if read == 512 else bytes(size)
 
     with pytest.raises(TooLarge, match=r"^x.tar has more than 64 KiB.* a long name$"):
         list(TarReader(endless, LIMITS, "x.tar"))
@@ -131,7 +132,7 @@ def test_a_long_name_is_not_read_beyond_its_limit(kind: bytes) -> None:
 
 
 def test_many_tiny_members_are_too_many() -> None:
-    blocks: Iterator[bytes] = iter(lambda: header(b"0", 0), None)
+    blocks: Iterator[bytes] = iter(lambda: tar_header(b"0", 0), None)
     with pytest.raises(TooLarge, match=r"^x.tar has more than 100 members"):
         list(TarReader(lambda _: next(blocks), LIMITS, "x.tar"))
 
@@ -139,7 +140,7 @@ def test_many_tiny_members_are_too_many() -> None:
 def test_many_members_take_no_memory() -> None:
     limits = ArchiveLimits(Limit("an archive", 1 << 30, "members"))
     left = 20_000
-    one = header(b"0", 0)
+    one = tar_header(b"0", 0)
 
     def read(_: int) -> bytes:
         nonlocal left

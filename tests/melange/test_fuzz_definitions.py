@@ -113,7 +113,7 @@ def check(directory: Path, data: bytes) -> None:
     if not packages:
         lines = message.splitlines()
         if len(lines) > 1:
-            assert re.fullmatch(r"\d+ problems in the definitions", lines[0])
+            assert re.fullmatch(r"the definitions have \d+ problems", lines[0])
         # Lines of several files, or "no definitions"; a text in a message may hold line ends.
         assert re.search(r"x\.yaml:\d+: .*; |no package definitions", message)
         return

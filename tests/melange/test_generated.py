@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dag.core.arch import Arch
 from dag.core.package.compile import compile_definition
 from dag.core.package.pipelines import Table
-from dag.io.package.definitions import local_pipelines
+from dag.io.package.definitions import pipeline_files
 from tests.support.distributions import as_melange_says, in_order
 from tests.support.melange import answer
 
@@ -251,7 +251,7 @@ def compare(directory: Path, case: dict[str, Any], arch: str, options: list[str]
         path.read_bytes(),
         path.name,
         arch=Arch.parse(arch),
-        table=Table(local_pipelines(directory, ())),
+        table=Table(pipeline_files(directory, ())),
         build_options=options,
     )
     if isinstance(theirs, str):

@@ -12,7 +12,7 @@ from dag.core.package.compile import compile_definition
 from dag.core.package.model import Package
 from dag.core.package.pipelines import Table
 from dag.errors import UsageError
-from dag.io.package.definitions import local_pipelines, read
+from dag.io.package.definitions import pipeline_files, read
 from tests.support.distributions import TODAY, as_melange_says, in_order, unpacked
 from tests.support.melange import ROOT, answer
 
@@ -310,7 +310,7 @@ def _ours(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> Pa
         path.read_bytes(),
         path.name,
         arch=Arch.parse(arch),
-        table=Table(local_pipelines(path.parent, ())),
+        table=Table(pipeline_files(path.parent, ())),
         build_options=options,
     )
     assert not problems

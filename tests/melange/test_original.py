@@ -73,7 +73,7 @@ def test_every_other_edge_of_ours_has_a_reason(graph: Graph) -> None:
 
 
 def test_the_same_edges_are_dropped(graph: Graph) -> None:
-    ours = {(edge.package, edge.need.name) for edge in graph.dropped}
+    ours = {(edge.package, edge.need.name) for edge in graph.dropped_edges}
     # go-1.19 provides the `go` that it needs; the original knew no provided names.
     assert ours - {("go-1.19", "go")} == edges(graph) - original()
 
@@ -81,7 +81,7 @@ def test_the_same_edges_are_dropped(graph: Graph) -> None:
 def test_the_order_is_valid_for_both(graph: Graph) -> None:
     order = {package.name: place for place, package in enumerate(graph.order())}
     assert len(order) == 342
-    dropped = {(edge.package, edge.origin) for edge in graph.dropped}
+    dropped = {(edge.package, edge.origin) for edge in graph.dropped_edges}
     for package, name in edges(graph) | original():
         origin = graph.origin(name)
         if package in order and origin is not None and (package, origin.name) not in dropped:

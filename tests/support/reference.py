@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 
 from dag.cli.main import SUMMARIES, main
-from dag.cli.options import Argument, Command, Option
+from dag.cli.options import Command
+from dag.cli.parameters import Argument, Option
 
 INTRODUCTION = """\
 # Flags
@@ -24,7 +25,7 @@ directory, all others to where `dag` runs.
 A flag that is true or false takes `--watch`, `--watch=false` or `--no-watch`. Durations are written
 as in Go (`90s`, `1h30m`), quantities as in Kubernetes (`500m`, `2Gi`). A flag that may be given
 several times is a list in `dag.toml`. In the environment its values have spaces between them, or
-colons if they are paths.
+colons if all of them are paths.
 """
 
 

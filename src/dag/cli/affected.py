@@ -36,7 +36,7 @@ def command(options: AffectedOptions) -> None:
         shown = found.unrelated if options.verbose else found.unrelated[:5]
         more = len(found.unrelated) - len(shown)
         say(
-            f"changed, but no package's own: {', '.join(shown)}"
+            f"files that belong to no package have changed: {', '.join(shown)}"
             + (f" and {more} more (-v)" if more else "")
         )
     chosen = [one for one in found.packages if not options.direct or one.name in found.reasons]

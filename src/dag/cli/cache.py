@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dag.cli.options import command_of
 from dag.core.sources.options import CacheOptions
-from dag.errors import UsageError
 from dag.report.terminal import say
-
-if TYPE_CHECKING:
-    from dag.io.sources.cache import Cache
-    from dag.run.sources.cache import CacheResult, Sources
 
 
 @command_of(
@@ -35,68 +29,24 @@ def command(options: CacheOptions) -> int:
 
     `dag cache prune` removes what no definition names. With PKG, only what they need is kept.
     """
-    from dag.io.sources.cache import Cache
-    from dag.run.sources.cache import gather
-
-    _check(options)
+    options.check()
     if options.from_bundle is not None:
-        return _take(Cache(Path(options.out)), options.from_bundle, options)
-    sources = gather(options)
-    cache = Cache(Path(options.out), make=not options.dry_run)
+        return _fill(options, options.from_bundle)
     if options.pruning:
-        return _prune(cache, sources, options)
+        return _prune(options)
     if options.dry_run:
-        return _list(cache, sources, options)
-    return _fetch(cache, sources, options)
+        return _list(options)
+    return _fetch(options)
 
 
-def _check(options: CacheOptions) -> None:
-    from dag.core.image.references import parse_repository
-    from dag.core.web import check_uri
-
-    for mirror in options.mirrors:
-        check_uri(mirror)
-    if options.bundle_repo is not None:
-        parse_repository(options.bundle_repo)
-    if options.from_bundle is not None and (options.words or options.bundle_repo):
-        raise UsageError("--from-bundle only fills the cache: it takes no packages, no push")
-
-
-def _fetch(cache: Cache, sources: Sources, options: CacheOptions) -> int:
-    from dag.core.units import quantity
-    from dag.io.sources.transport import TransferLimits
-    from dag.report.fetching import FetchProgress
-    from dag.run.signals import run_interruptibly
-    from dag.run.sources.cache import bring, push
-
-    limits = TransferLimits(
-        jobs=options.jobs, per_host=options.per_host, max_size=int(quantity(options.max_size))
-    )
-    with FetchProgress() as progress:
-        work = bring(
-            cache, sources, progress, limits=limits, mirrors=options.mirrors, verify=options.verify
-        )
-        result = run_interruptibly(work)
-        if options.bundle_repo is not None:
-            pushed = push(
-                cache,
-                result,
-                options.bundle_repo,
-                base=options.bundle_base,
-                insecure=options.insecure_registry,
-                progress=progress,
-            )
-            result.bundle = pushed.reference
-            progress.note(f"cache {pushed.reference}: {pushed.bytes_uploaded:,} bytes sent")
-    return _report(result, cache.directory, as_json=options.json)
-
-
-def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
+def _fetch(options: CacheOptions) -> int:
     from dag.report.fetching import size
     from dag.report.words import count
+    from dag.run.sources.command import fetch_sources
 
-    if as_json:
-        click.echo(json.dumps(result.as_json(directory), indent=1))
+    result = fetch_sources(options)
+    if options.json:
+        click.echo(json.dumps(result.as_json(Path(options.out)), indent=1))
     elif result.bundle:
         click.echo(result.bundle)
     for problem in result.sources.unpinned:
@@ -105,9 +55,11 @@ def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
     states += [item.status for item in result.repositories]
     held = sum(item.size for item in result.files)
     held += sum(item.size for item in result.repositories)
-    repositories = count(len(result.repositories), "repository")
     say(
-        f"{directory}: {count(len(result.files), 'file')}, {repositories} ({states.count('fetched')} fetched, {states.count('present')} present), {size(held)}"
+        f"{options.out}: {count(len(result.files), 'file')},"
+        f" {count(len(result.repositories), 'repository')}"
+        f" ({states.count('fetched')} fetched, {states.count('present')} present),"
+        f" {size(held)}"
     )
     if problems := result.problems:
         say(f"{count(len(problems), 'failure')}:")
@@ -116,28 +68,28 @@ def _report(result: CacheResult, directory: Path, *, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-def _list(cache: Cache, sources: Sources, options: CacheOptions) -> int:
-    from dag.run.sources.cache import CacheResult, list_states
+def _list(options: CacheOptions) -> int:
+    from dag.run.sources.cache import CacheResult
+    from dag.run.sources.command import list_sources
 
-    states = [astuple(state) for state in list_states(cache, sources)]
+    found = list_sources(options)
     if options.json:
-        keys = ("state", "name", "uri", "places")
-        click.echo(json.dumps([dict(zip(keys, state, strict=True)) for state in states], indent=1))
+        click.echo(json.dumps([asdict(state) for state in found.states], indent=1))
     else:
-        for state in states:
-            click.echo("\t".join(state))
-    problems = CacheResult(sources=sources).problems
-    for problem in (*sources.unpinned, *problems):
+        for state in found.states:
+            click.echo("\t".join(astuple(state)))
+    problems = CacheResult(sources=found.sources).problems
+    for problem in (*found.sources.unpinned, *problems):
         say(f"{problem}")
     return 1 if problems else 0
 
 
-def _prune(cache: Cache, sources: Sources, options: CacheOptions) -> int:
+def _prune(options: CacheOptions) -> int:
     from dag.report.fetching import size
     from dag.report.words import count
-    from dag.run.sources.cache import prune
+    from dag.run.sources.command import prune_cache
 
-    removed = prune(cache, sources, dry_run=options.dry_run)
+    removed = prune_cache(options)
     if options.json:
         click.echo(json.dumps([asdict(one) for one in removed], indent=1))
     else:
@@ -145,42 +97,33 @@ def _prune(cache: Cache, sources: Sources, options: CacheOptions) -> int:
             click.echo(one.name)
     verb = "would be removed" if options.dry_run else "removed"
     total = size(sum(one.size for one in removed))
-    say(f"{cache.directory}: {count(len(removed), 'name')} {verb}, {total}")
+    say(f"{options.out}: {count(len(removed), 'name')} {verb}, {total}")
     return 0
 
 
-def _take(cache: Cache, reference: str, options: CacheOptions) -> int:
-    from dag.io.sources.git.process import GitLimits
-    from dag.report.fetching import FetchProgress, size
+def _fill(options: CacheOptions, reference: str) -> int:
+    from dag.report.fetching import size
     from dag.report.words import count
-    from dag.run.signals import run_interruptibly
-    from dag.run.sources.cache import take
+    from dag.run.sources.command import fill_cache
 
-    with FetchProgress() as progress:
-        work = take(
-            cache,
-            reference,
-            insecure=options.insecure_registry,
-            progress=progress,
-            limits=GitLimits(),
-        )
-        filled, wrong = run_interruptibly(work)
+    found = fill_cache(options, reference)
+    filled, problems = found.filled, found.problems
+    number = filled.repositories - len(problems)
     if options.json:
         document = {
             "bundle": filled.reference,
             "files": filled.files,
             "present": filled.present,
-            "repositories": filled.repositories - len(wrong),
-            "problems": wrong,
+            "repositories": number,
+            "problems": problems,
         }
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo(filled.reference)
-    repositories = count(filled.repositories - len(wrong), "repository")
     say(
-        f"{cache.directory}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
-        f" {repositories}, {filled.present} were present"
+        f"{options.out}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
+        f" {count(number, 'repository')}, {filled.present} were present"
     )
-    for problem in wrong:
+    for problem in problems:
         say(problem)
-    return 1 if wrong else 0
+    return 1 if problems else 0

@@ -47,7 +47,7 @@ def _tell_dropped(graph: Graph, inside: frozenset[str], *, verbose: int) -> None
     from dag.core.graph.draw import describe
     from dag.report.words import count
 
-    dropped = [edge for edge in graph.dropped if edge.package in inside]
+    dropped = [edge for edge in graph.dropped_edges if edge.package in inside]
     if not dropped:
         return
     if verbose:

@@ -11,7 +11,7 @@ from dag.core.pod.options import PodOptions
 from dag.report.terminal import Terminal
 
 if TYPE_CHECKING:
-    from dag.run.pod.follow import PodResult
+    from dag.core.pod.events import PodResult
 
 
 @command_of(

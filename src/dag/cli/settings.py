@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from dag.cli.options import PLACES, Command, Option
+from dag.cli.parameters import PLACES, Option
 from dag.core.flags import Shape
 from dag.core.limits import SETTINGS
 from dag.errors import UsageError
@@ -34,10 +34,12 @@ FILE_NAME = "dag.toml"
 _EXAMINES = {"doctor": ("pod",)}
 
 
-def read_settings(directory: str, command: Command, ctx: click.Context) -> dict[str, object]:
+def read_settings(
+    directory: str, command: click.Command, section: str, ctx: click.Context
+) -> dict[str, object]:
     """Read what `dag.toml` says for `command`, as click's default map: parameter name → value.
 
-    Where it says so goes into the context's meta.
+    `section` is the command's own table. Where the file says so goes into the context's meta.
 
     Raises:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
@@ -49,7 +51,7 @@ def read_settings(directory: str, command: Command, ctx: click.Context) -> dict[
     known = _keys(command)
     places: dict[str, str] = ctx.meta.setdefault(PLACES, {})
     settings: dict[str, object] = {}
-    for key, value in _values_for(command, known, file).items():
+    for key, value in _values_for(command, section, known, file).items():
         option = known[key]
         if not option.flag.typed_only:
             settings[str(option.name)] = file.value(key, value, option)
@@ -58,13 +60,13 @@ def read_settings(directory: str, command: Command, ctx: click.Context) -> dict[
 
 
 def _values_for(
-    command: Command, known: Mapping[str, Option], file: _SettingsFile
+    command: click.Command, section: str, known: Mapping[str, Option], file: _SettingsFile
 ) -> dict[str, object]:
     """Return what the file says for a command whose keys are `known`; the closest table counts."""
     from dag.cli.main import SUMMARIES
 
     table = dict(file.table)
-    own = {section: table.pop(section, {}) for section in _sections(command)}
+    own = {name: table.pop(name, {}) for name in _sections(section)}
     others = {name for name in SUMMARIES if isinstance(table.get(name), dict)}
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -73,14 +75,14 @@ def _values_for(
                 values[key] = value
         elif key not in others and key not in (keys := _known_anywhere()):
             raise file.unknown(key, keys)
-    for section, part in own.items():
+    for name, part in own.items():
         if not isinstance(part, dict):
-            raise UsageError(f"{file.path}: {section} must be a table, like [{section}]")
+            raise UsageError(f"{file.path}: {name} must be a table, like [{name}]")
         for key, value in part.items():
             if key in known:
                 values[key] = value
-            elif section == command.name or key not in _keys_of(section):
-                raise file.unknown(key, _keys_of(section))
+            elif name == command.name or key not in _keys_of(name):
+                raise file.unknown(key, _keys_of(name))
     return values
 
 
@@ -155,13 +157,13 @@ def _read_file(path: Path) -> _SettingsFile | None:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
 
 
-def _sections(command: Command) -> tuple[str, ...]:
-    """Return the names of the tables that are for this command, the closest last."""
-    return (*_EXAMINES.get(command.section, ()), command.section)
+def _sections(section: str) -> tuple[str, ...]:
+    """Return the names of the tables that are for a command, the closest last."""
+    return (*_EXAMINES.get(section, ()), section)
 
 
 def _keys(command: click.Command) -> dict[str, Option]:
-    flags = command.flags if isinstance(command, Command) else []
+    flags = (one for one in command.params if isinstance(one, Option))
     return {one.flag.key: one for one in flags if one.flag.key}
 
 

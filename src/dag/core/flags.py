@@ -121,15 +121,15 @@ class Declared:
     flag: Flag
 
 
-def declared(options: type[Options]) -> list[Declared]:
+def flags_of(options: type[Options]) -> list[Declared]:
     """Return the flags of a command: its own first, then those of its groups, in their order.
 
     Those that every command has are at the end.
     """
-    return sorted(_declared(options), key=lambda one: one.heading == GENERAL)
+    return sorted(_flags_of(options), key=lambda one: one.heading == GENERAL)
 
 
-def _declared(options: type[Options]) -> Iterator[Declared]:
+def _flags_of(options: type[Options]) -> Iterator[Declared]:
     for owner in options.__mro__:
         if not is_dataclass(owner) or not issubclass(owner, Options):
             continue
@@ -205,7 +205,7 @@ def required_flag(kind: ValueKind[T], names: str, text: str, *, metavar: str = "
     return _declare_required(one, kind)
 
 
-def several(
+def list_flag(
     kind: ValueKind[T], names: str, text: str, *, metavar: str = "", table: str = ""
 ) -> tuple[T, ...]:
     """Declare a flag that may be given several times."""
@@ -227,7 +227,7 @@ def switch(names: str, text: str, *, default: bool = False) -> bool:
     return _declare(one, default)
 
 
-def counted(names: str, text: str) -> int:
+def counting_flag(names: str, text: str) -> int:
     """Declare a flag that counts how often it is given."""
     return _declare(Flag(names=tuple(names.split()), text=text, shape=Shape.COUNT), 0)
 

@@ -25,6 +25,8 @@ class PathRule:
     exists: bool = False
     dash: bool = False
     """`-` stands for the standard output."""
+    url: bool = False
+    """A URL is taken, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,4 +101,6 @@ DIRECTORY = ValueKind(metavar="DIRECTORY", parse=str, path=PathRule(directory=Tr
 EXISTING_DIRECTORY = ValueKind(
     metavar="DIRECTORY", parse=str, path=PathRule(directory=True, exists=True)
 )
-PATH_OR_URL = ValueKind(metavar="DIR|URL", parse=str, path=PathRule(file=True, directory=True))
+PATH_OR_URL = ValueKind(
+    metavar="DIR|URL", parse=str, path=PathRule(file=True, directory=True, url=True)
+)

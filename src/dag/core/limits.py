@@ -61,18 +61,14 @@ SETTINGS = Limit("a settings file", _MIB)
 IGNORE_FILE = Limit("an ignore file", _MIB)
 """A thousand patterns have 20 KiB, and each one is matched against each path."""
 CREDENTIALS = Limit("a file of credentials", 4 * _MIB)
-CONFIGURATION = Limit("a configuration", 16 * _MIB)
-"""A kubeconfig with hundreds of clusters has 1 MiB of certificates."""
 RECORD = Limit("a record of ours", 64 * _MIB)
 """A file that dag wrote itself, in a place where somebody else may have written instead."""
-JOURNAL_LINE = Limit("a line of a journal", 4 * _MIB)
-"""The line that names what a run builds is the longest: 200 KiB for 3,401 packages."""
+JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
+"""The line that names what a run builds is the longest: 2 MB for 3,401 packages."""
 
 REGISTRY_DOCUMENT = Limit("a manifest or a config", 4 * _MIB)
 """More need not be accepted by a registry, so it has no more.
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
-KUBERNETES_OBJECT = Limit("an object of Kubernetes", 16 * _MIB)
-"""etcd takes 1.5 MiB; an event of a watch is one object."""
 KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
 LOG_LINE = Limit("a line of a log", 64 * _MIB)

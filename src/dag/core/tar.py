@@ -21,6 +21,8 @@ _BLOCK = 512
 _PIECE = 1 << 20
 """Bytes that are read at once of a member that is passed over."""
 _FILES = frozenset({b"0", b"\0", b"7"})
+_WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
+"""Links, devices, directories and pipes: nothing follows them, whatever their size says."""
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _SPARSE = b"S"
 _LARGEST = 1 << 62
@@ -51,7 +53,7 @@ class _Attributes:
 class TarReader:
     """The members of an archive that comes from `read`, in their order.
 
-    While a member is the latest that the iteration gave, `blocks` and `content` read it.
+    While a member is the latest that the iteration gave, `blocks` reads it.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class TarReader:
         *,
         joined: bool = False,
     ) -> None:
-        """Take a function that returns at most so many bytes, none at the end.
+        """Take a function that returns at most so many bytes, and none at the end.
 
         `where` is for messages. `joined` reads on behind an archive's end, where another follows.
         """
@@ -88,8 +90,10 @@ class TarReader:
             self._limits.members.check(self._count, self._where)
             kind, size = header[156:157], _number(header[124:136])
             if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+                self._limits.header.check(size, self._where)
                 self._begin(size)
-                data = self.content(self._limits.header.most)
+                data = b"".join(self.blocks())
+                self._skip()
                 if kind == _LONG_NAME:
                     attributes.name = data.rstrip(b"\0")
                 elif kind == _PAX:
@@ -98,14 +102,10 @@ class TarReader:
             if kind == _SPARSE:
                 raise BrokenArchive("it has a sparse file")
             name = _name(header) if attributes.name is None else attributes.name
-            # Only what has content is followed by it, whatever a link's or a directory's size says.
+            size = size if attributes.size is None else attributes.size
             is_file = kind in _FILES and not name.endswith(b"/")
-            if kind not in b"123456" or kind in _FILES:
-                size = size if attributes.size is None else attributes.size
-            else:
-                size = 0
-            self._begin(size)
-            yield Member(name.decode(errors="surrogateescape"), size, is_file)
+            self._begin(0 if kind in _WITHOUT_CONTENT else size)
+            yield Member(name.decode(errors="surrogateescape"), self._left, is_file)
             self._skip()
             attributes = _Attributes()
 
@@ -118,20 +118,6 @@ class TarReader:
         """
         while data := self._read_some():
             yield data
-
-    def content(self, most: int) -> bytes:
-        """Return the latest member as a whole, of at most so many bytes.
-
-        Raises:
-            BrokenArchive: the archive ends within it.
-            TooLarge: it has more.
-
-        """
-        if self._left > most:
-            raise self._limits.header.error(self._where)
-        data = b"".join(self.blocks())
-        self._skip()
-        return data
 
     def _begin(self, size: int) -> None:
         self._left, self._padding = size, -size % _BLOCK

@@ -6,14 +6,20 @@ import os
 import ssl
 from http.cookiejar import CookieJar
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 import httpx2
 
 from dag.errors import InfrastructureError
 
+if TYPE_CHECKING:
+    from dag.core.limits import Limit
+
 _CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+_OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+"""Headers that are about how a body came, and not about what it is."""
 
 
 class NoCookies(CookieJar):
@@ -21,6 +27,37 @@ class NoCookies(CookieJar):
 
     def extract_cookies(self, *_: object) -> None:
         """Read nothing."""
+
+
+def public_url(url: httpx2.URL) -> str:
+    """Return a URL without what may be secret: its user, and its query, which may be signed."""
+    return str(url.copy_with(query=None, fragment=None, username=None, password=None))
+
+
+def with_body(response: httpx2.Response, data: bytes) -> httpx2.Response:
+    """Return an answer that has been read: its status and headers, with this body."""
+    headers = [pair for pair in response.headers.raw if pair[0].lower() not in _OF_THE_WIRE]
+    return httpx2.Response(
+        response.status_code, headers=headers, content=data, request=response.request
+    )
+
+
+async def read_answer(response: httpx2.Response, limit: Limit) -> httpx2.Response:
+    """Read an answer of a streamed request and close it; return an answer that has the body.
+
+    Raises:
+        TooLarge: the body has more bytes than the limit.
+        httpx2.HTTPError: the connection broke, or the body is not encoded as its headers say.
+
+    """
+    data = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            data += piece
+            limit.check(len(data), public_url(response.request.url))
+    finally:
+        await response.aclose()
+    return with_body(response, bytes(data))
 
 
 def check_proxies() -> None:

@@ -1,4 +1,4 @@
-"""What an examination found, for people and for programs."""
+"""Writes what an examination found, for people and for programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dag.report.words import count
 
 
 def lines(findings: Mapping[str, Finding]) -> Iterator[str]:
-    """Write a line for each check, and below it what mends it."""
+    """Yield a line for each check, and below it what mends it."""
     width = max(map(len, findings), default=0)
     for name, finding in findings.items():
         yield f"{finding.status.value:8} {name:{width}}  {finding.message}"
@@ -19,7 +19,7 @@ def lines(findings: Mapping[str, Finding]) -> Iterator[str]:
 
 
 def to_json(findings: Mapping[str, Finding]) -> str:
-    """Write the same as one JSON object."""
+    """Return the same as one JSON object."""
     checks = [
         {
             "name": name,
@@ -34,7 +34,7 @@ def to_json(findings: Mapping[str, Finding]) -> str:
 
 
 def headline(findings: Mapping[str, Finding]) -> str:
-    """Say in one line whether a build could work."""
+    """Return a line that says whether a build could work."""
     number = {status: sum(one.status is status for one in findings.values()) for status in Status}
     warnings, left_out = number[Status.WARNING], number[Status.SKIPPED]
     said = [count(warnings, "warning")] if warnings else []

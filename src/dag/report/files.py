@@ -1,4 +1,4 @@
-"""A result as files: JSON, JUnit, Markdown."""
+"""Files about the result of a run: JSON, JUnit, Markdown."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.states import SETTLED, UnitState
+from dag.core.build.stuck import Stuck
 from dag.report.words import count, plain, seconds
 
 
 def to_json(result: Result) -> str:
-    """Write everything that is known, as one JSON object."""
+    """Return everything that is known, as one JSON object."""
     return json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
 def to_junit(result: Result) -> str:
-    """Write a test suite: a package is a test case, one that was not built is skipped.
+    """Return a test suite: each package is a test case, and one that was not built is skipped.
 
-    The format that most readers agree on: https://github.com/testmoapp/junitxml
+    The format is the one that most readers agree on: https://github.com/testmoapp/junitxml
     """
     suite = ET.Element("testsuite", name=f"dag build {result.arch}")
     for unit in result.units:
@@ -35,10 +36,10 @@ def to_junit(result: Result) -> str:
     for cycle in result.stuck:
         for name in cycle.packages:
             case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
-            ET.SubElement(case, "failure", message=f"in a cycle of {len(cycle.packages)}")
+            ET.SubElement(case, "failure", message=_in_cycle(cycle))
     for name, stuck in result.blocked.items():
         case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
-        ET.SubElement(case, "skipped", message=f"blocked by the cycle of {stuck}")
+        ET.SubElement(case, "skipped", message=_behind_cycle(stuck))
     for skipped in result.skipped:
         case = ET.SubElement(suite, "testcase", classname=result.arch, name=skipped.name, time="0")
         ET.SubElement(case, "skipped", message=skipped.why)
@@ -55,7 +56,7 @@ def to_junit(result: Result) -> str:
 
 
 def to_markdown(result: Result) -> str:
-    """Write what a person wants to see on a page about the run."""
+    """Return a page about the run for people."""
     return "\n".join(_markdown(result)) + "\n"
 
 
@@ -71,7 +72,7 @@ def _markdown(result: Result) -> Iterator[str]:
             yield fence
             yield from lines
             yield fence
-        yield f"The whole log: `{unit.log}`"
+        yield f"The whole log is `{unit.log}` in the store."
     if result.stuck:
         yield ""
         yield "### Cycles"
@@ -79,7 +80,7 @@ def _markdown(result: Result) -> Iterator[str]:
             yield (
                 f"- {count(len(cycle.packages), 'package')}: "
                 + "; ".join(" → ".join((*way, way[0])) for way in cycle.cycles)
-                + f"; bootstrapping {', '.join(cycle.bootstrap)} would open it"
+                + f"; a repository with {', '.join(cycle.bootstrap)} would open it"
             )
     yield ""
     yield "| package | version | result | time | why |"
@@ -89,7 +90,7 @@ def _markdown(result: Result) -> Iterator[str]:
         text = unit.reason + because if unit.state == UnitState.DONE.value else why(unit)
         yield f"| {unit.name} | {unit.version} | {unit.state} | {seconds(unit.seconds)} | {_cell(text)} |"
     for name, stuck in result.blocked.items():
-        yield f"| {name} | | blocked | – | the cycle of {stuck} |"
+        yield f"| {name} | | blocked | – | {_behind_cycle(stuck)} |"
     for skipped in result.skipped:
         yield f"| {skipped.name} | {skipped.version} | skipped | – | {skipped.why} |"
     if result.critical_path:
@@ -98,7 +99,7 @@ def _markdown(result: Result) -> Iterator[str]:
 
 
 def headline(result: Result) -> str:
-    """Say in one line how it ended."""
+    """Return in one line how a run ended."""
     numbers = [
         (len(result.with_state(UnitState.DONE)), "built"),
         (len(result.skipped), "skipped"),
@@ -114,8 +115,16 @@ def headline(result: Result) -> str:
 
 
 def why(unit: UnitResult) -> str:
-    """Say why a unit was not built, or is not yet."""
+    """Return why a unit was not built, or is not built yet."""
     return f"blocked by {unit.blocked_by}" if unit.blocked_by else unit.cause or unit.state
+
+
+def _in_cycle(cycle: Stuck) -> str:
+    return f"it is in a cycle of {count(len(cycle.packages), 'package')}"
+
+
+def _behind_cycle(stuck: str) -> str:
+    return f"it needs {stuck}, which is in a cycle"
 
 
 def _backticks(line: str) -> int:

@@ -1,4 +1,4 @@
-"""Kubernetes objects as YAML that every reader understands alike."""
+"""Writes Kubernetes objects as YAML that every reader understands alike."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ _Dumper.add_representer(str, _string)
 
 
 def to_yaml(manifest: dict[str, Any]) -> str:
-    """Write one object; loading it gives the same object."""
+    """Return one object as YAML; who loads it gets the same object."""
     return yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

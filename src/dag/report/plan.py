@@ -1,19 +1,21 @@
-"""A plan for people and for programs."""
+"""Reports of a plan, for people and for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+
+import msgspec
 
 from dag.core.build.estimate import estimate
 from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
+from dag.core.build.summary import PlanSummary
 from dag.report.words import count, seconds
 
 
 def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
-    """Write units by level with their reasons, the critical path, and the expected time."""
+    """Yield the units by level with their reasons, the critical path, and the expected time."""
     expected = estimate(plan.units, limits)
     steps = {step.package.name: step for step in plan.steps}
     for number, names in enumerate(expected.levels):
@@ -25,12 +27,12 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
     for one in plan.skipped:
         yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
     for cycle in plan.stuck:
-        yield f"cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
+        yield f"a cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
         for way in cycle.cycles:
             yield f"  {' → '.join((*way, way[0]))}"
         yield f"  a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     for name, stuck in plan.blocked.items():
-        yield f"blocked {name}: needs {stuck}, which is in a cycle"
+        yield f"blocked {name}: it needs {stuck}, which is in a cycle"
     if plan.steps:
         yield f"critical path: {' → '.join(expected.path)} ({seconds(expected.path_seconds)})"
         yield (
@@ -38,17 +40,16 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
             f"{seconds(expected.work)} of work"
         )
         if guessed := len(plan.steps) - plan.timed:
-            yield f"{count(guessed, 'package')} never built here: their time is a guess"
+            yield f"{count(guessed, 'package')} never built here, so the time is partly a guess"
 
 
-def plan_json(plan: BuildPlan, limits: RunLimits, about: Mapping[str, Any]) -> str:
-    """Write the same as one JSON object; `about` is the plan's summary."""
+def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
+    """Return the same as one JSON object; `about` is the plan's summary."""
     expected = estimate(plan.units, limits)
     data = {
-        **about,
+        **msgspec.to_builtins(about),
         "packages": {
-            name: {"version": version, "reason": reason, "because": because}
-            for name, (version, reason, because) in about["packages"].items()
+            name: msgspec.structs.asdict(planned) for name, planned in about.packages.items()
         },
         "levels": expected.levels,
         "critical_path": expected.path,

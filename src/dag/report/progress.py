@@ -1,16 +1,17 @@
-"""A build while it runs: a table that stays in its place on a terminal, else plain lines."""
+"""Progress of a build: a table that stays in its place on a terminal, else plain lines."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dag.core.build.events import Action, Event, Proven, Retry, Settled, Start, StopRequested
 from dag.core.build.result import Result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import Progress, UnitState
+from dag.core.build.summary import PlanSummary
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
 from dag.report.words import count, plain, seconds, some
@@ -20,28 +21,28 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _REDRAW = 0.25
-"""Seconds between two drawings of the table."""
+"""How many seconds pass between two drawings of the table."""
 _SHOWN = 16
-"""Running units that the table shows."""
+"""How many running units the table shows."""
 
 
 class BuildProgress:
-    """Tells on stderr what happens to the units of one run."""
+    """An observer of one run that tells on stderr what happens to its units."""
 
     def __init__(
         self,
         scheduler: Scheduler,
-        about: Mapping[str, Any],
+        about: PlanSummary,
         *,
         store: str,
         verbosity: int = 0,
         stream: TextIO | None = None,
     ) -> None:
-        """Watch `scheduler`, whose plan `about` sums up; `store` is its place as the user says it."""
+        """Watch `scheduler`, whose plan `about` sums up; `store` is its place in the user's words."""
         self._scheduler = scheduler
-        self._packages = about["packages"]
-        self._timed = about["timed"] > 0
-        self._logs = f"{store}/logs/{about['arch']}"
+        self._packages = about.packages
+        self._timed = about.timed > 0
+        self._logs = f"{store}/logs/{about.arch}"
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
@@ -58,7 +59,7 @@ class BuildProgress:
         """Tell what changed."""
         self._now = now
         if isinstance(event, StopRequested) and (live := len(self._scheduler.live)):
-            self._say(f"{event.cause}: ending {count(live, 'build')}")
+            self._say(f"{event.cause}; {count(live, 'running build')} will be ended")
         for action in actions:
             match action:
                 case Start(key, attempt):
@@ -66,9 +67,9 @@ class BuildProgress:
                         again = f" (attempt {attempt})" if attempt > 1 else ""
                         self._say(f"building {self._name(key)}{again}")
                 case Retry(key, _, cause, when):
-                    self._say(f"{key}: {cause}; again {_later(when - now)}")
+                    self._say(f"{key}: {cause}; it is tried again {_later(when - now)}")
                 case Settled(key):
-                    self._settled(self._scheduler.units[key], event)
+                    self._tell_settled(self._scheduler.units[key], event)
                 case _:
                     pass
 
@@ -80,12 +81,12 @@ class BuildProgress:
             self._draw(self._live.refresh)
 
     def close(self) -> None:
-        """Take the table away."""
+        """Remove the table."""
         if self._live is not None:
             self._draw(self._live.stop)
             self._live = None
 
-    def _settled(self, progress: Progress, event: Event) -> None:
+    def _tell_settled(self, progress: Progress, event: Event) -> None:
         key = progress.unit.key
         match progress.state:
             case UnitState.DONE if isinstance(event, Proven):
@@ -95,7 +96,7 @@ class BuildProgress:
                 self._say(f"FAILED {self._name(key)}: {progress.cause}")
                 for line in progress.lines:
                     self._write(f"    {plain(line)}")
-                self._say(f"the whole log: {self._logs}/{key}.log")
+                self._say(f"the whole log is {self._logs}/{key}.log")
             case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
@@ -105,8 +106,7 @@ class BuildProgress:
         return f"{self._scheduler.counts[UnitState.DONE]}/{len(self._packages)}"
 
     def _name(self, key: str) -> str:
-        version, *_ = self._packages[key]
-        return f"{key} {version}"
+        return f"{key} {self._packages[key].version}"
 
     def _say(self, text: str) -> None:
         self._write(f"dag: {text}")
@@ -125,7 +125,7 @@ class BuildProgress:
             silence(self._stream)
 
     def __rich__(self) -> RenderableType:
-        """Give the table. A line above it has it drawn anew, so it must never say less than that."""
+        """Return the table; it is drawn anew below each line, so it must not know less than that."""
         from rich.console import Group
         from rich.text import Text
 
@@ -162,16 +162,16 @@ def _later(pause: float) -> str:
 
 
 def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[str]:
-    """Write a result as lines for people; what belongs to the line before is indented."""
+    """Yield a result as lines for people; a line that belongs to the one before is indented."""
     for unit in result.with_state(UnitState.FAILED):
-        yield f"FAILED {unit.name} {unit.version}: {unit.cause}; log: {store}/{unit.log}"
+        yield f"FAILED {unit.name} {unit.version}: {unit.cause}; its log is {store}/{unit.log}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
     for failed, blocked in by_failure.items():
         yield f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}"
     for one in result.impossible:
-        yield f"{one.name} {one.version} was asked for and is not for {result.arch}"
+        yield f"{one.name} {one.version} was asked for but is not built for {result.arch}"
     for cycle in result.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
         for way in cycle.cycles:
@@ -190,4 +190,4 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
 def _some(names: Sequence[str], verbosity: int) -> str:
     if verbosity or len(names) <= 10:
         return ", ".join(names)
-    return f"{some(names, 10)} (-v)"
+    return f"{some(names, 10)} (-v names all)"

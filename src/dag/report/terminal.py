@@ -1,4 +1,4 @@
-"""What a person sees: the build's log on stdout, everything that dag says on stderr."""
+"""The streams that a person sees: the build's log on stdout, everything that dag says on stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tell(text: str, stream: TextIO | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """Tell on stderr what is no data."""
+    """Write a line to stderr that says who speaks."""
     tell(f"dag: {text}")
 
 
@@ -33,36 +33,22 @@ class Terminal:
     """
 
     def __init__(self, *, verbosity: int = 0, subject: str = "") -> None:
-        """Say everything about `subject`, where there is more than one."""
+        """Name `subject` with everything that is said, where there are several."""
         self.verbosity = verbosity
         self._subject = subject
-        self._left: dict[str, str] = {}
         self._reading = True
 
     def about(self, subject: str) -> Terminal:
-        """Give one that names its subject; this one without any."""
-        if not subject:
-            return self
-        terminal = Terminal(verbosity=self.verbosity, subject=subject)
-        terminal._left = self._left  # one of its own kind
-        return terminal
-
-    @property
-    def leaving(self) -> str:
-        """What a command that must leave at once leaves behind, of all its subjects."""
-        return "; ".join(self._left.values()) or "nothing is left behind"
-
-    @leaving.setter
-    def leaving(self, text: str) -> None:
-        self._left[self._subject] = text
+        """Return a terminal that names its subject; without any, this one."""
+        return Terminal(verbosity=self.verbosity, subject=subject) if subject else self
 
     def say(self, text: str) -> None:
-        """Tell what happens."""
+        """Say what happens."""
         subject = f"{self._subject}: " if self._subject else ""
         say(f"{subject}{text}")
 
     def detail(self, text: str) -> None:
-        """Tell what only `-v` wants to know."""
+        """Say what only those want to know who gave `-v`."""
         if self.verbosity:
             self.say(text)
 
@@ -84,5 +70,5 @@ class Terminal:
 
 
 def silence(stream: TextIO) -> None:
-    """Have what is written from now on go nowhere; the interpreter flushes once more at its end."""
+    """Send what is written from now on nowhere: the interpreter flushes once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

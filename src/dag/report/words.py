@@ -1,4 +1,4 @@
-"""Numbers in words, as every report writes them."""
+"""Words for numbers and lists, which all reports share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|
 
 
 def seconds(value: float | None) -> str:
-    """Write a duration: 0.4s, 12s, 3m05s, 2h07m."""
+    """Return a duration: 0.4s, 12s, 3m05s, 2h07m; a dash for None."""
     if value is None:
         return "–"
     if value < 10:
@@ -23,13 +23,13 @@ def seconds(value: float | None) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write a number of things: 1 package, 2 packages, 3 repositories."""
+    """Return a number of things: 1 package, 2 packages, 3 repositories."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """Write the first names of many: a, b and 7 more."""
+    """Return the first names of many: a, b and 7 more."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -37,17 +37,17 @@ def some(names: Sequence[str], most: int = 5) -> str:
 def missing_lines(
     missing: Mapping[str, Sequence[str]], *, others: bool, verbose: int
 ) -> Iterator[str]:
-    """Write what is not defined here, nor in one of the `others`, the repositories asked already."""
+    """Yield lines about names that are not defined here; `others` says if repositories were asked."""
     where = "another repository" if others else "a repository"
     if verbose:
         for name, users in missing.items():
-            yield f"melange must find {name} in {where}: needed by {', '.join(users)}"
+            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}"
     elif missing:
-        yield f"melange must find in {where}: {some([*missing])}; -v says for what"
+        yield f"melange must find in {where}: {some([*missing])}; -v names who needs them"
 
 
 def plain(text: str) -> str:
-    """Write what a build has said so that it can do nothing to a terminal, nor to XML."""
+    """Return a text of a build without what could harm a terminal or is not allowed in XML."""
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}"
         for c in _ESCAPE.sub("", text)

@@ -1,4 +1,4 @@
-"""Work that blocks, done aside while the loop goes on, and left where it is when interrupted."""
+"""Does work that blocks beside the event loop, and leaves it where it is after an interruption."""
 
 from __future__ import annotations
 

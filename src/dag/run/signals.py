@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that closes: the first asks to stop, the second leaves."""
+"""Handles Ctrl-C, SIGTERM and a terminal that closes: the first asks to stop, the second leaves."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _left_something() -> str:
+def _unknown_leftovers() -> str:
     return "what was being deleted may still be there"
 
 
 def run_interruptibly(
-    main: Coroutine[Any, Any, T], leaving: Callable[[], str] = _left_something
+    main: Coroutine[Any, Any, T], leftovers: Callable[[], str] = _unknown_leftovers
 ) -> T:
-    """Run `main`; a first signal cancels it, so that it may clean up. nohup's is left as it is.
+    """Run `main` and return its result; a first signal cancels it, so that it may clean up.
 
-    A second one ends the process at once with 130, whatever the clean-up is doing; `leaving` says
-    what it leaves behind.
+    A second signal ends the process at once with 130, whatever the clean-up is doing; `leftovers`
+    returns words for what may be left behind. A SIGHUP that nohup has ignored stays ignored.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
-        return asyncio.run(_guard(main, leaving))
+        return asyncio.run(_guard(main, leftovers))
     finally:
         # A loop that closes leaves the default, with which SIGTERM ends the process on the spot.
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-async def _guard(main: Coroutine[Any, Any, T], leaving: Callable[[], str]) -> T:
+async def _guard(main: Coroutine[Any, Any, T], leftovers: Callable[[], str]) -> T:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # asyncio.run runs tasks
     interrupted = False
@@ -46,7 +46,7 @@ async def _guard(main: Coroutine[Any, Any, T], leaving: Callable[[], str]) -> T:
     def on_signal() -> None:
         nonlocal interrupted
         if interrupted:
-            sys.stderr.write(f"dag: left at once; {leaving()}\n")
+            sys.stderr.write(f"dag: left at once; {leftovers()}\n")
             sys.stderr.flush()
             os._exit(130)
         interrupted = True

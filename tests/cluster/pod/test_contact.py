@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dag.io.kube import api as kube_module
+from dag.core.kube.objects import KubeObject
+from dag.io.kube import watch as watching
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from tests.support.cluster.running import Dag, definitions
@@ -61,23 +62,27 @@ def test_a_permission_that_is_withdrawn_is_said(dag: Dag, tmp_path: Path) -> Non
     assert "Forbidden" in done.stderr
 
 
+def named(item: KubeObject) -> str:
+    return str(item["metadata"]["name"])
+
+
 async def test_a_watch_that_falls_silent_is_given_up_for_the_list(
     dag: Dag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kube_module, "_WATCH_SILENCE", 1.0)
+    monkeypatch.setattr(watching, "_WATCH_SILENCE", 1.0)
     path = f"/api/v1/namespaces/{dag.namespace}/configmaps"
     with dag.faults() as api:
         stalled = api.on("GET", r"/configmaps\?.*watch=true").stall(after=0)
         kube = Kube(connect(dag.environment["KUBECONFIG"]), pytest.fail)
 
-        async def seen(name: str) -> str:
-            async for kind, item in kube.watch(path):
-                if item["metadata"]["name"] == name:
-                    return kind
+        async def seen(name: str) -> watching.Change:
+            async for change in watching.watch_objects(kube, path):
+                if isinstance(change, watching.ObjectSeen) and named(change.item) == name:
+                    return change
             raise AssertionError
 
         task = asyncio.create_task(seen("new"))
         await stalled.reached()
         await asyncio.to_thread(dag.apply, "ConfigMap", "new")
-        assert await asyncio.wait_for(task, 30) == "ADDED"
+        await asyncio.wait_for(task, 30)
         await kube.close()

@@ -9,9 +9,18 @@ import pytest
 from dag.core.arch import Arch
 from dag.core.doctor import checks as doctor
 from dag.core.doctor.checks import Finding, Status, exit_code
-from dag.core.doctor.probes import Fate, ProbeOutcome, judge, judge_userns, outcome
-from dag.core.pod.permissions import for_pod, grant
+from dag.core.doctor.probes import (
+    PROBE_RULES,
+    Fate,
+    ProbeOutcome,
+    judge,
+    judge_userns,
+    outcome,
+)
+from dag.core.pod.events import DeletePod, DeletionAccepted, PodCreated, PodEventSeen
+from dag.core.pod.permissions import grant_commands, permissions_for_pod
 from dag.core.store.buckets import Bucket
+from tests.support.podstories import RUNNING, Story, api_event, ended, waiting
 
 FULL_MAP = "         0          0 4294967295"
 
@@ -88,48 +97,95 @@ def test_a_provider_is_found_by_the_name_of_its_daemon_set() -> None:
 
 
 def test_a_role_is_given_to_a_service_account_by_its_own_flag() -> None:
-    command = grant(for_pod(follow=False, out=True), "n", "system:serviceaccount:ci:bot")
+    command = grant_commands(
+        permissions_for_pod(follow=False, out=True), "n", "system:serviceaccount:ci:bot"
+    )
     assert "--verb=create,get --resource=pods,pods/proxy " in command
     assert command.endswith("-n n --role=dag --serviceaccount=ci:bot")
-    assert grant([], "n", "o'brien").endswith("""--role=dag '--user=o'"'"'brien'""")
+    assert grant_commands([], "n", "o'brien").endswith("""--role=dag '--user=o'"'"'brien'""")
 
 
-def probe(container: dict[str, Any] | None, *, scheduled: bool = True) -> dict[str, Any]:
+def probe(state: dict[str, Any] | None, *, scheduled: bool = True) -> dict[str, Any]:
     status = str(scheduled)
     condition = {"type": "PodScheduled", "status": status, "message": "0/2 nodes are available"}
-    statuses = [{"name": "probe", "image": "i", **container}] if container else []
+    statuses = [{"name": "probe", "image": "i", "state": state}] if state else []
     return {
+        "metadata": {"name": "dag-probe-x", "namespace": "n", "uid": "one"},
         "spec": {"containers": [{"name": "probe", "image": "i"}]},
         "status": {"conditions": [condition], "containerStatuses": statuses},
     }
 
 
-def waiting(reason: str) -> dict[str, Any]:
-    return {"state": {"waiting": {"reason": reason, "message": "why"}}}
+class Probing(Story):
+    """A probe's watch, which is told that the Pod was made and is then in this state."""
+
+    def __init__(self, pod: dict[str, Any], *events: PodEventSeen) -> None:
+        super().__init__(PROBE_RULES)
+        self.tell(PodCreated(pod), *events)
+
+    @property
+    def outcome(self) -> ProbeOutcome:
+        """What became of the probe, which is deleted now."""
+        self.tell(DeletionAccepted())
+        return outcome(self.result.ending, self.watch.pod, self.watch.patience.events())
 
 
 def test_a_probe_that_nothing_is_known_of_is_waited_for_and_then_given_up() -> None:
-    creating = probe(waiting("ContainerCreating"))
-    assert outcome(creating, [], 59) is None
-    assert outcome(creating, [], 61) == ProbeOutcome(Fate.WAITING, "it did not start in time")
-    pulling = [{"reason": "Pulling", "message": 'Pulling image "i"'}]
-    assert outcome(creating, pulling, 59) is None
-    late = outcome(creating, pulling, 61)
-    assert late is not None
-    assert judge(late, "done", "cannot").status is Status.OK
-    assert outcome(probe(waiting("ImagePullBackOff")), [], 0) is not None
+    story = Probing(probe(waiting()))
+    story.wait(59.9)
+    assert not story.of(DeletePod)
+    story.wait(0.1)
+    words = "nothing ran for 60 s: the pod has not started"
+    assert story.outcome == ProbeOutcome(Fate.WAITING, words)
+
+
+def test_an_image_that_is_still_being_pulled_was_not_refused() -> None:
+    story = Probing(probe(waiting()), api_event("Pulling", 'Pulling image "i"'))
+    story.wait(60)
+    assert story.outcome == ProbeOutcome(Fate.PULLING, 'Pulling image "i"')
+    assert judge(story.outcome, "done", "cannot").status is Status.OK
+
+
+def test_an_image_that_cannot_be_pulled_is_refused() -> None:
+    denied = Probing(probe(waiting("ImagePullBackOff", "denied")))
+    denied.wait(10)
+    assert denied.outcome.fate is Fate.REFUSED
+    assert denied.outcome.hint == "the node cannot read that repository"
+    missing = Probing(probe(waiting("ErrImagePull", "not found")))
+    missing.wait(9.9)
+    assert not missing.of(DeletePod)
+    missing.wait(0.1)
+    assert missing.outcome.fate is Fate.REFUSED
 
 
 def test_a_mount_that_fails_is_given_time_to_heal_and_a_full_cluster_is_no_fault() -> None:
-    events = [{"reason": "FailedMount", "message": "no such class"}]
-    creating = probe(waiting("ContainerCreating"))
-    assert outcome(creating, events, 9) is None
-    assert outcome(creating, events, 11) == ProbeOutcome(Fate.REFUSED, "FailedMount: no such class")
-    full = probe(None, scheduled=False)
-    assert outcome(full, [], 9) is None
-    given_up = outcome(full, [], 11)
-    assert given_up is not None
-    assert judge(given_up, "", "").status is Status.WARNING
+    story = Probing(probe(waiting()), api_event("FailedMount", "no such class"))
+    story.wait(9.9)
+    assert not story.of(DeletePod)
+    story.wait(0.1)
+    assert story.outcome == ProbeOutcome(Fate.REFUSED, "FailedMount: no such class")
+    full = Probing(probe(None, scheduled=False))
+    full.wait(10)
+    assert full.outcome.fate is Fate.WAITING
+    assert judge(full.outcome, "", "").status is Status.WARNING
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "ok"), (3, "failed")])
+def test_what_a_probe_says_is_its_termination_message(code: int, status: str) -> None:
+    story = Probing(probe(ended(code, message="it has no make\n")))
+    assert story.outcome == ProbeOutcome(Fate.ENDED, "it has no make", code)
+    assert judge(story.outcome, "done", "cannot").status == status
+
+
+def test_an_image_without_a_shell_refuses_to_start() -> None:
+    story = Probing(probe(ended(128, reason="StartError", message="no sh")))
+    assert story.outcome == ProbeOutcome(Fate.REFUSED, "i cannot start: no sh")
+
+
+def test_a_probe_that_runs_for_too_long_says_nothing() -> None:
+    story = Probing(probe(RUNNING))
+    story.wait(60)
+    assert story.outcome == ProbeOutcome(Fate.WAITING, "the pod did not end within 60 s")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from dag.core.arch import Arch
-from dag.core.graph.affected import affected
+from dag.core.graph.affected import find_affected
 from dag.core.graph.draw import Kind, describe, dot, lines
 from dag.core.graph.graph import Graph
 from tests.core.graph.test_graph import names, package
@@ -81,13 +81,13 @@ def test_what_changed_files_affect() -> None:
             package("d", "c", reason="uses own/step"),
         ]
     )
-    assert names(affected(made, ["b.yaml"], []).packages) == ["b", "a"]
-    assert names(affected(made, ["c/patch.diff"], []).packages) == ["c", "d"]
-    assert affected(made, ["gone.yaml"], []).reasons == {}
+    assert names(find_affected(made, ["b.yaml"], []).packages) == ["b", "a"]
+    assert names(find_affected(made, ["c/patch.diff"], []).packages) == ["c", "d"]
+    assert find_affected(made, ["gone.yaml"], []).reasons == {}
     before = {"gone.yaml": ["gone"], "b.yaml": ["b", "b-dev"]}
-    assert affected(made, ["gone.yaml"], [], before).reasons == {"a": ["gone.yaml"]}
-    assert affected(made, ["../x", "c"], []).unrelated == ()
-    assert affected(made, ["README.md", "x/y", "new.yaml"], []).unrelated == (
+    assert find_affected(made, ["gone.yaml"], [], before).reasons == {"a": ["gone.yaml"]}
+    assert find_affected(made, ["../x", "c"], []).unrelated == ()
+    assert find_affected(made, ["README.md", "x/y", "new.yaml"], []).unrelated == (
         "README.md",
         "new.yaml",
         "x/y",

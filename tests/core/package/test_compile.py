@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.core.package.compile import compile_definition
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.package.pipelines import Table
-from dag.core.package.yaml import FileProblem
+from dag.core.package.problems import FileProblem
 
 ARCH = Arch.parse("x86_64")
 
@@ -123,19 +123,31 @@ def test_sources() -> None:
         ("package:\n", 1, "package has no name"),
         ("package:\n  name: x\n", 2, "package x has no version"),
         ("package:\n  name: [x]\n  version: 1\n", 2, "package.name is a list"),
-        ("package:\n  name: ../../x\n  version: 1\n", 2, "'../../x' is no package name"),
-        ("package:\n  name: $(rm)\n  version: 1\n", 2, "'$(rm)' is no package name"),
-        ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is no version"),
-        ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is no whole number"),
-        ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is no whole number"),
+        ("package:\n  name: ../../x\n  version: 1\n", 2, "'../../x' is not the name of a package"),
+        ("package:\n  name: $(rm)\n  version: 1\n", 2, "'$(rm)' is not the name of a package"),
+        ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is not a version"),
+        ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is not a whole number"),
+        ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is not a whole number"),
         (HEAD + "environment: {contents: {packages: ['=1']}}\n", 4, "'=1' in environment.contents"),
-        (HEAD + "pipeline: [{needs: {packages: ['>1']}}]\n", 4, "needs '>1', which is no package"),
-        (HEAD + 'pipeline: [{needs: {packages: ["a\\e[1m"]}}]\n', 4, "which is no package"),
+        (
+            HEAD + "pipeline: [{needs: {packages: ['>1']}}]\n",
+            4,
+            "needs '>1', which is not a package",
+        ),
+        (HEAD + 'pipeline: [{needs: {packages: ["a\\e[1m"]}}]\n', 4, "which is not a package"),
         ("package:\n  name: x\n  version: 1\n  epoch: 18446744073709551616\n", 4, "whole number"),
         (HEAD + "subpackages:\n  - name: a\n  - {name: a, if: a != a}\n", 6, "used in line 5"),
-        (HEAD + "subpackages:\n  - {name: a, if: a}\n", 5, "expected a quoted string"),
-        (HEAD + "subpackages:\n  - {name: a, if: '${{x}} == 1'}\n", 5, "x not defined"),
-        (HEAD + "vars:\n  a: ${{package.name}}\n", 5, "vars.a: variable package.name not"),
+        (
+            HEAD + "subpackages:\n  - {name: a, if: a}\n",
+            5,
+            "a quoted string or a variable is expected",
+        ),
+        (
+            HEAD + "subpackages:\n  - {name: a, if: '${{x}} == 1'}\n",
+            5,
+            "the variable x is not defined",
+        ),
+        (HEAD + "vars:\n  a: ${{package.name}}\n", 5, "vars.a: the variable package.name is not"),
         ("package:\n  name: x\n  version: 1\n  name: y\n", 4, "'name' is given twice, first in"),
         ("package:\n\tname: x\n", 2, "broken YAML"),
         ("package: {name: x, version: 1\n", 2, "broken YAML"),
@@ -143,18 +155,30 @@ def test_sources() -> None:
         (HEAD + "environment: [a]\n", 4, "environment is a list"),
         (HEAD + "environment:\n  contents:\n    packages: a\n", 6, "packages is the text 'a'"),
         (HEAD + "environment:\n  contents:\n    packages: [a, '']\n", 6, "is empty"),
-        (HEAD + "environment:\n  contents:\n    packages: ['a b']\n", 6, "'a b' is no package"),
+        (HEAD + "environment:\n  contents:\n    packages: ['a b']\n", 6, "'a b' is not a package"),
         (HEAD + "environment:\n  contents:\n    packages:\n    - {a: b}\n", 7, "is a mapping"),
-        (HEAD + "pipeline:\n  - uses: strup\n", 5, "no pipeline 'strup' (is it strip"),
-        (HEAD + "pipeline:\n  - uses: ../x\n", 5, "leaves the directory"),
-        (HEAD + "pipeline:\n  - uses: strip\n    if: a\n", 5, "expected a quoted string"),
+        (HEAD + "pipeline:\n  - uses: strup\n", 5, "no pipeline 'strup'; did you mean strip"),
+        (HEAD + "pipeline:\n  - uses: ../x\n", 5, "leads out of the directory"),
+        (
+            HEAD + "pipeline:\n  - uses: strip\n    if: a\n",
+            5,
+            "a quoted string or a variable is expected",
+        ),
         (HEAD + "pipeline:\n  - text\n", 5, "a pipeline step is the text"),
         (HEAD + "subpackages:\n  - description: d\n", 5, "subpackage name is missing"),
-        (HEAD + "subpackages:\n  - name: a\n    range: r\n", 6, "undefined range 'r'"),
-        (HEAD + "  dependencies:\n    provides:\n      - ${{vars.v}}\n", 6, "vars.v not defined"),
-        (HEAD + "  dependencies:\n    provider-priority: high\n", 5, "'high' is no number"),
-        (HEAD + "var-transforms:\n  - {from: a, match: '(', to: b}\n", 5, "no regular expression"),
-        (HEAD + "? [complex]\n: value\n", 4, "a key that is no text"),
+        (HEAD + "subpackages:\n  - name: a\n    range: r\n", 6, "the range 'r' is not defined"),
+        (
+            HEAD + "  dependencies:\n    provides:\n      - ${{vars.v}}\n",
+            6,
+            "vars.v is not defined",
+        ),
+        (HEAD + "  dependencies:\n    provider-priority: high\n", 5, "'high' is not a number"),
+        (
+            HEAD + "var-transforms:\n  - {from: a, match: '(', to: b}\n",
+            5,
+            "not a regular expression",
+        ),
+        (HEAD + "? [complex]\n: value\n", 4, "a key is not a text"),
         (b"package:\n  name: \xff\xfe\n", 2, "not UTF-8"),
         (b"package:\n  name: x\x00\n", 2, "not UTF-8"),
     ],
@@ -194,7 +218,7 @@ def test_too_many_steps_are_one_problem() -> None:
     flat = problem(
         HEAD + "pipeline:\n" + "  - uses: local\n" * 60_000, local="pipeline: [{runs: x}]"
     )
-    assert "with the pipelines that are used, more than 100,000 steps" in flat.what
+    assert "with its pipelines the file has more than 100,000 steps" in flat.what
 
 
 def test_bombs_are_problems() -> None:

@@ -71,7 +71,7 @@ def test_the_flag_wins_over_the_rules() -> None:
     ("template", "complaint"),
     [
         ("package/{nome}", "unknown field"),
-        ("package/", "one target"),
+        ("package/", "the same target"),
         ("package/{name", "expected"),
         ("package/{name!r}", "plainly"),
         ("{name.__class__}", "unknown field"),

@@ -98,8 +98,8 @@ def test_a_daemonset_is_ready_when_every_node_runs_its_newest_pod() -> None:
 
 
 def test_rules_name_each_resource_once() -> None:
-    pod = permissions.for_pod(follow=True, out=False)
-    assert permissions.rules([*pod, *pod, *permissions.SECRET_KEY]) == [
+    pod = permissions.permissions_for_pod(follow=True, out=False)
+    assert permissions.role_rules([*pod, *pod, *permissions.SECRET_KEY]) == [
         {
             "apiGroups": [""],
             "resources": ["pods"],

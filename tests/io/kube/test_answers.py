@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from dag.core.limits import Limit
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
+from dag.io.kube.watch import ObjectSeen, watch_objects
 from tests.support.faults import Origin
 from tests.support.kubeconfigs import VERSION, credential, kubeconfig, plugin, printing
 
@@ -92,9 +94,8 @@ async def test_no_api_server_for_good(api: Origin, reach: Callable[..., Any]) ->
     async with reach(told=[]) as kube:
         await kube.get("/version")
         api.on("GET", "/version", times=None).answer(200, HTML, b"<html>")
-        kube.patience = 0.1
         with pytest.raises(ApiError, match="does not answer like a Kubernetes API"):
-            await kube.get("/version")
+            await kube.get("/version", patience=0.1)
     assert api.count("GET", "/version") > 2
 
 
@@ -151,8 +152,9 @@ async def test_a_watch_that_is_none(api: Origin, reach: Callable[..., Any], line
     api.on("GET", "watch=true", nth=1).answer(200, body=line + b"\n" + event + b"\n")
     api.on("GET", "watch=true", nth=2).answer(200, body=event + b"\n")
     async with reach() as kube:
-        async for kind, item in kube.watch(PODS):
-            assert (kind, item["metadata"]["name"]) == ("ADDED", "one")
+        seen = (one async for one in watch_objects(kube, PODS) if isinstance(one, ObjectSeen))
+        async for change in seen:
+            assert change.item["metadata"]["name"] == "one"
             break
     assert api.count("GET", "watch=true") == 2
 
@@ -180,3 +182,15 @@ async def test_a_plugin_that_fails_at_first(
         with pytest.raises(ApiError, match="ended with 1"):
             await kube.get("/version")
     assert (tmp_path / "runs").read_text() == "x\n"
+
+
+async def test_an_answer_without_an_end_is_not_read_to_it(
+    api: Origin, reach: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.io.kube.api.KUBERNETES_ANSWER", Limit("an answer", 1 << 20))
+    api.endless(PODS)
+    async with reach() as kube:
+        with pytest.raises(
+            ApiError, match=f"{PODS} has more than 1 MiB, .* the limit of an answer"
+        ):
+            await kube.items(PODS)

@@ -70,9 +70,8 @@ async def test_a_header_that_cannot_be_sent_is_not_shown(api: Origin, tmp_path: 
 
     cluster.http.auth = spoil
     kube = Kube(cluster, lambda _: None)
-    kube.patience = 0
     with pytest.raises(ApiError) as caught:
-        await kube.get("/version")
+        await kube.get("/version", patience=0)
     await kube.close()
     assert SECRET not in "".join(traceback.format_exception(caught.value, chain=False))
     assert SECRET not in caught.value.message

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dag.errors import DagError
+from dag.io.kube import contexts
+from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
-from tests.support.kubeconfigs import kubeconfig
+from tests.support.faults import Origin
+from tests.support.faults.certificates import make_certificate
+from tests.support.kubeconfigs import VERSION, kubeconfig
 
 SERVER = "https://127.0.0.1:1"
 
@@ -24,6 +29,10 @@ SERVER = "https://127.0.0.1:1"
         ({"proxy-url": 3}, "the `proxy-url` of its cluster is no URL"),
         ({"server": "https://h:notaport"}, "the `server` of its cluster is no URL"),
         ({"server": "https://h:99999"}, "the `server` of its cluster has a port that cannot be"),
+        ({"certificate-authority-data": "bm9uZQ=="}, "the certificates cannot be used: "),
+        ({"certificate-authority-data": "%"}, "the certificates cannot be used: "),
+        ({"certificate-authority-data": " "}, "the certificates cannot be used: "),
+        ({"certificate-authority": "none.crt"}, "the certificates cannot be used: .*No such file"),
         ({"server": "h:6443"}, "the `server` of its cluster is no URL: h:6443"),
         ({"server": "https://me:secret@h:port"}, "the `server` of its cluster is no URL: h:port"),
         ("there", "'there' of clusters is no mapping"),
@@ -38,7 +47,7 @@ def test_a_cluster_that_cannot_be(
         connect(config)
     assert caught.value.message.startswith(f"{config}: context 'here'")
     assert "secret" not in caught.value.message
-    assert caught.value.hint
+    assert caught.value.hint or "certificates" in words
 
 
 @pytest.mark.parametrize(
@@ -84,3 +93,71 @@ def test_what_is_no_kubeconfig(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(DagError, match=words) as caught:
         connect(str(config))
     assert caught.value.message.startswith(f"{config}: ")
+
+
+def test_in_a_pod_its_own_service_account_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contexts, "_SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    with pytest.raises(DagError, match="no cluster is configured"):
+        connect()
+    (tmp_path / "token").write_text("secret\n")
+    with pytest.raises(DagError, match=r"the pod's service account cannot be used: .*PORT"):
+        connect()
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(DagError, match=r"the pod's service account cannot be used: .*namespace"):
+        connect()
+    (tmp_path / "namespace").write_text("builds")
+    with pytest.raises(DagError, match="the certificates cannot be used"):
+        connect()
+    certificate, _ = make_certificate(tmp_path, "127.0.0.1")
+    certificate.rename(tmp_path / "ca.crt")
+    cluster = connect()
+    assert (cluster.server, cluster.namespace) == ("https://[fd00::1]:443", "builds")
+
+
+@pytest.mark.parametrize("known", ["file", "data", "nothing", "insecure"])
+async def test_a_cluster_proves_itself_by_a_certificate_that_is_known(
+    tmp_path: Path, known: str
+) -> None:
+    with Origin(tls=True) as api:
+        assert api.ca_file is not None
+        api.put("/version", VERSION)
+        clusters: dict[str, dict[str, Any]] = {
+            "file": {"certificate-authority": str(api.ca_file)},
+            "data": {"certificate-authority-data": b64encode(api.ca_file.read_bytes()).decode()},
+            "nothing": {},
+            "insecure": {"insecure-skip-tls-verify": True},
+        }
+        config = kubeconfig(tmp_path / "config", api.url, cluster=clusters[known])
+        if known == "nothing":
+            with pytest.raises(DagError, match="CERTIFICATE_VERIFY_FAILED"):
+                await connect_and_ask(config)
+        else:
+            await connect_and_ask(config)
+
+
+async def connect_and_ask(config: str) -> None:
+    kube = Kube(connect(config), lambda _: None)
+    try:
+        await kube.get("/version", patience=0)
+    finally:
+        await kube.close()
+
+
+@pytest.mark.parametrize("as_data", [False, True])
+def test_a_user_proves_itself_by_a_certificate(tmp_path: Path, *, as_data: bool) -> None:
+    certificate, key = make_certificate(tmp_path, "127.0.0.1")
+    names = {"client-certificate": certificate, "client-key": key}
+    user: dict[str, Any] = {name: path.name for name, path in names.items()}
+    if as_data:
+        user = {
+            f"{name}-data": b64encode(path.read_bytes()).decode() for name, path in names.items()
+        }
+    assert connect(kubeconfig(tmp_path / "config", SERVER, user)).server == SERVER
+    user |= {"client-key-data": b64encode(b"none").decode()}
+    with pytest.raises(DagError, match="the certificates cannot be used"):
+        connect(kubeconfig(tmp_path / "config", SERVER, user))

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from dag.io.kube import api as kube_module
+from dag.io.kube import watch as watching
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
+from dag.io.kube.watch import Listed, ObjectGone, ObjectSeen, WatchStopped, watch_objects
 from tests.support.faults import Answer, Incoming, Origin
 from tests.support.kubeconfigs import kubeconfig
 
@@ -58,12 +59,15 @@ async def test_a_watch_that_brings_nothing(
                 pods.version = 2
             yield 0
 
-    monkeypatch.setattr(kube_module, "_pauses", pauses)
+    monkeypatch.setattr(watching, "pauses", pauses)
     kube = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), pytest.fail)
-    watch = kube.watch(PODS)
+    watch = watch_objects(kube, PODS)
     async with asyncio.timeout(20):
-        assert await anext(watch) == ("ADDED", pod(1))
-        assert await anext(watch) == ("MODIFIED", pod(2))
+        assert await anext(watch) == ObjectSeen(pod(1))
+        told = [Listed(), WatchStopped()]
+        while (change := await anext(watch)) in told:
+            pass
+        assert change == ObjectSeen(pod(2))
     await kube.close()
     # A pause longer than the one before it for each watch, and then the list.
     assert longest == 5
@@ -82,11 +86,23 @@ async def test_news_shorten_the_pause(
             pods.version += 1
             yield 0
 
-    monkeypatch.setattr(kube_module, "_pauses", pauses)
+    monkeypatch.setattr(watching, "pauses", pauses)
     kube = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), pytest.fail)
-    watch = kube.watch(PODS)
+    watch = watch_objects(kube, PODS)
     async with asyncio.timeout(20):
-        for _ in range(5):
+        for _ in range(15):
             await anext(watch)
     await kube.close()
     assert set(asked) == {0}
+
+
+async def test_an_object_that_is_known_and_gone_before_the_first_list_is_told(
+    origin: Origin, tmp_path: Path
+) -> None:
+    metadata = {"resourceVersion": "7"}
+    origin.put(PODS, json.dumps({"kind": "PodList", "metadata": metadata, "items": []}).encode())
+    kube = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), pytest.fail)
+    watch = watch_objects(kube, PODS, known=[pod(1)])
+    async with asyncio.timeout(20):
+        assert [await anext(watch), await anext(watch)] == [ObjectGone(pod(1)), Listed()]
+    await kube.close()

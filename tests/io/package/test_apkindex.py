@@ -100,5 +100,5 @@ def test_a_sparse_file_and_an_endless_answer_are_not_read_to_their_end(
     with pytest.raises(UsageError, match=f"^{path} has more than 256 MiB"):
         repository([str(tmp_path)], ARCH)
     origin.handle("/x86_64/APKINDEX.tar.gz", lambda _: Answer.of(200, {}, b"junk"))
-    with pytest.raises(UsageError, match=f"^{origin.url}/x86_64/APKINDEX.tar.gz: not an index"):
+    with pytest.raises(UsageError, match=f"^{origin.url}/x86_64/APKINDEX.tar.gz is not an index"):
         repository([origin.url], ARCH)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.build.records import Built, Record
 from dag.core.package.apkindex import read_index
 from dag.core.package.model import Package, Subpackage
+from dag.core.store.records import Built, Record
 from dag.io import durable
 from dag.io.package.apk import read_apk
 from dag.io.package.apkindex import _text
@@ -176,7 +176,10 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
     )
     assert list(store.records) == [("whole", "1-r0")]
     assert len(said) == 2
-    assert "what the store has of cut 1-r0 does not count: cut-1-r0.apk: its data" in said[0]
+    assert (
+        "the packages of cut 1-r0 in the store do not count, and are built again: cut-1-r0.apk: its data"
+        in said[0]
+    )
     assert "other-1-r0.apk says that it is liar 1-r0 of other for x86_64" in said[1]
     assert list(opened(root).records) == [("whole", "1-r0")]
 

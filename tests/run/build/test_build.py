@@ -256,7 +256,7 @@ def test_what_is_not_for_this_architecture_is_named(make: Make) -> None:
     code, _, said = run(place, "--dry-run")
     assert code == 0
     assert "1 package to build for x86_64, 0 there already, not for x86_64: b\n" in said
-    assert "melange must find in another repository: nowhere; -v says for what\n" in said
+    assert "melange must find in another repository: nowhere; -v names who needs them\n" in said
 
 
 @pytest.mark.parametrize("missing", ["make", "melange", "bwrap"])

@@ -112,7 +112,7 @@ def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> No
     place = make(hungry=hungry)
     code, out, said = run(place, "--ram", "160Mi", "--json")
     assert code == 0, said
-    assert "out of memory: 0.156 GiB were not enough; again at once" in said
+    assert "out of memory: 0.156 GiB were not enough; it is tried again at once" in said
     (unit,) = json.loads(out)["units"]
     assert unit["attempts"] > 1
     code, out, said = run(place, "--ram", "160Mi", "--json", "--rebuild", "all")

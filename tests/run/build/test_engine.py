@@ -20,9 +20,10 @@ from dag.core.build.events import (
     Succeeded,
     Unit,
 )
-from dag.core.build.journal import head, replayed
+from dag.core.build.journal import encode_head, make_head, replay_run
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits, UnitState
+from dag.core.build.summary import PlanSummary
 from dag.errors import InfrastructureError
 from dag.io.build.journal import Journal, read_journal
 from dag.run.build.engine import Engine
@@ -86,8 +87,10 @@ def engine(
     tmp_path: Path, units: list[Unit], runner: Scripted, limits: RunLimits
 ) -> tuple[Engine, Journal]:
     journal = Journal(tmp_path / "journal")
-    journal.append(head(units, limits, {}))
-    return Engine(Scheduler(units, limits), runner, journal, Silent()), journal
+    scheduler = Scheduler(units, limits)
+    about = PlanSummary(arch="x86_64", packages={}, timed=0)
+    journal.append(encode_head(make_head(about, scheduler, began=0, pid=1)))
+    return Engine(scheduler, runner, journal, Silent()), journal
 
 
 CHAIN = [Unit("a"), Unit("b", ("a",)), Unit("c", ("b",)), Unit("d")]
@@ -102,7 +105,7 @@ async def test_runs_everything_in_order_and_the_journal_tells_the_same(tmp_path:
     assert runner.most == 2
     with journal:
         pass
-    _, again, _ = replayed(read_journal(tmp_path / "journal"))
+    again = replay_run(read_journal(tmp_path / "journal")).scheduler
     assert {k: (p.state, p.attempt) for k, p in again.units.items()} == {
         k: (p.state, p.attempt) for k, p in made.scheduler.units.items()
     }

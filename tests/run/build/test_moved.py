@@ -135,7 +135,7 @@ def test_only_ordinary_files_are_packages(make: Make, made: str) -> None:
     )
     code, _, said = run(place, "a", "--timeout=60s")
     assert code == 1
-    assert "FAILED a 1-r0: a-1-r0.apk is no ordinary file" in said
+    assert "FAILED a 1-r0: a-1-r0.apk is not an ordinary file" in said
 
 
 def test_who_leaves_ends_the_printing_not_the_build(make: Make, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_what_was_asked_for_by_name_and_is_for_another_architecture_is_missing(m
     assert (code, json.loads(out)["exit_code"]) == (0, 0), said
     code, out, said = run(place, "b", "a", "--json")
     assert (code, json.loads(out)["exit_code"]) == (1, 1)
-    assert "dag: b 1-r0 was asked for and is not for x86_64\n" in said
+    assert "dag: b 1-r0 was asked for but is not built for x86_64\n" in said
 
 
 def test_damaged_state_is_told_or_done_without(make: Make, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
         said = []
         for line in process.stderr:
             said.append(line)
-            if line.startswith("dag: a: no space left on device; again in 2"):
+            if line.startswith("dag: a: no space left on device; it is tried again in 2"):
                 subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
     assert process.returncode == 0, said
     assert said[-1].startswith("dag: 2 built in")
@@ -59,7 +59,7 @@ def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
     code, _, message = run(place, "--store", str(disk), "--rebuild=all")
     assert code == 3
     assert f"the store {disk} cannot be locked: Read-only file system" in message
-    assert "hint: use another --store" in message
+    assert "hint: name another directory with --store" in message
 
 
 def test_a_store_is_a_repository_for_another_build_by_a_key_with_a_name_of_its_own(
@@ -95,7 +95,7 @@ def test_where_there_is_no_makefile_no_store_is_made(make: Make) -> None:
     (place / "Makefile").unlink()
     code, _, said = run(place)
     assert code == 2
-    assert "there is no Makefile beside the definitions" in said
+    assert "has no Makefile beside the definitions" in said
     assert not (place / "packages").exists()
 
 

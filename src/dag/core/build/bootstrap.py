@@ -1,62 +1,66 @@
-"""In which order packages can be built, and how cycles are opened.
+"""The order in which packages can be built, with cycles opened.
 
-Names that need each other at run time are no problem: they become one gate, which opens when all
-of them are built. A cycle that goes through a build is one: it is opened only where a repository
-has what closes it.
+Names that need each other at run time are no problem: they become one gate, which opens when all of
+them are built. A cycle that goes through a build is a problem: it can be opened only where a
+repository has the package that closes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain
 
+from msgspec import Struct
+
 from dag.core.build.needs import Needs
-from dag.core.graph import digraph, feedback
+from dag.core.build.stuck import Stuck, report_stuck
+from dag.core.graph import digraph
 from dag.core.package.model import Package, bare_name
 
-_MANY = 5
 
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """`package` is built with `name` out of a repository: to wait for our own would be a cycle."""
+class Dropped(Struct, frozen=True, array_like=True):
+    """A cycle that is opened: `package` is built with a repository's `name`, not with ours."""
 
     package: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """Packages that need each other before any of them can be built."""
-
-    packages: tuple[str, ...]
-    cycles: tuple[tuple[str, ...], ...]
-    """Some of the shortest; each package needs the next, the last one the first."""
-    bootstrap: tuple[str, ...]
-    """If a repository had these, there would be no cycle."""
-
-
 Edges = dict[str, tuple[str, ...]]
+"""Unit → the units that it needs."""
 
 
-def bootstrap_order(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOrder:
+    """The order of a build, and what cannot be built."""
+
+    units: Edges
+    """The needs of each package that can be built; packages that are needed come first."""
+    gates: Edges
+    """The needs of each gate."""
+    stuck: tuple[Stuck, ...]
+    """The cycles that stay closed."""
+    blocked: dict[str, str]
+    """Packages that need a stuck one → the stuck one."""
+    dropped: tuple[Dropped, ...]
+    """The dependencies that are dropped to open cycles."""
+
+
+def find_build_order(
     needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool = True
-) -> tuple[Edges, Edges, tuple[Stuck, ...], dict[str, str], tuple[Dropped, ...]]:
-    """Order what is `built`, and open cycles where `available` has what closes them.
+) -> BuildOrder:
+    """Return the order in which to build `built`; cycles are opened where `available` allows it.
 
-    Gives the needs of each unit (in an order with needs first) and of each gate, the components
-    that stay closed, what is blocked by those, and the edges that were dropped. Without `follow`
-    only needs among `built` count, and no gates are made.
+    Without `follow` only needs among `built` count, and no gates are made.
     """
-    return _Order(needs, built, available, follow=follow).result()
+    return _OrderFinder(needs, built, available, follow=follow).find()
 
 
-class _Order:
-    """Nodes: 0 … len(built)-1 are builds, the rest gates, one for each group of names.
+class _OrderFinder:
+    """A graph of builds (the nodes 0 … len(built)-1) and gates (the rest, one a group of names).
 
-    Most names need no gate: what needs nothing at run time is there when it is built.
+    Most names need no gate: one that needs nothing at run time is there as soon as it is built.
     """
 
     def __init__(
@@ -68,36 +72,36 @@ class _Order:
         self.available = available
         self.builds = {name: node for node, name in enumerate(self.built)}
         self.elsewhere = needs.elsewhere()
-        self.environments = [self._here(needs.environment(package)) for package in built]
+        self.environments = [self._ours(needs.environment(package)) for package in built]
         self.gates: list[list[int]] = []
         self.gate_of: dict[int, int] = {}
         self.successors: list[list[int]] = [[] for _ in self.built]
         self.soft: set[tuple[int, int]] = set()
-        runtime = self._runtime(follow=follow)
-        self._group(runtime)
+        runtime = self._runtime_needs(follow=follow)
+        self._make_gates(runtime)
         self._connect_gates(runtime)
         self._connect_builds()
 
-    def _here(self, numbers: list[int]) -> list[int]:
+    def _ours(self, numbers: list[int]) -> list[int]:
         if not self.elsewhere:
             return numbers
         return [number for number in numbers if number not in self.elsewhere]
 
-    def _runtime(self, *, follow: bool) -> dict[int, list[int]]:
+    def _runtime_needs(self, *, follow: bool) -> dict[int, list[int]]:
         numbers: dict[int, list[int]] = {}
         stack = list({number for environment in self.environments for number in environment})
         while stack:
             number = stack.pop()
             if number not in numbers:
-                needed = self._here(self.needs.runtime(number)) if follow else []
+                needed = self._ours(self.needs.runtime(number)) if follow else []
                 numbers[number] = needed
                 stack += [one for one in needed if one not in numbers]
         return numbers
 
-    def _group(self, numbers: Mapping[int, Sequence[int]]) -> None:
+    def _make_gates(self, numbers: Mapping[int, Sequence[int]]) -> None:
         for number, targets in numbers.items():
             build = None if targets else self.builds.get(self.needs.origin(number).name)
-            # One that is built with itself keeps its gate, so that there is a cycle to be found.
+            # A package that is built with itself keeps its gate, so that its cycle is found.
             if build is not None and number not in self.environments[build]:
                 self.gate_of[number] = build
         dense = {
@@ -147,9 +151,7 @@ class _Order:
     def is_available(self, number: int, text: str) -> bool:
         return bare_name(text) in self.available or self.needs.names[number] in self.available
 
-    def result(
-        self,
-    ) -> tuple[Edges, Edges, tuple[Stuck, ...], dict[str, str], tuple[Dropped, ...]]:
+    def find(self) -> BuildOrder:
         dropped: set[tuple[int, int]] = set()
         stuck: dict[int, int] = {}
         reports = []
@@ -164,30 +166,30 @@ class _Order:
                     if (node, target) in self.soft and position.get(target, -1) > position[node]
                 }
             else:
-                for closed in self._closed(members):
+                for closed in self._closed_components(members):
                     reports.append(self._report(closed))
                     inside = (node for node in closed if node < len(self.built))
                     first = min(inside, key=self.built.__getitem__)
                     stuck |= dict.fromkeys(closed, first)
-        blocked = self._blocked(stuck)
+        blocked = self._find_blocked(stuck)
         self._drop(dropped)
         units, gates = self._edges(stuck.keys() | blocked.keys())
-        return (
-            units,
-            gates,
-            tuple(reports),
-            {
+        return BuildOrder(
+            units=units,
+            gates=gates,
+            stuck=tuple(reports),
+            blocked={
                 self.built[node]: self.built[cause]
                 for node, cause in sorted(blocked.items())
                 if node < len(self.built)
             },
-            self._dropped_names(dropped),
+            dropped=self._dropped_names(dropped),
         )
 
     # ---- cycles -------------------------------------------------------------------------------
 
     def _open(self, members: Sequence[int]) -> list[int]:
-        """Order a component by its hard edges; among what is free, fewest soft needs open first."""
+        """Return a component ordered by its hard edges; the fewest open soft needs go first."""
         inside = set(members)
         hard = dict.fromkeys(members, 0)
         soft = dict.fromkeys(members, 0)
@@ -214,8 +216,8 @@ class _Order:
                     heappush(heap, (soft[user], user))
         return order
 
-    def _closed(self, members: Sequence[int]) -> list[list[int]]:
-        """The components that stay when every edge that may be dropped is."""
+    def _closed_components(self, members: Sequence[int]) -> list[list[int]]:
+        """Return the components that stay if every edge is dropped that may be."""
         numbers = {node: index for index, node in enumerate(members)}
         hard = [
             [
@@ -228,39 +230,13 @@ class _Order:
         return [[members[index] for index in found] for found in digraph.components(hard)]
 
     def _report(self, closed: Sequence[int]) -> Stuck:
-        # In words of packages only: a gate is passed through.
-        inside = set(closed)
-        nodes = sorted((n for n in closed if n < len(self.built)), key=self.built.__getitem__)
-        numbers = {node: index for index, node in enumerate(nodes)}
-        successors = []
-        for node in nodes:
-            found: set[int] = set()
-            stack = [t for t in self.successors[node] if t in inside and (node, t) not in self.soft]
-            seen = set(stack)
-            while stack:
-                target = stack.pop()
-                if target in numbers:
-                    found.add(numbers[target])
-                    continue
-                for behind in self.successors[target]:
-                    if behind in inside and behind not in seen:
-                        seen.add(behind)
-                        stack.append(behind)
-            successors.append(sorted(found))
-        everyone = list(range(len(nodes)))
-        selfish = [node for node in everyone if node in successors[node]]
-        others = [[t for t in targets if t != node] for node, targets in enumerate(successors)]
-        cycles = [[node] for node in selfish[:_MANY]] or digraph.short_cycles(
-            everyone, others, _MANY
-        )
-        bootstrap = sorted({*selfish, *feedback.nodes(everyone, others)})
+        hard = {
+            node: [target for target in self.successors[node] if (node, target) not in self.soft]
+            for node in closed
+        }
+        return report_stuck(hard, self.built)
 
-        def names(found: Iterable[int]) -> tuple[str, ...]:
-            return tuple(self.built[nodes[node]] for node in found)
-
-        return Stuck(names(everyone), tuple(names(cycle) for cycle in cycles), names(bootstrap))
-
-    def _blocked(self, stuck: Mapping[int, int]) -> dict[int, int]:
+    def _find_blocked(self, stuck: Mapping[int, int]) -> dict[int, int]:
         blocked: dict[int, int] = {}
         if not stuck:
             return blocked
@@ -291,16 +267,16 @@ class _Order:
     # ---- order --------------------------------------------------------------------------------
 
     def _edges(self, out: Collection[int]) -> tuple[Edges, Edges]:
-        """Name what each unit and each gate needs; a gate that leads to one thing is that thing."""
+        """Return what each unit and each gate needs; a gate with one need is replaced by that."""
         units: Edges = {}
         gates: Edges = {}
         short: dict[int, tuple[str, ...]] = {}
         count = len(self.built)
         for node, name in enumerate(self.built):
             short[node] = (name,)
-        for node in self._sorted(out):
+        for node in self._in_order(out):
             targets = self.successors[node]
-            if not targets or targets[-1] < count:  # sorted, so there is no gate among them
+            if not targets or targets[-1] < count:  # they are sorted, so none of them is a gate
                 needs = tuple(map(self.built.__getitem__, targets))
             else:
                 found = map(short.__getitem__, targets)
@@ -315,8 +291,8 @@ class _Order:
             short[node] = needs
         return units, gates
 
-    def _sorted(self, out: Collection[int]) -> list[int]:
-        """The nodes that are not `out`, needs first, else as given."""
+    def _in_order(self, out: Collection[int]) -> list[int]:
+        """Return the nodes that are not `out`, needs first, else in the given order."""
         users = digraph.reverse(self.successors)
         waiting = [len(targets) for targets in self.successors]
         ready = [node for node, count in enumerate(waiting) if not count and node not in out]

@@ -1,4 +1,4 @@
-"""What a plan will take: the scheduler itself, run against expected durations."""
+"""The estimate of a plan's duration: the scheduler itself runs with expected durations."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from dag.core.build.states import RunLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Expectations of a run, in seconds."""
+    """The expected durations of a run, in seconds."""
 
     makespan: float
+    """From the begin of the run to its end."""
     work: float
+    """The sum of all units."""
     path: tuple[str, ...]
-    """The critical path: no number of jobs makes the run shorter than it."""
+    """The critical path: however many jobs there are, the run takes no less than this path."""
     path_seconds: float
     levels: tuple[tuple[str, ...], ...]
-    """Units by the number of units that must be built before them, one after the other."""
+    """The units by the number of units that must be built before them, one after the other."""
 
     def bound(self, jobs: int) -> float:
-        """The least that any scheduler could take."""
+        """Return the least time that any scheduler could need with so many jobs."""
         return max(self.path_seconds, self.work / jobs)
 
 
 def estimate(units: Sequence[Unit], limits: RunLimits) -> Estimate:
-    """Run the units in their expected durations, without building anything."""
+    """Return how long the units will take, without building anything."""
     by_key = {unit.key: unit for unit in units}
     scheduler = Scheduler(units, limits)
     running: list[tuple[float, str, int]] = []

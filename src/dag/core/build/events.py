@@ -1,18 +1,20 @@
-"""What the scheduler is told and what it answers: events in, actions out.
+"""Events that the scheduler is told, and actions that it asks for.
 
 Times are seconds of one clock that only moves forward; memory is bytes, CPU millicores. An attempt
-is one try at a unit, numbered from 1. Whatever an event says of an attempt that is no longer the
-unit's live one is late and changes nothing.
+is one try at a unit, numbered from 1. An event about an attempt that is not the unit's live one any
+more is late and changes nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ComputeResources:
-    """What a unit needs while it runs, or what a machine has: millicores and bytes."""
+    """The resources that a unit needs while it runs, or that a machine has: millicores and bytes."""
 
     cpu: int
     ram: int
@@ -22,52 +24,53 @@ class ComputeResources:
 class Unit:
     """One thing to build, and what must be proven before it may start.
 
-    A gate (`is_gate`) builds nothing: it is done as soon as its needs are. Sets of needs that many
-    units share (the runtime closure of a build environment) are said once with it.
+    A gate (`is_gate`) builds nothing: it is done as soon as its needs are. A set of needs that many
+    units share (the runtime closure of a build environment) is written once, as a gate.
     """
 
     key: str
     needs: tuple[str, ...] = ()
     resources: ComputeResources = ComputeResources(1000, 2 << 30)
     seconds: float = 1.0
-    """How long it will take: what the store remembers, or a guess."""
+    """How long it will take: the time that the store remembers, or a guess."""
     is_gate: bool = False
 
 
 # ---- events -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Began:
+class _Event(Struct, frozen=True, tag_field="event", tag=True):
+    """An event; the journal writes its class's name as `event`."""
+
+
+class Began(_Event, frozen=True):
     """The run begins: everything that is ready may start.
 
-    Attempts are (key, number). `live` ones were started before this scheduler was made and may go
-    on: `Start` comes for each that still may run. `past` ones have ended; numbers go on from them.
+    Attempts are (key, number). `live` attempts were started before this scheduler was made and may
+    go on: `Start` comes for each that may still run. `past` ones have ended; the numbers of new
+    attempts follow theirs.
     """
 
     live: tuple[tuple[str, int], ...] = ()
     past: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """The attempt says that it built the unit. That is not yet believed: see `ProvePackages`."""
+class Succeeded(_Event, frozen=True):
+    """The attempt says that it built the unit. Nobody believes that yet: see `ProvePackages`."""
 
     key: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(_Event, frozen=True):
     """The store holds everything that the unit promises."""
 
     key: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """The build failed, or built something else than it promised: repeating it rarely helps."""
+class Broke(_Event, frozen=True):
+    """The build failed, or built something else than was promised: to repeat it rarely helps."""
 
     key: str
     attempt: int
@@ -76,8 +79,7 @@ class Broke:
     """The last lines of its log."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
+class OutOfMemory(_Event, frozen=True):
     """The attempt was killed for its memory."""
 
     key: str
@@ -86,9 +88,8 @@ class OutOfMemory:
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Faulted:
-    """Something around the build failed (a lost node, a full disk): no fault of the package."""
+class Faulted(_Event, frozen=True):
+    """Something around the build failed (a lost node, a full disk); the package is not at fault."""
 
     key: str
     attempt: int
@@ -96,22 +97,19 @@ class Faulted:
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """The attempt is gone, because `Cancel` asked for it."""
+class Cancelled(_Event, frozen=True):
+    """The attempt is gone because `Cancel` asked for it."""
 
     key: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
-    """Time passed: an answer to `WakeAt`."""
+class Ticked(_Event, frozen=True):
+    """Time has passed: this answers `WakeAt`."""
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """Somebody wants the run to end: nothing new starts, and what runs is cancelled."""
+class StopRequested(_Event, frozen=True):
+    """Somebody wants the run to end: nothing new starts, and running attempts are cancelled."""
 
     cause: str
 
@@ -138,7 +136,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class ProvePackages:
-    """See whether the attempt made what the unit promises, and keep it if so."""
+    """Check whether the attempt made what the unit promises, and keep that if it did."""
 
     key: str
     attempt: int
@@ -154,7 +152,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Nothing to do, only to tell: the unit will be tried again from `when` on."""
+    """Tell that the unit will be tried again from `when` on; there is nothing to do."""
 
     key: str
     attempt: int
@@ -164,7 +162,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Nothing to do, only to tell: nothing more will happen to this unit."""
+    """Tell that nothing more will happen to this unit; there is nothing to do."""
 
     key: str
 
@@ -178,7 +176,7 @@ class WakeAt:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Every unit is settled and no attempt lives."""
+    """End the run: every unit is settled, and no attempt lives."""
 
 
 Action = Start | ProvePackages | Cancel | Retry | Settled | WakeAt | Finish

@@ -1,4 +1,4 @@
-"""Events of a run as lines of a journal, and a scheduler out of such lines.
+"""The journal of a run: its events as lines, and a scheduler out of such lines.
 
 A line is one JSON object. The first one is the head: the units, the limits and what else a reader
 needs. Each other one is an event and its time, in seconds since the head's `began`.
@@ -6,91 +6,120 @@ needs. Each other one is an event and its time, in seconds since the head's `beg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from dag.core.build import events
-from dag.core.build.events import ComputeResources, Event, Unit
+import msgspec
+from msgspec import Struct
+
+from dag.core.build.events import Event, Unit
 from dag.core.build.scheduler import Scheduler, replay
 from dag.core.build.states import InvalidTransitionError, RunLimits
+from dag.core.build.summary import PlanSummary
+from dag.core.decoding import NotJson, Undecodable, decode
+from dag.core.limits import JOURNAL_LINE
 
 FORMAT = 1
-_EVENTS: Mapping[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        events.Began,
-        events.Succeeded,
-        events.Proven,
-        events.Broke,
-        events.OutOfMemory,
-        events.Faulted,
-        events.Cancelled,
-        events.Ticked,
-        events.StopRequested,
+
+
+class BrokenJournal(ValueError):
+    """A journal that cannot be read; the message names the line."""
+
+
+class JournalHead(PlanSummary, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
+    """The first line: what a reader must know of the run."""
+
+    began: float
+    """When the run began, in seconds since 1970."""
+    pid: int
+    """The process that runs it."""
+    limits: RunLimits
+    units: tuple[Unit, ...]
+
+
+class _Stamp(Struct):
+    t: float
+
+
+_HEAD = msgspec.json.Decoder(JournalHead)
+_STAMP = msgspec.json.Decoder(_Stamp)
+_EVENT = msgspec.json.Decoder[Event](Event)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run as its journal has it."""
+
+    head: JournalHead
+    scheduler: Scheduler
+    """The scheduler after the last event."""
+    last: float
+    """When the last event happened, in seconds since the run began."""
+
+
+def make_head(about: PlanSummary, scheduler: Scheduler, *, began: float, pid: int) -> JournalHead:
+    """Return the head of a run: its plan, the units and limits of its scheduler, and its process."""
+    return JournalHead(
+        **msgspec.structs.asdict(about),
+        began=began,
+        pid=pid,
+        limits=scheduler.limits,
+        units=tuple(progress.unit for progress in scheduler.units.values()),
     )
-}
-
-Line = dict[str, Any]
 
 
-def head(units: Iterable[Unit], limits: RunLimits, about: Mapping[str, Any]) -> Line:
-    """Write the first line; `about` is for readers."""
-    return {
-        "format": FORMAT,
-        **about,
-        "limits": asdict(limits),
-        "units": [asdict(unit) for unit in units],
-    }
+def encode_head(head: JournalHead) -> bytes:
+    """Return the first line."""
+    return msgspec.json.encode(head) + b"\n"
 
 
-def line(now: float, event: Event) -> Line:
-    """Write an event that happened at `now`."""
-    return {"t": round(now, 6), "event": type(event).__name__, **asdict(event)}
+def encode_event(now: float, event: Event) -> bytes:
+    """Return the line of an event that happened at `now`."""
+    return msgspec.json.encode({"t": round(now, 6), **msgspec.to_builtins(event)}) + b"\n"
 
 
-def read_event(data: Line) -> tuple[float, Event]:
-    """Read what `line` wrote.
+def decode_event(line: bytes) -> tuple[float, Event]:
+    """Return the time and the event of a line.
 
     Raises:
-        ValueError: it is no event.
+        Undecodable: it has none.
 
     """
-    try:
-        kind = _EVENTS[data["event"]]
-        values: dict[str, Any] = {field.name: _tuples(data[field.name]) for field in fields(kind)}
-        return float(data["t"]), kind(**values)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no event: {data!r}") from error
+    return decode(_STAMP, line, limit=JOURNAL_LINE.most).t, decode(
+        _EVENT, line, limit=JOURNAL_LINE.most
+    )
 
 
-def replayed(lines: Iterable[Line]) -> tuple[Line, Scheduler, float]:
-    """Rebuild the run of a journal: its head, its scheduler, the time of the last event.
+def replay_run(lines: Iterable[bytes]) -> RecordedRun:
+    """Return the run that a journal tells of; a last line that was never finished is left out.
 
     Raises:
-        ValueError: the first line is no head of this format, or another one no event, or none that
-            can happen then.
+        BrokenJournal: a line is not what it should be, or tells of something that cannot happen.
 
     """
-    rest = iter(lines)
-    first = next(rest, None)
-    if first is None or first.get("format") != FORMAT:
-        raise ValueError("the journal has no head of this format")
-    happened = [read_event(data) for data in rest]
+    head: JournalHead | None = None
+    events: list[tuple[float, Event]] = []
+    torn: BrokenJournal | None = None
+    for number, line in enumerate(lines, start=1):
+        if torn is not None:  # and yet another line comes, so it was not the last one
+            raise torn
+        try:
+            if not line.endswith(b"\n"):
+                torn = BrokenJournal(f"line {number} has no end")
+            elif head is None:
+                head = decode(_HEAD, line, limit=JOURNAL_LINE.most)
+            else:
+                events.append(decode_event(line))
+        except NotJson as error:
+            torn = BrokenJournal(f"line {number}: {error}")
+        except Undecodable as error:
+            raise BrokenJournal(f"line {number}: {error}") from None
+    if head is None:
+        raise torn or BrokenJournal("it is empty")
     try:
-        limits = first["limits"]
-        capacity = ComputeResources(**limits["capacity"]) if limits["capacity"] else None
-        units = [_unit(data) for data in first["units"]]
-        scheduler = replay(units, RunLimits(**{**limits, "capacity": capacity}), happened)
-    except (KeyError, TypeError, InvalidTransitionError) as error:
-        raise ValueError(f"its lines do not go together: {error!r}") from error
-    return first, scheduler, happened[-1][0] if happened else 0.0
-
-
-def _unit(data: Line) -> Unit:
-    needs, resources = tuple(data["needs"]), ComputeResources(**data["resources"])
-    return Unit(**{**data, "needs": needs, "resources": resources})
-
-
-def _tuples(value: object) -> object:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+        scheduler = replay(head.units, head.limits, events)
+    except (ValueError, InvalidTransitionError) as error:
+        raise BrokenJournal(f"its lines contradict each other: {error}") from error
+    if unknown := head.packages.keys() - scheduler.units.keys():
+        raise BrokenJournal(f"line 1: the package {min(unknown)} is not one of the units")
+    return RecordedRun(head, scheduler, events[-1][0] if events else 0.0)

@@ -1,8 +1,7 @@
-"""What must be there before a package can be built.
+"""The needs of a build: what must be there before a package can be built.
 
-Two kinds of nodes: to *build* a package, each name in its environment must be *installable*; for a
-name to be installable, its origin must be built and the names that it needs at run time be
-installable.
+To *build* a package, each name in its environment must be *installable*. For a name to be
+installable, its origin must be built, and the names that it needs at run time must be installable.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from dag.core.package.model import Package, bare_name
 
 
 class Needs:
-    """The edges, found as they are asked for.
+    """The edges between builds and names, which are found when somebody asks for them.
 
-    A number stands for a name that can be installed. `depends(name, package)` gives further
-    run-time needs of a name that the store knows; `is_elsewhere(package)` says that nothing of ours
-    follows from needing it.
+    A number stands for a name that can be installed.
     """
 
     def __init__(
@@ -27,6 +24,11 @@ class Needs:
         depends: Callable[[str, Package], Iterable[str]],
         is_elsewhere: Callable[[Package], bool],
     ) -> None:
+        """Take the graph, and what is known besides.
+
+        `depends(name, package)` returns more run-time needs of a name that the store has;
+        `is_elsewhere(package)` says whether nothing of ours follows from a need of that package.
+        """
         self._graph = graph
         self._depends = depends
         self._is_elsewhere = is_elsewhere
@@ -42,7 +44,7 @@ class Needs:
                 self._runtime[subpackage.name] = subpackage.runtime
 
     def number(self, text: str) -> int:
-        """The number of the name in `text`, or -1 for a conflict or a name from elsewhere."""
+        """Return the number of the name in `text`; -1 for a conflict or a name that is not ours."""
         number = self._texts.get(text)
         if number is None:
             number = self._texts[text] = self._find(text)
@@ -62,42 +64,42 @@ class Needs:
         return number
 
     def origin(self, number: int) -> Package:
-        """The package that builds a name."""
+        """Return the package that builds the name with this number."""
         return self._origins[number]
 
     def environment(self, package: Package) -> list[int]:
-        """The names that the build of `package` installs, each once."""
+        """Return the names that the build of `package` installs, each once."""
         found = self._environments.get(package.name)
         if found is None:
-            found = self._all([need[0] for need in package.environment])
+            found = self._numbers_of([need[0] for need in package.environment])
             self._environments[package.name] = found
         return found
 
     def texts(self, package: Package, numbers: Collection[int]) -> list[tuple[int, str]]:
-        """How `package` asks for the names with these numbers, as written."""
+        """Return the texts by which `package` asks for the names with these numbers."""
         texts = [need[0] for need in package.environment]
         return [(number, text) for text in texts if (number := self.number(text)) in numbers]
 
     def runtime(self, number: int) -> list[int]:
-        """The names that a name needs at run time."""
+        """Return the names that the name with this number needs at run time."""
         name = self.names[number]
         texts = [*self._runtime.get(name, ()), *self._depends(name, self._origins[number])]
-        return self._all(texts) if texts else []
+        return self._numbers_of(texts) if texts else []
 
-    def _all(self, texts: Iterable[str]) -> list[int]:
+    def _numbers_of(self, texts: Iterable[str]) -> list[int]:
         numbers = dict.fromkeys(map(self.number, texts))
         numbers.pop(-1, None)
         return list(numbers)
 
     def elsewhere(self) -> set[int]:
-        """The numbers known so far of which nothing of ours follows."""
+        """Return the numbers, of those known so far, from which nothing of ours follows."""
         return {number for number, origin in enumerate(self._origins) if self._is_elsewhere(origin)}
 
     def walk(self, package: Package, seen: set[int]) -> Iterator[Package]:
-        """The packages that must exist to build `package`; what `seen` has is passed over.
+        """Yield the packages that must exist to build `package`; names in `seen` are passed over.
 
-        Whoever walks decides about each package as it comes: nothing is looked for behind one that
-        turns out to be elsewhere.
+        The caller may decide about each package as it comes: if that is elsewhere then, nothing
+        behind it is looked for.
         """
         stack = [number for number in self.environment(package) if number not in seen]
         while stack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dag.core.flags import Options, flag, several, switch
+from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import (
     DIRECTORY,
     DURATION,
@@ -14,6 +14,7 @@ from dag.core.kinds import (
     PATH_OR_URL,
     QUANTITY,
     TEXT,
+    PathRule,
     ValueKind,
     whole,
 )
@@ -61,13 +62,13 @@ class RepositoryOptions(Options):
 
     heading: ClassVar[str] = "Repositories"
 
-    repositories: tuple[str, ...] = several(
+    repositories: tuple[str, ...] = list_flag(
         PATH_OR_URL,
         "-r --repository",
         "Do not build what this repository has; melange takes packages from it.",
     )
-    keyrings: tuple[str, ...] = several(
-        ValueKind(metavar="FILE", parse=str, path=PATH_OR_URL.path),
+    keyrings: tuple[str, ...] = list_flag(
+        ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, url=True)),
         "--keyring",
         "Trust packages that are signed with this public key, a file or a URL.",
     )
@@ -80,7 +81,7 @@ class MakeOptions(Options):
     heading: ClassVar[str] = "Build"
 
     hermetic: bool = switch("--hermetic", "Give the steps of a build no network.")
-    make_vars: tuple[str, ...] = several(
+    make_vars: tuple[str, ...] = list_flag(
         TEXT,
         "--make-var",
         "Pass this assignment to make, besides those of [make] in dag.toml.",
@@ -137,7 +138,7 @@ class RebuildOptions(Options):
 
     heading: ClassVar[str] = _SELECTION
 
-    rebuild: tuple[str, ...] = several(
+    rebuild: tuple[str, ...] = list_flag(
         TEXT,
         "--rebuild",
         "Build this package although it exists. `dependents` builds what is built with a package "

@@ -1,7 +1,8 @@
-"""Graph + selection + what exists → Plan: what is built, in which order, and why.
+"""Graph, selection and what exists → a plan: what is built, in which order, and why.
 
-To build A with B in its environment, B must be there and be installable: so must be everything that
-B needs at run time, static dependencies from the definitions and those of packages already built.
+To build A with B in its environment, B must be there and be installable. So everything must be
+there that B needs at run time: what its definition names, and what a built package turned out to
+need.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from enum import StrEnum
 from statistics import median
 
 from dag.core.arch import Arch
-from dag.core.build.bootstrap import Dropped, Stuck, bootstrap_order
+from dag.core.build.bootstrap import Dropped, find_build_order
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
+from dag.core.build.stuck import Stuck
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import offers
 from dag.core.package.model import Package
+from dag.core.store.records import Record
 from dag.core.units import quantity
 from dag.errors import UsageError
 
@@ -43,21 +46,22 @@ class Absence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """What somebody wants."""
+    """A request for packages."""
 
     packages: tuple[str, ...] = ()
-    """Empty: everything."""
+    """The packages that are asked for; empty for all."""
     lenient: bool = False
-    """They follow from something: that one is not for this architecture is no reason to fail."""
+    """Whether nobody named the packages, so that one for another architecture is no failure."""
     only: bool = False
-    """Just these, not what they need."""
+    """Whether just these are built, and not what they need."""
     rebuild: frozenset[str] = frozenset()
     """Packages that are built although they exist."""
     rebuild_dependents: bool = False
-    """What is built with something that is built anew is built anew, too."""
+    """Whether packages are built anew, too, that are built with one that is."""
     rebuild_all: bool = False
+    """Whether everything is built although it exists."""
     resources: ComputeResources = DEFAULT_RESOURCES
-    """Of a package whose definition asks for none."""
+    """The resources of a package whose definition asks for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,29 +71,42 @@ class Stored:
     version: str
     """`VERSION-rEPOCH`."""
     fingerprint: str
-    """Of the definition that it was built from; empty if nobody knows."""
+    """The fingerprint of the definition that it was built from; empty if nobody knows."""
     packages: tuple[str, ...]
+    """The names of its packages."""
     depends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each of its packages, as built."""
+    """What each of its packages needs, by the package's name."""
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each of its packages provides, by the package's name."""
+
+    @classmethod
+    def of(cls, record: Record) -> Stored:
+        """Return what the plan wants to know of a record."""
+        return cls(
+            version=record.version,
+            fingerprint=record.fingerprint,
+            packages=tuple(one.apk.name for one in record.built),
+            depends={one.apk.name: one.apk.depends for one in record.built},
+            provides={one.apk.name: one.apk.provides for one in record.built},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What earlier runs and repositories know."""
+    """The knowledge of earlier runs and of repositories."""
 
     stored: Mapping[str, Stored] = field(default_factory=dict)
-    """By the name of the definition's package."""
+    """The units in the store, by the name of the definition's package."""
     repository: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Package → its versions in the repositories given with `-r`."""
     available: Collection[str] = ()
-    """More names that these repositories can install: what their packages provide."""
+    """More names that these repositories can install, because their packages provide them."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """Of today's definitions, by package."""
+    """The fingerprints of today's definitions, by package."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long a package took the last time."""
     ram: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that a package turned out to need."""
+    """The bytes of memory that a package turned out to need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,40 +127,40 @@ class SkippedPackage:
     package: Package
     absence: Absence
     named: bool
-    """Somebody asked for this very package."""
+    """Whether somebody asked for this very package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPlan:
-    """What a run will do."""
+    """The plan of a run."""
 
     arch: Arch
     steps: tuple[PlannedUnit, ...]
-    """Dependencies first."""
+    """The packages that are built, dependencies first."""
     gates: tuple[Unit, ...]
     skipped: tuple[SkippedPackage, ...]
     stuck: tuple[Stuck, ...]
-    """Cycles that nothing opens: their packages cannot be built."""
+    """The cycles that nothing opens, so that their packages cannot be built."""
     blocked: Mapping[str, str]
     """Packages that are not built because they need a stuck one → the stuck one."""
     dropped: tuple[Dropped, ...]
     """Dependencies that a repository satisfies for now, because they close a cycle."""
     timed: int
-    """Of how many steps an earlier run knows how long they take; of the others it is a guess."""
+    """How many steps have a time from an earlier run; the times of the others are guesses."""
     external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """What the scheduler gets."""
+        """Return the units for the scheduler."""
         return (*(step.unit for step in self.steps), *self.gates)
 
 
 def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> BuildPlan:
-    """Decide what is built, and why.
+    """Return what is built, and why.
 
     Raises:
-        UsageError: a name is not in the graph, or a definition's resources are no quantities.
+        UsageError: a name is not in the graph, or a definition's resources are not quantities.
 
     """
     return _Planner(graph, arch, request, known).plan()
@@ -163,16 +180,14 @@ class _Planner:
 
     def plan(self) -> BuildPlan:
         request = self.request
-        asked = self.asked()
+        asked = self.packages_asked_for()
         forced = {self.find(name).name for name in request.rebuild}
         for package in asked:
             self.decide(package, forced=request.rebuild_all or package.name in forced)
         if not request.only:
             self.follow(forced)
-        order = self.in_order()
-        units, gates, stuck, blocked, dropped = bootstrap_order(
-            self.needs, order, self.available, follow=not request.only
-        )
+        order = self.needs_first()
+        found = find_build_order(self.needs, order, self.available, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
         steps = tuple(
             PlannedUnit(
@@ -181,17 +196,17 @@ class _Planner:
                 because=self.reasons[package.name][1],
                 unit=Unit(
                     package.name,
-                    units[package.name],
+                    found.units[package.name],
                     self.resources(package),
                     self.known.seconds.get(package.name, guess),
                 ),
             )
-            for package in map(self.packages.__getitem__, units)
+            for package in map(self.packages.__getitem__, found.units)
         )
         return BuildPlan(
             arch=self.arch,
             steps=steps,
-            gates=tuple(Unit(key, needs, is_gate=True) for key, needs in gates.items()),
+            gates=tuple(Unit(key, needs, is_gate=True) for key, needs in found.gates.items()),
             skipped=tuple(
                 SkippedPackage(
                     package=package,
@@ -201,16 +216,16 @@ class _Planner:
                 for package in asked
                 if package.name in self.absent
             ),
-            stuck=stuck,
-            blocked=blocked,
-            dropped=dropped,
-            timed=sum(name in self.known.seconds for name in units),
-            external=self.graph.missing(units),
+            stuck=found.stuck,
+            blocked=found.blocked,
+            dropped=found.dropped,
+            timed=sum(name in self.known.seconds for name in found.units),
+            external=self.graph.missing(found.units),
         )
 
     # ---- what is asked for --------------------------------------------------------------------
 
-    def asked(self) -> Sequence[Package]:
+    def packages_asked_for(self) -> Sequence[Package]:
         if not self.request.packages:
             return self.graph.packages
         names = (*self.request.packages, *self.request.rebuild)
@@ -221,7 +236,7 @@ class _Planner:
         return package if package is not None else self.graph.order([name])[0]
 
     def follow(self, forced: Collection[str]) -> None:
-        """Go from what is built to what must be there for it, until nothing new comes up."""
+        """Decide about all that must be there for what is built, until nothing new comes up."""
         todo = list(self.reasons)
         users = self.users() if self.request.rebuild_dependents else {}
         seen: set[int] = set()
@@ -240,8 +255,8 @@ class _Planner:
                     todo.append(user)
 
     def users(self) -> dict[str, list[str]]:
-        """For each package, those of what was asked for, and what that needs, built with it."""
-        everything = {package.name: package for package in self.asked()}
+        """Return, by package, those packages of the request and its needs that are built with it."""
+        everything = {package.name: package for package in self.packages_asked_for()}
         users: dict[str, list[str]] = {}
         todo = list(everything)
         for name in todo:  # grows while it is walked
@@ -254,7 +269,7 @@ class _Planner:
         return users
 
     def decide(self, package: Package, *, forced: bool) -> bool:
-        """Find out whether `package` is built, and note why (not)."""
+        """Return whether `package` is built, and note why it is or is not."""
         name, version = package.name, package.full_version
         stored = self.known.stored.get(name)
         there = (
@@ -282,7 +297,7 @@ class _Planner:
         return offers(self.known.repository, package)
 
     def is_elsewhere(self, package: Package) -> bool:
-        """Whether it comes with all that it needs, or never: nothing follows from it."""
+        """Return whether nothing follows from `package`: it comes with its needs, or never."""
         absence = self.absent.get(package.name)
         return absence in (Absence.REPOSITORY, Absence.OTHER_ARCH)
 
@@ -294,7 +309,7 @@ class _Planner:
                     providers.setdefault(text.partition("=")[0], package)
 
         def depends(name: str, package: Package) -> Iterable[str]:
-            # Only what is not built again: of the others nobody knows yet.
+            # Nobody knows yet what a package will need that is built again.
             stored = self.known.stored.get(package.name)
             if stored is None or package.name in self.reasons:
                 return ()
@@ -304,7 +319,7 @@ class _Planner:
 
     # ---- what becomes of it -------------------------------------------------------------------
 
-    def in_order(self) -> list[Package]:
+    def needs_first(self) -> list[Package]:
         if len(self.reasons) == len(self.graph):
             return self.graph.order()
         return self.graph.order(self.reasons)

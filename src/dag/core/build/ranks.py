@@ -1,4 +1,4 @@
-"""Lengths of paths through units: what orders a run, and what bounds how fast it can be."""
+"""Lengths of paths through units: they order a run, and bound how fast it can be."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dag.core.build.events import Unit
 
 
 class Links:
-    """Who waits for whom among some units; a need that is none of them doesn't count."""
+    """The needs among some units, turned around; a need that is none of the units does not count."""
 
     def __init__(self, units: Mapping[str, Unit]) -> None:
-        """Count the needs, and turn them around. O(units + needs)."""
+        """Count the needs, and turn them around, in O(units + needs)."""
         self.missing: dict[str, int] = {}
         self.dependents: dict[str, list[str]] = {key: [] for key in units}
         for key, unit in units.items():
@@ -21,8 +21,8 @@ class Links:
                 self.dependents[need].append(key)
 
 
-def in_order(units: Mapping[str, Unit], links: Links | None = None) -> list[str]:
-    """Order the keys, needs first. O(units + needs).
+def needs_first(units: Mapping[str, Unit], links: Links | None = None) -> list[str]:
+    """Return the keys in an order with needs first, in O(units + needs).
 
     Raises:
         ValueError: the needs form a cycle.
@@ -43,7 +43,7 @@ def in_order(units: Mapping[str, Unit], links: Links | None = None) -> list[str]
 
 
 def remaining_paths(units: Mapping[str, Unit], links: Links | None = None) -> dict[str, float]:
-    """For each unit, the seconds from its start to the end of the longest path that it heads.
+    """Return, by unit, the seconds from its start to the end of the longest path that it begins.
 
     Raises:
         ValueError: the needs form a cycle.
@@ -51,7 +51,7 @@ def remaining_paths(units: Mapping[str, Unit], links: Links | None = None) -> di
     """
     behind = dict.fromkeys(units, 0.0)
     ranks = {}
-    for key in reversed(in_order(units, links)):
+    for key in reversed(needs_first(units, links)):
         unit = units[key]
         rank = behind[key] + (0.0 if unit.is_gate else unit.seconds)
         ranks[key] = rank
@@ -62,9 +62,9 @@ def remaining_paths(units: Mapping[str, Unit], links: Links | None = None) -> di
 
 
 def levels(units: Mapping[str, Unit]) -> dict[str, int]:
-    """For each unit, how many units lie before it on the longest chain; gates count for nothing."""
+    """Return, by unit, how many units lie before it on the longest chain, gates not counted."""
     result: dict[str, int] = {}
-    for key in in_order(units):
+    for key in needs_first(units):
         before = (
             result[need] + (not units[need].is_gate) for need in units[key].needs if need in units
         )
@@ -73,7 +73,7 @@ def levels(units: Mapping[str, Unit]) -> dict[str, int]:
 
 
 def critical_path(units: Mapping[str, Unit]) -> list[str]:
-    """The chain of units that takes longest, first one first; ties go to the first key."""
+    """Return the chain of units that takes longest; of equal ones that with the first key."""
     ranks = remaining_paths(units)
     before: dict[str, list[str]] = {key: [] for key in units}
     for key, unit in units.items():

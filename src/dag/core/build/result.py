@@ -1,125 +1,98 @@
-"""What a run came to: one object, from a plan's summary and the scheduler, for every report."""
+"""The result of a run: one object, from a plan's summary and the scheduler, for every report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from dag.core.build.bootstrap import Dropped
 from dag.core.build.events import INTERRUPTED
-from dag.core.build.plan import Absence, BuildPlan
+from dag.core.build.plan import Absence
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import SETTLED, Progress, UnitState
+from dag.core.build.stuck import Stuck
+from dag.core.build.summary import PlanSummary, SkippedSummary
 
 OTHER_ARCH = Absence.OTHER_ARCH.value
 
 
-def summary(plan: BuildPlan) -> dict[str, Any]:
-    """Say of a plan what a result needs to know, in a form that JSON can hold."""
-    return {
-        "arch": plan.arch.apk,
-        "packages": {
-            step.package.name: [step.package.full_version, step.reason.value, step.because]
-            for step in plan.steps
-        },
-        "timed": plan.timed,
-        "skipped": [
-            [one.package.name, one.package.full_version, one.absence.value, one.named]
-            for one in plan.skipped
-        ],
-        "stuck": [asdict(one) for one in plan.stuck],
-        "blocked": dict(plan.blocked),
-        "dropped": [[one.package, one.name] for one in plan.dropped],
-    }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitResult:
-    """What became of one package."""
+    """The result of one package."""
 
     name: str
     version: str
     state: str
-    """A `UnitState`'s value."""
+    """The value of a `UnitState`."""
     reason: str
-    """Why it was to be built."""
+    """The value of a `Reason`: why it was to be built."""
     because: str
+    """The dependency that is rebuilt, or the old version; often empty."""
     cause: str
     """Why it failed or was dropped; empty if it was built."""
     blocked_by: str | None
     """The package that failed."""
     attempts: int
     started: float | None
-    """Of the latest attempt, in seconds since the run began."""
+    """When the latest attempt started, in seconds since the run began."""
     ended: float | None
+    """When the latest attempt ended."""
     lines: tuple[str, ...]
-    """The last ones of its log, if it failed."""
+    """The last lines of its log, if it failed."""
     log: str
-    """Below the store."""
+    """The path of its log below the store."""
 
     @property
     def seconds(self) -> float | None:
-        """How long the latest attempt took."""
+        """Return how long the latest attempt took; None if it has not ended."""
         if self.started is None or self.ended is None:
             return None
         return self.ended - self.started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedInResult:
-    """A package that was asked for and not to be built."""
-
-    name: str
-    version: str
-    why: str
-    """An `Absence`'s value."""
-    named: bool
-    """Somebody asked for this very package."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cycle:
-    """Packages that could not be built because they need each other."""
-
-    packages: tuple[str, ...]
-    cycles: tuple[tuple[str, ...], ...]
-    bootstrap: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A run, ended or not."""
+    """The result of a run, whether that has ended or not."""
 
     arch: str
     units: tuple[UnitResult, ...]
-    """In the order of the plan."""
-    skipped: tuple[SkippedInResult, ...]
-    stuck: tuple[Cycle, ...]
+    """The packages that were to be built, in the order of the plan."""
+    skipped: tuple[SkippedSummary, ...]
+    stuck: tuple[Stuck, ...]
     blocked: Mapping[str, str]
-    """Packages that were never to be built → the stuck one that they need."""
-    dropped: tuple[tuple[str, str], ...]
-    """Package and dependency that a repository gave, to open a cycle."""
+    """Packages that were never to be built → the stuck package that they need."""
+    dropped: tuple[Dropped, ...]
+    """Dependencies that a repository gave, to open a cycle."""
     seconds: float
-    """The run's."""
+    """How long the run has taken."""
     critical_path: tuple[str, ...]
-    """The chain of units that the end was waited for, first one first."""
+    """The chain of units whose ends the end of the run waited for, first one first."""
     finished: bool
+    """Whether every unit is settled."""
     stopped: str | None
+    """Why the run was stopped; None if it was not."""
     only_faults: bool
-    """Everything that failed, failed by no fault of its own."""
+    """Whether no unit that failed was itself at fault."""
 
     def with_state(self, state: UnitState) -> tuple[UnitResult, ...]:
-        """Choose the units in `state`."""
+        """Return the units in `state`."""
         return tuple(unit for unit in self.units if unit.state == state.value)
 
     @property
-    def impossible(self) -> tuple[SkippedInResult, ...]:
-        """What was asked for by its name, and is not for this architecture."""
+    def impossible(self) -> tuple[SkippedSummary, ...]:
+        """Return the packages that were asked for by name and are not for this architecture."""
         return tuple(one for one in self.skipped if one.named and one.why == OTHER_ARCH)
 
     @property
     def exit_code(self) -> int:
-        """0: everything asked for is there; 1: something is not; 3: only around the builds; 130."""
+        """Return how the command ends.
+
+        0: everything that was asked for is there. 1: something is not. 3: something is not, but
+        only because of faults around the builds. 130: somebody interrupted the run.
+        """
         if self.stopped == INTERRUPTED:
             return 130
         if self.impossible:
@@ -130,54 +103,46 @@ class Result:
         return 3 if self.only_faults and not self.stuck else 1
 
     def to_json(self) -> dict[str, Any]:
-        """Give it in a form that JSON can hold."""
+        """Return the result in a form that JSON can hold."""
         return {
-            **asdict(self),
+            **msgspec.to_builtins(self),
+            "skipped": [msgspec.structs.asdict(one) for one in self.skipped],
             "exit_code": self.exit_code,
-            "units": [{**asdict(unit), "seconds": unit.seconds} for unit in self.units],
+            "units": [
+                {**msgspec.to_builtins(unit), "seconds": unit.seconds} for unit in self.units
+            ],
         }
 
 
-def make_result(about: Mapping[str, Any], scheduler: Scheduler, now: float) -> Result:
-    """Make the result of a run from its plan's `summary`, at `now` seconds since it began."""
-    packages = about["packages"]
+def make_result(about: PlanSummary, scheduler: Scheduler, now: float) -> Result:
+    """Return the result of a run with this plan, `now` seconds after it began."""
     units = []
-    for name, (version, reason, because) in packages.items():
+    for name, planned in about.packages.items():
         progress = scheduler.units[name]
         units.append(
             UnitResult(
                 name=name,
-                version=version,
+                version=planned.version,
                 state=progress.state.value,
-                reason=reason,
-                because=because,
+                reason=planned.reason,
+                because=planned.because,
                 cause="" if progress.state is UnitState.DONE else progress.cause,
                 blocked_by=progress.blocked_by,
                 attempts=progress.attempt,
                 started=progress.started,
                 ended=progress.ended,
                 lines=progress.lines if progress.state is UnitState.FAILED else (),
-                log=f"logs/{about['arch']}/{name}.log",
+                log=f"logs/{about.arch}/{name}.log",
             )
         )
     failed = list(scheduler.by_state(UnitState.FAILED))
     return Result(
-        arch=about["arch"],
+        arch=about.arch,
         units=tuple(units),
-        skipped=tuple(
-            SkippedInResult(name=name, version=version, why=why, named=named)
-            for name, version, why, named in about["skipped"]
-        ),
-        stuck=tuple(
-            Cycle(
-                packages=tuple(one["packages"]),
-                cycles=tuple(tuple(cycle) for cycle in one["cycles"]),
-                bootstrap=tuple(one["bootstrap"]),
-            )
-            for one in about["stuck"]
-        ),
-        blocked=about["blocked"],
-        dropped=tuple((package, name) for package, name in about["dropped"]),
+        skipped=about.skipped,
+        stuck=about.stuck,
+        blocked=about.blocked,
+        dropped=about.dropped,
         seconds=now,
         critical_path=_critical_path(scheduler),
         finished=scheduler.finished,
@@ -187,7 +152,7 @@ def make_result(about: Mapping[str, Any], scheduler: Scheduler, now: float) -> R
 
 
 def _critical_path(scheduler: Scheduler) -> tuple[str, ...]:
-    """Go back from the unit that ended last, each time to the need that it waited for."""
+    """Return the way back from the unit that ended last, each time to the need it waited for."""
     ran = [p for p in scheduler.units.values() if p.started is not None and p.state in SETTLED]
     if not ran:
         return ()

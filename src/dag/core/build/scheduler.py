@@ -1,8 +1,9 @@
-"""The scheduler: a pure state machine, `handle(event, now)` → actions. `dag.core.build.states` has its table.
+"""The scheduler: a pure state machine, `handle(event, now)` → actions.
 
-It knows nothing of processes or pods. Among what is ready, the unit with the longest remaining path
-starts first. An event costs O(log units) plus O(kinds of resource requests) for each unit that
-starts, and each edge of the graph is walked once, when the unit before it is settled.
+`dag.core.build.states` has the table of its transitions. It knows nothing of processes or pods. Of
+the units that are ready, the one with the longest remaining path starts first. An event costs
+O(log units) plus O(kinds of resource requests) for each unit that starts, and each edge of the
+graph is walked once, when the unit before it is settled.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dag.core.build.events import (
     WakeAt,
 )
 from dag.core.build.ranks import Links, remaining_paths
+from dag.core.build.ready import ReadyQueue
 from dag.core.build.states import (
     LIVE,
     SETTLED,
@@ -50,10 +52,10 @@ from dag.core.build.states import (
 
 
 class Scheduler:
-    """One run. `handle` is the only way to change it."""
+    """The scheduler of one run. `handle` is the only way to change it."""
 
     def __init__(self, units: Iterable[Unit], limits: RunLimits) -> None:
-        """Take the units of a run; a need that is no unit counts as proven.
+        """Take the units of a run; a need that is not one of the units counts as proven.
 
         Raises:
             ValueError: two units have one key, or the needs form a cycle.
@@ -67,35 +69,35 @@ class Scheduler:
         ranks = remaining_paths(given, links)
         self.limits = limits
         self.units: dict[str, Progress] = {
-            key: Progress(unit, ranks[key], self._clamped(unit.resources))
+            key: Progress(unit, ranks[key], self._clamp(unit.resources))
             for key, unit in given.items()
         }
         self.counts = Counter({UnitState.WAITING: sum(not unit.is_gate for unit in given.values())})
-        """Units by state; gates are not counted."""
+        """The number of units by state; gates are not counted."""
         self.stopped: str | None = None
         self.finished = False
         self.cpu = self.ram = 0
         self.work = math.fsum(u.seconds for u in given.values() if not u.is_gate)
-        """Seconds of what is not settled."""
+        """The expected seconds of all units that are not settled."""
         self._taken = self._expected = 0.0
-        """Seconds that the proven units took, and should have taken."""
+        """The seconds that the proven units took, and those that they were expected to take."""
         self._dependents = links.dependents
         for key, missing in links.missing.items():
             self.units[key].missing = missing
         self._began = False
         self._unsettled = len(self.units)
-        self._ready: dict[ComputeResources, list[tuple[float, str]]] = {}
+        self._ready = ReadyQueue(self.units)
         self._pauses: list[tuple[float, str]] = []
         self._actions: list[Action] = []
         self._live: dict[str, None] = {}
 
     @property
     def live(self) -> list[str]:
-        """The units that have a live attempt, in the order in which these started."""
+        """Return the units that have a live attempt, in the order in which these started."""
         return list(self._live)
 
     def handle(self, event: Event, now: float) -> list[Action]:
-        """Take one event at `now` seconds; answer what has to be done about it, in that order.
+        """Take one event at `now` seconds; return what has to be done about it, in that order.
 
         Raises:
             InvalidTransitionError: the event cannot happen to that unit in its state.
@@ -110,7 +112,7 @@ class Scheduler:
             case StopRequested(cause):
                 self._stop(cause, now)
             case _:
-                self._attempt(event, now)
+                self._handle_attempt(event, now)
         self._wake(now)
         self._fill(now)
         if self._began and not self.finished and self._all_settled():
@@ -133,10 +135,10 @@ class Scheduler:
         for key, attempt in event.live:
             self._adopt(key, attempt, now)
 
-    def _attempt(self, event: AttemptEvent, now: float) -> None:
+    def _handle_attempt(self, event: AttemptEvent, now: float) -> None:
         progress = self.units.get(event.key)
         if progress is None or event.attempt != progress.attempt or progress.state not in LIVE:
-            return  # late: from an attempt that was given up, or sent twice
+            return  # it is late: its attempt was given up, or the event came twice
         match event:
             case Succeeded():
                 if progress.state is not UnitState.PROVING:
@@ -149,24 +151,24 @@ class Scheduler:
                 self._move(event.key, Trigger.PROVEN, now)
                 self._release(event.key, now)
             case Cancelled():
-                self._failed(event.key, "cancelled", (), None, now)
+                self._fail(event.key, "cancelled", (), None, now)
             case Broke():
                 progress.broken += 1
                 pause = 0.0 if progress.broken <= self.limits.retries else None
-                self._failed(event.key, event.cause, event.lines, pause, now)
+                self._fail(event.key, event.cause, event.lines, pause, now)
             case OutOfMemory():
                 pause = 0.0 if self._grow(progress) else None
-                self._failed(event.key, event.cause, event.lines, pause, now)
+                self._fail(event.key, event.cause, event.lines, pause, now)
             case Faulted():
                 progress.faults += 1
                 pause = self._pause(progress.faults)
-                self._failed(event.key, event.cause, event.lines, pause, now)
+                self._fail(event.key, event.cause, event.lines, pause, now)
             case _:
                 assert_never(event)
 
     def _adopt(self, key: str, attempt: int, now: float) -> None:
-        # What lives but may not run any more, or not yet, is ended; its end is then late news, and
-        # the next attempt has a number of its own.
+        # An attempt that lives but may not run any more, or not yet, is ended. The event of its end
+        # is then late, because the next attempt has another number.
         progress = self.units.get(key)
         if progress is None:
             self._actions.append(Cancel(key, attempt))
@@ -194,10 +196,10 @@ class Scheduler:
 
     # ---- consequences -------------------------------------------------------------------------
 
-    def _failed(
+    def _fail(
         self, key: str, cause: str, lines: tuple[str, ...], pause: float | None, now: float
     ) -> None:
-        # `pause`: seconds until the next attempt; None: there will be none.
+        # `pause` is in seconds until the next attempt; None if there will be none.
         progress = self.units[key]
         progress.cause, progress.lines, progress.ended = cause, lines, now
         if progress.state is UnitState.STOPPING or (self.stopped is not None and pause is not None):
@@ -236,14 +238,14 @@ class Scheduler:
                 self._free(dependent, now)
 
     def _free(self, key: str, now: float) -> None:
-        # A loop, not a recursion: gates behind gates may be thousands deep.
+        # This is a loop and no recursion, because gates behind gates may be thousands deep.
         stack = [key]
         while stack:
             freed = stack.pop()
             progress = self.units[freed]
             if not progress.unit.is_gate:
                 self._move(freed, Trigger.FREED, now)
-                self._queue(progress)
+                self._ready.push(progress)
                 continue
             self._move(freed, Trigger.PASSED, now)
             self._settle(freed)
@@ -251,7 +253,7 @@ class Scheduler:
                 behind = self.units[dependent]
                 behind.missing -= 1
                 if behind.missing == 0 and behind.state is UnitState.WAITING:
-                    # What a reader wants to know is the unit that opened the gate.
+                    # A reader wants to know the unit that opened the gate, not the gate.
                     behind.freed_by = progress.freed_by
                     stack.append(dependent)
 
@@ -274,7 +276,7 @@ class Scheduler:
     def _pause(self, faults: int) -> float | None:
         if faults > self.limits.faults:
             return None
-        # 2.0 ** 1024 overflows; nobody waits for the 64th doubling.
+        # 2.0 ** 1024 would overflow, and nobody waits for the 64th doubling.
         return min(self.limits.first_pause * 2.0 ** min(faults - 1, 64), self.limits.longest_pause)
 
     # ---- slots --------------------------------------------------------------------------------
@@ -283,34 +285,16 @@ class Scheduler:
         while self._pauses and self._pauses[0][0] <= now:
             _, key = heappop(self._pauses)
             self._move(key, Trigger.DUE, now)
-            self._queue(self.units[key])
+            self._ready.push(self.units[key])
         if self._pauses:
             self._actions.append(WakeAt(self._pauses[0][0]))
 
-    def _queue(self, progress: Progress) -> None:
-        heap = self._ready.setdefault(progress.resources, [])
-        heappush(heap, (-progress.rank, progress.unit.key))
-
     def _fill(self, now: float) -> None:
         while self._began and len(self._live) < self.limits.jobs:
-            heads = [
-                (heap[0], heap)
-                for resources, heap in self._ready.items()
-                if self._fits(resources) and self._head(heap, resources)
-            ]
-            if not heads:
+            key = self._ready.pop(self._fits)
+            if key is None:
                 return
-            _, heap = min(heads, key=lambda head: head[0])
-            self._run(heappop(heap)[1], now)
-
-    def _head(self, heap: list[tuple[float, str]], resources: ComputeResources) -> bool:
-        # An adopted unit leaves its place in the queue behind; it is dropped when it comes up.
-        while heap:
-            progress = self.units[heap[0][1]]
-            if progress.state is UnitState.READY and progress.resources == resources:
-                return True
-            heappop(heap)
-        return False
+            self._run(key, now)
 
     def _fits(self, resources: ComputeResources) -> bool:
         capacity = self.limits.capacity
@@ -318,8 +302,8 @@ class Scheduler:
             self.cpu + resources.cpu <= capacity.cpu and self.ram + resources.ram <= capacity.ram
         )
 
-    def _clamped(self, resources: ComputeResources) -> ComputeResources:
-        # Who asks for more than there is gets everything, alone: not building it is no answer.
+    def _clamp(self, resources: ComputeResources) -> ComputeResources:
+        # A unit that asks for more than there is gets everything, alone; else it is never built.
         capacity = self.limits.capacity
         if capacity is None:
             return resources
@@ -362,30 +346,30 @@ class Scheduler:
         return self._unsettled == 0
 
     def remaining(self, now: float) -> float:
-        """Estimate the seconds until the end: no less than the longest path, nor than the work.
+        """Return the expected seconds until the end: at least the longest path and the work.
 
-        If what is proven took longer than was expected, or less, so will the rest.
+        If the proven units took longer than was expected, or less, so will the others.
         """
         pace = self._taken / self._expected if self._taken and self._expected else 1.0
-        heads = [-heap[0][0] for heap in self._ready.values() if heap]
+        paths = [*self._ready.longest_paths()]
         spent = 0.0
         for key in self._live:
             progress = self.units[key]
             started = now if progress.started is None else progress.started
             elapsed = min((now - started) / pace, progress.unit.seconds)
-            heads.append(progress.rank - elapsed)
+            paths.append(progress.rank - elapsed)
             spent += elapsed
-        return pace * max(0.0, (self.work - spent) / self.limits.jobs, *heads)
+        return pace * max(0.0, (self.work - spent) / self.limits.jobs, *paths)
 
     def by_state(self, state: UnitState) -> Iterator[Progress]:
-        """Give the units in `state`, gates left out, in the order in which they were given."""
+        """Return the units in `state`, without gates, in the order in which they were given."""
         return (p for p in self.units.values() if p.state is state and not p.unit.is_gate)
 
 
 def replay(
     units: Iterable[Unit], limits: RunLimits, events: Iterable[tuple[float, Event]]
 ) -> Scheduler:
-    """Rebuild the scheduler that has handled these events, each with its time."""
+    """Return the scheduler that has handled these events, each with its time."""
     scheduler = Scheduler(units, limits)
     for now, event in events:
         scheduler.handle(event, now)

@@ -221,9 +221,9 @@ def read_trailer(line: str) -> Trailer | None:
     return Trailer(*map(int, match.groups())) if match else None
 
 
-def copy_command(source: str, target: str) -> list[str]:
-    """Return the command of an init container that copies what its image carries into a volume."""
-    return ["cp", "-R", f"{source}/.", f"{target}/"]
+def copy_script(source: str, target: str) -> ShellScript:
+    """Return the script of an init container that copies what its image carries into a volume."""
+    return ShellScript(script_text(_PACKAGE, "copy"), (source, target))
 
 
 def serve_script(workspace: str, run: str, public_key: str, *, state: str) -> ShellScript:

@@ -1,16 +1,19 @@
-"""The states of a unit, the table of transitions between them, and what bounds a run."""
+"""The states of a unit, the table of transitions between them, and the limits of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
 
 from dag.core.build.events import ComputeResources, Unit
 
 
 class UnitState(StrEnum):
-    """Where a unit is."""
+    """The state of a unit."""
 
     WAITING = "waiting"
     """Something that it needs is not proven yet."""
@@ -19,9 +22,9 @@ class UnitState(StrEnum):
     PROVING = "proving"
     """The attempt says that it built the unit; the store is asked."""
     PAUSED = "paused"
-    """Waits some seconds before it is tried again."""
+    """It waits some seconds before it is tried again."""
     STOPPING = "stopping"
-    """Was cancelled, and is not gone yet."""
+    """It was cancelled and is not gone yet."""
     DONE = "done"
     FAILED = "failed"
     BLOCKED = "blocked"
@@ -35,7 +38,7 @@ SETTLED = frozenset({UnitState.DONE, UnitState.FAILED, UnitState.BLOCKED, UnitSt
 
 
 class Trigger(StrEnum):
-    """What moves a unit: an event, with the budgets for retries already counted in."""
+    """The cause of a transition: an event, and whether the unit may be tried again after it."""
 
     FREED = "needs proven"
     PASSED = "needs of a gate proven"
@@ -64,7 +67,7 @@ TRANSITIONS: Mapping[tuple[UnitState, Trigger], UnitState] = {
     (UnitState.PROVING, Trigger.PROVEN): UnitState.DONE,
     (UnitState.PROVING, Trigger.RETRIED): UnitState.PAUSED,
     (UnitState.PROVING, Trigger.FAILED): UnitState.FAILED,
-    # What has ended well is still proven in a stopped run: the work is done.
+    # An attempt that ended well is still proven in a stopped run, because its work is done.
     (UnitState.PROVING, Trigger.GONE): UnitState.DROPPED,
     (UnitState.STOPPING, Trigger.SUCCEEDED): UnitState.PROVING,
     (UnitState.STOPPING, Trigger.GONE): UnitState.DROPPED,
@@ -74,47 +77,57 @@ TRANSITIONS: Mapping[tuple[UnitState, Trigger], UnitState] = {
 
 
 class InvalidTransitionError(Exception):
-    """The scheduler was told something that cannot be: the unit's history says how it came there."""
+    """The scheduler was told of something that cannot happen; the message has the unit's history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """How much may run at once, and how often something is tried again."""
+    """The limits of a run: how much runs at once, and how often something is tried again."""
 
-    jobs: int
+    jobs: Annotated[int, Meta(ge=1)]
+    """How many attempts may live at once."""
     capacity: ComputeResources | None = None
-    """What there is for all live attempts together; None: somebody else counts that."""
+    """The resources for all live attempts together; None if somebody else counts them."""
     max_ram: int | None = None
-    """The most that a unit may be given after it ran out of memory, in bytes; None: no retry."""
+    """How many bytes a unit may get after it ran out of memory; None if it is not tried again."""
     retries: int = 0
-    """Of a build that failed."""
+    """How often a failed build is tried again."""
     faults: int = 5
-    """Of an attempt that ended without its own fault; these never use up `retries`."""
+    """How often a unit is tried again after faults around it; these do not count as `retries`."""
     first_pause: float = 1.0
+    """Seconds before the first retry after a fault; each pause is twice the one before it."""
     longest_pause: float = 60.0
-    """Seconds before the first retry after a fault, doubled each time, up to the second."""
+    """The longest such pause, in seconds."""
     fail_fast: bool = False
+    """Whether the first failure stops the run."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What is known of one unit. Only the scheduler writes it."""
+    """The progress of one unit. Only the scheduler changes it."""
 
     unit: Unit
     rank: float
-    """Seconds from its start to the end of the longest path behind it."""
+    """The seconds from its start to the end of the longest path that begins with it."""
     resources: ComputeResources
-    """What its next attempt gets, or its latest one had."""
+    """The resources that its next attempt gets, or that its latest one had."""
     held: ComputeResources | None = None
-    """What its live attempt takes out of the capacity."""
+    """The resources that its live attempt takes out of the capacity."""
     state: UnitState = UnitState.WAITING
     missing: int = 0
+    """How many of its needs are not proven yet."""
     attempt: int = 0
+    """The number of the latest attempt; 0 before the first."""
     broken: int = 0
+    """How often its build failed."""
     faults: int = 0
+    """How often something around its build failed."""
     cause: str = ""
+    """Why the latest attempt failed, or why the unit was dropped."""
     lines: tuple[str, ...] = ()
+    """The last lines of the latest failed attempt."""
     blocked_by: str | None = None
+    """The unit whose failure keeps this one from being built."""
     started: float | None = None
     """When the latest attempt started, in the clock of `now`."""
     ended: float | None = None

@@ -1,1 +1,1 @@
-"""What facts about a cluster mean for a build there."""
+"""Judges what facts about a cluster mean for a build there."""

@@ -1,4 +1,4 @@
-"""What facts about a cluster mean for a build there: fine, doubtful, or wrong and how to mend it.
+"""Judges facts about a cluster: fine for a build, doubtful, or wrong and how to mend it.
 
 The facts are objects as the API shows them; None stands for one that does not exist.
 """
@@ -14,7 +14,7 @@ from enum import StrEnum
 from dag.core.arch import Arch
 from dag.core.kube.objects import KubeView
 from dag.core.pod.options import CSI_DRIVER
-from dag.core.pod.permissions import Permission, grant
+from dag.core.pod.permissions import Permission, grant_commands
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError, UsageError
 
@@ -40,7 +40,7 @@ _INSTALL = {
 
 
 class Status(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -53,7 +53,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; `fix` is what mends it, a command where there is one."""
+    """The result of one check; `fix` is what mends it, a command where there is one."""
 
     status: Status
     message: str
@@ -63,23 +63,23 @@ class Finding:
 
     @classmethod
     def of(cls, error: DagError) -> Finding:
-        """Turn what would end a build into a finding."""
+        """Return the finding for an error that would end a build."""
         message = " ".join(error.message.split())
         return cls(Status.FAILED, message, error.hint, isinstance(error, UsageError))
 
 
 def ok(message: str) -> Finding:
-    """Say that all is well."""
+    """Return the finding that all is well."""
     return Finding(Status.OK, message)
 
 
 def skipped(why: str) -> Finding:
-    """Say why a check was not made."""
+    """Return the finding of a check that was not made."""
     return Finding(Status.SKIPPED, f"not checked: {why}")
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0 a build could work, 2 what was asked for is wrong, 3 something else would stop it."""
+    """Return 0 if a build could work, 2 if the request is wrong, 3 if something else would stop it."""
     failed = [finding for finding in findings if finding.status is Status.FAILED]
     if any(finding.usage for finding in failed):
         return 2
@@ -87,7 +87,7 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 
 def version_name(version: KubeView) -> str:
-    """Name the Kubernetes of an API server by its answer to /version."""
+    """Return the name of an API server's Kubernetes, from its answer to /version."""
     name = f"Kubernetes {version.get('gitVersion', 'of an unknown version')}"
     # A server under upgrade may do as an older one does.
     # https://kubernetes.io/docs/concepts/cluster-administration/compatibility-version/
@@ -134,7 +134,7 @@ def permissions(
     """Judge what this user may do in the namespace; of events alone, a build can do without."""
     words = ", ".join(map(str, lacking))
     who = user or "this user"
-    fix = f"who runs the cluster runs: {grant(needed, place, user)}"
+    fix = f"who runs the cluster runs: {grant_commands(needed, place, user)}"
     if any(one.resource != "events" for one in lacking):
         return Finding(Status.FAILED, f"{who} has no permission to {words} in {place}", fix)
     if lacking:
@@ -180,7 +180,7 @@ def bucket_secret(name: str, place: str, found: KubeView | None) -> Finding:
 
 
 def bucket_access(bucket: Bucket, account: str, secret: str | None) -> str:
-    """Say what lets a Pod's transfers into a bucket."""
+    """Return what lets a Pod's transfers into a bucket."""
     if secret is not None:
         return f"the secret {secret} must hold what rclone needs for it, by rclone's names"
     name = bucket.path.split("/")[0]
@@ -210,7 +210,7 @@ def image(reference: str, platforms: Iterable[str], archs: Sequence[Arch], flag:
 
 
 def platform_for(platforms: Iterable[str], arch: Arch) -> str | None:
-    """Find the platform of an image that is for an architecture, whatever the variant."""
+    """Return the platform of an image that is for an architecture, whatever the variant."""
     wanted = f"linux/{arch.oci}"
     return next((one for one in platforms if f"{one}/".startswith(f"{wanted}/")), None)
 
@@ -255,7 +255,7 @@ def key_class(name: str, place: str, found: KubeView | None) -> Finding:
 
 
 def provider(found: KubeView) -> str:
-    """Give the name of the provider that a SecretProviderClass wants."""
+    """Return the name of the provider that a SecretProviderClass wants."""
     return str(found.get("spec", {}).get("provider", "?"))
 
 

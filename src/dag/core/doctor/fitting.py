@@ -1,4 +1,4 @@
-"""Whether a node has room for a Pod, by the rules of the scheduler that depend on the Pod alone.
+"""Judges whether a node has room for a Pod, by the scheduler's rules that depend on the Pod alone.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
@@ -20,7 +20,7 @@ _GIB = Decimal(1 << 30)
 
 
 def requests(spec: KubeView) -> Amounts:
-    """Give what a Pod asks of its node: CPUs, and bytes of the rest.
+    """Return what a Pod asks of its node: CPUs, and bytes of the rest.
 
     Containers run together, init containers before them and one at a time, but for those that go on
     beside what follows (`restartPolicy: Always`).
@@ -29,14 +29,14 @@ def requests(spec: KubeView) -> Amounts:
     beside: Amounts = defaultdict(Decimal)
     most: Amounts = defaultdict(Decimal)
     for container in spec.get("initContainers") or ():
-        asked = _asked(container)
+        asked = _requested_amounts(container)
         if container.get("restartPolicy") == "Always":
             _add(beside, asked)
             asked = {}
         for name in {**beside, **asked}:
             most[name] = max(most[name], beside[name] + asked.get(name, Decimal(0)))
     for container in spec["containers"]:
-        _add(beside, _asked(container))
+        _add(beside, _requested_amounts(container))
     total = {name: max(most[name], beside[name]) for name in {**most, **beside}}
     _add(total, _amounts(spec.get("overhead") or {}))
     return total
@@ -74,7 +74,7 @@ def judge(spec: KubeView, nodes: Sequence[KubeView], pods: Iterable[KubeView] | 
 
 
 def obstacle(spec: KubeView, node: KubeView) -> str | None:
-    """Say what keeps a Pod from a node, its size aside; None if nothing does."""
+    """Return what keeps a Pod from a node, its size aside, or None if nothing does."""
     labels = node["metadata"].get("labels") or {}
     for name, value in spec["nodeSelector"].items():
         if labels.get(name) != value:
@@ -130,7 +130,7 @@ def _free(nodes: Sequence[KubeView], pods: Iterable[KubeView]) -> dict[str, Amou
 
 
 def _short(nodes: Sequence[KubeView], asked: Amounts) -> str:
-    """Name what no node has enough of, with the most that one has."""
+    """Return what no node has enough of, with the most that one has."""
     most = {name: max(_allocatable(node).get(name, Decimal(0)) for node in nodes) for name in asked}
     short = [name for name in asked if most[name] < asked[name]] or sorted(asked)
     return ", ".join(
@@ -152,7 +152,7 @@ def _allocatable(node: KubeView) -> Amounts:
     return _amounts(node.get("status", {}).get("allocatable") or {})
 
 
-def _asked(container: KubeView) -> Amounts:
+def _requested_amounts(container: KubeView) -> Amounts:
     resources = container.get("resources") or {}
     # A limit without a request is one, too.
     return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})

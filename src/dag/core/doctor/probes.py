@@ -1,6 +1,6 @@
-"""Small Pods that try on a node what a build will need there: one container, one question each.
+"""Describes small Pods that try on a node what a build will need there, and judges what they say.
 
-They run with the service account, on the nodes and within the confinement of the build. What they
+Each has one container and one question. They run with the service account, on the nodes and within the confinement of the build. What they
 have to say is their termination message, so that no log need be read.
 """
 
@@ -14,8 +14,11 @@ from dag.core.arch import Arch
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView
-from dag.core.pod import state as podstate
+from dag.core.pod.ending import UNSTARTABLE, Cause, Ending, PodFacts
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
+from dag.core.pod.states import WatchRules
+from dag.core.pod.status import containers, scheduling, termination
+from dag.core.pod.waiting import USER_NAMESPACES
 from dag.core.shell import ShellScript, script_text
 from dag.core.store.buckets import Bucket
 
@@ -129,14 +132,8 @@ def _probe(
     }
 
 
-def selector(manifest: KubeObject) -> str:
-    """Give the label selector that finds this very probe."""
-    labels = manifest["metadata"]["labels"]
-    return ",".join(f"{name}={value}" for name, value in labels.items() if name.startswith("dag/"))
-
-
 class Fate(Enum):
-    """What became of a probe."""
+    """The fate of a probe."""
 
     ENDED = auto()
     REFUSED = auto()
@@ -156,44 +153,57 @@ class ProbeOutcome:
     hint: str | None = None
 
 
-def outcome(probe: KubeView, events: Sequence[KubeView], waited: float) -> ProbeOutcome | None:
-    """Read off what became of a probe `waited` seconds after it was created; None if nothing yet.
-
-    `events` are the Pod's own, oldest first.
-    """
-    container = podstate.containers(probe).get(PROBE, {})
-    if podstate.has_ended(container):
-        ended = container["state"]["terminated"]
+def how_probe_ended(facts: PodFacts) -> Ending | None:
+    """Return how a probe ended, in its own words, or None while it goes on."""
+    pod = facts.pod
+    ended = termination(containers(pod).get(PROBE, {}))
+    if ended is not None:
         said = str(ended.get("message", "")).strip()
-        if ended.get("reason") in ("ContainerCannotRun", "StartError"):
-            image = probe["spec"]["containers"][0]["image"]
-            return ProbeOutcome(Fate.REFUSED, f"{image} cannot start: {said}")
-        return ProbeOutcome(Fate.ENDED, said, ended["exitCode"])
-    if probe["status"].get("phase") == "Failed":
-        return ProbeOutcome(Fate.REFUSED, str(probe["status"].get("message", "the pod failed")))
-    waiting = podstate.why_waiting(probe, events)
-    if "waiting" in container.get("state", {}) and waiting is not None:
-        reason = container["state"]["waiting"].get("reason")
-        if reason not in ("ContainerCreating", "PodInitializing"):
-            return ProbeOutcome(Fate.REFUSED, waiting.message, hint=waiting.hint)
-    scheduled = any(
-        one["type"] == "PodScheduled" and one["status"] == "True"
-        for one in probe["status"].get("conditions", ())
-    )
-    pulling = bool(events) and events[-1].get("reason") == "Pulling"
-    if waiting is not None and waited > _PATIENCE and not pulling:
-        return ProbeOutcome(Fate.REFUSED if scheduled else Fate.WAITING, waiting.message)
-    if waited > DEADLINE:
-        if pulling:
-            return ProbeOutcome(Fate.PULLING, str(events[-1].get("message", "")))
-        return ProbeOutcome(
-            Fate.WAITING, waiting.message if waiting else "it did not start in time"
-        )
+        if ended.get("reason") in UNSTARTABLE:
+            image = pod["spec"]["containers"][0]["image"]
+            return Ending(Cause.START, f"{image} cannot start: {said}", container=PROBE)
+        cause = Cause.DONE if ended["exitCode"] == 0 else Cause.MAKE
+        return Ending(cause, said, container=PROBE)
+    if pod["status"].get("phase") == "Failed":
+        words = str(pod["status"].get("message", "the pod failed"))
+        return Ending(Cause.START, words, container=PROBE)
     return None
 
 
+PROBE_RULES = WatchRules(
+    pending_timeout=DEADLINE,
+    timeout=DEADLINE,
+    stalled_grace=_PATIENCE,
+    main=PROBE,
+    how_ended=how_probe_ended,
+    reads_logs=False,
+    keeps_pod=False,
+    awaits_removal=False,
+)
+"""How a probe is watched: it is given up sooner than a build, and it goes whatever it said."""
+
+
+def outcome(ending: Ending, probe: KubeView, events: Sequence[KubeView]) -> ProbeOutcome:
+    """Return what became of a probe, from how its watch ended and its last known state.
+
+    `events` are the Pod's own, oldest first.
+    """
+    match ending.cause:
+        case Cause.DONE | Cause.MAKE:
+            code = (termination(containers(probe)[PROBE]) or {}).get("exitCode")
+            return ProbeOutcome(Fate.ENDED, ending.message, code)
+        case Cause.PENDING if events and events[-1].get("reason") == "Pulling":
+            return ProbeOutcome(Fate.PULLING, str(events[-1].get("message", "")))
+        case Cause.PENDING | Cause.TIMEOUT:
+            return ProbeOutcome(Fate.WAITING, ending.message)
+        case _:
+            is_scheduled = scheduling(probe).get("status") == "True"
+            fate = Fate.REFUSED if is_scheduled else Fate.WAITING
+            return ProbeOutcome(fate, ending.message, hint=ending.hint)
+
+
 def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None) -> Finding:
-    """Turn an outcome into a finding: `done` if it ended well, else `failed` and what it said."""
+    """Return the finding for an outcome: `done` if it ended well, else `failed` and what it said."""
     said = " ".join(outcome.message.split())
     match outcome.fate:
         case Fate.ENDED if outcome.code == 0:
@@ -208,14 +218,14 @@ def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None)
         case Fate.WAITING:
             return Finding(
                 Status.WARNING,
-                f"no probe could start, so this is not known: {said}",
+                f"no probe came to its end, so this is not known: {said}",
                 "a pool of nodes may be scaling: try again",
             )
 
 
 def judge_userns(outcome: ProbeOutcome) -> Finding:
     """Judge the user namespace by its uid_map: https://man7.org/linux/man-pages/man7/user_namespaces.7.html."""
-    fix = podstate.USER_NAMESPACES
+    fix = USER_NAMESPACES
     finding = judge(outcome, "", "no user namespace on the node", fix)
     if finding.status is not Status.OK or outcome.fate is not Fate.ENDED:
         return finding

@@ -1,4 +1,4 @@
-"""From changed files to the packages that must be built again."""
+"""Changed files → the packages that must be built again."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from dag.core.package.model import Package
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """What follows from changed files."""
+    """The packages that changed files concern."""
 
     reasons: dict[str, list[str]]
-    """Package → the files that concern itself."""
+    """Package → the changed files that concern the package itself."""
     packages: tuple[Package, ...]
-    """These and everything that needs them, dependencies first."""
+    """The packages of `reasons` and all that need them, dependencies first."""
     unrelated: tuple[str, ...]
-    """Changed files that concern no package."""
+    """The changed files that concern no package."""
 
 
-def affected(
+def find_affected(
     graph: Graph,
     files: Iterable[str],
     pipeline_dirs: Sequence[str],
     before: Mapping[str, Collection[str]] | None = None,
 ) -> Affected:
-    """Find what `files` (relative to the directory of the definitions) change.
+    """Return the packages that a change of `files` concerns.
 
-    A package is concerned by its definition, by any file in the directory that melange gives it as
-    source (named like the definition), and by the pipelines that it uses from `pipeline_dirs`. It
-    is concerned, too, if it needs a name that a changed definition gave `before` and gives no
-    more. A directory that is named as a whole (a submodule, a link) counts for all that is in it.
+    The files are relative to the directory of the definitions. Concerned is a package whose
+    definition changed, whose source directory (it has the name of the definition) has a changed
+    file, or whose pipelines from `pipeline_dirs` changed. Concerned is also a package that needs a
+    name which a changed definition gave `before` and does not give any more. A directory that is
+    named as a whole (a submodule, a link) counts for all that is in it.
     """
     concerned = _Concerned(graph, pipeline_dirs, before or {})
     reasons: dict[str, list[str]] = {}
@@ -48,7 +49,7 @@ def affected(
 
 
 class _Concerned:
-    """Which packages a file concerns."""
+    """The packages that a file may concern, by the ways in which it may."""
 
     def __init__(
         self, graph: Graph, pipeline_dirs: Sequence[str], before: Mapping[str, Collection[str]]
@@ -81,7 +82,7 @@ class _Concerned:
 
 
 def _losses(graph: Graph, before: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
-    """File → the packages that need what its definition gave and gives no more."""
+    """Return, by file, the packages that need a name which its definition does not give any more."""
     now = {package.file: package.given for package in graph.packages if package.file in before}
     lost: dict[str, str] = {}
     for file, names in before.items():

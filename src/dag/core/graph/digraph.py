@@ -1,6 +1,6 @@
-"""Algorithms on directed graphs, given as lists of successors by number; each is O(V + E).
+"""Algorithms on directed graphs, given as lists of successors by number; each takes O(V + E).
 
-Numbers stand for names in sorted order, so that what looks like a tie is broken by name.
+Numbers stand for names in sorted order, so that of two equal nodes the first by name is taken.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from heapq import heapify, heappop, heappush
 
 Successors = Sequence[Sequence[int]]
 CYCLE_STEPS = 2_000_000
+"""How many steps the search for short cycles may take, about one second."""
 
 
 def components(successors: Successors) -> list[list[int]]:  # noqa: C901  # one walk, as published
-    """The strongly connected components of more than one node, each sorted, by first member.
+    """Return the strongly connected components of several nodes, each sorted, by first member.
 
     Tarjan's algorithm, without recursion.
     """
@@ -66,7 +67,7 @@ def components(successors: Successors) -> list[list[int]]:  # noqa: C901  # one 
 def reachable(
     successors: Successors, starts: Iterable[int], closed: Container[int] = ()
 ) -> set[int]:
-    """The nodes that can be reached from `starts`, themselves included, but not through `closed`."""
+    """Return the nodes that `starts` lead to, themselves included, but not through `closed`."""
     seen = set(starts)
     stack = list(seen)
     while stack:
@@ -78,7 +79,7 @@ def reachable(
 
 
 def reverse(successors: Successors) -> list[list[int]]:
-    """The same graph with every edge turned around."""
+    """Return the graph with every edge turned around."""
     predecessors: list[list[int]] = [[] for _ in successors]
     for node, targets in enumerate(successors):
         for target in targets:
@@ -89,10 +90,14 @@ def reverse(successors: Successors) -> list[list[int]]:
 def topological(
     successors: Successors, predecessors: Successors, dropped: frozenset[tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """The order with successors first, the smallest number that is ready next; and the levels.
+    """Return an order with successors first, and each node's level.
 
-    A node's level is the length of the longest path from it. `dropped` edges don't count; without
-    them there must be no cycle.
+    Of the nodes that are ready the smallest number is next. A node's level is the length of the
+    longest path from it. `dropped` edges do not count.
+
+    Raises:
+        ValueError: there is a cycle without them.
+
     """
     waiting = [len(targets) for targets in successors]
     for node, _ in dropped:
@@ -114,14 +119,14 @@ def topological(
             if not waiting[user]:
                 heappush(ready, user)
     if len(order) != len(successors):
-        raise ValueError("there is a cycle left")
+        raise ValueError("the dropped edges leave a cycle in the graph")
     return order, levels
 
 
 def shortest_path(
     successors: Successors | Mapping[int, Sequence[int]], start: int, goal: int
 ) -> list[int] | None:
-    """The nodes of a shortest way from `start` to `goal`, or None; with start = goal, a cycle."""
+    """Return the nodes of a shortest way from `start` to `goal`, or None; a cycle if both are one."""
     came: dict[int, int] = {}
     queue = deque([start])
     while queue:
@@ -139,10 +144,10 @@ def shortest_path(
 
 
 def short_cycles(members: Sequence[int], successors: Successors, limit: int) -> list[list[int]]:
-    """Up to `limit` of the shortest cycles among `members`, each from its smallest node.
+    """Return up to `limit` of the shortest cycles among `members`, each from its smallest node.
 
-    All cycles of two are found first. Where there is none, a shortest one through each node is
-    looked for, until that has taken `CYCLE_STEPS`; then they are short, but maybe not the shortest.
+    Cycles of two nodes are looked for first. If there is none, a shortest one through each node is
+    looked for, until `CYCLE_STEPS` are taken; some of the rest may then be shorter.
     """
     inside = set(members)
     needs = {node: [t for t in successors[node] if t in inside] for node in members}

@@ -1,4 +1,4 @@
-"""The graph as text: one line a package, or Graphviz' dot."""
+"""The graph as text: one line a package, or Graphviz's dot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dag.core.package.model import Package
 
 
 class Kind(StrEnum):
-    """What a line says of a package."""
+    """The forms of a line about a package."""
 
     TARGET = "target"
     NAME = "name"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 def lines(graph: Graph, packages: Iterable[Package], kind: Kind, arch: Arch) -> list[str]:
-    """One line for each of `packages`."""
+    """Return one line for each of `packages`."""
     match kind:
         case Kind.TARGET:
             return [f"packages/{arch}/{one.name}-{one.full_version}.apk" for one in packages]
@@ -39,7 +39,7 @@ def lines(graph: Graph, packages: Iterable[Package], kind: Kind, arch: Arch) -> 
             ]
         case Kind.JSON:
             dropped: dict[str, set[str]] = {}
-            for edge in graph.dropped:
+            for edge in graph.dropped_edges:
                 dropped.setdefault(edge.package, set()).add(edge.origin)
             return [_json(graph, one, dropped.get(one.name, set())) for one in packages]
 
@@ -70,7 +70,7 @@ def _json(graph: Graph, package: Package, dropped: Collection[str]) -> str:
 
 
 def describe(edge: Edge) -> str:
-    """One edge in words: `a needs b-dev (of b) at a.yaml:12, environment`."""
+    """Return one edge in words: `a needs b-dev (of b) at a.yaml:12, environment`."""
     name = edge.need.name
     via = f" (of {edge.origin})" if name != edge.origin else ""
     if edge.provider and edge.provider not in (name, edge.origin):
@@ -81,18 +81,19 @@ def describe(edge: Edge) -> str:
 
 
 def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") -> str:
-    """The edges among `packages` and to external names, in Graphviz' language.
+    """Return the edges among `packages` and to external names, in Graphviz's language.
 
-    An edge points at what is needed; one that the order drops is dashed, as is what is external.
+    An edge points at the package that is needed. Dashed lines are edges that the order drops, and
+    names that no definition gives.
     """
     chosen = {one.name for one in packages}
-    dropped = {(edge.package, edge.origin) for edge in graph.dropped}
-    output = [f"digraph {_quoted(name)} {{", "  rankdir=LR;", "  node [shape=box];"]
+    dropped = {(edge.package, edge.origin) for edge in graph.dropped_edges}
+    output = [f"digraph {_quote(name)} {{", "  rankdir=LR;", "  node [shape=box];"]
     externals: set[str] = set()
     edges: list[str] = []
     for package in sorted(packages, key=lambda one: one.name):
         label = f"{package.name} {package.full_version}"
-        output.append(f"  {_quoted(package.name)} [label={_quoted(label)}];")
+        output.append(f"  {_quote(package.name)} [label={_quote(label)}];")
         seen: set[str] = set()
         for edge in sorted(graph.needs(package.name), key=lambda edge: edge.origin):
             if edge.origin in seen:
@@ -103,11 +104,11 @@ def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") ->
             elif edge.origin not in chosen:
                 continue
             style = " [style=dashed]" if (package.name, edge.origin) in dropped else ""
-            edges.append(f"  {_quoted(package.name)} -> {_quoted(edge.origin)}{style};")
-    output += [f"  {_quoted(one)} [style=dashed];" for one in sorted(externals)]
+            edges.append(f"  {_quote(package.name)} -> {_quote(edge.origin)}{style};")
+    output += [f"  {_quote(one)} [style=dashed];" for one in sorted(externals)]
     return "\n".join([*output, *edges, "}", ""])
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

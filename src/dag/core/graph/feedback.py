@@ -1,7 +1,7 @@
-"""Where to open cycles: a small set of edges to drop, a small set of packages to bootstrap.
+"""Places to open cycles at: a small set of edges to drop, a small set of packages to bootstrap.
 
-The peeling of a component goes from outside in, O(E log V): what nothing holds any more is taken
-off, and where everything is held, a heap says which node to take next.
+A component is peeled from outside in, in O(E log V): a node that needs nothing any more, or that
+nothing needs, is taken off. If there is no such node, a heap says which one to take.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from heapq import heapify, heappop, heappush
 from dag.core.graph.digraph import Successors
 
 GIVE_BACK = 300
+"""How many chosen nodes are each tried again, because that takes the square of their number."""
 CLOSING = 2000
-"""No distribution has a larger component: Wolfi's has 410 of its 3,401 packages."""
+"""The largest component that gets the exact rule; Wolfi's has 410 of its 3,401 packages."""
 
 
 class _Peel:
-    """The nodes of one component that are left, with what they need and who uses them."""
+    """A component that is being peeled: the nodes that are left, their needs and their users."""
 
     def __init__(self, members: Sequence[int], successors: Successors) -> None:
         inside = set(members)
@@ -34,7 +35,7 @@ class _Peel:
         self.free = deque(sorted(held))
 
     def remove(self, node: int, changed: Callable[[int, int, int], None]) -> None:
-        """Take `node` off; `changed` hears (neighbour, the edge's user, the edge's need)."""
+        """Take `node` off; call `changed` with (neighbour, the edge's user, the edge's need)."""
         self.left.discard(node)
         for need in self.needs[node]:
             if need in self.left:
@@ -53,16 +54,17 @@ class _Peel:
 def edges(
     members: Sequence[int], successors: Successors, weight: Callable[[int, int], int]
 ) -> list[tuple[int, int]]:
-    """Edges among `members` without which they have no cycle, light ones before heavy ones.
+    """Return edges without which `members` have no cycle, light ones rather than heavy ones.
 
-    Up to `CLOSING` members, the rule is the original's, but by name and not by file order: edges
-    are laid down one after the other, the heavy ones first, and one that closes a cycle is dropped.
-    That takes the square of the number of members; larger components get a linear heuristic.
+    Up to `CLOSING` members, the rule is that of the original program, but by name and not by the
+    order of files: edges are laid down one after the other, heavy ones first, and an edge that
+    closes a cycle is dropped. That takes the square of the number of members, so larger components
+    get a linear heuristic.
     """
     if len(members) > CLOSING:
         return heuristic_edges(members, successors, weight)
     place = {node: number for number, node in enumerate(members)}
-    reach = [1 << number for number in range(len(members))]  # as bits: what each can reach
+    reach = [1 << number for number in range(len(members))]  # the nodes that each reaches, as bits
     tiers: dict[int, dict[int, list[int]]] = {}
     for node in members:
         for target in successors[node]:
@@ -86,12 +88,12 @@ def edges(
 def heuristic_edges(
     members: Sequence[int], successors: Successors, weight: Callable[[int, int], int]
 ) -> list[tuple[int, int]]:
-    """Few edges among `members` without which they have no cycle, in O(E log V).
+    """Return a few edges without which `members` have no cycle, in O(E log V).
 
-    The heuristic of Eades, Lin and Smyth (1993, "A fast and effective heuristic for the feedback
-    arc set problem"), with weights: what has nothing left to wait for goes to the front, what
-    nothing waits for to the back, and else the node whose users weigh most against its own needs is
-    built before these needs.
+    This is the heuristic of Eades, Lin and Smyth (1993, "A fast and effective heuristic for the
+    feedback arc set problem") with weights: a node that waits for nothing goes to the front, one
+    that nothing waits for goes to the back. If there is neither, the node whose users weigh most
+    against its own needs goes to the front, before these needs.
     """
     peel = _Peel(members, successors)
     weights = {(node, to): weight(node, to) for node in members for to in peel.needs[node]}
@@ -128,10 +130,11 @@ def heuristic_edges(
 def nodes(
     members: Sequence[int], successors: Successors, preferred: Collection[int] = ()
 ) -> list[int]:
-    """A small set of `members` without which the others have no cycle, `preferred` ones first.
+    """Return a small set of `members` without which the others have no cycle.
 
-    Greedy: cut off what is in no cycle, take the node with the most ways through it, repeat; then
-    give back each that turns out not to be needed, as long as there are few.
+    Nodes of `preferred` are chosen first. The search is greedy: cut off what is in no cycle, choose
+    the node with the most ways through it, and repeat. Then each chosen node that turns out not to
+    be needed is given back, unless there are too many to try.
     """
     peel = _Peel(members, successors)
 
@@ -158,11 +161,11 @@ def nodes(
                 break
     if len(chosen) <= GIVE_BACK:
         chosen.sort(key=lambda node: node in preferred)  # give the others back first
-        chosen = _thinned(chosen, members, peel)
+        chosen = _give_back(chosen, members, peel)
     return sorted(chosen)
 
 
-def _thinned(chosen: list[int], members: Sequence[int], peel: _Peel) -> list[int]:
+def _give_back(chosen: list[int], members: Sequence[int], peel: _Peel) -> list[int]:
     for node in list(chosen):
         others = [other for other in chosen if other != node]
         if _acyclic_without(set(others), members, peel):

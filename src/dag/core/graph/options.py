@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, argument, flag, required_flag, several, switch
+from dag.core.flags import Options, argument, flag, list_flag, required_flag, switch
 from dag.core.graph.draw import Kind
 from dag.core.kinds import FILE_OR_STDOUT, PATH_OR_URL, TEXT, ValueKind, choice
 from dag.core.package.options import DefinitionOptions, GeneralOptions, PackageOptions
@@ -21,7 +21,7 @@ class KnownRepositoryOptions(Options):
 
     heading: ClassVar[str] = "Repositories"
 
-    repositories: tuple[str, ...] = several(
+    repositories: tuple[str, ...] = list_flag(
         PATH_OR_URL,
         "-r --repository",
         "Use what this repository has where no definition gives it, and to open cycles.",

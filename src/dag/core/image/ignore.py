@@ -80,7 +80,7 @@ def compile_pattern(text: str, where: str) -> Pattern | None:
     keeps = text.startswith("!")
     glob = text[1:].strip() if keeps else text
     if not glob:
-        raise UsageError(f"{where}: a lone ! excludes nothing")
+        raise UsageError(f"{where}: a ! alone keeps nothing")
     glob = posixpath.normpath(posixpath.normpath(glob).lstrip("/").strip() or ".").lstrip("/")
     if glob in ("", "."):
         return None
@@ -88,7 +88,7 @@ def compile_pattern(text: str, where: str) -> Pattern | None:
         _check_syntax(glob)
         matches = _matcher(glob)
     except ValueError:
-        raise UsageError(f"{where}: {text!r} is no pattern") from None
+        raise UsageError(f"{where}: {text!r} is not a pattern") from None
     return Pattern(text, where, keeps, matches)
 
 

@@ -1,4 +1,4 @@
-"""Built packages: what .PKGINFO says of one, and the index that lists many.
+"""Built packages: the .PKGINFO of one, and the index that lists many.
 
 The formats as apko 1.2.21 reads and writes them (`pkg/apk/types/package.go`, `apkindex.go`):
 https://wiki.alpinelinux.org/wiki/Apk_spec
@@ -11,6 +11,9 @@ import tarfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 _REPEATED = {"depend": "D", "install_if": "i", "provides": "p"}
 _FIELDS = {
@@ -35,35 +38,39 @@ _ZERO_IS_NOTHING = frozenset({"size", "provider_priority"})
 
 
 class BrokenPackage(ValueError):
-    """A file that is no apk, or only half of one; says why, without naming the file."""
+    """A file that is not an apk, or only half of one; the message does not name the file."""
+
+
+PathPart = Annotated[str, Meta(pattern=r"^[^/\x00]{1,250}\Z")]
+"""A text that is a part of a file's name; a record that is read must not lead anywhere else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Apk:
     """One built package, as its own file describes it."""
 
-    name: str
-    version: str
+    name: PathPart
+    version: PathPart
     """`VERSION-rEPOCH`."""
     arch: str
     origin: str
     depends: tuple[str, ...]
     provides: tuple[str, ...]
     sha256: str
-    """Of the whole file, in hex."""
+    """The hash of the whole file, in hexadecimal digits."""
     size: int
-    """Of the file, in bytes."""
+    """The size of the file, in bytes."""
     stanza: str
-    """Its lines of APKINDEX, without the empty one behind them."""
+    """Its lines in APKINDEX, without the empty line that ends them."""
 
     @property
     def file(self) -> str:
-        """The name that the file has in a repository."""
+        """Return the name that the file has in a repository."""
         return f"{self.name}-{self.version}.apk"
 
 
 def read_pkginfo(text: str) -> dict[str, list[str]]:
-    """Read .PKGINFO: each key with its values in order.
+    """Return the keys of .PKGINFO, each with its values in order.
 
     Raises:
         BrokenPackage: a line is neither a comment nor `key = value`.
@@ -75,15 +82,16 @@ def read_pkginfo(text: str) -> dict[str, list[str]]:
             continue
         key, equals, value = line.partition("=")
         if not equals:
-            raise BrokenPackage(f".PKGINFO has the line {line!r}")
+            raise BrokenPackage(f".PKGINFO has the line {line!r}, which is not `key = value`")
         values.setdefault(key.strip(), []).append(value.strip())
     return values
 
 
 def describe(info: dict[str, list[str]], *, checksum: str, sha256: str, size: int) -> Apk:
-    """Make an `Apk` of .PKGINFO and of what was measured of its file.
+    """Return the package that .PKGINFO describes, with what was measured of its file.
 
-    `checksum` is the index's `C:`, Q1 and the base64 of the control stream's SHA-1; `size` bytes.
+    `checksum` is the `C:` of the index: Q1 and the base64 of the control stream's SHA-1. `size` is
+    in bytes.
 
     Raises:
         BrokenPackage: .PKGINFO lacks the name, the version or the architecture.
@@ -102,7 +110,7 @@ def describe(info: dict[str, list[str]], *, checksum: str, sha256: str, size: in
         if key in _ZERO_IS_NOTHING and value == "0":
             value = ""
         if key == "builddate":
-            value = value or "0"  # as apko writes a time that nobody said
+            value = value or "0"  # apko writes this where .PKGINFO has no time
         if value or key == "pkgdesc":
             lines.append(f"{letter}:{value}")
         if key == "arch" and size:
@@ -121,7 +129,7 @@ def describe(info: dict[str, list[str]], *, checksum: str, sha256: str, size: in
 
 
 def index_archive(packages: Iterable[Apk]) -> bytes:
-    """Write APKINDEX.tar.gz, unsigned: sorted by name and version, the same bytes everywhere."""
+    """Return APKINDEX.tar.gz, unsigned: sorted by name and version, the same bytes everywhere."""
     order = sorted(packages, key=lambda package: (package.name, package.version))
     return _gzip(_tar({"APKINDEX": "".join(f"{p.stanza}\n\n" for p in order), "DESCRIPTION": ""}))
 
@@ -139,7 +147,7 @@ def _tar(files: dict[str, str]) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    # One fast level, no name and no time in the header. The bytes still depend on the zlib build,
-    # the contents do not; repositories are compared by contents.
+    # The level is fixed, and the header has no name and no time. The bytes still depend on the
+    # build of zlib, but the contents do not, and repositories are compared by contents.
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     return packer.compress(data) + packer.flush()

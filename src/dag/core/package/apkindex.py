@@ -1,4 +1,4 @@
-"""APKINDEX: what a repository has.
+"""APKINDEX, the list of the packages that a repository has.
 
 The format: https://wiki.alpinelinux.org/wiki/Apk_spec#APKINDEX_Format
 """
@@ -30,7 +30,7 @@ FILE_NAME = "APKINDEX.tar.gz"
 
 
 def repository_root(place: str) -> str:
-    """Name a repository as melange wants it: the directory above ARCH/APKINDEX.tar.gz.
+    """Return a repository as melange wants it: the directory above ARCH/APKINDEX.tar.gz.
 
     Raises:
         UsageError: the index is in no directory of an architecture.
@@ -44,21 +44,21 @@ def repository_root(place: str) -> str:
         return head or ("/" if place.startswith("/") else ".")
     if named:
         raise UsageError(
-            f"{place}: melange takes an index only from a directory of its architecture",
+            f"{place} is not in a directory named like an architecture, which melange demands",
             hint=f"name a directory or URL that has ARCH/{FILE_NAME} in it",
         )
     return place
 
 
 class BrokenIndex(ValueError):
-    """A text that is no APKINDEX; says where and why."""
+    """A text that is not an APKINDEX; the message says in which line, and why."""
 
 
 def read_index(text: str) -> list[Entry]:
-    """Read the text of an APKINDEX.
+    """Return the packages of an APKINDEX's text.
 
     Raises:
-        BrokenIndex: a line has another form, or a package no name or version.
+        BrokenIndex: a line has another form, or a package has no name or no version.
 
     """
     return list(_entries(text))
@@ -70,7 +70,7 @@ def _entries(text: str) -> Iterator[Entry]:
         if line.strip():
             letter, colon, value = line.partition(":")
             if not colon or len(letter) != 1:
-                raise BrokenIndex(f"line {number} is no `X:value`: {line[:60]!r}")
+                raise BrokenIndex(f"line {number} is not `X:value`: {line[:60]!r}")
             fields[letter] = value.strip()
         elif fields:
             if not (fields.get("P") and fields.get("V")):
@@ -86,7 +86,7 @@ def _entries(text: str) -> Iterator[Entry]:
 
 
 def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
-    """Whether all that `package` builds is there, given package → versions."""
+    """Return whether all that `package` builds is there, given package → versions."""
     return all(package.full_version in versions.get(name, ()) for name in package.promised)
 
 
@@ -99,13 +99,13 @@ class PackageRepository:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every name that can be installed: packages' own and what they provide."""
+        """Return every name that can be installed: those of packages, and those they provide."""
         provided = (bare_name(text) for entry in self.entries for text in entry.provides)
         return frozenset(entry.name for entry in self.entries) | frozenset(provided)
 
     @cached_property
     def versions(self) -> dict[str, frozenset[str]]:
-        """Package → its versions."""
+        """Return the versions of each package."""
         versions: dict[str, set[str]] = {}
         for entry in self.entries:
             versions.setdefault(entry.name, set()).add(entry.version)

@@ -1,11 +1,11 @@
-"""What the built-in pipelines of melange v0.56.0 need: inputs with defaults, needs, nested steps.
+"""The built-in pipelines of melange v0.56.0: their inputs with defaults, needs, nested steps.
 
-Written by scripts/builtin-pipelines; don't edit.
+scripts/builtin-pipelines writes this file; do not edit it.
 """
 
 from __future__ import annotations
 
-from dag.core.package.pipelines import PipelineStep
+from dag.core.package.step import PipelineStep
 
 MELANGE = "v0.56.0"
 

@@ -9,30 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
 from typing import TypeGuard
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dag.core.arch import Arch
-from dag.core.package.model import (
-    UNPRINTABLE,
-    DeclaredResources,
-    Need,
-    Package,
-    Subpackage,
-    bare_name,
+from dag.core.package.dependencies import (
+    Text,
+    TextResolver,
+    WrittenDependencies,
+    read_dependencies,
+    read_texts,
 )
-from dag.core.package.pipelines import (
-    MAX_STEPS,
-    Compiler,
-    PipelineStep,
-    Table,
-    read_steps,
-    replaced,
-)
+from dag.core.package.model import DeclaredResources, Need, Package, Subpackage, bare_name
+from dag.core.package.pipelines import Compiler, Table
+from dag.core.package.problems import Broken, FileProblem
+from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
 from dag.core.package.substitutions import (
-    Lookup,
     Replacer,
     Scope,
     Unresolvable,
@@ -41,31 +34,20 @@ from dag.core.package.substitutions import (
     substitute,
 )
 from dag.core.package.variables import Variables
-from dag.core.package.yaml import (
-    Broken,
-    FileProblem,
-    NodeReader,
-    compose,
-    is_null,
-    line_of,
-    refuse_duplicates,
-)
+from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
-_PRIORITY = re.compile(r"[+-]?[0-9]{1,18}")
 MAX_EPOCH = 2**64 - 1
-
-_Text = tuple[str, int]
 
 
 def compile_definition(
     data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
 ) -> tuple[Package | None, list[FileProblem]]:
-    """Resolve the definition in `data`, read from `file`, for one architecture.
+    """Return the definition in `data`, read from `file`, resolved for one architecture.
 
-    The package is None if this is no definition (no `package:` mapping) or beyond use; in the
-    second case there are problems.
+    The package is None if this is not a definition (it has no `package:` mapping), or if it has
+    problems; these are returned with it.
     """
     tree = NodeReader(file)
     try:
@@ -88,7 +70,7 @@ def compile_definition(
 
 
 def _may_define(node: Node | None) -> TypeGuard[MappingNode]:
-    """Whether the document is a mapping that has a package, or merges what may have one."""
+    """Return whether the document is a mapping with a package, or merges what may have one."""
     return isinstance(node, MappingNode) and any(
         key.value == "<<" or (key.value == "package" and not _is_other(value))
         for key, value in node.value
@@ -96,46 +78,32 @@ def _may_define(node: Node | None) -> TypeGuard[MappingNode]:
 
 
 def _is_other(package: Node) -> bool:
-    """Whether this is what other programs' files may call a package: a text, a list."""
+    """Return whether this is what files of other programs call a package: a text or a list."""
     return isinstance(package, SequenceNode) or (
         isinstance(package, ScalarNode) and not is_null(package)
     )
 
 
-@dataclass(slots=True)
-class _Dependencies:
-    runtime: list[_Text]
-    provides: list[_Text]
-    priority: _Text
-
-    def replaced(self, replace: Replacer) -> _Dependencies:
-        return _Dependencies(
-            [(replace(text), line) for text, line in self.runtime],
-            [(replace(text), line) for text, line in self.provides],
-            (replace(self.priority[0]), self.priority[1]),
-        )
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """A subpackage as written, or one that a range made of it."""
+    """A subpackage as it is written, or one that a range made of it."""
 
-    name: _Text
-    condition: _Text
-    dependencies: _Dependencies
+    name: Text
+    condition: Text
+    dependencies: WrittenDependencies
     steps: tuple[PipelineStep, ...]
 
-    def replaced(self, replace: Replacer) -> _Part:
+    def replaced_by(self, replace: Replacer) -> _Part:
         return _Part(
-            (replace(self.name[0]), self.name[1]),
-            (replace(self.condition[0]), self.condition[1]),
-            self.dependencies.replaced(replace),
-            replaced(self.steps, replace),
+            self.name.replaced_by(replace),
+            self.condition.replaced_by(replace),
+            self.dependencies.replaced_by(replace),
+            replace_in_steps(self.steps, replace),
         )
 
 
 class _Definition:
-    """The definition while it is being resolved."""
+    """A definition while it is resolved."""
 
     def __init__(
         self,
@@ -149,7 +117,7 @@ class _Definition:
         self.tree = tree
         self.arch = arch
         self.table = table
-        self.budget = [MAX_STEPS]
+        self.reader = StepReader(tree)
         self.variables = Variables(root, tree, build_options)
 
     def package(self) -> Package | None:
@@ -158,7 +126,7 @@ class _Definition:
         at = line_of(self.root["package"])
         if not fields:
             if not tree.problems:
-                tree.problem(at, "package has no name", "add package.name")
+                tree.problem(at, "the package has no name", "add package.name")
             return None
         line = line_of(fields["name"]) if "name" in fields else at
         facts = {
@@ -168,31 +136,32 @@ class _Definition:
         }
         epoch = self.epoch(fields.get("epoch"))
         variables = self.variables
-        replace = Replacer(variables.transformed(variables.of(facts, epoch)))
+        replace = Replacer(variables.transform(variables.known_before(facts, epoch)))
         facts = {key: replace(value) for key, value in facts.items()}
         name, version = facts["package.name"], facts["package.version"]
         self.check_name(name, line, "package.name")
         if not _VERSION.fullmatch(version):
             at = line_of(fields["version"]) if "version" in fields else at
-            what = f"{version!r} is no version" if version else f"package {name} has no version"
-            tree.problem(at, what, "give package.version as apk has it, like 1.2.3")
+            said = f"{version!r} is not a version"
+            what = said if version else f"the package {name} has no version"
+            tree.problem(at, what, "give package.version as apk writes it, like 1.2.3")
 
         # The second pass sees the package's resolved name, as melange's does.
-        plain = variables.of(facts, epoch)
-        values = variables.transformed(dict(plain))
-        own = self.dependencies(fields.get("dependencies")).replaced(replace)
+        untransformed = variables.known_before(facts, epoch)
+        values = variables.transform(dict(untransformed))
+        own = read_dependencies(fields.get("dependencies"), tree).replaced_by(replace)
         parts = self.parts(replace, values)
-        resolver = _TextResolver(tree, lookup_in(values), lookup_in(plain))
+        resolver = TextResolver(tree, lookup_in(values), lookup_in(untransformed))
         environment = self.environment(replace, resolver)
-        names = [name, *(part.name[0] for part in parts)]
-        base = variables.scope(names, version, epoch, self.arch)
+        names = [name, *(part.name.text for part in parts)]
+        base = variables.pipeline_scope(names, version, epoch, self.arch)
         compiler = Compiler(self.table, tree.file, tree.problem)
         compiler.needs = environment
-        steps = read_steps(self.root.get("pipeline"), tree, self.budget)
-        compiler.add(replaced(steps, replace), base)
-        self.check_twice((name, line), parts)
+        steps = self.reader.steps(self.root.get("pipeline"))
+        compiler.add(replace_in_steps(steps, replace), base)
+        self.check_twice(Text(name, line), parts)
         subpackages, left_out = self.subpackages(parts, base, resolver, compiler)
-        runtime, provides, priority = resolver.dependencies(own)
+        dependencies = resolver.dependencies(own)
         resources = tree.strings(fields.get("resources"), "package.resources")
         return Package(
             name=name,
@@ -203,9 +172,9 @@ class _Definition:
             subpackages=subpackages,
             left_out=left_out,
             environment=tuple(environment.values()),
-            runtime=runtime,
-            provides=provides,
-            provider_priority=priority,
+            runtime=dependencies.runtime,
+            provides=dependencies.provides,
+            provider_priority=dependencies.priority,
             sources=tuple(compiler.sources),
             pipelines=tuple(sorted(compiler.used)),
             resources=DeclaredResources(
@@ -226,7 +195,8 @@ class _Definition:
             epoch = int(text)
             if text == str(epoch) and epoch <= MAX_EPOCH:  # melange would take 010 for 8
                 return epoch
-        self.tree.problem(line_of(node), f"epoch {text!r} is no whole number", "write it like 0")
+        what = f"epoch {text!r} is not a whole number"
+        self.tree.problem(line_of(node), what, "write it in decimal digits, like 0")
         return 0
 
     def check_name(self, name: str, line: int, what: str) -> None:
@@ -234,10 +204,10 @@ class _Definition:
             self.tree.problem(line, f"{what} is missing", "name the package")
         elif not _NAME.fullmatch(name) or len(name) > 200:
             fix = "use letters, digits and + _ . -, beginning with a letter or digit"
-            self.tree.problem(line, f"{what} {name[:60]!r} is no package name", fix)
+            self.tree.problem(line, f"{what} {name[:60]!r} is not the name of a package", fix)
 
-    def check_twice(self, package: _Text, parts: Sequence[_Part]) -> None:
-        """Refuse a name that is used twice, also if an `if` leaves one of the two out."""
+    def check_twice(self, package: Text, parts: Sequence[_Part]) -> None:
+        """Refuse a name that is used twice, even if an `if` leaves one of the two out."""
         lines = dict([package])
         for name, line in (part.name for part in parts):
             if name in lines:
@@ -245,20 +215,8 @@ class _Definition:
                 self.tree.problem(line, what, "rename or remove one of the two")
             lines.setdefault(name, line)
 
-    def dependencies(self, node: Node | None) -> _Dependencies:
-        if node is None:
-            return _Dependencies([], [], ("", 1))
-        tree = self.tree
-        fields = tree.mapping(node, "dependencies")
-        priority = fields.get("provider-priority")
-        return _Dependencies(
-            tree.texts(fields.get("runtime"), "dependencies.runtime"),
-            tree.texts(fields.get("provides"), "dependencies.provides"),
-            (tree.text(priority, "provider-priority"), line_of(priority or node)),
-        )
-
     def parts(self, replace: Replacer, values: Mapping[str, str]) -> list[_Part]:
-        """The subpackages, ranges expanded."""
+        """Return the subpackages with their ranges expanded."""
         nodes = self.tree.items(self.root.get("subpackages"), "subpackages")
         data: dict[str, dict[str, str]] = {}
         for node in self.tree.items(self.root.get("data"), "data"):
@@ -271,18 +229,19 @@ class _Definition:
             part = self.part(fields, line_of(node))
             over = self.tree.text(fields.get("range"), "range")
             if not over:
-                parts.append(part.replaced(replace))
+                parts.append(part.replaced_by(replace))
             elif over not in data:
-                known = f"data has {', '.join(sorted(data))}" if data else "there is no data"
-                self.tree.problem(line_of(fields["range"]), f"undefined range {over!r}", known)
+                fix = f"data has {', '.join(sorted(data))}" if data else "define it in data"
+                what = f"the range {over!r} is not defined"
+                self.tree.problem(line_of(fields["range"]), what, fix)
             else:
                 for key, value in sorted(data[over].items())[
                     : MAX_STEPS // (1 + len(part.steps)) + 1
                 ]:
                     items = {**values, "range.key": key, "range.value": value}
-                    parts.append(part.replaced(Replacer(items)))
+                    parts.append(part.replaced_by(Replacer(items)))
             if sum(1 + len(part.steps) for part in parts) > MAX_STEPS:
-                what = f"more than {MAX_STEPS:,} subpackages and steps"
+                what = f"the definition has more than {MAX_STEPS:,} subpackages and steps"
                 self.tree.problem(line_of(node), what, "split the definition")
                 break
         return parts
@@ -291,43 +250,45 @@ class _Definition:
         tree = self.tree
         name, when = fields.get("name"), fields.get("if")
         return _Part(
-            (tree.text(name, "a subpackage's name"), line_of(name) if name else line),
-            (tree.text(when, "if"), line_of(when) if when else line),
-            self.dependencies(fields.get("dependencies")),
-            read_steps(fields.get("pipeline"), tree, self.budget),
+            Text(tree.text(name, "a subpackage's name"), line_of(name) if name else line),
+            Text(tree.text(when, "if"), line_of(when) if when else line),
+            read_dependencies(fields.get("dependencies"), tree),
+            self.reader.steps(fields.get("pipeline")),
         )
 
-    def environment(self, replace: Replacer, resolver: _TextResolver) -> dict[str, Need]:
-        """The packages that the definition itself lists."""
+    def environment(self, replace: Replacer, resolver: TextResolver) -> dict[str, Need]:
+        """Return the packages that the definition itself lists, by their texts."""
         tree = self.tree
         contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
         listed = tree.mapping(contents, "environment.contents").get("packages")
         what = "environment.contents.packages"
-        texts = [
-            (resolver.text(replace(text), line), line, "environment")
-            for text, line in tree.texts(listed, what)
+        asked = [
+            Need(resolver.package(one.replaced_by(replace)), tree.file, one.line, "environment")
+            for one in read_texts(listed, tree, what)
         ]
         for name in self.variables.build_options:
             packages = self.variables.option(name, "environment", "contents", "packages")
-            added = tree.texts(packages.get("add"), "packages.add")
-            texts += [(text, line, f"build option {name}") for text, line in added]
-            removed = {text for text, _ in tree.texts(packages.get("remove"), "packages.remove")}
-            texts = [one for one in texts if one[0] not in removed]
+            asked += [
+                Need(one.text, tree.file, one.line, f"build option {name}")
+                for one in read_texts(packages.get("add"), tree, "packages.add")
+            ]
+            unwanted = read_texts(packages.get("remove"), tree, "packages.remove")
+            removed = {one.text for one in unwanted}
+            asked = [need for need in asked if need.text not in removed]
         needs: dict[str, Need] = {}
-        for text, line, reason in texts:
-            if not bare_name(text):
-                said = (
-                    f"{text!r} in {what} is no package" if text else f"an entry of {what} is empty"
-                )
-                tree.problem(line, said, "name a package or remove it")
-            elif text not in needs:
-                needs[text] = Need(text, tree.file, line, reason)
+        for need in asked:
+            if bare_name(need.text):
+                needs.setdefault(need.text, need)
+            else:
+                said = f"{need.text!r} in {what} is not a package"
+                said = said if need.text else f"an entry of {what} is empty"
+                tree.problem(need.line, said, "name a package, or remove the entry")
         return needs
 
     def subpackages(
-        self, parts: Sequence[_Part], base: Scope, resolver: _TextResolver, compiler: Compiler
+        self, parts: Sequence[_Part], base: Scope, resolver: TextResolver, compiler: Compiler
     ) -> tuple[tuple[Subpackage, ...], tuple[Subpackage, ...]]:
-        """Those that are built, and those that an `if` leaves out; the needs of both count."""
+        """Return those that are built, and those that an `if` leaves out; both have needs."""
         built: list[Subpackage] = []
         left_out: list[Subpackage] = []
         for part in parts:
@@ -344,12 +305,14 @@ class _Definition:
                 base,
             )
             compiler.add(part.steps, scope, name)
-            runtime, provides, priority = resolver.dependencies(part.dependencies)
-            subpackage = Subpackage(name, self.tree.file, line, runtime, provides, priority)
+            own = resolver.dependencies(part.dependencies)
+            subpackage = Subpackage(
+                name, self.tree.file, line, own.runtime, own.provides, own.priority
+            )
             (built if self.holds(part.condition, scope) else left_out).append(subpackage)
         return tuple(built), tuple(left_out)
 
-    def holds(self, when: _Text, scope: Scope) -> bool:
+    def holds(self, when: Text, scope: Scope) -> bool:
         text, line = when
         if not text:
             return True
@@ -361,40 +324,3 @@ class _Definition:
         except Unresolvable as error:
             self.tree.problem(line, f"if: {error}", "correct the condition")
             return True
-
-
-class _TextResolver:
-    """melange's second substitution: resolves texts, or makes problems of them."""
-
-    def __init__(self, tree: NodeReader, lookup: Lookup, plain: Lookup) -> None:
-        """Take the variables, and those that priorities see: no var-transform has touched them."""
-        self.tree = tree
-        self.lookup = lookup
-        self.plain = plain
-
-    def dependencies(self, one: _Dependencies) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-        """Resolve what is needed at run time, what is provided, and the priority."""
-        text, line = one.priority
-        text = self._substituted(text, line, self.plain)
-        if text and not _PRIORITY.fullmatch(text):
-            self.tree.problem(line, f"provider-priority {text!r} is no number", "write a number")
-            text = ""
-        return (
-            tuple(starmap(self.text, one.runtime)),
-            tuple(starmap(self.text, one.provides)),
-            int(text or 0),
-        )
-
-    def text(self, text: str, line: int) -> str:
-        """Resolve the name of one package."""
-        result = self._substituted(text, line, self.lookup)
-        if UNPRINTABLE.search(result.strip()):
-            self.tree.problem(line, f"{result[:60]!r} is no package", "name one package an entry")
-        return result
-
-    def _substituted(self, text: str, line: int, lookup: Lookup) -> str:
-        try:
-            return substitute(text, lookup)
-        except Unresolvable as error:
-            self.tree.problem(line, str(error), "define it, or correct the name")
-            return text

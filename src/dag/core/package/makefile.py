@@ -1,8 +1,8 @@
-"""What a Makefile of package definitions offers: how a package becomes a target, and `all`.
+"""The Makefile beside package definitions: how a package becomes a target, and whether `all` is one.
 
-Read as text: asking make itself would run the Makefile's `$(shell …)` on the client, which may have
+It is read as text: make itself would run the Makefile's `$(shell …)` on the client, which may have
 no make at all. The two kinds in use are told apart by their rules: since 2024 Wolfi's has
-`package/NAME`; before, each package was `packages/ARCH/NAME-VERSION-rEPOCH.apk`.
+`package/NAME`; before that, a package's target was `packages/ARCH/NAME-VERSION-rEPOCH.apk`.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _UNREAD = {
 
 @dataclass(frozen=True, slots=True)
 class Makefile:
-    """The rules that matter to us."""
+    """The rules of a Makefile that matter to us."""
 
     has_all: bool
     has_key: bool
-    """A rule makes the signing key: `${KEY}:` and the like."""
+    """Whether a rule makes the signing key: `${KEY}:`, for example."""
     template: str
-    """How a package becomes a target; the fields are arch, name, version, epoch."""
+    """The form of a package's target; its fields are arch, name, version and epoch."""
     unread: frozenset[str] = frozenset()
-    """Variables of ours that it calls melange without, as far as its text tells."""
+    """Our variables that its calls of melange do not use, as far as its text tells."""
 
     def notes(self, *names: str) -> list[str]:
-        """Say what comes of it that it does not read these variables."""
+        """Return, in words, what follows if it does not use these variables."""
         return [
             f"the Makefile does not use $({name}): {_UNREAD[name]}; see docs/makefiles.md"
             for name in names
@@ -58,12 +58,12 @@ class Makefile:
         ]
 
     def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
-        """Name the target of each package, in the order given, each once."""
+        """Return the targets of the packages, in their order, each once."""
         return list(dict.fromkeys(target(self.template, package, arch) for package in packages))
 
 
 def read_makefile(text: str, template: str | None = None) -> Makefile:
-    """Find the rules in a Makefile's text; `template` overrides what its rules say.
+    """Return the rules in a Makefile's text; `template` replaces what they say of targets.
 
     Raises:
         UsageError: `template` has an unknown field, or none that tells packages apart.
@@ -81,8 +81,8 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
     )
 
 
-def included(text: str) -> list[str]:
-    """Name the files that a Makefile includes, as far as its text tells: patterns of the shell's."""
+def included_patterns(text: str) -> list[str]:
+    """Return the files that a Makefile includes, as far as its text tells, as the shell's patterns."""
     words = [word for line in _INCLUDE.finditer(text) for word in line["names"].split()]
     return [word for word in words if "$" not in word]
 
@@ -109,25 +109,28 @@ def check_template(template: str) -> str:
     try:
         parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
-        raise UsageError(f"target template {template!r}: {error}") from error
+        raise UsageError(f"the target template {template!r} is wrong: {error}") from error
     fields = {str(name) for _, name, _, _ in parts}
     if any(spec or conversion for _, _, spec, conversion in parts):
-        raise UsageError(f"target template {template!r}: fields are written plainly, like {{name}}")
+        raise UsageError(
+            f"the target template {template!r} has a field that is not written plainly",
+            hint="write it like {name}, without a format",
+        )
     if unknown := sorted(fields - _FIELDS):
         raise UsageError(
-            f"target template {template!r} has the unknown field {{{unknown[0]}}}",
+            f"the target template {template!r} has the unknown field {{{unknown[0]}}}",
             hint="the fields are {arch}, {name}, {version} and {epoch}",
         )
     if "name" not in fields:
         raise UsageError(
-            f"target template {template!r} gives every package one target",
-            hint=f"it needs {{name}}, like {NAME_TEMPLATE}",
+            f"the target template {template!r} gives all packages the same target",
+            hint=f"it needs the field {{name}}, as in {NAME_TEMPLATE}",
         )
     return template
 
 
 def target(template: str, package: Package, arch: Arch) -> str:
-    """Fill `template` in for one package."""
+    """Return `template` filled in for one package."""
     return template.format(
         arch=arch.apk, name=package.name, version=package.version, epoch=package.epoch
     )

@@ -41,7 +41,7 @@ def mark_of(*texts: str) -> str:
     return VARIES if any(VARIES in text or STEM in text for text in texts) else ""
 
 
-def _computing(compute: Callable[..., str], count: int) -> Function:
+def _pure_function(compute: Callable[..., str], count: int) -> Function:
     def function(make: Expander, rest: str, local: Mapping[str, str], depth: int) -> str:
         texts = [make.expand(one, local, depth) for one in arguments(rest, count)]
         if len(texts) != count:
@@ -139,7 +139,7 @@ def _suffix_at(word: str) -> int:
 
 
 def _per_word(change: Callable[[str], str]) -> Function:
-    return _computing(lambda text: each_word(text, change), 1)
+    return _pure_function(lambda text: each_word(text, change), 1)
 
 
 FUNCTIONS: Mapping[str, Function] = {
@@ -149,25 +149,27 @@ FUNCTIONS: Mapping[str, Function] = {
     "foreach": _foreach,
     "call": _call,
     "eval": _eval,
-    "subst": _computing(lambda old, new, text: text.replace(old, new) if old else text + new, 3),
-    "patsubst": _computing(
-        lambda old, new, text: each_word(text, lambda word: replaced(old.strip(), new, word)), 3
+    "subst": _pure_function(
+        lambda old, new, text: text.replace(old, new) if old else text + new, 3
+    ),
+    "patsubst": _pure_function(
+        lambda old, new, text: each_word(text, lambda word: replace_stem(old.strip(), new, word)), 3
     ),
     "strip": _per_word(lambda word: word),
-    "findstring": _computing(lambda part, text: part if part in text else "", 2),
-    "filter": _computing(_filter, 2),
-    "filter-out": _computing(_filter_out, 2),
-    "sort": _computing(lambda text: " ".join(sorted(set(text.split()))), 1),
-    "word": _computing(_word, 2),
-    "words": _computing(lambda text: str(len(text.split())), 1),
-    "firstword": _computing(lambda text: _words_of(text, 0, 1), 1),
-    "lastword": _computing(lambda text: _words_of(text, -1, None), 1),
+    "findstring": _pure_function(lambda part, text: part if part in text else "", 2),
+    "filter": _pure_function(_filter, 2),
+    "filter-out": _pure_function(_filter_out, 2),
+    "sort": _pure_function(lambda text: " ".join(sorted(set(text.split()))), 1),
+    "word": _pure_function(_word, 2),
+    "words": _pure_function(lambda text: str(len(text.split())), 1),
+    "firstword": _pure_function(lambda text: _words_of(text, 0, 1), 1),
+    "lastword": _pure_function(lambda text: _words_of(text, -1, None), 1),
     "dir": _per_word(_directory),
-    "notdir": _computing(lambda text: _every_word(text, _without_directory), 1),
+    "notdir": _pure_function(lambda text: _every_word(text, _without_directory), 1),
     "suffix": _per_word(lambda word: word[_suffix_at(word) :]),
     "basename": _per_word(lambda word: word[: _suffix_at(word)]),
-    "addsuffix": _computing(lambda end, text: each_word(text, lambda word: word + end), 2),
-    "addprefix": _computing(lambda start, text: each_word(text, lambda word: start + word), 2),
+    "addsuffix": _pure_function(lambda end, text: each_word(text, lambda word: word + end), 2),
+    "addprefix": _pure_function(lambda start, text: each_word(text, lambda word: start + word), 2),
 }
 SILENT = frozenset({"error", "warning", "info"})
 
@@ -177,7 +179,7 @@ def each_word(text: str, change: Callable[[str], str]) -> str:
     return " ".join(filter(None, map(change, text.split())))
 
 
-def replaced(pattern: str, replacement: str, word: str) -> str:
+def replace_stem(pattern: str, replacement: str, word: str) -> str:
     """Return `word` with the replacement in the place of what `pattern` matches, as `patsubst`."""
     start, percent, end = pattern.partition("%")
     if not percent:

@@ -22,7 +22,7 @@ from dag.core.package.makefunctions import (
     each_word,
     mark_of,
     reference_at,
-    replaced,
+    replace_stem,
 )
 
 _MOST_WHILE_READING = 200_000
@@ -155,7 +155,7 @@ class MakeText:
             pattern, _, replacement = change.partition("=")
             if "%" not in pattern:
                 pattern, replacement = f"%{pattern}", f"%{replacement}"
-            return each_word(value, lambda word: replaced(pattern, replacement, word))
+            return each_word(value, lambda word: replace_stem(pattern, replacement, word))
         return value
 
     def _variable(self, name: str, local: Mapping[str, str], depth: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
-from dag.core.flags import GENERAL, Options, arguments, counted, flag, several
+from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag
 from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
 
 _DEFINITIONS = "Definitions"
@@ -71,12 +71,12 @@ class CompileOptions(Options):
 
     heading: ClassVar[str] = _DEFINITIONS
 
-    pipeline_dirs: tuple[str, ...] = several(
+    pipeline_dirs: tuple[str, ...] = list_flag(
         EXISTING_DIRECTORY,
         "--pipeline-dir",
         "Look for pipelines in this directory before the built-in ones.",
     )
-    build_options: tuple[str, ...] = several(
+    build_options: tuple[str, ...] = list_flag(
         TEXT,
         "--build-option",
         "Enable this option of the definitions, as melange's flag of that name does.",
@@ -95,4 +95,4 @@ class GeneralOptions(Options):
 
     heading: ClassVar[str] = GENERAL
 
-    verbose: int = counted("-v --verbose", "Say more.")
+    verbose: int = counting_flag("-v --verbose", "Say more.")

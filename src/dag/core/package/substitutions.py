@@ -1,4 +1,4 @@
-"""`${{…}}`, `vars`, `var-transforms` and `if`, as melange evaluates them.
+"""Variables (`${{…}}`), `var-transforms` and `if`, as melange evaluates them.
 
 melange substitutes twice: first a plain replacement of the exact text `${{package.name}}` and the
 like over the whole definition (`Replacer`), then expressions with a scope (`substitute`).
@@ -21,14 +21,14 @@ Lookup = Callable[[str], str]
 
 
 class Unresolvable(ValueError):
-    """An expression that melange would refuse, in words."""
+    """An expression that melange would refuse; the message says why."""
 
 
 def substitute(text: str, lookup: Lookup) -> str:
-    """Replace each `${{ name }}` in `text` by `lookup(name)`.
+    """Return `text` with each `${{ name }}` replaced by `lookup(name)`.
 
     Raises:
-        Unresolvable: a reference is not closed, or `lookup` doesn't know the name.
+        Unresolvable: a reference is not closed, or `lookup` does not know the name.
 
     """
     if "${{" not in text:
@@ -37,36 +37,37 @@ def substitute(text: str, lookup: Lookup) -> str:
     def replacement(match: re.Match[str]) -> str:
         name, closed = match.groups()
         if not name:
-            raise Unresolvable(f"empty variable name in {text[:60]!r}")
+            raise Unresolvable(f"a variable in {text[:60]!r} has no name")
         if not closed:
-            raise Unresolvable(f"unterminated variable reference ${{{{{name}")
+            raise Unresolvable(f"the reference ${{{{{name} is not closed by }}}}")
         return lookup(name)
 
     result = _REFERENCE.sub(replacement, text)
     if len(result) > MAX_TEXT:
-        raise Unresolvable("substitution makes more than a megabyte of text")
+        raise Unresolvable("the variables make more than a megabyte of text")
     return result
 
 
 class Replacer:
-    """Replaces exact references, one pass, no white space allowed, the unknown left alone."""
+    """A replacement of exact references: one pass, no white space, unknown ones are left alone."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
+        """Take the variables by name."""
         self._values = {f"${{{{{name}}}}}": value for name, value in values.items()}
 
     def __call__(self, text: str) -> str:
-        """Replace the references in `text` that are known."""
+        """Return `text` with the references replaced that are known."""
         if "${{" not in text:
             return text
         return _EXACT.sub(lambda match: self._values.get(match[0], match[0]), text)
 
 
 def lookup_in(values: Mapping[str, str]) -> Lookup:
-    """The values as they are, whatever they refer to."""
+    """Return a lookup that gives the values as they are, whatever they refer to."""
 
     def lookup(name: str) -> str:
         if name not in values:
-            raise Unresolvable(f"variable {name} not defined")
+            raise Unresolvable(f"the variable {name} is not defined")
         return values[name]
 
     return lookup
@@ -76,6 +77,7 @@ class Scope:
     """Variables by name; values that refer to others are resolved when they are asked for."""
 
     def __init__(self, values: Mapping[str, str], parent: Scope | None = None) -> None:
+        """Take the variables, and the scope that has those that these do not name."""
         self._raw = values
         self._parent = parent
         self._done: dict[str, str] = {}
@@ -84,7 +86,7 @@ class Scope:
         self._steps = 0
 
     def __call__(self, name: str) -> str:
-        """The value of `name`.
+        """Return the value of `name`.
 
         Raises:
             Unresolvable: nothing defines `name`, or values nest too deeply.
@@ -101,7 +103,7 @@ class Scope:
                 return self._parent(name)
             if raw is not None:
                 return raw
-            raise Unresolvable(f"variable {name} not defined")
+            raise Unresolvable(f"the variable {name} is not defined")
         if "${{" not in raw:
             return raw
         self._steps += 1
@@ -118,14 +120,14 @@ class Scope:
         return value
 
     def knows(self, name: str) -> bool:
-        """Whether anything defines `name`."""
+        """Return whether anything defines `name`."""
         return name in self._raw or (self._parent is not None and self._parent.knows(name))
 
     def inner(self, given: Mapping[str, str], defaults: Mapping[str, str]) -> Scope:
-        """The scope inside a pipeline that is called with `given` and declares `defaults`.
+        """Return the scope inside of a pipeline that gets `given` and declares `defaults`.
 
-        What is given is resolved by the caller's variables first; where those don't know a name it
-        may be a sibling's, and stays for the new scope to resolve.
+        The caller's variables resolve what is given. A name that they do not know may be another
+        input, so it stays for the new scope to resolve.
         """
         if not given and not defaults:
             return self
@@ -143,10 +145,10 @@ class Scope:
 
 
 def transform(text: str, match: str, replace: str) -> str:
-    r"""Replace every `match` (RE2 syntax) in `text` by `replace` (`$1`, `${name}`, `$$`).
+    r"""Return `text` with every `match` (RE2 syntax) replaced by `replace` (`$1`, `${name}`, `$$`).
 
     Raises:
-        Unresolvable: `match` is no regular expression.
+        Unresolvable: `match` is not a regular expression.
 
     """
     # As Go's regexp, this is RE2: the same language, in linear time whatever the pattern.
@@ -154,7 +156,7 @@ def transform(text: str, match: str, replace: str) -> str:
 
     if any(part == r"\C" for part in _REGEX_ESCAPES.findall(match)):
         # A single byte: what RE2 has and Go's regexp leaves out, https://pkg.go.dev/regexp/syntax.
-        raise Unresolvable(f"match {match!r} is no regular expression: invalid escape \\C")
+        raise Unresolvable(f"match {match!r} is not a regular expression: invalid escape \\C")
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MAX_PATTERN
@@ -162,12 +164,12 @@ def transform(text: str, match: str, replace: str) -> str:
         pattern = re2.compile(match, options)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace")
-        raise Unresolvable(f"match {match!r} is no regular expression: {reason}") from None
+        raise Unresolvable(f"match {match!r} is not a regular expression: {reason}") from None
     parts: list[str] = []
     end = 0
     last = -1
     for found in pattern.finditer(text):
-        # Go ignores an empty match right after another match; this finds it.
+        # Go ignores an empty match right after another match; RE2's Python binding does not.
         if found.start() == found.end() == last:
             continue
         parts += [text[end : found.start()], _expand(replace, found)]
@@ -201,16 +203,16 @@ def _expand(template: str, found: re.Match[str]) -> str:
 
 
 def quote(text: str) -> str:
-    """Quote as Go's strconv.Quote does."""
+    """Return `text` quoted as Go's strconv.Quote does it."""
     if text.isprintable() and not _QUOTED.keys() & {*text}:
         return f'"{text}"'
-    return '"' + "".join(map(_quoted, text)) + '"'
+    return '"' + "".join(map(_quote_character, text)) + '"'
 
 
 _QUOTED = dict(zip('\\"\a\b\f\n\r\t\v', (rf"\{c}" for c in '\\"abfnrtv'), strict=True))
 
 
-def _quoted(character: str) -> str:
+def _quote_character(character: str) -> str:
     if known := _QUOTED.get(character):
         return known
     if character.isprintable():
@@ -222,12 +224,12 @@ def _quoted(character: str) -> str:
 
 
 def condition(text: str, lookup: Lookup, *, judge: bool = True) -> bool:
-    """Evaluate an `if`: variables are replaced by their quoted values first.
+    """Return whether an `if` holds; variables are replaced by their quoted values first.
 
-    Without `judge`, that is all that is done, and the answer is False.
+    Without `judge`, only that replacement is tried, and False is returned.
 
     Raises:
-        Unresolvable: a variable is not defined, or the expression has another form.
+        Unresolvable: a variable is not defined, or this is not a condition.
 
     """
     resolved = substitute(text, lambda name: quote(lookup(name)))
@@ -239,19 +241,21 @@ _ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 
 
 def evaluate(expression: str) -> bool:
-    """Evaluate comparisons of strings with `==`, `!=`, `&&`, `||` (left to right) and groups.
+    """Return the value of comparisons of strings: `==`, `!=`, `&&`, `||` (left to right), groups.
 
-    A variable that is still there is an empty string.
+    A variable that is still there counts as an empty string.
 
     Raises:
-        Unresolvable: the expression has another form.
+        Unresolvable: this is not a condition.
 
     """
     parser = _Parser(expression)
     result = parser.expression(0)
     parser.skip()
     if parser.position != len(expression):
-        raise Unresolvable(f"unexpected text at position {parser.position} of {expression!r}")
+        raise Unresolvable(
+            f"there is unexpected text at position {parser.position} of {expression!r}"
+        )
     return result
 
 
@@ -272,12 +276,13 @@ class _Parser:
                 return word
         return None
 
-    def fail(self, expected: str) -> Unresolvable:
-        return Unresolvable(f"expected {expected} at position {self.position} of {self.text!r}")
+    def failure(self, expected: str) -> Unresolvable:
+        where = f"position {self.position} of {self.text!r}"
+        return Unresolvable(f"{expected} is expected at {where}")
 
     def expression(self, depth: int) -> bool:
         if depth > MAX_DEPTH:
-            raise self.fail("fewer parentheses")
+            raise self.failure("an expression with fewer parentheses")
         result = self.atom(depth)
         while operator := self.take("&&", "||"):
             right = self.atom(depth)
@@ -288,24 +293,24 @@ class _Parser:
         if self.take("("):
             result = self.expression(depth + 1)
             if not self.take(")"):
-                raise self.fail("')'")
+                raise self.failure("')'")
             return result
         left = self.value()
         operator = self.take("==", "!=")
         if operator is None:
-            raise self.fail("'==' or '!='")
+            raise self.failure("'==' or '!='")
         return (left == self.value()) == (operator == "==")
 
     def value(self) -> str:
         if self.take("${{"):
             match = _REFERENCE.match(self.text, self.position - 3)
             if match is None or not match[1] or not match[2]:
-                raise self.fail("a variable")
+                raise self.failure("a variable")
             self.position = match.end()
             return ""
         mark = self.take("'", '"')
         if mark is None:
-            raise self.fail("a quoted string or a variable")
+            raise self.failure("a quoted string or a variable")
         characters: list[str] = []
         while self.position < len(self.text):
             character = self.text[self.position]
@@ -317,4 +322,4 @@ class _Parser:
                 self.position += 1
                 character = _ESCAPES.get(escaped, "\\" + escaped)
             characters.append(character)
-        raise self.fail("the end of a string")
+        raise self.failure("the end of a string")

@@ -16,7 +16,7 @@ _RUST = {"x86": "i686", "armhf": "armv6", "armv7": "armv7l", "ppc64le": "powerpc
 
 @cache
 def triplets(arch: Arch) -> dict[str, str]:
-    """The names that compilers have for `arch`."""
+    """Return the variables with the names that compilers have for `arch`."""
     apk = arch.apk
     suffix = "eabihf" if apk in ("armhf", "armv7") else ""
 

@@ -1,4 +1,4 @@
-"""The variables of one definition: `vars`, `var-transforms`, options, and what melange adds."""
+"""The variables of one definition: `vars`, `var-transforms`, options, and those of melange."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dag.core.package.yaml import NodeReader, line_of
 
 
 class Variables:
-    """What a definition says of variables; `build_options` are those that are enabled."""
+    """The variables of a definition, which depend on the build options that are enabled."""
 
     def __init__(
         self, root: Mapping[str, Node], tree: NodeReader, build_options: Sequence[str]
     ) -> None:
-        """Read `vars`, `var-transforms` and `options`."""
+        """Read `vars`, `var-transforms` and `options`; `build_options` are those that are enabled."""
         self.build_options = build_options
         self._tree = tree
         self._line = line_of(root.get("vars", root["package"]))
@@ -31,18 +31,18 @@ class Variables:
 
     @property
     def enabled(self) -> tuple[str, ...]:
-        """The options of the definition that are enabled."""
+        """Return the options of the definition that are enabled."""
         return tuple(name for name in self.build_options if name in self._options)
 
     def option(self, name: str, *path: str) -> dict[str, Node]:
-        """The mapping at `path` of an option."""
+        """Return the mapping at `path` of an option."""
         fields = self._tree.mapping(self._options.get(name), f"options.{name}")
         for key in path:
             fields = self._tree.mapping(fields.get(key), f"options.{name}…{key}")
         return fields
 
-    def of(self, facts: Mapping[str, str], epoch: int) -> dict[str, str]:
-        """The variables that a definition knows before anything is built, `vars` as written."""
+    def known_before(self, facts: Mapping[str, str], epoch: int) -> dict[str, str]:
+        """Return the variables that are known before anything is built, `vars` as they are written."""
         return {
             **facts,
             "package.epoch": str(epoch),
@@ -50,8 +50,8 @@ class Variables:
             **{f"vars.{name}": value for name, value in self._vars.items()},
         }
 
-    def transformed(self, values: dict[str, str]) -> dict[str, str]:
-        """`values` with what var-transforms makes of them."""
+    def transform(self, values: dict[str, str]) -> dict[str, str]:
+        """Add what `var-transforms` make of `values`, and return these."""
         lookup = lookup_in(values)
         for line, rule in self._transforms:
             try:
@@ -62,8 +62,8 @@ class Variables:
                 self._tree.problem(line, str(error), "correct the var-transform")
         return values
 
-    def scope(self, names: Sequence[str], version: str, epoch: int, arch: Arch) -> Scope:
-        """The variables of pipelines; `names` are the package's and its subpackages'."""
+    def pipeline_scope(self, names: Sequence[str], version: str, epoch: int, arch: Arch) -> Scope:
+        """Return the variables of pipelines; `names` are the package's and its subpackages'."""
         name = names[0]
         out = "/home/build/melange-out"
         values = {
@@ -79,18 +79,18 @@ class Variables:
             **triplets(arch),
             "build.arch": arch.apk,
             "build.goarch": arch.oci,
-            **self._resolved(),
+            **self._resolve_vars(),
         }
-        self.transformed(values)
+        self.transform(values)
         values |= {f"targets.package.{target}": f"{out}/{target}" for target in names}
         values |= {f"options.{option}.enabled": "false" for option in self._options}
         values |= {f"options.{option}.enabled": "true" for option in self.build_options}
         return Scope(values)
 
-    def _resolved(self) -> dict[str, str]:
-        """Vars, those of enabled options over them, in terms of each other.
+    def _resolve_vars(self) -> dict[str, str]:
+        """Return `vars` resolved by each other; those of enabled options replace others.
 
-        melange takes them in any order and may refuse one that names another.
+        melange takes them in any order, and so may refuse one that names another.
         """
         texts = dict(self._vars)
         for name in self.build_options:

@@ -1,7 +1,7 @@
 """Versions as apk orders them: `1.2.3a_alpha1-r4`.
 
 The rules are apk-tools' (src/version.c; https://wiki.alpinelinux.org/wiki/APKBUILD_Reference,
-pkgver), with one liberty: text that apk would refuse still has a place, after what is valid.
+pkgver), with one liberty: text that apk would refuse still has a place, after all valid versions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _VERSION = re.compile(
     r"(?:-r(?P<epoch>[0-9]+))?"
 )
 _SUFFIX = re.compile(r"_([a-z]+)([0-9]*)")
-# What has no suffix stands between `rc` and `cvs`.
+# A version without a suffix stands between `rc` and `cvs`.
 _RANK = {
     "alpha": -4,
     "beta": -3,
@@ -33,12 +33,12 @@ Key = tuple[object, ...]
 
 
 def is_valid(version: str) -> bool:
-    """Whether apk takes `version`."""
+    """Return whether apk takes `version`."""
     return len(version) < 1000 and _VERSION.fullmatch(version) is not None
 
 
 def key(version: str) -> Key:
-    """A key by which versions sort as apk sorts them."""
+    """Return a key by which versions sort as apk sorts them."""
     match = _VERSION.fullmatch(version) if len(version) < 1000 else None
     if match is None:
         return (1, tuple(_chunks(version)))

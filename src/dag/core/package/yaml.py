@@ -1,49 +1,34 @@
-"""YAML text as a tree of nodes with lines, and the accessors that turn wrong shapes into problems.
+"""YAML text as a tree of nodes with lines, and a reader that turns wrong shapes into problems.
 
-Nodes are composed by libyaml and read in place: constructing Python objects for a whole
-distribution would take three times as long and lose the lines.
+libyaml composes the nodes, which are read in place: making Python objects of a whole distribution
+would take three times as long and lose the lines.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
+from dag.core.package.problems import Broken, FileProblem
+
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MAX_DEPTH = 500
+"""How many levels a document may be nested."""
 SAFE_DEPTH = 4000
+"""With at most so many openers, libyaml's recursion is safe, so the depth is not counted."""
 _OPENERS = (b"[", b"{", b":", b"-", b"?")
-"""Every level of nesting takes one of these, so a text with few of them can't be deep."""
-
-
-class FileProblem(NamedTuple):
-    """Something that a person must change in a file."""
-
-    file: str
-    line: int
-    what: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}; {self.fix}"
-
-
-class Broken(Exception):  # not an error of the program
-    """A file that can't be read any further."""
-
-    def __init__(self, line: int, what: str, fix: str) -> None:
-        super().__init__(what)
-        self.line, self.what, self.fix = line, what, fix
+"""Every level of nesting takes one of these, so a text with few of them cannot be deep."""
+_TOO_DEEP = f"the document is nested deeper than {MAX_DEPTH} levels"
 
 
 class _Loader(yaml.CSafeLoader):
-    """Composes without resolving: every scalar stays the text that somebody wrote.
+    """A loader that composes without resolving: every scalar stays the text that somebody wrote.
 
-    The hooks are called half a million times for a distribution, so each is something in C that
-    takes the same arguments and does nothing; no node's tag is ever looked at.
+    The hooks are called half a million times for a distribution. So each is a function in C that
+    takes the same arguments and does nothing; nobody ever looks at what it returns as a tag.
     """
 
     resolve = staticmethod(slice)
@@ -52,10 +37,10 @@ class _Loader(yaml.CSafeLoader):
 
 
 def compose(data: bytes) -> Node | None:
-    """Compose the first document of `data`; None if there is none.
+    """Return the first document of `data` as nodes; None if there is none.
 
     Raises:
-        Broken: this is no YAML, or no UTF-8.
+        Broken: this is not YAML, or not UTF-8.
 
     """
     try:
@@ -80,11 +65,11 @@ def compose(data: bytes) -> Node | None:
         what = f"not UTF-8 text: {error.reason}"
         raise Broken(line, what, "save the file as UTF-8, or move it elsewhere") from None
     except RecursionError:
-        raise Broken(1, "nested too deeply", "flatten it") from None
+        raise Broken(1, _TOO_DEEP, "flatten it") from None
 
 
 def _compose_events(data: bytes) -> Node | None:
-    """Compose a document in which an anchor is given again, which libyaml's composer refuses.
+    """Return the nodes of a document that gives an anchor again, which libyaml's composer refuses.
 
     YAML allows it: an alias means the latest (https://yaml.org/spec/1.2.2/#71-alias-nodes).
     """
@@ -139,16 +124,16 @@ def _refuse_depth(data: bytes) -> None:
             if depth > MAX_DEPTH:
                 mark = event.start_mark
                 line = mark.line + 1 if mark else 1
-                raise Broken(line, "nested too deeply", "flatten it")
+                raise Broken(line, _TOO_DEEP, "flatten it")
     finally:
         loader.dispose()
 
 
 def refuse_duplicates(root: Node) -> None:
-    """Refuse mappings that have a key twice, or one that is no text.
+    """Refuse a mapping that has a key twice, or a key that is not a text.
 
     Raises:
-        Broken: there is one.
+        Broken: there is such a mapping.
 
     """
     stack = [root]
@@ -176,7 +161,7 @@ def _name_duplicate(pairs: list[tuple[Node, Node]]) -> None:
     for key, _ in pairs:
         line = line_of(key)
         if not isinstance(key, ScalarNode):
-            raise Broken(line, "a key that is no text", "quote it")
+            raise Broken(line, "a key is not a text", "quote it")
         if key.value in lines and key.value != "<<":
             what = f"{key.value!r} is given twice, first in line {lines[key.value]}"
             raise Broken(line, what, "keep one of them")
@@ -184,15 +169,16 @@ def _name_duplicate(pairs: list[tuple[Node, Node]]) -> None:
 
 
 def line_of(node: Any) -> int:  # noqa: ANN401
-    """The line of a node (or of an event), counted from 1."""
+    """Return the line of a node (or of an event), counted from 1."""
     line: int = node.start_mark.line
     return line + 1
 
 
 class NodeReader:
-    """Reads the nodes of one file; what has the wrong shape becomes a problem, not an exception."""
+    """A reader of one file's nodes: a wrong shape becomes a problem, not an exception."""
 
     def __init__(self, file: str) -> None:
+        """Take the name of the file, which problems give."""
         self.file = file
         self.problems: list[FileProblem] = []
         self._lines: set[int] = set()
@@ -200,23 +186,25 @@ class NodeReader:
     def problem(self, line: int, what: str, fix: str) -> None:
         """Note that `what` is wrong in `line`, and how to `fix` it.
 
-        One a line: what follows on the same line is mostly a consequence.
+        Only the first problem of a line is kept: those after it are mostly its consequences.
         """
         if line not in self._lines:
             self._lines.add(line)
             self.problems.append(FileProblem(self.file, line, what, fix))
 
     def mapping(self, node: Node | None, what: str) -> dict[str, Node]:
-        """The entries of a mapping with its merge keys (`<<`) applied; empty for nothing."""
+        """Return the entries of a mapping with its merge keys (`<<`) applied; empty for nothing."""
         if type(node) is MappingNode:
             entries = {key.value: value for key, value in node.value}
-            return self._merged(node, {}) if "<<" in entries else entries
+            return self._merge_mappings(node, {}) if "<<" in entries else entries
         if node is not None and not is_null(node):
             self.problem(line_of(node), f"{what} is {_kind(node)}", "make it a mapping")
         return {}
 
-    def _merged(self, node: MappingNode, known: dict[int, dict[str, Node]]) -> dict[str, Node]:
-        # `known` holds what is done, so that merges of merges stay linear, and stops circles.
+    def _merge_mappings(
+        self, node: MappingNode, known: dict[int, dict[str, Node]]
+    ) -> dict[str, Node]:
+        # `known` holds finished mappings, so that merges of merges stay linear and circles end.
         if id(node) in known:
             return known[id(node)]
         merged: dict[str, Node] = {}
@@ -226,14 +214,15 @@ class NodeReader:
                 parents = value.value if isinstance(value, SequenceNode) else [value]
                 for parent in reversed(parents):
                     if isinstance(parent, MappingNode):
-                        merged |= self._merged(parent, known)
+                        merged |= self._merge_mappings(parent, known)
                     else:
-                        self.problem(line_of(parent), "<< of no mapping", "merge a mapping")
+                        what = "`<<` merges something that is not a mapping"
+                        self.problem(line_of(parent), what, "merge a mapping")
         merged |= {key.value: value for key, value in node.value if key.value != "<<"}
         return merged
 
     def items(self, node: Node | None, what: str) -> list[Node]:
-        """The items of a list, empty ones left out, as melange does; empty for nothing."""
+        """Return the items of a list without the empty ones, as melange does; empty for nothing."""
         if type(node) is SequenceNode:
             items: list[Node] = node.value
             return [item for item in items if not is_null(item)]
@@ -242,7 +231,7 @@ class NodeReader:
         return []
 
     def text(self, node: Node | None, what: str) -> str:
-        """A scalar as it was written; empty for nothing."""
+        """Return a scalar as it is written; empty for nothing."""
         if type(node) is ScalarNode:
             value: str = node.value
             return "" if is_null(node) else value
@@ -251,10 +240,10 @@ class NodeReader:
         return ""
 
     def texts(self, node: Node | None, what: str) -> list[tuple[str, int]]:
-        """The scalars of a list, each with its line."""
+        """Return the scalars of a list, each with its line."""
         return [
             (
-                # A shortcut for nearly all of 90,000.
+                # A shortcut that nearly all of a distribution's 90,000 entries take.
                 item.value if type(item) is ScalarNode else self.text(item, f"an entry of {what}"),
                 item.start_mark.line + 1,
             )
@@ -262,7 +251,7 @@ class NodeReader:
         ]
 
     def strings(self, node: Node | None, what: str) -> dict[str, str]:
-        """A mapping from text to text."""
+        """Return a mapping from text to text."""
         return {
             key: value.value
             if type(value) is ScalarNode and (value.style or value.value not in _NULLS)
@@ -272,8 +261,8 @@ class NodeReader:
 
 
 def is_null(node: Node) -> bool:
-    """Whether there is nothing where a value could be."""
-    # Whoever gives a tag means a value, and be it an empty one: `- !riscv64`.
+    """Return whether there is nothing where a value could be."""
+    # A tag means a value, even if that is empty: `- !riscv64`.
     return (
         type(node) is ScalarNode
         and not node.style

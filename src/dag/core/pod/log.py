@@ -26,7 +26,7 @@ _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Lines are missing here: after how many lines, between which timestamps."""
+    """A place where lines are missing: after how many lines, and between which timestamps."""
 
     after_line: int
     after: str
@@ -34,7 +34,7 @@ class Gap:
 
 
 class PodLog:
-    """What is known of one container's log; feed it lines as `TIMESTAMP TEXT`, without newline."""
+    """The lines of one container's log, fed as `TIMESTAMP TEXT` without newline, each counted once."""
 
     def __init__(self) -> None:
         self.lines = 0
@@ -51,7 +51,7 @@ class PodLog:
         self._last_seen_again = False
 
     def resume(self) -> datetime | None:
-        """Begin another stream: answers from when it should be asked for; None is the beginning."""
+        """Begin another stream; return from when on it should be asked for, None for the beginning."""
         self._resuming = bool(self._recent)
         self._last_seen_again = False
         if not self._recent or self._last is None:
@@ -60,7 +60,7 @@ class PodLog:
         return max(_time(stamp) for stamp, _ in self._recent) - _OVERLAP
 
     def feed(self, line: bytes) -> bytes | None:
-        """Take a line of the stream; answers its text, or None if it was known already, or none."""
+        """Take a line of the stream; return its text, or None if it is known already or no line."""
         stamp, _, text = line.partition(b" ")
         if not _STAMP.fullmatch(stamp):
             self.remark = line.decode(errors="replace")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
-from dag.core.flags import Options, flag, several, switch
+from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
@@ -88,7 +88,7 @@ class BundleOptions(Options):
         shown="busybox, by digest",
         metavar="IMAGE",
     )
-    include: tuple[str, ...] = several(
+    include: tuple[str, ...] = list_flag(
         TEXT,
         "--include",
         "Bundle this path although it would be left out.",
@@ -140,7 +140,7 @@ class ResourceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowOptions(Options):
+class ExtentOptions(Options):
     """The end of the command: a manifest, a pod or a result, and the time until then."""
 
     heading: ClassVar[str] = "What is done"
@@ -222,7 +222,7 @@ class SigningOptions(Options):
 class PodOptions(
     ArchsOptions,
     SelectionOptions,
-    FollowOptions,
+    ExtentOptions,
     PodBuildOptions,
     BundleOptions,
     ContextOptions,

@@ -1,15 +1,16 @@
-"""What `dag pod` does at the API server, and the Role that allows it."""
+"""The permissions that `dag pod` needs at the API server, and the Role that gives them."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-class Permission(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Permission:
     """One verb on one kind of object, or on a part of it."""
 
     verb: str
@@ -26,8 +27,8 @@ class Permission(NamedTuple):
         return f"{self.verb} {self.what}"
 
 
-def for_pod(*, follow: bool, out: bool) -> list[Permission]:
-    """Give what creating a Pod needs, following it, and fetching from it."""
+def permissions_for_pod(*, follow: bool, out: bool) -> list[Permission]:
+    """Return what is needed to create a Pod, to follow it, and to fetch from it."""
     needed = [Permission("create", "pods")]
     if follow:
         needed += [Permission(verb, "pods") for verb in ("get", "list", "watch", "delete")]
@@ -42,8 +43,8 @@ EXPLAIN = tuple(Permission(verb, "events") for verb in ("list", "watch"))
 SECRET_KEY = (Permission("get", "secretproviderclasses", group="secrets-store.csi.x-k8s.io"),)
 
 
-def rules(permissions: Iterable[Permission]) -> list[dict[str, list[str]]]:
-    """Write them as the rules of a Role: one for each resource, verbs in the order given."""
+def role_rules(permissions: Iterable[Permission]) -> list[dict[str, list[str]]]:
+    """Return the rules of a Role: one for each resource, with its verbs in the order given."""
     found: dict[tuple[str, str], list[str]] = {}
     for one in permissions:
         verbs = found.setdefault((one.group, one.what), [])
@@ -55,8 +56,8 @@ def rules(permissions: Iterable[Permission]) -> list[dict[str, list[str]]]:
     ]
 
 
-def grant(permissions: Sequence[Permission], namespace: str, user: str | None) -> str:
-    """Write the commands that allow `user` all of `permissions`, for somebody who has them.
+def grant_commands(permissions: Sequence[Permission], namespace: str, user: str | None) -> str:
+    """Return the commands that give `user` all of `permissions`, for somebody who has them.
 
     The Role may exist and is then replaced, so it has to be told everything that is needed.
     """

@@ -150,7 +150,7 @@ def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
 
 
 def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
-    verbs = [*permissions.for_pod(follow=True, out=True), *permissions.EXPLAIN]
+    verbs = [*permissions.permissions_for_pod(follow=True, out=True), *permissions.EXPLAIN]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY
     group = "rbac.authorization.k8s.io"
@@ -159,7 +159,7 @@ def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
         "apiVersion": f"{group}/v1",
         "kind": "Role",
         "metadata": metadata,
-        "rules": permissions.rules(verbs),
+        "rules": permissions.role_rules(verbs),
     }
     yield Ensure(
         title="Role: it allows what `dag pod` does, and no more", manifest=mark_as_ours(role)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, flag, several, switch
+from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import DURATION, FILE, NAME, TEXT, ValueKind, whole
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
@@ -45,10 +45,10 @@ class BuilderOptions(Options):
     service_account: str = flag(
         NAME, "--service-account", "Have pods run as this service account.", default="default"
     )
-    users: tuple[str, ...] = several(
+    users: tuple[str, ...] = list_flag(
         TEXT, "--user", "Permit this user to run `dag pod` there.", metavar="NAME"
     )
-    groups: tuple[str, ...] = several(
+    groups: tuple[str, ...] = list_flag(
         TEXT, "--group", "Permit the users of this group to run `dag pod` there.", metavar="NAME"
     )
     binfmt: bool = switch("--binfmt", "Emulate other architectures on every node.")
@@ -242,7 +242,7 @@ class IdentityOptions(Options):
         metavar="PROJECT",
         variable="PROJECT",
     )
-    annotations: tuple[Annotation, ...] = several(
+    annotations: tuple[Annotation, ...] = list_flag(
         ValueKind(metavar="KEY=VALUE", parse=_annotation),
         "--annotation",
         "Annotate the service account with this, as clouds tie it to an identity of theirs.",

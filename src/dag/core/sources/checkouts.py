@@ -26,7 +26,10 @@ WHOLE = 0
 LOOSE = "refs/heads/dag/"
 """The names of commits that have to be in a clone, and that no tag or branch leads to."""
 
-_NETWORK = "a build asks the network for all of the repository"
+_UNPINNED = (
+    "there is no expected-commit, so it is not cached: a build asks the network for all of the"
+    " repository"
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
@@ -142,9 +145,7 @@ def repositories_of(steps: Iterable[Checkout]) -> WantedRepositories:
             wants = _merge(wants, want)
         else:
             asked = tuple(dict.fromkeys((*asked, _ref(step))))
-            unpinned.append(
-                SourceProblem(place, shown, "no expected-commit: not cached, " + _NETWORK)
-            )
+            unpinned.append(SourceProblem(place, shown, _UNPINNED))
         found[path] = GitRepository(path, known.uri, wants, bases, asked)
     return WantedRepositories(list(found.values()), problems, unpinned)
 
@@ -235,12 +236,12 @@ def is_ref(name: str) -> bool:
 
 def _want(step: Checkout, place: Place) -> Want:
     if step.tag and step.branch:
-        raise UsageError(f"both a branch ({step.branch}) and a tag ({step.tag})")
+        raise UsageError(f"the step has both a branch ({step.branch}) and a tag ({step.tag})")
     name = step.tag or step.branch
     if name and (_NO_REF.search(name) or name == "@"):
         raise UsageError(f"{name[:80]!r} is no name of a tag or branch")
     if step.is_branch_tip and not step.branch:
-        raise UsageError("expected-commit-is-branch-tip goes with a branch only")
+        raise UsageError("expected-commit-is-branch-tip goes only with a branch")
     commit = check_commit(step.expected_commit)
     kind: Literal["tag", "branch", "head"] = (
         "tag" if step.tag else "branch" if step.branch else "head"

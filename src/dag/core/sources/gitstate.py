@@ -1,62 +1,69 @@
-"""What `dag.json` in a repository of the cache says was verified, and whether a step's wish is in it.
+"""The `dag.json` of a repository in the cache: what was verified, and whether steps find it there.
 
-The file may come from an image, so from anybody: it is taken in the right shape, or not at all.
+The file may come from an image, and so from anybody: it is read in the right shape, or not at all.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from dag.core.sources.checkouts import WHOLE, is_commit, is_hash, is_ref, locate
+import msgspec
+from msgspec import Meta, Struct
+
+from dag.core.decoding import Undecodable, decode
+from dag.core.sources.checkouts import WHOLE, is_hash, is_ref, locate
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dag.core.sources.checkouts import GitRepository, Want
 
 STATE = "dag.json"
-_T = TypeVar("_T")
+MAX_BYTES = 64 << 20
+"""The size of the largest state that is read."""
+
+Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
 
 
-class Ref(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ref:
     """A name that clones see."""
 
     at: str
-    """The object that it names: of a tag it may be the tag's own."""
+    """The object that it names; for a tag, that may be the tag's own object."""
     expected: tuple[str, ...]
-    """Hashes by which steps may expect it: for a branch, commits in its history."""
+    """The hashes by which steps may expect it; for a branch, commits in its history."""
     tip: bool = False
-    """The remote's branch ended there, too, when it was fetched."""
+    """Whether the remote's branch ended there, too, when it was fetched."""
 
 
-class Submodule(NamedTuple):
-    """A repository that one here needs beside it."""
+@dataclass(frozen=True, slots=True, order=True)
+class Submodule:
+    """A repository that this one needs beside it."""
 
     path: str
-    commit: str
+    commit: Commit
 
 
 @dataclass(slots=True, kw_only=True)
 class VerifiedState:
-    """What was verified of a repository."""
+    """The refs, history and submodules of a repository that were verified."""
 
     refs: dict[str, Ref] = field(default_factory=dict)
     bases: frozenset[str] = frozenset()
-    """The URIs that lead to it, as they are written."""
+    """The URIs that lead to it, as steps write them."""
     submodules: frozenset[Submodule] = frozenset()
     picks: frozenset[str] = frozenset()
     """`BRANCH/COMMIT`, with an empty branch for a commit that a clone has anyway."""
     depth: int | None = None
-    """How much history was fetched so far; None: nothing was."""
+    """How much history was fetched so far; None if nothing was."""
     uri: str = ""
     lacks: frozenset[str] = frozenset()
-    """Refs that definitions want and that are not here: builds ask the network for all of it."""
+    """Refs that definitions want and that are not here; because of them builds ask the network."""
 
     def holds(self, want: Want) -> bool:
-        """Say whether what a step wants was verified."""
+        """Return whether everything that a step wants was verified."""
         known = self.refs.get(want.ref)
         return (
             known is not None
@@ -70,12 +77,12 @@ class VerifiedState:
         return self.depth == WHOLE or (self.depth is not None and 0 < depth <= self.depth)
 
     def missing(self, repository: GitRepository) -> frozenset[str]:
-        """Name the refs that steps want, and that would not be found here."""
+        """Return the refs that steps want and would not find here."""
         refs = {want.ref for want in repository.wants if not self.holds(want)}
         return frozenset(refs | set(repository.unpinned))
 
     def behind(self, other: VerifiedState) -> list[str]:
-        """Say what the other has that this one lacks."""
+        """Return, in words, what the other has and this one lacks."""
         lacking = [
             name
             for name, ref in other.refs.items()
@@ -89,15 +96,19 @@ class VerifiedState:
         return sorted(lacking)
 
     def bases_of(self, path: str) -> list[str]:
-        """Give the URIs that lead to the repository that is kept at `path`, and to no other."""
+        """Return the URIs that lead to the repository at `path`, and to no other."""
         return [base for base in sorted(self.bases) if _leads(base, path)]
 
     def text(self) -> str:
-        """Write it as `dag.json` has it."""
+        """Return the state as the text of `dag.json`."""
         document: dict[str, Any] = {
-            "refs": {name: _document(name, ref) for name, ref in self.refs.items()},
+            "refs": {
+                name: {"at": ref.at, "expected": ref.expected}
+                | ({} if name.startswith("refs/tags/") else {"tip": ref.tip})
+                for name, ref in self.refs.items()
+            },
             "bases": sorted(self.bases),
-            "submodules": [item._asdict() for item in sorted(self.submodules)],
+            "submodules": msgspec.to_builtins(sorted(self.submodules)),
             "picks": sorted(self.picks),
             "uri": self.uri,
             "lacks": sorted(self.lacks),
@@ -107,75 +118,61 @@ class VerifiedState:
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
+class _RefDocument(Struct):
+    at: Commit
+    expected: tuple[Commit, ...]
+    tip: bool | None = None
+
+    def ref(self, name: str) -> Ref:
+        if not is_ref(name):
+            raise Undecodable(f"{name[:80]!r} is not the name of a tag or branch")
+        expected = self.expected
+        if not name.startswith("refs/tags/") and self.tip is None:
+            # Written when commits that a branch had left behind were still listed.
+            expected = (self.at,) if self.at in expected else ()
+        return Ref(self.at, expected, tip=bool(self.tip))
+
+
+class _Document(Struct):
+    """The file's own shape. It may lack whatever it had nothing to say about."""
+
+    refs: dict[str, _RefDocument] = {}
+    bases: frozenset[str] = frozenset()
+    submodules: frozenset[Submodule] = frozenset()
+    picks: frozenset[str] = frozenset()
+    depth: Annotated[int, Meta(ge=WHOLE)] | None = None
+    uri: str = ""
+    lacks: frozenset[str] = frozenset()
+
+
+_DECODER = msgspec.json.Decoder(_Document)
+
+
 def parse(data: bytes) -> VerifiedState:
-    """Read what `dag.json` has.
+    """Return the state that `dag.json` has.
 
     Raises:
-        ValueError: it is something else.
+        Undecodable: the file is something else.
 
     """
-    try:
-        document = json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    found = _as(dict, document)
-    depth = found.get("depth")
-    if depth is not None and (type(depth) is not int or depth < WHOLE):
-        raise ValueError(f"{depth!r} is no depth")
+    found = decode(_DECODER, data, limit=MAX_BYTES)
+    for pick in found.picks:
+        _check_pick(pick)
     return VerifiedState(
-        refs={name: _ref(name, value) for name, value in _as(dict, found.get("refs", {})).items()},
-        bases=frozenset(_texts(found.get("bases", []))),
-        submodules=frozenset(map(_submodule, _as(list, found.get("submodules", [])))),
-        picks=frozenset(map(_pick, _texts(found.get("picks", [])))),
-        depth=depth,
-        uri=_as(str, found.get("uri", "")),
-        lacks=frozenset(_texts(found.get("lacks", []))),
+        refs={name: one.ref(name) for name, one in found.refs.items()},
+        bases=found.bases,
+        submodules=found.submodules,
+        picks=found.picks,
+        depth=found.depth,
+        uri=found.uri,
+        lacks=found.lacks,
     )
 
 
-def _ref(name: str, value: object) -> Ref:
-    entry = _as(dict, value)
-    at, expected = _commit(entry.get("at")), tuple(map(_commit, _texts(entry.get("expected"))))
-    if not is_ref(name):
-        raise ValueError(f"{name!r} is no name of a tag or branch")
-    if not name.startswith("refs/tags/") and "tip" not in entry:
-        # Written when commits that a branch had left behind were still listed.
-        expected = (at,) if at in expected else ()
-    return Ref(at, expected, _as(bool, entry.get("tip", False)))
-
-
-def _document(name: str, ref: Ref) -> dict[str, Any]:
-    document: dict[str, Any] = {"at": ref.at, "expected": list(ref.expected)}
-    return document if name.startswith("refs/tags/") else document | {"tip": ref.tip}
-
-
-def _pick(text: str) -> str:
+def _check_pick(text: str) -> None:
     branch, _, commit = text.rpartition("/")
     if not is_hash(commit) or (branch and not is_ref(f"refs/heads/{branch}")):
-        raise ValueError(f"{text[:80]!r} is no cherry-pick")
-    return text
-
-
-def _submodule(value: object) -> Submodule:
-    entry = _as(dict, value)
-    return Submodule(_as(str, entry.get("path")), _commit(entry.get("commit")))
-
-
-def _commit(value: object) -> str:
-    text = _as(str, value)
-    if not is_commit(text):
-        raise ValueError(f"{text[:80]!r} is no commit")
-    return text
-
-
-def _texts(value: object) -> Iterable[str]:
-    return [_as(str, item) for item in _as(list, value)]
-
-
-def _as(kind: type[_T], value: object) -> _T:
-    if not isinstance(value, kind):
-        raise ValueError(f"{str(value)[:80]!r} where a {kind.__name__} should be")  # noqa: TRY004
-    return value
+        raise Undecodable(f"{text[:80]!r} is not a cherry-pick")
 
 
 def _leads(base: str, path: str) -> bool:

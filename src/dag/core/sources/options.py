@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, arguments, flag, several, switch
+from dag.core.flags import Options, arguments, flag, list_flag, switch
 from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, whole
 from dag.core.package.options import DefinitionOptions
+from dag.errors import UsageError
 
 PRUNE = "prune"
 
@@ -55,7 +56,7 @@ class FetchOptions(Options):
         "Make at most this many of them with one host.",
         default="32",
     )
-    mirrors: tuple[str, ...] = several(
+    mirrors: tuple[str, ...] = list_flag(
         TEXT, "--mirror", "Ask for URL/sha256:HEX first.", metavar="URL"
     )
     max_size: str = flag(
@@ -110,3 +111,20 @@ class CacheOptions(
     CacheWords, DefinitionOptions, FetchOptions, CacheImageOptions, CacheOutputOptions
 ):
     """The flags of `dag cache`."""
+
+    def check(self) -> None:
+        """Refuse what makes no sense, before anything is read.
+
+        Raises:
+            UsageError: a mirror or a repository is none, or two flags exclude each other.
+
+        """
+        from dag.core.image.references import parse_repository
+        from dag.core.web import check_uri
+
+        for mirror in self.mirrors:
+            check_uri(mirror)
+        if self.bundle_repo is not None:
+            parse_repository(self.bundle_repo)
+        if self.from_bundle is not None and (self.words or self.bundle_repo):
+            raise UsageError("--from-bundle only fills the cache: it takes no packages and no push")

@@ -1,7 +1,7 @@
-"""Limits of memory and CPU for processes of this machine, where they can be had.
+"""Limits of memory and CPU for processes of this machine, where it allows them.
 
-Memory is a hard limit, as in a pod; CPU is a share, so that nothing idles. Control groups of
-version 1 or 2 where we may write them, else systemd's scopes, else nothing.
+Memory is a hard limit, as in a pod; CPU is a share, so that no processor idles. Used are control
+groups of version 1 or 2 if we may write them, else scopes of systemd, else nothing.
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
@@ -27,50 +27,51 @@ _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class Group(Protocol):
-    """One attempt's limits."""
+    """The limits of one attempt."""
 
     def prefix(self) -> list[str]:
-        """Words to put before the command."""
+        """Return words to put before the command."""
 
     def process_files(self) -> Sequence[Path]:
         """Return the files into which a process writes its id to put itself under the limits."""
 
     def out_of_memory(self) -> bool:
-        """Whether something in it was killed for its memory."""
+        """Return whether a process in the group was killed for its memory."""
 
     def close(self) -> None:
         """Kill what is left in it and remove it."""
 
 
 class Limiter(Protocol):
-    """Makes groups; `name` says of which kind, for people."""
+    """A maker of groups."""
 
     name: str
+    """The kind of its groups, for people."""
     holds: bool
-    """Closing a group ends whatever was started in it."""
+    """Whether closing a group ends every process that was started in it."""
 
     def sweep(self) -> None:
-        """Remove what builds have left that were killed."""
+        """Remove the groups that killed builds have left."""
 
     def group(self, name: str, resources: ComputeResources) -> Group:
         """Make the limits of one attempt."""
 
 
 class Unlimited:
-    """No limits at all: nothing to set, nothing to see."""
+    """No limits at all."""
 
     name = "none"
     holds = False
 
     def sweep(self) -> None:
-        """Nothing is ever left."""
+        """Do nothing, because nothing is ever left."""
 
     def group(self, name: str, resources: ComputeResources) -> Group:
-        """Make nothing."""
+        """Return a group without limits."""
         return self
 
     def prefix(self) -> list[str]:
-        """Nothing."""
+        """Return no words."""
         return []
 
     def process_files(self) -> Sequence[Path]:
@@ -78,28 +79,28 @@ class Unlimited:
         return ()
 
     def out_of_memory(self) -> bool:
-        """Nobody knows."""
+        """Return False, because nobody knows."""
         return False
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class ControlGroups:
-    """Directories in one hierarchy (version 2) or in those of memory and cpu (version 1)."""
+    """Control groups: directories in one hierarchy (version 2) or in two (version 1)."""
 
     holds = True
 
     def __init__(self, parents: Mapping[str, Path], *, version: int) -> None:
-        """`parents` are the directories in which groups are made, by controller."""
+        """Take the directories in which groups are made, by controller (`memory`, `cpu`)."""
         self.name = f"cgroup v{version}"
         self._parents = parents
         self._version = version
 
     def sweep(self) -> None:
-        """Remove what processes left that were killed: their empty groups, unless they are new.
+        """Remove the empty groups of killed processes, unless the groups are new.
 
-        A process of another container may be unknown here; it enters its groups at once.
+        A process of another container may be unknown here, but it enters its groups at once.
         """
         for parent in dict.fromkeys(self._parents.values()):
             for path in parent.glob("dag-[0-9]*-*"):
@@ -111,7 +112,7 @@ class ControlGroups:
     def group(self, name: str, resources: ComputeResources) -> Group:
         """Make the directories of one attempt."""
         safe = _NAME.sub("_", name)
-        if safe != name:  # as another one may be
+        if safe != name:  # another name may have become the same
             safe += f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
         safe = f"dag-{os.getpid()}-{safe}"
         paths = {controller: parent / safe for controller, parent in self._parents.items()}
@@ -119,7 +120,7 @@ class ControlGroups:
             path.mkdir()
         for (controller, file), value in self._values(resources).items():
             path = paths[controller] / file
-            if path.exists():  # swap accounting may be off
+            if path.exists():  # it does not if swap is not accounted for
                 path.write_text(str(value))
         return _ControlGroup(paths, self._version)
 
@@ -168,24 +169,24 @@ class _ControlGroup:
                 except FileNotFoundError:
                     break
                 except OSError:
-                    time.sleep(0.005)  # what was killed is not gone at once
+                    time.sleep(0.005)  # a killed process is not gone at once
 
 
 class Scopes:
-    """Transient scopes of systemd: where a user has no control groups to write."""
+    """Transient scopes of systemd, for a user who may not write control groups."""
 
     holds = False
 
     def __init__(self, command: Sequence[str]) -> None:
-        """`command` is systemd-run and what chooses the manager."""
+        """Take the words of `systemd-run` with the flags that choose its manager."""
         self.name = "systemd-run"
         self._command = tuple(command)
 
     def sweep(self) -> None:
-        """Systemd does it (--collect)."""
+        """Do nothing, because systemd removes its scopes (--collect)."""
 
     def group(self, name: str, resources: ComputeResources) -> Group:
-        """Describe the scope of one attempt."""
+        """Return the scope of one attempt."""
         return _Scope(self._command, resources)
 
 
@@ -208,7 +209,7 @@ class _Scope(Unlimited):
 
 
 def detect(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
-    """Find the best kind of limits that this process may set."""
+    """Return the best kind of limits that this process may set."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
@@ -230,7 +231,7 @@ def _version_2(root: Path, mine: str) -> Limiter | None:
         available = (parent / "cgroup.controllers").read_text().split()
         if not {"memory", "cpu"} <= set(available):
             return None
-        # Fails where the group has processes of its own, as ours; a delegated one has a way out.
+        # This fails if the group has processes of its own, as ours may have.
         (parent / "cgroup.subtree_control").write_text("+memory +cpu")
     except OSError:
         return None

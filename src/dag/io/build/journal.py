@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dag.core.build.journal import Line
+from dag.core.limits import JOURNAL_LINE
+from dag.io.files import read_lines
 
 
 class Journal:
-    """Appends to a new journal; the one of the run before is kept beside it as `NAME.old`."""
+    """A new journal to append to; the one of the run before is kept beside it as `NAME.old`."""
 
     def __init__(self, path: Path) -> None:
         """Begin a new journal at `path`."""
@@ -24,9 +24,9 @@ class Journal:
         self._descriptor = os.open(path, flags, 0o644)
         self._dirty = False
 
-    def append(self, line: Line) -> None:
-        """Write a line; `sync` makes it last."""
-        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    def append(self, line: bytes) -> None:
+        """Write a line, its end included; `sync` makes it last."""
+        data = line
         while data:
             data = data[os.write(self._descriptor, data) :]
         self._dirty = True
@@ -50,25 +50,12 @@ class Journal:
         os.close(self._descriptor)
 
 
-def read_journal(path: Path) -> Iterator[Line]:
-    """Read the lines of a journal; a last one that was never finished is left out.
+def read_journal(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a journal; the last one may have no end.
 
     Raises:
         OSError: there is no journal, or it cannot be read.
-        ValueError: a line in the middle is damaged.
+        ValueError: one of its lines is too long.
 
     """
-    torn: Exception | None = None
-    with path.open("rb") as file:
-        for data in file:
-            if torn is not None:
-                raise ValueError(f"a line in the middle is none: {torn}")
-            try:
-                line = json.loads(data)
-            except ValueError as error:
-                torn = error
-                continue
-            if not isinstance(line, dict) or not data.endswith(b"\n"):
-                torn = ValueError("no object, or no end of line")
-                continue
-            yield line
+    return read_lines(path, JOURNAL_LINE)

@@ -11,22 +11,25 @@ from pathlib import Path
 from dag.errors import InfrastructureError
 
 _PATIENCE = 10.0
-"""Seconds for killed processes to be gone: one may be writing out a large file."""
+"""How many seconds killed processes have to be gone: one may be writing out a large file."""
 
 
 def end_below(place: Path) -> None:
     """Kill every process whose working directory is `place` or below, and wait until none is left.
 
-    Only attempts work there; what is in a sandbox ends with the process that made it.
+    Only attempts work there. A process in a sandbox ends with the process that made the sandbox.
 
     Raises:
-        InfrastructureError: one does not go.
+        InfrastructureError: one does not end.
 
     """
     deadline = time.monotonic() + _PATIENCE
     while found := _below(os.fspath(place.resolve())):
         if time.monotonic() > deadline:
-            raise InfrastructureError(f"process {found[0]} of an earlier build does not end")
+            raise InfrastructureError(
+                f"process {found[0]} of an earlier build does not end although it was killed",
+                hint=f"look at it with `ps {found[0]}`; the build can begin when it is gone",
+            )
         for process in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What differs from a commit: in submodules too, and seen through the links that lead there."""
+"""Files that differ from a commit, in submodules too, and seen through links that lead there."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dag.errors import UsageError
-from dag.io.graph.git import ask
+from dag.io.graph.git import run_git
 
 _LINK, _SUBMODULE = "120000", "160000"
 _MAX_LINKS = 8
-"""Links that are followed one after the other: they may lead round in circles."""
+"""How many links are followed one after the other, because they may lead in circles."""
 
 
 def changed_files(directory: Path, since: str) -> list[str]:
-    """The files of the repository that differ from the commit `since`, relative to `directory`.
+    """Return the files that differ from the commit `since`, relative to `directory`.
 
-    What is not committed yet counts, and so do new files that git doesn't ignore. A file that a
-    link leads to comes under both names. A submodule whose old commit is not here is named as a
+    Changes that are not committed count, and so do new files that git does not ignore. A file that
+    a link leads to is named by both names. A submodule whose old commit is not here is named as a
     whole.
 
     Raises:
@@ -27,14 +27,16 @@ def changed_files(directory: Path, since: str) -> list[str]:
         InfrastructureError: there is no git.
 
     """
-    top = ask(directory, "rev-parse", "--show-toplevel").removesuffix("\n")
-    changed = {f"{top}/{name}" for name in _changed(Path(top), _commit(directory, since))}
+    top = run_git(directory, "rev-parse", "--show-toplevel").removesuffix("\n")
+    changed = {
+        f"{top}/{name}" for name in _changed_paths(Path(top), _resolve_commit(directory, since))
+    }
     base = os.path.realpath(directory)
     return sorted(os.path.relpath(path, base) for path in _through_links(changed, _links(top)))
 
 
 def files_at(directory: Path, since: str, names: Iterable[str]) -> dict[str, bytes]:
-    """Read files of `directory` as they were at the commit `since`; those that it had not are left out.
+    """Return files of `directory` as they were at the commit `since`, without those it did not have.
 
     Raises:
         UsageError: there is no such commit, or no repository.
@@ -42,7 +44,7 @@ def files_at(directory: Path, since: str, names: Iterable[str]) -> dict[str, byt
 
     """
     wanted = list(names)
-    where = f"{_commit(directory, since)}:{ask(directory, 'rev-parse', '--show-prefix')}".rstrip(
+    where = f"{_resolve_commit(directory, since)}:{run_git(directory, 'rev-parse', '--show-prefix')}".rstrip(
         "\n"
     )
     process = subprocess.run(
@@ -61,40 +63,40 @@ def files_at(directory: Path, since: str, names: Iterable[str]) -> dict[str, byt
     return found
 
 
-def _commit(directory: Path, since: str) -> str:
+def _resolve_commit(directory: Path, since: str) -> str:
     try:
         words = ("rev-parse", "--verify", "--end-of-options", f"{since}^{{commit}}")
-        return ask(directory, *words).strip()
+        return run_git(directory, *words).strip()
     except UsageError as error:
         if "single revision" not in error.message:
             raise
         raise UsageError(
-            f"--since {since!r}: git knows no such commit in {directory}",
+            f"git knows no commit {since!r} in {directory}, which --since names",
             hint="name a branch, a tag or a commit; a shallow clone has only the newest",
         ) from error
 
 
-def _changed(top: Path, commit: str, *, inner: bool = False) -> set[str]:
+def _changed_paths(top: Path, commit: str, *, inner: bool = False) -> set[str]:
     words = ("--no-renames", "--raw", "--no-abbrev", "--ignore-submodules=none", "-z")
-    fields = ask(top, "diff", *words, commit, "--", inner=inner).split("\0")
+    fields = run_git(top, "diff", *words, commit, "--", inner=inner).split("\0")
     found: set[str] = set()
     for about, name in zip(fields[::2], fields[1::2], strict=False):
         mode, now, old, _, _ = about.removeprefix(":").split(" ")
         inside: set[str] = set()
         if mode == now == _SUBMODULE and (top / name / ".git").exists():
             try:
-                inside = {f"{name}/{one}" for one in _changed(top / name, old, inner=True)}
+                inside = {f"{name}/{one}" for one in _changed_paths(top / name, old, inner=True)}
             except UsageError:  # its old commit was never fetched
                 inside = set()
         found |= inside or {name}
-    new = ask(top, "ls-files", "--others", "--exclude-standard", "-z", inner=inner)
+    new = run_git(top, "ls-files", "--others", "--exclude-standard", "-z", inner=inner)
     return found | {name for name in new.split("\0") if name}
 
 
 def _links(top: str) -> dict[str, list[str]]:
-    """Find the links that git knows: what they name → the links."""
+    """Return the links that git knows, by the path that they lead to."""
     links: dict[str, list[str]] = {}
-    for line in ask(Path(top), "ls-files", "--stage", "-z").split("\0"):
+    for line in run_git(Path(top), "ls-files", "--stage", "-z").split("\0"):
         about, _, name = line.partition("\t")
         path = f"{top}/{name}"
         if about.startswith(_LINK) and os.path.islink(path):  # noqa: PTH114  # a distribution's
@@ -107,12 +109,12 @@ def _through_links(changed: set[str], links: Mapping[str, list[str]]) -> set[str
     found = set(changed)
     latest = found
     for _ in range(_MAX_LINKS if links else 0):
-        latest = {name for path in latest for name in _names(path, links)} - found
+        latest = {name for path in latest for name in _other_names(path, links)} - found
         found |= latest
     return found
 
 
-def _names(path: str, links: Mapping[str, list[str]]) -> Iterable[str]:
+def _other_names(path: str, links: Mapping[str, list[str]]) -> Iterable[str]:
     above, rest = path, ""
     while above not in ("", "/"):
         yield from (f"{link}{rest}" for link in links.get(above, ()))

@@ -1,4 +1,4 @@
-"""What git knows of the definitions directory."""
+"""Questions to git about the directory of the definitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 def last_commit_time(directory: Path) -> int | None:
-    """Read when the last commit that touches `directory` was made, in seconds since 1970.
+    """Return when the last commit that touches `directory` was made, in seconds since 1970.
 
     None where there is no git, no repository or no commit yet.
     """
@@ -30,27 +30,30 @@ def last_commit_time(directory: Path) -> int | None:
 
 
 def source_date_epoch(directory: Path) -> int | None:
-    """Read $SOURCE_DATE_EPOCH, or else when the last commit was made; seconds since 1970.
+    """Return $SOURCE_DATE_EPOCH, or else when the last commit was made; in seconds since 1970.
 
     None where there is neither.
 
     Raises:
-        UsageError: the variable is no number.
+        UsageError: the variable is not a number.
 
     """
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if not given:
         return last_commit_time(directory)
     if not (given.isascii() and given.isdigit()):
-        raise UsageError(f"$SOURCE_DATE_EPOCH is {given!r}, not a number of seconds since 1970")
+        raise UsageError(
+            f"$SOURCE_DATE_EPOCH is {given!r}, which is not a number of seconds since 1970",
+            hint="correct the variable, or unset it",
+        )
     return int(given)
 
 
-def ask(directory: Path, *words: str, inner: bool = False) -> str:
-    """Run a git command in `directory` for what it prints.
+def run_git(directory: Path, *words: str, inner: bool = False) -> str:
+    """Run a git command in `directory`, and return what it prints.
 
-    `inner` for a repository inside of another one: what a hook of that has in its environment is
-    not for this one.
+    `inner` says that the repository is inside of another one, so that the variables which git sets
+    for a hook of that other one are left out.
 
     Raises:
         UsageError: git refuses.
@@ -68,8 +71,10 @@ def ask(directory: Path, *words: str, inner: bool = False) -> str:
             env=environment,
         )
     except FileNotFoundError:
-        raise InfrastructureError("git is not installed", hint="install it") from None
+        raise InfrastructureError("git is not installed", hint="install git") from None
     if process.returncode != 0:
         message = process.stderr.decode(errors="replace").strip()
-        raise UsageError(f"git {words[0]}: {message}", hint="see --since and --dir")
+        raise UsageError(
+            f"git {words[0]} failed in {directory}: {message}", hint="correct --since or --dir"
+        )
     return os.fsdecode(process.stdout)

@@ -1,4 +1,4 @@
-"""Renders dot through Graphviz."""
+"""Drawing of graphs with Graphviz."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import subprocess
 from dag.errors import InfrastructureError
 
 TIMEOUT = 600.0
+"""How many seconds Graphviz may take."""
 
 
 def render(dot: str, *, form: str = "svg") -> bytes:
-    """What `dot -T FORM` makes of `dot`.
+    """Return what `dot -T FORM` makes of `dot`.
 
     Raises:
         InfrastructureError: Graphviz is not installed, failed, or took more than ten minutes.
@@ -26,12 +27,12 @@ def render(dot: str, *, form: str = "svg") -> bytes:
         )
     except FileNotFoundError:
         raise InfrastructureError(
-            "Graphviz is not installed: there is no `dot`",
-            hint="install graphviz, or take `--format dot`",
+            "Graphviz is not installed: there is no program `dot`",
+            hint="install graphviz, or use --format dot",
         ) from None
     except subprocess.TimeoutExpired:
         raise InfrastructureError(
-            f"Graphviz took more than {TIMEOUT:.0f} s", hint="select fewer packages"
+            f"Graphviz took more than {TIMEOUT:.0f} seconds", hint="select fewer packages"
         ) from None
     if process.returncode != 0:
         raise InfrastructureError(f"Graphviz failed: {process.stderr.decode(errors='replace')}")

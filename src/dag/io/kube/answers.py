@@ -1,4 +1,4 @@
-"""What the API server answers, and what does not come from one: both as objects or an `ApiError`."""
+"""Reads what an API server answers, and finds out what does not come from one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import httpx2
 
 from dag.core.kube.objects import KubeObject
+from dag.core.limits import TooLarge
 from dag.errors import InfrastructureError
 from dag.io.kube.auth import CredentialError
 
 
 class ApiError(InfrastructureError):
-    """The API server refused a request; `status` is HTTP's, 0 when there was no answer.
+    """A request failed; `status` is that of HTTP, or 0 if there was no answer.
 
     With `settles`, no answer of a kind that comes and goes where contact has been good, but at
     first contact says that something is set up wrongly.
@@ -36,7 +37,7 @@ class ApiError(InfrastructureError):
 
 
 @contextmanager
-def translated(server: str) -> Iterator[None]:
+def translate_errors(server: str) -> Iterator[None]:
     """Turn what goes wrong with a request into an `ApiError` with status 0."""
     try:
         yield
@@ -45,8 +46,10 @@ def translated(server: str) -> Iterator[None]:
         raise ApiError(f"{server}: the request could not be sent", status=0) from None
     except httpx2.TransportError as error:
         raise ApiError(f"{server}: {_words(error)}", status=0) from error
+    except TooLarge as error:
+        raise strange_answer(server, error.message) from None
     except httpx2.DecodingError as error:
-        raise strange(server, "its body is not encoded as it says") from error
+        raise strange_answer(server, "its body is not encoded as it says") from error
     except CredentialError as error:
         raise ApiError(error.message, status=0, hint=error.hint, settles=True) from error
 
@@ -59,8 +62,8 @@ def _words(error: httpx2.TransportError) -> str:
     return str(error) or type(error).__name__
 
 
-def strange(server: str, why: str) -> ApiError:
-    """Make the error for what no API server would answer."""
+def strange_answer(server: str, why: str) -> ApiError:
+    """Return the error for what no API server would answer."""
     return ApiError(
         f"{server} does not answer like a Kubernetes API: {why}",
         status=0,
@@ -77,7 +80,9 @@ def check_moved(server: str, response: httpx2.Response) -> None:
 
     """
     if 300 <= response.status_code < 400:
-        raise strange(server, f"it answers with HTTP {response.status_code}, as if it had moved")
+        raise strange_answer(
+            server, f"it answers with HTTP {response.status_code}, as if it had moved"
+        )
 
 
 def check_page(server: str, response: httpx2.Response) -> None:
@@ -89,10 +94,10 @@ def check_page(server: str, response: httpx2.Response) -> None:
     """
     kind = response.headers.get("Content-Type", "")
     if kind.partition(";")[0].strip().lower() == "text/html":
-        raise strange(server, "a web page came")
+        raise strange_answer(server, "a web page came")
 
 
-def answer(server: str, response: httpx2.Response) -> KubeObject:
+def read_answer(server: str, response: httpx2.Response) -> KubeObject:
     """Read what an answer holds; of which kind it must be is for others to check.
 
     Raises:
@@ -100,15 +105,15 @@ def answer(server: str, response: httpx2.Response) -> KubeObject:
 
     """
     if response.status_code >= 400:
-        raise refusal(response)
+        raise refusal_of(response)
     check_moved(server, response)
     check_page(server, response)
     try:
         found = response.json()
     except (ValueError, RecursionError):
-        raise strange(server, "what came is not JSON") from None
+        raise strange_answer(server, "what came is not JSON") from None
     if not isinstance(found, dict):
-        raise strange(server, "what came is no Kubernetes object")
+        raise strange_answer(server, "what came is no Kubernetes object")
     return found
 
 
@@ -120,11 +125,11 @@ def check_object(server: str, found: KubeObject, kind: str | None) -> None:
 
     """
     if kind is not None and found.get("kind") != kind:
-        raise strange(server, f"what came is no {kind}")
+        raise strange_answer(server, f"what came is no {kind}")
     # What reviews are made of is kept nowhere, and has nothing to tell it by.
     named = isinstance(found.get("metadata"), dict) and "uid" in found["metadata"]
     if not named and not str(kind).endswith("Review"):
-        raise strange(server, "what came is no Kubernetes object")
+        raise strange_answer(server, "what came is no Kubernetes object")
 
 
 def check_version(server: str, found: KubeObject) -> None:
@@ -135,7 +140,7 @@ def check_version(server: str, found: KubeObject) -> None:
 
     """
     if "gitVersion" not in found:
-        raise strange(server, "what came is not the version of one")
+        raise strange_answer(server, "what came is not the version of one")
 
 
 def check_list(server: str, found: KubeObject) -> None:
@@ -152,10 +157,10 @@ def check_list(server: str, found: KubeObject) -> None:
         or not isinstance(items, list)
         or not all(_is_object(item) for item in items)
     ):
-        raise strange(server, "what came is not the list that was asked for")
+        raise strange_answer(server, "what came is not the list that was asked for")
 
 
-def event(server: str, line: str) -> tuple[str, KubeObject]:
+def read_event(server: str, line: str) -> tuple[str, KubeObject]:
     """Read one line of a watch: what happened, and to which object.
 
     Raises:
@@ -167,16 +172,16 @@ def event(server: str, line: str) -> tuple[str, KubeObject]:
         kind, item = found["type"], found["object"]
     except (ValueError, KeyError, TypeError, RecursionError):
         # Most often half a line, of a connection that broke.
-        raise strange(server, "what came in a watch is no event") from None
+        raise strange_answer(server, "what came in a watch is no event") from None
     if kind == "ERROR" and isinstance(item, dict):
         code = item.get("code")
         raise ApiError(str(item.get("message", "")), status=code if isinstance(code, int) else 410)
     if not isinstance(kind, str) or not _is_object(item, named=kind != "BOOKMARK"):
-        raise strange(server, "what came in a watch is no event")
+        raise strange_answer(server, "what came in a watch is no event")
     return kind, item
 
 
-def version(item: KubeObject) -> str:
+def version_of(item: KubeObject) -> str:
     """Return which version of an object this is."""
     return str(item["metadata"]["resourceVersion"])
 
@@ -187,8 +192,8 @@ def _is_object(item: object, *, named: bool = True) -> bool:
     return "resourceVersion" in metadata and (not named or "uid" in metadata)
 
 
-def refusal(response: httpx2.Response) -> ApiError:
-    """Turn a Status answer into an error that says what to do."""
+def refusal_of(response: httpx2.Response) -> ApiError:
+    """Return the error for an answer that is a Status, with what to do about it."""
     try:
         status = response.json()
         message, reason = str(status["message"]), str(status.get("reason", ""))

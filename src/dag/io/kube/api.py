@@ -1,13 +1,12 @@
-"""The Kubernetes API, as much of it as a build needs: plain objects over HTTP.
+"""Speaks to the Kubernetes API, as far as a build needs it: plain objects over HTTP.
 
 Objects stay the dicts that the API sends, so that what is printed is what is posted. Requests that
-may be repeated are; a watch survives dropped connections, 410 Gone and an API server that restarts.
+may be repeated are repeated. `dag.io.kube.watch` follows what changes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,53 +16,48 @@ from urllib.parse import quote
 import httpx2
 
 from dag.core.kube.objects import KubeObject
-from dag.core.limits import LOG_LINE
+from dag.core.limits import KUBERNETES_ANSWER, LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.web import may_heal
 from dag.io.kube.answers import (
     ApiError,
-    answer,
     check_list,
     check_moved,
     check_object,
     check_page,
     check_version,
-    event,
-    refusal,
-    translated,
-    version,
+    read_answer,
+    refusal_of,
+    translate_errors,
 )
 from dag.io.kube.kubeconfig import Cluster
+from dag.io.retries import RetryPolicy
+from dag.io.web import read_answer as read_limited_answer
 
 __all__ = ["ApiError", "Kube"]
 
-_LONGEST_PAUSE = 8.0
+_RETRIES = RetryPolicy(first=0.25)
 _PATCHES = {"apply": "application/apply-patch+yaml", "json": "application/json-patch+json"}
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-# A watch is asked to end after so many seconds. The server marks its place about once a minute: one
-# that is silent for longer is dead, or of a server that does not; then reading the list costs little.
-_WATCH_SECONDS = 240
-_WATCH_SILENCE = 90.0
-# One that ends sooner and brought nothing is cut off by something: asking at once would be a flood.
-_WATCH_SHORT = 5.0
 # A log may be silent for long; asking again from its last line on is how to know that it still comes.
 _LOG_SILENCE = 10.0
 # Seconds for which a refusal may be that of an API server that has just started and knows nobody yet.
 _REFUSAL_PATIENCE = 10.0
+PATIENCE = 4.0
+"""Seconds for which a request is repeated while the server does not answer, if nothing else is said."""
 
 
 class Kube:
     """One cluster's API.
 
-    `patience` is for how many seconds a request is repeated while the server does not answer;
-    `notice` is told, in a sentence, when contact is lost and when it is back.
+    `notice` is told, in a sentence, when contact is lost and when it is back. Every request takes
+    its `patience`: for how many seconds it is repeated while the server does not answer.
     """
 
     def __init__(self, cluster: Cluster, notice: Callable[[str], None]) -> None:
         self._http = cluster.http
         self.server = cluster.server
-        self.patience = 4.0
         self._notice = notice
         self._lost: float | None = None
         self._welcome = False
@@ -72,22 +66,38 @@ class Kube:
         """Close the connections."""
         await self._http.aclose()
 
-    async def get(self, path: str, **params: str) -> KubeObject:
+    async def get(self, path: str, *, patience: float = PATIENCE, **params: str) -> KubeObject:
         """Read one object or list; what is chosen by parameters is a list."""
-        return await self._repeated("GET", path, params=params, listed=bool(params))
+        listed = bool(params)
+        return await self._request("GET", path, patience=patience, params=params, listed=listed)
 
-    async def items(self, path: str, **params: str) -> Sequence[KubeObject]:
+    async def read_list(
+        self, path: str, *, patience: float = PATIENCE, **params: str
+    ) -> KubeObject:
+        """Read a list, with the version that it is of."""
+        return await self._request("GET", path, patience=patience, params=params, listed=True)
+
+    async def items(
+        self, path: str, *, patience: float = PATIENCE, **params: str
+    ) -> Sequence[KubeObject]:
         """Read the objects of a list."""
-        found = await self._repeated("GET", path, params=params, listed=True)
-        objects: Sequence[KubeObject] = found["items"]
+        objects: Sequence[KubeObject] = (await self.read_list(path, patience=patience, **params))[
+            "items"
+        ]
         return objects
 
     async def metadata(self, path: str) -> KubeObject:
         """Read one object's metadata alone: what is secret in the rest stays where it is."""
-        return await self._repeated("GET", path, accept=_METADATA)
+        return await self._request("GET", path, accept=_METADATA)
 
     async def create(
-        self, path: str, manifest: KubeObject, *, label: str, dry_run: bool = False
+        self,
+        path: str,
+        manifest: KubeObject,
+        *,
+        label: str,
+        dry_run: bool = False,
+        patience: float = PATIENCE,
     ) -> KubeObject:
         """Post an object whose name the server makes up, exactly once.
 
@@ -95,12 +105,12 @@ class Kube:
         (`key=value`, unique to this request) is looked for and adopted.
         """
         params = {"dryRun": "All"} if dry_run else {}
-        deadline = time.monotonic() + self.patience
-        for pause in _pauses():
+        deadline = time.monotonic() + patience
+        for pause in pauses():
             try:
                 return await self._once("POST", path, params=params, body=manifest)
             except ApiError as error:
-                if not self._may_heal(error):
+                if not self.may_heal(error):
                     raise
                 failed = error
             await asyncio.sleep(pause)
@@ -112,10 +122,10 @@ class Kube:
 
     async def post(self, path: str, body: KubeObject) -> KubeObject:
         """Post what creates nothing, such as a review, so that it may be repeated."""
-        return await self._repeated("POST", path, body=body)
+        return await self._request("POST", path, body=body)
 
     async def apply(self, path: str, manifest: KubeObject, *, manager: str) -> KubeObject:
-        """Have an object with these fields, which are `manager`'s from now on.
+        """Make or change an object so that it has these fields, which are `manager`'s from now on.
 
         Other fields stay as they are; what this manager had applied before and names no longer goes.
         https://kubernetes.io/docs/reference/using-api/server-side-apply/
@@ -125,81 +135,22 @@ class Kube:
 
         """
         params = {"fieldManager": manager}
-        return await self._repeated("PATCH", path, params=params, body=manifest, patch="apply")
+        return await self._request("PATCH", path, params=params, body=manifest, patch="apply")
 
     async def patch(self, path: str, operations: list[KubeObject]) -> KubeObject:
         """Change an object by a JSON patch, whose first operation must refuse a repetition."""
-        return await self._repeated("PATCH", path, body=operations, patch="json")
+        return await self._request("PATCH", path, body=operations, patch="json")
 
-    async def delete(self, path: str, *, uid: str) -> bool:
-        """Delete this very object; False if it was gone already."""
+    async def delete(self, path: str, *, uid: str, patience: float = PATIENCE) -> bool:
+        """Delete this very object; return False if it was gone already."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
         try:
-            await self._repeated("DELETE", path, body=body)
+            await self._request("DELETE", path, patience=patience, body=body)
         except ApiError as error:
             if error.status in (404, 409):
                 return False
             raise
         return True
-
-    async def watch(self, path: str, **selectors: str) -> AsyncIterator[tuple[str, KubeObject]]:
-        """Yield ADDED, MODIFIED and DELETED objects for ever, starting with those that exist.
-
-        After an interruption the list is read again: what changed meanwhile comes as MODIFIED,
-        what vanished as DELETED with its last known state.
-        """
-        known: dict[str, KubeObject] = {}
-        pauses = _pauses()
-        while True:
-            began, fruitful = time.monotonic(), False
-            listed = await self._repeated("GET", path, params=selectors, listed=True)
-            now = {item["metadata"]["uid"]: item for item in listed["items"]}
-            for change in _difference(known, now):
-                fruitful = True
-                yield change
-            known = now
-            try:
-                async for kind, item in self._watch_from(path, version(listed), selectors):
-                    fruitful = True
-                    known[item["metadata"]["uid"]] = item
-                    if kind == "DELETED":
-                        del known[item["metadata"]["uid"]]
-                    yield kind, item
-            except ApiError as error:
-                if error.status not in (401, 403, 410) and not self._may_heal(error):
-                    raise
-            # However the watch ended, the list says what is true now; the server may be gone, and
-            # listing is what is repeated with patience. Where no watch works, it is what is left.
-            if fruitful or time.monotonic() - began >= _WATCH_SHORT:
-                pauses = _pauses()
-            await asyncio.sleep(next(pauses))
-
-    async def _watch_from(
-        self, path: str, since: str, selectors: Mapping[str, str]
-    ) -> AsyncIterator[tuple[str, KubeObject]]:
-        while True:
-            began = time.monotonic()
-            async for kind, item in self._watch_once(path, since, selectors):
-                since = version(item)
-                if kind != "BOOKMARK":
-                    yield kind, item
-            if time.monotonic() - began < _WATCH_SHORT:
-                return
-
-    async def _watch_once(
-        self, path: str, since: str, selectors: Mapping[str, str]
-    ) -> AsyncIterator[tuple[str, KubeObject]]:
-        params = {
-            **selectors,
-            "watch": "true",
-            "resourceVersion": since,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(_WATCH_SECONDS),
-        }
-        async with self._stream(path, params, read=_WATCH_SILENCE) as response:
-            check_page(self.server, response)
-            async for line in response.aiter_lines():
-                yield event(self.server, line)
 
     async def log(
         self, pod_path: str, container: str, *, since: datetime | None, follow: bool
@@ -213,7 +164,7 @@ class Kube:
         if since is not None:
             params["sinceTime"] = since.isoformat()
         splitter = LineSplitter(LOG_LINE)
-        async with self._stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
+        async with self.stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
             check_page(self.server, response)
             async for chunk in response.aiter_raw():
                 if lines := splitter.feed(chunk):
@@ -221,35 +172,36 @@ class Kube:
         if (rest := splitter.rest()) and not follow:
             yield [rest]
 
-    def proxied(self, pod_path: str, port: int, path: str) -> str:
-        """Give the API's path to a port of a pod."""
+    def proxy_path(self, pod_path: str, port: int, path: str) -> str:
+        """Return the API's path to a port of a pod."""
         return f"{pod_path}:{port}/proxy/{quote(path)}"
 
     @asynccontextmanager
-    async def _stream(
+    async def stream(
         self, path: str, params: Mapping[str, str], *, read: float | None
     ) -> AsyncIterator[httpx2.Response]:
+        """Open an answer that is read bit by bit; `read` is how many seconds it may be silent."""
         timeout = httpx2.Timeout(30, read=read, pool=None)
-        with translated(self.server):
+        with translate_errors(self.server):
             async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code >= 400:
-                    await response.aread()
-                    raise refusal(response)
+                    raise refusal_of(await read_limited_answer(response, KUBERNETES_ANSWER))
                 check_moved(self.server, response)
-                self._found()
+                self._note_contact()
                 yield response
 
     async def download(self, path: str, write: Callable[[bytes], object]) -> None:
         """Read a body of any size, chunk by chunk."""
-        async with self._stream(path, {}, read=60) as response:
+        async with self.stream(path, {}, read=60) as response:
             async for chunk in response.aiter_raw():
                 write(chunk)
 
-    async def _repeated(
+    async def _request(
         self,
         method: str,
         path: str,
         *,
+        patience: float = PATIENCE,
         params: Mapping[str, str] | None = None,
         body: object = None,
         accept: str = "application/json",
@@ -257,8 +209,8 @@ class Kube:
         listed: bool = False,
     ) -> KubeObject:
         now = time.monotonic()
-        deadline = now + self.patience
-        for pause in _pauses():
+        deadline = now + patience
+        for pause in pauses():
             try:
                 return await self._once(
                     method,
@@ -271,12 +223,12 @@ class Kube:
                 )
             except ApiError as error:
                 if error.status in (401, 403) and self._welcome:
-                    if time.monotonic() > now + min(self.patience, _REFUSAL_PATIENCE):
+                    if time.monotonic() > now + min(patience, _REFUSAL_PATIENCE):
                         raise
-                elif not self._may_heal(error) or time.monotonic() > deadline:
+                elif not self.may_heal(error) or time.monotonic() > deadline:
                     raise
                 if error.status == 0:
-                    self._missed(error)
+                    self._note_loss(error)
             await asyncio.sleep(pause)
         raise AssertionError
 
@@ -294,12 +246,14 @@ class Kube:
         headers = {"Accept": accept}
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
-        with translated(self.server):
-            response = await self._http.request(
+        with translate_errors(self.server):
+            request = self._http.build_request(
                 method, path, params=params, json=body, headers=headers
             )
+            sent = await self._http.send(request, stream=True)
+            response = await read_limited_answer(sent, KUBERNETES_ANSWER)
         try:
-            found = answer(self.server, response)
+            found = read_answer(self.server, response)
             if listed:
                 check_list(self.server, found)
             elif path == "/version":
@@ -309,43 +263,30 @@ class Kube:
                 check_object(self.server, found, kind)
         except ApiError as error:
             if error.status:
-                self._found()
+                self._note_contact()
             raise
-        self._found()
+        self._note_contact()
         self._welcome = True
         return found
 
-    def _may_heal(self, error: ApiError) -> bool:
+    def may_heal(self, error: ApiError) -> bool:
+        """Return whether the same request may go well later."""
         if error.settles and not self._welcome:
             return False
         return error.status == 0 or may_heal(error.status)
 
-    def _missed(self, error: ApiError) -> None:
+    def _note_loss(self, error: ApiError) -> None:
         if self._lost is None:
             self._lost = time.monotonic()
             self._notice(f"no contact with the API server, trying again: {error.message}")
 
-    def _found(self) -> None:
+    def _note_contact(self) -> None:
         if self._lost is not None:
             seconds = time.monotonic() - self._lost
             self._lost = None
             self._notice(f"the API server answers again after {seconds:.0f} s")
 
 
-def _difference(
-    known: Mapping[str, KubeObject], now: Mapping[str, KubeObject]
-) -> Iterator[tuple[str, KubeObject]]:
-    for uid in known.keys() - now.keys():
-        yield "DELETED", known[uid]
-    for uid, item in now.items():
-        if uid not in known:
-            yield "ADDED", item
-        elif version(known[uid]) != version(item):
-            yield "MODIFIED", item
-
-
-def _pauses() -> Iterator[float]:
-    pause = 0.25
-    while True:
-        yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads clients, hides nothing
-        pause = min(pause * 2, _LONGEST_PAUSE)
+def pauses() -> Iterator[float]:
+    """Return how many seconds to wait before each next attempt."""
+    return _RETRIES.pauses()

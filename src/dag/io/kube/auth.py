@@ -1,7 +1,6 @@
-"""Who we are to an API server: a token, a file with one, a program that prints one, a password.
+"""Says to an API server who we are: by a token, a file with one, or a program that prints one.
 
-lightkube's own classes for this put what they are given into a header as it is, and raise whatever
-happens on the way. Here every failure is a sentence, and no sentence contains a credential.
+Every failure is a sentence, and no sentence contains a credential.
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/
 """
 
@@ -41,7 +40,7 @@ class Token(httpx2.Auth):
     def auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Send it."""
+        """Send the token."""
         request.headers["Authorization"] = self._bearer
         yield request
 

@@ -1,4 +1,4 @@
-"""Which proxy the environment names for an API server, by the rules that kubectl follows.
+"""Finds the proxy that the environment names for an API server, by the rules that kubectl follows.
 
 httpx2 has its own, but only for transports that it makes itself, and they know no networks such as
 10.0.0.0/8, by which clusters are most often excepted.
@@ -19,7 +19,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def proxy_of_environment(server: httpx2.URL) -> str | None:
-    """Choose the proxy for `server`, as a URL; None if it is asked directly.
+    """Return the proxy for `server`, as a URL, or None if it is asked directly.
 
     Raises:
         InfrastructureError: the environment names one that cannot be used.
@@ -27,13 +27,13 @@ def proxy_of_environment(server: httpx2.URL) -> str | None:
     """
     proxies = getproxies_environment()
     value = proxies.get(server.scheme)
-    if not value or _excepted(server, proxies.get("no", "")):
+    if not value or _is_excepted(server, proxies.get("no", "")):
         return None
     check_proxy(proxy_variable(server.scheme), value)
     return value if "://" in value else f"http://{value}"
 
 
-def _excepted(server: httpx2.URL, listed: str) -> bool:
+def _is_excepted(server: httpx2.URL, listed: str) -> bool:
     host = server.host.lower().rstrip(".")
     address = None
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Reads a built package: three gzip streams one behind the other: signature, control and data."""
+"""Reading a built package: gzip streams with a signature, the control section and the data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CHUNK = 1 << 20
 
 
 def read_apk(path: Path) -> Apk:
-    """Read a package and prove that it is whole: its data has the hash that .PKGINFO promises.
+    """Return a package, proven to be whole: its data has the hash that .PKGINFO promises.
 
     Raises:
-        BrokenPackage: it is no apk, or a part of one.
+        BrokenPackage: it is not an apk, or only a part of one.
         OSError: the file cannot be read.
 
     """
@@ -38,12 +38,12 @@ def read_apk(path: Path) -> Apk:
         try:
             info = read_pkginfo(unpacked[".PKGINFO"].decode())
         except UnicodeDecodeError as error:
-            raise BrokenPackage(".PKGINFO is no UTF-8") from error
+            raise BrokenPackage(".PKGINFO is not UTF-8") from error
         promised = info.get("datahash", [""])[-1]
         found = reader.rest()
         if found != promised:
-            raise BrokenPackage(f"its data has the SHA-256 {found}, .PKGINFO says {promised}")
-        # SHA-1 is what the format has (`C:Q1…`), and it guards nothing here.
+            raise BrokenPackage(f"its data has the SHA-256 {found}, but .PKGINFO says {promised}")
+        # The format demands SHA-1 (`C:Q1…`), and it guards nothing here.
         control = base64.b64encode(hashlib.sha1(first, usedforsecurity=False).digest()).decode()
         return describe(
             info, checksum=f"Q1{control}", sha256=whole.hexdigest(), size=path.stat().st_size
@@ -51,15 +51,15 @@ def read_apk(path: Path) -> Apk:
 
 
 def read_proven(path: Path, name: str, package: Package, arch: Arch) -> Apk:
-    """Read a package that must be what `package` calls `name`, for this architecture.
+    """Return a package, proven to be the one that `package` calls `name`, for this architecture.
 
     Raises:
-        BrokenPackage: it is no file, not whole, or another package.
+        BrokenPackage: it is not a file, not whole, or another package.
         OSError: the file cannot be read, or is not there.
 
     """
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise BrokenPackage(f"{path.name} is no ordinary file")
+        raise BrokenPackage(f"{path.name} is not an ordinary file")
     try:
         apk = read_apk(path)
     except BrokenPackage as error:
@@ -87,7 +87,7 @@ class _Reader:
         return chunk
 
     def stream(self) -> tuple[bytes, dict[str, bytes]]:
-        """Read one gzip stream: its bytes as stored, and the small files of the tar in it."""
+        """Return the bytes of one gzip stream as they are stored, and the files of the tar in it."""
         unzip = zlib.decompressobj(31)
         stored, data = [], []
         size = 0
@@ -98,7 +98,7 @@ class _Reader:
             try:
                 data.append(unzip.decompress(chunk, PACKAGE_CONTROL.most))
             except zlib.error as error:
-                raise BrokenPackage(f"it is no gzip: {error}") from error
+                raise BrokenPackage(f"it is not gzip: {error}") from error
             size += len(data[-1])
             if unzip.unconsumed_tail or size > PACKAGE_CONTROL.most:
                 raise BrokenPackage(f"its control section has more than {PACKAGE_CONTROL}")
@@ -107,7 +107,7 @@ class _Reader:
         return b"".join(stored), _members(b"".join(data))
 
     def rest(self) -> str:
-        """Read to the end; the SHA-256 of what was left, in hex."""
+        """Read to the end; return the SHA-256 of what was left, in hexadecimal digits."""
         digest = hashlib.sha256()
         while chunk := self._read():
             digest.update(chunk)

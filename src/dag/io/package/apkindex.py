@@ -1,4 +1,4 @@
-"""Reads the APKINDEX of a repository: a directory, or a URL."""
+"""Reading the APKINDEX of a repository, which is a directory or a URL."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from dag.io.archives import gunzip, limit_pieces, reader_of
 from dag.io.files import read_bytes
 
 TIMEOUT = 60.0
+"""How many seconds a server may be silent."""
 
 
 def repository(places: Iterable[str], arch: Arch) -> PackageRepository:
-    """Read the indexes of `places` (directories or URLs, with or without the arch at the end).
+    """Return the packages of `places` (directories or URLs, with or without the arch at the end).
 
     Raises:
         UsageError: there is no index, or it is broken.
-        InfrastructureError: the server doesn't answer as it should.
+        InfrastructureError: the server does not answer as it should.
 
     """
     return PackageRepository(entry for place in places for entry in _entries(place, arch))
@@ -37,7 +38,7 @@ def _entries(place: str, arch: Arch) -> list[Entry]:
         raise
     except (BrokenIndex, ValueError) as error:
         hint = "make it anew with `melange index`, or name another repository"
-        raise UsageError(f"{where}: not an index: {error}", hint=hint) from error
+        raise UsageError(f"{where} is not an index: {error}", hint=hint) from error
 
 
 def _local(place: str, arch: Arch) -> tuple[str, bytes]:
@@ -51,9 +52,9 @@ def _local(place: str, arch: Arch) -> tuple[str, bytes]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from error
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     raise UsageError(
-        f"{place}: no {FILE_NAME} for {arch.apk} here",
+        f"{place} has no {FILE_NAME} for {arch.apk}",
         hint=f"a repository is a directory or URL with {arch.apk}/{FILE_NAME} in it",
     )
 
@@ -66,11 +67,13 @@ def _download(place: str, arch: Arch) -> tuple[str, bytes]:
     try:
         parts = urlsplit(place)
     except ValueError as error:
-        # What is said of the host may have the user and the password in it.
-        why = "this is no URL" if "@" in str(error) else error
-        raise UsageError(f"{redact(place)}: {why}", hint="is the URL right?") from None
+        # The error's text may have the user and the password in it.
+        why = "" if "@" in str(error) else f": {error}"
+        raise UsageError(f"{redact(place)} is not a URL{why}", hint="correct it") from None
     if parts.scheme not in ("http", "https"):
-        raise UsageError(f"{place}: neither a directory nor an http(s) URL")
+        raise UsageError(
+            f"{place} is neither a directory nor an http(s) URL", hint="name one of these"
+        )
     path = parts.path.rstrip("/")
     if not path.endswith(f"/{FILE_NAME}"):
         path += f"/{FILE_NAME}" if path.endswith(f"/{arch.apk}") else f"/{arch.apk}/{FILE_NAME}"
@@ -83,12 +86,16 @@ def _download(place: str, arch: Arch) -> tuple[str, bytes]:
     try:
         with client, client.stream("GET", url) as response:
             if response.status_code == 404:
-                raise UsageError(f"{shown}: no index there", hint="see --repository and --arch")
+                raise UsageError(
+                    f"{shown} is not there", hint="correct --repository or --arch, and try again"
+                )
             if response.status_code != 200:
-                raise InfrastructureError(f"{shown}: HTTP {response.status_code}")
+                raise InfrastructureError(f"{shown} answered with HTTP {response.status_code}")
             return shown, b"".join(limit_pieces(response.iter_raw(), PACKAGE_INDEX, shown))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise InfrastructureError(f"{shown}: {error}", hint="is the URL right?") from error
+        raise InfrastructureError(
+            f"{shown} cannot be read: {error}", hint="is the URL right, and the server reachable?"
+        ) from error
 
 
 def _text(archive: bytes, where: str = FILE_NAME) -> str:

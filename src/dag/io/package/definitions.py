@@ -1,11 +1,12 @@
-"""Reads a directory of definitions: every problem at once, unchanged files from a cache.
+"""Reading a directory of definitions: every problem at once, unchanged files from a cache.
 
-What is not in the cache is resolved in as many processes as there are processors, if it is enough
-to be worth them.
+Files that are not in the cache are resolved in as many processes as there are processors, if there
+are enough files to be worth that.
 """
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shutil
@@ -16,29 +17,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from dag.core.arch import Arch
-from dag.core.limits import PIPELINE
+from dag.core.limits import DEFINITION, PIPELINE
 from dag.core.package.model import Package
-from dag.core.package.names import FIX, clashes
+from dag.core.package.names import find_clashes
+from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 from dag.io.files import read_bytes
 from dag.io.package import parses
 
-MAX_BYTES = 8 * 1024 * 1024
-"""No definition is larger: the largest of Wolfi has 150 KB."""
+MAX_BYTES = DEFINITION.most
+"""The size of the largest definition that is read; the largest of Wolfi has 150 KB."""
 SHARED_PIPELINES = Path("/usr/share/melange/pipelines")
-"""Where melange itself looks before its built-in pipelines."""
+"""The directory in which melange looks before its built-in pipelines."""
 WORTH_A_PROCESS = 150
-"""Definitions that take longer to resolve than a process takes to start."""
-
-Trouble = tuple[str, int, str, str]
-"""File, line, what is wrong, what to do."""
+"""How many definitions take longer to resolve than a process takes to start."""
 
 
 class _File(NamedTuple):
     name: str
     data: bytes
     key: bytes
+    """The key of its entry in the cache."""
+
+
+class _Resolved(msgspec.Struct):
+    """What came of some files: packages by key, and problems; a file has one or the other."""
+
+    packages: parses.Entries
+    problems: list[FileProblem]
+
+
+_DECODER = msgspec.msgpack.Decoder(_Resolved)
 
 
 def read(
@@ -49,20 +61,20 @@ def read(
     build_options: Sequence[str] = (),
     cached: bool = True,
 ) -> tuple[Package, ...]:
-    """Read every definition at the top level of `directory`, resolved for `arch`, by name.
+    """Return every definition at the top level of `directory`, resolved for `arch`, by name.
 
     Pipelines are looked for in `directory`/pipelines, then in `pipeline_dirs`, then where an
     installed melange keeps its own, then in the built-in table. A definition that is not for `arch`
     is read too: `Package.builds_on` tells.
 
     Raises:
-        UsageError: naming every problem of every file.
+        UsageError: some files have problems; the message names all of them.
 
     """
     wanted = Arch.parse(arch)
     with _no_collections():
-        own = local_pipelines(directory, pipeline_dirs)
-        salt = parses.salt(
+        own = pipeline_files(directory, pipeline_dirs)
+        salt = parses.run_salt(
             [
                 wanted.apk.encode(),
                 *(option.encode() for option in build_options),
@@ -70,46 +82,43 @@ def read(
                 *(part for use, (_, text) in own.items() for part in (os.fsencode(use), text)),
             ]
         )
-        files, troubles = _files(directory, salt)
+        files, problems = _files(directory, salt)
         entries = parses.load(directory, wanted.apk) if cached else {}
         known = {file.key: entries[file.key] for file in files if file.key in entries}
         new = [file for file in files if file.key not in known]
         if new:
             resolver = _DefinitionResolver(wanted, own, tuple(build_options))
-            made, found = resolver.all(new)
-            troubles += found
-            known |= made
+            resolved = resolver.resolve_all(new)
+            problems += resolved.problems
+            known |= resolved.packages
         if cached and (new or len(known) != len(entries)):
             parses.store(directory, wanted.apk, known)
-        packages = [
-            parses.restored(kept) for file in files if (kept := known.get(file.key)) is not None
-        ]
+        packages = [package for file in files if (package := known.get(file.key)) is not None]
         packages.sort(key=lambda package: package.name)
-        troubles += [(*clash, FIX) for clash in clashes(packages)]
-    if troubles:
-        raise _error(directory, troubles)
+        problems += find_clashes(packages)
+    if problems:
+        raise _error(directory, problems)
     if not packages:
         raise UsageError(
-            f"{directory}: there are no package definitions here",
+            f"{directory} has no package definitions",
             hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
-            "if they are elsewhere, say where with --dir",
+            "if yours are elsewhere, name that directory with --dir",
         )
     return tuple(packages)
 
 
-def _error(directory: Path, troubles: list[Trouble]) -> UsageError:
+def _error(directory: Path, problems: list[FileProblem]) -> UsageError:
     lines = [
-        f"{directory / file}:{line}: {what}; {fix}"
-        for file, line, what, fix in sorted(set(troubles))
+        str(one._replace(file=os.fspath(directory / one.file))) for one in sorted(set(problems))
     ]
     if len(lines) == 1:
         return UsageError(lines[0])
-    return UsageError("\n".join([f"{len(lines)} problems in the definitions", *lines]))
+    return UsageError("\n".join([f"the definitions have {len(lines)} problems", *lines]))
 
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    # Tens of thousands of tuples that all stay: each collection would only walk over them.
+    # Reading makes tens of thousands of tuples that all stay; each collection would walk over them.
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -119,9 +128,9 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def local_pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str, tuple[str, bytes]]:
-    """The pipelines that are files: `uses` → (file, text); the first place that has one wins."""
-    places = [directory / "pipelines", *pipeline_dirs, *installed_pipelines()]
+def pipeline_files(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str, tuple[str, bytes]]:
+    """Return the pipelines that are files: `uses` → (file, text); the first place that has one wins."""
+    places = [directory / "pipelines", *pipeline_dirs, *melange_pipeline_dirs()]
     found: dict[str, tuple[str, bytes]] = {}
     for place in places:
         if place.is_dir():
@@ -132,7 +141,7 @@ def local_pipelines(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str,
 
 
 def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Find the YAML files below `directory`; links are followed, but not round in circles."""
+    """Return the YAML files below `directory`; links are followed, but never in circles."""
     real = os.path.realpath(directory)
     if real in above:
         return
@@ -145,8 +154,8 @@ def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[
             yield prefix + entry.name.removesuffix(".yaml"), entry.path
 
 
-def installed_pipelines() -> list[Path]:
-    """Where an installed melange keeps its pipelines as files."""
+def melange_pipeline_dirs() -> list[Path]:
+    """Return the directories in which an installed melange keeps its pipelines as files."""
     places = [SHARED_PIPELINES]
     program = shutil.which("melange")
     if program:
@@ -154,41 +163,45 @@ def installed_pipelines() -> list[Path]:
     return [place for place in dict.fromkeys(places) if place.is_dir()]
 
 
-def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[Trouble]]:
+def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[FileProblem]]:
     files: list[_File] = []
-    troubles: list[Trouble] = []
+    problems: list[FileProblem] = []
     try:
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in entries if entry.name.endswith(".yaml"))
     except OSError as error:
-        raise UsageError(f"{directory}: {error.strerror}", hint="see --dir") from error
+        raise UsageError(
+            f"{directory} cannot be read: {error.strerror}",
+            hint="name the directory of the definitions with --dir",
+        ) from error
     base = os.fspath(directory)
     for name in names:
-        if not name.isprintable():  # not UTF-8 neither: those bytes became surrogates
-            troubles.append((ascii(name), 1, "a file name that nobody can type", "rename the file"))
+        if not name.isprintable():  # bytes that are not UTF-8 became surrogates, which are not
+            what = "the name of the file has characters that nobody can type"
+            problems.append(FileProblem(ascii(name), 1, what, "rename the file"))
             continue
         try:
             data = _content(os.path.join(base, name))  # noqa: PTH118  # 3,400 times
         except OSError as error:
-            dangling = error.errno in (2, 40)
-            fix = "remove the symlink" if dangling else "make it readable, or move it elsewhere"
-            what = f"dangling symlink ({error.strerror})" if dangling else f"{error.strerror}"
-            troubles.append((name, 1, what, fix))
+            what, fix = "the file cannot be read", "make it readable, or move it elsewhere"
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                what, fix = "the symbolic link leads nowhere", "remove it, or correct it"
+            problems.append(FileProblem(name, 1, f"{what} ({error.strerror})", fix))
             continue
         if data is None:
             continue
         if len(data) > MAX_BYTES:
             if b"package" in data:
-                fix = "move it elsewhere, or split it"
-                troubles.append((name, 1, f"larger than {MAX_BYTES >> 20} MiB", fix))
+                what = f"the file is larger than {MAX_BYTES >> 20} MiB"
+                problems.append(FileProblem(name, 1, what, "move it elsewhere, or split it"))
             continue
-        files.append(_File(name, data, parses.key(name, data, salt)))
-    return files, troubles
+        files.append(_File(name, data, parses.entry_key(name, data, salt)))
+    return files, problems
 
 
 def _content(path: str) -> bytes | None:
-    """What is in a regular file, a little more than MAX_BYTES at most; None for anything else."""
-    # A FIFO must not block; plain descriptors halve the time of 3,400 files.
+    """Return the bytes of a regular file, at most a few more than MAX_BYTES; else None."""
+    # A FIFO must not block. Plain descriptors halve the time that 3,400 files take.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -205,11 +218,8 @@ def _content(path: str) -> bytes | None:
         os.close(descriptor)
 
 
-_Made = tuple[dict[bytes, parses.Record], list[Trouble]]
-
-
 class _DefinitionResolver:
-    """Resolves the files that the cache doesn't know."""
+    """A resolver of the files that the cache does not know."""
 
     def __init__(
         self, arch: Arch, own: dict[str, tuple[str, bytes]], build_options: tuple[str, ...]
@@ -218,33 +228,31 @@ class _DefinitionResolver:
         self.own = own
         self.build_options = build_options
 
-    def all(self, files: list[_File]) -> _Made:
-        """The records by key, and the troubles; files with troubles have no record."""
+    def resolve_all(self, files: list[_File]) -> _Resolved:
+        """Resolve `files`, in several processes if they are many."""
         workers = 1
         if hasattr(os, "fork") and threading.active_count() == 1:
             workers = min(len(os.sched_getaffinity(0)), len(files) // WORTH_A_PROCESS + 1, 16)
         if workers == 1:
-            return self.some(files)
-        # Largest first, round robin: the shares take about the same time.
+            return self.resolve(files)
+        # Dealt out from the largest on, so that the shares take about the same time.
         files = sorted(files, key=lambda file: len(file.data), reverse=True)
         shares = [files[start::workers] for start in range(workers)]
-        children = [(share, *_start(self, share)) for share in shares[1:]]
-        made, troubles = self.some(shares[0])
-        for share, process, pipe in children:
-            answer = _finish(process, pipe)
-            records, found = self.some(share) if answer is None else answer
-            made |= records
-            troubles += found
-        return made, troubles
+        children = [_Child(self, share) for share in shares[1:]]
+        resolved = self.resolve(shares[0])
+        for child, share in zip(children, shares[1:], strict=True):
+            answer = child.answer() or self.resolve(share)
+            resolved.packages |= answer.packages
+            resolved.problems += answer.problems
+        return resolved
 
-    def some(self, files: Sequence[_File]) -> _Made:
+    def resolve(self, files: Sequence[_File]) -> _Resolved:
         """Resolve `files` in this process."""
         from dag.core.package.compile import compile_definition
         from dag.core.package.pipelines import Table
 
         table = Table(self.own)
-        made: dict[bytes, parses.Record] = {}
-        troubles: list[Trouble] = []
+        resolved = _Resolved({}, [])
         for file in files:
             package, problems = compile_definition(
                 file.data,
@@ -254,35 +262,32 @@ class _DefinitionResolver:
                 build_options=self.build_options,
             )
             if problems:
-                troubles += problems
+                resolved.problems += problems
             else:
-                made[file.key] = parses.record(package)
-        return made, troubles
+                resolved.packages[file.key] = package
+        return resolved
 
 
-def _start(resolver: _DefinitionResolver, share: Sequence[_File]) -> tuple[int, int]:
-    """Resolve `share` in a child; its process id, and the pipe on which it answers."""
-    ours, theirs = os.pipe()
-    process = os.fork()
-    if process == 0:
-        try:
-            os.close(ours)
-            answer = parses.pack(resolver.some(share))
-            with os.fdopen(theirs, "wb") as pipe:
-                pipe.write(answer)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(theirs)
-    return process, ours
+class _Child:
+    """A process that resolves a share of the files, and answers through a pipe."""
 
+    def __init__(self, resolver: _DefinitionResolver, share: Sequence[_File]) -> None:
+        self._pipe, theirs = os.pipe()
+        self._process = os.fork()
+        if self._process == 0:
+            try:
+                os.close(self._pipe)
+                answer = msgspec.msgpack.encode(resolver.resolve(share))
+                with os.fdopen(theirs, "wb") as pipe:
+                    pipe.write(answer)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        os.close(theirs)
 
-def _finish(process: int, pipe: int) -> _Made | None:
-    """The child's answer; None if it died, and its share must be done again."""
-    with os.fdopen(pipe, "rb") as stream:
-        answer = stream.read()
-    _, status = os.waitpid(process, 0)
-    if status != 0:
-        return None
-    made, troubles = parses.unpack(answer)
-    return made, list(troubles)
+    def answer(self) -> _Resolved | None:
+        """Return what the process has resolved; None if it died, so that somebody else must."""
+        with os.fdopen(self._pipe, "rb") as stream:
+            answer = stream.read()
+        _, status = os.waitpid(self._process, 0)
+        return _DECODER.decode(answer) if status == 0 else None

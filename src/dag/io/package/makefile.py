@@ -6,16 +6,16 @@ from glob import glob
 from pathlib import Path
 
 from dag.core.limits import MAKEFILE
-from dag.core.package.makefile import FILE_NAMES, Makefile, included, read_makefile
+from dag.core.package.makefile import FILE_NAMES, Makefile, included_patterns, read_makefile
 from dag.errors import UsageError
 from dag.io.files import read_text
 
 
 def makefile_of(directory: Path, template: str | None) -> Makefile:
-    """Read the rules of a directory's Makefile; `template` overrides what they say of targets.
+    """Return the rules of a directory's Makefile; `template` replaces what they say of targets.
 
     Raises:
-        UsageError: there is none, it cannot be read, or the template is none.
+        UsageError: there is none, it cannot be read, or the template is wrong.
 
     """
     for name in FILE_NAMES:
@@ -25,19 +25,19 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
                 text = read_text(path, MAKEFILE, errors="replace")
                 return read_makefile(_with_included(directory, text), template)
             except OSError as error:
-                raise UsageError(f"{path}: {error.strerror}") from error
+                raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     raise UsageError(
-        f"{directory}: there is no Makefile beside the definitions",
+        f"{directory} has no Makefile beside the definitions",
         hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
     )
 
 
 def _with_included(directory: Path, text: str) -> str:
-    """Add the text of what a Makefile includes; make looks for it in the directory where it runs."""
+    """Return the text with those of the files that it includes, which make looks for in `directory`."""
     texts = [text]
     seen: set[Path] = set()
     for one in texts:  # grows while it is walked
-        for pattern in included(one):
+        for pattern in included_patterns(one):
             # A pattern may be an absolute one.
             for name in glob(pattern, root_dir=directory):  # noqa: PTH207
                 path = directory / name

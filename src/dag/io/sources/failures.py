@@ -34,8 +34,8 @@ def failure_text(error: httpx2.TransportError) -> str:
     text = text or type(error).__name__
     return {
         httpx2.ReadError: "the connection broke",
-        httpx2.RemoteProtocolError: f"broke the protocol or off: {text}",
-        httpx2.ConnectError: f"no connection: {text}",
+        httpx2.RemoteProtocolError: f"the server broke the protocol, or broke off: {text}",
+        httpx2.ConnectError: f"there is no connection: {text}",
         httpx2.ProxyError: f"the proxy refuses: {text}",
     }.get(type(error), text)
 

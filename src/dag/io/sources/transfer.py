@@ -101,7 +101,7 @@ class SourceTransfer:
 
     def _why_given_up(self, error: _AttemptFailed) -> str:
         if not self._limits.retry.waits_for(error.retry_after):
-            return f"{error}, asks to come back in {error.retry_after:.0f} s"
+            return f"{error}; the server asks to come back in {error.retry_after:.0f} s"
         return f"{error} ({error.attempts} times)" if error.attempts > 1 else str(error)
 
     async def _attempt(self) -> None:
@@ -113,7 +113,9 @@ class SourceTransfer:
             if target is None:
                 return
             uri = target
-        raise Unavailable(f"more than {MAX_REDIRECTS} redirects, the last to {redact(uri)}")
+        raise Unavailable(
+            f"there were more than {MAX_REDIRECTS} redirects, the last one to {redact(uri)}"
+        )
 
     async def _request(self, uri: str) -> str | None:
         """Send a request; write the answer's body to the part, or return where it is redirected."""
@@ -128,12 +130,14 @@ class SourceTransfer:
             finally:
                 await response.aclose()
         except TimeoutError:
-            raise _AttemptFailed(f"no answer in {limits.connect + limits.stall:g} s") from None
+            raise _AttemptFailed(
+                f"there was no answer in {limits.connect + limits.stall:g} s"
+            ) from None
         except httpx2.TimeoutException as error:
             if isinstance(error, httpx2.ConnectTimeout):
                 self._transport.gate(uri).back_off()
-                raise _AttemptFailed(f"no connection in {limits.connect:g} s") from None
-            raise _AttemptFailed(f"stalled: no byte in {limits.stall:g} s") from None
+                raise _AttemptFailed(f"there was no connection in {limits.connect:g} s") from None
+            raise _AttemptFailed(f"it stalled: no byte came in {limits.stall:g} s") from None
         except httpx2.UnsupportedProtocol as error:
             raise Unavailable(str(error)) from None
         except httpx2.TransportError as error:
@@ -154,7 +158,7 @@ class SourceTransfer:
             if sent.whole == offset:
                 return None  # everything is here already
             await self._in_thread(self._part.restart)
-            raise _AttemptFailed("the server does not have that much of the file")
+            raise _AttemptFailed("the server has less of the file than is here")
         if may_heal(status):
             asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
             if status in (429, 503):
@@ -164,7 +168,7 @@ class SourceTransfer:
         if status == 206 and offset:
             if sent.first != offset:
                 await self._in_thread(self._part.restart)
-                raise _AttemptFailed("answered with another range than was asked for")
+                raise _AttemptFailed("the server answered with another range than was asked for")
         elif status == 200:
             if offset:
                 await self._in_thread(self._part.restart)
@@ -181,7 +185,7 @@ class SourceTransfer:
             check_uri(target)
         except (UsageError, ValueError) as error:
             why = error if isinstance(error, UsageError) else "this is no uri"
-            raise Unavailable(f"redirects to {redact(target)!r}: {why}") from None
+            raise Unavailable(f"the server redirects to {redact(target)!r}: {why}") from None
         # Its body is nothing that anybody waits for; where it has none, the connection is of use.
         if response.headers.get("Content-Length") == "0":
             async for _ in response.aiter_raw():
@@ -196,7 +200,7 @@ class SourceTransfer:
         self._hint = odd_answer(response)
         if whole is not None and whole > limits.max_size:
             await self._in_thread(part.restart)
-            raise Unavailable(f"has {whole} bytes, more than --max-size ({limits.max_size})")
+            raise Unavailable(f"it has {whole} bytes, more than --max-size ({limits.max_size})")
         self._progress(whole)
         intake = Intake(part, self._transport.threads)
         size, pace = part.size, Pace(limits)
@@ -209,13 +213,13 @@ class SourceTransfer:
                 if await intake.add(data):
                     self._progress(whole)
                 if pace.is_too_slow(len(data)):
-                    raise _AttemptFailed(f"slower than {limits.slowest} bytes a second")
+                    raise _AttemptFailed(f"it came with fewer than {limits.slowest} bytes a second")
         finally:
             await intake.close()
             self._progress(whole)
         if size > limits.max_size:
             await self._in_thread(part.restart)
-            raise Unavailable(f"has more bytes than --max-size ({limits.max_size})")
+            raise Unavailable(f"it has more bytes than --max-size ({limits.max_size})")
 
     async def _in_thread(self, function: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

@@ -1,29 +1,31 @@
-"""The local store: finished packages by architecture, and what is known of them.
+"""The local store: finished packages by architecture, and their records.
 
 ```
 STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     a repository, as make leaves it
 STORE/logs/ARCH/NAME.log                                the log of the latest attempts
 STORE/.dag/records/ARCH/NAME-VERSION-rEPOCH.json        a unit is finished when this is there
 STORE/.dag/promote/ARCH/…                               a unit on its way in
-STORE/.dag/work/…                                       workspaces; whatever a dead run left goes
+STORE/.dag/work/…                                       workspaces; those of a dead run are removed
 ```
 
-A unit comes in as one: its files and its record are made ready in `promote` under a temporary name,
-and renaming that directory is the moment from which it is finished. What follows can be repeated,
-and is, by the next one who opens the store.
+A unit comes in as a whole: its files and its record are made ready in `promote` under a temporary
+name, and the unit is finished from the moment at which that directory is renamed. The steps after
+that can be repeated, and whoever opens the store next repeats them.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from dag.core.arch import Arch
-from dag.core.build.records import Built, Record
+from dag.core.decoding import Undecodable, decode
 from dag.core.package.apk import BrokenPackage, index_archive
 from dag.core.package.model import Package
+from dag.core.store.records import MAX_BYTES, Built, Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
 from dag.io.package.apk import read_proven
@@ -31,14 +33,17 @@ from dag.io.store.lock import Lock
 
 STATE = ".dag"
 _TEMPORARY = ".tmp"
+_HINTS_LIMIT = 64 << 20
+"""How many bytes of hints are read."""
+_HINTS = msgspec.json.Decoder(dict[str, int])
 
 
 class Store:
-    """An open store, of one architecture; only its holder changes it."""
+    """The store of one architecture; only the holder of its lock changes it."""
 
     def __init__(self, root: Path, arch: Arch) -> None:
-        """Name the store; `open` makes it usable."""
-        # Builds run in other directories, and melange in ones that must not be behind a link.
+        """Name the store; `prepare`, its lock and `recover` make it usable."""
+        # Builds run in other directories, and melange needs ones that are not behind a link.
         root = root.resolve()
         self.root = root
         self.arch = arch
@@ -53,7 +58,7 @@ class Store:
         self.lock_path = self.state / "lock"
         self.lock = Lock(self.lock_path, what=f"the store {root}")
         self.records: dict[tuple[str, str], Record] = {}
-        """By the unit's name and version."""
+        """The records by the unit's name and version."""
 
     def prepare(self) -> None:
         """Make the directories, so that the lock can be taken.
@@ -68,13 +73,14 @@ class Store:
         except OSError as error:
             raise InfrastructureError(
                 f"the store {self.root} cannot be made: {error.strerror}",
-                hint="use another --store",
+                hint="name another directory with --store",
             ) from error
 
     def recover(self, say: Callable[[str], None]) -> None:
-        """Finish what a dead run had promised, remove what it had not, and read the records.
+        """Bring in the units that a dead run had finished, remove its other files, read the records.
 
-        The lock must be held, and nothing of the dead run may be alive.
+        The lock must be held, and no process of the dead run may be alive. `say` is told of records
+        that are damaged.
         """
         for left in self.work.iterdir():
             remove(left)
@@ -85,18 +91,22 @@ class Store:
                 remove(staged)
             else:
                 known = map(_read_record, self._records.glob("*.json"))
-                self._finish(staged, [record for record in known if record is not None])
+                self._finish(staged, [one for one in known if isinstance(one, Record)])
         for path in self.read():
-            if _read_record(path) is None:
-                say(f"{path} is damaged and goes: its packages count as make's, of unknown origin")
+            record = _read_record(path)
+            if not isinstance(record, Record):
+                say(
+                    f"{path} is damaged ({record}) and is removed; its packages stay, and count as "
+                    "if make had built them"
+                )
             remove(path)
 
     def read(self) -> list[Path]:
-        """Read the records, which needs no lock; answers those that are worth nothing (any more)."""
+        """Read the records, which needs no lock; return the files that are worth nothing any more."""
         worthless = []
         for path in sorted(self._records.glob("*.json")):
             record = _read_record(path)
-            if record is None or not self._is_there(record):
+            if not isinstance(record, Record) or not self._is_there(record):
                 worthless.append(path)
             else:
                 self.records[record.name, record.version] = record
@@ -114,9 +124,10 @@ class Store:
     def adopt(
         self, packages: Iterable[Package], say: Callable[[str], None], *, keep: bool = True
     ) -> None:
-        """Take in what make has left here: units that are complete but have no record.
+        """Take in the units that make has left here: complete ones that have no record.
 
-        With `keep` they get one, for which the lock must be held.
+        With `keep` they get one; the lock must then be held. `say` is told of packages that are not
+        what their names promise.
         """
         there = {path.name for path in self.packages.glob("*.apk") if path.is_file()}
         for package in packages:
@@ -130,20 +141,23 @@ class Store:
                     for name, file in zip(package.promised, files, strict=True)
                 )
             except BrokenPackage as error:
-                say(f"what the store has of {package.name} {version} does not count: {error}")
+                say(
+                    f"the packages of {package.name} {version} in the store do not count, and are "
+                    f"built again: {error}"
+                )
                 continue
             record = Record(
                 name=package.name, version=version, fingerprint="", seconds=0, built=built
             )
             self.records[record.name, record.version] = record
             if keep:
-                durable.write(self._record_path(record), json.dumps(record.to_json()).encode())
+                durable.write(self._record_path(record), encode_record(record))
 
     def promote(self, record: Record, files: Mapping[str, Path]) -> None:
-        """Take in a proven unit, as a whole: `files` are its packages by name, elsewhere on disk.
+        """Take in a proven unit as a whole; `files` are its packages by name, elsewhere on the disk.
 
         Raises:
-            OSError: there is no room, or the like; then nothing of it is in the store.
+            OSError: there is no room, for example; then nothing of the unit is in the store.
 
         """
         name = f"{record.name}-{record.version}"
@@ -153,7 +167,7 @@ class Store:
         for file, source in files.items():
             durable.link(source, staged / file)
             durable.sync(staged / file)
-        durable.write(staged / "record.json", json.dumps(record.to_json()).encode())
+        durable.write(staged / "record.json", encode_record(record))
         final = self._promote / name
         staged.rename(final)
         durable.sync(self._promote)
@@ -162,13 +176,14 @@ class Store:
         self.records[record.name, record.version] = record
 
     def _finish(self, staged: Path, known: Iterable[Record]) -> list[Record]:
-        """Bring a unit in; answers those of the `known` records that are true no more.
+        """Bring a unit in; return those of the `known` records that are not true any more.
 
-        A package may have moved from one definition to another: then the file is the new one's.
+        A package may have moved from one definition to another. Then its file belongs to the new
+        one.
         """
         record = _read_record(staged / "record.json")
-        if record is None:
-            remove(staged)  # of another version of dag: its packages are built again
+        if not isinstance(record, Record):
+            remove(staged)  # another version of dag wrote it; its packages are built again
             return []
         path = self._record_path(record)
         old = _read_record(path)
@@ -178,13 +193,14 @@ class Store:
             self._record_path(one).unlink(missing_ok=True)
         for file in record.files:
             durable.place(staged / file, self.packages / file)
-        gone = set(old.files if old else ()).difference(record.files, *(o.files for o in others))
+        before = old.files if isinstance(old, Record) else ()
+        gone = set(before).difference(record.files, *(one.files for one in others))
         for file in gone:
             (self.packages / file).unlink(missing_ok=True)
         durable.sync(self.packages)
         durable.place(staged / "record.json", self._record_path(record))
         durable.sync(self._records)
-        # Half removed it could not be finished again, so it must not look like something to finish.
+        # Half removed it could not be brought in again, so its name must not say that it can.
         done = staged.with_name(f"{staged.name}{_TEMPORARY}")
         staged.rename(done)
         remove(done)
@@ -194,10 +210,10 @@ class Store:
         return self._records / f"{record.name}-{record.version}.json"
 
     def write_index(self, sign: Callable[[Path], None], *, anew: bool = False) -> Path:
-        """Write the index of everything in the store; `sign` adds a signature to the file.
+        """Write the index of all packages in the store; `sign` adds a signature to the file.
 
-        An index that already says the same is left alone, its signature with it, unless that is
-        to be made `anew`.
+        An index that already says the same stays as it is, with its signature, unless `anew` asks
+        for a new one.
         """
         apks = [one.apk for record in self.records.values() for one in record.built]
         index = self.packages / "APKINDEX.tar.gz"
@@ -214,33 +230,41 @@ class Store:
         return index
 
     def seconds(self) -> dict[str, float]:
-        """How long units took, by name; of several versions the one recorded last counts."""
+        """Return how long units took, by name; of several versions the last record counts."""
         return {r.name: r.seconds for r in self.records.values() if r.seconds > 0}
 
     def ram(self) -> dict[str, int]:
-        """Bytes that units turned out to need, by name."""
+        """Return the bytes of memory that units turned out to need, by name."""
         try:
-            data = json.loads(self._hints.read_bytes())
-            return {str(name): int(value) for name, value in data.items()}
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
-            return {}  # only hints: what is lost is found out again
+            return decode(_HINTS, _read(self._hints, _HINTS_LIMIT), limit=_HINTS_LIMIT)
+        except (FileNotFoundError, Undecodable):
+            return {}  # these are only hints; what is lost is found out again
 
     def remember_ram(self, name: str, ram: int) -> None:
-        """Remember that `name` needs `ram` bytes."""
+        """Remember that the unit `name` needs `ram` bytes."""
         known = self.ram()
         if known.get(name, 0) < ram:
-            durable.write(self._hints, json.dumps(known | {name: ram}).encode())
+            durable.write(self._hints, msgspec.json.encode(known | {name: ram}))
 
 
-def _read_record(path: Path) -> Record | None:
+def _read(path: Path, limit: int) -> bytes:
+    """Return the bytes of a file, one more than `limit` at most."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)
+
+
+def _read_record(path: Path) -> Record | str:
+    """Return the record in a file, or why there is none."""
     try:
-        return Record.from_json(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
-        return None
+        return decode_record(_read(path, MAX_BYTES))
+    except OSError as error:
+        return error.strerror or str(error)
+    except Undecodable as error:
+        return str(error)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a tree, also one in which a build has taken its own rights away."""
+    """Remove a file or a tree, even one in which a build has taken away its own rights."""
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
         return

@@ -22,10 +22,10 @@ class Held(InfrastructureError):
 
 
 class Lock:
-    """Holds `path` while it is entered."""
+    """A lock on a file, which is held while it is entered."""
 
     def __init__(self, path: Path, *, what: str) -> None:
-        """Name the file of the lock, and for messages what it guards."""
+        """Take the lock's file and, for messages, what it guards."""
         self._path = path
         self._what = what
         self._lock: HeldLock | None = None
@@ -35,7 +35,7 @@ class Lock:
 
         Raises:
             Held: another process has it.
-            InfrastructureError: there may nothing be written.
+            InfrastructureError: the file may not be written.
 
         """
         try:
@@ -52,7 +52,7 @@ class Lock:
         )
 
     def acquire(self, *, wait: bool, say: Callable[[str], None]) -> None:
-        """Take the lock, after its holder if `wait`; `say` is told whom this waits for.
+        """Take the lock, and `wait` for its holder if asked to; `say` is told whom this waits for.
 
         Raises:
             Held: another process has it, and `wait` is not set.
@@ -107,7 +107,8 @@ class Lock:
 def holder(path: Path) -> int | None:
     """Return the process that holds the lock at `path` now; None if nobody does.
 
-    On another machine, or where it has not said who it is yet, the number is of no process here.
+    If the holder is on another machine, the number is that of no process here. It is 0 if the
+    holder has not said yet who it is.
     """
     found = read_holder(path)
     return None if found is None else found.pid

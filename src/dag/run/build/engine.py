@@ -116,7 +116,7 @@ class Engine:
         now = self.now
         todo: list[Action] = []
         for event in events:
-            self._journal.append(lines.line(now, event))
+            self._journal.append(lines.encode_event(now, event))
             actions = self.scheduler.handle(event, now)
             self._observer.observe(event, actions, now)
             todo += actions

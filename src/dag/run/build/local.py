@@ -21,13 +21,19 @@ from dag.core.build.events import (
     Start,
     Succeeded,
 )
-from dag.core.build.records import Built, Record, current, installed, requirements
 from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.core.shell import ShellScript
+from dag.core.store.records import (
+    Built,
+    Record,
+    choose_records,
+    find_requirements,
+    packages_to_install,
+)
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.processes import end_below
@@ -100,7 +106,7 @@ class LocalRunner:
         self._packages = {package.name: package for package in graph.packages}
         versions = {package.name: package.full_version for package in graph.packages}
         self._shelf: dict[str, Built] = {}
-        for name, record in current(store.records.values(), versions).items():
+        for name, record in choose_records(store.records.values(), versions).items():
             if record.version == versions.get(name) or name not in settings.elsewhere:
                 self._shelf |= {one.apk.name: one for one in record.built}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
@@ -166,7 +172,7 @@ class LocalRunner:
         dropped = self._settings.dropped.get(package.name, frozenset())
         environment = (need.text for need in package.environment if need.name not in dropped)
         own = package.promised
-        return installed(environment, self._shelf, self._graph.provider, own)
+        return packages_to_install(environment, self._shelf, self._graph.provider, own)
 
     # ---- processes ----------------------------------------------------------------------------
 
@@ -252,7 +258,7 @@ class LocalRunner:
             fingerprint=self._settings.fingerprints.get(package.name, ""),
             seconds=round(work.seconds, 3),
             built=tuple(
-                Built(apk=apk, requires=tuple(requirements(apk, around, self._graph.provider)))
+                Built(apk=apk, requires=tuple(find_requirements(apk, around, self._graph.provider)))
                 for apk in built
             ),
         )

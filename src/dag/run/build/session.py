@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, Unit
+from dag.core.build.events import Began
 from dag.core.build.options import BuildOptions, MachineResources
-from dag.core.build.plan import BuildPlan, BuildRequest, Known, make_plan
-from dag.core.build.records import current
-from dag.core.build.result import Result, make_result, summary
+from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import KEY, MakeVariables, build_script
+from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
@@ -85,7 +86,7 @@ class Build:
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
-        self.about = summary(self.plan)
+        self.about = summarize(self.plan)
 
     def _split(self) -> Parts:
         tree = definitions_tree(self.directory)
@@ -123,9 +124,9 @@ class Build:
         options, store = self.options, self.store
         request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
-        records = current(store.records.values(), versions)
+        records = choose_records(store.records.values(), versions)
         known = Known(
-            stored={name: record.stored() for name, record in records.items()},
+            stored={name: Stored.of(record) for name, record in records.items()},
             repository=have.versions,
             available=have.names,
             fingerprints=self.fingerprints,
@@ -158,7 +159,7 @@ class Build:
             self._write_index()
             scheduler = self.scheduler()
             with self._begin_journal(scheduler) as journal:
-                journal.append(lines.line(0.0, Began()))
+                journal.append(lines.encode_event(0.0, Began()))
                 scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
@@ -191,9 +192,9 @@ class Build:
     @contextmanager
     def _begin_journal(self, scheduler: Scheduler) -> Iterator[Journal]:
         """Begin the journal of this run, which takes the place of the latest run's."""
-        head = {**self.about, "began": time.time(), "pid": os.getpid()}
+        head = lines.make_head(self.about, scheduler, began=time.time(), pid=os.getpid())
         with Journal(self.store.journal) as journal:
-            journal.append(lines.head(scheduler_units(scheduler), scheduler.limits, head))
+            journal.append(lines.encode_head(head))
             yield journal
 
     def _write_index(self) -> None:
@@ -254,11 +255,6 @@ class Build:
             elsewhere=self.elsewhere,
             timeout=options.timeout,
         )
-
-
-def scheduler_units(scheduler: Scheduler) -> list[Unit]:
-    """Return the units of which a scheduler was made."""
-    return [progress.unit for progress in scheduler.units.values()]
 
 
 def _read_repositories(options: BuildOptions) -> PackageRepository:

@@ -64,17 +64,16 @@ def read_status(root: Path, arch: Arch) -> RunStatus:
     """
     store = Store(root, arch)
     try:
-        head, scheduler, last = lines.replayed(read_journal(store.journal))
-        began = float(head["began"])
+        run = lines.replay_run(read_journal(store.journal))
     except FileNotFoundError:
         raise UsageError(
             f"{root}: nothing was built here for {arch}", hint="--store names another store"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{store.journal} is damaged: {error}", hint="dag build writes it anew"
         ) from error
     # The journal of a run that died tells nothing of the time after its last event.
-    is_alive = not scheduler.finished and holder(store.lock_path) == head.get("pid")
-    now = max(last, time.time() - began) if is_alive else last
-    return RunStatus(make_result(head, scheduler, now), is_alive)
+    is_alive = not run.scheduler.finished and holder(store.lock_path) == run.head.pid
+    now = max(run.last, time.time() - run.head.began) if is_alive else run.last
+    return RunStatus(make_result(run.head, run.scheduler, now), is_alive)

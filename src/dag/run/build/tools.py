@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dag.errors import InfrastructureError
 from dag.io import durable
-from dag.io.package.definitions import installed_pipelines
+from dag.io.package.definitions import melange_pipeline_dirs
 
 _HINTS = {
     "make": "install make",
@@ -41,7 +41,7 @@ class Tools:
             if path is None:
                 raise InfrastructureError(f"{name} is not installed", hint=hint)
             found[name] = path
-        pipelines = installed_pipelines()
+        pipelines = melange_pipeline_dirs()
         place = pipelines[0].parent if pipelines else Path("/usr/share/melange")
         return cls(os.path.realpath(found["melange"]), os.fspath(place))
 

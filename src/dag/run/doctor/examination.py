@@ -1,4 +1,4 @@
-"""Checks that build on each other, run at once where they do not."""
+"""Makes checks that build on each other, and makes those at once that do not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dag.run.pod.access import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A question, those that must have been answered well before, and how to answer it."""
+    """A question, the checks that must have gone well before it, and what answers it."""
 
     name: str
     needs: Sequence[str]
@@ -21,7 +21,7 @@ class Check:
 
 
 async def examine(checks: Sequence[Check]) -> dict[str, Finding]:
-    """Answer all, in the order given; one that needs a failed one is skipped.
+    """Make all checks; return their findings in the order given. One that needs a failed one is skipped.
 
     A check that raises a `DagError` or an `OSError` has failed by it.
     """

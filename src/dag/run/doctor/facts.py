@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,29 +16,28 @@ from dag.core.image.references import Reference, parse_reference, parse_reposito
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
 from dag.core.pod.options import PodOptions
-from dag.core.pod.permissions import Permission, for_pod
 from dag.core.store.buckets import Bucket
-from dag.errors import InfrastructureError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
 from dag.io.image.registry.repository import ImageRepository
 from dag.io.image.registry.requests import RegistryTransport
-from dag.io.kube.api import ApiError, Kube
-from dag.io.kube.kubeconfig import connect
+from dag.io.kube.api import ApiError
 from dag.report.terminal import Terminal
 from dag.report.words import count
 from dag.run.aside import aside
+from dag.run.doctor.cluster import ClusterChecks
 from dag.run.doctor.examination import Check, examine
 from dag.run.doctor.probes import run_probe
 from dag.run.graph.selection import select
-from dag.run.pod.access import Unreadable, listed, read, refused, user_name
-from dag.run.pod.preflight import DRIVERS, dry_run, key_class_path
+from dag.run.pod.access import (
+    Unreadable,
+    read_list,
+)
+from dag.run.pod.preflight import dry_run
 from dag.run.pod.request import PodRequest, bundle_repository, prepare
 
 T = TypeVar("T")
-
-_EVENTS = [Permission("list", "events"), Permission("watch", "events")]
 
 
 class Doctor:
@@ -53,10 +51,7 @@ class Doctor:
         self._chosen = chosen
         self._terminal = terminal
         self._probe = probe
-        self._may_probe = False
-        self._cluster: Kube | None = None
-        self._namespace: KubeView | None = None
-        self._class: KubeView = {}
+        self._cluster = ClusterChecks(chosen, terminal)
         self._nodes: Sequence[KubeView] | None = None
         self._request: PodRequest | None = None
         self._repository = ""
@@ -67,21 +62,20 @@ class Doctor:
         try:
             return await examine([*self._checks(), *self._probes()])
         finally:
-            if self._cluster is not None:
-                await self._cluster.close()
+            await self._cluster.close()
 
     def _checks(self) -> Iterator[Check]:
-        chosen = self._chosen
+        chosen, cluster = self._chosen, self._cluster
         yield Check("definitions", (), self._definitions)
         yield Check("repository", (), self._find_repository)
         yield Check("bundle", ("definitions", "repository"), self._bundle)
-        yield Check("api", (), self._api)
-        yield Check("namespace", ("api",), self._read_namespace)
-        yield Check("pod security", ("namespace",), self._pod_security)
-        yield Check("permissions", ("api",), self._permissions)
-        yield Check("service account", ("namespace",), self._service_account)
+        yield Check("api", (), cluster.contact)
+        yield Check("namespace", ("api",), cluster.namespace)
+        yield Check("pod security", ("namespace",), cluster.pod_security)
+        yield Check("permissions", ("api",), cluster.permissions)
+        yield Check("service account", ("namespace",), cluster.service_account)
         if chosen.bucket_secret:
-            yield Check("bucket secret", ("namespace",), self._bucket_secret)
+            yield Check("bucket secret", ("namespace",), cluster.bucket_secret)
         place = ("bundle", "namespace", "permissions", "service account")
         for arch in chosen.arch:
             yield Check(f"pod {arch}", place, partial(self._pod, arch))
@@ -91,9 +85,9 @@ class Doctor:
         yield Check("push", ("repository",), self._push)
         yield Check("probe image", ("push", "bundle base"), self._push_probe)
         if chosen.secret_key:
-            yield Check("csi driver", ("api",), self._csi_driver)
-            yield Check("key class", ("namespace", "csi driver"), self._key_class)
-            yield Check("csi provider", ("key class",), self._csi_provider)
+            yield Check("csi driver", ("api",), cluster.csi_driver)
+            yield Check("key class", ("namespace", "csi driver"), cluster.key_class)
+            yield Check("csi provider", ("key class",), cluster.csi_provider)
 
     def _probes(self) -> Iterator[Check]:
         chosen = self._chosen
@@ -152,93 +146,19 @@ class Doctor:
         self._request = request = await aside(partial(prepare, self._chosen, self._terminal))
         return ok(count(len(request.tree.entries), "file"))
 
-    # What the API server knows.
-
-    async def _api(self) -> Finding:
-        self._cluster = kube = Kube(
-            connect(self._chosen.kubeconfig, self._chosen.context), self._terminal.say
-        )
-        try:
-            version = await kube.get("/version")
-        except ApiError as error:
-            if error.status == 403:
-                raise Unreadable(error.message, hint=error.hint) from error
-            if error.status:
-                raise
-            hint = error.hint or "kubectl cluster-info asks the same server; is the cluster up?"
-            raise InfrastructureError(error.message, hint=hint) from error
-        return ok(f"{kube.server} answers: {doctor.version_name(version)}")
-
-    async def _read_namespace(self) -> Finding:
-        name = self._chosen.namespace
-        self._namespace = await read(self._kube, f"/api/v1/namespaces/{name}")
-        return doctor.namespace(name, self._namespace)
-
-    async def _pod_security(self) -> Finding:
-        if self._namespace is None:
-            raise Unreadable("the labels of the namespace may not be read")
-        return doctor.pod_security(self._chosen.namespace, self._namespace)
-
-    async def _permissions(self) -> Finding:
-        namespace = self._chosen.namespace
-        build = for_pod(follow=self._chosen.watch, out=self._chosen.out is not None)
-        probing = for_pod(follow=True, out=False)
-        asked = list(dict.fromkeys([*build, *probing, *_EVENTS]))
-        lacking, user = await asyncio.gather(
-            refused(self._kube, namespace, asked), user_name(self._kube)
-        )
-        self._may_probe = not {*lacking} & {*probing}
-        needed = [*build, *_EVENTS] if self._chosen.watch else build
-        return doctor.permissions(
-            namespace, needed, [one for one in lacking if one in needed], user
-        )
-
-    async def _service_account(self) -> Finding:
-        chosen = self._chosen
-        name, namespace = chosen.service_account, chosen.namespace
-        found = await read(self._kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
-        return doctor.service_account(
-            name,
-            namespace,
-            found,
-            chosen.bucket or chosen.src_bucket,
-            secret=chosen.bucket_secret is not None,
-        )
-
-    async def _bucket_secret(self) -> Finding:
-        name, namespace = str(self._chosen.bucket_secret), self._chosen.namespace
-        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
-        return doctor.bucket_secret(name, namespace, await read(self._kube, path, secret=True))
+    # What the build's own Pod meets.
 
     async def _pod(self, arch: Arch) -> Finding:
-        await dry_run(self._kube, pod(self._settings(arch)))
+        await dry_run(self._cluster.kube, pod(self._settings(arch)))
         return ok("the API server would create it")
 
     async def _node(self, arch: Arch) -> Finding:
-        self._nodes = await listed(self._kube, "/api/v1/nodes")
+        self._nodes = await read_list(self._cluster.kube, "/api/v1/nodes")
         if self._nodes is None:
             raise Unreadable("nodes may not be listed")
         running = "status.phase!=Succeeded,status.phase!=Failed"
-        pods = await listed(self._kube, "/api/v1/pods", fieldSelector=running)
+        pods = await read_list(self._cluster.kube, "/api/v1/pods", fieldSelector=running)
         return fitting.judge(pod(self._settings(arch))["spec"], self._nodes, pods)
-
-    async def _csi_driver(self) -> Finding:
-        name = self._chosen.csi_driver
-        found = await read(self._kube, f"{DRIVERS}/{name}")
-        nodes = await listed(self._kube, "/apis/storage.k8s.io/v1/csinodes")
-        return doctor.csi_driver(name, found, nodes)
-
-    async def _key_class(self) -> Finding:
-        name, namespace = SECRET_PROVIDER_CLASS, self._chosen.namespace
-        found = await read(self._kube, key_class_path(namespace))
-        self._class = found or {}
-        return doctor.key_class(name, namespace, found)
-
-    async def _csi_provider(self) -> Finding:
-        sets = await listed(self._kube, "/apis/apps/v1/daemonsets")
-        if sets is None:
-            raise Unreadable("DaemonSets may not be listed")
-        return doctor.csi_provider(doctor.provider(self._class), sets)
 
     # What registries say.
 
@@ -295,8 +215,8 @@ class Doctor:
     # What happens on a node.
 
     async def _pull(self, arch: Arch) -> Finding:
-        probe = probes.pull_probe(self._probing(arch))
-        image = self._probing(arch).bundle
+        probe = probes.pull_probe(self._probe_settings(arch))
+        image = self._probe_settings(arch).bundle
         return await self._try(
             probe,
             lambda outcome: probes.judge(
@@ -315,14 +235,14 @@ class Doctor:
         platform = doctor.platform_for(found, arch)
         if platform is None:
             return skipped(f"the bundle's base is not for {arch.oci}")
-        known_as = self._probing(arch).bundle.partition("@")[0]
+        known_as = self._probe_settings(arch).bundle.partition("@")[0]
         return await self._try(
-            probes.emulation_probe(self._probing(arch), f"{known_as}@{found[platform]}"),
+            probes.emulation_probe(self._probe_settings(arch), f"{known_as}@{found[platform]}"),
             lambda outcome: probes.judge_emulation(outcome, arch, self._chosen.namespace),
         )
 
     async def _userns(self, arch: Arch) -> Finding:
-        return await self._try(probes.userns_probe(self._probing(arch)), probes.judge_userns)
+        return await self._try(probes.userns_probe(self._probe_settings(arch)), probes.judge_userns)
 
     async def _sdk(self, arch: Arch) -> Finding:
         return await self._try(
@@ -337,7 +257,7 @@ class Doctor:
     async def _key(self, arch: Arch) -> Finding:
         chosen = self._chosen
         return await self._try(
-            probes.key_probe(self._probing(arch)),
+            probes.key_probe(self._probe_settings(arch)),
             lambda outcome: probes.judge(
                 outcome,
                 "it is mounted in a pod",
@@ -360,30 +280,25 @@ class Doctor:
     ) -> Finding:
         if not self._probe:
             return skipped("--probe=false")
-        if not self._may_probe:
+        if not self._cluster.may_probe:
             return skipped("no permission to create, follow and delete a probe")
         if self._nodes is not None and all(
             fitting.obstacle(probe["spec"], node) for node in self._nodes
         ):
             return skipped("there is no node now to try it on")
         try:
-            return judge(await run_probe(self._kube, probe, self._terminal))
+            return judge(await run_probe(self._cluster.kube, probe, self._terminal))
         except ApiError as error:
             if error.status == 0:
                 raise
             return skipped(f"the probe was refused: {error.message}")
 
-    @property
-    def _kube(self) -> Kube:
-        assert self._cluster is not None  # noqa: S101  # whoever asks has needed `api`
-        return self._cluster
-
     def _settings(self, arch: Arch) -> PodSettings:
         assert self._request is not None  # noqa: S101  # whoever asks has needed `bundle`
         return next(one for one in self._request.pods if one.arch == arch)
 
-    def _probing(self, arch: Arch) -> PodSettings:
-        """Give the settings of a Pod whose bundle is the image of probes."""
+    def _probe_settings(self, arch: Arch) -> PodSettings:
+        """Return the settings of a Pod whose bundle is the image of probes."""
         if self._pushed is None or self._request is None:
             return self._settings(arch)
         request = self._request.with_bundle(self._pushed)

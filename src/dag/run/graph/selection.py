@@ -1,4 +1,4 @@
-"""From a directory and what was asked for to make's targets: the part before any cluster."""
+"""A directory and names → make's targets: the part of the work before any cluster."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from dag.io.package.makefile import makefile_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What make is asked for."""
+    """The packages that are built, and the targets that make is asked for."""
 
     packages: tuple[Package, ...]
-    """What is built, dependencies first."""
+    """The packages that are built, dependencies first."""
     targets: tuple[str, ...]
-    """Empty if a repository has everything."""
+    """The targets of make; empty if a repository has everything."""
     makefile: Makefile
     left_out: int
     """How many packages need not be built because a repository has them."""
     missing: int
-    """How many dependencies close a cycle, so that they are not built when they are needed."""
+    """How many dependencies close a cycle, so that they are not built yet when they are needed."""
     external: Mapping[str, Sequence[str]]
-    """What neither the directory nor a repository has → who needs it."""
+    """Names that neither the directory nor a repository has → who needs them."""
 
 
 def select(options: SelectionOptions, arch: Arch) -> Selection:
@@ -42,8 +42,8 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
     asked for by name.
 
     Raises:
-        UsageError: a definition or an index is wrong, a name unknown, or there is no Makefile.
-        InfrastructureError: a repository's server doesn't answer as it should.
+        UsageError: a definition or an index is wrong, a name is unknown, or there is no Makefile.
+        InfrastructureError: a repository's server does not answer as it should.
 
     """
     directory, names = Path(options.directory), options.packages
@@ -54,7 +54,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
         build_options=options.build_options,
     )
-    have = _have(options.repositories, arch)
+    have = _read_repositories(options.repositories, arch)
     graph = Graph(packages, available=have.names)
     there = {package.name for package in packages if offers(have.versions, package)}
     if names:
@@ -68,7 +68,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         targets = ["all"]
     inside = {package.name for package in order}
     missing = sum(
-        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped
+        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped_edges
     )
     return Selection(
         packages=tuple(order),
@@ -80,7 +80,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
     )
 
 
-def _have(repositories: Sequence[str], arch: Arch) -> PackageRepository:
+def _read_repositories(repositories: Sequence[str], arch: Arch) -> PackageRepository:
     if not repositories:
         return PackageRepository()
     from dag.io.package.apkindex import (

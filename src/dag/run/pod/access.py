@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dag.core.kube.objects import KubeView
 from dag.core.pod.permissions import Permission
 from dag.errors import DagError
-from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.api import PATIENCE, ApiError, Kube
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _AUTHENTICATION = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -18,8 +18,8 @@ class Unreadable(DagError):
     """Something may not be looked at, which says nothing about it."""
 
 
-async def read(kube: Kube, path: str, *, secret: bool = False) -> KubeView | None:
-    """Read one object, of a secret one the metadata alone; None if there is none.
+async def read_object(kube: Kube, path: str, *, secret: bool = False) -> KubeView | None:
+    """Read one object, of a secret one the metadata alone; return None if there is none.
 
     Raises:
         Unreadable: this user may not.
@@ -36,25 +36,25 @@ async def read(kube: Kube, path: str, *, secret: bool = False) -> KubeView | Non
         raise
 
 
-async def listed(kube: Kube, path: str, **params: str) -> Sequence[KubeView] | None:
-    """Read a list; None if this user may not.
+async def read_list(kube: Kube, path: str, **params: str) -> Sequence[KubeView] | None:
+    """Read a list; return None if this user may not read it.
 
     Raises:
         ApiError: the API server cannot be reached.
 
     """
     try:
-        return await kube.items(path, **params)
+        return await kube.items(path, patience=PATIENCE, **params)
     except ApiError as error:
         if error.status == 403:
             return None
         raise
 
 
-async def refused(
+async def missing_permissions(
     kube: Kube, namespace: str, permissions: Sequence[Permission]
 ) -> list[Permission]:
-    """Give those of `permissions` that this user does not have in the namespace.
+    """Return those of `permissions` that this user does not have in the namespace.
 
     Raises:
         ApiError: the API server cannot be reached, or does not answer such questions.
@@ -64,8 +64,8 @@ async def refused(
     return [one for one, allowed in zip(permissions, answers, strict=True) if not allowed]
 
 
-async def user_name(kube: Kube) -> str | None:
-    """Give the name by which the API server knows this user; None if it does not tell."""
+async def read_user_name(kube: Kube) -> str | None:
+    """Return the name by which the API server knows this user, or None if it does not tell."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
         answer = await kube.post(_AUTHENTICATION, review)

@@ -14,8 +14,9 @@ from dag.report.terminal import Terminal
 from dag.run.pod.request import PodRequest, prepare
 
 if TYPE_CHECKING:
+    from dag.core.pod.events import PodResult
     from dag.io.kube.api import Kube
-    from dag.run.pod.follow import PodResult
+    from dag.run.pod.several import PodGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ def build_in_pods(
 
     """
     from dag.run.pod.out import prepare_directory
+    from dag.run.pod.several import FollowOptions, PodGroup
     from dag.run.signals import run_interruptibly
 
     options.check()
@@ -66,8 +68,11 @@ def build_in_pods(
         prepare_directory(Path(options.out), Path(options.directory))
     run_interruptibly(_check_beforehand(options, request, terminal))
     request = request.push(terminal)
-    work = _create(options, request.manifests(), terminal, created)
-    return run_interruptibly(work, lambda: terminal.leaving)
+    following = FollowOptions(
+        pending_timeout=options.pending_timeout, out=Path(options.out) if options.out else None
+    )
+    pods = PodGroup(request.manifests(), following, terminal)
+    return run_interruptibly(_create(options, pods, terminal, created), pods.leftovers)
 
 
 async def _check_beforehand(options: PodOptions, request: PodRequest, terminal: Terminal) -> None:
@@ -81,25 +86,21 @@ async def _check_beforehand(options: PodOptions, request: PodRequest, terminal: 
 
 async def _create(
     options: PodOptions,
-    pods: list[KubeObject],
+    pods: PodGroup,
     terminal: Terminal,
     created: Callable[[str], None],
 ) -> PodOutcome:
-    from dag.run.pod.follow import Watching, create_pod
-    from dag.run.pod.several import joined, run_pods
+    from dag.run.pod.create import create_pod
+    from dag.run.pod.several import exit_code_of
 
     async with _cluster(options, terminal) as kube:
         if not options.watch:
-            for manifest in pods:
+            for manifest in pods.manifests:
                 pod = await create_pod(kube, manifest)
                 created(pod["metadata"]["name"])
             return PodOutcome()
-        watching = Watching(
-            pending_timeout=options.pending_timeout,
-            out=Path(options.out) if options.out else None,
-        )
-        results = await run_pods(kube, pods, watching, terminal)
-        return PodOutcome(results=tuple(results), exit_code=joined(results))
+        results = await pods.run(kube)
+        return PodOutcome(results=tuple(results), exit_code=exit_code_of(results))
 
 
 @asynccontextmanager

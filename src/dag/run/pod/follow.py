@@ -1,381 +1,256 @@
-"""Follows one Pod from its creation to its result: the loop behind `dag pod`.
+"""Runs the watch of one Pod: it has the clock, the streams and the API, and decides nothing.
 
-What happens to the Pod is read off its API object (`core.podstate`); this module holds the clock,
-the streams and the clean-up.
+What happens becomes an event for `dag.core.pod.watch`, and what that returns is done here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from typing import assert_never
 
 from dag.core.kube.objects import KubeObject
-from dag.core.pod import state as podstate
-from dag.core.pod.log import PodLog
-from dag.core.pod.manifest import ARCH_LABEL, BUILD, OURS, OUT, RUN_LABEL
-from dag.core.pod.state import Cause, Ending, Waiting
-from dag.errors import DagError, InfrastructureError, Interrupted, first_of
+from dag.core.pod.events import (
+    Abort,
+    Conclude,
+    DeletePod,
+    DeletionAccepted,
+    DropFetch,
+    DropLogs,
+    FetchPackages,
+    FindPod,
+    InterruptRequested,
+    LogBroke,
+    LogEnded,
+    LogRead,
+    NewsResumed,
+    NewsStopped,
+    PackagesFetched,
+    PodAction,
+    PodCreated,
+    PodEvent,
+    PodEventSeen,
+    PodEventsHidden,
+    PodGone,
+    PodNotCreated,
+    PodResult,
+    PodSeen,
+    PrintLog,
+    ReadLog,
+    Tell,
+    Ticked,
+    WakeAt,
+    WatchFailed,
+)
+from dag.core.pod.manifest import RUN_LABEL
+from dag.core.pod.states import PATIENCE, WatchRules
+from dag.core.pod.watch import PodWatch
+from dag.errors import DagError
 from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.watch import Listed, ObjectGone, ObjectSeen, WatchStopped, watch_objects
 from dag.report.terminal import Terminal
-from dag.run.pod.logs import ContainerLog, LogSource, follow_log, missing
-from dag.run.pod.out import Target, collect, end
-
-# An image that a registry does not have may be one that is just being pushed.
-_HOPELESS_GRACE = 10.0
-# Seconds for the API server to come back during a build that goes on without it.
-_PATIENCE = 900.0
-# After the Pod is lost, its logs get this many seconds to end by themselves.
-_LOG_GRACE = 5.0
-# … and a whole one as long as its end may take to be read.
-_LOG_PATIENCE = 300.0
-_LOST = frozenset({Cause.NODE_LOST, Cause.DELETED, Cause.PREEMPTED, Cause.EVICTED})
-_NEVER_BUILT = frozenset({Cause.INIT, Cause.START})
+from dag.run.pod.create import create_pod, find_pod, pods_path
+from dag.run.pod.out import Target, fetch_packages
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
-    """How a Pod is followed."""
+class PodFollower:
+    """One Pod that is made from a manifest, followed from its creation to its end."""
 
-    pending_timeout: float
-    """Seconds that may pass in which no container runs before the build starts."""
-    out: Path | None = None
-    """Where built packages are brought."""
-    label: str = ""
-    """What tells this Pod's log and key there from those of others."""
-
-
-@dataclass(frozen=True, slots=True)
-class PodResult:
-    """How it ended, and the last lines of the log of the container that tells."""
-
-    name: str
-    """The Pod's; empty if there never was one."""
-    ending: Ending
-    tail: tuple[str, ...] = ()
-    failed_target: str | None = None
-    kept: bool = True
-    """Whether the Pod is still there, and with it its log."""
-    seconds: float = 0.0
-    label: str = ""
-    """The architecture, where there are several."""
-
-
-def pods_path(manifest: KubeObject) -> str:
-    """Give the API's path to the pods of the manifest's namespace."""
-    return f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
-
-
-def selector(manifest: KubeObject) -> str:
-    """Give the label selector that finds the very pod that was made from this manifest."""
-    labels = manifest["metadata"]["labels"]
-    return ",".join(f"{name}={labels[name]}" for name in (RUN_LABEL, ARCH_LABEL))
-
-
-async def create_pod(kube: Kube, manifest: KubeObject) -> KubeObject:
-    """Create the Pod that `manifest` describes, exactly once.
-
-    Raises:
-        ApiError: the API server refused it.
-
-    """
-    return await kube.create(pods_path(manifest), manifest, label=selector(manifest))
-
-
-async def run_pod(
-    kube: Kube, manifest: KubeObject, watching: Watching, terminal: Terminal
-) -> PodResult:
-    """Create a Pod, follow it and say how it ended.
-
-    A Pod that never got to building is deleted. So is one whose command is interrupted
-    (cancelled): then this waits until the Pod is gone. A Pod that built, well or badly, stays, and
-    with it its log.
-
-    Raises:
-        InfrastructureError: the cluster failed, or the Pod could not start.
-        Interrupted: the task was cancelled.
-
-    """
-    follower: _Follower | None = None
-    began = time.monotonic()
-    try:
-        pod = await create_pod(kube, manifest)
-        follower = _Follower(kube, pod, watching, terminal)
-        terminal.leaving = f"pod {follower.name} may still be there"
-        terminal.say(f"pod {follower.name} created in namespace {follower.namespace}")
-        kube.patience = _PATIENCE
-        return replace(await follower.run(), seconds=time.monotonic() - began)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # it has just been cancelled
-        task.uncancel()  # what follows is not to be cut short by what asked for it
-        kube.patience = 10.0
-        try:
-            left = await _remove(kube, manifest, follower, terminal)
-        except DagError as error:
-            name = f"pod {follower.name}" if follower else "a pod that was just being created"
-            left = f"{name} may still be there: {error.message}"
-        raise Interrupted(f"interrupted; {left or 'no pod is left behind'}") from None
-
-
-async def _remove(
-    kube: Kube, manifest: KubeObject, follower: _Follower | None, terminal: Terminal
-) -> str | None:
-    """Delete what this run created; answers what to say of a Pod that would not go.
-
-    Raises:
-        DagError: the cluster does not answer as it should.
-
-    """
-    if follower is None:
-        # The request to create may have been on its way.
-        found = (await kube.get(pods_path(manifest), labelSelector=selector(manifest)))["items"]
-        if not found:
-            return None
-        follower = _Follower(kube, found[0], Watching(pending_timeout=0), terminal)
-        terminal.leaving = f"pod {follower.name} may still be there"
-    terminal.say(f"deleting pod {follower.name} (interrupt again to leave at once)")
-    return None if await follower.delete() else f"pod {follower.name} is still there"
-
-
-class _Follower:
-    """One Pod: its last known state, and what follows from each change of it."""
-
-    def __init__(self, kube: Kube, pod: KubeObject, watching: Watching, terminal: Terminal) -> None:
-        self.pod = pod
-        self.gone = False
-        self.name = str(pod["metadata"]["name"])
-        self.namespace = str(pod["metadata"]["namespace"])
-        self.path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+    def __init__(
+        self,
+        kube: Kube,
+        manifest: KubeObject,
+        rules: WatchRules,
+        terminal: Terminal,
+        *,
+        target: Target | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """Take `target` for the place of what is brought back; with `quiet`, -v tells the rest."""
+        self.watch = PodWatch(rules)
         self._kube = kube
+        self._manifest = manifest
         self._terminal = terminal
-        self._watching = watching
-        self._events: dict[str, KubeObject] = {}
-        self._changed = asyncio.Event()
-        self._said: str | None = None
-        self._idle_since: float | None = time.monotonic()
-        self._hopeless_since: float | None = None
-        self._logs: dict[str, ContainerLog] = {}
-        self._lost: str | None = None
-        self._collecting: asyncio.Task[DagError | None] | None = None
-        self._unstarted = ""
-        """Why a container that should have taken what was built is not waited for any longer."""
+        self._target = target
+        self._quiet = quiet
+        self._loop = asyncio.get_running_loop()
+        self._result: asyncio.Future[PodResult] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._logs: set[asyncio.Task[None]] = set()
+        self._request: asyncio.Task[None] | None = None
+        """The latest request to create, find or delete the Pod."""
+        self._fetching: asyncio.Task[None] | None = None
 
     async def run(self) -> PodResult:
-        """Follow the Pod to its end, its logs with it."""
+        """Create the Pod, follow it and return how it ended.
+
+        When the task is cancelled, the Pod is deleted, and this goes on until it is gone.
+
+        Raises:
+            DagError: the Pod could not be created, contact was lost for good, or what was built
+                could not be brought back.
+            Interrupted: the task was cancelled.
+
+        """
+        self._request = self._spawn(self._create())
         try:
-            async with asyncio.TaskGroup() as tasks:
-                watchers = [
-                    tasks.create_task(self._watch_pod()),
-                    tasks.create_task(self._watch_events()),
-                ]
-                logs: dict[str, asyncio.Task[PodLog]] = {}
-                while True:
-                    self._start_logs(tasks, logs)
-                    self._start_collecting(tasks)
-                    ending = podstate.how_ended(
-                        self.pod, deleted=self.gone, unstarted=self._unstarted
-                    )
-                    if ending is not None and not self._is_out_coming(ending):
-                        break
-                    await self._check_waiting()
-                    await self._change()
-                await self._finish_logs(logs, ending)
-                refused = await self._collected(ending)
-                for watcher in watchers:
-                    watcher.cancel()
-        except* DagError as group:
-            raise first_of(group) from None
-        if refused is not None:
-            raise refused
-        never_built = ending.cause in _NEVER_BUILT
-        if never_built:
-            await self.delete()
-        log = self._logs.get(ending.container)
-        return PodResult(
-            self.name,
-            ending,
-            tuple(log.tail) if log else (),
-            log.failed_target if log else None,
-            kept=not (never_built or self.gone),
+            while not self._result.done():
+                try:
+                    await asyncio.wait([self._result])
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    assert task is not None  # noqa: S101  # it has just been cancelled
+                    task.uncancel()  # what follows is not to be cut short by what asked for it
+                    self._tell(InterruptRequested())
+            return self._result.result()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for work in self._tasks:
+                work.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tell(self, event: PodEvent) -> None:
+        if self._result.done():
+            return
+        try:
+            for action in self.watch.handle(event, self._loop.time()):
+                self._execute(action)
+        except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
+            if not self._result.done():
+                self._result.set_exception(error)
+
+    def _execute(self, action: PodAction) -> None:
+        match action:
+            case PrintLog(container, lines):
+                self._terminal.log(container, lines)
+            case Tell(text, detail):
+                (self._terminal.detail if detail or self._quiet else self._terminal.say)(text)
+            case WakeAt(when):
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._loop.call_at(when, self._tell, Ticked())
+            case Conclude(result):
+                self._result.set_result(result)
+            case Abort(error):
+                self._result.set_exception(error)
+            case _:
+                self._begin(action)
+
+    def _begin(
+        self, action: ReadLog | DropLogs | FetchPackages | DropFetch | FindPod | DeletePod
+    ) -> None:
+        match action:
+            case ReadLog():
+                self._logs.add(task := self._spawn(self._read_log(action)))
+                task.add_done_callback(self._logs.discard)
+            case DropLogs():
+                for task in self._logs:
+                    task.cancel()
+            case FetchPackages():
+                self._fetching = self._spawn(self._fetch())
+            case DropFetch():
+                if self._fetching is not None:
+                    self._fetching.cancel()
+            case FindPod(patience):
+                self._replace_request(self._find(patience))
+            case DeletePod(patience):
+                self._replace_request(self._delete(patience))
+            case _:
+                assert_never(action)
+
+    def _replace_request(self, work: Coroutine[None, None, None]) -> None:
+        if self._request is not None:
+            self._request.cancel()
+        self._request = self._spawn(work)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except DagError as error:
+            self._tell(WatchFailed(error))
+        except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
+            if not self._result.done():
+                self._result.set_exception(error)
+
+    # ---- requests and streams -----------------------------------------------------------------
+
+    @property
+    def _path(self) -> str:
+        return f"{pods_path(self._manifest)}/{self.watch.name}"
+
+    async def _create(self) -> None:
+        self._know(await create_pod(self._kube, self._manifest))
+
+    async def _find(self, patience: float) -> None:
+        found = await find_pod(self._kube, self._manifest, patience=patience)
+        if found is None:
+            self._tell(PodNotCreated())
+        else:
+            self._know(found)
+
+    def _know(self, pod: KubeObject) -> None:
+        self._tell(PodCreated(pod))
+        self._spawn(self._watch_pod(pod))
+        self._spawn(self._watch_events(pod))
+
+    async def _delete(self, patience: float) -> None:
+        uid = str(self.watch.pod["metadata"]["uid"])
+        existed = await self._kube.delete(self._path, uid=uid, patience=patience)
+        self._tell(DeletionAccepted(existed))
+
+    async def _watch_pod(self, pod: KubeObject) -> None:
+        named = f"metadata.name={self.watch.name}"
+        news = watch_objects(
+            self._kube, pods_path(pod), known=[pod], patience=PATIENCE, fieldSelector=named
         )
+        async for change in news:
+            match change:
+                case ObjectSeen(item):
+                    self._tell(PodSeen(item))
+                case ObjectGone(item):
+                    self._tell(PodGone(item))
+                case Listed():
+                    self._tell(NewsResumed())
+                case WatchStopped():
+                    self._tell(NewsStopped())
+                case _:
+                    assert_never(change)
 
-    async def delete(self) -> bool:
-        """Delete the Pod and wait until it is gone; False if it would not go in time."""
-        uid = self.pod["metadata"]["uid"]
-        grace = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
-        await self._kube.delete(self.path, uid=uid)
-        deadline = time.monotonic() + grace + 30
-        while time.monotonic() < deadline:
-            try:
-                pod = await self._kube.get(self.path)
-            except ApiError as error:
-                if error.status == 404:
-                    return True
-                raise
-            if pod["metadata"]["uid"] != uid:
-                return True
-            await asyncio.sleep(0.5)
-        return False
-
-    async def _watch_pod(self) -> None:
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
-        async for kind, pod in self._kube.watch(path, fieldSelector=f"metadata.name={self.name}"):
-            if pod["metadata"]["uid"] == self.pod["metadata"]["uid"]:
-                self.pod = pod
-                self.gone = kind == "DELETED"
-                self._changed.set()
-
-    async def _watch_events(self) -> None:
-        path = f"/api/v1/namespaces/{self.namespace}/events"
-        about = f"involvedObject.uid={self.pod['metadata']['uid']}"
+    async def _watch_events(self, pod: KubeObject) -> None:
+        path = pods_path(pod).removesuffix("pods") + "events"
+        about = f"involvedObject.uid={pod['metadata']['uid']}"
         try:
-            async for _, event in self._kube.watch(path, fieldSelector=about):
-                self._events[event["metadata"]["uid"]] = event
-                if event.get("reason") == "NodeNotReady":
-                    node = self.pod["spec"].get("nodeName", "?")
-                    self._tell(f"node {node} does not answer; Kubernetes waits for it")
-                self._changed.set()
+            async for change in watch_objects(
+                self._kube, path, patience=PATIENCE, fieldSelector=about
+            ):
+                if isinstance(change, ObjectSeen):
+                    self._tell(PodEventSeen(change.item))
         except ApiError as error:
             if error.status != 403:
                 raise
-            self._terminal.detail("events may not be read, so waiting is explained less well")
+            self._tell(PodEventsHidden())
 
-    async def _change(self) -> None:
-        # Once a second even without news: time alone changes what is too long.
-        # (`wait_for` of Python 3.11 loses a cancellation that comes together with news.)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await self._changed.wait()
-        self._changed.clear()
-
-    def _start_logs(self, tasks: asyncio.TaskGroup, logs: dict[str, asyncio.Task[PodLog]]) -> None:
-        for name, container in podstate.containers(self.pod).items():
-            if name in logs or name == OUT or not podstate.has_started(container):
-                continue
-            source = LogSource(
-                kube=self._kube,
-                pod_path=self.path,
-                container=name,
-                ended=lambda name=name: self._container_ended(name),  # type: ignore[misc]
-                gone=lambda: self.gone,
-            )
-            self._logs[name] = log = ContainerLog(partial(self._terminal.log, name))
-            logs[name] = tasks.create_task(follow_log(source, log.take))
-
-    def _container_ended(self, name: str) -> bool:
-        return self.gone or podstate.has_ended(podstate.containers(self.pod).get(name, {}))
-
-    async def _finish_logs(self, logs: dict[str, asyncio.Task[PodLog]], ending: Ending) -> None:
-        # What others have put into the Pod may never end.
-        ours = [task for name, task in logs.items() if name in OURS]
-        if ours:
-            grace = _LOG_GRACE if ending.cause in _LOST else _LOG_PATIENCE
-            _, unfinished = await asyncio.wait(ours, timeout=grace)
-            for task in logs.values():
-                task.cancel()  # does nothing to those that have ended
-            if unfinished:
-                self._terminal.say("the end of the log could not be read")
-        build = logs.get(BUILD)
-        if build is not None and build.done() and not build.cancelled() and not build.exception():
-            self._lost = missing(build.result(), self._logs[BUILD])
-            if self._lost:
-                self._terminal.say(self._lost)
-
-    async def _check_waiting(self) -> None:
-        """Tell why nothing runs yet; give up when that cannot heal, or takes too long."""
-        now = time.monotonic()
-        late = podstate.late(self.pod)
-        if late is None and podstate.is_working(self.pod):
-            self._idle_since = self._hopeless_since = None
-            return
-        if self._idle_since is None:
-            self._idle_since = now
-        events = sorted(self._events.values(), key=podstate.event_time)
-        waiting = podstate.why_waiting(self.pod, events)
-        if waiting is None:
-            waiting = Waiting(f"{f'container {late}' if late else 'the pod'} has not started")
-        else:
-            self._tell(waiting.message)
-        if not waiting.hopeless:
-            self._hopeless_since = None
-        elif self._hopeless_since is None:
-            self._hopeless_since = now
-        limit = self._watching.pending_timeout
-        if self._hopeless_since is not None and now - self._hopeless_since > _HOPELESS_GRACE:
-            await self._give_up(waiting.message, waiting.hint)
-        if now - self._idle_since > limit:
-            await self._give_up(
-                f"nothing ran for {limit:g} s (--pending-timeout): {waiting.message}", waiting.hint
-            )
-
-    async def _give_up(self, message: str, hint: str | None) -> None:
-        if podstate.late(self.pod) is not None:
-            self._unstarted = f"{message} ({hint})" if hint else message
-            self._changed.set()
-            return
-        self._terminal.say(f"giving up, deleting pod {self.name}")
-        await self.delete()
-        raise InfrastructureError(message, hint=hint)
-
-    def _tell(self, message: str) -> None:
-        if message != self._said:
-            self._said = message
-            self._terminal.say(message)
-
-    def _start_collecting(self, tasks: asyncio.TaskGroup) -> None:
-        """Bring the packages back as soon as the build has ended; an upload may go on meanwhile."""
-        out = self._watching.out
-        found = podstate.containers(self.pod)
-        if out is None or self._collecting is not None or self.gone:
-            return
-        if podstate.has_ended(found.get(BUILD, {})) and podstate.is_running(found.get(OUT, {})):
-            run = self.pod["metadata"]["labels"][RUN_LABEL]
-            target = Target(out, self._watching.label)
-            work = collect(self._kube, self.path, run, target, self._terminal)
-            self._collecting = tasks.create_task(self._collect(work, run))
-
-    async def _collect(self, work: Coroutine[None, None, object], run: str) -> DagError | None:
-        # An error waits for its turn: how the build ended comes first.
-        error: DagError | None = None
+    async def _read_log(self, asked: ReadLog) -> None:
+        name, stream = asked.container, asked.stream
+        lines = self._kube.log(self._path, name, since=asked.since, follow=asked.follow)
         try:
-            await work
-        except DagError as failed:
-            error = failed
-        except OSError as failed:
-            error = InfrastructureError(f"{failed.filename}: {failed.strerror}")
-        if error is not None:
-            with suppress(ApiError):  # then it ends by itself, later
-                await end(self._kube, self.path, run)
-        return error
-
-    def _is_out_coming(self, ending: Ending) -> bool:
-        # The container that serves the packages starts last: a build may be faster.
-        state = podstate.containers(self.pod).get(OUT, {}).get("state", {})
-        coming = "waiting" in state and not self._unstarted
-        return coming and ending.cause not in _LOST | _NEVER_BUILT
-
-    async def _collected(self, ending: Ending) -> DagError | None:
-        """Wait for the packages; of a build that failed as far as they are still to be had."""
-        if self._watching.out is None or ending.cause in _NEVER_BUILT:
-            return None
-        if self._collecting is not None and ending.cause not in _LOST:
-            error = await self._collecting
+            async for batch in lines:
+                self._tell(LogRead(name, stream, batch))
+        except ApiError as error:
+            self._tell(LogBroke(name, stream, error.status, error))
         else:
-            if self._collecting is not None:
-                self._collecting.cancel()
-            why = self._unstarted or "their pod has ended"
-            error = InfrastructureError(f"the packages cannot be brought back: {why}")
-        if error is None:
-            if self._lost:
-                self._terminal.say(f"{self._watching.out / 'build.log'} has the whole log")
-            return None
-        if ending.exit_code == 0:
-            return error
-        # What the build came to weighs more.
-        self._terminal.say(error.message)
-        return None
+            self._tell(LogEnded(name, stream))
+
+    async def _fetch(self) -> None:
+        assert self._target is not None  # noqa: S101  # the rules ask for it with a target alone
+        run = str(self.watch.pod["metadata"]["labels"][RUN_LABEL])
+        error = await fetch_packages(self._kube, self._path, run, self._target, self._terminal)
+        self._tell(PackagesFetched(error))

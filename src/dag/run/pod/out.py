@@ -1,4 +1,4 @@
-"""Brings built packages back from a Pod, through the API server's proxy to it, without any bucket."""
+"""Fetches built packages from a Pod, through the API server's proxy to it, without any bucket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,23 +25,44 @@ _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where files go: packages below the architecture, the rest at the top or below `label`."""
+    """The place of what is brought back: packages below their architecture, the rest below `label`."""
 
     directory: Path
     label: str = ""
 
     def path(self, name: str) -> Path:
-        """Give the place of the workspace's file `name`."""
+        """Return the place of the workspace's file `name`."""
         inside = name.removeprefix("packages/")
         return self.directory / (inside if inside != name else Path(self.label, name))
 
 
-async def collect(
-    kube: Kube, pod_path: str, run: str, out: Target, terminal: Terminal
-) -> list[Path]:
-    """Copy what the build left in `packages/` to `out`, and its log beside it; answers the files.
+async def fetch_packages(
+    kube: Kube, pod_path: str, run: str, target: Target, terminal: Terminal
+) -> DagError | None:
+    """Copy what a build left in its Pod, and let the Pod end; return what went wrong.
 
-    Every file is verified by its SHA-256 before it gets its name. Then the Pod may end.
+    An error is returned and not raised, because how the build ended may weigh more.
+    """
+    error: DagError
+    try:
+        await copy_packages(kube, pod_path, run, target, terminal)
+    except DagError as failed:
+        error = failed
+    except OSError as failed:
+        error = InfrastructureError(f"{failed.filename}: {failed.strerror}")
+    else:
+        return None
+    with suppress(ApiError):  # then the Pod ends by itself, later
+        await end_serving(kube, pod_path, run)
+    return error
+
+
+async def copy_packages(
+    kube: Kube, pod_path: str, run: str, target: Target, terminal: Terminal
+) -> None:
+    """Copy what the build left in `packages/`, and its log beside it, and let the Pod end.
+
+    Every file is verified by its SHA-256 before it gets its name.
 
     Raises:
         InfrastructureError: the Pod cannot be reached, what arrives is not what it has, or it cannot
@@ -49,33 +71,32 @@ async def collect(
 
     """
     listing = bytearray()
-    await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
+    await kube.download(kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
     files = parse_listing(listing.decode(errors="surrogateescape"))
     alive = asyncio.create_task(_keep_alive(kube, pod_path, run))
     slots = asyncio.Semaphore(_PARALLEL)
 
-    async def fetch(name: str, digest: str) -> Path:
-        target = out.path(name)
+    async def fetch(name: str, digest: str) -> None:
+        path = kube.proxy_path(pod_path, OUT_PORT, f"{run}/{name}")
         async with slots:
-            await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/{name}"), target, digest)
-        return target
+            await _fetch(kube, path, target.path(name), digest)
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(fetch(name, digest)) for name, digest in files.items()]
+            for name, digest in files.items():
+                group.create_task(fetch(name, digest))
     except* DagError as group:
         raise first_of(group) from None
     finally:
         alive.cancel()
-    await _fetch(kube, kube.proxied(pod_path, OUT_PORT, f"{run}/log"), out.path("build.log"), None)
-    fetched = [task.result() for task in tasks]
-    packages = sum(path.suffix == ".apk" for path in fetched)
-    terminal.say(f"{count(packages, 'package')} and build.log brought back to {out.directory}")
-    await end(kube, pod_path, run)
-    return fetched
+    log = kube.proxy_path(pod_path, OUT_PORT, f"{run}/log")
+    await _fetch(kube, log, target.path("build.log"), None)
+    packages = count(sum(name.endswith(".apk") for name in files), "package")
+    terminal.say(f"{packages} and build.log brought back to {target.directory}")
+    await end_serving(kube, pod_path, run)
 
 
-async def end(kube: Kube, pod_path: str, run: str) -> None:
+async def end_serving(kube: Kube, pod_path: str, run: str) -> None:
     """Tell the Pod that nobody will fetch anything any more.
 
     Raises:
@@ -107,7 +128,7 @@ def prepare_directory(directory: Path, definitions: Path) -> None:
 
 
 def parse_listing(text: str) -> dict[str, str]:
-    """Read sha256sum's lines: path → digest in hexadecimal.
+    """Read the lines of sha256sum; return the digest, in hexadecimal, of each path.
 
     Raises:
         BuildError: a path leaves `packages/`.
@@ -159,7 +180,7 @@ async def _bring(kube: Kube, path: str, target: Path, digest: str | None) -> Non
 
 
 async def _download(kube: Kube, path: str, target: Path) -> str:
-    """Write what is served at `path` to `target`; answers its SHA-256 in hexadecimal."""
+    """Write what is served at `path` to `target`; return its SHA-256 in hexadecimal."""
     hashed = hashlib.sha256()
     with target.open("wb") as file:
 
@@ -181,4 +202,4 @@ async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
 
 
 async def _call(kube: Kube, pod_path: str, script: str) -> None:
-    await kube.download(kube.proxied(pod_path, OUT_PORT, f"cgi-bin/{script}"), lambda _: None)
+    await kube.download(kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/{script}"), lambda _: None)

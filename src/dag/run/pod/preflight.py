@@ -1,4 +1,4 @@
-"""What is asked of the cluster before anything is pushed: whether this Pod could run there."""
+"""Asks the cluster, before anything is pushed, whether this Pod could run there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from dag.core.doctor import checks as doctor
 from dag.core.doctor.checks import Finding, Status
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS
-from dag.core.pod.permissions import for_pod, grant
-from dag.core.pod.state import USER_NAMESPACES
+from dag.core.pod.permissions import grant_commands, permissions_for_pod
+from dag.core.pod.waiting import USER_NAMESPACES
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
-from dag.run.pod.access import Unreadable, listed, read, refused, user_name
-from dag.run.pod.follow import pods_path, selector
+from dag.run.pod.access import (
+    Unreadable,
+    missing_permissions,
+    read_list,
+    read_object,
+    read_user_name,
+)
+from dag.run.pod.create import pods_path, selector
 
 DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
 
@@ -33,11 +39,11 @@ async def check_pod(
 
     """
     namespace = manifest["metadata"]["namespace"]
-    needed = for_pod(follow=follow, out=out)
-    if lacking := await refused(kube, namespace, needed):
+    needed = permissions_for_pod(follow=follow, out=out)
+    if lacking := await missing_permissions(kube, namespace, needed):
         raise InfrastructureError(
             f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
-            hint=f"who runs the cluster allows it with: {grant(needed, namespace, await user_name(kube))}",
+            hint=f"who runs the cluster allows it with: {grant_commands(needed, namespace, await read_user_name(kube))}",
         )
     await dry_run(kube, manifest)
     await asyncio.gather(_check_key(kube, manifest), _look_for_nodes(kube, manifest, warn))
@@ -71,7 +77,7 @@ async def dry_run(kube: Kube, manifest: KubeObject) -> None:
 
 
 def _confinement(pod: KubeView) -> set[tuple[str, object]]:
-    """Give what an API server drops that does not know it. Webhooks may add containers."""
+    """Return what an API server drops if it does not know it. Webhooks may add containers."""
     found: set[tuple[str, object]] = set()
     if pod["spec"].get("hostUsers") is False:
         found.add(("hostUsers", False))
@@ -98,20 +104,20 @@ def _require(finding: Finding) -> None:
 
 
 def key_class_path(namespace: str) -> str:
-    """Give the API's path to the class of a namespace that says where the key is."""
+    """Return the API's path to the class of a namespace that says where the key is."""
     classes = f"/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasses"
     return f"{classes}/{SECRET_PROVIDER_CLASS}"
 
 
 async def _look(kube: Kube, path: str) -> KubeView | None:
     try:
-        return await read(kube, path)
+        return await read_object(kube, path)
     except Unreadable:  # the pod itself will tell
         return {}
 
 
 async def _look_for_nodes(kube: Kube, manifest: KubeObject, warn: Callable[[str], None]) -> None:
     wanted = ",".join(f"{name}={value}" for name, value in manifest["spec"]["nodeSelector"].items())
-    nodes = await listed(kube, "/api/v1/nodes", labelSelector=wanted, limit="1")
+    nodes = await read_list(kube, "/api/v1/nodes", labelSelector=wanted, limit="1")
     if nodes is not None and not nodes:
         warn(f"no node has {wanted} now; a pool that scales from zero may bring one")

@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from dag.core.kube.objects import KubeObject
-from dag.core.pod import state as podstate
+from dag.core.pod.status import containers
+from dag.core.pod.waiting import event_time, why_waiting
 from dag.core.setup.steps import (
     GUEST,
     MANAGER,
@@ -211,7 +212,7 @@ class Objects:
         said = None
         deadline = time.monotonic() + step.seconds
         while (phase := pod["status"].get("phase")) not in ("Succeeded", "Failed"):
-            waiting = podstate.why_waiting(pod, await self._events(pod))
+            waiting = why_waiting(pod, await self._events(pod))
             if waiting and waiting.message != said:
                 said = waiting.message
                 self._tell(said)
@@ -232,7 +233,7 @@ class Objects:
         path = collection_path(pod).removesuffix("pods") + "events"
         about = f"involvedObject.uid={pod['metadata']['uid']}"
         listed = await self._kube.get(path, fieldSelector=about)
-        return sorted(listed["items"], key=podstate.event_time)
+        return sorted(listed["items"], key=event_time)
 
 
 def _change(before: KubeObject | None, after: KubeObject) -> str:
@@ -248,7 +249,7 @@ def _daemonset(step: Tolerate) -> KubeObject:
 
 
 def _last_words(pod: KubeObject) -> str:
-    for container in podstate.containers(pod).values():
+    for container in containers(pod).values():
         ended = container.get("state", {}).get("terminated", {})
         if ended.get("exitCode"):
             return str(ended.get("message") or f"exit code {ended['exitCode']}").strip()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.stored import write_config
 from tests.support.checkouts import bring, checkout, statuses, step
@@ -31,7 +33,7 @@ def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
     outer.publish()
     parent = step(f"{server.url}/org/outer", outer_commit, tag="v1")
     uri = wanted["foo"].repository
-    written = [wanted["foo"]._replace(repository=f"{uri}{end}") for end in (".git", "", "/")]
+    written = [replace(wanted["foo"], repository=f"{uri}{end}") for end in (".git", "", "/")]
     bring(cache, *written, parent)
     for one in written:
         checkout(cache, tmp_path, one)
@@ -39,7 +41,7 @@ def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
     for name in ("foo-plugins", "foo/nested"):
         work = checkout(cache, tmp_path, wanted[name], network=True)
         assert (work / "file").read_text() == name
-    work = checkout(cache, tmp_path, parent._replace(recurse_submodules=True), network=True)
+    work = checkout(cache, tmp_path, replace(parent, recurse_submodules=True), network=True)
     assert (work / "sub/file").read_text() == "foo-plugins"
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from dag.core.limits import REGISTRY_DOCUMENT
-from dag.io.image.registry.refusals import RegistryError, TooSlow, public_url
+from dag.io.image.registry.refusals import RegistryError, TooSlow
+from dag.io.web import public_url, with_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +44,7 @@ def read_document(response: httpx2.Response, host: str) -> httpx2.Response:
                 )
     finally:
         response.close()
-    dropped = (b"content-encoding", b"content-length", b"transfer-encoding")
-    headers = [pair for pair in response.headers.raw if pair[0].lower() not in dropped]
-    return httpx2.Response(
-        response.status_code, headers=headers, content=bytes(data), request=response.request
-    )
+    return with_body(response, bytes(data))
 
 
 def read_blob(response: httpx2.Response, host: str) -> Iterator[bytes]:

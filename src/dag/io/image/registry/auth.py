@@ -19,7 +19,8 @@ from dag.core.web import is_loopback
 from dag.errors import InfrastructureError
 from dag.io.image.registry.answers import parse_url
 from dag.io.image.registry.credentials import Lookup, look_up
-from dag.io.image.registry.refusals import Refused, parse_refusal, public_url
+from dag.io.image.registry.refusals import Refused, parse_refusal
+from dag.io.web import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,9 +30,9 @@ as every attempt opens its own."""
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 _SILENCES = {
-    "ConnectTimeout": "no answer to the connection",
-    "ReadTimeout": "no answer in time",
-    "WriteTimeout": "it stopped reading",
+    "ConnectTimeout": "it does not answer",
+    "ReadTimeout": "the answer did not come in time",
+    "WriteTimeout": "it stopped reading what was sent",
 }
 
 _LONGEST_TEXT = 300
@@ -82,11 +82,6 @@ class Refused(RegistryError):
         super().__init__(message, hint=hint, heals=heals, retry_after=retry_after)
         self.status = status
         self.codes = codes
-
-
-def public_url(url: httpx2.URL) -> str:
-    """Return a URL without what may be secret: its user, and its query, which may be signed."""
-    return str(url.copy_with(query=None, fragment=None, username=None, password=None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from dag.io.image.registry.refusals import (
     denied_hint,
     missing_repository_hint,
     parse_refusal,
-    public_url,
     unreachable,
 )
 from dag.io.retries import RetryPolicy, retry
+from dag.io.web import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -185,7 +185,7 @@ class RegistryTransport:
 
     def _check_stopped(self) -> None:
         if self._stop.is_set():
-            raise RequestGivenUp(f"registry {self.host}: given up")
+            raise RequestGivenUp(f"registry {self.host}: the request was given up")
 
     def _send_plainly(
         self, method: str, url: httpx2.URL, headers: dict[str, str], form: dict[str, str] | None

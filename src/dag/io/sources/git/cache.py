@@ -140,7 +140,7 @@ class GitCache:
                     group.create_task(self._submodule(link, place, repository, deep + 1))
 
     async def _submodule(self, link: Link, place: Place, parent: GitRepository, deep: int) -> None:
-        wrong = f"nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
+        wrong = f"it is nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
         try:
             path, base = locate(link.uri)
         except UsageError as error:
@@ -226,7 +226,7 @@ class GitCache:
         problems: list[SourceProblem] = []
         for want in repository.wants:
             if not bare.has(want):
-                message = wrong.get(want, f"{want} had to go elsewhere for another step")
+                message = wrong.get(want, f"another step needs {want} to be at another commit")
                 problems += [SourceProblem(place, repository.uri, message) for place in want.places]
                 await bare.forget(want)
         return problems
@@ -250,12 +250,12 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     source = staging / GIT / relative
     try:
         if locate(f"https://{path}")[0] != path:
-            return "its path is none that the cache uses"
+            return "the cache uses no such path"
     except UsageError as error:
         return error.message
     held = cache.try_lock(path)
     if held is None:
-        return "another process is at it; run this again when that is done"
+        return "another process works on it; run this again when that has ended"
     try:
         git = Git(source, limits)
         await git.run("init", "--bare", "--quiet", "--template=")

@@ -238,7 +238,7 @@ class BareRepository:
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
             if self._files.remove_unfinished() == self.git.limits.max_size:
-                raise GitFailed("has more bytes than --max-size", heals=False) from None
+                raise GitFailed("it has more bytes than --max-size", heals=False) from None
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
                 raise

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from dag.core.build.scripts import NOTHING
-from dag.core.pod import state as podstate
-from dag.core.pod.state import Cause, Waiting, how_ended, why_waiting
+from dag.core.pod import status
+from dag.core.pod.ending import Cause, Ending, PodFacts, how_build_ended
+from dag.core.pod.waiting import Waiting, event_time, why_waiting
 
 PODS = Path(__file__).parent / "pods"
 
@@ -21,6 +22,10 @@ PODS = Path(__file__).parent / "pods"
 def pod(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((PODS / f"{name}.json").read_text())
     return loaded
+
+
+def how_ended(pod: dict[str, Any], *, deleted: bool = False) -> Ending | None:
+    return how_build_ended(PodFacts(pod, deleted=deleted))
 
 
 DELETED = "somebody deleted the pod while it was building"
@@ -205,28 +210,28 @@ def test_the_newest_event_that_matters_is_told_when_the_status_says_nothing() ->
         {"reason": "FailedMount", "message": "older", "lastTimestamp": "2026-01-01T00:00:00Z"},
         {"reason": "Pulled", "message": "fine", "lastTimestamp": "2026-01-03T00:00:00Z"},
     ]
-    ordered = sorted(events, key=podstate.event_time)
+    ordered = sorted(events, key=event_time)
     assert why_waiting(pod("new"), ordered) == Waiting("FailedMount: newer")
     assert why_waiting(pod("new")) is None
 
 
 def test_a_pod_works_while_an_init_container_runs_and_once_the_build_has_begun() -> None:
-    assert podstate.is_working(pod("running"))
-    assert not podstate.is_working(pod("new"))
-    assert not podstate.is_working(pod("waiting-for-image"))
+    assert status.is_working(pod("running"))
+    assert not status.is_working(pod("new"))
+    assert not status.is_working(pod("waiting-for-image"))
     starting = pod("waiting-for-image")
     starting["status"]["initContainerStatuses"][0]["state"] = {"running": {}}
-    assert podstate.is_working(starting)
+    assert status.is_working(starting)
 
 
 def test_containers_come_in_the_order_of_the_pod() -> None:
-    assert list(podstate.containers(pod("init-failed"))) == ["init", "populate-cache", "build"]
-    assert list(podstate.containers(pod("done-out-runs"))) == ["init", "build", "out"]
-    assert podstate.containers(pod("new")) == {}
+    assert list(status.containers(pod("init-failed"))) == ["init", "populate-cache", "build"]
+    assert list(status.containers(pod("done-out-runs"))) == ["init", "build", "out"]
+    assert status.containers(pod("new")) == {}
 
 
 def test_a_container_that_was_never_made_has_no_log() -> None:
-    found = podstate.containers(pod("init-failed"))
-    assert podstate.has_started(found["populate-cache"])
-    assert podstate.has_ended(found["populate-cache"])
-    assert not podstate.has_started(found["build"])
+    found = status.containers(pod("init-failed"))
+    assert status.has_started(found["populate-cache"])
+    assert status.has_ended(found["populate-cache"])
+    assert not status.has_started(found["build"])

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 from dag.core.pod.log import PodLog
-from dag.run.pod.logs import ContainerLog, missing
+from dag.core.pod.reading import ContainerLog, describe_loss
 
 STAMP = b"2026-01-01T00:00:00.000000000Z "
 
 
 def arrived(*lines: bytes, streams: Sequence[int] = ()) -> tuple[PodLog, ContainerLog]:
     """Lines as the node gave them, a new stream before each of `streams`."""
-    log, kept = PodLog(), ContainerLog(lambda _: None)
+    log, kept = PodLog(), ContainerLog()
     for number, line in enumerate(lines):
         if number in streams:
             log.resume()
@@ -33,14 +33,14 @@ def end(lines: int, size: int, code: int = 0) -> bytes:
 )
 def test_of_a_whole_log_nothing_is_said(lines: list[bytes], size: int) -> None:
     log, kept = arrived(*(STAMP + line for line in lines), end(2, size))
-    assert missing(log, kept) is None
+    assert describe_loss(log, kept) is None
     assert list(kept.tail) == [line.decode() for line in lines]
 
 
 def test_missing_lines_are_counted_and_their_place_is_named() -> None:
     later = STAMP.replace(b"00.0", b"09.0")
     log, kept = arrived(STAMP + b"one", later + b"nine", end(9, 90), streams=[1])
-    assert missing(log, kept) == (
+    assert describe_loss(log, kept) == (
         "7 of 9 lines of the log are missing, torn by its rotation on the node: after line 1 "
         "(between 2026-01-01T00:00:00.000000000Z and 2026-01-01T00:00:09.000000000Z)"
     )
@@ -48,7 +48,7 @@ def test_missing_lines_are_counted_and_their_place_is_named() -> None:
 
 def test_lines_that_a_stream_dropped_in_silence_are_counted() -> None:
     log, kept = arrived(STAMP + b"one", end(3, 12))
-    said = missing(log, kept)
+    said = describe_loss(log, kept)
     assert said is not None
     assert said.startswith("2 of 3 lines of the log are missing")
     assert said.endswith("at places that the node does not tell")
@@ -56,19 +56,19 @@ def test_lines_that_a_stream_dropped_in_silence_are_counted() -> None:
 
 def test_bytes_that_are_missing_within_lines_are_counted() -> None:
     log, kept = arrived(STAMP + b"one", STAMP + b"t", end(2, 8))
-    assert missing(log, kept) == "2 bytes within the lines of the log were lost on the node"
+    assert describe_loss(log, kept) == "2 bytes within the lines of the log were lost on the node"
 
 
 def test_without_a_count_a_new_stream_is_only_a_suspicion() -> None:
     log, kept = arrived(STAMP + b"one", STAMP + b"two", streams=[1])
-    said = missing(log, kept)
+    said = describe_loss(log, kept)
     assert said is not None
     assert said.startswith("the log may lack lines where the node rotated it: after line 1")
 
 
 def test_what_the_node_says_instead_of_the_end_is_passed_on() -> None:
     log, kept = arrived(STAMP + b"one", b"unable to retrieve container logs for containerd://0")
-    assert missing(log, kept) == (
+    assert describe_loss(log, kept) == (
         "the node does not give the end of the log: "
         "unable to retrieve container logs for containerd://0"
     )
@@ -77,7 +77,7 @@ def test_what_the_node_says_instead_of_the_end_is_passed_on() -> None:
 def test_a_line_that_only_looks_like_the_count_is_the_builds_own() -> None:
     log, kept = arrived(STAMP + b"dag: end of log: soon", end(1, 22))
     assert list(kept.tail) == ["dag: end of log: soon"]
-    assert missing(log, kept) is None
+    assert describe_loss(log, kept) is None
 
 
 @pytest.mark.parametrize(

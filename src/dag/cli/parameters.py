@@ -1,0 +1,154 @@
+"""Declared flags and arguments as click's parameters."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from dag.core.flags import Declared, Shape
+from dag.core.kinds import ValueKind
+from dag.errors import UsageError
+
+PLACES = "dag.settings"
+"""In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
+
+
+def parameter_of(one: Declared) -> click.Parameter:
+    """Return the parameter of click for what was declared."""
+    return Option(one) if one.flag.names else Argument(one)
+
+
+class Option(click.Option):
+    """A declared flag."""
+
+    def __init__(self, one: Declared) -> None:
+        """Have click read it as it was declared."""
+        flag = one.flag
+        attributes: dict[str, Any] = {}
+        names = flag.names
+        if flag.shape is Shape.SWITCH:
+            names = (f"--{flag.name}/--no-{flag.name}", *(n for n in names if n[1] != "-"))
+            attributes["default"] = flag.default == "true"
+        elif flag.shape is Shape.COUNT:
+            attributes["count"] = True
+        else:
+            attributes["type"] = _type(flag.kind)
+            attributes["multiple"] = flag.shape is Shape.SEVERAL
+            attributes["metavar"] = flag.placeholder or None
+            if flag.default is not None:
+                attributes["default"] = flag.default
+        super().__init__(
+            [*names, one.field],
+            help=flag.sentences,
+            required=flag.required,
+            envvar=flag.variables or None,
+            **attributes,
+        )
+        self.flag = flag
+        self.heading = one.heading
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """Return the names with what stands for the value, and what the flag does."""
+        flag = self.flag
+        notes = [" or ".join(f"${name}" for name in flag.variables)]
+        notes += ["required"] if flag.required else []
+        if flag.default_words and (flag.shape is not Shape.SWITCH or flag.default == "true"):
+            notes.append(f"default: {flag.default_words}")
+        note = "; ".join(filter(None, notes))
+        return self.names_and_value(ctx), f"{flag.sentences}  [{note}]" if note else flag.sentences
+
+    def names_and_value(self, ctx: click.Context) -> str:
+        """Return the names with what stands for the value."""
+        flag = self.flag
+        names = ", ".join(sorted(flag.names, key=len))
+        if flag.shape is Shape.SWITCH:
+            return f"{names}[=false]" if flag.default == "true" else names
+        return f"{names} {self.make_metavar(ctx)}" if flag.kind is not None else names
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return where the value came from."""
+        flag = max(self.opts, key=len)
+        if ctx is None:
+            return flag
+        match ctx.get_parameter_source(str(self.name)):
+            case click.core.ParameterSource.DEFAULT_MAP:
+                return f"{ctx.meta[PLACES][self.name]}: {flag.removeprefix('--')}"
+            case click.core.ParameterSource.ENVIRONMENT:
+                found = next((name for name in self.flag.variables if os.environ.get(name)), "?")
+                return f"{flag} (from ${found})"
+        return flag
+
+
+class Argument(click.Argument):
+    """A declared positional argument."""
+
+    def __init__(self, one: Declared) -> None:
+        """Have click read it as it was declared."""
+        several = one.flag.shape is Shape.SEVERAL
+        super().__init__(
+            [one.field],
+            type=_type(one.flag.kind),
+            nargs=-1 if several else 1,
+            required=one.flag.required,
+            metavar=one.flag.metavar,
+        )
+        self.flag = one.flag
+
+
+class _Type(click.ParamType[Any]):
+    """A declared kind of value."""
+
+    def __init__(self, kind: ValueKind[object]) -> None:
+        self.kind = kind
+        self.name = kind.metavar.lower()
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Read a text as its kind does, and have click say what is wrong with it."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.kind.parse(value)
+        except UsageError as error:
+            self.fail("; ".join(filter(None, (error.message, error.hint))), param, ctx)
+
+
+class _ChoiceType(click.Choice[str]):
+    """One of some words, read as its kind reads it."""
+
+    def __init__(self, kind: ValueKind[object]) -> None:
+        super().__init__(kind.choices)
+        self.kind = kind
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # noqa: ANN401  # what click's own answers
+        """Refuse any other word."""
+        if not isinstance(value, str):
+            return value
+        return self.kind.parse(super().convert(value, param, ctx))
+
+
+class _PathOrUrl(click.Path):
+    """A path, or a URL."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split at spaces if there is a URL, which has colons, and else as paths are."""
+        return rv.split() if "://" in rv else [*super().split_envvar_value(rv)]
+
+
+def _type(kind: ValueKind[object] | None) -> click.ParamType[Any]:
+    assert kind is not None  # noqa: S101  # only a flag without a value has none
+    if kind.choices:
+        return _ChoiceType(kind)
+    if kind.path is not None:
+        return (_PathOrUrl if kind.path.url else click.Path)(
+            exists=kind.path.exists,
+            file_okay=kind.path.file,
+            dir_okay=kind.path.directory,
+            allow_dash=kind.path.dash,
+        )
+    return _Type(kind)

@@ -1,0 +1,115 @@
+"""Dependencies of a package or subpackage: as a definition has them, and resolved.
+
+melange resolves them in two passes: exact references first, expressions with a scope later
+(https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/build, NewSubstitutionMap and Compile).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from yaml.nodes import Node
+
+from dag.core.package.model import UNPRINTABLE
+from dag.core.package.substitutions import Lookup, Replacer, Unresolvable, substitute
+from dag.core.package.yaml import NodeReader, line_of
+
+_PRIORITY = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class Text(NamedTuple):
+    """A text of a definition and its line."""
+
+    text: str
+    line: int
+
+    def replaced_by(self, replace: Replacer) -> Text:
+        """Return the text with melange's first, textual substitution done."""
+        return Text(replace(self.text), self.line)
+
+
+_NOTHING = Text("", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenDependencies:
+    """The `dependencies` of a package or subpackage as they are written."""
+
+    runtime: tuple[Text, ...] = ()
+    provides: tuple[Text, ...] = ()
+    priority: Text = _NOTHING
+
+    def replaced_by(self, replace: Replacer) -> WrittenDependencies:
+        """Return the dependencies with melange's first, textual substitution done."""
+        return WrittenDependencies(
+            tuple(one.replaced_by(replace) for one in self.runtime),
+            tuple(one.replaced_by(replace) for one in self.provides),
+            self.priority.replaced_by(replace),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedDependencies:
+    """The `dependencies` of a package or subpackage with every variable resolved."""
+
+    runtime: tuple[str, ...]
+    provides: tuple[str, ...]
+    priority: int
+
+
+def read_dependencies(node: Node | None, tree: NodeReader) -> WrittenDependencies:
+    """Return what a `dependencies` mapping has; nothing where there is none."""
+    if node is None:
+        return WrittenDependencies()
+    fields = tree.mapping(node, "dependencies")
+    priority = fields.get("provider-priority")
+    return WrittenDependencies(
+        read_texts(fields.get("runtime"), tree, "dependencies.runtime"),
+        read_texts(fields.get("provides"), tree, "dependencies.provides"),
+        Text(tree.text(priority, "provider-priority"), line_of(priority or node)),
+    )
+
+
+def read_texts(node: Node | None, tree: NodeReader, what: str) -> tuple[Text, ...]:
+    """Return the texts of a list; `what` names it in problems."""
+    return tuple(Text(text, line) for text, line in tree.texts(node, what))
+
+
+class TextResolver:
+    """melange's second substitution: it resolves texts, or makes problems of them."""
+
+    def __init__(self, tree: NodeReader, lookup: Lookup, untransformed: Lookup) -> None:
+        """Take the variables, and those that no var-transform touched: priorities see only these."""
+        self._tree = tree
+        self._lookup = lookup
+        self._untransformed = untransformed
+
+    def dependencies(self, written: WrittenDependencies) -> ResolvedDependencies:
+        """Return `written` with every variable resolved."""
+        priority = self._substitute(written.priority, self._untransformed)
+        if priority and not _PRIORITY.fullmatch(priority):
+            what = f"provider-priority {priority!r} is not a number"
+            self._tree.problem(written.priority.line, what, "write a whole number")
+            priority = ""
+        return ResolvedDependencies(
+            tuple(map(self.package, written.runtime)),
+            tuple(map(self.package, written.provides)),
+            int(priority or 0),
+        )
+
+    def package(self, written: Text) -> str:
+        """Return the resolved name of one package."""
+        result = self._substitute(written, self._lookup)
+        if UNPRINTABLE.search(result.strip()):
+            what = f"{result[:60]!r} is not a package"
+            self._tree.problem(written.line, what, "name one package an entry")
+        return result
+
+    def _substitute(self, written: Text, lookup: Lookup) -> str:
+        try:
+            return substitute(written.text, lookup)
+        except Unresolvable as error:
+            self._tree.problem(written.line, str(error), "define it, or correct the name")
+            return written.text

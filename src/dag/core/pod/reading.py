@@ -1,0 +1,156 @@
+"""Reads one container's log through broken streams until it is whole."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from enum import StrEnum
+
+from dag.core.build.scripts import Trailer, read_trailer
+from dag.core.pod.events import PrintLog, ReadLog
+from dag.core.pod.log import PodLog
+from dag.errors import DagError
+
+PAUSE = 0.3
+"""Seconds before a stream that ended is opened anew."""
+REFUSAL_PATIENCE = 10.0
+"""Seconds for which a refusal may be that of an API server that has just started."""
+_TAIL = 20
+# GNU make: `make: *** [Makefile:7: TARGET] Error 1`, also of a make below it (`make[1]`).
+_FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.*)")
+
+
+class ContainerLog:
+    """The parts of a container's log that are remembered while it passes by."""
+
+    def __init__(self) -> None:
+        self.tail: deque[str] = deque(maxlen=_TAIL)
+        self.failed_target: str | None = None
+        self.trailer: Trailer | None = None
+        self.size_of_trailer = 0
+
+    def take(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Return the lines to pass on: all but the build script's own last one."""
+        kept = [line for line in lines if not self._take_trailer(line)]
+        for line in kept[-_TAIL:]:
+            self.tail.append(line.decode(errors="replace"))
+        for line in kept:
+            if b"*** [" in line and (found := _FAILED_TARGET.match(line.decode(errors="replace"))):
+                self.failed_target = found[1]
+        return kept
+
+    def _take_trailer(self, line: bytes) -> bool:
+        if not line.startswith(b"dag: end of log: "):
+            return False
+        trailer = read_trailer(line.decode(errors="replace"))
+        if trailer is None:
+            return False
+        self.trailer, self.size_of_trailer = trailer, len(line) + 1
+        return True
+
+
+class ReadingState(StrEnum):
+    """The state of a log that is being read."""
+
+    STREAMING = "streaming"
+    PAUSING = "pausing"
+    """The next stream is opened in a moment."""
+    WHOLE = "whole"
+    """Everything that could be had was read."""
+    DROPPED = "dropped"
+
+
+class LogReader:
+    """Reads one container's log.
+
+    It is whole when a stream that was opened after the container's end was read to its own end, or
+    when the Pod is gone.
+    """
+
+    def __init__(self, container: str) -> None:
+        self.container = container
+        self.state = ReadingState.PAUSING
+        self.due: float | None = None
+        """When the next stream is opened, if this is pausing."""
+        self.stream = 0
+        """The number of the newest stream."""
+        self.log = PodLog()
+        self.kept = ContainerLog()
+        self._final = False
+        self._refused_since: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more of the log may come."""
+        return self.state in (ReadingState.STREAMING, ReadingState.PAUSING)
+
+    def open(self, *, ended: bool) -> ReadLog:
+        """Return the request for the next stream; `ended` says that the container runs no more."""
+        self.state, self.due, self._final = ReadingState.STREAMING, None, ended
+        self.stream += 1
+        return ReadLog(self.container, self.stream, self.log.resume(), follow=not ended)
+
+    def expects(self, stream: int) -> bool:
+        """Return whether something may come of that stream."""
+        return self.state is ReadingState.STREAMING and stream == self.stream
+
+    def take(self, lines: Sequence[bytes]) -> PrintLog | None:
+        """Return what is new among the lines of a stream, or None if nothing is."""
+        fresh = [text for line in lines if (text := self.log.feed(line)) is not None]
+        kept = self.kept.take(fresh)
+        return PrintLog(self.container, kept) if kept else None
+
+    def end(self, now: float) -> None:
+        """Take note that the stream was read to its end."""
+        self._refused_since = None
+        if self._final:
+            self.state = ReadingState.WHOLE
+        else:
+            self._pause(now)
+
+    def fail(self, status: int, error: DagError, now: float, *, gone: bool) -> DagError | None:
+        """Take note that the stream broke off; return the error if it will not heal.
+
+        `gone` says that the Pod is no longer in the API, and with it its log.
+        """
+        if gone or (status == 404 and self._final):
+            self.state = ReadingState.WHOLE
+            return None
+        # 400: the container is just starting; 404: the Pod may be about to be seen as gone;
+        # 5xx and no answer: the server or the node's kubelet is away.
+        if status in (401, 403):
+            self._refused_since = now if self._refused_since is None else self._refused_since
+            if now - self._refused_since > REFUSAL_PATIENCE:
+                return error
+        self._pause(now)
+        return None
+
+    def drop(self) -> None:
+        """Give up what has not arrived."""
+        if self.is_open:
+            self.state, self.due = ReadingState.DROPPED, None
+
+    def _pause(self, now: float) -> None:
+        self.state, self.due = ReadingState.PAUSING, now + PAUSE
+
+
+def describe_loss(log: PodLog, build: ContainerLog) -> str | None:
+    """Return what of the build's log was lost on its way, or None if nothing is known to be."""
+    places = "; ".join(
+        f"after line {gap.after_line:,} (between {gap.after} and {gap.before})" for gap in log.gaps
+    )
+    if build.trailer is None:
+        if log.remark:
+            return f"the node does not give the end of the log: {log.remark[:200]}"
+        # Without the script's count, a stream that begins anew after a rotation may lack nothing.
+        return f"the log may lack lines where the node rotated it: {places}" if places else None
+    lost = build.trailer.lines - (log.lines - 1)
+    if lost > 0:
+        return (
+            f"{lost:,} of {build.trailer.lines:,} lines of the log are missing, "
+            f"torn by its rotation on the node: {places or 'at places that the node does not tell'}"
+        )
+    # The trailer is counted among ours, and a newline may have been added to the last line.
+    torn = build.trailer.bytes - (log.bytes - build.size_of_trailer)
+    return f"{torn:,} bytes within the lines of the log were lost on the node" if torn > 0 else None

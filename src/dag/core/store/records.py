@@ -1,0 +1,116 @@
+"""Records of finished units, and the packages that build environments install of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dag.core.decoding import decode
+from dag.core.package.apk import Apk, PathPart
+from dag.core.package.model import bare_name
+from dag.core.package.versions import key
+
+FORMAT = 1
+MAX_BYTES = 64 << 20
+"""The size of the largest record that is read; a unit with 100 packages has one of 100 KB."""
+
+
+class Built(Struct, frozen=True, kw_only=True):
+    """One package of a finished unit."""
+
+    apk: Apk
+    requires: tuple[str, ...] = ()
+    """The packages that gave what it turned out to need (`so:libz.so.1`) when it was built."""
+
+
+class Record(Struct, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
+    """A finished unit: proven, and all of it is in the store."""
+
+    name: PathPart
+    version: PathPart
+    """`VERSION-rEPOCH`."""
+    fingerprint: str
+    """The fingerprint of the definition that it was built from; empty if nobody knows."""
+    seconds: Annotated[float, Meta(ge=0)]
+    """How long the attempt took; 0 if nobody knows."""
+    built: tuple[Built, ...]
+
+    @property
+    def files(self) -> dict[str, Apk]:
+        """Return its packages by the names of their files."""
+        return {built.apk.file: built.apk for built in self.built}
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def encode_record(record: Record) -> bytes:
+    """Return a record as JSON."""
+    return msgspec.json.encode(record)
+
+
+def decode_record(data: bytes) -> Record:
+    """Return the record that `encode_record` wrote.
+
+    Raises:
+        Undecodable: it is something else, or has another format.
+
+    """
+    return decode(_DECODER, data, limit=MAX_BYTES)
+
+
+def choose_records(records: Iterable[Record], versions: Mapping[str, str]) -> dict[str, Record]:
+    """Return one record a unit: that of the version in `versions`, else of the highest."""
+    chosen: dict[str, Record] = {}
+    for record in records:
+        best = chosen.get(record.name)
+        wanted = versions.get(record.name)
+        if best is None or (
+            (record.version == wanted, key(record.version))
+            > (best.version == wanted, key(best.version))
+        ):
+            chosen[record.name] = record
+    return chosen
+
+
+def packages_to_install(
+    environment: Iterable[str],
+    packages: Mapping[str, Built],
+    provider: Callable[[str], str | None],
+    without: Collection[str] = (),
+) -> dict[str, Built]:
+    """Return what a build environment installs of `packages`: what it names and all that they need.
+
+    `provider` names the package that the definitions choose for a provided name. A package that is
+    not found comes from a repository, or melange will say that it is missing. Packages in `without`
+    are passed over.
+    """
+    found: dict[str, Built] = {}
+    todo = list(environment)
+    while todo:
+        text = todo.pop()
+        name = bare_name(text)
+        # A provider of today goes before a package that once had the name and is still there.
+        one = packages.get(provider(name) or name)
+        if one is None or one.apk.name in found or one.apk.name in without:
+            continue
+        found[one.apk.name] = one
+        todo += one.apk.depends
+        todo += one.requires
+    return found
+
+
+def find_requirements(
+    apk: Apk, around: Iterable[Apk], provider: Callable[[str], str | None]
+) -> Iterator[str]:
+    """Yield the packages among `around` that give what `apk` needs but no definition names."""
+    wanted = {bare_name(text) for text in apk.depends}
+    for other in sorted(around, key=lambda one: one.name):
+        if other.name == apk.name or other.name in wanted:
+            continue
+        given = {bare_name(text) for text in other.provides}
+        if any(provider(name) is None for name in given & wanted):
+            yield other.name

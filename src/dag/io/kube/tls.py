@@ -1,0 +1,68 @@
+"""Has a cluster prove to us who it is, and proves by a certificate who we are."""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
+
+import httpx2
+
+from dag.errors import UsageError
+from dag.io.kube.contexts import ChosenContext, UserEntry
+
+
+def tls_context(chosen: ChosenContext) -> ssl.SSLContext:
+    """Return what connections to the context's cluster are made with.
+
+    Raises:
+        UsageError: a certificate has no key.
+        OSError, ValueError: a certificate cannot be read, or is none (`ssl.SSLError` is an OSError).
+
+    """
+    cluster, user = chosen.cluster, chosen.user
+    if cluster.certificate_authority:
+        context = ssl.create_default_context(cafile=cluster.certificate_authority)
+    elif cluster.certificate_authority_data:
+        known = _decode_base64(cluster.certificate_authority_data).decode("ascii")
+        context = ssl.create_default_context(cadata=known)
+    else:
+        context = httpx2.create_ssl_context(verify=not cluster.insecure_skip_tls_verify)
+    if user is not None and (user.client_certificate or user.client_certificate_data):
+        if not (user.client_key or user.client_key_data):
+            raise UsageError(
+                f"{chosen.where}: the user has a client-certificate, but no client-key",
+                hint="client-key, or client-key-data, is its other half",
+            )
+        _load_certificate(context, user)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, user: UserEntry) -> None:
+    # What is given as data wins over a file, as for kubectl.
+    with (
+        _file(user.client_certificate_data, user.client_certificate) as certificate,
+        _file(user.client_key_data, user.client_key) as key,
+    ):
+        context.load_cert_chain(certificate, key)
+
+
+@contextmanager
+def _file(data: str | None, path: str | None) -> Iterator[str]:
+    """Yield the name of a file with `data`, or `path`: Python's ssl takes this from files alone."""
+    if not data:
+        yield path or ""
+        return
+    with NamedTemporaryFile() as file:  # which nobody else may read
+        file.write(_decode_base64(data))
+        file.flush()
+        yield file.name
+
+
+def _decode_base64(data: str) -> bytes:
+    found = b64decode("".join(data.split()), validate=True)
+    if not found:  # which Python takes for "trust whom this machine trusts"
+        raise ValueError("what should be a certificate is empty")
+    return found

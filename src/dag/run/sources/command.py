@@ -1,0 +1,111 @@
+"""`dag cache`: one function for each of the things that it does, from its options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.core.sources.options import CacheOptions
+from dag.core.units import quantity
+from dag.io.sources.cache import Cache, RemovedEntry
+from dag.io.sources.git.process import GitLimits
+from dag.io.sources.image import Filled
+from dag.io.sources.transport import TransferLimits
+from dag.report.fetching import FetchProgress
+from dag.run.signals import run_interruptibly
+from dag.run.sources import cache as steps
+from dag.run.sources.cache import CacheResult, Sources, SourceState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceList:
+    """The sources, and for each whether it is in the cache."""
+
+    sources: Sources
+    states: list[SourceState]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filling:
+    """The content of an image that came into the cache, and what was wrong with repositories."""
+
+    filled: Filled
+    problems: list[str]
+
+
+def fetch_sources(options: CacheOptions) -> CacheResult:
+    """Fetch what is missing, and push the cache if that is asked for.
+
+    Raises:
+        UsageError: a definition is wrong, or a name is unknown.
+        InfrastructureError: the cache cannot be used, git is missing, or a registry refuses.
+        Interrupted: somebody asked to stop.
+
+    """
+    sources = steps.gather(options)
+    cache = Cache(Path(options.out))
+    limits = TransferLimits(
+        jobs=options.jobs, per_host=options.per_host, max_size=int(quantity(options.max_size))
+    )
+    with FetchProgress() as progress:
+        work = steps.bring(
+            cache, sources, progress, limits=limits, mirrors=options.mirrors, verify=options.verify
+        )
+        result = run_interruptibly(work)
+        if options.bundle_repo is not None:
+            pushed = steps.push(
+                cache,
+                result,
+                options.bundle_repo,
+                base=options.bundle_base,
+                insecure=options.insecure_registry,
+                progress=progress,
+            )
+            result.bundle = pushed.reference
+            progress.note(f"cache {pushed.reference}: {pushed.bytes_uploaded:,} bytes sent")
+    return result
+
+
+def list_sources(options: CacheOptions) -> SourceList:
+    """Return what is in the cache and what is missing; nothing is fetched or written.
+
+    Raises:
+        UsageError: a definition is wrong, or a name is unknown.
+
+    """
+    sources = steps.gather(options)
+    cache = Cache(Path(options.out), make=False)
+    return SourceList(sources=sources, states=steps.list_states(cache, sources))
+
+
+def prune_cache(options: CacheOptions) -> list[RemovedEntry]:
+    """Remove what no definition names, and return it.
+
+    Raises:
+        UsageError: a definition is wrong, or a name is unknown.
+
+    """
+    sources = steps.gather(options)
+    cache = Cache(Path(options.out), make=not options.dry_run)
+    return steps.prune(cache, sources, dry_run=options.dry_run)
+
+
+def fill_cache(options: CacheOptions, reference: str) -> Filling:
+    """Fill the cache from an image.
+
+    Raises:
+        RegistryError: the registry cannot be reached, or has no such image.
+        InfrastructureError: a file of the image is not what its name says.
+        Interrupted: somebody asked to stop.
+
+    """
+    with FetchProgress() as progress:
+        work = steps.take(
+            Cache(Path(options.out)),
+            reference,
+            insecure=options.insecure_registry,
+            progress=progress,
+            limits=GitLimits(),
+        )
+        filled, problems = run_interruptibly(work)
+    return Filling(filled=filled, problems=problems)

@@ -1,0 +1,143 @@
+"""What runs a pod's watch: events come from an API, actions are done, and no error gets lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.core.pod.ending import Cause, Ending, PodFacts
+from dag.core.pod.states import WatchRules
+from dag.errors import Interrupted
+from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.kubeconfig import connect
+from dag.report.terminal import Terminal
+from dag.run.pod.follow import PodFollower
+from tests.support.faults import Answer, Incoming, Origin
+from tests.support.kubeconfigs import kubeconfig
+from tests.support.podstories import RUNNING, Json, ended, pod
+
+PODS = "/api/v1/namespaces/n/pods"
+EVENTS = "/api/v1/namespaces/n/events"
+MANIFEST: Json = {"kind": "Pod", "metadata": {"namespace": "n", "labels": {"dag/run": "r"}}}
+
+
+class OnePod:
+    """An API with one Pod, whose watches end at once, so that the list tells what is true."""
+
+    def __init__(self, api: Origin, pod: Json) -> None:
+        self.pod, self.version, self.exists, self.asked = pod, 1, False, asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        api.handle(PODS, self._pods)
+        api.handle(f"{PODS}/dag-x", self._one)
+        api.handle(f"{PODS}/dag-x/log", lambda _: Answer.of(200, body=LINE))
+        api.handle(EVENTS, lambda _: listed([]))
+
+    def become(self, pod: Json) -> None:
+        self.pod, self.version = pod, self.version + 1
+
+    def _pods(self, request: Incoming) -> Answer:
+        if request.method == "POST":
+            self.exists = True
+            return Answer.of(201, body=json.dumps(self._shown()).encode())
+        if "watch=true" in request.target:
+            return Answer.of(200)
+        self._loop.call_soon_threadsafe(self.asked.set)
+        return listed([self._shown()] if self.exists else [])
+
+    def _one(self, request: Incoming) -> Answer:
+        assert request.method == "DELETE"
+        self.exists = False
+        return Answer.of(200, body=b'{"kind": "Status", "status": "Success"}')
+
+    def _shown(self) -> Json:
+        metadata = {**self.pod["metadata"], "resourceVersion": str(self.version)}
+        return {**self.pod, "kind": "Pod", "metadata": metadata}
+
+
+LINE = b"2026-01-01T00:00:00.000000000Z hello\n"
+
+
+def listed(items: list[Json]) -> Answer:
+    metadata = {"resourceVersion": "7"}
+    found = {"kind": "PodList", "metadata": metadata, "items": items}
+    return Answer.of(200, body=json.dumps(found).encode())
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture
+async def kube(origin: Origin, tmp_path: Path) -> AsyncIterator[Kube]:
+    made = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), lambda _: None)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pauses() -> Iterator[float]:
+        while True:
+            yield 0.01
+
+    monkeypatch.setattr("dag.io.kube.watch.pauses", pauses)
+
+
+def follower(kube: Kube, **rules: Any) -> PodFollower:
+    given = WatchRules(pending_timeout=60.0, **rules)
+    return PodFollower(kube, MANIFEST, given, Terminal())
+
+
+async def test_a_pod_is_followed_from_its_creation_to_its_result(
+    origin: Origin, kube: Kube, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    OnePod(origin, pod(init=ended(), build=ended(2)))
+    async with asyncio.timeout(20):
+        result = await follower(kube).run()
+    assert (result.name, result.ending.cause, result.tail) == ("dag-x", Cause.MAKE, ("hello",))
+    said = capsysbinary.readouterr()
+    assert sorted(said.out.splitlines()) == [b"[build] hello", b"[init] hello"]
+    assert b"pod dag-x created in namespace n" in said.err
+
+
+async def test_who_cancels_it_gets_the_pod_deleted_and_an_interruption(
+    origin: Origin, kube: Kube
+) -> None:
+    api = OnePod(origin, pod(init=RUNNING))
+    followed = follower(kube, reads_logs=False)
+    task = asyncio.create_task(followed.run())
+    async with asyncio.timeout(20):
+        await api.asked.wait()
+        assert followed.watch.leftover == "pod dag-x may still be there"
+        task.cancel()
+        with pytest.raises(Interrupted, match="interrupted; no pod is left behind"):
+            await task
+    assert origin.count("DELETE") == 1
+    assert followed.watch.leftover == ""
+
+
+async def test_a_creation_that_is_refused_is_the_error(origin: Origin, kube: Kube) -> None:
+    refusal = {"kind": "Status", "message": "exceeded quota", "code": 403}
+    origin.handle(PODS, lambda _: Answer.of(403, body=json.dumps(refusal).encode()))
+    async with asyncio.timeout(20):
+        with pytest.raises(ApiError, match="exceeded quota"):
+            await follower(kube).run()
+
+
+async def test_a_mistake_of_ours_is_raised_and_nothing_waits_for_ever(
+    origin: Origin, kube: Kube
+) -> None:
+    def mistaken(facts: PodFacts) -> Ending | None:
+        raise ZeroDivisionError
+
+    OnePod(origin, pod(init=RUNNING))
+    async with asyncio.timeout(20):
+        with pytest.raises(ZeroDivisionError):
+            await follower(kube, how_ended=mistaken).run()
