@@ -51,7 +51,7 @@ class Report:
 
 
 def least(work: Callable[[], object], times: int = TIMES) -> float:
-    """The least time that this process spent on `work`: what else runs only adds to it."""
+    """Return the least time that this process spent on `work`: what else runs only adds to it."""
     taken = math.inf
     for _ in range(times):
         gc.collect()
