@@ -206,3 +206,16 @@ def test_an_environment_of_many_needs_is_solved_in_time() -> None:
     several += [Candidate("base", "1-r0"), Candidate("v", "1-r0", provides=("p0=1",))]
     found = installs(several, *(f"p{number}" for number in range(size)))
     assert len(found) == size + 1
+
+
+def test_what_would_take_forever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = tuple(f"p{number}" for number in range(500))
+    several = [
+        *(Candidate(name, "1-r0") for name in needed),
+        Candidate("app", "1-r0", depends=needed),
+    ]
+    assert len(installs(several, "app")) == 501
+    monkeypatch.setattr("dag.core.package.solver.MOST_STEPS", 100_000)
+    found = gives_up(several, "app")
+    assert "100,000 steps" in found.message
+    assert found.constraint == "app"

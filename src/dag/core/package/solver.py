@@ -15,6 +15,9 @@ from dag.core.package.exclusion import BadConstraint, Excluded, quoted, refused
 from dag.core.package.outcome import Cause, GaveUp, Installed, Reason
 from dag.core.package.resolver import Resolver
 
+MOST_STEPS = 10_000_000
+"""How many needs and packages are looked at for one environment; real ones take a few thousand."""
+
 
 class _Failed(Exception):
     def __init__(self, constraint: str, text: str, excluded: Iterable[Reason] = ()) -> None:
@@ -65,6 +68,7 @@ class _Solver:
         """Origin → the version of what it has in the environment already."""
         self._causes: dict[int, Cause] = {}
         self._visits: list[_Visit] = []
+        self._steps = 0
         self._start("")
 
     def _start(self, pin: str) -> None:
@@ -252,11 +256,21 @@ class _Solver:
         visit = self._visits.pop()
         self._path.remove(self._candidates[visit.package].name)
         # Only what is new can change what is there, unless a name or origin is there twice.
-        for number in self._found[visit.first :] if self._ambiguous else visit.chosen:
+        new = self._found[visit.first :] if self._ambiguous else visit.chosen
+        self._count(len(new), visit.need)
+        for number in new:
             self._existing[self._candidates[number].name] = number
             self._remember_origin(number, self._origins)
         if self._visits:
             self._add(visit.package)
+
+    def _count(self, steps: int, text: str) -> None:
+        """Count steps: what nobody would publish must not take forever."""
+        self._steps += steps
+        if self._steps > MOST_STEPS:
+            raise _Failed(
+                text, f"not found in {MOST_STEPS:,} steps, which no real environment takes"
+            )
 
     def _add(self, number: int) -> None:
         one = self._candidates[number]
@@ -269,6 +283,7 @@ class _Solver:
 
     def _next(self, visit: _Visit) -> tuple[str, Sequence[int]] | None:
         """Find the need with the fewest candidates; what was selected already needs none."""
+        self._count(len(visit.remaining), visit.need)
         selected, ruled_out = self._selected, self._out.keys()
         has_pins = self._universe.has_pins
         remaining: list[Wanted] = []
