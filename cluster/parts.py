@@ -48,6 +48,7 @@ _GCS = "github.com/fsouza/fake-gcs-server"
 
 PARTS: dict[str, tuple[Binary, ...]] = {
     "melange": (Binary(name="melange", package="chainguard.dev/melange"),),
+    "apko": (Binary(name="apko-resolver", package="."),),
     "tools": (Binary(name="fake-gcs-server", package=_GCS),),
     "etcd": (Binary(name="etcd", package="go.etcd.io/etcd/server/v3"),),
     "containerd": (
