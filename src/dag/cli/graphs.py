@@ -20,13 +20,13 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
     names = [one.name for one in packages]
     _tell_dropped(graph, frozenset(names), verbose=options.verbose)
     tell_missing(graph, names, verbose=options.verbose)
+    _tell_refusals(graph, frozenset(names), verbose=options.verbose)
     elsewhere = [one.name for one in packages if not one.builds_on(options.arch.apk)]
     if elsewhere:
         say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
     if options.verbose:
-        for choice in graph.choices:
-            others = ", ".join(choice.others)
-            say(f"{choice.name} is provided by {choice.chosen}, which goes before {others}")
+        for taken in graph.choices(frozenset(names)):
+            say(f"{taken.text} is {taken.chosen} and not {some(taken.others)}: {taken.why}")
 
 
 def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
@@ -34,7 +34,16 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
     from dag.report.words import missing_lines
 
     missing = graph.missing(frozenset(names))
-    for line in missing_lines(missing, others=bool(graph.available), verbose=verbose):
+    lines = missing_lines(missing, others=bool(graph.available), verbose=verbose, there=graph.there)
+    for line in lines:
+        say(line)
+
+
+def _tell_refusals(graph: Graph, inside: frozenset[str], *, verbose: int) -> None:
+    """Write whose environments apko does not make, if it is not for want of one need."""
+    from dag.report.words import refusal_lines
+
+    for line in refusal_lines(graph.refusals(inside), graph.externals, verbose=verbose):
         say(line)
 
 
@@ -52,10 +61,10 @@ def _tell_dropped(graph: Graph, inside: frozenset[str], *, verbose: int) -> None
         return
     if verbose:
         for edge in dropped:
-            where = availability(graph, edge.need.name)
+            where = availability(graph, edge.wanted)
             say(f"dropped, must be bootstrapped{where}: {describe(edge)}")
         return
-    satisfied = sum(edge.need.name in graph.available for edge in dropped)
+    satisfied = sum(edge.wanted in graph.available for edge in dropped)
     loops = sum(edge.package == edge.origin for edge in dropped)
     first = describe(dropped[0])
     say(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from dag.core.graph.edges import Refusal
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -35,15 +37,59 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def missing_lines(
-    missing: Mapping[str, Sequence[str]], *, others: bool, verbose: int
+    missing: Mapping[str, Sequence[str]],
+    *,
+    others: bool,
+    verbose: int,
+    there: Callable[[str], Sequence[str]] | None = None,
 ) -> Iterator[str]:
-    """Yield lines about names that are not defined here; `others` says if repositories were asked."""
+    """Yield lines about what is not defined here.
+
+    `others` says if repositories were asked; `there` returns what there is of the name in a need.
+    """
     where = "another repository" if others else "a repository"
+
+    def what(name: str) -> str:
+        found = there(name) if there else ()
+        return f"{name} (there is only {some(found)})" if found else name
+
     if verbose:
         for name, users in missing.items():
-            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}"
+            yield f"melange must find {what(name)} in {where}; it is needed by {', '.join(users)}"
     elif missing:
-        yield f"melange must find in {where}: {some([*missing])}; -v names who needs them"
+        # What is there in another version comes first: nobody expects that it is missing.
+        names = sorted(missing, key=lambda name: not (there and there(name)))
+        shown = some([what(name) for name in names])
+        yield f"melange must find in {where}: {shown}; -v names who needs them"
+
+
+def refusal_lines(
+    refusals: Sequence[Refusal], external: Collection[str], *, verbose: int
+) -> Iterator[str]:
+    """Yield lines about environments that apko does not make.
+
+    A need of the definition itself that is `external` is left out: that is said of the need.
+    """
+    told = [one for one in refusals if one.by or one.gave_up.constraint not in external]
+    if not told:
+        return
+    if verbose:
+        yield from (f"apko gives up at the environment of {_refusal(one)}" for one in told)
+        return
+    more = "; and so on" if len(told) > 1 else ""
+    yield (
+        f"apko gives up at the environment of {count(len(told), 'package')}, for which other"
+        f" packages must be there: {_refusal(told[0])}{more}; -v names all"
+    )
+
+
+def _refusal(one: Refusal) -> str:
+    user = f", which {one.by[-1]} needs at run time" if one.by else ""
+    ruled_out = (
+        f", or another is ruled out: {one.gave_up.excluded[0].why}" if one.gave_up.excluded else ""
+    )
+    there = f"there is {some(one.there)}" if one.there else "there is nothing of that name"
+    return f"{one.package}: it cannot have {one.gave_up.constraint}{user}; {there}{ruled_out}"
 
 
 def plain(text: str) -> str:

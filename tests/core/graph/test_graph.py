@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from dag.core.graph import digraph, feedback
 from dag.core.graph.graph import Graph
+from dag.core.graph.installs import Way
+from dag.core.package.apkindex import Entry, PackageRepository
 from dag.core.package.model import Need, Package, Subpackage, bare_name
 from dag.errors import UsageError
 
@@ -22,6 +24,7 @@ def package(
     version: str = "1",
     priority: int = 0,
     reason: str = "environment",
+    runtime: Iterable[str] = (),
 ) -> Package:
     file = f"{name}.yaml"
     return Package(
@@ -31,10 +34,17 @@ def package(
         file=file,
         line=2,
         environment=tuple(Need(need, file, 10 + n, reason) for n, need in enumerate(needs)),
-        subpackages=tuple(Subpackage(one, file, 50 + n) for n, one in enumerate(subpackages)),
+        subpackages=tuple(
+            Subpackage(one, file, 50 + n, tuple(runtime)) for n, one in enumerate(subpackages)
+        ),
+        runtime=tuple(runtime),
         provides=tuple(provides),
         provider_priority=priority,
     )
+
+
+def repository(name: str, version: str = "0-r0") -> PackageRepository:
+    return PackageRepository([Entry(name, version, name, (), ())])
 
 
 def names(packages: Iterable[Package]) -> list[str]:
@@ -77,10 +87,14 @@ def test_a_subpackage_or_provided_name_stands_for_its_origin() -> None:
 def test_the_provider_with_the_highest_priority_then_version_then_name() -> None:
     def chosen(*providers: Package) -> str:
         graph = Graph([*providers, package("user", "virtual")])
-        (choice,) = graph.choices
-        assert {choice.chosen, *choice.others} == set(names(providers))
-        assert graph.needs("user")[0].origin == choice.chosen
-        return choice.chosen
+        (taken,) = graph.choices({"user"})
+        assert {taken.chosen, *taken.others} == {f"{one.name}-1-r0" for one in providers}
+        (edge,) = graph.needs("user")
+        assert (edge.provider, taken.chosen) == (edge.origin, f"{edge.origin}-1-r0")
+        reasons.append(taken.why)
+        return edge.origin
+
+    reasons: list[str] = []
 
     assert (
         chosen(package("a", provides=["virtual=9"]), package("b", provides=["virtual"], priority=1))
@@ -91,12 +105,107 @@ def test_the_provider_with_the_highest_priority_then_version_then_name() -> None
         == "b"
     )
     assert chosen(package("a", provides=["virtual=1"]), package("b", provides=["virtual=1"])) == "a"
+    assert reasons == [
+        "its provider-priority is higher",
+        "its version of that name is higher",
+        "all else is equal and its name comes first",
+    ]
 
 
-def test_a_package_goes_before_what_only_provides_its_name() -> None:
-    graph = Graph([package("real"), package("other", provides=["real=99"], priority=9)])
-    assert graph.origin("real") is graph.packages[1]
-    assert graph.choices == ()
+def test_the_version_of_a_name_goes_before_the_package_that_has_the_name() -> None:
+    graph = Graph(
+        [package("real"), package("other", provides=["real=99"]), package("user", "real")]
+    )
+    # Whoever names a package means that one; a need means what apko takes.
+    assert names(graph.closure(["real"])) == ["real"]
+    assert names(graph.closure(["user"])) == ["other", "user"]
+    assert graph.choices({"real", "other"}) == []
+
+
+def test_a_constraint_is_part_of_the_choice() -> None:
+    graph = Graph(
+        [
+            package("rt-1", provides=["rt=1.9"]),
+            package("rt-2", provides=["rt=2.3"], version="2.3"),
+            package("old", "rt<2"),
+            package("new", "rt"),
+            package("both", "rt", "rt<2"),
+        ]
+    )
+    assert names(graph.closure(["old"])) == ["rt-1", "old"]
+    assert names(graph.closure(["new"])) == ["rt-2", "new"]
+    assert [edge.origin for edge in graph.needs("both")] == ["rt-2", "rt-1"]
+    assert graph.provider("rt<2") == "rt-1"
+
+
+def test_a_chain_of_compilers_is_no_cycle() -> None:
+    chain = [
+        package(f"comp-{n}", *[f"comp~{n - 1}"][: n - 1], provides=[f"comp={n}.0"])
+        for n in (1, 2, 3)
+    ]
+    graph = Graph(chain)
+    assert names(graph.order()) == ["comp-1", "comp-2", "comp-3"]
+    assert graph.components() == []
+    assert graph.dropped_edges == ()
+
+
+def test_a_constraint_that_nothing_satisfies_is_external_and_said_with_what_there_is() -> None:
+    graph = Graph([package("app", "asm<3"), package("asm", version="3.0.1")])
+    (edge,) = graph.needs("app")
+    assert (edge.origin, edge.is_ours) == ("asm<3", False)
+    assert names(graph.closure(["app"])) == ["app"]
+    assert graph.missing({"app"}) == {"asm<3": ["app"]}
+    assert graph.there("asm<3") == ("asm-3.0.1-r0",)
+    assert graph.needs_by_text("app") == {"asm<3": None}
+    assert graph.installed("app") is None
+    (refusal,) = graph.refusals({"app"})
+    assert (refusal.package, refusal.gave_up.constraint, refusal.by) == ("app", "asm<3", ())
+    # A repository may have the older one.
+    old = Graph(graph.packages, repository=repository("asm", "2-r0"))
+    assert old.missing({"app"}) == {}
+    assert names(old.closure(["app"])) == ["app"]
+    assert old.needs_by_text("app") == {}
+
+
+def test_what_an_installed_package_needs_at_run_time_is_needed() -> None:
+    graph = Graph(
+        [
+            package("app", "lib-dev"),
+            package("lib", subpackages=["lib-dev"], runtime=["zstuff"]),
+            package("zstuff"),
+        ]
+    )
+    assert names(graph.closure(["app"])) == ["lib", "zstuff", "app"]
+    assert names(graph.dependents(["zstuff"])) == ["zstuff", "app"]
+    (edge,) = graph.path("app", "zstuff") or []
+    assert (edge.through, edge.kind) == (("lib-dev", "zstuff"), "run time")
+    assert graph.path("lib", "zstuff") is None
+    assert graph.installed("app") == ["lib", "zstuff"]
+    assert [edge.origin for edge in graph.runtime_needs("app")] == ["zstuff"]
+
+
+def test_packages_that_need_each_other_at_run_time_are_no_cycle() -> None:
+    graph = Graph([package("a", runtime=["b"]), package("b", runtime=["a"]), package("c", "a")])
+    assert graph.dropped_edges == ()
+    assert names(graph.order()) == ["a", "b", "c"]
+    # Through a build it is one.
+    closed = Graph([package("a", "c", runtime=["b"]), package("b"), package("c", "a")])
+    (component,) = closed.components()
+    assert names(component.packages) == ["a", "c"]
+    selfish = Graph([package("a", "b"), package("b", runtime=["a"])])
+    (loop,) = selfish.self_loops()
+    assert loop.through == ("b", "a")
+    assert names(selfish.order()) == ["b", "a"]
+
+
+def test_what_a_repository_has_need_not_be_built_nor_what_only_that_needs() -> None:
+    graph = Graph(
+        [package("app", "lib"), package("lib", runtime=["more"]), package("more"), package("rest")]
+    )
+    assert names(graph.closure(["app"])) == ["lib", "more", "app"]
+    assert names(graph.closure(["app"], {"lib"})) == ["app"]
+    assert names(graph.closure(["app", "lib"], {"lib"})) == ["lib", "more", "app"]
+    assert names(graph.closure(["app"], {"more"})) == ["lib", "app"]
 
 
 def test_conflicts_are_no_needs_and_unknown_names_are_external() -> None:
@@ -104,7 +213,9 @@ def test_conflicts_are_no_needs_and_unknown_names_are_external() -> None:
     assert [edge.need.name for edge in graph.needs("a")] == ["elsewhere", "b"]
     assert graph.missing({"a"}) == {"elsewhere": ["a"]}
     assert graph.missing({"b"}) == {}
-    assert Graph([package("a", "elsewhere")], available={"elsewhere"}).missing({"a"}) == {}
+    assert (
+        Graph([package("a", "elsewhere")], repository=repository("elsewhere")).missing({"a"}) == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +270,7 @@ def test_the_edge_that_closes_a_cycle_is_dropped_as_the_original_did_by_name() -
 
 def test_what_a_repository_has_is_dropped_first() -> None:
     packages = [package("a", "b"), package("b", "c"), package("c", "a")]
-    graph = Graph(packages, available={"b"})
+    graph = Graph(packages, repository=repository("b"))
     assert [(edge.package, edge.origin) for edge in graph.dropped_edges] == [("a", "b")]
 
 
@@ -294,10 +405,10 @@ def test_a_hub_that_needs_all_its_users_takes_time_by_its_edges(
     weighed = 0
     real = Graph._weight
 
-    def counted(self: Graph, need: Need) -> int:
+    def counted(self: Graph, way: Way) -> int:
         nonlocal weighed
         weighed += 1
-        return real(self, need)
+        return real(self, way)
 
     monkeypatch.setattr(Graph, "_weight", counted)
     (component,) = graph.components()

@@ -80,7 +80,7 @@ class Build:
         )
         have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(packages, available=have.names)
+        self.graph = Graph(packages, arch=options.arch.apk, repository=have)
         self.parts = self._split()
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))

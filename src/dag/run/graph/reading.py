@@ -28,11 +28,12 @@ def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> 
         pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
         build_options=options.build_options,
     )
+    arch = options.arch
     if not repositories:
-        return Graph(packages)
+        return Graph(packages, arch=arch.apk)
     from dag.io.package.apkindex import repository
 
-    return Graph(packages, available=repository(repositories, options.arch).names)
+    return Graph(packages, arch=arch.apk, repository=repository(repositories, arch))
 
 
 def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:

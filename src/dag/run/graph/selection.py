@@ -55,7 +55,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         build_options=options.build_options,
     )
     have = _read_repositories(options.repositories, arch)
-    graph = Graph(packages, available=have.names)
+    graph = Graph(packages, arch=arch.apk, repository=have)
     there = {package.name for package in packages if offers(have.versions, package)}
     if names:
         whole = graph.order(names) if options.only else graph.closure(names)
@@ -68,7 +68,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         targets = ["all"]
     inside = {package.name for package in order}
     missing = sum(
-        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped_edges
+        edge.package in inside and edge.wanted not in have.names for edge in graph.dropped_edges
     )
     return Selection(
         packages=tuple(order),

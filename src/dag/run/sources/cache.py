@@ -128,7 +128,7 @@ def gather(options: CacheOptions) -> Sources:
     )
     every = checkouts.repositories_of(_steps(packages, Checkout))
     if options.packages:
-        packages = Graph(packages).closure(options.packages)
+        packages = Graph(packages, arch=options.arch.apk).closure(options.packages)
     files, problems = downloads_of(_steps(packages, Fetch))
     asked = checkouts.repositories_of(
         _steps(packages, Checkout) if options.git or options.pruning else ()
