@@ -71,7 +71,6 @@ class _OrderFinder:
         self.built = [package.name for package in built]
         self.available = available
         self.builds = {name: node for node, name in enumerate(self.built)}
-        self.elsewhere = needs.elsewhere()
         self.environments = [self._ours(needs.environment(package)) for package in built]
         self.gates: list[list[int]] = []
         self.gate_of: dict[int, int] = {}
@@ -83,9 +82,7 @@ class _OrderFinder:
         self._connect_builds()
 
     def _ours(self, numbers: list[int]) -> list[int]:
-        if not self.elsewhere:
-            return numbers
-        return [number for number in numbers if number not in self.elsewhere]
+        return [number for number in numbers if not self.needs.is_elsewhere(number)]
 
     def _runtime_needs(self, *, follow: bool) -> dict[int, list[int]]:
         numbers: dict[int, list[int]] = {}
@@ -149,7 +146,7 @@ class _OrderFinder:
                 self.soft.update((node, gate) for gate in targets - hard)
 
     def is_available(self, number: int, text: str) -> bool:
-        return bare_name(text) in self.available or self.needs.names[number] in self.available
+        return bare_name(text) in self.available or self.needs.name(number) in self.available
 
     def find(self) -> BuildOrder:
         dropped: set[tuple[int, int]] = set()
@@ -285,7 +282,7 @@ class _OrderFinder:
                 units[self.built[node]] = needs
                 continue
             if len(needs) > 1:
-                key = f"@{min([self.needs.names[number] for number in self.gates[node - count]])}"
+                key = f"@{min([self.needs.name(number) for number in self.gates[node - count]])}"
                 gates[key] = needs
                 needs = (key,)
             short[node] = needs
