@@ -53,6 +53,7 @@ class Graph:
         self._makers = find_makers(self.packages)
         self.installs = Installs(self.packages, arch, listed.candidates)
         self._gates = Gates(self.installs)
+        self._best_ways: dict[int, dict[int, tuple[int, Way]]] = {}
 
     def __len__(self) -> int:
         return len(self.packages)
@@ -213,7 +214,10 @@ class Graph:
 
     def _ways(self, unit: int) -> dict[int, tuple[int, Way]]:
         """Return, by definition, the heaviest way to need it, and its weight; the first of equals."""
-        best: dict[int, tuple[int, Way]] = {}
+        best = self._best_ways.get(unit)
+        if best is not None:
+            return best
+        best = self._best_ways[unit] = {}
         for way in self.installs.ways(unit):
             owner = self.installs.owner(way.package)
             if owner is not None:

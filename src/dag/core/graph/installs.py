@@ -93,6 +93,8 @@ class Installs:
 
     def refusal(self, unit: int) -> GaveUp | None:
         """Return where apko gives up at the environment of a unit; None if it does not."""
+        if self.environments.is_plain(unit):
+            return None
         found = self.environments.install(unit)
         return found if isinstance(found, GaveUp) else None
 
