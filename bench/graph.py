@@ -111,8 +111,7 @@ def synthetic(report: Report, scale: float) -> None:
 
 
 def build_synthetic() -> None:
-    from dag.core.graph.graph.graph import Graph
-
+    from dag.core.graph.graph import Graph
     from dag.core.package.model import Need, Package
 
     size, degree = 100_000, 10

@@ -20,7 +20,6 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
     names = [one.name for one in packages]
     _tell_dropped(graph, frozenset(names), verbose=options.verbose)
     tell_missing(graph, names, verbose=options.verbose)
-    _tell_refusals(graph, frozenset(names), verbose=options.verbose)
     elsewhere = [one.name for one in packages if not one.builds_on(options.arch.apk)]
     if elsewhere:
         say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
@@ -30,20 +29,18 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
 
 
 def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
-    """Write what some of `names` need that is neither defined nor in a repository."""
-    from dag.report.words import missing_lines
+    """Write what some of `names` need that is neither defined nor in a repository.
 
-    missing = graph.missing(frozenset(names))
-    lines = missing_lines(missing, others=bool(graph.available), verbose=verbose, there=graph.there)
-    for line in lines:
+    Of other needs that apko cannot satisfy, write whose environments it does not make.
+    """
+    from dag.report.words import missing_lines, refusal_lines
+
+    inside = frozenset(names)
+    missing = graph.missing(inside)
+    there = {name: graph.there(name) for name in missing}
+    for line in missing_lines(missing, others=bool(graph.available), verbose=verbose, there=there):
         say(line)
-
-
-def _tell_refusals(graph: Graph, inside: frozenset[str], *, verbose: int) -> None:
-    """Write whose environments apko does not make, if it is not for want of one need."""
-    from dag.report.words import refusal_lines
-
-    for line in refusal_lines(graph.refusals(inside), graph.externals, verbose=verbose):
+    for line in refusal_lines(graph.refusals(inside), missing, verbose=verbose):
         say(line)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from dag.core.graph.edges import Refusal
 
@@ -41,16 +41,16 @@ def missing_lines(
     *,
     others: bool,
     verbose: int,
-    there: Callable[[str], Sequence[str]] | None = None,
+    there: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
     """Yield lines about what is not defined here.
 
-    `others` says if repositories were asked; `there` returns what there is of the name in a need.
+    `others` says if repositories were asked; `there` has what there is of a name in other versions.
     """
     where = "another repository" if others else "a repository"
 
     def what(name: str) -> str:
-        found = there(name) if there else ()
+        found = there.get(name)
         return f"{name} (there is only {some(found)})" if found else name
 
     if verbose:
@@ -58,7 +58,7 @@ def missing_lines(
             yield f"melange must find {what(name)} in {where}; it is needed by {', '.join(users)}"
     elif missing:
         # What is there in another version comes first: nobody expects that it is missing.
-        names = sorted(missing, key=lambda name: not (there and there(name)))
+        names = sorted(missing, key=lambda name: not there.get(name))
         shown = some([what(name) for name in names])
         yield f"melange must find in {where}: {shown}; -v names who needs them"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
+from dag.core.graph.edges import Refusal
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import Makefile
@@ -31,6 +32,10 @@ class Selection:
     """How many dependencies close a cycle, so that they are not built yet when they are needed."""
     external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
+    there: Mapping[str, Sequence[str]]
+    """What there is of these names, in versions that nobody wants."""
+    refusals: Sequence[Refusal]
+    """The environments that apko does not make."""
 
 
 def select(options: SelectionOptions, arch: Arch) -> Selection:
@@ -70,13 +75,16 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
     missing = sum(
         edge.package in inside and edge.wanted not in have.names for edge in graph.dropped_edges
     )
+    external = graph.missing(inside)
     return Selection(
         packages=tuple(order),
         targets=tuple(targets),
         makefile=makefile,
         left_out=len(whole) - len(order),
         missing=missing,
-        external=graph.missing(inside),
+        external=external,
+        there={name: graph.there(name) for name in external},
+        refusals=graph.refusals(inside),
     )
 
 

@@ -22,7 +22,7 @@ from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.report.terminal import Terminal
-from dag.report.words import count, missing_lines
+from dag.report.words import count, missing_lines, refusal_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
 
@@ -137,8 +137,13 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
             " repository must have what is needed, see `dag cycles`"
         )
     for line in missing_lines(
-        selection.external, others=bool(options.repositories), verbose=options.verbose
+        selection.external,
+        others=bool(options.repositories),
+        verbose=options.verbose,
+        there=selection.there,
     ):
+        terminal.say(line)
+    for line in refusal_lines(selection.refusals, selection.external, verbose=options.verbose):
         terminal.say(line)
     return selection
 
