@@ -24,7 +24,9 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
     if elsewhere:
         say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
     if options.verbose:
-        for taken in graph.choices(frozenset(names)):
+        from dag.core.graph.remarks import find_choices
+
+        for taken in find_choices(graph, frozenset(names)):
             say(f"{taken.text} is {taken.chosen} and not {some(taken.others)}: {taken.why}")
 
 
@@ -33,14 +35,15 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
 
     Of other needs that apko cannot satisfy, write whose environments it does not make.
     """
+    from dag.core.graph.remarks import find_offers, find_refusals
     from dag.report.words import missing_lines, refusal_lines
 
     inside = frozenset(names)
     missing = graph.missing(inside)
-    there = {name: graph.there(name) for name in missing}
+    there = {name: find_offers(graph, name) for name in missing}
     for line in missing_lines(missing, others=bool(graph.available), verbose=verbose, there=there):
         say(line)
-    for line in refusal_lines(graph.refusals(inside), missing, verbose=verbose):
+    for line in refusal_lines(find_refusals(graph, inside), missing, verbose=verbose):
         say(line)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from dag.core.graph.edges import Refusal
+from dag.core.build.stuck import Stuck
+from dag.core.graph.remarks import Refusal
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -90,6 +91,14 @@ def _refusal(one: Refusal) -> str:
     )
     there = f"there is {some(one.there)}" if one.there else "there is nothing of that name"
     return f"{one.package}: it cannot have {one.gave_up.constraint}{user}; {there}{ruled_out}"
+
+
+def stuck_lines(stuck: Stuck, indent: str) -> Iterator[str]:
+    """Yield the cycles of packages that cannot be built, each with its needs."""
+    for place, way in enumerate(stuck.cycles):
+        yield f"{indent}{' → '.join((*way, way[0]))}"
+        for need in stuck.needs[place] if stuck.needs else ():
+            yield f"{indent}  {need}"
 
 
 def plain(text: str) -> str:

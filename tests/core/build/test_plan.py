@@ -244,7 +244,15 @@ def test_a_cycle_is_reported_and_everything_outside_of_it_is_built() -> None:
     assert stuck.packages == ("a", "b", "c")
     assert stuck.cycles == (("a", "c", "b"),)
     assert len(stuck.bootstrap) == 1
-    assert dict(made.blocked) == {"user": "a"}
+    assert stuck.needs == (
+        (
+            "a needs c at a.yaml:5, environment",
+            "c needs b at c.yaml:5, environment",
+            "b needs a at b.yaml:5, environment",
+        ),
+    )
+    # It is b that the user needs, whichever is first by name.
+    assert dict(made.blocked) == {"user": "b"}
 
 
 def test_a_cycle_opens_where_a_repository_has_what_closes_it() -> None:
@@ -261,6 +269,9 @@ def test_a_cycle_through_a_run_time_need_opens_at_the_environment_only() -> None
     packages = [package("a", "b"), package("b", runtime=("a",))]
     assert [stuck.packages for stuck in plan(packages).stuck] == [("a",)]
     assert plan(packages).stuck[0].bootstrap == ("a",)
+    assert plan(packages).stuck[0].needs == (
+        ("a needs b at a.yaml:5, environment; b needs a at run time",),
+    )
     opened = plan(packages, Known(repository={"b": {"0-r0"}}))
     assert opened.dropped == (Dropped("a", "b"),)
     # That a repository has a does not help: it is b that must be installed, and ours needs ours.

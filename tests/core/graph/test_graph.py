@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dag.core.graph import digraph, feedback
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Way
+from dag.core.graph.remarks import find_choices, find_offers, find_refusals
 from dag.core.package.apkindex import Entry, PackageRepository
 from dag.core.package.model import Need, Package, Subpackage, bare_name
 from dag.errors import UsageError
@@ -87,7 +88,7 @@ def test_a_subpackage_or_provided_name_stands_for_its_origin() -> None:
 def test_the_provider_with_the_highest_priority_then_version_then_name() -> None:
     def chosen(*providers: Package) -> str:
         graph = Graph([*providers, package("user", "virtual")])
-        (taken,) = graph.choices({"user"})
+        (taken,) = find_choices(graph, {"user"})
         assert {taken.chosen, *taken.others} == {f"{one.name}-1-r0" for one in providers}
         (edge,) = graph.needs("user")
         assert (edge.provider, taken.chosen) == (edge.origin, f"{edge.origin}-1-r0")
@@ -119,7 +120,7 @@ def test_the_version_of_a_name_goes_before_the_package_that_has_the_name() -> No
     # Whoever names a package means that one; a need means what apko takes.
     assert names(graph.closure(["real"])) == ["real"]
     assert names(graph.closure(["user"])) == ["other", "user"]
-    assert graph.choices({"real", "other"}) == []
+    assert find_choices(graph, {"real", "other"}) == []
 
 
 def test_a_constraint_is_part_of_the_choice() -> None:
@@ -155,10 +156,10 @@ def test_a_constraint_that_nothing_satisfies_is_external_and_said_with_what_ther
     assert (edge.origin, edge.is_ours) == ("asm<3", False)
     assert names(graph.closure(["app"])) == ["app"]
     assert graph.missing({"app"}) == {"asm<3": ["app"]}
-    assert graph.there("asm<3") == ("asm-3.0.1-r0",)
+    assert find_offers(graph, "asm<3") == ("asm-3.0.1-r0",)
     assert graph.needs_by_text("app") == {"asm<3": None}
     assert graph.installed("app") is None
-    (refusal,) = graph.refusals({"app"})
+    (refusal,) = find_refusals(graph, {"app"})
     assert (refusal.package, refusal.gave_up.constraint, refusal.by) == ("app", "asm<3", ())
     # A repository may have the older one.
     old = Graph(graph.packages, repository=repository("asm", "2-r0"))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dag.core.package.candidates import Candidate
 from dag.core.package.model import Need, Package
-from dag.core.package.outcome import GaveUp
 
 RUN_TIME = "run time"
 
@@ -59,40 +57,3 @@ class Component:
     """Some of the shortest cycles."""
     bootstrap: tuple[str, ...]
     """Packages that would leave no cycle if they came from elsewhere."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What is taken for a need that several packages satisfy."""
-
-    text: str
-    """The need, as written."""
-    chosen: str
-    others: tuple[str, ...]
-    why: str
-    """Why the chosen one goes before the next best."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """An environment that apko does not make."""
-
-    package: str
-    """The definition whose environment it is."""
-    gave_up: GaveUp
-    by: tuple[str, ...]
-    """The packages that lead to the one that has the need; empty if the definition has it."""
-    there: tuple[str, ...]
-    """What there is of that name."""
-
-
-def release(one: Candidate) -> str:
-    """Return a package with its version: `asm-3.0.1-r0`."""
-    return f"{one.name}-{one.version}"
-
-
-def describe_offer(one: Candidate, name: str, version: str) -> str:
-    """Return a package that has or provides a name, with that version: `a-1-r0 (asm=3)`."""
-    if one.name == name:
-        return release(one)
-    return f"{release(one)} ({name}={version})" if version else f"{release(one)} ({name})"

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from dag.core.graph import digraph, feedback
-from dag.core.graph.edges import Component, Edge, Refusal, Taken, describe_offer, release
+from dag.core.graph.edges import Component, Edge
 from dag.core.graph.gates import Gates
 from dag.core.graph.installs import Installs, Way
 from dag.core.graph.names import find_makers, unknown_names
@@ -114,44 +114,6 @@ class Graph:
         }
         return {name: users for name, users in found.items() if users}
 
-    def there(self, text: str) -> tuple[str, ...]:
-        """Return what there is of the name in a need, whether or not it satisfies the need."""
-        universe, candidates = self.installs.supply.resolver.universe, self.installs.candidates
-        name = universe.constraint(text).name
-        return tuple(
-            describe_offer(candidates[one.package], name, one.version)
-            for one in universe.offered(text)
-            if not self.installs.supply.is_external(one.package)
-        )
-
-    def refusals(self, inside: Collection[str]) -> list[Refusal]:
-        """Return the environments of `inside` that apko does not make, and why."""
-        found = []
-        for unit, package in enumerate(self.packages):
-            gave_up = self.installs.refusal(unit) if package.name in inside else None
-            if gave_up is not None:
-                by = tuple(release(self.installs.candidates[number]) for number in gave_up.by)
-                there = self.there(gave_up.constraint)
-                found.append(Refusal(package=package.name, gave_up=gave_up, by=by, there=there))
-        return found
-
-    def choices(self, inside: Collection[str]) -> list[Taken]:
-        """Return what is taken for each need in `inside` that several packages satisfy, and why."""
-        texts = {
-            need.text for one in self.packages if one.name in inside for need in one.environment
-        }
-        found = []
-        for text in sorted(text for text in texts if text[:1] != "!"):
-            choice = self.installs.supply.resolver.preferences.explained(text)
-            if choice is not None and choice.others:
-                chosen, *others = (
-                    release(self.installs.candidates[number])
-                    for number in (choice.package, *choice.others)
-                )
-                why = choice.reason.value
-                found.append(Taken(text=text, chosen=chosen, others=tuple(others), why=why))
-        return found
-
     # ---- edges --------------------------------------------------------------------------------
 
     def needs(self, name: str) -> list[Edge]:
@@ -235,6 +197,12 @@ class Graph:
 
     def _by_availability(self, weight: int, name: str) -> int:
         return weight if name in self.available else weight * _UNSATISFIED
+
+    def edge(self, start: str, goal: str) -> Edge | None:
+        """Return why the definition `start` needs `goal` itself; None if it does not."""
+        unit, target = self._number(start), self._number(goal)
+        found = self._ways(unit).get(target)
+        return None if found is None else self._edge_of(unit, target, found[1])
 
     def _edges_to(self, unit: int, targets: Iterable[int]) -> list[Edge]:
         """Return the edges from a definition to others that it needs, each the heaviest one."""

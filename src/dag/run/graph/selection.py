@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
-from dag.core.graph.edges import Refusal
 from dag.core.graph.graph import Graph
+from dag.core.graph.remarks import Refusal, find_offers, find_refusals
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
@@ -83,8 +83,8 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         left_out=len(whole) - len(order),
         missing=missing,
         external=external,
-        there={name: graph.there(name) for name in external},
-        refusals=graph.refusals(inside),
+        there={name: find_offers(graph, name) for name in external},
+        refusals=find_refusals(graph, inside),
     )
 
 
