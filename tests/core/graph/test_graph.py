@@ -185,6 +185,26 @@ def test_what_an_installed_package_needs_at_run_time_is_needed() -> None:
     assert [edge.origin for edge in graph.runtime_needs("app")] == ["zstuff"]
 
 
+def test_what_apko_takes_because_of_another_need_is_what_is_needed() -> None:
+    graph = Graph(
+        [
+            package("app", "x", "y"),
+            package("a", provides=["virtual=1"]),
+            package("b", provides=["virtual=2"]),
+            package("x", runtime=["a"]),
+            package("y", runtime=["virtual"]),
+            package("plain", "y"),
+        ]
+    )
+    # b goes before a, unless a is there already.
+    assert graph.installed("plain") == ["b", "y"]
+    assert graph.installed("app") == ["a", "x", "y"]
+    assert names(graph.closure(["app"])) == ["a", "x", "y", "app"]
+    assert graph.path("app", "b") is None
+    assert graph.settled("app") == ["a=1-r0", "x=1-r0", "y=1-r0"]
+    assert graph.settled("plain") == []
+
+
 def test_packages_that_need_each_other_at_run_time_are_no_cycle() -> None:
     graph = Graph([package("a", runtime=["b"]), package("b", runtime=["a"]), package("c", "a")])
     assert graph.dropped_edges == ()

@@ -174,6 +174,16 @@ class Graph:
             return None
         return [self.packages[one].name for one in sorted(self.installs.installed(unit) - {unit})]
 
+    def settled(self, name: str) -> list[str]:
+        """Return what the environment of a package installs, as needs that nothing else satisfies.
+
+        There are none if that is what follows from its needs one by one.
+        """
+        candidates = self.installs.candidates
+        targets = self.installs.targets[self._number(name)]
+        installed = (candidates[~number] for number in targets if number < 0)
+        return [f"{one.name}={one.version}" for one in installed]
+
     def _ways(self, unit: int) -> dict[int, tuple[int, Way]]:
         """Return, by definition, the heaviest way to need it, and its weight; the first of equals."""
         best = self._best_ways.get(unit)
