@@ -40,6 +40,10 @@ class Gates:
             self._explain(members)
 
     def _make(self, installs: Installs, members: Sequence[int], behind: list[list[int]]) -> None:
+        if len(members) == 1 and not installs.environments.runtime(members[0]):
+            owner = installs.owner(members[0])  # as most are
+            self._gate_of[members[0]] = -1 if owner is None else owner
+            return
         targets: set[int] = set()
         for number in members:
             owner = installs.owner(number)
@@ -57,12 +61,13 @@ class Gates:
         self._gate_of.update(dict.fromkeys(members, gate))
 
     def _unit(self, installs: Installs, unit: int) -> list[int]:
-        targets = set()
-        for number in installs.targets[unit]:
-            found = self._gate_of[number] if number >= 0 else installs.owner(~number)
-            if found is not None:
-                targets.add(found)
-        targets.discard(-1)
+        numbers = installs.targets[unit]
+        if numbers and numbers[0] < 0:
+            owners = (installs.owner(~number) for number in numbers)
+            targets = {owner for owner in owners if owner is not None}
+        else:
+            targets = set(map(self._gate_of.__getitem__, numbers))
+            targets.discard(-1)
         if unit in targets:
             self.selfish.add(unit)
             targets.discard(unit)

@@ -56,19 +56,20 @@ class Installs:
         self._worlds = [self.supply.needs(one) for one in packages]
         self.environments = Environments(self.supply.resolver, self._worlds)
         self.candidates = self.supply.resolver.candidates
-        self.targets = [self._targets(unit) for unit in range(len(packages))]
+        is_plain, chosen = self.environments.is_plain, self.environments.chosen
+        self.targets = [
+            chosen(unit) if is_plain(unit) else self._settled(unit) for unit in range(len(packages))
+        ]
         """What each unit installs: packages, with what these need at run time.
 
         Where apko does not install just that, it is every single package, and `~` of its number.
         """
 
-    def _targets(self, unit: int) -> list[int]:
-        environments = self.environments
-        if not environments.is_plain(unit):
-            found = environments.install(unit)
-            if not isinstance(found, GaveUp):
-                return [~number for number in sorted(found)]
-        return environments.chosen(unit)
+    def _settled(self, unit: int) -> list[int]:
+        found = self.environments.install(unit)
+        if isinstance(found, GaveUp):
+            return self.environments.chosen(unit)
+        return [~number for number in sorted(found)]
 
     def owner(self, number: int) -> int | None:
         """Return the unit that makes a package; None if it comes from elsewhere."""
