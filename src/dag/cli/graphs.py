@@ -43,7 +43,7 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
     there = {name: find_offers(graph, name) for name in missing}
     for line in missing_lines(missing, others=bool(graph.available), verbose=verbose, there=there):
         say(line)
-    for line in refusal_lines(find_refusals(graph, inside), missing, verbose=verbose):
+    for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):
         say(line)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from dag.core.build.stuck import Stuck
-from dag.core.graph.remarks import Refusal
+if TYPE_CHECKING:
+    from dag.core.build.stuck import Stuck
+    from dag.core.graph.remarks import Refusal
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -64,14 +66,8 @@ def missing_lines(
         yield f"melange must find in {where}: {shown}; -v names who needs them"
 
 
-def refusal_lines(
-    refusals: Sequence[Refusal], external: Collection[str], *, verbose: int
-) -> Iterator[str]:
-    """Yield lines about environments that apko does not make.
-
-    A need of the definition itself that is `external` is left out: that is said of the need.
-    """
-    told = [one for one in refusals if one.by or one.gave_up.constraint not in external]
+def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:
+    """Yield lines about environments that apko does not make."""
     if not told:
         return
     if verbose:

@@ -170,9 +170,10 @@ class Graph:
         None if apko gives up.
         """
         unit = self._number(name)
-        if self.installs.refusal(unit) is not None:
+        found = self.installs.installed(unit)
+        if found is None:
             return None
-        return [self.packages[one].name for one in sorted(self.installs.installed(unit) - {unit})]
+        return [self.packages[one].name for one in sorted(found - {unit})]
 
     def settled(self, name: str) -> list[str]:
         """Return what the environment of a package installs, as needs that nothing else satisfies.
@@ -192,7 +193,9 @@ class Graph:
         best = self._best_ways[unit] = {}
         for way in self.installs.ways(unit):
             owner = self.installs.owner(way.package)
-            if owner is not None:
+            # Nothing that is needed at run time weighs more than that.
+            is_done = way.before is not None and owner in best and best[owner][0] >= _UNSATISFIED
+            if owner is not None and not is_done:
                 weight = self._weight(way)
                 if owner not in best or weight > best[owner][0]:
                     best[owner] = (weight, way)

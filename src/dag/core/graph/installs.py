@@ -66,10 +66,17 @@ class Installs:
         """
 
     def _settled(self, unit: int) -> list[int]:
+        if self.lacks(unit):
+            return self.environments.chosen(unit)
         found = self.environments.install(unit)
         if isinstance(found, GaveUp):
             return self.environments.chosen(unit)
         return [~number for number in sorted(found)]
+
+    def lacks(self, unit: int) -> bool:
+        """Tell whether nothing at all satisfies a need of a definition: apko gives up at that."""
+        choice = self.environments.choice
+        return any(choice(text) is None for text in self._worlds[unit] if text[:1] != "!")
 
     def owner(self, number: int) -> int | None:
         """Return the unit that makes a package; None if it comes from elsewhere."""
@@ -85,11 +92,13 @@ class Installs:
             if self.supply.owner(number) is not None
         }
 
-    def installed(self, unit: int) -> set[int]:
-        """Return the units whose packages an environment installs; where apko gives up, would."""
+    def installed(self, unit: int) -> set[int] | None:
+        """Return the units whose packages an environment installs; None if apko gives up."""
+        if self.lacks(unit):
+            return None
         found = self.environments.install(unit)
         if isinstance(found, GaveUp):
-            found = self.environments.reached(unit)
+            return None
         return {self._makers[place] for place in self.supply.owners(found)}
 
     def refusal(self, unit: int) -> GaveUp | None:

@@ -50,10 +50,14 @@ def find_choices(graph: Graph, inside: Collection[str]) -> list[Taken]:
 
 
 def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
-    """Return the environments of `inside` that apko does not make, and why."""
+    """Return the environments of `inside` that apko does not make, and why.
+
+    Those that want what there is not at all are left out: `Graph.missing` has that.
+    """
     found = []
     for unit, package in enumerate(graph.packages):
-        gave_up = graph.installs.refusal(unit) if package.name in inside else None
+        asked = package.name in inside and not graph.installs.lacks(unit)
+        gave_up = graph.installs.refusal(unit) if asked else None
         if gave_up is not None:
             by = tuple(_release(graph.installs.candidates[number]) for number in gave_up.by)
             there = find_offers(graph, gave_up.constraint)

@@ -143,7 +143,7 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         there=selection.there,
     ):
         terminal.say(line)
-    for line in refusal_lines(selection.refusals, selection.external, verbose=options.verbose):
+    for line in refusal_lines(selection.refusals, verbose=options.verbose):
         terminal.say(line)
     return selection
 
