@@ -486,7 +486,8 @@ def test_giving_up_is_said_with_the_need_and_what_there_is(tmp_path: Path) -> No
     _, err = dag("text", "-d", tmp_path)
     assert (
         "apko gives up at the environment of 1 package, for which other packages must be there: "
-        "app: it cannot have lib>2, which tool-1.10-r2 needs at run time; there is lib-1.10-r2"
+        "app: it cannot have lib>2, which tool-1.10-r2 needs at run time; "
+        'lib-1.10-r2 is ruled out because "1.10-r2" does not satisfy "lib>2"'
     ) in err
     out, _ = dag("text", "-d", tmp_path, "-t", "json", "app")
     assert json.loads(out.splitlines()[-1])["installs"] is None

@@ -56,17 +56,21 @@ def _tell_dropped(graph: Graph, inside: frozenset[str], *, verbose: int) -> None
     from dag.core.graph.draw import describe
     from dag.report.words import count
 
-    dropped = [edge for edge in graph.dropped_edges if edge.package in inside]
+    dropped = [pair for pair in graph.dropped_pairs if pair[0] in inside]
     if not dropped:
         return
+    edges = graph.dropped_edges if verbose or graph.available else ()
     if verbose:
-        for edge in dropped:
+        for edge in edges:
+            if edge.package not in inside:
+                continue
             where = availability(graph, edge.wanted)
             say(f"dropped, must be bootstrapped{where}: {describe(edge)}")
         return
-    satisfied = sum(edge.wanted in graph.available for edge in dropped)
-    loops = sum(edge.package == edge.origin for edge in dropped)
-    first = describe(dropped[0])
+    satisfied = sum(edge.wanted in graph.available for edge in edges if edge.package in inside)
+    loops = sum(package == origin for package, origin in dropped)
+    example = graph.edge(*dropped[0])
+    first = describe(example) if example else " needs ".join(dropped[0])
     say(
         f"dropped from the order because of cycles: {count(len(dropped), 'edge')}"
         f" ({loops} of them packages that need themselves"

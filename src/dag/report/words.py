@@ -82,11 +82,10 @@ def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:
 
 def _refusal(one: Refusal) -> str:
     user = f", which {one.by[-1]} needs at run time" if one.by else ""
-    ruled_out = (
-        f", or another is ruled out: {one.gave_up.excluded[0].why}" if one.gave_up.excluded else ""
-    )
     there = f"there is {some(one.there)}" if one.there else "there is nothing of that name"
-    return f"{one.package}: it cannot have {one.gave_up.constraint}{user}; {there}{ruled_out}"
+    if one.ruled_out:
+        there = some(one.ruled_out, 2)
+    return f"{one.package}: it cannot have {one.gave_up.constraint}{user}; {there}"
 
 
 def stuck_lines(stuck: Stuck, indent: str) -> Iterator[str]:

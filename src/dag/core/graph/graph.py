@@ -7,7 +7,7 @@ are data: the edges that the order leaves out, and the components that these edg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -88,12 +88,13 @@ class Graph:
         A name that is defined here is among them with the constraint that nothing satisfies.
         """
         externals: dict[str, list[str]] = {}
-        environments, supply = self.installs.environments, self.installs.supply
+        choice, is_external = self.installs.environments.choice, self.installs.supply.is_external
+        asked = {need[0] for package in self.packages for need in package.environment}
+        chosen = {text: choice(text) for text in asked if text[:1] != "!"}
+        texts = {text for text, one in chosen.items() if one is None or is_external(one)}
         for package in self.packages:
             for need in package.environment:
-                text = need[0]
-                number = environments.choice(text)
-                if text[:1] != "!" and (number is None or supply.is_external(number)):
+                if need[0] in texts:
                     users = externals.setdefault(self._external(need), [])
                     if package.name not in users[-1:]:
                         users.append(package.name)
@@ -139,14 +140,10 @@ class Graph:
     def _edge(self, unit: int, need: Need) -> Edge:
         number = self.installs.environments.choice(need.text)
         owner = None if number is None else self.installs.owner(number)
-        name = self.packages[unit].name
         if number is None or owner is None:
+            name = self.packages[unit].name
             return Edge(name, self._external(need), need, None, is_ours=False)
-        return Edge(name, self.packages[owner].name, need, self._provider(need, number))
-
-    def _provider(self, need: Need, number: int) -> str | None:
-        name = self.installs.candidates[number].name
-        return None if name == need.name else name
+        return self._edge_of(unit, owner, Way(need, number, None))
 
     def needs_by_text(self, name: str) -> dict[str, str | None]:
         """Return the definition that gives each need of a package; None if nothing satisfies it.
@@ -200,6 +197,19 @@ class Graph:
                 if owner not in best or weight > best[owner][0]:
                     best[owner] = (weight, way)
         return best
+
+    def _weights(self, unit: int) -> dict[int, int]:
+        """Return what a definition needs and by how much; what is left out weighs `_UNSATISFIED`."""
+        if self.available:
+            return {target: weight for target, (weight, _) in self._ways(unit).items()}
+        weights: dict[
+            int, int
+        ] = {}  # nothing is satisfied, and what is needed at run time weighs 1
+        for way in self.installs.direct_ways(unit):
+            owner = self.installs.owner(way.package)
+            if owner is not None:
+                weights[owner] = max(weights.get(owner, 0), self._weight(way))
+        return weights
 
     def _weight(self, way: Way) -> int:
         name = self.installs.candidates[way.package].name
@@ -260,9 +270,12 @@ class Graph:
     def _dropped(self) -> frozenset[tuple[int, int]]:
         edges: list[tuple[int, int]] = []
         for members in self._gates.components:
-            weights = {node: self._ways(node) for node in members}
-            explicit = self._gates.explicit
-            edges += feedback.edges(members, explicit, lambda a, b: weights[a][b][0])  # noqa: B023
+            weights = {node: self._weights(node) for node in members}
+            edges += feedback.edges(
+                members,
+                self._gates.explicit,
+                lambda a, b: weights[a].get(b, _UNSATISFIED),  # noqa: B023
+            )
         return frozenset(edges)
 
     @cached_property
@@ -283,6 +296,12 @@ class Graph:
         edges = [edge for several in self._edges_left_out.values() for edge in several]
         edges += self.self_loops()
         return tuple(sorted(edges, key=lambda edge: (edge.package, edge.origin)))
+
+    @cached_property
+    def dropped_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return the same edges as names only: from which package, to which definition."""
+        pairs = [*self._dropped, *((node, node) for node in self._gates.selfish)]
+        return tuple(sorted((self.packages[a].name, self.packages[b].name) for a, b in pairs))
 
     def level(self, name: str) -> int:
         """Return the length of the longest path from `name`, without the dropped edges."""
@@ -375,7 +394,6 @@ class Graph:
             edge for node in sorted(self._gates.selfish) for edge in self._edges_to(node, [node])
         ]
 
-    def edges(self, select: Callable[[Package], bool] | None = None) -> list[Edge]:
-        """Return every need of every definition (that `select` takes) itself."""
-        chosen = (one.name for one in self.packages if select is None or select(one))
-        return [edge for name in chosen for edge in self.needs(name)]
+    def edges(self) -> list[Edge]:
+        """Return every need of every definition itself."""
+        return [edge for package in self.packages for edge in self.needs(package.name)]

@@ -126,19 +126,23 @@ class Installs:
                     found.add(needed)
                     queue.append(needed)
 
+    def direct_ways(self, unit: int) -> Iterator[Way]:
+        """Yield the packages that an environment installs for the needs of its definition."""
+        targets = self.targets[unit]
+        settled = {~number for number in targets} if targets and targets[0] < 0 else None
+        for need in self.packages[unit].environment:
+            number = self.environments.choice(need[0])
+            if number is not None and (settled is None or number in settled):
+                yield Way(need, number, None)
+
     def ways(self, unit: int) -> Iterator[Way]:
         """Yield how each package comes into an environment; those of its own needs go first."""
         targets = self.targets[unit]
         if targets and targets[0] < 0:
             yield from self._causes(unit)
             return
-        found: set[int] = set()
-        queue: list[Way] = []
-        for need in self.packages[unit].environment:
-            number = self.environments.choice(need.text)
-            if number is not None:
-                found.add(number)
-                queue.append(Way(need, number, None))
+        queue = list(self.direct_ways(unit))
+        found = {way.package for way in queue}
         for way in queue:  # grows while it is walked
             yield way
             for number in self.environments.runtime(way.package):
@@ -154,12 +158,9 @@ class Installs:
         environment = self.packages[unit].environment
         needs = {need.text: need for need in environment}
         ways: dict[int, Way] = {}
-        for need in environment:
-            number = self.environments.choice(need.text)
-            if number in outcome.causes:
-                way = Way(need, number, None)
-                ways.setdefault(number, way)
-                yield way
+        for way in self.direct_ways(unit):
+            ways.setdefault(way.package, way)
+            yield way
         left = [number for number in outcome.causes if number not in ways]
         while left:
             later = []

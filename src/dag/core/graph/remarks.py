@@ -33,6 +33,8 @@ class Refusal:
     """The packages that lead to the one that has the need; empty if the definition has it."""
     there: tuple[str, ...]
     """What there is of that name."""
+    ruled_out: tuple[str, ...]
+    """What of that cannot be installed, and why, in words."""
 
 
 def find_choices(graph: Graph, inside: Collection[str]) -> list[Taken]:
@@ -61,7 +63,15 @@ def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
         if gave_up is not None:
             by = tuple(_release(graph.installs.candidates[number]) for number in gave_up.by)
             there = find_offers(graph, gave_up.constraint)
-            found.append(Refusal(package=package.name, gave_up=gave_up, by=by, there=there))
+            ruled_out = tuple(
+                f"{_release(graph.installs.candidates[one.package])} is ruled out because {one.why}"
+                for one in gave_up.excluded
+            )
+            found.append(
+                Refusal(
+                    package=package.name, gave_up=gave_up, by=by, there=there, ruled_out=ruled_out
+                )
+            )
     return found
 
 
