@@ -6,7 +6,6 @@ A package is a number of `dag.core.package.supply`; a unit is a definition, by i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 from dag.core.package.candidates import Candidate
@@ -82,15 +81,6 @@ class Installs:
         """Return the unit that makes a package; None if it comes from elsewhere."""
         place = self.supply.owner(number)
         return None if place is None else self._makers[place]
-
-    @cached_property
-    def by_name(self) -> dict[str, int]:
-        """Return the packages of the definitions by their names."""
-        return {
-            one.name: number
-            for number, one in enumerate(self.candidates)
-            if self.supply.owner(number) is not None
-        }
 
     def installed(self, unit: int) -> set[int] | None:
         """Return the units whose packages an environment installs; None if apko gives up."""
