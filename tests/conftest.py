@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from hypothesis import settings
 
 from tests.support.distributions import SHARED, MissingDataError
 
-# A busy machine makes an example slow; that says nothing about the code.
-# The same examples in every run: what fails has to do with what was changed. DAG_EXPLORE=1 looks on.
+# A slow example is no failure: the machine may be busy.
+# The same examples in every run, so that a failure has to do with a change. DAG_EXPLORE=1 makes new
+# ones.
 explore = bool(os.environ.get("DAG_EXPLORE"))
 settings.register_profile("dag", deadline=None, derandomize=not explore)
 settings.load_profile("dag")
 
 
-# What tests start hears a terminal close, also if they run under nohup.
+# Programs that tests start receive SIGHUP, even if the tests run under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# `make test` is no make that the makes of tests are part of.
+# The makes of tests are no sub-makes of `make test`.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits most, pods; while some have the cluster alone, others need none of it."""
+    """Run the tests of pods first, which wait most; others run while one has the cluster alone."""
     cluster = Path(__file__).parent / "cluster"
 
     def turn(item: pytest.Item) -> int:
@@ -43,11 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 LEFT_OUT = ("left out", "comparison with real distributions")
-"""Marks the report of a test that was skipped because there are none."""
+"""The mark in the report of a test that was left out because the real distributions are missing."""
 
 
 def _without_data(item: pytest.Item) -> Generator[None]:
-    """Leave a test out that reads real distributions where there are none; CI must have them."""
+    """Leave a test out if it reads real distributions that are missing; in CI it fails."""
     try:
         return (yield)
     except MissingDataError as error:
@@ -63,7 +64,7 @@ pytest_runtest_call = pytest.hookimpl(wrapper=True)(_without_data)
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-    """Say in one line, after everything else, which comparisons were left out."""
+    """Print at the very end, in one line, which comparisons were left out."""
     yield
     skipped = terminalreporter.getreports("skipped")
     left_out = [one for one in skipped if LEFT_OUT in getattr(one, "user_properties", ())]
@@ -84,7 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compare a text with the file of that name in `golden/` beside the test."""
+    """Return a function that compares a text with a file in `golden/` beside the test."""
 
     def compare(name: str, text: str) -> None:
         path = request.path.parent / "golden" / name
