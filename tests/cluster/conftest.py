@@ -1,4 +1,4 @@
-"""The real Kubernetes of `cluster/`: one for all tests, a namespace for each."""
+"""The real Kubernetes of `cluster/`: one for all tests, with a namespace for each test."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ def _holding(name: str, operation: int) -> Iterator[bool]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One that is up, else one that lives as long as any process runs tests on it."""
+    """Return the cluster that is up, or one that lives while any process runs tests on it."""
     begun = state_directory() / "started-by-tests"
     with _holding("cluster-users.lock", fcntl.LOCK_SH):
         with _holding("cluster-start.lock", fcntl.LOCK_EX):
             try:
-                # As it is: another process may have stopped a node for a test of its own.
+                # It is left as it is, because another process may have stopped a node for its own
+                # test.
                 running = Cluster.current()
             except ClusterError:
                 running = lifecycle.up()
@@ -48,12 +49,12 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Share the cluster with tests in other processes, or, with `alone`, have it undisturbed."""
+    """Share the cluster with other processes, or have it alone if the test asks for `alone`."""
     mode = fcntl.LOCK_EX if "alone" in request.fixturenames else fcntl.LOCK_SH
     path = cache_directory() / "cluster-turn.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        # Who waits to be alone holds the queue, so that nobody gets in between for ever.
+        # Who waits to be alone holds the queue, so that no others overtake it for ever.
         with _holding("cluster-queue.lock", fcntl.LOCK_EX):
             fcntl.flock(file, mode)
         yield
@@ -61,12 +62,12 @@ def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def alone() -> None:
-    """Ask for the whole cluster: the test stops a node or the API server."""
+    """Have the whole cluster alone, because the test stops a node or the API server."""
 
 
 @pytest.fixture
 def simulated(cluster: Cluster) -> Iterator[Cluster]:
-    """Have the simulated nodes to oneself: `kwok.up` makes some, and they go with the test."""
+    """Have all simulated nodes: `kwok.up` makes some, and they are removed after the test."""
     with _holding("cluster-kwok.lock", fcntl.LOCK_EX):
         yield cluster
         kwok.down(cluster)
@@ -74,7 +75,7 @@ def simulated(cluster: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture
 def dag(cluster: Cluster, tmp_path: Path) -> Iterator[Dag]:
-    """Run `dag` against the cluster; the namespace goes with the test."""
+    """Return a runner of `dag` on the cluster, whose namespace is deleted after the test."""
     runner = Dag(cluster, f"test-{secrets.token_hex(4)}", tmp_path / "runs")
     runner.kubectl("create", "namespace", runner.namespace)
     runner.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")

@@ -1,4 +1,4 @@
-"""What limits leave behind."""
+"""What the limits of a build leave behind."""
 
 from __future__ import annotations
 
