@@ -58,7 +58,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What distinguishes one node from the other on the machine that they share."""
+    """The settings that distinguish a node from the other one on the same machine."""
 
     name: str
     address: str

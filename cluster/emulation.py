@@ -52,7 +52,9 @@ def up(architecture: str = "aarch64") -> None:
         try:
             (PLACE / "register").write_text(line)
         except OSError as error:
-            raise ClusterError(f"the kernel does not take {architecture}: {error}") from None
+            raise ClusterError(
+                f"the kernel does not accept programs of {architecture}: {error}"
+            ) from None
 
 
 def down() -> None:

@@ -101,7 +101,7 @@ def reserved() -> Iterator[None]:
         _check_machine()
         if any(process.pid() is not None for process in processes()):
             raise ClusterError(
-                "a cluster is up, and there can be but one; end it with: python3 -m cluster down"
+                "a cluster is up, and there can be only one; end it with: python3 -m cluster down"
             )
         _check_ports()
         yield
@@ -117,7 +117,7 @@ def _check_machine() -> None:
     owner = _OWNER.read_text() if _OWNER.exists() else ""
     if owner not in ("", str(state_directory())):
         raise ClusterError(
-            f"a cluster with DAG_CLUSTER_DIR={owner} is up, and there can be but one"
+            f"a cluster with DAG_CLUSTER_DIR={owner} is up, and there can be only one"
         )
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     """Type everything. Raises ClusterError, which says what does not work."""
     begin = time.monotonic()
     if run("git", "-C", CHECKOUT, "status", "--porcelain", "--untracked-files=no"):
-        say("what is not committed is not tried: HEAD is what gets cloned")
+        say("changes that are not committed are not tried, because HEAD is cloned")
     with lifecycle.reserved(), bare_machine() as machine:
         clone = machine.root / CLONE.relative_to("/")
         run("git", "clone", "--quiet", "--no-hardlinks", CHECKOUT, clone)

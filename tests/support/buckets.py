@@ -25,7 +25,7 @@ class Store:
     scheme: str
     url: str
     secret: Mapping[str, str] = field(default_factory=dict)
-    """What rclone must know to reach it, as entries of a Secret."""
+    """The settings by which rclone reaches it, as entries of a Secret."""
 
     @property
     def bucket(self) -> str:

@@ -143,7 +143,7 @@ class Story:
 
     @property
     def said(self) -> list[str]:
-        """What the watch said since the Pod was created, without what only -v shows."""
+        """The messages of the watch since the Pod was created, without those that only -v shows."""
         return [one.text for one in self.of(Tell) if not one.detail][1:]
 
     @property

@@ -1,4 +1,4 @@
-"""What `dag pod` builds and in which order, and what it writes to the registry and the API."""
+"""`dag pod` builds the right packages in order, and writes to the registry and the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan contains, and why."""
+"""The content of a plan, and the reasons for it."""
 
 from __future__ import annotations
 

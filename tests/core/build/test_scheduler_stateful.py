@@ -1,4 +1,4 @@
-"""What the scheduler promises for any events in any order."""
+"""The promises of the scheduler, for any events in any order."""
 
 from __future__ import annotations
 

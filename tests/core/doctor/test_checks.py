@@ -1,4 +1,4 @@
-"""What facts mean for a build, in cases that the cluster of the tests cannot show."""
+"""The meaning of facts for a build, in cases that the cluster of the tests cannot show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Pod's status means, for statuses of a real cluster (Kubernetes 1.34, containerd 2.1).
+"""The meaning of a Pod's status, for those of a real cluster (Kubernetes 1.34, containerd 2.1).
 
 Each file in `pods/` is what a watch brought in that case, without the fields that nobody reads.
 """

@@ -1,4 +1,4 @@
-"""What is said about a log that did not arrive as a whole."""
+"""The messages about a log that did not arrive as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch promises for any events, which may come twice, in any order, late or never."""
+"""The promises of a watch, whose events may come twice, in any order, late or never."""
 
 from __future__ import annotations
 

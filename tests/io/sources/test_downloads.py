@@ -1,4 +1,4 @@
-"""What is wanted is fetched once, from a mirror or a URI, and each failure is reported."""
+"""A wanted file is fetched once, from a mirror or a URI, and each failure is reported."""
 
 from __future__ import annotations
 
