@@ -38,7 +38,7 @@ class Server:
     scheme: str = "http"
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """The method, the path and the status of every request so far."""
+        """Return the method, the path and the status of every request so far."""
         marker = f"/v2/{uuid.uuid4().hex}"
         with httpx2.Client(verify=False) as client:
             client.get(f"{self.scheme}://{self.host}{marker}")
