@@ -36,6 +36,7 @@ INSTALLING = tuple(
 """Folders whose tests need melange, the cluster or Debian's packages; others mark single tests."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that have the cluster alone, and with those that need none beside them.
 
