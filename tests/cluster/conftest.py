@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,6 +60,8 @@ def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
         with _lock_turn(fcntl.LOCK_SH):
             yield
         return
+    grouped = request.node.nodeid.endswith("@alone") or "PYTEST_XDIST_WORKER" not in os.environ
+    assert grouped, "tests that have the cluster alone are in several processes"
     # Taken for all of them at once: to drain the cluster of others' tests takes half a minute.
     if not request.config.stash.get(_HAS_IT_ALONE, False):
         _ALONE.enter_context(_lock_turn(fcntl.LOCK_EX))
