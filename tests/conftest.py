@@ -59,6 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("alone"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Give long values short names: xdist sends every name to every process."""
+    if isinstance(val, str | bytes) and len(val) > 200:
+        return f"{argname}-of-{len(val)}"
+    return None
+
+
 LEFT_OUT = ("left out", "comparison with real distributions")
 """The mark in the report of a test that was left out because the real distributions are missing."""
 

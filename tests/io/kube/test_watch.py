@@ -45,7 +45,9 @@ class Pods:
         return Answer.of(200, body=json.dumps(listed).encode())
 
 
-@pytest.mark.parametrize("watched", [b"", bookmark(), b"<html>\n", bytes(17 << 20)])
+@pytest.mark.parametrize(
+    "watched", [b"", bookmark(), b"<html>\n", pytest.param(bytes(17 << 20), id="endless")]
+)
 async def test_a_watch_that_brings_nothing(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bytes
 ) -> None:
