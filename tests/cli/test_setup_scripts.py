@@ -56,8 +56,8 @@ class Undoing:
             made(RBAC, "RoleBinding", "dag"),
         ]
 
-    def run(self, *words: str) -> tuple[int, str]:
-        script = dag(*(words or WORDS), "--undo", "--print", place=self.place)
+    def run(self, *words: str, undo: tuple[str, ...] = ("--undo",)) -> tuple[int, str]:
+        script = dag(*(words or WORDS), *undo, "--print", place=self.place)
         assert script.returncode == 0, script.stderr
         world = self.standins.world() | {"objects": self.objects}
         (self.standins.directory / "world.json").write_text(json.dumps(world))
@@ -109,6 +109,15 @@ def test_a_look_that_fails_ends_the_script_and_nothing_is_deleted(
     assert undoing.deletions() == []
     assert f"nothing more is done: {named} " in said
     assert saying in said
+
+
+@pytest.mark.parametrize("saying", FAILURES.values(), ids=FAILURES)
+def test_nothing_gets_our_mark_if_nobody_knows_whose_it_is(undoing: Undoing, saying: str) -> None:
+    undoing.standins.fail("get namespace ", saying=saying)
+    code, said = undoing.run(undo=())
+    assert code == 1
+    assert undoing.deletions() == []
+    assert "nothing more is done: namespace builds" in said
 
 
 def test_without_kubectl_it_ends_with_an_error(undoing: Undoing) -> None:

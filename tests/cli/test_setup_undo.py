@@ -126,6 +126,17 @@ def test_what_somebody_makes_while_we_look_does_not_keep_our_mark(setup: Bench) 
     assert "app.kubernetes.io/managed-by" not in setup.server.get(PLACE)["metadata"]["labels"]
 
 
+def test_a_pod_of_somebody_else_is_not_taken_for_the_one_that_tries_the_key(setup: Bench) -> None:
+    pod = f"{PLACE}/pods/dag-secret-test"
+    metadata = {"name": "dag-secret-test", "namespace": "builds"}
+    setup.server.put(pod, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+    before = setup.server.get(pod)
+    code, said = setup("--secret-key")
+    assert code == 3
+    assert "Pod builds/dag-secret-test is somebody else's" in said
+    assert setup.server.get(pod) == before
+
+
 @pytest.mark.parametrize("status", [403, 500])
 @pytest.mark.parametrize("path", [PLACE, ACCOUNT, ROLE])
 def test_a_look_that_fails_ends_undoing_and_nothing_is_deleted(
