@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dag.cli import cache, doctor, pod, svg
+from dag.cli import build, cache, doctor, pod, svg
 from dag.cli.main import main
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
@@ -185,3 +185,25 @@ def test_a_pod_is_told_of_cycles_that_no_repository_opens(place: Path) -> None:
     assert "dag: because of cycles 1 need will not be built in time" in err
     _, err = dag(*words, "app", cwd=place)
     assert "because of cycles" not in err
+
+
+@pytest.mark.parametrize(
+    "text", ['rebuild = ["dependents", "all"]\n', '[build]\nrebuild = "all"\n']
+)
+def test_only_the_command_line_can_ask_to_build_everything_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    def parse(*words: str) -> object:
+        made = build.command.make_context("build", ["-d", str(tmp_path), *words])
+        return made.params["rebuild"]
+
+    line = text.count("\n")
+    (tmp_path / "dag.toml").write_text(text)
+    with pytest.raises(UsageError, match=rf"dag\.toml:{line}: rebuild all: only the command line"):
+        parse()
+    (tmp_path / "dag.toml").write_text('rebuild = ["dependents"]\n')
+    assert parse() == ("dependents",)
+    assert parse("--rebuild=all") == ("all",)
+    monkeypatch.setenv("DAG_REBUILD", "a all")
+    with pytest.raises(UsageError, match=r"--rebuild \(from \$DAG_REBUILD\) all: only"):
+        parse()

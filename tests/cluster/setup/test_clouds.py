@@ -99,7 +99,7 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
     assert set(outcomes(again)) == {
         *("there already", "done", "somebody else made it, so it stays as it is"),
     }
-    taken = cloud.setup(*words, "--undo")
+    taken = cloud.setup(*words, "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert not exists(cloud.dag, "serviceaccount/builder")
     removed = cloud.standins.changes()
@@ -111,8 +111,8 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
     assert left.pop("storage buckets") == {"apks": {"name": "apks", "bindings": []}}
     assert left.pop("services")
     assert left == {"projects": {"shop": {"bindings": []}}}
-    # What is gone already is skipped.
-    assert cloud.setup(*words, "--undo").returncode == 0
+    # What is gone already is passed over.
+    assert cloud.setup(*words, "--undo", "--yes").returncode == 0
     assert cloud.standins.changes() == []
     # The printed script makes the same calls in the same order, and none the second time.
     script = cloud.setup(*words, "--print").stdout
@@ -135,13 +135,13 @@ def test_undoing_goes_on_where_it_broke_off(cloud: Cloud) -> None:
     cloud.run(made, "storage", "buckets", "create", "gs://old", "--project=shop")
     assert cloud.setup(*words).returncode == 0
     cloud.standins.fail("repositories delete", saying="ERROR: the repository is locked")
-    first = cloud.setup(*words, "--undo")
+    first = cloud.setup(*words, "--undo", "--yes")
     assert first.returncode == 3
     assert "these steps were not undone: Repository gcr.io/shop: bundles go there" in first.stderr
     assert set(undone(cloud)) == {
         *("artifacts repositories", "services", "storage buckets", "projects"),
     }
-    second = cloud.setup(*words, "--undo")
+    second = cloud.setup(*words, "--undo", "--yes")
     assert second.returncode == 0, second.stderr
     assert "the cluster is gone, and with it what was in it" in second.stderr
     assert "artifacts repositories" not in undone(cloud)
@@ -156,7 +156,7 @@ def test_what_was_in_the_project_before_stays(cloud: Cloud) -> None:
         *("--repository-format=docker", "--project=shop"),
     )
     assert cloud.setup("gke", *where).returncode == 0
-    taken = cloud.setup("gke", *where, "--undo")
+    taken = cloud.setup("gke", *where, "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert set(undone(cloud)) >= {"container clusters", "artifacts repositories"}
     assert "iam service-accounts" not in undone(cloud)
@@ -196,7 +196,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
         again = cloud.setup(*words)
         assert again.returncode == 0, again.stderr
         assert [call.argv[3] for call in cloud.standins.changes()] == ["get-credentials"]
-        taken = cloud.setup(*words, "--undo")
+        taken = cloud.setup(*words, "--undo", "--yes")
         assert taken.returncode == 0, taken.stderr
     assert not exists(cloud.dag, "daemonset/provider")
     assert not exists(cloud.dag, "configmap/published")
@@ -261,7 +261,7 @@ def test_kind_is_made_once_and_taken_away(cloud: Cloud) -> None:
     again = cloud.setup("kind")
     assert again.returncode == 0, again.stderr
     assert [str(call) for call in cloud.standins.changes()] == ["kind export kubeconfig --name=dag"]
-    taken = cloud.setup("kind", "--undo")
+    taken = cloud.setup("kind", "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert undone(cloud) == {}
     assert [call.argv[1] for call in cloud.standins.changes()] == ["export", "delete", "rm"]
@@ -289,7 +289,7 @@ def test_a_kind_cluster_that_was_there_stays(cloud: Cloud) -> None:
     )
     assert created.returncode == 0
     assert cloud.setup("kind", "--cluster=mine").returncode == 0
-    taken = cloud.setup("kind", "--cluster=mine", "--undo")
+    taken = cloud.setup("kind", "--cluster=mine", "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert "Cluster mine (somebody else made it, so it stays as it is)" in taken.stderr
     assert set(undone(cloud)) == {"clusters", "containers"}

@@ -71,9 +71,9 @@ def test_undoing_leaves_what_was_there_and_nothing_else(dag: Dag) -> None:
     annotated = ("--service-account=default", "--annotation=a=b")
     assert setup(dag).returncode == setup(dag, *annotated).returncode == 0
     assert get(dag, "serviceaccount/default")["metadata"]["annotations"] == {"a": "b"}
-    undone = setup(dag, "--undo")
+    undone = setup(dag, "--undo", "--yes")
     assert undone.returncode == 0, undone.stderr
-    assert setup(dag, *annotated, "--undo").returncode == 0
+    assert setup(dag, *annotated, "--undo", "--yes").returncode == 0
     assert [thing for thing in MADE if exists(dag, thing)] == []
     assert exists(dag, "role/other")
     assert get(dag, f"namespace/{dag.namespace}")["metadata"]["labels"] == before
@@ -93,10 +93,10 @@ def own(dag: Dag) -> Iterator[str]:
 def test_a_namespace_of_its_own_goes_with_all_that_is_in_it(dag: Dag, own: str) -> None:
     assert setup(dag, own).returncode == 0
     assert exists(dag, f"namespace/{dag.namespace}-own")
-    undone = setup(dag, own, "--undo")
+    undone = setup(dag, own, "--undo", "--yes")
     assert undone.returncode == 0, undone.stderr
     assert not exists(dag, f"namespace/{dag.namespace}-own")
-    assert set(outcomes(setup(dag, own, "--undo"))) == {"not there"}
+    assert set(outcomes(setup(dag, own, "--undo", "--yes"))) == {"not there"}
 
 
 def test_the_script_does_and_undoes_the_same(dag: Dag, own: str) -> None:
@@ -107,6 +107,38 @@ def test_the_script_does_and_undoes_the_same(dag: Dag, own: str) -> None:
     assert set(outcomes(setup(dag, *words))) == {"there already"}
     shell(dag, setup(dag, *words, "--undo", "--print").stdout)
     assert not exists(dag, f"namespace/{dag.namespace}-own")
+
+
+def test_the_script_leaves_a_namespace_that_was_there(dag: Dag) -> None:
+    before = get(dag, f"namespace/{dag.namespace}")["metadata"]
+    words = ("--annotation=a=b", "--print")
+    shell(dag, setup(dag, *words).stdout)
+    labels = get(dag, f"namespace/{dag.namespace}")["metadata"]["labels"]
+    assert labels == before["labels"] | {"pod-security.kubernetes.io/enforce": "privileged"}
+    shell(dag, setup(dag, *words, "--undo").stdout)
+    after = get(dag, f"namespace/{dag.namespace}")["metadata"]
+    assert (after["uid"], after["labels"]) == (before["uid"], before["labels"])
+    assert [thing for thing in MADE if exists(dag, thing)] == []
+
+
+@pytest.mark.parametrize("wrong", ["uid", "resourceVersion"])
+def test_the_server_refuses_to_delete_what_was_not_seen(dag: Dag, wrong: str) -> None:
+    dag.kubectl("create", "serviceaccount", "seen")
+    found = get(dag, "serviceaccount/seen")["metadata"]
+    seen = {key: found[key] for key in ("uid", "resourceVersion")}
+    path = f"/api/v1/namespaces/{dag.namespace}/serviceaccounts/seen"
+    options = {"kind": "DeleteOptions", "apiVersion": "v1"}
+    for preconditions, there in ((seen | {wrong: "1"}, True), (seen, False)):
+        body = json.dumps({**options, "preconditions": preconditions})
+        subprocess.run(
+            [dag.cluster.kubectl, "delete", "--raw", path, "-f", "-"],
+            env=dag.environment,
+            input=body,
+            text=True,
+            capture_output=True,
+            check=not there,
+        )
+        assert exists(dag, "serviceaccount/seen") is there
 
 
 def shell(dag: Dag, script: str) -> None:
@@ -214,7 +246,7 @@ def test_programs_of_another_architecture_run_on_every_node(
         dag.kubectl("wait", f"--for={ended}", f"pod/on-{node}", "--timeout=60s")
         assert dag.kubectl("logs", f"on-{node}") == "aarch64\n"
 
-    assert setup(dag, *words, "--undo").returncode == 0
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
     assert not exists(dag, "daemonset/dag-binfmt")
 
 
@@ -274,7 +306,7 @@ def test_the_signing_key_reaches_pods_or_it_is_said_why_not(dag: Dag) -> None:
     )
     assert "eyes" not in wrong.stderr + wrong.stdout
     assert dag.pods() == []
-    assert setup(dag, *words, "--undo").returncode == 0
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
     assert not exists(dag, "secretproviderclass/melange-key")
     # The class is gone, and without a project nobody makes it.
     shutil.rmtree(dag.cluster.directory / "secrets" / dag.namespace)
@@ -301,7 +333,7 @@ def test_driver_and_provider_are_let_onto_arm_nodes(dag: Dag) -> None:
         added = {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64"}
         for name, had in zip(names, before, strict=True):
             assert tolerations(dag, name) == [*had, {**added, "effect": "NoSchedule"}]
-    assert setup(dag, *words, "--undo").returncode == 0
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
     assert [tolerations(dag, name) for name in names] == before
 
 
@@ -314,6 +346,6 @@ def test_a_server_that_does_not_answer_ends_undoing_at_once(dag: Dag, tmp_path: 
     config = json.loads(dag.cluster.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     (tmp_path / "config").write_text(json.dumps(config))
-    done = setup(dag, "--kubeconfig", tmp_path / "config", "--undo")
+    done = setup(dag, "--kubeconfig", tmp_path / "config", "--undo", "--yes")
     assert done.returncode == 3
     assert done.stderr.count("cannot connect") == 2  # the notice and the error

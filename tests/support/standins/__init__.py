@@ -44,10 +44,10 @@ class Standins:
         programs = self.directory / "bin"
         programs.mkdir(parents=True)
         for name in self.names:
-            module = "gcloud" if name == "gcloud" else "kind"
+            module = "kind" if name == "docker" else name
             program = programs / name
             run = f'{sys.executable} -m tests.support.standins.{module} {name} "$@"'
-            program.write_text(f"#!/bin/sh\nPYTHONPATH={CHECKOUT} exec {run}\n")
+            program.write_text(f"#!/bin/sh\nPYTHONPATH={CHECKOUT}:{CHECKOUT}/src exec {run}\n")
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
         self.environment = {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",

@@ -142,8 +142,9 @@ class RebuildOptions(Options):
         TEXT,
         "--rebuild",
         "Build this package although it exists. `dependents` builds what is built with a package "
-        "that is built anew, `all` builds everything.",
+        "that is built anew, `all` builds everything; only the command line can ask for `all`.",
         metavar="PKG|dependents|all",
+        typed_values=("all",),
     )
     since: str | None = flag(
         TEXT, "--since", "Ask for what has changed since this commit.", metavar="GITREF"

@@ -11,7 +11,7 @@ from dag.core.kinds import DURATION, FILE, NAME, TEXT, ValueKind, whole
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
-from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB
+from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB, NAMESPACE
 from dag.core.setup.kind import REGISTRY_IMAGE
 from dag.errors import UsageError
 
@@ -40,7 +40,7 @@ class BuilderOptions(Options):
     heading: ClassVar[str] = "Builds"
 
     namespace: str = flag(
-        NAME, "-n --namespace", "Prepare this namespace for the builds.", default="default"
+        NAME, "-n --namespace", "Prepare this namespace for the builds.", default=NAMESPACE
     )
     service_account: str = flag(
         NAME, "--service-account", "Have pods run as this service account.", default="default"
@@ -99,7 +99,16 @@ class SetupOptions(DirectoryOptions, GeneralOptions):
     heading: ClassVar[str] = "What is done"
 
     print: bool = switch("--print", "Print what would run as a shell script, and run nothing.")
-    undo: bool = switch("--undo", "Take away what was made.")
+    undo: bool = switch(
+        "--undo",
+        "Take away what was made, after a question. Only the command line can ask for it.",
+        typed_only=True,
+    )
+    yes: bool = switch(
+        "--yes",
+        "Answer the question of --undo with yes. Only the command line can do so.",
+        typed_only=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,6 +90,8 @@ class ChosenContext:
     """The context's own namespace, `default` if it names none."""
     written: Mapping[str, Any] = field(default_factory=dict)
     """The cluster's entry as it is written, with what is not decoded."""
+    name: str | None = None
+    """The context's name; a pod's own account has none."""
 
 
 def choose_context(kubeconfig: str | None, context: str | None) -> ChosenContext:
@@ -161,6 +163,7 @@ def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
             None if user is None else msgspec.convert(user, UserEntry),
             decoded.namespace or "default",
             cluster,
+            name,
         )
     except msgspec.ValidationError as error:
         raise UsageError(f"{where} has mistakes: {error}") from error
