@@ -179,11 +179,14 @@ class Doctor:
         if not chosen.push:
             return skipped("--push=false")
         target = parse_repository(self._repository)
-        await self._ask(
-            target.host,
-            lambda way: ImageRepository(way, target.repository, writes=True).check_push(),
-        )
-        return ok(f"{self._repository} takes images from here")
+
+        def push(way: RegistryTransport) -> str:
+            repository = ImageRepository(way, target.repository, writes=True)
+            repository.check_push()
+            return repository.credentials()
+
+        credentials = await self._ask(target.host, push)
+        return ok(f"{self._repository} takes images from here ({credentials})")
 
     async def _push_probe(self) -> Finding:
         chosen = self._chosen
