@@ -49,6 +49,8 @@ class PodSettings:
 
     options: PodOptions
     """What was asked for; images are named by digest once `with_digests` has been called."""
+    namespace: str
+    """Where the Pod is created: that of the options, or what was found for them."""
     run: str
     """The run's id: lower-case hexadecimal."""
     arch: Arch
@@ -130,7 +132,7 @@ def pod(settings: PodSettings) -> KubeObject:
         "kind": "Pod",
         "metadata": {
             "generateName": "dag-",
-            "namespace": options.namespace,
+            "namespace": settings.namespace,
             "labels": {
                 "app.kubernetes.io/name": "dag",
                 "app.kubernetes.io/managed-by": "dag",

@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
 from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
-from dag.core.kube.options import ContextOptions, KubeconfigOptions
+from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
 from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
@@ -108,8 +108,11 @@ class PlaceOptions(Options):
 
     heading: ClassVar[str] = "Cluster"
 
-    namespace: str = flag(
-        NAME, "-n --namespace", "Create the pod in this namespace.", default="default"
+    namespace: str | None = flag(
+        NAME,
+        "-n --namespace",
+        "Create the pod in this namespace.",
+        shown=CONTEXT_NAMESPACE,
     )
     service_account: str = flag(
         NAME, "--service-account", "Run the pod as this service account.", default="default"

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import DURATION, FILE, NAME, TEXT, ValueKind, whole
-from dag.core.kube.options import ContextOptions, KubeconfigOptions
+from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB
@@ -33,15 +33,33 @@ def _annotation(text: str) -> Annotation:
     return Annotation(found[1], found[2])
 
 
+_PREPARED = "Prepare this namespace for the builds."
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewNamespaceOptions(Options):
+    """The namespace of builds in a cluster that is made."""
+
+    heading: ClassVar[str] = "Builds"
+
+    namespace: str = flag(NAME, "-n --namespace", _PREPARED, default="default")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingNamespaceOptions(Options):
+    """The namespace of builds in a cluster that is there."""
+
+    heading: ClassVar[str] = "Builds"
+
+    namespace: str | None = flag(NAME, "-n --namespace", _PREPARED, shown=CONTEXT_NAMESPACE)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuilderOptions(Options):
     """The account that pods build as, and the people who may have them do so."""
 
     heading: ClassVar[str] = "Builds"
 
-    namespace: str = flag(
-        NAME, "-n --namespace", "Prepare this namespace for the builds.", default="default"
-    )
     service_account: str = flag(
         NAME, "--service-account", "Have pods run as this service account.", default="default"
     )
@@ -188,6 +206,7 @@ class GkeOptions(
     SetupOptions,
     GkeClusterOptions,
     KubeconfigOptions,
+    NewNamespaceOptions,
     BuilderOptions,
     GkeBucketOptions,
     PrivateKeyOptions,
@@ -225,7 +244,9 @@ class KindClusterOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KindOptions(SetupOptions, KindClusterOptions, KubeconfigOptions, BuilderOptions):
+class KindOptions(
+    SetupOptions, KindClusterOptions, KubeconfigOptions, NewNamespaceOptions, BuilderOptions
+):
     """The flags of `dag setup kind`."""
 
 
@@ -251,6 +272,12 @@ class IdentityOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingOptions(
-    SetupOptions, ContextOptions, KubeconfigOptions, IdentityOptions, BuilderOptions, SecretOptions
+    SetupOptions,
+    ContextOptions,
+    KubeconfigOptions,
+    IdentityOptions,
+    ExistingNamespaceOptions,
+    BuilderOptions,
+    SecretOptions,
 ):
     """The flags of `dag setup cluster`."""

@@ -21,6 +21,7 @@ from dag.errors import UsageError
 from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
+from dag.io.kube.contexts import find_namespace
 from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines
 from dag.run.build.keyrings import check_keyrings
@@ -91,6 +92,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     """
     directory = Path(options.directory)
     repository = bundle_repository(options)
+    namespace = namespace_of(options, terminal)
     run = os.urandom(5).hex()
     selections = {arch: _select(options, arch, terminal) for arch in options.arch}
     ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
@@ -111,9 +113,10 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     digested = digest_bundle(repository, tree.entries, base=base)
     if not options.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
+    common = _CommonSettings(options=options, namespace=namespace, run=run, epoch=epoch or 0)
     request = PodRequest(
         pods=tuple(
-            _settings(options, run, arch, selection, epoch or 0)
+            _settings(common, arch, selection)
             for arch, selection in selections.items()
             if selection.targets
         ),
@@ -143,15 +146,25 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
     return selection
 
 
-def _settings(
-    options: PodOptions, run: str, arch: Arch, selection: Selection, epoch: int
-) -> PodSettings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CommonSettings:
+    """The settings that the Pods of all architectures have in common."""
+
+    options: PodOptions
+    namespace: str
+    run: str
+    epoch: int
+    """The time of the last commit, in seconds since 1970."""
+
+
+def _settings(common: _CommonSettings, arch: Arch, selection: Selection) -> PodSettings:
+    options = common.options
     directory = Path(options.directory)
     if not options.secret_key:  # that one may be among the keyrings by right
         check_keyrings(options.keyrings, f"{KEY}.pub", None)
     variables = MakeVariables(
         arch=arch,
-        source_date_epoch=epoch,
+        source_date_epoch=common.epoch,
         cache_dir=CACHE,
         key=key_path(options.key_name),
         repositories=[
@@ -174,7 +187,8 @@ def _settings(
     )
     return PodSettings(
         options=options,
-        run=run,
+        namespace=common.namespace,
+        run=common.run,
         arch=arch,
         bundle="",
         script=script,
@@ -191,6 +205,22 @@ def _package_files(selection: Selection) -> list[str]:
         for package in selection.packages
         for name in package.promised
     ]
+
+
+def namespace_of(options: PodOptions, terminal: Terminal | None = None) -> str:
+    """Return the namespace of the flags, else that of the context; no cluster is asked.
+
+    Raises:
+        UsageError: a kubeconfig cannot be read, or has no such context.
+
+    """
+    if options.namespace is not None:
+        return options.namespace
+    found = find_namespace(options.kubeconfig, options.context)
+    if terminal is not None:
+        tell = terminal.say if found.is_guess else terminal.detail
+        tell(f"the namespace is {found.name}, {found.reason}")
+    return found.name
 
 
 def bundle_repository(options: PodOptions) -> str:

@@ -13,6 +13,7 @@ from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
 from dag.io.gcloud import current_project
 from dag.io.image.bundle import DEFAULT_BASE
+from dag.io.kube.contexts import find_namespace
 
 
 def plan_gke(options: GkeOptions) -> SetupPlan:
@@ -35,7 +36,7 @@ def plan_gke(options: GkeOptions) -> SetupPlan:
     # Google's own driver comes with the cluster.
     fetched = options.csi_driver != GKE_DRIVER
     inside = replace(
-        _builds(options),
+        _builds(options, options.namespace),
         project=project,
         secret_key=options.secret_key or options.signing_key is not None,
         csi_driver=options.csi_driver,
@@ -73,16 +74,22 @@ def plan_kind(options: KindOptions) -> SetupPlan:
             registry=options.registry,
             port=options.port,
             registry_image=options.registry_image,
-            inside=_builds(options),
+            inside=_builds(options, options.namespace),
         )
     )
     return replace(plan, kubeconfig=options.kubeconfig)
 
 
 def plan_existing(options: ExistingOptions) -> SetupPlan:
-    """Plan what a cluster that is there lacks."""
+    """Plan what a cluster that is there lacks.
+
+    Raises:
+        UsageError: a kubeconfig cannot be read, or has no such context.
+
+    """
+    namespace = options.namespace or find_namespace(options.kubeconfig, options.context).name
     settings = replace(
-        _builds(options),
+        _builds(options, namespace),
         project=options.project,
         annotations={one.key: one.value for one in options.annotations},
         secret_key=options.secret_key,
@@ -93,9 +100,9 @@ def plan_existing(options: ExistingOptions) -> SetupPlan:
     return replace(cluster_plan(settings), context=options.context, kubeconfig=options.kubeconfig)
 
 
-def _builds(options: BuilderOptions) -> ClusterSettings:
+def _builds(options: BuilderOptions, namespace: str) -> ClusterSettings:
     return ClusterSettings(
-        namespace=options.namespace,
+        namespace=namespace,
         service_account=options.service_account,
         users=options.users,
         groups=options.groups,

@@ -1,0 +1,100 @@
+"""`dag pod --create=false` as a person runs it: a manifest on stdout, and no cluster is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.test_graph_commands import ROOT, define
+from tests.support.kubeconfigs import kubeconfig
+
+MAKEFILE = (
+    "KEY ?= local.rsa\n${KEY}:\n\t${MELANGE} keygen ${KEY}\n"
+    "package/%: ${KEY}\n"
+    "\t${MELANGE} build $*.yaml --signing-key ${KEY} ${MELANGE_EXTRA_OPTS}\n"
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    root = tmp_path / "definitions"
+    root.mkdir()
+    define(root, "one", "[busybox]")
+    (root / "Makefile").write_text(MAKEFILE)
+    return root
+
+
+def dag(*words: str | Path, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on the definitions, with a home of its own and no kubeconfig."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    home = {"HOME": str(place.parent), "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        [sys.executable, "-m", "dag", *map(str, words), "-d", str(place)],
+        env={**kept, **home, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def printed(*words: str | Path, place: Path, **environment: str) -> Any:
+    """Return the Pod that would be created."""
+    flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
+    done = dag("pod", *flags, *words, place=place, **environment)
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)
+
+
+def namespace(*words: str | Path, place: Path, **environment: str) -> str:
+    found = printed(*words, place=place, **environment)["metadata"]["namespace"]
+    assert isinstance(found, str)
+    return found
+
+
+def test_the_pod_goes_to_the_namespace_of_the_context(place: Path, tmp_path: Path) -> None:
+    config = tmp_path / "kubeconfig"
+    kubeconfig(config, "http://127.0.0.1:1")  # which nobody serves
+    config.write_text(config.read_text().replace("user: me", "user: me\n    namespace: builds"))
+    assert namespace(place=place) == "default"
+    assert namespace(place=place, KUBECONFIG=str(config)) == "builds"
+    assert namespace("--kubeconfig", config, place=place) == "builds"
+    assert namespace("-n", "mine", place=place, KUBECONFIG=str(config)) == "mine"
+    assert namespace(place=place, KUBECONFIG=str(config), DAG_NAMESPACE="other") == "other"
+    (place / "dag.toml").write_text('namespace = "written"\n')
+    assert namespace(place=place, KUBECONFIG=str(config)) == "written"
+
+
+def test_a_kubeconfig_that_is_not_there_is_said_and_no_error(place: Path) -> None:
+    flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
+    done = dag("pod", *flags, place=place, KUBECONFIG="/nope")
+    assert yaml.safe_load(done.stdout)["metadata"]["namespace"] == "default"
+    assert (
+        "dag: the namespace is default, because /nope, which $KUBECONFIG names, does not exist"
+        in done.stderr
+    )
+
+
+def test_a_cluster_is_prepared_in_the_namespace_of_the_context(place: Path, tmp_path: Path) -> None:
+    config = tmp_path / "kubeconfig"
+    kubeconfig(config, "http://127.0.0.1:1")
+    config.write_text(config.read_text().replace("user: me", "user: me\n    namespace: builds"))
+    for words in (("--kubeconfig", str(config)), ("--kubeconfig", str(config), "-n", "builds")):
+        done = dag("setup", "cluster", "--print", *words, place=place)
+        assert done.returncode == 0, done.stderr
+        assert "Namespace builds" in done.stdout
+
+
+def test_the_doctor_looks_into_the_namespace_of_the_context(place: Path, tmp_path: Path) -> None:
+    for missing in ({}, {"KUBECONFIG": "/nope"}):
+        done = dag(
+            "doctor", "--probe=false", "--bundle-repo=127.0.0.1:1/dag", place=place, **missing
+        )
+        assert "ok       bundle" in done.stdout
+        assert "failed   api" in done.stdout
