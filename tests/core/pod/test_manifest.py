@@ -50,6 +50,7 @@ EVERYTHING = replace(
     arch=Arch.parse("arm64"),
     targets=("all",),
     wanted=("one-1.10-r2.apk", "one-doc-1.10-r2.apk"),
+    key="/dag-key/example.rsa",
 )
 
 

@@ -6,16 +6,17 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import KEY, MakeVariables, build_script
+from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.image.references import parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
-from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, key_path, pod
+from dag.core.package.makefile import Makefile
+from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, mounted_key_path, pod
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
 from dag.io.graph import git
@@ -95,8 +96,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     namespace = namespace_of(options, terminal)
     run = os.urandom(5).hex()
     selections = {arch: _select(options, arch, terminal) for arch in options.arch}
-    ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
-    for note in next(iter(selections.values())).makefile.notes(*ours):
+    for note in _makefile_notes(next(iter(selections.values())).makefile, options):
         terminal.say(note)
     tree = definitions_tree(directory, include=options.include)
     for note in tree.notes():
@@ -127,6 +127,18 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
         pull_repository=options.pull_repo,
     )
     return request.with_bundle(digested)
+
+
+def _makefile_notes(makefile: Makefile, options: PodOptions) -> Iterator[str]:
+    """Yield in words what the build will meet because of the Makefile's rules."""
+    ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
+    yield from makefile.notes(*ours)
+    if options.secret_key:
+        if note := makefile.foreign_key_note("--secret-key"):
+            yield note
+    elif not makefile.has_key:
+        key = key_of(options.make_vars, makefile.key)
+        yield f"the Makefile has no rule for its key, so the pod makes {key} with melange keygen"
 
 
 def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
@@ -160,13 +172,18 @@ class _CommonSettings:
 def _settings(common: _CommonSettings, arch: Arch, selection: Selection) -> PodSettings:
     options = common.options
     directory = Path(options.directory)
-    if not options.secret_key:  # that one may be among the keyrings by right
-        check_keyrings(options.keyrings, f"{KEY}.pub", None)
+    makefile = selection.makefile
+    if options.key_name is None:
+        key = key_of(options.make_vars, makefile.key)
+        # A mounted one may be among the keyrings by right.
+        check_keyrings(options.keyrings, f"{PurePosixPath(key).name}.pub", None)
+    else:
+        key = mounted_key_path(options.key_name)
     variables = MakeVariables(
         arch=arch,
         source_date_epoch=common.epoch,
         cache_dir=CACHE,
-        key=key_path(options.key_name),
+        key=key,
         repositories=[
             _path_in_pod(directory, repository_root(one)) for one in options.repositories
         ],
@@ -177,7 +194,7 @@ def _settings(common: _CommonSettings, arch: Arch, selection: Selection) -> PodS
     )
     script = build_script(
         variables,
-        has_key_rule=selection.makefile.has_key,
+        has_key_rule=makefile.has_key,
         keep_going=options.keep_going,
         mounted_key=MOUNTED_KEY if options.secret_key else None,
         confined=options.confined,
@@ -195,6 +212,7 @@ def _settings(common: _CommonSettings, arch: Arch, selection: Selection) -> PodS
         targets=selection.targets,
         wanted=_package_files(selection) if options.src_bucket else (),
         version=_dag_version(),
+        key=key,
     )
 
 
