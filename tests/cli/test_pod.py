@@ -98,3 +98,35 @@ def test_the_doctor_looks_into_the_namespace_of_the_context(place: Path, tmp_pat
         )
         assert "ok       bundle" in done.stdout
         assert "failed   api" in done.stdout
+
+
+def test_the_pod_requests_what_the_largest_definition_asks_for(place: Path) -> None:
+    def build_requests(*words: str, **environment: str) -> dict[str, str]:
+        (build,) = printed(*words, place=place, **environment)["spec"]["containers"]
+        found: dict[str, str] = build["resources"]["requests"]
+        return found
+
+    define(place, "big", "[busybox]", "# the last line")
+    file = place / "big.yaml"
+    file.write_text(
+        file.read_text().replace("epoch: 2\n", "epoch: 2\n  resources:\n    memory: 500Gi\n")
+    )
+    assert build_requests() == {"cpu": "1", "memory": "500Gi", "ephemeral-storage": "1Gi"}
+    assert build_requests("one")["memory"] == "2Gi"
+    assert build_requests("--ram=1Ti")["memory"] == "1Ti"
+    assert build_requests(DAG_RAM="3Gi", DAG_CPU="3") == {
+        "cpu": "3",
+        "memory": "500Gi",
+        "ephemeral-storage": "1Gi",
+    }
+    flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
+    said = dag("pod", *flags, place=place).stderr
+    assert "dag: the pod requests memory 500Gi for big (big.yaml:6), as the definition asks" in said
+    file.write_text(file.read_text().replace("500Gi", "plenty"))
+    done = dag("pod", *flags, place=place)
+    assert done.returncode == 2
+    assert "dag: big.yaml:6: package.resources.memory of big: 'plenty' is no" in done.stderr
+    done = dag("build", "--dry-run", place=place)
+    assert done.returncode == 2
+    assert "dag: big.yaml:6: package.resources.memory of big: 'plenty' is no" in done.stderr
+    assert dag("pod", *flags, "one", place=place).returncode == 0

@@ -49,7 +49,8 @@ class PodSettings:
     """Everything that a Pod depends on: what was asked for, and what has been found for it."""
 
     options: PodOptions
-    """What was asked for; images are named by digest once `with_digests` has been called."""
+    """What was asked for, with requests that are enough for the definitions; images are named by
+    digest once `with_digests` has been called."""
     namespace: str
     """Where the Pod is created: that of the options, or what was found for them."""
     run: str

@@ -18,6 +18,7 @@ from dag.errors import UsageError
 SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
 CSI_DRIVER = "secrets-store.csi.k8s.io"
 
+_OR_MORE = "or for more if a definition that is built asks for more."
 _BUCKET = ValueKind(metavar="gs://…|s3://…", parse=Bucket.parse)
 
 
@@ -133,13 +134,28 @@ class PlaceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceOptions(Options):
-    """Requests of the build to its node."""
+    """Requests of the build to its node; a definition may raise them."""
 
     heading: ClassVar[str] = "Resources"
 
-    cpu: str = flag(QUANTITY, "--cpu", "Ask for this many CPUs.", default="1")
-    ram: str = flag(QUANTITY, "--ram", "Ask for this much memory.", default="2Gi")
-    disk: str = flag(QUANTITY, "--disk", "Ask for this much disk.", default="1Gi")
+    cpu: str = flag(
+        QUANTITY,
+        "--cpu",
+        f"Ask for this many CPUs, {_OR_MORE}",
+        default="1",
+    )
+    ram: str = flag(
+        QUANTITY,
+        "--ram",
+        f"Ask for this much memory, {_OR_MORE}",
+        default="2Gi",
+    )
+    disk: str = flag(
+        QUANTITY,
+        "--disk",
+        f"Ask for this much disk, {_OR_MORE}",
+        default="1Gi",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

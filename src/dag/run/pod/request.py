@@ -16,6 +16,7 @@ from dag.core.image.references import parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
 from dag.core.package.makefile import Makefile
+from dag.core.pod.demands import raise_requests
 from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, mounted_key_path, pod
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
@@ -96,6 +97,11 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     namespace = namespace_of(options, terminal)
     run = os.urandom(5).hex()
     selections = {arch: _select(options, arch, terminal) for arch in options.arch}
+    raised = {
+        arch: raise_requests(options, selection.packages) for arch, selection in selections.items()
+    }
+    for note in dict.fromkeys(one.note for one in raised.values() if one.note):
+        terminal.say(note)
     for note in _makefile_notes(next(iter(selections.values())).makefile, options):
         terminal.say(note)
     tree = definitions_tree(directory, include=options.include)
@@ -113,10 +119,10 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     digested = digest_bundle(repository, tree.entries, base=base)
     if not options.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
-    common = _CommonSettings(options=options, namespace=namespace, run=run, epoch=epoch or 0)
+    common = _CommonSettings(namespace=namespace, run=run, epoch=epoch or 0)
     request = PodRequest(
         pods=tuple(
-            _settings(common, arch, selection)
+            _settings(raised[arch].options, common, arch, selection)
             for arch, selection in selections.items()
             if selection.targets
         ),
@@ -162,15 +168,15 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
 class _CommonSettings:
     """The settings that the Pods of all architectures have in common."""
 
-    options: PodOptions
     namespace: str
     run: str
     epoch: int
     """The time of the last commit, in seconds since 1970."""
 
 
-def _settings(common: _CommonSettings, arch: Arch, selection: Selection) -> PodSettings:
-    options = common.options
+def _settings(
+    options: PodOptions, common: _CommonSettings, arch: Arch, selection: Selection
+) -> PodSettings:
     directory = Path(options.directory)
     makefile = selection.makefile
     if options.key_name is None:
