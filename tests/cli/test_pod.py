@@ -130,3 +130,58 @@ def test_the_pod_requests_what_the_largest_definition_asks_for(place: Path) -> N
     assert done.returncode == 2
     assert "dag: big.yaml:6: package.resources.memory of big: 'plenty' is no" in done.stderr
     assert dag("pod", *flags, "one", place=place).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("REPO", "https://r.io/a", "--bundle-repo (from $REPO): 'https://r.io/a' is no image"),
+        ("DAG_BUNDLE_REPO", "r.io/a:b", "--bundle-repo (from $DAG_BUNDLE_REPO): 'r.io/a:b' is no"),
+        ("DAG_PULL_REPO", "https://r.io/a", "--pull-repo (from $DAG_PULL_REPO): 'https://r.io/a'"),
+        ("DAG_SDK_IMAGE", "https://r.io/a", "--sdk-image (from $DAG_SDK_IMAGE): 'https://r.io/a'"),
+        ("DAG_BUNDLE_BASE", "A", "--bundle-base (from $DAG_BUNDLE_BASE): 'A' is no image"),
+        ("DAG_CACHE_BUNDLE", "oci://x", "--cache-bundle (from $DAG_CACHE_BUNDLE): 'oci://x' is no"),
+        ("DAG_TRANSFER_IMAGE", "a b", "--transfer-image (from $DAG_TRANSFER_IMAGE): 'a b' is no"),
+        ("DAG_ARCH", "amd65", "--arch (from $DAG_ARCH): 'amd65' is no architecture; did you mean"),
+        ("DAG_NODE_ARCH", "arm65", "--node-arch (from $DAG_NODE_ARCH): 'arm65' is no architecture"),
+        ("DAG_KEYRING", "/nope", "--keyring (from $DAG_KEYRING): File '/nope' does not exist."),
+        ("DAG_REPOSITORY", "/nope", "--repository (from $DAG_REPOSITORY): Path '/nope' does not"),
+        ("DAG_DIR", "/nope", "--dir (from $DAG_DIR): Directory '/nope' does not exist."),
+        ("PROJECT", "https://x", "'https://x' is no project of Google Cloud, so there is no"),
+        ("KUBECONFIG", "/nope", "dag: /nope, which $KUBECONFIG names, does not exist"),
+    ],
+)
+def test_a_variable_that_cannot_be_meant_so_is_named(
+    place: Path, variable: str, value: str, words: str
+) -> None:
+    repo = () if "REPO" in variable or variable == "PROJECT" else ("--bundle-repo=127.0.0.1:1/a",)
+    directory = () if variable == "DAG_DIR" else ("-d", str(place))
+    kept = {"PATH": os.environ["PATH"], "HOME": str(place.parent), "PYTHONPATH": str(ROOT / "src")}
+    for command in ("pod", "doctor"):
+        done = subprocess.run(
+            [sys.executable, "-m", "dag", command, *repo, *directory],
+            env={**kept, variable: value},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        said = done.stderr if command == "pod" else done.stdout + done.stderr
+        assert words.removeprefix("dag: " if command == "doctor" else "") in said
+
+
+@pytest.mark.parametrize("files", [(), ("Makefile",), ("Makefile", "other.yaml")])
+def test_a_directory_without_definitions_is_said_to_have_none(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for name in files:
+        (empty / name).write_text("other: thing\n" if name.endswith("yaml") else MAKEFILE)
+    for words in (("pod", "--bundle-repo=127.0.0.1:1/a"), ("build",), ("text",), ("cache",)):
+        done = dag(*words, place=empty)
+        assert done.returncode == 2
+        assert f"dag: {empty} has no package definitions" in done.stderr
+        assert "--dir" in done.stderr
+    done = dag("doctor", "--probe=false", "--bundle-repo=127.0.0.1:1/a", place=empty)
+    assert f"failed   definitions      {empty} has no package definitions" in done.stdout

@@ -9,6 +9,7 @@ from typing import ClassVar
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
 from dag.core.flags import Options, flag, list_flag, switch
+from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
@@ -38,17 +39,15 @@ class PodBuildOptions(Options):
     heading: ClassVar[str] = "Build"
 
     sdk_image: str = flag(
-        TEXT,
+        IMAGE,
         "--sdk-image",
         "Build in this image, which must have make, melange and bubblewrap.",
         default=SDK_IMAGE,
-        metavar="IMAGE",
     )
     cache_bundle: str | None = flag(
-        TEXT,
+        IMAGE,
         "--cache-bundle",
         "Take sources from this image, which `dag cache --bundle-repo` has pushed.",
-        metavar="IMAGE",
     )
     keep_going: bool = switch("--keep-going", "Go on after a failure, as make -k does.")
 
@@ -60,11 +59,10 @@ class BundleOptions(Options):
     heading: ClassVar[str] = "Bundle"
 
     bundle_repo: str | None = flag(
-        TEXT,
+        REPOSITORY,
         "--bundle-repo",
         "Push the directory as an image to this repository.",
         shown="gcr.io/PROJECT/dag",
-        metavar="REPOSITORY",
         variable="REPO",
     )
     project: str | None = flag(
@@ -76,18 +74,16 @@ class BundleOptions(Options):
         variable="PROJECT",
     )
     pull_repo: str | None = flag(
-        TEXT,
+        REPOSITORY,
         "--pull-repo",
         "Have nodes pull the bundle from this repository, if they know it by another name.",
         shown="that of --bundle-repo",
-        metavar="REPOSITORY",
     )
     bundle_base: str | None = flag(
-        TEXT,
+        IMAGE,
         "--bundle-base",
         "Put the bundle on top of this image, which must have sh and cp.",
         shown="busybox, by digest",
-        metavar="IMAGE",
     )
     include: tuple[str, ...] = list_flag(
         TEXT,
@@ -206,12 +202,11 @@ class BucketOptions(Options):
         metavar="NAME",
     )
     transfer_image: str = flag(
-        TEXT,
+        IMAGE,
         "--transfer-image",
         "Transfer packages with this image, which must have rclone.",
         default=DEFAULT_IMAGE,
         shown="rclone's own, by digest",
-        metavar="IMAGE",
     )
 
 

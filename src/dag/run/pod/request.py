@@ -6,6 +6,7 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,10 @@ from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
+
+# Old projects of an organization have its domain before a colon, which is a folder of the registry.
+# https://cloud.google.com/container-registry/docs/overview#domain-scoped_projects
+_PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{2,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +265,13 @@ def bundle_repository(options: PodOptions) -> str:
 
     project = options.project or current_project()
     if project:
-        return f"gcr.io/{project}/dag"
+        if not _PROJECT.fullmatch(project):
+            raise UsageError(
+                f"{project!r} is no project of Google Cloud, so there is no repository for the bundle",
+                hint="--project, $PROJECT or project in dag.toml names one, like my-project;"
+                " --bundle-repo and $REPO name a repository anywhere",
+            )
+        return f"gcr.io/{project.replace(':', '/')}/dag"
     raise UsageError(
         "there is no repository for the bundle",
         hint="set --bundle-repo, $REPO or bundle-repo in dag.toml, like registry.example.com/me/dag;"

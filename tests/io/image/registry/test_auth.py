@@ -81,7 +81,7 @@ def test_without_a_password_it_says_how_to_log_in(basic: Server, docker: Path) -
     with pytest.raises(RegistryError) as caught:
         resolve(f"{basic.host}/me/dag:1")
     assert caught.value.exit_code == 3
-    assert f"no credentials: {docker} does not exist" in caught.value.message
+    assert f"no credentials: {docker} (from $DOCKER_CONFIG) does not exist" in caught.value.message
     assert caught.value.hint == f"check the name, or: docker login {basic.host}"
 
 

@@ -46,7 +46,10 @@ def helper(config: Path, name: str, script: str) -> None:
 def test_no_file_means_anonymous(config: Path) -> None:
     found = look_up("ghcr.io")
     assert found.credentials is None
-    assert found.describe() == f"no credentials: {config} does not exist; {elsewhere(config)}"
+    assert (
+        found.describe()
+        == f"no credentials: {config} (from $DOCKER_CONFIG) does not exist; {elsewhere(config)}"
+    )
 
 
 def test_home_is_asked_without_docker_config(
@@ -294,7 +297,7 @@ def test_a_file_that_a_variable_names_and_that_is_not_there_is_said(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "/nope")
-    assert "/nope, which $REGISTRY_AUTH_FILE names, does not exist" in look_up("a.io").describe()
+    assert "/nope (from $REGISTRY_AUTH_FILE) does not exist" in look_up("a.io").describe()
 
 
 def test_without_their_directories_files_of_podman_are_where_it_puts_them(

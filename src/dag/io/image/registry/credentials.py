@@ -69,13 +69,13 @@ class CredentialFile:
 
     path: Path
     variable: str
-    is_named: bool = False
-    """Whether the variable names this very file, so that somebody expects it to be there."""
+    is_expected: bool = False
+    """Whether somebody set the variable for the very purpose of naming the file."""
 
     def absence(self) -> str:
         """Return in words that the file does not exist."""
-        named = f", which ${self.variable} names," if self.is_named else ""
-        return f"{self.path}{named} does not exist"
+        source = f" (from ${self.variable})" if self.is_expected else ""
+        return f"{self.path}{source} does not exist"
 
 
 def credential_files() -> Iterator[CredentialFile]:
@@ -84,9 +84,9 @@ def credential_files() -> Iterator[CredentialFile]:
     docker = environment.get("DOCKER_CONFIG")
     home = Path.home()
     directory = Path(docker) if docker else home / ".docker"
-    yield CredentialFile(directory / "config.json", "DOCKER_CONFIG")
+    yield CredentialFile(directory / "config.json", "DOCKER_CONFIG", bool(docker))
     if named := environment.get("REGISTRY_AUTH_FILE"):
-        yield CredentialFile(Path(named), "REGISTRY_AUTH_FILE", is_named=True)
+        yield CredentialFile(Path(named), "REGISTRY_AUTH_FILE", is_expected=True)
     below = Path("containers") / "auth.json"
     if runtime := environment.get("XDG_RUNTIME_DIR"):
         yield CredentialFile(Path(runtime) / below, "XDG_RUNTIME_DIR")
