@@ -17,6 +17,9 @@ from tests.support.registries import Server, registry
 def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Hide this machine's credentials and caches, and return the place of Docker's configuration."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return tmp_path / "docker" / "config.json"
 

@@ -47,6 +47,12 @@ class Arch:
         """
         apk = _ALIASES.get(name, name)
         if apk not in _OCI:
-            known = ", ".join(sorted({*_OCI, *_ALIASES}))
-            raise UsageError(f"{name!r} is no architecture", hint=f"known are {known}")
+            from difflib import get_close_matches
+
+            known = sorted({*_OCI, *_ALIASES})
+            close = get_close_matches(name, known, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(
+                f"{name!r} is no architecture", hint=f"{meant}known are {', '.join(known)}"
+            )
         return cls(apk, _OCI[apk])

@@ -299,9 +299,10 @@ def test_resources_come_from_the_definition_the_request_and_earlier_runs() -> No
     assert [units[name].seconds for name in "abc"] == [7, 1, 4]
 
 
-def test_resources_that_are_no_quantities_name_the_file() -> None:
-    with pytest.raises(UsageError, match=r"a\.yaml: package\.resources of a: '2 cores' is no"):
-        plan([package("a", resources=Asked(cpu="2 cores"))])
+def test_resources_that_are_no_quantities_name_file_and_line() -> None:
+    asked = Asked(cpu="2 cores", lines=(("cpu", 7),))
+    with pytest.raises(UsageError, match=r"a\.yaml:7: package\.resources\.cpu of a: '2 cores' is"):
+        plan([package("a", resources=asked)])
 
 
 def test_reasons_have_the_words_of_the_documentation() -> None:

@@ -11,10 +11,10 @@ from dag.core.kinds import (
     DURATION,
     EXISTING_FILE,
     FILE,
+    FILE_OR_URL,
     PATH_OR_URL,
     QUANTITY,
     TEXT,
-    PathRule,
     ValueKind,
     whole,
 )
@@ -68,7 +68,7 @@ class RepositoryOptions(Options):
         "Do not build what this repository has; melange takes packages from it.",
     )
     keyrings: tuple[str, ...] = list_flag(
-        ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, url=True)),
+        FILE_OR_URL,
         "--keyring",
         "Trust packages that are signed with this public key, a file or a URL.",
     )

@@ -20,9 +20,8 @@ from dag.core.build.stuck import Stuck
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import offers
 from dag.core.package.model import Package
+from dag.core.package.resources import demand_of
 from dag.core.store.records import Record
-from dag.core.units import quantity
-from dag.errors import UsageError
 
 DEFAULT_RESOURCES = ComputeResources(1000, 2 << 30)
 
@@ -329,16 +328,10 @@ class _Planner:
         ram = self.known.ram.get(package.name, 0)
         if not (asked.cpu or asked.memory or ram):
             return self.request.resources
-        where = f"{package.file}: package.resources of {package.name}"
-        cpu = _quantity(asked.cpu, where, self.request.resources.cpu, 1000)
-        least = _quantity(asked.memory, where, self.request.resources.ram, 1)
-        return ComputeResources(cpu, max(ram, least))
-
-
-def _quantity(text: str, where: str, default: int, factor: int) -> int:
-    if not text:
-        return default
-    try:
-        return int(quantity(text) * factor)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error.message}", hint=error.hint) from error
+        cpu = demand_of(package, "cpu")
+        memory = demand_of(package, "memory")
+        default = self.request.resources
+        return ComputeResources(
+            default.cpu if cpu is None else int(cpu.amount * 1000),
+            max(ram, default.ram if memory is None else int(memory.amount)),
+        )

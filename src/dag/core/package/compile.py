@@ -21,7 +21,14 @@ from dag.core.package.dependencies import (
     read_dependencies,
     read_texts,
 )
-from dag.core.package.model import DeclaredResources, Need, Package, Subpackage, bare_name
+from dag.core.package.model import (
+    NO_RESOURCES,
+    DeclaredResources,
+    Need,
+    Package,
+    Subpackage,
+    bare_name,
+)
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
@@ -162,7 +169,6 @@ class _Definition:
         self.check_twice(Text(name, line), parts)
         subpackages, left_out = self.subpackages(parts, base, resolver, compiler)
         dependencies = resolver.dependencies(own)
-        resources = tree.strings(fields.get("resources"), "package.resources")
         return Package(
             name=name,
             version=version,
@@ -177,14 +183,25 @@ class _Definition:
             provider_priority=dependencies.priority,
             sources=tuple(compiler.sources),
             pipelines=tuple(sorted(compiler.used)),
-            resources=DeclaredResources(
-                *(resources.get(field, "") for field in DeclaredResources._fields)
-            ),
+            resources=self.resources(fields.get("resources")),
             target_architecture=tuple(
                 replace(text)
                 for text, _ in tree.texts(fields.get("target-architecture"), "target-architecture")
             ),
             options=self.variables.enabled,
+        )
+
+    def resources(self, node: Node | None) -> DeclaredResources:
+        texts = self.tree.strings(node, "package.resources")
+        if not texts:
+            return NO_RESOURCES
+        fields = self.tree.mapping(node, "package.resources")
+        return DeclaredResources(
+            cpu=texts.get("cpu", ""),
+            cpumodel=texts.get("cpumodel", ""),
+            memory=texts.get("memory", ""),
+            disk=texts.get("disk", ""),
+            lines=tuple((name, line_of(value)) for name, value in fields.items()),
         )
 
     def epoch(self, node: Node | None) -> int:

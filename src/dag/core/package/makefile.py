@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from string import Formatter
 
 from dag.core.arch import Arch
+from dag.core.package.makefunctions import UNKNOWN
+from dag.core.package.maketext import MakeText
 from dag.core.package.model import Package
 from dag.errors import UsageError
 
@@ -23,7 +25,13 @@ APK_TEMPLATE = "packages/{arch}/{name}-{version}-r{epoch}.apk"
 NAME_TEMPLATE = "package/{name}"
 _FIELDS = frozenset({"arch", "name", "version", "epoch"})
 
-_KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
+KEY = "melange.rsa"
+"""The name that `$(KEY)` gets."""
+_KEY_VARIABLE = frozenset({"${KEY}", "$(KEY)"})
+_SIGNING_KEY = re.compile(
+    r"^[^#\n]*?--signing-key[=\s]\s*(?P<word>[^\s\\;&|-][^\s\\;&|]*)", re.MULTILINE
+)
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 
 # A rule's line: targets, a colon that is no `:=`; inside `define` the macro's own rules count too.
 _RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
@@ -44,18 +52,39 @@ class Makefile:
     has_all: bool
     has_key: bool
     """Whether a rule makes the signing key: `${KEY}:`, for example."""
+    key: str
+    """The name by which melange is told to find the signing key; `$(KEY)` gets it, too."""
     template: str
     """The form of a package's target; its fields are arch, name, version and epoch."""
     unread: frozenset[str] = frozenset()
     """Our variables that its calls of melange do not use, as far as its text tells."""
+    other_key: str | None = None
+    """The key that melange is told to sign with, whatever `$(KEY)` is."""
 
     def notes(self, *names: str) -> list[str]:
         """Return, in words, what follows if it does not use these variables."""
-        return [
+        unread = [name for name in names if name in self.unread]
+        if self.other_key == self.key:  # which is made under that name
+            unread = [name for name in unread if name != "KEY"]
+        notes = [
             f"the Makefile does not use $({name}): {_UNREAD[name]}; see docs/makefiles.md"
-            for name in names
-            if name in self.unread
+            for name in unread
         ]
+        if self.other_key not in (None, self.key) and not self.has_key:
+            notes.append(
+                f"the Makefile signs with {self.other_key} and has no rule that makes it, and dag"
+                " makes keys beside the Makefile alone: sign with $(KEY); see docs/makefiles.md"
+            )
+        return notes
+
+    def foreign_key_note(self, flag: str) -> str | None:
+        """Return, in words, that packages are not signed with the key that `flag` names."""
+        if self.other_key is None:
+            return None
+        return (
+            f"the Makefile signs with {self.other_key}, whatever $(KEY) is, so {flag} does not"
+            " reach melange: sign with $(KEY); see docs/makefiles.md"
+        )
 
     def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
         """Return the targets of the packages, in their order, each once."""
@@ -73,12 +102,28 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
     if template is None:
         by_name = any(word.startswith("package/") for word in targets) or _STATIC.search(text)
         template = NAME_TEMPLATE if by_name else APK_TEMPLATE
+    other = _other_key(text)
     return Makefile(
         has_all="all" in targets,
-        has_key=any(word in _KEY_TARGETS for word in targets),
+        has_key=not _KEY_VARIABLE.isdisjoint(targets)
+        or any(word in (other or KEY, "%.rsa") for word in targets),
+        key=other if other and _FILE_NAME.fullmatch(other) else KEY,
         template=check_template(template),
         unread=frozenset(_unread(text)),
+        other_key=other,
     )
+
+
+def _other_key(text: str) -> str | None:
+    """Return what stands behind `--signing-key` if it is one literal name, and not `$(KEY)`."""
+    words = {found["word"].strip("'\"") for found in _SIGNING_KEY.finditer(text)}
+    if len(words) != 1 or not words.isdisjoint(_KEY_VARIABLE):
+        return None
+    word = words.pop()
+    if "$" in word:
+        word = MakeText(text, {"KEY": UNKNOWN}).expand(word, {})
+    word = word.removeprefix("./")
+    return word if word and word.isprintable() and "$" not in word and UNKNOWN not in word else None
 
 
 def included_patterns(text: str) -> list[str]:

@@ -102,6 +102,8 @@ class DeclaredResources(NamedTuple):
     cpumodel: str = ""
     memory: str = ""
     disk: str = ""
+    lines: tuple[tuple[str, int], ...] = ()
+    """Field → the line of its value, for each that is written."""
 
 
 NO_RESOURCES = DeclaredResources()

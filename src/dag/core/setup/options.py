@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.flags import Options, flag, list_flag, switch
-from dag.core.kinds import DURATION, FILE, NAME, TEXT, ValueKind, whole
+from dag.core.image.kinds import IMAGE
+from dag.core.kinds import DURATION, FILE, NAME, TEXT, URL, ValueKind, whole
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
@@ -53,19 +54,17 @@ class BuilderOptions(Options):
     )
     binfmt: bool = switch("--binfmt", "Emulate other architectures on every node.")
     binfmt_image: str = flag(
-        TEXT,
+        IMAGE,
         "--binfmt-image",
         "Register the emulators with this image.",
         default=BINFMT_IMAGE,
         shown="tonistiigi/binfmt, by digest",
-        metavar="IMAGE",
     )
     bundle_base: str | None = flag(
-        TEXT,
+        IMAGE,
         "--bundle-base",
         "Try things out in pods of this image, which must have a shell.",
         shown="busybox, by digest",
-        metavar="IMAGE",
     )
 
 
@@ -151,11 +150,10 @@ class GkeClusterOptions(Options):
         metavar="TYPE",
     )
     manifests: str = flag(
-        TEXT,
+        URL,
         "--manifests",
         "Fetch the manifests of the CSI driver from here.",
         default=GITHUB,
-        metavar="URL",
     )
 
 
@@ -225,11 +223,10 @@ class KindClusterOptions(Options):
         whole(1, 65535), "--port", "Serve the registry at this port of localhost.", default="5001"
     )
     registry_image: str = flag(
-        TEXT,
+        IMAGE,
         "--registry-image",
         "Run the registry from this image.",
         default=REGISTRY_IMAGE,
-        metavar="IMAGE",
     )
 
 

@@ -99,12 +99,17 @@ def read(
     if problems:
         raise _error(directory, problems)
     if not packages:
-        raise UsageError(
-            f"{directory} has no package definitions",
-            hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
-            "if yours are elsewhere, name that directory with --dir",
-        )
+        raise no_definitions_error(directory)
     return tuple(packages)
+
+
+def no_definitions_error(directory: Path) -> UsageError:
+    """Return the error for a directory in which nothing can be built."""
+    return UsageError(
+        f"{directory} has no package definitions",
+        hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
+        "if yours are elsewhere, name that directory with --dir",
+    )
 
 
 def _error(directory: Path, problems: list[FileProblem]) -> UsageError:

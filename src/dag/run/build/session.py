@@ -15,7 +15,7 @@ from dag.core.build.options import BuildOptions, MachineResources
 from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import KEY, MakeVariables, build_script
+from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
@@ -72,6 +72,9 @@ class Build:
         self.makefile = makefile_of(self.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
+        foreign = self.makefile.foreign_key_note("--signing-key") if options.signing_key else None
+        if foreign:
+            say(foreign)
         packages = definitions.read(
             self.directory,
             arch=options.arch.apk,
@@ -212,11 +215,13 @@ class Build:
         options = self.options
         links: dict[str, Path] = self._linked_paths()
         key = _require_public_half(options)
+        name = key_of(options.make_vars, self.makefile.key)
         if key is None:
             made = tools.own_key(self.store.state / "key")
-            links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
-        public = f"{key.name if key else KEY}.pub"
-        check_keyrings(options.keyrings, public, (key or made).with_name(public))
+            if not (Path(name).is_absolute() or ".." in Path(name).parts):
+                links |= {name: made, f"{name}.pub": _public_half_of(made)}
+        public = f"{key.name if key else Path(name).name}.pub"
+        check_keyrings(options.keyrings, public, _public_half_of(key or made))
         cache = self.directory.resolve() / "cache"
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
@@ -227,7 +232,7 @@ class Build:
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
-            key=os.fspath(key.resolve()) if key else KEY,
+            key=os.fspath(key.resolve()) if key else self.makefile.key,
             repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
             keyrings=[_location_from_workspace(self.directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
@@ -290,9 +295,13 @@ def _location_from_workspace(directory: Path, item: str) -> str:
     return f"./{Path(path).relative_to(directory.resolve())}"
 
 
+def _public_half_of(key: Path) -> Path:
+    return key.with_name(f"{key.name}.pub")
+
+
 def _require_public_half(options: BuildOptions) -> Path | None:
     key = Path(options.signing_key) if options.signing_key else None
-    if key is not None and not key.with_name(f"{key.name}.pub").is_file():
+    if key is not None and not _public_half_of(key).is_file():
         raise UsageError(
             f"{key} has no public half {key.name}.pub beside it",
             hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",

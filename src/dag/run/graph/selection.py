@@ -47,13 +47,13 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
 
     """
     directory, names = Path(options.directory), options.packages
-    makefile = makefile_of(directory, options.target_template)
     packages = definitions.read(
         directory,
         arch=arch.apk,
         pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
         build_options=options.build_options,
     )
+    makefile = makefile_of(directory, options.target_template)
     have = _read_repositories(options.repositories, arch)
     graph = Graph(packages, available=have.names)
     there = {package.name for package in packages if offers(have.versions, package)}

@@ -81,8 +81,34 @@ def test_without_a_password_it_says_how_to_log_in(basic: Server, docker: Path) -
     with pytest.raises(RegistryError) as caught:
         resolve(f"{basic.host}/me/dag:1")
     assert caught.value.exit_code == 3
-    assert f"no credentials: {docker} does not exist" in caught.value.message
+    assert f"no credentials: {docker} (from $DOCKER_CONFIG) does not exist" in caught.value.message
     assert caught.value.hint == f"check the name, or: docker login {basic.host}"
+
+
+def test_each_repository_of_a_host_has_credentials_of_its_own(docker: Path) -> None:
+    users = {"org-a": "robot-a", "org-b": "robot-b"}
+    encoded = {
+        name: base64.b64encode(f"{user}:{SECRET}".encode()).decode() for name, user in users.items()
+    }
+
+    def answer(request: Incoming) -> Answer:
+        organization = request.target.split("/")[2]
+        if request.header("authorization") == f"Basic {encoded.get(organization)}":
+            return Answer.of(200, {"Docker-Content-Digest": f"sha256:{'0' * 64}"})
+        return Answer.of(401, {"WWW-Authenticate": "Basic realm=x"})
+
+    with Origin() as origin:
+        host = origin.url.removeprefix("http://")
+        for name in (*users, "org-c"):
+            origin.handle(f"/v2/{name}/image/manifests/latest", answer)
+        docker.parent.mkdir()
+        auths = {f"{host}/{name}": {"auth": one} for name, one in encoded.items()}
+        docker.write_text(json.dumps({"auths": auths}))
+        with RegistryTransport(host) as transport:
+            for name in users:
+                assert ImageRepository(transport, f"{name}/image").digest_of("latest")
+            with pytest.raises(RegistryError, match=f"{docker} has none for {host}/org-c/image"):
+                ImageRepository(transport, "org-c/image").digest_of("latest")
 
 
 def test_a_wrong_password_is_said_and_not_shown(basic: Server, docker: Path) -> None:
