@@ -180,6 +180,8 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
     if result.blocked:
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
+    for name, because in result.unbuildable.items():
+        yield f"{name} is blocked: {because}"
     if verbosity and result.critical_path:
         times = {unit.name: unit.seconds for unit in result.units}
         path = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)

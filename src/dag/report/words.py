@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -44,6 +44,26 @@ def missing_lines(
             yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}"
     elif missing:
         yield f"melange must find in {where}: {some([*missing])}; -v names who needs them"
+
+
+def stopped_lines(
+    stopped: Collection[str], causes: Mapping[str, object], *, verbose: int
+) -> Iterator[str]:
+    """Yield lines about packages that are left out, because what they need cannot be built.
+
+    `causes` says of some what they need; the others need these. A package that is not in `stopped`
+    may be among them.
+    """
+    told = {name: str(causes[name]) for name in sorted(causes) if name in stopped}
+    if verbose:
+        for words in dict.fromkeys(told.values()):
+            yield f"left out: {', '.join(name for name in told if told[name] == words)}; {words}"
+        if others := sorted(set(stopped).difference(told)):
+            yield f"left out, because they need one of these: {', '.join(others)}"
+    elif stopped:
+        words = "; ".join([*dict.fromkeys(told.values())][:1])
+        more = "; -v says why of all" if len(set(told.values())) > 1 else ""
+        yield f"left out, because what they need cannot be built: {some(sorted(stopped))}; {words}{more}"
 
 
 def plain(text: str) -> str:

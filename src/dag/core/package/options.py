@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
-from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag
+from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
 from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
 
 _DEFINITIONS = "Definitions"
@@ -67,7 +67,7 @@ class ArchsOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(Options):
-    """Everything else that decides how a definition is resolved."""
+    """Everything else that decides how definitions are resolved, and which ones are refused."""
 
     heading: ClassVar[str] = _DEFINITIONS
 
@@ -81,6 +81,11 @@ class CompileOptions(Options):
         "--build-option",
         "Enable this option of the definitions, as melange's flag of that name does.",
         metavar="NAME",
+    )
+    strict: bool = switch(
+        "--strict",
+        "Refuse the whole directory if anything is wrong with any definition, not only what needs "
+        "that definition.",
     )
 
 

@@ -26,7 +26,6 @@ from dag.io.build.journal import Journal
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
-from dag.io.package import definitions
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.progress import BuildProgress
@@ -36,6 +35,7 @@ from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
+from dag.run.graph.reading import read_definitions
 
 Say = Callable[[str], None]
 
@@ -72,15 +72,15 @@ class Build:
         self.makefile = makefile_of(self.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
-        packages = definitions.read(
-            self.directory,
-            arch=options.arch.apk,
-            pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-            build_options=options.build_options,
-        )
+        found = read_definitions(options, options.directory, options.arch)
+        for line in found.words():
+            say(line)
+        packages = found.packages
         have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(packages, available=have.names)
+        self.graph = Graph(
+            packages, available=have.names, broken=found.broken, arch=options.arch.apk
+        )
         self.parts = self._split()
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))
@@ -139,7 +139,7 @@ class Build:
                 self._say(f"nothing has changed since {options.since}")
                 return BuildPlan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
-                    dropped=(), timed=0, external={},
+                    unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
 

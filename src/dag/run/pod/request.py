@@ -22,7 +22,7 @@ from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.report.terminal import Terminal
-from dag.report.words import count, missing_lines
+from dag.report.words import count, missing_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
 
@@ -92,7 +92,11 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     directory = Path(options.directory)
     repository = bundle_repository(options)
     run = os.urandom(5).hex()
-    selections = {arch: _select(options, arch, terminal) for arch in options.arch}
+    selections = {arch: select(options, arch) for arch in options.arch}
+    for line in dict.fromkeys(line for one in selections.values() for line in one.words):
+        terminal.say(line)
+    for arch, selection in selections.items():
+        _tell_selection(selection, options, arch, terminal)
     ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
     for note in next(iter(selections.values())).makefile.notes(*ours):
         terminal.say(note)
@@ -126,8 +130,9 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     return request.with_bundle(digested)
 
 
-def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
-    selection = select(options, arch)
+def _tell_selection(
+    selection: Selection, options: PodOptions, arch: Arch, terminal: Terminal
+) -> None:
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
     terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
@@ -140,7 +145,8 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         selection.external, others=bool(options.repositories), verbose=options.verbose
     ):
         terminal.say(line)
-    return selection
+    for line in stopped_lines(selection.stopped, selection.causes, verbose=options.verbose):
+        terminal.say(line)
 
 
 def _settings(
