@@ -434,11 +434,28 @@ def test_a_subpackage_of_two_packages_is_that_of_the_higher_version() -> None:
     assert out == "kube-1.27\n"
 
 
+def test_targets_are_those_of_the_makefile(directory: Path) -> None:
+    (directory / "Makefile").write_text("package/%:\n\tmelange build $*.yaml\n")
+    assert dag("text", "-d", directory, "zip")[0] == "package/zip\n"
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    define(directory, "zip", "[]")
+    assert dag("affected", "-d", directory, "--since", "HEAD")[0] == "package/zip\n"
+    out, _ = dag("text", "-d", directory, "--target-template", "{name}-{version}.apk", "zip")
+    assert out == "zip-1.10.apk\n"
+    _, err = dag("text", "-d", directory, "--target-template", "x", code=2)
+    assert "the same target" in err
+    (directory / "Makefile").write_text("all: packages/zip\n")
+    assert dag("text", "-d", directory, "zip")[0] == "packages/x86_64/zip-1.10-r2.apk\n"
+    assert dag("text", "-d", case("file-name"))[0] == "package/melange\n"
+
+
 def test_a_word_about_architectures_that_melange_does_not_know() -> None:
     _, err = dag("text", "-d", case("target-arch"))
     assert (
-        "armlib.yaml:5: melange does not know 'arm64' and 'amd64' in target-architecture, and builds"
-        " nothing for them; write aarch64 and x86_64" in err
+        "armlib.yaml:5: target-architecture has 'arm64' and 'amd64', which melange does not know; "
+        "write aarch64 and x86_64" in err
     )
 
 

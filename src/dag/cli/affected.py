@@ -26,8 +26,9 @@ def command(options: AffectedOptions) -> None:
     """
     from dag.cli.graphs import tell_stopped
     from dag.core.graph.draw import lines
-    from dag.run.graph.reading import affected_packages, read_graph
+    from dag.run.graph.reading import affected_packages, read_graph, target_rules
 
+    makefile = target_rules(options, options.directory)
     graph = read_graph(options)
     found = affected_packages(graph, options)
     if options.verbose:
@@ -47,5 +48,6 @@ def command(options: AffectedOptions) -> None:
         for one in found.packages
         if one.name not in stopped and (not options.direct or one.name in found.reasons)
     ]
-    text = "".join(f"{line}\n" for line in lines(graph, chosen, options.kind, options.arch))
+    printed = lines(graph, chosen, options.kind, options.arch, makefile)
+    text = "".join(f"{line}\n" for line in printed)
     click.echo(text, nl=False)

@@ -116,9 +116,12 @@ def unknown_architectures(listed: Sequence[Text], file: str) -> tuple[FileProble
     if not unknown:
         return ()
     names = " and ".join(repr(one.text[:60]) for one in unknown[:5])
-    ours = [apk_name(one.text) or ", ".join(ARCHITECTURES) for one in unknown[:5]]
-    what = f"melange does not know {names} in target-architecture, and builds nothing for them"
-    fix = f"write {' and '.join(dict.fromkeys(ours))}"
+    known = {**{one.text: apk_name(one.text) for one in unknown[:5]}, "noarch": "all"}
+    ours = dict.fromkeys(known[one.text] for one in unknown[:5])
+    fix = "use names such as x86_64 and aarch64"
+    if None not in ours:
+        fix = f"write {' and '.join(map(str, ours))}"
+    what = f"target-architecture has {names}, which melange does not know"
     return (FileProblem(file, unknown[0].line, what, fix),)
 
 

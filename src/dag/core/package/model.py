@@ -152,6 +152,11 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True, tag=True):
     """What a person should know, although it makes nothing wrong."""
 
     @property
+    def file_stem(self) -> str:
+        """Return the name of the definition's file without its ending."""
+        return self.file.removesuffix(".yaml")
+
+    @property
     def full_version(self) -> str:
         """Return `VERSION-rEPOCH`, as in the name of the built file."""
         return f"{self.version}-r{self.epoch}"

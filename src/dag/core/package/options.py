@@ -95,6 +95,21 @@ class DefinitionOptions(DirectoryOptions, ArchOptions, CompileOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetOptions(Options):
+    """The way in which a package becomes a target of make."""
+
+    heading: ClassVar[str] = "Targets"
+
+    target_template: str | None = flag(
+        TEXT,
+        "--target-template",
+        "Ask make for a package by this name, like package/{name}.",
+        shown="what the Makefile has rules for",
+        metavar="TARGET",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneralOptions(Options):
     """Flags that nearly every command has."""
 

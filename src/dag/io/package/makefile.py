@@ -18,6 +18,22 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
         UsageError: there is none, it cannot be read, or the template is wrong.
 
     """
+    found = find_makefile(directory, template)
+    if found is None:
+        raise UsageError(
+            f"{directory} has no Makefile beside the definitions",
+            hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+        )
+    return found
+
+
+def find_makefile(directory: Path, template: str | None) -> Makefile | None:
+    """Return the rules of a directory's Makefile, or None if there is none.
+
+    Raises:
+        UsageError: it cannot be read, or the template is wrong.
+
+    """
     for name in FILE_NAMES:
         path = directory / name
         if path.is_file():
@@ -26,10 +42,7 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
                 return read_makefile(_with_included(directory, text), template)
             except OSError as error:
                 raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    raise UsageError(
-        f"{directory} has no Makefile beside the definitions",
-        hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
-    )
+    return None
 
 
 def _with_included(directory: Path, text: str) -> str:

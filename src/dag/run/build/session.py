@@ -86,6 +86,8 @@ class Build:
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
+        for note in self.makefile.file_notes(step.package for step in self.plan.steps):
+            say(note)
         self.about = summarize(self.plan)
 
     def _split(self) -> Parts:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.graph.affected import Affected
+from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
-from dag.core.graph.options import AffectedOptions, GraphOptions
+from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
 from dag.core.package.directory import Definitions
+from dag.core.package.makefile import NO_MAKEFILE, Makefile, read_makefile
 from dag.core.package.model import Package
 from dag.core.package.options import CompileOptions, DefinitionOptions
 from dag.io.package.definitions import read_directory
+from dag.io.package.makefile import find_makefile
 from dag.report.terminal import say
 
 
@@ -56,6 +59,19 @@ def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> 
 
         names = repository(repositories, options.arch).names
     return Graph(found.packages, available=names, broken=found.broken, arch=options.arch.apk)
+
+
+def target_rules(options: LineOptions, directory: str) -> Makefile:
+    """Return how packages become targets, if these are printed: as the directory's Makefile says.
+
+    Raises:
+        UsageError: the Makefile cannot be read, or the template is wrong.
+
+    """
+    template = options.target_template
+    if options.kind is not Kind.TARGET:
+        return NO_MAKEFILE
+    return find_makefile(Path(directory), template) or read_makefile("", template)
 
 
 def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:

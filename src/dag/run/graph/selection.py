@@ -88,7 +88,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
         external=graph.missing(inside),
-        words=tuple(found.words()),
+        words=(*found.words(), *makefile.file_notes(order)),
         stopped=stopped,
         causes=causes,
     )
