@@ -434,6 +434,17 @@ def test_a_subpackage_of_two_packages_is_that_of_the_higher_version() -> None:
     assert out == "kube-1.27\n"
 
 
+def test_words_for_what_was_meant(directory: Path) -> None:
+    define(directory, "more", "[elsewhere, lib-deb]")
+    _, err = dag("text", "-d", directory)
+    assert "melange must find in a repository: lib-deb (did you mean lib-dev?), " in err
+    _, err = dag("text", "-d", directory, "-v")
+    assert "find lib-deb in a repository; it is needed by more; did you mean lib-dev?\n" in err
+    _, err = dag("biuld", code=2)
+    assert "No such command 'biuld'" in err
+    assert "build" in err.splitlines()[-1]
+
+
 def test_targets_are_those_of_the_makefile(directory: Path) -> None:
     (directory / "Makefile").write_text("package/%:\n\tmelange build $*.yaml\n")
     assert dag("text", "-d", directory, "zip")[0] == "package/zip\n"

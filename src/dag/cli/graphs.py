@@ -44,7 +44,7 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
     from dag.report.words import missing_lines
 
     missing = graph.missing(frozenset(names))
-    for line in missing_lines(missing, others=bool(graph.available), verbose=verbose):
+    for line in missing_lines(missing, graph.names, others=bool(graph.available), verbose=verbose):
         say(line)
 
 

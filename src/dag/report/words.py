@@ -35,15 +35,27 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def missing_lines(
-    missing: Mapping[str, Sequence[str]], *, others: bool, verbose: int
+    missing: Mapping[str, Sequence[str]], names: Collection[str], *, others: bool, verbose: int
 ) -> Iterator[str]:
-    """Yield lines about names that are not defined here; `others` says if repositories were asked."""
+    """Yield lines about names that are not defined here; `others` says if repositories were asked.
+
+    One that is nearly one of `names`, which are defined, is told first.
+    """
+    if not missing:
+        return
+    from dag.core.graph.similar import SimilarNames
+
+    similar = SimilarNames(names)
+    meant = {name: found for name in missing if (found := similar.find(name))}
     where = "another repository" if others else "a repository"
     if verbose:
         for name, users in missing.items():
-            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}"
-    elif missing:
-        yield f"melange must find in {where}: {some([*missing])}; -v names who needs them"
+            guess = f"; did you mean {meant[name]}?" if name in meant else ""
+            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}{guess}"
+        return
+    told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
+    told += [name for name in missing if name not in meant]
+    yield f"melange must find in {where}: {some(told)}; -v names who needs them"
 
 
 def stopped_lines(

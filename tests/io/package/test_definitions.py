@@ -61,6 +61,36 @@ def test_only_the_top_level_is_read(directory: Path) -> None:
     define(directory, "e", file="e.yml")
     (directory / "settings.yaml").write_text("a: 1\n")
     assert [one.name for one in read(directory, arch="x86_64")] == ["a", "b"]
+    assert list(definitions.read_directory(directory, arch="x86_64").words()) == [
+        f"not read, because only *.yaml is: {directory}/e.yml; rename what is a definition",
+        (
+            f"not read, because only the top level of {directory} is: {directory}/below/c.yaml; "
+            "move definitions there, or name their folder with --dir"
+        ),
+    ]
+
+
+def test_only_what_looks_like_a_definition_gets_a_word(directory: Path) -> None:
+    (directory / "ci.yml").write_text("on: push\nname: package\n")
+    (directory / "big.yml").write_bytes(b"package:\n  name: x\n" + b"#" * 1_000_000)
+    os.mkfifo(directory / "pipe.yml")
+    for folder in ("a", "packages", ".hidden", "tests"):
+        (directory / folder).mkdir()
+    for folder in ("a", "packages", ".hidden"):
+        define(directory / folder, "x")
+    (directory / "tests" / "x.yaml").write_text("package: text\n")
+    (directory / "shut").mkdir(mode=0)
+    assert not list(definitions.read_directory(directory, arch="x86_64").words())
+
+
+def test_a_directory_whose_definitions_are_elsewhere_says_where(tmp_path: Path) -> None:
+    (tmp_path / "os").mkdir()
+    define(tmp_path / "os", "x")
+    define(tmp_path, "y", file="y.yml")
+    message = refusal(tmp_path)
+    assert "no package definitions" in message
+    assert f"{tmp_path}/os/x.yaml" in message
+    assert f"{tmp_path}/y.yml" in message
 
 
 def test_own_pipelines_go_before_given_ones_and_these_before_the_built_in(

@@ -140,6 +140,11 @@ class Graph:
         node = self._nodes.get(bare_name(name))
         return None if node is None else self.packages[node]
 
+    @property
+    def names(self) -> Collection[str]:
+        """Return every name that the packages have or provide."""
+        return self._nodes.keys()
+
     def provider(self, name: str) -> str | None:
         """Return the package or subpackage that provides `name`, if none is called that."""
         return self._providers.get(name)

@@ -25,7 +25,12 @@ def names_in_text(data: bytes, file: str, package: Package | None = None) -> tup
     return tuple(found) or (file.removesuffix(".yaml"),)
 
 
-def _written_names(text: str) -> Iterator[str]:
+def may_define(data: bytes) -> bool:
+    """Return whether a text looks like a definition: a mapping `package` with a name."""
+    return b"package" in data and any(_written_names(data.decode(errors="replace"), own_only=True))
+
+
+def _written_names(text: str, *, own_only: bool = False) -> Iterator[str]:
     section = own = ""
     for line in text.splitlines():
         if line[:1].isalpha():
@@ -34,6 +39,8 @@ def _written_names(text: str) -> Iterator[str]:
             if found := _FIELD.search(line):
                 own = found["name"]
                 yield own
+                if own_only:
+                    return
         elif section == "subpackages":
             for found in _FIELD.finditer(line):
                 yield found["name"].replace(_OWN, own)

@@ -28,6 +28,7 @@ from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 from dag.io.files import read_bytes
 from dag.io.package import parses
+from dag.io.package.strays import stray_remarks
 
 MAX_BYTES = DEFINITION.most
 """The size of the largest definition that is read; the largest of Wolfi has 150 KB."""
@@ -102,7 +103,8 @@ def read_directory(
                 *(part for use, (_, text) in own.items() for part in (os.fsencode(use), text)),
             ]
         )
-        files, broken = _files(directory, salt)
+        listing = _list(directory)
+        files, broken = _files(directory, listing.yaml, salt)
         entries = parses.load(directory, wanted.apk) if cached else {}
         known = {file.key: entries[file.key] for file in files if file.key in entries}
         new = [file for file in files if file.key not in known]
@@ -118,11 +120,15 @@ def read_directory(
                     packages.append(package)
                 case BrokenDefinition() as one:
                     broken.append(one)
-        found = gather_definitions(os.fspath(directory), packages, broken)
+        remarks: list[str] = []
+        if listing.yml or listing.folders:
+            stems = {name.removesuffix(".yaml") for name in listing.yaml}
+            remarks += stray_remarks(directory, listing.yml, listing.folders, stems)
+        found = gather_definitions(os.fspath(directory), packages, broken, remarks)
     if not packages:
         found.require_sound()
         raise UsageError(
-            f"{directory} has no package definitions",
+            "\n".join([f"{directory} has no package definitions", *remarks]),
             hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
             "if yours are elsewhere, name that directory with --dir",
         )
@@ -176,7 +182,41 @@ def melange_pipeline_dirs() -> list[Path]:
     return [place for place in dict.fromkeys(places) if place.is_dir()]
 
 
-def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[BrokenDefinition]]:
+class _Listing(NamedTuple):
+    """The names at the top level of a directory, but for those that begin with a dot."""
+
+    yaml: list[str]
+    yml: list[str]
+    folders: list[str]
+
+
+def _list(directory: Path) -> _Listing:
+    found = _Listing([], [], [])
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == ".":
+                    continue
+                if name.endswith(".yaml"):
+                    found.yaml.append(name)
+                elif name.endswith(".yml"):
+                    found.yml.append(name)
+                elif entry.is_dir():
+                    found.folders.append(name)
+    except OSError as error:
+        raise UsageError(
+            f"{directory} cannot be read: {error.strerror}",
+            hint="name the directory of the definitions with --dir",
+        ) from error
+    for names in found:
+        names.sort()
+    return found
+
+
+def _files(
+    directory: Path, names: Sequence[str], salt: bytes
+) -> tuple[list[_File], list[BrokenDefinition]]:
     files: list[_File] = []
     broken: list[BrokenDefinition] = []
 
@@ -185,16 +225,8 @@ def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[BrokenDefini
         shown = name if name.isprintable() else ascii(name)
         broken.append(BrokenDefinition(shown, names, (FileProblem(shown, 1, what, fix),)))
 
-    try:
-        with os.scandir(directory) as entries:
-            found = [entry.name for entry in entries if entry.name.endswith(".yaml")]
-    except OSError as error:
-        raise UsageError(
-            f"{directory} cannot be read: {error.strerror}",
-            hint="name the directory of the definitions with --dir",
-        ) from error
     base = os.fspath(directory)
-    for name in sorted(name for name in found if name[0] != "."):
+    for name in names:
         if not name.isprintable():  # bytes that are not UTF-8 became surrogates, which are not
             refuse(name, "the name of the file has characters that nobody can type", "rename it")
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Selection:
     """How many dependencies close a cycle, so that they are not built yet when they are needed."""
     external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
+    names: Collection[str]
+    """Every name that the directory gives."""
     words: tuple[str, ...]
     """What a person should be told of the definitions, a line each."""
     stopped: frozenset[str]
@@ -88,6 +90,7 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
         external=graph.missing(inside),
+        names=graph.names,
         words=(*found.words(), *makefile.file_notes(order)),
         stopped=stopped,
         causes=causes,

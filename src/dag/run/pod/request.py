@@ -142,7 +142,10 @@ def _tell_selection(
             " repository must have what is needed, see `dag cycles`"
         )
     for line in missing_lines(
-        selection.external, others=bool(options.repositories), verbose=options.verbose
+        selection.external,
+        selection.names,
+        others=bool(options.repositories),
+        verbose=options.verbose,
     ):
         terminal.say(line)
     for line in stopped_lines(selection.stopped, selection.causes, verbose=options.verbose):
