@@ -59,7 +59,7 @@ def command(options: BuildOptions) -> int:
 def _tell_plan(build: Build) -> None:
     from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
-    from dag.report.words import count, some
+    from dag.report.words import blocked_lines, count, some
 
     plan, verbose = build.plan, build.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
@@ -72,8 +72,8 @@ def _tell_plan(build: Build) -> None:
         + (f", not for {plan.arch}: {some(elsewhere)}" if elsewhere else "")
     )
     tell_stopped(stopped, stopped, verbose=verbose)
-    for name, because in plan.unbuildable.items():
-        say(f"{name} is blocked: {because}")
+    for line in blocked_lines(plan.unbuildable):
+        say(line)
     for cycle in plan.stuck:
         say(
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "

@@ -78,6 +78,13 @@ def stopped_lines(
         yield f"left out, because what they need cannot be built: {some(sorted(stopped))}; {words}{more}"
 
 
+def blocked_lines(because: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines about packages that cannot be built, each with a reason in words."""
+    for words in dict.fromkeys(because.values()):
+        names = [name for name in because if because[name] == words]
+        yield f"cannot be built: {some(names, 10)}; {words}"
+
+
 def plain(text: str) -> str:
     """Return a text of a build without what could harm a terminal or is not allowed in XML."""
     return "".join(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,21 +35,20 @@ class Selection:
     """Names that neither the directory nor a repository has → who needs them."""
     names: Collection[str]
     """Every name that the directory gives."""
-    words: tuple[str, ...]
-    """What a person should be told of the definitions, a line each."""
     stopped: frozenset[str]
     """The packages that are left out, because what they need cannot be built."""
     causes: Mapping[str, object]
     """Package → what it needs that cannot be built, in words; the other stopped ones need these."""
 
 
-def select(options: SelectionOptions, arch: Arch) -> Selection:
+def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) -> Selection:
     """Return the packages that are asked for, or all, and their targets.
 
     With names it is their closure, dependencies first; with `options.only` just themselves. Without,
     it is the Makefile's `all`, or every definition's target where it has no such rule. What one of
     the repositories has in the very version is left out, and what only that needs, but not what is
-    asked for by name. Without names, what cannot be built is left out as well.
+    asked for by name. Without names, what cannot be built is left out as well. `say` is told what is
+    wrong with single definitions.
 
     Raises:
         UsageError: an index is wrong, a name is unknown, there is no Makefile, or what is asked for
@@ -60,6 +59,8 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
     directory, names = Path(options.directory), options.packages
     makefile = makefile_of(directory, options.target_template)
     found = read_definitions(options, options.directory, arch)
+    for line in found.words():
+        say(line)
     have = _read_repositories(options.repositories, arch)
     graph = Graph(found.packages, available=have.names, broken=found.broken, arch=arch.apk)
     there = {package.name for package in found.packages if offers(have.versions, package)}
@@ -77,6 +78,8 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         stopped = graph.stopped(causes, there)
         order = [one for one in whole if one.name not in there and one.name not in stopped]
     targets = makefile.targets(order, arch)
+    for line in makefile.file_notes(order):
+        say(line)
     if order == whole and not names and makefile.has_all:
         targets = ["all"]
     inside = {package.name for package in order}
@@ -91,7 +94,6 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         missing=missing,
         external=graph.missing(inside),
         names=graph.names,
-        words=(*found.words(), *makefile.file_notes(order)),
         stopped=stopped,
         causes=causes,
     )

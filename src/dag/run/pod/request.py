@@ -92,9 +92,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     directory = Path(options.directory)
     repository = bundle_repository(options)
     run = os.urandom(5).hex()
-    selections = {arch: select(options, arch) for arch in options.arch}
-    for line in dict.fromkeys(line for one in selections.values() for line in one.words):
-        terminal.say(line)
+    selections = {arch: select(options, arch, terminal.say_once) for arch in options.arch}
     for arch, selection in selections.items():
         _tell_selection(selection, options, arch, terminal)
     ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
