@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dag.core.package.model import BrokenDefinition, Need
 from dag.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenNeed:
+class BrokenNeed(NamedTuple):
     """A need of a sound package that only a broken definition might give."""
 
     package: str

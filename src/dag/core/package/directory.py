@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.names import settle_clashes
@@ -12,8 +12,7 @@ from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definitions:
+class Definitions(NamedTuple):
     """The definitions of a directory."""
 
     directory: str
