@@ -1,10 +1,11 @@
-"""How fast the graph is, as ratios against peers in the same run.
+"""Measure how fast the graph is, as ratios to peers in the same run.
 
     make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/graph.py
 
-Prints one line a measurement: what, seconds, its ratio to the peer, and the limit. Exits with 1 if
-one is over its limit. Where a limit is in seconds of the machine that set it, the plain PyYAML load
-is the yardstick: it took 1.5 s there.
+It prints one line for each measurement: its name, the seconds, the ratio to the peer, and the
+limit. The exit code is 1 if a measurement is over its limit. Some limits are in seconds of the
+machine on which they were set; these are scaled by the time of a plain PyYAML load, which took 1.5
+s there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from cluster.system import explained  # noqa: E402
 from tests.support.distributions import SEED, TODAY, unpacked  # noqa: E402
 
 LOAD_THERE = 1.5
-"""Seconds that the plain load took where the limits were set."""
+"""The seconds that the plain load took on the machine on which the limits were set."""
 PLAIN_LOAD = """
 import sys, yaml
 from pathlib import Path
@@ -37,7 +38,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
 
 
 def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], None]) -> float:
-    """Return the least wall time of `command`, which must succeed: what else runs only adds to it."""
+    """Return the shortest wall time of `command`, which must succeed: others only add to it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     taken = []
@@ -50,7 +51,7 @@ def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], Non
 
 
 class Report:
-    """Prints what was measured against its limit."""
+    """A printer of measurements, which compares each with its limit."""
 
     def __init__(self) -> None:
         self.failed = False
@@ -63,7 +64,7 @@ class Report:
 
 
 def command_lines(report: Report) -> float:
-    """Measure commands; how much slower this machine is than where the limits were set."""
+    """Measure commands, and return how much slower this machine is than the one of the limits."""
     today, seed = unpacked(TODAY), unpacked(SEED)
     dag = [sys.executable, "-m", "dag"]
     with tempfile.TemporaryDirectory() as place:
@@ -77,10 +78,10 @@ def command_lines(report: Report) -> float:
             return
 
         text = [*dag, "text", "-d", str(today)]
-        seconds(text, cache, 1, nothing)  # the interpreter's own caches
+        seconds(text, cache, 1, nothing)  # fills the interpreter's own caches
         plain = [sys.executable, "-c", PLAIN_LOAD, str(today)]
         load = cold = math.inf
-        for _ in range(4):  # by turns, so that both meet the same machine
+        for _ in range(4):  # in turns, so that a busy moment affects both
             load = min(load, seconds(plain, cache, 1, nothing))
             cold = min(cold, seconds(text, cache, 1, forget))
         scale = load / LOAD_THERE
@@ -102,7 +103,7 @@ def command_lines(report: Report) -> float:
 
 
 def synthetic(report: Report, scale: float) -> None:
-    """Return a graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
+    """Measure a graph of 100,000 packages and 1,000,000 needs, in a process of its own."""
     command = [sys.executable, __file__, "--synthetic"]
     outputs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
     taken, memory = (min(map(float, values)) for values in zip(*outputs, strict=True))
@@ -111,8 +112,7 @@ def synthetic(report: Report, scale: float) -> None:
 
 
 def build_synthetic() -> None:
-    from dag.core.graph.graph.graph import Graph
-
+    from dag.core.graph.graph import Graph
     from dag.core.package.model import Need, Package
 
     size, degree = 100_000, 10
@@ -120,7 +120,7 @@ def build_synthetic() -> None:
     names = [f"package-{number:06}" for number in range(size)]
     packages = []
     for number, name in enumerate(names):
-        # A hundred components of a thousand packages, and edges to what came before them.
+        # A hundred components of a thousand packages each, with edges to earlier components.
         home = number - number % 1000
         near = {rng.randrange(home, home + 1000) for _ in range(2)} if number % 100 == 0 else set()
         targets = near | {rng.randrange(max(home, 1)) for _ in range(degree - len(near))}

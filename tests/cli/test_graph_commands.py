@@ -1,4 +1,4 @@
-"""The graph's commands as a person runs them: stdout is data, stderr the rest, the exit code."""
+"""The graph's commands as a user runs them: data on stdout, the rest on stderr, and the exit code."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def index(text: str, encoding: str = "utf-8") -> bytes:
             tar.addfile(info, io.BytesIO(content))
         return gzip.compress(buffer.getvalue())
 
-    # As apko signs: two gzip streams one after the other.
+    # apko signs like this: there are two gzip streams, one after the other.
     return archive(".SIGN.RSA.x.rsa.pub", b"signature") + archive("APKINDEX", text.encode(encoding))
 
 
@@ -151,7 +151,7 @@ def test_a_repository_without_an_index_is_refused(
 ) -> None:
     _, err = dag("text", "-d", directory, "-r", tmp_path / "nothing", code=2)
     assert "nothing has no APKINDEX.tar.gz for x86_64" in err
-    # A path in dag.toml starts at the directory, wherever the command is given.
+    # A path in dag.toml is relative to that directory, wherever the command runs.
     (directory / "repository").mkdir()
     (directory / "dag.toml").write_text('repository = ["repository"]\n')
     _, err = dag("text", "-d", directory, code=2)
@@ -245,7 +245,7 @@ def test_svg_and_dot(directory: Path, tmp_path: Path) -> None:
 
 
 def committing(directory: Path) -> Callable[..., None]:
-    """Make a git repository; what this returns runs git there."""
+    """Make a git repository, and return a function that runs git there."""
 
     def git(*words: str) -> None:
         names = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
@@ -288,7 +288,7 @@ def test_affected(directory: Path) -> None:
 
 
 def test_affected_through_links_submodules_and_other_directories(tmp_path: Path) -> None:
-    """What concerns a package lies elsewhere, and is changed there."""
+    """The files of a package are elsewhere, and are changed there."""
     other = tmp_path / "other"
     (other / "q").mkdir(parents=True)
     (other / "q" / "step.yaml").write_text("needs: {packages: []}\n")

@@ -1,4 +1,4 @@
-"""`dag.toml`: which tables a command goes by, and whose paths they are."""
+"""`dag.toml`: the tables that a command reads, and the directory that its paths are relative to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ BOOTSTRAP = "P:elsewhere\nV:1-r0\n\nP:tool\nV:1.10-r2\n\nP:lib\nV:1.9-r0\n\n"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with definitions in `distribution`, and what it names in its dag.toml."""
+    """Return a directory with definitions in `distribution`, and with what its dag.toml names."""
     root = tmp_path / "distribution"
     (root / "own" / "pipelines" / "my").mkdir(parents=True)
     (root / "own/pipelines/my/step.yaml").write_text("needs: {packages: [elsewhere]}\n")

@@ -1,4 +1,4 @@
-"""`dag setup` without a cluster: what it prints, what it calls, how it goes on after a failure."""
+"""`dag setup` without a cluster: what it prints, what it calls, and how it goes on after a failure."""
 
 from __future__ import annotations
 

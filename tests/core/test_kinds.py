@@ -1,4 +1,4 @@
-"""Kinds of values: what is taken, as what, and what is said of everything else."""
+"""Kinds of values: which texts are accepted, as what, and what is said about all others."""
 
 from __future__ import annotations
 

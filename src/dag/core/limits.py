@@ -72,6 +72,8 @@ REGISTRY_DOCUMENT = Limit("a manifest or a config", 4 * _MIB)
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
 KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
+WATCH_EVENT = Limit("an event of a watch", 16 * _MIB)
+"""One object of the API, of which etcd keeps 1.5 MiB."""
 LOG_LINE = Limit("a line of a log", 64 * _MIB)
 """It is held as a whole, because its time stands at its beginning; a longer one comes in pieces."""
 

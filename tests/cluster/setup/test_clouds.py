@@ -1,4 +1,4 @@
-"""`dag setup gke` and `kind` from nothing to nothing: the clouds stand in, Kubernetes is real."""
+"""`dag setup gke` and `kind` from start to undo: the cloud is a stand-in, Kubernetes is real."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROVIDER = (
 
 @dataclass
 class Cloud:
-    """`dag setup` with programs of the test's own, and a kubeconfig that they write."""
+    """`dag setup` with the test's own programs, and a kubeconfig that these write."""
 
     dag: Dag
     place: Path
@@ -67,7 +67,7 @@ def cloud(dag: Dag, tmp_path: Path) -> Cloud:
 
 
 def undone(cloud: Cloud) -> dict[str, Any]:
-    """What is left in the cloud, without kinds that are empty."""
+    """Return what is left in the cloud, without kinds of things of which there are none."""
     return {kind: things for kind, things in cloud.standins.world().items() if things}
 
 
@@ -92,7 +92,7 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
         for binding in thing.get("bindings", [])
         if email in binding
     ]
-    assert roles == ["roles/storage.objectUser"]  # on that bucket, and nothing else anywhere
+    assert roles == ["roles/storage.objectUser"]  # on that bucket, and on nothing else
     again = cloud.setup(*words)
     assert again.returncode == 0, again.stderr
     assert [call.argv[3] for call in cloud.standins.changes()] == ["get-credentials"]
@@ -111,13 +111,13 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
     assert left.pop("storage buckets") == {"apks": {"name": "apks", "bindings": []}}
     assert left.pop("services")
     assert left == {"projects": {"shop": {"bindings": []}}}
-    # What is gone already is passed over.
+    # What is gone already is skipped.
     assert cloud.setup(*words, "--undo").returncode == 0
     assert cloud.standins.changes() == []
-    # The printed script calls the same, in the same order, and nothing more the second time.
+    # The printed script makes the same calls in the same order, and none the second time.
     script = cloud.setup(*words, "--print").stdout
     credentials = [call for call in made if "get-credentials" in call.argv]
-    # The bucket and the APIs have outlived the cluster.
+    # The bucket and the APIs are still there.
     kept = ("buckets create", "services enable")
     anew = [call for call in made if not any(words in str(call) for words in kept)]
     for expected in (anew, credentials):
@@ -184,7 +184,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
         done = cloud.setup(*words)
         assert done.returncode == 0, done.stderr
         assert done.stderr.endswith(" --service-account=builder --secret-key\n")
-        # What another had installed stays his.
+        # What somebody else had installed is still there.
         foreign = "csidriver.yaml (somebody else made it, so it stays as it is)"
         assert foreign in done.stderr
         assert exists(cloud.dag, "daemonset/provider")
@@ -205,7 +205,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
 
 
 def publish(origin: Origin, dag: Dag) -> None:
-    """Serve manifests of the same names as the driver's, small enough for this cluster."""
+    """Serve manifests with the same names as the driver's, which are small enough for this cluster."""
     metadata = {"name": "published", "namespace": dag.namespace}
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     for name in ("rbac-secretproviderclass", "secrets-store-csi-driver"):

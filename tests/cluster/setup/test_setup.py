@@ -1,4 +1,4 @@
-"""`dag setup` on the real Kubernetes: every object there, nothing too much, nothing left."""
+"""`dag setup` on the real Kubernetes makes every object, nothing more, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def setup(dag: Dag, *words: str | Path) -> Done:
 
 
 def outcomes(done: Done) -> list[str]:
-    """What each step came to."""
+    """Return the outcome of each step."""
     lines = [line for line in done.stderr.splitlines() if line.endswith(")")]
     return [line.rpartition("(")[2].removesuffix(")") for line in lines]
 
@@ -84,7 +84,7 @@ def test_undoing_leaves_what_was_there_and_nothing_else(dag: Dag) -> None:
 
 @pytest.fixture
 def own(dag: Dag) -> Iterator[str]:
-    """A namespace that is `dag`'s to make."""
+    """Return the name of a namespace that `dag` may make."""
     name = f"{dag.namespace}-own"
     yield f"--namespace={name}"
     dag.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
@@ -176,15 +176,15 @@ place=/proc/sys/fs/binfmt_misc
 cat /format >$place/register
 exit 0
 """
-"""What the real image does, for one architecture: it unmounts what it mounted, and never fails."""
+"""A script like the real image's for one architecture: it unmounts its mount, and never fails."""
 
 
 @pytest.fixture
 def no_emulation(alone: None) -> Iterator[None]:
-    """A machine that runs its own programs alone, before the test and after it."""
+    """Make sure before and after the test that the machine runs only its own programs."""
     emulation.down()
     yield
-    emulation.up()  # what pods registered stays with older kernels, and is seen where it is mounted
+    emulation.up()  # older kernels keep what pods registered; it is seen after a mount
     emulation.down()
 
 
@@ -220,7 +220,7 @@ def test_programs_of_another_architecture_run_on_every_node(
 
 @pytest.fixture
 def key_driver(cluster: Cluster, alone: None) -> Iterator[None]:
-    """The test's Secrets Store driver, and two DaemonSets by the names of the real one's."""
+    """Start the test's Secrets Store driver, and two DaemonSets with the names of the real one's."""
     secret_store.up(cluster)
     for name, tolerations in (("csi-secrets-store", []), ("csi-secrets-store-provider-gcp", None)):
         cluster.run_kubectl("apply", "--filename=-", stdin=json.dumps(daemonset(name, tolerations)))
@@ -248,7 +248,7 @@ def daemonset(name: str, tolerations: list[Any] | None) -> dict[str, Any]:
 
 
 def deliver(dag: Dag, content: str) -> None:
-    """Give the test's driver what volumes of the class hold; the class itself is `dag`'s to make."""
+    """Give the test's driver the files of the class; the class itself is made by `dag`."""
     secret_store.put(dag.cluster, dag.namespace, "melange-key", {"melange.rsa": content.encode()})
     dag.kubectl("delete", "secretproviderclass", "melange-key")
 
@@ -276,7 +276,7 @@ def test_the_signing_key_reaches_pods_or_it_is_said_why_not(dag: Dag) -> None:
     assert dag.pods() == []
     assert setup(dag, *words, "--undo").returncode == 0
     assert not exists(dag, "secretproviderclass/melange-key")
-    # The class is gone, and nobody makes it without a project.
+    # The class is gone, and without a project nobody makes it.
     shutil.rmtree(dag.cluster.directory / "secrets" / dag.namespace)
     missing = setup(dag, "--secret-key", "--pending-timeout=5s")
     assert missing.returncode == 3
@@ -292,7 +292,7 @@ def test_driver_and_provider_are_let_onto_arm_nodes(dag: Dag) -> None:
     words = ("--secret-key", "--project=shop", "--arm", "--pending-timeout=20s")
     for _ in range(2):
         done = setup(dag, *words)
-        assert done.returncode == 3  # no node here is of arm64
+        assert done.returncode == 3  # no node here is arm64
         assert (
             "on a node of arm64 must find the signing key: it did not end within 20 s: not scheduled"
             in (done.stderr)

@@ -1,4 +1,4 @@
-"""What a plan contains, and why."""
+"""The content of a plan, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def reasons(made: BuildPlan) -> dict[str, str]:
 
 
 def simulate(made: BuildPlan) -> list[str]:
-    """The order in which one slot builds it."""
+    """Return the order in which a single slot builds the plan."""
     scheduler = Scheduler(made.units, RunLimits(jobs=1))
     queue = scheduler.handle(Began(), 0)
     order = []
@@ -254,7 +254,7 @@ def test_a_cycle_opens_where_a_repository_has_what_closes_it() -> None:
     assert made.dropped == (Dropped("c", "b"),)
     order = simulate(made)
     assert [name for name in order if name in "abc"] == ["c", "a", "b"]
-    # Outside of the cycle our own is waited for.
+    # Outside of the cycle, packages wait for our own build.
     assert order.index("user") > order.index("b")
 
 
@@ -264,7 +264,7 @@ def test_a_cycle_through_a_run_time_need_opens_at_the_environment_only() -> None
     assert plan(packages).stuck[0].bootstrap == ("a",)
     opened = plan(packages, Known(repository={"b": {"0-r0"}}))
     assert opened.dropped == (Dropped("a", "b"),)
-    # That a repository has a does not help: it is b that must be installed, and ours needs ours.
+    # It is no help that a repository has a: b must be installed, and our b needs our a.
     assert plan(packages, Known(repository={"a": {"0-r0"}})).stuck != ()
 
 

@@ -189,7 +189,7 @@ def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Works
     for name in ("a", "b"):
         (present / f"{name}.apk").touch()
         os.utime(present / f"{name}.apk", (1, 1))
-    (workspace.directory / "packages/x86_64/a.yaml").touch()  # newer than what was fetched
+    (workspace.directory / "packages/x86_64/a.yaml").touch()  # it is newer than what was fetched
     with (workspace.directory / "Makefile").open("a") as makefile:
         makefile.write("packages/x86_64/a.apk: packages/x86_64/a.yaml\n")
     melange = workspace.directory / "melange"

@@ -1,4 +1,4 @@
-"""One definition: what goes wrong is a problem with file, line and remedy, never an exception."""
+"""One definition: what is wrong is a problem with file, line and remedy, and never an exception."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ HEAD = "package:\n  name: x\n  version: 1\n"
     "text",
     [
         *("", "# nothing\n", "a: 1\n", "[1, 2]\n", "text\n", "---\n...\n"),
-        # What other programs keep in such files.
+        # Other programs keep this in such files.
         *("package: tool\n", "package: [a, b]\n", "a: 1\na: 2\n", "? [a, b]\n: c\n"),
         *("{{ .Values.x }}\n", "a: &x 1\nb: &x 2\n", "a: b: c\n"),
     ],

@@ -1,4 +1,4 @@
-"""Makefiles: both kinds that people have, told apart by their rules."""
+"""Makefiles of both kinds, which their rules tell apart."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The Pod that is posted, compared with files that people can read."""
+"""The Pod that is created, compared with files that people can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs with mistakes: one line that says where, and what would do."""
+"""A mistake in a kubeconfig leads to one line that names its place and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory of definitions: what is read, what is refused, what the cache may answer."""
+"""A directory of definitions: what is read, what is refused, and what the cache may answer."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_every_change_is_seen(directory: Path, tmp_path: Path) -> None:
     path = directory / "pipelines/own/step.yaml"
     times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
     path.write_text("needs: {packages: [fresh]}\n")
-    os.utime(path, ns=times)  # same size, same time
+    os.utime(path, ns=times)  # the same size and the same time
     assert a() == ["fresh"]
     definition = directory / "a.yaml"
     text = definition.read_text()

@@ -31,6 +31,11 @@ _DER_KEY = re.compile(
 )
 
 
+def is_key_name(path: str) -> bool:
+    """Return whether a file of this name is a private key, as melange names them."""
+    return path.endswith(".rsa")
+
+
 def may_hold_key(data: bytes) -> bool:
     """Return whether a file that starts so is all PEM, and has to be looked at as a whole."""
     for line in _LINE.finditer(_plain(data)):

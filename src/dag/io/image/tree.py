@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dag.core.image.archive import Directory, Entry, File, Symlink, changed_error, parents
 from dag.core.image.ignore import Pattern, Patterns, compile_pattern, parse_patterns
-from dag.core.image.keys import is_private_key, may_hold_key
+from dag.core.image.keys import is_key_name, is_private_key, may_hold_key
 from dag.core.limits import IGNORE_FILE
 from dag.errors import UsageError
 from dag.io.files import read_text
@@ -209,7 +209,7 @@ class _Walk:
         return None
 
     def _symlink(self, path: str, full: str) -> None:
-        if path.endswith(".rsa"):
+        if is_key_name(path):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
         try:
@@ -248,7 +248,7 @@ class _Walk:
                 hint="remove it, or name it in .dagignore",
             )
         read = partial(_read, full, path, _stamp_of(status))
-        if path.endswith(".rsa"):
+        if is_key_name(path):
             self._left_out.append(LeftOut(path, _PRIVATE_KEY))
             return
         # Opened once, as opening 3,400 files again takes longer than compressing them.

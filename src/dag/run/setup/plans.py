@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from dag.core.image.keys import is_private_key
 from dag.core.setup.cluster import GKE_DRIVER, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
@@ -110,5 +111,5 @@ def _check_private_key(path: str) -> None:
         content = Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
-    if b"PRIVATE KEY-----" not in content:
+    if not is_private_key(content):
         raise UsageError(f"{path} is no private key", hint="`melange keygen FILE` makes one")

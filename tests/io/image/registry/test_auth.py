@@ -1,4 +1,4 @@
-"""Who we are to a registry: Basic, Bearer with growing scopes, and where secrets may not go."""
+"""The login at a registry: Basic, Bearer with growing scopes, and where secrets must not go."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_tokens_are_fetched_for_what_is_done(
     assert tokens.asked == [
         ("me", ["repository:library/base:pull"]),
         ("me", ["repository:me/dag:pull,push"]),
-        # A mount reads another repository, which takes a token for both.
+        # A mount reads from another repository, so the token has to be for both.
         ("me", ["repository:me/dag:pull,push", "repository:library/base:pull"]),
     ]
 
@@ -279,4 +279,4 @@ def test_a_long_word_in_a_challenge_takes_no_time() -> None:
     began = time.process_time()
     for text in ("a" * 60_000, "a=" * 30_000, 'a="' * 20_000, "a" + " " * 60_000):
         Challenge.parse(f"Bearer {text}")
-    assert time.process_time() - began < 2  # once 37 s
+    assert time.process_time() - began < 2  # it once took 37 s

@@ -1,4 +1,4 @@
-"""Credentials: Docker's file and its helpers, and what is said when there are none."""
+"""Credentials: Docker's file and its helpers, and the message if there are none."""
 
 from __future__ import annotations
 

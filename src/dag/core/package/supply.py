@@ -1,0 +1,77 @@
+"""The packages that definitions make, and those of repositories, as what can be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from dag.core.package.candidates import Candidate
+from dag.core.package.model import Package, Subpackage
+from dag.core.package.resolver import Resolver
+
+# As `_make` does, without a Python call for each of 11,000.
+_candidate = partial(tuple.__new__, Candidate)
+
+
+class Supply:
+    """The packages of definitions, then those that repositories list.
+
+    A name that neither has is external: it counts as one package that satisfies every need of it.
+    """
+
+    def __init__(self, packages: Iterable[Package], listed: Iterable[Candidate] = ()) -> None:
+        """Take definitions for one architecture, in an order that does not depend on files' names.
+
+        Two definitions may make packages of one name: then the higher version is preferred, of
+        equal ones the first.
+        """
+        self.packages = tuple(packages)
+        self._owners: list[int] = []
+        candidates: list[Candidate] = []
+        for place, package in enumerate(self.packages):
+            origin, full_version = package.name, package.full_version
+            outputs: tuple[Package | Subpackage, ...] = (package, *package.subpackages)
+            self._owners += [place] * len(outputs)
+            candidates += [
+                _candidate(
+                    (
+                        one.name,
+                        full_version,
+                        origin,
+                        one.runtime,
+                        one.provides,
+                        max(0, one.provider_priority),
+                        (),
+                        "",
+                        "",
+                    )
+                )
+                for one in outputs
+            ]
+        candidates += listed
+        self.resolver = Resolver(candidates, externals=True)
+
+    def owner(self, number: int) -> int | None:
+        """Return the place in `packages` of the definition that makes a package.
+
+        It is None if a repository has the package, or if it is external.
+        """
+        return self._owners[number] if number < len(self._owners) else None
+
+    def owners(self, numbers: Iterable[int]) -> set[int]:
+        """Return the places in `packages` of all definitions that make any of these packages."""
+        owners = self._owners
+        return {owners[number] for number in numbers if number < len(owners)}
+
+    def is_external(self, number: int) -> bool:
+        """Tell whether a package is one that neither the definitions nor the repositories have."""
+        return number >= self.resolver.universe.listed
+
+    def needs(self, package: Package) -> list[str]:
+        """Return the needs of a definition's environment, as written.
+
+        A conflict with something unknown means nothing; apko itself gives up at any conflict here.
+        """
+        known = self.resolver.universe.is_known
+        texts = [need[0] for need in package.environment]
+        return [text for text in texts if text[:1] != "!" or known(text)]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dag.core.package.components import components
+
+graphs = st.integers(1, 8).flatmap(
+    lambda size: st.lists(
+        st.lists(st.integers(0, size - 1), max_size=3), min_size=size, max_size=size
+    )
+)
+
+
+def reached(graph: list[list[int]], start: int) -> set[int]:
+    found = {start}
+    stack = [start]
+    while stack:
+        new = set(graph[stack.pop()]) - found
+        found |= new
+        stack += new
+    return found
+
+
+@given(graphs, st.integers(0, 7))
+def test_numbers_are_together_if_each_leads_to_the_other(graph: list[list[int]], root: int) -> None:
+    root %= len(graph)
+    asked: list[int] = []
+
+    def needs(node: int) -> list[int]:
+        asked.append(node)
+        return graph[node]
+
+    found = components([root, root], needs)
+    assert sorted(asked) == sorted(node for one in found for node in one)
+    assert set(asked) == reached(graph, root)
+    place = {node: number for number, one in enumerate(found) for node in one}
+    for one in asked:
+        for other in asked:
+            both = other in reached(graph, one) and one in reached(graph, other)
+            assert (place[one] == place[other]) == both
+            if other in reached(graph, one):
+                assert place[other] <= place[one]
+
+
+def test_a_chain_of_any_length_needs_no_recursion() -> None:
+    size = 50_000
+    found = components([0], lambda node: [node + 1] if node + 1 < size else [])
+    assert [list(one) for one in found] == [[node] for node in reversed(range(size))]

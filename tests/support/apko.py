@@ -1,0 +1,71 @@
+"""apko's own resolver, asked live: what it takes for a need, what an environment installs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from dag.core.package.candidates import Candidate
+
+ROOT = Path(__file__).parents[2]
+
+
+class Install(NamedTuple):
+    """One way in which apko answered."""
+
+    packages: tuple[int, ...]
+    error: str = ""
+
+
+class Answer(NamedTuple):
+    """What apko says of an environment: each result that was seen, mostly one."""
+
+    choices: dict[str, set[int]]
+    """Need → the packages taken for it; -1 for none."""
+    installs: list[Install]
+
+
+@cache
+def process() -> subprocess.Popen[str]:
+    """The resolver that the project builds, running; it ends with its input."""
+    built = subprocess.run(
+        [sys.executable, "-m", "cluster", "part", "apko"],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return subprocess.Popen(
+        [Path(built.stdout.split()[-1]) / "apko-resolver"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ask(
+    candidates: Sequence[Candidate], worlds: Sequence[Sequence[str]], *, tries: int = 2
+) -> list[Answer]:
+    """Ask apko what it takes for each need of each of `worlds`, and what it installs."""
+    resolver = process()
+    assert resolver.stdin is not None
+    assert resolver.stdout is not None
+    question = {
+        "packages": [one._asdict() for one in candidates],
+        "worlds": list(map(list, worlds)),
+        "tries": tries,
+    }
+    resolver.stdin.write(json.dumps(question) + "\n")
+    resolver.stdin.flush()
+    return [
+        Answer(
+            choices={need: set(found) for need, found in one["choices"].items()},
+            installs=[Install(tuple(i["packages"]), i.get("error", "")) for i in one["installs"]],
+        )
+        for one in json.loads(resolver.stdout.readline())
+    ]
