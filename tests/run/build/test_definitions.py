@@ -10,13 +10,18 @@ from tests.support.distributions import case
 
 def test_what_is_sound_is_built_beside_what_is_not(make: Make) -> None:
     place = make(
-        good=definition("good"),
+        # What belongs to a broken definition is in nobody's workspace.
+        good=definition("good", runs="test ! -e bad.yaml\ntest ! -e bad"),
         bad=definition("bad") + "  - uses: goreleaser/build\n",
         app=definition("app", "bad"),
         other=definition("other", extra="  target-architecture: [arm64]\n"),
         late=definition("late", runs="true", extra="  dependencies: {runtime: [other]}\n"),
         last=definition("last", "late"),
     )
+    makefile = (place / "Makefile").read_text()
+    (place / "Makefile").write_text(makefile.replace("--source-dir ./$(1)/", ""))
+    (place / "bad").mkdir()
+    (place / "bad" / "patch").write_text("x")
     code, _, said = run(place)
     assert code == 1, said  # because of what is not for this machine
     assert apks(place) == ["good-1-r0.apk", "late-1-r0.apk"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from dag.core.build.scripts import KEY, MakeVariables, build_script
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.package.model import BrokenDefinition
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
@@ -81,7 +82,7 @@ class Build:
         self.graph = Graph(
             packages, available=have.names, broken=found.broken, arch=options.arch.apk
         )
-        self.parts = self._split()
+        self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
@@ -90,7 +91,7 @@ class Build:
             say(note)
         self.about = summarize(self.plan)
 
-    def _split(self) -> Parts:
+    def _split(self, broken: Sequence[BrokenDefinition]) -> Parts:
         tree = definitions_tree(self.directory)
         for note in tree.notes() if self.options.verbose else ():
             self._say(note)
@@ -100,7 +101,7 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages)
+        return split_by_package(entries, self.graph.packages, broken)
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
