@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.distributions import SEED, TODAY, unpacked
+from tests.support.distributions import SEED, TODAY, case, unpacked
 
 ROOT = Path(__file__).parents[2]
 
@@ -364,13 +364,110 @@ def test_affected_by_names_that_are_gone(directory: Path) -> None:
     assert "doc" in out.split()
 
 
-def test_bad_definitions_exit_with_2(directory: Path) -> None:
+def test_bad_definitions_exit_with_2_if_nothing_is_to_be_wrong(directory: Path) -> None:
     define(directory, "$(rm)", "[]")
     define(directory, "other", "[", "")
-    out, err = dag("text", "-d", directory, code=2)
+    out, err = dag("text", "-d", directory, "--strict", "zip", code=2)
     assert out == ""
     assert "2 problems" in err
     assert "$(rm).yaml:2: package.name '$(rm)' is not the name of a package" in err
+    (directory / "dag.toml").write_text("strict = true\n")
+    dag("text", "-d", directory, code=2)
+
+
+def test_what_is_wrong_with_one_definition_is_named_once_and_stops_what_needs_it(
+    directory: Path,
+) -> None:
+    define(directory, "bad", "[]", "pipeline: [{uses: goreleaser/build}]")
+    define(directory, "user", "[bad, lib]")
+    define(directory, "last", "[user]")
+    wrong = f"dag: {directory}/bad.yaml:8: there is no pipeline 'goreleaser/build'"
+    stop = "user needs bad at user.yaml:7, but the definition of that cannot be used: bad.yaml:8"
+    names = ("-d", directory, "-t", "name")
+    out, err = dag("text", *names)
+    assert sorted(out.split()) == ["app", "lib", "tool", "zip"]
+    assert err.count(wrong) == 1
+    assert f"left out, because what they need cannot be built: last, user; {stop}" in err
+    _, err = dag("text", *names, "-v")
+    assert f"left out: user; {stop}" in err
+    assert "left out, because they need one of these: last" in err
+    out, err = dag("text", *names, "zip")
+    assert (out, err.count(wrong)) == ("zip\n", 1)
+    assert "left out" not in err
+    out, err = dag("text", *names, "-D", "lib")
+    assert sorted(out.split()) == ["app", "lib", "tool"]
+    for asked in ("last", "bad", "bad.yaml"):
+        for flags in ((), ("-D",)):
+            out, err = dag("text", *names, *flags, asked, code=2)
+            assert out == ""
+            assert err.count(wrong) == 1
+    out, _ = dag("path", "-d", directory, "user", "tool")
+    assert out.startswith("user needs lib at")
+    _, err = dag("path", "-d", directory, "last", "zip", code=2)
+    assert stop in err
+    dag("path", "-d", directory, "lib", "zip", code=1)
+    dag("cycles", "-d", directory)
+    out, _ = dag("svg", "-d", directory, "--format", "dot", "-o", "-")
+    assert "user" not in out
+
+
+def test_affected_leaves_out_what_is_stopped(directory: Path) -> None:
+    define(directory, "bad", "[]")
+    define(directory, "user", "[bad, zip]")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    define(directory, "bad", "[")
+    define(directory, "zip", "[]")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
+    assert out == "zip\n"
+    assert "user needs bad" in err
+    assert "belong to no package" not in err
+
+
+def test_a_subpackage_of_two_packages_is_that_of_the_higher_version() -> None:
+    out, err = dag("text", "-d", case("same-subpackage"), "-t", "name")
+    assert out.split() == ["good", "kube-1.26", "kube-1.27"]
+    assert err.count("\n") == 1
+    assert "kube-1.26.yaml:6: the package 'pause-3.9' is also defined in kube-1.27.yaml:6" in err
+    out, _ = dag("text", "-d", case("same-subpackage"), "-t", "name", "pause-3.9")
+    assert out == "kube-1.27\n"
+
+
+def test_words_for_what_was_meant(directory: Path) -> None:
+    define(directory, "more", "[elsewhere, lib-deb]")
+    _, err = dag("text", "-d", directory)
+    assert "melange must find in a repository: lib-deb (did you mean lib-dev?), " in err
+    _, err = dag("text", "-d", directory, "-v")
+    assert "find lib-deb in a repository; it is needed by more; did you mean lib-dev?\n" in err
+    _, err = dag("biuld", code=2)
+    assert "No such command 'biuld'" in err
+    assert "build" in err.splitlines()[-1]
+
+
+def test_targets_are_those_of_the_makefile(directory: Path) -> None:
+    (directory / "Makefile").write_text("package/%:\n\tmelange build $*.yaml\n")
+    assert dag("text", "-d", directory, "zip")[0] == "package/zip\n"
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    define(directory, "zip", "[]")
+    assert dag("affected", "-d", directory, "--since", "HEAD")[0] == "package/zip\n"
+    out, _ = dag("text", "-d", directory, "--target-template", "{name}-{version}.apk", "zip")
+    assert out == "zip-1.10.apk\n"
+    _, err = dag("text", "-d", directory, "--target-template", "x", code=2)
+    assert "the same target" in err
+    (directory / "Makefile").write_text("all: packages/zip\n")
+    assert dag("text", "-d", directory, "zip")[0] == "packages/x86_64/zip-1.10-r2.apk\n"
+    assert dag("text", "-d", case("file-name"))[0] == "package/melange\n"
+
+
+def test_a_word_about_architectures_that_melange_does_not_know() -> None:
+    _, err = dag("text", "-d", case("target-arch"))
+    assert (
+        "armlib.yaml:5: target-architecture has 'arm64' and 'amd64', which melange does not know; "
+        "write aarch64 and x86_64" in err
+    )
 
 
 def test_the_order_of_today_is_the_same_however_often_it_is_made() -> None:

@@ -41,6 +41,16 @@ def data(name: str) -> Path:
     return path
 
 
+def case(name: str) -> Path:
+    """The directory with the input of a fault, shared/cases/NAME; raises MissingDataError."""
+    path = SHARED / "cases" / name
+    if not path.is_dir():
+        raise MissingDataError(
+            f"{path} is not there; $DAG_SHARED names the directory that has it as cases/…"
+        )
+    return path
+
+
 def unpacked(name: str) -> Path:
     """Return the directory of definitions in `name`.tar.zst, which is unpacked once per machine."""
     archive = data(f"{name}.tar.zst").read_bytes()

@@ -54,6 +54,7 @@ class Limit:
 
 DEFINITION = Limit("a definition", 8 * _MIB)
 """The largest of 3,401 real definitions has 100 KiB."""
+STRAY = Limit("a file that is not read, but may be a definition", _MIB // 4)
 PIPELINE = Limit("a pipeline", 8 * _MIB)
 """melange's own have a few KiB each."""
 MAKEFILE = Limit("a Makefile", 8 * _MIB)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -35,15 +35,54 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def missing_lines(
-    missing: Mapping[str, Sequence[str]], *, others: bool, verbose: int
+    missing: Mapping[str, Sequence[str]], names: Collection[str], *, others: bool, verbose: int
 ) -> Iterator[str]:
-    """Yield lines about names that are not defined here; `others` says if repositories were asked."""
+    """Yield lines about names that are not defined here; `others` says if repositories were asked.
+
+    One that is nearly one of `names`, which are defined, is told first.
+    """
+    if not missing:
+        return
+    from dag.core.graph.similar import SimilarNames
+
+    similar = SimilarNames(names)
+    meant = {name: found for name in missing if (found := similar.find(name))}
     where = "another repository" if others else "a repository"
     if verbose:
         for name, users in missing.items():
-            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}"
-    elif missing:
-        yield f"melange must find in {where}: {some([*missing])}; -v names who needs them"
+            guess = f"; did you mean {meant[name]}?" if name in meant else ""
+            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}{guess}"
+        return
+    told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
+    told += [name for name in missing if name not in meant]
+    yield f"melange must find in {where}: {some(told)}; -v names who needs them"
+
+
+def stopped_lines(
+    stopped: Collection[str], causes: Mapping[str, object], *, verbose: int
+) -> Iterator[str]:
+    """Yield lines about packages that are left out, because what they need cannot be built.
+
+    `causes` says of some what they need; the others need these. A package that is not in `stopped`
+    may be among them.
+    """
+    told = {name: str(causes[name]) for name in sorted(causes) if name in stopped}
+    if verbose:
+        for words in dict.fromkeys(told.values()):
+            yield f"left out: {', '.join(name for name in told if told[name] == words)}; {words}"
+        if others := sorted(set(stopped).difference(told)):
+            yield f"left out, because they need one of these: {', '.join(others)}"
+    elif stopped:
+        words = "; ".join([*dict.fromkeys(told.values())][:1])
+        more = "; -v says why of all" if len(set(told.values())) > 1 else ""
+        yield f"left out, because what they need cannot be built: {some(sorted(stopped))}; {words}{more}"
+
+
+def blocked_lines(because: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines about packages that cannot be built, each with a reason in words."""
+    for words in dict.fromkeys(because.values()):
+        names = [name for name in because if because[name] == words]
+        yield f"cannot be built: {some(names, 10)}; {words}"
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from dag.core.arch import Arch
 from dag.core.package.makefile import APK_TEMPLATE, NAME_TEMPLATE, Makefile, read_makefile
+from dag.core.package.model import Package
 from dag.errors import UsageError
 
 OF_2023 = """
@@ -162,3 +164,38 @@ def test_what_a_makefile_calls_melange_without_is_told(text: str, unread: set[st
     # A key is made under the name that the Makefile has for it.
     told = unread - {"KEY"} if makefile.other_key else unread
     assert [note.partition("$(")[2].partition(")")[0] for note in notes] == sorted(told)
+
+
+X86 = Arch.parse("x86_64")
+APKS = "packages/x86_64/{}-1.0-r0.apk"
+FINDS = "package/%: ${KEY}\n\t${MELANGE} build $(shell find . -maxdepth 2 -name '$*.yaml')\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "template", "expected", "is_told"),
+    [
+        (OF_TODAY, None, "package/melange", False),
+        (FINDS, None, "package/melange", False),
+        ("package/%: %.yaml\n\tmelange build $<\n", None, "package/melange", False),
+        ("package/%:\n\tmelange build $$(./yaml-of $*)\n", None, "package/myapp", True),
+        (f"package/myapp:\n\tmelange build melange.yaml\n{FINDS}", None, "package/myapp", False),
+        (OF_2023, None, APKS.format("myapp"), True),
+        (f"{OF_2023}$(eval $(call build-package,melange,1.0-r0))\n", None, APKS.format("melange"), False),
+        (f"{OF_2023}$(eval $(call build-package,myapp,1.0-r0))\n", None, APKS.format("myapp"), True),
+        (OF_TODAY, "make-{name}", "make-myapp", False),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_name_has_a_target_that_works_or_a_word(
+    text: str, template: str | None, expected: str, is_told: bool
+) -> None:
+    odd = Package(name="myapp", version="1.0", epoch=0, file="melange.yaml", line=2)
+    even = Package(name="lib", version="1.0", epoch=0, file="lib.yaml", line=2)
+    makefile = read_makefile(text, template)
+    assert makefile.targets([odd], X86) == [expected]
+    assert makefile.targets([even], X86) == [
+        expected.replace("melange", "lib").replace("myapp", "lib")
+    ]
+    notes = makefile.file_notes([odd, even])
+    assert [note.partition(",")[0] for note in notes] == (
+        ["melange.yaml:2: this is myapp"] if is_told else []
+    )

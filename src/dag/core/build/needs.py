@@ -82,9 +82,13 @@ class Needs:
 
     def runtime(self, number: int) -> list[int]:
         """Return the names that the name with this number needs at run time."""
-        name = self.names[number]
-        texts = [*self._runtime.get(name, ()), *self._depends(name, self._origins[number])]
+        texts = self.runtime_texts(number)
         return self._numbers_of(texts) if texts else []
+
+    def runtime_texts(self, number: int) -> list[str]:
+        """Return what the name with this number needs at run time, as it is written."""
+        name = self.names[number]
+        return [*self._runtime.get(name, ()), *self._depends(name, self._origins[number])]
 
     def _numbers_of(self, texts: Iterable[str]) -> list[int]:
         numbers = dict.fromkeys(map(self.number, texts))

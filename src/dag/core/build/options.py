@@ -25,6 +25,7 @@ from dag.core.package.options import (
     DirectoryOptions,
     GeneralOptions,
     PackageOptions,
+    TargetOptions,
 )
 from dag.errors import UsageError
 
@@ -75,7 +76,7 @@ class RepositoryOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeOptions(Options):
+class MakeOptions(TargetOptions):
     """Assignments and targets for make, and the confinement of a build."""
 
     heading: ClassVar[str] = "Build"
@@ -87,13 +88,6 @@ class MakeOptions(Options):
         "Pass this assignment to make, besides those of [make] in dag.toml.",
         metavar="NAME=VALUE",
         table="make",
-    )
-    target_template: str | None = flag(
-        TEXT,
-        "--target-template",
-        "Ask make for a package by this name, like package/{name}.",
-        shown="what the Makefile has rules for",
-        metavar="TARGET",
     )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from dag.core.arch import Arch
 from dag.core.graph.graph import Edge, Graph
+from dag.core.package.makefile import NO_MAKEFILE, Makefile
 from dag.core.package.model import Package
 
 
@@ -22,11 +23,17 @@ class Kind(StrEnum):
     JSON = "json"
 
 
-def lines(graph: Graph, packages: Iterable[Package], kind: Kind, arch: Arch) -> list[str]:
-    """Return one line for each of `packages`."""
+def lines(
+    graph: Graph,
+    packages: Iterable[Package],
+    kind: Kind,
+    arch: Arch,
+    makefile: Makefile = NO_MAKEFILE,
+) -> list[str]:
+    """Return one line for each of `packages`; `makefile` says how a package becomes a target."""
     match kind:
         case Kind.TARGET:
-            return [f"packages/{arch}/{one.name}-{one.full_version}.apk" for one in packages]
+            return makefile.targets(packages, arch)
         case Kind.NAME:
             return [one.name for one in packages]
         case Kind.VERSION:

@@ -13,8 +13,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dag.core.graph import digraph, feedback
+from dag.core.graph.asked import PathNames, plain_name
 from dag.core.graph.names import make_name_table
-from dag.core.package.model import Need, Package, bare_name
+from dag.core.graph.stops import BrokenNames, BrokenNeed, refuse_needs
+from dag.core.package.model import BrokenDefinition, Need, Package, bare_name
 from dag.errors import UsageError
 
 # Where a cycle must be opened, the edges that the original program knew are kept rather than those
@@ -62,14 +64,22 @@ class Graph:
 
     `available` holds the names that a repository has (`-r`). They satisfy needs that are not
     defined here, and edges to them are the first to be dropped where there is a cycle.
+
+    What needs a name that only a broken definition might give is *stopped*, and what needs that.
     """
 
-    def __init__(self, packages: Iterable[Package], *, available: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        packages: Iterable[Package],
+        *,
+        available: Collection[str] = (),
+        broken: Iterable[BrokenDefinition] = (),
+        arch: str = "",
+    ) -> None:
         """Resolve every name; the order of the packages does not matter.
 
-        Raises:
-            UsageError: two packages or subpackages have one name.
-
+        No two of `packages` have one name. `arch` is melange's name of the architecture that they
+        were resolved for; it is needed only to understand paths of built packages.
         """
         self.packages: tuple[Package, ...] = tuple(sorted(packages, key=lambda one: one.name))
         self.available = frozenset(available)
@@ -77,6 +87,11 @@ class Graph:
         self.choices = table.choices
         self._nodes = table.nodes
         self._providers = table.providers
+        self._own = {package.name: number for number, package in enumerate(self.packages)}
+        self._arch = arch
+        self.broken = BrokenNames(broken, self.available)
+        self.broken_needs: dict[str, BrokenNeed] = {}
+        """Packages that need a name that only a broken definition might give → the first such need."""
         self.externals: dict[str, list[str]] = {}
         """Names that nothing here gives → the packages that need them."""
         self._selfish: list[int] = []
@@ -106,6 +121,9 @@ class Graph:
         name = need.name
         target = self._nodes.get(name)
         if target is None:
+            if self.broken and (broken := self.broken.find(user, need)):
+                self.broken_needs.setdefault(user, broken)
+                return None
             users = self.externals.setdefault(name, [])
             if user not in users[-1:]:
                 users.append(user)
@@ -121,6 +139,11 @@ class Graph:
         """Return the package that gives `name`: it has, builds or provides it; None if none does."""
         node = self._nodes.get(bare_name(name))
         return None if node is None else self.packages[node]
+
+    @property
+    def names(self) -> Collection[str]:
+        """Return every name that the packages have or provide."""
+        return self._nodes.keys()
 
     def provider(self, name: str) -> str | None:
         """Return the package or subpackage that provides `name`, if none is called that."""
@@ -192,9 +215,11 @@ class Graph:
         found: set[int] = set()
         unknown: list[str] = []
         for name in names:
-            node = self._nodes.get(name)
+            node = self._own.get(name)
             if node is None:
-                node = self._nodes.get(bare_name(name))
+                node = self._nodes.get(name, self._nodes.get(bare_name(name)))
+            if node is None:
+                node = self._paths.find(name)
             if node is None:
                 unknown.append(name)
             else:
@@ -203,12 +228,18 @@ class Graph:
             raise self._unknown(unknown)
         return found
 
+    @cached_property
+    def _paths(self) -> PathNames:
+        return PathNames(self.packages, self._arch)
+
     def _unknown(self, names: Sequence[str]) -> UsageError:
         from difflib import get_close_matches
 
+        if refusal := self.broken.refusal(names):
+            return refusal
         hints: list[str] = []
         for name in names[:20]:
-            if close := get_close_matches(name, self._nodes, n=5):
+            if close := get_close_matches(plain_name(name), self._nodes, n=5):
                 instead = f" instead of {name}" if len(names) > 1 else ""
                 hints.append(f"did you mean {' or '.join(close)}{instead}?")
         # The words of the original program, which scripts may look for.
@@ -261,18 +292,41 @@ class Graph:
         order = self._ordered[0]
         return [self.packages[node] for node in order if wanted is None or node in wanted]
 
-    def closure(self, names: Iterable[str], there: Collection[str] = ()) -> list[Package]:
+    def closure(
+        self, names: Iterable[str], there: Collection[str] = (), *, stopped_too: bool = False
+    ) -> list[Package]:
         """Return the packages that `names` stand for and all that they need, dependencies first.
 
         Dropped edges count here, because their packages are needed all the same. Packages in
         `there` that `names` do not stand for are left out, and so is what only those need.
 
         Raises:
-            UsageError: a name is not in the graph.
+            UsageError: a name is not in the graph, or something is needed that only a broken
+                definition might give (unless `stopped_too`).
 
         """
         wanted = digraph.reachable(self._needs, self._numbers(names), self._numbers(there))
-        return [self.packages[node] for node in self._ordered[0] if node in wanted]
+        found = [self.packages[node] for node in self._ordered[0] if node in wanted]
+        if self.broken_needs and not stopped_too:
+            refuse_needs(
+                self.broken_needs[one.name] for one in found if one.name in self.broken_needs
+            )
+        return found
+
+    def stopped(
+        self, direct: Collection[str] | None = None, there: Collection[str] = ()
+    ) -> frozenset[str]:
+        """Return the packages that are stopped, because what they need cannot be built.
+
+        `direct` are those that need such a thing themselves; by default those that need what only a
+        broken definition might give. Packages in `there` need nothing, because they exist.
+        """
+        direct = self.broken_needs if direct is None else direct
+        starts = self._numbers(name for name in direct if name not in there)
+        if not starts:
+            return frozenset()
+        found = starts | digraph.reachable(self._users, starts, self._numbers(there))
+        return frozenset(self.packages[node].name for node in found)
 
     def dependents(self, names: Iterable[str]) -> list[Package]:
         """Return the packages that `names` stand for and all that need them, dependencies first.

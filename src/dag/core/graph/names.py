@@ -9,7 +9,6 @@ from typing import NamedTuple
 from dag.core.package.model import Package, Subpackage, bare_name
 from dag.core.package.names import find_clashes
 from dag.core.package.versions import key
-from dag.errors import UsageError
 
 
 class Choice(NamedTuple):
@@ -47,18 +46,14 @@ def make_name_table(packages: Sequence[Package]) -> NameTable:
 
     A name that a package or subpackage has goes before the same name when it is provided. Of
     several that provide a name the one with the highest priority is chosen, then the one with the
-    highest version, then the first by name.
-
-    Raises:
-        UsageError: two packages or subpackages have one name.
-
+    highest version, then the first by name. Of two packages of one name the higher version counts.
     """
-    if problems := find_clashes(packages):
-        raise UsageError("\n".join(map(str, problems)))
     nodes = {package.name: number for number, package in enumerate(packages)}
     for number, package in enumerate(packages):
         for subpackage in package.subpackages:
             nodes[subpackage.name] = number
+    for clash in find_clashes(packages):
+        nodes[clash.name] = clash.counts.place
     providers: dict[str, str] = {}
     choices: list[Choice] = []
     for name, several in _find_providers(packages, nodes).items():

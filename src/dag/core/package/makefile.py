@@ -37,6 +37,10 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
 # A static pattern rule: the targets may be a variable's, the pattern says what they look like.
 _STATIC = re.compile(r"^[^\s#].*:\s*package/%\s*:(?![:=])", re.MULTILINE)
+_BY_NAME = re.compile(r"package/(?P<name>[^%$]+)")
+# What a pattern rule finds is the file whose name is in the target: `find . -name '$*.yaml'`.
+_FINDS_FILE = re.compile(r"(?:\$(?:\*|\(\*\)|\{\*\})|%)\.yaml\b")
+_CALL = re.compile(r"\$[({]call\s+build-package,\s*(?P<name>[^,\s]+)\s*,")
 _INCLUDE = re.compile(r"^[ ]*(?:-|s)?include[ \t]+(?P<names>[^#\n]*)", re.MULTILINE)
 _UNREAD = {
     "KEY": "melange will not trust what is signed with our key, such as packages of other units",
@@ -60,6 +64,14 @@ class Makefile:
     """Our variables that its calls of melange do not use, as far as its text tells."""
     other_key: str | None = None
     """The key that melange is told to sign with, whatever `$(KEY)` is."""
+    finds_files: bool = False
+    """Whether a target has the name of the definition's file, and not that of its package."""
+    rules: frozenset[str] = frozenset()
+    """The packages that have a rule `package/NAME` of their own."""
+    calls: frozenset[str] = frozenset()
+    """The names for which `build-package` is called, whose definitions are NAME.yaml."""
+    is_given: bool = False
+    """Whether somebody gave the template, so that the rules were not asked."""
 
     def notes(self, *names: str) -> list[str]:
         """Return, in words, what follows if it does not use these variables."""
@@ -88,7 +100,33 @@ class Makefile:
 
     def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
         """Return the targets of the packages, in their order, each once."""
-        return list(dict.fromkeys(target(self.template, package, arch) for package in packages))
+        return list(dict.fromkeys(self._target(package, arch) for package in packages))
+
+    def file_notes(self, packages: Iterable[Package]) -> list[str]:
+        """Return, in words, whose definitions its rules do not find because the file has another name."""
+        if self.is_given or self.finds_files:
+            return []
+        return [
+            f"{package.file}:{package.line}: this is {package.name}, for which the Makefile's rules "
+            f"look in {package.name}.yaml; rename the file, or give it a rule"
+            for package in packages
+            if package.file_stem != package.name
+            and package.name not in self.rules
+            and package.file_stem not in self.calls
+        ]
+
+    def _target(self, package: Package, arch: Arch) -> str:
+        name, stem = package.name, package.file_stem
+        by_file = self.finds_files or stem in self.calls
+        if not self.is_given and name != stem and name not in self.rules and by_file:
+            name = stem
+        return self.template.format(
+            arch=arch.apk, name=name, version=package.version, epoch=package.epoch
+        )
+
+
+NO_MAKEFILE = Makefile(has_all=False, has_key=False, key=KEY, template=APK_TEMPLATE)
+"""Stands for the Makefile of a directory without one: the files that melange writes are targets."""
 
 
 def read_makefile(text: str, template: str | None = None) -> Makefile:
@@ -99,6 +137,7 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
 
     """
     targets = [word for rule in _RULE.finditer(text) for word in rule["targets"].split()]
+    is_given = template is not None
     if template is None:
         by_name = any(word.startswith("package/") for word in targets) or _STATIC.search(text)
         template = NAME_TEMPLATE if by_name else APK_TEMPLATE
@@ -111,6 +150,10 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         template=check_template(template),
         unread=frozenset(_unread(text)),
         other_key=other,
+        finds_files=template == NAME_TEMPLATE and _FINDS_FILE.search(text) is not None,
+        rules=frozenset(rule["name"] for rule in map(_BY_NAME.fullmatch, targets) if rule),
+        calls=frozenset(call["name"] for call in _CALL.finditer(text)),
+        is_given=is_given,
     )
 
 
@@ -172,10 +215,3 @@ def check_template(template: str) -> str:
             hint=f"it needs the field {{name}}, as in {NAME_TEMPLATE}",
         )
     return template
-
-
-def target(template: str, package: Package, arch: Arch) -> str:
-    """Return `template` filled in for one package."""
-    return template.format(
-        arch=arch.apk, name=package.name, version=package.version, epoch=package.epoch
-    )

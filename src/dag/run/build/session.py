@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.package.model import BrokenDefinition
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
@@ -26,7 +27,6 @@ from dag.io.build.journal import Journal
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
-from dag.io.package import definitions
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.progress import BuildProgress
@@ -36,6 +36,7 @@ from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
+from dag.run.graph.reading import read_definitions
 
 Say = Callable[[str], None]
 
@@ -75,23 +76,25 @@ class Build:
         foreign = self.makefile.foreign_key_note("--signing-key") if options.signing_key else None
         if foreign:
             say(foreign)
-        packages = definitions.read(
-            self.directory,
-            arch=options.arch.apk,
-            pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-            build_options=options.build_options,
-        )
+        found = read_definitions(options, options.directory, options.arch)
+        for line in found.words():
+            say(line)
+        packages = found.packages
         have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(packages, available=have.names)
-        self.parts = self._split()
+        self.graph = Graph(
+            packages, available=have.names, broken=found.broken, arch=options.arch.apk
+        )
+        self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
+        for note in self.makefile.file_notes(step.package for step in self.plan.steps):
+            say(note)
         self.about = summarize(self.plan)
 
-    def _split(self) -> Parts:
+    def _split(self, broken: Sequence[BrokenDefinition]) -> Parts:
         tree = definitions_tree(self.directory)
         for note in tree.notes() if self.options.verbose else ():
             self._say(note)
@@ -101,7 +104,7 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages)
+        return split_by_package(entries, self.graph.packages, broken)
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
@@ -142,7 +145,7 @@ class Build:
                 self._say(f"nothing has changed since {options.since}")
                 return BuildPlan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
-                    dropped=(), timed=0, external={},
+                    unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
 

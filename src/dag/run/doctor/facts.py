@@ -131,7 +131,7 @@ class Doctor:
         chosen = replace(self._chosen, repositories=())  # `bundle` asks them
         numbers = []
         for arch in chosen.arch:
-            selection = await aside(partial(select, chosen, arch))
+            selection = await aside(partial(select, chosen, arch, self._terminal.say_once))
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 

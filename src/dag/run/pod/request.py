@@ -26,7 +26,7 @@ from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.io.kube.contexts import find_namespace
 from dag.report.terminal import Terminal
-from dag.report.words import count, missing_lines
+from dag.report.words import count, missing_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
 
@@ -101,7 +101,9 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     repository = bundle_repository(options)
     namespace = namespace_of(options, terminal)
     run = os.urandom(5).hex()
-    selections = {arch: _select(options, arch, terminal) for arch in options.arch}
+    selections = {arch: select(options, arch, terminal.say_once) for arch in options.arch}
+    for arch, selection in selections.items():
+        _tell_selection(selection, options, arch, terminal)
     raised = {
         arch: raise_requests(options, selection.packages) for arch, selection in selections.items()
     }
@@ -152,8 +154,9 @@ def _makefile_notes(makefile: Makefile, options: PodOptions) -> Iterator[str]:
         yield f"the Makefile has no rule for its key, so the pod makes {key} with melange keygen"
 
 
-def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
-    selection = select(options, arch)
+def _tell_selection(
+    selection: Selection, options: PodOptions, arch: Arch, terminal: Terminal
+) -> None:
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
     terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
@@ -163,10 +166,14 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
             " repository must have what is needed, see `dag cycles`"
         )
     for line in missing_lines(
-        selection.external, others=bool(options.repositories), verbose=options.verbose
+        selection.external,
+        selection.names,
+        others=bool(options.repositories),
+        verbose=options.verbose,
     ):
         terminal.say(line)
-    return selection
+    for line in stopped_lines(selection.stopped, selection.causes, verbose=options.verbose):
+        terminal.say(line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
