@@ -81,16 +81,6 @@ def test_a_kubeconfig_that_is_not_there_is_said_and_no_error(place: Path) -> Non
     )
 
 
-def test_a_cluster_is_prepared_in_the_namespace_of_the_context(place: Path, tmp_path: Path) -> None:
-    config = tmp_path / "kubeconfig"
-    kubeconfig(config, "http://127.0.0.1:1")
-    config.write_text(config.read_text().replace("user: me", "user: me\n    namespace: builds"))
-    for words in (("--kubeconfig", str(config)), ("--kubeconfig", str(config), "-n", "builds")):
-        done = dag("setup", "cluster", "--print", *words, place=place)
-        assert done.returncode == 0, done.stderr
-        assert "Namespace builds" in done.stdout
-
-
 def test_the_doctor_looks_into_the_namespace_of_the_context(place: Path, tmp_path: Path) -> None:
     for missing in ({}, {"KUBECONFIG": "/nope"}):
         done = dag(

@@ -9,6 +9,7 @@ from dag.core.limits import MAKEFILE
 from dag.core.package.makefile import FILE_NAMES, Makefile, included_patterns, read_makefile
 from dag.errors import UsageError
 from dag.io.files import read_text
+from dag.io.package.definitions import no_definitions_error
 
 
 def makefile_of(directory: Path, template: str | None) -> Makefile:
