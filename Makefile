@@ -37,7 +37,7 @@ golden: venv ## write the files anew that tests compare with (tests/*/golden)
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
-	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+	$(PY) -m pytest -n 5 --dist loadgroup --no-loadscope-reorder
 
 bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
 	@$(PY) -m tests.bare

@@ -1,11 +1,12 @@
-"""How well `dag build` uses this machine: makespan, processor time of its own, size of a plan.
+"""Measure how well `dag build` uses this machine: a build, its own work, and a large plan.
 
     make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/build.py
 
-A generated distribution is built with one job per processor, and by make one after the other. The
-bound is what no scheduler can beat, max(critical path, work / jobs), with the durations of the very
-same run: builds slow each other down. A duration is that of the processes of a unit; whatever comes
-before and after them counts as overhead. Exits with 1 if something is over its limit.
+`dag build` builds a generated distribution with at most two jobs, and make builds it with one
+package after the other. `dag build` is compared with a bound that no scheduler can beat, which is
+max(critical path, work / jobs). Builds slow each other down, so the bound has the durations of the
+same run. A duration is that of a unit's processes; whatever comes before and after them is
+overhead. The exit code is 1 if something is over its limit.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from tests.torture.kills import environment  # noqa: E402
 PACKAGES = 80
 JOBS = min(2, len(os.sched_getaffinity(0)))
 WORK = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"
-"""What each build does besides what melange does: some tenths of a second."""
+"""The work of each build, besides that of melange. It takes some tenths of a second."""
 DAG = """
 import atexit, resource, sys
 from dag.cli.main import run
@@ -55,7 +56,7 @@ def report():
 atexit.register(report)
 run()
 """
-"""`dag`, which writes to its first argument what it used of the processor without its children."""
+"""`dag` that writes the processor time of its own process to the file of its first argument."""
 
 
 def build(report: Report) -> None:
@@ -81,7 +82,7 @@ def build(report: Report) -> None:
 
 
 def least(directory: Path, store: Path) -> float:
-    """Return the bound in seconds, from the durations that the store has of the run."""
+    """Return the bound in seconds, for the durations of the run that the store has recorded."""
     opened = Store(store, Arch.parse("x86_64"))
     opened.read()
     seconds = opened.seconds()
@@ -93,7 +94,7 @@ def least(directory: Path, store: Path) -> float:
 
 
 def one_after_the_other(directory: Path) -> float:
-    """Seconds that make takes, which builds in the order in which its file names the packages."""
+    """Build with make, in the order of the Makefile, and return how many seconds that took."""
     melange = parts.build("melange") / "melange"
     extra = "--repository-append ./bootstrap --keyring-append ./bootstrap/bootstrap.rsa.pub"
     options = f"--cache-dir {directory}/cache {extra}"
@@ -109,9 +110,10 @@ def one_after_the_other(directory: Path) -> float:
 
 
 def plan(report: Report) -> None:
-    """Plan 100,000 units with ten needs each, in processor seconds: nothing in it waits.
+    """Plan 100,000 units with ten needs each, and measure the processor time of that.
 
-    The limits are of a machine on which a plain PyYAML load of 3,401 files takes `LOAD_THERE`.
+    Planning waits for nothing, so the processor time is what counts. The limits were set on a
+    machine on which a plain PyYAML load of 3,401 files takes `LOAD_THERE`.
     """
     before = processor(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", PLAIN_LOAD, str(unpacked(TODAY))], check=True)
@@ -141,7 +143,7 @@ def plan(report: Report) -> None:
 
 
 def processor(who: int) -> float:
-    """Processor seconds, of this process or of its children."""
+    """Return the processor time of this process or of its children, in seconds."""
     used = resource.getrusage(who)
     return used.ru_utime + used.ru_stime
 

@@ -1,11 +1,12 @@
-"""Push a directory of 3,401 definitions again after one file changed: ours, and as one whole layer.
+"""Push a directory of 3,401 definitions again after one file changed: by `dag`, and as one layer.
 
     make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/bundle.py
 
-The peers send what everybody sends who puts a directory into an image: `skopeo` gets a layer from
-`tar | gzip`, and `buildah` copies, commits and pushes. All talk to one registry on this machine, in
-turns; each run is a process of its own, from start to end. Bytes are what the registry has stored.
-Fails when ours is more than 1/10 of the bytes, or 1/3 of the time, of a push with buildah.
+The peers put the whole directory into one layer of an image, as is usual: `skopeo` gets a layer
+from `tar | gzip`, and `buildah` copies, commits and pushes. They take turns with one registry on
+this machine. Each run is a process of its own, measured from its start to its end. The bytes are
+those that the registry has stored. The exit code is 1 if `dag` needs more than 1/10 of the bytes,
+or 1/3 of the time, of a push with buildah.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ print(pushed.bytes_uploaded, pushed.layers_uploaded)
 
 @dataclass
 class Runs:
-    """Wall and processor seconds, and bytes that came into the registry, of each round."""
+    """Wall time and processor time in seconds, and the bytes that the registry got, by round."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
 
     def measure(self, server: Server, push: Callable[[], None]) -> None:
-        """Push once."""
+        """Push once, and add the time and the bytes of that."""
         before = server.blobs()
         used, start = _children(), time.monotonic()
         push()
@@ -63,7 +64,7 @@ class Runs:
         self.sent.append(sum(size for _, size in new))
 
     def show(self, name: str) -> str:
-        """Return a line of medians."""
+        """Return a line with the median of each number."""
         return (
             f"{name:<18} {statistics.median(self.wall):6.2f} s  "
             f"{statistics.median(self.cpu):6.2f} s of processor  "
@@ -85,7 +86,7 @@ def ours(directory: Path, repository: str, base: str) -> None:
 
 
 def whole_layer(directory: Path, work: Path, repository: str) -> None:
-    """Push with skopeo what tar and gzip made: the leanest way to send one layer."""
+    """Push with skopeo what tar and gzip made, which is the cheapest way to send one layer."""
     layer = work / "layer"
     with layer.open("wb") as output:
         tar = subprocess.Popen(["tar", "-C", directory, "-cf", "-", "."], stdout=subprocess.PIPE)
@@ -127,7 +128,7 @@ def whole_layer(directory: Path, work: Path, repository: str) -> None:
 
 
 def buildah(directory: Path, work: Path, repository: str) -> None:
-    """Copy, commit and push, as a Containerfile with one COPY does."""
+    """Copy, commit and push with buildah, as for a Containerfile with one COPY."""
     places = ("--root", work / "storage", "--runroot", work / "run")
 
     def run(*arguments: str | Path) -> str:
@@ -148,7 +149,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         os.environ |= {"XDG_CACHE_HOME": str(work / "cache"), "DOCKER_CONFIG": str(work)}
-        (work / "config.json").write_text("{}")  # buildah wants one to be there
+        (work / "config.json").write_text("{}")  # buildah does not run without one
         directory = work / "definitions"
         shutil.copytree(definitions, directory)
         digest = base_image(work / "base")
@@ -168,7 +169,7 @@ def main() -> int:
             for name, push in pushes.items():
                 first[name].measure(server, push)
             for number in range(ROUNDS):
-                # Another file each time, as one file's layer may be larger than another's.
+                # Each round changes another file, because the layers of files differ in size.
                 definition = sorted(directory.glob("*.yaml"))[number * 701 + 5]
                 definition.write_text(f"{definition.read_text()}\n# {number}\n")
                 for name, push in pushes.items():
@@ -185,7 +186,7 @@ def report(first: dict[str, Runs], again: dict[str, Runs]) -> int:
         print("  " + runs.show(name))
     mine = again.pop("dag")
     for name, runs in again.items():
-        # Ratios within a round, so that a busy moment strikes both.
+        # Ratios are taken within a round, so that a busy moment of the machine affects both.
         wall = statistics.median(a / b for a, b in zip(mine.wall, runs.wall, strict=True))
         cpu = statistics.median(a / b for a, b in zip(mine.cpu, runs.cpu, strict=True))
         sent = max(a / b for a, b in zip(mine.sent, runs.sent, strict=True))

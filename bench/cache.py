@@ -1,16 +1,17 @@
-"""Fetch many sources, and large ones: `dag cache` and its peers, in turns, from one server.
+"""Fetch many sources, and large ones, from one server: `dag cache` and its peers take turns.
 
     make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/cache.py
 
-- 200 sources from 8 hosts that take 50 ms for each answer: `curl` one after the other (what the
-  original did), `aria2c -j16`, `melange update-cache`.
-- 2 GB in 16 sources: `curl --parallel`, then one `sha256sum` a processor; or both at once, a pipe
-  for each source. The faster one counts. Nothing but memory is written to (/dev/shm), as the disk
-  would be all that is measured.
+- 200 sources from 8 hosts that take 50 ms for each answer. The peers are `curl`, which fetches one
+  after the other as the original program did, `aria2c -j16`, and `melange update-cache`.
+- 2 GB in 16 sources. The peer is `curl --parallel`, followed by one `sha256sum` for each processor;
+  or both at the same time, with a pipe for each source. The faster of the two counts. All files are
+  in memory (/dev/shm), because otherwise only the disk would be measured.
 
-Each run is a process of its own, from start to end, with an empty cache. Fails when `dag cache` is
-not 15 times as fast as one after the other, slower than aria2c or melange, or reaches less than 80 %
-of what curl and sha256sum reach; or when its memory grows with the size of what it fetches.
+Each run is a process of its own, with an empty cache, and measured from its start to its end. The
+exit code is 1 if `dag cache` is not 15 times as fast as one fetch after the other, if it is slower
+than aria2c or melange, if it reaches less than 80 % of the speed of curl and sha256sum, or if its
+memory grows with the size of what it fetches.
 """
 
 from __future__ import annotations
@@ -41,19 +42,19 @@ from tests.support.registries import apt  # noqa: E402
 ROUNDS = 5
 SMALL = 200
 HOSTS = 8
-"""Addresses of the server; the 193 sources of a real distribution are at 58 hosts."""
+"""The number of addresses of the server. The 193 sources of a real distribution are at 58 hosts."""
 LATENCY = 0.05
-"""Seconds before each answer."""
+"""The seconds that pass before each answer."""
 LARGE = 16
 SIZE = 128 << 20
-"""Bytes of a large source."""
+"""The size of a large source in bytes."""
 FLAT = 32
-"""MiB that memory may differ between little and much."""
+"""How many MiB of memory `dag cache` may take more when there is more to fetch."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, and where it is served."""
+    """A file that is served, and its URI."""
 
     path: Path
     sha256: str
@@ -62,14 +63,14 @@ class Source:
 
 @dataclass
 class Runs:
-    """Wall and processor seconds of each round, and the most memory in MiB."""
+    """Wall time and processor time of each round in seconds, and the most memory in MiB."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     memory: int = 0
 
     def show(self, name: str) -> str:
-        """Return a line of the best round and medians."""
+        """Return a line with the best round, and with the medians."""
         return (
             f"  {name:<28} {min(self.wall):6.2f} s  (median {statistics.median(self.wall):6.2f})  "
             f"{statistics.median(self.cpu):5.2f} s of processor  {self.memory:4} MiB"
@@ -77,11 +78,11 @@ class Runs:
 
 
 Peers = dict[str, Callable[[Path], list[str]]]
-"""Name → from a new directory to the command that fetches everything into it."""
+"""By its name, a function that returns the command which fetches everything into a directory."""
 
 
 def measure(peers: Peers, expected: list[Source], place: Path, rounds: int) -> dict[str, Runs]:
-    """Run all in turns, so that a busy moment strikes every one of them; check what they made."""
+    """Run all commands in turns, so that a busy moment affects each; check what they fetched."""
     runs = {name: Runs() for name in peers}
     for _ in range(rounds):
         for name, command in peers.items():
@@ -123,7 +124,7 @@ def _environment(place: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(directory: Path, latency: float) -> Iterator[list[str]]:
-    """Serve the files of a directory from a process of its own; gives the URLs of its hosts."""
+    """Serve the files of a directory from a process of its own, and yield the URLs of its hosts."""
     with ExitStack() as stack:
         listeners = [
             stack.enter_context(socket.create_server((f"127.0.0.{number}", 0), backlog=512))
@@ -167,7 +168,7 @@ def _answer(connection: socket.socket, directory: Path, latency: float) -> None:
 
 
 def make(directory: Path, count: int, size: int) -> list[Source]:
-    """Write `count` different files of `size` bytes, mostly holes."""
+    """Write `count` different files of `size` bytes; they are sparse."""
     directory.mkdir(parents=True)
     found = []
     for number in range(count):
@@ -181,7 +182,7 @@ def make(directory: Path, count: int, size: int) -> list[Source]:
 
 
 def served(root: Path, sources: list[Source], urls: list[str]) -> list[Source]:
-    """Let the hosts, which serve `root`, take turns."""
+    """Return the sources with URIs; the hosts, which all serve `root`, get them in turns."""
     return [
         replace(source, uri=f"{urls[number % len(urls)]}/{source.path.relative_to(root)}")
         for number, source in enumerate(sources)
@@ -189,7 +190,7 @@ def served(root: Path, sources: list[Source], urls: list[str]) -> list[Source]:
 
 
 def define(directory: Path, sources: list[Source]) -> Path:
-    """Write one definition that fetches all: melange's command takes one."""
+    """Write one definition that fetches all, because melange's command takes only one definition."""
     directory.mkdir()
     lines = ["package:", "  name: sources", "  version: 1", "  epoch: 0", "pipeline:"]
     for source in sources:
@@ -200,7 +201,7 @@ def define(directory: Path, sources: list[Source]) -> Path:
 
 
 def ours(definition: Path) -> Callable[[Path], list[str]]:
-    """`dag cache` as it is typed."""
+    """Return the command `dag cache` for this definition."""
     return lambda target: [
         *(sys.executable, "-m", "dag", "cache"),
         *("-d", str(definition.parent), "-o", str(target)),
@@ -208,7 +209,7 @@ def ours(definition: Path) -> Callable[[Path], list[str]]:
 
 
 def many(place: Path) -> dict[str, Runs]:
-    """200 sources, 50 ms before each answer."""
+    """Measure 200 sources, with 50 ms before each answer."""
     sources = make(place / "small", SMALL, 10_000)
     with serving(place / "small", LATENCY) as urls:
         sources = served(place / "small", sources, urls)
@@ -228,7 +229,7 @@ def many(place: Path) -> dict[str, Runs]:
 
 
 def large(place: Path) -> tuple[dict[str, Runs], Runs]:
-    """2 GB; and, for the memory, one eighth of it."""
+    """Measure 2 GB, and one eighth of that for the comparison of memory."""
     root = place / "large"
     sources = make(root / "whole", LARGE, SIZE)
     eighths = make(root / "eighth", LARGE, SIZE // 8)
@@ -255,7 +256,7 @@ def large(place: Path) -> tuple[dict[str, Runs], Runs]:
 
 
 def ratio(mine: Runs, other: Runs) -> float:
-    """How many times as long the other took, each in its least disturbed round."""
+    """Return how many times as long the other took, with the fastest round of each."""
     return min(other.wall) / min(mine.wall)
 
 

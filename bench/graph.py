@@ -1,10 +1,11 @@
-"""How fast the graph is, as ratios against peers in the same run.
+"""Measure how fast the graph is, as ratios to peers in the same run.
 
     make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/graph.py
 
-Prints one line a measurement: what, seconds, its ratio to the peer, and the limit. Exits with 1 if
-one is over its limit. Where a limit is in seconds of the machine that set it, the plain PyYAML load
-is the yardstick: it took 1.5 s there.
+It prints one line for each measurement: its name, the seconds, the ratio to the peer, and the
+limit. The exit code is 1 if a measurement is over its limit. Some limits are in seconds of the
+machine on which they were set; these are scaled by the time of a plain PyYAML load, which took 1.5
+s there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.support.distributions import SEED, TODAY, unpacked  # noqa: E402
 
 SIZES = (25_000, 100_000)
 LOAD_THERE = 1.5
-"""Seconds that the plain load took where the limits were set."""
+"""The seconds that the plain load took on the machine on which the limits were set."""
 PLAIN_LOAD = """
 import sys, yaml
 from pathlib import Path
@@ -38,7 +39,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
 
 
 def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], None]) -> float:
-    """Return the least wall time of `command`, which must succeed: what else runs only adds to it."""
+    """Return the shortest wall time of `command`, which must succeed: others only add to it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     taken = []
@@ -51,7 +52,7 @@ def seconds(command: list[str], cache: Path, times: int, fresh: Callable[[], Non
 
 
 class Report:
-    """Prints what was measured against its limit."""
+    """A printer of measurements, which compares each with its limit."""
 
     def __init__(self) -> None:
         self.failed = False
@@ -64,7 +65,7 @@ class Report:
 
 
 def command_lines(report: Report) -> float:
-    """Measure commands; how much slower this machine is than where the limits were set."""
+    """Measure commands, and return how much slower this machine is than the one of the limits."""
     today, seed = unpacked(TODAY), unpacked(SEED)
     dag = [sys.executable, "-m", "dag"]
     with tempfile.TemporaryDirectory() as place:
@@ -78,10 +79,10 @@ def command_lines(report: Report) -> float:
             return
 
         text = [*dag, "text", "-d", str(today)]
-        seconds(text, cache, 1, nothing)  # the interpreter's own caches
+        seconds(text, cache, 1, nothing)  # fills the interpreter's own caches
         plain = [sys.executable, "-c", PLAIN_LOAD, str(today)]
         load = cold = math.inf
-        for _ in range(4):  # by turns, so that both meet the same machine
+        for _ in range(4):  # in turns, so that a busy moment affects both
             load = min(load, seconds(plain, cache, 1, nothing))
             cold = min(cold, seconds(text, cache, 1, forget))
         scale = load / LOAD_THERE
@@ -117,7 +118,10 @@ def synthetic(report: Report, scale: float) -> None:
 
 
 def build_synthetic(size: int) -> None:
-    """Constraints on two of five needs; run-time chains of up to a hundred; some provided names."""
+    """Build a graph of packages with constraints, provided names and chains of run-time needs.
+
+    Two of five needs have a constraint, and a chain has up to a hundred packages.
+    """
     from dag.core.graph.graph import Graph
     from dag.core.package.model import Need, Package
 
@@ -126,7 +130,7 @@ def build_synthetic(size: int) -> None:
     signs = ["", "", "", ">=1", "~1"]
     packages = []
     for number, name in enumerate(names):
-        # A component in every thousand packages, and edges to what came before them.
+        # Components in every thousand packages, with edges to what came before them.
         home = number - number % 1000
         near = [rng.randrange(home, home + 1000) for _ in range(2)] if number % 100 == 0 else []
         targets = near + [rng.randrange(max(home, 1)) for _ in range(9 - len(near))]

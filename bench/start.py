@@ -1,10 +1,11 @@
-"""How soon the command line answers, as ratios against a bare interpreter in the same run.
+"""Measure how soon the command line answers, as ratios to a bare interpreter in the same run.
 
     make venv && PYTHONPATH=src:. $(scripts/venv --print)/bin/python bench/start.py
 
-Prints one line a measurement: what, seconds, the limit, and the ratio to `python -c pass`. Exits with
-1 if one is over its limit. The limits are of a machine where a bare interpreter takes `BARE_THERE`;
-where it takes longer they are longer by as much.
+It prints one line for each measurement: its name, the seconds, the limit, and the ratio to
+`python -c pass`. The exit code is 1 if a measurement is over its limit. The limits were set on a
+machine on which a bare interpreter takes `BARE_THERE`; if it takes longer, the limits are longer in
+proportion.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from bench.graph import Report  # noqa: E402
 
 BARE_THERE = 0.025
-"""Seconds of a bare interpreter where the limits were set: between 0.015 and 0.036."""
+"""Seconds of a bare interpreter on the machine of the limits, between 0.015 and 0.036."""
 ROUNDS = 20
 DEFINITION = "package:\n  name: one\n  version: '1'\n  epoch: 0\n"
 COMPLETION = {"_DAG_COMPLETE": "bash_complete", "COMP_WORDS": "dag po", "COMP_CWORD": "1"}
 
 
 def seconds(words: list[str], directory: Path, **more: str) -> float:
-    """Return what one run, which must succeed, takes of a processor.
+    """Return the processor time of one run, which must succeed, in seconds.
 
-    A start waits for nothing, so on a machine that does nothing else it is the wall time.
+    A start waits for nothing, so this is the wall time on a machine that does nothing else.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "REPO": "registry.invalid/dag"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -57,7 +58,7 @@ def main() -> None:
         directory = Path(place)
         (directory / "one.yaml").write_text(DEFINITION)
         (directory / "Makefile").write_text("packages/%.apk:\n\ttrue\n")
-        for _ in range(ROUNDS):  # by turns, so that all meet the same machine
+        for _ in range(ROUNDS):  # in turns, so that a busy moment affects all
             bare = min(bare, seconds(["-c", "pass"], directory))
             helped = min(helped, seconds([*dag, "--help"], directory))
             completed = min(completed, seconds(dag, directory, **COMPLETION))

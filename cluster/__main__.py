@@ -1,4 +1,4 @@
-"""The command line: `python3 -m cluster …`."""
+"""Start, examine and end a real Kubernetes on this machine: `python3 -m cluster COMMAND`."""
 
 from __future__ import annotations
 
@@ -39,27 +39,37 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "prepare",
         lambda _: lifecycle.prepare(),
-        "make all that takes long once: packages, parts, images",
+        "do everything once that takes long: packages, parts, images",
     )
-    command("up", lambda _: lifecycle.up(), "start the cluster and wait till pods can run")
-    command("down", lambda _: lifecycle.down(), "end it and remove all traces of it but the cache")
-    command("status", _status, "say which processes run, and what the nodes say")
+    command("up", lambda _: lifecycle.up(), "start the cluster and wait until pods can run")
+    command(
+        "down",
+        lambda _: lifecycle.down(),
+        "end the cluster and remove everything of it but the cache",
+    )
+    command("status", _status, "show which processes run and the state of the nodes")
     command("env", _env, 'print variables for a shell: eval "$(python3 -m cluster env)"')
     node = command("node", _node, "lose a node, or bring it back")
     node.add_argument("action", choices=["stop", "start"])
     node.add_argument("name", choices=[node.name for node in NODES])
     server = command("apiserver", _restart, "kill the API server and start it again")
     server.add_argument("action", choices=["restart"])
-    simulated = command("kwok", _kwok, "have N simulated nodes of one architecture, or none")
+    simulated = command("kwok", _kwok, "add N simulated nodes of one architecture, or remove all")
     simulated.add_argument("action", choices=["up", "down"])
     simulated.add_argument("count", type=int, nargs="?", default=10, metavar="N")
-    simulated.add_argument("--arch", default="amd64", help="as Kubernetes names it")
-    secrets = command("secrets", _secrets, "have a Secrets Store CSI driver on the nodes, or none")
+    simulated.add_argument(
+        "--arch", default="amd64", help="the architecture, as Kubernetes names it"
+    )
+    secrets = command(
+        "secrets", _secrets, "start a Secrets Store CSI driver on the nodes, or end it"
+    )
     secrets.add_argument("action", choices=["up", "down"])
-    binfmt = command("binfmt", _binfmt, "run programs of another architecture here, or no more")
+    binfmt = command(
+        "binfmt", _binfmt, "let programs of another architecture run here, or stop that"
+    )
     binfmt.add_argument("action", choices=["up", "down"])
     binfmt.add_argument("--arch", default="aarch64", choices=emulation.ARCHITECTURES)
-    part = command("part", _part, "build a part, print the directory of its commands")
+    part = command("part", _part, "build a part and print the directory of its commands")
     part.add_argument("name", choices=parts.PARTS)
     return parser
 

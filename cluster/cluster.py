@@ -1,4 +1,4 @@
-"""A cluster that is up, and what can be done to it: `lifecycle` starts and ends one."""
+"""A cluster that is up, and what can be done to it. `lifecycle` starts and ends one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Cluster:
 
     directory: Path
     kubeconfig: Path
-    """Of a user who may do everything."""
+    """The kubeconfig of a user who may do everything."""
     limited_kubeconfig: Path
-    """Of a user who may do nothing at all."""
+    """The kubeconfig of a user who may do nothing."""
     kubectl: Path
     registry: str = REGISTRY
-    """Host and port, plain http, the same name on the host and on the nodes."""
+    """The host and the port, by which the host and the nodes reach it; it speaks plain HTTP."""
     host_address: str = HOST_ADDRESS
-    """Where a server on the host is reachable for pods."""
+    """The address at which pods reach a server on the host."""
     nodes: tuple[str, ...] = tuple(node.name for node in NODES)
     base_image: str = images.reference("base")
     sdk_image: str = images.reference("sdk")
@@ -41,7 +41,7 @@ class Cluster:
 
     @classmethod
     def current(cls) -> Cluster:
-        """Return the cluster that is up; raises ClusterError when there is none."""
+        """Return the cluster that is up. Raises ClusterError if none is up."""
         if any(process.pid() is None for process in processes()):
             raise ClusterError("no cluster is up; start one with: python3 -m cluster up")
         credentials = Credentials(state_directory() / "credentials")
@@ -57,20 +57,21 @@ class Cluster:
         return run(self.kubectl, "--kubeconfig", self.kubeconfig, *arguments, stdin=stdin)
 
     def stop_node(self, name: str) -> None:
-        """Make the kubelet of node `name` silent; its pods run on, as on a node that lost its net.
+        """Make the kubelet of node `name` silent, as if the node had lost its network.
 
-        The controllers take the node for lost 10 s later.
+        Its pods run on. The controllers consider the node lost 10 s later.
         """
         _machinery(name).kubelet.signal(signal.SIGSTOP)
 
     def start_node(self, name: str) -> None:
-        """Let the kubelet of node `name` go on."""
+        """Make the kubelet of node `name` work again."""
         _machinery(name).kubelet.signal(signal.SIGCONT)
 
     def restart_apiserver(self, *, emulating: str | None = None) -> None:
-        """Kill the API server and start it again: every watch breaks, and old versions are gone.
+        """Kill the API server and start it again: all watches break, and it forgets old versions.
 
-        `emulating` makes it one of an earlier version, like `1.32`; without it it is itself again.
+        `emulating` makes the server behave like an earlier version, such as `1.32`; without it, the
+        server behaves like its own version again.
         """
         control.API_SERVER.kill()
         credentials = Credentials(self.directory / "credentials")
@@ -79,7 +80,7 @@ class Cluster:
     def restart_kubelet(self, name: str, **features: bool) -> None:
         """Start the kubelet of node `name` again, with features switched on or off.
 
-        Without any it is as it was. Its pods run on.
+        Without features it has the defaults again. Its pods run on.
         """
         machinery = _machinery(name)
         machinery.kubelet.kill()
@@ -87,7 +88,7 @@ class Cluster:
         machinery.start_kubelet(parts.build("kubernetes"), credentials, features)
 
     def wait_until_ready(self, seconds: float = 60) -> None:
-        """Wait till all nodes are Ready and pods can be created in the default namespace."""
+        """Wait until all nodes are Ready and pods can be created in the default namespace."""
         deadline = time.monotonic() + seconds
         while True:
             missing = self._missing()
@@ -114,7 +115,7 @@ class Cluster:
 
 
 def processes() -> list[Process]:
-    """All processes that a cluster which is up has, without those of its containers."""
+    """Return the processes of a cluster, without those of its containers."""
     nodes = [Machinery(node) for node in NODES]
     return [
         *control.PROCESSES,

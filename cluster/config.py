@@ -1,4 +1,4 @@
-"""Every name, number and place that the parts of the cluster have to agree on."""
+"""The names, numbers and places that the parts of the cluster have to agree on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-"""The package's own folder: the Go modules and manifests lie beside the code."""
+"""The directory of this package, which also has the Go modules and manifests."""
 
 PACKAGES = (
     "bubblewrap",
@@ -29,36 +29,36 @@ PACKAGES = (
     "pkg-config",
     "rclone",
 )
-"""Everything that is taken from Debian."""
+"""The Debian packages that the cluster needs."""
 
 HOST_ADDRESS = "10.203.0.1"
-"""The host as pods and nodes see it; a test's own servers can listen here."""
+"""The address of the host for pods and nodes. The servers of a test can listen here."""
 NODE_NETWORK = "10.203.0.0/24"
 CLUSTER_NETWORK = "10.203.0.0/16"
 SERVICE_NETWORK = "10.204.0.0/24"
 SERVICE_ADDRESS = "10.204.0.1"
-"""The first address of SERVICE_NETWORK: what `kubernetes.default` always gets."""
+"""The first address of SERVICE_NETWORK, which `kubernetes.default` always gets."""
 BRIDGE = "dag0"
 CHAIN = "DAG-CLUSTER"
-"""The one iptables chain of each table that holds every rule of the cluster."""
+"""The beginning of the names of the iptables chains that hold every rule of the cluster."""
 
 REGISTRY = "127.0.0.1:5000"
-"""By this name both the host and the nodes know the registry: they share the loopback device."""
+"""The name by which the host and the nodes know the registry; they share the loopback device."""
 API_PORT = 6443
 ETCD_PORT = 23790
-"""Its peers would be on the next port."""
+"""The port of etcd. The next port is the one for its peers."""
 KWOK_PORT = 10247
-"""Where simulated nodes pretend to have their kubelets."""
+"""The port at which simulated nodes pretend to have their kubelets."""
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 RUNTIME = Path("/run/dag-cluster")
-"""Sockets: a path in the state directory could be longer than the 107 bytes they may have."""
+"""The directory for sockets. A path in the state directory may exceed the 107 bytes of a socket's."""
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What tells one node from the other on the machine that they share."""
+    """The settings that distinguish a node from the other one on the same machine."""
 
     name: str
     address: str
@@ -86,11 +86,11 @@ NODES = (
 
 
 def cache_directory() -> Path:
-    """Where what was built is kept between runs, shared by all checkouts of this user."""
+    """Return the directory in which builds are kept; all checkouts of this user share it."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "dag"
 
 
 def state_directory() -> Path:
-    """Where a running cluster keeps its disks, logs, pids and kubeconfigs; `down` removes it."""
+    """Return the directory of a cluster's disks, logs, pids and kubeconfigs; `down` removes it."""
     return Path(os.environ.get("DAG_CLUSTER_DIR") or cache_directory() / "cluster")

@@ -34,7 +34,7 @@ PROCESSES = (SCHEDULER, CONTROLLERS, API_SERVER, ETCD, REGISTRY_SERVER)
 
 
 def start_registry() -> None:
-    """Serve images from the state directory, by plain http and on loopback only."""
+    """Start the registry. It keeps images in the state directory and listens on loopback only."""
     config = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
@@ -51,7 +51,7 @@ def start_registry() -> None:
 
 
 def start_etcd(etcd: Path) -> None:
-    """Start the store behind the API server. Nothing in it has to survive the machine."""
+    """Start the store of the API server. Its content need not survive a crash of the machine."""
     client, peer = (f"http://127.0.0.1:{port}" for port in (ETCD_PORT, ETCD_PORT + 1))
     ETCD.start(
         [
@@ -72,9 +72,9 @@ def start_etcd(etcd: Path) -> None:
 def start_api_server(
     kubernetes: Path, credentials: Credentials, emulating: str | None = None
 ) -> None:
-    """Start the API server and wait till it says that it is ready.
+    """Start the API server and wait until it says that it is ready.
 
-    `emulating` is an earlier version, as which it behaves.
+    `emulating` is an earlier version; the server then behaves like that one.
     """
     API_SERVER.start(
         [
@@ -94,7 +94,7 @@ def start_api_server(
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={credentials.service_accounts}",
             f"--service-account-signing-key-file={credentials.service_accounts}",
-            # Pods leave a lost node soon, so that a test need not wait five minutes.
+            # Pods leave a lost node soon, so that a test does not wait five minutes.
             "--default-not-ready-toleration-seconds=5",
             "--default-unreachable-toleration-seconds=5",
             *([f"--emulated-version={emulating}"] if emulating else []),
@@ -104,13 +104,13 @@ def start_api_server(
 
 
 def start_controllers(kubernetes: Path, credentials: Credentials) -> None:
-    """Start what turns objects into other objects, and pods into placed pods."""
+    """Start the controller manager, and the scheduler, which gives pods their nodes."""
     kubeconfig = f"--kubeconfig={credentials.kubeconfig('admin')}"
     CONTROLLERS.start(
         [
             kubernetes / "kube-controller-manager",
             kubeconfig,
-            # Node networks are fixed by the nodes' own configuration.
+            # The configuration of each node fixes its network.
             "--controllers=*,-nodeipam",
             f"--root-ca-file={credentials.api_certificate}",
             f"--service-account-private-key-file={credentials.service_accounts}",
@@ -134,7 +134,7 @@ def start_controllers(kubernetes: Path, credentials: Credentials) -> None:
 def wait_for(url: str, process: Process, authority: Path | None = None, seconds: int = 60) -> None:
     """Wait until `url` answers with success.
 
-    Raises ClusterError with the last lines of its log when `process` ends before, or is too slow.
+    Raises ClusterError, with the end of the log of `process`, if that ends before or is too slow.
     """
     trust = ssl.create_default_context(cafile=authority) if authority else None
     deadline = time.monotonic() + seconds

@@ -1,7 +1,7 @@
-"""Keys, tokens and kubeconfigs, made anew at each start of a cluster.
+"""Keys, tokens and kubeconfigs, which are made again at each start of a cluster.
 
-There is no authority that signs: each of the two certificates is its own root, trusted by
-exactly the one party that has to know it.
+There is no certificate authority. Each of the two certificates is its own root, and only those who
+have to know it trust it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _USERS = {
 
 @dataclass(frozen=True)
 class Credentials:
-    """Paths of the files in `directory`; `make` writes them."""
+    """The paths of the files in `directory`. `make` writes the files."""
 
     directory: Path
 
     @property
     def api_certificate(self) -> Path:
-        """What the API server shows to its clients."""
+        """The certificate that the API server shows to its clients."""
         return self.directory / "apiserver.crt"
 
     @property
     def client_certificate(self) -> Path:
-        """What the API server shows to kubelets, which let nobody else in."""
+        """The certificate that the API server shows to kubelets, which let nobody else in."""
         return self.directory / "kubelet-client.crt"
 
     @property
@@ -52,11 +52,11 @@ class Credentials:
         return self.directory / "tokens.csv"
 
     def kubeconfig(self, user: str) -> Path:
-        """Return the kubeconfig of `admin`, of `limited`, who may do nothing, or of a node."""
+        """Return the path of the kubeconfig of `admin`, of `limited`, or of a node."""
         return self.directory / f"{user}.kubeconfig"
 
     def make(self) -> None:
-        """Write all of them, readable for this user alone."""
+        """Write all files, which only this user can read."""
         self.directory.mkdir(parents=True, mode=0o700)
         names = f"DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:{HOST_ADDRESS}"
         self._certificate(
@@ -92,5 +92,5 @@ class Credentials:
             "contexts": [{"name": "dag", "context": context}],
             "current-context": "dag",
         }
-        # JSON is YAML, and the standard library can write it.
+        # JSON is also YAML, and the standard library can write it.
         self.kubeconfig(user).write_text(json.dumps(config, indent=1) + "\n")

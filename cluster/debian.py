@@ -1,4 +1,4 @@
-"""Debian packages: what a command needs, it installs."""
+"""The installation of Debian packages; each command installs what it needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _APT = HERE.parent / "scripts" / "apt"
 
 
 def install(*packages: str) -> list[str]:
-    """Install what is missing of `packages` and return the names of what was installed.
+    """Install those of `packages` that are missing, and return their names.
 
-    Raises ClusterError with the words of apt, or when this machine has none.
+    Raises ClusterError with the message of apt, or if this machine has no apt.
     """
     missing = run(_APT, "--missing", *packages).split()
     if missing:

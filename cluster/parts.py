@@ -1,8 +1,8 @@
 """The programs that are compiled from Go modules, each part once per machine.
 
-A part is a folder `parts/NAME` with a pinned go.mod and go.sum. What it makes is kept in the
-cache under a name that hashes everything it was made from, so a changed pin is a new build and
-a checkout never holds a binary.
+A part is a directory `parts/NAME` with a pinned go.mod and go.sum. Its programs are kept in the
+cache under a name with a hash of everything that they were made from. So a changed pin leads to a
+new build, and a checkout never holds a binary.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Binary:
     package: str
     tags: str = ""
     variables: tuple[str, ...] = ()
-    """`package.variable=value` assignments for the linker: versions, mostly."""
+    """Assignments `package.variable=value` for the linker; most of them are versions."""
     cgo: bool = False
 
 
 def _kubernetes(name: str) -> Binary:
-    # Without a version the kubelet and kubectl call themselves v0.0.0 and warn about the skew.
+    # Without this the kubelet and kubectl call themselves v0.0.0 and warn about their age.
     version = "k8s.io/component-base/version.gitVersion=v1.34.4"
     return Binary(name=name, package=f"k8s.io/kubernetes/cmd/{name}", variables=(version,))
 
@@ -73,10 +73,10 @@ PARTS: dict[str, tuple[Binary, ...]] = {
 
 
 def build(name: str) -> Path:
-    """Make sure that part `name` is built; return the directory that holds its commands.
+    """Build part `name` if it is not built, and return the directory of its commands.
 
-    melange's own pipelines lie beside it, in `../share/melange/pipelines`.
-    Raises ClusterError when there is no such part or the compiler fails.
+    The pipelines of melange are beside it, in `../share/melange/pipelines`. Raises ClusterError if
+    there is no such part, or if the compiler fails.
     """
     if name not in PARTS:
         raise ClusterError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
@@ -92,7 +92,7 @@ def build(name: str) -> Path:
 
 
 def pipelines() -> Path:
-    """Return the directory of melange's built-in pipelines, of the very version that `build` makes."""
+    """Return the directory of melange's built-in pipelines, of the version that `build` makes."""
     return build("melange").parent / "share" / "melange" / "pipelines"
 
 
@@ -115,7 +115,7 @@ def _build(name: str, target: Path) -> None:
             module = run(go, "list", "-m", "-f", "{{.Dir}}", "chainguard.dev/melange", cwd=folder)
             source = Path(module.strip()) / "pkg" / "build" / "pipelines"
             shutil.copytree(source, root / "share" / "melange" / "pipelines")
-            # Go's module cache is read-only, and a copy of it could not be cleaned up.
+            # Go's module cache is read-only, so its copy could not be removed.
             run("chmod", "-R", "u+w", root)
         root.rename(target)
 

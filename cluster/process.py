@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, found again by their pid."""
+"""Processes that outlive the command that started them, and are found again by their pid."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cluster.system import ClusterError, installed, run
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# The shell leaves at once, so the process belongs to init: nobody here has to wait for it, and
-# a caller that lives on, such as a test run, keeps no zombie.
+# The shell ends at once, so the process becomes a child of init. Nobody here has to wait for it,
+# and a caller that runs on, such as a test run, keeps no zombie.
 _DETACH = 'setsid "$@" </dev/null >>"$0" 2>&1 & echo $!'
 
 
 @dataclass(frozen=True)
 class Process:
-    """One component of the cluster, by the name of its log and pid file."""
+    """One process of the cluster; its log and its pid file have its name."""
 
     name: str
 
     @property
     def log(self) -> Path:
-        """Everything that it has written, over all its starts."""
+        """The file with everything that the process has written, in all its runs."""
         return state_directory() / "logs" / f"{self.name}.log"
 
     @property
@@ -36,9 +36,9 @@ class Process:
         return state_directory() / "pids" / self.name
 
     def start(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
-        """Start `command` and remember it; a process that is alive stays as it is.
+        """Start `command` and store its pid, if the process does not run already.
 
-        Raises ClusterError when there is no such program.
+        Raises ClusterError if there is no such program.
         """
         if self.pid() is not None:
             return
@@ -51,7 +51,7 @@ class Process:
         self._pid_file.write_text(f"{pid} {_birth(pid)}\n")
 
     def pid(self) -> int | None:
-        """Its pid while it lives. A pid that was reused since does not count as alive."""
+        """Return the pid while the process lives; another process with that pid does not count."""
         try:
             pid, birth = self._pid_file.read_text().split()
         except FileNotFoundError:
@@ -59,14 +59,14 @@ class Process:
         return int(pid) if _birth(int(pid)) == birth else None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; raises ClusterError when the process is not there."""
+        """Send a signal to the process. Raises ClusterError if it does not run."""
         pid = self.pid()
         if pid is None:
             raise ClusterError(f"{self.name} does not run; its log is {self.log}")
         os.kill(pid, number)
 
     def kill(self) -> None:
-        """End it at once and wait till it is gone; nothing happens when it is not there."""
+        """Kill the process, if it runs, and wait until it is gone."""
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
@@ -75,19 +75,19 @@ class Process:
         self._pid_file.unlink(missing_ok=True)
 
     def last_words(self, lines: int = 15) -> str:
-        """Return the end of its log, for a message about why it does not work."""
+        """Return the end of the log, for an error message."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
 
 def _birth(pid: int) -> str | None:
-    """Return the start time of process `pid` in clock ticks since boot; None when it is gone."""
+    """Return the start time of process `pid` in clock ticks since boot, or None if it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
         threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except FileNotFoundError:
         return None
-    # The command's name, in parentheses, may hold anything: only what follows it has columns.
+    # The name of the command, in parentheses, may hold anything; the columns come after it.
     state, *columns = text.rpartition(")")[2].split()
-    # While other threads of a process that was killed live on, its sockets do.
+    # While other threads of a killed process live, its sockets are still open.
     return None if state in "ZX" and threads == 1 else columns[18]

@@ -1,7 +1,7 @@
-"""Secrets in pods through the kubelet's real CSI path, as with the Secrets Store driver.
+"""Secrets in pods, which the kubelet mounts as it does with the Secrets Store CSI driver.
 
-That driver and its cloud are not to be had here: one of our own answers to its name and mounts
-files that a test has put there.
+That driver and a cloud are not available here. A driver of our own has its name, and mounts files
+that a test provides.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _MANIFEST = json.dumps({"apiVersion": "v1", "kind": "List", "items": [_DRIVER, _
 
 
 def up(cluster: Cluster) -> None:
-    """Have the driver on every node, and the kind SecretProviderClass in the API."""
+    """Start the driver on every node, and add the kind SecretProviderClass to the API."""
     command = parts.build("secrets-store") / "secrets-store"
     with locked(cache_directory() / "secret-store.lock"):
         for node in map(Machinery, NODES):
@@ -93,7 +93,7 @@ def put(cluster: Cluster, namespace: str, name: str, files: Mapping[str, bytes])
 
 
 def down(cluster: Cluster) -> None:
-    """Remove the driver from the nodes and both kinds from the API; pods must not use it now."""
+    """Remove the driver from the nodes, and its kinds from the API. No pod may use it now."""
     for process in DRIVERS.values():
         process.kill()
     for node in map(Machinery, NODES):

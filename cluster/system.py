@@ -1,4 +1,4 @@
-"""Commands, locks and progress lines: the few things every other module needs."""
+"""Commands, locks and lines of progress, which every other module needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClusterError(Exception):
-    """Something about the machine or the cluster is wrong; the message says what to do."""
+    """An error of the machine or the cluster; the message says what to do."""
 
 
 def explained(action: Callable[[], object]) -> int:
@@ -35,13 +35,13 @@ def explained(action: Callable[[], object]) -> int:
 
 
 def say(message: str) -> None:
-    """Tell the person in front of the screen; standard output stays free for data."""
+    """Print a message on standard error, because standard output is for data."""
     print(message, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Announce `what`, then how long it took: a slow step should be seen while it is slow."""
+    """Print `what` before the step, and how long it took after it."""
     say(f"{what} …")
     begin = time.monotonic()
     yield
@@ -49,7 +49,10 @@ def step(what: str) -> Iterator[None]:
 
 
 def installed(program: str | Path) -> str:
-    """Return the path of `program`, a path already or a name; raises ClusterError when there is none."""
+    """Return the path of `program`, which is a path or a name in PATH.
+
+    Raises ClusterError if it is not installed.
+    """
     found = shutil.which(program)
     if found is None:
         raise ClusterError(
@@ -66,7 +69,7 @@ def run(
 ) -> str:
     """Run `command` to its end and return its standard output.
 
-    Raises ClusterError with the command's own words when it fails, or when it is not installed.
+    Raises ClusterError, with the message of the command if it fails, or if it is not installed.
     """
     words = [str(word) for word in command]
     done = subprocess.run(
@@ -85,9 +88,9 @@ def run(
 
 
 def succeeds(*command: str | Path) -> bool:
-    """Whether `command` ends with exit code 0; for questions, not for work.
+    """Return whether `command` ends with exit code 0; it is for questions, not for work.
 
-    A program that is not installed succeeds in nothing, so nothing is installed in order to ask.
+    It is no error if the program is not installed: then the answer is no.
     """
     program = shutil.which(command[0])
     if program is None:
@@ -98,7 +101,7 @@ def succeeds(*command: str | Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path`, so that two processes never do one job at once."""
+    """Hold an exclusive lock on the file `path`, so that no two processes do the same at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:

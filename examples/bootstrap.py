@@ -1,9 +1,9 @@
-"""A bootstrap repository: a few apks made of Debian's programs, to build the first packages with.
+"""A bootstrap repository: a few packages of Debian's programs, to build the first packages with.
 
-`python3 -m examples.bootstrap [DIRECTORY]` writes it, by default where the example distribution
-expects it. What was made is kept in the cache, under a name that hashes what it was made from; so
-is the throwaway key that signs the index, because a directory that gets bundled is no place for
-a private key.
+`python3 -m examples.bootstrap [DIRECTORY]` writes it, by default to the place where the example
+distribution expects it. The repository is kept in the cache, under a name with a hash of everything
+that it was made from. The key that signs the index is in the cache, too, because no private key
+belongs into a directory that gets bundled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cluster.system import explained, locked, run
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "distribution" / "bootstrap"
 ARCH = "x86_64"
-"""Of the machine's own programs; other architectures have less, see `add_foreign`."""
+"""The architecture of this machine's programs. Others have less; see `add_foreign`."""
 KEY = "bootstrap.rsa"
 
 DEBIAN = (
@@ -44,13 +44,13 @@ DEBIAN = (
     "tar",
     "wget",
 )
-"""What has to be installed here: the programs themselves, and what melange builds in."""
+"""The Debian packages to install: those of the programs, and those that melange builds with."""
 
 BUSYBOX = Path("/usr/bin/busybox")
 _CORE = "/usr/lib/git-core"
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "bash": ("/usr/bin/bash",),
-    "coreutils": ("/usr/bin/install",),  # Debian's busybox has everything else
+    "coreutils": ("/usr/bin/install",),  # busybox has the other programs
     "git": (
         "/usr/bin/git",
         *(f"{_CORE}/{name}" for name in ("git", "git-remote-http", "git-remote-https")),
@@ -62,13 +62,13 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "tar": ("/usr/bin/tar",),
     "wget": ("/usr/bin/wget",),
 }
-"""Package → the files that matter of it. Libraries follow from what the programs are linked to."""
+"""By package, the files that are taken from it. The libraries that these need are found by ldd."""
 
 LINKS = {
-    # Debian's busybox as a shell prefers its own wget and tar to the real ones, whatever PATH says.
+    # As a shell, Debian's busybox prefers its own wget and tar, whatever PATH says.
     "bash": {"/usr/bin/sh": "bash"},
     "git": {"/usr/bin/git-upload-pack": "git", "/usr/bin/git-receive-pack": "git"},
-    # busybox has these as well, but its wget crashes and its tar doesn't know gzip.
+    # busybox has these as well, but Debian's has a wget that crashes and a tar without gzip.
     "gzip": {"/usr/bin/gunzip": "gzip", "/usr/bin/zcat": "gzip"},
 }
 
@@ -76,31 +76,31 @@ ACCOUNTS = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:1000:build:/home/build:/bin/sh\n",
     "group": "root:x:0:\nbuild:x:1000:\n",
 }
-"""melange runs the steps of a build as uid 1000 and wants it to have a name."""
+"""melange runs the steps of a build as uid 1000, which must have a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """One apk to be made."""
+    """A package that is to be made."""
 
     name: str
     version: str
     files: dict[str, Path]
-    """Path in the package → the file that goes there; links are followed."""
+    """By path in the package, the file whose content goes there."""
     links: dict[str, str]
-    """Path in the package → what the link says."""
+    """By path in the package, the target of a link."""
     texts: dict[str, str] = field(default_factory=dict)
-    """Path in the package → what the file there says."""
+    """By path in the package, the text of a file."""
     directories: dict[str, int] = field(default_factory=dict)
-    """Path in the package → mode of a directory that is empty."""
+    """By path in the package, the mode of an empty directory."""
     needs: tuple[str, ...] = ()
 
 
 def bootstrap(directory: Path = DEFAULT) -> Path:
-    """Write the repository into `directory`, replacing what was there; return the directory.
+    """Write the repository into `directory`, in place of what is there, and return the directory.
 
-    It then holds `x86_64/*.apk`, `x86_64/APKINDEX.tar.gz` and the public half of the key.
-    Debian's packages of these programs are installed if they are missing.
+    It then holds `x86_64/*.apk`, `x86_64/APKINDEX.tar.gz` and the public key. Debian's packages of
+    the programs are installed if they are missing.
     """
     install(*DEBIAN)
     linked = {name: _linked(paths) for name, paths in PROGRAMS.items()}
@@ -117,9 +117,9 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
 
 
 def add_foreign(directory: Path, architecture: str) -> None:
-    """Add what `architecture` needs to a repository that `bootstrap` made: Debian's busybox.
+    """Add Debian's busybox for `architecture` to a repository that `bootstrap` made.
 
-    That is enough for steps of plain shell. The machine has to run its programs (`emulation.up`).
+    That is enough for steps of plain shell. The machine must run its programs (`emulation.up`).
     """
     busybox = emulation.programs(architecture, "busybox-static") / "bin" / "busybox"
     packages = [_base_files(), _busybox(busybox)]
@@ -127,7 +127,7 @@ def add_foreign(directory: Path, architecture: str) -> None:
 
 
 def _packages(linked: dict[str, list[Path]]) -> list[Package]:
-    """Everything that the repository is made of, from what is installed here."""
+    """Return all packages of the repository, made of what is installed here."""
     real = [path for paths in PROGRAMS.values() for path in paths]
     real += [path for links in LINKS.values() for path in links]
     packages = [_base_files(), _busybox(BUSYBOX, real, ("bash", "coreutils"))]
@@ -164,7 +164,7 @@ def _base_files() -> Package:
 
 
 def _busybox(busybox: Path, real: Iterable[str] = (), needs: tuple[str, ...] = ()) -> Package:
-    """Pack `busybox` with a link for each applet but those that other packages have as `real`."""
+    """Return the package of `busybox`, with a link for each applet that is not among `real`."""
     applets = set(run(busybox, "--list").split()) - {Path(path).name for path in real}
     return Package(
         name="busybox",
@@ -179,7 +179,7 @@ def _linked(programs: tuple[str, ...]) -> list[Path]:
     """Return the shared libraries and the loader that `programs` need, as paths below /usr."""
     binaries = [program for program in programs if _is_binary(Path(program))]
     paths = re.findall(r"(?:=> |^\s*)(/\S+) \(0x", run("ldd", *binaries), re.MULTILINE)
-    # Only directories are resolved (/lib is a link): the loader looks for a library's own name.
+    # Only the directory is resolved (/lib is a link), because the loader needs the library's name.
     return sorted({Path(path).parent.resolve() / Path(path).name for path in paths})
 
 
@@ -189,7 +189,7 @@ def _is_binary(program: Path) -> bool:
 
 
 def _owners(libraries: list[Path]) -> dict[Path, str]:
-    """Return the Debian package of each library; dpkg may know it by its path before /usr was merged."""
+    """Return the Debian package of each library, which dpkg may know by its old path in /lib."""
     asked = [str(path) for path in libraries] + [f"/{p.relative_to('/usr')}" for p in libraries]
     said = run("sh", "-c", 'dpkg -S "$@" 2>/dev/null || :', "dpkg", *asked)
     found = {
@@ -201,7 +201,7 @@ def _owners(libraries: list[Path]) -> dict[Path, str]:
 
 
 def _version(package: str) -> str:
-    """Return the version of a Debian package without what an apk's version can't have."""
+    """Return the version of a Debian package, without what an apk's version can't have."""
     said = run("dpkg-query", "-W", "-f", "${Version}\n", package).splitlines()[0]
     found = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", said)
     return found.group(1) if found else "0"
@@ -237,9 +237,10 @@ def _make(packages: list[Package], key: Path, target: Path, architecture: str) -
 
 
 def _apk(package: Package, architecture: str) -> bytes:
-    """Pack as https://wiki.alpinelinux.org/wiki/Apk_spec says, signed by nobody.
+    """Return an unsigned apk, as https://wiki.alpinelinux.org/wiki/Apk_spec describes it.
 
-    A gzip stream with .PKGINFO, without the blocks that end an archive, and one with the files.
+    The first gzip stream has .PKGINFO, without the blocks that end an archive; the second has the
+    files.
     """
     members = list(_members(package))
     files = _gzip(_tar(members))
@@ -254,13 +255,13 @@ def _apk(package: Package, architecture: str) -> bytes:
     ]
     info = "".join(f"{line}\n" for line in lines).encode()
     control = _tar([(tarfile.TarInfo(".PKGINFO"), info)])
-    # Its last line ends in no zero, so what zeros follow are padding and the end.
+    # The last line does not end in a zero, so all zeros after it are padding and the end.
     whole = -(-len(control.rstrip(b"\0")) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     return _gzip(control[:whole]) + files
 
 
 def _members(package: Package) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Return what a package holds, directories before what is in them."""
+    """Yield the members of a package; a directory comes before what is in it."""
     contents = {
         path: (source.read_bytes(), source.stat().st_mode & 0o777)
         for path, source in package.files.items()

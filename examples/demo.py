@@ -1,6 +1,6 @@
-"""The example distribution, built on this machine: `make demo`.
+"""The demonstration `make demo`, which builds the example distribution on this machine.
 
-Everything lies in one directory, by default `out/demo`, which is written anew.
+Everything is in one directory, by default `out/demo`, which is emptied first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from examples.sources import SourceServer
 
 
 def demo(directory: Path) -> None:
-    """Lay the distribution out, build it, show what came of it; exits as dag does."""
+    """Write the distribution, build it, list the packages, and exit with the exit code of dag."""
     shutil.rmtree(directory, ignore_errors=True)
     with SourceServer() as server:
         lay_out(directory, source_url=server.url)
@@ -38,7 +38,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                pass  # Ctrl-C has reached dag as well, which cleans up and says so
+                pass  # dag has received the Ctrl-C, too, and will end soon
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lays out the example distribution in a directory, with a Makefile of either kind."""
+"""The example distribution in a directory of its own, with a Makefile of either kind."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MAKEFILES: dict[Kind, Path] = {
 def lay_out(directory: Path, *, kind: Kind = "2026", source_url: str = sources.URL) -> Path:
     """Write a whole distribution into the new `directory` and return it.
 
-    That is definitions, pipelines, `dag.toml`, a Makefile of that `kind` and the bootstrap
-    repository. `source_url` replaces the address of the source server in the definitions.
-    The same call writes the same bytes; only the bootstrap's index is signed by a key that each
-    machine makes for itself.
+    It has definitions, pipelines, `dag.toml`, a Makefile of that `kind` and the bootstrap
+    repository. `source_url` replaces the address of the source server in the definitions. The same
+    call writes the same bytes, except that each machine signs the index of the bootstrap repository
+    with a key of its own.
     """
     directory.mkdir(parents=True)
-    # By kind of file, so that what an earlier build left in the example itself stays behind.
+    # Only these kinds of files are copied, so what a build left in the example is not.
     for pattern in ("*.yaml", "*.env", "dag.toml", "pipelines/**/*.yaml", "*/*.patch"):
         for source in sorted(_SOURCE.glob(pattern)):
             target = directory / source.relative_to(_SOURCE)

@@ -1,8 +1,8 @@
 """The upstream projects of the example: tarballs and git repositories, and a server for them.
 
-`python3 -m examples.sources` serves them at the address that the definitions name, until it is
-interrupted; with `--print` it only says the digests and commits that the definitions must name.
-Everything is made from `upstream/` and comes out the same, byte by byte, on every machine.
+`python3 -m examples.sources` serves them at the address that the definitions name, until somebody
+interrupts it. With `--print` it only prints the digests and commits that the definitions must name.
+Everything is made from `upstream/`, and has the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 
 UPSTREAM = Path(__file__).resolve().parent / "upstream"
 ADDRESS = "10.203.0.1"
-"""The host as the pods of the test cluster see it (HOST_ADDRESS in cluster/config.py)."""
+"""The address of the host for pods of the test cluster (HOST_ADDRESS in cluster/config.py)."""
 PORT = 8099
 URL = f"http://{ADDRESS}:{PORT}"
-"""What stands in the definitions."""
+"""The beginning of the URLs in the definitions."""
 
 RELEASES = {"template": "v0.20", "theme": "v1.4.2"}
-"""Repository → the tag of its release."""
+"""By repository, the tag of its release."""
 _WHO = "Upstream <upstream@example.org> 1674604800 +0000"
 _GIT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
     "PATH": os.environ.get("PATH", os.defpath),
 }
-"""The environment of every git here: nobody's settings, so the same commits everywhere."""
+"""The environment of every git here. It has no settings, so commits are the same everywhere."""
 
 
 def files() -> dict[str, bytes]:
-    """Path at the server → what is there, for everything that is not a git repository."""
+    """Return, by path at the server, the content of everything that is not a git repository."""
     found: dict[str, bytes] = {}
     for entry in sorted(UPSTREAM.iterdir()):
         if entry.is_file():
@@ -64,8 +64,8 @@ def files() -> dict[str, bytes]:
 def make_repositories(directory: Path) -> dict[str, str]:
     """Write a bare repository NAME.git of each project into `directory`.
 
-    Each has three commits on `main`: the tag of the release is on the second. Returns name →
-    commit of the release. Git is installed if it is missing.
+    Each has three commits on `main`, and the tag of the release is on the second. The result has
+    the commit of the release by the name of the project. git is installed if it is missing.
     """
     if shutil.which("git") is None:
         install("git")
@@ -74,7 +74,7 @@ def make_repositories(directory: Path) -> dict[str, str]:
         repository = directory / f"{name}.git"
         _git(repository.parent, "init", "--quiet", "--bare", "--initial-branch=main", repository)
         _git(repository, "fast-import", "--quiet", stdin=_history(UPSTREAM / name, tag))
-        _git(repository, "update-server-info")  # for clients that only know plain files
+        _git(repository, "update-server-info")  # for clients that fetch plain files
         commits[name] = _git(repository, "rev-parse", f"{tag}^{{commit}}").decode().strip()
     return commits
 
@@ -95,12 +95,12 @@ def _tar(tree: Path) -> bytes:
 
 
 def _mode(path: Path) -> int:
-    # Git keeps one bit of a file's mode; the rest is the umask of whoever checked it out.
+    # git keeps one bit of a file's mode; the rest depends on the umask of the checkout.
     return 0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644
 
 
 def _gzip(data: bytes) -> bytes:
-    """Wrap `data` as gzip (RFC 1952) without compressing: zlib builds differ in what they make."""
+    """Return `data` as gzip (RFC 1952), not compressed, because builds of zlib differ in that."""
     blocks = [data[start : start + 0xFFFF] for start in range(0, len(data), 0xFFFF)] or [b""]
     body = b"".join(
         struct.pack("<BHH", number == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) + block
@@ -111,7 +111,7 @@ def _gzip(data: bytes) -> bytes:
 
 
 def _history(tree: Path, tag: str) -> bytes:
-    """Three commits as git fast-import reads them: a beginning, the release, one more."""
+    """Return three commits for git fast-import: the first, the release, and a later one."""
     whole = {str(path.relative_to(tree)): path for path in sorted(tree.rglob("*"))}
     readme = {"README.md": tree / "README.md"}
     stream = _commit("Begin", readme) + _commit(f"Release {tag}", whole)
@@ -142,7 +142,7 @@ def _git(cwd: Path, *words: str | Path, stdin: bytes = b"") -> bytes:
 
 
 class SourceServer:
-    """Serves `/files/…` and `/git/NAME.git` while it is open as a context manager."""
+    """A context manager that serves `/files/…` and `/git/NAME.git` while it is open."""
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = _Server((host, port), _Handler)
@@ -150,13 +150,13 @@ class SourceServer:
 
     @property
     def url(self) -> str:
-        """Scheme, address and port."""
+        """The scheme, the address and the port of the server."""
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
 
     @property
     def requests(self) -> Counter[str]:
-        """How often each path was asked for."""
+        """The number of requests for each path."""
         return self._server.requests
 
     def __enter__(self) -> Self:
@@ -207,8 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_GET  # noqa: N815
 
     def _git(self, path: str) -> None:
-        # Git's own CGI program: it speaks the smart protocol, without which there are no shallow
-        # clones, and serves plain files to those who ask for them.
+        # git's own CGI program speaks the smart protocol, which shallow clones need, and it serves
+        # plain files as well.
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         names = ("Content-Type", "Content-Encoding", "Git-Protocol")
         environment = {
@@ -243,11 +243,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Keep quiet: `requests` counts what was asked for."""
+        """Print nothing; `requests` counts the requests."""
 
 
 def serve() -> None:
-    """Serve at the address that the definitions name, until it is interrupted."""
+    """Serve at the address that the definitions name, until somebody interrupts it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with SourceServer(host=ADDRESS, port=PORT) as running, contextlib.suppress(KeyboardInterrupt):
         say(f"serving at {running.url}")
@@ -255,7 +255,7 @@ def serve() -> None:
 
 
 def print_digests() -> None:
-    """Say what the definitions have to name."""
+    """Print the digests and commits that the definitions must name."""
     for path, data in files().items():
         print(path, "sha256", hashlib.sha256(data).hexdigest())
         print(path, "sha512", hashlib.sha512(data).hexdigest())

@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from hypothesis import settings
 
 from tests.support.distributions import SHARED, MissingDataError
 
-# A busy machine makes an example slow; that says nothing about the code.
-# The same examples in every run: what fails has to do with what was changed. DAG_EXPLORE=1 looks on.
+# A slow example is no failure: the machine may be busy.
+# The same examples in every run, so that a failure has to do with a change. DAG_EXPLORE=1 makes new
+# ones.
 explore = bool(os.environ.get("DAG_EXPLORE"))
 settings.register_profile("dag", deadline=None, derandomize=not explore)
 settings.load_profile("dag")
 
 
-# What tests start hears a terminal close, also if they run under nohup.
+# Programs that tests start receive SIGHUP, even if the tests run under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# `make test` is no make that the makes of tests are part of.
+# The makes of tests are no sub-makes of `make test`.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
 
@@ -35,14 +36,18 @@ INSTALLING = tuple(
 """Folders whose tests need melange, the cluster or Debian's packages; others mark single tests."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits most, pods; while some have the cluster alone, others need none of it."""
+    """Begin with the tests that have the cluster alone, and with those that need none beside them.
+
+    The tests that share the cluster come last: they wait most, and for each other least.
+    """
     cluster = HERE / "cluster"
 
     def turn(item: pytest.Item) -> int:
         if cluster not in item.path.parents:
-            return 2
-        return 1 if "alone" in getattr(item, "fixturenames", ()) else 0
+            return 1
+        return 0 if "alone" in getattr(item, "fixturenames", ()) else 2
 
     items.sort(key=turn)
     for item in items:
@@ -50,16 +55,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if needs_registry or not set(INSTALLING).isdisjoint(item.path.parents):
             item.add_marker(pytest.mark.installs)
     for item in items:
-        if turn(item) == 1:
+        if turn(item) == 0:
             item.add_marker(pytest.mark.xdist_group("alone"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Give long values short names: xdist sends every name to every process."""
+    if isinstance(val, str | bytes) and len(val) > 200:
+        return f"{argname}-of-{len(val)}"
+    return None
+
+
 LEFT_OUT = ("left out", "comparison with real distributions")
-"""Marks the report of a test that was skipped because there are none."""
+"""The mark in the report of a test that was left out because the real distributions are missing."""
 
 
 def _without_data(item: pytest.Item) -> Generator[None]:
-    """Leave a test out that reads real distributions where there are none; CI must have them."""
+    """Leave a test out if it reads real distributions that are missing; in CI it fails."""
     try:
         return (yield)
     except MissingDataError as error:
@@ -75,7 +87,7 @@ pytest_runtest_call = pytest.hookimpl(wrapper=True)(_without_data)
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-    """Say in one line, after everything else, which comparisons were left out."""
+    """Print at the very end, in one line, which comparisons were left out."""
     yield
     skipped = terminalreporter.getreports("skipped")
     left_out = [one for one in skipped if LEFT_OUT in getattr(one, "user_properties", ())]
@@ -96,7 +108,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compare a text with the file of that name in `golden/` beside the test."""
+    """Return a function that compares a text with a file in `golden/` beside the test."""
 
     def compare(name: str, text: str) -> None:
         path = request.path.parent / "golden" / name

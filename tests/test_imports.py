@@ -1,7 +1,7 @@
-"""No module imports another that leads back to it, not even for its types.
+"""No module imports another one that imports it in turn, not even for its types.
 
-import-linter checks the directions inside `dag`; it does not see folders without `__init__.py`,
-which those of the tests are.
+import-linter checks the directions inside `dag`. It does not see directories without `__init__.py`,
+as those of the tests are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOTS = ("bench", "cluster", "examples", "src/dag", "tests")
 
 
 def modules(*roots: Path) -> dict[str, Path]:
-    """Name → file of each module below `roots`, which are packages."""
+    """Return the file of each module below `roots`, which are packages, by its name."""
     return {
         ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(
             ".__init__"
@@ -28,7 +28,7 @@ def modules(*roots: Path) -> dict[str, Path]:
 
 
 def imports(files: dict[str, Path]) -> dict[str, set[str]]:
-    """Module → those of the modules that it imports, wherever in its text."""
+    """Return, for each module, those of the modules that it imports, wherever in its text."""
     graph = {}
     for module, path in files.items():
         named = set()
@@ -44,7 +44,7 @@ def imports(files: dict[str, Path]) -> dict[str, set[str]]:
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
-    """The modules of one circle, the first of them again at its end; empty if there is none."""
+    """Return the modules of a circle, with the first one again at the end; empty if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

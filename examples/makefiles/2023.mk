@@ -1,4 +1,4 @@
-# Rules as distributions had them in January 2023: one line a package, in the order to build them.
+# These are the rules of a distribution in January 2023: one line for each package, in build order.
 ARCH := $(shell uname -m)
 SOURCE_DATE_EPOCH ?= 0
 MELANGE_DIR ?= ../melange
@@ -13,7 +13,7 @@ MELANGE_OPTS += --repository-append ${REPO}
 MELANGE_OPTS += --keyring-append ${KEY}.pub
 MELANGE_OPTS += --signing-key ${KEY}
 MELANGE_OPTS += --pipeline-dir ${MELANGE_DIR}/pipelines
-# Today's melange takes a second directory: this distribution has pipelines of its own.
+# This distribution has pipelines of its own; melange of today takes a second directory.
 MELANGE_OPTS += --pipeline-dirs ./pipelines
 MELANGE_OPTS += --arch ${ARCH}
 MELANGE_OPTS += --env-file build-${ARCH}.env

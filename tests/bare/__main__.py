@@ -1,7 +1,8 @@
-"""`make bare`: what the README tells a newcomer to type works on a bare machine.
+"""The command `make bare`: what the README tells a newcomer to type works on a bare machine.
 
-The checkout's HEAD is cloned there. Each block of the README is typed in a terminal of its own; of
-`make test` there is but the start, since the rest takes its time and is run here.
+It clones the HEAD of the checkout there. It types the commands below each heading of the README in
+a terminal of its own. Of `make test` it types only the start, because the whole takes long and runs
+here anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CLONE = HOME / "clone"
 START = {
     "make test": ("make test PYTEST_ADDOPTS='--collect-only -qq'", "make unit"),
 }
-"""Command → the start of it, where the whole would take too long."""
+"""By command, the commands that are typed in its place, where the whole would take too long."""
 
 QUIET = """
 before=$(dpkg-query -W)
@@ -31,7 +32,7 @@ said=$(python3 -m cluster down 2>&1)
 [ -z "$said" ] || { echo "python3 -m cluster down says: $said" >&2; exit 1; }
 [ "$before" = "$(dpkg-query -W)" ] || { echo "python3 -m cluster down installs" >&2; exit 1; }
 """
-"""Where nothing is installed, `down` does nothing, without a word."""
+"""A script that fails if `down` says or installs anything on a machine that has nothing."""
 
 CLEAN = """
 changed=$(git status --porcelain)
@@ -42,14 +43,14 @@ END = """
 kill -KILL -1 2>/dev/null
 exec python3 -m cluster down
 """
-"""Ends all that was typed and gives back what a cluster has of the machine outside."""
+"""A script that ends all that was typed, and gives back what a cluster has of the other machine."""
 
 
 def main() -> None:
-    """Try it all; raises ClusterError with what does not work."""
+    """Type everything. Raises ClusterError, which says what does not work."""
     begin = time.monotonic()
     if run("git", "-C", CHECKOUT, "status", "--porcelain", "--untracked-files=no"):
-        say("what is not committed is not tried: HEAD is what gets cloned")
+        say("changes that are not committed are not tried, because HEAD is cloned")
     with lifecycle.reserved(), bare_machine() as machine:
         clone = machine.root / CLONE.relative_to("/")
         run("git", "clone", "--quiet", "--no-hardlinks", CHECKOUT, clone)
@@ -81,5 +82,5 @@ def _script(block: Block) -> str:
 
 if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as Ctrl-C, so the machine goes off
+        signal.signal(number, signal.default_int_handler)  # so the machine is switched off
     sys.exit(explained(main))

@@ -1,7 +1,8 @@
 """A bare machine: a minimal Debian beside this one, which shares its kernel and its network.
 
-It has a root directory, processes and mounts of its own. Its network is this machine's, so that
-apt and pip work there as they do here; hence one at a time, and no cluster meanwhile.
+It has its own root directory, processes and mounts. It has the network of this machine, so that apt
+and pip work there as they do here. Therefore only one can run at a time, and no cluster can run
+here meanwhile.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("ca-certificates", "git", "make", "python3")
-"""What a newcomer has: enough for a clone and its first command."""
+"""The packages that a newcomer has: enough to clone the repository and run the first command."""
 HOME = Path("/root")
 
 _INIT = Path(__file__).with_name("machine.sh")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# How this machine reaches packages and names, if it has such a file: copied for each run, kept
-# nowhere.
+# These files say how this machine reaches packages and names. Those that exist are copied for each
+# run, and kept nowhere.
 _NAMES = ("/etc/hosts", "/etc/resolv.conf")
 _NETWORK = (
     "/etc/apt/apt.conf",
@@ -46,20 +47,20 @@ _SOURCES = (
     "/usr/share/keyrings",
 )
 _VARIABLES = ("pip_", "http_proxy", "https_proxy", "no_proxy", "all_proxy")
-"""How the names of variables begin that say the same."""
+"""The beginnings of the names of variables that say the same."""
 
 
 class Machine:
-    """One that is on. `root` is its root directory as this machine sees it."""
+    """A machine that is switched on. `root` is its root directory, as this machine sees it."""
 
     def __init__(self, root: Path, init: subprocess.Popen[bytes]) -> None:
         self.root = root
         self._init = init
 
     def run(self, script: str, *, detached: bool = False) -> int:
-        """Run a script of bash in the machine, with this terminal, and return its exit code.
+        """Run a bash script in the machine, with this terminal, and return its exit code.
 
-        A detached one does not hear this terminal's Ctrl-C.
+        A detached script does not receive the Ctrl-C of this terminal.
         """
         namespaces = Path(f"/proc/{self._init.pid}/ns")
         enter = ["nsenter", f"--mount={namespaces}/mnt", f"--pid={namespaces}/pid_for_children"]
@@ -77,18 +78,18 @@ class Machine:
         ).returncode
 
     def _has(self, value: str) -> bool:
-        """Whether what a variable says can be true in the machine: paths of this one are not."""
+        """Return whether a variable's value is valid in the machine, which lacks this one's paths."""
         return not value.startswith("/") or (self.root / value.removeprefix("/")).exists()
 
 
 @contextlib.contextmanager
 def bare_machine() -> Iterator[Machine]:
-    """Switch a fresh machine on, with this machine's cache of Go parts, and off again in every case."""
+    """Switch on a fresh machine that sees this machine's Go parts; switch it off in every case."""
     install("debootstrap")
     archive = _archive()
     built = [parts.build(name).parent for name in parts.PARTS]
     root = cache_directory() / "bare" / "machine"
-    _remove(root)  # of a run that was killed
+    _remove(root)  # left by a run that was killed
     root.mkdir()
     try:
         run("tar", "-C", root, "-xpf", archive)
@@ -102,13 +103,13 @@ def bare_machine() -> Iterator[Machine]:
 
 @contextlib.contextmanager
 def switched_on(root: Path, place: Path, shown: list[Path]) -> Iterator[Machine]:
-    """Switch on what lies in `root`; each directory of `shown` is seen in `place`, read-only."""
+    """Switch on what is in `root`, where each directory of `shown` is seen in its place, read-only."""
     namespaces = ("--mount", "--pid", "--fork", "--propagation=private")
     with subprocess.Popen(
         ["unshare", *namespaces, "bash", _INIT, root, place, *shown],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is not for it
+        start_new_session=True,  # Ctrl-C is not meant for this process
     ) as init:
         assert init.stdin
         assert init.stdout
@@ -118,11 +119,11 @@ def switched_on(root: Path, place: Path, shown: list[Path]) -> Iterator[Machine]
             yield Machine(root, init)
         finally:
             init.stdin.close()
-            init.wait()  # the kernel ends every process of the machine first
+            init.wait()  # when this process ends, the kernel ends all others of the machine
 
 
 def _archive() -> Path:
-    """The root directory of a bare machine as a tar file, made once."""
+    """Return the root directory of a bare machine as a tar file, which is made only once."""
     recipe = ("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE)
     digest = hashlib.sha256(" ".join(recipe).encode()).hexdigest()[:16]
     archive = cache_directory() / "bare" / f"{digest}.tar"
@@ -140,10 +141,10 @@ def _archive() -> Path:
 
 
 def _connect(root: Path) -> None:
-    """Copy into `root` how this machine reaches packages and names."""
+    """Copy the files into `root` that say how this machine reaches packages and names."""
     names: tuple[str, ...] = _NETWORK
     if platform.freedesktop_os_release().get("VERSION_CODENAME") == SUITE:
-        names += _SOURCES  # else it keeps those that debootstrap wrote
+        names += _SOURCES  # otherwise it keeps those that debootstrap wrote
     copy = ("cp", "--archive", "--parents", "--remove-destination", f"--target-directory={root}")
     run(*copy, "--dereference", *_NAMES)
     run(*copy, *(name for name in names if Path(name).exists()))
@@ -155,5 +156,5 @@ def _connect(root: Path) -> None:
 
 
 def _remove(root: Path) -> None:
-    # Nothing is mounted there that is seen here. If that were wrong, it must not be followed.
+    # Nothing is mounted there any more. If that were wrong, what is mounted must not be deleted.
     run("rm", "-rf", "--one-file-system", root)

@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to type."""
+"""The commands that the README tells a newcomer to type."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 TYPED = ("Install", "Try it, test it")
-"""The headings below which a newcomer types, in a clone and nothing else, what stands in the blocks."""
+"""The headings of the blocks that a newcomer can type in a clone, with nothing else."""
 OTHERS = ("dag", "Build on this machine", "Build on a cluster")
-"""Those whose blocks need a distribution or a cluster of the reader's own."""
+"""The headings of the blocks that need a distribution or a cluster of the reader's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,9 @@ class Block:
 
 
 def blocks(readme: str) -> list[Block]:
-    """The commands that the README tells a newcomer to type, in its order.
+    """Return the commands that the README tells a newcomer to type, in their order.
 
-    Raises ValueError when there is a block below a heading that is not known here.
+    Raises ValueError if there is a block below a heading that is not listed here.
     """
     found = []
     for section in re.split(r"^#+ ", readme, flags=re.MULTILINE)[1:]:

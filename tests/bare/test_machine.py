@@ -1,4 +1,4 @@
-"""A machine that is switched off leaves nothing behind, also if nobody was left to switch it off."""
+"""A machine that is switched off leaves nothing behind, even if its starter was killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAMS = ("bash", "cat", "rmdir", "sleep", "umount")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The smallest Debian there is."""
+    """Return a root directory with hardly anything in it."""
     root = tmp_path / "root"
     for folder in ("bin", "dev", "etc", "proc", "sys"):
         (root / folder).mkdir(parents=True)
@@ -85,13 +85,13 @@ def test_machine_ends_with_whoever_started_it(root: Path, number: signal.Signals
         assert starter.stdout
         assert starter.stdout.readline() == b"runs\n"
         starter.send_signal(number)
-        # Everything in the machine has it open: its end is the end of all of them.
+        # Every process of the machine has the pipe open, so it ends when all of them have ended.
         assert starter.stdout.read() == b""
     assert not running(root)
 
 
 def running(root: Path) -> list[Path]:
-    """The processes that run a program of `root`."""
+    """Return the processes that run a program of `root`."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""A program that is not there is a sentence for the person in front of the screen."""
+"""A missing program leads to a sentence on standard error, and not to a traceback."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_command_explains_its_failure(
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A PATH with a shell, and with whatever else a test puts there."""
+    """Return a PATH with a shell, to which a test can add programs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "sh").symlink_to(str(shutil.which("sh")))
@@ -90,7 +90,7 @@ def test_user_without_sudo_is_told_what_root_has_to_do(programs: Path) -> None:
 
 
 def test_command_line_says_it_in_a_sentence(programs: Path) -> None:
-    """The sources need git, which is neither there nor to be had."""
+    """The sources need git, which is neither installed nor available."""
     done = subprocess.run(
         [sys.executable, "-m", "examples.sources", "--print"],
         cwd=CHECKOUT,

@@ -1,4 +1,4 @@
-"""`make bare` types what the README says, and all of it."""
+"""The command `make bare` types everything that the README says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A distribution whose sources a server on loopback has."""
+"""A distribution whose sources come from a server on loopback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def distribution(tmp_path: Path, origin: Origin) -> Path:
-    """app needs lib; tool stands alone."""
+    """Return a distribution in which app needs lib, and tool needs nothing."""
     directory = tmp_path / "distribution"
     directory.mkdir()
     for name, needs in (("lib", ""), ("app", "lib"), ("tool", "")):

@@ -1,4 +1,4 @@
-"""`dag cache` as it is typed: what it prints, where, and with which exit code."""
+"""`dag cache` as a user types it: its output, where that goes, and its exit code."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_on_a_terminal_there_is_a_bar_and_piped_there_are_lines(
     try:
         while data := os.read(leader, 4096):
             seen += data
-    except OSError:  # how a terminal says that the other side has left
+    except OSError:  # how a terminal says that the other side is gone
         pass
     os.close(leader)
     assert process.wait() == 0
@@ -190,7 +190,7 @@ def test_what_other_definitions_want_of_a_repository_comes_too(tmp_path: Path) -
         listed = dag("-d", directory, "-o", out, "--dry-run").out.splitlines()
         states = {line.split()[2]: line.split()[0] for line in listed if "/a.git" in line}
         assert states == {"refs/tags/v1": "present", "refs/tags/v2": "present"}
-        # What comes as a submodule is used by the steps that name it, too.
+        # A submodule is used by the steps that name its repository, too.
         done = dag("-d", directory, "-o", out, "outer1")
         assert done.code == 0, done.err
     listed = dag("-d", directory, "-o", out, "--dry-run").out.splitlines()

@@ -1,4 +1,4 @@
-"""`dag cache` to an image and from one."""
+"""`dag cache` pushes the cache as an image, and fills a cache from one."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_cache_goes_through_an_image_and_back_and_a_change_sends_little(
         assert name == f"sha256:{sha256((out / name).read_bytes())}"
     for name in ("gitconfig", "melange.env"):
         assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
-    # All of it counts as verified: neither server is asked again, and git's is gone.
+    # Everything counts as verified: neither server is asked again, and git's server is gone.
     done = dag("-d", distribution, "-o", out, "--json")
     document = json.loads(done.out)
     found = document["sources"] + document["repositories"]

@@ -18,14 +18,14 @@ DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
 def commands(document: Path) -> list[str]:
-    """The lines of code blocks that begin with `dag`, without what the README says beside them."""
+    """Return the lines of code blocks that begin with `dag`, without the remarks beside them."""
     blocks = re.findall(r"^```\w*\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [re.split(r"\s{3,}", line)[0] for line in lines if line.startswith("dag ")]
 
 
 def refusal(words: list[str]) -> str | None:
-    """What is wrong with the flags of a command, if anything."""
+    """Return what is wrong with the flags of a command, or None."""
     command: click.Command = main
     context = context_of(main, "dag")
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):

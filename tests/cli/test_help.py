@@ -1,4 +1,4 @@
-"""What `--help` says, that the reference says the same, and that both are there at once."""
+"""`--help` and the reference say the same, and help is there at once."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_place_that_is_not_there_yet_is_offered_by_no_help_and_refused_in_word
 OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.errors"}
 
 
-# What click itself imports when it writes help or completes is no choice of ours.
+# What click itself imports for help and completion is not our choice.
 IMPORTS = """
 import sys, click, click._textwrap, click.shell_completion, locale, shlex, shutil, signal
 before = set(sys.modules)
@@ -132,7 +132,7 @@ assert bash.complete() == "plain,pod"
     ids=["help", "completion"],
 )
 def test_help_and_completion_import_click_and_little_else(run: str) -> None:
-    """Imports are what takes time; `bench/start.py` has the seconds."""
+    """Imports are what takes time; `bench/start.py` measures the seconds."""
     done = python(IMPORTS.replace("{run}", run), COMP_WORDS="dag po", COMP_CWORD="1")
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.splitlines()[-1].split()[1:]) == OURS

@@ -1,4 +1,4 @@
-"""`dag.toml`: which tables a command goes by, and whose paths they are."""
+"""`dag.toml`: the tables that a command reads, and the directory that its paths are relative to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dag.cli import cache, doctor, pod, svg
+from dag.cli import build, cache, doctor, pod, svg
 from dag.cli.main import main
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
@@ -50,7 +50,7 @@ BOOTSTRAP = "P:elsewhere\nV:1-r0\n\nP:tool\nV:1.10-r2\n\nP:lib\nV:1.9-r0\n\n"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with definitions in `distribution`, and what it names in its dag.toml."""
+    """Return a directory with definitions in `distribution`, and with what its dag.toml names."""
     root = tmp_path / "distribution"
     (root / "own" / "pipelines" / "my").mkdir(parents=True)
     (root / "own/pipelines/my/step.yaml").write_text("needs: {packages: [elsewhere]}\n")
@@ -86,7 +86,7 @@ def test_its_paths_are_relative_to_it(place: Path, here: str) -> None:
 
 def test_flags_are_relative_to_where_dag_runs(place: Path) -> None:
     _, err = dag("text", "-d", "distribution", "-r", "bootstrap", cwd=place, code=2)
-    assert "bootstrap has no APKINDEX.tar.gz for x86_64" in err
+    assert "Invalid value for --repository: Path 'bootstrap' does not exist." in err
     _, err = dag("text", "-d", "distribution", "-r", "distribution/bootstrap", cwd=place)
     assert err == ""
     _, err = dag("text", "-d", "distribution", "--pipeline-dir", "own", cwd=place, code=2)
@@ -185,3 +185,25 @@ def test_a_pod_is_told_of_cycles_that_no_repository_opens(place: Path) -> None:
     assert "dag: because of cycles 1 need will not be built in time" in err
     _, err = dag(*words, "app", cwd=place)
     assert "because of cycles" not in err
+
+
+@pytest.mark.parametrize(
+    "text", ['rebuild = ["dependents", "all"]\n', '[build]\nrebuild = "all"\n']
+)
+def test_only_the_command_line_can_ask_to_build_everything_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    def parse(*words: str) -> object:
+        made = build.command.make_context("build", ["-d", str(tmp_path), *words])
+        return made.params["rebuild"]
+
+    line = text.count("\n")
+    (tmp_path / "dag.toml").write_text(text)
+    with pytest.raises(UsageError, match=rf"dag\.toml:{line}: rebuild all: only the command line"):
+        parse()
+    (tmp_path / "dag.toml").write_text('rebuild = ["dependents"]\n')
+    assert parse() == ("dependents",)
+    assert parse("--rebuild=all") == ("all",)
+    monkeypatch.setenv("DAG_REBUILD", "a all")
+    with pytest.raises(UsageError, match=r"--rebuild \(from \$DAG_REBUILD\) all: only"):
+        parse()

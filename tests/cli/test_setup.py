@@ -1,4 +1,4 @@
-"""`dag setup` without a cluster: what it prints, what it calls, how it goes on after a failure."""
+"""`dag setup` without a cluster: what it prints, what it calls, and how it goes on after a failure."""
 
 from __future__ import annotations
 
@@ -69,6 +69,41 @@ def test_every_script_is_one_that_shells_can_read(golden: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["gke-addon", "kind"])
+def test_the_namespace_default_is_left_alone_unless_it_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "melange.rsa").write_text(KEY)
+    words = SCRIPTS[name].split()
+    script = dag(*words, "--print", place=tmp_path).stdout
+    assert "namespace: default" not in script
+    assert "name: dag-builds\n  labels:\n    pod-security.kubernetes.io/enforce" in script
+    assert script.splitlines()[-1].startswith("echo 'ready: dag pod ")
+    assert " --namespace=dag-builds " in script.splitlines()[-1]
+    named = dag(*words, "--namespace=default", "--print", place=tmp_path).stdout
+    assert "name: default\n  labels:\n    pod-security.kubernetes.io/enforce" in named
+
+
+def test_a_binding_is_ours_only_if_its_account_is(tmp_path: Path, standins: Standins) -> None:
+    gcloud = str(standins.directory / "bin" / "gcloud")
+    member = "--member=serviceAccount:dag-nodes@p.iam.gserviceaccount.com"
+    role = "--role=roles/container.defaultNodeServiceAccount"
+    for call in (
+        ("iam", "service-accounts", "create", "dag-nodes", "--project=p", "--description=mine"),
+        ("projects", "add-iam-policy-binding", "p", member, role, "--condition=None"),
+    ):
+        environment = os.environ | standins.environment
+        subprocess.run([gcloud, *call], check=True, env=environment, stdin=subprocess.DEVNULL)
+    before = standins.world()["projects"]
+    words = ("gke", "--project=p", "--zone=z", "--undo")
+    environment = standins.environment | {"KUBECONFIG": str(tmp_path / "none")}
+    done = dag(*words, "--yes", place=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    assert standins.world()["projects"] == before
+    script = dag(*words, "--print", place=tmp_path).stdout
+    ran = subprocess.run(["sh", "-c", script], env=os.environ | environment, check=False)
+    assert ran.returncode == 0
+    assert standins.world()["projects"] == before
+
+
 def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Standins) -> None:
     done = dag(*SCRIPTS["gke"].split(), "--print", place=tmp_path, **standins.environment)
     assert done.returncode == 0
@@ -104,7 +139,11 @@ def test_a_wrong_request_is_refused_before_anything_is_called(
 
 @pytest.mark.parametrize(
     ("words", "missing"),
-    [("gke --project=p --zone=z", "gcloud"), ("kind", "docker"), ("kind --undo", "docker")],
+    [
+        ("gke --project=p --zone=z", "gcloud"),
+        ("kind", "docker"),
+        ("kind --undo --yes", "docker"),
+    ],
 )
 def test_a_program_that_is_missing_is_named(tmp_path: Path, words: str, missing: str) -> None:
     empty = tmp_path / "empty"
@@ -201,7 +240,7 @@ def test_an_interrupted_step_ends_with_its_program(tmp_path: Path, standins: Sta
 def test_undoing_is_not_fooled_by_an_expired_login(tmp_path: Path, standins: Standins) -> None:
     gcloud = standins.directory / "bin" / "gcloud"
     gcloud.write_text("#!/bin/sh\necho 'ERROR: Reauthentication failed.' >&2\nexit 1\n")
-    words = ("gke", "--project=p", "--zone=z", "--undo")
+    words = ("gke", "--project=p", "--zone=z", "--undo", "--yes")
     done = dag(*words, place=tmp_path, **standins.environment)
     assert done.returncode == 3
     assert "Reauthentication failed" in done.stderr
@@ -213,7 +252,8 @@ def test_no_name_gets_out_of_its_place_in_the_script(tmp_path: Path) -> None:
     (tmp_path / "kubectl").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     for undo in ((), ("--undo",)):
-        script = dag("cluster", *undo, "--annotation=k=$(touch out5)", "--print", place=tmp_path)
+        words = ("cluster", "--context=$(touch out6)", "--annotation=k=$(touch out5)", *undo)
+        script = dag(*words, "--print", place=tmp_path)
         assert script.returncode == 0, script.stderr
         subprocess.run(
             ["sh", "-c", script.stdout],
@@ -229,7 +269,7 @@ def test_no_name_gets_out_of_its_place_in_the_script(tmp_path: Path) -> None:
     assert list(tmp_path.glob("out*")) == []
 
 
-@pytest.mark.parametrize("undo", [(), ("--undo",)])
+@pytest.mark.parametrize("undo", [(), ("--undo", "--yes"), ("--print",)])
 def test_without_a_cluster_it_is_said_once(tmp_path: Path, undo: tuple[str, ...]) -> None:
     nowhere = {"HOME": str(tmp_path), "KUBECONFIG": ""}
     done = dag("cluster", *undo, place=tmp_path, **nowhere)
@@ -254,9 +294,35 @@ def test_dag_toml_has_a_table_for_it(tmp_path: Path) -> None:
     done = dag("kind", "--print", place=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--publish=127.0.0.1:5009:5000" in done.stdout
-    assert "ours namespace builds" in done.stdout
+    assert "ours_to_make namespace builds" in done.stdout
     (tmp_path / "dag.toml").write_text("[setup]\nprot = 5009\n")
     wrong = dag("kind", "--print", place=tmp_path)
     assert wrong.returncode == 2
     assert "dag.toml:2: no flag is called 'prot'" in wrong.stderr
     assert "did you mean port" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        (name, text, f"dag.toml:{line}: {name}: only the command line can ask for this")
+        for name in ("undo", "yes")
+        for line, text in ((1, f"{name} = true\n"), (2, f"[setup]\n{name} = false\n"))
+    ],
+)
+@pytest.mark.parametrize("command", ["cluster", "gke", "kind"])
+def test_undo_is_never_taken_from_dag_toml(
+    tmp_path: Path, command: str, name: str, text: str, sentence: str
+) -> None:
+    (tmp_path / "dag.toml").write_text(text)
+    done = dag(command, "--print", place=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert f"hint: remove it there, and type --{name} when you want it" in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["DAG_UNDO", "DAG_YES"])
+def test_undo_is_never_taken_from_the_environment(tmp_path: Path, variable: str) -> None:
+    done = dag("kind", "--print", place=tmp_path, **{variable: "true"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"${variable}: only the command line can ask for this" in done.stderr

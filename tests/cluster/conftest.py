@@ -1,11 +1,12 @@
-"""The real Kubernetes of `cluster/`: one for all tests, a namespace for each."""
+"""The real Kubernetes of `cluster/`: one for all tests, with a namespace for each test."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,13 @@ def _holding(name: str, operation: int) -> Iterator[bool]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One that is up, else one that lives as long as any process runs tests on it."""
+    """Return the cluster that is up, or one that lives while any process runs tests on it."""
     begun = state_directory() / "started-by-tests"
     with _holding("cluster-users.lock", fcntl.LOCK_SH):
         with _holding("cluster-start.lock", fcntl.LOCK_EX):
             try:
-                # As it is: another process may have stopped a node for a test of its own.
+                # It is left as it is, because another process may have stopped a node for its own
+                # test.
                 running = Cluster.current()
             except ClusterError:
                 running = lifecycle.up()
@@ -46,14 +48,41 @@ def cluster() -> Iterator[Cluster]:
             lifecycle.down()
 
 
+_ALONE = ExitStack()
+"""The lock of a process whose tests have the cluster alone, from the first of them to the last."""
+_HAS_IT_ALONE = pytest.StashKey[bool]()
+
+
 @pytest.fixture(autouse=True)
 def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Share the cluster with tests in other processes, or, with `alone`, have it undisturbed."""
-    mode = fcntl.LOCK_EX if "alone" in request.fixturenames else fcntl.LOCK_SH
+    """Share the cluster with other processes, or have it alone if the test asks for `alone`."""
+    if "alone" not in request.fixturenames:
+        with _lock_turn(fcntl.LOCK_SH):
+            yield
+        return
+    grouped = request.node.nodeid.endswith("@alone") or "PYTEST_XDIST_WORKER" not in os.environ
+    assert grouped, "tests that have the cluster alone are in several processes"
+    # Taken for all of them at once: to drain the cluster of others' tests takes half a minute.
+    if not request.config.stash.get(_HAS_IT_ALONE, False):
+        _ALONE.enter_context(_lock_turn(fcntl.LOCK_EX))
+        request.config.stash[_HAS_IT_ALONE] = True
+    yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Let others have the cluster when no further test of this process wants it alone."""
+    if nextitem is None or "alone" not in getattr(nextitem, "fixturenames", ()):
+        _ALONE.close()
+        item.config.stash[_HAS_IT_ALONE] = False
+
+
+@contextmanager
+def _lock_turn(mode: int) -> Iterator[None]:
     path = cache_directory() / "cluster-turn.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        # Who waits to be alone holds the queue, so that nobody gets in between for ever.
+        # Who waits to be alone holds the queue, so that no others overtake it for ever.
         with _holding("cluster-queue.lock", fcntl.LOCK_EX):
             fcntl.flock(file, mode)
         yield
@@ -61,12 +90,12 @@ def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def alone() -> None:
-    """Ask for the whole cluster: the test stops a node or the API server."""
+    """Have the whole cluster alone, because the test stops a node or the API server."""
 
 
 @pytest.fixture
 def simulated(cluster: Cluster) -> Iterator[Cluster]:
-    """Have the simulated nodes to oneself: `kwok.up` makes some, and they go with the test."""
+    """Have all simulated nodes: `kwok.up` makes some, and they are removed after the test."""
     with _holding("cluster-kwok.lock", fcntl.LOCK_EX):
         yield cluster
         kwok.down(cluster)
@@ -74,7 +103,7 @@ def simulated(cluster: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture
 def dag(cluster: Cluster, tmp_path: Path) -> Iterator[Dag]:
-    """Run `dag` against the cluster; the namespace goes with the test."""
+    """Return a runner of `dag` on the cluster, whose namespace is deleted after the test."""
     runner = Dag(cluster, f"test-{secrets.token_hex(4)}", tmp_path / "runs")
     runner.kubectl("create", "namespace", runner.namespace)
     runner.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")

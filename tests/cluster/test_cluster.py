@@ -1,4 +1,4 @@
-"""The cluster that the other tests stand on keeps its own promises."""
+"""The cluster of the other tests keeps its own promises."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _USERNS = {
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace of the test's own, in which pods can be created at once."""
+    """Make a namespace for the test, in which pods can be created at once."""
     name = f"cluster-{time.time_ns():x}"
     cluster.run_kubectl("create", "namespace", name)
     _eventually(lambda: _exists(cluster, name, "serviceaccount/default"), 30)
@@ -187,7 +187,7 @@ def _create(
 
 
 def _run(cluster: Cluster, namespace: str, script: str, **options: Any) -> dict[str, Any]:
-    """The status of a pod that ran `script` to its end."""
+    """Run a pod with `script` to its end, and return its status."""
     _create(cluster, namespace, script, **options)
     status: dict[str, Any] = {}
 

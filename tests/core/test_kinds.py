@@ -1,11 +1,12 @@
-"""Kinds of values: what is taken, as what, and what is said of everything else."""
+"""Kinds of values: which texts are accepted, as what, and what is said about all others."""
 
 from __future__ import annotations
 
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.kinds import ARCH, ARCHS, DURATION, NAME, QUANTITY, ValueKind, whole
+from dag.core.image.kinds import IMAGE, REPOSITORY
+from dag.core.kinds import ARCH, ARCHS, DURATION, NAME, QUANTITY, URL, ValueKind, whole
 from dag.errors import UsageError
 
 
@@ -18,6 +19,10 @@ from dag.errors import UsageError
         (QUANTITY, "500m", "500m"),
         (DURATION, "1h30m", 5400.0),
         (ARCH, "arm64", Arch("aarch64", "arm64")),
+        (IMAGE, "busybox", "busybox"),
+        (IMAGE, "r.io/a/b:tag", "r.io/a/b:tag"),
+        (REPOSITORY, "r.io:5000/a/b", "r.io:5000/a/b"),
+        (URL, "https://mirror.example.com/x", "https://mirror.example.com/x"),
         (ARCHS, "amd64, x86_64,arm64", (Arch("x86_64", "amd64"), Arch("aarch64", "arm64"))),
     ],
 )
@@ -38,9 +43,26 @@ def test_what_is_taken(kind: ValueKind[object], text: str, value: object) -> Non
         (QUANTITY, "0", "'0' requests nothing"),
         (DURATION, "5", "'5' is no duration"),
         (ARCHS, "amd64,amd65", "'amd65' is no architecture"),
+        (IMAGE, "https://r.io/a", "'https://r.io/a' is no image reference: it is a URL, and the"),
+        (IMAGE, "oci://me:secret@r.io/a", "'oci://r.io/a' is no image reference: it is a URL"),
+        (REPOSITORY, "r.io/a:tag", "a repository is meant, without tag and digest"),
+        (REPOSITORY, "https://r.io/a", "it is a URL, and the name of an image has no scheme"),
+        (URL, "/mirror", "only http and https are fetched, not no scheme"),
     ],
 )
 def test_what_is_refused(kind: ValueKind[object], text: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         kind.parse(text)
     assert words in refused.value.message
+
+
+def test_what_would_do_is_said() -> None:
+    for kind, text, hint in (
+        (REPOSITORY, "https://me:secret@r.io/a", "write r.io/a"),
+        (ARCH, "amd65", "did you mean amd64? known are 386, "),
+        (ARCH, "x86-64", "did you mean x86_64? known are 386, "),
+        (ARCH, "quantum", "known are 386, "),
+    ):
+        with pytest.raises(UsageError) as refused:
+            kind.parse(text)
+        assert str(refused.value.hint).startswith(hint)

@@ -1,4 +1,4 @@
-"""Lines out of pieces: the same however they are cut, and none so long that it hurts."""
+"""Lines from pieces: the same wherever the cuts are, and none so long that it does harm."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ def test_sixty_four_megabytes_without_a_newline_take_no_time() -> None:
     began = time.process_time()
     found = sum(len(line) for _ in range(1 << 12) for line in splitter.feed(piece))
     assert found + len(splitter.rest()) == 1 << 26
-    assert time.process_time() - began < 5  # once 149 s
+    assert time.process_time() - began < 5  # it once took 149 s

@@ -1,4 +1,4 @@
-"""Tar archives of strangers: read as tarfile reads them, and no further than the limits."""
+"""Tar archives of strangers are read as tarfile reads them, and no further than the limits."""
 
 from __future__ import annotations
 

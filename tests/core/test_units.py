@@ -1,4 +1,4 @@
-"""Durations and quantities: what Go and Kubernetes read, and nothing else."""
+"""Durations and quantities: what Go and Kubernetes accept, and nothing else."""
 
 import contextlib
 import re

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TARGETS = ("baselayout", "shtools", "words", "template", "theme")
-"""In an order that builds: both kinds of source, a tag, a branch, a patch."""
+"""The targets in a build order: both kinds of source, a tag, a branch, and a patch."""
 
 CLONES = """\
 package: {{name: clones, version: 1, epoch: 0, description: A repository and a file}}
@@ -46,7 +46,7 @@ def dag(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def cached(directory: Path, server: SourceServer) -> None:
-    """Fill the cache beside the definitions and forget what that asked the server for."""
+    """Fill the cache beside the definitions, and forget the requests that the server got for that."""
     done = dag("cache", "-d", directory, "-o", directory / "cache")
     assert done.returncode == 0, done.stderr
     assert server.requests.total() > 0
@@ -110,8 +110,8 @@ def test_hermetic_says_which_step_wanted_what(tmp_path: Path) -> None:
         clone = f"dag: --hermetic: git-checkout wants {server.url}/git/template.git, which is not"
         assert fetch in done.stderr
         assert clone in done.stderr
-        # What begins like a cached repository's name is another repository's, and one that lacks
-        # what a definition wants is not used.
+        # A URI that only begins like that of a cached repository is another repository. A cached
+        # one that lacks what a definition wants is not used either.
         dag("cache", "-d", directory, "-o", directory / "cache", "template")
         done = dag("build", "-d", directory, "--hermetic", "clones-more", "clones")
         assert f"git-checkout wants {server.url}/git/template.git-more, which" in done.stderr

@@ -1,4 +1,4 @@
-"""`make demo`: the example distribution, built on this machine."""
+"""The command `make demo`, which builds the example distribution on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain make and melange build the example, with both kinds of Makefile, as `dag` calls them."""
+"""Make and melange build the example with both kinds of Makefile, as `dag` calls them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST = ("baselayout", "shtools", "words", "template")
-"""In an order that builds; both kinds of source are fetched."""
+"""The first packages in a build order; they fetch both kinds of source."""
 
 BOOTSTRAP = "--repository-append ./bootstrap --keyring-append ./bootstrap/bootstrap.rsa.pub"
 
@@ -31,7 +31,7 @@ def server() -> Iterator[SourceServer]:
 
 
 def make(directory: Path, *targets: str, given: tuple[str, ...] = ()) -> tuple[int, str]:
-    """Run make as CONTRACT.md says the pod does; return its exit code and all it said."""
+    """Run make as a pod does; return its exit code and its whole output."""
     assignments = (
         f"MELANGE={parts.build('melange') / 'melange'}",
         f"MELANGE_DIR={parts.pipelines().parent}",
@@ -41,7 +41,7 @@ def make(directory: Path, *targets: str, given: tuple[str, ...] = ()) -> tuple[i
         "SOURCE_DATE_EPOCH=1700000000",
         "MELANGE_RUNNER=bubblewrap",
         f"MELANGE_EXTRA_OPTS=--cache-dir {directory}/cache {BOOTSTRAP}",
-        # dag.toml of the example
+        # as in the dag.toml of the example
         "BOOTSTRAP=yes",
         "BUILDWORLD=yes",
     )

@@ -1,4 +1,4 @@
-"""The upstream projects come out the same everywhere, and the server serves them to real clients."""
+"""The upstream projects are the same on every machine, and the server serves real clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed bytes that stand for many more."""
+"""Compressed bytes that stand for many more bytes."""
 
 from __future__ import annotations
 

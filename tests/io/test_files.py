@@ -1,4 +1,4 @@
-"""Files that turn out to be something else."""
+"""A file turns out to be something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks between processes, which go with their holder."""
+"""Locks between processes, which are released when their holder ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying again: how often, after how long, and when no more."""
+"""Retries: how often, after which pause, and when they end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Failed(MayHeal):
 
 
 class Operation:
-    """Fails as it is told, and then gives its number of calls."""
+    """An operation that fails as it is told, and then returns the number of its calls."""
 
     def __init__(self, *failures: BaseException) -> None:
         self.failures = list(failures)

@@ -1,4 +1,4 @@
-"""The table of built-in pipelines: what scripts/builtin-pipelines writes from melange's own files."""
+"""The table of built-in pipelines is what scripts/builtin-pipelines makes of melange's own files."""
 
 from __future__ import annotations
 

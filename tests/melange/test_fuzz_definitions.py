@@ -1,4 +1,4 @@
-"""A minute of damaged definitions: each is read, or refused with file and line; nothing else."""
+"""A minute of damaged definitions: each is read, or refused with file and line, and nothing else."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ TREES = st.recursive(
 
 @pytest.fixture(scope="module")
 def real() -> list[bytes]:
-    """Real definitions, those with most of the language first."""
+    """Return real definitions; those that use most of the language come first."""
     texts = [path.read_bytes() for path in sorted(unpacked(TODAY).glob("*.yaml"))]
     words = (b"range:", b"var-transforms", b"if:", b"<<:", b"vars:")
     texts.sort(key=lambda text: -sum(word in text for word in words))
@@ -114,7 +114,8 @@ def check(directory: Path, data: bytes) -> None:
         lines = message.splitlines()
         if len(lines) > 1:
             assert re.fullmatch(r"the definitions have \d+ problems", lines[0])
-        # Lines of several files, or "no definitions"; a text in a message may hold line ends.
+        # The lines name several files, or "no definitions"; a text in a message may have line
+        # breaks.
         assert re.search(r"x\.yaml:\d+: .*; |no package definitions", message)
         return
     graph = Graph(packages)
@@ -164,7 +165,7 @@ def test_no_damage_makes_a_traceback(tmp_path: Path, real: list[bytes]) -> None:
 
 
 def written(tree: object, *, top: bool = True) -> str:
-    """A tree as a careless person would write it: in flow style, mostly unquoted."""
+    """Return a tree as a careless person would write it: in flow style, mostly without quotes."""
     if isinstance(tree, dict):
         pairs = [
             f"{written(key, top=False)}: {written(value, top=False)}" for key, value in tree.items()

@@ -1,4 +1,4 @@
-"""Definitions that nobody wrote, compared with melange run live: half a minute of them."""
+"""Half a minute of random definitions, compared with what melange answers live."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ OPTIONS = st.fixed_dictionaries(
 DEFINITION = st.fixed_dictionaries(
     {
         "package": PACKAGE,
-        # A var that refers to another is resolved or refused by melange at random.
+        # melange resolves or refuses at random a var that refers to another one.
         "vars": st.fixed_dictionaries(dict.fromkeys(VARS[:4], LITERALS)),
         "data": DATA,
         "options": OPTIONS,
@@ -260,8 +260,8 @@ def compare(directory: Path, case: dict[str, Any], arch: str, options: list[str]
             assert problems or (ours is not None and not ours.builds_on(arch))
         else:
             event("refused")
-            # Shell text and unused inputs are melange's own business; it crashes where a build
-            # option removes a package that is listed twice.
+            # Shell text and unused inputs are melange's own business. It crashes if a build option
+            # removes a package that is listed twice.
             known = re.search(r"mutating (runs|with)|^\t|\^$", theirs)
             assert problems or known, theirs
         return

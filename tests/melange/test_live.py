@@ -1,4 +1,4 @@
-"""Definitions that use every part of melange's language, compared with melange run live."""
+"""Definitions that use every part of melange's language, compared with what melange answers live."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Makefiles as their text tells, against GNU make itself.
+"""The text of Makefiles as `dag` reads it, compared with GNU make.
 
-The oracle is the make of this machine: it is asked for the value of a variable by `$(info …)`.
+The oracle is the make of this machine: `$(info …)` makes it print the value of a variable.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def lines(draw: st.DrawFn) -> list[str]:
 
 
 def make(text: str) -> list[str] | None:
-    """The values of all variables, or None if make refuses the text."""
+    """Return the values of all variables, or None if make refuses the text."""
     asked = "".join(f"$(info [$({name})])\n" for name in NAMES)
     done = subprocess.run(
         ["make", "-rR", "-f", "-"],

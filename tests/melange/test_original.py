@@ -1,4 +1,4 @@
-"""The graph of January 2023 against the original's: every edge, and a reason for every other."""
+"""The graph of January 2023, compared with that of the original program: every difference has a reason."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dag.core.graph.graph import Graph
 from dag.io.package.definitions import read
 from tests.support.distributions import SEED, data, unpacked
 
-# strip runs under an `if` there that is false on x86_64; the original took its needs all the same,
-# melange does not. On aarch64 the condition holds.
+# There `strip` runs under an `if` that is false on x86_64. The original took its needs all the
+# same, and melange does not. On aarch64 the condition is true.
 NOT_ON_X86_64 = {("guile", "binutils"), ("guile", "scanelf")}
 
 
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What melange's pipelines needed at that time, as files."""
+    """Return the needs of melange's pipelines at that time, as files."""
     root = tmp_path_factory.mktemp("pipelines")
     table = yaml.safe_load(data("melange-needs-2023-01.yaml").read_text())
     for uses, entry in table.items():
@@ -91,7 +91,7 @@ def test_every_other_edge_of_ours_has_a_reason(graph: Graph) -> None:
 
 def test_the_same_edges_are_dropped(built: Graph) -> None:
     ours = {(edge.package, edge.need.name) for edge in built.dropped_edges}
-    # go-1.19 provides the `go` that it needs; the original knew no provided names.
+    # go-1.19 provides the `go` that it needs; the original did not know provided names.
     assert ours - {("go-1.19", "go")} == edges(built) - original()
 
 
@@ -134,7 +134,7 @@ def test_every_target_of_the_original_is_ours(graph: Graph) -> None:
     lines = data("original-text-2023-01-25.txt").read_text().split()
     ours = {f"packages/x86_64/{one.name}-{one.full_version}.apk" for one in graph.packages}
     missing = {line for line in lines if line not in ours}
-    # The original took provided names for packages: nothing makes files of these names.
+    # The original took provided names for packages, and nothing makes files of these names.
     assert missing == {
         "packages/x86_64/go-1.19.999-r0.apk",
         "packages/x86_64/ninja-1.9.0-r0.apk",

@@ -1,4 +1,4 @@
-"""What an examination found, as it is read."""
+"""The findings of an examination, as a user reads them."""
 
 from __future__ import annotations
 

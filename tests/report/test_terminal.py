@@ -1,4 +1,4 @@
-"""A terminal whose other end is away or full."""
+"""A terminal that is gone or full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ raise SystemExit(7)
 
 
 def unwritable(kind: str) -> int:
-    """A descriptor that takes nothing: a full disk's, or a pipe that nobody reads."""
+    """Return a descriptor that accepts nothing: a full disk, or a pipe without a reader."""
     if kind == "full":
         return os.open("/dev/full", os.O_WRONLY)
     read, write = os.pipe()

@@ -14,7 +14,7 @@ from tests.torture.distribution import generate
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A distribution with everything but packages."""
+    """Return a distribution that has everything but packages."""
     place = tmp_path_factory.mktemp("distribution") / "empty"
     generate(place, count=0, seed=0)
     return place
@@ -22,7 +22,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make(empty: Path, tmp_path: Path) -> Make:
-    """Write a distribution of these definitions."""
+    """Return a function that writes a distribution of these definitions."""
 
     def make(**definitions: str) -> Path:
         place = tmp_path / "d"

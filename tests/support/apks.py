@@ -1,4 +1,4 @@
-"""Small packages made by hand, for tests that need no melange."""
+"""Small packages that are made by hand, for tests without melange."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_apk(
     provides: tuple[str, ...] = (),
     data: bytes = b"data",
 ) -> Path:
-    """Write a package with one file; signed by nobody."""
+    """Write an unsigned package with one file."""
     payload = gzip.compress(_tar({"usr/share/data": data}), mtime=0)
     lines = [
         f"pkgname = {name}",
@@ -34,7 +34,7 @@ def make_apk(
         f"datahash = {hashlib.sha256(payload).hexdigest()}",
     ]
     control = _tar({".PKGINFO": "\n".join(lines).encode()})
-    # A control section has no end-of-archive blocks, so that the streams read as one tar.
+    # A control section has no end-of-archive blocks, so that both streams read as one tar archive.
     path.write_bytes(gzip.compress(control[:-1024], mtime=0) + payload)
     return path
 
@@ -46,7 +46,7 @@ def _tar(files: dict[str, bytes]) -> bytes:
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-    # tarfile pads to 10,240 bytes; two empty blocks are the end.
+    # tarfile pads to 10,240 bytes; two empty blocks are the end of an archive.
     blocks = out.getvalue()
     size = sum(512 + -(-len(data) // 512) * 512 for data in files.values())
     return blocks[: size + 1024]

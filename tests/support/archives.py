@@ -6,14 +6,14 @@ import tarfile
 
 
 def tar_header(kind: bytes, size: int, name: str = "x") -> bytes:
-    """Return the header of a member that says it has so many bytes."""
+    """Return the header of a member that claims to have so many bytes."""
     member = tarfile.TarInfo(name)
     member.type, member.size = kind, size
     return member.tobuf(tarfile.GNU_FORMAT)
 
 
 def pax_header(key: str, value: str) -> bytes:
-    """Return a pax attribute, for the member that follows it."""
+    """Return a pax attribute for the member that follows."""
     rest = f" {key}={value}\n".encode()
     length = len(rest) + len(str(len(rest)))
     length = len(rest) + len(str(length))
@@ -23,7 +23,7 @@ def pax_header(key: str, value: str) -> bytes:
 
 
 def sparse_header(size: int) -> bytes:
-    """Return the header of a sparse file in GNU's old form, which is all hole."""
+    """Return the header of a sparse file in the old GNU format, all of which is a hole."""
     block = bytearray(tar_header(b"S", 0))
     block[386:398] = block[398:410] = b"%011o\0" % 0
     block[483:495] = b"%011o\0" % size if size < 1 << 33 else b"%011o\0" % 0

@@ -1,4 +1,4 @@
-"""Object stores on loopback and on the address that pods reach: GCS and S3, each as a process."""
+"""Object stores for GCS and S3, each a process on loopback or on the address that pods reach."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Store:
     scheme: str
     url: str
     secret: Mapping[str, str] = field(default_factory=dict)
-    """What rclone needs to know to reach it, as entries of a Secret."""
+    """The settings by which rclone reaches it, as entries of a Secret."""
 
     @property
     def bucket(self) -> str:
         return f"{self.scheme}://{NAME}"
 
     def rclone(self, *words: str, stdin: bytes | None = None) -> bytes:
-        """Run rclone on the machine; `store:` is the whole object store."""
+        """Run rclone on this machine; `store:` is the whole object store."""
         kind = {"gs": "google cloud storage", "s3": "s3"}[self.scheme]
         environment = {
             "PATH": "/usr/bin:/bin",
@@ -47,7 +47,7 @@ class Store:
         ).stdout
 
     def files(self, folder: str = "packages") -> list[str]:
-        """Name what is below a folder of the bucket."""
+        """Return the names of the files below a folder of the bucket."""
         listed = self.rclone("lsf", "-R", "--files-only", f"store:{NAME}/{folder}")
         return sorted(listed.decode().split())
 
@@ -57,7 +57,7 @@ class Store:
 
 @contextmanager
 def gcs() -> Iterator[Store]:
-    """fake-gcs-server, which keeps objects in memory and asks nobody who they are."""
+    """Run fake-gcs-server, which keeps objects in memory and accepts everybody."""
     port = _free_port()
     program = parts.build("tools") / "fake-gcs-server"
     url = f"http://{HOST_ADDRESS}:{port}"
@@ -71,7 +71,7 @@ def gcs() -> Iterator[Store]:
 
 @contextmanager
 def s3() -> Iterator[Store]:
-    """moto, an S3 of the path style."""
+    """Run moto, an S3 that is used with path-style addresses."""
     port = _free_port()
     url = f"http://{HOST_ADDRESS}:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", HOST_ADDRESS, "-p", str(port)]

@@ -1,4 +1,4 @@
-"""Distributions of small packages, and `dag build` run on them."""
+"""Distributions of small packages, and runs of `dag build` on them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Make = Callable[..., Path]
 
 
 def run(place: Path, *words: str, command: str = "build", **more: str) -> tuple[int, str, str]:
-    """Run `dag build` to its end: exit code, stdout, stderr; `more` is of its environment."""
+    """Run `dag build` with `more` in its environment; return the exit code, stdout and stderr."""
     process = subprocess.run(
         [sys.executable, "-m", "dag", command, *words],
         cwd=place,
@@ -70,7 +70,7 @@ def running(place: Path, name: str) -> subprocess.Popen[str]:
 
 
 def gone(place: Path) -> bool:
-    """Whether every process of the builds at `place` ends, soon."""
+    """Return whether every process of the builds at `place` ends soon."""
     deadline = time.monotonic() + 10
     while _below(str(place.resolve())):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""`dag cache` as it is typed, for definitions that fetch one file each."""
+"""Runs of `dag cache` for definitions that fetch one file each."""
 
 from __future__ import annotations
 

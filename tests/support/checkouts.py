@@ -1,4 +1,4 @@
-"""Steps whose repositories are brought to a cache, and melange's own step, run on it."""
+"""`git-checkout` steps whose repositories are fetched into a cache, and melange's own step on it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _text(value: object) -> str:
 
 
 def checkout(cache: Cache, tmp_path: Path, wanted: Checkout, *, network: bool = False) -> Path:
-    """Run melange's own git-checkout step, unmodified, on the cache, mostly without any network."""
+    """Run melange's own git-checkout step, unchanged, on the cache; by default without a network."""
     inputs = {
         "repository": wanted.repository,
         "destination": ".",

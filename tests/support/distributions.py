@@ -28,7 +28,10 @@ class MissingDataError(FileNotFoundError):
 
 
 def data(name: str) -> Path:
-    """The path of the file `name` of the real distributions' data; raises MissingDataError."""
+    """Return the path of the file `name` of the real distributions' data.
+
+    Raises MissingDataError if it is not there.
+    """
     path = SHARED / "data" / name
     if not path.is_file():
         raise MissingDataError(
@@ -38,8 +41,18 @@ def data(name: str) -> Path:
     return path
 
 
+def case(name: str) -> Path:
+    """The directory with the input of a fault, shared/cases/NAME; raises MissingDataError."""
+    path = SHARED / "cases" / name
+    if not path.is_dir():
+        raise MissingDataError(
+            f"{path} is not there; $DAG_SHARED names the directory that has it as cases/…"
+        )
+    return path
+
+
 def unpacked(name: str) -> Path:
-    """The directory of definitions in `name`.tar.zst, unpacked once a machine."""
+    """Return the directory of definitions in `name`.tar.zst, which is unpacked once per machine."""
     archive = data(f"{name}.tar.zst").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = cache / "dag" / "data" / f"{name}-{hashlib.sha256(archive).hexdigest()[:16]}"
@@ -58,7 +71,7 @@ def unpacked(name: str) -> Path:
 
 
 def compiled() -> dict[str, dict[str, Any]]:
-    """What melange answered for each file of today's distribution."""
+    """Return what melange answered for each file of today's distribution."""
     stored = data("compiled-2026-08-22.json.zst").read_bytes()
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(stored)) as stream:
         answers: dict[str, dict[str, Any]] = json.loads(stream.read())
@@ -66,7 +79,7 @@ def compiled() -> dict[str, dict[str, Any]]:
 
 
 def as_melange_says(package: Package) -> dict[str, Any]:
-    """A package in the form of the stored answers."""
+    """Return a package in the form of the stored answers."""
     subpackages = (*package.subpackages, *package.left_out)
     return {
         "name": package.name,
@@ -86,7 +99,7 @@ def as_melange_says(package: Package) -> dict[str, Any]:
 
 
 def in_order(answer: dict[str, Any]) -> dict[str, Any]:
-    """A stored or live answer with its lists sorted: their order means nothing."""
+    """Return an answer with its lists sorted, because their order has no meaning."""
     return {
         **answer,
         "env": sorted(set(answer["env"])),

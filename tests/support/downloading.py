@@ -1,4 +1,4 @@
-"""Files that definitions want, fetched into a cache whose every name is then verified."""
+"""Files that definitions need, fetched into a cache of which every file is then verified."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DATA = random.Random(5).randbytes(3_000_000)
 SMALL = b"a small source\n"
 
-# Short, so that what has to time out does so at once; nothing is measured here.
+# The limits are short, so that a timeout comes at once; no time is measured here.
 LIMITS = TransferLimits(
     connect=5, stall=5, retry=RetryPolicy(attempts=3, first=0.001, longest=0.01, longest_asked=1)
 )
@@ -31,7 +31,7 @@ IMPATIENT = TransferLimits(
 
 
 class Silent:
-    """Watches, and remembers what was said."""
+    """An observer of downloads that keeps what it was told."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -85,14 +85,14 @@ def fetch(
 
 
 def verify_everything(cache: Cache) -> None:
-    """The invariant of every test here: what has a final name has that content."""
+    """Check what holds after every test: each file of the cache has the content that its name says."""
     for name in cache.names():
         algorithm, _, digest = name.partition(":")
         assert hashlib.new(algorithm, (cache.directory / name).read_bytes()).hexdigest() == digest
 
 
 def failed(cache: Cache, *items: Download, limits: TransferLimits = LIMITS) -> str:
-    """Fetch what cannot be had; return what is said of it."""
+    """Fetch what cannot be fetched, and return the messages about that."""
     outcomes = fetch(cache, *items, limits=limits)
     assert [outcome.status for outcome in outcomes] == ["failed"] * len(items)
     assert cache.names() == []

@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 
 def git(directory: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
-    """Run git in `directory` and return what it wrote."""
+    """Run git in `directory`, and return its output."""
     done = subprocess.run(
         ["git", *arguments],
         cwd=directory,
@@ -36,7 +36,7 @@ def git(directory: Path, *arguments: str, more: dict[str, str] | None = None) ->
 
 
 class Upstream:
-    """A repository with a work tree, served bare."""
+    """A repository with a work tree, which is served as a bare one."""
 
     def __init__(self, root: Path, name: str) -> None:
         self.work = root / "work" / name
@@ -45,14 +45,14 @@ class Upstream:
         git(self.work, "init", "-q", "-b", "main")
 
     def commit(self, text: str, path: str = "file") -> str:
-        """Write a file and commit it; return the commit."""
+        """Write a file and commit it, and return the commit."""
         (self.work / path).write_text(text)
         git(self.work, "add", "-A")
         git(self.work, "commit", "-q", "--allow-empty", "-m", text)
         return git(self.work, "rev-parse", "HEAD")
 
     def submodule(self, path: str, uri: str, source: Upstream, commit: str) -> str:
-        """Add a submodule that is at `commit` of `source`; return the new commit."""
+        """Add a submodule at `commit` of `source`, and return the new commit."""
         with (self.work / ".gitmodules").open("a") as file:
             file.write(f'[submodule "{path}"]\n\tpath = {path}\n\turl = {uri}\n')
         git(self.work, "add", ".gitmodules")
@@ -62,12 +62,12 @@ class Upstream:
         return git(self.work, "rev-parse", "HEAD")
 
     def tag(self, name: str, *, annotated: bool = False) -> str:
-        """Tag what is there; return the tag's own hash."""
+        """Tag the latest commit, and return the hash of the tag itself."""
         git(self.work, "tag", *(["-a", "-m", name] if annotated else []), name)
         return git(self.work, "rev-parse", f"refs/tags/{name}")
 
     def publish(self) -> None:
-        """Let the server have it."""
+        """Copy the repository to the server."""
         self.bare.parent.mkdir(parents=True, exist_ok=True)
         if not self.bare.exists():
             git(self.work, "clone", "-q", "--mirror", ".", str(self.bare))
@@ -75,7 +75,7 @@ class Upstream:
 
 
 class GitServer:
-    """Serves `root`/served over smart HTTP; counts requests."""
+    """A server of `root`/served over smart HTTP, which counts requests."""
 
     def __init__(self, root: Path) -> None:
         self.requests: list[str] = []

@@ -1,4 +1,4 @@
-"""Kubeconfig files, and credential plugins, for a server on loopback."""
+"""Kubeconfig files and credential plugins for a server on loopback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = json.dumps({"gitVersion": "v1.99.0"}).encode()
 
 
 async def ask(config: str) -> None:
-    """Make one request, as the kubeconfig has it."""
+    """Make one request with the kubeconfig's user and server."""
     kube = Kube(connect(config), pytest.fail)
     try:
         await kube.get("/version")
@@ -31,7 +31,7 @@ def kubeconfig(
     user: dict[str, Any] | None = None,
     cluster: object = None,
 ) -> str:
-    """Write a kubeconfig with one context, `here`; its user has a token unless told otherwise."""
+    """Write a kubeconfig with one context, `here`; by default its user has a token."""
     if cluster is None or isinstance(cluster, dict):
         cluster = {"server": server, **(cluster or {})}
     user = {"token": "open-sesame"} if user is None else user
@@ -47,7 +47,7 @@ def kubeconfig(
 
 
 def plugin(path: Path, script: str) -> dict[str, Any]:
-    """Write a credential plugin, a shell script; return the user that it is for."""
+    """Write a credential plugin, which is a shell script, and return the user that has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -55,10 +55,10 @@ def plugin(path: Path, script: str) -> dict[str, Any]:
 
 
 def printing(output: str) -> str:
-    """Give a script that prints this."""
+    """Return a script that prints this."""
     return f"printf %s {shlex.quote(output)}"
 
 
 def credential(token: str) -> str:
-    """Give what a plugin prints."""
+    """Return what a credential plugin prints."""
     return json.dumps({"kind": "ExecCredential", "status": {"token": token}})

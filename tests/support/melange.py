@@ -1,4 +1,4 @@
-"""melange itself, asked live, offline: `melange compile`."""
+"""The live answers of melange, offline: `melange compile`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def binary() -> Path:
-    """The melange that the project builds."""
+    """Return the path of the melange that this project builds."""
     process = subprocess.run(
         [sys.executable, "-m", "cluster", "part", "melange"],
         cwd=ROOT,
@@ -29,7 +29,7 @@ def binary() -> Path:
 def answer(
     definition: Path, *, arch: str = "x86_64", options: Sequence[str] = ()
 ) -> dict[str, Any] | str:
-    """What melange says of `definition`, in the form of the stored answers, or its error."""
+    """Return melange's answer for `definition` in the form of the stored answers, or its error."""
     command = [str(binary()), "compile", "--arch", arch, "--pipeline-dir", "./pipelines"]
     command += [f"--build-option={option}" for option in options]
     process = subprocess.run(

@@ -1,4 +1,4 @@
-"""Pods as an API server would show them, and a watch that is told a story about one."""
+"""Pods as an API server shows them, and a watch that is told a story about one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pod(
     uid: str = "one",
     **status: object,
 ) -> Json:
-    """A Pod whose containers are in these states; one that is None is not in the Pod."""
+    """Return a Pod whose containers are in these states; a container that is None is not in the Pod."""
     steps = {
         "proxy": sidecar,
         "init": NOTHING if init is None else init,
@@ -81,12 +81,12 @@ def pod(
 
 
 def built(code: int = 0, **containers: Any) -> Json:
-    """A Pod whose build has ended with this exit code."""
+    """Return a Pod whose build has ended with this exit code."""
     return pod(init=ended(), build=ended(code), **containers)
 
 
 def line(second: int, text: bytes) -> bytes:
-    """A line of a log as the API serves it."""
+    """Return a line of a log, as the API serves it."""
     return b"2026-01-01T00:00:0%d.000000000Z %b" % (second, text)
 
 
@@ -114,13 +114,13 @@ class Story:
         self.actions: list[PodAction] = []
 
     def tell(self, *events: PodEvent, after: float = 0.0) -> list[PodAction]:
-        """Let `after` seconds pass, and then all of this happen at once."""
+        """Let `after` seconds pass, and then tell the watch all of this at once."""
         if after:
             self.wait(after)
         return [action for event in events for action in self._handle(event)]
 
     def wait(self, seconds: float) -> list[PodAction]:
-        """Let time pass, with a tick whenever the watch wants one."""
+        """Let time pass, and tell the watch a tick whenever it wants one."""
         until, done = self.now + seconds, list[PodAction]()
         while self.watch.due() <= until:
             self.now = max(self.now, self.watch.due())
@@ -143,7 +143,7 @@ class Story:
 
     @property
     def said(self) -> list[str]:
-        """What was said since the Pod was created, without what only -v tells."""
+        """The messages of the watch since the Pod was created, without those that only -v shows."""
         return [one.text for one in self.of(Tell) if not one.detail][1:]
 
     @property
@@ -159,7 +159,7 @@ class Story:
         return one.error
 
     def stream(self, container: str) -> int:
-        """The number of the newest stream of a log."""
+        """Return the number of the newest stream of a log."""
         return [one.stream for one in self.of(ReadLog) if one.container == container][-1]
 
     def of(self, kind: type[T], among: Sequence[PodAction] | None = None) -> list[T]:
@@ -167,7 +167,7 @@ class Story:
         return [one for one in actions if isinstance(one, kind)]
 
     def finish_logs(self) -> None:
-        """Let every log come to its end, whatever stream it was asked for with."""
+        """Let every log come to its end, by whatever stream it was asked for."""
         while self.watch.logs.are_open(self.watch.logs.readers):
             for name in list(self.watch.logs.readers):
                 self.tell(LogEnded(name, self.stream(name)))

@@ -1,4 +1,4 @@
-"""docs/flags.md, made from the declarations of the flags."""
+"""The page docs/flags.md, which is made from the declarations of the flags."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ colons if all of them are paths.
 
 
 def context_of(command: click.Command, typed: str) -> click.Context:
-    """Make the context that a command has when it is typed on a terminal of 80 columns."""
-    # click keeps the option for help that the first context made: all must agree about its names.
+    """Return the context that a command has when it is typed on a terminal of 80 columns."""
+    # click keeps the help option that the first context made, so all contexts must name it alike.
     names = main.context_settings["help_option_names"]
     return click.Context(command, info_name=typed, terminal_width=78, help_option_names=names)
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
-    """Give each command as it is typed, those of groups behind their group."""
+    """Yield each command as it is typed; the commands of a group come after their group."""
     context = context_of(main, "dag")
     for name in SUMMARIES:
         command = main.get_command(context, name)
@@ -49,7 +49,7 @@ def every_command() -> Iterator[tuple[str, click.Command]]:
 
 
 def reference() -> str:
-    """Write the page."""
+    """Return the text of the page."""
     parts = [INTRODUCTION]
     for typed, command in every_command():
         if isinstance(command, Command):

@@ -1,4 +1,4 @@
-"""Real registries on loopback: Debian's docker-registry, and images to put there with skopeo."""
+"""Real registries on loopback: Debian's docker-registry, and images that skopeo puts there."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def apt(*packages: str) -> None:
-    """Install what is missing."""
+    """Install those of the Debian packages that are missing."""
     subprocess.run([ROOT / "scripts" / "apt", *packages], check=True)
 
 
 @dataclass
 class Server:
-    """A running registry; `host` is what references name."""
+    """A running registry; `host` is the host in the names of its images."""
 
     host: str
     storage: Path
@@ -38,7 +38,7 @@ class Server:
     scheme: str = "http"
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """Method, path and status of every request up to now."""
+        """Return the method, the path and the status of every request so far."""
         marker = f"/v2/{uuid.uuid4().hex}"
         with httpx2.Client(verify=False) as client:
             client.get(f"{self.scheme}://{self.host}{marker}")
@@ -53,7 +53,7 @@ class Server:
                     seen.append((match[1], match[2], int(match[3])))
 
     def blobs(self) -> dict[str, int]:
-        """Digest and size of every blob that is stored."""
+        """Return the size of every stored blob, by its digest."""
         found = self.storage.glob("docker/registry/v2/blobs/sha256/*/*/data")
         return {f"sha256:{path.parent.name}": path.stat().st_size for path in found}
 
@@ -66,7 +66,7 @@ def registry(
     auth: dict[str, Any] | None = None,
     tls: tuple[Path, Path, str] | None = None,
 ) -> Iterator[Server]:
-    """Run docker-registry; `tls` is certificate, key and the host name to use."""
+    """Run docker-registry; `tls` has the certificate, the key and the host name to use."""
     apt("docker-registry", *(["apache2-utils"] if htpasswd else []))
     directory.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
@@ -116,7 +116,7 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def self_signed(directory: Path, name: str) -> tuple[Path, Path]:
-    """Make a certificate for a host's name, which is its own authority, and its key."""
+    """Write a certificate for a host, which is its own authority, and the key of it."""
     certificate, key = directory / "server.crt", directory / "server.key"
     subprocess.run(
         [
@@ -133,7 +133,7 @@ def self_signed(directory: Path, name: str) -> tuple[Path, Path]:
 
 
 def layer(files: dict[str, bytes]) -> bytes:
-    """A gzip layer."""
+    """Return a gzipped layer."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         for name, data in files.items():
@@ -144,7 +144,7 @@ def layer(files: dict[str, bytes]) -> bytes:
 
 
 def base_image(directory: Path, architectures: tuple[str, ...] = ("amd64", "arm64")) -> str:
-    """Write an OCI layout as a base image has it, Windows and an attestation beside Linux.
+    """Write an OCI layout like that of a base image, with Windows and an attestation beside Linux.
 
     Returns the digest of its index.
     """
@@ -193,13 +193,13 @@ def base_image(directory: Path, architectures: tuple[str, ...] = ("amd64", "arm6
         )
     index = document({"manifests": entries}, "index")
     (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    # skopeo takes the layout's only entry, which is the image's own index.
+    # skopeo takes the layout's only entry, which is the index of the image itself.
     (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [index]}))
     return str(index["digest"])
 
 
 def skopeo(*arguments: str) -> str:
-    """Run skopeo, without asking for certificates."""
+    """Run skopeo without verification of certificates."""
     apt("skopeo")
     done = subprocess.run(
         ["skopeo", *arguments], check=False, capture_output=True, text=True, timeout=120

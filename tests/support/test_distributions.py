@@ -1,4 +1,4 @@
-"""Without the real distributions the tests that compare with them are left out, but not in CI."""
+"""Without the real distributions, tests that compare with them are left out, but not in CI."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_that_needs_none(): pass
 
 
 def without_data(place: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run Python where the real distributions are not in `place`, in CI only if `variables` say so."""
+    """Run Python in `place`, where the real distributions are missing, with these `variables`."""
     outside = {name: value for name, value in os.environ.items() if name != "CI"}
     return subprocess.run(
         [sys.executable, *command],
@@ -39,7 +39,7 @@ def without_data(place: Path, *command: str, **variables: str) -> subprocess.Com
 
 
 def pytest_without_data(place: Path, *flags: str, **variables: str) -> tuple[int, list[str]]:
-    """Run TESTS under this project's conftest; return the exit code and what pytest said."""
+    """Run TESTS with the conftest of this project; return the exit code and the output of pytest."""
     (place / "test_it.py").write_text(TESTS)
     plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider")
     command = ("-m", "pytest", *plugins, *flags, "--rootdir", str(place), str(place))

@@ -1,4 +1,4 @@
-"""A token server as the registry's own specification has it, for docker-registry's `auth: token`.
+"""A token server as the registry's own specification describes it, for docker-registry.
 
 https://distribution.github.io/distribution/spec/auth/jwt/
 """
@@ -22,13 +22,13 @@ ISSUER, SERVICE = "test-issuer", "test-service"
 
 @dataclass
 class TokenServer:
-    """Gives tokens to `user`; pull is for everybody, push for those who log in."""
+    """A server that gives tokens to `user`; everybody may pull, and those who log in may push."""
 
     origin: Origin
     directory: Path
     user: tuple[str, str] = ("me", "hunter2")
     asked: list[tuple[str | None, list[str]]] = field(default_factory=list)
-    """User and scopes of every request that was granted."""
+    """The user and the scopes of every request that was granted."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class TokenServer:
         self.realm = self.origin.handle("/token", self.answer)
 
     def config(self) -> dict[str, Any]:
-        """What docker-registry is told."""
+        """Return the settings for docker-registry."""
         return {
             "token": {
                 "realm": self.realm,

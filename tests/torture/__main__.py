@@ -1,4 +1,4 @@
-"""`make torture`: the generated distribution, killed at random, against an unbroken build."""
+"""The command `make torture`: a build that is killed at random ends like an unbroken one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.torture.kills import build, build_killed
 
 
 def main() -> int:
-    """Compare; print what was found; 0 if everything is as it should be."""
+    """Compare both builds, print what differs, and return 0 if nothing does."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.torture", description=__doc__)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--kills", type=int, default=20)
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def compare(place: Path, count: int, kills: int, jobs: int, seed: int) -> int:
-    """Build twice, once unbroken with one job and once killed with many."""
+    """Build twice: once unbroken with one job, and once killed with many jobs."""
     generate(place / "distribution", count=count, seed=seed)
     began = time.monotonic()
     build(place / "distribution", place / "one", "--jobs", "1")

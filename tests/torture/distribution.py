@@ -1,4 +1,4 @@
-"""A generated distribution: many small packages that really build, in a random graph by seed."""
+"""A generated distribution of many small packages that really build, in a random graph."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ keyring = ["bootstrap/bootstrap.rsa.pub"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One package to be generated."""
+    """A package that is to be generated."""
 
     name: str
     needs: tuple[str, ...]
     runtime: tuple[str, ...]
     has_data: bool
-    """A subpackage NAME-data carries the digest; the package needs it at run time."""
+    """Whether a subpackage NAME-data carries the digest; the package then needs it at run time."""
 
 
 def nodes(count: int, seed: int) -> list[Node]:
-    """Draw a graph: some wide, some deep, with run-time needs; the same for the same seed."""
+    """Return a random graph, wide in places and deep in others; the same seed gives the same graph."""
     random_ = random.Random(seed)
     made: list[Node] = []
     for number in range(count):
@@ -81,10 +81,10 @@ def nodes(count: int, seed: int) -> list[Node]:
 
 
 def generate(directory: Path, *, count: int, seed: int, work: str = "") -> list[Node]:
-    """Write the distribution into the new `directory`; `work` is shell that each build also runs.
+    """Write the distribution into the new `directory`; each build also runs the shell text `work`.
 
-    Each package holds a digest of those of its needs, so a wrong or missing one shows in the
-    contents of everything behind it.
+    Each package holds a digest of those of its needs, so a wrong or missing need shows in the
+    contents of everything that depends on it.
     """
     directory.mkdir(parents=True)
     made = nodes(count, seed)
@@ -115,7 +115,7 @@ def _definition(node: Node, work: str) -> str:
         lines += ["  dependencies:", "    runtime:", *(f"      - {name}" for name in runtime)]
     lines += ["environment:", "  contents:", "    packages:", "      - busybox"]
     lines += [f"      - {name}" for name in node.needs]
-    # Everything that the run-time closure should have brought must be there as well.
+    # All run-time dependencies of the needs must be there as well.
     there = "\n".join(f"      test -s {share}/{name}" for name in node.needs)
     lines += [
         "pipeline:",
@@ -138,7 +138,7 @@ def _definition(node: Node, work: str) -> str:
 
 
 def contents(store: Path) -> dict[str, str]:
-    """Every package of a store → a digest of what is in it; signatures are left out."""
+    """Return a digest of the contents of every package of a store, without its signatures."""
     found = {}
     for apk in sorted((store / "x86_64").glob("*.apk")):
         digest = hashlib.sha256()
@@ -163,7 +163,7 @@ def _members(apk: Path) -> list[tuple[str, bytes]]:
 
 
 def index(store: Path) -> list[str]:
-    """The names of the files that a store's index lists, in its order."""
+    """Return the names of the files that a store's index lists, in their order."""
     with tarfile.open(store / "x86_64" / "APKINDEX.tar.gz", ignore_zeros=True) as tar:
         file = tar.extractfile("APKINDEX")
         assert file is not None

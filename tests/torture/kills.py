@@ -1,4 +1,4 @@
-"""Builds a distribution while its builder is killed again and again, and looks at what comes out."""
+"""Builds of a distribution in which the builder is killed again and again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment() -> dict[str, str]:
-    """What `dag` runs with: the project's own sources, and melange in PATH."""
+    """Return the environment of `dag`: the sources of this checkout, and melange in PATH."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("DAG_")},
         "PATH": f"{parts.build('melange')}:{os.environ['PATH']}",
@@ -31,7 +31,7 @@ def environment() -> dict[str, str]:
 
 
 def dag(directory: Path, *words: str) -> subprocess.Popen[str]:
-    """Start `dag` in a directory; its stderr is a pipe."""
+    """Start `dag` in a directory, with its stderr in a pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", "dag", *words],
         cwd=directory,
@@ -43,11 +43,9 @@ def dag(directory: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def build(directory: Path, store: Path, *words: str) -> str:
-    """Build to the end; gives what was said.
+    """Build to the end, and return the output.
 
-    Raises:
-        RuntimeError: it did not end well.
-
+    Raises RuntimeError if the build did not end well.
     """
     process = dag(directory, "build", "--store", str(store), *words)
     _, said = process.communicate()
@@ -59,11 +57,11 @@ def build(directory: Path, store: Path, *words: str) -> str:
 def build_killed(
     directory: Path, store: Path, *words: str, kills: int, seed: int, most: int
 ) -> tuple[list[str], int]:
-    """Build, and kill the builder (`kill -9`) at `kills` random moments; start it again each time.
+    """Build, kill the builder (`kill -9`) at `kills` random moments, and start it again each time.
 
-    A moment is after some lines of its output (up to `most`) and then some time more, so that it
-    falls anywhere: into builds, proofs, promotions. Answers the names that were said to be built,
-    over all runs, and how often it was killed.
+    It is killed after a random number of lines of its output (at most `most`) and then a random
+    time. So it dies at any point of a build, a proof or a promotion. Returns the names that were
+    said to be built, over all runs, and how often it was killed.
     """
     chance = random.Random(seed)
     built: list[str] = []
@@ -72,7 +70,7 @@ def build_killed(
         with dag(directory, "build", "--store", str(store), *words) as process:
             said, ended = _until(process, chance.randint(1, most) if killed < kills else None)
             if not ended:
-                # The kernel's clock on nothing: a random moment, not a wait for something.
+                # The wait makes the moment random; it is no wait for something.
                 select.select([], [], [], chance.random() * 0.6)
                 process.send_signal(signal.SIGKILL)
                 said += process.communicate()[1].splitlines()
@@ -86,7 +84,7 @@ def build_killed(
 
 
 def _until(process: subprocess.Popen[str], lines: int | None) -> tuple[list[str], bool]:
-    """Read what a process says: all of it (True), or that many lines (False)."""
+    """Read the output of a process: all of it (True), or that many lines (False)."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:

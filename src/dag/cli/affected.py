@@ -24,9 +24,11 @@ def command(options: AffectedOptions) -> None:
     or a pipeline of the directory that it uses. What is not committed yet counts. Everything that
     needs such a package follows. What is needed goes first.
     """
+    from dag.cli.graphs import tell_stopped
     from dag.core.graph.draw import lines
-    from dag.run.graph.reading import affected_packages, read_graph
+    from dag.run.graph.reading import affected_packages, read_graph, target_rules
 
+    makefile = target_rules(options, options.directory)
     graph = read_graph(options)
     found = affected_packages(graph, options)
     if options.verbose:
@@ -39,6 +41,13 @@ def command(options: AffectedOptions) -> None:
             f"files that belong to no package have changed: {', '.join(shown)}"
             + (f" and {more} more (-v)" if more else "")
         )
-    chosen = [one for one in found.packages if not options.direct or one.name in found.reasons]
-    text = "".join(f"{line}\n" for line in lines(graph, chosen, options.kind, options.arch))
+    stopped = graph.stopped().intersection(one.name for one in found.packages)
+    tell_stopped(stopped, graph.broken_needs, verbose=options.verbose)
+    chosen = [
+        one
+        for one in found.packages
+        if one.name not in stopped and (not options.direct or one.name in found.reasons)
+    ]
+    printed = lines(graph, chosen, options.kind, options.arch, makefile)
+    text = "".join(f"{line}\n" for line in printed)
     click.echo(text, nl=False)

@@ -50,24 +50,30 @@ def command(options: BuildOptions) -> int:
         impossible = any(
             one.named and one.absence is Absence.OTHER_ARCH for one in build.plan.skipped
         )
-        return 1 if build.plan.stuck or impossible else 0
+        return 1 if build.plan.stuck or build.plan.unbuildable or impossible else 0
     result = build_packages(options, say, planned=_tell_plan)
     _report(result, options)
     return result.exit_code
 
 
 def _tell_plan(build: Build) -> None:
-    from dag.cli.graphs import tell_missing
+    from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
-    from dag.report.words import count, some
+    from dag.report.words import blocked_lines, count, some
 
     plan, verbose = build.plan, build.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
+    stopped = {
+        one.package.name: one.because for one in plan.skipped if one.absence is Absence.STOPPED
+    }
     say(
         f"{count(len(plan.steps), 'package')} to build for {plan.arch}, "
-        f"{len(plan.skipped) - len(elsewhere):,} there already"
+        f"{len(plan.skipped) - len(elsewhere) - len(stopped):,} there already"
         + (f", not for {plan.arch}: {some(elsewhere)}" if elsewhere else "")
     )
+    tell_stopped(stopped, stopped, verbose=verbose)
+    for line in blocked_lines(plan.unbuildable):
+        say(line)
     for cycle in plan.stuck:
         say(
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "

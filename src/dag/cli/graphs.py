@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dag.report.terminal import say
@@ -18,6 +18,8 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
     from dag.report.words import some
 
     names = [one.name for one in packages]
+    if not options.packages or options.show_dependents:
+        tell_stopped(graph.stopped(), graph.broken_needs, verbose=options.verbose)
     _tell_dropped(graph, frozenset(names), verbose=options.verbose)
     tell_missing(graph, names, verbose=options.verbose)
     elsewhere = [one.name for one in packages if not one.builds_on(options.arch.apk)]
@@ -28,6 +30,14 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
 
         for taken in find_choices(graph, frozenset(names)):
             say(f"{taken.text} is {taken.chosen} and not {some(taken.others)}: {taken.why}")
+
+
+def tell_stopped(stopped: Collection[str], causes: Mapping[str, object], *, verbose: int) -> None:
+    """Write that packages are left out because of broken definitions; `causes` as for the words."""
+    from dag.report.words import stopped_lines
+
+    for line in stopped_lines(stopped, causes, verbose=verbose):
+        say(line)
 
 
 def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
@@ -41,7 +51,9 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
     inside = frozenset(names)
     missing = graph.missing(inside)
     there = {name: find_offers(graph, name) for name in missing}
-    for line in missing_lines(missing, others=bool(graph.available), verbose=verbose, there=there):
+    for line in missing_lines(
+        missing, graph.names, others=bool(graph.available), verbose=verbose, there=there
+    ):
         say(line)
     for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):
         say(line)

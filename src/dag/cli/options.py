@@ -76,13 +76,15 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the booleans, read `dag.toml`, then parse as click does."""
+        from dag.cli.settings import check_typed_values, check_variables, read_settings
+
         args = self.rewrite_booleans(ctx, args)
         directory = self._directory(ctx, args)
         if directory is not None:
-            from dag.cli.settings import read_settings
-
             ctx.default_map = read_settings(directory, self, self.section, ctx)
+        check_variables(self)
         left = super().parse_args(ctx, args)
+        check_typed_values(self, ctx)
         for one in self.flags:
             # One more assignment does not undo the others; of the same name the last one counts.
             name = str(one.name)

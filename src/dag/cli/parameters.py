@@ -135,6 +135,15 @@ class _ChoiceType(click.Choice[str]):
 class _PathOrUrl(click.Path):
     """A path, or a URL."""
 
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Leave a URL as it is; look for a path as it is to be looked for."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
     def split_envvar_value(self, rv: str) -> list[str]:
         """Split at spaces if there is a URL, which has colons, and else as paths are."""
         return rv.split() if "://" in rv else [*super().split_envvar_value(rv)]

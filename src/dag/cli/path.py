@@ -26,8 +26,10 @@ def command(options: PathOptions) -> int:
     from dag.core.graph.draw import describe
     from dag.run.graph.reading import read_graph
 
-    edges = read_graph(options).path(options.start, options.goal)
+    graph = read_graph(options)
+    edges = graph.path(options.start, options.goal)
     if edges is None:
+        graph.closure([options.start])  # raises if a broken definition may have hidden the way
         say(f"{options.start} doesn't need {options.goal}")
         return 1
     if not edges:

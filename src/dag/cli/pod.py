@@ -38,7 +38,7 @@ def command(options: PodOptions) -> int:
         return 0
     outcome = build_in_pods(options, terminal, created=click.echo)
     for result in outcome.results:
-        _show_result(result, options.namespace, terminal)
+        _show_result(result, outcome.namespace, terminal)
     return outcome.exit_code
 
 

@@ -53,10 +53,49 @@ def read_settings(
     settings: dict[str, object] = {}
     for key, value in _values_for(command, section, known, file).items():
         option = known[key]
-        if not option.flag.typed_only:
-            settings[str(option.name)] = file.value(key, value, option)
-            places[str(option.name)] = file.place(key)
+        settings[str(option.name)] = file.value(key, value, option)
+        places[str(option.name)] = file.place(key)
     return settings
+
+
+def check_variables(command: click.Command) -> None:
+    """Check that the environment does not try to set a flag that only the command line may set.
+
+    Raises:
+        UsageError: it does, by a variable that is not meant for a flag of another command.
+
+    """
+    for one in command.params:
+        if not isinstance(one, Option) or not one.flag.typed_only:
+            continue
+        variable = one.flag.own_variable
+        if os.environ.get(variable) and not any(
+            variable in other.flag.variables for other in _known_anywhere().values()
+        ):
+            raise _typed_only(f"${variable}", one)
+
+
+def check_typed_values(command: click.Command, ctx: click.Context) -> None:
+    """Check that only the command line gives a flag the values that only it may give.
+
+    Raises:
+        UsageError: the environment or `dag.toml` gives one.
+
+    """
+    for one in command.params:
+        if not isinstance(one, Option) or not one.flag.typed_values:
+            continue
+        source = ctx.get_parameter_source(str(one.name))
+        if source is not click.core.ParameterSource.COMMANDLINE:
+            for value in set(one.flag.typed_values).intersection(ctx.params[str(one.name)]):
+                raise _typed_only(f"{one.get_error_hint(ctx)} {value}", one)
+
+
+def _typed_only(what: str, option: Option) -> UsageError:
+    return UsageError(
+        f"{what}: only the command line can ask for this",
+        hint=f"remove it there, and type --{option.flag.name} when you want it",
+    )
 
 
 def _values_for(
@@ -135,6 +174,9 @@ class _SettingsFile:
         """Return the error for a key that belongs to no flag."""
         from difflib import get_close_matches
 
+        for option in _typed_anywhere():
+            if option.flag.name == key:
+                return _typed_only(f"{self.place(key)}: {key}", option)
         close = get_close_matches(key, list(known), n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "keys are named like the flags"
         return UsageError(f"{self.place(key)}: no flag is called {key!r}", hint=hint)
@@ -163,7 +205,8 @@ def _sections(section: str) -> tuple[str, ...]:
 
 
 def _keys(command: click.Command) -> dict[str, Option]:
-    flags = (one for one in command.params if isinstance(one, Option))
+    """Return the flags that the file may set, by their keys."""
+    flags = (one for one in command.params if isinstance(one, Option) and not one.flag.typed_only)
     return {one.flag.key: one for one in flags if one.flag.key}
 
 
@@ -174,13 +217,24 @@ def _known_anywhere() -> dict[str, Option]:
     return {key: option for name in SUMMARIES for key, option in _keys_of(name).items()}
 
 
+def _typed_anywhere() -> list[Option]:
+    from dag.cli.main import SUMMARIES
+
+    params = [param for name in SUMMARIES for one in _commands_of(name) for param in one.params]
+    return [one for one in params if isinstance(one, Option) and one.flag.typed_only]
+
+
 def _keys_of(section: str) -> dict[str, Option]:
     """Return the keys of a table: those of one command, or of all of a group."""
+    return {key: option for one in _commands_of(section) for key, option in _keys(one).items()}
+
+
+def _commands_of(section: str) -> list[click.Command]:
     from dag.cli.main import main
 
     command = main.get_command(click.Context(main), section)
     each = command.commands.values() if isinstance(command, click.Group) else [command]
-    return {key: option for one in each if one is not None for key, option in _keys(one).items()}
+    return [one for one in each if one is not None]
 
 
 def _text_of(value: object) -> str:

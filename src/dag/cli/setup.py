@@ -11,6 +11,7 @@ import click
 from dag.cli.examples import ExampleGroup
 from dag.cli.options import command_of
 from dag.core.setup.options import ExistingOptions, GkeOptions, KindOptions, SetupOptions
+from dag.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from dag.core.setup.steps import SetupPlan
@@ -31,7 +32,8 @@ def command(context: click.Context) -> None:
 
     It goes step by step. Each step looks first whether it is done, and looks again after it ran: run
     it as often as you like, and again after it broke off. --print shows the commands as a shell
-    script and runs nothing; --undo takes away what was made, and nothing that was there before.
+    script and runs nothing. --undo looks at everything, lists what `dag setup` has made, asks,
+    and takes that away, and nothing that was there before.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -99,8 +101,9 @@ for one in (gke, kind, cluster):
 
 
 def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
+    from dag.core.setup.steps import NEXT
     from dag.report.setup import to_script
-    from dag.report.terminal import Terminal
+    from dag.report.terminal import Terminal, tell
     from dag.run.setup.steps import Setup
     from dag.run.signals import run_interruptibly
 
@@ -110,12 +113,23 @@ def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
         return
     terminal = Terminal(verbosity=options.verbose)
     setup = Setup(plan, terminal)
-    if options.undo:
-        run_interruptibly(setup.undo())
+    if not options.undo:
+        run_interruptibly(setup.do())
+        terminal.say(NEXT)
+        terminal.say(f"ready: {plan.next_command}")
         return
-    run_interruptibly(setup.do())
-    flags = [
-        f"--{name}" if value == "true" else f"--{name}={value}"
-        for name, value in plan.flags.items()
-    ]
-    terminal.say(f"ready: {shlex.join(['dag', 'pod', *flags])}")
+    if not (options.yes or (sys.stdin.isatty() and sys.stderr.isatty())):
+        raise UsageError(
+            "--undo asks before it deletes, and there is no terminal on which it could ask",
+            hint="--yes answers the question; --undo --print shows what would be done",
+        )
+    removals = run_interruptibly(setup.look())
+    if not removals:
+        terminal.say("there is nothing to take away")
+        return
+    terminal.say("this is ours and goes:")
+    for removal in removals:
+        tell(f"  {removal.what}")
+    if not (options.yes or click.confirm("Delete all of this?", err=True)):
+        raise Interrupted("nothing was deleted")
+    run_interruptibly(setup.remove(removals))

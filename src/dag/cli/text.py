@@ -21,10 +21,12 @@ def command(options: TextOptions) -> None:
     """
     from dag.cli.graphs import tell_notes
     from dag.core.graph.draw import lines
-    from dag.run.graph.reading import read_graph, selected_packages
+    from dag.run.graph.reading import read_graph, selected_packages, target_rules
 
+    makefile = target_rules(options, options.directory)
     graph = read_graph(options, options.repositories)
     packages = selected_packages(graph, options)
     tell_notes(graph, packages, options)
-    text = "".join(f"{line}\n" for line in lines(graph, packages, options.kind, options.arch))
+    found = lines(graph, packages, options.kind, options.arch, makefile)
+    text = "".join(f"{line}\n" for line in found)
     click.echo(text, nl=False)

@@ -22,6 +22,12 @@ ARCHITECTURES = tuple(_OCI)
 _ALIASES = {oci: apk for apk, oci in _OCI.items()} | {"i386": "x86", "arm": "armv7"}
 
 
+def apk_name(name: str) -> str | None:
+    """Return what melange calls the architecture that others call `name`; None if nobody does."""
+    apk = _ALIASES.get(name, name)
+    return apk if apk in _OCI else None
+
+
 @dataclass(frozen=True, slots=True)
 class Arch:
     """One architecture: `apk` is what melange, paths and make say, `oci` what images say."""
@@ -45,8 +51,14 @@ class Arch:
             UsageError: nobody calls an architecture that.
 
         """
-        apk = _ALIASES.get(name, name)
-        if apk not in _OCI:
-            known = ", ".join(sorted({*_OCI, *_ALIASES}))
-            raise UsageError(f"{name!r} is no architecture", hint=f"known are {known}")
+        apk = apk_name(name)
+        if apk is None:
+            from difflib import get_close_matches
+
+            known = sorted({*_OCI, *_ALIASES})
+            close = get_close_matches(name, known, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(
+                f"{name!r} is no architecture", hint=f"{meant}known are {', '.join(known)}"
+            )
         return cls(apk, _OCI[apk])

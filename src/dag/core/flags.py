@@ -72,6 +72,8 @@ class Flag:
     """Name of the table in `dag.toml` whose lines are values; the command line adds to them."""
     typed_only: bool = False
     """Neither the environment nor `dag.toml` may set it."""
+    typed_values: tuple[str, ...] = ()
+    """The values that neither of them may give it."""
     finds_file: bool = False
     """It says where `dag.toml` is, so that file cannot set it."""
 
@@ -85,9 +87,14 @@ class Flag:
         """The environment variables, the first one that is set counts."""
         if self.typed_only or not self.names:
             return ()
-        words = [*([self.command] if self.command else []), self.name]
-        own = f"DAG_{'_'.join(words).upper().replace('-', '_')}"
+        own = self.own_variable
         return (own, self.variable) if self.variable else (own,)
+
+    @property
+    def own_variable(self) -> str:
+        """The environment variable that is named like the flag, also if it may not set the flag."""
+        words = [*([self.command] if self.command else []), self.name]
+        return f"DAG_{'_'.join(words).upper().replace('-', '_')}"
 
     @property
     def key(self) -> str:
@@ -206,7 +213,13 @@ def required_flag(kind: ValueKind[T], names: str, text: str, *, metavar: str = "
 
 
 def list_flag(
-    kind: ValueKind[T], names: str, text: str, *, metavar: str = "", table: str = ""
+    kind: ValueKind[T],
+    names: str,
+    text: str,
+    *,
+    metavar: str = "",
+    table: str = "",
+    typed_values: tuple[str, ...] = (),
 ) -> tuple[T, ...]:
     """Declare a flag that may be given several times."""
     one = Flag(
@@ -216,14 +229,20 @@ def list_flag(
         shape=Shape.SEVERAL,
         metavar=metavar,
         table=table,
+        typed_values=typed_values,
     )
     return _declare(one, ())
 
 
-def switch(names: str, text: str, *, default: bool = False) -> bool:
+def switch(names: str, text: str, *, default: bool = False, typed_only: bool = False) -> bool:
     """Declare a flag that is true or false."""
-    words = "true" if default else "false"
-    one = Flag(names=tuple(names.split()), text=text, shape=Shape.SWITCH, default=words)
+    one = Flag(
+        names=tuple(names.split()),
+        text=text,
+        shape=Shape.SWITCH,
+        default="true" if default else "false",
+        typed_only=typed_only,
+    )
     return _declare(one, default)
 
 

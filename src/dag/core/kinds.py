@@ -84,6 +84,13 @@ def _architectures(text: str) -> tuple[Arch, ...]:
     return tuple(dict.fromkeys(Arch.parse(name.strip()) for name in text.split(",")))
 
 
+def _url(text: str) -> str:
+    from dag.core.web import check_uri
+
+    check_uri(text)
+    return text
+
+
 TEXT = ValueKind(metavar="TEXT", parse=str)
 NAME = ValueKind(metavar="NAME", parse=_kubernetes_name)
 """A name as Kubernetes has them: a path of its API is made of it."""
@@ -94,6 +101,8 @@ DURATION = ValueKind(metavar="DURATION", parse=_duration)
 ARCH = ValueKind(metavar="ARCH", parse=Arch.parse)
 ARCHS = ValueKind(metavar="ARCH[,ARCH]", parse=_architectures)
 """One architecture or several with commas between them, each once."""
+URL = ValueKind(metavar="URL", parse=_url)
+"""A URL of http or https."""
 FILE = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True))
 EXISTING_FILE = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, exists=True))
 FILE_OR_STDOUT = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, dash=True))
@@ -102,5 +111,7 @@ EXISTING_DIRECTORY = ValueKind(
     metavar="DIRECTORY", parse=str, path=PathRule(directory=True, exists=True)
 )
 PATH_OR_URL = ValueKind(
-    metavar="DIR|URL", parse=str, path=PathRule(file=True, directory=True, url=True)
+    metavar="DIR|URL", parse=str, path=PathRule(file=True, directory=True, exists=True, url=True)
 )
+"""A path where there is something, or a URL, which is not asked for yet."""
+FILE_OR_URL = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, exists=True, url=True))

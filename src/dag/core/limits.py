@@ -54,6 +54,7 @@ class Limit:
 
 DEFINITION = Limit("a definition", 8 * _MIB)
 """The largest of 3,401 real definitions has 100 KiB."""
+STRAY = Limit("a file that is not read, but may be a definition", _MIB // 4)
 PIPELINE = Limit("a pipeline", 8 * _MIB)
 """melange's own have a few KiB each."""
 MAKEFILE = Limit("a Makefile", 8 * _MIB)
@@ -71,6 +72,8 @@ REGISTRY_DOCUMENT = Limit("a manifest or a config", 4 * _MIB)
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
 KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
+WATCH_EVENT = Limit("an event of a watch", 16 * _MIB)
+"""One object of the API, of which etcd keeps 1.5 MiB."""
 LOG_LINE = Limit("a line of a log", 64 * _MIB)
 """It is held as a whole, because its time stands at its beginning; a longer one comes in pieces."""
 

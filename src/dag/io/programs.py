@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from dag.core.setup.steps import ABSENT_WORDS
 from dag.errors import InfrastructureError
 
 _HINTS = {
@@ -18,11 +19,7 @@ _HINTS = {
     "kind": "install kind: https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
     "docker": "install Docker: https://docs.docker.com/get-started/get-docker/",
 }
-# What gcloud and docker print when a thing does not exist. That is an answer, and no failure.
-_ABSENT = re.compile(
-    r"not.?found|no such|does not exist|unknown service account|has not been used|SERVICE_DISABLED",
-    re.IGNORECASE,
-)
+_ABSENT = re.compile(ABSENT_WORDS, re.IGNORECASE)
 _TAIL = 5
 """Lines of its output that tell why a program failed."""
 

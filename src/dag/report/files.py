@@ -40,6 +40,9 @@ def to_junit(result: Result) -> str:
     for name, stuck in result.blocked.items():
         case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
         ET.SubElement(case, "skipped", message=_behind_cycle(stuck))
+    for name, because in result.unbuildable.items():
+        case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
+        ET.SubElement(case, "skipped", message=plain(because))
     for skipped in result.skipped:
         case = ET.SubElement(suite, "testcase", classname=result.arch, name=skipped.name, time="0")
         ET.SubElement(case, "skipped", message=skipped.why)
@@ -91,6 +94,8 @@ def _markdown(result: Result) -> Iterator[str]:
         yield f"| {unit.name} | {unit.version} | {unit.state} | {seconds(unit.seconds)} | {_cell(text)} |"
     for name, stuck in result.blocked.items():
         yield f"| {name} | | blocked | – | {_behind_cycle(stuck)} |"
+    for name, because in result.unbuildable.items():
+        yield f"| {name} | | blocked | – | {_cell(because)} |"
     for skipped in result.skipped:
         yield f"| {skipped.name} | {skipped.version} | skipped | – | {skipped.why} |"
     if result.critical_path:
@@ -104,7 +109,12 @@ def headline(result: Result) -> str:
         (len(result.with_state(UnitState.DONE)), "built"),
         (len(result.skipped), "skipped"),
         (len(result.with_state(UnitState.FAILED)), "failed"),
-        (len(result.with_state(UnitState.BLOCKED)) + len(result.blocked), "blocked"),
+        (
+            len(result.with_state(UnitState.BLOCKED))
+            + len(result.blocked)
+            + len(result.unbuildable),
+            "blocked",
+        ),
         (sum(len(cycle.packages) for cycle in result.stuck), "in cycles"),
         (len(result.with_state(UnitState.DROPPED)), "not built"),
         (sum(UnitState(unit.state) not in SETTLED for unit in result.units), "not finished"),

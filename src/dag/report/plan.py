@@ -32,6 +32,8 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
         yield f"  a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     for name, stuck in plan.blocked.items():
         yield f"blocked {name}: it needs {stuck}, which is in a cycle"
+    for name, because in plan.unbuildable.items():
+        yield f"blocked {name}: {because}"
     if plan.steps:
         yield f"critical path: {' → '.join(expected.path)} ({seconds(expected.path_seconds)})"
         yield (

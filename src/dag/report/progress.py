@@ -14,7 +14,7 @@ from dag.core.build.states import Progress, UnitState
 from dag.core.build.summary import PlanSummary
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
-from dag.report.words import count, plain, seconds, some, stuck_lines
+from dag.report.words import blocked_lines, count, plain, seconds, some, stuck_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -179,6 +179,7 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
     if result.blocked:
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
+    yield from blocked_lines(result.unbuildable)
     if verbosity and result.critical_path:
         times = {unit.name: unit.seconds for unit in result.units}
         path = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)

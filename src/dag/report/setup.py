@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dag.core.kube.objects import KubeObject
 from dag.core.setup.steps import (
+    ABSENT_WORDS,
     GUEST,
     MANAGER,
+    NEXT,
     OWNER,
     OWNER_LABEL,
     TOLERATED,
@@ -27,45 +30,157 @@ from dag.core.setup.steps import (
 )
 from dag.report.manifest import to_yaml
 
-_COLUMN = ("--no-headers", "-o", "custom-columns=OWNER:.metadata.labels.{}")
-_OWNER_COLUMN = shlex.join([*_COLUMN[:2], _COLUMN[2].format(OWNER_LABEL.replace(".", r"\."))])
+_COLUMNS = {
+    "OWNER": f".metadata.labels.{OWNER_LABEL.replace('.', chr(92) + '.')}",
+    "UID": ".metadata.uid",
+    "VERSION": ".metadata.resourceVersion",
+    "API": ".apiVersion",
+    "KIND": ".kind",
+    "NAMESPACE": ".metadata.namespace",
+    "NAME": ".metadata.name",
+    "MANAGERS": ".metadata.managedFields[*].manager",
+}
+_COLUMN = ("--no-headers", "-o", f"custom-columns=OWNER:.metadata.labels.{TOLERATED}")
+_CUSTOM = "secretproviderclass"
+"""The one kind that a cluster need not know."""
+_LOOKS = "# Look first: a look that fails ends this script, and nothing is deleted."
+_ROW = "owner uid version api kind namespace name managers"
+_SHOWN = f"custom-columns={','.join(f'{name}:{path}' for name, path in _COLUMNS.items())}"
+
+# The functions of the scripts. `exit` in one that is called in $(…) ends the script by `set -e`.
 _SAYS = """\
 says() { # LINE COMMAND…: does it print that line?
   line=$1; shift
   "$@" 2>/dev/null | grep -qxFe "$line"
 }"""
-_OURS = f"""\
-ours() {{ # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
-  ! kubectl get "$@" --ignore-not-found {_OWNER_COLUMN} |
-    grep -qvxF {OWNER} || {{ echo "$* is somebody else's and stays as it is"; false; }}
+_ASKS = f"""\
+asks() {{ # LINE COMMAND…: does it print that line? Without an answer this script ends.
+  line=$1; shift
+  if said=$("$@" 2>&1); then
+    printf '%s\\n' "$said" | grep -qxFe "$line"
+  elif [ $? -lt 126 ] && printf '%s\\n' "$said" | grep -qiE {shlex.quote(ABSENT_WORDS)}; then
+    false # an answer, too: there is no such thing
+  else
+    echo "whose it is cannot be seen, so nothing is deleted: $*: $said" >&2
+    exit 1
+  fi
 }}"""
+_SEE = f"""\
+gone= # yes, if there is no cluster any more
+see() {{ # KIND NAME, or -f URL: a line for each such object. Without an answer this script ends.
+  [ -z "$gone" ] || return 0
+  {{ said=$(kubectl get "$@" --ignore-not-found --no-headers -o \\
+    {shlex.quote(_SHOWN)} 2>&1 >&3); }} 3>&1 &&
+    return
+  # These are answers, too: it is not there, nor is anything of its kind.
+  if printf '%s\\n' "$said" | grep -qvE '\\(NotFound\\)|have a resource type "{_CUSTOM}"'; then
+    echo "whose it is cannot be seen, so nothing more is done: $*: $said" >&2
+    exit 1
+  fi
+}}"""
+_FREE = f"""\
+ours_to_make() {{ # KIND NAME, or -f URL: is there none of it that somebody else has made?
+  rows=$(see "$@") || exit 1
+  ! printf '%s\\n' "$rows" | grep -qv -e '^{OWNER} ' -e '^$' ||
+    {{ echo "$* is somebody else's and stays as it is" >&2; false; }}
+}}"""
+_OURS = f"""\
+ours() {{ # KIND NAME, or -f URL: the path, UID and version of each that dag has made
+  rows=$(see "$@") || exit 1
+  printf '%s\\n' "$rows" | while read -r {_ROW}; do
+    case $owner in
+      '') continue ;;
+      {OWNER}) ;;
+      *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
+    esac
+    case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac
+    [ "$namespace" = '<none>' ] || root=$root/namespaces/$namespace
+    case $kind in *s) kinds=${{kind}}es ;; *) kinds=${{kind}}s ;; esac
+    echo "$root/$(echo "$kinds" | tr A-Z a-z)/$name $uid $version"
+  done
+}}"""
+_LOOK = """\
+look() { # KIND NAME, or -f URL: say what is ours of it
+  seen=$(ours "$@")
+  [ -z "$seen" ] || echo "this is ours and goes: $*"
+}"""
+_ADDED = f"""\
+added() {{ # KIND NAME: the UID of the object, if dag has added something to it
+  rows=$(see "$@") || exit 1
+  printf '%s\\n' "$rows" | while read -r {_ROW}; do
+    case ,$managers, in *,{GUEST},*) echo "$uid" ;; esac
+  done
+}}"""
+_REMOVE = """\
+remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it changes meanwhile
+  seen=$(ours "$@")
+  printf '%s\\n' "$seen" | while read -r path uid version; do
+    [ -n "$path" ] || continue
+    printf '{"kind":"DeleteOptions","apiVersion":"v1","preconditions":%s}' \\
+      "{\\"uid\\":\\"$uid\\",\\"resourceVersion\\":\\"$version\\"}" |
+      kubectl delete --raw "$path" -f - >/dev/null
+    echo "deleted: $path"
+    case $1 in
+      namespace | pod) kubectl wait --for=delete "$@" --timeout=300s </dev/null ;;
+    esac
+  done
+}"""
+_FUNCTIONS = (
+    ("says", _SAYS),
+    ("asks", _ASKS),
+    ("see", _SEE),
+    ("ours_to_make", _FREE),
+    ("ours", _OURS),
+    ("look", _LOOK),
+    ("added", _ADDED),
+    ("remove", _REMOVE),
+)
+"""Each behind those that it calls."""
 _WIDE = 92
 
 
 def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
     """Return the script for `sh` that carries out a plan, or with `undo` the one that undoes it.
 
-    Like `dag setup`, it does not repeat what is done already. `command` is what the user typed.
+    Like `dag setup`, it does not repeat what is done already, and looks at everything before it
+    deletes something. `command` is what the user typed.
     """
-    steps = list(plan.steps)
-    if undo:
-        # Without its credentials nothing in a cluster can be removed, so they come first.
-        steps.sort(key=lambda step: isinstance(step, Connect))
-        steps.reverse()
-    texts = [(step.title, text) for step in steps if (text := _undo(step) if undo else _do(step))]
-    body = [
-        f"# {number}. {_one_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)
-    ]
-    whole = "\n".join(text for _, text in texts)
-    # Undoing continues when something cannot be removed.
-    head = [f"#!/bin/sh\n# What `{_one_line(command)}` does.", *([] if undo else ["set -eu"])]
+    body = "\n\n".join(_parts_undoing(plan) if undo else _parts_doing(plan))
+    head = [f"#!/bin/sh\n# What `{_one_line(command)}` does.", "set -eu"]
     if plan.kubeconfig:
         head.append(f"export KUBECONFIG={shlex.quote(plan.kubeconfig)}")
-    if plan.context and "kubectl " in whole:
+    functions: list[str] = []
+    for name, source in reversed(_FUNCTIONS):
+        if re.search(rf"\b{name} ", "\n".join([*functions, body])):
+            functions.insert(0, source)
+    if plan.context and "kubectl " in "\n".join([*functions, body]):
         context = shlex.quote(plan.context)
         head.append(f'kubectl() {{ command kubectl --context={context} "$@"; }}')
-    head += [source for name, source in (("says ", _SAYS), ("ours ", _OURS)) if name in whole]
-    return "\n\n".join([*head, *body]) + "\n"
+    return "\n\n".join([*head, *functions, body]) + "\n"
+
+
+def _parts_doing(plan: SetupPlan) -> list[str]:
+    parts = _numbered((step.title, _do(step)) for step in plan.steps)
+    ready = shlex.quote(f"ready: {plan.next_command}")
+    return [*parts, f"echo {shlex.quote(NEXT)}\necho {ready}"]
+
+
+def _parts_undoing(plan: SetupPlan) -> list[str]:
+    # Without its credentials nothing in a cluster can be seen, so they come first.
+    looks = [_connect(step) for step in plan.steps if isinstance(step, Connect)]
+    steps = list(enumerate(plan.steps))[::-1]
+    looks += [text for number, step in steps if (text := _look(step, number))]
+    removals = ((step.title, text) for number, step in steps if (text := _undo(step, number)))
+    return [
+        "\n".join([_LOOKS, *looks]),
+        *_numbered(removals),
+    ]
+
+
+def _numbered(texts: Iterable[tuple[str, str]]) -> list[str]:
+    return [
+        f"# {number}. {_one_line(title)}\n{text}" for number, (title, text) in enumerate(texts, 1)
+    ]
 
 
 def _one_line(text: str) -> str:
@@ -81,7 +196,8 @@ def _do(step: SetupStep) -> str:
         case Connect():
             return _command(step.argv)
         case Ensure():
-            return f"if ours {_thing(step.manifest)}; then\n{_apply(step.manifest, MANAGER)}\nfi"
+            thing = _thing(step.manifest)
+            return f"if ours_to_make {thing}; then\n{_apply(step.manifest, MANAGER)}\nfi"
         case Extend():
             return _apply(step.manifest, GUEST)
         case Tolerate():
@@ -89,45 +205,70 @@ def _do(step: SetupStep) -> str:
         case Publish():
             apply = f'kubectl apply --server-side --field-manager={MANAGER} -f "$url"'
             label = f'kubectl label --overwrite -f "$url" {OWNER_LABEL}={OWNER}'
-            return f'{_url(step)}\nif ours -f "$url"; then\n  {apply}\n  {label}\nfi'
+            return f'{_url(step)}\nif ours_to_make -f "$url"; then\n  {apply}\n  {label}\nfi'
         case ProveByPod():
             pod = _thing(step.pod)
             wait = f"--for=jsonpath={{.status.phase}}=Succeeded --timeout={step.seconds:.0f}s"
             return "\n".join(
                 (
-                    f"kubectl delete {pod} --ignore-not-found",
+                    f"ours_to_make {pod} || exit 1",
+                    f"remove {pod}",
                     _apply(step.pod, MANAGER),
                     f"kubectl wait {pod} {wait} || {{ kubectl describe {pod}; exit 1; }}",
-                    f"kubectl delete {pod}",
+                    f"remove {pod}",
                 )
             )
 
 
-def _undo(step: SetupStep) -> str:
+def _look(step: SetupStep, number: int) -> str:
     match step:
-        case Run(undo=()):
-            return ""
-        case ProveByPod():
-            return f"kubectl delete {_thing(step.pod)} --ignore-not-found"
+        case Run(undo=()) | Connect() | Extend() | Tolerate():
+            return ""  # an object that is extended is looked at by the step that makes it
         case Run():
-            asked = [_says(question) for question in (step.done, step.ours) if question]
-            return " &&\n".join([*asked, _command(step.undo)])
-        case Connect():
-            return f"{_says(step.there)} &&\n{_command(step.argv)}"
+            asked = [_asks(question) for question in (step.done, step.ours) if question]
+            return " &&\n".join([f"run_{number}=", *asked, f"run_{number}=yes || :"])
         case Ensure():
-            thing = _thing(step.manifest)
-            return f"ours {thing} && kubectl delete {thing} --ignore-not-found"
+            return f"look {_thing(step.manifest)}"
+        case Publish():
+            return f'{_url(step)}\nlook -f "$url"'
+        case ProveByPod():
+            return f"look {_thing(step.pod)}"
+
+
+def _connect(step: Connect) -> str:
+    return f'{_asks(step.there)} || gone=yes\nif [ -z "$gone" ]; then\n  {_command(step.argv)}\nfi'
+
+
+def _undo(step: SetupStep, number: int) -> str:
+    match step:
+        case Run(undo=()) | Connect():
+            return ""
+        case Run():
+            return f'if [ -n "$run_{number}" ]; then\n{_command(step.undo)}\nfi'
+        case ProveByPod():
+            return f"remove {_thing(step.pod)}"
+        case Ensure():
+            return f"remove {_thing(step.manifest)}"
         case Extend():
-            thing, bare = _thing(step.manifest), _apply(identity(step.manifest), GUEST)
-            return f"kubectl get {thing} >/dev/null 2>&1 &&\n{bare}"
+            bare = identity(step.manifest)
+            template = json.dumps({**bare, "metadata": {**bare["metadata"], "uid": "%s"}})
+            return (
+                f"uid=$(added {_thing(step.manifest)})\n"
+                f'[ -z "$uid" ] || printf {shlex.quote(template)} "$uid" |\n'
+                f"  kubectl apply --server-side --field-manager={GUEST} -f -"
+            )
         case Tolerate():
             return f"# DaemonSet {step.name}: its toleration is removed by `kubectl edit` alone"
         case Publish():
-            return f'{_url(step)}\nours -f "$url" && kubectl delete -f "$url" --ignore-not-found'
+            return f'{_url(step)}\nremove -f "$url"'
 
 
 def _says(question: LineCheck) -> str:
     return shlex.join(["says", question.line, *question.argv])
+
+
+def _asks(question: LineCheck) -> str:
+    return shlex.join(["asks", question.line, *question.argv])
 
 
 def _url(step: Publish) -> str:
@@ -157,7 +298,7 @@ def _thing(manifest: KubeObject) -> str:
 
 def _tolerate(step: Tolerate) -> str:
     thing = shlex.join(["daemonset", step.name, "-n", step.namespace])
-    column = shlex.join([*_COLUMN[:2], _COLUMN[2].format(TOLERATED)])
+    column = shlex.join(_COLUMN)
     path = "/spec/template/spec/tolerations"
     more = json.dumps([{"op": "add", "path": f"{path}/-", "value": step.toleration}])
     first = json.dumps([{"op": "add", "path": path, "value": [step.toleration]}])

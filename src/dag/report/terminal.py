@@ -37,6 +37,7 @@ class Terminal:
         self.verbosity = verbosity
         self._subject = subject
         self._reading = True
+        self._said: set[str] = set()
 
     def about(self, subject: str) -> Terminal:
         """Return a terminal that names its subject; without any, this one."""
@@ -46,6 +47,12 @@ class Terminal:
         """Say what happens."""
         subject = f"{self._subject}: " if self._subject else ""
         say(f"{subject}{text}")
+
+    def say_once(self, text: str) -> None:
+        """Say what may be found out several times, such as for each architecture."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def detail(self, text: str) -> None:
         """Say what only those want to know who gave `-v`."""

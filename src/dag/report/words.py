@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,15 +41,27 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 def missing_lines(
     missing: Mapping[str, Sequence[str]],
+    names: Collection[str],
     *,
     others: bool,
     verbose: int,
     there: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
-    """Yield lines about what is not defined here.
+    """Yield lines about what is not defined here; `others` says if repositories were asked.
 
-    `others` says if repositories were asked; `there` has what there is of a name in other versions.
+    `there` has what there is of a name in other versions. What is nearly one of `names`, which are
+    defined, is told first, because it is most likely misspelt.
     """
+    if not missing:
+        return
+    from dag.core.graph.similar import SimilarNames
+
+    similar = SimilarNames(names)
+    meant = {
+        name: found
+        for name in missing
+        if not there.get(name) and (found := similar.find(name)) is not None
+    }
     where = "another repository" if others else "a repository"
 
     def what(name: str) -> str:
@@ -58,12 +70,15 @@ def missing_lines(
 
     if verbose:
         for name, users in missing.items():
-            yield f"melange must find {what(name)} in {where}; it is needed by {', '.join(users)}"
-    elif missing:
-        # What is there in another version comes first: nobody expects that it is missing.
-        names = sorted(missing, key=lambda name: not there.get(name))
-        shown = some([what(name) for name in names])
-        yield f"melange must find in {where}: {shown}; -v names who needs them"
+            guess = f"; did you mean {meant[name]}?" if name in meant else ""
+            needed = f"it is needed by {', '.join(users)}"
+            yield f"melange must find {what(name)} in {where}; {needed}{guess}"
+        return
+    told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
+    # Then what is there in another version: nobody expects that it is missing.
+    left = (name for name in missing if name not in meant)
+    told += map(what, sorted(left, key=lambda name: not there.get(name)))
+    yield f"melange must find in {where}: {some(told)}; -v names who needs them"
 
 
 def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:
@@ -94,6 +109,33 @@ def stuck_lines(stuck: Stuck, indent: str) -> Iterator[str]:
         yield f"{indent}{' → '.join((*way, way[0]))}"
         for need in stuck.needs[place] if stuck.needs else ():
             yield f"{indent}  {need}"
+
+
+def stopped_lines(
+    stopped: Collection[str], causes: Mapping[str, object], *, verbose: int
+) -> Iterator[str]:
+    """Yield lines about packages that are left out, because what they need cannot be built.
+
+    `causes` says of some what they need; the others need these. A package that is not in `stopped`
+    may be among them.
+    """
+    told = {name: str(causes[name]) for name in sorted(causes) if name in stopped}
+    if verbose:
+        for words in dict.fromkeys(told.values()):
+            yield f"left out: {', '.join(name for name in told if told[name] == words)}; {words}"
+        if others := sorted(set(stopped).difference(told)):
+            yield f"left out, because they need one of these: {', '.join(others)}"
+    elif stopped:
+        words = "; ".join([*dict.fromkeys(told.values())][:1])
+        more = "; -v says why of all" if len(set(told.values())) > 1 else ""
+        yield f"left out, because what they need cannot be built: {some(sorted(stopped))}; {words}{more}"
+
+
+def blocked_lines(because: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines about packages that cannot be built, each with a reason in words."""
+    for words in dict.fromkeys(because.values()):
+        names = [name for name in because if because[name] == words]
+        yield f"cannot be built: {some(names, 10)}; {words}"
 
 
 def plain(text: str) -> str:

@@ -12,13 +12,56 @@ says() { # LINE COMMAND…: does it print that line?
   "$@" 2>/dev/null | grep -qxFe "$line"
 }
 
-ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
-  ! kubectl get "$@" --ignore-not-found --no-headers -o 'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by' |
-    grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
+gone= # yes, if there is no cluster any more
+see() { # KIND NAME, or -f URL: a line for each such object. Without an answer this script ends.
+  [ -z "$gone" ] || return 0
+  { said=$(kubectl get "$@" --ignore-not-found --no-headers -o \
+    'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by,UID:.metadata.uid,VERSION:.metadata.resourceVersion,API:.apiVersion,KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name,MANAGERS:.metadata.managedFields[*].manager' 2>&1 >&3); } 3>&1 &&
+    return
+  # These are answers, too: it is not there, nor is anything of its kind.
+  if printf '%s\n' "$said" | grep -qvE '\(NotFound\)|have a resource type "secretproviderclass"'; then
+    echo "whose it is cannot be seen, so nothing more is done: $*: $said" >&2
+    exit 1
+  fi
+}
+
+ours_to_make() { # KIND NAME, or -f URL: is there none of it that somebody else has made?
+  rows=$(see "$@") || exit 1
+  ! printf '%s\n' "$rows" | grep -qv -e '^dag ' -e '^$' ||
+    { echo "$* is somebody else's and stays as it is" >&2; false; }
+}
+
+ours() { # KIND NAME, or -f URL: the path, UID and version of each that dag has made
+  rows=$(see "$@") || exit 1
+  printf '%s\n' "$rows" | while read -r owner uid version api kind namespace name managers; do
+    case $owner in
+      '') continue ;;
+      dag) ;;
+      *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
+    esac
+    case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac
+    [ "$namespace" = '<none>' ] || root=$root/namespaces/$namespace
+    case $kind in *s) kinds=${kind}es ;; *) kinds=${kind}s ;; esac
+    echo "$root/$(echo "$kinds" | tr A-Z a-z)/$name $uid $version"
+  done
+}
+
+remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it changes meanwhile
+  seen=$(ours "$@")
+  printf '%s\n' "$seen" | while read -r path uid version; do
+    [ -n "$path" ] || continue
+    printf '{"kind":"DeleteOptions","apiVersion":"v1","preconditions":%s}' \
+      "{\"uid\":\"$uid\",\"resourceVersion\":\"$version\"}" |
+      kubectl delete --raw "$path" -f - >/dev/null
+    echo "deleted: $path"
+    case $1 in
+      namespace | pod) kubectl wait --for=delete "$@" --timeout=300s </dev/null ;;
+    esac
+  done
 }
 
 # 1. Namespace builds: where builds run
-if ours namespace builds; then
+if ours_to_make namespace builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
@@ -40,7 +83,7 @@ metadata:
 EOF
 
 # 3. Service account builder: pods run as this account
-if ours serviceaccount builder -n builds; then
+if ours_to_make serviceaccount builder -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: ServiceAccount
@@ -64,7 +107,7 @@ metadata:
 EOF
 
 # 5. Role: it allows what `dag pod` does, and no more
-if ours role dag -n builds; then
+if ours_to_make role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -113,7 +156,7 @@ EOF
 fi
 
 # 6. Role binding: ann, builders may run `dag pod`
-if ours rolebinding dag -n builds; then
+if ours_to_make rolebinding dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -158,7 +201,7 @@ if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-sy
 fi
 
 # 10. SecretProviderClass melange-key: it makes a file of the secret
-if ours secretproviderclass melange-key -n builds; then
+if ours_to_make secretproviderclass melange-key -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1
 kind: SecretProviderClass
@@ -175,7 +218,8 @@ EOF
 fi
 
 # 11. Secret test: a pod on a node of amd64 must find the signing key
-kubectl delete pod dag-secret-test-amd64 -n builds --ignore-not-found
+ours_to_make pod dag-secret-test-amd64 -n builds || exit 1
+remove pod dag-secret-test-amd64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: Pod
@@ -215,10 +259,11 @@ spec:
     kubernetes.io/arch: amd64
 EOF
 kubectl wait pod dag-secret-test-amd64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-amd64 -n builds; exit 1; }
-kubectl delete pod dag-secret-test-amd64 -n builds
+remove pod dag-secret-test-amd64 -n builds
 
 # 12. Secret test: a pod on a node of arm64 must find the signing key
-kubectl delete pod dag-secret-test-arm64 -n builds --ignore-not-found
+ours_to_make pod dag-secret-test-arm64 -n builds || exit 1
+remove pod dag-secret-test-arm64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: Pod
@@ -263,4 +308,7 @@ spec:
     effect: NoSchedule
 EOF
 kubectl wait pod dag-secret-test-arm64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-arm64 -n builds; exit 1; }
-kubectl delete pod dag-secret-test-arm64 -n builds
+remove pod dag-secret-test-arm64 -n builds
+
+echo 'builds go where `dag pod` is told: give it the flags below, or write them into dag.toml'
+echo 'ready: dag pod --namespace=builds --service-account=builder --secret-key'

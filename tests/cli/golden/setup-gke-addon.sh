@@ -10,9 +10,52 @@ says() { # LINE COMMAND…: does it print that line?
   "$@" 2>/dev/null | grep -qxFe "$line"
 }
 
-ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
-  ! kubectl get "$@" --ignore-not-found --no-headers -o 'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by' |
-    grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
+gone= # yes, if there is no cluster any more
+see() { # KIND NAME, or -f URL: a line for each such object. Without an answer this script ends.
+  [ -z "$gone" ] || return 0
+  { said=$(kubectl get "$@" --ignore-not-found --no-headers -o \
+    'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by,UID:.metadata.uid,VERSION:.metadata.resourceVersion,API:.apiVersion,KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name,MANAGERS:.metadata.managedFields[*].manager' 2>&1 >&3); } 3>&1 &&
+    return
+  # These are answers, too: it is not there, nor is anything of its kind.
+  if printf '%s\n' "$said" | grep -qvE '\(NotFound\)|have a resource type "secretproviderclass"'; then
+    echo "whose it is cannot be seen, so nothing more is done: $*: $said" >&2
+    exit 1
+  fi
+}
+
+ours_to_make() { # KIND NAME, or -f URL: is there none of it that somebody else has made?
+  rows=$(see "$@") || exit 1
+  ! printf '%s\n' "$rows" | grep -qv -e '^dag ' -e '^$' ||
+    { echo "$* is somebody else's and stays as it is" >&2; false; }
+}
+
+ours() { # KIND NAME, or -f URL: the path, UID and version of each that dag has made
+  rows=$(see "$@") || exit 1
+  printf '%s\n' "$rows" | while read -r owner uid version api kind namespace name managers; do
+    case $owner in
+      '') continue ;;
+      dag) ;;
+      *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
+    esac
+    case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac
+    [ "$namespace" = '<none>' ] || root=$root/namespaces/$namespace
+    case $kind in *s) kinds=${kind}es ;; *) kinds=${kind}s ;; esac
+    echo "$root/$(echo "$kinds" | tr A-Z a-z)/$name $uid $version"
+  done
+}
+
+remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it changes meanwhile
+  seen=$(ours "$@")
+  printf '%s\n' "$seen" | while read -r path uid version; do
+    [ -n "$path" ] || continue
+    printf '{"kind":"DeleteOptions","apiVersion":"v1","preconditions":%s}' \
+      "{\"uid\":\"$uid\",\"resourceVersion\":\"$version\"}" |
+      kubectl delete --raw "$path" -f - >/dev/null
+    echo "deleted: $path"
+    case $1 in
+      namespace | pod) kubectl wait --for=delete "$@" --timeout=300s </dev/null ;;
+    esac
+  done
 }
 
 # 1. API container.googleapis.com
@@ -115,11 +158,11 @@ gcloud iam service-accounts create dag-builds \
   --project=shop \
   '--description=made by dag setup'
 
-# 16. Pods of service account default in default have those rights
-says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[default/default]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
+# 16. Pods of service account default in dag-builds have those rights
+says 'roles/iam.workloadIdentityUser,serviceAccount:shop.svc.id.goog[dag-builds/default]' gcloud iam service-accounts get-iam-policy dag-builds@shop.iam.gserviceaccount.com --project=shop '--flatten=bindings[].members' '--format=csv[no-heading](bindings.role,bindings.members)' ||
 gcloud iam service-accounts add-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
-  '--member=serviceAccount:shop.svc.id.goog[default/default]' \
+  '--member=serviceAccount:shop.svc.id.goog[dag-builds/default]' \
   --role=roles/iam.workloadIdentityUser
 
 # 17. Secret melange-signing-key
@@ -140,13 +183,13 @@ gcloud secrets add-iam-policy-binding melange-signing-key \
   --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
   --role=roles/secretmanager.secretAccessor
 
-# 20. Namespace default: where builds run
-if ours namespace default; then
+# 20. Namespace dag-builds: where builds run
+if ours_to_make namespace dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
 metadata:
-  name: default
+  name: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 EOF
@@ -157,19 +200,19 @@ kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
 metadata:
-  name: default
+  name: dag-builds
   labels:
     pod-security.kubernetes.io/enforce: privileged
 EOF
 
 # 22. Service account default: pods run as this account
-if ours serviceaccount default -n default; then
+if ours_to_make serviceaccount default -n dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: default
-  namespace: default
+  namespace: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 EOF
@@ -181,19 +224,19 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: default
-  namespace: default
+  namespace: dag-builds
   annotations:
     iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
 EOF
 
 # 24. SecretProviderClass melange-key: it makes a file of the secret
-if ours secretproviderclass melange-key -n default; then
+if ours_to_make secretproviderclass melange-key -n dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1
 kind: SecretProviderClass
 metadata:
   name: melange-key
-  namespace: default
+  namespace: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 spec:
@@ -204,13 +247,14 @@ EOF
 fi
 
 # 25. Secret test: a pod must find the signing key
-kubectl delete pod dag-secret-test -n default --ignore-not-found
+ours_to_make pod dag-secret-test -n dag-builds || exit 1
+remove pod dag-secret-test -n dag-builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: Pod
 metadata:
   name: dag-secret-test
-  namespace: default
+  namespace: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 spec:
@@ -241,5 +285,8 @@ spec:
       volumeAttributes:
         secretProviderClass: melange-key
 EOF
-kubectl wait pod dag-secret-test -n default --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test -n default; exit 1; }
-kubectl delete pod dag-secret-test -n default
+kubectl wait pod dag-secret-test -n dag-builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test -n dag-builds; exit 1; }
+remove pod dag-secret-test -n dag-builds
+
+echo 'builds go where `dag pod` is told: give it the flags below, or write them into dag.toml'
+echo 'ready: dag pod --project=shop --namespace=dag-builds --service-account=default --secret-key --csi-driver=secrets-store-gke.csi.k8s.io'

@@ -10,9 +10,23 @@ says() { # LINE COMMAND…: does it print that line?
   "$@" 2>/dev/null | grep -qxFe "$line"
 }
 
-ours() { # KIND NAME, or -f URL: is there nothing of that name that somebody else has made?
-  ! kubectl get "$@" --ignore-not-found --no-headers -o 'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by' |
-    grep -qvxF dag || { echo "$* is somebody else's and stays as it is"; false; }
+gone= # yes, if there is no cluster any more
+see() { # KIND NAME, or -f URL: a line for each such object. Without an answer this script ends.
+  [ -z "$gone" ] || return 0
+  { said=$(kubectl get "$@" --ignore-not-found --no-headers -o \
+    'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by,UID:.metadata.uid,VERSION:.metadata.resourceVersion,API:.apiVersion,KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name,MANAGERS:.metadata.managedFields[*].manager' 2>&1 >&3); } 3>&1 &&
+    return
+  # These are answers, too: it is not there, nor is anything of its kind.
+  if printf '%s\n' "$said" | grep -qvE '\(NotFound\)|have a resource type "secretproviderclass"'; then
+    echo "whose it is cannot be seen, so nothing more is done: $*: $said" >&2
+    exit 1
+  fi
+}
+
+ours_to_make() { # KIND NAME, or -f URL: is there none of it that somebody else has made?
+  rows=$(see "$@") || exit 1
+  ! printf '%s\n' "$rows" | grep -qv -e '^dag ' -e '^$' ||
+    { echo "$* is somebody else's and stays as it is" >&2; false; }
 }
 
 # 1. Registry: bundles go there, and only this machine reaches it
@@ -65,7 +79,7 @@ done
 '
 
 # 7. Announcement: other tools find the registry by it
-if ours configmap local-registry-hosting -n kube-public; then
+if ours_to_make configmap local-registry-hosting -n kube-public; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: ConfigMap
@@ -81,13 +95,13 @@ data:
 EOF
 fi
 
-# 8. Namespace default: where builds run
-if ours namespace default; then
+# 8. Namespace dag-builds: where builds run
+if ours_to_make namespace dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
 metadata:
-  name: default
+  name: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 EOF
@@ -98,32 +112,32 @@ kubectl apply --server-side --field-manager=dag-setup -f - <<'EOF'
 apiVersion: v1
 kind: Namespace
 metadata:
-  name: default
+  name: dag-builds
   labels:
     pod-security.kubernetes.io/enforce: privileged
 EOF
 
 # 10. Service account default: pods run as this account
-if ours serviceaccount default -n default; then
+if ours_to_make serviceaccount default -n dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: default
-  namespace: default
+  namespace: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 EOF
 fi
 
 # 11. Emulation: builds for one architecture run on nodes of another
-if ours daemonset dag-binfmt -n default; then
+if ours_to_make daemonset dag-binfmt -n dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
   name: dag-binfmt
-  namespace: default
+  namespace: dag-builds
   labels:
     app.kubernetes.io/managed-by: dag
 spec:
@@ -193,3 +207,6 @@ spec:
           periodSeconds: 1
 EOF
 fi
+
+echo 'builds go where `dag pod` is told: give it the flags below, or write them into dag.toml'
+echo 'ready: dag pod --bundle-repo=localhost:5001/dag --namespace=dag-builds --service-account=default'

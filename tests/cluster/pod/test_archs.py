@@ -1,4 +1,4 @@
-"""`--arch` with several: one bundle, a pod for each, one result."""
+"""`--arch` with several architectures: one bundle, a pod for each, and one result."""
 
 from __future__ import annotations
 

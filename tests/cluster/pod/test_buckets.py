@@ -1,4 +1,4 @@
-"""Packages to and from buckets: real rclone in pods, against real servers of both kinds."""
+"""Packages to and from buckets: real rclone in pods, and real servers of both kinds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.cluster
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Store]]] = {"gs": gcs, "s3": s3}
 SEED = 9
-"""Of a graph whose first three packages need none of each other; the first has a subpackage."""
+"""The seed of a graph in which the first three packages need none of each other."""
 
 
 @pytest.fixture(params=sorted(SERVERS))
 def store(request: pytest.FixtureRequest, dag: Dag) -> Iterator[Store]:
-    """Each kind of object store, and the Secret that lets pods in."""
+    """Return an object store of each kind, and make the Secret that lets pods in."""
     with SERVERS[request.param]() as running:
         dag.apply("Secret", "bucket", stringData=dict(running.secret))
         yield running
@@ -36,14 +36,14 @@ def store(request: pytest.FixtureRequest, dag: Dag) -> Iterator[Store]:
 
 @pytest.fixture
 def bucket(dag: Dag) -> Iterator[Store]:
-    """Any object store."""
+    """Return an object store of any kind."""
     with gcs() as running:
         dag.apply("Secret", "bucket", stringData=dict(running.secret))
         yield running
 
 
 def index(store: Store, path: str = "packages/x86_64/APKINDEX.tar.gz") -> list[str]:
-    """Name the files that the bucket's index has, each as often as it is there."""
+    """Return the names in the bucket's index, each as often as it is there."""
     data = gzip.decompress(store.read(path))
     with tarfile.open(fileobj=io.BytesIO(data), ignore_zeros=True) as tar:
         file = tar.extractfile("APKINDEX")
@@ -55,7 +55,7 @@ def index(store: Store, path: str = "packages/x86_64/APKINDEX.tar.gz") -> list[s
 
 
 def distribution(directory: Path, *, broken: str = "") -> Path:
-    """Four packages that real melange builds; the one that is `broken` fails."""
+    """Write four packages that real melange builds; the build of the one that is `broken` fails."""
     generate(directory, count=4, seed=SEED)
     if broken:
         path = directory / f"{broken}.yaml"
@@ -64,7 +64,7 @@ def distribution(directory: Path, *, broken: str = "") -> Path:
 
 
 def first_process(dag: Dag, argument: str) -> int:
-    """Find on this machine, whose kernel nodes share, the process 1 of a container of this test."""
+    """Return process 1 of a container, as this machine sees it: nodes share its kernel."""
     listed = json.loads(dag.kubectl("get", "pods", "-o", "json"))["items"]
     pods = [pod["metadata"]["uid"] for pod in listed]
     for status in Path("/proc").glob("[0-9]*/status"):

@@ -1,4 +1,4 @@
-"""What `dag pod` builds, in which order, and what it puts into the registry and the API."""
+"""`dag pod` builds the right packages in order, and writes to the registry and the API."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_out_that_cannot_be_written_is_said_and_a_failed_build_stays_one(
 
 
 def test_make_gets_the_dollars_that_were_given(dag: Dag, tmp_path: Path) -> None:
-    # Kubernetes has a use of its own for $$ and $(NAME) in a command.
+    # Kubernetes gives $$ and $(NAME) in a command a meaning of its own.
     makefile = "all: ; @echo '$(value ODD)'\n"
     odd = "$$HOME $(HOSTNAME) $$(KUBERNETES_SERVICE_HOST) $(KUBERNETES_SERVICE_HOST)"
     done = dag.pod(definitions(tmp_path / "d", {"one": []}, makefile), f"--make-var=ODD={odd}")
@@ -128,8 +128,8 @@ def test_what_is_printed_is_what_is_posted_and_builds_the_same(dag: Dag, tmp_pat
 
     watched = dag.pod(directory, "--watch=false", "--timeout=10m")
     posted = json.loads(dag.kubectl("get", f"pod/{watched.stdout.strip()}", "-o", "json"))
-    del wanted["metadata"]["labels"]["dag/run"]  # one a command
-    # Nothing of --out may remain: it is the only difference between the two commands.
+    del wanted["metadata"]["labels"]["dag/run"]  # one for each command
+    # Nothing of --out may remain, because it is the only difference between the two commands.
     wanted["spec"]["containers"][1:] = []
     wanted["spec"]["containers"][0]["command"].remove("--announce-end")
     assert unchanged(wanted, posted) == []
@@ -164,14 +164,14 @@ def test_options_and_pipelines_reach_the_pods_melange_as_far_as_it_can_have_them
 
 
 def unchanged(wanted: Any, found: Any, path: str = "") -> list[str]:
-    """Name the fields of `wanted` that are not the same in `found`, which may have more."""
+    """Return the fields of `wanted` that differ in `found`, which may have more fields."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         return [
             item
             for key, value in wanted.items()
             for item in unchanged(value, found.get(key), f"{path}/{key}")
         ]
-    # Kubernetes adds a volume for a token and tolerations to the end of their lists.
+    # Kubernetes adds a volume for a token, and tolerations, at the end of their lists.
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) <= len(found):
         pairs = zip(wanted, found, strict=False)
         return [i for n, (a, b) in enumerate(pairs) for i in unchanged(a, b, f"{path}/{n}")]
@@ -179,7 +179,7 @@ def unchanged(wanted: Any, found: Any, path: str = "") -> list[str]:
 
 
 def layers(repository: str, digest: str) -> Iterator[bytes]:
-    """Every layer of every platform's image, as a tar."""
+    """Return every layer of every platform's image, as a tar."""
     host, name = repository.split("/", 1)
     url = f"http://{host}/v2/{name}"
     accept = {"Accept": "application/vnd.oci.image.index.v1+json"}

@@ -1,4 +1,4 @@
-"""The cache bundle on the real Kubernetes: builds that never ask the source server, or can not."""
+"""The cache bundle on the real Kubernetes: builds that do not ask the source server, or cannot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server() -> Iterator[SourceServer]:
 
 
 def pushed(dag: Dag, directory: Path, server: SourceServer) -> str:
-    """Push the cache of a distribution and forget what that asked the server for."""
+    """Push the cache of a distribution, and forget the requests that the server got for that."""
     repository = f"{dag.cluster.registry}/{dag.namespace}-cache"
     base = ["--bundle-base", dag.cluster.base_image, "--bundle-repo", repository]
     done = dag("cache", "-d", directory, "-o", directory.parent / "cache", *base)
@@ -84,7 +84,7 @@ def test_hermetic_without_the_bundle_says_which_step_wanted_what(
     done = dag.pod(directory, "--hermetic", "--isolation", isolation, "words")
     assert done.returncode == 1
     wanted = f"dag: --hermetic: fetch wants {server.url}/files/words-2023-01-25.txt (sha512:"
-    # In the log, and among the lines that the command ends with.
+    # They are in the log, and among the lines that the command ends with.
     assert wanted in done.stdout
     assert wanted in done.stderr
     assert dict(server.requests) == {}

@@ -1,4 +1,4 @@
-"""Requests to the API server that go wrong on the way: one pod, one result."""
+"""Requests to the API server that fail on the way: still there is one pod and one result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_server_that_is_overloaded_for_a_moment_is_asked_again(dag: Dag, tmp_p
             api.on("POST", r"/pods$", nth=1).answer(429, body=json.dumps(busy).encode()),
             api.on("POST", r"/pods$", nth=2).answer(503),
             api.on("GET", r"/pods\?fieldSelector", nth=1).answer(500),
-            # Authorizers that have just started know nobody.
+            # An authorizer that has just started knows nobody.
             api.on("GET", r"/pods\?.*watch=true", nth=1).answer(403),
             api.on("GET", r"/pods\?fieldSelector=[^&]*$", nth=3).answer(403),
             api.on("GET", r"/log\?", nth=1).answer(401),

@@ -1,4 +1,4 @@
-"""Builds for arm64 on this machine's real nodes, whose kernel starts QEMU for its programs."""
+"""Builds for arm64 on the real nodes of this machine, whose kernel starts QEMU for such programs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pipeline:
 
 @pytest.fixture
 def arm_node(cluster: Cluster, alone: None) -> Iterator[Cluster]:
-    """A cluster whose node-b says that it is of arm64."""
+    """Return the cluster while its node-b says that it is arm64."""
     try:
         emulation.up("aarch64")
         emulation.disguise(cluster, "node-b", "arm64")
@@ -45,7 +45,7 @@ def arm_node(cluster: Cluster, alone: None) -> Iterator[Cluster]:
 
 @pytest.fixture
 def no_emulation(alone: None) -> Iterator[None]:
-    """A machine that runs its own programs alone, before the test and after it."""
+    """Make sure before and after the test that the machine runs only its own programs."""
     emulation.down()
     yield
     emulation.down()
@@ -68,7 +68,7 @@ def test_down_leaves_the_machine_as_up_found_it(cluster: Cluster, alone: None) -
 
 
 def member(apk: Path, name: str) -> str:
-    """A file of a package."""
+    """Return a file of a package."""
     with tarfile.open(apk) as tar:
         file = tar.extractfile(name)
         assert file is not None
@@ -98,7 +98,7 @@ def test_nodes_that_emulate_build_for_another_architecture_and_doctor_tells_them
 ) -> None:
     directory, out = lay_out(tmp_path / "d"), tmp_path / "out"
     (directory / "machine.yaml").write_text(MACHINE)
-    emulation.up("aarch64")  # to list the applets of a busybox, it is run
+    emulation.up("aarch64")  # a busybox lists its applets when it runs
     add_foreign(directory / "bootstrap", "aarch64")
     base, _ = arm_images(dag.cluster, tmp_path)
     emulation.down()
@@ -137,7 +137,7 @@ def test_each_platform_of_the_bundles_index_carries_it_into_a_pod(
     assert printed.returncode == 0, printed.stderr
     pod = yaml.safe_load(printed.stdout)
     (init,) = pod["spec"]["initContainers"]
-    # From an index a container runtime takes what it was compiled for, whatever the node says.
+    # A container runtime takes from an index what it was compiled for, whatever the node says.
     init["image"] = for_arm(init["image"])
     name = dag.kubectl("create", "-f", "-", "-o", "name", stdin=json.dumps(pod)).strip()
     ended = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
@@ -146,7 +146,7 @@ def test_each_platform_of_the_bundles_index_carries_it_into_a_pod(
 
 
 def arm_images(cluster: Cluster, place: Path) -> tuple[str, str]:
-    """Push a base for both architectures, each carrying its name, and an SDK for arm64."""
+    """Push a base for both architectures that each name theirs, and an SDK for arm64."""
     foreign = emulation.programs("aarch64", "busybox-static", "libc6", "make")
     busybox = {"amd64": Path("/bin/busybox"), "arm64": foreign / "bin/busybox"}
     bases = {}
@@ -178,7 +178,7 @@ def arm_images(cluster: Cluster, place: Path) -> tuple[str, str]:
 
 
 def for_arm(image: str) -> str:
-    """What an arm64 node pulls of an index."""
+    """Return what an arm64 node pulls from an index."""
     repository, _, digest = image.partition("@")
     host, _, name = repository.partition("/")
     headers = {"Accept": "application/vnd.oci.image.index.v1+json"}

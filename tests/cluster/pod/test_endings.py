@@ -1,4 +1,4 @@
-"""A build that ends by something other than make: the command names what it was."""
+"""If a build ends by something other than make, the command names the cause."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def last_lines(errors: str) -> list[str]:
     return [line.strip() for line in errors.splitlines() if line.startswith("    ")]
 
 
-# The kernel kills the process that has most: with the memory in files, it is the one it is told.
+# The kernel kills the process with the most memory. Here the memory is in files, so oom_score_adj
+# decides, and process 1 is killed.
 FIRST = """\
 echo greedy
 echo 1000 >/proc/1/oom_score_adj

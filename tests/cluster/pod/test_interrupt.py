@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, at every moment: nothing is left behind, exit code 130."""
+"""Ctrl-C and SIGTERM at any moment leave nothing behind, and the exit code is 130."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 
 
 def interrupted(dag: Dag, command: Running) -> None:
-    """It ended as it should, and its pod is gone."""
+    """Check that the command ended as it should, and that its pod is gone."""
     done = command.end(60)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr

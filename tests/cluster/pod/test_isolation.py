@@ -62,7 +62,7 @@ def test_a_pod_security_level_that_forbids_it_is_said_before_anything_is_pushed(
 
 @pytest.fixture
 def old_cluster(cluster: Cluster, alone: None) -> Iterator[None]:
-    """The API server behaves as one from before pods had user namespaces."""
+    """Return a cluster whose API server does not know user namespaces for pods."""
     cluster.restart_apiserver(emulating="1.32")
     yield
     cluster.restart_apiserver()
@@ -71,7 +71,7 @@ def old_cluster(cluster: Cluster, alone: None) -> Iterator[None]:
 
 @pytest.fixture
 def confining_nothing(cluster: Cluster, alone: None) -> Iterator[None]:
-    """The kubelets know no user namespaces, though the API server does."""
+    """Return a cluster whose kubelets have no user namespaces, though its API server does."""
     for node in cluster.nodes:
         cluster.restart_kubelet(node, UserNamespacesSupport=False)
     cluster.wait_until_ready()

@@ -1,4 +1,4 @@
-"""`--secret-key`: a key that the kubelet's CSI path delivers signs what comes out, and stays secret."""
+"""`--secret-key`: a key from the kubelet's CSI mount signs the packages and stays secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "our-distribution"
 
 
 def new_key(directory: Path) -> Path:
-    """Make a key as `melange keygen` does, and its public half beside it."""
+    """Make a key and its public key, as `melange keygen` does."""
     private = directory / f"{NAME}.rsa"
     openssl("genrsa", "-traditional", "-out", private, "2048")
     openssl("rsa", "-in", private, "-pubout", "-out", f"{private}.pub")
@@ -31,7 +31,7 @@ def openssl(*words: str | Path) -> int:
 
 @pytest.fixture
 def key(dag: Dag, tmp_path: Path) -> Path:
-    """A key in the cluster's secret store, where the class `melange-key` finds it."""
+    """Put a key into the cluster's secret store, where the class `melange-key` finds it."""
     private = new_key(tmp_path)
     secret_store.up(dag.cluster)
     files = {"melange.rsa": private.read_bytes()}
@@ -40,7 +40,7 @@ def key(dag: Dag, tmp_path: Path) -> Path:
 
 
 def signed_by(apk: Path, public: Path) -> bool:
-    """Tell whether openssl finds the signature that `public` proves: of the control section."""
+    """Return whether openssl verifies the signature of the control section with `public`."""
     data = apk.read_bytes()
     second = data.index(b"\x1f\x8b\x08", 4)
     third = data.find(b"\x1f\x8b\x08", second + 4)
@@ -96,7 +96,7 @@ def test_a_key_is_on_memory_only_also_when_the_build_fails(
     place = Path(f"/proc/{first_process(dag, 'all')}/root/dag-key/wolfi-signing.rsa")
     assert place.read_bytes() == key.read_bytes()
     secret = key.read_text().splitlines()[3].encode()
-    # Disks of nodes: every volume of the pod but those on memory, and what containers wrote.
+    # The disks of nodes: all volumes of the pod that are not in memory, and what containers wrote.
     uid = dag.pod_json()["metadata"]["uid"]
     disks = [path for node in dag.cluster.nodes for path in pod_files(dag, node, uid)]
     assert disks
@@ -108,7 +108,7 @@ def test_a_key_is_on_memory_only_also_when_the_build_fails(
 
 
 def pod_files(dag: Dag, node: str, uid: str) -> list[Path]:
-    """Every file of a pod's volumes that lies on the node's disk."""
+    """Yield every file of a pod's volumes on the disk of its node."""
     volumes = dag.cluster.directory / node / "disk" / "kubelet" / "pods" / uid / "volumes"
     place = volumes / "kubernetes.io~empty-dir"
     names = ("workspace", "cache", "tmp")

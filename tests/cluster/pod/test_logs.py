@@ -1,4 +1,4 @@
-"""Every line of a build's log comes once and in order, or what is missing is told."""
+"""Every line of a build's log comes once and in order, or `dag` says that some are missing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TORN = re.compile(r"dag: ([\d,]+) of ([\d,]+) lines of the log are missing, torn
 
 
 def numbers(lines: int) -> str:
-    """Print numbered lines of 100 bytes, and a long one among them."""
+    """Return a command that prints numbered lines of 100 bytes, and one long line among them."""
     return f"seq -f '%0{WIDTH - 1}.0f' 1 {lines}\n"
 
 
 def check(dag: Dag, done: Done, lines: int) -> bool:
-    """No line twice, none in the wrong place, and what is missing is told. Is everything there?"""
+    """Check that no line comes twice or too early and that a gap is named; return whether all came."""
     assert done.returncode == 0, done.stderr
     read = [line.removeprefix("[build] ") for line in done.stdout.splitlines()]
     whole = [int(line) for line in read if len(line) == WIDTH - 1]
@@ -33,7 +33,7 @@ def check(dag: Dag, done: Done, lines: int) -> bool:
     told = TORN.search(done.stderr)
     found = [int(text.replace(",", "")) for text in told.groups()] if told else [0, lines]
     assert found == [missing, lines]
-    if torn and not missing:  # kubelet has done that
+    if torn and not missing:  # the kubelet has rotated the log
         assert "bytes within the lines of the log were lost on the node" in done.stderr
     return not missing and not torn
 
@@ -108,7 +108,7 @@ def test_init_containers_are_read_from_their_first_line_when_they_ended_before_t
 
 @pytest.mark.usefixtures("alone")
 def test_a_restart_of_the_api_server_is_survived(dag: Dag, tmp_path: Path) -> None:
-    # A user with a role: for a moment after its start the server does not know what it may.
+    # Its user has a role. A server that has just started does not know the role for a moment.
     api, user = "rbac.authorization.k8s.io", {"kind": "User", "name": "limited"}
     verbs = ["create", "get", "list", "watch", "delete"]
     rules = [{"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": verbs}]

@@ -1,4 +1,4 @@
-"""What the environment refuses is said, with what to do about it, and leaves no pod."""
+"""`dag pod` says what the environment refuses, and what to do about it, and leaves no pod."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.cluster
         (["--cpu=9000", "--pending-timeout=3s"], "Insufficient cpu"),
         (["--arch=riscv64", "--pending-timeout=3s"], "not scheduled: "),
         (["--service-account=nobody"], 'serviceaccount "nobody" not found'),
-        # Not at once: a registry may be slower than the one who pushes.
+        # dag waits before it gives up, because a registry may show an image late.
         (["--pull-repo=127.0.0.1:5000/other"], "cannot pull 127.0.0.1:5000/other@sha256:"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pods that an admission webhook has changed: the result is the build's all the same."""
+"""An admission webhook changes the pods, and the result is still that of the build."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sidecar(dag: Dag, script: str, *, native: bool) -> list[Json]:
 
 
 def of_dag(pod: Json, patch: list[Json]) -> list[Json]:
-    """Leave alone what `admission` itself asks for."""
+    """Leave alone the pods that `admission` itself makes."""
     return patch if pod["spec"].get("initContainers") else []
 
 

@@ -1,4 +1,4 @@
-"""`dag setup gke` and `kind` from nothing to nothing: the clouds stand in, Kubernetes is real."""
+"""`dag setup gke` and `kind` from start to undo: the cloud is a stand-in, Kubernetes is real."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROVIDER = (
 
 @dataclass
 class Cloud:
-    """`dag setup` with programs of the test's own, and a kubeconfig that they write."""
+    """`dag setup` with the test's own programs, and a kubeconfig that these write."""
 
     dag: Dag
     place: Path
@@ -67,7 +67,7 @@ def cloud(dag: Dag, tmp_path: Path) -> Cloud:
 
 
 def undone(cloud: Cloud) -> dict[str, Any]:
-    """What is left in the cloud, without kinds that are empty."""
+    """Return what is left in the cloud, without kinds of things of which there are none."""
     return {kind: things for kind, things in cloud.standins.world().items() if things}
 
 
@@ -92,14 +92,14 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
         for binding in thing.get("bindings", [])
         if email in binding
     ]
-    assert roles == ["roles/storage.objectUser"]  # on that bucket, and nothing else anywhere
+    assert roles == ["roles/storage.objectUser"]  # on that bucket, and on nothing else
     again = cloud.setup(*words)
     assert again.returncode == 0, again.stderr
     assert [call.argv[3] for call in cloud.standins.changes()] == ["get-credentials"]
     assert set(outcomes(again)) == {
         *("there already", "done", "somebody else made it, so it stays as it is"),
     }
-    taken = cloud.setup(*words, "--undo")
+    taken = cloud.setup(*words, "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert not exists(cloud.dag, "serviceaccount/builder")
     removed = cloud.standins.changes()
@@ -112,12 +112,12 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
     assert left.pop("services")
     assert left == {"projects": {"shop": {"bindings": []}}}
     # What is gone already is passed over.
-    assert cloud.setup(*words, "--undo").returncode == 0
+    assert cloud.setup(*words, "--undo", "--yes").returncode == 0
     assert cloud.standins.changes() == []
-    # The printed script calls the same, in the same order, and nothing more the second time.
+    # The printed script makes the same calls in the same order, and none the second time.
     script = cloud.setup(*words, "--print").stdout
     credentials = [call for call in made if "get-credentials" in call.argv]
-    # The bucket and the APIs have outlived the cluster.
+    # The bucket and the APIs are still there.
     kept = ("buckets create", "services enable")
     anew = [call for call in made if not any(words in str(call) for words in kept)]
     for expected in (anew, credentials):
@@ -135,13 +135,13 @@ def test_undoing_goes_on_where_it_broke_off(cloud: Cloud) -> None:
     cloud.run(made, "storage", "buckets", "create", "gs://old", "--project=shop")
     assert cloud.setup(*words).returncode == 0
     cloud.standins.fail("repositories delete", saying="ERROR: the repository is locked")
-    first = cloud.setup(*words, "--undo")
+    first = cloud.setup(*words, "--undo", "--yes")
     assert first.returncode == 3
     assert "these steps were not undone: Repository gcr.io/shop: bundles go there" in first.stderr
     assert set(undone(cloud)) == {
         *("artifacts repositories", "services", "storage buckets", "projects"),
     }
-    second = cloud.setup(*words, "--undo")
+    second = cloud.setup(*words, "--undo", "--yes")
     assert second.returncode == 0, second.stderr
     assert "the cluster is gone, and with it what was in it" in second.stderr
     assert "artifacts repositories" not in undone(cloud)
@@ -156,7 +156,7 @@ def test_what_was_in_the_project_before_stays(cloud: Cloud) -> None:
         *("--repository-format=docker", "--project=shop"),
     )
     assert cloud.setup("gke", *where).returncode == 0
-    taken = cloud.setup("gke", *where, "--undo")
+    taken = cloud.setup("gke", *where, "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert set(undone(cloud)) >= {"container clusters", "artifacts repositories"}
     assert "iam service-accounts" not in undone(cloud)
@@ -184,7 +184,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
         done = cloud.setup(*words)
         assert done.returncode == 0, done.stderr
         assert done.stderr.endswith(" --service-account=builder --secret-key\n")
-        # What another had installed stays his.
+        # What somebody else had installed is still there.
         foreign = "csidriver.yaml (somebody else made it, so it stays as it is)"
         assert foreign in done.stderr
         assert exists(cloud.dag, "daemonset/provider")
@@ -196,7 +196,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
         again = cloud.setup(*words)
         assert again.returncode == 0, again.stderr
         assert [call.argv[3] for call in cloud.standins.changes()] == ["get-credentials"]
-        taken = cloud.setup(*words, "--undo")
+        taken = cloud.setup(*words, "--undo", "--yes")
         assert taken.returncode == 0, taken.stderr
     assert not exists(cloud.dag, "daemonset/provider")
     assert not exists(cloud.dag, "configmap/published")
@@ -205,7 +205,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
 
 
 def publish(origin: Origin, dag: Dag) -> None:
-    """Serve manifests of the same names as the driver's, small enough for this cluster."""
+    """Serve manifests with the same names as the driver's, which are small enough for this cluster."""
     metadata = {"name": "published", "namespace": dag.namespace}
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     for name in ("rbac-secretproviderclass", "secrets-store-csi-driver"):
@@ -261,7 +261,7 @@ def test_kind_is_made_once_and_taken_away(cloud: Cloud) -> None:
     again = cloud.setup("kind")
     assert again.returncode == 0, again.stderr
     assert [str(call) for call in cloud.standins.changes()] == ["kind export kubeconfig --name=dag"]
-    taken = cloud.setup("kind", "--undo")
+    taken = cloud.setup("kind", "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert undone(cloud) == {}
     assert [call.argv[1] for call in cloud.standins.changes()] == ["export", "delete", "rm"]
@@ -289,7 +289,7 @@ def test_a_kind_cluster_that_was_there_stays(cloud: Cloud) -> None:
     )
     assert created.returncode == 0
     assert cloud.setup("kind", "--cluster=mine").returncode == 0
-    taken = cloud.setup("kind", "--cluster=mine", "--undo")
+    taken = cloud.setup("kind", "--cluster=mine", "--undo", "--yes")
     assert taken.returncode == 0, taken.stderr
     assert "Cluster mine (somebody else made it, so it stays as it is)" in taken.stderr
     assert set(undone(cloud)) == {"clusters", "containers"}

@@ -1,4 +1,4 @@
-"""`dag setup` on the real Kubernetes: every object there, nothing too much, nothing left."""
+"""`dag setup` on the real Kubernetes makes every object, nothing more, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def setup(dag: Dag, *words: str | Path) -> Done:
 
 
 def outcomes(done: Done) -> list[str]:
-    """What each step came to."""
+    """Return the outcome of each step."""
     lines = [line for line in done.stderr.splitlines() if line.endswith(")")]
     return [line.rpartition("(")[2].removesuffix(")") for line in lines]
 
@@ -71,9 +71,9 @@ def test_undoing_leaves_what_was_there_and_nothing_else(dag: Dag) -> None:
     annotated = ("--service-account=default", "--annotation=a=b")
     assert setup(dag).returncode == setup(dag, *annotated).returncode == 0
     assert get(dag, "serviceaccount/default")["metadata"]["annotations"] == {"a": "b"}
-    undone = setup(dag, "--undo")
+    undone = setup(dag, "--undo", "--yes")
     assert undone.returncode == 0, undone.stderr
-    assert setup(dag, *annotated, "--undo").returncode == 0
+    assert setup(dag, *annotated, "--undo", "--yes").returncode == 0
     assert [thing for thing in MADE if exists(dag, thing)] == []
     assert exists(dag, "role/other")
     assert get(dag, f"namespace/{dag.namespace}")["metadata"]["labels"] == before
@@ -84,7 +84,7 @@ def test_undoing_leaves_what_was_there_and_nothing_else(dag: Dag) -> None:
 
 @pytest.fixture
 def own(dag: Dag) -> Iterator[str]:
-    """A namespace that is `dag`'s to make."""
+    """Return the name of a namespace that `dag` may make."""
     name = f"{dag.namespace}-own"
     yield f"--namespace={name}"
     dag.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
@@ -93,10 +93,10 @@ def own(dag: Dag) -> Iterator[str]:
 def test_a_namespace_of_its_own_goes_with_all_that_is_in_it(dag: Dag, own: str) -> None:
     assert setup(dag, own).returncode == 0
     assert exists(dag, f"namespace/{dag.namespace}-own")
-    undone = setup(dag, own, "--undo")
+    undone = setup(dag, own, "--undo", "--yes")
     assert undone.returncode == 0, undone.stderr
     assert not exists(dag, f"namespace/{dag.namespace}-own")
-    assert set(outcomes(setup(dag, own, "--undo"))) == {"not there"}
+    assert set(outcomes(setup(dag, own, "--undo", "--yes"))) == {"not there"}
 
 
 def test_the_script_does_and_undoes_the_same(dag: Dag, own: str) -> None:
@@ -107,6 +107,38 @@ def test_the_script_does_and_undoes_the_same(dag: Dag, own: str) -> None:
     assert set(outcomes(setup(dag, *words))) == {"there already"}
     shell(dag, setup(dag, *words, "--undo", "--print").stdout)
     assert not exists(dag, f"namespace/{dag.namespace}-own")
+
+
+def test_the_script_leaves_a_namespace_that_was_there(dag: Dag) -> None:
+    before = get(dag, f"namespace/{dag.namespace}")["metadata"]
+    words = ("--annotation=a=b", "--print")
+    shell(dag, setup(dag, *words).stdout)
+    labels = get(dag, f"namespace/{dag.namespace}")["metadata"]["labels"]
+    assert labels == before["labels"] | {"pod-security.kubernetes.io/enforce": "privileged"}
+    shell(dag, setup(dag, *words, "--undo").stdout)
+    after = get(dag, f"namespace/{dag.namespace}")["metadata"]
+    assert (after["uid"], after["labels"]) == (before["uid"], before["labels"])
+    assert [thing for thing in MADE if exists(dag, thing)] == []
+
+
+@pytest.mark.parametrize("wrong", ["uid", "resourceVersion"])
+def test_the_server_refuses_to_delete_what_was_not_seen(dag: Dag, wrong: str) -> None:
+    dag.kubectl("create", "serviceaccount", "seen")
+    found = get(dag, "serviceaccount/seen")["metadata"]
+    seen = {key: found[key] for key in ("uid", "resourceVersion")}
+    path = f"/api/v1/namespaces/{dag.namespace}/serviceaccounts/seen"
+    options = {"kind": "DeleteOptions", "apiVersion": "v1"}
+    for preconditions, there in ((seen | {wrong: "1"}, True), (seen, False)):
+        body = json.dumps({**options, "preconditions": preconditions})
+        subprocess.run(
+            [dag.cluster.kubectl, "delete", "--raw", path, "-f", "-"],
+            env=dag.environment,
+            input=body,
+            text=True,
+            capture_output=True,
+            check=not there,
+        )
+        assert exists(dag, "serviceaccount/seen") is there
 
 
 def shell(dag: Dag, script: str) -> None:
@@ -176,15 +208,15 @@ place=/proc/sys/fs/binfmt_misc
 cat /format >$place/register
 exit 0
 """
-"""What the real image does, for one architecture: it unmounts what it mounted, and never fails."""
+"""A script like the real image's for one architecture: it unmounts its mount, and never fails."""
 
 
 @pytest.fixture
 def no_emulation(alone: None) -> Iterator[None]:
-    """A machine that runs its own programs alone, before the test and after it."""
+    """Make sure before and after the test that the machine runs only its own programs."""
     emulation.down()
     yield
-    emulation.up()  # what pods registered stays with older kernels, and is seen where it is mounted
+    emulation.up()  # older kernels keep what pods registered; it is seen after a mount
     emulation.down()
 
 
@@ -214,13 +246,13 @@ def test_programs_of_another_architecture_run_on_every_node(
         dag.kubectl("wait", f"--for={ended}", f"pod/on-{node}", "--timeout=60s")
         assert dag.kubectl("logs", f"on-{node}") == "aarch64\n"
 
-    assert setup(dag, *words, "--undo").returncode == 0
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
     assert not exists(dag, "daemonset/dag-binfmt")
 
 
 @pytest.fixture
 def key_driver(cluster: Cluster, alone: None) -> Iterator[None]:
-    """The test's Secrets Store driver, and two DaemonSets by the names of the real one's."""
+    """Start the test's Secrets Store driver, and two DaemonSets with the names of the real one's."""
     secret_store.up(cluster)
     for name, tolerations in (("csi-secrets-store", []), ("csi-secrets-store-provider-gcp", None)):
         cluster.run_kubectl("apply", "--filename=-", stdin=json.dumps(daemonset(name, tolerations)))
@@ -248,7 +280,7 @@ def daemonset(name: str, tolerations: list[Any] | None) -> dict[str, Any]:
 
 
 def deliver(dag: Dag, content: str) -> None:
-    """Give the test's driver what volumes of the class hold; the class itself is `dag`'s to make."""
+    """Give the test's driver the files of the class; the class itself is made by `dag`."""
     secret_store.put(dag.cluster, dag.namespace, "melange-key", {"melange.rsa": content.encode()})
     dag.kubectl("delete", "secretproviderclass", "melange-key")
 
@@ -274,9 +306,9 @@ def test_the_signing_key_reaches_pods_or_it_is_said_why_not(dag: Dag) -> None:
     )
     assert "eyes" not in wrong.stderr + wrong.stdout
     assert dag.pods() == []
-    assert setup(dag, *words, "--undo").returncode == 0
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
     assert not exists(dag, "secretproviderclass/melange-key")
-    # The class is gone, and nobody makes it without a project.
+    # The class is gone, and without a project nobody makes it.
     shutil.rmtree(dag.cluster.directory / "secrets" / dag.namespace)
     missing = setup(dag, "--secret-key", "--pending-timeout=5s")
     assert missing.returncode == 3
@@ -292,7 +324,7 @@ def test_driver_and_provider_are_let_onto_arm_nodes(dag: Dag) -> None:
     words = ("--secret-key", "--project=shop", "--arm", "--pending-timeout=20s")
     for _ in range(2):
         done = setup(dag, *words)
-        assert done.returncode == 3  # no node here is of arm64
+        assert done.returncode == 3  # no node here is arm64
         assert (
             "on a node of arm64 must find the signing key: it did not end within 20 s: not scheduled"
             in (done.stderr)
@@ -301,7 +333,7 @@ def test_driver_and_provider_are_let_onto_arm_nodes(dag: Dag) -> None:
         added = {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64"}
         for name, had in zip(names, before, strict=True):
             assert tolerations(dag, name) == [*had, {**added, "effect": "NoSchedule"}]
-    assert setup(dag, *words, "--undo").returncode == 0
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
     assert [tolerations(dag, name) for name in names] == before
 
 
@@ -314,6 +346,6 @@ def test_a_server_that_does_not_answer_ends_undoing_at_once(dag: Dag, tmp_path: 
     config = json.loads(dag.cluster.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     (tmp_path / "config").write_text(json.dumps(config))
-    done = setup(dag, "--kubeconfig", tmp_path / "config", "--undo")
+    done = setup(dag, "--kubeconfig", tmp_path / "config", "--undo", "--yes")
     assert done.returncode == 3
     assert done.stderr.count("cannot connect") == 2  # the notice and the error

@@ -1,4 +1,4 @@
-"""What a plan contains, and why."""
+"""The content of a plan, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Reason,
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.graph.graph import Graph
+from dag.core.package.model import BrokenDefinition, Need, Package, Subpackage
 from dag.core.package.model import DeclaredResources as Asked
-from dag.core.package.model import Need, Package, Subpackage
+from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 
 X86 = Arch.parse("x86_64")
@@ -59,7 +60,7 @@ def stored(*names: str, version: str = "1-r0", fingerprint: str = "") -> dict[st
 
 
 def plan(packages: list[Package], known: Known = NOTHING, request: BuildRequest = ALL) -> BuildPlan:
-    return make_plan(Graph(packages), X86, request, known)
+    return make_plan(Graph(packages, arch=X86.apk), X86, request, known)
 
 
 def reasons(made: BuildPlan) -> dict[str, str]:
@@ -67,7 +68,7 @@ def reasons(made: BuildPlan) -> dict[str, str]:
 
 
 def simulate(made: BuildPlan) -> list[str]:
-    """The order in which one slot builds it."""
+    """Return the order in which a single slot builds the plan."""
     scheduler = Scheduler(made.units, RunLimits(jobs=1))
     queue = scheduler.handle(Began(), 0)
     order = []
@@ -261,7 +262,7 @@ def test_a_cycle_opens_where_a_repository_has_what_closes_it() -> None:
     assert made.dropped == (Dropped("c", "b"),)
     order = simulate(made)
     assert [name for name in order if name in "abc"] == ["c", "a", "b"]
-    # Outside of the cycle our own is waited for.
+    # Outside of the cycle, packages wait for our own build.
     assert order.index("user") > order.index("b")
 
 
@@ -274,7 +275,7 @@ def test_a_cycle_through_a_run_time_need_opens_at_the_environment_only() -> None
     )
     opened = plan(packages, Known(repository={"b": {"0-r0"}}))
     assert opened.dropped == (Dropped("a", "b"),)
-    # That a repository has a does not help: it is b that must be installed, and ours needs ours.
+    # It is no help that a repository has a: b must be installed, and our b needs our a.
     assert plan(packages, Known(repository={"a": {"0-r0"}})).stuck != ()
 
 
@@ -287,12 +288,61 @@ def test_a_package_that_needs_itself_needs_a_repository() -> None:
     assert simulate(plan(packages, Known(repository={"go": {"0-r0"}}))) == ["go", "app"]
 
 
-def test_a_definition_for_another_architecture_is_skipped_and_nobody_waits_for_it() -> None:
-    packages = [package("a", only_for=("aarch64",)), package("b", "a", "nowhere")]
+def test_a_definition_for_another_architecture_is_skipped_and_blocks_what_needs_it() -> None:
+    packages = [
+        package("a", only_for=("aarch64",), provides=("cmd:a",)),
+        package("b", "cmd:a>1", "nowhere"),
+        package("c", runtime=("a",)),
+        package("d", "c"),
+        package("e", "d", "only-for-e"),
+        package("f"),
+        package("only-for-e"),
+    ]
     made = plan(packages)
-    assert reasons(made) == {"b": "missing"}
-    assert made.skipped[0].absence is Absence.OTHER_ARCH
-    assert made.external == {"nowhere": ["b"]}
+    assert reasons(made) == {"c": "missing", "f": "missing", "only-for-e": "missing"}
+    assert [(one.package.name, one.absence) for one in made.skipped] == [("a", Absence.OTHER_ARCH)]
+    direct = "b needs cmd:a at b.yaml:5, but a.yaml:2 is not for x86_64"
+    indirect = "c needs a at c.yaml:2, but a.yaml:2 is not for x86_64"
+    assert made.unbuildable == {"b": direct, "d": indirect, "e": indirect}
+    made = plan(packages, request=BuildRequest(packages=("e",)))
+    assert not made.steps
+    assert set(made.unbuildable) == {"d", "e"}
+    made = plan(packages, Known(available=("a", "cmd:a")))
+    assert not made.unbuildable
+    assert set(reasons(made)) == {"b", "c", "d", "e", "f", "only-for-e"}
+
+
+def broken(name: str) -> BrokenDefinition:
+    problem = FileProblem(f"{name}.yaml", 3, "it is broken", "mend it")
+    return BrokenDefinition(f"{name}.yaml", (name,), (problem,))
+
+
+def test_what_needs_a_broken_definition_is_left_out_unless_somebody_asks_for_it() -> None:
+    packages = [
+        package("a", "bad"),
+        package("b", runtime=("bad",)),
+        package("c", "b"),
+        package("d", "c", "only-for-d"),
+        package("e"),
+        package("only-for-d"),
+    ]
+    graph = Graph(packages, arch=X86.apk, broken=[broken("bad")])
+    made = make_plan(graph, X86, ALL, NOTHING)
+    assert set(reasons(made)) == {"b", "e", "only-for-d"}
+    assert [(one.package.name, one.absence, one.because) for one in made.skipped] == [
+        ("a", Absence.STOPPED, "a needs bad at a.yaml:5, but the definition of that cannot be used: bad.yaml:3"),
+        ("c", Absence.STOPPED, "b needs bad at b.yaml:2, but the definition of that cannot be used: bad.yaml:3"),
+        ("d", Absence.STOPPED, "b needs bad at b.yaml:2, but the definition of that cannot be used: bad.yaml:3"),
+    ]  # fmt: skip
+    assert not made.unbuildable
+    asked = BuildRequest(packages=("e", "d"))
+    with pytest.raises(UsageError, match=r"^b needs bad at b.yaml:2, .*: bad.yaml:3$"):
+        make_plan(graph, X86, asked, NOTHING)
+    lenient = BuildRequest(packages=("e", "d"), lenient=True)
+    assert set(reasons(make_plan(graph, X86, lenient, NOTHING))) == {"e"}
+    assert set(reasons(make_plan(graph, X86, BuildRequest(packages=("b",)), NOTHING))) == {"b"}
+    rebuilt = BuildRequest(rebuild=frozenset(["e"]), rebuild_dependents=True)
+    assert "a" not in reasons(make_plan(graph, X86, rebuilt, NOTHING))
 
 
 def test_resources_come_from_the_definition_the_request_and_earlier_runs() -> None:
@@ -310,9 +360,10 @@ def test_resources_come_from_the_definition_the_request_and_earlier_runs() -> No
     assert [units[name].seconds for name in "abc"] == [7, 1, 4]
 
 
-def test_resources_that_are_no_quantities_name_the_file() -> None:
-    with pytest.raises(UsageError, match=r"a\.yaml: package\.resources of a: '2 cores' is no"):
-        plan([package("a", resources=Asked(cpu="2 cores"))])
+def test_resources_that_are_no_quantities_name_file_and_line() -> None:
+    asked = Asked(cpu="2 cores", lines=(("cpu", 7),))
+    with pytest.raises(UsageError, match=r"a\.yaml:7: package\.resources\.cpu of a: '2 cores' is"):
+        plan([package("a", resources=asked)])
 
 
 def test_reasons_have_the_words_of_the_documentation() -> None:

@@ -1,4 +1,4 @@
-"""The scheduler, case by case."""
+"""The scheduler, one case after the other."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_the_estimate_is_bounded_by_the_path_and_by_the_work() -> None:
 
 
 def test_no_event_looks_at_every_unit() -> None:
-    """Otherwise this would take an hour."""
+    """If every event looked at every unit, this would take an hour."""
     count = 30_000
     units = [
         Unit(f"u{n}", tuple(f"u{n // 2 - k}" for k in range(3) if n // 2 - k >= 0 and n))

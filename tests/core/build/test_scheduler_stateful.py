@@ -1,4 +1,4 @@
-"""What the scheduler promises, whatever happens in whatever order."""
+"""The promises of the scheduler, for any events in any order."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GIB = 1 << 30
 
 @st.composite
 def units(draw: st.DrawFn) -> list[Unit]:
-    """A graph of up to twelve units and gates; needs point backwards, some at nothing."""
+    """Draw a graph of up to twelve units and gates; needs point backwards, and some at nothing."""
     count = draw(st.integers(1, 12))
     made = []
     for number in range(count):
@@ -77,7 +77,7 @@ limits = st.builds(
 
 
 class Run(RuleBasedStateMachine):
-    """A world around the scheduler that remembers for itself what is alive and what is proven."""
+    """A world around the scheduler, which keeps its own record of what is alive and what is proven."""
 
     attempts = Bundle("attempts")
 
@@ -90,7 +90,7 @@ class Run(RuleBasedStateMachine):
         self.log: list[tuple[float, Event]] = []
         self.live: dict[str, tuple[int, ComputeResources]] = {}
         self.asked: set[str] = set()
-        """Live attempts that were asked to prove their outputs."""
+        """The live attempts that were asked to prove their outputs."""
         self.cancelled: set[str] = set()
         self.proven: set[str] = set()
         self.wake: float | None = None
@@ -130,7 +130,7 @@ class Run(RuleBasedStateMachine):
                 assert when >= self.now
 
     def reached(self, key: str) -> set[str]:
-        """The units that must be proven before `key`: its needs, and through gates theirs."""
+        """Return the units that must be proven before `key`: its needs, and those behind gates."""
         found: set[str] = set()
         stack = list(self.units[key].needs)
         while stack:
@@ -244,7 +244,7 @@ class Run(RuleBasedStateMachine):
 
     @invariant()
     def something_always_happens_next(self) -> None:
-        """Until it has ended, an attempt is alive or a pause runs out: it cannot hang."""
+        """Until the run has ended, an attempt is alive or a pause runs out, so it cannot hang."""
         if self.began and not self.finishes:
             paused = list(self.scheduler.by_state(UnitState.PAUSED))
             assert self.live or (paused and self.wake is not None)
@@ -269,7 +269,7 @@ class Run(RuleBasedStateMachine):
             return
         if not self.began:
             self.begin()
-        # Everything still alive ends well from here on: then the run must end, soon.
+        # From here on everything that is alive ends well. Then the run must end soon.
         for _ in range(20 * len(self.units) + 20):
             if self.finishes:
                 break

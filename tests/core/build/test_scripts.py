@@ -51,6 +51,8 @@ class Workspace:
         self._shell = shell
         directory.mkdir()
         (directory / "Makefile").write_text(MAKEFILE)
+        self.key = directory / "melange.rsa"
+        self.key.touch()
 
     def start(
         self,
@@ -177,10 +179,41 @@ def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
 
 
 def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:
+    workspace.key.unlink()
     code, lines = workspace.run("packages/a.apk", has_key_rule=True)
     assert (code, lines[0]) == (0, "making a for x86_64 with melange.rsa")
     assert (workspace.directory / "melange.rsa").read_text() == "secret\n"
     assert "secret" not in lines
+
+
+@pytest.mark.parametrize("name", ["melange.rsa", "own.rsa"])
+def test_a_key_without_a_rule_is_made_with_melange_unless_it_is_there(
+    workspace: Workspace, name: str
+) -> None:
+    workspace.key.unlink()
+    (workspace.directory / "Makefile").write_text(
+        "packages/%.apk: $(KEY) ; @cat $(KEY); mkdir -p $(@D); cp $(KEY) $@\n"
+    )
+    melange = workspace.directory / "melange"
+    melange.write_text('#!/bin/sh\n[ "$1" = keygen ] && echo secret of "$2" >"$2"\n')
+    melange.chmod(0o755)
+    variables = replace(VARIABLES, key=name, more=["MELANGE=./melange"])
+    for _ in range(2):
+        code, lines = workspace.run("packages/a.apk", variables=variables)
+        assert (code, lines[:-1]) == (0, [f"secret of {name}"])
+        (workspace.directory / "packages" / "a.apk").unlink()
+        melange.write_text("#!/bin/sh\nexit 1\n")  # which would fail now
+    (workspace.directory / name).unlink()
+    code, _ = workspace.run("packages/a.apk", variables=variables)
+    assert code == 1
+
+
+def test_the_key_is_made_under_the_name_that_the_user_gives_it(workspace: Workspace) -> None:
+    (workspace.directory / "Makefile").write_text(MAKEFILE.replace("melange.rsa:", "%.rsa:"))
+    variables = replace(VARIABLES, more=["KEY=mine.rsa"])
+    code, lines = workspace.run("packages/a.apk", variables=variables, has_key_rule=True)
+    assert (code, lines[0]) == (0, "making a for x86_64 with mine.rsa")
+    assert (workspace.directory / "mine.rsa").exists()
 
 
 def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Workspace) -> None:
@@ -189,7 +222,7 @@ def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Works
     for name in ("a", "b"):
         (present / f"{name}.apk").touch()
         os.utime(present / f"{name}.apk", (1, 1))
-    (workspace.directory / "packages/x86_64/a.yaml").touch()  # newer than what was fetched
+    (workspace.directory / "packages/x86_64/a.yaml").touch()  # it is newer than what was fetched
     with (workspace.directory / "Makefile").open("a") as makefile:
         makefile.write("packages/x86_64/a.apk: packages/x86_64/a.yaml\n")
     melange = workspace.directory / "melange"

@@ -1,4 +1,4 @@
-"""What facts mean for a build; those that no test's cluster will show."""
+"""The meaning of facts for a build, in cases that the cluster of the tests cannot show."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def probe(state: dict[str, Any] | None, *, scheduled: bool = True) -> dict[str, 
 
 
 class Probing(Story):
-    """A probe's watch, which is told that the Pod was made and is then in this state."""
+    """The watch of a probe, which is told that the Pod was created and is then in this state."""
 
     def __init__(self, pod: dict[str, Any], *events: PodEventSeen) -> None:
         super().__init__(PROBE_RULES)
@@ -125,7 +125,7 @@ class Probing(Story):
 
     @property
     def outcome(self) -> ProbeOutcome:
-        """What became of the probe, which is deleted now."""
+        """The outcome of the probe, which is deleted now."""
         self.tell(DeletionAccepted())
         return outcome(self.result.ending, self.watch.pod, self.watch.patience.events())
 

@@ -1,4 +1,4 @@
-"""Room for a Pod: what it asks, what keeps it from a node, and what is left there."""
+"""The room for a Pod: what it asks for, what keeps it from a node, and what is free there."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_pods_that_run_take_room_and_pods_that_ended_do_not() -> None:
     assert finding.status is Status.WARNING
     assert finding.message == "a and 1 more are large enough, but busy now: the pod would wait"
     finding = judge(wanted, [node()], [pod("a", "1m") for _ in range(10)])
-    assert "busy now" in finding.message  # ten pods are all that it takes
+    assert "busy now" in finding.message  # ten pods are the most that this node takes
 
 
 def test_without_a_look_at_pods_only_the_size_is_judged() -> None:

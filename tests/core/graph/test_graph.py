@@ -7,13 +7,15 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dag.core.graph import digraph, feedback
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Way
 from dag.core.graph.remarks import find_choices, find_offers, find_refusals
 from dag.core.package.apkindex import Entry, PackageRepository
-from dag.core.package.model import Need, Package, Subpackage, bare_name
+from dag.core.package.model import BrokenDefinition, Need, Package, Subpackage, bare_name
+from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 
 
@@ -277,13 +279,86 @@ def test_an_unknown_name_is_refused_with_the_closest() -> None:
     )
 
 
-def test_names_that_two_claim_are_refused_with_both_places() -> None:
-    with pytest.raises(UsageError, match=r"b.yaml:50: .*already used by the package in a.yaml:2"):
-        Graph([package("a"), package("b", subpackages=["a"])])
-    with pytest.raises(UsageError, match=r"a.yaml:51: .*subpackage in a.yaml:50"):
-        Graph([package("a", subpackages=["x", "x"])])
-    with pytest.raises(UsageError, match="already defined"):
-        Graph([package("a"), package("a")])
+@pytest.mark.parametrize(("version", "giver"), [("2", "b"), ("0", "a"), ("1", "b")])
+def test_of_two_packages_of_one_name_the_higher_version_counts_then_the_later_file(
+    version: str, giver: str
+) -> None:
+    both = [package("a", subpackages=["x"]), package("b", subpackages=["x"], version=version)]
+    for packages in (both, both[::-1]):
+        graph = Graph([*packages, package("user", "x")])
+        assert [edge.origin for edge in graph.needs("user")] == [giver]
+        assert names(graph.closure(["user"])) == [giver, "user"]
+
+
+def test_a_definition_keeps_its_name_where_another_ones_subpackage_counts() -> None:
+    graph = Graph([package("a", "z"), package("b", subpackages=["a"], version="2"), package("z")])
+    assert [edge.origin for edge in graph.needs("a")] == ["z"]
+    assert names(graph.closure(["a"])) == ["z", "a"]
+    assert names(graph.order()) == ["b", "z", "a"]
+
+
+def broken(name: str, *more: str) -> BrokenDefinition:
+    problem = FileProblem(f"{name}.yaml", 3, "it is broken", "mend it")
+    return BrokenDefinition(f"{name}.yaml", (name, *more), (problem,))
+
+
+def test_what_needs_a_broken_definition_is_stopped_and_so_is_what_needs_that() -> None:
+    packages = [
+        package("a", "b"),
+        package("b", "bad-dev>1", "gone"),
+        package("c"),
+        package("d", "c"),
+    ]
+    graph = Graph(packages, broken=[broken("bad", "bad-dev")])
+    assert graph.stopped() == {"a", "b"}
+    assert graph.stopped(there=["b"]) == frozenset()
+    assert str(graph.broken_needs["b"]) == (
+        "b needs bad-dev at b.yaml:10, but the definition of that cannot be used: bad.yaml:3"
+    )
+    assert graph.externals == {"gone": ["b"]}
+    assert names(graph.closure(["d"])) == ["c", "d"]
+    assert names(graph.closure(["a"], ["b"])) == ["a"]
+    with pytest.raises(UsageError, match=r"b needs bad-dev at b\.yaml:10"):
+        graph.closure(["a"])
+    for asked in ("bad-dev", "bad", "bad.yaml"):
+        with pytest.raises(UsageError, match=f"definition of {asked} cannot be used: bad.yaml:3"):
+            graph.closure([asked])
+
+
+def test_what_something_else_gives_is_not_stopped_by_a_broken_definition() -> None:
+    packages = [package("a", "x"), package("b", "y"), package("sound", provides=["x=1"])]
+    graph = Graph(packages, broken=[broken("bad", "x", "y")], repository=repository("y"))
+    assert graph.stopped() == frozenset()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("lib.yaml", "./lib.yaml", "package/lib", "packages/lib", "lib-1-r0.apk"),
+        *("packages/x86_64/lib-1-r0.apk", "packages/x86_64/lib-dev-1-r0.apk"),
+    ],
+)
+def test_paths_that_stand_for_a_package_are_taken_for_it(word: str) -> None:
+    graph = Graph([package("lib", subpackages=["lib-dev"]), package("app")], arch="x86_64")
+    assert names(graph.closure([word])) == ["lib"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["other/lib.yaml", "packages/aarch64/lib-1-r0.apk", "packages/x86_64/lib-2-r0.apk", "lib.yml"],
+)
+def test_paths_of_something_else_are_not(word: str) -> None:
+    graph = Graph([package("lib")], arch="x86_64")
+    with pytest.raises(UsageError, match="not found in graph") as caught:
+        graph.closure([word])
+    assert caught.value.hint == "did you mean lib?"
+
+
+def test_a_file_of_another_name_stands_for_its_package() -> None:
+    odd = replace(package("myapp"), file="melange.yaml")
+    graph = Graph([odd, package("other")])
+    for word in ("melange.yaml", "package/melange", "package/myapp", "myapp"):
+        assert names(graph.closure([word])) == ["myapp"]
 
 
 def test_self_loops_are_dropped_and_told() -> None:

@@ -1,4 +1,4 @@
-"""A tar archive is read by Python's tarfile and by GNU tar as what was put in."""
+"""Python's tarfile and GNU tar read from a tar archive what was put in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[Entry]:
-    """Entries that one directory can hold."""
+    """Draw the entries of one directory."""
     chosen: list[Entry] = []
     taken: set[str] = set()
     above: set[str] = set()

@@ -1,4 +1,4 @@
-"""What registries may say: only digests that are some, and documents that can be read."""
+"""The answers of registries: only valid digests, and documents that can be read."""
 
 from __future__ import annotations
 

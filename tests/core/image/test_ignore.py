@@ -84,7 +84,7 @@ from dag.errors import UsageError
     ],
 )
 def test_a_path_is_left_out_as_docker_does(text: str, path: str, left_out: bool | None) -> None:
-    """None: Docker takes it for no pattern, and so do we."""
+    """None stands for a pattern that Docker does not accept, and neither do we."""
     if left_out is None:
         with pytest.raises(UsageError):
             parse_patterns(text, ".dagignore")

@@ -1,4 +1,4 @@
-"""What is a private key as a whole, made by openssl, and what only shows one."""
+"""Files that are private keys, made by openssl, and texts that only show one."""
 
 from __future__ import annotations
 

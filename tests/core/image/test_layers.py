@@ -1,4 +1,4 @@
-"""Layers: the same files give the same bytes, and a change touches its own layer alone."""
+"""Layers: the same files give the same bytes, and a change affects only its own layer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_change_an_addition_and_a_removal_touch_one_layer(
     removed = set(digests({key: value for key, value in tree.items() if key != path}))
     assert len(changed - before) == 1
     assert len(added - before) == 1
-    # The layer that lost the file is another one, or is gone.
+    # The layer that lost the file has changed, or is gone.
     assert len(removed - before) <= 1
     assert len(before - removed) == 1
 
@@ -112,7 +112,7 @@ def test_one_changed_file_of_thousands_sends_a_thirtieth() -> None:
     chance = random.Random(7)
     tree = {f"{n}.yaml": chance.randbytes(chance.randint(500, 6000)) for n in range(3401)}
     found = [layer.digest().blob.size for layer in split_layers(entries_of(tree))]
-    # What a change of one file re-sends, averaged over all files, each weighted by its bytes.
+    # The bytes that a change of one file sends again, averaged over all files by their size.
     assert sum(size * size for size in found) / sum(found) <= sum(found) / 30
 
 
@@ -126,7 +126,7 @@ def test_the_digests_of_a_known_tree_have_not_changed() -> None:
     ]
     known = [layer.digest() for layer in split_layers(tree)]
     assert bundle.content_digest(known, "sha256:base") == KNOWN_CONTENT
-    # These depend on libzstd, which the lock file fixes; the ones above on nothing.
+    # These depend on libzstd, which the lock file pins; those above depend on nothing.
     blobs = "".join(digest.blob.digest for digest in known)
     assert hashlib.sha256(blobs.encode()).hexdigest() == KNOWN_BLOBS, zstandard.ZSTD_VERSION
 

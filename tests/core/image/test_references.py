@@ -1,4 +1,4 @@
-"""References, by the cases of distribution/reference's own tests."""
+"""References to images, with the cases of distribution/reference's own tests."""
 
 from __future__ import annotations
 

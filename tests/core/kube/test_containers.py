@@ -1,4 +1,4 @@
-"""A container runs the words that were meant, whatever Kubernetes does with dollars."""
+"""A container runs the words that were meant, whatever Kubernetes does with dollar signs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dag.core.kube.containers import container_words
 
 
 def expanded(text: str) -> str:
-    """Do what Kubernetes does, for a container whose every variable has the value VALUE.
+    """Expand a text as Kubernetes does, if each variable of the container has the value VALUE.
 
     https://github.com/kubernetes/kubernetes/blob/v1.34.0/third_party/forked/golang/expansion/expand.go
     """

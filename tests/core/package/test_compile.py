@@ -1,4 +1,4 @@
-"""One definition: what goes wrong is a problem with file, line and remedy, never an exception."""
+"""One definition: what is wrong is a problem with file, line and remedy, and never an exception."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ HEAD = "package:\n  name: x\n  version: 1\n"
     "text",
     [
         *("", "# nothing\n", "a: 1\n", "[1, 2]\n", "text\n", "---\n...\n"),
-        # What other programs keep in such files.
+        # Other programs keep this in such files.
         *("package: tool\n", "package: [a, b]\n", "a: 1\na: 2\n", "? [a, b]\n: c\n"),
         *("{{ .Values.x }}\n", "a: &x 1\nb: &x 2\n", "a: b: c\n"),
     ],
@@ -245,3 +245,20 @@ def test_an_unknown_tag_is_no_problem() -> None:
 def test_no_bytes_make_an_exception(data: bytes) -> None:
     made, problems = compiled(data)
     assert made is None or not problems
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ("[x86_64, aarch64]", None),
+        ("[all]", None),
+        ("[!riscv64 ]", None),
+        ("[x86_64, arm64]", "has 'arm64', which melange does not know; write aarch64"),
+        ("[noarch]", "has 'noarch', which melange does not know; write all"),
+        ("[mips]", "has 'mips', which melange does not know; use names such as x86_64 and aarch64"),
+    ],
+)
+def test_architectures_that_melange_does_not_know_are_told(listed: str, said: str | None) -> None:
+    made = package(HEAD + f"  target-architecture: {listed}\n")
+    told = [str(one) for one in made.warnings]
+    assert told == ([f"x.yaml:4: target-architecture {said}"] if said else [])

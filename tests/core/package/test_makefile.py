@@ -1,8 +1,10 @@
-"""Makefiles: both kinds that people have, told apart by their rules."""
+"""Makefiles of both kinds, which their rules tell apart."""
 
 import pytest
 
-from dag.core.package.makefile import APK_TEMPLATE, NAME_TEMPLATE, read_makefile
+from dag.core.arch import Arch
+from dag.core.package.makefile import APK_TEMPLATE, NAME_TEMPLATE, Makefile, read_makefile
+from dag.core.package.model import Package
 from dag.errors import UsageError
 
 OF_2023 = """
@@ -28,6 +30,62 @@ test/%:
 \tall: is not a rule here
 packages/$(ARCH)/%.apk: $(KEY)
 """
+
+
+def signing(flags: str, more: str = "", prerequisite: str = "$(KEY)") -> Makefile:
+    return read_makefile(
+        f"{more}package/%: {prerequisite}\n\tmelange build $*.yaml {flags} --source-dir ./$*/\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "more", "key", "has_key"),
+    [
+        ("--signing-key $(KEY)", "", "melange.rsa", False),
+        ("--signing-key=${KEY}", "${KEY}: ; x\n", "melange.rsa", True),
+        ("--signing-key melange.rsa", "", "melange.rsa", False),
+        ("--signing-key local.rsa", "", "local.rsa", False),
+        ("--signing-key ./local.rsa", "", "local.rsa", False),
+        ("--signing-key='local.rsa'", "local.rsa: ; x\n", "local.rsa", True),
+        ("--signing-key local.rsa", "melange.rsa: ; x\n", "local.rsa", False),
+        ("--signing-key local.rsa", "%.rsa: ; x\n", "local.rsa", True),
+        ("--signing-key $(SIGN)", "SIGN = $(NAME).rsa\nNAME := own\n", "own.rsa", False),
+        ("--signing-key $(SIGN)", "SIGN ?= $(KEY)\n", "melange.rsa", False),
+        ("--signing-key $(SIGN)", "SIGN = $(shell cat name)\n", "melange.rsa", False),
+        ("--signing-key local.rsa", "# --signing-key other.rsa\n", "local.rsa", False),
+        (
+            "--signing-key local.rsa",
+            "x: ; melange sign --signing-key o.rsa\n",
+            "melange.rsa",
+            False,
+        ),
+        ("--signing-key ../local.rsa", "", "melange.rsa", False),
+        ("--signing-key", "", "melange.rsa", False),
+        ("", "", "melange.rsa", False),
+    ],
+)
+def test_the_key_is_where_melange_is_told_to_find_it(
+    flags: str, more: str, key: str, *, has_key: bool
+) -> None:
+    makefile = signing(flags, more)
+    assert (makefile.key, makefile.has_key) == (key, has_key)
+    assert not [note for note in makefile.notes("KEY") if "$(KEY)" in note] or "../" in flags
+
+
+def test_a_key_that_nobody_makes_is_said() -> None:
+    for place in ("/etc/keys/own.rsa", "keys/own.rsa", "../own.rsa"):
+        (note,) = signing(f"--signing-key {place}").notes()
+        assert note.startswith(f"the Makefile signs with {place} and has no rule that makes it")
+    assert signing("--signing-key keys/own.rsa", "keys/own.rsa: ; x\n").notes() == []
+
+
+def test_a_key_of_the_users_that_does_not_reach_melange_is_said() -> None:
+    note = signing("--signing-key melange.rsa").foreign_key_note("--secret-key")
+    assert note is not None
+    assert note.startswith(
+        "the Makefile signs with melange.rsa, whatever $(KEY) is, so --secret-key does not reach"
+    )
+    assert signing("--signing-key $(KEY)").foreign_key_note("--secret-key") is None
 
 
 def test_the_makefile_of_2023_has_all_and_a_file_a_package() -> None:
@@ -93,6 +151,7 @@ PLAIN = "all: a.apk\n%.apk: %.yaml key.rsa\n\tmelange build $< --signing-key key
         (PLAIN.replace("key.rsa", "$(KEY) $(MELANGE_EXTRA_OPTS)"), set()),
         (PLAIN.replace("key.rsa", "$$KEY $${MELANGE_EXTRA_OPTS}"), set()),
         (f"KEY = key.rsa\n{PLAIN}", {"KEY", "MELANGE_EXTRA_OPTS"}),
+        (PLAIN.replace("--signing-key key.rsa", ""), {"KEY", "MELANGE_EXTRA_OPTS"}),
         (f"include common.mk\n{PLAIN}", set()),
         (PLAIN.replace("melange build", "${MELANGE} build"), {"KEY", "MELANGE_EXTRA_OPTS"}),
         ("all: ; @echo nothing of melange\n", set()),
@@ -102,4 +161,41 @@ def test_what_a_makefile_calls_melange_without_is_told(text: str, unread: set[st
     makefile = read_makefile(text)
     assert makefile.unread == unread
     notes = makefile.notes("KEY", "MELANGE_EXTRA_OPTS")
-    assert [note.partition("$(")[2].partition(")")[0] for note in notes] == sorted(unread)
+    # A key is made under the name that the Makefile has for it.
+    told = unread - {"KEY"} if makefile.other_key else unread
+    assert [note.partition("$(")[2].partition(")")[0] for note in notes] == sorted(told)
+
+
+X86 = Arch.parse("x86_64")
+APKS = "packages/x86_64/{}-1.0-r0.apk"
+FINDS = "package/%: ${KEY}\n\t${MELANGE} build $(shell find . -maxdepth 2 -name '$*.yaml')\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "template", "expected", "is_told"),
+    [
+        (OF_TODAY, None, "package/melange", False),
+        (FINDS, None, "package/melange", False),
+        ("package/%: %.yaml\n\tmelange build $<\n", None, "package/melange", False),
+        ("package/%:\n\tmelange build $$(./yaml-of $*)\n", None, "package/myapp", True),
+        (f"package/myapp:\n\tmelange build melange.yaml\n{FINDS}", None, "package/myapp", False),
+        (OF_2023, None, APKS.format("myapp"), True),
+        (f"{OF_2023}$(eval $(call build-package,melange,1.0-r0))\n", None, APKS.format("melange"), False),
+        (f"{OF_2023}$(eval $(call build-package,myapp,1.0-r0))\n", None, APKS.format("myapp"), True),
+        (OF_TODAY, "make-{name}", "make-myapp", False),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_name_has_a_target_that_works_or_a_word(
+    text: str, template: str | None, expected: str, is_told: bool
+) -> None:
+    odd = Package(name="myapp", version="1.0", epoch=0, file="melange.yaml", line=2)
+    even = Package(name="lib", version="1.0", epoch=0, file="lib.yaml", line=2)
+    makefile = read_makefile(text, template)
+    assert makefile.targets([odd], X86) == [expected]
+    assert makefile.targets([even], X86) == [
+        expected.replace("melange", "lib").replace("myapp", "lib")
+    ]
+    notes = makefile.file_notes([odd, even])
+    assert [note.partition(",")[0] for note in notes] == (
+        ["melange.yaml:2: this is myapp"] if is_told else []
+    )

@@ -1,4 +1,4 @@
-"""The flags that a Makefile gives to melange, read from its text."""
+"""The flags that a Makefile passes to melange, read from its text."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_bombs_are_refused_in_time() -> None:
 @pytest.mark.parametrize(
     ("text", "match", "replace", "result"),
     [
-        # Each was run with Go's regexp.ReplaceAllString.
+        # Each case was run with Go's regexp.ReplaceAllString.
         ("1.2.3", r"(\d+)\.(\d+)\.(\d+)", "${1}_$2", "1_2"),
         ("1.2.3", r"(\d+)\.(\d+)", "$1x", ".3"),
         ("a$", r"\$", "$$$$", "a$$"),
@@ -89,7 +89,7 @@ def test_bombs_are_refused_in_time() -> None:
         ("aaa", "(?U)a+", "x", "xxx"),
         ("aB", "a(?i)b", "x", "x"),
         ("αβ1", r"\p{Greek}+", "x", "x1"),
-        # Where other engines try for ever.
+        # In these cases other engines would search for ever.
         ("a" * 50_000 + "b", "(a+)+$", "x", "a" * 50_000 + "b"),
     ],
 )

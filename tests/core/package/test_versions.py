@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dag.core.package.versions import is_valid, key
 
-# In the order of apk-tools' own comparisons (test/version.data).
+# They are in the order of apk-tools' own comparisons (test/version.data).
 ASCENDING = [
     "0.1.0_alpha_pre2",
     "0.1.0_alpha",

@@ -1,6 +1,6 @@
-"""What a Pod's status says, from statuses that a real cluster (1.34, containerd 2.1) gave.
+"""The meaning of a Pod's status, for those of a real cluster (Kubernetes 1.34, containerd 2.1).
 
-Each file in `pods/` is what a watch brought when that happened, without what nobody reads.
+Each file in `pods/` is what a watch brought in that case, without the fields that nobody reads.
 """
 
 from __future__ import annotations

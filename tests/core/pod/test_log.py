@@ -1,4 +1,4 @@
-"""A log put together from broken streams has each line once, in order, and names what is torn."""
+"""A log that comes in broken streams has each line once and in order, and names every gap."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ def stamped(moment: datetime, text: str) -> bytes:
 
 
 class Server:
-    """Serves a file of lines as kubelet does: from a whole second on, the oldest may be gone."""
+    """A server of lines like a kubelet: it begins at a whole second, and old lines may be gone."""
 
     def __init__(self, lines: list[tuple[datetime, str]]) -> None:
         self.lines = lines
@@ -30,7 +30,8 @@ class Server:
 
 
 lines_with_times = st.lists(
-    # Steps of at most 1.5 s, many of them 0: several lines share a timestamp, some also the text.
+    # Steps are at most 1.5 s and often 0, so several lines have the same timestamp, and some the
+    # same text.
     st.tuples(st.sampled_from([0, 0, 0, 1, 400_000, 1_500_000]), st.sampled_from("abc")),
     min_size=1,
     max_size=60,
@@ -51,7 +52,7 @@ def test_each_line_comes_once_and_in_order_however_often_the_stream_breaks(
 ) -> None:
     lines = with_times(steps)
     server, log, seen = Server(lines), PodLog(), list[str]()
-    # At each cut the writer has got so far; the follower reads that much, then the stream breaks.
+    # At each cut the writer has got so far. The follower reads that much, then the stream breaks.
     for until in [*sorted(cuts), len(lines)]:
         for line in server.stream(log.resume(), 0, until):
             if (text := log.feed(line)) is not None:
@@ -77,8 +78,8 @@ def test_lines_that_rotation_tore_out_are_named_where_they_are_missing(
     assert [text.decode() for text in after if text is not None] == [
         text for _, text in lines[read + lost :]
     ]
-    # Rotation took the last line seen along, so that a gap is named even where nothing was lost:
-    # from outside the two look alike.
+    # Rotation removed the last line that was seen, so a gap is named even where nothing was lost:
+    # from outside both cases look the same.
     assert [gap.after_line for gap in log.gaps] == ([read] if after else [])
 
 

@@ -1,4 +1,4 @@
-"""The Pod that is posted, compared with files that people can read."""
+"""The Pod that is created, compared with files that people can read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dag.report.manifest import to_yaml
 
 SMALLEST = PodSettings(
     options=PodOptions(packages=("one",), sdk_image="registry.example.com/sdk@sha256:" + "5" * 64),
+    namespace="default",
     run="0123456789",
     arch=Arch.parse("x86_64"),
     bundle="registry.example.com/dag@sha256:" + "b" * 64,
@@ -29,7 +30,6 @@ EVERYTHING = replace(
     SMALLEST,
     options=replace(
         SMALLEST.options,
-        namespace="builds",
         packages=(),
         cpu="16",
         ram="64Gi",
@@ -46,9 +46,11 @@ EVERYTHING = replace(
         signing_key_name="example",
         isolation="userns",
     ),
+    namespace="builds",
     arch=Arch.parse("arm64"),
     targets=("all",),
     wanted=("one-1.10-r2.apk", "one-doc-1.10-r2.apk"),
+    key="/dag-key/example.rsa",
 )
 
 

@@ -1,4 +1,4 @@
-"""What is said of a log that did not arrive whole."""
+"""The messages about a log that did not arrive as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAMP = b"2026-01-01T00:00:00.000000000Z "
 
 
 def arrived(*lines: bytes, streams: Sequence[int] = ()) -> tuple[PodLog, ContainerLog]:
-    """Lines as the node gave them, a new stream before each of `streams`."""
+    """Return lines as the node gave them, with a new stream before each of `streams`."""
     log, kept = PodLog(), ContainerLog()
     for number, line in enumerate(lines):
         if number in streams:

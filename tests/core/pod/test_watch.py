@@ -1,4 +1,4 @@
-"""What a watch does about a pod of which nothing runs, without a cluster or a clock; and its table."""
+"""A watch of a pod in which nothing runs, without a cluster or a clock; and the table of states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a watch says what a pod came to, and brings its packages back, without a cluster or a clock."""
+"""A watch tells how a pod ended and brings its packages back, without a cluster or a clock."""
 
 from __future__ import annotations
 

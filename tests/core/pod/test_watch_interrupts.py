@@ -1,4 +1,4 @@
-"""What a watch does when somebody interrupts it, without a cluster or a clock."""
+"""A watch is interrupted, without a cluster or a clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a watch reads the logs of a pod, without a cluster or a clock."""
+"""A watch reads the logs of a pod, without a cluster or a clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch promises whatever happens: events may come twice, in any order, late or never."""
+"""The promises of a watch, whose events may come twice, in any order, late or never."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ stages = st.sampled_from(
         {"init": ended(), "build": ended(), "out": RUNNING, "upload": ended()},
     ]
 )
-"""Where a Pod may really be; arbitrary ones end most watches at once."""
+"""The states in which a Pod may really be; arbitrary states end most watches at once."""
 arbitrary = st.builds(
     pod,
     sidecar=states,
@@ -96,7 +96,7 @@ arbitrary = st.builds(
 )
 pods = st.one_of(*[stages.map(lambda one: pod(**one))] * 3, arbitrary)
 seldom = st.integers(0, 5).map(lambda number: number == 5)
-"""For what ends most watches: else few would come far."""
+"""True now and then. It guards what ends most watches, because few would come far otherwise."""
 watch_rules = st.builds(
     WatchRules,
     pending_timeout=st.sampled_from([0.0, 20.0, 300.0]),
@@ -111,7 +111,7 @@ watch_rules = st.builds(
 
 
 class Watching(RuleBasedStateMachine):
-    """A world around a watch, which remembers for itself what was asked of it."""
+    """A world around a watch, which keeps its own record of what the watch asked for."""
 
     @initialize(rules=watch_rules, first=st.one_of(st.none(), pods, pods, pods))
     def begin(self, rules: WatchRules, first: Json | None) -> None:
@@ -124,7 +124,7 @@ class Watching(RuleBasedStateMachine):
         self.said = ""
         self.interrupted = 0
         self.lines = dict.fromkeys(CONTAINERS, 0)
-        """How many lines each container has written; each is a second after the one before."""
+        """How many lines each container has written; each is a second after the one before it."""
         self.printed: dict[str, list[int]] = {name: [] for name in CONTAINERS}
         self.streams: dict[str, ReadLog] = {}
         """The streams that are open."""
@@ -327,7 +327,7 @@ class Watching(RuleBasedStateMachine):
         assert repr(replayed) == repr(self.done), "replay differs"  # errors equal only themselves
 
     def answer_everything(self) -> None:
-        """From here on all goes as it should: then the watch must end, soon."""
+        """Let everything succeed from here on; then the watch must end soon."""
         last = pod(init=ended(), build=ended(), out=RUNNING, upload=ended(), uid="one")
         if self.watch.pod:
             last["metadata"]["uid"] = self.watch.pod["metadata"]["uid"]

@@ -1,4 +1,4 @@
-"""The steps of `dag setup` as data: which object, whether it has what is wanted, whose it is."""
+"""The steps of `dag setup` as data: the object, whether it is as wanted, and who owns it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_toleration_is_added_and_taken_away_again() -> None:
     removal = setup.patch_removing_toleration(after, ARM)
     assert removal is not None
     assert [change["value"] for change in removal[1:]] == [{"app": "d"}, [other]]
-    assert setup.patch_removing_toleration(before, ARM) is None  # not ours to take away
+    assert setup.patch_removing_toleration(before, ARM) is None  # not ours to remove
 
 
 def test_a_daemonset_is_ready_when_every_node_runs_its_newest_pod() -> None:

@@ -1,4 +1,4 @@
-"""What is fetched, under which name, and what is refused."""
+"""The files that are fetched, with their names, and those that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a repository in the cache: what is written is read, and nothing else is."""
+"""The state of a repository in the cache: what was written is read, and nothing else is accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dag.core.decoding import Undecodable
 from dag.core.sources.gitstate import Ref, Submodule, VerifiedState, parse
 
 ONE, TWO = "1" * 40, "2" * 40
-# As version 0.1.0 wrote it.
+# Version 0.1.0 wrote it like this.
 WRITTEN = f"""{{
  "bases": ["https://example.org/org/repo"],
  "depth": 3,

@@ -1,4 +1,4 @@
-"""Buckets, and what the script that uploads does before rclone has a part in it."""
+"""Buckets, and what the script of the upload does before rclone runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_secret_decides_about_the_provider() -> None:
 
 @pytest.fixture(params=["dash", "busybox"])
 def uploading(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The script in a workspace where no build has started."""
+    """Return the script in a workspace in which no build has started."""
     shell = ["busybox", "sh"] if request.param == "busybox" else [request.param]
     script = upload_script(
         Places(str(tmp_path), str(tmp_path / "state")), Bucket.parse("gs://built"), X86, "0123"
@@ -83,7 +83,7 @@ def test_a_pod_that_ends_before_the_build_began_does_not_wait_for_it(
 def test_a_build_that_died_before_the_uploader_looked_is_seen_as_dead(
     uploading: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    # What the build script does first, in a process that is gone at once.
+    # The build script does this first, in a process that ends at once.
     state = tmp_path / "state"
     subprocess.run(["sh", "-c", f"exec 9<>{state}/ended; : >{state}/started"], check=True)
     said, _ = uploading.communicate(timeout=30)

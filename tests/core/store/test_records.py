@@ -1,4 +1,4 @@
-"""Records of finished units: what is written is read, and what is not one is said in words."""
+"""Records of finished units: what was written is read, and an error says what else is no record."""
 
 from __future__ import annotations
 

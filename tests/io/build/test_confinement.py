@@ -1,4 +1,4 @@
-"""What limits leave behind."""
+"""The groups of a build that was killed are removed, and those of others stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: what is in it survives, what was cut off at the end is left out."""
+"""The journal: complete lines survive, and a line that was cut off at the end is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushing a bundle to a real registry, read back by skopeo."""
+"""Bundles are pushed to a real registry, and skopeo reads them back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("no_credentials")
 
 @pytest.fixture(scope="module")
 def base(running: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A base image in the registry that the bundles go to."""
+    """Push a base image to the registry of the bundles."""
     layout = tmp_path_factory.mktemp("base")
     digest = base_image(layout)
     name = f"{running.host}/library/base:1"
@@ -50,7 +50,7 @@ def definitions(count: int = 300) -> list[Entry]:
 
 
 def read_back(pushed: Pushed, directory: Path, architecture: str) -> dict[str, tarfile.TarInfo]:
-    """Every file of the image as skopeo reads it; skopeo checks all digests."""
+    """Return every file of the image as skopeo reads it; skopeo checks all digests."""
     skopeo(
         *("copy", "--src-tls-verify=false", f"--override-arch={architecture}"),
         *(f"docker://{pushed.reference}", f"dir:{directory}"),
@@ -125,13 +125,13 @@ def test_a_changed_file_sends_its_layer_alone(proxy: FaultProxy, base: str) -> N
     puts = [item for item in proxy.exchanges[before:] if item.request.method == "PUT"]
     assert changed.layers_uploaded == 1
     assert changed.bytes_uploaded == sum(item.received for item in puts)
-    # One layer and two configs, then two manifests and the index.
+    # There are one layer and two configs, then two manifests and the index.
     kinds = [item.request.target.split("/")[4] for item in puts]
     assert kinds == ["blobs", "blobs", "blobs", "manifests", "manifests", "manifests"]
 
 
 def copied(source: Path, target: Path, *, umask: int, mtime: int) -> Path:
-    """The same files as another user has them, who checked them out at another time."""
+    """Copy the files as another user has them, who checked them out at another time."""
     shutil.copytree(source, target)
     for path in (target, *target.rglob("*")):
         executable = path.is_dir() or path.stat().st_mode & 0o100
@@ -177,7 +177,7 @@ def test_the_base_is_copied_from_another_registry(
 
 
 def test_a_known_base_is_not_asked_for_again(running: Server, base: str, tmp_path: Path) -> None:
-    # Docker Hub counts manifests that are read, and may be out of reach.
+    # Docker Hub counts the manifests that are read, and may be unreachable.
     with FaultProxy(f"http://{running.host}") as hub:
         there = f"{through(hub)}/{base.partition('/')[2]}"
         push_bundle(f"{running.host}/me/known", definitions(3), base=there)

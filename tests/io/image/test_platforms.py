@@ -1,4 +1,4 @@
-"""What is asked of a registry before anything is pushed: may we, and is the image for us."""
+"""The questions to a registry before a push: may we push, and is the image for our platform?"""
 
 from __future__ import annotations
 

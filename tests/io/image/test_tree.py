@@ -1,4 +1,4 @@
-"""The walk: what comes into a bundle, what is left out and said, what is refused."""
+"""The walk through a directory: what goes into a bundle, what is left out, and what is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = "-----BEGIN {kind}PRIVATE KEY-----\nMIIEvg\n-----END {kind}PRIVATE KEY----
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
-    """A directory with a bit of everything that stays."""
+    """Return a directory that has everything that stays in a bundle."""
     root = tmp_path / "repo"
     (root / "pipelines" / "go").mkdir(parents=True)
     (root / "brotli.yaml").write_text("package:\n  name: brotli\n")
@@ -243,7 +243,7 @@ def test_a_pipe_for_the_patterns_is_not_waited_for(repo: Path) -> None:
 
 
 def test_a_directory_may_be_deeper_than_the_stack(repo: Path) -> None:
-    # Not as deep as Python's own limit: what removes this afterwards has it, too.
+    # The depth stays below Python's limit, which also holds for whatever removes this later.
     deep = "/".join(["d"] * 400)
     (repo / deep).mkdir(parents=True)
     limit = sys.getrecursionlimit()
@@ -262,7 +262,7 @@ def test_a_pipe_is_refused_by_name(repo: Path) -> None:
 
 
 def test_a_socket_is_refused_by_name(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(repo)  # a socket's path may be 107 bytes long
+    monkeypatch.chdir(repo)  # the path of a socket may have 107 bytes
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("sock")
         with pytest.raises(UsageError, match="sock is a socket"):
@@ -293,7 +293,7 @@ def test_what_cannot_be_read_is_named(repo: Path, kind: str) -> None:
     for directory in repo.parents:
         if directory.stat().st_uid == 0 and not directory.stat().st_mode & 0o001:
             directory.chmod(directory.stat().st_mode | 0o011)
-    # In a process of its own, as an identity is given up for good.
+    # It runs in a process of its own, because an identity is given up for good.
     code = (
         "import os, sys\n"
         "from dag.errors import UsageError\n"
@@ -313,7 +313,7 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
         definitions_tree(tmp_path / "none")
 
 
-# Small files are kept from when they were found; these are read again.
+# Small files are kept when they are found; these are read again.
 LARGE = b"x" * (2 << 20)
 
 
@@ -360,7 +360,7 @@ def test_what_an_earlier_pod_brought_back_is_left_out_unless_it_is_asked_for(rep
     (repo / "built/x86_64").mkdir(parents=True)
     (repo / "built/x86_64/a.apk").write_text("a")
     (repo / "built" / OUT_MARK).touch()
-    (repo / OUT_MARK).touch()  # of --out .
+    (repo / OUT_MARK).touch()  # the directory of --out
     tree = definitions_tree(repo)
     assert ("built/", "what dag pod --out brought back") in [
         (one.path, one.reason) for one in tree.left_out

@@ -1,4 +1,4 @@
-"""What answers in an API server's place: said at first contact, waited for when it was good."""
+"""Something else answers in place of the API server: an error at first contact, and a wait later."""
 
 from __future__ import annotations
 

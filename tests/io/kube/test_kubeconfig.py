@@ -1,16 +1,19 @@
-"""Kubeconfigs with mistakes: one line that says where, and what would do."""
+"""A mistake in a kubeconfig leads to one line that names its place and the remedy."""
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from dag.errors import DagError
+from dag.errors import DagError, UsageError
 from dag.io.kube import contexts
 from dag.io.kube.api import Kube
+from dag.io.kube.contexts import FoundNamespace, find_namespace
 from dag.io.kube.kubeconfig import connect
 from tests.support.faults import Origin
 from tests.support.faults.certificates import make_certificate
@@ -108,15 +111,11 @@ def test_in_a_pod_its_own_service_account_is_used(
     with pytest.raises(DagError, match=r"the pod's service account cannot be used: .*PORT"):
         connect()
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    with pytest.raises(DagError, match=r"the pod's service account cannot be used: .*namespace"):
-        connect()
-    (tmp_path / "namespace").write_text("builds")
     with pytest.raises(DagError, match="the certificates cannot be used"):
         connect()
     certificate, _ = make_certificate(tmp_path, "127.0.0.1")
     certificate.rename(tmp_path / "ca.crt")
-    cluster = connect()
-    assert (cluster.server, cluster.namespace) == ("https://[fd00::1]:443", "builds")
+    assert connect().server == "https://[fd00::1]:443"
 
 
 @pytest.mark.parametrize("known", ["file", "data", "nothing", "insecure"])
@@ -161,3 +160,101 @@ def test_a_user_proves_itself_by_a_certificate(tmp_path: Path, *, as_data: bool)
     user |= {"client-key-data": b64encode(b"none").decode()}
     with pytest.raises(DagError, match="the certificates cannot be used"):
         connect(kubeconfig(tmp_path / "config", SERVER, user))
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without a kubeconfig, outside of any pod."""
+    monkeypatch.setattr(contexts, "_SERVICE_ACCOUNT", tmp_path / "account")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "POD_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def with_namespaces(path: Path, **namespaces: object) -> Path:
+    """Write a kubeconfig of contexts without a cluster; the first one is current."""
+    entries = [
+        {"name": name, "context": {} if value is None else {"namespace": value}}
+        for name, value in namespaces.items()
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        yaml.safe_dump({"current-context": next(iter(namespaces)), "contexts": entries})
+    )
+    return path
+
+
+def test_the_namespace_is_that_of_the_context(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = with_namespaces(nowhere / ".kube" / "config", one="builds", two="other", three=None)
+    assert find_namespace(None, None).name == "builds"
+    assert find_namespace(None, "two").name == "other"
+    assert find_namespace(str(home), "three") == FoundNamespace(
+        "default", f"because {home}: context 'three' names none"
+    )
+    with pytest.raises(UsageError, match="there is no context 'four'"):
+        find_namespace(None, "four")
+    first = with_namespaces(nowhere / "first", two="first")
+    monkeypatch.setenv("KUBECONFIG", f"/nope:{first}:{home}")
+    assert find_namespace(None, None).name == "first"
+    assert find_namespace(None, "one").name == "builds"
+    first.write_text("current-context: ''\n")
+    monkeypatch.setenv("KUBECONFIG", str(first))
+    assert find_namespace(None, None).name == "default"
+
+
+def test_without_a_kubeconfig_the_namespace_is_a_default(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = "because there is no ~/.kube/config, and $KUBECONFIG is not set"
+    assert find_namespace(None, None) == FoundNamespace("default", nothing)
+    assert find_namespace(None, "one") == FoundNamespace("default", nothing, is_guess=True)
+    assert find_namespace("/nope", None) == FoundNamespace(
+        "default", "because /nope does not exist", is_guess=True
+    )
+    monkeypatch.setenv("KUBECONFIG", "/nope")
+    assert find_namespace(None, None) == FoundNamespace(
+        "default", "because /nope, which $KUBECONFIG names, does not exist", is_guess=True
+    )
+
+
+def test_in_a_pod_the_namespace_is_that_of_its_account(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    account = nowhere / "account"
+    account.mkdir()
+    (account / "token").write_text("secret")
+    assert find_namespace(None, None).name == "default"
+    (account / "namespace").write_text("ci\n")
+    assert find_namespace(None, None).name == "ci"
+    monkeypatch.setenv("POD_NAMESPACE", "downward")
+    assert find_namespace(None, None).name == "downward"
+    with_namespaces(nowhere / ".kube" / "config", one="builds")
+    assert find_namespace(None, None).name == "builds"
+
+
+@pytest.mark.parametrize("name", ["../secrets", "Builds", 7.5, ["a"]])
+def test_a_namespace_that_cannot_be_is_refused(nowhere: Path, name: object) -> None:
+    config = with_namespaces(nowhere / "config", one=name)
+    with pytest.raises(UsageError, match=r"config: context 'one'.* namespace .* no ") as caught:
+        find_namespace(str(config), None)
+    assert caught.value.hint == "--namespace names another one"
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ("/nope", "/nope, which $KUBECONFIG names, does not exist"),
+        ("/nope:/neither", "none of the files that $KUBECONFIG names exists: /nope, /neither"),
+    ],
+)
+def test_a_variable_that_names_no_kubeconfig_is_said(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, listed: str, words: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", listed)
+    with pytest.raises(UsageError, match=re.escape(words)) as caught:
+        connect()
+    assert caught.value.hint == "name another one with --kubeconfig or $KUBECONFIG"

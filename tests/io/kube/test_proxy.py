@@ -1,4 +1,4 @@
-"""How an API server is reached: directly, or by a proxy of the kubeconfig or the environment."""
+"""The way to an API server: directly, or by a proxy from the kubeconfig or the environment."""
 
 from __future__ import annotations
 

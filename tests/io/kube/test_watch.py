@@ -1,4 +1,4 @@
-"""Watches that end at once: neither a flood of requests, nor blind to what happens meanwhile."""
+"""Watches that end at once cause no flood of requests, and no change is missed meanwhile."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bookmark() -> bytes:
 
 
 class Pods:
-    """Lists one pod, whose state changes whenever `version` does; a watch never tells of it."""
+    """A server that lists one pod, whose state changes with `version`; its watches tell nothing."""
 
     def __init__(self, api: Origin, watched: bytes) -> None:
         self.version, self._watched = 1, watched
@@ -45,7 +45,9 @@ class Pods:
         return Answer.of(200, body=json.dumps(listed).encode())
 
 
-@pytest.mark.parametrize("watched", [b"", bookmark(), b"<html>\n"])
+@pytest.mark.parametrize(
+    "watched", [b"", bookmark(), b"<html>\n", pytest.param(bytes(17 << 20), id="endless")]
+)
 async def test_a_watch_that_brings_nothing(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bytes
 ) -> None:
@@ -69,7 +71,7 @@ async def test_a_watch_that_brings_nothing(
             pass
         assert change == ObjectSeen(pod(2))
     await kube.close()
-    # A pause longer than the one before it for each watch, and then the list.
+    # After each watch comes a pause longer than the one before, and then the list.
     assert longest == 5
     assert origin.count("GET", "watch=true") == 6
     assert origin.count("GET", r"/pods$") == 7

@@ -1,4 +1,4 @@
-"""Reading built packages, whole, broken and hostile."""
+"""Built packages are read: whole, broken and hostile ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indexes of repositories, also those that were made to hurt."""
+"""Indexes of repositories, some of which were made to do harm."""
 
 from __future__ import annotations
 

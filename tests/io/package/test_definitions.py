@@ -1,4 +1,4 @@
-"""A directory of definitions: what is read, what is refused, what the cache may answer."""
+"""A directory of definitions: what is read, what is refused, and what the cache may answer."""
 
 from __future__ import annotations
 
@@ -61,6 +61,36 @@ def test_only_the_top_level_is_read(directory: Path) -> None:
     define(directory, "e", file="e.yml")
     (directory / "settings.yaml").write_text("a: 1\n")
     assert [one.name for one in read(directory, arch="x86_64")] == ["a", "b"]
+    assert list(definitions.read_directory(directory, arch="x86_64").words()) == [
+        f"not read, because only *.yaml is: {directory}/e.yml; rename what is a definition",
+        (
+            f"not read, because only the top level of {directory} is: {directory}/below/c.yaml; "
+            "move definitions there, or name their folder with --dir"
+        ),
+    ]
+
+
+def test_only_what_looks_like_a_definition_gets_a_word(directory: Path) -> None:
+    (directory / "ci.yml").write_text("on: push\nname: package\n")
+    (directory / "big.yml").write_bytes(b"package:\n  name: x\n" + b"#" * 1_000_000)
+    os.mkfifo(directory / "pipe.yml")
+    for folder in ("a", "packages", ".hidden", "tests"):
+        (directory / folder).mkdir()
+    for folder in ("a", "packages", ".hidden"):
+        define(directory / folder, "x")
+    (directory / "tests" / "x.yaml").write_text("package: text\n")
+    (directory / "shut").mkdir(mode=0)
+    assert not list(definitions.read_directory(directory, arch="x86_64").words())
+
+
+def test_a_directory_whose_definitions_are_elsewhere_says_where(tmp_path: Path) -> None:
+    (tmp_path / "os").mkdir()
+    define(tmp_path / "os", "x")
+    define(tmp_path, "y", file="y.yml")
+    message = refusal(tmp_path)
+    assert "no package definitions" in message
+    assert f"{tmp_path}/os/x.yaml" in message
+    assert f"{tmp_path}/y.yml" in message
 
 
 def test_own_pipelines_go_before_given_ones_and_these_before_the_built_in(
@@ -110,10 +140,58 @@ def test_all_problems_of_all_files_at_once(directory: Path) -> None:
         "e.yaml:2: not UTF-8",
         "f.yaml:1: the symbolic link leads nowhere",
         "g.yaml:1: the file is larger than 8 MiB",
-        "i.yaml:2: the package 'b' is already defined in b.yaml:2",
+        "b.yaml:2: the package 'b' is also defined in i.yaml:2, which counts because it is the",
     ):
         assert part in message
     assert "h.yaml" not in message
+
+
+def test_what_is_wrong_stays_where_it_is(directory: Path) -> None:
+    define(directory, "c", "pipeline: [{uses: nowhere}]\nsubpackages: [{name: c-dev}]")
+    (directory / "d.yaml").write_text(
+        "package:\n  name: dd\n\tversion: 1\nsubpackages:\n  - name: e\n"
+    )
+    (directory / "f.yaml").symlink_to("nowhere.yaml")
+    define(directory, "a", "subpackages: [{name: only-here}]", file="z.yaml")
+    found = definitions.read_directory(directory, arch="x86_64")
+    assert [(one.name, one.file) for one in found.packages] == [("a", "z.yaml"), ("b", "b.yaml")]
+    assert {one.file: one.names for one in found.broken} == {
+        "a.yaml": ("a",),
+        "c.yaml": ("c", "c-dev"),
+        "d.yaml": ("dd", "e"),
+        "f.yaml": ("f",),
+    }
+    lines = list(found.words())
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"{directory}/{place}" for place in ("a.yaml:2", "c.yaml:4", "d.yaml:3", "f.yaml:1")
+    ]
+    with pytest.raises(UsageError, match="the definitions have 4 problems"):
+        found.require_sound()
+
+
+@pytest.mark.parametrize("name", ["", "-1"])
+def test_of_two_definitions_of_one_package_the_higher_version_counts(
+    directory: Path, name: str
+) -> None:
+    path = define(directory, "b", file=f"b{name or '-2'}.yaml")
+    path.write_text(
+        path.read_text().replace("version: 1", "version: 1.10" if name else "version: 0.9")
+    )
+    found = definitions.read_directory(directory, arch="x86_64")
+    assert [one.file for one in found.packages if one.name == "b"] == [
+        path.name if name else "b.yaml"
+    ]
+    (word,) = found.words()
+    assert "is higher; rename or remove one of the two" in word
+
+
+def test_names_that_begin_with_a_dot_are_passed_over(directory: Path) -> None:
+    (directory / ".#a.yaml").symlink_to("somebody@machine.1234:5678")
+    (directory / "._a.yaml").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X package \xff")
+    define(directory, "c", file=".c.yaml")
+    found = definitions.read_directory(directory, arch="x86_64")
+    assert [one.name for one in found.packages] == ["a", "b"]
+    assert not list(found.words())
 
 
 def test_a_file_name_that_is_no_text_is_a_problem(directory: Path) -> None:
@@ -177,14 +255,14 @@ def _alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Package, ...]:
 def test_a_child_that_dies_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = _alone(unpacked(SEED), monkeypatch)
     parent = os.getpid()
-    real = compile.compile_definition
+    real = compile.read_definition
 
     def dies(*given: Any, **more: Any) -> Any:
         if os.getpid() != parent:
             os._exit(1)
         return real(*given, **more)
 
-    monkeypatch.setattr(compile, "compile_definition", dies)
+    monkeypatch.setattr(compile, "read_definition", dies)
     assert read(unpacked(SEED), arch="x86_64", cached=False) == expected
 
 
@@ -196,7 +274,7 @@ def test_every_change_is_seen(directory: Path, tmp_path: Path) -> None:
     path = directory / "pipelines/own/step.yaml"
     times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
     path.write_text("needs: {packages: [fresh]}\n")
-    os.utime(path, ns=times)  # same size, same time
+    os.utime(path, ns=times)  # the same size and the same time
     assert a() == ["fresh"]
     definition = directory / "a.yaml"
     text = definition.read_text()
@@ -242,13 +320,13 @@ def test_a_damaged_cache_is_no_answer(directory: Path, cache: Path) -> None:
 def test_a_changed_program_reads_anew(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read(directory, arch="x86_64")
     asked: list[str] = []
-    real = compile.compile_definition
+    real = compile.read_definition
 
     def noted(data: bytes, file: str, **more: Any) -> Any:
         asked.append(file)
         return real(data, file, **more)
 
-    monkeypatch.setattr(compile, "compile_definition", noted)
+    monkeypatch.setattr(compile, "read_definition", noted)
     read(directory, arch="x86_64")
     assert asked == []
     monkeypatch.setattr(parses, "code_digest", lambda: b"another program")
@@ -274,8 +352,11 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
     assert len(read(directory, arch="x86_64")) == 2
 
 
-def test_problems_are_not_cached(directory: Path) -> None:
+def test_problems_are_cached_and_mended(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     define(directory, "c", "epoch: [")
-    assert refusal(directory) == refusal(directory)
+    first = refusal(directory)
+    with monkeypatch.context() as context:
+        context.setattr(compile, "read_definition", None)  # nothing is resolved again
+        assert refusal(directory) == first
     define(directory, "c")
     assert len(read(directory, arch="x86_64")) == 3

@@ -1,4 +1,4 @@
-"""The Makefile beside the definitions, as make would find it."""
+"""The Makefile beside the definitions is found as make would find it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The cache directory: locks, records, names, prune; several processes on one directory."""
+"""The directory of the cache: locks, records, names, prune, and several processes that use it."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def test_a_file_is_read_again_only_if_size_time_or_inode_differ(
     assert read == ["sha256"]
     assert Cache(cache.directory).check([SHA256]).missing == ()
     assert read == ["sha256"]
-    path.write_bytes(DATA)  # the same bytes at another time
+    path.write_bytes(DATA)  # the same bytes with another time
     other = cache.directory / "other"
     other.write_bytes(DATA)
     os.utime(other, ns=(1, 1))
-    other.rename(path)  # the same bytes and time, another inode
+    other.rename(path)  # the same bytes and time with another inode
     assert Cache(cache.directory).check([SHA256]).missing == ()
     assert read == ["sha256"] * 2
 
@@ -183,7 +183,7 @@ def test_processes_on_one_cache_share_the_work_and_harm_nothing(tmp_path: Path) 
         processes = [run(tmp_path / "d", tmp_path / "cache") for _ in range(3)]
         documents = [json.loads(process.communicate()[0]) for process in processes]
         assert [process.returncode for process in processes] == [0, 0, 0]
-        # Each file came once, whoever was first.
+        # Each file was sent once, whichever process was first.
         assert origin.count() == 60
     fetched = [s for document in documents for s in document["sources"] if s["status"] == "fetched"]
     assert len(fetched) == 60
@@ -220,7 +220,7 @@ def test_ctrl_c_keeps_what_has_come_and_ends_with_130(tmp_path: Path) -> None:
         held.wait()
         data = (1).to_bytes(2, "big") * 2_000_000
         part = tmp_path / "cache" / f"sha256:{hashlib.sha256(data).hexdigest()}.part"
-        # What was sent is on its way until it is seen there.
+        # What was sent takes a moment to arrive there.
         while not (part.exists() and part.stat().st_size):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)

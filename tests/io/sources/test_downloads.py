@@ -1,4 +1,4 @@
-"""What is asked for comes, once, from a mirror or a URI; what fails is a failure of its own."""
+"""A wanted file is fetched once, from a mirror or a URI, and each failure is reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def test_neither_all_nor_one_host_get_more_requests_at_once_than_was_said(
     async def body() -> AsyncIterator[bytes]:
         active.append(1)
         most.append(len(active))
-        # Nobody passes before three are here: fewer at once would never come to an end.
+        # No answer comes before three requests are here, so with fewer at once this would never
+        # end.
         await three.wait()
         yield b""
         active.pop()

@@ -1,4 +1,4 @@
-"""Downloads into a cache where something lies already, or that cannot be written."""
+"""Downloads into a cache that has something already, or that cannot be written."""
 
 from __future__ import annotations
 

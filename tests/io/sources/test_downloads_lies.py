@@ -1,4 +1,4 @@
-"""Downloads from servers that lie, stall, or will not end: nothing wrong gets a name."""
+"""If servers lie, stall or never end, nothing wrong gets a name in the cache."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_trickle_is_a_stall(origin: Origin, cache: Cache) -> None:
     def handler(request: object) -> Answer:
         return Answer(status=200, body=drops, framing="chunked")
 
-    # Any speed is too slow here, so that the test need not be slow itself.
+    # Any speed is too slow here, so that the test itself is not slow.
     limits = TransferLimits(stall=0.2, slowest=1 << 40, retry=IMPATIENT.retry)
     said = failed(cache, wanted(DATA, origin.handle("/a", handler)), limits=limits)
     assert "bytes a second" in said

@@ -59,7 +59,7 @@ def test_a_certificate_that_is_not_trusted_is_not_asked_twice(cache: Cache) -> N
 def test_a_server_that_speaks_no_tls_is_a_message(origin: Origin, cache: Cache) -> None:
     origin.put("/a", SMALL)
     uri = origin.url.replace("http:", "https:") + "/a"
-    # OpenSSL reads HTTP's words, or the server resets what it cannot read: whoever is first.
+    # Either OpenSSL reads the server's HTTP, or the server resets what it cannot read.
     said = failed(cache, wanted(SMALL, uri))
     assert "TLS: " in said or "no connection: " in said
 

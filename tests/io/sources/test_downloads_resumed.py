@@ -1,4 +1,4 @@
-"""Downloads over connections that break: what came is kept, if it is what it should be."""
+"""If a connection breaks, what came is kept, if it is what it should be."""
 
 from __future__ import annotations
 

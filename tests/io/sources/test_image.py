@@ -1,4 +1,4 @@
-"""Caches out of images: damaged ones are errors, and two at a time do not meet."""
+"""Caches from images: a damaged one is an error, and two at the same time do not disturb each other."""
 
 from __future__ import annotations
 

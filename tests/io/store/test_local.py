@@ -1,4 +1,4 @@
-"""The store: what comes in comes in whole, whenever the process dies."""
+"""The store: what goes in goes in as a whole, whenever the process dies."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_a_unit_is_there_for_the_next_one_who_opens(tmp_path: Path) -> None:
 
 
 class Died(BaseException):
-    """The process, at this very moment."""
+    """The process died at this moment."""
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
-    """Make every step that changes the disk count, and the one at `moment` not happen."""
+    """Count every step that changes the disk, and let the one at `moment` not happen."""
     count = 0
 
     def step(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -209,7 +209,7 @@ def test_the_index_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
     assert index.stat().st_ino == made
     signature = b"other"
     index.write_bytes(index.read_bytes().removeprefix(b"signature"))
-    store.write_index(sign)  # of a store that never had a key
+    store.write_index(sign)  # a store that never had a key
     assert index.read_bytes().startswith(b"other")
     signature = b"third"
     store.write_index(sign, anew=True)

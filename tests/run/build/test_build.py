@@ -1,4 +1,4 @@
-"""`dag build` as people run it: real make, real melange, real bubblewrap."""
+"""`dag build` as a user runs it, with real make, melange and bubblewrap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dag build` that is interrupted, killed, out of time or out of memory."""
+"""`dag build` is interrupted or killed, or runs out of time or memory."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_status_of_a_run_that_was_killed_and_of_none(make: Make) -> None:
     assert "not running: it ended before its work was done" in out
     assert "1 not finished in" in out
     assert run(place, command="status")[1] == out  # no time passes for a run that is dead
-    # That another architecture is being built is no life of this one.
+    # A build for another architecture does not mean that this one is alive.
     with Lock(place / "packages/.dag/lock", what="the store"):
         assert run(place, command="status")[1] == out
     (place / "sleeper.yaml").write_text(definition("sleeper"))
     assert run(place)[0] == 0
-    assert run(place)[0] == 0  # nothing to do, and the latest run all the same
+    assert run(place)[0] == 0  # There is nothing to do, and it is the latest run all the same.
     code, out, _ = run(place, command="status")
     assert code == 0
     assert "not running" not in out
@@ -118,7 +118,7 @@ def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> No
     code, out, said = run(place, "--ram", "160Mi", "--json", "--rebuild", "all")
     assert json.loads(out)["units"][0]["attempts"] == 1, said
     code, _, said = run(place, "--ram", "160Mi", "--max-ram", "100Mi", "--rebuild", "all")
-    assert code == 0, said  # what is remembered is not taken away by a lower maximum
+    assert code == 0, said  # a lower maximum does not take away what is remembered
     hints = place / "packages" / ".dag" / "hints-x86_64.json"
     hints.unlink()
     code, _, said = run(place, "--ram", "160Mi", "--max-ram", "160Mi", "--rebuild", "all")
@@ -127,7 +127,7 @@ def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> No
 
 
 def test_killed_at_random_it_ends_equal_to_an_unbroken_build(tmp_path: Path) -> None:
-    """A small one of `make torture`: 25 packages, 3 kills."""
+    """This is `make torture` in small: 25 packages and 3 kills."""
     place = tmp_path / "d"
     generate(place, count=25, seed=7)
     build(place, tmp_path / "one", "--jobs", "1")

@@ -38,7 +38,7 @@ async def well(start: Start) -> Ended:
 
 
 class Scripted:
-    """Runs what it was given for a unit; notes what was running together, and what was cancelled."""
+    """A runner that does what it was given for each unit, and notes what ran and what was cancelled."""
 
     def __init__(self, work: dict[str, Work] | None = None, began: Began | None = None) -> None:
         self.work = work or {}
@@ -194,5 +194,6 @@ async def test_what_is_about_to_be_done_is_in_the_journal_before(tmp_path: Path)
     runner = Scripted({"b": look})
     made, _ = engine(tmp_path, CHAIN[:2], runner, limits)
     await made.run()
-    # head, Began, Succeeded a, Proven a, Faulted b: all written when the second attempt starts.
+    # The head, Began, Succeeded a, Proven a, Faulted b: all are written before the second attempt
+    # starts.
     assert seen["b"] == 5

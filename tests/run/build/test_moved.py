@@ -1,4 +1,4 @@
-"""`dag build` where things are elsewhere than before, or than they seem: packages, links, stores."""
+"""`dag build` if packages, links or stores are elsewhere than before, or than they seem to be."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_links_lead_to_counts_for_a_package(make: Make) -> None:
         (place / name).mkdir(exist_ok=True)
     (place / "a.yaml").rename(place / "common/a.txt")
     (place / "a.yaml").symlink_to("common/a.txt")
-    # In the directory of another package, too.
+    # It is in the directory of another package, too.
     (place / "c.yaml").rename(place / "a/c.yaml")
     (place / "c.yaml").symlink_to("a/c.yaml")
     (place / "common/file").write_text("shared\n")

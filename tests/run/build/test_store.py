@@ -1,4 +1,4 @@
-"""`dag build` keeps what it built, and finds what there is: store, repositories, keys."""
+"""`dag build` keeps what it built, and finds what is there: the store, repositories and keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.torture.kills import environment
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk on which there is not much room."""
+    """Return a disk with little space."""
     place = tmp_path / "disk"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=True)
@@ -72,7 +72,7 @@ def test_a_store_is_a_repository_for_another_build_by_a_key_with_a_name_of_its_o
     bootstrap = empty / "bootstrap"
     words = ["-r", str(bootstrap), "--keyring", str(bootstrap / "bootstrap.rsa.pub")]
     words += ["-r", str(store), "--keyring"]
-    # melange would write both keys to one file, at once.
+    # melange would write both keys to one file at the same time.
     code, _, said = run(place, *words, str(store / ".dag/key/melange.rsa.pub"))
     assert code == 2
     assert "and the build's own key are both called melange.rsa.pub" in said
@@ -147,7 +147,7 @@ def test_a_cycle_is_reported_opened_by_a_repository_and_stops_nothing_else(
     assert "1 package blocked by cycles: chick" in said
     assert apks(place) == ["a-1-r0.apk", "other-1-r0.apk"] == index(place / "packages")
     assert json.loads(out)["stuck"][0]["cycles"] == [["egg", "hen"]]
-    # Somebody has built egg once, without hen.
+    # Somebody has built egg before, without hen.
     (place / "egg.yaml").write_text(definition("egg"))
     key = new_key(tmp_path)
     code, _, said = run(place, "egg", "--store", str(tmp_path / "first"), "--signing-key", str(key))

@@ -1,4 +1,4 @@
-"""Checks that build on each other: what runs at once, what is skipped, what an error becomes."""
+"""Checks that depend on each other: what runs at once, what is skipped, and what an error becomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs a pod's watch: events come from an API, actions are done, and no error gets lost."""
+"""The driver of a pod's watch: events come from an API, actions are done, and no error gets lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MANIFEST: Json = {"kind": "Pod", "metadata": {"namespace": "n", "labels": {"dag/
 
 
 class OnePod:
-    """An API with one Pod, whose watches end at once, so that the list tells what is true."""
+    """An API with one Pod, whose watches end at once, so that only the list tells what is true."""
 
     def __init__(self, api: Origin, pod: Json) -> None:
         self.pod, self.version, self.exists, self.asked = pod, 1, False, asyncio.Event()

@@ -1,4 +1,4 @@
-"""A mutating admission webhook for one namespace: what service meshes and policies do to pods."""
+"""A mutating admission webhook for one namespace, which does to pods what service meshes do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @contextmanager
 def admission(dag: Dag, directory: Path, mutate: Callable[[Json], list[Json]]) -> Iterator[None]:
-    """Have every pod of the namespace changed by the JSON patch that `mutate` makes for it."""
+    """Change every pod of the namespace by the JSON patch that `mutate` returns for it."""
     directory.mkdir()
     certificate, key = make_certificate(directory, "127.0.0.1")
     seen = threading.Event()
@@ -75,7 +75,7 @@ def admission(dag: Dag, directory: Path, mutate: Callable[[Json], list[Json]]) -
         dag.apply(kind, dag.namespace, webhooks=[webhook])
 
         def asked() -> bool:
-            # The API server hears of it a moment later.
+            # The API server learns of the webhook a moment later.
             image = dag.cluster.base_image
             dag.kubectl("run", "nothing", f"--image={image}", "--dry-run=server", "-o", "name")
             return seen.is_set()

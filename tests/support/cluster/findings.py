@@ -1,4 +1,4 @@
-"""What `dag doctor` finds."""
+"""The findings of `dag doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.cluster.running import Dag
 
 
 class Findings:
-    """What one run of `dag doctor --json` said."""
+    """The output of one run of `dag doctor --json`."""
 
     def __init__(self, dag: Dag, directory: Path, *words: str | Path) -> None:
         done = dag("doctor", "--dir", directory, "--json", *words)
@@ -25,11 +25,11 @@ class Findings:
         return str(self.checks[name]["status"])
 
     def message(self, name: str) -> str:
-        """Give the words of a check."""
+        """Return the message of a check."""
         return str(self.checks[name]["message"])
 
     def failed(self, name: str) -> str:
-        """Give the words of a check that failed."""
+        """Return the message of a check that failed."""
         assert self.status(name) == "failed", self.checks[name]
         return self.message(name)
 
@@ -37,7 +37,7 @@ class Findings:
         return [name for name, one in self.checks.items() if one["status"] == status]
 
     def mend(self, dag: Dag, name: str) -> None:
-        """Do what the finding says."""
+        """Run the command with which the finding can be mended."""
         command = self.checks[name]["fix"].removeprefix("who runs the cluster runs: ")
         path = f"{dag.cluster.kubectl.parent}:{dag.environment['PATH']}"
         done = subprocess.run(

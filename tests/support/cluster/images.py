@@ -1,4 +1,4 @@
-"""Images for tests: busybox, and what else a test puts there."""
+"""Images for tests: busybox, and the files that a test adds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def busybox_image(
     architecture: str = "amd64",
     busybox: Path = BUSYBOX,
 ) -> str:
-    """Push busybox with its applets and `files`, path in the image → file; answers its digest."""
+    """Push busybox with its applets and `files`, by path in the image; return the digest."""
     root, layer = place / name, place / f"{name}.tar"
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
     for path, file in {"bin/busybox": busybox, **(files or {})}.items():

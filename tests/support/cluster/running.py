@@ -1,4 +1,4 @@
-"""`dag` as a user runs it, in a namespace of its own, and directories for it to build."""
+"""Runs of `dag` by a user in a namespace of its own, and directories that it can build."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def definitions(
     packages: Mapping[str, Sequence[str]] | None = None,
     makefile: str | None = None,
 ) -> Path:
-    """Write a definition for each package, which is built with those beside it, and a Makefile."""
+    """Write a Makefile, and a definition for each package, which needs the packages listed with it."""
     packages = {"one": [], "two": ["one"]} if packages is None else packages
     directory.mkdir(parents=True, exist_ok=True)
     for name, needed in packages.items():
@@ -53,14 +53,14 @@ def definitions(
 
 
 def job(directory: Path, script: str) -> Path:
-    """Write one definition whose `make all` runs `script` with sh."""
+    """Write one definition for which `make all` runs `script` with sh."""
     definitions(directory, {"one": []}, "all:\n\t@sh job.sh\n")
     (directory / "job.sh").write_text(script)
     return directory
 
 
 class Running:
-    """A command under way. It writes to files, so that it never has to wait for a reader."""
+    """A command that runs. It writes to files, so it never has to wait for a reader."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], directory: Path) -> None:
         self.stdout, self.stderr = directory / "stdout", directory / "stderr"
@@ -70,7 +70,7 @@ class Running:
             )
 
     def await_line(self, pattern: str, seconds: float = 60) -> re.Match[str]:
-        """Wait until something that was written to either stream matches."""
+        """Wait until something that the command wrote to either stream matches."""
         deadline = time.monotonic() + seconds
         while True:
             ended = self.process.poll() is not None
@@ -85,7 +85,7 @@ class Running:
         self.process.send_signal(number)
 
     def end(self, seconds: float = 120) -> Done:
-        """Wait for its end; its output as far as it is text."""
+        """Wait for the end of the command, and return its output, as far as it is text."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -94,7 +94,7 @@ class Running:
         return Done(self.process.args, self.process.returncode, out, self._errors())
 
     def stop(self) -> None:
-        """End it, if a test that failed left it running."""
+        """End the command, if a test that failed left it running."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -110,7 +110,7 @@ class Dag:
     cluster: Cluster
     namespace: str
     directory: Path
-    """Where the output of what was started goes."""
+    """The directory for the output of commands that are started."""
     started: list[Running] = field(default_factory=list)
     environment: dict[str, str] = field(init=False)
 
@@ -139,7 +139,7 @@ class Dag:
         return self("pod", "--dir", directory, *words)
 
     def start(self, directory: Path, *words: str | Path) -> Running:
-        """Begin `dag pod`, for a test that does something meanwhile."""
+        """Start `dag pod`, for a test that does something while it runs."""
         return self.run("dag", "pod", "--dir", directory, *words)
 
     def run(self, module: str, *words: str | Path) -> Running:
@@ -151,7 +151,7 @@ class Dag:
 
     @property
     def repository(self) -> str:
-        """Where bundles go, this test's alone."""
+        """The repository for bundles, which only this test uses."""
         return f"{self.cluster.registry}/{self.namespace}"
 
     def kubectl(self, *words: str | Path, stdin: str | None = None) -> str:
@@ -172,19 +172,19 @@ class Dag:
         return done.stdout
 
     def apply(self, kind: str, name: str, **content: object) -> None:
-        """Create an object; `kind` with its API, like `rbac.authorization.k8s.io/v1/Role`."""
+        """Create an object; `kind` includes its API, as in `rbac.authorization.k8s.io/v1/Role`."""
         api, _, kind = kind.rpartition("/")
         described = {"apiVersion": api or "v1", "kind": kind, "metadata": {"name": name}, **content}
         self.kubectl("apply", "-f", "-", stdin=json.dumps(described))
 
     def limit(self, **limits: str) -> None:
-        """Give every container of the namespace a limit, as the manifest has none."""
+        """Give every container of the namespace a limit, because the manifest sets none."""
         resources = {name.replace("_", "-"): value for name, value in limits.items()}
         entry = {"type": "Container", "default": resources}
         self.apply("LimitRange", "limits", spec={"limits": [entry]})
 
     def base_with_shell(self, script: str) -> str:
-        """Push a base image whose `sh` is this script; the real one is `/bin/busybox sh`."""
+        """Push a base image whose `sh` is this script; the real shell is `/bin/busybox sh`."""
         place = self.directory / "base"
         (place / "root/bin").mkdir(parents=True)
         shutil.copy("/bin/busybox", place / "root/bin/busybox")
@@ -198,7 +198,7 @@ class Dag:
 
     @contextmanager
     def faults(self) -> Iterator[FaultProxy]:
-        """Put the fault proxy between commands that start now and the API server."""
+        """Put the fault proxy between the API server and the commands that start from now on."""
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
         server = config["clusters"][0]["cluster"]["server"]
         with FaultProxy(server, tls=True) as proxy:
@@ -212,11 +212,11 @@ class Dag:
         return self.kubectl("get", "pods", "-o", "name").split()
 
     def pod_json(self) -> dict[str, Any]:
-        """The only pod of the namespace."""
+        """Return the only pod of the namespace."""
         (pod,) = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         return dict(pod)
 
     def state_of(self, container: str) -> dict[str, Any]:
-        """What the node said last of a container of the only pod; nothing before it said any."""
+        """Return the latest state of a container of the only pod, if its node has reported one."""
         statuses = self.pod_json()["status"].get("containerStatuses", ())
         return next((dict(one["state"]) for one in statuses if one["name"] == container), {})

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 def make_certificate(directory: Path, host: str) -> tuple[Path, Path]:
-    """Write a self-signed certificate for the address `host`; return it and its key.
+    """Write a self-signed certificate for the address `host`; return the paths of it and of its key.
 
-    It is its own authority: a client that trusts the certificate file trusts the server.
+    It is its own authority: a client that trusts the certificate trusts the server.
     """
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     names = ",".join(dict.fromkeys([f"IP:{host}", "IP:127.0.0.1", "DNS:localhost"]))
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     command += ["-nodes", "-days", "2", "-subj", "/CN=fault proxy"]
     command += ["-addext", f"subjectAltName={names}"]
-    # Python 3.13 verifies strictly and wants to be told what the key is for.
+    # Python 3.13 verifies strictly, and a certificate has to say what its key is for.
     command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
     command += ["-out", str(certificate), "-keyout", str(key)]
     subprocess.run(command, check=True, capture_output=True)

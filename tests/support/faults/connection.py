@@ -1,4 +1,4 @@
-"""One client's connection: request after request, each with the fault that a rule names."""
+"""One client's connection: one request after the other, each with the fault that a rule names."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False)
 class Exchange:
-    """One request and what became of it."""
+    """One request, and what happened to it."""
 
     request: Incoming
     status: int | None = None
-    """The status that went to the client, if one did."""
+    """The status that was sent to the client, if one was."""
     received: int = 0
-    """Bytes of the request's body that were passed on."""
+    """How many bytes of the request's body were passed on."""
     sent: int = 0
-    """Bytes of the answer's body that went to the client, without chunk framing."""
+    """How many bytes of the answer's body were sent to the client, without chunk framing."""
     rule: Rule | None = None
     done: bool = False
     """Whether the client got the whole answer."""
 
     @property
     def fault(self) -> Fault | None:
-        """What goes wrong with this exchange."""
+        """The fault of this exchange, if it has one."""
         return self.rule.fault if self.rule else None
 
     def fire(self) -> None:
@@ -43,16 +43,16 @@ class Exchange:
 
 
 class Backend(Protocol):
-    """Where the answers of one connection come from."""
+    """The source of the answers of one connection."""
 
     async def perform(self, request: Incoming, upload: AsyncIterator[bytes]) -> Answer:
-        """Answer `request`, whose body is `upload`."""
+        """Return the answer to `request`, whose body is `upload`."""
 
     async def finish(self) -> None:
         """Get ready for the next request of the connection."""
 
     def reset(self) -> None:
-        """Break off what is under way."""
+        """Reset the connection that this uses."""
 
 
 class _StruckError(Exception):
@@ -60,7 +60,7 @@ class _StruckError(Exception):
 
 
 class Connection:
-    """One client's connection: exchange after exchange until somebody ends it."""
+    """One client's connection, which goes on until one side ends it."""
 
     def __init__(
         self, client: Peer, backend: Backend, begin: Callable[[Incoming], Exchange]
@@ -70,7 +70,7 @@ class Connection:
         self.task = asyncio.create_task(self._run())
 
     def cut(self) -> asyncio.Task[None]:
-        """Reset both sides; return the task that ends soon."""
+        """Reset both sides, and return the task, which ends soon."""
         self._reset()
         self.task.cancel()
         return self.task
@@ -86,7 +86,8 @@ class Connection:
             await self._client.close()
             self._backend.reset()
         except (OSError, h11.ProtocolError, _StruckError):
-            # A side has gone or talks nonsense, or a rule was applied: the other side shall see it.
+            # One side is gone, broke the protocol, or was hit by a rule. The other side must notice
+            # that.
             self._reset()
         finally:
             await self._unwatch()
@@ -134,13 +135,13 @@ class Connection:
                 yield piece
                 exchange.received += len(piece)
         except (OSError, h11.ProtocolError, _StruckError):
-            # Whoever reads this may be another task than the one that waits for the answer.
+            # This may be read by another task than the one that waits for the answer.
             self._reset()
             raise
         self._watch = asyncio.create_task(self._until_gone())
 
     async def _until_gone(self) -> None:
-        # An idle watch must end at the server when its client has gone.
+        # When the client of an idle watch has gone, the watch must end at the server, too.
         with contextlib.suppress(OSError):
             await self._client.gone()
         self.cut()
@@ -188,7 +189,7 @@ class Connection:
             exchange.sent += len(piece)
 
     async def _strike(self, exchange: Exchange, stage: Stage) -> None:
-        """Let the exchange's fault happen, if `stage` is where it does."""
+        """Apply the exchange's fault, if it belongs to `stage`."""
         match exchange.fault:
             case Break(stage=where, how=how) if where is stage:
                 try:
@@ -207,7 +208,7 @@ class Connection:
 
 
 def _limit(exchange: Exchange, stage: Stage) -> int | None:
-    """After how many bytes the exchange's fault strikes, if it strikes at that stage."""
+    """Return after how many bytes the exchange's fault strikes, if it does at that stage."""
     match exchange.fault:
         case Break(stage=where, after=after) | Hold(stage=where, after=after) if where is stage:
             return after

@@ -1,4 +1,4 @@
-"""An origin without a server behind it: downloads as hostile as a test wants them."""
+"""A server with no other server behind it, whose downloads are as hostile as a test wants."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Origin(Server):
         self._handlers: dict[str, Callable[[Incoming], Answer]] = {}
 
     def handle(self, path: str, handler: Callable[[Incoming], Answer]) -> str:
-        """Answer requests for `path`, whatever their query, by `handler`; return the URL."""
+        """Have `handler` answer requests for `path` with any query; return the URL."""
         self._handlers[path] = handler
         return self.url + path
 
@@ -47,12 +47,12 @@ class Origin(Server):
         chunked: bool = False,
         ranges: Ranges = "honoured",
     ) -> str:
-        """Serve `data` at `path`; return the URL.
+        """Serve `data` at `path`, and return the URL.
 
-        `length` is the Content-Length to claim; `gzipped` compresses in transit (with
-        Content-Encoding) whether the client accepts that or not; `chunked` sends no length.
-        `ranges` says what happens to a Range: "ignored" answers with everything, "shifted" claims
-        the range that was asked for and sends bytes from one further on.
+        `length` is the Content-Length that is claimed. `gzipped` compresses the body on the way,
+        with Content-Encoding, whether the client accepts that or not. `chunked` sends no length.
+        `ranges` says what happens to a request for a range: "ignored" answers with everything, and
+        "shifted" claims that range and sends bytes from one byte further on.
         """
         etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
 
@@ -80,11 +80,11 @@ class Origin(Server):
         return self.handle(path, handler)
 
     def redirect(self, path: str, to: str, *, status: int = 302) -> str:
-        """Send whoever asks for `path` to `to`, which may be any URL or nonsense."""
+        """Redirect requests for `path` to `to`, which may be any URL, or no URL at all."""
         return self.handle(path, lambda _: Answer.of(status, {"Location": to}))
 
     def endless(self, path: str, *, length: int | None = None) -> str:
-        """Serve a body that never ends, chunked, or after a Content-Length of `length`."""
+        """Serve a body that never ends, in chunks or after a Content-Length of `length`."""
 
         def body() -> Iterator[bytes]:
             while True:
@@ -112,14 +112,14 @@ class _Handlers:
         return handler(request) if handler else Answer.of(404, body=b"nothing here\n")
 
     async def finish(self) -> None:
-        """Nothing is kept between requests."""
+        """Do nothing, because nothing is kept between requests."""
 
     def reset(self) -> None:
-        """Nothing to break off."""
+        """Do nothing, because there is no connection to reset."""
 
 
 def _span(request: Incoming, size: int, etag: str) -> tuple[int, int] | None:
-    """The first byte and the one behind the last that the request asks for, if it asks so."""
+    """Return the range that the request asks for, if it does: its first byte and its end."""
     found = re.fullmatch(r"bytes=(\d+)-(\d*)", request.header("range") or "")
     if not found or request.header("if-range") not in (None, etag):
         return None

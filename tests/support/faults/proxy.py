@@ -1,4 +1,4 @@
-"""The proxy: passes requests on to a real server and answers back, chunk by chunk."""
+"""A proxy that passes requests on to a real server, and its answers back, piece by piece."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from tests.support.faults.connection import Backend
 
 _NOT_PASSED_ON = {
-    "expect",  # the proxy says "100 Continue" itself
-    "upgrade",  # no tunnels: what would flow through one could not be counted or cut
+    "expect",  # the proxy itself says "100 Continue"
+    "upgrade",  # no tunnels: what flows through one could not be counted or cut
 }
 
 
 class FaultProxy(Server):
-    """Stands between a client and the server at `upstream` (scheme, host and port).
+    """A proxy between a client and the server at `upstream` (scheme, host and port).
 
-    `tls` is for the client's side: the proxy then has a certificate of its own, `ca_file`. To an
-    upstream that speaks TLS, `upstream_ca` is the certificate to trust; without it none is
-    verified. Client certificates can't pass; tokens do.
+    `tls` is for the side of the client: the proxy then has a certificate of its own, `ca_file`. If
+    the upstream speaks TLS, `upstream_ca` is the certificate to trust; without it, none is
+    verified. Client certificates cannot pass; tokens can.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FaultProxy(Server):
                 self._upstream_context.verify_mode = ssl.CERT_NONE
 
     def write_kubeconfig(self, source: Path, target: Path) -> Path:
-        """Copy the kubeconfig `source` to `target` with every server replaced by this proxy."""
+        """Copy the kubeconfig `source` to `target`, with this proxy in place of every server."""
         config = yaml.safe_load(source.read_text())
         for cluster in config["clusters"]:
             cluster["cluster"] = {"server": self.url}
@@ -67,7 +67,7 @@ class FaultProxy(Server):
         return target
 
     async def connect(self) -> Peer:
-        """Open a connection to the server behind."""
+        """Open a connection to the upstream server."""
         reader, writer = await asyncio.open_connection(
             self._upstream_host, self._upstream_port, ssl=self._upstream_context
         )
@@ -78,7 +78,7 @@ class FaultProxy(Server):
 
 
 class _Upstream:
-    """The connection behind one client's connection; kept open as long as both sides like."""
+    """The upstream connection of one client's connection, kept open as long as both sides want."""
 
     def __init__(self, proxy: FaultProxy) -> None:
         self._proxy = proxy
@@ -91,11 +91,12 @@ class _Upstream:
             self._peer = await self._proxy.connect()
         peer = self._peer
         headers = [pair for pair in request.headers if pair[0].lower() not in _NOT_PASSED_ON]
-        # Host stays the proxy's own, so that a Location made from it leads back here.
+        # Host stays that of the proxy, so that a Location made from it leads back here.
         headers.append(("X-Forwarded-Proto", urlsplit(self._proxy.url).scheme))
         head = h11.Request(method=request.method, target=request.target, headers=headers)
         await peer.write(peer.parser.send(head) or b"")
-        # A server may answer before it has read everything, so both directions run at once.
+        # A server may answer before it has read everything, so both directions run at the same
+        # time.
         self._sending = asyncio.create_task(self._send(peer, upload))
         while isinstance(event := await peer.event(), h11.InformationalResponse):
             pass
@@ -110,7 +111,7 @@ class _Upstream:
                 try:
                     await peer.write(peer.parser.send(h11.Data(data=piece)) or b"")
                 except (OSError, h11.LocalProtocolError):
-                    listening = False  # what else comes is read and dropped, as servers do
+                    listening = False  # the rest is read and dropped, as servers do
         if listening:
             with contextlib.suppress(OSError, h11.LocalProtocolError):
                 await peer.write(peer.parser.send(h11.EndOfMessage()) or b"")
@@ -126,11 +127,11 @@ class _Upstream:
 
     def reset(self) -> None:
         if self._sending and not self._sending.done():
-            # The task that is told to break off may be the one that does the telling.
+            # The task that is to be cancelled may be this one.
             if self._sending is not asyncio.current_task():
                 self._sending.cancel()
         elif self._sending and not self._sending.cancelled():
-            self._sending.exception()  # the connection has ended for it; no need to report it
+            self._sending.exception()  # it has ended, and what ended it need not be reported
         if self._peer:
             self._peer.reset()
             self._peer = None

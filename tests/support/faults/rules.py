@@ -1,4 +1,4 @@
-"""Which request, and what goes wrong with it."""
+"""The rules of faults: which request is hit, and what goes wrong with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stage(Enum):
-    """Where in an exchange a fault strikes."""
+    """The moment in an exchange at which a fault strikes."""
 
     ARRIVAL = "the request's head has been read, nothing was passed on"
     UPLOAD = "so many bytes of the request's body were passed on"
@@ -29,7 +29,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Break:
-    """The connection ends: in good order (FIN) or with a reset (RST)."""
+    """The connection ends in good order (FIN) or with a reset (RST)."""
 
     stage: Stage
     after: int = 0
@@ -47,7 +47,7 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class Substitute:
-    """The server behind is never asked: this answer, or these very bytes, come instead."""
+    """The upstream server is not asked; this answer, or exactly these bytes, come instead."""
 
     answer: Answer | None = None
     raw: bytes = b""
@@ -55,7 +55,7 @@ class Substitute:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """The test's own function runs when the request arrives; then the request goes on."""
+    """A function of the test runs when the request arrives; then the request goes on."""
 
     function: Callable[[], object]
 
@@ -65,14 +65,14 @@ Fault = Break | Hold | Substitute | Call
 
 def _unreleased() -> Future[None]:
     future: Future[None] = Future()
-    # A running future can't be cancelled by one of those that wait for it: others may, too.
+    # Anyone who waits for a future can cancel it, unless it runs. Others may wait, too.
     future.set_running_or_notify_cancel()
     return future
 
 
 @dataclass(kw_only=True, eq=False)
 class Rule:
-    """One fault for the requests `nth` to `nth + times - 1` of those that match."""
+    """One fault, for the requests `nth` to `nth + times - 1` of those that match."""
 
     method: str
     path: re.Pattern[str]
@@ -81,14 +81,14 @@ class Rule:
     times: int | None
     fault: Fault
     seen: int = 0
-    """How many requests matched since the rule was made, with and without the fault."""
+    """How many matching requests came since the rule was made, with and without the fault."""
     fired: int = 0
     """How many of them met the fault."""
     _reached: threading.Event = field(default_factory=threading.Event)
     _released: Future[None] = field(default_factory=_unreleased)
 
     def due(self, request: Incoming) -> bool:
-        """Count `request` if it matches, and say whether the fault is for it."""
+        """Count `request` if it matches, and return whether the fault is for it."""
         if self.method not in ("*", request.method) or not self.path.search(request.target):
             return False
         if self.header and not self.header[1].search(request.header(self.header[0]) or ""):
@@ -102,7 +102,7 @@ class Rule:
         self._reached.set()
 
     def wait(self, timeout: float = 60) -> None:
-        """Wait until the fault has happened once; TimeoutError after `timeout` seconds."""
+        """Wait until the fault has happened once. Raises TimeoutError after `timeout` seconds."""
         if not self._reached.wait(timeout):
             raise TimeoutError(
                 f"no request met the fault in {timeout} s: {self.method} {self.path.pattern} was "
@@ -110,11 +110,11 @@ class Rule:
             )
 
     async def reached(self, timeout: float = 60) -> None:  # noqa: ASYNC109
-        """Do what `wait` does, for a test that has an event loop."""
+        """Wait like `wait`, in a test that has an event loop."""
         await asyncio.to_thread(self.wait, timeout)
 
     def release(self) -> None:
-        """Let what a `stall` holds go on, and every later request pass it."""
+        """Release what a `stall` holds, and let every later request pass."""
         if not self._released.done():
             self._released.set_result(None)
 
@@ -124,7 +124,7 @@ class Rule:
 
 
 class Match:
-    """The requests that a fault is for; each method below names the fault and puts it in force."""
+    """The requests that a fault is for. Each method below names a fault and puts it in force."""
 
     def __init__(self, rules: list[Rule], make: Callable[[Fault], Rule]) -> None:
         self._rules = rules
@@ -136,11 +136,11 @@ class Match:
         return rule
 
     def refuse(self) -> Rule:
-        """Close the connection without a word; the server behind never hears of the request."""
+        """Close the connection without an answer; the upstream server never sees the request."""
         return self._rule(Break(stage=Stage.ARRIVAL, how="close"))
 
     def reset(self, after: int | None = None) -> Rule:
-        """Reset the connection (RST): at once, or after so many bytes of the answer's body."""
+        """Reset the connection (RST), at once or after so many bytes of the answer's body."""
         stage = Stage.ARRIVAL if after is None else Stage.DOWNLOAD
         return self._rule(Break(stage=stage, after=after or 0, how="reset"))
 
@@ -149,11 +149,11 @@ class Match:
         return self._rule(Break(stage=Stage.DOWNLOAD, after=after, how="close"))
 
     def cut_upload(self, after: int) -> Rule:
-        """Reset both sides when so many bytes of the request's body went through."""
+        """Reset both sides when so many bytes of the request's body have passed."""
         return self._rule(Break(stage=Stage.UPLOAD, after=after, how="reset"))
 
     def lose_answer(self) -> Rule:
-        """Have the request performed, then close the connection instead of answering."""
+        """Pass the request on, and close the connection instead of answering."""
         return self._rule(Break(stage=Stage.LOST, how="close"))
 
     def stall(self, after: int | None = None) -> Rule:
@@ -171,11 +171,11 @@ class Match:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> Rule:
-        """Answer in the server's place."""
+        """Answer in place of the server."""
         return self._rule(Substitute(answer=Answer.of(status, headers, body)))
 
     def raw(self, answer: bytes) -> Rule:
-        """Write these very bytes, HTTP or not, and close the connection."""
+        """Send exactly these bytes, HTTP or not, and close the connection."""
         return self._rule(Substitute(raw=answer))
 
     def call(self, function: Callable[[], object]) -> Rule:

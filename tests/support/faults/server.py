@@ -1,4 +1,4 @@
-"""What the proxy and the origin share: a server in a thread that applies rules to requests."""
+"""The common part of proxy and origin: a server in a thread that applies rules to requests."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _TURNS = 5
-"""Of the loop, from a connection that the kernel has taken to the object that holds it: fewer."""
+"""How many turns of the loop a new connection may take to become an object; it takes fewer."""
 
 
 class Server(ABC):
-    """A server on `host` whose answers meet the faults that the rules name.
+    """A server on `host` whose answers have the faults that the rules name.
 
-    Use it as a context manager; leaving it raises what went wrong in the server itself.
+    It is a context manager. Leaving it raises what went wrong in the server itself.
     """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, tls: bool = False) -> None:
@@ -48,10 +48,10 @@ class Server(ABC):
         self._context: ssl.SSLContext | None = None
         self._stop: asyncio.Event
         self.ca_file: Path | None = None
-        """With `tls`, the certificate that a client has to trust."""
+        """The certificate that a client has to trust, if there is `tls`."""
         self._exchanges: list[Exchange] = []
 
-    # What a test arranges.
+    # The following methods arrange something.
 
     def on(
         self,
@@ -62,11 +62,11 @@ class Server(ABC):
         nth: int = 1,
         times: int | None = 1,
     ) -> Match:
-        """Choose requests: `nth` of those that match, and the following up to `times` (None: all).
+        """Choose requests: the `nth` of those that match, and the following up to `times` (None: all).
 
-        `path` is a regular expression searched for in the path with its query; `header` a name
-        and a regular expression for its value. The fault is named by a method of the result. Of
-        several rules the first that is due applies; all of them count.
+        `path` is a regular expression that is searched for in the path with its query. `header` is
+        a name and a regular expression for the value. A method of the result names the fault. If
+        several rules are due, the first one applies; all of them count the request.
         """
 
         def rule(fault: Fault) -> Rule:
@@ -83,32 +83,32 @@ class Server(ABC):
         return Match(self._rules, rule)
 
     def clear(self) -> None:
-        """Forget all rules and let go of what they hold."""
+        """Forget all rules, and release what they hold."""
         while self._rules:
             self._rules.pop().release()
 
     def cut(self) -> None:
-        """Reset every connection that is open now, on both sides."""
+        """Reset every open connection on both sides."""
         self._do(self._cut())
 
     def down(self, *, cut: bool = True) -> None:
-        """Refuse connections from now on; with `cut`, also reset those that are open."""
+        """Refuse connections from now on; with `cut`, reset those that are open, too."""
         self._do(self._down(cut=cut))
 
     def up(self) -> None:
-        """Accept connections again, on the same port."""
+        """Accept connections again, at the same port."""
         self._do(self._listen())
 
-    # What a test asks.
+    # The following methods ask something.
 
     @property
     def url(self) -> str:
-        """Scheme, address and port, without a slash at the end."""
+        """The scheme, the address and the port, without a slash at the end."""
         return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
     @property
     def port(self) -> int:
-        """The port that the server has, or had while it is down."""
+        """The port of the server, which it keeps while it is down."""
         return self._port
 
     @property
@@ -123,7 +123,7 @@ class Server(ABC):
         return self.matching()
 
     def matching(self, method: str = "*", path: str = "") -> list[Exchange]:
-        """Return the exchanges with that method whose path `path` is found in."""
+        """Return the exchanges with that method whose path contains a match of `path`."""
         self._settle()
         return [
             exchange
@@ -132,18 +132,18 @@ class Server(ABC):
         ]
 
     def count(self, method: str = "*", path: str = "") -> int:
-        """How many requests came in, those with faults included."""
+        """Return how many requests came in, those with faults included."""
         return len(self.matching(method, path))
 
     def received(self, method: str = "*", path: str = "") -> int:
-        """How many bytes of request bodies were passed on (uploads)."""
+        """Return how many bytes of request bodies were passed on (uploads)."""
         return sum(exchange.received for exchange in self.matching(method, path))
 
     def sent(self, method: str = "*", path: str = "") -> int:
-        """How many bytes of answer bodies reached clients (downloads)."""
+        """Return how many bytes of answer bodies reached clients (downloads)."""
         return sum(exchange.sent for exchange in self.matching(method, path))
 
-    # Its life.
+    # The rest runs the server.
 
     def __enter__(self) -> Self:
         if self._tls:
@@ -152,7 +152,7 @@ class Server(ABC):
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(self.ca_file, key)
             self._context.set_alpn_protocols(["http/1.1"])
-        # A socket that is bound and doesn't listen keeps the port ours while the server is down.
+        # A bound socket that does not listen reserves the port while the server is down.
         self._reserved = self._bound()
         self._stack.callback(self._reserved.close)
         self._port = self._reserved.getsockname()[1]
@@ -177,7 +177,7 @@ class Server(ABC):
 
     @abstractmethod
     def _backend(self) -> Backend:
-        """Make what answers one client's connection."""
+        """Return the backend for one client's connection."""
 
     def _bound(self) -> socket.socket:
         bound = socket.socket()
@@ -186,8 +186,8 @@ class Server(ABC):
         return bound
 
     def _settle(self) -> None:
-        # A client can have its answer before the exchange is written down; one turn of the loop
-        # later it is. After the server's end, everything is.
+        # A client can have its answer before the exchange is recorded. One turn of the loop later
+        # it is recorded, and after the server's end all are.
         if not self._loop.is_closed() and threading.current_thread() is not self._thread:
             self._do(asyncio.sleep(0))
 
@@ -200,7 +200,7 @@ class Server(ABC):
         ready.set_result(None)
         await self._stop.wait()
         await self._down(cut=True)
-        for _ in range(_TURNS):  # who was just being accepted comes only now
+        for _ in range(_TURNS):  # a connection that was just being accepted comes only now
             await asyncio.sleep(0)
             await self._cut()
 

@@ -1,4 +1,4 @@
-"""A hostile origin does to real clients what it says."""
+"""A hostile origin does to real clients what its rules say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault as a real client meets it, with an honest server behind the proxy."""
+"""A real client meets each fault, with an honest server behind the proxy."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_a_reset_under_tls() -> None:
     with Origin(tls=True) as origin:
         url = origin.put("/data", DATA)
         origin.on("GET", times=None).reset(after=10)
-        # Python's ssl takes the reset for an end of file; curl tells what came.
+        # Python's ssl takes the reset for an end of file; curl tells them apart.
         with pytest.raises(httpx2.TransportError):
             httpx2.get(url, verify=ssl.create_default_context(cafile=origin.ca_file))
         command = ["curl", "--silent", "--show-error", "--cacert", str(origin.ca_file), url]

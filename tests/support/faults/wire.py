@@ -1,7 +1,7 @@
-"""One side of an exchange: h11 reads what comes in, and answers go out byte by byte.
+"""One side of an exchange: h11 reads what comes in, and answers are written byte by byte.
 
-Answers are written without h11, because it refuses to write what no server should: a length
-that lies, a body that stops short.
+Answers are written without h11, because h11 refuses to write what no server should: a length that
+is wrong, or a body that ends early.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ Headers = tuple[tuple[str, str], ...]
 Framing = Literal["length", "chunked", "close"]
 
 READ = 64 * 1024
-"""Bytes asked for at once; whatever has come is passed on without waiting for more."""
+"""How many bytes are asked for at once; what has come is passed on without waiting for more."""
 HEAD_LIMIT = 1024 * 1024
-"""Bytes of a head: the certificates and tokens of real clusters pass h11's own 16 KiB."""
+"""The largest head in bytes. Real clusters send certificates and tokens that exceed h11's 16 KiB."""
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """Return the first header called `name`, in any case."""
+    """Return the first header called `name`, in upper or lower case."""
     return next((value for key, value in headers if key.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming:
-    """The head of a request as a client sent it."""
+    """The head of a request, as a client sent it."""
 
     method: str
     target: str
-    """Path and query."""
+    """The path with its query."""
     headers: Headers
 
     def header(self, name: str) -> str | None:
-        """Return the first header called `name`, in any case."""
+        """Return the first header called `name`, in upper or lower case."""
         return header(self.headers, name)
 
 
@@ -50,7 +50,7 @@ Body = bytes | Callable[[], Iterable[bytes]] | Callable[[], AsyncIterator[bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back to the client; `headers` may say of the body whatever they like."""
+    """An answer for the client; its `headers` may say anything about the body."""
 
     status: int
     headers: Headers = ()
@@ -64,9 +64,9 @@ class Answer:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> Answer:
-        """Make an honest answer, unless `headers` has a Content-Length of its own."""
+        """Return an honest answer, unless `headers` has a Content-Length of its own."""
         pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
-        # RFC 9110, 8.6: neither of these may have a Content-Length.
+        # RFC 9110, section 8.6: neither of these may have a Content-Length.
         if header(pairs, "content-length") is None and status not in (204, 304):
             pairs = (*pairs, ("Content-Length", str(len(body))))
         return Answer(status=status, headers=pairs, body=body)
@@ -86,7 +86,7 @@ class Answer:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
+        """Yield the body in the pieces in which it comes."""
         if isinstance(self.body, bytes):
             if self.body:
                 yield self.body
@@ -100,18 +100,18 @@ class Answer:
             yield piece
 
     def frame(self, piece: bytes) -> bytes:
-        """Return `piece` as it goes over the wire."""
+        """Return the bytes by which `piece` is sent."""
         if self.framing == "chunked":
             return b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b""
         return piece
 
     def end(self) -> bytes:
-        """Return what marks the end of the body."""
+        """Return the bytes that mark the end of the body."""
         return b"0\r\n\r\n" if self.framing == "chunked" else b""
 
 
 class Peer:
-    """A connection with an h11 parser on its incoming half."""
+    """A connection with an h11 parser for what comes in."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Peer:
         self.parser = h11.Connection(role, max_incomplete_event_size=HEAD_LIMIT)
 
     def restart(self) -> None:
-        """Get ready for the next exchange; bytes that came early are kept."""
+        """Prepare for the next exchange; bytes that came early are kept."""
         early, ended = self.parser.trailing_data
         self.parser = h11.Connection(self._role, max_incomplete_event_size=HEAD_LIMIT)
         if early:
@@ -141,13 +141,14 @@ class Peer:
     async def event(self) -> h11.Event:
         """Return the next event of the exchange.
 
-        Raises h11.RemoteProtocolError when the other side breaks the protocol or off.
+        Raises h11.RemoteProtocolError if the other side breaks the protocol or ends the exchange
+        too early.
         """
         while (event := self.parser.next_event()) is h11.NEED_DATA:
             if self.parser.they_are_waiting_for_100_continue:
                 await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.parser.receive_data(await self._reader.read(READ))
-        if isinstance(event, type):  # PAUSED: the caller asked past the end of an exchange
+        if isinstance(event, type):  # PAUSED: the exchange is over, and the caller asks on
             raise h11.RemoteProtocolError("the exchange is over")
         return event
 
@@ -158,25 +159,25 @@ class Peer:
         self.parser.receive_data(b"")
 
     async def write(self, data: bytes) -> None:
-        """Send `data` and wait until the other side keeps up."""
+        """Send `data`, and wait if the other side is slow."""
         if data:
             await asyncio.sleep(0)  # a fast reader of an endless body must not stop the others
             self._writer.write(data)
             await self._writer.drain()
 
     async def close(self) -> None:
-        """End the connection in good order, after everything written has gone out."""
+        """Close the connection in good order, after everything has been sent."""
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
     def reset(self) -> None:
-        """End the connection with a RST, dropping what was not sent yet."""
+        """Reset the connection (RST), and drop what was not sent yet."""
         transport = self._writer.transport
-        # It may be closed already; asyncio's TLS transport then has no attributes to ask for either.
+        # If it is closed already, asyncio's TLS transport has no attributes to ask for either.
         with contextlib.suppress(OSError, AttributeError):
             if connection := transport.get_extra_info("socket"):
-                # Lingering for no time at all is how a socket is told to reset (socket(7)).
+                # With a linger time of zero a socket resets when it is closed (socket(7)).
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()

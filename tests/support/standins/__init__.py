@@ -1,8 +1,8 @@
-"""Programs in the place of those that need a cloud or a container engine: they record and answer.
+"""Programs in place of those that need a cloud or a container engine: they record and answer.
 
-Each keeps a small world of its own in `$STANDIN/world.json`, so that what one call makes another
-finds, and writes every call to `$STANDIN/calls.jsonl`. `$STANDIN/faults.json` lists words: a call
-that changes something and has all the words of an entry fails once, as that entry says.
+Their state is in `$STANDIN/world.json`, so that one call finds what another has made. Every call is
+written to `$STANDIN/calls.jsonl`. `$STANDIN/faults.json` lists words: a call that changes something
+and has all words of an entry fails once, as that entry says.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HANG = "hang"
-"""In place of an error: the call does not end by itself; its pid is in `$STANDIN/hanging`."""
+"""A fault in which the call does not end by itself; its pid is in `$STANDIN/hanging`."""
 IGNORE = "ignore"
-"""In place of an error: the call does nothing and says that it succeeded."""
+"""A fault in which the call does nothing and says that it succeeded."""
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: what was typed, and what came on stdin."""
+    """One call: its words, and its standard input."""
 
     argv: tuple[str, ...]
     stdin: str
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass
 class Standins:
-    """A directory of programs for PATH, and what became of them."""
+    """A directory of programs for PATH, and the record of their calls."""
 
     directory: Path
     names: tuple[str, ...] = ("gcloud", "kind", "docker")
@@ -44,10 +44,10 @@ class Standins:
         programs = self.directory / "bin"
         programs.mkdir(parents=True)
         for name in self.names:
-            module = "gcloud" if name == "gcloud" else "kind"
+            module = "kind" if name == "docker" else name
             program = programs / name
             run = f'{sys.executable} -m tests.support.standins.{module} {name} "$@"'
-            program.write_text(f"#!/bin/sh\nPYTHONPATH={CHECKOUT} exec {run}\n")
+            program.write_text(f"#!/bin/sh\nPYTHONPATH={CHECKOUT}:{CHECKOUT}/src exec {run}\n")
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
         self.environment = {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
@@ -55,7 +55,7 @@ class Standins:
         }
 
     def calls(self) -> list[Call]:
-        """All calls since the last time."""
+        """Return all calls since the last time."""
         file = self.directory / "calls.jsonl"
         if not file.exists():
             return []
@@ -64,23 +64,23 @@ class Standins:
         return [Call(tuple(call["argv"]), call["stdin"]) for call in map(json.loads, lines)]
 
     def changes(self) -> list[Call]:
-        """Those calls since the last time that changed something."""
+        """Return the calls since the last time that changed something."""
         return [call for call in self.calls() if not is_question(call.argv)]
 
     def fail(self, *words: str, saying: str) -> None:
-        """Let the next change that has these words fail."""
+        """Make the next change that has these words fail."""
         file = self.directory / "faults.json"
         faults = json.loads(file.read_text()) if file.exists() else []
         file.write_text(json.dumps([*faults, {"words": words, "saying": saying}]))
 
     def world(self) -> dict[str, object]:
-        """What the programs have made."""
+        """Return what the programs have made."""
         file = self.directory / "world.json"
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def is_question(argv: tuple[str, ...]) -> bool:
-    """Tell whether a call only asks."""
+    """Return whether a call only asks, and changes nothing."""
     return bool(
         {"describe", "list", "get-iam-policy", "get-value", "get", "inspect", "cat"} & set(argv[:6])
     )

@@ -1,4 +1,4 @@
-"""gcloud, as far as `dag setup gke` calls it; flags as its reference lists them.
+"""A gcloud with as much as `dag setup gke` calls; it accepts the flags that the reference lists.
 
 https://cloud.google.com/sdk/gcloud/reference
 """
@@ -15,7 +15,7 @@ from tests.support.standins.world import World, credentials, fail, main
 COMMON = {"project", "format", "quiet", "flatten"}
 BINDING = {"member", "role"}
 PLACE = {"zone", "region", "location"}
-# The words of a command → the flags that it takes beside the common ones.
+# By the words of a command, the flags that it takes besides the common ones.
 COMMANDS: dict[str, set[str]] = {
     "config get-value": set(),
     "services list": {"enabled"},
@@ -136,7 +136,7 @@ def _key(name: str, flags: dict[str, str]) -> str:
 
 
 def _made_as(noun: list[str], key: str, flags: dict[str, str]) -> str:
-    # An account is made by its short name and known by its email.
+    # An account is made by its short name, and later called by its email address.
     if noun == ["iam", "service-accounts"]:
         return f"{key}@{flags['project']}.iam.gserviceaccount.com"
     return key

@@ -1,4 +1,4 @@
-"""kind and docker, as far as `dag setup kind` calls them: containers are entries of the world."""
+"""A kind and a docker with as much as `dag setup kind` calls; containers are entries of the world."""
 
 from __future__ import annotations
 

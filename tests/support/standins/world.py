@@ -1,4 +1,4 @@
-"""What the stand-ins share: their memory, the record, the faults."""
+"""The common part of the stand-ins: their state, their record and their faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ World = dict[str, Any]
 
 
 def main(answer: Callable[[World, list[str], str], str | None], *, question: bool) -> None:
-    """Record this call, let it fail if that was asked for, else answer it."""
+    """Record this call, and answer it, unless it is to fail."""
     argv = sys.argv[1:]
     stdin = "" if sys.stdin.isatty() else sys.stdin.read()
     with (STATE / "calls.jsonl").open("a") as file:
@@ -35,13 +35,13 @@ def main(answer: Callable[[World, list[str], str], str | None], *, question: boo
 
 
 def fail(text: str) -> NoReturn:
-    """End as the real program does when it refuses."""
+    """End as the real program does when it fails."""
     print(text, file=sys.stderr)
     sys.exit(1)
 
 
 def credentials(context: str) -> None:
-    """Write the real cluster's kubeconfig under the name that this cluster has."""
+    """Write the kubeconfig of the real cluster under the name of this cluster."""
     config = yaml.safe_load(Path(os.environ["STANDIN_KUBECONFIG"]).read_text())
     config["contexts"][0]["name"] = config["current-context"] = context
     Path(os.environ["KUBECONFIG"]).write_text(json.dumps(config))

@@ -4,7 +4,7 @@
 # is exported, so that make has the environment that the image or the caller gave.
 umask 022
 state='' arch='' melange='' signing_key='' variables='' env_file='' env_option=''
-make_key='' key='' mounted_key='' keep_going=''
+make_key='' generate_key='' key='' mounted_key='' keep_going=''
 confined='' bwrap='' cache='' announce_end='' merge_index=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
@@ -29,9 +29,11 @@ while [ $# -gt 0 ]; do
     # If this file is there, make's last assignment gets the option.
     --env-file=*) env_file=$value ;;
     --env-option=*) env_option=$value ;;
-    # The key: the Makefile has a rule for it, or it is copied from where it is mounted, or it is there.
+    # The key: the Makefile has a rule for it, or melange makes it unless it is there, or it is copied
+    # from where it is mounted.
     --key=*) key=$value ;;
     --make-key) make_key=yes ;;
+    --generate-key) generate_key=yes ;;
     --mounted-key=*) mounted_key=$value ;;
     --keep-going) keep_going=yes ;;
     # Build nothing outside of a user namespace.
@@ -113,6 +115,7 @@ become_make() {
 fetched() { for apk in packages/"$arch"/*.apk; do [ ! -e "$apk" ] || return 0; done; return 1; }
 build() {
   [ -z "$make_key" ] || (become_make "$key") || return
+  [ -z "$generate_key" ] || [ -e "$key" ] || "$melange" keygen "$key" || return
   if fetched; then
     find packages -name '*.apk' -exec touch {} +
     "$melange" index -o "packages/$arch/APKINDEX.tar.gz" --signing-key "$signing_key" \

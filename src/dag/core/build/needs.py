@@ -89,6 +89,11 @@ class Needs:
                 needed.append(choice)
         return self._ours(needed)
 
+    def runtime_texts(self, number: int) -> list[str]:
+        """Return what the package with this number needs at run time, as it is written."""
+        written = self._installs.candidates[max(number, ~number)].depends
+        return [*written, *self._depends(self.name(number), self.origin(number))]
+
     def _ours(self, numbers: Iterable[int]) -> list[int]:
         """Return the packages of ours among these, or that others among these need at run time."""
         found: dict[int, None] = {}

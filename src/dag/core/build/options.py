@@ -11,10 +11,10 @@ from dag.core.kinds import (
     DURATION,
     EXISTING_FILE,
     FILE,
+    FILE_OR_URL,
     PATH_OR_URL,
     QUANTITY,
     TEXT,
-    PathRule,
     ValueKind,
     whole,
 )
@@ -25,6 +25,7 @@ from dag.core.package.options import (
     DirectoryOptions,
     GeneralOptions,
     PackageOptions,
+    TargetOptions,
 )
 from dag.errors import UsageError
 
@@ -68,14 +69,14 @@ class RepositoryOptions(Options):
         "Do not build what this repository has; melange takes packages from it.",
     )
     keyrings: tuple[str, ...] = list_flag(
-        ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, url=True)),
+        FILE_OR_URL,
         "--keyring",
         "Trust packages that are signed with this public key, a file or a URL.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeOptions(Options):
+class MakeOptions(TargetOptions):
     """Assignments and targets for make, and the confinement of a build."""
 
     heading: ClassVar[str] = "Build"
@@ -87,13 +88,6 @@ class MakeOptions(Options):
         "Pass this assignment to make, besides those of [make] in dag.toml.",
         metavar="NAME=VALUE",
         table="make",
-    )
-    target_template: str | None = flag(
-        TEXT,
-        "--target-template",
-        "Ask make for a package by this name, like package/{name}.",
-        shown="what the Makefile has rules for",
-        metavar="TARGET",
     )
 
 
@@ -142,8 +136,9 @@ class RebuildOptions(Options):
         TEXT,
         "--rebuild",
         "Build this package although it exists. `dependents` builds what is built with a package "
-        "that is built anew, `all` builds everything.",
+        "that is built anew, `all` builds everything; only the command line can ask for `all`.",
         metavar="PKG|dependents|all",
+        typed_values=("all",),
     )
     since: str | None = flag(
         TEXT, "--since", "Ask for what has changed since this commit.", metavar="GITREF"

@@ -18,13 +18,14 @@ from dag.core.build.bootstrap import Dropped, find_build_order
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
 from dag.core.build.stuck import Stuck
+from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.draw import describe
 from dag.core.graph.graph import Graph
+from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
 from dag.core.package.model import Package
+from dag.core.package.resources import demand_of
 from dag.core.store.records import Record
-from dag.core.units import quantity
-from dag.errors import UsageError
 
 DEFAULT_RESOURCES = ComputeResources(1000, 2 << 30)
 
@@ -44,6 +45,7 @@ class Absence(StrEnum):
     STORED = "in the store"
     REPOSITORY = "in a repository"
     OTHER_ARCH = "not for this architecture"
+    STOPPED = "needs a broken definition"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,8 @@ class SkippedPackage:
     absence: Absence
     named: bool
     """Whether somebody asked for this very package."""
+    because: str = ""
+    """What it needs that a broken definition should give, in words; empty if that is not why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +149,8 @@ class BuildPlan:
     """The cycles that nothing opens, so that their packages cannot be built."""
     blocked: Mapping[str, str]
     """Packages that are not built because they need a stuck one → the stuck one."""
+    unbuildable: Mapping[str, str]
+    """Packages that need something for another architecture → words that say so."""
     dropped: tuple[Dropped, ...]
     """Dependencies that a repository satisfies for now, because they close a cycle."""
     timed: int
@@ -162,7 +168,8 @@ def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> 
     """Return what is built, and why.
 
     Raises:
-        UsageError: a name is not in the graph, or a definition's resources are not quantities.
+        UsageError: a name is not in the graph, what it stands for needs a broken definition, or a
+            definition's resources are not quantities.
 
     """
     return _Planner(graph, arch, request, known).plan()
@@ -179,15 +186,16 @@ class _Planner:
         self.reasons: dict[str, tuple[Reason, str]] = {}
         self.available = frozenset((*known.repository, *known.available))
         self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere)
+        self.obstacles: Mapping[str, Obstacle] = {}
 
     def plan(self) -> BuildPlan:
         request = self.request
         asked = self.packages_asked_for()
-        forced = {self.find(name).name for name in request.rebuild}
-        for package in asked:
-            self.decide(package, forced=request.rebuild_all or package.name in forced)
-        if not request.only:
-            self.follow(forced)
+        self.choose(asked)
+        if not request.only and self.find_obstacles(asked):
+            self.reasons.clear()
+            self.absent.clear()
+            self.choose(asked)
         order = self.needs_first()
         found = find_build_order(self.needs, order, self.available, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
@@ -213,7 +221,10 @@ class _Planner:
                 SkippedPackage(
                     package=package,
                     absence=self.absent[package.name],
-                    named=bool(request.packages) and not request.lenient,
+                    named=self.is_named,
+                    because=self.obstacles[package.name].words
+                    if self.absent[package.name] is Absence.STOPPED
+                    else "",
                 )
                 for package in asked
                 if package.name in self.absent
@@ -222,12 +233,51 @@ class _Planner:
                 replace(one, needs=tuple(map(self.needs_of, one.cycles))) for one in found.stuck
             ),
             blocked=found.blocked,
+            unbuildable={
+                name: one.words for name, one in self.obstacles.items() if not one.is_broken
+            },
             dropped=found.dropped,
             timed=sum(name in self.known.seconds for name in found.units),
             external=self.graph.missing(found.units),
         )
 
     # ---- what is asked for --------------------------------------------------------------------
+
+    @property
+    def is_named(self) -> bool:
+        return bool(self.request.packages) and not self.request.lenient
+
+    def choose(self, asked: Sequence[Package]) -> None:
+        """Decide about what is asked for, and about all that must be there for it."""
+        request = self.request
+        forced = {self.find(name).name for name in request.rebuild}
+        for package in asked:
+            self.decide(package, forced=request.rebuild_all or package.name in forced)
+        if not request.only:
+            self.follow(forced)
+
+    def find_obstacles(self, asked: Sequence[Package]) -> bool:
+        """Find what cannot be built of all that is to be, and return whether there is any."""
+        is_for_all = all(package.builds_on(self.arch.apk) for package in self.graph.packages)
+        if is_for_all and not self.graph.broken:
+            return False
+        finder = UnbuildableFinder(
+            graph=self.graph,
+            needs=self.needs,
+            arch=self.arch,
+            available=self.available,
+        )
+        self.obstacles = finder.find([self.packages[name] for name in self.reasons])
+        if self.is_named:
+            names = {package.name for package in asked}
+            refuse_needs(
+                dict.fromkeys(
+                    obstacle.words
+                    for name, obstacle in self.obstacles.items()
+                    if obstacle.is_broken and name in names
+                )
+            )
+        return bool(self.obstacles)
 
     def packages_asked_for(self) -> Sequence[Package]:
         if not self.request.packages:
@@ -253,7 +303,7 @@ class _Planner:
                     if self.decide(package, forced=force):
                         todo.append(need)
             for user in users.get(name, ()):
-                if user not in self.reasons:
+                if user not in self.reasons and user not in self.obstacles:
                     self.absent.pop(user, None)
                     self.reasons[user] = (Reason.DEPENDENCY, name)
                     todo.append(user)
@@ -281,7 +331,11 @@ class _Planner:
             and stored.version == version
             and set(package.promised) <= set(stored.packages)
         )
-        if not package.builds_on(self.arch.apk):
+        obstacle = self.obstacles.get(name)
+        if obstacle is not None:
+            if obstacle.is_broken:
+                self.absent[name] = Absence.STOPPED
+        elif not package.builds_on(self.arch.apk):
             self.absent[name] = Absence.OTHER_ARCH
         elif forced:
             self.reasons[name] = (Reason.ASKED, "")
@@ -303,7 +357,7 @@ class _Planner:
     def is_elsewhere(self, package: Package) -> bool:
         """Return whether nothing follows from `package`: it comes with its needs, or never."""
         absence = self.absent.get(package.name)
-        return absence in (Absence.REPOSITORY, Absence.OTHER_ARCH)
+        return absence in (Absence.REPOSITORY, Absence.OTHER_ARCH, Absence.STOPPED)
 
     def stored_depends(self) -> Callable[[str, Package], Iterable[str]]:
         providers: dict[str, str] = {}
@@ -345,16 +399,10 @@ class _Planner:
         ram = self.known.ram.get(package.name, 0)
         if not (asked.cpu or asked.memory or ram):
             return self.request.resources
-        where = f"{package.file}: package.resources of {package.name}"
-        cpu = _quantity(asked.cpu, where, self.request.resources.cpu, 1000)
-        least = _quantity(asked.memory, where, self.request.resources.ram, 1)
-        return ComputeResources(cpu, max(ram, least))
-
-
-def _quantity(text: str, where: str, default: int, factor: int) -> int:
-    if not text:
-        return default
-    try:
-        return int(quantity(text) * factor)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error.message}", hint=error.hint) from error
+        cpu = demand_of(package, "cpu")
+        memory = demand_of(package, "memory")
+        default = self.request.resources
+        return ComputeResources(
+            default.cpu if cpu is None else int(cpu.amount * 1000),
+            max(ram, default.ram if memory is None else int(memory.amount)),
+        )

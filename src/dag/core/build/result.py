@@ -64,6 +64,8 @@ class Result:
     stuck: tuple[Stuck, ...]
     blocked: Mapping[str, str]
     """Packages that were never to be built → the stuck package that they need."""
+    unbuildable: Mapping[str, str]
+    """Packages that need something for another architecture → words that say so."""
     dropped: tuple[Dropped, ...]
     """Dependencies that a repository gave, to open a cycle."""
     seconds: float
@@ -95,7 +97,7 @@ class Result:
         """
         if self.stopped == INTERRUPTED:
             return 130
-        if self.impossible:
+        if self.impossible or self.unbuildable:
             return 1
         complete = all(unit.state == UnitState.DONE.value for unit in self.units)
         if complete and not self.stuck and not self.blocked:
@@ -142,6 +144,7 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float) -> Result:
         skipped=about.skipped,
         stuck=about.stuck,
         blocked=about.blocked,
+        unbuildable=about.unbuildable,
         dropped=about.dropped,
         seconds=now,
         critical_path=_critical_path(scheduler),

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dag.core.arch import Arch
+from dag.core.package.makefile import KEY
 from dag.core.shell import ShellScript, script_text
 from dag.core.sources.gitconfig import ENV_NAME
 from dag.errors import UsageError
 
-KEY = "melange.rsa"
 STATE = "/tmp/.dag"  # noqa: S108  # the volume of one Pod
 """The directory in which the build script of a pod keeps its log and its pipes."""
 OUT_PORT = 8017
@@ -105,6 +105,11 @@ def melange_of(more: Iterable[str], otherwise: str = MELANGE) -> str:
     return _assigned_value(more, "MELANGE", otherwise)
 
 
+def key_of(more: Iterable[str], otherwise: str) -> str:
+    """Return the path of the key that make is told of, given the user's own assignments."""
+    return _assigned_value(more, "KEY", otherwise)
+
+
 def _assigned_value(more: Iterable[str], name: str, otherwise: str) -> str:
     return dict(map(split_assignment, more)).get(name, otherwise)
 
@@ -145,8 +150,8 @@ def build_script(
 ) -> ShellScript:
     """Return the script of a build; it runs in the workspace, and its arguments are the targets.
 
-    It makes the throwaway key by the Makefile's own rule, or copies the one at `mounted_key` to
-    `variables.key`; it makes what lies in `packages/` count as built, runs make, and forwards
+    It makes the throwaway key by the Makefile's own rule or, if there is neither a rule nor a key,
+    with melange; or it copies the one at `mounted_key` to `variables.key`. It makes what lies in `packages/` count as built, runs make, and forwards
     SIGTERM to it. It ends with the exit code of make; or with `REFUSED`, and then the reason is in
     the container's termination message. If make ended well and made no package, `NOTHING` is there.
 
@@ -175,7 +180,7 @@ def build_script(
             hint="take it out of --make-var and of [make] in dag.toml",
         )
     env_file = f"{variables.cache_dir}/{ENV_NAME}"
-    signing_key = _assigned_value(variables.more, "KEY", variables.key)
+    signing_key = key_of(variables.more, variables.key)
     arguments = [
         f"--state={state}",
         f"--arch={variables.arch.apk}",
@@ -184,12 +189,12 @@ def build_script(
         *(f"--make={word}" for word in words),
         f"--env-file={env_file}",
         f"--env-option= --env-file {_option_word(env_file)}",
-        f"--key={variables.key}",
+        f"--key={signing_key if mounted_key is None else variables.key}",
     ]
     if mounted_key is not None:
         arguments.append(f"--mounted-key={mounted_key}")
-    elif has_key_rule:
-        arguments.append("--make-key")
+    else:
+        arguments.append("--make-key" if has_key_rule else "--generate-key")
     if hermetic:
         bwrap = script_text(_PACKAGE, "bwrap")
         arguments += [f"--bwrap={bwrap}", f"--cache={variables.cache_dir}"]

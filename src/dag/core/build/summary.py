@@ -43,6 +43,8 @@ class PlanSummary(Struct, frozen=True, kw_only=True):
     stuck: tuple[Stuck, ...] = ()
     blocked: dict[str, str] = {}
     """Packages that are never built → the stuck package that they need."""
+    unbuildable: dict[str, str] = {}
+    """Packages that need something for another architecture → words that say so."""
     dropped: tuple[Dropped, ...] = ()
 
 
@@ -63,5 +65,6 @@ def summarize(plan: BuildPlan) -> PlanSummary:
         ),
         stuck=plan.stuck,
         blocked=dict(plan.blocked),
+        unbuildable=dict(plan.unbuildable),
         dropped=plan.dropped,
     )

@@ -117,7 +117,7 @@ def _probe(
         "kind": "Pod",
         "metadata": {
             "generateName": "dag-probe-",
-            "namespace": settings.options.namespace,
+            "namespace": settings.namespace,
             "labels": {**whole["metadata"]["labels"], PROBE_LABEL: name},
         },
         "spec": {

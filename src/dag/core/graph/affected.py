@@ -43,7 +43,7 @@ def find_affected(
         names = list(concerned.by(file))
         for name in dict.fromkeys(names):
             reasons.setdefault(name, []).append(file)
-        if not names and not file.startswith("../"):
+        if not names and file not in graph.broken and not file.startswith("../"):
             unrelated.append(file)
     return Affected(reasons, tuple(graph.dependents(reasons)), tuple(unrelated))
 

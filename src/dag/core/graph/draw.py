@@ -10,6 +10,7 @@ from itertools import pairwise
 from dag.core.arch import Arch
 from dag.core.graph.edges import Edge
 from dag.core.graph.graph import Graph
+from dag.core.package.makefile import NO_MAKEFILE, Makefile
 from dag.core.package.model import Package
 
 
@@ -24,11 +25,17 @@ class Kind(StrEnum):
     JSON = "json"
 
 
-def lines(graph: Graph, packages: Iterable[Package], kind: Kind, arch: Arch) -> list[str]:
-    """Return one line for each of `packages`."""
+def lines(
+    graph: Graph,
+    packages: Iterable[Package],
+    kind: Kind,
+    arch: Arch,
+    makefile: Makefile = NO_MAKEFILE,
+) -> list[str]:
+    """Return one line for each of `packages`; `makefile` says how a package becomes a target."""
     match kind:
         case Kind.TARGET:
-            return [f"packages/{arch}/{one.name}-{one.full_version}.apk" for one in packages]
+            return makefile.targets(packages, arch)
         case Kind.NAME:
             return [one.name for one in packages]
         case Kind.VERSION:

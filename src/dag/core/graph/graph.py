@@ -12,12 +12,20 @@ from functools import cached_property
 from itertools import pairwise
 
 from dag.core.graph import digraph, feedback
+from dag.core.graph.asked import PathNames
 from dag.core.graph.edges import Component, Edge
 from dag.core.graph.gates import Gates
 from dag.core.graph.installs import Installs, Way
-from dag.core.graph.names import find_makers, unknown_names
+from dag.core.graph.names import find_makers, given_names, unknown_names
+from dag.core.graph.stops import (
+    BrokenNames,
+    BrokenNeed,
+    find_broken_needs,
+    refuse_needs,
+    stopped_units,
+)
 from dag.core.package.apkindex import PackageRepository
-from dag.core.package.model import Need, Package, bare_name
+from dag.core.package.model import BrokenDefinition, Need, Package, bare_name
 
 # Where a cycle must be opened, the edges that the original program knew are kept rather than those
 # that it did not, and an edge that a repository can satisfy is dropped before any other.
@@ -30,6 +38,8 @@ class Graph:
 
     apko chooses among them and what `repository` has (`-r`). Edges to names that the repository has
     are the first to be dropped where there is a cycle.
+
+    What needs a name that only a broken definition might give is *stopped*, and what needs that.
     """
 
     def __init__(
@@ -38,18 +48,19 @@ class Graph:
         *,
         arch: str | None = None,
         repository: PackageRepository | None = None,
+        broken: Iterable[BrokenDefinition] = (),
     ) -> None:
         """Resolve every need; the order of the packages does not matter.
 
-        A definition that melange does not build for `arch` makes nothing.
-
-        Raises:
-            UsageError: two packages or subpackages have one name.
-
+        No two of `packages` have one name. A definition that melange does not build for `arch`
+        makes nothing.
         """
         self.packages: tuple[Package, ...] = tuple(sorted(packages, key=lambda one: one.name))
         listed = repository or PackageRepository()
         self.available = listed.names
+        self.broken = BrokenNames(broken, self.available)
+        self._arch = arch or ""
+        self._own = {package.name: unit for unit, package in enumerate(self.packages)}
         self._makers = find_makers(self.packages)
         self.installs = Installs(self.packages, arch, listed.candidates)
         self._gates = Gates(self.installs)
@@ -67,12 +78,25 @@ class Graph:
         if node is None and self.installs.supply.resolver.universe.is_known(name):
             number = self.installs.environments.choice(name)
             node = None if number is None else self.installs.owner(number)
-        return node
+        return self._elsewhere.get(name) if node is None else node
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, int]:
+        """Return the definitions for other architectures, by all the names that they would give."""
+        foreign = (
+            (unit, one) for unit, one in enumerate(self.packages) if not one.builds_on(self._arch)
+        )
+        return {name: unit for unit, one in foreign for name in one.given} if self._arch else {}
 
     def origin(self, name: str) -> Package | None:
         """Return the package that gives `name`: it has, builds or provides it; None if none does."""
         node = self._find(bare_name(name))
         return None if node is None else self.packages[node]
+
+    @cached_property
+    def names(self) -> Collection[str]:
+        """Return every name that the packages have or provide."""
+        return given_names(self.packages)
 
     def provider(self, text: str) -> str | None:
         """Return the package of ours that is installed for a need; None if there is none."""
@@ -94,7 +118,7 @@ class Graph:
         texts = {text for text, one in chosen.items() if one is None or is_external(one)}
         for package in self.packages:
             for need in package.environment:
-                if need[0] in texts:
+                if need[0] in texts and not self.broken_need(package.name, need):
                     users = externals.setdefault(self._external(need), [])
                     if package.name not in users[-1:]:
                         users.append(package.name)
@@ -103,6 +127,27 @@ class Graph:
     def _external(self, need: Need) -> str:
         name = need.name
         return need.text if self.installs.supply.resolver.universe.is_known(name) else name
+
+    def is_external(self, text: str) -> bool:
+        """Return whether neither the definitions nor the repository have the name in a need."""
+        number = None if text.startswith("!") else self.installs.environments.choice(text)
+        return number is not None and self.installs.supply.is_external(number)
+
+    def broken_need(self, package: str, need: Need) -> BrokenNeed | None:
+        """Return the need of a package if only a broken definition might give it."""
+        name = need.name
+        if (
+            name not in self.broken
+            or self._find(name) is not None
+            or not self.is_external(need.text)
+        ):
+            return None
+        return self.broken.find(package, need)
+
+    @cached_property
+    def broken_needs(self) -> dict[str, BrokenNeed]:
+        """Return the packages that need what only a broken definition might give → the first such need."""
+        return find_broken_needs(self.installs, self.broken_need) if self.broken else {}
 
     def missing(self, inside: Collection[str]) -> dict[str, list[str]]:
         """Return what some of `inside` need that neither the directory nor the repository has.
@@ -252,17 +297,24 @@ class Graph:
         found: set[int] = set()
         unknown: list[str] = []
         for name in names:
-            node = self._find(name)
+            node = self._own.get(name)
+            if node is None:
+                node = self._find(name)
             if node is None:
                 node = self._find(bare_name(name))
+            if node is None:
+                node = self._paths.find(name)
             if node is None:
                 unknown.append(name)
             else:
                 found.add(node)
         if unknown:
-            known = {name for package in self.packages for name in package.given}
-            raise unknown_names(unknown, known)
+            raise self.broken.refusal(unknown) or unknown_names(unknown, self.names)
         return found
+
+    @cached_property
+    def _paths(self) -> PathNames:
+        return PathNames(self.packages, self._arch)
 
     # ---- order --------------------------------------------------------------------------------
 
@@ -318,20 +370,46 @@ class Graph:
         order = self._ordered[0]
         return [self.packages[node] for node in order if wanted is None or node in wanted]
 
-    def closure(self, names: Iterable[str], there: Collection[str] = ()) -> list[Package]:
+    def closure(
+        self, names: Iterable[str], there: Collection[str] = (), *, stopped_too: bool = False
+    ) -> list[Package]:
         """Return the packages that `names` stand for and all that they need, dependencies first.
 
         Dropped edges count here, because their packages are needed all the same. Packages in
         `there` that `names` do not stand for are left out, and so is what only those need.
 
         Raises:
-            UsageError: a name is not in the graph.
+            UsageError: a name is not in the graph, or something is needed that only a broken
+                definition might give (unless `stopped_too`).
 
         """
         asked = self._numbers(names)
         closed = self._numbers(there) - asked
         wanted = self._needed(asked, closed) if closed else self._gates.reachable(asked)
-        return [self.packages[node] for node in self._ordered[0] if node in wanted]
+        found = [self.packages[node] for node in self._ordered[0] if node in wanted]
+        if self.broken_needs and not stopped_too:
+            refuse_needs(
+                self.broken_needs[one.name] for one in found if one.name in self.broken_needs
+            )
+        return found
+
+    def stopped(
+        self, direct: Collection[str] | None = None, there: Collection[str] = ()
+    ) -> frozenset[str]:
+        """Return the packages that are stopped, because what they need cannot be built.
+
+        `direct` are those that need such a thing themselves; by default those that need what only a
+        broken definition might give. Packages in `there` need nothing, because they exist.
+        """
+        direct = self.broken_needs if direct is None else direct
+        starts = self._numbers(name for name in direct if name not in there)
+        if not starts:
+            return frozenset()
+        closed = self._numbers(there)
+        found = (
+            stopped_units(self.installs, starts, closed) if closed else self._gates.users(starts)
+        )
+        return frozenset(self.packages[node].name for node in found)
 
     def _needed(self, asked: set[int], closed: set[int]) -> set[int]:
         found = set(asked)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from dag.core.package.candidates import Candidate
 from dag.core.package.environments import Environments
 from dag.core.package.model import Need, Package
+from dag.core.package.names import find_clashes
 from dag.core.package.outcome import GaveUp, Installed
 from dag.core.package.solver import install
 from dag.core.package.supply import Supply
@@ -50,6 +51,9 @@ class Installs:
         self._makers = [
             unit for unit, one in enumerate(packages) if arch is None or one.builds_on(arch)
         ]
+        if find_clashes(packages):
+            # Of two packages of one name and version, that of the later file counts.
+            self._makers.sort(key=lambda unit: packages[unit].file, reverse=True)
         made = [packages[unit] for unit in self._makers]
         self.supply = Supply(made, _others(made, listed))
         self._worlds = [self.supply.needs(one) for one in packages]

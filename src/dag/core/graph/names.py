@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
+from dag.core.graph.asked import plain_name
 from dag.core.package.model import Package
 from dag.core.package.names import find_clashes
 from dag.errors import UsageError
@@ -12,27 +13,30 @@ from dag.errors import UsageError
 def find_makers(packages: Sequence[Package]) -> dict[str, int]:
     """Return the place in `packages` of the definition that makes each package or subpackage.
 
-    Raises:
-        UsageError: two packages or subpackages have one name.
-
+    Of two definitions that make a package of one name, it is the one that counts for apko.
     """
-    if problems := find_clashes(packages):
-        raise UsageError("\n".join(map(str, problems)))
     makers = {package.name: number for number, package in enumerate(packages)}
     for number, package in enumerate(packages):
         for subpackage in package.subpackages:
             makers[subpackage.name] = number
+    for clash in find_clashes(packages):
+        makers[clash.name] = clash.counts.place
     return makers
 
 
-def unknown_names(names: Sequence[str], known: Iterable[str]) -> UsageError:
+def given_names(packages: Sequence[Package]) -> set[str]:
+    """Return every name that some packages have, build or provide."""
+    return {name for package in packages for name in package.given}
+
+
+def unknown_names(names: Sequence[str], known: Collection[str]) -> UsageError:
     """Return the error that there are no packages of these `names`, with the closest that are."""
     from difflib import get_close_matches
 
     possible = sorted(known)
     hints: list[str] = []
     for name in names[:20]:
-        if close := get_close_matches(name, possible, n=5):
+        if close := get_close_matches(plain_name(name), possible, n=5):
             instead = f" instead of {name}" if len(names) > 1 else ""
             hints.append(f"did you mean {' or '.join(close)}{instead}?")
     # The words of the original program, which scripts may look for.

@@ -8,7 +8,12 @@ from typing import ClassVar
 from dag.core.flags import Options, argument, flag, list_flag, required_flag, switch
 from dag.core.graph.draw import Kind
 from dag.core.kinds import FILE_OR_STDOUT, PATH_OR_URL, TEXT, ValueKind, choice
-from dag.core.package.options import DefinitionOptions, GeneralOptions, PackageOptions
+from dag.core.package.options import (
+    DefinitionOptions,
+    GeneralOptions,
+    PackageOptions,
+    TargetOptions,
+)
 
 _OUTPUT = "Output"
 _LINES = ValueKind(metavar="", parse=Kind, choices=tuple(kind.value for kind in Kind))
@@ -41,7 +46,7 @@ class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, Ge
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineOptions(Options):
+class LineOptions(TargetOptions):
     """The line that is printed of each package."""
 
     heading: ClassVar[str] = _OUTPUT

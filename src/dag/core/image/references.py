@@ -67,6 +67,8 @@ def parse_reference(text: str) -> Reference:
         UsageError: it is no image reference.
 
     """
+    if "://" in text:
+        raise _url_error(text)
     rest, at, digest = text.partition("@")
     if at and not is_digest(digest):
         raise _reference_error(
@@ -129,6 +131,17 @@ def _is_host(text: str) -> bool:
 def is_tag(version: str) -> bool:
     """Return whether a registry may be asked for this as a tag; a digest is none."""
     return _TAG.fullmatch(version) is not None
+
+
+def _url_error(text: str) -> UsageError:
+    scheme, _, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    name = f"{host.rpartition('@')[2]}{slash}{path}"  # without a password
+    return _reference_error(
+        f"{scheme}://{name}",
+        "it is a URL, and the name of an image has no scheme",
+        f"write {name}" if name else None,
+    )
 
 
 def _reference_error(text: str, why: str, hint: str | None = None) -> UsageError:

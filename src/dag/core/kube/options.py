@@ -9,6 +9,8 @@ from dag.core.flags import Options, flag
 from dag.core.kinds import FILE, TEXT
 
 _CLUSTER = "Cluster"
+CONTEXT_NAMESPACE = "the context's, as kubectl has it, else default"
+"""The default of every --namespace in a cluster that is there, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dag.core.arch import Arch
+from dag.core.arch import ARCHITECTURES, Arch, apk_name
 from dag.core.package.dependencies import (
     Text,
     TextResolver,
@@ -21,7 +21,16 @@ from dag.core.package.dependencies import (
     read_dependencies,
     read_texts,
 )
-from dag.core.package.model import DeclaredResources, Need, Package, Subpackage, bare_name
+from dag.core.package.model import (
+    NO_RESOURCES,
+    BrokenDefinition,
+    DeclaredResources,
+    Need,
+    Package,
+    Subpackage,
+    bare_name,
+)
+from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
@@ -49,6 +58,24 @@ def compile_definition(
     The package is None if this is not a definition (it has no `package:` mapping), or if it has
     problems; these are returned with it.
     """
+    package, problems = _compile(data, file, arch, table, build_options)
+    return (None if problems else package), problems
+
+
+def read_definition(
+    data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
+) -> Package | BrokenDefinition | None:
+    """Return the definition in `data`, resolved or as a broken one; None if it is no definition."""
+    package, problems = _compile(data, file, arch, table, build_options)
+    if not problems:
+        return package
+    return BrokenDefinition(file, names_in_text(data, file, package), tuple(problems))
+
+
+def _compile(
+    data: bytes, file: str, arch: Arch, table: Table, build_options: Sequence[str]
+) -> tuple[Package | None, list[FileProblem]]:
+    """Return the package as far as it can be resolved, and all problems."""
     tree = NodeReader(file)
     try:
         node = compose(data)
@@ -66,7 +93,7 @@ def compile_definition(
     except RecursionError:
         what = "merge keys, aliases or variables refer to each other too deeply"
         return None, [FileProblem(file, 1, what, "flatten them")]
-    return (None if tree.problems else package), tree.problems
+    return package, tree.problems
 
 
 def _may_define(node: Node | None) -> TypeGuard[MappingNode]:
@@ -82,6 +109,21 @@ def _is_other(package: Node) -> bool:
     return isinstance(package, SequenceNode) or (
         isinstance(package, ScalarNode) and not is_null(package)
     )
+
+
+def unknown_architectures(listed: Sequence[Text], file: str) -> tuple[FileProblem, ...]:
+    """Return a warning if `target-architecture` has names that melange never builds for."""
+    unknown = [one for one in listed if one.text and one.text not in (*ARCHITECTURES, "all")]
+    if not unknown:
+        return ()
+    names = " and ".join(repr(one.text[:60]) for one in unknown[:5])
+    known = {**{one.text: apk_name(one.text) for one in unknown[:5]}, "noarch": "all"}
+    ours = dict.fromkeys(known[one.text] for one in unknown[:5])
+    fix = "use names such as x86_64 and aarch64"
+    if None not in ours:
+        fix = f"write {' and '.join(map(str, ours))}"
+    what = f"target-architecture has {names}, which melange does not know"
+    return (FileProblem(file, unknown[0].line, what, fix),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +204,8 @@ class _Definition:
         self.check_twice(Text(name, line), parts)
         subpackages, left_out = self.subpackages(parts, base, resolver, compiler)
         dependencies = resolver.dependencies(own)
-        resources = tree.strings(fields.get("resources"), "package.resources")
+        listed = read_texts(fields.get("target-architecture"), tree, "target-architecture")
+        architectures = [one.replaced_by(replace) for one in listed]
         return Package(
             name=name,
             version=version,
@@ -177,14 +220,23 @@ class _Definition:
             provider_priority=dependencies.priority,
             sources=tuple(compiler.sources),
             pipelines=tuple(sorted(compiler.used)),
-            resources=DeclaredResources(
-                *(resources.get(field, "") for field in DeclaredResources._fields)
-            ),
-            target_architecture=tuple(
-                replace(text)
-                for text, _ in tree.texts(fields.get("target-architecture"), "target-architecture")
-            ),
+            resources=self.resources(fields.get("resources")),
+            target_architecture=tuple(one.text for one in architectures),
             options=self.variables.enabled,
+            warnings=unknown_architectures(architectures, tree.file),
+        )
+
+    def resources(self, node: Node | None) -> DeclaredResources:
+        texts = self.tree.strings(node, "package.resources")
+        if not texts:
+            return NO_RESOURCES
+        fields = self.tree.mapping(node, "package.resources")
+        return DeclaredResources(
+            cpu=texts.get("cpu", ""),
+            cpumodel=texts.get("cpumodel", ""),
+            memory=texts.get("memory", ""),
+            disk=texts.get("disk", ""),
+            lines=tuple((name, line_of(value)) for name, value in fields.items()),
         )
 
     def epoch(self, node: Node | None) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from string import Formatter
 
 from dag.core.arch import Arch
+from dag.core.package.makefunctions import UNKNOWN
+from dag.core.package.maketext import MakeText
 from dag.core.package.model import Package
 from dag.errors import UsageError
 
@@ -23,12 +25,22 @@ APK_TEMPLATE = "packages/{arch}/{name}-{version}-r{epoch}.apk"
 NAME_TEMPLATE = "package/{name}"
 _FIELDS = frozenset({"arch", "name", "version", "epoch"})
 
-_KEY_TARGETS = frozenset({"${KEY}", "$(KEY)", "melange.rsa", "%.rsa"})
+KEY = "melange.rsa"
+"""The name that `$(KEY)` gets."""
+_KEY_VARIABLE = frozenset({"${KEY}", "$(KEY)"})
+_SIGNING_KEY = re.compile(
+    r"^[^#\n]*?--signing-key[=\s]\s*(?P<word>[^\s\\;&|-][^\s\\;&|]*)", re.MULTILINE
+)
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 
 # A rule's line: targets, a colon that is no `:=`; inside `define` the macro's own rules count too.
 _RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
 # A static pattern rule: the targets may be a variable's, the pattern says what they look like.
 _STATIC = re.compile(r"^[^\s#].*:\s*package/%\s*:(?![:=])", re.MULTILINE)
+_BY_NAME = re.compile(r"package/(?P<name>[^%$]+)")
+# What a pattern rule finds is the file whose name is in the target: `find . -name '$*.yaml'`.
+_FINDS_FILE = re.compile(r"(?:\$(?:\*|\(\*\)|\{\*\})|%)\.yaml\b")
+_CALL = re.compile(r"\$[({]call\s+build-package,\s*(?P<name>[^,\s]+)\s*,")
 _INCLUDE = re.compile(r"^[ ]*(?:-|s)?include[ \t]+(?P<names>[^#\n]*)", re.MULTILINE)
 _UNREAD = {
     "KEY": "melange will not trust what is signed with our key, such as packages of other units",
@@ -44,22 +56,77 @@ class Makefile:
     has_all: bool
     has_key: bool
     """Whether a rule makes the signing key: `${KEY}:`, for example."""
+    key: str
+    """The name by which melange is told to find the signing key; `$(KEY)` gets it, too."""
     template: str
     """The form of a package's target; its fields are arch, name, version and epoch."""
     unread: frozenset[str] = frozenset()
     """Our variables that its calls of melange do not use, as far as its text tells."""
+    other_key: str | None = None
+    """The key that melange is told to sign with, whatever `$(KEY)` is."""
+    finds_files: bool = False
+    """Whether a target has the name of the definition's file, and not that of its package."""
+    rules: frozenset[str] = frozenset()
+    """The packages that have a rule `package/NAME` of their own."""
+    calls: frozenset[str] = frozenset()
+    """The names for which `build-package` is called, whose definitions are NAME.yaml."""
+    is_given: bool = False
+    """Whether somebody gave the template, so that the rules were not asked."""
 
     def notes(self, *names: str) -> list[str]:
         """Return, in words, what follows if it does not use these variables."""
-        return [
+        unread = [name for name in names if name in self.unread]
+        if self.other_key == self.key:  # which is made under that name
+            unread = [name for name in unread if name != "KEY"]
+        notes = [
             f"the Makefile does not use $({name}): {_UNREAD[name]}; see docs/makefiles.md"
-            for name in names
-            if name in self.unread
+            for name in unread
         ]
+        if self.other_key not in (None, self.key) and not self.has_key:
+            notes.append(
+                f"the Makefile signs with {self.other_key} and has no rule that makes it, and dag"
+                " makes keys beside the Makefile alone: sign with $(KEY); see docs/makefiles.md"
+            )
+        return notes
+
+    def foreign_key_note(self, flag: str) -> str | None:
+        """Return, in words, that packages are not signed with the key that `flag` names."""
+        if self.other_key is None:
+            return None
+        return (
+            f"the Makefile signs with {self.other_key}, whatever $(KEY) is, so {flag} does not"
+            " reach melange: sign with $(KEY); see docs/makefiles.md"
+        )
 
     def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
         """Return the targets of the packages, in their order, each once."""
-        return list(dict.fromkeys(target(self.template, package, arch) for package in packages))
+        return list(dict.fromkeys(self._target(package, arch) for package in packages))
+
+    def file_notes(self, packages: Iterable[Package]) -> list[str]:
+        """Return, in words, whose definitions its rules do not find because the file has another name."""
+        if self.is_given or self.finds_files:
+            return []
+        return [
+            f"{package.file}:{package.line}: this is {package.name}, for which the Makefile's rules "
+            f"look in {package.name}.yaml; rename the file, or give it a rule"
+            for package in packages
+            if package.file_stem != package.name
+            and package.name not in self.rules
+            and package.file_stem not in self.calls
+        ]
+
+    def _target(self, package: Package, arch: Arch) -> str:
+        name, stem = package.name, package.file_stem
+        by_file = self.finds_files or stem in self.calls
+        if not self.is_given and name != stem and name not in self.rules and by_file:
+            name = stem
+        return self.template.format(
+            arch=arch.apk, name=name, version=package.version, epoch=package.epoch
+        )
+
+
+NO_MAKEFILE = Makefile(has_all=False, has_key=False, key=KEY, template=APK_TEMPLATE)
+"""Stands for the Makefile of a directory without one: the files that melange writes are targets."""
 
 
 def read_makefile(text: str, template: str | None = None) -> Makefile:
@@ -70,15 +137,36 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
 
     """
     targets = [word for rule in _RULE.finditer(text) for word in rule["targets"].split()]
+    is_given = template is not None
     if template is None:
         by_name = any(word.startswith("package/") for word in targets) or _STATIC.search(text)
         template = NAME_TEMPLATE if by_name else APK_TEMPLATE
+    other = _other_key(text)
     return Makefile(
         has_all="all" in targets,
-        has_key=any(word in _KEY_TARGETS for word in targets),
+        has_key=not _KEY_VARIABLE.isdisjoint(targets)
+        or any(word in (other or KEY, "%.rsa") for word in targets),
+        key=other if other and _FILE_NAME.fullmatch(other) else KEY,
         template=check_template(template),
         unread=frozenset(_unread(text)),
+        other_key=other,
+        finds_files=template == NAME_TEMPLATE and _FINDS_FILE.search(text) is not None,
+        rules=frozenset(rule["name"] for rule in map(_BY_NAME.fullmatch, targets) if rule),
+        calls=frozenset(call["name"] for call in _CALL.finditer(text)),
+        is_given=is_given,
     )
+
+
+def _other_key(text: str) -> str | None:
+    """Return what stands behind `--signing-key` if it is one literal name, and not `$(KEY)`."""
+    words = {found["word"].strip("'\"") for found in _SIGNING_KEY.finditer(text)}
+    if len(words) != 1 or not words.isdisjoint(_KEY_VARIABLE):
+        return None
+    word = words.pop()
+    if "$" in word:
+        word = MakeText(text, {"KEY": UNKNOWN}).expand(word, {})
+    word = word.removeprefix("./")
+    return word if word and word.isprintable() and "$" not in word and UNKNOWN not in word else None
 
 
 def included_patterns(text: str) -> list[str]:
@@ -127,10 +215,3 @@ def check_template(template: str) -> str:
             hint=f"it needs the field {{name}}, as in {NAME_TEMPLATE}",
         )
     return template
-
-
-def target(template: str, package: Package, arch: Arch) -> str:
-    """Return `template` filled in for one package."""
-    return template.format(
-        arch=arch.apk, name=package.name, version=package.version, epoch=package.epoch
-    )

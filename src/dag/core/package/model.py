@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from dag.core.package.problems import FileProblem
+
 _CONSTRAINT = re.compile(r"[=<>~@]")
 
 
@@ -102,6 +104,8 @@ class DeclaredResources(NamedTuple):
     cpumodel: str = ""
     memory: str = ""
     disk: str = ""
+    lines: tuple[tuple[str, int], ...] = ()
+    """Field → the line of its value, for each that is written."""
 
 
 NO_RESOURCES = DeclaredResources()
@@ -118,7 +122,7 @@ class Subpackage(NamedTuple):
     provider_priority: int = 0
 
 
-class Package(Struct, frozen=True, array_like=True, kw_only=True):
+class Package(Struct, frozen=True, array_like=True, kw_only=True, tag=True):
     """A definition, resolved for one architecture."""
 
     name: str
@@ -146,6 +150,13 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True):
     """The architectures as written; empty and `("all",)` mean every architecture."""
     options: tuple[str, ...] = ()
     """The build options of the definition that are enabled."""
+    warnings: tuple[FileProblem, ...] = ()
+    """What a person should know, although it makes nothing wrong."""
+
+    @property
+    def file_stem(self) -> str:
+        """Return the name of the definition's file without its ending."""
+        return self.file.removesuffix(".yaml")
 
     @property
     def full_version(self) -> str:
@@ -166,3 +177,13 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True):
     def builds_on(self, arch: str) -> bool:
         """Return whether melange builds this for `arch` (its apk name); else melange skips it."""
         return self.target_architecture in ((), ("all",)) or arch in self.target_architecture
+
+
+class BrokenDefinition(Struct, frozen=True, array_like=True, tag=True):
+    """A definition that cannot be used."""
+
+    file: str
+    names: tuple[str, ...]
+    """The names that it may give, as far as its text tells; its file's name if that tells none."""
+    problems: tuple[FileProblem, ...]
+    """What is wrong with it, at least one problem."""

@@ -1,36 +1,94 @@
-"""Names that two definitions claim."""
+"""Names that two definitions claim, and which of the two counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from dag.core.package.model import Package, Subpackage
+from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.problems import FileProblem
+from dag.core.package.versions import key
 
 _FIX = "rename or remove one of the two"
 
 
-def find_clashes(packages: Sequence[Package]) -> list[FileProblem]:
-    """Return a problem for each name that is defined twice, at the later definition."""
+class Claim(NamedTuple):
+    """A package that a definition makes: its own, or a subpackage."""
+
+    place: int
+    """The place of the definition in the directory's."""
+    line: int
+    is_own: bool
+
+
+class Clash(NamedTuple):
+    """A name of which two definitions make a package."""
+
+    name: str
+    counts: Claim
+    """The one that apko would take: the higher version, of equal ones that of the later file."""
+    other: Claim
+
+
+def find_clashes(packages: Sequence[Package]) -> list[Clash]:
+    """Return each name that is defined more than once, once for each definition that loses it."""
     names = {package.name for package in packages}
     names.update(one.name for package in packages for one in package.subpackages)
     if len(names) == sum(1 + len(package.subpackages) for package in packages):
         return []
-    first: dict[str, Package | Subpackage] = {}
-    problems: list[FileProblem] = []
-    for package in packages:
-        other = first.setdefault(package.name, package)
-        if other is not package:
-            what = f"the package {package.name!r} is already defined in {other.file}:{other.line}"
-            problems.append(FileProblem(package.file, package.line, what, _FIX))
-    for package in packages:
-        for subpackage in package.subpackages:
-            other = first.setdefault(subpackage.name, subpackage)
-            if other is not subpackage:
-                kind = "subpackage" if isinstance(other, Subpackage) else "package"
-                what = (
-                    f"the subpackage name {subpackage.name!r} is already used by the {kind} in "
-                    f"{other.file}:{other.line}"
-                )
-                problems.append(FileProblem(subpackage.file, subpackage.line, what, _FIX))
-    return problems
+    claims: dict[str, list[Claim]] = {}
+    for place, package in enumerate(packages):
+        claims.setdefault(package.name, []).append(Claim(place, package.line, is_own=True))
+        for one in package.subpackages:
+            claims.setdefault(one.name, []).append(Claim(place, one.line, is_own=False))
+
+    def rank(claim: Claim) -> tuple[object, ...]:
+        package = packages[claim.place]
+        return (key(package.full_version), package.file)
+
+    clashes: list[Clash] = []
+    for name, several in claims.items():
+        if len(several) > 1:
+            *others, counts = sorted(several, key=rank)
+            clashes += [Clash(name, counts, other) for other in others]
+    return clashes
+
+
+class Settled(NamedTuple):
+    """Definitions of which no two are of one package."""
+
+    packages: tuple[Package, ...]
+    passed_over: tuple[BrokenDefinition, ...]
+    """The definitions of packages that another definition makes in a version that counts."""
+    problems: tuple[FileProblem, ...]
+    """One for each name that two have, at the definition that loses it."""
+
+
+def settle_clashes(packages: Sequence[Package]) -> Settled:
+    """Leave out definitions of a package that another one defines, and say it of each such name."""
+    clashes = find_clashes(packages)
+    problems = [_problem(packages, clash) for clash in clashes]
+    passed_over = {
+        clash.other.place: problem
+        for clash, problem in zip(clashes, problems, strict=True)
+        if clash.other.is_own and clash.counts.is_own
+    }
+    return Settled(
+        tuple(one for place, one in enumerate(packages) if place not in passed_over),
+        tuple(
+            BrokenDefinition(packages[place].file, tuple(sorted(packages[place].given)), (problem,))
+            for place, problem in sorted(passed_over.items())
+        ),
+        tuple(problems),
+    )
+
+
+def _problem(packages: Sequence[Package], clash: Clash) -> FileProblem:
+    winner, loser = packages[clash.counts.place], packages[clash.other.place]
+    same = key(winner.full_version) == key(loser.full_version)
+    why = "it is the later file" if same else f"its version {winner.full_version} is higher"
+    what = (
+        f"the package {clash.name!r} is also defined in {winner.file}:{clash.counts.line}, "
+        f"which counts because {why}"
+    )
+    return FileProblem(loser.file, clash.other.line, what, _FIX)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
-from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag
+from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
 from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
 
 _DEFINITIONS = "Definitions"
@@ -67,7 +67,7 @@ class ArchsOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(Options):
-    """Everything else that decides how a definition is resolved."""
+    """Everything else that decides how definitions are resolved, and which ones are refused."""
 
     heading: ClassVar[str] = _DEFINITIONS
 
@@ -82,11 +82,31 @@ class CompileOptions(Options):
         "Enable this option of the definitions, as melange's flag of that name does.",
         metavar="NAME",
     )
+    strict: bool = switch(
+        "--strict",
+        "Refuse the whole directory if anything is wrong with any definition, not only what needs "
+        "that definition.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DefinitionOptions(DirectoryOptions, ArchOptions, CompileOptions):
     """The definitions that are read, and how."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(Options):
+    """The way in which a package becomes a target of make."""
+
+    heading: ClassVar[str] = "Targets"
+
+    target_template: str | None = flag(
+        TEXT,
+        "--target-template",
+        "Ask make for a package by this name, like package/{name}.",
+        shown="what the Makefile has rules for",
+        metavar="TARGET",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

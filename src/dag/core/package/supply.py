@@ -20,7 +20,7 @@ class Supply:
     """
 
     def __init__(self, packages: Iterable[Package], listed: Iterable[Candidate] = ()) -> None:
-        """Take definitions for one architecture, in an order that does not depend on files' names.
+        """Take definitions for one architecture, in the order of preference.
 
         Two definitions may make packages of one name: then the higher version is preferred, of
         equal ones the first.

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import KEY, OUT_PORT, STATE, copy_script, serve_script
+from dag.core.build.scripts import OUT_PORT, STATE, copy_script, serve_script
 from dag.core.image.layers import ROOT
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject
+from dag.core.package.makefile import KEY
 from dag.core.pod.options import PodOptions
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket, Places, fetch_script, upload_script
@@ -48,7 +49,10 @@ class PodSettings:
     """Everything that a Pod depends on: what was asked for, and what has been found for it."""
 
     options: PodOptions
-    """What was asked for; images are named by digest once `with_digests` has been called."""
+    """What was asked for, with requests that are enough for the definitions; images are named by
+    digest once `with_digests` has been called."""
+    namespace: str
+    """Where the Pod is created: that of the options, or what was found for them."""
     run: str
     """The run's id: lower-case hexadecimal."""
     arch: Arch
@@ -61,6 +65,8 @@ class PodSettings:
     wanted: Sequence[str] = ()
     """The files that are fetched from `options.src_bucket` first."""
     version: str
+    key: str = KEY
+    """Where the build finds its key: a name in the workspace, or the path of the mounted one."""
 
     @property
     def node(self) -> Arch:
@@ -88,9 +94,9 @@ class PodSettings:
         return replace(self, options=named)
 
 
-def key_path(name: str | None) -> str:
-    """Return where the build finds its key: `melange.rsa` in the workspace, or the mounted one."""
-    return KEY if name is None else f"{KEY_DIRECTORY}/{name}.rsa"
+def mounted_key_path(name: str) -> str:
+    """Return where the build finds the key that is mounted; melange goes by the file's name."""
+    return f"{KEY_DIRECTORY}/{name}.rsa"
 
 
 def pod(settings: PodSettings) -> KubeObject:
@@ -130,7 +136,7 @@ def pod(settings: PodSettings) -> KubeObject:
         "kind": "Pod",
         "metadata": {
             "generateName": "dag-",
-            "namespace": options.namespace,
+            "namespace": settings.namespace,
             "labels": {
                 "app.kubernetes.io/name": "dag",
                 "app.kubernetes.io/managed-by": "dag",
@@ -239,7 +245,7 @@ def _transfer_fields(settings: PodSettings, bucket: Bucket) -> KubeObject:
 
 
 def _out_container(settings: PodSettings) -> KubeObject:
-    public_key = f"{key_path(settings.options.key_name).rpartition('/')[2]}.pub"
+    public_key = f"{settings.key.rpartition('/')[2]}.pub"
     script = serve_script(WORKSPACE, settings.run, public_key, state=_PLACES.state)
     # The bundle's image is on the node already, so this container starts with the build.
     return {

@@ -9,8 +9,9 @@ from typing import ClassVar
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
 from dag.core.flags import Options, flag, list_flag, switch
+from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
-from dag.core.kube.options import ContextOptions, KubeconfigOptions
+from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
 from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
 from dag.errors import UsageError
@@ -18,6 +19,7 @@ from dag.errors import UsageError
 SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
 CSI_DRIVER = "secrets-store.csi.k8s.io"
 
+_OR_MORE = "or for more if a definition that is built asks for more."
 _BUCKET = ValueKind(metavar="gs://…|s3://…", parse=Bucket.parse)
 
 
@@ -37,17 +39,15 @@ class PodBuildOptions(Options):
     heading: ClassVar[str] = "Build"
 
     sdk_image: str = flag(
-        TEXT,
+        IMAGE,
         "--sdk-image",
         "Build in this image, which must have make, melange and bubblewrap.",
         default=SDK_IMAGE,
-        metavar="IMAGE",
     )
     cache_bundle: str | None = flag(
-        TEXT,
+        IMAGE,
         "--cache-bundle",
         "Take sources from this image, which `dag cache --bundle-repo` has pushed.",
-        metavar="IMAGE",
     )
     keep_going: bool = switch("--keep-going", "Go on after a failure, as make -k does.")
 
@@ -59,11 +59,10 @@ class BundleOptions(Options):
     heading: ClassVar[str] = "Bundle"
 
     bundle_repo: str | None = flag(
-        TEXT,
+        REPOSITORY,
         "--bundle-repo",
         "Push the directory as an image to this repository.",
         shown="gcr.io/PROJECT/dag",
-        metavar="REPOSITORY",
         variable="REPO",
     )
     project: str | None = flag(
@@ -75,18 +74,16 @@ class BundleOptions(Options):
         variable="PROJECT",
     )
     pull_repo: str | None = flag(
-        TEXT,
+        REPOSITORY,
         "--pull-repo",
         "Have nodes pull the bundle from this repository, if they know it by another name.",
         shown="that of --bundle-repo",
-        metavar="REPOSITORY",
     )
     bundle_base: str | None = flag(
-        TEXT,
+        IMAGE,
         "--bundle-base",
         "Put the bundle on top of this image, which must have sh and cp.",
         shown="busybox, by digest",
-        metavar="IMAGE",
     )
     include: tuple[str, ...] = list_flag(
         TEXT,
@@ -108,8 +105,11 @@ class PlaceOptions(Options):
 
     heading: ClassVar[str] = "Cluster"
 
-    namespace: str = flag(
-        NAME, "-n --namespace", "Create the pod in this namespace.", default="default"
+    namespace: str | None = flag(
+        NAME,
+        "-n --namespace",
+        "Create the pod in this namespace.",
+        shown=CONTEXT_NAMESPACE,
     )
     service_account: str = flag(
         NAME, "--service-account", "Run the pod as this service account.", default="default"
@@ -130,13 +130,28 @@ class PlaceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceOptions(Options):
-    """Requests of the build to its node."""
+    """Requests of the build to its node; a definition may raise them."""
 
     heading: ClassVar[str] = "Resources"
 
-    cpu: str = flag(QUANTITY, "--cpu", "Ask for this many CPUs.", default="1")
-    ram: str = flag(QUANTITY, "--ram", "Ask for this much memory.", default="2Gi")
-    disk: str = flag(QUANTITY, "--disk", "Ask for this much disk.", default="1Gi")
+    cpu: str = flag(
+        QUANTITY,
+        "--cpu",
+        f"Ask for this many CPUs, {_OR_MORE}",
+        default="1",
+    )
+    ram: str = flag(
+        QUANTITY,
+        "--ram",
+        f"Ask for this much memory, {_OR_MORE}",
+        default="2Gi",
+    )
+    disk: str = flag(
+        QUANTITY,
+        "--disk",
+        f"Ask for this much disk, {_OR_MORE}",
+        default="1Gi",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,12 +202,11 @@ class BucketOptions(Options):
         metavar="NAME",
     )
     transfer_image: str = flag(
-        TEXT,
+        IMAGE,
         "--transfer-image",
         "Transfer packages with this image, which must have rclone.",
         default=DEFAULT_IMAGE,
         shown="rclone's own, by digest",
-        metavar="IMAGE",
     )
 
 

@@ -25,6 +25,8 @@ GKE_DRIVER = "secrets-store-gke.csi.k8s.io"
 """The CSI driver of GKE's own add-on. https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component"""
 _PROVIDERS = {CSI_DRIVER: "gcp", GKE_DRIVER: "gke"}
 
+NAMESPACE = "dag-builds"
+"""The namespace that is proposed: builds need a Pod Security level that no other pod should have."""
 SIGNING_KEY = "melange-signing-key"
 
 BINFMT_IMAGE = (
@@ -69,7 +71,7 @@ ARM_TOLERATION: KubeObject = {
 class ClusterSettings:
     """The things that a cluster is to have; an empty value asks for nothing."""
 
-    namespace: str = "default"
+    namespace: str = NAMESPACE
     service_account: str = "default"
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the service account, by which clouds tie it to an identity of theirs."""

@@ -146,6 +146,7 @@ def _registry(settings: GkeSettings) -> Iterator[SetupStep]:
     yield from _account(settings, settings.nodes, "nodes run as this account")
     node = ("--role=roles/container.defaultNodeServiceAccount", "--condition=None")
     yield _binding(
+        settings,
         "Nodes may write logs and metrics",
         ("gcloud", "projects"),
         (settings.project,),
@@ -153,6 +154,7 @@ def _registry(settings: GkeSettings) -> Iterator[SetupStep]:
         *node,
     )
     yield _binding(
+        settings,
         "Nodes may pull bundles",
         artifacts,
         (*_REPOSITORY, project),
@@ -235,11 +237,13 @@ def _identity(settings: GkeSettings) -> Iterator[SetupStep]:
     inside = settings.inside
     pool = f"{settings.project}.svc.id.goog[{inside.namespace}/{inside.service_account}]"
     yield _binding(
+        settings,
         f"Pods of service account {inside.service_account} in {inside.namespace} have those rights",
         ("gcloud", "iam", "service-accounts"),
         (settings.builds, project),
-        pool,
+        settings.builds,
         "--role=roles/iam.workloadIdentityUser",
+        member=pool,
     )
     for url, role in settings.buckets.items():
         buckets = ("gcloud", "storage", "buckets")
@@ -256,6 +260,7 @@ def _identity(settings: GkeSettings) -> Iterator[SetupStep]:
             )
         may = "read and write" if role.endswith("User") else "read"
         yield _binding(
+            settings,
             f"Builds may {may} objects of {url}, and of no other bucket",
             buckets,
             (url,),
@@ -295,6 +300,7 @@ def _secret(settings: GkeSettings) -> Iterator[SetupStep]:
             done=LineCheck("ENABLED", (*secrets, *latest, "--format=value(state)")),
         )
     yield _binding(
+        settings,
         f"Builds may read {SIGNING_KEY}, and no other secret",
         secrets,
         (SIGNING_KEY, project),
@@ -306,27 +312,50 @@ def _secret(settings: GkeSettings) -> Iterator[SetupStep]:
 def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[SetupStep]:
     accounts = ("gcloud", "iam", "service-accounts")
     project = f"--project={settings.project}"
-    describe = (*accounts, "describe", email, project)
     name = email.partition("@")[0]
     yield Run(
         title=f"Account {name}: {purpose}",
         argv=(*accounts, "create", name, project, f"--description={_MARK}"),
-        done=LineCheck(email, (*describe, "--format=value(email)")),
+        done=LineCheck(email, _describe_account(settings, email, "email")),
         undo=(*accounts, "delete", email, project, "--quiet"),
-        ours=LineCheck(_MARK, (*describe, "--format=value(description)")),
+        ours=LineCheck(_MARK, _describe_account(settings, email, "description")),
     )
 
 
-def _binding(title: str, noun: Words, thing: Words, account: str, role: str, *more: str) -> Run:
-    member = f"serviceAccount:{account}"
-    words = (*thing, f"--member={member}", role, *more)
+def _binding(
+    settings: GkeSettings,
+    title: str,
+    noun: Words,
+    thing: Words,
+    account: str,
+    *role: str,
+    member: str | None = None,
+) -> Run:
+    """Return the step that gives a role to `member`, which is the account unless it is named.
+
+    A binding has no mark: it is ours if the account is, with which it has to do.
+    """
+    whom = f"serviceAccount:{member or account}"
+    words = (*thing, f"--member={whom}", *role)
     return Run(
         title=title,
         argv=(*noun, "add-iam-policy-binding", *words),
         done=LineCheck(
-            f"{role.partition('=')[2]},{member}", (*noun, "get-iam-policy", *thing, *_BINDINGS)
+            f"{role[0].partition('=')[2]},{whom}", (*noun, "get-iam-policy", *thing, *_BINDINGS)
         ),
         undo=(*noun, "remove-iam-policy-binding", *words),
+        ours=LineCheck(_MARK, _describe_account(settings, account, "description")),
+    )
+
+
+def _describe_account(settings: GkeSettings, email: str, field: str) -> Words:
+    accounts = ("gcloud", "iam", "service-accounts")
+    return (
+        *accounts,
+        "describe",
+        email,
+        f"--project={settings.project}",
+        f"--format=value({field})",
     )
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.flags import Options, flag, list_flag, switch
-from dag.core.kinds import DURATION, FILE, NAME, TEXT, ValueKind, whole
+from dag.core.image.kinds import IMAGE
+from dag.core.kinds import DURATION, FILE, NAME, TEXT, URL, ValueKind, whole
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
-from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB
+from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB, NAMESPACE
 from dag.core.setup.kind import REGISTRY_IMAGE
 from dag.errors import UsageError
 
@@ -40,7 +41,7 @@ class BuilderOptions(Options):
     heading: ClassVar[str] = "Builds"
 
     namespace: str = flag(
-        NAME, "-n --namespace", "Prepare this namespace for the builds.", default="default"
+        NAME, "-n --namespace", "Prepare this namespace for the builds.", default=NAMESPACE
     )
     service_account: str = flag(
         NAME, "--service-account", "Have pods run as this service account.", default="default"
@@ -53,19 +54,17 @@ class BuilderOptions(Options):
     )
     binfmt: bool = switch("--binfmt", "Emulate other architectures on every node.")
     binfmt_image: str = flag(
-        TEXT,
+        IMAGE,
         "--binfmt-image",
         "Register the emulators with this image.",
         default=BINFMT_IMAGE,
         shown="tonistiigi/binfmt, by digest",
-        metavar="IMAGE",
     )
     bundle_base: str | None = flag(
-        TEXT,
+        IMAGE,
         "--bundle-base",
         "Try things out in pods of this image, which must have a shell.",
         shown="busybox, by digest",
-        metavar="IMAGE",
     )
 
 
@@ -99,7 +98,16 @@ class SetupOptions(DirectoryOptions, GeneralOptions):
     heading: ClassVar[str] = "What is done"
 
     print: bool = switch("--print", "Print what would run as a shell script, and run nothing.")
-    undo: bool = switch("--undo", "Take away what was made.")
+    undo: bool = switch(
+        "--undo",
+        "Take away what was made, after a question. Only the command line can ask for it.",
+        typed_only=True,
+    )
+    yes: bool = switch(
+        "--yes",
+        "Answer the question of --undo with yes. Only the command line can do so.",
+        typed_only=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +150,10 @@ class GkeClusterOptions(Options):
         metavar="TYPE",
     )
     manifests: str = flag(
-        TEXT,
+        URL,
         "--manifests",
         "Fetch the manifests of the CSI driver from here.",
         default=GITHUB,
-        metavar="URL",
     )
 
 
@@ -216,11 +223,10 @@ class KindClusterOptions(Options):
         whole(1, 65535), "--port", "Serve the registry at this port of localhost.", default="5001"
     )
     registry_image: str = flag(
-        TEXT,
+        IMAGE,
         "--registry-image",
         "Run the registry from this image.",
         default=REGISTRY_IMAGE,
-        metavar="IMAGE",
     )
 
 

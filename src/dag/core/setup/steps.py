@@ -8,14 +8,21 @@ have the label `app.kubernetes.io/managed-by=dag`, and objects of clouds have a 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dag.core.kube.objects import KubeObject
 from dag.errors import UsageError
 
 Words = tuple[str, ...]
+
+ABSENT_WORDS = (
+    "not.?found|no such|does not exist|unknown service account|has not been used|SERVICE_DISABLED"
+)
+"""A pattern, for Python and for `grep -E`, of what gcloud and docker print when a thing does not
+exist. That is an answer, and no failure."""
 
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 OWNER = "dag"
@@ -117,10 +124,43 @@ class SetupPlan:
 
     steps: Sequence[SetupStep]
     context: str | None = None
-    """The context of the kubeconfig, which a step may make."""
+    """The context of the kubeconfig, which a step may make. Only with None, in a pod that speaks to
+    its own cluster, there is none."""
     kubeconfig: str | None = None
     flags: Mapping[str, str]
     """Flags for `dag pod` afterwards, which may also be written into dag.toml."""
+
+    @property
+    def next_command(self) -> str:
+        """Return the command that builds on what was made."""
+        flags = (
+            f"--{name}" if value == "true" else f"--{name}={value}"
+            for name, value in self.flags.items()
+        )
+        return shlex.join(["dag", "pod", *flags])
+
+
+NEXT = "builds go where `dag pod` is told: give it the flags below, or write them into dag.toml"
+"""What people must know who have made a cluster ready, before the command that builds on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """One thing that is ours, as a look has found it."""
+
+    what: str
+    """The thing, for people."""
+    step: SetupStep
+    manifest: KubeObject = field(default_factory=dict)
+    """The object of Kubernetes, if it is one, with its UID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The things of a step that undoing it removes, or the reason why there are none."""
+
+    removals: Sequence[Removal] = ()
+    outcome: str = ""
 
 
 # The plural of each kind, and whether its objects are in a namespace:
@@ -177,6 +217,39 @@ def identity(manifest: Mapping[str, Any]) -> KubeObject:
     metadata = manifest["metadata"]
     kept = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     return {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept}
+
+
+def with_uid(manifest: Mapping[str, Any], found: Mapping[str, Any]) -> KubeObject:
+    """Return a manifest that the server applies to the object that was found, and to no other."""
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": found["metadata"]["uid"]}}
+
+
+def was_made_by(found: Mapping[str, Any], manager: str) -> bool:
+    """Return whether nobody but this field manager has set anything of an object.
+
+    Of one that was there before somebody has. A status, which controllers write, does not count.
+    """
+    return all(
+        entry.get("manager") == manager or entry.get("subresource")
+        for entry in found["metadata"].get("managedFields", ())
+    )
+
+
+def is_extended(found: Mapping[str, Any]) -> bool:
+    """Return whether an object has fields that `dag` has added to it."""
+    entries = found["metadata"].get("managedFields", ())
+    return any(entry.get("manager") == GUEST for entry in entries)
+
+
+def removal_words(manifest: Mapping[str, Any]) -> str:
+    """Return what goes with an object that is deleted, for people."""
+    match manifest["kind"]:
+        case "Namespace":
+            return f"{name_of(manifest)}, with all that is in it"
+        case "CustomResourceDefinition":
+            return f"{name_of(manifest)}, with all objects of this kind, whoever made them"
+        case _:
+            return name_of(manifest)
 
 
 def mark_as_ours(manifest: Mapping[str, Any]) -> KubeObject:

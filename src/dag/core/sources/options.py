@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.flags import Options, arguments, flag, list_flag, switch
-from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, whole
+from dag.core.image.kinds import IMAGE, REPOSITORY
+from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, URL, whole
 from dag.core.package.options import DefinitionOptions
 from dag.errors import UsageError
 
@@ -56,9 +57,7 @@ class FetchOptions(Options):
         "Make at most this many of them with one host.",
         default="32",
     )
-    mirrors: tuple[str, ...] = list_flag(
-        TEXT, "--mirror", "Ask for URL/sha256:HEX first.", metavar="URL"
-    )
+    mirrors: tuple[str, ...] = list_flag(URL, "--mirror", "Ask for URL/sha256:HEX first.")
     max_size: str = flag(
         QUANTITY, "--max-size", "Take no file that is larger than this.", default="8Gi"
     )
@@ -84,25 +83,22 @@ class CacheImageOptions(Options):
     heading: ClassVar[str] = "Image"
 
     bundle_repo: str | None = flag(
-        TEXT,
+        REPOSITORY,
         "--bundle-repo",
         "Push the cache as an image to this repository. Only the command line can ask for that.",
-        metavar="REPOSITORY",
         typed_only=True,
     )
     bundle_base: str | None = flag(
-        TEXT,
+        IMAGE,
         "--bundle-base",
         "Put the cache on top of this image, which must have sh and cp.",
         shown="busybox, by digest",
-        metavar="IMAGE",
     )
     insecure_registry: bool = switch("--insecure-registry", "Speak plain HTTP with the registry.")
     from_bundle: str | None = flag(
-        TEXT,
+        IMAGE,
         "--from-bundle",
         "Only fill the cache from this image, which `--bundle-repo` has pushed.",
-        metavar="IMAGE",
     )
 
 
@@ -116,15 +112,8 @@ class CacheOptions(
         """Refuse what makes no sense, before anything is read.
 
         Raises:
-            UsageError: a mirror or a repository is none, or two flags exclude each other.
+            UsageError: two flags exclude each other.
 
         """
-        from dag.core.image.references import parse_repository
-        from dag.core.web import check_uri
-
-        for mirror in self.mirrors:
-            check_uri(mirror)
-        if self.bundle_repo is not None:
-            parse_repository(self.bundle_repo)
         if self.from_bundle is not None and (self.words or self.bundle_repo):
             raise UsageError("--from-bundle only fills the cache: it takes no packages and no push")

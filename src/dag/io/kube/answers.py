@@ -160,7 +160,7 @@ def check_list(server: str, found: KubeObject) -> None:
         raise strange_answer(server, "what came is not the list that was asked for")
 
 
-def read_event(server: str, line: str) -> tuple[str, KubeObject]:
+def read_event(server: str, line: bytes) -> tuple[str, KubeObject]:
     """Read one line of a watch: what happened, and to which object.
 
     Raises:

@@ -141,9 +141,19 @@ class Kube:
         """Change an object by a JSON patch, whose first operation must refuse a repetition."""
         return await self._request("PATCH", path, body=operations, patch="json")
 
-    async def delete(self, path: str, *, uid: str, patience: float = PATIENCE) -> bool:
-        """Delete this very object; return False if it was gone already."""
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+    async def delete(
+        self,
+        path: str,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+        patience: float = PATIENCE,
+    ) -> bool:
+        """Delete this very object; return False if it was gone already, or is of another version."""
+        preconditions = {"uid": uid}
+        if resource_version is not None:
+            preconditions["resourceVersion"] = resource_version
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
         try:
             await self._request("DELETE", path, patience=patience, body=body)
         except ApiError as error:

@@ -16,9 +16,11 @@ from typing import Any
 import msgspec
 import yaml
 
+from dag.core.kinds import NAME
 from dag.errors import InfrastructureError, UsageError
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_DEFAULT = "default"
 _ANOTHER = "name another one with --kubeconfig or $KUBECONFIG"
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 # What would be silently left out, and with it what somebody wanted.
@@ -34,7 +36,6 @@ class ContextEntry(_Entry, frozen=True, kw_only=True):
 
     cluster: str
     user: str | None = None
-    namespace: str | None = None
 
 
 class ClusterEntry(_Entry, frozen=True, kw_only=True):
@@ -86,10 +87,21 @@ class ChosenContext:
     """What to call it in an error: its files and its name."""
     cluster: ClusterEntry
     user: UserEntry | None
-    namespace: str
-    """The context's own namespace, `default` if it names none."""
     written: Mapping[str, Any] = field(default_factory=dict)
     """The cluster's entry as it is written, with what is not decoded."""
+    name: str | None = None
+    """The context's name; a pod's own account has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNamespace:
+    """The namespace that counts where nobody names one."""
+
+    name: str
+    reason: str
+    """Why it is this one, in words that go behind its name."""
+    is_guess: bool = False
+    """Whether there is no kubeconfig although somebody named one, or asked for a context of it."""
 
 
 def choose_context(kubeconfig: str | None, context: str | None) -> ChosenContext:
@@ -103,12 +115,64 @@ def choose_context(kubeconfig: str | None, context: str | None) -> ChosenContext
     paths = _paths(kubeconfig)
     if paths:
         return _context_of_files(paths, context)
-    if "KUBERNETES_SERVICE_HOST" in os.environ and (_SERVICE_ACCOUNT / "token").exists():
+    if _is_in_pod():
         return _context_of_service_account(_SERVICE_ACCOUNT)
+    if os.environ.get("KUBECONFIG"):
+        raise UsageError(_absence(kubeconfig), hint=_ANOTHER)
     raise InfrastructureError(
-        "no cluster is configured: there is no ~/.kube/config and no $KUBECONFIG",
+        f"no cluster is configured: {_absence(kubeconfig)}",
         hint="give --kubeconfig FILE, or see `dag build` for building on this machine",
     )
+
+
+def find_namespace(kubeconfig: str | None, context: str | None) -> FoundNamespace:
+    """Return the context's own namespace as kubectl finds it, or `default`; no cluster is asked.
+
+    It is no error if there is no kubeconfig.
+    https://kubernetes.io/docs/reference/kubectl/#in-cluster-authentication-and-namespace-overrides
+
+    Raises:
+        UsageError: a kubeconfig cannot be read, has no such context, or its namespace is no name.
+
+    """
+    paths = [path for path in _paths(kubeconfig) if path.exists()]
+    if paths:
+        merged = _merge_files(paths)
+        files = ", ".join(map(str, paths))
+        if not _name_of(merged, context):
+            return FoundNamespace(_DEFAULT, f"because {files} has no current-context")
+        where, found = _find_context(merged, files, context)
+        if name := _namespace_of(found, where):
+            return FoundNamespace(name, f"which is that of {where}")
+        return FoundNamespace(_DEFAULT, f"because {where} names none")
+    if _is_in_pod() and not kubeconfig:
+        name = os.environ.get("POD_NAMESPACE") or _namespace_of_service_account()
+        return FoundNamespace(name, "which is that of this pod")
+    is_guess = bool(kubeconfig or context or os.environ.get("KUBECONFIG"))
+    return FoundNamespace(_DEFAULT, f"because {_absence(kubeconfig)}", is_guess)
+
+
+def _is_in_pod() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ and (_SERVICE_ACCOUNT / "token").exists()
+
+
+def _absence(kubeconfig: str | None) -> str:
+    """Return in words that there is no kubeconfig."""
+    if kubeconfig:
+        return f"{kubeconfig} does not exist"
+    listed = [item for item in os.environ.get("KUBECONFIG", "").split(os.pathsep) if item]
+    if not listed:
+        return "there is no ~/.kube/config, and $KUBECONFIG is not set"
+    if len(listed) == 1:
+        return f"{listed[0]}, which $KUBECONFIG names, does not exist"
+    return f"none of the files that $KUBECONFIG names exists: {', '.join(listed)}"
+
+
+def _namespace_of_service_account() -> str:
+    try:
+        return (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or _DEFAULT
+    except (OSError, ValueError):
+        return _DEFAULT
 
 
 def _context_of_service_account(directory: Path) -> ChosenContext:
@@ -116,8 +180,7 @@ def _context_of_service_account(directory: Path) -> ChosenContext:
     host = os.environ["KUBERNETES_SERVICE_HOST"]
     try:
         port = os.environ["KUBERNETES_SERVICE_PORT"]
-        namespace = (directory / "namespace").read_text(encoding="utf-8").strip()
-    except (KeyError, OSError, ValueError) as error:
+    except KeyError as error:
         raise InfrastructureError(
             f"{directory}: the pod's service account cannot be used: {error}"
         ) from error
@@ -129,14 +192,18 @@ def _context_of_service_account(directory: Path) -> ChosenContext:
             certificate_authority=str(directory / "ca.crt"),
         ),
         UserEntry(token_file=str(directory / "token")),
-        namespace or "default",
     )
 
 
-def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
-    merged = _merge_files(paths)
-    name = str(context or merged["current-context"] or "")
-    files = ", ".join(map(str, paths))
+def _name_of(merged: dict[str, Any], context: str | None) -> str:
+    return str(context or merged["current-context"] or "")
+
+
+def _find_context(
+    merged: dict[str, Any], files: str, context: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Return what to call the context in an error, and its entry."""
+    name = _name_of(merged, context)
     if not name:
         raise UsageError(f"{files}: no current-context is set", hint="choose one with --context")
     names = [str(item["name"]) for item in merged["contexts"]]
@@ -146,7 +213,26 @@ def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
             hint=f"known are {', '.join(names) or 'none'}",
         )
     where = f"{files}: context {name!r}"
-    found = _entry(merged, "contexts", name, where)
+    return where, _entry(merged, "contexts", name, where)
+
+
+def _namespace_of(found: dict[str, Any], where: str) -> str | None:
+    """Return the namespace of a context's entry."""
+    name = found.get("namespace")
+    if not name:
+        return None
+    hint = "--namespace names another one"
+    if not isinstance(name, str):
+        raise UsageError(f"{where} has the namespace {name!r}, which is no text", hint=hint)
+    try:
+        return NAME.parse(name)
+    except UsageError as error:
+        raise UsageError(f"{where}: its namespace {error.message}", hint=hint) from None
+
+
+def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
+    merged = _merge_files(paths)
+    where, found = _find_context(merged, ", ".join(map(str, paths)), context)
     cluster = _entry(merged, "clusters", found.get("cluster"), where)
     user = _entry(merged, "users", found["user"], where) if found.get("user") else None
     for kind, table in (("clusters", cluster), ("users", user)):
@@ -154,13 +240,13 @@ def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
             if setting in (table or ()):
                 raise InfrastructureError(f"{where} uses {setting!r}, which dag does not follow")
     try:
-        decoded = msgspec.convert(found, ContextEntry)
+        msgspec.convert(found, ContextEntry)
         return ChosenContext(
             where,
             msgspec.convert(cluster, ClusterEntry),
             None if user is None else msgspec.convert(user, UserEntry),
-            decoded.namespace or "default",
             cluster,
+            _name_of(merged, context),
         )
     except msgspec.ValidationError as error:
         raise UsageError(f"{where} has mistakes: {error}") from error

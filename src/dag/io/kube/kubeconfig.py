@@ -37,8 +37,6 @@ class Cluster:
     """One API server and a client that is allowed to speak to it."""
 
     server: str
-    namespace: str
-    """The context's own namespace, `default` if it names none."""
     http: httpx2.AsyncClient
 
 
@@ -77,7 +75,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
     )
     # A password in the URL is sent, but never shown.
     shown = str(server.copy_with(userinfo=b"")) if server.userinfo else chosen.cluster.server
-    return Cluster(shown, chosen.namespace, http)
+    return Cluster(shown, http)
 
 
 def _server(given: str, where: str) -> httpx2.URL:

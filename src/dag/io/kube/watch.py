@@ -12,7 +12,11 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import httpx2
+
 from dag.core.kube.objects import KubeObject
+from dag.core.limits import WATCH_EVENT
+from dag.core.lines import LineSplitter
 from dag.io.kube.answers import ApiError, check_page, read_event, version_of
 from dag.io.kube.api import PATIENCE, Kube, pauses
 
@@ -109,7 +113,7 @@ async def _watch_from(
         }
         async with kube.stream(path, params, read=_WATCH_SILENCE) as response:
             check_page(kube.server, response)
-            async for line in response.aiter_lines():
+            async for line in _lines_of(response):
                 kind, item = read_event(kube.server, line)
                 since = version_of(item)
                 if kind == "DELETED":
@@ -118,6 +122,16 @@ async def _watch_from(
                     yield ObjectSeen(item)
         if time.monotonic() - began < _WATCH_SHORT:
             return
+
+
+async def _lines_of(response: httpx2.Response) -> AsyncIterator[bytes]:
+    # A line that is over the limit comes in pieces, and none of them is an event.
+    splitter = LineSplitter(WATCH_EVENT)
+    async for chunk in response.aiter_bytes():
+        for line in splitter.feed(chunk):
+            yield line
+    if rest := splitter.rest():
+        yield rest
 
 
 def _differences(

@@ -21,12 +21,14 @@ import msgspec
 
 from dag.core.arch import Arch
 from dag.core.limits import DEFINITION, PIPELINE
-from dag.core.package.model import Package
-from dag.core.package.names import find_clashes
+from dag.core.package.directory import Definitions, gather_definitions
+from dag.core.package.model import BrokenDefinition, Package
+from dag.core.package.nametext import names_in_text
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 from dag.io.files import read_bytes
 from dag.io.package import parses
+from dag.io.package.strays import stray_remarks
 
 MAX_BYTES = DEFINITION.most
 """The size of the largest definition that is read; the largest of Wolfi has 150 KB."""
@@ -43,14 +45,7 @@ class _File(NamedTuple):
     """The key of its entry in the cache."""
 
 
-class _Resolved(msgspec.Struct):
-    """What came of some files: packages by key, and problems; a file has one or the other."""
-
-    packages: parses.Entries
-    problems: list[FileProblem]
-
-
-_DECODER = msgspec.msgpack.Decoder(_Resolved)
+_DECODER = msgspec.msgpack.Decoder(parses.Entries)
 
 
 def read(
@@ -61,14 +56,40 @@ def read(
     build_options: Sequence[str] = (),
     cached: bool = True,
 ) -> tuple[Package, ...]:
-    """Return every definition at the top level of `directory`, resolved for `arch`, by name.
-
-    Pipelines are looked for in `directory`/pipelines, then in `pipeline_dirs`, then where an
-    installed melange keeps its own, then in the built-in table. A definition that is not for `arch`
-    is read too: `Package.builds_on` tells.
+    """Return every definition as `read_directory` does, if nothing at all is wrong with them.
 
     Raises:
         UsageError: some files have problems; the message names all of them.
+
+    """
+    found = read_directory(
+        directory,
+        arch=arch,
+        pipeline_dirs=pipeline_dirs,
+        build_options=build_options,
+        cached=cached,
+    )
+    found.require_sound()
+    return found.packages
+
+
+def read_directory(
+    directory: Path,
+    *,
+    arch: str,
+    pipeline_dirs: Sequence[Path] = (),
+    build_options: Sequence[str] = (),
+    cached: bool = True,
+) -> Definitions:
+    """Return every definition at the top level of `directory`, resolved for `arch`.
+
+    Pipelines are looked for in `directory`/pipelines, then in `pipeline_dirs`, then where an
+    installed melange keeps its own, then in the built-in table. A definition that is not for `arch`
+    is read too: `Package.builds_on` tells. Names that begin with a dot are passed over: editors and
+    other systems leave such files.
+
+    Raises:
+        UsageError: no definition can be used; the message names the problems of all.
 
     """
     wanted = Arch.parse(arch)
@@ -82,38 +103,42 @@ def read(
                 *(part for use, (_, text) in own.items() for part in (os.fsencode(use), text)),
             ]
         )
-        files, problems = _files(directory, salt)
+        listing = _list(directory)
+        files, broken = _files(directory, listing.yaml, salt)
         entries = parses.load(directory, wanted.apk) if cached else {}
         known = {file.key: entries[file.key] for file in files if file.key in entries}
         new = [file for file in files if file.key not in known]
         if new:
             resolver = _DefinitionResolver(wanted, own, tuple(build_options))
-            resolved = resolver.resolve_all(new)
-            problems += resolved.problems
-            known |= resolved.packages
+            known |= resolver.resolve_all(new)
         if cached and (new or len(known) != len(entries)):
             parses.store(directory, wanted.apk, known)
-        packages = [package for file in files if (package := known.get(file.key)) is not None]
-        packages.sort(key=lambda package: package.name)
-        problems += find_clashes(packages)
-    if problems:
-        raise _error(directory, problems)
+        packages: list[Package] = []
+        for file in files:
+            match known.get(file.key):
+                case Package() as package:
+                    packages.append(package)
+                case BrokenDefinition() as one:
+                    broken.append(one)
+        remarks: list[str] = []
+        if listing.yml or listing.folders:
+            stems = {name.removesuffix(".yaml") for name in listing.yaml}
+            remarks += stray_remarks(directory, listing.yml, listing.folders, stems)
+        found = gather_definitions(os.fspath(directory), packages, broken, remarks)
     if not packages:
-        raise UsageError(
-            f"{directory} has no package definitions",
-            hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
-            "if yours are elsewhere, name that directory with --dir",
-        )
-    return tuple(packages)
+        found.require_sound()
+        error = no_definitions_error(directory)
+        raise UsageError("\n".join([error.message, *remarks]), hint=error.hint)
+    return found
 
 
-def _error(directory: Path, problems: list[FileProblem]) -> UsageError:
-    lines = [
-        str(one._replace(file=os.fspath(directory / one.file))) for one in sorted(set(problems))
-    ]
-    if len(lines) == 1:
-        return UsageError(lines[0])
-    return UsageError("\n".join([f"the definitions have {len(lines)} problems", *lines]))
+def no_definitions_error(directory: Path) -> UsageError:
+    """Return the error for a directory in which nothing can be built."""
+    return UsageError(
+        f"{directory} has no package definitions",
+        hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
+        "if yours are elsewhere, name that directory with --dir",
+    )
 
 
 @contextmanager
@@ -163,22 +188,53 @@ def melange_pipeline_dirs() -> list[Path]:
     return [place for place in dict.fromkeys(places) if place.is_dir()]
 
 
-def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[FileProblem]]:
-    files: list[_File] = []
-    problems: list[FileProblem] = []
+class _Listing(NamedTuple):
+    """The names at the top level of a directory, but for those that begin with a dot."""
+
+    yaml: list[str]
+    yml: list[str]
+    folders: list[str]
+
+
+def _list(directory: Path) -> _Listing:
+    found = _Listing([], [], [])
     try:
         with os.scandir(directory) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(".yaml"))
+            for entry in entries:
+                name = entry.name
+                if name[0] == ".":
+                    continue
+                if name.endswith(".yaml"):
+                    found.yaml.append(name)
+                elif name.endswith(".yml"):
+                    found.yml.append(name)
+                elif entry.is_dir():
+                    found.folders.append(name)
     except OSError as error:
         raise UsageError(
             f"{directory} cannot be read: {error.strerror}",
             hint="name the directory of the definitions with --dir",
         ) from error
+    for names in found:
+        names.sort()
+    return found
+
+
+def _files(
+    directory: Path, names: Sequence[str], salt: bytes
+) -> tuple[list[_File], list[BrokenDefinition]]:
+    files: list[_File] = []
+    broken: list[BrokenDefinition] = []
+
+    def refuse(name: str, what: str, fix: str, data: bytes = b"") -> None:
+        names = names_in_text(data, name) if name.isprintable() else ()
+        shown = name if name.isprintable() else ascii(name)
+        broken.append(BrokenDefinition(shown, names, (FileProblem(shown, 1, what, fix),)))
+
     base = os.fspath(directory)
     for name in names:
         if not name.isprintable():  # bytes that are not UTF-8 became surrogates, which are not
-            what = "the name of the file has characters that nobody can type"
-            problems.append(FileProblem(ascii(name), 1, what, "rename the file"))
+            refuse(name, "the name of the file has characters that nobody can type", "rename it")
             continue
         try:
             data = _content(os.path.join(base, name))  # noqa: PTH118  # 3,400 times
@@ -186,17 +242,17 @@ def _files(directory: Path, salt: bytes) -> tuple[list[_File], list[FileProblem]
             what, fix = "the file cannot be read", "make it readable, or move it elsewhere"
             if error.errno in (errno.ENOENT, errno.ELOOP):
                 what, fix = "the symbolic link leads nowhere", "remove it, or correct it"
-            problems.append(FileProblem(name, 1, f"{what} ({error.strerror})", fix))
+            refuse(name, f"{what} ({error.strerror})", fix)
             continue
         if data is None:
             continue
         if len(data) > MAX_BYTES:
             if b"package" in data:
                 what = f"the file is larger than {MAX_BYTES >> 20} MiB"
-                problems.append(FileProblem(name, 1, what, "move it elsewhere, or split it"))
+                refuse(name, what, "move it elsewhere, or split it", data[:MAX_BYTES])
             continue
         files.append(_File(name, data, parses.entry_key(name, data, salt)))
-    return files, problems
+    return files, broken
 
 
 def _content(path: str) -> bytes | None:
@@ -228,7 +284,7 @@ class _DefinitionResolver:
         self.own = own
         self.build_options = build_options
 
-    def resolve_all(self, files: list[_File]) -> _Resolved:
+    def resolve_all(self, files: list[_File]) -> parses.Entries:
         """Resolve `files`, in several processes if they are many."""
         workers = 1
         if hasattr(os, "fork") and threading.active_count() == 1:
@@ -241,31 +297,25 @@ class _DefinitionResolver:
         children = [_Child(self, share) for share in shares[1:]]
         resolved = self.resolve(shares[0])
         for child, share in zip(children, shares[1:], strict=True):
-            answer = child.answer() or self.resolve(share)
-            resolved.packages |= answer.packages
-            resolved.problems += answer.problems
+            resolved |= child.answer() or self.resolve(share)
         return resolved
 
-    def resolve(self, files: Sequence[_File]) -> _Resolved:
+    def resolve(self, files: Sequence[_File]) -> parses.Entries:
         """Resolve `files` in this process."""
-        from dag.core.package.compile import compile_definition
+        from dag.core.package.compile import read_definition
         from dag.core.package.pipelines import Table
 
         table = Table(self.own)
-        resolved = _Resolved({}, [])
-        for file in files:
-            package, problems = compile_definition(
+        return {
+            file.key: read_definition(
                 file.data,
                 file.name,
                 arch=self.arch,
                 table=table,
                 build_options=self.build_options,
             )
-            if problems:
-                resolved.problems += problems
-            else:
-                resolved.packages[file.key] = package
-        return resolved
+            for file in files
+        }
 
 
 class _Child:
@@ -285,7 +335,7 @@ class _Child:
                 os._exit(1)
         os.close(theirs)
 
-    def answer(self) -> _Resolved | None:
+    def answer(self) -> parses.Entries | None:
         """Return what the process has resolved; None if it died, so that somebody else must."""
         with os.fdopen(self._pipe, "rb") as stream:
             answer = stream.read()

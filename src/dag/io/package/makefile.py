@@ -9,13 +9,32 @@ from dag.core.limits import MAKEFILE
 from dag.core.package.makefile import FILE_NAMES, Makefile, included_patterns, read_makefile
 from dag.errors import UsageError
 from dag.io.files import read_text
+from dag.io.package.definitions import no_definitions_error
 
 
 def makefile_of(directory: Path, template: str | None) -> Makefile:
     """Return the rules of a directory's Makefile; `template` replaces what they say of targets.
 
     Raises:
-        UsageError: there is none, it cannot be read, or the template is wrong.
+        UsageError: there is none or nothing to build with one, it cannot be read, or the template is wrong.
+
+    """
+    found = find_makefile(directory, template)
+    if found is None:
+        if not any(directory.glob("*.yaml")):
+            raise no_definitions_error(directory)  # what a Makefile would be of no use for
+        raise UsageError(
+            f"{directory} has no Makefile beside the definitions",
+            hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+        )
+    return found
+
+
+def find_makefile(directory: Path, template: str | None) -> Makefile | None:
+    """Return the rules of a directory's Makefile, or None if there is none.
+
+    Raises:
+        UsageError: it cannot be read, or the template is wrong.
 
     """
     for name in FILE_NAMES:
@@ -26,10 +45,7 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
                 return read_makefile(_with_included(directory, text), template)
             except OSError as error:
                 raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    raise UsageError(
-        f"{directory} has no Makefile beside the definitions",
-        hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
-    )
+    return None
 
 
 def _with_included(directory: Path, text: str) -> str:

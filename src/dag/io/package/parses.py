@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
-from dag.core.package.model import Package
+from dag.core.package.model import BrokenDefinition, Package
 from dag.io import durable
 
 KEPT_DIRECTORIES = 64
@@ -23,8 +23,8 @@ MAX_BYTES = 1 << 30
 """The largest cache that is read; that of Wolfi's 3,401 definitions has 3 MB."""
 _DIGEST = 16
 
-Entries = dict[bytes, Package | None]
-"""Key → package; None for a file that is not a definition."""
+Entries = dict[bytes, Package | BrokenDefinition | None]
+"""Key → definition; None for a file that is none."""
 
 _DECODER = msgspec.msgpack.Decoder(Entries)
 
@@ -96,7 +96,7 @@ def load(directory: Path, arch: str) -> Entries:
         return {}
 
 
-def store(directory: Path, arch: str, entries: Mapping[bytes, Package | None]) -> None:
+def store(directory: Path, arch: str, entries: Entries) -> None:
     """Keep exactly `entries` for `directory`; a cache that cannot be written is no failure."""
     place = _place(directory / arch)
     payload = msgspec.msgpack.encode(entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,11 @@ from dag.core.build.options import BuildOptions, MachineResources
 from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import KEY, MakeVariables, build_script
+from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.package.model import BrokenDefinition
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
@@ -26,7 +27,6 @@ from dag.io.build.journal import Journal
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
-from dag.io.package import definitions
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.progress import BuildProgress
@@ -36,6 +36,7 @@ from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
+from dag.run.graph.reading import read_definitions
 
 Say = Callable[[str], None]
 
@@ -72,23 +73,26 @@ class Build:
         self.makefile = makefile_of(self.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
-        packages = definitions.read(
-            self.directory,
-            arch=options.arch.apk,
-            pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-            build_options=options.build_options,
-        )
+        foreign = self.makefile.foreign_key_note("--signing-key") if options.signing_key else None
+        if foreign:
+            say(foreign)
+        found = read_definitions(options, options.directory, options.arch)
+        for line in found.words():
+            say(line)
+        packages = found.packages
         have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(packages, arch=options.arch.apk, repository=have)
-        self.parts = self._split()
+        self.graph = Graph(packages, arch=options.arch.apk, repository=have, broken=found.broken)
+        self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
+        for note in self.makefile.file_notes(step.package for step in self.plan.steps):
+            say(note)
         self.about = summarize(self.plan)
 
-    def _split(self) -> Parts:
+    def _split(self, broken: Sequence[BrokenDefinition]) -> Parts:
         tree = definitions_tree(self.directory)
         for note in tree.notes() if self.options.verbose else ():
             self._say(note)
@@ -98,7 +102,7 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages)
+        return split_by_package(entries, self.graph.packages, broken)
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
@@ -139,7 +143,7 @@ class Build:
                 self._say(f"nothing has changed since {options.since}")
                 return BuildPlan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
-                    dropped=(), timed=0, external={},
+                    unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
 
@@ -212,11 +216,13 @@ class Build:
         options = self.options
         links: dict[str, Path] = self._linked_paths()
         key = _require_public_half(options)
+        name = key_of(options.make_vars, self.makefile.key)
         if key is None:
             made = tools.own_key(self.store.state / "key")
-            links |= {KEY: made, f"{KEY}.pub": made.with_name(f"{made.name}.pub")}
-        public = f"{key.name if key else KEY}.pub"
-        check_keyrings(options.keyrings, public, (key or made).with_name(public))
+            if not (Path(name).is_absolute() or ".." in Path(name).parts):
+                links |= {name: made, f"{name}.pub": _public_half_of(made)}
+        public = f"{key.name if key else Path(name).name}.pub"
+        check_keyrings(options.keyrings, public, _public_half_of(key or made))
         cache = self.directory.resolve() / "cache"
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
@@ -227,7 +233,7 @@ class Build:
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
-            key=os.fspath(key.resolve()) if key else KEY,
+            key=os.fspath(key.resolve()) if key else self.makefile.key,
             repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
             keyrings=[_location_from_workspace(self.directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
@@ -290,9 +296,13 @@ def _location_from_workspace(directory: Path, item: str) -> str:
     return f"./{Path(path).relative_to(directory.resolve())}"
 
 
+def _public_half_of(key: Path) -> Path:
+    return key.with_name(f"{key.name}.pub")
+
+
 def _require_public_half(options: BuildOptions) -> Path | None:
     key = Path(options.signing_key) if options.signing_key else None
-    if key is not None and not key.with_name(f"{key.name}.pub").is_file():
+    if key is not None and not _public_half_of(key).is_file():
         raise UsageError(
             f"{key} has no public half {key.name}.pub beside it",
             hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",

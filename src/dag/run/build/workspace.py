@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
-from dag.core.package.model import Package
+from dag.core.package.model import BrokenDefinition, Package
 from dag.io import durable
 
+_NOBODY = ""
 _MAX_LINKS = 40
 """The number of links that Linux follows before it takes them for a circle."""
 
@@ -35,8 +36,15 @@ class Parts:
         return {entry.path: entry for entry in (*self.common, *self.own[package])}.values()
 
 
-def split_by_package(entries: Iterable[Entry], packages: Iterable[Package]) -> Parts:
-    """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/."""
+def split_by_package(
+    entries: Iterable[Entry],
+    packages: Iterable[Package],
+    broken: Iterable[BrokenDefinition] = (),
+) -> Parts:
+    """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/.
+
+    What belongs to a broken definition belongs to no package, and is not common either.
+    """
     packages = tuple(packages)
     own: dict[str, list[Entry]] = {}
     owner: dict[str, str] = {}
@@ -45,6 +53,12 @@ def split_by_package(entries: Iterable[Entry], packages: Iterable[Package]) -> P
         owner[package.file] = package.name
         owner[f"{package.name}/"] = package.name
         owner.setdefault(f"{package.file.removesuffix('.yaml')}/", package.name)
+    for one in broken:
+        stem = one.file.removesuffix(".yaml")
+        owner.setdefault(one.file, _NOBODY)
+        if stem != "pipelines":
+            owner.setdefault(f"{stem}/", _NOBODY)
+    own[_NOBODY] = []
     tree = _Tree(entries)
     common: list[Entry] = []
     for entry in tree.entries:
@@ -53,6 +67,7 @@ def split_by_package(entries: Iterable[Entry], packages: Iterable[Package]) -> P
             slash = "/"
         name = owner.get(top + slash)
         (common if name is None else own[name]).append(entry)
+    del own[_NOBODY]
     used = {uses for package in packages for uses in package.pipelines}
     return Parts(
         tuple(common),

@@ -29,8 +29,10 @@ _EVENTS = [Permission("list", "events"), Permission("watch", "events")]
 class ClusterChecks:
     """The checks that the API server alone can answer; each method makes one."""
 
-    def __init__(self, chosen: PodOptions, terminal: Terminal) -> None:
+    def __init__(self, chosen: PodOptions, place: str, terminal: Terminal) -> None:
+        """Take the name of the namespace for `place`."""
         self._chosen = chosen
+        self._place = place
         self._terminal = terminal
         self.may_probe = False
         self._kube: Kube | None = None
@@ -66,7 +68,7 @@ class ClusterChecks:
 
     async def namespace(self) -> Finding:
         """Judge the namespace."""
-        name = self._chosen.namespace
+        name = self._place
         self._namespace = await read_object(self.kube, f"/api/v1/namespaces/{name}")
         return doctor.namespace(name, self._namespace)
 
@@ -74,11 +76,11 @@ class ClusterChecks:
         """Judge what the namespace forbids."""
         if self._namespace is None:
             raise Unreadable("the labels of the namespace may not be read")
-        return doctor.pod_security(self._chosen.namespace, self._namespace)
+        return doctor.pod_security(self._place, self._namespace)
 
     async def permissions(self) -> Finding:
         """Judge what this user may do; leave in `may_probe` whether that is enough for probes."""
-        namespace = self._chosen.namespace
+        namespace = self._place
         build = permissions_for_pod(follow=self._chosen.watch, out=self._chosen.out is not None)
         probing = permissions_for_pod(follow=True, out=False)
         asked = list(dict.fromkeys([*build, *probing, *_EVENTS]))
@@ -94,7 +96,7 @@ class ClusterChecks:
     async def service_account(self) -> Finding:
         """Judge the Pod's account."""
         chosen = self._chosen
-        name, namespace = chosen.service_account, chosen.namespace
+        name, namespace = chosen.service_account, self._place
         found = await read_object(
             self.kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
         )
@@ -108,7 +110,7 @@ class ClusterChecks:
 
     async def bucket_secret(self) -> Finding:
         """Judge the Secret of --bucket-secret."""
-        name, namespace = str(self._chosen.bucket_secret), self._chosen.namespace
+        name, namespace = str(self._chosen.bucket_secret), self._place
         path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
         return doctor.bucket_secret(
             name, namespace, await read_object(self.kube, path, secret=True)
@@ -123,7 +125,7 @@ class ClusterChecks:
 
     async def key_class(self) -> Finding:
         """Judge the class that says where the key is."""
-        name, namespace = SECRET_PROVIDER_CLASS, self._chosen.namespace
+        name, namespace = SECRET_PROVIDER_CLASS, self._place
         found = await read_object(self.kube, key_class_path(namespace))
         self._class = found or {}
         return doctor.key_class(name, namespace, found)

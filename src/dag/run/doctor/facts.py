@@ -17,6 +17,7 @@ from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
 from dag.core.pod.options import PodOptions
 from dag.core.store.buckets import Bucket
+from dag.errors import DagError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
 from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
@@ -35,7 +36,7 @@ from dag.run.pod.access import (
     read_list,
 )
 from dag.run.pod.preflight import dry_run
-from dag.run.pod.request import PodRequest, bundle_repository, prepare
+from dag.run.pod.request import PodRequest, bundle_repository, namespace_of, prepare
 
 T = TypeVar("T")
 
@@ -48,10 +49,11 @@ class Doctor:
 
     def __init__(self, chosen: PodOptions, terminal: Terminal, *, probe: bool) -> None:
         """Take `probe` for leave to create Pods, and to push the image that they run."""
-        self._chosen = chosen
+        self._namespace = namespace = _namespace_of(chosen)
+        self._chosen = chosen = replace(chosen, namespace=namespace)
         self._terminal = terminal
         self._probe = probe
-        self._cluster = ClusterChecks(chosen, terminal)
+        self._cluster = ClusterChecks(chosen, namespace, terminal)
         self._nodes: Sequence[KubeView] | None = None
         self._request: PodRequest | None = None
         self._repository = ""
@@ -129,7 +131,7 @@ class Doctor:
         chosen = replace(self._chosen, repositories=())  # `bundle` asks them
         numbers = []
         for arch in chosen.arch:
-            selection = await aside(partial(select, chosen, arch))
+            selection = await aside(partial(select, chosen, arch, self._terminal.say_once))
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 
@@ -179,11 +181,14 @@ class Doctor:
         if not chosen.push:
             return skipped("--push=false")
         target = parse_repository(self._repository)
-        await self._ask(
-            target.host,
-            lambda way: ImageRepository(way, target.repository, writes=True).check_push(),
-        )
-        return ok(f"{self._repository} takes images from here")
+
+        def push(way: RegistryTransport) -> str:
+            repository = ImageRepository(way, target.repository, writes=True)
+            repository.check_push()
+            return repository.credentials()
+
+        credentials = await self._ask(target.host, push)
+        return ok(f"{self._repository} takes images from here ({credentials})")
 
     async def _push_probe(self) -> Finding:
         chosen = self._chosen
@@ -238,7 +243,7 @@ class Doctor:
         known_as = self._probe_settings(arch).bundle.partition("@")[0]
         return await self._try(
             probes.emulation_probe(self._probe_settings(arch), f"{known_as}@{found[platform]}"),
-            lambda outcome: probes.judge_emulation(outcome, arch, self._chosen.namespace),
+            lambda outcome: probes.judge_emulation(outcome, arch, self._namespace),
         )
 
     async def _userns(self, arch: Arch) -> Finding:
@@ -262,7 +267,7 @@ class Doctor:
                 outcome,
                 "it is mounted in a pod",
                 "the key is not mounted",
-                f"kubectl describe secretproviderclass -n {chosen.namespace}"
+                f"kubectl describe secretproviderclass -n {self._namespace}"
                 f" {SECRET_PROVIDER_CLASS}; may {chosen.service_account} read the secret?",
             ),
         )
@@ -303,3 +308,10 @@ class Doctor:
             return self._settings(arch)
         request = self._request.with_bundle(self._pushed)
         return next(one for one in request.pods if one.arch == arch)
+
+
+def _namespace_of(chosen: PodOptions) -> str:
+    try:
+        return namespace_of(chosen)
+    except DagError:
+        return "default"  # the check of the API meets the same kubeconfig, and says what is wrong

@@ -25,7 +25,11 @@ def affected_since(
     files = changed_files(directory, since)
     base = directory.resolve()
     roots = ["pipelines", *(os.path.relpath(one.resolve(), base) for one in pipeline_dirs)]
-    definitions = [file for file in files if file.endswith(".yaml") and "/" not in file]
+    definitions = [
+        file
+        for file in files
+        if file.endswith(".yaml") and "/" not in file and not file.startswith(".")
+    ]
     before = {
         file: _names_given(data, file, arch)
         for file, data in files_at(directory, since, definitions).items()

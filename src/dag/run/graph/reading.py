@@ -6,50 +6,92 @@ import gc
 from collections.abc import Sequence
 from pathlib import Path
 
+from dag.core.arch import Arch
 from dag.core.graph.affected import Affected
+from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
-from dag.core.graph.options import AffectedOptions, GraphOptions
+from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
+from dag.core.package.directory import Definitions
+from dag.core.package.makefile import NO_MAKEFILE, Makefile, read_makefile
 from dag.core.package.model import Package
-from dag.core.package.options import DefinitionOptions
-from dag.io.package.definitions import read
+from dag.core.package.options import CompileOptions, DefinitionOptions
+from dag.io.package.definitions import read_directory
+from dag.io.package.makefile import find_makefile
+from dag.report.terminal import say
+
+
+def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Definitions:
+    """Read the definitions of a directory.
+
+    The caller tells what is wrong with some of them (`Definitions.words`).
+
+    Raises:
+        UsageError: none can be used, or one has a problem and `options.strict` asks for none.
+
+    """
+    found = read_directory(
+        Path(directory),
+        arch=arch.apk,
+        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
+        build_options=options.build_options,
+    )
+    if options.strict:
+        found.require_sound()
+    return found
 
 
 def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> Graph:
     """Read the directory and what `repositories` have, and make the graph.
 
+    What is wrong with single definitions is written to stderr.
+
     Raises:
-        UsageError: a definition or an index is wrong.
+        UsageError: no definition can be used, or an index is wrong.
 
     """
     gc.disable()  # the command ends soon, and all that it reads stays until then
-    packages = read(
-        Path(options.directory),
-        arch=options.arch.apk,
-        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-        build_options=options.build_options,
-    )
-    arch = options.arch
-    if not repositories:
-        return Graph(packages, arch=arch.apk)
-    from dag.io.package.apkindex import repository
+    found = read_definitions(options, options.directory, options.arch)
+    for line in found.words():
+        say(line)
+    have = None
+    if repositories:
+        from dag.io.package.apkindex import repository
 
-    return Graph(packages, arch=arch.apk, repository=repository(repositories, arch))
+        have = repository(repositories, options.arch)
+    return Graph(found.packages, arch=options.arch.apk, repository=have, broken=found.broken)
+
+
+def target_rules(options: LineOptions, directory: str) -> Makefile:
+    """Return how packages become targets, if these are printed: as the directory's Makefile says.
+
+    Raises:
+        UsageError: the Makefile cannot be read, or the template is wrong.
+
+    """
+    template = options.target_template
+    if options.kind is not Kind.TARGET:
+        return NO_MAKEFILE
+    return find_makefile(Path(directory), template) or read_makefile("", template)
 
 
 def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:
     """Return the packages that are asked for with what they need, or with what needs them.
 
-    They are in the order in which they can be built. Without names it is all of them.
+    They are in the order in which they can be built. Without names it is all that is not stopped;
+    of what needs the names, the same.
 
     Raises:
-        UsageError: a name is unknown.
+        UsageError: a name is unknown, or what is asked for needs a broken definition.
 
     """
+    if options.packages and not options.show_dependents:
+        return graph.closure(options.packages)
+    stopped = graph.stopped()
     if not options.packages:
-        return graph.order()
-    if options.show_dependents:
-        return graph.dependents(options.packages)
-    return graph.closure(options.packages)
+        return [one for one in graph.order() if one.name not in stopped]
+    if stopped:
+        graph.closure(options.packages)  # refuses them if they are stopped themselves
+    return [one for one in graph.dependents(options.packages) if one.name not in stopped]
 
 
 def affected_packages(graph: Graph, options: AffectedOptions) -> Affected:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
+from dag.core.graph.foreign import foreign_needs
 from dag.core.graph.graph import Graph
 from dag.core.graph.remarks import Refusal, find_offers, find_refusals
+from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
-from dag.io.package import definitions
 from dag.io.package.makefile import makefile_of
+from dag.run.graph.reading import read_definitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,39 +38,53 @@ class Selection:
     """What there is of these names, in versions that nobody wants."""
     refusals: Sequence[Refusal]
     """The environments that apko does not make."""
+    names: Collection[str]
+    """Every name that the directory gives."""
+    stopped: frozenset[str]
+    """The packages that are left out, because what they need cannot be built."""
+    causes: Mapping[str, object]
+    """Package → what it needs that cannot be built, in words; the other stopped ones need these."""
 
 
-def select(options: SelectionOptions, arch: Arch) -> Selection:
+def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) -> Selection:
     """Return the packages that are asked for, or all, and their targets.
 
     With names it is their closure, dependencies first; with `options.only` just themselves. Without,
     it is the Makefile's `all`, or every definition's target where it has no such rule. What one of
     the repositories has in the very version is left out, and what only that needs, but not what is
-    asked for by name.
+    asked for by name. Without names, what cannot be built is left out as well. `say` is told what is
+    wrong with single definitions.
 
     Raises:
-        UsageError: a definition or an index is wrong, a name is unknown, or there is no Makefile.
+        UsageError: an index is wrong, a name is unknown, there is no Makefile, or what is asked for
+            by name needs a broken definition or one for another architecture.
         InfrastructureError: a repository's server does not answer as it should.
 
     """
     directory, names = Path(options.directory), options.packages
+    found = read_definitions(options, options.directory, arch)
+    for line in found.words():
+        say(line)
     makefile = makefile_of(directory, options.target_template)
-    packages = definitions.read(
-        directory,
-        arch=arch.apk,
-        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-        build_options=options.build_options,
-    )
     have = _read_repositories(options.repositories, arch)
-    graph = Graph(packages, arch=arch.apk, repository=have)
-    there = {package.name for package in packages if offers(have.versions, package)}
-    if names:
-        whole = graph.order(names) if options.only else graph.closure(names)
-        order = whole if options.only else graph.closure(names, there)
+    graph = Graph(found.packages, arch=arch.apk, repository=have, broken=found.broken)
+    there = {package.name for package in found.packages if offers(have.versions, package)}
+    foreign = foreign_needs(graph, arch)
+    causes = {**foreign, **graph.broken_needs}
+    stopped: frozenset[str] = frozenset()
+    if options.only and names:
+        whole = order = graph.order(names)
+    elif names:
+        whole = graph.closure(names, stopped_too=True)
+        order = graph.closure(names, there)
+        refuse_needs(foreign[one.name] for one in order if one.name in foreign)
     else:
         whole = graph.order()
-        order = [package for package in whole if package.name not in there]
+        stopped = graph.stopped(causes, there)
+        order = [one for one in whole if one.name not in there and one.name not in stopped]
     targets = makefile.targets(order, arch)
+    for line in makefile.file_notes(order):
+        say(line)
     if order == whole and not names and makefile.has_all:
         targets = ["all"]
     inside = {package.name for package in order}
@@ -80,11 +96,14 @@ def select(options: SelectionOptions, arch: Arch) -> Selection:
         packages=tuple(order),
         targets=tuple(targets),
         makefile=makefile,
-        left_out=len(whole) - len(order),
+        left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
         external=external,
         there={name: find_offers(graph, name) for name in external},
         refusals=find_refusals(graph, inside),
+        names=graph.names,
+        stopped=stopped,
+        causes=causes,
     )
 
 

@@ -25,6 +25,8 @@ class PodOutcome:
 
     results: tuple[PodResult, ...] = ()
     """One for each pod that was followed to its end."""
+    namespace: str = ""
+    """Where these pods are, or were."""
     exit_code: int = 0
 
 
@@ -100,7 +102,11 @@ async def _create(
                 created(pod["metadata"]["name"])
             return PodOutcome()
         results = await pods.run(kube)
-        return PodOutcome(results=tuple(results), exit_code=exit_code_of(results))
+        return PodOutcome(
+            results=tuple(results),
+            namespace=pods.manifests[0]["metadata"]["namespace"],
+            exit_code=exit_code_of(results),
+        )
 
 
 @asynccontextmanager

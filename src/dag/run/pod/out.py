@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from dag.core.build.scripts import OUT_PORT
 from dag.errors import BuildError, DagError, InfrastructureError, UsageError, first_of
+from dag.io import durable
 from dag.io.image.tree import OUT_MARK
 from dag.io.kube.api import ApiError, Kube
+from dag.io.retries import RetryPolicy, retry_async
 from dag.report.terminal import Terminal
 from dag.report.words import count
 
-_ATTEMPTS = 5
+_RETRIES = RetryPolicy(attempts=5, first=1.0)
 _PARALLEL = 4
 _ALIVE_EVERY = 60.0
 _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -159,36 +161,38 @@ async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> Non
 
 async def _bring(kube: Kube, path: str, target: Path, digest: str | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Several commands may have one directory.
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+
+    async def attempt() -> None:
+        # Several commands may have one directory.
+        with durable.replacing(target) as file:
+            arrived = await _download(kube, path, file)
+            if digest not in (None, arrived):
+                raise _OtherDigest(f"SHA-256 is {arrived}, the pod has {digest}")
+
     try:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                arrived = await _download(kube, path, partial)
-            except ApiError as error:
-                reason = error.message
-            else:
-                if digest in (None, arrived):
-                    partial.replace(target)
-                    return
-                reason = f"SHA-256 is {arrived}, the pod has {digest}"
-            if attempt < _ATTEMPTS:
-                await asyncio.sleep(attempt)
-    finally:
-        partial.unlink(missing_ok=True)
-    raise InfrastructureError(f"{target.name} did not arrive whole: {reason}")
+        await retry_async(attempt, _RETRIES, heals=_may_heal)
+    except (ApiError, _OtherDigest) as error:
+        reason = f"{target.name} did not arrive whole: {error.message}"
+        raise InfrastructureError(reason) from error
 
 
-async def _download(kube: Kube, path: str, target: Path) -> str:
-    """Write what is served at `path` to `target`; return its SHA-256 in hexadecimal."""
+class _OtherDigest(InfrastructureError):
+    """What arrived is not what the Pod has."""
+
+
+def _may_heal(error: BaseException) -> bool:
+    return isinstance(error, ApiError | _OtherDigest)
+
+
+async def _download(kube: Kube, path: str, file: BinaryIO) -> str:
+    """Write what is served at `path` to a file; return its SHA-256 in hexadecimal."""
     hashed = hashlib.sha256()
-    with target.open("wb") as file:
 
-        def write(chunk: bytes) -> None:
-            hashed.update(chunk)
-            file.write(chunk)
+    def write(chunk: bytes) -> None:
+        hashed.update(chunk)
+        file.write(chunk)
 
-        await kube.download(path, write)
+    await kube.download(path, write)
     return hashed.hexdigest()
 
 

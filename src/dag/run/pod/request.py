@@ -6,25 +6,33 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import KEY, MakeVariables, build_script
+from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.image.references import parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
-from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, key_path, pod
+from dag.core.package.makefile import Makefile
+from dag.core.pod.demands import raise_requests
+from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, mounted_key_path, pod
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
 from dag.io.graph import git
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
+from dag.io.kube.contexts import find_namespace
 from dag.report.terminal import Terminal
-from dag.report.words import count, missing_lines, refusal_lines
+from dag.report.words import count, missing_lines, refusal_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
+
+# Old projects of an organization have its domain before a colon, which is a folder of the registry.
+# https://cloud.google.com/container-registry/docs/overview#domain-scoped_projects
+_PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{2,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +99,17 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     """
     directory = Path(options.directory)
     repository = bundle_repository(options)
+    namespace = namespace_of(options, terminal)
     run = os.urandom(5).hex()
-    selections = {arch: _select(options, arch, terminal) for arch in options.arch}
-    ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
-    for note in next(iter(selections.values())).makefile.notes(*ours):
+    selections = {arch: select(options, arch, terminal.say_once) for arch in options.arch}
+    for arch, selection in selections.items():
+        _tell_selection(selection, options, arch, terminal)
+    raised = {
+        arch: raise_requests(options, selection.packages) for arch, selection in selections.items()
+    }
+    for note in dict.fromkeys(one.note for one in raised.values() if one.note):
+        terminal.say(note)
+    for note in _makefile_notes(next(iter(selections.values())).makefile, options):
         terminal.say(note)
     tree = definitions_tree(directory, include=options.include)
     for note in tree.notes():
@@ -111,9 +126,10 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     digested = digest_bundle(repository, tree.entries, base=base)
     if not options.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
+    common = _CommonSettings(namespace=namespace, run=run, epoch=epoch or 0)
     request = PodRequest(
         pods=tuple(
-            _settings(options, run, arch, selection, epoch or 0)
+            _settings(raised[arch].options, common, arch, selection)
             for arch, selection in selections.items()
             if selection.targets
         ),
@@ -126,8 +142,21 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     return request.with_bundle(digested)
 
 
-def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
-    selection = select(options, arch)
+def _makefile_notes(makefile: Makefile, options: PodOptions) -> Iterator[str]:
+    """Yield in words what the build will meet because of the Makefile's rules."""
+    ours = ("KEY", "MELANGE_EXTRA_OPTS") if options.secret_key else ("MELANGE_EXTRA_OPTS",)
+    yield from makefile.notes(*ours)
+    if options.secret_key:
+        if note := makefile.foreign_key_note("--secret-key"):
+            yield note
+    elif not makefile.has_key:
+        key = key_of(options.make_vars, makefile.key)
+        yield f"the Makefile has no rule for its key, so the pod makes {key} with melange keygen"
+
+
+def _tell_selection(
+    selection: Selection, options: PodOptions, arch: Arch, terminal: Terminal
+) -> None:
     number = len(selection.packages)
     left_out = f"; {selection.left_out} more are in a repository" if selection.left_out else ""
     terminal.say(f"{number} package{'' if number == 1 else 's'} to make for {arch}{left_out}")
@@ -138,6 +167,7 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         )
     for line in missing_lines(
         selection.external,
+        selection.names,
         others=bool(options.repositories),
         verbose=options.verbose,
         there=selection.there,
@@ -145,20 +175,36 @@ def _select(options: PodOptions, arch: Arch, terminal: Terminal) -> Selection:
         terminal.say(line)
     for line in refusal_lines(selection.refusals, verbose=options.verbose):
         terminal.say(line)
-    return selection
+    for line in stopped_lines(selection.stopped, selection.causes, verbose=options.verbose):
+        terminal.say(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CommonSettings:
+    """The settings that the Pods of all architectures have in common."""
+
+    namespace: str
+    run: str
+    epoch: int
+    """The time of the last commit, in seconds since 1970."""
 
 
 def _settings(
-    options: PodOptions, run: str, arch: Arch, selection: Selection, epoch: int
+    options: PodOptions, common: _CommonSettings, arch: Arch, selection: Selection
 ) -> PodSettings:
     directory = Path(options.directory)
-    if not options.secret_key:  # that one may be among the keyrings by right
-        check_keyrings(options.keyrings, f"{KEY}.pub", None)
+    makefile = selection.makefile
+    if options.key_name is None:
+        key = key_of(options.make_vars, makefile.key)
+        # A mounted one may be among the keyrings by right.
+        check_keyrings(options.keyrings, f"{PurePosixPath(key).name}.pub", None)
+    else:
+        key = mounted_key_path(options.key_name)
     variables = MakeVariables(
         arch=arch,
-        source_date_epoch=epoch,
+        source_date_epoch=common.epoch,
         cache_dir=CACHE,
-        key=key_path(options.key_name),
+        key=key,
         repositories=[
             _path_in_pod(directory, repository_root(one)) for one in options.repositories
         ],
@@ -169,7 +215,7 @@ def _settings(
     )
     script = build_script(
         variables,
-        has_key_rule=selection.makefile.has_key,
+        has_key_rule=makefile.has_key,
         keep_going=options.keep_going,
         mounted_key=MOUNTED_KEY if options.secret_key else None,
         confined=options.confined,
@@ -179,13 +225,15 @@ def _settings(
     )
     return PodSettings(
         options=options,
-        run=run,
+        namespace=common.namespace,
+        run=common.run,
         arch=arch,
         bundle="",
         script=script,
         targets=selection.targets,
         wanted=_package_files(selection) if options.src_bucket else (),
         version=_dag_version(),
+        key=key,
     )
 
 
@@ -196,6 +244,22 @@ def _package_files(selection: Selection) -> list[str]:
         for package in selection.packages
         for name in package.promised
     ]
+
+
+def namespace_of(options: PodOptions, terminal: Terminal | None = None) -> str:
+    """Return the namespace of the flags, else that of the context; no cluster is asked.
+
+    Raises:
+        UsageError: a kubeconfig cannot be read, or has no such context.
+
+    """
+    if options.namespace is not None:
+        return options.namespace
+    found = find_namespace(options.kubeconfig, options.context)
+    if terminal is not None:
+        tell = terminal.say if found.is_guess else terminal.detail
+        tell(f"the namespace is {found.name}, {found.reason}")
+    return found.name
 
 
 def bundle_repository(options: PodOptions) -> str:
@@ -211,7 +275,13 @@ def bundle_repository(options: PodOptions) -> str:
 
     project = options.project or current_project()
     if project:
-        return f"gcr.io/{project}/dag"
+        if not _PROJECT.fullmatch(project):
+            raise UsageError(
+                f"{project!r} is no project of Google Cloud, so there is no repository for the bundle",
+                hint="--project, $PROJECT or project in dag.toml names one, like my-project;"
+                " --bundle-repo and $REPO name a repository anywhere",
+            )
+        return f"gcr.io/{project.replace(':', '/')}/dag"
     raise UsageError(
         "there is no repository for the bundle",
         hint="set --bundle-repo, $REPO or bundle-repo in dag.toml, like registry.example.com/me/dag;"

@@ -14,12 +14,15 @@ from dag.core.setup.steps import (
     MANAGER,
     Ensure,
     Extend,
+    Look,
     ProveByPod,
     Publish,
+    Removal,
     Tolerate,
     collection_path,
     contains,
     identity,
+    is_extended,
     is_ours,
     is_ready,
     mark_as_ours,
@@ -27,7 +30,10 @@ from dag.core.setup.steps import (
     object_path,
     patch_adding_toleration,
     patch_removing_toleration,
+    removal_words,
     tolerates,
+    was_made_by,
+    with_uid,
 )
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
@@ -42,6 +48,7 @@ _PAUSE = 0.5
 THERE = "there already"
 FOREIGN = "somebody else made it, so it stays as it is"
 ABSENT = "not there"
+NOTHING = "nothing was added to it"
 
 ObjectStep = Ensure | Extend | Tolerate | Publish | ProveByPod
 
@@ -72,23 +79,63 @@ class Objects:
             case ProveByPod():
                 return await self._prove(step)
 
-    async def undo(self, step: ObjectStep) -> str:
-        """Undo what is ours of a step, and return the outcome in words, or none if there is none."""
+    async def look(self, step: ObjectStep) -> Look:
+        """Return what is ours of a step, and change nothing.
+
+        Raises:
+            InfrastructureError: the cluster does not tell.
+
+        """
         match step:
             case Ensure():
-                return await self._remove(step.manifest)
+                return await self._look_at(step, step.manifest)
             case Extend():
-                return await self._withdraw(step)
+                found = await self._get(step.manifest)
+                if found is None or not is_extended(found):
+                    return Look(outcome=ABSENT if found is None else NOTHING)
+                what = f"what `dag setup` added to {name_of(step.manifest)}"
+                manifest = with_uid(identity(step.manifest), found)
+                return Look(removals=[Removal(what=what, step=step, manifest=manifest)])
             case Tolerate():
-                return await self._untolerate(step)
+                manifest = _daemonset(step)
+                found = await self._get(manifest)
+                if found is None or patch_removing_toleration(found, step.toleration) is None:
+                    return Look()
+                what = f"the toleration that `dag setup` added to {name_of(manifest)}"
+                return Look(removals=[Removal(what=what, step=step)])
             case Publish():
-                outcomes = [
-                    await self._remove(item) for item in reversed(await fetch_manifests(step.url))
-                ]
-                return ", ".join(dict.fromkeys(outcomes))
+                return await self._look_at(step, *reversed(await fetch_manifests(step.url)))
             case ProveByPod():
-                outcome = await self._remove(step.pod)
-                return "" if outcome == ABSENT else outcome
+                look = await self._look_at(step, step.pod)
+                return Look() if look.outcome == ABSENT else look
+
+    async def _look_at(self, step: ObjectStep, *manifests: KubeObject) -> Look:
+        removals, outcomes = [], []
+        for manifest in manifests:
+            found = await self._get(manifest)
+            if found is None:
+                outcomes.append(ABSENT)
+            elif not is_ours(found):
+                outcomes.append(FOREIGN)
+            else:
+                seen = with_uid(identity(manifest), found)
+                removals.append(Removal(what=removal_words(manifest), step=step, manifest=seen))
+        return Look(removals=removals, outcome=", ".join(dict.fromkeys(outcomes)))
+
+    async def remove(self, removal: Removal) -> str:
+        """Remove what a look has found to be ours, if it still is, and return the outcome in words.
+
+        Raises:
+            InfrastructureError: the cluster refused it, or it did not have its effect.
+
+        """
+        match removal.step:
+            case Extend():
+                return await self._withdraw(removal.manifest)
+            case Tolerate():
+                return await self._untolerate(removal.step)
+            case _:
+                return await self._delete(removal.manifest)
 
     async def _ensure(self, step: Ensure) -> str:
         before = await self._get(step.manifest)
@@ -105,7 +152,11 @@ class Objects:
     async def _apply_and_verify(
         self, manifest: KubeObject, before: KubeObject | None, manager: str
     ) -> str:
-        applied = await self._apply(manifest, manager)
+        applied = await self._apply(manifest, manager, before)
+        if before is None and not was_made_by(applied, manager):
+            # Somebody has made it since we looked: it must not keep our mark.
+            await self._withdraw(with_uid(identity(manifest), applied), manager)
+            return FOREIGN
         if not contains(await self._get(manifest), manifest):
             raise InfrastructureError(
                 f"{name_of(manifest)} was applied, but is different now",
@@ -114,9 +165,12 @@ class Objects:
         await self._until_ready(manifest)
         return _change(before, applied)
 
-    async def _apply(self, manifest: KubeObject, manager: str) -> KubeObject:
+    async def _apply(
+        self, manifest: KubeObject, manager: str, before: KubeObject | None
+    ) -> KubeObject:
+        body = manifest if before is None else with_uid(manifest, before)
         try:
-            return await self._kube.apply(object_path(manifest), manifest, manager=manager)
+            return await self._kube.apply(object_path(manifest), body, manager=manager)
         except ApiError as error:
             if error.status == 409:
                 hint: str | None = (
@@ -135,7 +189,7 @@ class Objects:
             return FOREIGN
         changes = []
         for manifest, found in zip(manifests, before, strict=True):
-            changes.append(_change(found, await self._apply(manifest, MANAGER)))
+            changes.append(_change(found, await self._apply(manifest, MANAGER, found)))
             await self._until_ready(manifest)
         return ", ".join(dict.fromkeys(changes))
 
@@ -175,21 +229,39 @@ class Objects:
         await self._kube.patch(object_path(manifest), patch)
         return "removed"
 
-    async def _withdraw(self, step: Extend) -> str:
-        if await self._get(step.manifest) is None:
-            return ABSENT
-        await self._kube.apply(object_path(step.manifest), identity(step.manifest), manager=GUEST)
+    async def _withdraw(self, seen: KubeObject, manager: str = GUEST) -> str:
+        try:
+            await self._kube.apply(object_path(seen), seen, manager=manager)
+        except ApiError as error:
+            if error.status == 409:  # there is none of this UID, and none is made
+                return ABSENT
+            raise
         return "removed"
 
-    async def _remove(self, manifest: KubeObject) -> str:
-        found = await self._get(manifest)
-        if found is None:
-            return ABSENT
-        if not is_ours(found):
-            return FOREIGN
-        path, uid = object_path(manifest), found["metadata"]["uid"]
-        await self._kube.delete(path, uid=uid)
+    async def _remove(self, step: ObjectStep, manifest: KubeObject) -> str:
+        look = await self._look_at(step, manifest)
+        for removal in look.removals:
+            return await self._delete(removal.manifest)
+        return look.outcome
 
+    async def _delete(self, seen: KubeObject) -> str:
+        path, uid = object_path(seen), seen["metadata"]["uid"]
+        deleted = False
+        deadline = time.monotonic() + _GONE
+        while not deleted:
+            # The server refuses if anything has changed since this look, such as our mark.
+            found = await self._get(seen)
+            if found is None or found["metadata"]["uid"] != uid:
+                return ABSENT
+            if not is_ours(found):
+                return FOREIGN
+            if time.monotonic() > deadline:
+                raise InfrastructureError(f"{name_of(seen)} changes faster than it can be deleted")
+            version = found["metadata"]["resourceVersion"]
+            deleted = await self._kube.delete(path, uid=uid, resource_version=version)
+        return await self._until_gone(seen, uid)
+
+    async def _until_gone(self, manifest: KubeObject, uid: str) -> str:
         async def is_gone() -> bool:
             left = await self._get(manifest)
             return left is None or left["metadata"]["uid"] != uid
@@ -207,8 +279,12 @@ class Objects:
             raise
 
     async def _prove(self, step: ProveByPod) -> str:
-        await self._remove(step.pod)
-        pod = await self._apply(step.pod, MANAGER)
+        if await self._remove(step, step.pod) == FOREIGN:
+            raise InfrastructureError(
+                f"{name_of(step.pod)} is somebody else's",
+                hint="delete it if nobody needs it; the test makes one of that name",
+            )
+        pod = await self._apply(step.pod, MANAGER, None)
         said = None
         deadline = time.monotonic() + step.seconds
         while (phase := pod["status"].get("phase")) not in ("Succeeded", "Failed"):
@@ -218,13 +294,13 @@ class Objects:
                 self._tell(said)
             if time.monotonic() > deadline:
                 why = said or "it did not start"
-                await self._remove(step.pod)
+                await self._remove(step, step.pod)
                 raise InfrastructureError(
                     f"{step.title}: it did not end within {step.seconds:.0f} s: {why}"
                 )
             await asyncio.sleep(_PAUSE)
             pod = await self._kube.get(object_path(step.pod))
-        await self._remove(step.pod)
+        await self._remove(step, step.pod)
         if phase == "Failed":
             raise InfrastructureError(f"{step.title}: {_last_words(pod)}")
         return "passed"

@@ -14,6 +14,7 @@ from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
 from dag.io.gcloud import current_project
 from dag.io.image.bundle import DEFAULT_BASE
+from dag.io.kube.contexts import choose_context
 
 
 def plan_gke(options: GkeOptions) -> SetupPlan:
@@ -81,7 +82,17 @@ def plan_kind(options: KindOptions) -> SetupPlan:
 
 
 def plan_existing(options: ExistingOptions) -> SetupPlan:
-    """Plan what a cluster that is there lacks."""
+    """Plan what a cluster that is there lacks.
+
+    The context is the one that is current at this moment, unless it is named: every step, and the
+    script, then says this name.
+
+    Raises:
+        UsageError: no context is named, and the kubeconfig has no current one, or mistakes.
+        InfrastructureError: no context is named, and no cluster is configured.
+
+    """
+    context = options.context or choose_context(options.kubeconfig, None).name
     settings = replace(
         _builds(options),
         project=options.project,
@@ -91,7 +102,7 @@ def plan_existing(options: ExistingOptions) -> SetupPlan:
         arm=options.arm,
         pending_timeout=options.pending_timeout,
     )
-    return replace(cluster_plan(settings), context=options.context, kubeconfig=options.kubeconfig)
+    return replace(cluster_plan(settings), context=context, kubeconfig=options.kubeconfig)
 
 
 def _builds(options: BuilderOptions) -> ClusterSettings:

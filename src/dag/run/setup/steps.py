@@ -18,8 +18,10 @@ from dag.core.setup.steps import (
     Ensure,
     Extend,
     LineCheck,
+    Look,
     ProveByPod,
     Publish,
+    Removal,
     Run,
     SetupPlan,
     SetupStep,
@@ -36,6 +38,7 @@ _SETTLING = 10.0
 """Seconds in which what a command has done must become visible."""
 # Not every part of a cloud knows an account or API at once when it was just made.
 _NOT_YET = re.compile(r"[Ss]ervice account\b.*does not exist|has not been used")
+_UNSEEN = "what cannot be looked at is not deleted: run it again when the cause is removed"
 _PAUSE = 2.0
 """Seconds between two questions to gcloud, which takes about one second itself."""
 
@@ -48,6 +51,7 @@ class Setup:
         self._terminal = terminal
         self._env = {"KUBECONFIG": plan.kubeconfig} if plan.kubeconfig else {}
         self._connected: Kube | None = None
+        self._told_cluster = False
 
     async def do(self) -> None:
         """Take every step that is not done already.
@@ -69,34 +73,51 @@ class Setup:
                     ) from None
                 self._terminal.say(f"{number}/{total} {step.title} ({outcome})")
 
-    async def undo(self) -> None:
-        """Remove what `dag` has made, and the last things first.
+    async def look(self) -> list[Removal]:
+        """Return what `dag` has made of the plan, the last things first; nothing is changed.
+
+        Raises:
+            DagError: something cannot be looked at, so nobody knows whose it is.
+
+        """
+        self._require_programs()
+        removals: list[Removal] = []
+        async with self._close_at_end():
+            reachable = await self._reconnect()
+            for step in reversed(self._plan.steps):
+                if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
+                    continue
+                try:
+                    look = await self._look(step)
+                except ApiError as error:
+                    error.hint = error.hint or _UNSEEN
+                    raise
+                removals += look.removals
+                if look.outcome:
+                    self._terminal.say(f"{step.title} ({look.outcome})")
+        return removals
+
+    async def remove(self, removals: Sequence[Removal]) -> None:
+        """Remove what a look has found.
 
         Raises:
             InfrastructureError: something could not be removed. The rest was removed.
 
         """
-        self._require_programs()
         failed = []
         async with self._close_at_end():
-            reachable = await self._reconnect()
-            if reachable:
-                self._objects()  # this fails early if there is no configuration for the cluster
-            for step in reversed(self._plan.steps):
-                if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
-                    continue
+            for removal in removals:
                 try:
-                    outcome = await self._undo(step)
+                    outcome = await self._remove(removal)
                 except DagError as error:
                     if isinstance(error, ApiError) and error.status in (0, 401):
                         raise  # nobody answers us, and the other steps would fail in the same way
-                    failed.append(step.title)
+                    failed.append(removal.step.title)
                     outcome = f"failed: {error.message}"
-                if outcome:
-                    self._terminal.say(f"{step.title} ({outcome})")
+                self._terminal.say(f"{removal.step.title} ({outcome})")
         if failed:
             raise InfrastructureError(
-                f"these steps were not undone: {'; '.join(failed)}",
+                f"these steps were not undone: {'; '.join(dict.fromkeys(failed))}",
                 hint="run it again when the cause is removed",
             )
 
@@ -111,12 +132,17 @@ class Setup:
         finally:
             if self._connected is not None:
                 await self._connected.close()
+                self._connected = None
 
     def _objects(self) -> Objects:
         # This waits until it is needed, because a step may have to make the credentials.
         if self._connected is None:
             cluster = connect(self._plan.kubeconfig, self._plan.context)
             self._connected = Kube(cluster, self._terminal.say)
+            if not self._told_cluster:
+                context = f"context {self._plan.context}, " if self._plan.context else ""
+                self._terminal.say(f"the cluster is {context}{cluster.server}")
+                self._told_cluster = True
         return Objects(self._connected, self._tell)
 
     async def _do(self, step: SetupStep) -> str:
@@ -129,14 +155,31 @@ class Setup:
             case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
                 return await self._objects().do(step)
 
-    async def _undo(self, step: SetupStep) -> str:
+    async def _look(self, step: SetupStep) -> Look:
         match step:
+            case Run(undo=()) | Connect():
+                return Look()
             case Run():
-                return await self._undo_run(step)
-            case Connect():
-                return ""
+                outcome = await self._look_at_run(step)
+                return (
+                    Look(outcome=outcome)
+                    if outcome
+                    else Look(
+                        removals=[
+                            Removal(what=f"what `{shlex.join(step.undo)}` removes", step=step)
+                        ]
+                    )
+                )
             case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
-                return await self._objects().undo(step)
+                return await self._objects().look(step)
+
+    async def _remove(self, removal: Removal) -> str:
+        if not isinstance(removal.step, Run):
+            return await self._objects().remove(removal)
+        if outcome := await self._look_at_run(removal.step):
+            return outcome
+        await self._execute(removal.step.title, removal.step.undo)
+        return "removed"
 
     async def _run(self, step: Run) -> str:
         if step.done and await self._is_true(step.done):
@@ -150,20 +193,20 @@ class Setup:
             )
         return "done"
 
-    async def _undo_run(self, step: Run) -> str:
-        if not step.undo:
-            return ""
+    async def _look_at_run(self, step: Run) -> str:
+        """Return why undoing a step has nothing to remove, or nothing if it has."""
         if step.done and not await self._is_true(step.done, strict=True):
             return ABSENT
         if step.ours and not await self._is_true(step.ours, strict=True):
             return FOREIGN
-        await self._execute(step.title, step.undo)
-        return "removed"
+        return ""
 
     async def _is_true(self, question: LineCheck, *, strict: bool = False) -> bool:
         answer = await programs.ask(question.argv, self._env)
         if strict and answer.is_unsure:
-            raise InfrastructureError(f"`{shlex.join(question.argv)}`: {answer.failure}")
+            raise InfrastructureError(
+                f"`{shlex.join(question.argv)}`: {answer.failure}", hint=_UNSEEN
+            )
         return question.line in answer.lines
 
     async def _becomes_true(self, question: LineCheck) -> bool:

@@ -17,8 +17,8 @@ from dag.core.sources.downloads import Download, SourceProblem, cache_names, dow
 from dag.core.sources.gitstate import VerifiedState
 from dag.core.sources.options import CacheOptions
 from dag.core.web import redact
+from dag.errors import UsageError
 from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
-from dag.io.package import definitions
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.downloads import Downloader, DownloadOutcome
 from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
@@ -27,6 +27,9 @@ from dag.io.sources.git.stored import prune_git, read_states, write_config
 from dag.io.sources.image import Filled, fill, image_entries, staging
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
+from dag.report.terminal import say
+from dag.report.words import some
+from dag.run.graph.reading import read_definitions
 
 _GIT_JOBS = 8
 _GIT_PER_HOST = 4
@@ -120,15 +123,19 @@ def gather(options: CacheOptions) -> Sources:
         UsageError: a definition is wrong, or a name is unknown.
 
     """
-    packages: Sequence[Package] = definitions.read(
-        Path(options.directory),
-        arch=options.arch.apk,
-        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-        build_options=options.build_options,
-    )
+    found = read_definitions(options, options.directory, options.arch)
+    for line in found.words():
+        say(line)
+    if options.pruning and found.broken:
+        raise UsageError(
+            "nothing is removed, because nobody can tell what the broken definitions fetch: "
+            + some([one.file for one in found.broken])
+        )
+    packages: Sequence[Package] = found.packages
     every = checkouts.repositories_of(_steps(packages, Checkout))
     if options.packages:
-        packages = Graph(packages, arch=options.arch.apk).closure(options.packages)
+        graph = Graph(packages, broken=found.broken, arch=options.arch.apk)
+        packages = graph.closure(options.packages)
     files, problems = downloads_of(_steps(packages, Fetch))
     asked = checkouts.repositories_of(
         _steps(packages, Checkout) if options.git or options.pruning else ()

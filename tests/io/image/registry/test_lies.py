@@ -1,4 +1,4 @@
-"""Registries that answer what no registry should: it ends in one error, and writes nothing."""
+"""A registry that answers what no registry should leads to one error, and nothing is written."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def image(origin: Origin) -> Image:
 
 
 def refused(image: Image) -> str:
-    """Push on the image, and ask for its platforms; what is said of the former."""
+    """Push on top of the image and ask for its platforms; return the message about the push."""
     base = image.publish()
     with pytest.raises(DagError) as caught:
         push_bundle(f"{host_of(image.origin)}/out", [file_of("a", b"")], base=base)
@@ -172,11 +172,11 @@ def test_an_entry_without_platform_is_no_platform(image: Image) -> None:
     assert list(found) == ["linux/amd64"]
 
 
-# Answers that are none.
+# Answers that make no sense.
 
 
 def says(origin: Origin, answer: Answer) -> str:
-    """Ask for a manifest that is answered so; what is said of it."""
+    """Ask for a manifest, with this answer; return the message about it."""
     origin.handle("/v2/a/manifests/1", lambda _: answer)
     with (
         RegistryTransport(host_of(origin), retries=ONCE) as transport,
@@ -238,7 +238,7 @@ def test_cookies_are_neither_kept_nor_looked_at(origin: Origin) -> None:
     assert {exchange.request.header("cookie") for exchange in origin.exchanges} == {None}
 
 
-# Answers without an end.
+# Answers that never end.
 
 
 def test_a_document_without_an_end_is_not_read_to_it(origin: Origin) -> None:
@@ -283,11 +283,11 @@ def test_a_blob_that_trickles_is_given_up(origin: Origin, monkeypatch: pytest.Mo
         list(ImageRepository(transport, "a").read_blob(blob))
 
 
-# Token servers.
+# Servers of tokens.
 
 
 def asked_for_a_token(origin: Origin, realm: str = "") -> str:
-    """Ask a registry that wants a token; what is said if that goes wrong."""
+    """Ask a registry that wants a token; return the message if that goes wrong."""
 
     def manifest(request: Incoming) -> Answer:
         if request.header("authorization") == "Bearer good":

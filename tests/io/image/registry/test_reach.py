@@ -1,4 +1,4 @@
-"""Registries that are not there or not as expected, and what is said to help."""
+"""A registry that is not there, or not as expected, and the message that helps."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ NAME = "registry.test"
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a name that is not this machine's mean this machine."""
+    """Make a name that is not this machine's resolve to this machine."""
     real = socket.getaddrinfo
 
     def look_up(host: Any, *rest: Any, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The registry client when registries fail, lie, move things elsewhere or are not there."""
+"""The registry client, if registries fail, lie, redirect, or are not there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DATA = b"a layer of some size " * 20_000
 
 
 class Waits(list[float]):
-    """Takes the place of the clock: notes how long it would have been waited."""
+    """A stand-in for the clock, which records how long the client would have waited."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -101,7 +101,7 @@ def test_a_lost_answer_is_not_uploaded_again(
     proxy: FaultProxy, repository: ImageRepository
 ) -> None:
     proxy.on("PUT", "uploads").lose_answer()
-    assert upload(repository) == 0  # it was there when asked again
+    assert upload(repository) == 0  # it was there at the second request
     assert proxy.received("PUT", "uploads") == len(DATA)
 
 

@@ -1,4 +1,4 @@
-"""Which repositories a build gets from the cache, and which from where they are."""
+"""The repositories that a build gets from the cache, and those that it gets from their servers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
     bring(cache, *written, parent)
     for one in written:
         checkout(cache, tmp_path, one)
-    # None of the definitions that the cache was filled for names these.
+    # No definition for which the cache was filled names these.
     for name in ("foo-plugins", "foo/nested"):
         work = checkout(cache, tmp_path, wanted[name], network=True)
         assert (work / "file").read_text() == name
@@ -62,7 +62,7 @@ def test_builds_get_a_repository_from_the_cache_if_all_that_definitions_want_of_
         for wanted in (pinned, unpinned):
             work = checkout(cache, tmp_path, wanted, network=True)
             assert (work / "file").read_text() == ("first" if wanted == pinned else "second")
-        # What was known holds when nobody says what definitions want.
+        # If nobody says what the definitions want, what was known stays valid.
         write_config(cache)
         checkout(cache, tmp_path, unpinned, network=True)
         assert statuses(bring(Cache(cache.directory), pinned)) == ["present"]

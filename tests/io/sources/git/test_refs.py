@@ -1,4 +1,4 @@
-"""Tags, branches and commits: verified, minimal, and enough for melange's step."""
+"""Tags, branches and commits are verified, are as few as possible, and suffice for melange's step."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_commit_that_another_step_or_run_goes_back_behind_stays_in_the_branch(
         text = ("first", "second")[number]
         assert (checkout(cache, tmp_path, item) / "file").read_text() == text
     assert statuses(bring(Cache(cache.directory), *wanted, verify=True)) == ["present"]
-    # At once, too, and what a state of an earlier dag claims counts for nothing.
+    # That is so at once, and what a state of an earlier dag claims does not count.
     state = json.loads((path := next(cache.directory.rglob("dag.json"))).read_text())
     (entry,) = state["refs"].values()
     entry.pop("tip")
@@ -177,7 +177,7 @@ def test_a_step_that_takes_only_the_tip_gets_no_older_commit(
     assert statuses(bring(Cache(cache.directory), fresh, history)) == ["fetched"]
     for wanted in (fresh, history):
         checkout(cache, tmp_path, wanted)
-    # The cache stays where the step was verified, whatever the remote does.
+    # The cache stays where the step was verified, whatever the server does.
     upstream.commit("third")
     upstream.publish()
     assert statuses(bring(Cache(cache.directory), fresh, history)) == ["present"]
@@ -200,7 +200,7 @@ def test_a_branch_or_tag_that_the_remote_has_renamed_below_itself_is_cached(
     upstream.tag("old/1")
     upstream.publish()
     after = step(uri, commit, branch="rel/1.0", line=2)
-    # As long as a step asks for the old one, it stays.
+    # The old one stays as long as a step asks for it.
     said = failure(Cache(cache.directory), before, after)
     assert said.startswith(f"x.yaml:2: {uri}: git update-ref: ")
     assert "'refs/heads/rel' exists" in said

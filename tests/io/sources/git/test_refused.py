@@ -1,4 +1,4 @@
-"""Steps that no repository is fetched for: no server is asked."""
+"""Steps for which no repository is fetched: no server is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repositories of servers that send elsewhere, refuse, are busy, stall, or send too much."""
+"""Servers that redirect, refuse, are busy, stall, or send too much."""
 
 from __future__ import annotations
 

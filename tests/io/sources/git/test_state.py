@@ -1,4 +1,4 @@
-"""Repositories that are there: what is said of them, damage, other runs, and those of an image."""
+"""Repositories that are there: the messages about them, damage, other runs, and those of an image."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_repository_of_an_image_fills_one_that_has_less_and_else_says_so(
     bring(cache, *steps[:2])
     bare = cache.directory / "git" / server.host / "org/repo.git"
     other = Cache(tmp_path / "other")
-    # What an attempt without network leaves is nothing.
+    # An attempt without a network leaves nothing.
     failure(other, step(uri, "1" * 40, tag="v9"))
     assert take(other, bare) is None
     assert statuses(bring(Cache(other.directory), *steps[:2])) == ["present"]

@@ -1,4 +1,4 @@
-"""What a checkout takes besides its commit: submodules and cherry-picks."""
+"""A checkout takes more than its commit: submodules and cherry-picks."""
 
 from __future__ import annotations
 

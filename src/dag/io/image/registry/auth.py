@@ -18,7 +18,7 @@ from dag.core.image.references import DEFAULT_HOST
 from dag.core.web import is_loopback
 from dag.errors import InfrastructureError
 from dag.io.image.registry.answers import parse_url
-from dag.io.image.registry.credentials import Lookup, look_up
+from dag.io.image.registry.credentials import Credentials, Lookup, look_up
 from dag.io.image.registry.refusals import Refused, parse_refusal
 from dag.io.web import public_url
 
@@ -41,6 +41,11 @@ def pull_scope(repository: str) -> str:
 def push_scope(repository: str) -> str:
     """Return the scope that writing needs."""
     return f"repository:{repository}:pull,push"
+
+
+def repository_of(scopes: Scopes) -> str:
+    """Return the repository that a request is about: that of its first scope, empty if it has none."""
+    return scopes[0].split(":")[1] if scopes else ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ class Authorizer:
         self._insecure = insecure
         self._lock = threading.Lock()
         self._headers: dict[Scopes, str] = {}
-        self._lookup: Lookup | None = None
+        self._lookups: dict[str, Lookup] = {}
+        """The credentials by repository: those of one host may differ."""
         self._secrets: set[str] = set()
 
     def header(self, scopes: Scopes) -> str | None:
@@ -93,7 +99,7 @@ class Authorizer:
 
         Raises:
             Refused: the token server refused.
-            InfrastructureError: Docker's configuration is unreadable, or the challenge is unsafe.
+            InfrastructureError: a file of credentials is unreadable, or the challenge is unsafe.
 
         """
         used = response.request.headers.get("authorization")
@@ -107,9 +113,10 @@ class Authorizer:
             self._headers[scopes] = header
             return header
 
-    def describe(self) -> str:
-        """Return which credentials were used, for an error."""
-        return self._lookup.describe() if self._lookup else "no credentials were asked for"
+    def describe(self, scopes: Scopes) -> str:
+        """Return which credentials were used for `scopes`, or which files have none."""
+        lookup = self._lookups.get(repository_of(scopes))
+        return lookup.describe() if lookup else "no credentials were asked for"
 
     def redact(self, text: str) -> str:
         """Return a text without the secrets that were used."""
@@ -121,27 +128,26 @@ class Authorizer:
         challenges = [
             Challenge.parse(header) for header in response.headers.get_list("www-authenticate")
         ]
-        if self._lookup is None:
-            self._lookup = look_up(self._host)
-            if credentials := self._lookup.credentials:
-                self._secrets |= {
-                    secret
-                    for secret in (
-                        credentials.secret,
-                        credentials.identity_token,
-                        credentials.basic().removeprefix("Basic "),
-                    )
-                    if secret
-                }
+        credentials = self._find_credentials(repository_of(scopes))
         for challenge in challenges:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                return self._get_token(challenge, scopes)
-        credentials = self._lookup.credentials
+                return self._get_token(challenge, scopes, credentials)
         if credentials and any(challenge.scheme == "basic" for challenge in challenges):
             return credentials.basic()
         return None
 
-    def _get_token(self, challenge: Challenge, scopes: Scopes) -> str:
+    def _find_credentials(self, repository: str) -> Credentials | None:
+        if repository not in self._lookups:
+            self._lookups[repository] = found = look_up(self._host, repository)
+            if credentials := found.credentials:
+                basic = credentials.basic().removeprefix("Basic ")
+                secrets = (credentials.secret, credentials.identity_token, basic)
+                self._secrets |= {secret for secret in secrets if secret}
+        return self._lookups[repository].credentials
+
+    def _get_token(
+        self, challenge: Challenge, scopes: Scopes, credentials: Credentials | None
+    ) -> str:
         try:
             realm = parse_url(challenge.parameters["realm"])
         except ValueError as error:
@@ -156,12 +162,12 @@ class Authorizer:
         # What the registry asks for, and what we know to need: its challenge to a first HEAD names
         # `pull` alone, and one to a mount not always the other repository.
         wanted = _merge([*scopes, *challenge.parameters.get("scope", "").split()])
-        response = self._ask(realm, challenge, wanted)
+        response = self._ask(realm, challenge, wanted, credentials)
         if not response.is_success:
             raise Refused(
                 f"the token server {realm.host} of registry {self._host} answered"
                 f" {response.status_code} {self.redact(parse_refusal(response).text)}".rstrip()
-                + f" ({self.describe()})",
+                + f" ({self.describe(scopes)})",
                 status=response.status_code,
                 hint=f"docker login {self._host}",
             )
@@ -173,8 +179,13 @@ class Authorizer:
         self._secrets.add(token)
         return f"Bearer {token}"
 
-    def _ask(self, realm: httpx2.URL, challenge: Challenge, scopes: list[str]) -> httpx2.Response:
-        credentials = self._lookup.credentials if self._lookup else None
+    def _ask(
+        self,
+        realm: httpx2.URL,
+        challenge: Challenge,
+        scopes: list[str],
+        credentials: Credentials | None,
+    ) -> httpx2.Response:
         service = challenge.parameters.get("service")
         about = {"service": service} if service else {}
         if credentials and credentials.identity_token:

@@ -59,6 +59,10 @@ class ImageRepository:
         """Return the host of the registry that has it."""
         return self._transport.host
 
+    def credentials(self) -> str:
+        """Return in words which credentials were used, if the registry asked for any."""
+        return self._transport.credentials(self._scopes)
+
     def digest_of(self, version: str) -> str | None:
         """Return the digest of the manifest that a tag or a digest names; None if there is none.
 

@@ -11,7 +11,7 @@ import httpx2
 
 from dag.core.web import MAX_REDIRECTS, is_loopback, parse_retry_after
 from dag.io.image.registry import answers as registry_answers
-from dag.io.image.registry.auth import Authorizer, Scopes
+from dag.io.image.registry.auth import Authorizer, Scopes, repository_of
 from dag.io.image.registry.clients import RegistryClients
 from dag.io.image.registry.refusals import (
     Refused,
@@ -154,6 +154,10 @@ class RegistryTransport:
             f"registry {self.host}: {public_url(url)} is redirected again and again"
         )
 
+    def credentials(self, scopes: Scopes) -> str:
+        """Return in words which credentials were used for `scopes`, if any were asked for."""
+        return self._auth.describe(scopes)
+
     def unreachable(self, error: httpx2.TransportError) -> RegistryError:
         """Return the error for what the HTTP library raised."""
         return unreachable(self.host, error, insecure=self.insecure)
@@ -237,12 +241,12 @@ class RegistryTransport:
         text = self._auth.redact(said.text)
         what = f"{request.method} {public_url(request.url)}: {status} {text}".strip()
         message, hint = f"registry {self.host}: {what}", None
-        repository = scopes[0].split(":")[1] if scopes else ""
+        repository = repository_of(scopes)
         if status in (401, 403):
             action = "push to" if scopes and scopes[0].endswith("push") else "read"
             message = (
                 f"registry {self.host} does not let us {action} {repository}"
-                f" ({self._auth.describe()}): {what}"
+                f" ({self._auth.describe(scopes)}): {what}"
             )
             hint = denied_hint(self.host, push=action == "push to")
             # Some say so also of what does not exist, as they do not tell strangers what does.

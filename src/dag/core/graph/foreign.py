@@ -1,0 +1,48 @@
+"""Needs that a definition gives, but not on the architecture that is built for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dag.core.arch import Arch
+from dag.core.graph.graph import Graph
+from dag.core.package.model import Need, Package
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignNeed:
+    """A need of a package whose definition melange skips on this architecture."""
+
+    package: str
+    need: Need
+    definition: Package
+    arch: Arch
+
+    def __str__(self) -> str:
+        return (
+            f"{self.package} needs {self.need.name} at {self.need.file}:{self.need.line}, but "
+            f"{self.definition.file}:{self.definition.line} is not for {self.arch}"
+        )
+
+
+def foreign_need(graph: Graph, arch: Arch, package: str, need: Need) -> ForeignNeed | None:
+    """Return the need of a package if only a definition for other architectures gives it."""
+    origin = graph.origin(need.name) if graph.is_external(need.text) else None
+    if origin is None or origin.builds_on(arch.apk):
+        return None
+    return ForeignNeed(package, need, origin, arch)
+
+
+def foreign_needs(graph: Graph, arch: Arch) -> dict[str, ForeignNeed]:
+    """Return the packages that need something for another architecture → their first such need.
+
+    What a repository has is no such need, and what is for another architecture itself has none.
+    """
+    if all(package.builds_on(arch.apk) for package in graph.packages):
+        return {}
+    found: dict[str, ForeignNeed] = {}
+    for package in graph.packages:
+        for need in package.environment if package.builds_on(arch.apk) else ():
+            if foreign := foreign_need(graph, arch, package.name, need):
+                found.setdefault(package.name, foreign)
+    return found

@@ -1,0 +1,137 @@
+"""What stops packages: needs that only a broken definition might give, or one for elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from dag.core.graph import digraph
+from dag.core.graph.edges import RUN_TIME
+from dag.core.graph.installs import Installs
+from dag.core.package.model import BrokenDefinition, Need
+from dag.errors import UsageError
+
+
+class BrokenNeed(NamedTuple):
+    """A need of a sound package that only a broken definition might give."""
+
+    package: str
+    need: Need
+    definition: BrokenDefinition
+
+    def __str__(self) -> str:
+        problem = self.definition.problems[0]
+        return (
+            f"{self.package} needs {self.need.name} at {self.need.file}:{self.need.line}, but the "
+            f"definition of that cannot be used: {problem.file}:{problem.line}"
+        )
+
+
+class BrokenNames:
+    """The names that only broken definitions might give."""
+
+    def __init__(self, definitions: Iterable[BrokenDefinition], available: Collection[str]) -> None:
+        """Take the broken definitions, and the names that a repository has all the same."""
+        self._definitions = {
+            name: definition
+            for definition in definitions
+            for name in (*definition.names, definition.file)
+        }
+        self._available = available
+
+    def __bool__(self) -> bool:
+        return bool(self._definitions)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._definitions
+
+    def find(self, package: str, need: Need) -> BrokenNeed | None:
+        """Return the need if it is one of these names, which the caller knows nothing else gives."""
+        definition = self._definitions.get(need.name)
+        if definition is None or need.name in self._available:
+            return None
+        return BrokenNeed(package, need, definition)
+
+    def refusal(self, names: Sequence[str]) -> UsageError | None:
+        """Return an error if any of `names`, which are asked for, is one of these."""
+        lines = []
+        for name in names:
+            if (definition := self._definitions.get(name)) is not None:
+                problem = definition.problems[0]
+                lines.append(
+                    f"the definition of {name} cannot be used: {problem.file}:{problem.line}"
+                )
+        return UsageError("\n".join(lines)) if lines else None
+
+
+def find_broken_needs(
+    installs: Installs, find: Callable[[str, Need], BrokenNeed | None]
+) -> dict[str, BrokenNeed]:
+    """Return the first broken need of each package that has one, as `find` tells these.
+
+    It may be one of its own, or one that something in its environment has at run time.
+    """
+    behind: dict[int, BrokenNeed] = {}
+    users: dict[int, list[int]] = {}
+    for number, candidate in enumerate(installs.candidates):
+        for needed in installs.environments.runtime(number):
+            users.setdefault(needed, []).append(number)
+        owner = installs.owner(number)
+        if owner is None:
+            continue
+        package = installs.packages[owner]
+        for text in candidate.depends:
+            broken = find(candidate.name, Need(text, package.file, package.line, RUN_TIME))
+            if broken:
+                behind.setdefault(number, broken)
+    queue = list(behind)
+    for number in queue:  # grows while it is walked
+        for user in users.get(number, ()):
+            if user not in behind:
+                behind[user] = behind[number]
+                queue.append(user)
+    found: dict[str, BrokenNeed] = {}
+    for unit, package in enumerate(installs.packages):
+        own = (find(package.name, need) for need in package.environment)
+        installed = (behind.get(max(number, ~number)) for number in installs.targets[unit])
+        first = next((one for one in (*own, *installed) if one), None)
+        if first:
+            found[package.name] = first
+    return found
+
+
+def refuse_needs(needs: Iterable[object]) -> None:
+    """Refuse what is asked for, if something of it has needs that nothing can give.
+
+    Raises:
+        UsageError: there are such needs.
+
+    """
+    if lines := [str(need) for need in needs]:
+        more = f"\nand {len(lines) - 10} more" if len(lines) > 10 else ""
+        raise UsageError("\n".join(lines[:10]) + more)
+
+
+def stopped_units(installs: Installs, starts: Collection[int], closed: Collection[int]) -> set[int]:
+    """Return the units `starts` and all that need them, also at run time, at any depth.
+
+    The units `closed` are there already, so that nothing follows from what they need.
+    """
+    count = len(installs.packages)
+    users: list[list[int]] = [[] for _ in range(count + len(installs.candidates))]
+    """By unit, then by package: who needs it."""
+    for unit in range(count):
+        for number in installs.targets[unit] if unit not in closed else ():
+            if number >= 0:
+                users[count + number].append(unit)
+            elif (owner := installs.owner(~number)) is not None:
+                users[owner].append(unit)
+    for number in range(len(installs.candidates)):
+        owner = installs.owner(number)
+        if owner in closed:
+            continue
+        if owner is not None:
+            users[owner].append(count + number)
+        for needed in installs.environments.runtime(number):
+            users[count + needed].append(count + number)
+    return {node for node in digraph.reachable(users, starts) if node < count}

@@ -1,0 +1,70 @@
+"""What a directory defines: the sound definitions, the broken ones, and words about the rest."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dag.core.package.model import BrokenDefinition, Package
+from dag.core.package.names import settle_clashes
+from dag.core.package.problems import FileProblem
+from dag.errors import UsageError
+
+
+class Definitions(NamedTuple):
+    """The definitions of a directory."""
+
+    directory: str
+    packages: tuple[Package, ...]
+    """The packages that can be used, by name; no two have one name."""
+    broken: tuple[BrokenDefinition, ...]
+    """The definitions that cannot be used, with those that another one goes before."""
+    problems: tuple[FileProblem, ...]
+    """Everything that is wrong, by file and line."""
+    remarks: tuple[str, ...]
+    """What looks like a definition and is not read, in words."""
+
+    def words(self) -> Iterator[str]:
+        """Yield what a person should be told of these definitions, a line each."""
+        for problem in self.problems:
+            yield self._place(problem)
+        for package in self.packages:
+            for warning in package.warnings:
+                yield self._place(warning)
+        yield from self.remarks
+
+    def require_sound(self) -> None:
+        """Refuse definitions with problems.
+
+        Raises:
+            UsageError: there are some; the message names all of them.
+
+        """
+        if len(self.problems) == 1:
+            raise UsageError(self._place(self.problems[0]))
+        if self.problems:
+            lines = [f"the definitions have {len(self.problems)} problems"]
+            raise UsageError("\n".join([*lines, *map(self._place, self.problems)]))
+
+    def _place(self, problem: FileProblem) -> str:
+        directory = "" if self.directory == "." else self.directory
+        return str(problem._replace(file=posixpath.join(directory, problem.file)))
+
+
+def gather_definitions(
+    directory: str,
+    packages: Sequence[Package],
+    broken: Sequence[BrokenDefinition],
+    remarks: Sequence[str] = (),
+) -> Definitions:
+    """Return the definitions of a directory, of which each package has one that counts."""
+    settled = settle_clashes(sorted(packages, key=lambda package: (package.name, package.file)))
+    problems = {*settled.problems, *(problem for one in broken for problem in one.problems)}
+    return Definitions(
+        directory=directory,
+        packages=settled.packages,
+        broken=(*broken, *settled.passed_over),
+        problems=tuple(sorted(problems)),
+        remarks=tuple(remarks),
+    )

@@ -1,0 +1,129 @@
+"""`dag affected`: what must be built again after files have changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.test_graph_commands import committing, dag, define, directory
+
+__all__ = ["directory"]
+
+
+def test_affected(directory: Path) -> None:
+    git = committing(directory)
+    (directory / "pipelines").mkdir()
+    (directory / "pipelines" / "strip.yaml").write_text("needs: {packages: []}\n")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    assert dag("affected", "-d", directory, "--since", "HEAD")[0] == ""
+    (directory / "zip").mkdir()
+    (directory / "zip" / "a.patch").write_text("x")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "-v")
+    assert out == "zip\n"
+    assert "zip: zip/a.patch changed" in err
+    define(directory, "lib", "[]", "subpackages: [{name: lib-dev}]")
+    git("add", ".")
+    git("commit", "-qm", "second")
+    (directory / "pipelines" / "strip.yaml").write_text("needs: {packages: [tool]}\n")
+    (directory / "README.md").write_text("x")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD^", "-t", "name")
+    assert out.split() == ["lib", "tool", "app", "zip"]
+    assert "files that belong to no package have changed: README.md" in err
+    out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "--direct")
+    assert out == "zip\n"
+    _, err = dag("affected", "-d", directory, "--since", "--output=x", code=2)
+    assert "git knows no commit" in err
+    (directory / "lib.yaml").unlink()
+    out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
+    assert out.split() == ["tool", "app", "zip"]
+
+
+def test_affected_through_links_submodules_and_other_directories(tmp_path: Path) -> None:
+    """The files of a package are elsewhere, and are changed there."""
+    other = tmp_path / "other"
+    (other / "q").mkdir(parents=True)
+    (other / "q" / "step.yaml").write_text("needs: {packages: []}\n")
+    (other / "notes").write_text("x")
+    elsewhere = committing(other)
+    elsewhere("add", ".")
+    elsewhere("commit", "-qm", "first")
+
+    top = tmp_path / "repository"
+    directory = top / "os"
+    for name in ("os/pipelines", "shared/link", "shared/more", "common"):
+        (top / name).mkdir(parents=True)
+    uses = {"a": "link/step", "b": "step", "c": "sub/q/step", "d": "strip", "e": "strip"}
+    for name, pipeline in uses.items():
+        define(directory, name, "[]", f"pipeline: [{{uses: {pipeline}}}]")
+    (top / "shared/link/step.yaml").write_text("needs: {packages: []}\n")
+    (top / "shared/more/step.yaml").write_text("needs: {packages: []}\n")
+    (directory / "d.yaml").rename(top / "common/d.yaml")
+    (directory / "d.yaml").symlink_to("../common/d.yaml")
+    (directory / "e").symlink_to("../common/e")
+    (top / "common/e").mkdir()
+    (top / "common/e/patch").write_text("x")
+    (directory / "pipelines/link").symlink_to("../../shared/link")
+    git = committing(top)
+    git("submodule", "add", str(other), "os/pipelines/sub")
+    git("add", ".")
+    git("commit", "-qm", "first")
+
+    def affected(since: str = "HEAD") -> list[str]:
+        words = ("--pipeline-dir", top / "shared/more", "-t", "name")
+        return dag("affected", "-d", directory, "--since", since, *words)[0].split()
+
+    def changed(path: Path) -> list[str]:
+        before = path.read_text()
+        path.write_text(before + "# more\n")
+        found = affected()
+        path.write_text(before)
+        return found
+
+    assert affected() == []
+    assert changed(top / "shared/link/step.yaml") == ["a"]
+    assert changed(top / "shared/more/step.yaml") == ["b"]
+    assert changed(directory / "pipelines/sub/q/step.yaml") == ["c"]
+    assert changed(directory / "pipelines/sub/notes") == []
+    assert changed(top / "common/d.yaml") == ["d"]
+    assert changed(top / "common/e/patch") == ["e"]
+    (directory / "e").unlink()
+    (directory / "e").symlink_to("../common")
+    assert affected() == ["e"]
+    git("checkout", "os/e")
+
+    (other / "q" / "step.yaml").write_text("needs: {packages: [d]}\n")
+    elsewhere("commit", "-qam", "second")
+    git("-C", "os/pipelines/sub", "pull", "-q", str(other))
+    assert affected() == ["c"]
+    git("commit", "-qam", "second")
+    assert affected() == []
+    assert affected("HEAD^") == ["c"]
+
+
+def test_affected_by_names_that_are_gone(directory: Path) -> None:
+    define(directory, "lib", "[]", "subpackages: [{name: lib-dev}, {name: lib-doc}]")
+    define(directory, "doc", "[lib-doc]")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    define(directory, "lib", "[]", "subpackages: [{name: lib-doc}]")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "-v", "--direct")
+    assert out.split() == ["lib", "app"]
+    assert "app: lib.yaml changed" in err
+    (directory / "lib.yaml").unlink()
+    out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "--direct")
+    assert "doc" in out.split()
+
+
+def test_affected_leaves_out_what_is_stopped(directory: Path) -> None:
+    define(directory, "bad", "[]")
+    define(directory, "user", "[bad, zip]")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    define(directory, "bad", "[")
+    define(directory, "zip", "[]")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
+    assert out == "zip\n"
+    assert "user needs bad" in err
+    assert "belong to no package" not in err
