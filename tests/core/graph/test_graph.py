@@ -13,6 +13,7 @@ from dag.core.graph import digraph, feedback
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Way
 from dag.core.graph.remarks import find_choices, find_offers, find_refusals
+from dag.core.graph.weights import HeaviestWays
 from dag.core.package.apkindex import Entry, PackageRepository
 from dag.core.package.model import BrokenDefinition, Need, Package, Subpackage, bare_name
 from dag.core.package.problems import FileProblem
@@ -325,6 +326,49 @@ def test_what_needs_a_broken_definition_is_stopped_and_so_is_what_needs_that() -
             graph.closure([asked])
 
 
+def test_what_is_installed_with_a_broken_need_at_run_time_stops_its_users_only() -> None:
+    packages = [
+        package("app", "tool"),
+        package("lib", subpackages=["lib-dev"], runtime=["bad>1"]),
+        package("tool", runtime=["lib"]),
+        package("user", "app"),
+    ]
+    graph = Graph(packages, broken=[broken("bad")])
+    assert graph.stopped() == {"app", "user"}
+    words = "lib needs bad at lib.yaml:2, but the definition of that cannot be used: bad.yaml:3"
+    assert {name: str(need) for name, need in graph.broken_needs.items()} == {"app": words}
+    assert graph.stopped(there=["app"]) == frozenset()
+    assert names(graph.closure(["tool"])) == ["tool"]
+    with pytest.raises(UsageError, match=r"lib needs bad at lib\.yaml:2"):
+        graph.closure(["user"])
+
+
+def test_nothing_follows_from_what_a_package_that_is_there_needs() -> None:
+    packages = [
+        package("app", "tool"),
+        package("direct", "lib"),
+        package("lib", "bad"),
+        package("tool", runtime=["lib"]),
+    ]
+    graph = Graph(packages, broken=[broken("bad")])
+    assert graph.stopped() == {"app", "direct", "lib"}
+    assert graph.stopped(there=["tool"]) == {"direct", "lib"}
+
+
+def test_of_two_packages_of_one_name_and_version_that_of_the_later_file_counts() -> None:
+    packages = [
+        package("a", subpackages=["x"]),
+        package("b", subpackages=["x"]),
+        package("c", "x", "y"),
+        replace(package("d", subpackages=["y"]), version="2"),
+        package("e", subpackages=["y"]),
+    ]
+    for several in (packages, packages[::-1]):
+        graph = Graph(several)
+        assert names(graph.closure(["c"])) == ["b", "d", "c"]
+        assert names(graph.closure(["x", "y"])) == ["b", "d"]
+
+
 def test_what_something_else_gives_is_not_stopped_by_a_broken_definition() -> None:
     packages = [package("a", "x"), package("b", "y"), package("sound", provides=["x=1"])]
     graph = Graph(packages, broken=[broken("bad", "x", "y")], repository=repository("y"))
@@ -512,14 +556,14 @@ def test_a_hub_that_needs_all_its_users_takes_time_by_its_edges(
     names = [f"p{number:04}" for number in range(size)]
     graph = Graph([package(names[0], *names[1:]), *(package(one, names[0]) for one in names[1:])])
     weighed = 0
-    real = Graph._weight
+    real = HeaviestWays._weight
 
-    def counted(self: Graph, way: Way) -> int:
+    def counted(self: HeaviestWays, way: Way) -> int:
         nonlocal weighed
         weighed += 1
         return real(self, way)
 
-    monkeypatch.setattr(Graph, "_weight", counted)
+    monkeypatch.setattr(HeaviestWays, "_weight", counted)
     (component,) = graph.components()
     assert len(component.dropped) == size - 1
     assert weighed < 20 * size

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dag.core.graph import digraph, feedback
+from dag.core.graph.draw import describe
+from dag.core.graph.graph import Graph
 
 _MANY = 5
 """How many cycles are told."""
@@ -61,3 +64,16 @@ def _packages_behind(
                 seen.add(behind)
                 stack.append(behind)
     return sorted(found)
+
+
+def needs_of(graph: Graph, cycle: Sequence[str]) -> tuple[str, ...]:
+    """Return in words why each package of a cycle needs the next, and the last one the first."""
+    needs = []
+    for user, needed in pairwise((*cycle, cycle[0])):
+        edge = graph.edge(user, needed)
+        needs.append(
+            f"{user} needs {needed}, because a package in the store turned out to need it"
+            if edge is None
+            else describe(edge)
+        )
+    return tuple(needs)

@@ -12,11 +12,10 @@ from functools import cached_property
 from itertools import pairwise
 
 from dag.core.graph import digraph, feedback
-from dag.core.graph.asked import PathNames
 from dag.core.graph.edges import Component, Edge
 from dag.core.graph.gates import Gates
 from dag.core.graph.installs import Installs, Way
-from dag.core.graph.names import find_makers, given_names, unknown_names
+from dag.core.graph.names import Names
 from dag.core.graph.stops import (
     BrokenNames,
     BrokenNeed,
@@ -24,13 +23,9 @@ from dag.core.graph.stops import (
     refuse_needs,
     stopped_units,
 )
+from dag.core.graph.weights import UNSATISFIED, HeaviestWays
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import BrokenDefinition, Need, Package, bare_name
-
-# Where a cycle must be opened, the edges that the original program knew are kept rather than those
-# that it did not, and an edge that a repository can satisfy is dropped before any other.
-_WEIGHTS = {"environment": 60, "pipeline": 60, "nested pipeline": 6, "subpackage pipeline": 6}
-_UNSATISFIED = 1000
 
 
 class Graph:
@@ -59,44 +54,26 @@ class Graph:
         listed = repository or PackageRepository()
         self.available = listed.names
         self.broken = BrokenNames(broken, self.available)
-        self._arch = arch or ""
-        self._own = {package.name: unit for unit, package in enumerate(self.packages)}
-        self._makers = find_makers(self.packages)
         self.installs = Installs(self.packages, arch, listed.candidates)
+        self._names = Names(self.installs, arch, self.broken)
+        self._heaviest = HeaviestWays(self.installs, self.available)
         self._gates = Gates(self.installs)
-        self._best_ways: dict[int, dict[int, tuple[int, Way]]] = {}
 
     def __len__(self) -> int:
         return len(self.packages)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
-
-    def _find(self, name: str) -> int | None:
-        """Return the definition that makes the package `name`, or the one that provides it."""
-        node = self._makers.get(name)
-        if node is None and self.installs.supply.resolver.universe.is_known(name):
-            number = self.installs.environments.choice(name)
-            node = None if number is None else self.installs.owner(number)
-        return self._elsewhere.get(name) if node is None else node
-
-    @cached_property
-    def _elsewhere(self) -> dict[str, int]:
-        """Return the definitions for other architectures, by all the names that they would give."""
-        foreign = (
-            (unit, one) for unit, one in enumerate(self.packages) if not one.builds_on(self._arch)
-        )
-        return {name: unit for unit, one in foreign for name in one.given} if self._arch else {}
+        return isinstance(name, str) and self._names.find(name) is not None
 
     def origin(self, name: str) -> Package | None:
         """Return the package that gives `name`: it has, builds or provides it; None if none does."""
-        node = self._find(bare_name(name))
+        node = self._names.find(bare_name(name))
         return None if node is None else self.packages[node]
 
-    @cached_property
+    @property
     def names(self) -> Collection[str]:
         """Return every name that the packages have or provide."""
-        return given_names(self.packages)
+        return self._names.given
 
     def provider(self, text: str) -> str | None:
         """Return the package of ours that is installed for a need; None if there is none."""
@@ -135,18 +112,16 @@ class Graph:
 
     def broken_need(self, package: str, need: Need) -> BrokenNeed | None:
         """Return the need of a package if only a broken definition might give it."""
-        name = need.name
-        if (
-            name not in self.broken
-            or self._find(name) is not None
-            or not self.is_external(need.text)
-        ):
+        if need.name not in self.broken or not self.is_external(need.text) or need.name in self:
             return None
         return self.broken.find(package, need)
 
     @cached_property
     def broken_needs(self) -> dict[str, BrokenNeed]:
-        """Return the packages that need what only a broken definition might give → the first such need."""
+        """Return the packages whose environment needs what only a broken definition might give.
+
+        Each has the first such need.
+        """
         return find_broken_needs(self.installs, self.broken_need) if self.broken else {}
 
     def missing(self, inside: Collection[str]) -> dict[str, list[str]]:
@@ -164,7 +139,7 @@ class Graph:
 
     def needs(self, name: str) -> list[Edge]:
         """Return every need of the definition `name` itself, external ones too, each once."""
-        unit = self._number(name)
+        unit = self._names.number(name)
         edges: list[Edge] = []
         seen: set[tuple[str, str]] = set()
         for need in self.packages[unit].environment:
@@ -177,9 +152,12 @@ class Graph:
 
     def runtime_needs(self, name: str) -> list[Edge]:
         """Return what a definition needs only because what its environment installs needs it."""
-        unit = self._number(name)
+        unit = self._names.number(name)
         direct = {edge.origin for edge in self.needs(name)}
-        edges = (self._edge_of(unit, target, way) for target, (_, way) in self._ways(unit).items())
+        edges = (
+            self._edge_of(unit, target, way)
+            for target, (_, way) in self._heaviest.ways(unit).items()
+        )
         return [edge for edge in edges if edge.through and edge.origin not in direct]
 
     def _edge(self, unit: int, need: Need) -> Edge:
@@ -196,7 +174,7 @@ class Graph:
         What is no definition's is left out.
         """
         found: dict[str, str | None] = {}
-        for need in self.packages[self._number(name)].environment:
+        for need in self.packages[self._names.number(name)].environment:
             if not need.text.startswith("!"):
                 number = self.installs.environments.choice(need.text)
                 owner = None if number is None else self.installs.owner(number)
@@ -211,7 +189,7 @@ class Graph:
 
         None if apko gives up.
         """
-        unit = self._number(name)
+        unit = self._names.number(name)
         found = self.installs.installed(unit)
         if found is None:
             return None
@@ -223,58 +201,19 @@ class Graph:
         There are none if that is what follows from its needs one by one.
         """
         candidates = self.installs.candidates
-        targets = self.installs.targets[self._number(name)]
+        targets = self.installs.targets[self._names.number(name)]
         installed = (candidates[~number] for number in targets if number < 0)
         return [f"{one.name}={one.version}" for one in installed]
 
-    def _ways(self, unit: int) -> dict[int, tuple[int, Way]]:
-        """Return, by definition, the heaviest way to need it, and its weight; the first of equals."""
-        best = self._best_ways.get(unit)
-        if best is not None:
-            return best
-        best = self._best_ways[unit] = {}
-        for way in self.installs.ways(unit):
-            owner = self.installs.owner(way.package)
-            # Nothing that is needed at run time weighs more than that.
-            is_done = way.before is not None and owner in best and best[owner][0] >= _UNSATISFIED
-            if owner is not None and not is_done:
-                weight = self._weight(way)
-                if owner not in best or weight > best[owner][0]:
-                    best[owner] = (weight, way)
-        return best
-
-    def _weights(self, unit: int) -> dict[int, int]:
-        """Return what a definition needs and by how much; what is left out weighs `_UNSATISFIED`."""
-        if self.available:
-            return {target: weight for target, (weight, _) in self._ways(unit).items()}
-        weights: dict[
-            int, int
-        ] = {}  # nothing is satisfied, and what is needed at run time weighs 1
-        for way in self.installs.direct_ways(unit):
-            owner = self.installs.owner(way.package)
-            if owner is not None:
-                weights[owner] = max(weights.get(owner, 0), self._weight(way))
-        return weights
-
-    def _weight(self, way: Way) -> int:
-        name = self.installs.candidates[way.package].name
-        if way.before is not None:
-            return self._by_availability(1, name)
-        weight = 1 if name != way.need.name else _WEIGHTS.get(way.need.kind, 60)
-        return self._by_availability(weight, way.need.name)
-
-    def _by_availability(self, weight: int, name: str) -> int:
-        return weight if name in self.available else weight * _UNSATISFIED
-
     def edge(self, start: str, goal: str) -> Edge | None:
         """Return why the definition `start` needs `goal` itself; None if it does not."""
-        unit, target = self._number(start), self._number(goal)
-        found = self._ways(unit).get(target)
+        unit, target = self._names.number(start), self._names.number(goal)
+        found = self._heaviest.ways(unit).get(target)
         return None if found is None else self._edge_of(unit, target, found[1])
 
     def _edges_to(self, unit: int, targets: Iterable[int]) -> list[Edge]:
         """Return the edges from a definition to others that it needs, each the heaviest one."""
-        ways = self._ways(unit)
+        ways = self._heaviest.ways(unit)
         return [self._edge_of(unit, target, ways[target][1]) for target in targets]
 
     def _edge_of(self, unit: int, target: int, way: Way) -> Edge:
@@ -287,46 +226,17 @@ class Graph:
             names if len(names) > 1 else (),
         )
 
-    # ---- names --------------------------------------------------------------------------------
-
-    def _number(self, name: str) -> int:
-        (node,) = self._numbers([name])
-        return node
-
-    def _numbers(self, names: Iterable[str]) -> set[int]:
-        found: set[int] = set()
-        unknown: list[str] = []
-        for name in names:
-            node = self._own.get(name)
-            if node is None:
-                node = self._find(name)
-            if node is None:
-                node = self._find(bare_name(name))
-            if node is None:
-                node = self._paths.find(name)
-            if node is None:
-                unknown.append(name)
-            else:
-                found.add(node)
-        if unknown:
-            raise self.broken.refusal(unknown) or unknown_names(unknown, self.names)
-        return found
-
-    @cached_property
-    def _paths(self) -> PathNames:
-        return PathNames(self.packages, self._arch)
-
     # ---- order --------------------------------------------------------------------------------
 
     @cached_property
     def _dropped(self) -> frozenset[tuple[int, int]]:
         edges: list[tuple[int, int]] = []
         for members in self._gates.components:
-            weights = {node: self._weights(node) for node in members}
+            weights = {node: self._heaviest.weights(node) for node in members}
             edges += feedback.edges(
                 members,
                 self._gates.explicit,
-                lambda a, b: weights[a].get(b, _UNSATISFIED),  # noqa: B023
+                lambda a, b: weights[a].get(b, UNSATISFIED),  # noqa: B023
             )
         return frozenset(edges)
 
@@ -357,7 +267,7 @@ class Graph:
 
     def level(self, name: str) -> int:
         """Return the length of the longest path from `name`, without the dropped edges."""
-        return self._ordered[1][self._number(name)]
+        return self._ordered[1][self._names.number(name)]
 
     def order(self, names: Iterable[str] | None = None) -> list[Package]:
         """Return the packages that `names` stand for, or all: dependencies first, else by name.
@@ -366,7 +276,7 @@ class Graph:
             UsageError: a name is not in the graph.
 
         """
-        wanted = None if names is None else self._numbers(names)
+        wanted = None if names is None else self._names.numbers(names)
         order = self._ordered[0]
         return [self.packages[node] for node in order if wanted is None or node in wanted]
 
@@ -383,8 +293,8 @@ class Graph:
                 definition might give (unless `stopped_too`).
 
         """
-        asked = self._numbers(names)
-        closed = self._numbers(there) - asked
+        asked = self._names.numbers(names)
+        closed = self._names.numbers(there) - asked
         wanted = self._needed(asked, closed) if closed else self._gates.reachable(asked)
         found = [self.packages[node] for node in self._ordered[0] if node in wanted]
         if self.broken_needs and not stopped_too:
@@ -402,10 +312,10 @@ class Graph:
         broken definition might give. Packages in `there` need nothing, because they exist.
         """
         direct = self.broken_needs if direct is None else direct
-        starts = self._numbers(name for name in direct if name not in there)
+        starts = self._names.numbers(name for name in direct if name not in there)
         if not starts:
             return frozenset()
-        closed = self._numbers(there)
+        closed = self._names.numbers(there)
         found = (
             stopped_units(self.installs, starts, closed) if closed else self._gates.users(starts)
         )
@@ -429,7 +339,7 @@ class Graph:
             UsageError: a name is not in the graph.
 
         """
-        wanted = self._gates.users(self._numbers(names))
+        wanted = self._gates.users(self._names.numbers(names))
         return [self.packages[node] for node in self._ordered[0] if node in wanted]
 
     def path(self, start: str, goal: str) -> list[Edge] | None:
@@ -441,7 +351,7 @@ class Graph:
             UsageError: a name is not in the graph.
 
         """
-        way = self._gates.shortest_path(self._number(start), self._number(goal))
+        way = self._gates.shortest_path(self._names.number(start), self._names.number(goal))
         return None if way is None else self._edges(way)
 
     def _edges(self, way: Sequence[int]) -> list[Edge]:

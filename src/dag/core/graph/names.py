@@ -1,16 +1,94 @@
-"""Names of packages → the definitions that make them."""
+"""Names of packages, and words that stand for them → the definitions that make them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 
-from dag.core.graph.asked import plain_name
-from dag.core.package.model import Package
+from dag.core.graph.asked import PathNames, plain_name
+from dag.core.graph.installs import Installs
+from dag.core.graph.stops import BrokenNames
+from dag.core.package.model import Package, bare_name
 from dag.core.package.names import find_clashes
 from dag.errors import UsageError
 
 
-def find_makers(packages: Sequence[Package]) -> dict[str, int]:
+class Names:
+    """The names that definitions give; a unit is a definition, by its place."""
+
+    def __init__(self, installs: Installs, arch: str | None, broken: BrokenNames) -> None:
+        """Take what can be installed on an architecture, and the names that are broken."""
+        self._installs = installs
+        self._packages = installs.packages
+        self._arch = arch
+        self._broken = broken
+        self._own = {package.name: unit for unit, package in enumerate(self._packages)}
+        self._makers = _find_makers(self._packages)
+
+    @cached_property
+    def given(self) -> frozenset[str]:
+        """Return every name that the definitions have, build or provide."""
+        return frozenset(name for package in self._packages for name in package.given)
+
+    def find(self, name: str) -> int | None:
+        """Return the unit that makes the package `name`, or else the one that provides it.
+
+        If none does on this architecture, it is the one that would on another.
+        """
+        unit = self._makers.get(name)
+        if unit is None and self._installs.supply.resolver.universe.is_known(name):
+            number = self._installs.environments.choice(name)
+            unit = None if number is None else self._installs.owner(number)
+        return self._foreign.get(name) if unit is None else unit
+
+    @cached_property
+    def _foreign(self) -> dict[str, int]:
+        """Return the definitions for other architectures, by all the names that they would give."""
+        if self._arch is None:
+            return {}
+        return {
+            name: unit
+            for unit, package in enumerate(self._packages)
+            if not package.builds_on(self._arch)
+            for name in package.given
+        }
+
+    def number(self, word: str) -> int:
+        """Return the unit that a word stands for; errors as for `numbers`."""
+        (unit,) = self.numbers([word])
+        return unit
+
+    def numbers(self, words: Iterable[str]) -> set[int]:
+        """Return the units that words stand for: names, or the paths of `PathNames`.
+
+        Raises:
+            UsageError: a word stands for none, or for a broken definition.
+
+        """
+        found: set[int] = set()
+        unknown: list[str] = []
+        for word in words:
+            unit = self._own.get(word)
+            if unit is None:
+                unit = self.find(word)
+            if unit is None:
+                unit = self.find(bare_name(word))
+            if unit is None:
+                unit = self._paths.find(word)
+            if unit is None:
+                unknown.append(word)
+            else:
+                found.add(unit)
+        if unknown:
+            raise self._broken.refusal(unknown) or _unknown_names(unknown, self.given)
+        return found
+
+    @cached_property
+    def _paths(self) -> PathNames:
+        return PathNames(self._packages, self._arch or "")
+
+
+def _find_makers(packages: Sequence[Package]) -> dict[str, int]:
     """Return the place in `packages` of the definition that makes each package or subpackage.
 
     Of two definitions that make a package of one name, it is the one that counts for apko.
@@ -24,12 +102,7 @@ def find_makers(packages: Sequence[Package]) -> dict[str, int]:
     return makers
 
 
-def given_names(packages: Sequence[Package]) -> set[str]:
-    """Return every name that some packages have, build or provide."""
-    return {name for package in packages for name in package.given}
-
-
-def unknown_names(names: Sequence[str], known: Collection[str]) -> UsageError:
+def _unknown_names(names: Sequence[str], known: Collection[str]) -> UsageError:
     """Return the error that there are no packages of these `names`, with the closest that are."""
     from difflib import get_close_matches
 

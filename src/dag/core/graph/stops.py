@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from dag.core.graph import digraph
@@ -64,40 +65,47 @@ class BrokenNames:
         return UsageError("\n".join(lines)) if lines else None
 
 
-def find_broken_needs(
-    installs: Installs, find: Callable[[str, Need], BrokenNeed | None]
-) -> dict[str, BrokenNeed]:
-    """Return the first broken need of each package that has one, as `find` tells these.
+_Find = Callable[[str, Need], BrokenNeed | None]
+"""Returns the need of a package, which has that name, if it is broken."""
+
+
+def find_broken_needs(installs: Installs, find: _Find) -> dict[str, BrokenNeed]:
+    """Return the first broken need of each package that has one.
 
     It may be one of its own, or one that something in its environment has at run time.
     """
+    behind = _broken_at_run_time(installs, find)
+    found: dict[str, BrokenNeed] = {}
+    for unit, package in enumerate(installs.packages):
+        own = (find(package.name, need) for need in package.environment)
+        installed = (behind.get(max(number, ~number)) for number in installs.targets[unit])
+        first = next((one for one in chain(own, installed) if one), None)
+        if first:
+            found[package.name] = first
+    return found
+
+
+def _broken_at_run_time(installs: Installs, find: _Find) -> dict[int, BrokenNeed]:
+    """Return the packages with a broken need at run time, and those that need such a package then."""
     behind: dict[int, BrokenNeed] = {}
     users: dict[int, list[int]] = {}
     for number, candidate in enumerate(installs.candidates):
         for needed in installs.environments.runtime(number):
             users.setdefault(needed, []).append(number)
         owner = installs.owner(number)
-        if owner is None:
-            continue
-        package = installs.packages[owner]
-        for text in candidate.depends:
-            broken = find(candidate.name, Need(text, package.file, package.line, RUN_TIME))
-            if broken:
-                behind.setdefault(number, broken)
+        if owner is not None:
+            file, line = installs.packages[owner].file, installs.packages[owner].line
+            needs = (Need(text, file, line, RUN_TIME) for text in candidate.depends)
+            first = next(filter(None, (find(candidate.name, need) for need in needs)), None)
+            if first:
+                behind[number] = first
     queue = list(behind)
     for number in queue:  # grows while it is walked
         for user in users.get(number, ()):
             if user not in behind:
                 behind[user] = behind[number]
                 queue.append(user)
-    found: dict[str, BrokenNeed] = {}
-    for unit, package in enumerate(installs.packages):
-        own = (find(package.name, need) for need in package.environment)
-        installed = (behind.get(max(number, ~number)) for number in installs.targets[unit])
-        first = next((one for one in (*own, *installed) if one), None)
-        if first:
-            found[package.name] = first
-    return found
+    return behind
 
 
 def refuse_needs(needs: Iterable[object]) -> None:
