@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
+from dag.core.graph.stops import first_needs
 from dag.core.package.model import Need, Package
 
 
@@ -34,15 +36,13 @@ def foreign_need(graph: Graph, arch: Arch, package: str, need: Need) -> ForeignN
 
 
 def foreign_needs(graph: Graph, arch: Arch) -> dict[str, ForeignNeed]:
-    """Return the packages that need something for another architecture → their first such need.
+    """Return the packages whose environment needs something for another architecture.
 
-    What a repository has is no such need, and what is for another architecture itself has none.
+    Each has the first such need. What a repository has is no such need, and what is for another
+    architecture itself has none.
     """
-    if all(package.builds_on(arch.apk) for package in graph.packages):
+    foreign = {one.name for one in graph.packages if not one.builds_on(arch.apk)}
+    if not foreign:
         return {}
-    found: dict[str, ForeignNeed] = {}
-    for package in graph.packages:
-        for need in package.environment if package.builds_on(arch.apk) else ():
-            if foreign := foreign_need(graph, arch, package.name, need):
-                found.setdefault(package.name, foreign)
-    return found
+    found = first_needs(graph.installs, partial(foreign_need, graph, arch))
+    return {name: need for name, need in found.items() if name not in foreign}

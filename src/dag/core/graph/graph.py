@@ -19,7 +19,7 @@ from dag.core.graph.names import Names
 from dag.core.graph.stops import (
     BrokenNames,
     BrokenNeed,
-    find_broken_needs,
+    first_needs,
     refuse_needs,
     stopped_units,
 )
@@ -122,7 +122,7 @@ class Graph:
 
         Each has the first such need.
         """
-        return find_broken_needs(self.installs, self.broken_need) if self.broken else {}
+        return first_needs(self.installs, self.broken_need) if self.broken else {}
 
     def missing(self, inside: Collection[str]) -> dict[str, list[str]]:
         """Return what some of `inside` need that neither the directory nor the repository has.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from dag.core.graph import digraph
 from dag.core.graph.edges import RUN_TIME
 from dag.core.graph.installs import Installs
 from dag.core.package.model import BrokenDefinition, Need
 from dag.errors import UsageError
+
+_T = TypeVar("_T")
 
 
 class BrokenNeed(NamedTuple):
@@ -65,29 +67,26 @@ class BrokenNames:
         return UsageError("\n".join(lines)) if lines else None
 
 
-_Find = Callable[[str, Need], BrokenNeed | None]
-"""Returns the need of a package, which has that name, if it is broken."""
+def first_needs(installs: Installs, find: Callable[[str, Need], _T | None]) -> dict[str, _T]:
+    """Return what `find` returns for the first need of each package for which it returns anything.
 
-
-def find_broken_needs(installs: Installs, find: _Find) -> dict[str, BrokenNeed]:
-    """Return the first broken need of each package that has one.
-
-    It may be one of its own, or one that something in its environment has at run time.
+    It is asked with the name of a package and a need of that. This is a need of the package itself,
+    or one that something in its environment has at run time.
     """
-    behind = _broken_at_run_time(installs, find)
-    found: dict[str, BrokenNeed] = {}
+    behind = _needs_at_run_time(installs, find)
+    found: dict[str, _T] = {}
     for unit, package in enumerate(installs.packages):
         own = (find(package.name, need) for need in package.environment)
         installed = (behind.get(max(number, ~number)) for number in installs.targets[unit])
-        first = next((one for one in chain(own, installed) if one), None)
-        if first:
+        first = next((one for one in chain(own, installed) if one is not None), None)
+        if first is not None:
             found[package.name] = first
     return found
 
 
-def _broken_at_run_time(installs: Installs, find: _Find) -> dict[int, BrokenNeed]:
-    """Return the packages with a broken need at run time, and those that need such a package then."""
-    behind: dict[int, BrokenNeed] = {}
+def _needs_at_run_time(installs: Installs, find: Callable[[str, Need], _T | None]) -> dict[int, _T]:
+    """Return the same for each package that can be installed, with all that it needs at run time."""
+    behind: dict[int, _T] = {}
     users: dict[int, list[int]] = {}
     for number, candidate in enumerate(installs.candidates):
         for needed in installs.environments.runtime(number):
@@ -96,8 +95,9 @@ def _broken_at_run_time(installs: Installs, find: _Find) -> dict[int, BrokenNeed
         if owner is not None:
             file, line = installs.packages[owner].file, installs.packages[owner].line
             needs = (Need(text, file, line, RUN_TIME) for text in candidate.depends)
-            first = next(filter(None, (find(candidate.name, need) for need in needs)), None)
-            if first:
+            told = (find(candidate.name, need) for need in needs)
+            first = next((one for one in told if one is not None), None)
+            if first is not None:
                 behind[number] = first
     queue = list(behind)
     for number in queue:  # grows while it is walked
