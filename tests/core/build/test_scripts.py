@@ -200,7 +200,9 @@ def test_a_key_without_a_rule_is_made_with_melange_unless_it_is_there(
     melange.chmod(0o755)
     variables = replace(VARIABLES, key=name, more=["MELANGE=./melange"])
     for _ in range(2):
-        code, lines = workspace.run("packages/a.apk", variables=variables)
+        code, lines = workspace.run(
+            "packages/a.apk", variables=variables, key_maker=KeyMaker.MELANGE
+        )
         assert (code, lines[:-1]) == (0, [f"secret of {name}"])
         (workspace.directory / "packages" / "a.apk").unlink()
         melange.write_text("#!/bin/sh\nexit 1\n")  # which would fail now
