@@ -207,7 +207,7 @@ def test_a_key_without_a_rule_is_made_with_melange_unless_it_is_there(
         (workspace.directory / "packages" / "a.apk").unlink()
         melange.write_text("#!/bin/sh\nexit 1\n")  # which would fail now
     (workspace.directory / name).unlink()
-    code, _ = workspace.run("packages/a.apk", variables=variables)
+    code, _ = workspace.run("packages/a.apk", variables=variables, key_maker=KeyMaker.MELANGE)
     assert code == 1
 
 
