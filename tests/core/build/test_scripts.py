@@ -23,6 +23,7 @@ from dag.core.build.scripts import (
     read_trailer,
     split_assignment,
 )
+from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME
 from dag.errors import UsageError
 
@@ -61,7 +62,7 @@ class Workspace:
         before: str = "",
         **options: Any,
     ) -> subprocess.Popen[str]:
-        options = {"has_key_rule": False, **options}
+        options = {"key_maker": KeyMaker.NOBODY, **options}
         script = build_script(variables, state="../state", **options)
         return subprocess.Popen(
             [*self._shell, *replace(script, text=before + script.text).command(*targets)[1:]],
@@ -180,7 +181,7 @@ def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
 
 def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:
     workspace.key.unlink()
-    code, lines = workspace.run("packages/a.apk", has_key_rule=True)
+    code, lines = workspace.run("packages/a.apk", key_maker=KeyMaker.RULE)
     assert (code, lines[0]) == (0, "making a for x86_64 with melange.rsa")
     assert (workspace.directory / "melange.rsa").read_text() == "secret\n"
     assert "secret" not in lines
@@ -199,19 +200,21 @@ def test_a_key_without_a_rule_is_made_with_melange_unless_it_is_there(
     melange.chmod(0o755)
     variables = replace(VARIABLES, key=name, more=["MELANGE=./melange"])
     for _ in range(2):
-        code, lines = workspace.run("packages/a.apk", variables=variables)
+        code, lines = workspace.run(
+            "packages/a.apk", variables=variables, key_maker=KeyMaker.MELANGE
+        )
         assert (code, lines[:-1]) == (0, [f"secret of {name}"])
         (workspace.directory / "packages" / "a.apk").unlink()
         melange.write_text("#!/bin/sh\nexit 1\n")  # which would fail now
     (workspace.directory / name).unlink()
-    code, _ = workspace.run("packages/a.apk", variables=variables)
+    code, _ = workspace.run("packages/a.apk", variables=variables, key_maker=KeyMaker.MELANGE)
     assert code == 1
 
 
 def test_the_key_is_made_under_the_name_that_the_user_gives_it(workspace: Workspace) -> None:
     (workspace.directory / "Makefile").write_text(MAKEFILE.replace("melange.rsa:", "%.rsa:"))
     variables = replace(VARIABLES, more=["KEY=mine.rsa"])
-    code, lines = workspace.run("packages/a.apk", variables=variables, has_key_rule=True)
+    code, lines = workspace.run("packages/a.apk", variables=variables, key_maker=KeyMaker.RULE)
     assert (code, lines[0]) == (0, "making a for x86_64 with mine.rsa")
     assert (workspace.directory / "mine.rsa").exists()
 
@@ -325,7 +328,7 @@ def test_assignments_reach_make_and_the_shell_behind_it_unharmed(workspace: Work
 
 def test_make_has_the_environment_that_the_script_was_given(workspace: Workspace) -> None:
     (workspace.directory / "Makefile").write_text("all: ; @env\n")
-    code, lines = workspace.run("all", has_key_rule=False, keep_going=True)
+    code, lines = workspace.run("all", key_maker=KeyMaker.NOBODY, keep_going=True)
     makes_own = {
         "MAKEFLAGS",
         "MAKEOVERRIDES",
@@ -348,7 +351,7 @@ def test_an_option_that_the_script_does_not_know_is_refused(workspace: Workspace
 
 
 def test_the_words_that_a_pod_shows_are_those_of_the_script() -> None:
-    script = build_script(VARIABLES, has_key_rule=False)
+    script = build_script(VARIABLES, key_maker=KeyMaker.NOBODY)
     assert f"echo '{NOTHING}' >/dev/termination-log" in script.text
 
 
@@ -373,7 +376,7 @@ def test_what_is_no_assignment_is_refused(text: str) -> None:
 def test_a_line_break_in_a_path_is_refused() -> None:
     variables = replace(VARIABLES, repositories=["./a\nall"])
     with pytest.raises(UsageError, match="line break"):
-        build_script(variables, has_key_rule=False)
+        build_script(variables, key_maker=KeyMaker.NOBODY)
 
 
 @pytest.mark.parametrize("line", ["dag: end of log: 1 lines", "x", "dag: end of log: a b c"])

@@ -3,7 +3,7 @@
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.package.makefile import APK_TEMPLATE, NAME_TEMPLATE, Makefile, read_makefile
+from dag.core.package.makefile import APK_TEMPLATE, NAME_TEMPLATE, KeyMaker, Makefile, read_makefile
 from dag.core.package.model import Package
 from dag.errors import UsageError
 
@@ -199,3 +199,16 @@ def test_a_file_of_another_name_has_a_target_that_works_or_a_word(
     assert [note.partition(",")[0] for note in notes] == (
         ["melange.yaml:2: this is myapp"] if is_told else []
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "maker"),
+    [
+        ("${KEY}:\n\tmelange keygen ${KEY}\nall: ${KEY}\n", KeyMaker.RULE),
+        ("package/%: $(KEY)\n\tmelange build $*.yaml\n", KeyMaker.MELANGE),
+        ("all:\n\tmelange build a.yaml --signing-key my.rsa\n", KeyMaker.MELANGE),
+        ("all:\n\tsh job.sh\n", KeyMaker.NOBODY),
+    ],
+)
+def test_a_key_is_made_for_a_makefile_that_speaks_of_one(text: str, maker: KeyMaker) -> None:
+    assert read_makefile(text).key_maker is maker

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dag.core.arch import Arch
-from dag.core.package.makefile import KEY
+from dag.core.package.makefile import KEY, KeyMaker
 from dag.core.shell import ShellScript, script_text
 from dag.core.sources.gitconfig import ENV_NAME
 from dag.errors import UsageError
@@ -139,7 +139,7 @@ def _option_word(word: str) -> str:
 def build_script(
     variables: MakeVariables,
     *,
-    has_key_rule: bool,
+    key_maker: KeyMaker,
     keep_going: bool = False,
     mounted_key: str | None = None,
     confined: bool = False,
@@ -150,9 +150,9 @@ def build_script(
 ) -> ShellScript:
     """Return the script of a build; it runs in the workspace, and its arguments are the targets.
 
-    It makes the throwaway key by the Makefile's own rule or, if there is neither a rule nor a key,
-    with melange; or it copies the one at `mounted_key` to `variables.key`. It makes what lies in `packages/` count as built, runs make, and forwards
-    SIGTERM to it. It ends with the exit code of make; or with `REFUSED`, and then the reason is in
+    It has the throwaway key made by `key_maker`, or copies the one at `mounted_key` to
+    `variables.key`. It makes what lies in `packages/` count as built, runs make, and forwards SIGTERM
+    to it. It ends with the exit code of make; or with `REFUSED`, and then the reason is in
     the container's termination message. If make ended well and made no package, `NOTHING` is there.
 
     The last line tells how many lines and bytes the log before it has (see `read_trailer`): the API
@@ -193,8 +193,8 @@ def build_script(
     ]
     if mounted_key is not None:
         arguments.append(f"--mounted-key={mounted_key}")
-    else:
-        arguments.append("--make-key" if has_key_rule else "--generate-key")
+    elif key_maker is not KeyMaker.NOBODY:
+        arguments.append("--make-key" if key_maker is KeyMaker.RULE else "--generate-key")
     if hermetic:
         bwrap = script_text(_PACKAGE, "bwrap")
         arguments += [f"--bwrap={bwrap}", f"--cache={variables.cache_dir}"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from string import Formatter
 
 from dag.core.arch import Arch
@@ -49,6 +50,17 @@ _UNREAD = {
 }
 
 
+class KeyMaker(StrEnum):
+    """Who makes the signing key of a build that has none."""
+
+    RULE = "rule"
+    """The Makefile, by a rule of its own."""
+    MELANGE = "melange"
+    """`melange keygen`, because the Makefile wants a key and has no rule for it."""
+    NOBODY = "nobody"
+    """The Makefile speaks of no key, or the key is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Makefile:
     """The rules of a Makefile that matter to us."""
@@ -56,6 +68,8 @@ class Makefile:
     has_all: bool
     has_key: bool
     """Whether a rule makes the signing key: `${KEY}:`, for example."""
+    wants_key: bool
+    """Whether its text speaks of a signing key."""
     key: str
     """The name by which melange is told to find the signing key; `$(KEY)` gets it, too."""
     template: str
@@ -72,6 +86,13 @@ class Makefile:
     """The names for which `build-package` is called, whose definitions are NAME.yaml."""
     is_given: bool = False
     """Whether somebody gave the template, so that the rules were not asked."""
+
+    @property
+    def key_maker(self) -> KeyMaker:
+        """Return who makes the key of a build that has none."""
+        if self.has_key:
+            return KeyMaker.RULE
+        return KeyMaker.MELANGE if self.wants_key else KeyMaker.NOBODY
 
     def notes(self, *names: str) -> list[str]:
         """Return, in words, what follows if it does not use these variables."""
@@ -125,7 +146,9 @@ class Makefile:
         )
 
 
-NO_MAKEFILE = Makefile(has_all=False, has_key=False, key=KEY, template=APK_TEMPLATE)
+NO_MAKEFILE = Makefile(
+    has_all=False, has_key=False, wants_key=False, key=KEY, template=APK_TEMPLATE
+)
 """Stands for the Makefile of a directory without one: the files that melange writes are targets."""
 
 
@@ -146,6 +169,7 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         has_all="all" in targets,
         has_key=not _KEY_VARIABLE.isdisjoint(targets)
         or any(word in (other or KEY, "%.rsa") for word in targets),
+        wants_key="--signing-key" in text or any(word in text for word in _KEY_VARIABLE),
         key=other if other and _FILE_NAME.fullmatch(other) else KEY,
         template=check_template(template),
         unread=frozenset(_unread(text)),

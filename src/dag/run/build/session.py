@@ -19,6 +19,7 @@ from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
@@ -248,7 +249,7 @@ class Build:
             arch=options.arch,
             script=build_script(
                 variables,
-                has_key_rule=False,
+                key_maker=KeyMaker.NOBODY,
                 hermetic=options.hermetic,
                 state="../state",  # beside the workspace
             ),

@@ -16,7 +16,7 @@ from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.image.references import parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
-from dag.core.package.makefile import Makefile
+from dag.core.package.makefile import KeyMaker, Makefile
 from dag.core.pod.demands import raise_requests
 from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, mounted_key_path, pod
 from dag.core.pod.options import PodOptions
@@ -149,7 +149,7 @@ def _makefile_notes(makefile: Makefile, options: PodOptions) -> Iterator[str]:
     if options.secret_key:
         if note := makefile.foreign_key_note("--secret-key"):
             yield note
-    elif not makefile.has_key:
+    elif makefile.key_maker is KeyMaker.MELANGE:
         key = key_of(options.make_vars, makefile.key)
         yield f"the Makefile has no rule for its key, so the pod makes {key} with melange keygen"
 
@@ -215,7 +215,7 @@ def _settings(
     )
     script = build_script(
         variables,
-        has_key_rule=makefile.has_key,
+        key_maker=makefile.key_maker,
         keep_going=options.keep_going,
         mounted_key=MOUNTED_KEY if options.secret_key else None,
         confined=options.confined,
