@@ -11,7 +11,7 @@ from typing import Self
 from dag.errors import InfrastructureError
 from dag.io.locks import HeldLock, lock, read_holder, try_lock
 
-_ANOTHER = "use another --store"
+_ANOTHER = "name another directory with --store"
 _LOOKS = 20
 _A_LOOK = 0.005
 """Seconds; who only looks whether somebody has the lock (`read_holder`) lets go of it at once."""
