@@ -207,7 +207,9 @@ def test_json_is_one_object_a_line(directory: Path) -> None:
     out, _ = dag("text", "-d", directory, "-t", "json")
     found = {one["name"]: one for one in map(json.loads, out.splitlines())}
     assert found["app"]["dependencies"] == ["lib-dev", "tool", "elsewhere"]
-    assert found["tool"]["dropped"] == [{"name": "lib", "origin": "lib", "where": "tool.yaml:7"}]
+    assert found["tool"]["dropped"] == [
+        {"name": "lib", "origin": "lib", "where": "tool.yaml:7", "kind": "environment"}
+    ]
     assert found["zip"] == {
         "name": "zip",
         "version": "1.10",
@@ -220,6 +222,8 @@ def test_json_is_one_object_a_line(directory: Path) -> None:
         "dependencies": ["binutils", "scanelf"],
         "origins": [],
         "external": ["binutils", "scanelf"],
+        "needs": {},
+        "installs": [],
         "dropped": [],
     }
 

@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from dag.core.arch import Arch
+from dag.core.build.plan import BuildRequest, Known, make_plan
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
 from dag.io.package.definitions import read
@@ -54,7 +56,21 @@ def test_the_kinds_of_needs(packages: dict[str, Package]) -> None:
 
 
 def test_the_components_of_today(packages: dict[str, Package]) -> None:
-    graph = Graph(packages.values())
-    assert [len(one.packages) for one in graph.components()] == [410, 17]
-    assert len(graph.self_loops()) == 32
-    assert len(graph.closure(["brotli"])) == 410
+    graph = Graph(packages.values(), arch="x86_64")
+    assert [len(one.packages) for one in graph.components()] == [444, 18, 3, 2]
+    assert len(graph.self_loops()) == 101
+    assert len(graph.closure(["brotli"])) == 444
+    # Most of these need themselves because something that they install does.
+    assert sum(not edge.through for edge in graph.self_loops()) == 31
+
+
+def test_a_build_is_stuck_where_the_graph_has_cycles(packages: dict[str, Package]) -> None:
+    arch = Arch.parse("x86_64")
+    graph = Graph(packages.values(), arch=arch.apk)
+    plan = make_plan(graph, arch, BuildRequest(), Known())
+    components = {tuple(sorted(one.name for one in c.packages)) for c in graph.components()}
+    alone = {(edge.package,) for edge in graph.self_loops()}
+    inside = {name for names in components for name in names}
+    assert {one.packages for one in plan.stuck} == components | {
+        names for names in alone if names[0] not in inside
+    }

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import zstandard
 
+from dag.core.arch import Arch
+from dag.core.graph.draw import Kind, lines
+from dag.core.graph.graph import Graph
 from dag.core.package.environments import Environments
 from dag.core.package.model import Package
 from dag.core.package.outcome import GaveUp
@@ -89,6 +92,26 @@ def test_each_environment_installs_what_apko_installs_or_gives_up_with_its_words
         != (wanted := (answers[package.file]["install"], answers[package.file].get("error")))
     }
     assert not differences
+
+
+def test_the_lines_of_text_say_the_same(places: dict[int, Package]) -> None:
+    arch = Arch.parse("x86_64")
+    graph = Graph(read(unpacked(TODAY), arch="x86_64"), arch=arch.apk)
+    answers = stored()
+    found = {
+        line["file"]: (line["needs"], line["installs"])
+        for line in map(json.loads, lines(graph, graph.order(), Kind.JSON, arch))
+    }
+    differences = {
+        file: (found[file], wanted)
+        for file, answer in answers.items()
+        if found[file] != (wanted := (_definitions(answer["needs"]), answer["install"]))
+    }
+    assert not differences
+
+
+def _definitions(needs: dict[str, list[str] | None]) -> dict[str, str | None]:
+    return {text: None if taken is None else taken[2] for text, taken in needs.items()}
 
 
 def test_giving_up_names_a_need_and_what_there_is_of_it(

@@ -12,7 +12,8 @@ from dag.cli.options import command_of
 from dag.core.graph.options import CyclesOptions
 
 if TYPE_CHECKING:
-    from dag.core.graph.graph import Component, Graph
+    from dag.core.graph.edges import Component, Edge
+    from dag.core.graph.graph import Graph
 
 SHOWN = 5
 MOST_SHOWN = 100
@@ -44,7 +45,13 @@ def command(options: CyclesOptions) -> None:
         for component in found:
             click.echo(json.dumps(_component_json(graph, component), ensure_ascii=False))
         for edge in graph.self_loops():
-            fields = {"packages": [edge.package], "needs": edge.need.name, "where": edge.where}
+            fields = {
+                "packages": [edge.package],
+                "needs": edge.need.name,
+                "where": edge.where,
+                "kind": edge.kind,
+                "through": list(edge.through),
+            }
             click.echo(json.dumps(fields, ensure_ascii=False))
         return
     for number, component in enumerate(found, start=1):
@@ -53,11 +60,19 @@ def command(options: CyclesOptions) -> None:
     if loops:
         click.echo(f"needed by themselves: {count(len(loops), 'package')}")
         for edge in loops:
-            name = edge.need.name
-            what = "itself" if name == edge.package else f"its own {name}"
-            click.echo(f"  {edge.package} needs {what} at {edge.where}{availability(graph, name)}")
+            click.echo(f"  {_self_loop(edge)}{availability(graph, edge.wanted)}")
     if not found and not loops:
         click.echo("there are no cycles")
+
+
+def _self_loop(edge: Edge) -> str:
+    from dag.core.graph.draw import describe
+
+    if edge.through:
+        return describe(edge)
+    name = edge.need.name
+    what = "itself" if name == edge.package else f"its own {name}"
+    return f"{edge.package} needs {what} at {edge.where}"
 
 
 def _component_lines(graph: Graph, component: Component, number: int, *, verbose: int) -> list[str]:
@@ -82,8 +97,7 @@ def _component_lines(graph: Graph, component: Component, number: int, *, verbose
     if verbose:
         words[-1] += ":"
         words += [
-            f"    {describe(edge)}{availability(graph, edge.need.name)}"
-            for edge in component.dropped
+            f"    {describe(edge)}{availability(graph, edge.wanted)}" for edge in component.dropped
         ]
     return [*words, ""]
 
@@ -101,7 +115,9 @@ def _component_json(graph: Graph, component: Component) -> dict[str, object]:
                 "needs": edge.need.name,
                 "origin": edge.origin,
                 "where": edge.where,
-                "available": edge.need.name in graph.available,
+                "kind": edge.kind,
+                "through": list(edge.through),
+                "available": edge.wanted in graph.available,
             }
             for edge in component.dropped
         ],

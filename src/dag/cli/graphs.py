@@ -26,9 +26,10 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
     if elsewhere:
         say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
     if options.verbose:
-        for choice in graph.choices:
-            others = ", ".join(choice.others)
-            say(f"{choice.name} is provided by {choice.chosen}, which goes before {others}")
+        from dag.core.graph.remarks import find_choices
+
+        for taken in find_choices(graph, frozenset(names)):
+            say(f"{taken.text} is {taken.chosen} and not {some(taken.others)}: {taken.why}")
 
 
 def tell_stopped(stopped: Collection[str], causes: Mapping[str, object], *, verbose: int) -> None:
@@ -40,11 +41,21 @@ def tell_stopped(stopped: Collection[str], causes: Mapping[str, object], *, verb
 
 
 def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
-    """Write what some of `names` need that is neither defined nor in a repository."""
-    from dag.report.words import missing_lines
+    """Write what some of `names` need that is neither defined nor in a repository.
 
-    missing = graph.missing(frozenset(names))
-    for line in missing_lines(missing, graph.names, others=bool(graph.available), verbose=verbose):
+    Of other needs that apko cannot satisfy, write whose environments it does not make.
+    """
+    from dag.core.graph.remarks import find_offers, find_refusals
+    from dag.report.words import missing_lines, refusal_lines
+
+    inside = frozenset(names)
+    missing = graph.missing(inside)
+    there = {name: find_offers(graph, name) for name in missing}
+    for line in missing_lines(
+        missing, graph.names, others=bool(graph.available), verbose=verbose, there=there
+    ):
+        say(line)
+    for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):
         say(line)
 
 
@@ -57,17 +68,21 @@ def _tell_dropped(graph: Graph, inside: frozenset[str], *, verbose: int) -> None
     from dag.core.graph.draw import describe
     from dag.report.words import count
 
-    dropped = [edge for edge in graph.dropped_edges if edge.package in inside]
+    dropped = [pair for pair in graph.dropped_pairs if pair[0] in inside]
     if not dropped:
         return
+    edges = graph.dropped_edges if verbose or graph.available else ()
     if verbose:
-        for edge in dropped:
-            where = availability(graph, edge.need.name)
+        for edge in edges:
+            if edge.package not in inside:
+                continue
+            where = availability(graph, edge.wanted)
             say(f"dropped, must be bootstrapped{where}: {describe(edge)}")
         return
-    satisfied = sum(edge.need.name in graph.available for edge in dropped)
-    loops = sum(edge.package == edge.origin for edge in dropped)
-    first = describe(dropped[0])
+    satisfied = sum(edge.wanted in graph.available for edge in edges if edge.package in inside)
+    loops = sum(package == origin for package, origin in dropped)
+    example = graph.edge(*dropped[0])
+    first = describe(example) if example else " needs ".join(dropped[0])
     say(
         f"dropped from the order because of cycles: {count(len(dropped), 'edge')}"
         f" ({loops} of them packages that need themselves"

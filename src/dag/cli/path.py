@@ -19,8 +19,9 @@ from dag.report.terminal import say
 def command(options: PathOptions) -> int:
     """Explain why one package needs another.
 
-    It prints a shortest chain of packages from A to B, with file and line of each edge. The exit
-    code is 1 if A doesn't need B to be built.
+    It prints a shortest chain of packages from A to B, with file and line of each edge. If A needs B
+    because a package that is installed to build A needs it at run time, that is said. The exit code
+    is 1 if A doesn't need B to be built.
     """
     from dag.core.graph.draw import describe
     from dag.run.graph.reading import read_graph
@@ -44,6 +45,8 @@ def command(options: PathOptions) -> int:
                 "file": edge.need.file,
                 "line": edge.need.line,
                 "reason": edge.need.reason,
+                "kind": edge.kind,
+                "through": list(edge.through),
             }
             click.echo(json.dumps(fields, ensure_ascii=False))
     return 0

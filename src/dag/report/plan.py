@@ -11,7 +11,7 @@ from dag.core.build.estimate import estimate
 from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
-from dag.report.words import count, seconds
+from dag.report.words import count, seconds, stuck_lines
 
 
 def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
@@ -28,8 +28,7 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
         yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
     for cycle in plan.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
-        for way in cycle.cycles:
-            yield f"  {' → '.join((*way, way[0]))}"
+        yield from stuck_lines(cycle, "  ")
         yield f"  a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     for name, stuck in plan.blocked.items():
         yield f"blocked {name}: it needs {stuck}, which is in a cycle"

@@ -14,7 +14,7 @@ from dag.core.build.states import Progress, UnitState
 from dag.core.build.summary import PlanSummary
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
-from dag.report.words import blocked_lines, count, plain, seconds, some
+from dag.report.words import blocked_lines, count, plain, seconds, some, stuck_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -174,8 +174,7 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
         yield f"{one.name} {one.version} was asked for but is not built for {result.arch}"
     for cycle in result.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
-        for way in cycle.cycles:
-            yield f"    {' → '.join((*way, way[0]))}"
+        yield from stuck_lines(cycle, "    ")
         yield f"    a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     if result.blocked:
         names = sorted(result.blocked)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dag.core.build.stuck import Stuck
+    from dag.core.graph.remarks import Refusal
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 """Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
@@ -35,27 +40,72 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def missing_lines(
-    missing: Mapping[str, Sequence[str]], names: Collection[str], *, others: bool, verbose: int
+    missing: Mapping[str, Sequence[str]],
+    names: Collection[str],
+    *,
+    others: bool,
+    verbose: int,
+    there: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
-    """Yield lines about names that are not defined here; `others` says if repositories were asked.
+    """Yield lines about what is not defined here; `others` says if repositories were asked.
 
-    One that is nearly one of `names`, which are defined, is told first.
+    One that is nearly one of `names`, which are defined, is told first, and one that is there in
+    another version: `there` has what there is of it.
     """
     if not missing:
         return
     from dag.core.graph.similar import SimilarNames
 
     similar = SimilarNames(names)
-    meant = {name: found for name in missing if (found := similar.find(name))}
+    meant = {
+        name: found for name in missing if not there.get(name) and (found := similar.find(name))
+    }
     where = "another repository" if others else "a repository"
+
+    def what(name: str) -> str:
+        found = there.get(name)
+        return f"{name} (there is only {some(found)})" if found else name
+
     if verbose:
         for name, users in missing.items():
             guess = f"; did you mean {meant[name]}?" if name in meant else ""
-            yield f"melange must find {name} in {where}; it is needed by {', '.join(users)}{guess}"
+            users_named = ", ".join(users)
+            yield f"melange must find {what(name)} in {where}; it is needed by {users_named}{guess}"
         return
     told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
-    told += [name for name in missing if name not in meant]
+    told += [what(name) for name in missing if there.get(name)]
+    told += [name for name in missing if name not in meant and not there.get(name)]
     yield f"melange must find in {where}: {some(told)}; -v names who needs them"
+
+
+def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:
+    """Yield lines about environments that apko does not make."""
+    if not told:
+        return
+    if verbose:
+        yield from (f"apko gives up at the environment of {_refusal(one)}" for one in told)
+        return
+    more = "; and so on" if len(told) > 1 else ""
+    yield (
+        f"apko gives up at the environment of {count(len(told), 'package')}, for which other"
+        f" packages must be there: {_refusal(told[0])}{more}; -v names all"
+    )
+
+
+def _refusal(one: Refusal) -> str:
+    user = f", which {one.by[-1]} needs at run time" if one.by else ""
+    there = f"there is {some(one.there)}" if one.there else "there is nothing of that name"
+    if one.ruled_out:
+        there = some(one.ruled_out, 2)
+    return f"{one.package}: it cannot have {one.gave_up.constraint}{user}; {there}"
+
+
+def stuck_lines(stuck: Stuck, indent: str) -> Iterator[str]:
+    """Yield the cycles of packages that cannot be built, each with its needs."""
+    for place, way in enumerate(stuck.cycles):
+        yield f"{indent}{' → '.join((*way, way[0]))}"
+        for need in stuck.needs[place] if stuck.needs else ():
+            yield f"{indent}  {need}"
 
 
 def stopped_lines(

@@ -105,7 +105,7 @@ def test_only_builds_just_what_is_asked_for() -> None:
 
 
 def test_a_subpackage_stands_for_its_origin() -> None:
-    packages = [package("a", subpackages=(sub("a-dev"),)), package("b", "a-dev>3")]
+    packages = [package("a", subpackages=(sub("a-dev"),)), package("b", "a-dev>=1")]
     assert list(reasons(plan(packages, request=BuildRequest(packages=("a-dev",))))) == ["a"]
     assert list(reasons(plan(packages, request=BuildRequest(packages=("b",))))) == ["a", "b"]
 
@@ -245,7 +245,15 @@ def test_a_cycle_is_reported_and_everything_outside_of_it_is_built() -> None:
     assert stuck.packages == ("a", "b", "c")
     assert stuck.cycles == (("a", "c", "b"),)
     assert len(stuck.bootstrap) == 1
-    assert dict(made.blocked) == {"user": "a"}
+    assert stuck.needs == (
+        (
+            "a needs c at a.yaml:5, environment",
+            "c needs b at c.yaml:5, environment",
+            "b needs a at b.yaml:5, environment",
+        ),
+    )
+    # It is b that the user needs, whichever is first by name.
+    assert dict(made.blocked) == {"user": "b"}
 
 
 def test_a_cycle_opens_where_a_repository_has_what_closes_it() -> None:
@@ -262,6 +270,9 @@ def test_a_cycle_through_a_run_time_need_opens_at_the_environment_only() -> None
     packages = [package("a", "b"), package("b", runtime=("a",))]
     assert [stuck.packages for stuck in plan(packages).stuck] == [("a",)]
     assert plan(packages).stuck[0].bootstrap == ("a",)
+    assert plan(packages).stuck[0].needs == (
+        ("a needs b at a.yaml:5, environment; b needs a at run time",),
+    )
     opened = plan(packages, Known(repository={"b": {"0-r0"}}))
     assert opened.dropped == (Dropped("a", "b"),)
     # It is no help that a repository has a: b must be installed, and our b needs our a.

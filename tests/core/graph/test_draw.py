@@ -40,8 +40,15 @@ def test_json_has_every_dependency_and_marks_the_dropped() -> None:
     assert found["app"]["origins"] == ["lib", "tool"]
     assert found["app"]["external"] == ["elsewhere"]
     assert found["tool"]["dependencies"] == ["app"]
-    assert found["tool"]["dropped"] == [{"name": "app", "origin": "app", "where": "tool.yaml:10"}]
-    assert found["lib"]["dropped"] == [{"name": "lib", "origin": "lib", "where": "lib.yaml:10"}]
+    assert found["tool"]["dropped"] == [
+        {"name": "app", "origin": "app", "where": "tool.yaml:10", "kind": "environment"}
+    ]
+    assert found["lib"]["dropped"] == [
+        {"name": "lib", "origin": "lib", "where": "lib.yaml:10", "kind": "environment"}
+    ]
+    assert found["app"]["needs"] == {"lib-dev>=1": "lib", "tool": "tool"}
+    assert found["app"]["installs"] == ["lib", "tool"]
+    assert found["lib"]["installs"] == []
     assert found["app"]["level"] == 1
     assert found["app"]["file"] == "app.yaml"
 

@@ -11,6 +11,10 @@ from msgspec.structs import replace
 
 from dag.core.graph import digraph, feedback
 from dag.core.graph.graph import Graph
+from dag.core.graph.installs import Way
+from dag.core.graph.remarks import find_choices, find_offers, find_refusals
+from dag.core.graph.weights import Weights
+from dag.core.package.apkindex import Entry, PackageRepository
 from dag.core.package.model import BrokenDefinition, Need, Package, Subpackage, bare_name
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
@@ -24,6 +28,7 @@ def package(
     version: str = "1",
     priority: int = 0,
     reason: str = "environment",
+    runtime: Iterable[str] = (),
 ) -> Package:
     file = f"{name}.yaml"
     return Package(
@@ -33,10 +38,17 @@ def package(
         file=file,
         line=2,
         environment=tuple(Need(need, file, 10 + n, reason) for n, need in enumerate(needs)),
-        subpackages=tuple(Subpackage(one, file, 50 + n) for n, one in enumerate(subpackages)),
+        subpackages=tuple(
+            Subpackage(one, file, 50 + n, tuple(runtime)) for n, one in enumerate(subpackages)
+        ),
+        runtime=tuple(runtime),
         provides=tuple(provides),
         provider_priority=priority,
     )
+
+
+def repository(name: str, version: str = "0-r0") -> PackageRepository:
+    return PackageRepository([Entry(name, version, name, (), ())])
 
 
 def names(packages: Iterable[Package]) -> list[str]:
@@ -79,10 +91,14 @@ def test_a_subpackage_or_provided_name_stands_for_its_origin() -> None:
 def test_the_provider_with_the_highest_priority_then_version_then_name() -> None:
     def chosen(*providers: Package) -> str:
         graph = Graph([*providers, package("user", "virtual")])
-        (choice,) = graph.choices
-        assert {choice.chosen, *choice.others} == set(names(providers))
-        assert graph.needs("user")[0].origin == choice.chosen
-        return choice.chosen
+        (taken,) = find_choices(graph, {"user"})
+        assert {taken.chosen, *taken.others} == {f"{one.name}-1-r0" for one in providers}
+        (edge,) = graph.needs("user")
+        assert (edge.provider, taken.chosen) == (edge.origin, f"{edge.origin}-1-r0")
+        reasons.append(taken.why)
+        return edge.origin
+
+    reasons: list[str] = []
 
     assert (
         chosen(package("a", provides=["virtual=9"]), package("b", provides=["virtual"], priority=1))
@@ -93,12 +109,140 @@ def test_the_provider_with_the_highest_priority_then_version_then_name() -> None
         == "b"
     )
     assert chosen(package("a", provides=["virtual=1"]), package("b", provides=["virtual=1"])) == "a"
+    assert reasons == [
+        "its provider-priority is higher",
+        "its version of that name is higher",
+        "all else is equal and its name comes first",
+    ]
 
 
-def test_a_package_goes_before_what_only_provides_its_name() -> None:
-    graph = Graph([package("real"), package("other", provides=["real=99"], priority=9)])
-    assert graph.origin("real") is graph.packages[1]
-    assert graph.choices == ()
+def test_the_version_of_a_name_goes_before_the_package_that_has_the_name() -> None:
+    graph = Graph(
+        [package("real"), package("other", provides=["real=99"]), package("user", "real")]
+    )
+    # Whoever names a package means that one; a need means what apko takes.
+    assert names(graph.closure(["real"])) == ["real"]
+    assert names(graph.closure(["user"])) == ["other", "user"]
+    assert find_choices(graph, {"real", "other"}) == []
+
+
+def test_a_constraint_is_part_of_the_choice() -> None:
+    graph = Graph(
+        [
+            package("rt-1", provides=["rt=1.9"]),
+            package("rt-2", provides=["rt=2.3"], version="2.3"),
+            package("old", "rt<2"),
+            package("new", "rt"),
+            package("both", "rt", "rt<2"),
+        ]
+    )
+    assert names(graph.closure(["old"])) == ["rt-1", "old"]
+    assert names(graph.closure(["new"])) == ["rt-2", "new"]
+    assert [edge.origin for edge in graph.needs("both")] == ["rt-2", "rt-1"]
+    assert graph.provider("rt<2") == "rt-1"
+
+
+def test_a_chain_of_compilers_is_no_cycle() -> None:
+    chain = [
+        package(f"comp-{n}", *[f"comp~{n - 1}"][: n - 1], provides=[f"comp={n}.0"])
+        for n in (1, 2, 3)
+    ]
+    graph = Graph(chain)
+    assert names(graph.order()) == ["comp-1", "comp-2", "comp-3"]
+    assert graph.components() == []
+    assert graph.dropped_edges == ()
+
+
+def test_a_constraint_that_nothing_satisfies_is_external_and_said_with_what_there_is() -> None:
+    graph = Graph([package("app", "asm<3"), package("asm", version="3.0.1")])
+    (edge,) = graph.needs("app")
+    assert (edge.origin, edge.is_ours) == ("asm<3", False)
+    assert names(graph.closure(["app"])) == ["app"]
+    assert graph.missing({"app"}) == {"asm<3": ["app"]}
+    assert find_offers(graph, "asm<3") == ("asm-3.0.1-r0",)
+    assert graph.needs_by_text("app") == {"asm<3": None}
+    assert graph.installed("app") is None
+    assert find_refusals(graph, {"app"}) == []
+    # A repository may have the older one.
+    old = Graph(graph.packages, repository=repository("asm", "2-r0"))
+    assert old.missing({"app"}) == {}
+    assert names(old.closure(["app"])) == ["app"]
+    assert old.needs_by_text("app") == {}
+
+
+def test_giving_up_is_told_with_the_need_and_what_there_is() -> None:
+    graph = Graph(
+        [package("app", "lib"), package("lib", runtime=["asm<3"]), package("asm", version="3.0.1")]
+    )
+    (refusal,) = find_refusals(graph, {"app", "lib"})
+    assert (refusal.package, refusal.gave_up.constraint) == ("app", "asm<3")
+    assert (refusal.by, refusal.there) == (("lib-1-r0",), ("asm-3.0.1-r0",))
+    assert graph.installed("app") is None
+    assert names(graph.closure(["app"])) == ["lib", "app"]
+    conflict = Graph([package("app", "lib", "!lib"), package("lib")])
+    (refusal,) = find_refusals(conflict, {"app"})
+    assert refusal.gave_up.constraint == "lib"
+
+
+def test_what_an_installed_package_needs_at_run_time_is_needed() -> None:
+    graph = Graph(
+        [
+            package("app", "lib-dev"),
+            package("lib", subpackages=["lib-dev"], runtime=["zstuff"]),
+            package("zstuff"),
+        ]
+    )
+    assert names(graph.closure(["app"])) == ["lib", "zstuff", "app"]
+    assert names(graph.dependents(["zstuff"])) == ["zstuff", "app"]
+    (edge,) = graph.path("app", "zstuff") or []
+    assert (edge.through, edge.kind) == (("lib-dev", "zstuff"), "run time")
+    assert graph.path("lib", "zstuff") is None
+    assert graph.installed("app") == ["lib", "zstuff"]
+    assert [edge.origin for edge in graph.runtime_needs("app")] == ["zstuff"]
+
+
+def test_what_apko_takes_because_of_another_need_is_what_is_needed() -> None:
+    graph = Graph(
+        [
+            package("app", "x", "y"),
+            package("a", provides=["virtual=1"]),
+            package("b", provides=["virtual=2"]),
+            package("x", runtime=["a"]),
+            package("y", runtime=["virtual"]),
+            package("plain", "y"),
+        ]
+    )
+    # b goes before a, unless a is there already.
+    assert graph.installed("plain") == ["b", "y"]
+    assert graph.installed("app") == ["a", "x", "y"]
+    assert names(graph.closure(["app"])) == ["a", "x", "y", "app"]
+    assert graph.path("app", "b") is None
+    assert graph.settled("app") == ["a=1-r0", "x=1-r0", "y=1-r0"]
+    assert graph.settled("plain") == []
+
+
+def test_packages_that_need_each_other_at_run_time_are_no_cycle() -> None:
+    graph = Graph([package("a", runtime=["b"]), package("b", runtime=["a"]), package("c", "a")])
+    assert graph.dropped_edges == ()
+    assert names(graph.order()) == ["a", "b", "c"]
+    # Through a build it is one.
+    closed = Graph([package("a", "c", runtime=["b"]), package("b"), package("c", "a")])
+    (component,) = closed.components()
+    assert names(component.packages) == ["a", "c"]
+    selfish = Graph([package("a", "b"), package("b", runtime=["a"])])
+    (loop,) = selfish.self_loops()
+    assert loop.through == ("b", "a")
+    assert names(selfish.order()) == ["b", "a"]
+
+
+def test_what_a_repository_has_need_not_be_built_nor_what_only_that_needs() -> None:
+    graph = Graph(
+        [package("app", "lib"), package("lib", runtime=["more"]), package("more"), package("rest")]
+    )
+    assert names(graph.closure(["app"])) == ["lib", "more", "app"]
+    assert names(graph.closure(["app"], {"lib"})) == ["app"]
+    assert names(graph.closure(["app", "lib"], {"lib"})) == ["lib", "more", "app"]
+    assert names(graph.closure(["app"], {"more"})) == ["lib", "app"]
 
 
 def test_conflicts_are_no_needs_and_unknown_names_are_external() -> None:
@@ -106,7 +250,9 @@ def test_conflicts_are_no_needs_and_unknown_names_are_external() -> None:
     assert [edge.need.name for edge in graph.needs("a")] == ["elsewhere", "b"]
     assert graph.missing({"a"}) == {"elsewhere": ["a"]}
     assert graph.missing({"b"}) == {}
-    assert Graph([package("a", "elsewhere")], available={"elsewhere"}).missing({"a"}) == {}
+    assert (
+        Graph([package("a", "elsewhere")], repository=repository("elsewhere")).missing({"a"}) == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +328,7 @@ def test_what_needs_a_broken_definition_is_stopped_and_so_is_what_needs_that() -
 
 def test_what_something_else_gives_is_not_stopped_by_a_broken_definition() -> None:
     packages = [package("a", "x"), package("b", "y"), package("sound", provides=["x=1"])]
-    graph = Graph(packages, broken=[broken("bad", "x", "y")], available=["y"])
+    graph = Graph(packages, broken=[broken("bad", "x", "y")], repository=repository("y"))
     assert graph.stopped() == frozenset()
 
 
@@ -234,7 +380,7 @@ def test_the_edge_that_closes_a_cycle_is_dropped_as_the_original_did_by_name() -
 
 def test_what_a_repository_has_is_dropped_first() -> None:
     packages = [package("a", "b"), package("b", "c"), package("c", "a")]
-    graph = Graph(packages, available={"b"})
+    graph = Graph(packages, repository=repository("b"))
     assert [(edge.package, edge.origin) for edge in graph.dropped_edges] == [("a", "b")]
 
 
@@ -367,14 +513,14 @@ def test_a_hub_that_needs_all_its_users_takes_time_by_its_edges(
     names = [f"p{number:04}" for number in range(size)]
     graph = Graph([package(names[0], *names[1:]), *(package(one, names[0]) for one in names[1:])])
     weighed = 0
-    real = Graph._weight
+    real = Weights._weight
 
-    def counted(self: Graph, need: Need) -> int:
+    def counted(self: Weights, way: Way) -> int:
         nonlocal weighed
         weighed += 1
-        return real(self, need)
+        return real(self, way)
 
-    monkeypatch.setattr(Graph, "_weight", counted)
+    monkeypatch.setattr(Weights, "_weight", counted)
     (component,) = graph.components()
     assert len(component.dropped) == size - 1
     assert weighed < 20 * size

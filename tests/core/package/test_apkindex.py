@@ -49,3 +49,16 @@ def test_no_text_makes_another_exception(text: str) -> None:
         read_index(text)
     except BrokenIndex:
         return
+
+
+def test_what_apko_chooses_by_is_read() -> None:
+    (entry,) = read_index("P:a-hook\nV:1-r0\nk:10\ni:a b=1\n")
+    assert (entry.priority, entry.install_if) == (10, ("a", "b=1"))
+    (candidate,) = PackageRepository([entry]).candidates
+    assert (candidate.name, candidate.priority, candidate.install_if) == (
+        "a-hook",
+        10,
+        ("a", "b=1"),
+    )
+    with pytest.raises(BrokenIndex, match="no number as priority: 'high'"):
+        read_index("P:a\nV:1\nk:high\n")

@@ -71,7 +71,6 @@ class _OrderFinder:
         self.built = [package.name for package in built]
         self.available = available
         self.builds = {name: node for node, name in enumerate(self.built)}
-        self.elsewhere = needs.elsewhere()
         self.environments = [self._ours(needs.environment(package)) for package in built]
         self.gates: list[list[int]] = []
         self.gate_of: dict[int, int] = {}
@@ -83,9 +82,7 @@ class _OrderFinder:
         self._connect_builds()
 
     def _ours(self, numbers: list[int]) -> list[int]:
-        if not self.elsewhere:
-            return numbers
-        return [number for number in numbers if number not in self.elsewhere]
+        return [number for number in numbers if not self.needs.is_elsewhere(number)]
 
     def _runtime_needs(self, *, follow: bool) -> dict[int, list[int]]:
         numbers: dict[int, list[int]] = {}
@@ -149,7 +146,7 @@ class _OrderFinder:
                 self.soft.update((node, gate) for gate in targets - hard)
 
     def is_available(self, number: int, text: str) -> bool:
-        return bare_name(text) in self.available or self.needs.names[number] in self.available
+        return bare_name(text) in self.available or self.needs.name(number) in self.available
 
     def find(self) -> BuildOrder:
         dropped: set[tuple[int, int]] = set()
@@ -168,9 +165,7 @@ class _OrderFinder:
             else:
                 for closed in self._closed_components(members):
                     reports.append(self._report(closed))
-                    inside = (node for node in closed if node < len(self.built))
-                    first = min(inside, key=self.built.__getitem__)
-                    stuck |= dict.fromkeys(closed, first)
+                    stuck |= self._find_first_units(closed)
         blocked = self._find_blocked(stuck)
         self._drop(dropped)
         units, gates = self._edges(stuck.keys() | blocked.keys())
@@ -229,6 +224,22 @@ class _OrderFinder:
         ]
         return [[members[index] for index in found] for found in digraph.components(hard)]
 
+    def _find_first_units(self, closed: Sequence[int]) -> dict[int, int]:
+        """Return, for each node of a closed component, the stuck unit that its users wait for.
+
+        It is the node itself, or the nearest one behind a gate.
+        """
+        inside = set(closed)
+        found: dict[int, int] = {}
+        for node in closed:
+            queue = [node]
+            for one in queue:  # grows while it is walked
+                if one < len(self.built):
+                    found[node] = one
+                    break
+                queue += [t for t in self.successors[one] if t in inside and t not in queue]
+        return found
+
     def _report(self, closed: Sequence[int]) -> Stuck:
         hard = {
             node: [target for target in self.successors[node] if (node, target) not in self.soft]
@@ -241,13 +252,12 @@ class _OrderFinder:
         if not stuck:
             return blocked
         users = digraph.reverse(self.successors)
-        todo = list(stuck)
-        while todo:
-            node = todo.pop()
+        queue = list(stuck)
+        for node in queue:  # grows while it is walked: who needs a stuck one directly comes first
             for user in users[node]:
                 if user not in stuck and user not in blocked:
                     blocked[user] = blocked.get(node, stuck.get(node, node))
-                    todo.append(user)
+                    queue.append(user)
         return blocked
 
     def _drop(self, dropped: set[tuple[int, int]]) -> None:
@@ -285,7 +295,7 @@ class _OrderFinder:
                 units[self.built[node]] = needs
                 continue
             if len(needs) > 1:
-                key = f"@{min([self.needs.names[number] for number in self.gates[node - count]])}"
+                key = f"@{min([self.needs.name(number) for number in self.gates[node - count]])}"
                 gates[key] = needs
                 needs = (key,)
             short[node] = needs

@@ -1,7 +1,8 @@
 """The needs of a build: what must be there before a package can be built.
 
-To *build* a package, each name in its environment must be *installable*. For a name to be
-installable, its origin must be built, and the names that it needs at run time must be installable.
+To *build* a package, each package of its environment must be *installable*. For a package to be
+installable, its origin must be built, and what it needs at run time must be installable. Which
+packages these are is what the graph says, and what packages in the store turned out to need.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from dag.core.graph.graph import Graph
-from dag.core.package.model import Package, bare_name
+from dag.core.package.model import Package
 
 
 class Needs:
-    """The edges between builds and names, which are found when somebody asks for them.
+    """The edges between builds and packages, which are found when somebody asks for them.
 
-    A number stands for a name that can be installed.
+    A number stands for a package of ours that can be installed, as in `dag.core.graph.installs`;
+    `~` of it for the package without what it needs at run time.
     """
 
     def __init__(
@@ -26,78 +28,94 @@ class Needs:
     ) -> None:
         """Take the graph, and what is known besides.
 
-        `depends(name, package)` returns more run-time needs of a name that the store has;
+        `depends(name, package)` returns more run-time needs of a package that the store has;
         `is_elsewhere(package)` says whether nothing of ours follows from a need of that package.
         """
         self._graph = graph
+        self._installs = graph.installs
         self._depends = depends
         self._is_elsewhere = is_elsewhere
-        self._numbers: dict[str, int] = {}
-        self._origins: list[Package] = []
-        self.names: list[str] = []
-        self._texts: dict[str, int] = {}
+        self._units = {package.name: unit for unit, package in enumerate(graph.packages)}
         self._environments: dict[str, list[int]] = {}
-        self._runtime: dict[str, tuple[str, ...]] = {}
-        for package in graph.packages:
-            self._runtime[package.name] = package.runtime
-            for subpackage in package.subpackages:
-                self._runtime[subpackage.name] = subpackage.runtime
 
-    def number(self, text: str) -> int:
-        """Return the number of the name in `text`; -1 for a conflict or a name that is not ours."""
-        number = self._texts.get(text)
-        if number is None:
-            number = self._texts[text] = self._find(text)
-        return number
-
-    def _find(self, text: str) -> int:
-        name = bare_name(text)
-        package = None if name.startswith("!") else self._graph.origin(name)
-        if package is None:
-            return -1
-        name = self._graph.provider(name) or name
-        number = self._numbers.get(name)
-        if number is None:
-            number = self._numbers[name] = len(self.names)
-            self.names.append(name)
-            self._origins.append(package)
-        return number
+    def name(self, number: int) -> str:
+        """Return the name of the package with this number."""
+        return self._installs.candidates[max(number, ~number)].name
 
     def origin(self, number: int) -> Package:
-        """Return the package that builds the name with this number."""
-        return self._origins[number]
+        """Return the definition that makes the package with this number."""
+        owner = self._installs.owner(max(number, ~number))
+        if owner is None:
+            raise ValueError(f"{self.name(number)} is not a package of a definition")
+        return self._graph.packages[owner]
 
     def environment(self, package: Package) -> list[int]:
-        """Return the names that the build of `package` installs, each once."""
+        """Return the packages that the build of `package` installs, each once.
+
+        What these need at run time is among them only where it is not what follows from them.
+        """
         found = self._environments.get(package.name)
         if found is None:
-            found = self._numbers_of([need[0] for need in package.environment])
+            found = self._ours(self._installs.targets[self._units[package.name]])
             self._environments[package.name] = found
         return found
 
     def texts(self, package: Package, numbers: Collection[int]) -> list[tuple[int, str]]:
-        """Return the texts by which `package` asks for the names with these numbers."""
-        texts = [need[0] for need in package.environment]
-        return [(number, text) for text in texts if (number := self.number(text)) in numbers]
+        """Return the texts by which `package` asks for the packages with these numbers.
 
-    def runtime(self, number: int) -> list[int]:
-        """Return the names that the name with this number needs at run time."""
-        texts = self.runtime_texts(number)
-        return self._numbers_of(texts) if texts else []
+        A package that it does not ask for itself has its own name as text.
+        """
+        wanted = dict.fromkeys(numbers)
+        asked: list[tuple[int, str]] = []
+        for need in package.environment:
+            choice = self._choice(need.text)
+            for number in self._ours([] if choice is None else [choice]):
+                found = number if number in wanted else ~number
+                if found in wanted:
+                    text = need.text if number == choice else self.name(number)
+                    asked.append((found, text))
+        there = {number for number, _ in asked}
+        return [*asked, *((one, self.name(one)) for one in wanted if one not in there)]
+
+    def _choice(self, text: str) -> int | None:
+        return None if text.startswith("!") else self._installs.environments.choice(text)
+
+    def number(self, text: str) -> int:
+        """Return the number of the package of ours that is taken for a need; -1 if there is none."""
+        choice = self._choice(text)
+        return -1 if choice is None or self._installs.owner(choice) is None else choice
 
     def runtime_texts(self, number: int) -> list[str]:
-        """Return what the name with this number needs at run time, as it is written."""
-        name = self.names[number]
-        return [*self._runtime.get(name, ()), *self._depends(name, self._origins[number])]
+        """Return what the package with this number needs at run time, as it is written."""
+        candidate = self._installs.candidates[max(number, ~number)]
+        return [*candidate.depends, *self._depends(candidate.name, self.origin(number))]
 
-    def _numbers_of(self, texts: Iterable[str]) -> list[int]:
-        numbers = dict.fromkeys(map(self.number, texts))
-        numbers.pop(-1, None)
-        return list(numbers)
+    def runtime(self, number: int) -> list[int]:
+        """Return the packages that the package with this number needs at run time."""
+        needed = [] if number < 0 else list(self._installs.environments.runtime(number))
+        for text in self._depends(self.name(number), self.origin(number)):
+            choice = self._choice(text)
+            if choice is not None:
+                needed.append(choice)
+        return self._ours(needed)
 
-    def elsewhere(self) -> set[int]:
-        """Return the numbers, of those known so far, from which nothing of ours follows."""
-        return {number for number, origin in enumerate(self._origins) if self._is_elsewhere(origin)}
+    def _ours(self, numbers: Iterable[int]) -> list[int]:
+        """Return the packages of ours among these, or that others among these need at run time."""
+        found: dict[int, None] = {}
+        stack = list(numbers)[::-1]
+        seen: set[int] = set()
+        while stack:
+            number = stack.pop()
+            if self._installs.owner(max(number, ~number)) is not None:
+                found[number] = None
+            elif number >= 0 and number not in seen:
+                seen.add(number)
+                stack += self._installs.environments.runtime(number)[::-1]
+        return list(found)
+
+    def is_elsewhere(self, number: int) -> bool:
+        """Return whether nothing of ours follows from the package with this number."""
+        return self._is_elsewhere(self.origin(number))
 
     def walk(self, package: Package, seen: set[int]) -> Iterator[Package]:
         """Yield the packages that must exist to build `package`; names in `seen` are passed over.
@@ -111,7 +129,7 @@ class Needs:
             if number in seen:
                 continue
             seen.add(number)
-            origin = self._origins[number]
+            origin = self.origin(number)
             yield origin
             if not self._is_elsewhere(origin):
                 stack += [needed for needed in self.runtime(number) if needed not in seen]

@@ -8,8 +8,9 @@ need.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import pairwise
 from statistics import median
 
 from dag.core.arch import Arch
@@ -18,6 +19,7 @@ from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
 from dag.core.build.stuck import Stuck
 from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
+from dag.core.graph.draw import describe
 from dag.core.graph.graph import Graph
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
@@ -227,7 +229,9 @@ class _Planner:
                 for package in asked
                 if package.name in self.absent
             ),
-            stuck=found.stuck,
+            stuck=tuple(
+                replace(one, needs=tuple(map(self.needs_of, one.cycles))) for one in found.stuck
+            ),
             blocked=found.blocked,
             unbuildable={
                 name: one.words for name, one in self.obstacles.items() if not one.is_broken
@@ -377,6 +381,18 @@ class _Planner:
         if len(self.reasons) == len(self.graph):
             return self.graph.order()
         return self.graph.order(self.reasons)
+
+    def needs_of(self, cycle: Sequence[str]) -> tuple[str, ...]:
+        """Return in words why each package of a cycle needs the next, and the last one the first."""
+        needs = []
+        for user, needed in pairwise((*cycle, cycle[0])):
+            edge = self.graph.edge(user, needed)
+            needs.append(
+                f"{user} needs {needed}, because a package in the store turned out to need it"
+                if edge is None
+                else describe(edge)
+            )
+        return tuple(needs)
 
     def resources(self, package: Package) -> ComputeResources:
         asked = package.resources

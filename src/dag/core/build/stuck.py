@@ -20,6 +20,8 @@ class Stuck:
     """Some of the shortest cycles: each package needs the next, and the last one the first."""
     bootstrap: tuple[str, ...]
     """Packages that would leave no cycle if a repository had them."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """The needs of each of these cycles in words, one for each of its packages."""
 
 
 def report_stuck(edges: Mapping[int, Sequence[int]], names: Sequence[str]) -> Stuck:

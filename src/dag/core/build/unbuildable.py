@@ -53,7 +53,7 @@ class UnbuildableFinder:
             origin = self.needs.origin(number)
             if origin.name in built:
                 self._users.setdefault(origin.name, []).append(number)
-            name = self.needs.names[number]
+            name = self.needs.name(number)
             for text in self.needs.runtime_texts(number):
                 need = Need(text, origin.file, origin.line, "run time")
                 self._walk(number, need, name)
@@ -73,15 +73,21 @@ class UnbuildableFinder:
             broken = None if need.text[:1] == "!" else self.graph.broken.find(name, need)
             if broken and need.name not in self.graph:
                 self._direct.setdefault(user, Obstacle(str(broken), is_broken=True))
+            self._stop_at_foreign(user, need, name)
             return
         origin = self.needs.origin(number)
         if not origin.builds_on(self.arch.apk):
-            names = (need.name, self.needs.names[number])
-            if not any(one in self.available for one in names):
-                words = str(ForeignNeed(name, need, origin, self.arch))
-                self._direct.setdefault(user, Obstacle(words, is_broken=False))
+            self._stop_at_foreign(user, need, name)
         elif not self.is_elsewhere(origin):
             if number not in self._users:
                 self._users[number] = []
                 self._todo.append(number)
             self._users[number].append(user)
+
+    def _stop_at_foreign(self, user: _User, need: Need, name: str) -> None:
+        """Note that only a definition for another architecture gives a need, if that is so."""
+        origin = None if need.text[:1] == "!" else self.graph.origin(need.name)
+        if origin is None or origin.builds_on(self.arch.apk) or need.name in self.available:
+            return
+        words = str(ForeignNeed(name, need, origin, self.arch))
+        self._direct.setdefault(user, Obstacle(words, is_broken=False))

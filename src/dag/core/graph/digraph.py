@@ -88,12 +88,17 @@ def reverse(successors: Successors) -> list[list[int]]:
 
 
 def topological(
-    successors: Successors, predecessors: Successors, dropped: frozenset[tuple[int, int]]
+    successors: Successors,
+    predecessors: Successors,
+    dropped: frozenset[tuple[int, int]] = frozenset(),
+    *,
+    counted: int | None = None,
 ) -> tuple[list[int], list[int]]:
     """Return an order with successors first, and each node's level.
 
     Of the nodes that are ready the smallest number is next. A node's level is the length of the
-    longest path from it. `dropped` edges do not count.
+    longest path from it. `dropped` edges do not count. Nodes from the number `counted` on stand
+    only for those behind them: they are not in the order, and a path is no longer for them.
 
     Raises:
         ValueError: there is a cycle without them.
@@ -103,13 +108,21 @@ def topological(
     for node, _ in dropped:
         waiting[node] -= 1
     levels = [0] * len(successors)
-    ready = [node for node, count in enumerate(waiting) if not count]
+    size = len(successors) if counted is None else counted
+    ready = [node for node, count in enumerate(waiting[:size]) if not count]
+    open_now = [node for node, count in enumerate(waiting) if node >= size and not count]
     heapify(ready)
     order: list[int] = []
-    while ready:
-        node = heappop(ready)
-        order.append(node)
-        level = levels[node] + 1
+    passed = 0
+    while ready or open_now:
+        if open_now:
+            node = open_now.pop()
+            level = levels[node]
+            passed += 1
+        else:
+            node = heappop(ready)
+            order.append(node)
+            level = levels[node] + 1
         for user in predecessors[node]:
             if dropped and (user, node) in dropped:
                 continue
@@ -117,8 +130,11 @@ def topological(
                 levels[user] = level
             waiting[user] -= 1
             if not waiting[user]:
-                heappush(ready, user)
-    if len(order) != len(successors):
+                if user < size:
+                    heappush(ready, user)
+                else:
+                    open_now.append(user)
+    if len(order) + passed != len(successors):
         raise ValueError("the dropped edges leave a cycle in the graph")
     return order, levels
 

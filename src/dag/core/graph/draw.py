@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import pairwise
 
 from dag.core.arch import Arch
-from dag.core.graph.graph import Edge, Graph
+from dag.core.graph.edges import Edge
+from dag.core.graph.graph import Graph
 from dag.core.package.makefile import NO_MAKEFILE, Makefile
 from dag.core.package.model import Package
 
@@ -45,14 +47,16 @@ def lines(
                 f"$(eval $(call build-package,{one.name},{one.full_version}))" for one in packages
             ]
         case Kind.JSON:
-            dropped: dict[str, set[str]] = {}
+            dropped: dict[str, dict[str, Edge]] = {}
             for edge in graph.dropped_edges:
-                dropped.setdefault(edge.package, set()).add(edge.origin)
-            return [_json(graph, one, dropped.get(one.name, set())) for one in packages]
+                dropped.setdefault(edge.package, {})[edge.origin] = edge
+            return [_json(graph, one, dropped.get(one.name, {})) for one in packages]
 
 
-def _json(graph: Graph, package: Package, dropped: Collection[str]) -> str:
+def _json(graph: Graph, package: Package, dropped: Mapping[str, Edge]) -> str:
     edges = graph.needs(package.name)
+    left_out = [edge for edge in edges if edge.is_ours and edge.origin in dropped]
+    left_out += [edge for edge in dropped.values() if edge.through]
     return json.dumps(
         {
             "name": package.name,
@@ -64,12 +68,18 @@ def _json(graph: Graph, package: Package, dropped: Collection[str]) -> str:
             "architectures": list(package.target_architecture),
             "subpackages": [one.name for one in package.subpackages],
             "dependencies": [edge.need.name for edge in edges],
-            "origins": sorted({edge.origin for edge in edges if edge.origin in graph}),
-            "external": [edge.need.name for edge in edges if edge.origin not in graph],
+            "origins": sorted({edge.origin for edge in edges if edge.is_ours}),
+            "external": [edge.need.name for edge in edges if not edge.is_ours],
+            "needs": graph.needs_by_text(package.name),
+            "installs": graph.installed(package.name),
             "dropped": [
-                {"name": edge.need.name, "origin": edge.origin, "where": edge.where}
-                for edge in edges
-                if edge.origin in dropped
+                {
+                    "name": edge.need.name,
+                    "origin": edge.origin,
+                    "where": edge.where,
+                    "kind": edge.kind,
+                }
+                for edge in left_out
             ],
         },
         ensure_ascii=False,
@@ -77,21 +87,34 @@ def _json(graph: Graph, package: Package, dropped: Collection[str]) -> str:
 
 
 def describe(edge: Edge) -> str:
-    """Return one edge in words: `a needs b-dev (of b) at a.yaml:12, environment`."""
-    name = edge.need.name
-    via = f" (of {edge.origin})" if name != edge.origin else ""
-    if edge.provider and edge.provider not in (name, edge.origin):
-        via = f" (provided by {edge.provider}, of {edge.origin})"
-    elif edge.provider:
-        via = f" (provided by {edge.origin})"
-    return f"{edge.package} needs {name}{via} at {edge.where}, {edge.need.reason}"
+    """Return one edge in words: `a needs b-dev (of b) at a.yaml:12, environment`.
+
+    What is needed at run time follows: `; b-dev needs c at run time`.
+    """
+    head = f"{edge.package} needs {edge.need.name}"
+    tail = f" at {edge.where}, {edge.need.reason}"
+    if not edge.through:
+        return f"{head}{_made_by(edge.need.name, edge.provider, edge.origin)}{tail}"
+    provider = f" (provided by {edge.provider})" if edge.provider else ""
+    steps = [f"{user} needs {needed}" for user, needed in pairwise(edge.through)]
+    last = _made_by(edge.through[-1], None, edge.origin)
+    return f"{head}{provider}{tail}; {', '.join(steps)}{last} at run time"
+
+
+def _made_by(name: str, provider: str | None, origin: str) -> str:
+    if provider and provider not in (name, origin):
+        return f" (provided by {provider}, of {origin})"
+    if provider:
+        return f" (provided by {origin})"
+    return f" (of {origin})" if name != origin else ""
 
 
 def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") -> str:
     """Return the edges among `packages` and to external names, in Graphviz's language.
 
     An edge points at the package that is needed. Dashed lines are edges that the order drops, and
-    names that no definition gives.
+    names that no definition gives. Dotted lines lead to what is needed only at run time of what is
+    installed.
     """
     chosen = {one.name for one in packages}
     dropped = {(edge.package, edge.origin) for edge in graph.dropped_edges}
@@ -102,15 +125,18 @@ def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") ->
         label = f"{package.name} {package.full_version}"
         output.append(f"  {_quote(package.name)} [label={_quote(label)}];")
         seen: set[str] = set()
-        for edge in sorted(graph.needs(package.name), key=lambda edge: edge.origin):
+        needs = [*graph.needs(package.name), *graph.runtime_needs(package.name)]
+        for edge in sorted(needs, key=lambda edge: edge.origin):
             if edge.origin in seen:
                 continue
             seen.add(edge.origin)
-            if edge.origin not in graph:
+            if not edge.is_ours:
                 externals.add(edge.origin)
             elif edge.origin not in chosen:
                 continue
-            style = " [style=dashed]" if (package.name, edge.origin) in dropped else ""
+            style = " [style=dotted]" if edge.through else ""
+            if (package.name, edge.origin) in dropped:
+                style = " [style=dashed]"
             edges.append(f"  {_quote(package.name)} -> {_quote(edge.origin)}{style};")
     output += [f"  {_quote(one)} [style=dashed];" for one in sorted(externals)]
     return "\n".join([*output, *edges, "}", ""])

@@ -1,69 +1,34 @@
 """Packages → graph: who needs whom to be built, in which order, and where that goes in circles.
 
-A node is a definition; its subpackages and the names that it provides are names of the node. Cycles
+A node is a definition. It needs every definition that makes a package of its build environment, as
+apko would make that: what its needs stand for, and all that these packages need at run time. Cycles
 are data: the edges that the order leaves out, and the components that these edges are in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 from dag.core.graph import digraph, feedback
-from dag.core.graph.asked import PathNames, plain_name
-from dag.core.graph.names import make_name_table
+from dag.core.graph.asked import PathNames
+from dag.core.graph.edges import Component, Edge
+from dag.core.graph.elsewhere import NeedsElsewhere, find_needs_elsewhere
+from dag.core.graph.gates import Gates
+from dag.core.graph.installs import Installs, Way
+from dag.core.graph.names import find_makers, unknown_names
 from dag.core.graph.stops import BrokenNames, BrokenNeed, refuse_needs
+from dag.core.graph.weights import UNSATISFIED, Weights
+from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import BrokenDefinition, Need, Package, bare_name
-from dag.errors import UsageError
-
-# Where a cycle must be opened, the edges that the original program knew are kept rather than those
-# that it did not, and an edge that a repository can satisfy is dropped before any other.
-_WEIGHTS = {"environment": 60, "pipeline": 60, "nested pipeline": 6, "subpackage pipeline": 6}
-_UNSATISFIED = 1000
-
-
-class Edge(NamedTuple):
-    """A dependency: `package` is built with `need`, and the build of `origin` gives that."""
-
-    package: str
-    origin: str
-    """The definition that gives the need; the need's own name if nothing here gives it."""
-    need: Need
-    provider: str | None
-    """The package or subpackage that provides the name, if no package is called that."""
-
-    @property
-    def where(self) -> str:
-        """Return the place of the need as `FILE:LINE`."""
-        return f"{self.need.file}:{self.need.line}"
-
-    @property
-    def reason_class(self) -> str:
-        """Return the need's kind, or `provider` if the name is a provided one."""
-        return "provider" if self.provider else self.need.kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
-    """Packages that all need each other, or one that needs itself."""
-
-    packages: tuple[Package, ...]
-    dropped: tuple[Edge, ...]
-    """The edges that the order leaves out."""
-    cycles: tuple[tuple[Edge, ...], ...]
-    """Some of the shortest cycles."""
-    bootstrap: tuple[str, ...]
-    """Packages that would leave no cycle if they came from elsewhere."""
 
 
 class Graph:
     """The packages of a directory and their edges.
 
-    `available` holds the names that a repository has (`-r`). They satisfy needs that are not
-    defined here, and edges to them are the first to be dropped where there is a cycle.
+    apko chooses among them and what `repository` has (`-r`). Edges to names that the repository has
+    are the first to be dropped where there is a cycle.
 
     What needs a name that only a broken definition might give is *stopped*, and what needs that.
     """
@@ -72,140 +37,177 @@ class Graph:
         self,
         packages: Iterable[Package],
         *,
-        available: Collection[str] = (),
+        arch: str | None = None,
+        repository: PackageRepository | None = None,
         broken: Iterable[BrokenDefinition] = (),
-        arch: str = "",
     ) -> None:
-        """Resolve every name; the order of the packages does not matter.
+        """Resolve every need; the order of the packages does not matter.
 
         No two of `packages` have one name. `arch` is melange's name of the architecture that they
-        were resolved for; it is needed only to understand paths of built packages.
+        were resolved for: a definition that is not for it makes nothing.
         """
         self.packages: tuple[Package, ...] = tuple(sorted(packages, key=lambda one: one.name))
-        self.available = frozenset(available)
-        table = make_name_table(self.packages)
-        self.choices = table.choices
-        self._nodes = table.nodes
-        self._providers = table.providers
-        self._own = {package.name: number for number, package in enumerate(self.packages)}
-        self._arch = arch
+        listed = repository or PackageRepository()
+        self.available = listed.names
         self.broken = BrokenNames(broken, self.available)
-        self.broken_needs: dict[str, BrokenNeed] = {}
-        """Packages that need a name that only a broken definition might give → the first such need."""
-        self.externals: dict[str, list[str]] = {}
-        """Names that nothing here gives → the packages that need them."""
-        self._selfish: list[int] = []
-        """The packages that need themselves."""
-        self._needs = self._resolve_needs()
-        self._users = digraph.reverse(self._needs)
-
-    def _resolve_needs(self) -> list[list[int]]:
-        find = self._nodes.get
-        needs: list[list[int]] = []
-        for number, package in enumerate(self.packages):
-            found = {find(text) for text, _, _, _ in package.environment}
-            if None in found:  # a constraint, a conflict, or something external
-                found = {
-                    self._target(need, package.name)
-                    for need in package.environment
-                    if not need.text.startswith("!")
-                }
-            targets = {target for target in found if target is not None}
-            if number in targets:
-                targets.discard(number)
-                self._selfish.append(number)
-            needs.append(sorted(targets))
-        return needs
-
-    def _target(self, need: Need, user: str) -> int | None:
-        name = need.name
-        target = self._nodes.get(name)
-        if target is None:
-            if self.broken and (broken := self.broken.find(user, need)):
-                self.broken_needs.setdefault(user, broken)
-                return None
-            users = self.externals.setdefault(name, [])
-            if user not in users[-1:]:
-                users.append(user)
-        return target
+        self._makers = find_makers(self.packages)
+        self._own = {package.name: number for number, package in enumerate(self.packages)}
+        self._arch = arch or ""
+        self.installs = Installs(self.packages, arch, listed.candidates)
+        self._gates = Gates(self.installs)
+        self._weights = Weights(self.installs, self.available)
 
     def __len__(self) -> int:
         return len(self.packages)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._nodes
+        return isinstance(name, str) and self._find(name) is not None
+
+    def _find(self, name: str) -> int | None:
+        """Return the definition that makes the package `name`, or the one that provides it."""
+        node = self._makers.get(name)
+        if node is None and self.installs.supply.resolver.universe.is_known(name):
+            number = self.installs.environments.choice(name)
+            node = None if number is None else self.installs.owner(number)
+        return node
 
     def origin(self, name: str) -> Package | None:
         """Return the package that gives `name`: it has, builds or provides it; None if none does."""
-        node = self._nodes.get(bare_name(name))
+        node = self._find(bare_name(name))
         return None if node is None else self.packages[node]
 
-    @property
+    def provider(self, text: str) -> str | None:
+        """Return the package of ours that is installed for a need; None if there is none."""
+        number = None if text.startswith("!") else self.installs.environments.choice(text)
+        if number is None or self.installs.owner(number) is None:
+            return None
+        return self.installs.candidates[number].name
+
+    @cached_property
     def names(self) -> Collection[str]:
         """Return every name that the packages have or provide."""
-        return self._nodes.keys()
+        return frozenset(name for package in self.packages for name in package.given)
 
-    def provider(self, name: str) -> str | None:
-        """Return the package or subpackage that provides `name`, if none is called that."""
-        return self._providers.get(name)
+    @property
+    def externals(self) -> dict[str, list[str]]:
+        """Return what must be found elsewhere → the packages that need it.
+
+        A name that is defined here is among them with the constraint that nothing satisfies.
+        """
+        return self._needs_elsewhere.externals
+
+    @property
+    def broken_needs(self) -> dict[str, BrokenNeed]:
+        """Return the packages that need what only a broken definition might give → the first need."""
+        return self._needs_elsewhere.broken
+
+    @cached_property
+    def _needs_elsewhere(self) -> NeedsElsewhere:
+        return find_needs_elsewhere(self.packages, self.installs, self._makers, self.broken)
 
     def missing(self, inside: Collection[str]) -> dict[str, list[str]]:
-        """Return what some of `inside` need that neither the directory nor `available` has.
+        """Return what some of `inside` need that neither the directory nor the repository has.
 
         The names are sorted, and each has the packages that need it.
         """
         found = {
             name: sorted({user for user in users if user in inside})
             for name, users in sorted(self.externals.items())
-            if name not in self.available
         }
         return {name: users for name, users in found.items() if users}
 
+    # ---- edges --------------------------------------------------------------------------------
+
     def needs(self, name: str) -> list[Edge]:
-        """Return every direct dependency of the package `name`: one edge a name, external ones too."""
-        number = self._number(name)
+        """Return every need of the definition `name` itself, external ones too, each once."""
+        unit = self._number(name)
         edges: list[Edge] = []
-        seen: set[str] = set()
-        for need in self.packages[number].environment:
-            wanted = need.name
-            if wanted not in seen and not wanted.startswith("!"):
-                seen.add(wanted)
-                edges.append(self._edge(number, need))
+        seen: set[tuple[str, str]] = set()
+        for need in self.packages[unit].environment:
+            if not need.text.startswith("!"):
+                edge = self._edge(unit, need)
+                if (need.name, edge.origin) not in seen:
+                    seen.add((need.name, edge.origin))
+                    edges.append(edge)
         return edges
 
-    def _edge(self, number: int, need: Need) -> Edge:
-        name = need.name
-        target = self._nodes.get(name)
-        origin = name if target is None else self.packages[target].name
-        return Edge(self.packages[number].name, origin, need, self._providers.get(name))
+    def runtime_needs(self, name: str) -> list[Edge]:
+        """Return what a definition needs only because what its environment installs needs it."""
+        unit = self._number(name)
+        direct = {edge.origin for edge in self.needs(name)}
+        edges = (
+            self._edge_of(unit, target, way)
+            for target, (_, way) in self._weights.ways(unit).items()
+        )
+        return [edge for edge in edges if edge.through and edge.origin not in direct]
 
-    def _edge_between(self, node: int, target: int) -> Edge:
-        """Return the heaviest of the edges from `node` to `target`; the first one of equals."""
-        return self._edges_to(node, [target])[0]
+    def _edge(self, unit: int, need: Need) -> Edge:
+        number = self.installs.environments.choice(need.text)
+        owner = None if number is None else self.installs.owner(number)
+        if number is None or owner is None:
+            name = self.packages[unit].name
+            return Edge(name, self.installs.external_name(need), need, None, is_ours=False)
+        return self._edge_of(unit, owner, Way(need, number, None))
 
-    def _edges_to(self, node: int, targets: Sequence[int]) -> list[Edge]:
-        wanted = set(targets)
-        best: dict[int, tuple[int, Need]] = {}
-        for need in self.packages[node].environment:
-            target = self._nodes.get(need.name)
-            if target in wanted:
-                weight = self._weight(need)
-                if target not in best or weight > best[target][0]:
-                    best[target] = (weight, need)
-        return [self._edge(node, best[target][1]) for target in targets]
+    def needs_by_text(self, name: str) -> dict[str, str | None]:
+        """Return the definition that gives each need of a package; None if nothing satisfies it.
 
-    def _weight(self, need: Need) -> int:
-        name = need.name
-        weight = 1 if name in self._providers else _WEIGHTS.get(need.kind, 60)
-        return weight if name in self.available else weight * _UNSATISFIED
+        What is no definition's is left out.
+        """
+        found: dict[str, str | None] = {}
+        for need in self.packages[self._number(name)].environment:
+            if not need.text.startswith("!"):
+                number = self.installs.environments.choice(need.text)
+                owner = None if number is None else self.installs.owner(number)
+                if owner is not None:
+                    found[need.text] = self.packages[owner].name
+                elif number is None:
+                    found[need.text] = None
+        return found
 
-    def _weights(self, node: int) -> dict[int, int]:
-        weights: dict[int, int] = {}
-        for need in self.packages[node].environment:
-            target = self._nodes.get(need.name)
-            if target is not None:
-                weights[target] = max(weights.get(target, 0), self._weight(need))
-        return weights
+    def installed(self, name: str) -> list[str] | None:
+        """Return the other definitions whose packages the environment of a package installs.
+
+        None if apko gives up.
+        """
+        unit = self._number(name)
+        found = self.installs.installed(unit)
+        if found is None:
+            return None
+        return [self.packages[one].name for one in sorted(found - {unit})]
+
+    def settled(self, name: str) -> list[str]:
+        """Return what the environment of a package installs, as needs that nothing else satisfies.
+
+        There are none if that is what follows from its needs one by one.
+        """
+        candidates = self.installs.candidates
+        targets = self.installs.targets[self._number(name)]
+        installed = (candidates[~number] for number in targets if number < 0)
+        return [f"{one.name}={one.version}" for one in installed]
+
+    def edge(self, start: str, goal: str) -> Edge | None:
+        """Return why the definition `start` needs `goal` itself; None if it does not."""
+        unit, target = self._number(start), self._number(goal)
+        found = self._weights.ways(unit).get(target)
+        return None if found is None else self._edge_of(unit, target, found[1])
+
+    def _edges_to(self, unit: int, targets: Iterable[int]) -> list[Edge]:
+        """Return the edges from a definition to others that it needs, each the heaviest one."""
+        ways = self._weights.ways(unit)
+        return [self._edge_of(unit, target, ways[target][1]) for target in targets]
+
+    def _edge_of(self, unit: int, target: int, way: Way) -> Edge:
+        names = tuple(self.installs.candidates[number].name for number in way.packages)
+        return Edge(
+            self.packages[unit].name,
+            self.packages[target].name,
+            way.need,
+            None if names[0] == way.need.name else names[0],
+            names if len(names) > 1 else (),
+        )
+
+    # ---- names --------------------------------------------------------------------------------
 
     def _number(self, name: str) -> int:
         (node,) = self._numbers([name])
@@ -217,7 +219,9 @@ class Graph:
         for name in names:
             node = self._own.get(name)
             if node is None:
-                node = self._nodes.get(name, self._nodes.get(bare_name(name)))
+                node = self._find(name)
+            if node is None:
+                node = self._find(bare_name(name))
             if node is None:
                 node = self._paths.find(name)
             if node is None:
@@ -225,42 +229,30 @@ class Graph:
             else:
                 found.add(node)
         if unknown:
-            raise self._unknown(unknown)
+            raise self.broken.refusal(unknown) or unknown_names(unknown, self.names)
         return found
 
     @cached_property
     def _paths(self) -> PathNames:
         return PathNames(self.packages, self._arch)
 
-    def _unknown(self, names: Sequence[str]) -> UsageError:
-        from difflib import get_close_matches
-
-        if refusal := self.broken.refusal(names):
-            return refusal
-        hints: list[str] = []
-        for name in names[:20]:
-            if close := get_close_matches(plain_name(name), self._nodes, n=5):
-                instead = f" instead of {name}" if len(names) > 1 else ""
-                hints.append(f"did you mean {' or '.join(close)}{instead}?")
-        # The words of the original program, which scripts may look for.
-        lines = [f'package "{name}" not found in graph' for name in names]
-        return UsageError("\n".join(lines), hint=" ".join(hints) or None)
-
-    @cached_property
-    def _cyclic_components(self) -> list[list[int]]:
-        return digraph.components(self._needs)
+    # ---- order --------------------------------------------------------------------------------
 
     @cached_property
     def _dropped(self) -> frozenset[tuple[int, int]]:
         edges: list[tuple[int, int]] = []
-        for members in self._cyclic_components:
-            weights = {node: self._weights(node) for node in members}
-            edges += feedback.edges(members, self._needs, lambda a, b: weights[a][b])  # noqa: B023
+        for members in self._gates.components:
+            weights = {node: self._weights.of(node) for node in members}
+            edges += feedback.edges(
+                members,
+                self._gates.explicit,
+                lambda a, b: weights[a].get(b, UNSATISFIED),  # noqa: B023
+            )
         return frozenset(edges)
 
     @cached_property
     def _ordered(self) -> tuple[list[int], list[int]]:
-        return digraph.topological(self._needs, self._users, self._dropped)
+        return self._gates.order(self._dropped)
 
     @cached_property
     def _edges_left_out(self) -> dict[int, list[Edge]]:
@@ -274,8 +266,14 @@ class Graph:
     def dropped_edges(self) -> tuple[Edge, ...]:
         """Return the edges that the order leaves out, with self-loops: something must open these."""
         edges = [edge for several in self._edges_left_out.values() for edge in several]
-        edges += [self._edge_between(node, node) for node in self._selfish]
+        edges += self.self_loops()
         return tuple(sorted(edges, key=lambda edge: (edge.package, edge.origin)))
+
+    @cached_property
+    def dropped_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return the same edges as names only: from which package, to which definition."""
+        pairs = [*self._dropped, *((node, node) for node in self._gates.selfish)]
+        return tuple(sorted((self.packages[a].name, self.packages[b].name) for a, b in pairs))
 
     def level(self, name: str) -> int:
         """Return the length of the longest path from `name`, without the dropped edges."""
@@ -305,7 +303,9 @@ class Graph:
                 definition might give (unless `stopped_too`).
 
         """
-        wanted = digraph.reachable(self._needs, self._numbers(names), self._numbers(there))
+        asked = self._numbers(names)
+        closed = self._numbers(there) - asked
+        wanted = self._needed(asked, closed) if closed else self._gates.reachable(asked)
         found = [self.packages[node] for node in self._ordered[0] if node in wanted]
         if self.broken_needs and not stopped_too:
             refuse_needs(
@@ -325,8 +325,19 @@ class Graph:
         starts = self._numbers(name for name in direct if name not in there)
         if not starts:
             return frozenset()
-        found = starts | digraph.reachable(self._users, starts, self._numbers(there))
+        found = starts | self._gates.users(starts, self._numbers(there))
         return frozenset(self.packages[node].name for node in found)
+
+    def _needed(self, asked: set[int], closed: set[int]) -> set[int]:
+        found = set(asked)
+        stack = list(asked)
+        while stack:
+            for number in self.installs.walk(stack.pop(), closed):
+                owner = self.installs.owner(number)
+                if owner is not None and owner not in found:
+                    found.add(owner)
+                    stack.append(owner)
+        return found
 
     def dependents(self, names: Iterable[str]) -> list[Package]:
         """Return the packages that `names` stand for and all that need them, dependencies first.
@@ -335,7 +346,7 @@ class Graph:
             UsageError: a name is not in the graph.
 
         """
-        wanted = digraph.reachable(self._users, self._numbers(names))
+        wanted = self._gates.users(self._numbers(names))
         return [self.packages[node] for node in self._ordered[0] if node in wanted]
 
     def path(self, start: str, goal: str) -> list[Edge] | None:
@@ -347,38 +358,37 @@ class Graph:
             UsageError: a name is not in the graph.
 
         """
-        first, last = self._number(start), self._number(goal)
-        if first == last and first in self._selfish:
-            return [self._edge_between(first, first)]
-        way = digraph.shortest_path(self._needs, first, last)
+        way = self._gates.shortest_path(self._number(start), self._number(goal))
         return None if way is None else self._edges(way)
 
     def _edges(self, way: Sequence[int]) -> list[Edge]:
-        return [self._edge_between(a, b) for a, b in pairwise(way)]
+        return [edge for a, b in pairwise(way) for edge in self._edges_to(a, [b])]
 
     def components(self, *, cycles: int = 5) -> list[Component]:
         """Return the components, the largest first, each with up to `cycles` short cycles."""
-        found = [self._component(members, cycles) for members in self._cyclic_components]
+        found = [self._component(members, cycles) for members in self._gates.components]
         found.sort(key=lambda one: (-len(one.packages), one.packages[0].name))
         return found
 
     def _component(self, members: list[int], cycles: int) -> Component:
-        short = digraph.short_cycles(members, self._needs, cycles)
+        explicit = self._gates.explicit
+        short = digraph.short_cycles(members, explicit, cycles)
         had = {node for node in members if self.packages[node].name in self.available}
         return Component(
             packages=tuple(self.packages[node] for node in members),
             dropped=tuple(edge for node in members for edge in self._edges_left_out.get(node, ())),
             cycles=tuple(tuple(self._edges([*way, way[0]])) for way in short),
             bootstrap=tuple(
-                self.packages[node].name for node in feedback.nodes(members, self._needs, had)
+                self.packages[node].name for node in feedback.nodes(members, explicit, had)
             ),
         )
 
     def self_loops(self) -> list[Edge]:
         """Return the edges of packages that need themselves, or one of their own subpackages."""
-        return [self._edge_between(node, node) for node in self._selfish]
+        return [
+            edge for node in sorted(self._gates.selfish) for edge in self._edges_to(node, [node])
+        ]
 
-    def edges(self, select: Callable[[Package], bool] | None = None) -> list[Edge]:
-        """Return every direct dependency of every package (that `select` takes)."""
-        chosen = (one.name for one in self.packages if select is None or select(one))
-        return [edge for name in chosen for edge in self.needs(name)]
+    def edges(self) -> list[Edge]:
+        """Return every need of every definition itself."""
+        return [edge for package in self.packages for edge in self.needs(package.name)]

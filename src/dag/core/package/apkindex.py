@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dag.core.arch import ARCHITECTURES
+from dag.core.package.candidates import Candidate
 from dag.core.package.model import Package, bare_name
 from dag.errors import UsageError
 
@@ -24,6 +25,10 @@ class Entry:
     origin: str
     depends: tuple[str, ...]
     provides: tuple[str, ...]
+    priority: int = 0
+    """Its provider priority."""
+    install_if: tuple[str, ...] = ()
+    """What must all be there for the package to be installed unasked."""
 
 
 FILE_NAME = "APKINDEX.tar.gz"
@@ -81,8 +86,20 @@ def _entries(text: str) -> Iterator[Entry]:
                 fields.get("o", fields["P"]),
                 tuple(fields.get("D", "").split()),
                 tuple(fields.get("p", "").split()),
+                _priority(fields.get("k", ""), number),
+                tuple(fields.get("i", "").split()),
             )
             fields = {}
+
+
+def _priority(text: str, number: int) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BrokenIndex(
+            f"the package before line {number} has no number as priority: {text[:60]!r}"
+        )
+    return int(text)
 
 
 def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
@@ -102,6 +119,20 @@ class PackageRepository:
         """Return every name that can be installed: those of packages, and those they provide."""
         provided = (bare_name(text) for entry in self.entries for text in entry.provides)
         return frozenset(entry.name for entry in self.entries) | frozenset(provided)
+
+    @property
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield what can be installed, in the order of the indexes."""
+        for one in self.entries:
+            yield Candidate(
+                one.name,
+                one.version,
+                one.origin,
+                one.depends,
+                one.provides,
+                one.priority,
+                one.install_if,
+            )
 
     @cached_property
     def versions(self) -> dict[str, frozenset[str]]:

@@ -76,12 +76,20 @@ class Environments:
         get, need = self._needs.get, self._need
         self._rows = [[get(text) or need(text) for text in world] for world in worlds]
         chosen = [one.choice for one in self._needs.values() if one.choice is not None]
-        self._components = components(chosen, self._look)
+        self.components = components(chosen, self._look)
+        """All packages that `choice` and `runtime` lead to from any environment.
+
+        Those that need each other are together, after those that they need.
+        """
         self._plain = self._judged()
 
     def choice(self, text: str) -> int | None:
         """Return what apko prefers of all that satisfies `text`; None if nothing does."""
         return self._need(text).choice
+
+    def chosen(self, place: int) -> list[int]:
+        """Return what `choice` gives for the needs of an environment, in their order."""
+        return [need.choice for need in self._rows[place] if need.choice is not None]
 
     def runtime(self, number: int) -> tuple[int, ...]:
         """Return what is preferred for each need that a package has of others at run time.
@@ -272,7 +280,7 @@ class Environments:
         places, room = self._places, _ROOM
         if len(places) == 1 and not self._rivals:
             return found
-        for component in self._components:
+        for component in self.components:
             marks: _Marks = {}
             for number in component:
                 if number in places:

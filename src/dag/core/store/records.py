@@ -84,7 +84,7 @@ def packages_to_install(
 ) -> dict[str, Built]:
     """Return what a build environment installs of `packages`: what it names and all that they need.
 
-    `provider` names the package that the definitions choose for a provided name. A package that is
+    `provider` names the package that is chosen for a need among the definitions. A package that is
     not found comes from a repository, or melange will say that it is missing. Packages in `without`
     are passed over.
     """
@@ -92,9 +92,8 @@ def packages_to_install(
     todo = list(environment)
     while todo:
         text = todo.pop()
-        name = bare_name(text)
         # A provider of today goes before a package that once had the name and is still there.
-        one = packages.get(provider(name) or name)
+        one = packages.get(provider(text) or bare_name(text))
         if one is None or one.apk.name in found or one.apk.name in without:
             continue
         found[one.apk.name] = one

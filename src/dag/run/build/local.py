@@ -25,7 +25,7 @@ from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import BrokenPackage
 from dag.core.package.makefile import Makefile
-from dag.core.package.model import Package
+from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
 from dag.core.store.records import (
     Built,
@@ -170,7 +170,10 @@ class LocalRunner:
         # A package never gets its own packages from the store: make would take an old one for
         # built, and melange would write through the link into the store.
         dropped = self._settings.dropped.get(package.name, frozenset())
-        environment = (need.text for need in package.environment if need.name not in dropped)
+        needs = [need.text for need in package.environment]
+        # What apko takes for one need can depend on another, so that each alone would not tell.
+        settled = self._graph.settled(package.name)
+        environment = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
         own = package.promised
         return packages_to_install(environment, self._shelf, self._graph.provider, own)
 

@@ -83,9 +83,7 @@ class Build:
         packages = found.packages
         have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(
-            packages, available=have.names, broken=found.broken, arch=options.arch.apk
-        )
+        self.graph = Graph(packages, repository=have, broken=found.broken, arch=options.arch.apk)
         self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))

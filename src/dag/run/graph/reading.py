@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dag.core.arch import Arch
@@ -11,6 +11,7 @@ from dag.core.graph.affected import Affected
 from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
 from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
+from dag.core.package.apkindex import PackageRepository
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import NO_MAKEFILE, Makefile, read_makefile
 from dag.core.package.model import Package
@@ -53,12 +54,12 @@ def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> 
     found = read_definitions(options, options.directory, options.arch)
     for line in found.words():
         say(line)
-    names: Collection[str] = ()
+    listed: PackageRepository | None = None
     if repositories:
         from dag.io.package.apkindex import repository
 
-        names = repository(repositories, options.arch).names
-    return Graph(found.packages, available=names, broken=found.broken, arch=options.arch.apk)
+        listed = repository(repositories, options.arch)
+    return Graph(found.packages, repository=listed, broken=found.broken, arch=options.arch.apk)
 
 
 def target_rules(options: LineOptions, directory: str) -> Makefile:

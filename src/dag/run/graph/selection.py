@@ -10,6 +10,7 @@ from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
 from dag.core.graph.foreign import foreign_needs
 from dag.core.graph.graph import Graph
+from dag.core.graph.remarks import Refusal, find_offers, find_refusals
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import Makefile
@@ -33,6 +34,10 @@ class Selection:
     """How many dependencies close a cycle, so that they are not built yet when they are needed."""
     external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
+    there: Mapping[str, Sequence[str]]
+    """What there is of these names, in versions that nobody wants."""
+    refusals: Sequence[Refusal]
+    """The environments that apko does not make."""
     names: Collection[str]
     """Every name that the directory gives."""
     stopped: frozenset[str]
@@ -62,7 +67,7 @@ def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) ->
         say(line)
     makefile = makefile_of(directory, options.target_template)
     have = _read_repositories(options.repositories, arch)
-    graph = Graph(found.packages, available=have.names, broken=found.broken, arch=arch.apk)
+    graph = Graph(found.packages, repository=have, broken=found.broken, arch=arch.apk)
     there = {package.name for package in found.packages if offers(have.versions, package)}
     foreign = foreign_needs(graph, arch)
     causes = {**foreign, **graph.broken_needs}
@@ -84,15 +89,18 @@ def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) ->
         targets = ["all"]
     inside = {package.name for package in order}
     missing = sum(
-        edge.package in inside and edge.need.name not in have.names for edge in graph.dropped_edges
+        edge.package in inside and edge.wanted not in have.names for edge in graph.dropped_edges
     )
+    external = graph.missing(inside)
     return Selection(
         packages=tuple(order),
         targets=tuple(targets),
         makefile=makefile,
         left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
-        external=graph.missing(inside),
+        external=external,
+        there={name: find_offers(graph, name) for name in external},
+        refusals=find_refusals(graph, inside),
         names=graph.names,
         stopped=stopped,
         causes=causes,

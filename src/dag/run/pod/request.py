@@ -26,7 +26,7 @@ from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.io.kube.contexts import find_namespace
 from dag.report.terminal import Terminal
-from dag.report.words import count, missing_lines, stopped_lines
+from dag.report.words import count, missing_lines, refusal_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
 
@@ -170,7 +170,10 @@ def _tell_selection(
         selection.names,
         others=bool(options.repositories),
         verbose=options.verbose,
+        there=selection.there,
     ):
+        terminal.say(line)
+    for line in refusal_lines(selection.refusals, verbose=options.verbose):
         terminal.say(line)
     for line in stopped_lines(selection.stopped, selection.causes, verbose=options.verbose):
         terminal.say(line)

@@ -1,0 +1,99 @@
+"""Remarks on the graph: what was taken of several, and what apko cannot install."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dag.core.graph.graph import Graph
+from dag.core.package.candidates import Candidate
+from dag.core.package.outcome import GaveUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What is taken for a need that several packages satisfy."""
+
+    text: str
+    """The need, as written."""
+    chosen: str
+    others: tuple[str, ...]
+    why: str
+    """Why the chosen one goes before the next best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An environment that apko does not make."""
+
+    package: str
+    """The definition whose environment it is."""
+    gave_up: GaveUp
+    by: tuple[str, ...]
+    """The packages that lead to the one that has the need; empty if the definition has it."""
+    there: tuple[str, ...]
+    """What there is of that name."""
+    ruled_out: tuple[str, ...]
+    """What of that cannot be installed, and why, in words."""
+
+
+def find_choices(graph: Graph, inside: Collection[str]) -> list[Taken]:
+    """Return what is taken for each need in `inside` that several packages satisfy, and why."""
+    preferences, candidates = graph.installs.supply.resolver.preferences, graph.installs.candidates
+    texts = {need.text for one in graph.packages if one.name in inside for need in one.environment}
+    found = []
+    for text in sorted(text for text in texts if text[:1] != "!"):
+        choice = preferences.explained(text)
+        if choice is not None and choice.others:
+            others = tuple(_release(candidates[number]) for number in choice.others)
+            chosen, why = _release(candidates[choice.package]), choice.reason.value
+            found.append(Taken(text=text, chosen=chosen, others=others, why=why))
+    return found
+
+
+def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
+    """Return the environments of `inside` that apko does not make, and why.
+
+    Those that want what there is not at all are left out: `Graph.missing` has that.
+    """
+    found = []
+    for unit, package in enumerate(graph.packages):
+        asked = package.name in inside and not graph.installs.lacks(unit)
+        gave_up = graph.installs.refusal(unit) if asked else None
+        if gave_up is not None:
+            by = tuple(_release(graph.installs.candidates[number]) for number in gave_up.by)
+            there = find_offers(graph, gave_up.constraint)
+            ruled_out = tuple(
+                f"{_release(graph.installs.candidates[one.package])} is ruled out because {one.why}"
+                for one in gave_up.excluded
+            )
+            found.append(
+                Refusal(
+                    package=package.name, gave_up=gave_up, by=by, there=there, ruled_out=ruled_out
+                )
+            )
+    return found
+
+
+def find_offers(graph: Graph, text: str) -> tuple[str, ...]:
+    """Return what there is of the name in a need, whether or not it satisfies the need."""
+    supply, candidates = graph.installs.supply, graph.installs.candidates
+    universe = supply.resolver.universe
+    name = universe.constraint(text).name
+    return tuple(
+        _offer(candidates[one.package], name, one.version)
+        for one in universe.offered(text)
+        if not supply.is_external(one.package)
+    )
+
+
+def _release(one: Candidate) -> str:
+    """Return a package with its version: `asm-3.0.1-r0`."""
+    return f"{one.name}-{one.version}"
+
+
+def _offer(one: Candidate, name: str, version: str) -> str:
+    """Return a package that has or provides a name, with that version: `a-1-r0 (asm=3)`."""
+    if one.name == name:
+        return _release(one)
+    return f"{_release(one)} ({name}={version})" if version else f"{_release(one)} ({name})"

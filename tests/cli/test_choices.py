@@ -1,0 +1,134 @@
+"""Every command takes what apko takes, and counts what is needed at run time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_graph_commands import committing, dag, define
+
+CASES = {
+    "versioned-providers": {
+        "rt-1": ("1.9.0", "[]", "provides: [rt=1.9.0]"),
+        "rt-2": ("2.3.0", "[]", "provides: [rt=2.3.0]"),
+        "app": ("1.0.0", '["rt<2"]', ""),
+    },
+    "bootstrap-chain": {
+        "comp-1": ("1.0.0", "[]", "provides: [comp=1.0.0]"),
+        "comp-2": ("2.0.0", '["comp~1"]', "provides: [comp=2.0.0]"),
+        "comp-3": ("3.0.0", '["comp~2"]', "provides: [comp=3.0.0]"),
+    },
+    "provider-order": {
+        "pa": ("2.0", "[]", "{provides: [x=2.0], provider-priority: 5}"),
+        "pb": ("1.0", "[]", "{provides: [x=1.0], provider-priority: 10}"),
+        "other": ("5.0", "[]", "{provides: [named=5.0], provider-priority: 0}"),
+        "named": ("1.0", "[]", "{provides: [zz=1], provider-priority: 0}"),
+        "app": ("1.0.0", "[x, named]", ""),
+    },
+    "unsatisfiable": {"app": ("1.0.0", '["asm<3"]', ""), "asm": ("3.0.1", "[]", "")},
+    "runtime-closure": {
+        "app": ("1", "[lib-dev]", ""),
+        "lib": ("1", "[]", "provides: []"),
+        "zstuff": ("1", "[]", ""),
+    },
+}
+
+
+@pytest.fixture
+def small(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    for name, (version, packages, dependencies) in CASES[request.param].items():
+        more = f"  dependencies: {{{dependencies.strip('{}')}}}\n" if dependencies else ""
+        (tmp_path / f"{name}.yaml").write_text(
+            f"package:\n  name: {name}\n  version: {version}\n  epoch: 0\n{more}"
+            f"environment:\n  contents:\n    packages: {packages}\n"
+        )
+    with (tmp_path / "lib.yaml").open("a") as file:
+        file.write("subpackages: [{name: lib-dev, dependencies: {runtime: [zstuff]}}]\n")
+    if "lib" not in CASES[request.param]:
+        (tmp_path / "lib.yaml").unlink()
+    return tmp_path
+
+
+@pytest.mark.parametrize("small", ["versioned-providers"], indirect=True)
+def test_a_constraint_chooses_among_the_versions_of_a_provided_name(small: Path) -> None:
+    assert dag("text", "-d", small, "-t", "name", "app")[0].split() == ["rt-1", "app"]
+    out, _ = dag("text", "-d", small, "-t", "json", "app")
+    app = json.loads(out.splitlines()[-1])
+    assert (app["needs"], app["installs"]) == ({"rt<2": "rt-1"}, ["rt-1"])
+
+
+@pytest.mark.parametrize("small", ["bootstrap-chain"], indirect=True)
+def test_a_chain_of_compilers_is_built_from_its_first(small: Path) -> None:
+    out, err = dag("text", "-d", small, "-t", "name")
+    assert (out.split(), err) == (["comp-1", "comp-2", "comp-3"], "")
+    assert dag("cycles", "-d", small)[0] == "there are no cycles\n"
+
+
+@pytest.mark.parametrize("small", ["provider-order"], indirect=True)
+def test_v_says_what_is_taken_of_several_and_why(small: Path) -> None:
+    out, err = dag("text", "-d", small, "-t", "name", "-v", "app")
+    assert out.split() == ["other", "pa", "app"]
+    assert "x is pa-2.0-r0 and not pb-1.0-r0: its version of that name is higher" in err
+    assert "named is other-5.0-r0 and not named-1.0-r0: its version of that name is higher" in err
+
+
+@pytest.mark.parametrize("small", ["unsatisfiable"], indirect=True)
+def test_a_constraint_that_nothing_satisfies_is_said_with_what_there_is(small: Path) -> None:
+    out, err = dag("text", "-d", small, "-t", "name", "app", "-v")
+    assert out == "app\n"
+    assert err == (
+        "dag: melange must find asm<3 (there is only asm-3.0.1-r0) in a repository; "
+        "it is needed by app\n"
+    )
+    _, err = dag("text", "-d", small, "-t", "name", "app")
+    assert "asm<3 (there is only asm-3.0.1-r0)" in err
+    dag("path", "-d", small, "app", "asm", code=1)
+
+
+@pytest.mark.parametrize("small", ["runtime-closure"], indirect=True)
+def test_what_an_installed_package_needs_at_run_time_is_needed_by_every_command(
+    small: Path,
+) -> None:
+    assert dag("text", "-d", small, "-t", "name", "app")[0].split() == ["lib", "zstuff", "app"]
+    assert dag("text", "-d", small, "-t", "name", "-D", "zstuff")[0].split() == ["zstuff", "app"]
+    out, _ = dag("path", "-d", small, "app", "zstuff")
+    assert out == (
+        "app needs lib-dev at app.yaml:7, environment; lib-dev needs zstuff at run time\n"
+    )
+    out, _ = dag("path", "-d", small, "app", "zstuff", "-t", "json")
+    edge = json.loads(out)
+    assert (edge["kind"], edge["through"]) == ("run time", ["lib-dev", "zstuff"])
+    out, _ = dag("svg", "-d", small, "-o", "-", "--format", "dot", "app")
+    assert '"app" -> "zstuff" [style=dotted];' in out
+    git = committing(small)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    (small / "zstuff.yaml").write_text((small / "zstuff.yaml").read_text() + "# more\n")
+    out, _ = dag("affected", "-d", small, "--since", "HEAD", "-t", "name")
+    assert out.split() == ["zstuff", "app"]
+    (small / "zstuff.yaml").write_text(
+        "package: {name: zstuff, version: 1, epoch: 0}\n"
+        "environment: {contents: {packages: [app]}}\n"
+    )
+    out, _ = dag("cycles", "-d", small)
+    assert "app needs lib-dev at app.yaml:7, environment; lib-dev needs zstuff at run time" in out
+    assert "zstuff needs app at zstuff.yaml:2, environment" in out
+
+
+def test_giving_up_is_said_with_the_need_and_what_there_is(tmp_path: Path) -> None:
+    define(tmp_path, "app", "[tool]")
+    define(tmp_path, "tool", "[]")
+    text = (tmp_path / "tool.yaml").read_text()
+    more = "epoch: 2\n  dependencies: {runtime: ['lib>2']}\n"
+    (tmp_path / "tool.yaml").write_text(text.replace("epoch: 2\n", more))
+    define(tmp_path, "lib", "[]")
+    _, err = dag("text", "-d", tmp_path)
+    assert (
+        "apko gives up at the environment of 1 package, for which other packages must be there: "
+        "app: it cannot have lib>2, which tool-1.10-r2 needs at run time; "
+        'lib-1.10-r2 is ruled out because "1.10-r2" does not satisfy "lib>2"'
+    ) in err
+    out, _ = dag("text", "-d", tmp_path, "-t", "json", "app")
+    assert json.loads(out.splitlines()[-1])["installs"] is None
