@@ -201,7 +201,7 @@ def daemon_set(dag: Dag, name: str, image: str) -> None:
 
 
 def test_a_driver_without_nodes_and_a_provider_that_does_not_run_are_told(
-    dag: Dag, directory: Path
+    alone: None, dag: Dag, directory: Path
 ) -> None:
     driver = f"{dag.namespace}.example.com"
     dag.apply("storage.k8s.io/v1/CSIDriver", driver, spec={"attachRequired": False})
@@ -361,7 +361,7 @@ def test_wrong_definitions_end_with_2_and_the_cluster_is_checked_all_the_same(
     assert found.status("namespace") == found.status("push") == "ok"
     assert found.message("pod x86_64") == "not checked: definitions comes first"
     (directory / "one.yaml").write_text("package:\n  name: one\n  name: two\n")
-    found = Findings(dag, directory)
+    found = Findings(dag, directory, "two")
     assert found.code == 2
     assert "one.yaml:3" in found.failed("definitions")
     (directory / "Makefile").unlink()
