@@ -84,27 +84,6 @@ def test_a_file_that_is_the_same_already_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == b"two"
 
 
-@pytest.mark.parametrize("has_links", [True, False])
-def test_a_new_file_takes_no_other_ones_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
-) -> None:
-    if not has_links:
-
-        def refuse(*_: object, **__: object) -> None:
-            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
-        monkeypatch.setattr(os, "link", refuse)
-    path = tmp_path / "file"
-    durable.create(path, b"first")
-    for there in (path, tmp_path / "link"):
-        if there != path:
-            there.symlink_to("nowhere")
-        with pytest.raises(FileExistsError):
-            durable.create(there, b"second")
-    assert path.read_bytes() == b"first"
-    assert names(tmp_path) == ["file", "link"]
-
-
 def test_a_file_is_placed_under_a_second_name(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"x")

@@ -51,28 +51,6 @@ def write_changed(path: Path, data: bytes) -> None:
     write(path, data)
 
 
-def create(path: Path, data: bytes) -> None:
-    """Make a new file with `data`.
-
-    Raises:
-        FileExistsError: there is something with this name already; it stays as it is.
-
-    """
-    temporary = _temporary_name(path)
-    try:
-        _fill(temporary, data)
-        try:
-            os.link(temporary, path, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in _NO_HARD_LINKS:
-                raise
-            # Then the name comes before the bytes do: whoever reads too soon sees too little.
-            _fill(path, data)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
-
-
 @contextmanager
 def replacing(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` at the end, unless something went wrong before."""
