@@ -9,15 +9,15 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.support.distributions import SEED, TODAY, case, unpacked
+from tests.support.serving import serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,13 +83,8 @@ def url(repository: Path) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(repository)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(partial(Quiet, directory=str(repository))) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def committing(directory: Path) -> Callable[..., None]:

@@ -6,13 +6,13 @@ import contextlib
 import http.server
 import json
 import subprocess
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cluster import Cluster, ClusterError, kwok
+from tests.support.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,14 +88,11 @@ def test_server_in_a_pod_answers_through_the_api_server(cluster: Cluster, namesp
 
 def test_pod_reaches_a_server_on_the_host_and_the_api(cluster: Cluster, namespace: str) -> None:
     handler = http.server.SimpleHTTPRequestHandler
-    with http.server.ThreadingHTTPServer((cluster.host_address, 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        port = server.server_address[1]
+    with serving(handler, host=cluster.host_address) as port:
         ask = r"printf 'HEAD /nothing HTTP/1.0\r\n\r\n'"
         script = f"{ask} | nc -w 5 {cluster.host_address} {port} | head -n 1; "
         script += "nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo api"
         _run(cluster, namespace, script)
-        server.shutdown()
     answer, api = _log(cluster, namespace)
     assert "404" in answer
     assert api == "api"

@@ -6,14 +6,16 @@ applied last), and the preconditions of a deletion. The real one is in `tests/cl
 
 from __future__ import annotations
 
+import contextlib
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.serving import serving
 
 Object = dict[str, Any]
 _REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 500: "InternalError"}
@@ -78,11 +80,11 @@ class ApiServer:
 
             do_GET = do_PATCH = do_DELETE = _answer  # noqa: N815  # the names are http.server's
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._handler = Handler
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._stack.enter_context(serving(self._handler))}"
         return self
 
     def __exit__(
@@ -91,8 +93,7 @@ class ApiServer:
         _error: BaseException | None,
         _tb: TracebackType | None,
     ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self._stack.close()
 
     def put(self, path: str, manifest: Object, manager: str = "somebody") -> None:
         """Make or change an object as this manager."""

@@ -8,12 +8,13 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from tests.support.cluster.running import Dag
 from tests.support.faults.certificates import make_certificate
+from tests.support.serving import serving
 from tests.support.waiting import eventually
 
 Json = dict[str, Any]
@@ -48,15 +49,13 @@ def admission(dag: Dag, directory: Path, mutate: Callable[[Json], list[Json]]) -
         def log_message(self, *given: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(Handler, tls=context) as port:
         webhook = {
             "name": "admission.example.com",
             "clientConfig": {
-                "url": f"https://127.0.0.1:{server.server_port}/",
+                "url": f"https://127.0.0.1:{port}/",
                 "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
             },
             "rules": [
@@ -85,4 +84,3 @@ def admission(dag: Dag, directory: Path, mutate: Callable[[Json], list[Json]]) -
             yield
         finally:
             dag.kubectl("delete", "mutatingwebhookconfiguration", dag.namespace)
-            server.shutdown()
