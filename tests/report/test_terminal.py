@@ -1,12 +1,16 @@
-"""A terminal that is gone or full."""
+"""A terminal that is gone or full, or that would do what a stranger's text says."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from dag.report.terminal import Terminal, show, tell
 
 _TALKS = """
 from dag.report.terminal import Terminal
@@ -41,3 +45,53 @@ def test_what_cannot_be_told_does_not_end_what_is_done(kind: str, said: str) -> 
     assert (done.returncode, done.stderr) == (7, f"dag: {said}\ndag: and goes on\n")
     assert subprocess.run(command, stdout=out, stderr=out, check=False).returncode == 7
     os.close(out)
+
+
+def test_a_log_is_shown_line_by_line_and_nothing_in_it_is_obeyed(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    terminal = Terminal(subject="x86_64")
+    lines = [
+        b"caf\xc3\xa9\r",
+        b"\x1b]0;t\a\x1b[31mred",
+        b"\rdag: done",
+        b"",
+        b"\xff" + b"x" * (3 << 20),
+    ]
+    terminal.log("build", lines)
+    shown = capsysbinary.readouterr().out.decode().split("\n")
+    assert shown[:4] == [
+        "[x86_64/build] café",
+        r"[x86_64/build] \x1b]0;t\x07red",
+        r"[x86_64/build] \rdag: done",
+        "[x86_64/build] ",
+    ]
+    assert shown[4:] == [rf"[x86_64/build] \xff{'x' * (3 << 20)}", ""]
+
+
+def test_a_message_of_several_lines_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("dag: refused\ndag: done\n##[error]")
+    show(["a\u202eb\nc"])
+    said = capsys.readouterr()
+    assert said.err == "dag: refused\n  dag: done\n  \\x23#[error]\n"
+    assert said.out == "a\\u202eb\n  c\n"
+
+
+def test_whatever_is_written_goes_through_the_module_that_makes_it_visible() -> None:
+    source = Path(__file__).parents[2] / "src" / "dag"
+    found = [
+        f"{path.relative_to(source)}:{node.lineno}"
+        for path in source.rglob("*.py")
+        if path.relative_to(source) != Path("report/terminal.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _writes(node.func)
+    ]
+    assert found == []
+
+
+def _writes(called: ast.expr) -> bool:
+    words = ast.unparse(called)
+    return words in ("print", "click.echo") or (
+        words.startswith(("sys.stdout.", "sys.stderr."))
+        and (words.rpartition(".")[2].startswith("write"))
+    )

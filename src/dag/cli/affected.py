@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.graph.options import AffectedOptions
 from dag.report.terminal import say
@@ -24,7 +22,7 @@ def command(options: AffectedOptions) -> None:
     or a pipeline of the directory that it uses. What is not committed yet counts. Everything that
     needs such a package follows. What is needed goes first.
     """
-    from dag.cli.graphs import tell_stopped
+    from dag.cli.graphs import show_packages, tell_stopped
     from dag.core.graph.draw import lines
     from dag.run.graph.reading import affected_packages, read_graph, target_rules
 
@@ -49,5 +47,4 @@ def command(options: AffectedOptions) -> None:
         if one.name not in stopped and (not options.direct or one.name in found.reasons)
     ]
     printed = lines(graph, chosen, options.kind, options.arch, makefile)
-    text = "".join(f"{line}\n" for line in printed)
-    click.echo(text, nl=False)
+    show_packages(printed, options.kind)

@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.build.options import BuildOptions
 from dag.errors import UsageError
-from dag.report.terminal import say, tell
+from dag.report.terminal import say, show, show_document, silence, tell
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
@@ -89,10 +87,9 @@ def _print_plan(build: Build) -> None:
     from dag.report.plan import plan_json, plan_lines
 
     if build.options.json:
-        click.echo(plan_json(build.plan, build.limits, build.about), nl=False)
+        show_document(plan_json(build.plan, build.limits, build.about))
     else:
-        lines = plan_lines(build.plan, build.limits)
-        click.echo("".join(f"{line}\n" for line in lines), nl=False)
+        show(plan_lines(build.plan, build.limits))
 
 
 def _report(result: Result, options: BuildOptions) -> None:
@@ -114,5 +111,7 @@ def _report(result: Result, options: BuildOptions) -> None:
         except OSError as error:  # what was built is more than its summary
             say(f"$GITHUB_STEP_SUMMARY {page}: {error.strerror}")
     if options.json:
-        # Last: whoever reads it may have left.
-        tell(to_json(result).rstrip("\n"), sys.stdout)
+        try:
+            show_document(to_json(result))
+        except OSError:  # whoever reads it has left; the exit code tells
+            silence(sys.stdout)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, astuple
 from pathlib import Path
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.sources.options import CacheOptions
-from dag.report.terminal import say
+from dag.core.visible import visible_json
+from dag.report.terminal import say, show, show_document, tell
 
 
 @command_of(
@@ -46,9 +44,9 @@ def _fetch(options: CacheOptions) -> int:
 
     result = fetch_sources(options)
     if options.json:
-        click.echo(json.dumps(result.as_json(Path(options.out)), indent=1))
+        show_document(f"{visible_json(result.as_json(Path(options.out)), indent=1)}\n")
     elif result.bundle:
-        click.echo(result.bundle)
+        show([result.bundle])
     for problem in result.sources.unpinned:
         say(f"{problem}")
     states = [item.status for item in result.files]
@@ -64,7 +62,7 @@ def _fetch(options: CacheOptions) -> int:
     if problems := result.problems:
         say(f"{count(len(problems), 'failure')}:")
         for problem in problems:
-            click.echo(f"  {problem}", err=True)
+            tell(f"  {problem}")
     return 1 if problems else 0
 
 
@@ -74,10 +72,9 @@ def _list(options: CacheOptions) -> int:
 
     found = list_sources(options)
     if options.json:
-        click.echo(json.dumps([asdict(state) for state in found.states], indent=1))
+        show_document(f"{visible_json([asdict(one) for one in found.states], indent=1)}\n")
     else:
-        for state in found.states:
-            click.echo("\t".join(astuple(state)))
+        show("\t".join(astuple(state)) for state in found.states)
     problems = CacheResult(sources=found.sources).problems
     for problem in (*found.sources.unpinned, *problems):
         say(f"{problem}")
@@ -91,10 +88,9 @@ def _prune(options: CacheOptions) -> int:
 
     removed = prune_cache(options)
     if options.json:
-        click.echo(json.dumps([asdict(one) for one in removed], indent=1))
+        show_document(f"{visible_json([asdict(one) for one in removed], indent=1)}\n")
     else:
-        for one in removed:
-            click.echo(one.name)
+        show(one.name for one in removed)
     verb = "would be removed" if options.dry_run else "removed"
     total = size(sum(one.size for one in removed))
     say(f"{options.out}: {count(len(removed), 'name')} {verb}, {total}")
@@ -117,9 +113,9 @@ def _fill(options: CacheOptions, reference: str) -> int:
             "repositories": number,
             "problems": problems,
         }
-        click.echo(json.dumps(document, indent=1))
+        show_document(f"{visible_json(document, indent=1)}\n")
     else:
-        click.echo(filled.reference)
+        show([filled.reference])
     say(
         f"{options.out}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
         f" {count(number, 'repository')}, {filled.present} were present"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
-
-import click
 
 from dag.cli.graphs import availability
 from dag.cli.options import command_of
 from dag.core.graph.options import CyclesOptions
+from dag.core.visible import visible_json
 
 if TYPE_CHECKING:
     from dag.core.graph.edges import Component, Edge
@@ -35,6 +33,7 @@ def command(options: CyclesOptions) -> None:
     from elsewhere first. For each group of such packages, its shortest cycles are shown, and a small
     set of packages that would break it, and which of these a --repository has.
     """
+    from dag.report.terminal import show, show_document
     from dag.report.words import count
     from dag.run.graph.reading import read_graph
 
@@ -43,7 +42,7 @@ def command(options: CyclesOptions) -> None:
     found = graph.components(cycles=MOST_SHOWN if verbose else SHOWN)
     if options.kind == "json":
         for component in found:
-            click.echo(json.dumps(_component_json(graph, component), ensure_ascii=False))
+            show_document(f"{visible_json(_component_json(graph, component))}\n")
         for edge in graph.self_loops():
             fields = {
                 "packages": [edge.package],
@@ -52,17 +51,16 @@ def command(options: CyclesOptions) -> None:
                 "kind": edge.kind,
                 "through": list(edge.through),
             }
-            click.echo(json.dumps(fields, ensure_ascii=False))
+            show_document(f"{visible_json(fields)}\n")
         return
     for number, component in enumerate(found, start=1):
-        click.echo("\n".join(_component_lines(graph, component, number, verbose=verbose)))
+        show(_component_lines(graph, component, number, verbose=verbose))
     loops = graph.self_loops()
     if loops:
-        click.echo(f"needed by themselves: {count(len(loops), 'package')}")
-        for edge in loops:
-            click.echo(f"  {_self_loop(edge)}{availability(graph, edge.wanted)}")
+        show([f"needed by themselves: {count(len(loops), 'package')}"])
+        show(f"  {_self_loop(edge)}{availability(graph, edge.wanted)}" for edge in loops)
     if not found and not loops:
-        click.echo("there are no cycles")
+        show(["there are no cycles"])
 
 
 def _self_loop(edge: Edge) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.doctor.options import DoctorOptions
 
@@ -24,7 +22,7 @@ def command(options: DoctorOptions) -> int:
     """
     from dag.core.doctor.checks import exit_code
     from dag.report.doctor import headline, lines, to_json
-    from dag.report.terminal import Terminal
+    from dag.report.terminal import Terminal, show, show_document
     from dag.run.doctor.facts import Doctor
     from dag.run.signals import run_interruptibly
 
@@ -32,9 +30,8 @@ def command(options: DoctorOptions) -> int:
     terminal = Terminal(verbosity=options.verbose)
     findings = run_interruptibly(Doctor(options, terminal, probe=options.probe).examine())
     if options.json:
-        click.echo(to_json(findings), nl=False)
+        show_document(to_json(findings))
     else:
-        for line in lines(findings):
-            click.echo(line)
+        show(lines(findings))
     terminal.say(headline(findings))
     return exit_code(findings.values())

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dag.report.terminal import say
+from dag.core.graph.draw import Kind
+from dag.report.terminal import say, show, show_document
 
 if TYPE_CHECKING:
     from dag.core.graph.graph import Graph
     from dag.core.graph.options import GraphOptions
     from dag.core.package.model import Package
+
+
+def show_packages(lines: Sequence[str], kind: Kind) -> None:
+    """Write lines about packages to stdout."""
+    if kind is Kind.JSON:
+        show_document("".join(f"{line}\n" for line in lines))
+    else:
+        show(lines)
 
 
 def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions) -> None:

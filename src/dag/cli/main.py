@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -94,7 +95,9 @@ class Commands(ExampleGroup):
 def main(ctx: click.Context) -> None:
     """Build a directory of melange package definitions along their dependency graph."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        from dag.report.terminal import show_document
+
+        show_document(f"{ctx.get_help()}\n")
 
 
 def run() -> NoReturn:
@@ -120,7 +123,7 @@ def _run() -> int:
         code = main.main(prog_name="dag", standalone_mode=False)
     except click.ClickException as error:
         # click shows a group's help itself; everything else is one line and where to read on.
-        error.show()
+        _show_refusal(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _show("interrupted", None)
@@ -149,7 +152,17 @@ def _run() -> int:
 
 
 def _show(message: str, hint: str | None) -> None:
-    with suppress(OSError):  # nobody listens: the exit code tells
-        click.echo(f"dag: {message}", err=True)
-        if hint:
-            click.echo(f"hint: {hint}", err=True)
+    from dag.report.terminal import say, tell
+
+    say(message)
+    if hint:
+        tell(f"hint: {hint}")
+
+
+def _show_refusal(error: click.ClickException) -> None:
+    from dag.report.terminal import tell
+
+    words = io.StringIO()
+    error.show(words)
+    for line in words.getvalue().removesuffix("\n").split("\n"):
+        tell(line)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-import click
-
 from dag.cli.options import command_of
 from dag.core.graph.options import PathOptions
-from dag.report.terminal import say
+from dag.core.visible import visible_json
+from dag.report.terminal import say, show, show_document
 
 
 @command_of(
@@ -36,7 +33,7 @@ def command(options: PathOptions) -> int:
         say(f"{options.start} and {options.goal} are the same package")
     for edge in edges:
         if options.kind == "text":
-            click.echo(describe(edge))
+            show([describe(edge)])
         else:
             fields = {
                 "package": edge.package,
@@ -48,5 +45,5 @@ def command(options: PathOptions) -> int:
                 "kind": edge.kind,
                 "through": list(edge.through),
             }
-            click.echo(json.dumps(fields, ensure_ascii=False))
+            show_document(f"{visible_json(fields)}\n")
     return 0

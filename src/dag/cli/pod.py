@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.pod.options import PodOptions
-from dag.report.terminal import Terminal
+from dag.report.terminal import Terminal, show, show_document, tell
 
 if TYPE_CHECKING:
     from dag.core.pod.events import PodResult
@@ -34,9 +32,9 @@ def command(options: PodOptions) -> int:
     if not options.create:
         from dag.report.manifest import to_yaml
 
-        click.echo("---\n".join(map(to_yaml, manifests(options, terminal))), nl=False)
+        show_document("---\n".join(map(to_yaml, manifests(options, terminal))))
         return 0
-    outcome = build_in_pods(options, terminal, created=click.echo)
+    outcome = build_in_pods(options, terminal, created=lambda name: show([name]))
     for result in outcome.results:
         _show_result(result, outcome.namespace, terminal)
     return outcome.exit_code
@@ -59,7 +57,7 @@ def _show_result(result: PodResult, namespace: str, terminal: Terminal) -> None:
     if result.tail:
         terminal.say(f"the last lines of the log of container {ending.container}:")
         for line in result.tail:
-            click.echo(f"    {line}", err=True)
+            tell(f"    {line}")
     if result.kept:
         terminal.say(
             f"the whole log: kubectl logs -n {namespace} {result.name} -c {ending.container}"

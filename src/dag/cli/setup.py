@@ -36,7 +36,9 @@ def command(context: click.Context) -> None:
     and takes that away, and nothing that was there before.
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        from dag.report.terminal import show_document
+
+        show_document(f"{context.get_help()}\n")
 
 
 @command_of(
@@ -103,13 +105,13 @@ for one in (gke, kind, cluster):
 def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
     from dag.core.setup.steps import NEXT
     from dag.report.setup import to_script
-    from dag.report.terminal import Terminal, tell
+    from dag.report.terminal import Terminal, show_document, tell
     from dag.run.setup.steps import Setup
     from dag.run.signals import run_interruptibly
 
     if options.print:
         typed = shlex.join(["dag", *(word for word in sys.argv[1:] if word != "--print")])
-        click.echo(to_script(plan, typed, undo=options.undo), nl=False)
+        show_document(to_script(plan, typed, undo=options.undo))
         return
     terminal = Terminal(verbosity=options.verbose)
     setup = Setup(plan, terminal)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.build.options import StatusOptions
 
@@ -22,6 +20,7 @@ def command(options: StatusOptions) -> int:
     from dag.core.build.states import LIVE
     from dag.report.files import to_json
     from dag.report.progress import result_lines
+    from dag.report.terminal import show, show_document
     from dag.report.words import seconds
     from dag.run.build.stores import read_status, store_path
 
@@ -29,17 +28,16 @@ def command(options: StatusOptions) -> int:
     status = read_status(store, options.arch)
     result, running = status.result, status.is_alive
     if options.json:
-        click.echo(to_json(result), nl=False)
+        show_document(to_json(result))
     else:
         for unit in result.units:
             if running and unit.state in {state.value for state in LIVE}:
                 took = seconds(result.seconds - (unit.started or 0.0))
-                click.echo(f"{unit.state} {unit.name} {unit.version} for {took}")
+                show([f"{unit.state} {unit.name} {unit.version} for {took}"])
         left = sum(unit.ended is None and not unit.blocked_by for unit in result.units)
         if running:
-            click.echo(f"running; {left} of {len(result.units)} units are left")
+            show([f"running; {left} of {len(result.units)} units are left"])
         elif not result.finished:
-            click.echo("not running: it ended before its work was done; `dag build` goes on")
-        for line in result_lines(result, store=str(store), verbosity=options.verbose):
-            click.echo(line)
+            show(["not running: it ended before its work was done; `dag build` goes on"])
+        show(result_lines(result, store=str(store), verbosity=options.verbose))
     return 0 if running else result.exit_code

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from dag.cli.options import command_of
 from dag.core.graph.options import SvgOptions
-from dag.report.terminal import say
+from dag.report.terminal import say, show_document
 
 MANY = 300
 """Packages beyond which Graphviz takes minutes and nobody can read the picture."""
@@ -42,7 +41,7 @@ def command(options: SvgOptions) -> None:
         data = render(data.decode())
     target = options.out or f"dag.{options.form}"
     if target == "-":
-        sys.stdout.buffer.write(data)
+        show_document(data.decode())
     else:
         Path(target).write_bytes(data)
         say(f"wrote {target}")

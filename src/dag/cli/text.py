@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.graph.options import TextOptions
 
@@ -19,7 +17,7 @@ def command(options: TextOptions) -> None:
     These are PKG and what they depend on, or everything. What is needed goes first, and what can be
     built at the same time is in the order of the names. An edge that closes a cycle is left out.
     """
-    from dag.cli.graphs import tell_notes
+    from dag.cli.graphs import show_packages, tell_notes
     from dag.core.graph.draw import lines
     from dag.run.graph.reading import read_graph, selected_packages, target_rules
 
@@ -28,5 +26,4 @@ def command(options: TextOptions) -> None:
     packages = selected_packages(graph, options)
     tell_notes(graph, packages, options)
     found = lines(graph, packages, options.kind, options.arch, makefile)
-    text = "".join(f"{line}\n" for line in found)
-    click.echo(text, nl=False)
+    show_packages(found, options.kind)

@@ -82,6 +82,15 @@ PACKAGE_INDEX = Limit("an APKINDEX", 256 * _MIB)
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
 """Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
 
+OUT_LISTING = Limit("a pod's list of its packages", 16 * _MIB)
+"""Each has 150 bytes of it: a distribution has a few thousand."""
+OUT_ANSWER = Limit("a pod's answer that has no content", 64 * _KIB)
+BUILT_PACKAGE = Limit("a package", 16 * _GIB)
+"""The largest of Wolfi have about 4 GiB."""
+BUILD_LOG = Limit("the log of a build", 16 * _GIB)
+PUBLIC_KEY = Limit("a public key", 64 * _KIB)
+"""One for RSA with 4,096 bits has 800 bytes."""
+
 GIT_OUTPUT = Limit("the output of a git command", 64 * _MIB)
 """The refs of a repository with 100,000 tags have 10 MiB."""
 GITMODULES = Limit("a .gitmodules file", _MIB)

@@ -84,7 +84,9 @@ def redact(uri: str) -> str:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         # All up to the last @ goes, as nothing says where the host begins.
-        return re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL).partition("?")[0]
+        scheme, slashes, rest = uri.partition("//")
+        _, at, rest = rest.rpartition("@")
+        return f"{scheme}{slashes}{at and '***@'}{rest}".partition("?")[0]
     _, at, host = parts.netloc.rpartition("@")
     netloc = f"***@{host}" if at else parts.netloc
     query = parts.query

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from dag.core.doctor.checks import Finding, Status, exit_code
+from dag.core.visible import visible_json
 from dag.report.words import count
 
 
@@ -30,7 +30,7 @@ def to_json(findings: Mapping[str, Finding]) -> str:
         for name, finding in findings.items()
     ]
     data = {"exit_code": exit_code(findings.values()), "checks": checks}
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(data, indent=2) + "\n"
 
 
 def headline(findings: Mapping[str, Finding]) -> str:

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TextIO
 
+from dag.core.visible import visible_entry
+from dag.report.terminal import tell
 from dag.report.words import count
 
 if TYPE_CHECKING:
@@ -82,10 +84,9 @@ class FetchProgress:
     def note(self, text: str) -> None:
         """Write a line at once."""
         if self._live is not None:
-            self._live.console.print(f"dag: {text}", markup=False, highlight=False)
+            self._live.console.out(visible_entry(f"dag: {text}"), highlight=False)
         else:
-            self._stream.write(f"dag: {text}\n")
-            self._stream.flush()
+            tell(f"dag: {text}", self._stream)
 
     def tick(self) -> None:
         """Write a line that tells how far it is, unless a bar shows it or the last line is fresh."""
@@ -123,7 +124,8 @@ class FetchProgress:
         bar = ProgressBar(total=max(1, self._expected), completed=self._ended, width=30)
         line.add_row(bar, Text(self._summary(now)))
         rows = [
-            Text(f"  {text}", overflow="ellipsis", no_wrap=True) for text in self._slow_items(now)
+            Text(visible_entry(f"  {text}"), overflow="ellipsis", no_wrap=True)
+            for text in self._slow_items(now)
         ]
         return Group(line, *rows)
 

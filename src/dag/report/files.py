@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.states import SETTLED, UnitState
 from dag.core.build.stuck import Stuck
-from dag.report.words import count, plain, seconds
+from dag.core.visible import visible, visible_json, visible_line
+from dag.report.words import count, seconds
+
+_MARKUP = re.compile(r"[\\`*_\[\]|~]")
+"""What Markdown may take for markup within a line, beside HTML.
+https://spec.commonmark.org/0.31.2/#backslash-escapes"""
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def to_json(result: Result) -> str:
     """Return everything that is known, as one JSON object."""
-    return json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+    return visible_json(result.to_json(), indent=2) + "\n"
 
 
 def to_junit(result: Result) -> str:
@@ -24,28 +30,23 @@ def to_junit(result: Result) -> str:
     """
     suite = ET.Element("testsuite", name=f"dag build {result.arch}")
     for unit in result.units:
-        case = ET.SubElement(
-            suite, "testcase", classname=result.arch, name=unit.name, file=unit.log
-        )
+        case = _case(suite, result, unit.name, file=visible(unit.log))
         case.set("time", f"{unit.seconds or 0:.3f}")
         if unit.state == UnitState.FAILED.value:
-            failure = ET.SubElement(case, "failure", message=plain(unit.cause))
-            failure.text = plain("\n".join(unit.lines))
+            failure = ET.SubElement(case, "failure", message=visible(unit.cause))
+            failure.text = "\n".join(map(visible, unit.lines))
         elif unit.state != UnitState.DONE.value:
-            ET.SubElement(case, "skipped", message=plain(why(unit)))
+            ET.SubElement(case, "skipped", message=visible(why(unit)))
     for cycle in result.stuck:
         for name in cycle.packages:
-            case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
-            ET.SubElement(case, "failure", message=_in_cycle(cycle))
-    for name, stuck in result.blocked.items():
-        case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
-        ET.SubElement(case, "skipped", message=_behind_cycle(stuck))
-    for name, because in result.unbuildable.items():
-        case = ET.SubElement(suite, "testcase", classname=result.arch, name=name, time="0")
-        ET.SubElement(case, "skipped", message=plain(because))
-    for skipped in result.skipped:
-        case = ET.SubElement(suite, "testcase", classname=result.arch, name=skipped.name, time="0")
-        ET.SubElement(case, "skipped", message=skipped.why)
+            ET.SubElement(_case(suite, result, name), "failure", message=_in_cycle(cycle))
+    skips = [
+        *((name, _behind_cycle(stuck)) for name, stuck in result.blocked.items()),
+        *result.unbuildable.items(),
+        *((skipped.name, skipped.why) for skipped in result.skipped),
+    ]
+    for name, because in skips:
+        ET.SubElement(_case(suite, result, name), "skipped", message=visible(because))
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
@@ -58,49 +59,52 @@ def to_junit(result: Result) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def _case(suite: ET.Element, result: Result, name: str, **more: str) -> ET.Element:
+    attributes = {"classname": result.arch, "name": visible(name), **more, "time": "0"}
+    return ET.SubElement(suite, "testcase", attributes)
+
+
 def to_markdown(result: Result) -> str:
     """Return a page about the run for people."""
     return "\n".join(_markdown(result)) + "\n"
 
 
 def _markdown(result: Result) -> Iterator[str]:
-    yield f"## dag build, {result.arch}: {headline(result)}"
+    yield f"## dag build, {result.arch}: {_words(headline(result))}"
     failed = result.with_state(UnitState.FAILED)
     for unit in failed:
         yield ""
-        yield f"### {unit.name} {unit.version} failed: {unit.cause}"
+        yield f"### {_words(f'{unit.name} {unit.version} failed: {unit.cause}')}"
         if unit.lines:
-            lines = [*map(plain, unit.lines)]
+            lines = [visible_line(line) for line in unit.lines]
             fence = "`" * max(3, 1 + max(map(_backticks, lines)))
             yield fence
             yield from lines
             yield fence
-        yield f"The whole log is `{unit.log}` in the store."
+        yield f"The whole log is `{visible_line(unit.log)}` in the store."
     if result.stuck:
         yield ""
         yield "### Cycles"
         for cycle in result.stuck:
-            yield (
-                f"- {count(len(cycle.packages), 'package')}: "
-                + "; ".join(" → ".join((*way, way[0])) for way in cycle.cycles)
-                + f"; a repository with {', '.join(cycle.bootstrap)} would open it"
-            )
+            ways = "; ".join(" → ".join((*way, way[0])) for way in cycle.cycles)
+            opens = f"a repository with {', '.join(cycle.bootstrap)} would open it"
+            yield f"- {count(len(cycle.packages), 'package')}: {_words(f'{ways}; {opens}')}"
     yield ""
     yield "| package | version | result | time | why |"
     yield "|---|---|---|---|---|"
     for unit in result.units:
         because = f" ({unit.because})" if unit.because else ""
         text = unit.reason + because if unit.state == UnitState.DONE.value else why(unit)
-        yield f"| {unit.name} | {unit.version} | {unit.state} | {seconds(unit.seconds)} | {_cell(text)} |"
+        yield _row(unit.name, unit.version, unit.state, seconds(unit.seconds), text)
     for name, stuck in result.blocked.items():
-        yield f"| {name} | | blocked | – | {_behind_cycle(stuck)} |"
+        yield _row(name, "", "blocked", "–", _behind_cycle(stuck))
     for name, because in result.unbuildable.items():
-        yield f"| {name} | | blocked | – | {_cell(because)} |"
+        yield _row(name, "", "blocked", "–", because)
     for skipped in result.skipped:
-        yield f"| {skipped.name} | {skipped.version} | skipped | – | {skipped.why} |"
+        yield _row(skipped.name, skipped.version, "skipped", "–", skipped.why)
     if result.critical_path:
         yield ""
-        yield f"Critical path: {' → '.join(result.critical_path)}"
+        yield f"Critical path: {_words(' → '.join(result.critical_path))}"
 
 
 def headline(result: Result) -> str:
@@ -141,5 +145,10 @@ def _backticks(line: str) -> int:
     return max((len(run) for run in line.split() if set(run) == {"`"}), default=0)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(map(_words, cells))} |"
+
+
+def _words(text: str) -> str:
+    """Return a text as words of a line of Markdown, in which nothing is markup."""
+    return _MARKUP.sub(r"\\\g<0>", visible_line(text)).translate(_HTML)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import msgspec
@@ -11,6 +10,7 @@ from dag.core.build.estimate import estimate
 from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
+from dag.core.visible import visible_json
 from dag.report.words import count, seconds, stuck_lines
 
 
@@ -60,4 +60,4 @@ def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
         "jobs": limits.jobs,
         "external": plan.external,
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(data, indent=2) + "\n"

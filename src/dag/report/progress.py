@@ -12,9 +12,10 @@ from dag.core.build.result import Result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import Progress, UnitState
 from dag.core.build.summary import PlanSummary
+from dag.core.visible import visible_entry
 from dag.report.files import headline
 from dag.report.terminal import silence, tell
-from dag.report.words import blocked_lines, count, plain, seconds, some, stuck_lines
+from dag.report.words import blocked_lines, count, seconds, some, stuck_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _REDRAW = 0.25
 """How many seconds pass between two drawings of the table."""
+_EVERY = 60.0
+"""How many seconds pass between two lines about what runs, where there is no table."""
 _SHOWN = 16
 """How many running units the table shows."""
 
@@ -46,7 +49,7 @@ class BuildProgress:
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
-        self._drawn = self._now = 0.0
+        self._drawn = self._now = self._told = 0.0
         if self._stream.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -74,11 +77,15 @@ class BuildProgress:
                     pass
 
     def look_at_clock(self, now: float) -> None:
-        """Draw the table anew, if there is one and it is old."""
+        """Draw the table anew if it is old; without one, tell every minute what runs."""
         self._now = now
-        if self._live is not None and now - self._drawn >= _REDRAW:
-            self._drawn = now
-            self._draw(self._live.refresh)
+        if self._live is not None:
+            if now - self._drawn >= _REDRAW:
+                self._drawn = now
+                self._draw(self._live.refresh)
+        elif now - self._told >= _EVERY:
+            self._told = now
+            self._tell_running()
 
     def close(self) -> None:
         """Remove the table."""
@@ -95,12 +102,19 @@ class BuildProgress:
             case UnitState.FAILED:
                 self._say(f"FAILED {self._name(key)}: {progress.cause}")
                 for line in progress.lines:
-                    self._write(f"    {plain(line)}")
+                    self._write(f"    {line}")
                 self._say(f"the whole log is {self._logs}/{key}.log")
             case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
                 pass
+
+    def _tell_running(self) -> None:
+        live = [self._scheduler.units[key] for key in self._scheduler.live]
+        if live:
+            live.sort(key=lambda progress: progress.started or 0.0)
+            told = [f"{p.unit.key} for {seconds(self._now - (p.started or 0.0))}" for p in live]
+            self._say(f"running: {some(told, _SHOWN)}  [{self._done()}]")
 
     def _done(self) -> str:
         return f"{self._scheduler.counts[UnitState.DONE]}/{len(self._packages)}"
@@ -113,7 +127,7 @@ class BuildProgress:
 
     def _write(self, text: str) -> None:
         if self._live is not None:
-            self._draw(partial(self._live.console.out, text, highlight=False))
+            self._draw(partial(self._live.console.out, visible_entry(text), highlight=False))
         else:
             tell(text, self._stream)
 

@@ -1,4 +1,7 @@
-"""The streams that a person sees: the build's log on stdout, everything that dag says on stderr."""
+"""The streams that a person sees: what was asked for on stdout, everything that dag says on stderr.
+
+Whatever is written goes through here, so that it is visible and nothing in it is obeyed.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,20 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
+from dag.core.visible import visible_entry, visible_log_line
+
+_PIECE = 1 << 20
+"""Bytes of a line of a log that are written at once."""
+
 
 def tell(text: str, stream: TextIO | None = None) -> None:
-    """Write a line to stderr, or to `stream`.
+    """Write a line to stderr, or to `stream`; what follows a newline in it is indented.
 
     If nobody listens any more, what happens goes on, and the exit code tells.
     """
     stream = stream or sys.stderr
     try:
-        stream.write(f"{text}\n")
+        stream.write(f"{visible_entry(text)}\n")
         stream.flush()
     except OSError:
         silence(stream)
@@ -24,6 +32,27 @@ def tell(text: str, stream: TextIO | None = None) -> None:
 def say(text: str) -> None:
     """Write a line to stderr that says who speaks."""
     tell(f"dag: {text}")
+
+
+def show(lines: Iterable[str]) -> None:
+    """Write lines to stdout.
+
+    Raises:
+        OSError: nobody reads them any more, or they cannot be written.
+
+    """
+    show_document("".join(f"{visible_entry(line)}\n" for line in lines))
+
+
+def show_document(text: str) -> None:
+    """Write to stdout what has a form of its own, with the escapes of that: JSON, YAML, a script.
+
+    Raises:
+        OSError: nobody reads it any more, or it cannot be written.
+
+    """
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 class Terminal:
@@ -60,12 +89,19 @@ class Terminal:
             self.say(text)
 
     def log(self, container: str, lines: Iterable[bytes]) -> None:
-        """Print lines of a container's log as they are, each behind the container's name."""
+        """Print lines of a container's log, made visible, each behind the container's name."""
         if not self._reading:
             return
-        prefix = f"[{self._subject}{'/' if self._subject else ''}{container}] ".encode()
+        prefix = f"[{self._subject}{'/' if self._subject else ''}{container}] "
         try:
-            sys.stdout.buffer.write(b"".join(b"%b%b\n" % (prefix, line) for line in lines))
+            for line in lines:
+                # As bytes: a stream of another encoding would refuse letters. And in pieces: a line
+                # may be very long, and what is written out is four times as long.
+                sys.stdout.buffer.write(prefix.encode())
+                for start in range(0, len(line), _PIECE):
+                    piece = line[start : start + _PIECE]
+                    sys.stdout.buffer.write(visible_log_line(piece).encode())
+                sys.stdout.buffer.write(b"\n")
             sys.stdout.buffer.flush()
         except OSError as error:
             self._reading = False

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dag.core.build.stuck import Stuck
     from dag.core.graph.remarks import Refusal
-
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-"""Colours, titles, movements: https://ecma-international.org/publications-and-standards/standards/ecma-48/"""
 
 
 def seconds(value: float | None) -> str:
@@ -136,11 +132,3 @@ def blocked_lines(because: Mapping[str, str]) -> Iterator[str]:
     for words in dict.fromkeys(because.values()):
         names = [name for name in because if because[name] == words]
         yield f"cannot be built: {some(names, 10)}; {words}"
-
-
-def plain(text: str) -> str:
-    """Return a text of a build without what could harm a terminal or is not allowed in XML."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for c in _ESCAPE.sub("", text)
-    )

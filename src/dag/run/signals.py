@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dag.errors import Interrupted
+from dag.report.terminal import say
 
 T = TypeVar("T")
 
@@ -46,8 +46,7 @@ async def _guard(main: Coroutine[Any, Any, T], leftovers: Callable[[], str]) -> 
     def on_signal() -> None:
         nonlocal interrupted
         if interrupted:
-            sys.stderr.write(f"dag: left at once; {leftovers()}\n")
-            sys.stderr.flush()
+            say(f"left at once; {leftovers()}")
             os._exit(130)
         interrupted = True
         task.cancel()

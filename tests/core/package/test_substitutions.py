@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.package.substitutions import (
+    Effort,
     Replacer,
     Scope,
     Unresolvable,
@@ -108,6 +110,29 @@ def test_between_quotes_of_an_expression_everything_is_itself() -> None:
 def test_what_is_no_expression_is_refused(match: str) -> None:
     with pytest.raises(Unresolvable, match="not a regular expression"):
         transform("a", match, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "match", "replace"),
+    [
+        ("a" * 100_000, "a", "$9" * 10_000),
+        ("a" * 1_000_000, "a.*z|a", ""),
+        ("a" * 1000, "a", "b" * 2000),
+        ("a", "a{1000}b{1000}" * 4000, ""),
+    ],
+)
+def test_what_would_be_too_much_work_is_refused(text: str, match: str, replace: str) -> None:
+    with pytest.raises(Unresolvable, match=r"too much work|more than a megabyte|pattern too large"):
+        transform(text, match, replace)
+
+
+def test_replacements_of_one_definition_may_not_be_too_much_together() -> None:
+    effort, text = Effort(), "a" * 100_000
+    done = 0
+    with suppress(Unresolvable):
+        for done in range(100):  # noqa: B007  # looked at behind the loop
+            assert transform(text, "x", "y", effort) == text
+    assert 10 < done < 50
 
 
 @given(st.text(max_size=30), st.text(max_size=30))

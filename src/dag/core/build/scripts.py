@@ -36,7 +36,9 @@ _PACKAGE = "dag.core.build"
 _VARIABLE = re.compile(r"[^\s:#=+?!$]+")
 # What make and the shell behind it leave alone in a word of MELANGE_EXTRA_OPTS.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
-_TRAILER = re.compile(r"dag: end of log: (\d+) lines, (\d+) bytes, exit (\d+)")
+_TRAILER = re.compile(
+    r"dag: end of log: ([0-9]{1,18}) lines, ([0-9]{1,18}) bytes, exit ([0-9]{1,3})"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
@@ -12,6 +11,7 @@ from dag.core.graph.edges import Edge
 from dag.core.graph.graph import Graph
 from dag.core.package.makefile import NO_MAKEFILE, Makefile
 from dag.core.package.model import Package
+from dag.core.visible import visible, visible_json
 
 
 class Kind(StrEnum):
@@ -57,7 +57,7 @@ def _json(graph: Graph, package: Package, dropped: Mapping[str, Edge]) -> str:
     edges = graph.needs(package.name)
     left_out = [edge for edge in edges if edge.is_ours and edge.origin in dropped]
     left_out += [edge for edge in dropped.values() if edge.through]
-    return json.dumps(
+    return visible_json(
         {
             "name": package.name,
             "version": package.version,
@@ -81,8 +81,7 @@ def _json(graph: Graph, package: Package, dropped: Mapping[str, Edge]) -> str:
                 }
                 for edge in left_out
             ],
-        },
-        ensure_ascii=False,
+        }
     )
 
 
@@ -143,5 +142,5 @@ def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") ->
 
 
 def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = visible(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -12,8 +12,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+# The operator is as long as it can be with something behind it, and is not tried shorter: that could
+# only end alike, after as many trials as there are signs, each as long as the version.
 _DEPENDENCY = re.compile(
-    r"(?P<name>[^@=><~]+)(?:(?P<operator>[=><~]+)(?P<version>[^@]+))?(?:@(?P<pin>[a-zA-Z0-9]+))?"
+    r"(?P<name>[^@=><~]+)"
+    r"(?:(?P<operator>(?>[=><~]+(?=[^@])))(?P<version>[^@]+))?"
+    r"(?:@(?P<pin>[a-zA-Z0-9]+))?"
 )
 _MARK = re.compile(r"[@=><~]")
 _SIMPLE = re.compile(r"((?!so:)[^@=><~]+)(>=|<=|=|<|>|~)([^@=><~]+)")

@@ -35,7 +35,7 @@ _SIGNING_KEY = re.compile(
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 
 # A rule's line: targets, a colon that is no `:=`; inside `define` the macro's own rules count too.
-_RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*)::?(?![:=])", re.MULTILINE)
+_RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=\n]*)::?(?![:=])", re.MULTILINE)
 # A static pattern rule: the targets may be a variable's, the pattern says what they look like.
 _STATIC = re.compile(r"^[^\s#].*:\s*package/%\s*:(?![:=])", re.MULTILINE)
 _BY_NAME = re.compile(r"package/(?P<name>[^%$]+)")
@@ -159,7 +159,8 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         UsageError: `template` has an unknown field, or none that tells packages apart.
 
     """
-    targets = [word for rule in _RULE.finditer(text) for word in rule["targets"].split()]
+    joined = text.replace("\\\n", " ")
+    targets = [word for rule in _RULE.finditer(joined) for word in rule["targets"].split()]
     is_given = template is not None
     if template is None:
         by_name = any(word.startswith("package/") for word in targets) or _STATIC.search(text)
@@ -207,7 +208,7 @@ def _unread(text: str) -> Iterator[str]:
     if _INCLUDE.search(text) is None:
         for name in _UNREAD:
             # A recipe's shell sees them as its own variables, too.
-            if not re.search(rf"\$[$({{]*{name}\b", text):
+            if not re.search(rf"(?<![$({{])(?=[({{]*\$)[$({{]+{name}\b", text):
                 yield name
 
 

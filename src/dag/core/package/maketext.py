@@ -37,7 +37,7 @@ _ASSIGNMENT = re.compile(
     r"^(?:(?:override|export|private)\s+)*(?P<name>[^\s:#=?+!$]+)\s*(?P<kind>:{0,3}|[?+!])=\s*(?P<value>.*)$",
     re.DOTALL,
 )
-_DEFINE = re.compile(r"^(?:override\s+)?define\s+(?P<name>\S+)\s*(?:[:?+]?=)?\s*$")
+_DEFINE = re.compile(r"^(?:override\s+)?define\s+(?P<name>\S+)\s*(?:[:?+]?=\s*)?$")
 _CONDITION = re.compile(r"^(?P<word>ifeq|ifneq|ifdef|ifndef)\b\s*(?P<rest>.*)$", re.DOTALL)
 _ELSE = re.compile(r"^else\b\s*(?P<rest>.*)$", re.DOTALL)
 _ENDIF = re.compile(r"^endif\b")

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from yaml.nodes import Node
 
 from dag.core.arch import Arch
-from dag.core.package.substitutions import Scope, Unresolvable, lookup_in, substitute, transform
+from dag.core.package.substitutions import (
+    Effort,
+    Scope,
+    Unresolvable,
+    lookup_in,
+    substitute,
+    transform,
+)
 from dag.core.package.triplets import triplets
 from dag.core.package.yaml import NodeReader, line_of
 
@@ -28,6 +35,7 @@ class Variables:
             for node in tree.items(root.get("var-transforms"), "var-transforms")
         ]
         self._options = tree.mapping(root.get("options"), "options")
+        self._effort = Effort()
 
     @property
     def enabled(self) -> tuple[str, ...]:
@@ -56,7 +64,8 @@ class Variables:
         for line, rule in self._transforms:
             try:
                 text = substitute(rule.get("from", ""), lookup)
-                result = transform(text, rule.get("match", ""), rule.get("replace", ""))
+                match, replace = rule.get("match", ""), rule.get("replace", "")
+                result = transform(text, match, replace, self._effort)
                 values[f"vars.{rule.get('to', '')}"] = result
             except Unresolvable as error:
                 self._tree.problem(line, str(error), "correct the var-transform")

@@ -21,7 +21,8 @@ from datetime import datetime, timedelta
 _OVERLAP = timedelta(seconds=2)
 # What is kept for recognition must reach back further than what is asked for again.
 _KEPT = timedelta(seconds=5)
-_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
+_STAMP = re.compile(rb"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+"""RFC 3339, as Go writes it; the years are those that can be reckoned with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class PodLog:
     def feed(self, line: bytes) -> bytes | None:
         """Take a line of the stream; return its text, or None if it is known already or no line."""
         stamp, _, text = line.partition(b" ")
-        if not _STAMP.fullmatch(stamp):
+        if not self._is_stamp(stamp):
             self.remark = line.decode(errors="replace")
             return None
         entry = (stamp, hash(text))
@@ -83,6 +84,17 @@ class PodLog:
         self._recent.append(entry)
         self._trim(stamp)
         return text
+
+    def _is_stamp(self, stamp: bytes) -> bool:
+        if not _STAMP.fullmatch(stamp):
+            return False
+        if stamp[:19] == self._trim_at and stamp.endswith(b"Z"):
+            return True
+        try:  # the rest of a line that a stream began within may look like it
+            _time(stamp)
+        except ValueError:
+            return False
+        return True
 
     def _trim(self, stamp: bytes) -> None:
         # Seconds are compared as text (19 characters), so that most lines cost no date arithmetic.

@@ -17,8 +17,11 @@ PAUSE = 0.3
 REFUSAL_PATIENCE = 10.0
 """Seconds for which a refusal may be that of an API server that has just started."""
 _TAIL = 20
-# GNU make: `make: *** [Makefile:7: TARGET] Error 1`, also of a make below it (`make[1]`).
-_FAILED_TARGET = re.compile(r"g?make(?:\[\d+\])?: \*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.*)")
+_LONGEST_SHOWN = 4096
+"""How many bytes of a line are kept to be shown at the end."""
+_FAILED = re.compile(r"g?make(?:\[[0-9]+\])?: \*\*\* \[")
+"""How GNU make begins: `make: *** [Makefile:7: TARGET] Error 1`, also a make below it (`make[1]`)."""
+_LONGEST_TARGET = 4096
 
 
 class ContainerLog:
@@ -34,10 +37,10 @@ class ContainerLog:
         """Return the lines to pass on: all but the build script's own last one."""
         kept = [line for line in lines if not self._take_trailer(line)]
         for line in kept[-_TAIL:]:
-            self.tail.append(line.decode(errors="replace"))
+            self.tail.append(line[:_LONGEST_SHOWN].decode(errors="replace"))
         for line in kept:
-            if b"*** [" in line and (found := _FAILED_TARGET.match(line.decode(errors="replace"))):
-                self.failed_target = found[1]
+            if target := _failed_target(line):
+                self.failed_target = target
         return kept
 
     def _take_trailer(self, line: bytes) -> bool:
@@ -48,6 +51,17 @@ class ContainerLog:
             return False
         self.trailer, self.size_of_trailer = trailer, len(line) + 1
         return True
+
+
+def _failed_target(line: bytes) -> str | None:
+    """Return the target that failed, if make says so in this line of a log."""
+    if b"*** [" not in line[:64]:
+        return None
+    text = line[:_LONGEST_TARGET].decode(errors="replace")
+    if (begun := _FAILED.match(text)) is None:
+        return None
+    inside, end, _ = text[begun.end() :].partition("] ")
+    return inside.rpartition(": ")[2] or None if end else None
 
 
 class ReadingState(StrEnum):

@@ -36,6 +36,7 @@ from dag.core.store.records import (
 )
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
+from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
 from dag.io.package.apk import read_proven
 from dag.io.store.local import Store, remove
@@ -86,7 +87,7 @@ class _Attempt:
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self.log_begins, self.log.stat().st_size - _TAIL_BYTES))
-                lines = file.read().decode(errors="replace").splitlines()
+                lines = file.read().decode(errors="replace").split("\n")
         except OSError:
             return ()
         return tuple(line for line in lines if line.strip() and not read_trailer(line))[-TAIL:]
@@ -183,9 +184,10 @@ class LocalRunner:
         began = time.monotonic()
         group = self._limiter.group(f"{start.key}.{start.attempt}", start.resources)
         try:
-            end = await self._run_script(start, work, group)
+            async with DiskWatch(work.place, self._store.root) as disk:
+                end = await self._run_script(start, work, group)
             work.seconds = time.monotonic() - began
-            return self._judge(start, work, end, oom=group.out_of_memory())
+            return self._judge(start, work, end, oom=group.out_of_memory(), full=disk.was_full)
         finally:
             await asyncio.to_thread(group.close)
             if not self._limiter.holds:
@@ -212,7 +214,9 @@ class LocalRunner:
         finally:
             os.close(output)
 
-    def _judge(self, start: Start, work: _Attempt, end: ScriptEnd, *, oom: bool) -> Ended:
+    def _judge(
+        self, start: Start, work: _Attempt, end: ScriptEnd, *, oom: bool, full: bool
+    ) -> Ended:
         key, attempt = start.key, start.attempt
         if end.is_late:
             cause = f"took longer than {self._settings.timeout:g} seconds"
@@ -223,7 +227,7 @@ class LocalRunner:
         if oom:
             cause = f"out of memory: {_size(start.resources)} were not enough"
             return OutOfMemory(key, attempt, cause, lines)
-        if any("no space left on device" in line.lower() for line in lines):
+        if full:
             return Faulted(key, attempt, "no space left on device", lines)
         if end.signal is not None:
             return Broke(key, attempt, f"ended by {end.signal}", lines)

@@ -5,24 +5,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from dag.core.build.scripts import OUT_PORT
+from dag.core.limits import (
+    BUILD_LOG,
+    BUILT_PACKAGE,
+    OUT_ANSWER,
+    OUT_LISTING,
+    PACKAGE_INDEX,
+    PUBLIC_KEY,
+    Limit,
+)
 from dag.errors import BuildError, DagError, InfrastructureError, UsageError, first_of
 from dag.io import durable
 from dag.io.image.tree import OUT_MARK
 from dag.io.kube.api import ApiError, Kube
 from dag.io.retries import RetryPolicy, retry_async
 from dag.report.terminal import Terminal
-from dag.report.words import count
+from dag.report.words import count, some
 
 _RETRIES = RetryPolicy(attempts=5, first=1.0)
 _PARALLEL = 4
 _ALIVE_EVERY = 60.0
 _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
+_PACKAGE = re.compile(r"packages/(?P<arch>[a-z0-9_]+)/[A-Za-z0-9][A-Za-z0-9+_.~-]*\.apk")
+_INDEX = re.compile(r"packages/(?P<arch>[a-z0-9_]+)/APKINDEX\.tar\.gz")
+_PUBLIC_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*\.pub")
+_FILE = re.compile(r"packages/(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*")
+"""A file that a Makefile may well leave beside packages, but that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +45,32 @@ class Target:
     """The place of what is brought back: packages below their architecture, the rest below `label`."""
 
     directory: Path
+    arch: str
+    """As apk names it."""
     label: str = ""
 
     def path(self, name: str) -> Path:
         """Return the place of the workspace's file `name`."""
         inside = name.removeprefix("packages/")
         return self.directory / (inside if inside != name else Path(self.label, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a pod that are brought back, and those that stay there."""
+
+    files: dict[str, ListedFile]
+    """By the name in the workspace."""
+    others: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file that is brought back."""
+
+    digest: str
+    """The SHA-256 in hexadecimal, as the pod says."""
+    limit: Limit
 
 
 async def fetch_packages(
@@ -54,7 +89,7 @@ async def fetch_packages(
         error = InfrastructureError(f"{failed.filename}: {failed.strerror}")
     else:
         return None
-    with suppress(ApiError):  # then the Pod ends by itself, later
+    with suppress(DagError):  # then the Pod ends by itself, later
         await end_serving(kube, pod_path, run)
     return error
 
@@ -64,36 +99,47 @@ async def copy_packages(
 ) -> None:
     """Copy what the build left in `packages/`, and its log beside it, and let the Pod end.
 
-    Every file is verified by its SHA-256 before it gets its name.
+    These are packages of the architecture that was built, their index and the public key, and
+    nothing else. Every file is verified by its SHA-256 before it gets its name.
 
     Raises:
-        InfrastructureError: the Pod cannot be reached, what arrives is not what it has, or it cannot
-            be written.
+        InfrastructureError: the Pod cannot be reached, what arrives is not what it has or is too
+            large, or it cannot be written.
         BuildError: the Pod names files outside `packages/`.
 
     """
     listing = bytearray()
-    await kube.download(kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/list-{run}"), listing.extend)
-    files = parse_listing(listing.decode(errors="surrogateescape"))
+    path = kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/list-{run}")
+    await kube.download(path, _limited(listing.extend, OUT_LISTING))
+    listed = parse_listing(listing.decode(errors="surrogateescape"), target.arch)
+    if listed.others:
+        left = f"{count(len(listed.others), 'file')} in packages/ that are no packages"
+        terminal.say(f"{left} for {target.arch} stay in the pod: {some(listed.others)}")
+    for below in {target.path(name).parent for name in listed.files} - {target.directory}:
+        if below.is_symlink():
+            raise InfrastructureError(
+                f"{below} is a link, and --out writes through none",
+                hint="remove it, or name another directory with --out",
+            )
     alive = asyncio.create_task(_keep_alive(kube, pod_path, run))
     slots = asyncio.Semaphore(_PARALLEL)
 
-    async def fetch(name: str, digest: str) -> None:
+    async def fetch(name: str, file: ListedFile) -> None:
         path = kube.proxy_path(pod_path, OUT_PORT, f"{run}/{name}")
         async with slots:
-            await _fetch(kube, path, target.path(name), digest)
+            await _fetch(kube, path, target.path(name), file.limit, file.digest)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for name, digest in files.items():
-                group.create_task(fetch(name, digest))
+            for name, file in listed.files.items():
+                group.create_task(fetch(name, file))
     except* DagError as group:
         raise first_of(group) from None
     finally:
         alive.cancel()
     log = kube.proxy_path(pod_path, OUT_PORT, f"{run}/log")
-    await _fetch(kube, log, target.path("build.log"), None)
-    packages = count(sum(name.endswith(".apk") for name in files), "package")
+    await _fetch(kube, log, target.path("build.log"), BUILD_LOG, None)
+    packages = count(sum(name.endswith(".apk") for name in listed.files), "package")
     terminal.say(f"{packages} and build.log brought back to {target.directory}")
     await end_serving(kube, pod_path, run)
 
@@ -122,36 +168,65 @@ def prepare_directory(directory: Path, definitions: Path) -> None:
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / OUT_MARK).write_text("dag pod --out brought this back; no bundle has it.\n")
+        mark = b"dag pod --out brought this back; no bundle has it.\n"
+        durable.write(directory / OUT_MARK, mark)
     except OSError as error:
         raise UsageError(
             f"--out {directory}: {error.strerror}", hint="name a directory that can be written to"
         ) from error
 
 
-def parse_listing(text: str) -> dict[str, str]:
-    """Read the lines of sha256sum; return the digest, in hexadecimal, of each path.
+def parse_listing(text: str, arch: str) -> Listing:
+    """Read the lines of sha256sum, of a pod that builds for `arch`.
 
     Raises:
-        BuildError: a path leaves `packages/`.
+        InfrastructureError: a line is none of sha256sum.
+        BuildError: a path is none that a build leaves below `packages/`.
 
     """
-    files: dict[str, str] = {}
-    for line in text.splitlines():
+    files: dict[str, ListedFile] = {}
+    others: list[str] = []
+    for line in text.removesuffix("\n").split("\n") if text else ():
         match = _LISTED.fullmatch(line)
         if match is None:
-            raise InfrastructureError(f"the pod's list of packages has the odd line {line!r}")
+            raise InfrastructureError(f"the pod's list of packages has the odd line {line[:200]!r}")
         digest, name = match.groups()
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise BuildError(f"the build left a file that would land outside --out: {name!r}")
-        files[name] = digest
-    return files
+        if (limit := _limit_of(name, arch)) is not None:
+            files[name] = ListedFile(digest, limit)
+        elif _FILE.fullmatch(name):
+            others.append(name)
+        else:
+            raise BuildError(f"the build left a file that --out does not take: {name[:200]!r}")
+    return Listing(files, others)
 
 
-async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> None:
+def _limit_of(name: str, arch: str) -> Limit | None:
+    """Return how large a file may be by its name in the workspace; None if it is not taken."""
+    if _PUBLIC_KEY.fullmatch(name):
+        return PUBLIC_KEY
+    for pattern, limit in ((_PACKAGE, BUILT_PACKAGE), (_INDEX, PACKAGE_INDEX)):
+        if (match := pattern.fullmatch(name)) and match["arch"] == arch:
+            return limit
+    return None
+
+
+def _limited(write: Callable[[bytes], object], limit: Limit) -> Callable[[bytes], None]:
+    """Return a function that writes what comes until that is too much."""
+    size = 0
+
+    def counting(chunk: bytes) -> None:
+        nonlocal size
+        size += len(chunk)
+        if size > limit.most:
+            raise InfrastructureError(f"the pod sends more than {limit} for {limit.of}")
+        write(chunk)
+
+    return counting
+
+
+async def _fetch(kube: Kube, path: str, target: Path, limit: Limit, digest: str | None) -> None:
     try:
-        await _bring(kube, path, target, digest)
+        await _bring(kube, path, target, limit, digest)
     except OSError as error:
         raise InfrastructureError(
             f"{error.filename2 or error.filename or target}: {error.strerror}",
@@ -159,13 +234,13 @@ async def _fetch(kube: Kube, path: str, target: Path, digest: str | None) -> Non
         ) from error
 
 
-async def _bring(kube: Kube, path: str, target: Path, digest: str | None) -> None:
+async def _bring(kube: Kube, path: str, target: Path, limit: Limit, digest: str | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
 
     async def attempt() -> None:
         # Several commands may have one directory.
         with durable.replacing(target) as file:
-            arrived = await _download(kube, path, file)
+            arrived = await _download(kube, path, file, limit)
             if digest not in (None, arrived):
                 raise _OtherDigest(f"SHA-256 is {arrived}, the pod has {digest}")
 
@@ -184,7 +259,7 @@ def _may_heal(error: BaseException) -> bool:
     return isinstance(error, ApiError | _OtherDigest)
 
 
-async def _download(kube: Kube, path: str, file: BinaryIO) -> str:
+async def _download(kube: Kube, path: str, file: BinaryIO, limit: Limit) -> str:
     """Write what is served at `path` to a file; return its SHA-256 in hexadecimal."""
     hashed = hashlib.sha256()
 
@@ -192,7 +267,7 @@ async def _download(kube: Kube, path: str, file: BinaryIO) -> str:
         hashed.update(chunk)
         file.write(chunk)
 
-    await kube.download(path, write)
+    await kube.download(path, _limited(write, limit))
     return hashed.hexdigest()
 
 
@@ -201,9 +276,10 @@ async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
         await asyncio.sleep(_ALIVE_EVERY)
         try:
             await _call(kube, pod_path, f"alive-{run}")
-        except ApiError:
+        except DagError:
             continue  # the copying itself will say if the pod is out of reach
 
 
 async def _call(kube: Kube, pod_path: str, script: str) -> None:
-    await kube.download(kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/{script}"), lambda _: None)
+    path = kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/{script}")
+    await kube.download(path, _limited(lambda _: None, OUT_ANSWER))

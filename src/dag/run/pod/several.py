@@ -28,9 +28,9 @@ class FollowOptions:
     out: Path | None = None
     """Where built packages are brought."""
 
-    def target(self, label: str) -> Target | None:
+    def target(self, arch: str, label: str) -> Target | None:
         """Return the place of what one Pod has built."""
-        return None if self.out is None else Target(self.out, label)
+        return None if self.out is None else Target(self.out, arch, label)
 
     def rules(self, target: Target | None) -> WatchRules:
         """Return the rules for the watch of a Pod that builds."""
@@ -80,9 +80,9 @@ class PodGroup:
         return results
 
     async def _run(self, kube: Kube, manifest: KubeObject) -> PodResult:
-        several = len(self.manifests) > 1
-        label = str(manifest["metadata"]["labels"][ARCH_LABEL]) if several else ""
-        terminal, target = self._terminal.about(label), self._options.target(label)
+        arch = str(manifest["metadata"]["labels"][ARCH_LABEL])
+        label = arch if len(self.manifests) > 1 else ""
+        terminal, target = self._terminal.about(label), self._options.target(arch, label)
         follower = PodFollower(kube, manifest, self._options.rules(target), terminal, target=target)
         self._followers.append(follower)
         try:

@@ -7,7 +7,6 @@ continues when it is run again.
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -36,8 +35,6 @@ from dag.run.setup.objects import ABSENT, FOREIGN, THERE, Objects
 
 _SETTLING = 10.0
 """Seconds in which what a command has done must become visible."""
-# Not every part of a cloud knows an account or API at once when it was just made.
-_NOT_YET = re.compile(r"[Ss]ervice account\b.*does not exist|has not been used")
 _UNSEEN = "what cannot be looked at is not deleted: run it again when the cause is removed"
 _PAUSE = 2.0
 """Seconds between two questions to gcloud, which takes about one second itself."""
@@ -226,7 +223,7 @@ class Setup:
             failure = await programs.run(argv, stdin, self._env, self._tell)
             if failure is None:
                 return
-            if not _NOT_YET.search(failure) or time.monotonic() > deadline:
+            if not _may_come(failure) or time.monotonic() > deadline:
                 raise InfrastructureError(
                     f"{title}: {argv[0]} failed: {failure}",
                     hint="run it again when the cause is removed; it continues with this step",
@@ -249,3 +246,12 @@ class Setup:
                     return False
                 await self._execute(step.title, step.argv)
         return True
+
+
+def _may_come(failure: str) -> bool:
+    """Return whether a command failed for want of an account or an API that was just made.
+
+    Not every part of a cloud knows of it at once.
+    """
+    about = (line.partition("ervice account ")[2] for line in failure.split("\n"))
+    return "has not been used" in failure or any("does not exist" in text for text in about)

@@ -1,0 +1,71 @@
+"""Whether a disk was full while something ran: the disk is asked, not what somebody wrote of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+_ROOM = 1 << 20
+"""Bytes; with less, nothing can be built: the smallest package has its directories and logs."""
+_FASTEST = 4e9
+"""Bytes a second; no disk is filled faster, so it need not be looked at more often than that."""
+_SHORTEST, _LONGEST = 0.02, 1.0
+"""Seconds between two looks."""
+
+
+class DiskWatch:
+    """A look, again and again while it is entered, at the disks that some directories are on.
+
+    Programs that fail for want of space remove what they have written: afterwards there is room.
+    """
+
+    def __init__(self, *places: Path) -> None:
+        self._places = places
+        self._task: asyncio.Task[None] | None = None
+        self.was_full = False
+        """Whether one of the disks had no room at any time."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._look()
+
+    async def _watch(self) -> None:
+        free = self._look()
+        while not self.was_full:
+            await asyncio.sleep(min(_LONGEST, max(_SHORTEST, free / _FASTEST)))
+            free = self._look()
+
+    def _look(self) -> int:
+        """Return how many bytes the fullest disk still takes."""
+        free = [room for place in self._places if (room := free_bytes(place)) is not None]
+        self.was_full |= any(room < _ROOM for room in free)
+        return min(free, default=0)
+
+
+def free_bytes(place: Path) -> int | None:
+    """Return how many bytes of files a directory's disk still takes; None if it does not say.
+
+    That is 0, too, if it takes no more files. Quotas of a directory count where the disk tells them.
+    """
+    with suppress(OSError):
+        found = os.statvfs(place)
+        if found.f_files and not (found.f_favail if os.geteuid() else found.f_ffree):
+            return 0
+        return (found.f_bavail if os.geteuid() else found.f_bfree) * found.f_frsize
+    return None

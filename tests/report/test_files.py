@@ -1,0 +1,74 @@
+"""Files about a result, of a build that says what a terminal or a page would obey."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree as ET
+
+from dag.core.build.result import Result, UnitResult
+from dag.core.build.summary import SkippedSummary
+from dag.report.files import to_json, to_junit, to_markdown
+
+EVIL = "\x1b]52;c;ZXZpbA==\a<img src=x onerror=y>|[a](http://b) `c`\n::error::\u202ed"
+
+
+def result() -> Result:
+    unit = UnitResult(
+        name="talks",
+        version="1-r0",
+        state="failed",
+        reason="missing",
+        because="",
+        cause=EVIL,
+        blocked_by=None,
+        attempts=1,
+        started=0.0,
+        ended=1.0,
+        lines=(EVIL, "```", "</failure>"),
+        log="logs/x86_64/talks.log",
+    )
+    return Result(
+        arch="x86_64",
+        units=(unit,),
+        skipped=(SkippedSummary(name="old", version="1-r0", why=EVIL, named=False),),
+        stuck=(),
+        blocked={"waits": EVIL},
+        unbuildable={"foreign": EVIL},
+        dropped=(),
+        seconds=1.0,
+        critical_path=(EVIL,),
+        finished=True,
+        stopped=EVIL,
+        only_faults=False,
+    )
+
+
+def test_a_page_shows_what_a_build_says_and_nothing_of_it_is_live() -> None:
+    page = to_markdown(result())
+    assert page.replace("\n", "").isprintable()
+    log = page.partition("\n````\n")[2].partition("\n````\n")[0]
+    assert log.splitlines()[1:] == ["```", "</failure>"]
+    outside = page.replace(log, "")
+    assert "<" not in outside
+    assert r"&lt;img src=x onerror=y&gt;\|\[a\](http://b) \`c\`" in outside
+    assert not [line for line in outside.splitlines() if line.lstrip().startswith("::")]
+    rows = [line for line in outside.splitlines() if line.startswith("| ")]
+    assert {line.replace(r"\|", "").count("|") for line in rows} == {6}
+
+
+def test_what_test_readers_read_is_xml_and_visible() -> None:
+    text = to_junit(result())
+    suite = ET.fromstring(text).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "3")
+    assert text.replace("\n", "").isprintable()
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text.startswith(r"\x1b]52;c;ZXZpbA==\x07<img src=x onerror=y>")
+
+
+def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:
+    text = to_json(result())
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text)["units"][0]["cause"] == EVIL
