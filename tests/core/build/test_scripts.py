@@ -21,8 +21,8 @@ from dag.core.build.scripts import (
     build_script,
     copy_script,
     read_trailer,
-    split_assignment,
 )
+from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME
 from dag.errors import UsageError

@@ -4,7 +4,7 @@
 # is exported, so that make has the environment that the image or the caller gave.
 umask 022
 state='' arch='' melange='' signing_key='' variables='' env_file='' env_option=''
-make_key='' generate_key='' key='' mounted_key='' keep_going=''
+makefile='' make_key='' generate_key='' key='' mounted_key='' keep_going=''
 confined='' bwrap='' cache='' announce_end='' merge_index=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
@@ -26,6 +26,8 @@ while [ $# -gt 0 ]; do
     --signing-key=*) signing_key=$value ;;
     # An assignment for make's command line; the last one is MELANGE_EXTRA_OPTS.
     --make=*) variables=$variables${variables:+$newline}$value ;;
+    # The text of the Makefile, if it is not in the workspace.
+    --makefile=*) makefile=$value ;;
     # If this file is there, make's last assignment gets the option.
     --env-file=*) env_file=$value ;;
     --env-option=*) env_option=$value ;;
@@ -52,6 +54,8 @@ while [ $# -gt 0 ]; do
 done
 
 { mkdir -p "$state" && rm -f "$state/pipe" && mkfifo "$state/pipe" && : >"$state/begun"; } ||
+  refuse "no file can be made in $state"
+[ -z "$makefile" ] || printf '%s\n' "$makefile" >"$state/Makefile" ||
   refuse "no file can be made in $state"
 command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child='' dog=''
@@ -110,7 +114,7 @@ become_make() {
   # shellcheck disable=SC2086  # there is one assignment a line
   set -- $variables "$@"
   unset IFS
-  exec make "$@"
+  exec make ${makefile:+-f "$state/Makefile"} "$@"
 }
 fetched() { for apk in packages/"$arch"/*.apk; do [ ! -e "$apk" ] || return 0; done; return 1; }
 build() {

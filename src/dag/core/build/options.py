@@ -77,18 +77,11 @@ class RepositoryOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MakeOptions(TargetOptions):
-    """Assignments and targets for make, and the confinement of a build."""
+    """The targets of make, and the confinement of a build."""
 
     heading: ClassVar[str] = "Build"
 
     hermetic: bool = switch("--hermetic", "Give the steps of a build no network.")
-    make_vars: tuple[str, ...] = list_flag(
-        TEXT,
-        "--make-var",
-        "Pass this assignment to make, besides those of [make] in dag.toml.",
-        metavar="NAME=VALUE",
-        table="make",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,32 +48,51 @@ from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
 MAX_EPOCH = 2**64 - 1
+NO_VARIABLES: Mapping[str, str] = {}
 
 
 def compile_definition(
-    data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
+    data: bytes,
+    file: str,
+    *,
+    arch: Arch,
+    table: Table,
+    build_options: Sequence[str] = (),
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> tuple[Package | None, list[FileProblem]]:
     """Return the definition in `data`, read from `file`, resolved for one architecture.
+
+    `variables` are those of a file that melange is given: they win over the definition's own.
 
     The package is None if this is not a definition (it has no `package:` mapping), or if it has
     problems; these are returned with it.
     """
-    package, problems = _compile(data, file, arch, table, build_options)
+    package, problems = _compile(data, file, arch, table, (build_options, variables))
     return (None if problems else package), problems
 
 
 def read_definition(
-    data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
+    data: bytes,
+    file: str,
+    *,
+    arch: Arch,
+    table: Table,
+    build_options: Sequence[str] = (),
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Package | BrokenDefinition | None:
     """Return the definition in `data`, resolved or as a broken one; None if it is no definition."""
-    package, problems = _compile(data, file, arch, table, build_options)
+    package, problems = _compile(data, file, arch, table, (build_options, variables))
     if not problems:
         return package
     return BrokenDefinition(file, names_in_text(data, file, package), tuple(problems))
 
 
 def _compile(
-    data: bytes, file: str, arch: Arch, table: Table, build_options: Sequence[str]
+    data: bytes,
+    file: str,
+    arch: Arch,
+    table: Table,
+    given: tuple[Sequence[str], Mapping[str, str]],
 ) -> tuple[Package | None, list[FileProblem]]:
     """Return the package as far as it can be resolved, and all problems."""
     tree = NodeReader(file)
@@ -85,7 +104,7 @@ def _compile(
         root = tree.mapping(node, "the definition")
         if "package" not in root or _is_other(root["package"]):
             return None, tree.problems
-        package = _Definition(root, tree, arch, table, build_options).package()
+        package = _Definition(root, tree, arch, table, Variables(root, tree, *given)).package()
     except Broken as broken:
         if b"package" not in data.replace(b"\0", b""):  # UTF-16, too
             return None, []
@@ -153,14 +172,14 @@ class _Definition:
         tree: NodeReader,
         arch: Arch,
         table: Table,
-        build_options: Sequence[str],
+        variables: Variables,
     ) -> None:
         self.root = root
         self.tree = tree
         self.arch = arch
         self.table = table
         self.reader = StepReader(tree)
-        self.variables = Variables(root, tree, build_options)
+        self.variables = variables
 
     def package(self) -> Package | None:
         tree = self.tree

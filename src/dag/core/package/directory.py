@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.names import settle_clashes
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
+
+NO_INPUTS: Mapping[str, tuple[str, ...]] = {}
 
 
 class Definitions(NamedTuple):
@@ -24,11 +26,22 @@ class Definitions(NamedTuple):
     """Everything that is wrong, by file and line."""
     remarks: tuple[str, ...]
     """What looks like a definition and is not read, in words."""
+    warnings: tuple[FileProblem, ...] = ()
+    """What a person should know of the way in which all are read."""
+    inputs: Mapping[str, tuple[str, ...]] = NO_INPUTS
+    """File of a definition → the pipelines and the file of variables that it is resolved from, with
+    paths that are relative to the directory or absolute."""
+    pipeline_roots: tuple[str, ...] = ()
+    """The directories of pipelines, relative to that of the definitions."""
+    melange_words: tuple[str, ...] = ()
+    """What melange must be told besides, because the Makefile does not tell it."""
 
     def words(self) -> Iterator[str]:
         """Yield what a person should be told of these definitions, a line each."""
         for problem in self.problems:
             yield self._place(problem)
+        for warning in self.warnings:
+            yield self._place(warning)
         for package in self.packages:
             for warning in package.warnings:
                 yield self._place(warning)
@@ -57,6 +70,7 @@ def gather_definitions(
     packages: Sequence[Package],
     broken: Sequence[BrokenDefinition],
     remarks: Sequence[str] = (),
+    warnings: Sequence[FileProblem] = (),
 ) -> Definitions:
     """Return the definitions of a directory, of which each package has one that counts."""
     settled = settle_clashes(sorted(packages, key=lambda package: (package.name, package.file)))
@@ -67,4 +81,5 @@ def gather_definitions(
         broken=(*broken, *settled.passed_over),
         problems=tuple(sorted(problems)),
         remarks=tuple(remarks),
+        warnings=tuple(warnings),
     )

@@ -82,6 +82,14 @@ class CompileOptions(Options):
         "Enable this option of the definitions, as melange's flag of that name does.",
         metavar="NAME",
     )
+    make_vars: tuple[str, ...] = list_flag(
+        TEXT,
+        "--make-var",
+        "Pass this assignment to make, besides those of [make] in dag.toml. What the Makefile tells "
+        "melange may depend on it.",
+        metavar="NAME=VALUE",
+        table="make",
+    )
     strict: bool = switch(
         "--strict",
         "Refuse the whole directory if anything is wrong with any definition, not only what needs "

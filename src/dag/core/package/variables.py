@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from yaml.nodes import Node
 
 from dag.core.arch import Arch
+from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.substitutions import (
     Effort,
     Scope,
@@ -16,20 +17,40 @@ from dag.core.package.substitutions import (
     transform,
 )
 from dag.core.package.triplets import triplets
-from dag.core.package.yaml import NodeReader, line_of
+from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
+
+
+def read_variables(data: bytes, file: str) -> tuple[dict[str, str], list[FileProblem]]:
+    """Return the variables in a file that melange gets with `--vars-file`, and what is wrong there."""
+    tree = NodeReader(file)
+    try:
+        node = compose(data)
+        if node is None:
+            return {}, [FileProblem(file, 1, "the file is empty", "write {} into it")]
+        refuse_duplicates(node)
+        return tree.strings(node, "the file of variables"), tree.problems
+    except Broken as broken:
+        return {}, [FileProblem(file, broken.line, broken.what, broken.fix)]
 
 
 class Variables:
     """The variables of a definition, which depend on the build options that are enabled."""
 
     def __init__(
-        self, root: Mapping[str, Node], tree: NodeReader, build_options: Sequence[str]
+        self,
+        root: Mapping[str, Node],
+        tree: NodeReader,
+        build_options: Sequence[str],
+        given: Mapping[str, str],
     ) -> None:
-        """Read `vars`, `var-transforms` and `options`; `build_options` are those that are enabled."""
+        """Read `vars`, `var-transforms` and `options`.
+
+        `build_options` are those that are enabled; variables that are `given` win over `vars`.
+        """
         self.build_options = build_options
         self._tree = tree
         self._line = line_of(root.get("vars", root["package"]))
-        self._vars = tree.strings(root.get("vars"), "vars")
+        self._vars = {**tree.strings(root.get("vars"), "vars"), **given}
         self._transforms = [
             (line_of(node), tree.strings(node, "a var-transform"))
             for node in tree.items(root.get("var-transforms"), "var-transforms")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +18,16 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
+from dag.core.image.archive import file_of
+from dag.core.limits import PIPELINE
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.package.directory import Definitions
 from dag.core.package.makefile import KeyMaker
-from dag.core.package.model import BrokenDefinition
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
+from dag.io.files import read_bytes
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
@@ -84,7 +87,8 @@ class Build:
         have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
         self.graph = Graph(packages, arch=options.arch.apk, repository=have, broken=found.broken)
-        self.parts = self._split(found.broken)
+        self.found = found
+        self.parts = self._split()
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
@@ -93,7 +97,7 @@ class Build:
             say(note)
         self.about = summarize(self.plan)
 
-    def _split(self, broken: Sequence[BrokenDefinition]) -> Parts:
+    def _split(self) -> Parts:
         tree = definitions_tree(self.directory)
         for note in tree.notes() if self.options.verbose else ():
             self._say(note)
@@ -103,7 +107,10 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages, broken)
+        found = self.found
+        outside = {one for paths in found.inputs.values() for one in paths if one.startswith("/")}
+        entries += [file_of(one, read_bytes(Path(one), PIPELINE)) for one in outside]
+        return split_by_package(entries, found.packages, found.broken, found.inputs)
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
@@ -139,7 +146,7 @@ class Build:
             ram=store.ram(),
         )
         if options.since is not None:
-            request = _request_since(options, self.graph, request)
+            request = _request_since(options, self.graph, self.found, request)
             if not request.packages:
                 self._say(f"nothing has changed since {options.since}")
                 return BuildPlan(
@@ -239,6 +246,8 @@ class Build:
             keyrings=[_location_from_workspace(self.directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
+            melange_flags=self.found.melange_words,
+            files=self.makefile.variables(self.graph.packages),
             more=options.make_vars,
         )
         dropped: dict[str, set[str]] = {}
@@ -250,6 +259,7 @@ class Build:
             script=build_script(
                 variables,
                 key_maker=KeyMaker.NOBODY,
+                makefile=self.makefile.built_in,
                 hermetic=options.hermetic,
                 state="../state",  # beside the workspace
             ),
@@ -311,14 +321,13 @@ def _require_public_half(options: BuildOptions) -> Path | None:
     return key
 
 
-def _request_since(options: BuildOptions, graph: Graph, request: BuildRequest) -> BuildRequest:
+def _request_since(
+    options: BuildOptions, graph: Graph, definitions: Definitions, request: BuildRequest
+) -> BuildRequest:
     from dag.run.graph.changes import affected_since
 
     assert options.since is not None  # noqa: S101  # the caller's condition
-    pipeline_dirs = [Path(one) for one in options.pipeline_dirs]
-    found = affected_since(
-        Path(options.directory), options.since, graph, options.arch, pipeline_dirs
-    )
+    found = affected_since(options.since, graph, options.arch, definitions)
     changed = set(found.reasons)
     if request.rebuild_dependents:
         changed = {package.name for package in found.packages}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
+from dag.core.package.directory import NO_INPUTS
 from dag.core.package.model import BrokenDefinition, Package
 from dag.io import durable
 
@@ -28,20 +29,26 @@ class Parts:
     own: Mapping[str, tuple[Entry, ...]]
     """For each package its definition, the files below the directory of its name, and what links
     among these lead to, in the order of their paths."""
-    pipelines: Mapping[str, tuple[Entry, ...]]
-    """For each pipeline of the directory's own that a package uses, its file and its links."""
+    inputs: Mapping[str, tuple[Entry, ...]]
+    """For each package the pipelines that it uses and its file of variables, wherever they are, with
+    what links among these lead to. Those outside of the directory have absolute paths."""
 
     def of(self, package: str) -> Iterable[Entry]:
         """Return the entries from which a package is built."""
-        return {entry.path: entry for entry in (*self.common, *self.own[package])}.values()
+        inside = (one for one in self.inputs[package] if not one.path.startswith("/"))
+        entries = (*self.common, *self.own[package], *inside)
+        return {entry.path: entry for entry in entries}.values()
 
 
 def split_by_package(
     entries: Iterable[Entry],
     packages: Iterable[Package],
     broken: Iterable[BrokenDefinition] = (),
+    inputs: Mapping[str, Iterable[str]] = NO_INPUTS,
 ) -> Parts:
     """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/.
+
+    `inputs` are the paths of what a definition is resolved from, by its file.
 
     What belongs to a broken definition belongs to no package, and is not common either.
     """
@@ -62,17 +69,25 @@ def split_by_package(
     tree = _Tree(entries)
     common: list[Entry] = []
     for entry in tree.entries:
+        if entry.path.startswith("/"):
+            continue
         top, slash, _ = entry.path.partition("/")
         if isinstance(entry, Directory):
             slash = "/"
         name = owner.get(top + slash)
         (common if name is None else own[name]).append(entry)
     del own[_NOBODY]
-    used = {uses for package in packages for uses in package.pipelines}
+    used = {path for paths in inputs.values() for path in paths}
+    entries_of = {path: tree.follow_links(tree.at(path)) for path in used}
     return Parts(
         tuple(common),
         {name: tree.follow_links(found) for name, found in own.items()},
-        {uses: tree.follow_links(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
+        {
+            package.name: tuple(
+                entry for path in inputs.get(package.file, ()) for entry in entries_of[path]
+            )
+            for package in packages
+        },
     )
 
 
@@ -128,12 +143,13 @@ class _Tree:
 
 
 def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
-    """Return a hash of what each package is built from: entries, pipelines, build options."""
-    hashed = {}
-    for package in packages:
-        used = [entry for uses in package.pipelines for entry in parts.pipelines[uses]]
-        hashed[package.name] = fingerprint((*parts.own[package.name], *used), package.options)
-    return hashed
+    """Return a hash of what each package is built from: entries, inputs, build options."""
+    return {
+        package.name: fingerprint(
+            (*parts.own[package.name], *parts.inputs[package.name]), package.options
+        )
+        for package in packages
+    }
 
 
 def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:

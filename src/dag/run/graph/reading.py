@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
 from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
 from dag.core.package.directory import Definitions
-from dag.core.package.makefile import NO_MAKEFILE, Makefile, read_makefile
+from dag.core.package.makeassignments import split_assignment
+from dag.core.package.makefile import NO_MAKEFILE, Makefile, built_in_makefile, read_makefile
 from dag.core.package.model import Package
 from dag.core.package.options import CompileOptions, DefinitionOptions
 from dag.io.package.definitions import read_directory
-from dag.io.package.makefile import find_makefile
+from dag.io.package.makefile import find_makefile, melange_flags
 from dag.report.terminal import say
 
 
@@ -29,12 +31,14 @@ def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Def
         UsageError: none can be used, or one has a problem and `options.strict` asks for none.
 
     """
-    found = read_directory(
+    flags = melange_flags(
         Path(directory),
-        arch=arch.apk,
-        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
+        arch=arch,
+        make_vars=map(split_assignment, options.make_vars),
+        pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
         build_options=options.build_options,
     )
+    found = read_directory(Path(directory), arch=arch.apk, flags=flags)
     if options.strict:
         found.require_sound()
     return found
@@ -49,10 +53,26 @@ def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> 
         UsageError: no definition can be used, or an index is wrong.
 
     """
+    return graph_of(_read(options), options, repositories)
+
+
+def _read(options: DefinitionOptions) -> Definitions:
     gc.disable()  # the command ends soon, and all that it reads stays until then
     found = read_definitions(options, options.directory, options.arch)
     for line in found.words():
         say(line)
+    return found
+
+
+def graph_of(
+    found: Definitions, options: DefinitionOptions, repositories: Sequence[str] = ()
+) -> Graph:
+    """Return the graph of definitions and what `repositories` have.
+
+    Raises:
+        UsageError: an index is wrong.
+
+    """
     have = None
     if repositories:
         from dag.io.package.apkindex import repository
@@ -71,7 +91,10 @@ def target_rules(options: LineOptions, directory: str) -> Makefile:
     template = options.target_template
     if options.kind is not Kind.TARGET:
         return NO_MAKEFILE
-    return find_makefile(Path(directory), template) or read_makefile("", template)
+    found = find_makefile(Path(directory), template)
+    if found is not None:
+        return found
+    return built_in_makefile() if template is None else read_makefile("", template)
 
 
 def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:
@@ -94,17 +117,16 @@ def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:
     return [one for one in graph.dependents(options.packages) if one.name not in stopped]
 
 
-def affected_packages(graph: Graph, options: AffectedOptions) -> Affected:
-    """Find what must be built again because files differ from a commit.
+def read_affected(options: AffectedOptions) -> tuple[Graph, Affected]:
+    """Read the graph, and find what must be built again because files differ from a commit.
 
     Raises:
-        UsageError: there is no such commit, or no repository.
+        UsageError: no definition can be used, there is no such commit, or no repository.
         InfrastructureError: there is no git.
 
     """
     from dag.run.graph.changes import affected_since
 
-    pipeline_dirs = [Path(one) for one in options.pipeline_dirs]
-    return affected_since(
-        Path(options.directory), options.since, graph, options.arch, pipeline_dirs
-    )
+    found = _read(options)
+    graph = graph_of(found, options)
+    return graph, affected_since(options.since, graph, options.arch, found)

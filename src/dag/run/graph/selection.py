@@ -28,6 +28,8 @@ class Selection:
     targets: tuple[str, ...]
     """The targets of make; empty if a repository has everything."""
     makefile: Makefile
+    melange_words: Sequence[str]
+    """What melange must be told besides, because the Makefile does not tell it."""
     left_out: int
     """How many packages need not be built because a repository has them."""
     missing: int
@@ -96,6 +98,7 @@ def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) ->
         packages=tuple(order),
         targets=tuple(targets),
         makefile=makefile,
+        melange_words=found.melange_words,
         left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
         external=external,
