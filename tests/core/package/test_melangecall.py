@@ -35,7 +35,7 @@ def test_the_makefile_of_2023_calls_melange_in_a_definition_for_all_packages() -
     text = (CHECKOUT / "examples/makefiles/2023.mk").read_text()
     found = call(text, "words", "20230125-r0", BUILDWORLD="yes", MELANGE_DIR="/usr/share/melange")
     assert found == MelangeCall(
-        pipeline_dirs=("./pipelines", "/usr/share/melange/pipelines"),
+        pipeline_dirs=("/usr/share/melange/pipelines", "./pipelines"),
         repositories=("./packages",),
         keyrings=("local.rsa.pub",),
     )
@@ -59,6 +59,13 @@ def test_a_package_can_be_left_out_by_a_function_of_make() -> None:
         ("--package-append a && echo --package-append b", MelangeCall(package_append=("a",))),
         ("--package-append $(shell cat x)", MelangeCall(unreadable=("--package-append",))),
         ("--package-append $(addsuffix -dev,a b)", MelangeCall(package_append=("a-dev",))),
+        ("--package-append $$MORE", MelangeCall(unreadable=("--package-append",))),
+        ("$(shell cat options)", MelangeCall(unreadable=("options",))),
+        ("--pipeline-dirs b,c --pipeline-dir a", MelangeCall(pipeline_dirs=("a", "b", "c"))),
+        (
+            "--package-append a || $(MELANGE) build b",
+            MelangeCall(package_append=("a",), unreadable=("--package-append",)),
+        ),
     ],
 )
 def test_flags_are_read_as_melange_reads_them(flags: str, expected: MelangeCall) -> None:
@@ -88,6 +95,65 @@ def test_a_condition_that_only_make_knows_makes_a_value_unreadable_and_no_other(
         + recipe("$(OPTS) --build-option $(MORE)")
     )
     assert call(text) == MelangeCall(package_append=("sure",), unreadable=("--build-option",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "app", "other"),
+    [
+        ("package/app: OPTS = --package-append one\n", ("one",), ()),
+        ("OPTS = --package-append all\npackage/app: OPTS += --package-append=one\n",
+         ("all", "one"), ("all",)),
+        ("OPTS := --package-append all\npackage/%: OPTS += --package-append one\n",
+         ("all", "one"), ("all", "one")),
+        ("package/app: private export OPTS = --package-append $(MORE)\nMORE = late\n",
+         ("late",), ()),
+        ("package/app package/x: OPTS ?= --package-append one\nOPTS = --package-append all\n",
+         ("one",), ("all",)),
+    ],
+)  # fmt: skip
+def test_an_assignment_for_some_targets_counts_for_these(
+    lines: str, app: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    text = lines + recipe("$(OPTS)")
+    assert call(text, "app").package_append == app
+    assert call(text, "other").package_append == other
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        '"$(MELANGE)" build',
+        "$(MELANGE) --log-level debug build",
+        "@env A=b $(MELANGE) --gcplog build",
+    ],
+)
+def test_however_melange_is_called(start: str) -> None:
+    text = f"package/%:\n\t{start} $*.yaml --package-append a\n"
+    assert call(text).package_append == ("a",)
+
+
+def test_a_call_may_be_a_recipe_of_its_own() -> None:
+    text = (
+        "define make-it\nmkdir -p $*\n$(MELANGE) build $(1).yaml \\\n  --package-append a\nendef\n"
+        "package/%:\n\t$(call make-it,$*)\n"
+    )
+    calls = MelangeCalls(text, GIVEN)
+    found = calls.of("app", "1-r0")
+    assert found.package_append == ("a",)
+    assert calls.line_of(found, "--package-append") == 4
+
+
+def test_the_line_of_a_flag_is_where_it_is_written() -> None:
+    text = (
+        "# --package-append\nOPTS += \\\n --debug \\\n --package-append a\n\n"
+        "package/%:\n\tmkdir -p $*\n\t$(MELANGE) build $*.yaml \\\n"
+        "\t  --vars-file v \\\n\t  $(OPTS)\n"
+    )
+    calls = MelangeCalls(text, GIVEN)
+    found = calls.of("app", "1-r0")
+    assert found.line == 8
+    assert calls.line_of(found, "--vars-file") == 9
+    assert calls.line_of(found, "--package-append") == 4
 
 
 def test_calls_that_test_packages_count_for_nothing() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dag.core.package.makeconditions import Conditionals, without_comment
 from dag.core.package.makefunctions import (
@@ -134,22 +134,40 @@ class MakeText:
         else:
             self._variables[name] = _Variable(value, recursive=True)
 
+    def assign_for(self, one: ScopedAssignment) -> None:
+        """Take an assignment that is for some targets."""
+        if ":" in one.kind:
+            one = replace(one, value=self.expand(one.value, {}).replace("$", "$$"))
+        targets = one.targets.split()
+        is_set = one.name in self._variables or any(
+            other.name == one.name and not set(targets).isdisjoint(other.targets.split())
+            for other in self.scoped
+        )
+        if one.kind != "?" or not is_set:
+            self.scoped.append(one)
+
     def scope(self, targets: Iterable[str], local: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that assignments for one of `targets` set, expanded."""
-        found: dict[str, str] = {}
         targets = tuple(targets)
+        ours: list[tuple[int, ScopedAssignment]] = []
         for one in self.scoped:
             patterns = self.expand(one.targets, local)
-            hit = UNKNOWN in patterns or any(matches(patterns, each) for each in targets)
-            if one.name in self._given or not hit:
-                continue
+            if UNKNOWN in patterns:
+                ours.append((0, replace(one, unsure=True)))
+            elif closeness := max((_closeness(patterns, target) for target in targets), default=0):
+                ours.append((closeness, one))
+        found: dict[str, str] = {}
+        # What is for a target itself goes over what is for a pattern.
+        for _, one in sorted(ours, key=lambda each: each[0]):
             known = {**local, **found}
-            before = self.expand(f"$({one.name})", known)
-            if one.unsure or one.kind == "!" or UNKNOWN in patterns:
+            if one.name in self._given:
+                continue
+            if one.unsure or one.kind == "!":
                 found[one.name] = UNKNOWN
             elif one.kind == "+":
+                before = self.expand(f"$({one.name})", known)
                 found[one.name] = f"{before} {self.expand(one.value, known)}".lstrip()
-            elif one.kind != "?" or not (one.name in found or one.name in self._variables):
+            else:
                 found[one.name] = self.expand(one.value, known)
         return found
 
@@ -259,7 +277,7 @@ class _Reader:
             if self._definition is None:
                 about = (found["name"], found["kind"], found["value"])
                 unsure = self._conditionals.unsure
-                self._make.scoped.append(ScopedAssignment(targets, *about, unsure))
+                self._make.assign_for(ScopedAssignment(targets, *about, unsure))
         elif targets is not None:
             self._finish()
             _, _, inline = rest.partition(";")
@@ -301,6 +319,12 @@ def _logical_lines(text: str) -> Iterator[_Line]:
             held = []
     if held:
         yield first, " ".join(held)
+
+
+def _closeness(patterns: str, target: str) -> int:
+    """Return how closely one of the patterns matches a target; 0 if none does."""
+    close = [len(one) for one in patterns.split() if matches(one, target)]
+    return max((_LONGEST if "%" not in patterns else one for one in close), default=0)
 
 
 def _rule_parts(plain: str) -> tuple[str | None, str]:

@@ -17,7 +17,7 @@ from dag.core.package.substitutions import (
     transform,
 )
 from dag.core.package.triplets import triplets
-from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
+from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 
 
 def read_variables(data: bytes, file: str) -> tuple[dict[str, str], list[FileProblem]]:
@@ -50,7 +50,11 @@ class Variables:
         self.build_options = build_options
         self._tree = tree
         self._line = line_of(root.get("vars", root["package"]))
-        self._vars = {**tree.strings(root.get("vars"), "vars"), **given}
+        own = root.get("vars")
+        if given and (own is None or is_null(own)):
+            what = "melange fails at a definition without vars if it is given a file of variables"
+            tree.problem(self._line, what, "add vars: {} to the definition")
+        self._vars = {**tree.strings(own, "vars"), **given}
         self._transforms = [
             (line_of(node), tree.strings(node, "a var-transform"))
             for node in tree.items(root.get("var-transforms"), "var-transforms")

@@ -38,11 +38,11 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
             or for no Makefile.
 
     """
+    if not any(directory.glob("*.yaml")):
+        raise no_definitions_error(directory)
     found = find_makefile(directory, template)
     if found is not None:
         return found
-    if not any(directory.glob("*.yaml")):
-        raise no_definitions_error(directory)
     if template is not None:
         raise UsageError(
             f"{directory} has no Makefile that could have a rule for {template}",
