@@ -21,7 +21,7 @@ from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.graph import Graph
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
-from dag.core.package.model import Package
+from dag.core.package.model import Package, bare_name
 from dag.core.package.resources import demand_of
 from dag.core.store.records import Record
 
@@ -370,7 +370,7 @@ class _Planner:
             stored = self.known.stored.get(package.name)
             if stored is None or package.name in self.reasons:
                 return ()
-            return (providers.get(one, one) for one in stored.depends.get(name, ()))
+            return (providers.get(bare_name(one), one) for one in stored.depends.get(name, ()))
 
         return depends
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dag.core.build.events import (
     Broke,
     ComputeResources,
     Faulted,
+    Lacked,
     OutOfMemory,
     Proven,
     ProvePackages,
@@ -27,19 +28,15 @@ from dag.core.package.apk import BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
-from dag.core.store.records import (
-    Built,
-    Record,
-    choose_records,
-    find_requirements,
-    packages_to_install,
-)
+from dag.core.store.records import Built, Record, choose_records
+from dag.core.store.shelf import Shelf, find_requirements, lacking_names, packages_to_install
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
 from dag.io.package.apk import read_proven
 from dag.io.store.local import Store, remove
+from dag.report.words import some
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.workspace import Parts, lay_out
@@ -65,6 +62,8 @@ class LocalSettings:
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names in a package's environment that a repository gives instead of the store, by package."""
+    available: Collection[str] = ()
+    """Every name that repositories can install."""
     elsewhere: frozenset[str] = frozenset()
     """Packages that a repository has in the defined version: older ones in the store are not used."""
     timeout: float | None = None
@@ -77,6 +76,8 @@ class _Attempt:
     place: Path
     given: dict[str, Built]
     """The packages that the store gave, by their names."""
+    lacking: Mapping[str, str]
+    """What these turned out to need and nobody is known to give → one that needs it."""
     seconds: float = 0.0
     log: Path = Path()
     log_begins: int = 0
@@ -106,10 +107,10 @@ class LocalRunner:
         self._limiter = limiter
         self._packages = {package.name: package for package in graph.packages}
         versions = {package.name: package.full_version for package in graph.packages}
-        self._shelf: dict[str, Built] = {}
+        self._shelf = Shelf()
         for name, record in choose_records(store.records.values(), versions).items():
             if record.version == versions.get(name) or name not in settings.elsewhere:
-                self._shelf |= {one.apk.name: one for one in record.built}
+                self._shelf.add(record.built)
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._promoting = asyncio.Lock()
 
@@ -122,9 +123,9 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        self._attempts[key, attempt] = work = _Attempt(
-            package, place, self._environment_of(package)
-        )
+        given = self._environment_of(package)
+        lacking = self._lacking(given)
+        self._attempts[key, attempt] = work = _Attempt(package, place, given, lacking)
         kept = False
         try:
             files = [self._store.packages / one.apk.file for one in work.given.values()]
@@ -152,8 +153,9 @@ class LocalRunner:
         try:
             async with self._promoting:
                 record = await asyncio.to_thread(self._promote, work)
-            self._shelf |= {one.apk.name: one for one in record.built}
-            return Proven(prove.key, prove.attempt)
+            self._shelf.add(record.built)
+            gives = {bare_name(text) for one in record.built for text in one.apk.provides}
+            return Proven(prove.key, prove.attempt, tuple(sorted(gives)))
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.tail())
         finally:
@@ -175,8 +177,17 @@ class LocalRunner:
         # What apko takes for one need can depend on another, so that each alone would not tell.
         settled = self._graph.settled(package.name)
         environment = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
-        own = package.promised
-        return packages_to_install(environment, self._shelf, self._graph.provider, own)
+        return packages_to_install(
+            environment,
+            self._shelf,
+            self._graph.provider,
+            package.promised,
+            self._settings.available,
+        )
+
+    def _lacking(self, given: Mapping[str, Built]) -> Mapping[str, str]:
+        available = self._settings.available
+        return lacking_names(given, self._shelf, self._graph.provider, available)
 
     # ---- processes ----------------------------------------------------------------------------
 
@@ -231,6 +242,12 @@ class LocalRunner:
             return Faulted(key, attempt, "no space left on device", lines)
         if end.signal is not None:
             return Broke(key, attempt, f"ended by {end.signal}", lines)
+        # melange names what it cannot install; that nobody gives it, we know ourselves.
+        lacking = [name for name in work.lacking if any(f'"{name}"' in line for line in lines)]
+        if lacking:
+            words = [f"{work.lacking[name]} turned out to need {name}" for name in lacking]
+            cause = f"{some(words)} at run time, which no package gives that is here"
+            return Lacked(key, attempt, tuple(lacking), cause, lines)
         return Broke(key, attempt, f"make ended with exit code {end.code}", lines)
 
     async def _forget(self, key: str, attempt: int) -> None:

@@ -9,6 +9,7 @@ from dag.core.build.events import (
     Broke,
     Cancelled,
     Faulted,
+    Lacked,
     OutOfMemory,
     Proven,
     ProvePackages,
@@ -16,7 +17,7 @@ from dag.core.build.events import (
     Succeeded,
 )
 
-Ended = Succeeded | Broke | OutOfMemory | Faulted | Cancelled
+Ended = Succeeded | Broke | Lacked | OutOfMemory | Faulted | Cancelled
 Answer = Proven | Broke | Faulted
 
 

@@ -84,7 +84,7 @@ class Build:
         for line in found.words():
             say(line)
         packages = found.packages
-        have = _read_repositories(options)
+        self.have = have = _read_repositories(options)
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
         self.graph = Graph(packages, arch=options.arch.apk, repository=have, broken=found.broken)
         self.found = found
@@ -269,6 +269,7 @@ class Build:
             links=links,
             fingerprints=self.fingerprints,
             dropped={name: frozenset(names) for name, names in dropped.items()},
+            available=frozenset((*self.have.versions, *self.have.names)),
             elsewhere=self.elsewhere,
             timeout=options.timeout,
         )
