@@ -155,6 +155,8 @@ class BuildPlan:
     """How many steps have a time from an earlier run; the times of the others are guesses."""
     external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
+    same_version: tuple[str, ...] = ()
+    """Packages whose definition has changed since they were built, and whose version has not."""
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -238,6 +240,7 @@ class _Planner:
             dropped=found.dropped,
             timed=sum(name in self.known.seconds for name in found.units),
             external=self.graph.missing(found.units),
+            same_version=tuple(name for name in found.units if self.has_changed(name)),
         )
 
     # ---- what is asked for --------------------------------------------------------------------
@@ -325,11 +328,8 @@ class _Planner:
         """Return whether `package` is built, and note why it is or is not."""
         name, version = package.name, package.full_version
         stored = self.known.stored.get(name)
-        there = (
-            stored is not None
-            and stored.version == version
-            and set(package.promised) <= set(stored.packages)
-        )
+        is_current = stored is not None and stored.version == version
+        there = stored is not None and is_current and {*package.promised} <= {*stored.packages}
         obstacle = self.obstacles.get(name)
         if obstacle is not None:
             if obstacle.is_broken:
@@ -338,20 +338,22 @@ class _Planner:
             self.absent[name] = Absence.OTHER_ARCH
         elif forced:
             self.reasons[name] = (Reason.ASKED, "")
-        elif stored is not None and there:
-            today = self.known.fingerprints.get(name, "")
-            if stored.fingerprint and today and stored.fingerprint != today:
-                self.reasons[name] = (Reason.CHANGED, "")
-            else:
-                self.absent[name] = Absence.STORED
-        elif self.in_repository(package):
+        elif there and self.has_changed(name):
+            self.reasons[name] = (Reason.CHANGED, "")
+        elif there:
+            self.absent[name] = Absence.STORED
+        elif offers(self.known.repository, package):
             self.absent[name] = Absence.REPOSITORY
         else:
             self.reasons[name] = (Reason.MISSING, stored.version if stored else "")
         return name in self.reasons
 
-    def in_repository(self, package: Package) -> bool:
-        return offers(self.known.repository, package)
+    def has_changed(self, name: str) -> bool:
+        """Return whether the store has the version of a package, but from another definition."""
+        stored, today = self.known.stored.get(name), self.known.fingerprints.get(name)
+        if stored is None or stored.version != self.packages[name].full_version:
+            return False
+        return bool(stored.fingerprint and today) and stored.fingerprint != today
 
     def is_elsewhere(self, package: Package) -> bool:
         """Return whether nothing follows from `package`: it comes with its needs, or never."""

@@ -93,7 +93,7 @@ class CompileOptions(Options):
     strict: bool = switch(
         "--strict",
         "Refuse the whole directory if anything is wrong with any definition, not only what needs "
-        "that definition.",
+        "that definition. `dag build` also refuses a definition that changed under its version.",
     )
 
 

@@ -33,6 +33,7 @@ from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
+from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
 from dag.run.build.keyrings import check_keyrings
@@ -93,6 +94,8 @@ class Build:
         here = (package for package in packages if package.builds_on(options.arch.apk))
         store.adopt(here, say, keep=store.lock.held)
         self.plan = self._plan(have)
+        if options.strict and self.plan.same_version:
+            raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
