@@ -328,8 +328,11 @@ class _Planner:
         """Return whether `package` is built, and note why it is or is not."""
         name, version = package.name, package.full_version
         stored = self.known.stored.get(name)
-        is_current = stored is not None and stored.version == version
-        there = stored is not None and is_current and {*package.promised} <= {*stored.packages}
+        there = (
+            stored is not None
+            and stored.version == version
+            and set(package.promised) <= set(stored.packages)
+        )
         obstacle = self.obstacles.get(name)
         if obstacle is not None:
             if obstacle.is_broken:

@@ -131,6 +131,9 @@ def read_directory(
         raise UsageError("\n".join([error.message, *remarks]), hint=error.hint)
     return found._replace(
         inputs=inputs,
+        variables={
+            name: way.resolution.vars_file for name, way in way_of.items() if way.vars_input
+        },
         pipeline_roots=ways.pipeline_roots,
         melange_words=tuple(flags.words) if flags else (),
     )

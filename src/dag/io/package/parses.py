@@ -70,14 +70,15 @@ def entry_key(file: str, data: bytes, salt: bytes) -> bytes:
     return digest.digest()
 
 
-def _root() -> Path:
+def cache_root() -> Path:
+    """Return the directory of all that is only kept to save time."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "dag" / "definitions"
+    return Path(base) / "dag"
 
 
 def _place(directory: Path) -> Path:
     name = hashlib.blake2b(os.fsencode(directory.resolve()), digest_size=_DIGEST).hexdigest()
-    return _root() / f"{name}.msgpack"
+    return cache_root() / "definitions" / f"{name}.msgpack"
 
 
 def load(directory: Path, arch: str) -> Entries:

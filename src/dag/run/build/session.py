@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +16,15 @@ from dag.core.build.options import BuildOptions, MachineResources
 from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import MakeVariables, build_script, key_of
+from dag.core.build.scripts import MakeVariables, build_script, key_of, melange_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
-from dag.core.image.archive import file_of
+from dag.core.image.archive import Entry, file_of
 from dag.core.limits import PIPELINE
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import KeyMaker
+from dag.core.package.problems import FileProblem
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
@@ -31,6 +33,7 @@ from dag.io.files import read_bytes
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
+from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
@@ -40,7 +43,7 @@ from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
-from dag.run.build.workspace import Parts, fingerprints, split_by_package
+from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.reading import read_definitions
 
 Say = Callable[[str], None]
@@ -84,23 +87,42 @@ class Build:
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
-        packages = found.packages
-        self.have = have = _read_repositories(options)
-        self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(packages, arch=options.arch.apk, repository=have, broken=found.broken)
-        self.found = found
-        self.parts = self._split()
-        self.fingerprints = fingerprints(self.parts, packages)
-        here = (package for package in packages if package.builds_on(options.arch.apk))
-        store.adopt(here, say, keep=store.lock.held)
-        self.plan = self._plan(have)
+        self.have = _read_repositories(options)
+        self._entries = self._find_entries(found)
+        self._settle(found)
+        while refused := self._refused():
+            found = self.found.without(refused)
+            for problem in (one for several in refused.values() for one in several):
+                say(found.place(problem))
+            if options.strict:
+                found.require_sound()
+            self._settle(found)
         if options.strict and self.plan.same_version:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
 
-    def _split(self) -> Parts:
+    def _settle(self, found: Definitions) -> None:
+        """Make the graph and the plan of these definitions."""
+        self.found, packages, arch = found, found.packages, self.options.arch.apk
+        self.graph = Graph(packages, arch=arch, repository=self.have, broken=found.broken)
+        self.elsewhere = frozenset(one.name for one in packages if offers(self.have.versions, one))
+        self.parts = split_by_package(self._entries, packages, found.broken, found.inputs)
+        self.fingerprints = fingerprints(self.parts, packages)
+        here = (package for package in packages if package.builds_on(arch))
+        self.store.adopt(here, self._say, keep=self.store.lock.held)
+        self.plan = self._plan()
+
+    def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
+        """Return what melange cannot load of all that is to be built, by the definitions' files."""
+        melange = melange_of(self.options.make_vars, shutil.which("melange") or "")
+        names = {step.package.name for step in self.plan.steps} | self.plan.blocked.keys()
+        names |= {name for one in self.plan.stuck for name in one.packages}
+        packages = [one for one in self.found.packages if one.name in names]
+        return LoadCheck(melange, self.directory).refused(self.found, packages)
+
+    def _find_entries(self, found: Definitions) -> list[Entry]:
         tree = definitions_tree(self.directory)
         for note in tree.notes() if self.options.verbose else ():
             self._say(note)
@@ -110,10 +132,11 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        found = self.found
         outside = {one for paths in found.inputs.values() for one in paths if one.startswith("/")}
-        entries += [file_of(one, read_bytes(Path(one), PIPELINE)) for one in outside]
-        return split_by_package(entries, found.packages, found.broken, found.inputs)
+        return [
+            *entries,
+            *(file_of(one, read_bytes(Path(one), PIPELINE)) for one in sorted(outside)),
+        ]
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
@@ -135,8 +158,8 @@ class Build:
             if not any(name.startswith(f"{other}/") for other in found)
         }
 
-    def _plan(self, have: PackageRepository) -> BuildPlan:
-        options, store = self.options, self.store
+    def _plan(self) -> BuildPlan:
+        options, store, have = self.options, self.store, self.have
         request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
         records = choose_records(store.records.values(), versions)

@@ -211,7 +211,7 @@ def _settings(
         keyrings=[_path_in_pod(directory, item) for item in options.keyrings],
         pipeline_dirs=_pipelines_in_pod(directory, options.pipeline_dirs),
         build_options=options.build_options,
-        melange_flags=selection.melange_words,
+        melange_flags=selection.definitions.melange_words,
         files=makefile.variables(selection.packages),
         more=options.make_vars,
     )
