@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test bare torture bench demo demo-kubernetes lock
+.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -42,8 +42,12 @@ test: lint ## everything, on the real Kubernetes: what CI runs
 bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
 	@$(PY) -m tests.bare
 
-torture: venv bare ## 300 packages, dag build killed 20 times; new examples for the property tests; bare
+real: venv ## definitions of Wolfi with their real sources and a real compiler, built in several ways
+	@$(PY) -m tests.real
+
+torture: venv bare ## 300 packages, dag build killed 20 times; long real builds; new examples for the property tests; bare
 	$(PY) -m tests.torture
+	$(PY) -m tests.real --set long
 	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit

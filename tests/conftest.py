@@ -31,7 +31,16 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 HERE = Path(__file__).parent
 INSTALLING = tuple(
     HERE / name
-    for name in ["bare", "cluster", "examples", "io/sources/git", "melange", "run/build", "torture"]
+    for name in (
+        "bare",
+        "cluster",
+        "examples",
+        "io/sources/git",
+        "melange",
+        "real",
+        "run/build",
+        "torture",
+    )
 )
 """Folders whose tests need melange, the cluster or Debian's packages; others mark single tests."""
 
