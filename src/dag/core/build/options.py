@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import (
+    ASSIGNMENT,
     DIRECTORY,
     DURATION,
     EXISTING_FILE,
@@ -83,10 +84,9 @@ class MakeOptions(TargetOptions):
 
     hermetic: bool = switch("--hermetic", "Give the steps of a build no network.")
     make_vars: tuple[str, ...] = list_flag(
-        TEXT,
+        ASSIGNMENT,
         "--make-var",
         "Pass this assignment to make, besides those of [make] in dag.toml.",
-        metavar="NAME=VALUE",
         table="make",
     )
 

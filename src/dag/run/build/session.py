@@ -44,6 +44,7 @@ Say = Callable[[str], None]
 _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    "HTTP_AUTH",
 )
 """The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
