@@ -88,8 +88,16 @@ LISTED_PACKAGES = Limit("an APKINDEX", 1_000_000, "packages")
 ALL_LISTED_PACKAGES = Limit("all indexes that definitions name", 2_000_000, "packages")
 PUBLIC_KEY = Limit("a public key", 64 * _KIB)
 """One of RSA has 800 bytes."""
+PACKAGE = Limit("a package", 256 * _GIB)
+"""A build may leave a sparse file, which is nothing on its disk and much as a copy."""
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
-"""Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
+"""Its .PKGINFO, its definition and its scripts have a few KiB."""
+PACKAGE_INFO = Limit("a .PKGINFO", 8 * _MIB)
+"""A package that provides 10,000 libraries has 1 MiB; it is held in memory as a whole."""
+READER_MEMORY = Limit("a process that reads a package", 512 * _MIB)
+"""It needs 100 MiB of addresses for itself."""
+READER_SECONDS = Limit("a process that reads a package", 20, "seconds")
+"""CPU time; it gets another second for each 32 MiB, which it needs not even a tenth of."""
 
 OUT_LISTING = Limit("a pod's list of its packages", 16 * _MIB)
 """Each has 150 bytes of it: a distribution has a few thousand."""
@@ -97,8 +105,6 @@ OUT_ANSWER = Limit("a pod's answer that has no content", 64 * _KIB)
 BUILT_PACKAGE = Limit("a package", 16 * _GIB)
 """The largest of Wolfi have about 4 GiB."""
 BUILD_LOG = Limit("the log of a build", 16 * _GIB)
-PUBLIC_KEY = Limit("a public key", 64 * _KIB)
-"""One for RSA with 4,096 bits has 800 bytes."""
 
 GIT_OUTPUT = Limit("the output of a git command", 64 * _MIB)
 """The refs of a repository with 100,000 tags have 10 MiB."""
