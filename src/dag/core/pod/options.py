@@ -82,8 +82,13 @@ class BundleOptions(Options):
     bundle_base: str | None = flag(
         IMAGE,
         "--bundle-base",
-        "Put the bundle on top of this image, which must have sh and cp.",
-        shown="busybox, by digest",
+        "Make the agent's image on this one, which must have glibc and the Python that dag runs on.",
+        shown="python:VERSION-slim, by digest",
+    )
+    agent_image: str | None = flag(
+        IMAGE,
+        "--agent-image",
+        "Put the bundle on top of this image, which `dag image` has made, and make none.",
     )
     include: tuple[str, ...] = list_flag(
         TEXT,
@@ -256,6 +261,10 @@ class PodOptions(
             UsageError: two flags exclude each other.
 
         """
+        if self.agent_image and self.bundle_base:
+            raise UsageError(
+                "--bundle-base is of no use with --agent-image, which is on its own base"
+            )
         if self.create and not self.push:
             raise UsageError(
                 "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
