@@ -5,12 +5,11 @@ So the same packages give the same files, every time and on every machine.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from cluster.system import ClusterError, run
+from cluster.system import run
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python of this process: byte code in an image on top is for one version."""
@@ -22,6 +21,7 @@ PACKAGES = (
 )
 _MERGED = ("bin", "lib", "lib64", "sbin")
 """Directories that are links into /usr: https://wiki.debian.org/UsrMerge"""
+_KEEPING = ("--keep-directory-symlink", "--no-same-owner", "--same-permissions")
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "var")
 
 
@@ -40,15 +40,10 @@ def unpack(root: Path) -> None:
         (root / name).symlink_to(f"usr/{name}")
     with tempfile.TemporaryDirectory(dir=root.parent) as temporary:
         for package in _download(Path(temporary)):
-            with subprocess.Popen(
-                ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE
-            ) as unpacked:
-                keep = ("--keep-directory-symlink", "--no-same-owner", "--same-permissions")
-                subprocess.run(
-                    ["tar", "-C", root, *keep, "-xf", "-"], stdin=unpacked.stdout, check=True
-                )
-            if unpacked.returncode != 0:
-                raise ClusterError(f"{package.name} cannot be unpacked")
+            archive = package.with_suffix(".tar")
+            run("sh", "-c", 'dpkg-deb --fsys-tarfile "$1" >"$2"', "dag", package, archive)
+            run("tar", "-C", root, *_KEEPING, "-xf", archive)
+            archive.unlink()
     for name in _LEFT_OUT:
         run("rm", "-rf", root / name)
     (root / "usr/bin/python3").symlink_to(f"python{VERSION}")

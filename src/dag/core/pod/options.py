@@ -261,10 +261,6 @@ class PodOptions(
             UsageError: two flags exclude each other.
 
         """
-        if self.agent_image and self.bundle_base:
-            raise UsageError(
-                "--bundle-base is of no use with --agent-image, which is on its own base"
-            )
         if self.create and not self.push:
             raise UsageError(
                 "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
