@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import OUT_PORT, STATE, copy_script, serve_script
+from dag.core.build.scripts import OUT_PORT, STATE, serve_script
 from dag.core.image.layers import ROOT
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject
@@ -166,7 +166,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "command": copy_script(f"/{ROOT}", WORKSPACE).command(),
+        "args": ["unpack", f"/{ROOT}", WORKSPACE],
         "resources": _resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
@@ -186,7 +186,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
             {
                 "name": "populate-cache",
                 "image": options.cache_bundle,
-                "command": copy_script(f"/{ROOT}", CACHE).command(),
+                "args": ["unpack", f"/{ROOT}", CACHE],
                 "volumeMounts": _mounts("cache"),
             }
         )

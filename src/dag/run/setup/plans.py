@@ -13,7 +13,7 @@ from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, 
 from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
 from dag.io.gcloud import current_project
-from dag.io.image.bundle import DEFAULT_BASE
+from dag.io.image.bundle import BUSYBOX
 from dag.io.kube.contexts import choose_context
 
 
@@ -113,7 +113,7 @@ def _builds(options: BuilderOptions) -> ClusterSettings:
         groups=options.groups,
         binfmt=options.binfmt,
         binfmt_image=options.binfmt_image,
-        busybox=options.bundle_base or DEFAULT_BASE,
+        busybox=options.bundle_base or BUSYBOX,
     )
 
 
