@@ -12,7 +12,7 @@ from dag.core.arch import Arch
 from dag.core.build.scripts import OUT_PORT, STATE, serve_script
 from dag.core.image.layers import ROOT
 from dag.core.kube.containers import container_words
-from dag.core.kube.objects import KubeObject
+from dag.core.kube.objects import KubeObject, seal
 from dag.core.package.makefile import KEY
 from dag.core.pod.options import PodOptions
 from dag.core.shell import ShellScript
@@ -131,7 +131,7 @@ def pod(settings: PodSettings) -> KubeObject:
     if options.bucket is not None:
         spec["terminationGracePeriodSeconds"] = _UPLOAD_GRACE
         spec["containers"].append(_upload_container(settings, options.bucket))
-    return {
+    manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -152,6 +152,7 @@ def pod(settings: PodSettings) -> KubeObject:
         },
         "spec": spec,
     }
+    return seal(manifest)
 
 
 def _packages_annotation(packages: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag.core.image.keys import is_private_key
-from dag.core.setup.cluster import GKE_DRIVER, ClusterSettings, cluster_plan
+from dag.core.setup.cluster import GKE_DRIVER, NAMESPACE, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
@@ -107,7 +107,8 @@ def plan_existing(options: ExistingOptions) -> SetupPlan:
 
 def _builds(options: BuilderOptions) -> ClusterSettings:
     return ClusterSettings(
-        namespace=options.namespace,
+        namespace=options.namespace or NAMESPACE,
+        is_proposed=options.namespace is None,
         service_account=options.service_account,
         users=options.users,
         groups=options.groups,
