@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dag.core.arch import Arch
 from dag.core.build.events import (
@@ -23,22 +23,22 @@ from dag.core.build.events import (
 )
 from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
-from dag.core.package.apk import BrokenPackage
+from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
 from dag.core.store.records import (
     Built,
     Record,
-    choose_records,
     find_requirements,
     packages_to_install,
+    unknown_key,
 )
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
-from dag.io.package.apk import read_proven
+from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store, remove
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
@@ -61,6 +61,8 @@ class LocalSettings:
     """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
+    records: Mapping[str, Record]
+    """The records of the store that count, by package."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -107,7 +109,7 @@ class LocalRunner:
         self._packages = {package.name: package for package in graph.packages}
         versions = {package.name: package.full_version for package in graph.packages}
         self._shelf: dict[str, Built] = {}
-        for name, record in choose_records(store.records.values(), versions).items():
+        for name, record in settings.records.items():
             if record.version == versions.get(name) or name not in settings.elsewhere:
                 self._shelf |= {one.apk.name: one for one in record.built}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
@@ -127,24 +129,27 @@ class LocalRunner:
         )
         kept = False
         try:
-            files = [self._store.packages / one.apk.file for one in work.given.values()]
-            entries = self._settings.parts.of(key)
-            below = f"packages/{self._settings.arch.apk}"
-            (place / "tmp").mkdir(parents=True)
-            workspace = place / "workspace"
             try:
-                await asyncio.to_thread(
-                    lay_out, workspace, entries, files, below, self._settings.links
-                )
+                await asyncio.to_thread(self._lay_out, work)
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
-            work.log = self._store.logs / f"{key}.log"
+            work.log = self._store.log(key)
             ended = await self._execute(start, work)
             kept = isinstance(ended, Succeeded)
             return ended
         finally:
             if not kept:
                 await self._forget(key, attempt)
+
+    def _lay_out(self, work: _Attempt) -> None:
+        """Make the workspace of an attempt, with its own copies of the packages that it gets."""
+        (work.place / "tmp").mkdir(parents=True)
+        workspace = work.place / "workspace"
+        lay_out(workspace, self._settings.parts.of(work.package.name), self._settings.links)
+        repository = workspace / "packages" / self._settings.arch.apk
+        repository.mkdir(parents=True)
+        for one in work.given.values():
+            self._store.blobs.hand_out(one.apk, repository)
 
     async def prove(self, prove: ProvePackages) -> Answer:
         """Compare what was built with what the definition promises, and put it into the store."""
@@ -248,29 +253,39 @@ class LocalRunner:
             OSError: the store cannot be written.
 
         """
-        package, place = work.package, work.place / "workspace" / "packages"
-        place /= self._settings.arch.apk
-        made = {}
-        for name in package.promised:
-            path = place / f"{name}-{package.full_version}.apk"
-            try:
-                made[path.name] = (path, read_proven(path, name, package, self._settings.arch))
-            except FileNotFoundError:
-                raise BrokenPackage(f"make ended well but built no {path.name}") from None
-        built = [apk for _, apk in made.values()]
-        around = [*built, *(one.apk for one in work.given.values())]
-        record = Record(
-            name=package.name,
-            version=package.full_version,
-            fingerprint=self._settings.fingerprints.get(package.name, ""),
-            seconds=round(work.seconds, 3),
-            built=tuple(
-                Built(apk=apk, requires=tuple(find_requirements(apk, around, self._graph.provider)))
-                for apk in built
-            ),
-        )
-        self._store.promote(record, {file: path for file, (path, _) in made.items()})
+        package, arch = work.package, self._settings.arch
+        below = PurePath("workspace", "packages", arch.apk)
+        staged: dict[str, StagedApk] = {}
+        try:
+            for name in package.promised:
+                file = f"{name}-{package.full_version}.apk"
+                try:
+                    staged[file] = self._store.blobs.stage(work.place, below / file)
+                except FileNotFoundError:
+                    raise BrokenPackage(f"make ended well but built no {file}") from None
+                require_promised(name, package, arch, staged[file].apk)
+            record = self._record(work, [one.apk for one in staged.values()])
+            self._store.promote(record, staged)
+        finally:
+            self._store.blobs.discard(staged.values())
         return record
+
+    def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
+        around = [*made, *(one.apk for one in work.given.values())]
+        built = tuple(
+            Built(apk=apk, requires=tuple(find_requirements(apk, around, self._graph.provider)))
+            for apk in made
+        )
+        fingerprint = self._settings.fingerprints.get(work.package.name, "")
+        return Record(
+            name=work.package.name,
+            version=work.package.full_version,
+            key=unknown_key(fingerprint, built),
+            fingerprint=fingerprint,
+            seconds=round(work.seconds, 3),
+            log=f"logs/{self._settings.arch.apk}/{work.package.name}.log",
+            built=built,
+        )
 
 
 def _clear(place: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from dag.core.build import journal as lines
 from dag.core.build.events import Began
 from dag.core.build.options import BuildOptions, MachineResources
-from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script, key_of
@@ -29,7 +29,11 @@ from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package import apkindex as index
 from dag.io.package.makefile import makefile_of
+from dag.io.store import ownkey
+from dag.io.store.index import write_index
 from dag.io.store.local import Store
+from dag.io.store.ownkey import own_key
+from dag.io.store.takeover import adopt
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
 from dag.run.build.keyrings import check_keyrings
@@ -87,8 +91,7 @@ class Build:
         self.graph = Graph(packages, arch=options.arch.apk, repository=have, broken=found.broken)
         self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
-        here = (package for package in packages if package.builds_on(options.arch.apk))
-        store.adopt(here, say, keep=store.lock.held)
+        adopt(store, (one for one in packages if one.builds_on(options.arch.apk)), say)
         self.plan = self._plan(have)
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
@@ -131,6 +134,10 @@ class Build:
         request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
         records = choose_records(store.records.values(), versions)
+        for name, version in versions.items():
+            same = store.find(name, version, self.fingerprints.get(name, ""))
+            records |= {} if same is None else {name: same}
+        self.records = records
         known = Known(
             stored={name: Stored.of(record) for name, record in records.items()},
             repository=have.versions,
@@ -162,7 +169,7 @@ class Build:
         """
         options = self.options
         if not self.plan.steps:
-            self._write_index()
+            self._publish()
             scheduler = self.scheduler()
             with self._begin_journal(scheduler) as journal:
                 journal.append(lines.encode_event(0.0, Began()))
@@ -192,7 +199,7 @@ class Build:
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
-        self._write_index()
+        self._publish()
         return make_result(self.about, scheduler, seconds)
 
     @contextmanager
@@ -203,14 +210,26 @@ class Build:
             journal.append(lines.encode_head(head))
             yield journal
 
-    def _write_index(self) -> None:
+    def _publish(self) -> None:
+        """Publish what is finished, and what the store has of the plan; then write the index."""
         given = _require_public_half(self.options)
 
-        def sign(path: Path) -> None:
-            tools = Tools.find()
-            tools.sign_index(path, given or tools.own_key(self.store.state / "key"))
+        def key(tools: Tools) -> Path:
+            return given or own_key(self.store, tools.make_key)
 
-        self.store.write_index(sign, anew=given is not None)
+        def sign_packages(paths: Iterable[Path]) -> None:
+            tools = Tools.find()
+            tools.sign_packages(paths, key(tools))
+
+        def sign_index(path: Path) -> None:
+            tools = Tools.find()
+            tools.sign_index(path, key(tools))
+
+        for one in self.plan.skipped:
+            if one.absence is Absence.STORED:
+                self.store.publish(self.records[one.package.name], sign_packages)
+        name = _public_half_of(given).name if given else f"{ownkey.NAME}.pub"
+        write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
@@ -220,7 +239,7 @@ class Build:
         key = _require_public_half(options)
         name = key_of(options.make_vars, self.makefile.key)
         if key is None:
-            made = tools.own_key(self.store.state / "key")
+            made = own_key(self.store, tools.make_key)
             if not (Path(name).is_absolute() or ".." in Path(name).parts):
                 links |= {name: made, f"{name}.pub": _public_half_of(made)}
         public = f"{key.name if key else Path(name).name}.pub"
@@ -259,6 +278,7 @@ class Build:
             parts=self.parts,
             links=links,
             fingerprints=self.fingerprints,
+            records=self.records,
             dropped={name: frozenset(names) for name, names in dropped.items()},
             elsewhere=self.elsewhere,
             timeout=options.timeout,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
 from dag.core.package.model import BrokenDefinition, Package
-from dag.io import durable
 
 _NOBODY = ""
 _MAX_LINKS = 40
@@ -157,15 +156,12 @@ def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
 def lay_out(
     place: Path,
     entries: Iterable[Entry],
-    packages: Iterable[Path],
-    below: str,
     links: Mapping[str, Path],
 ) -> None:
-    """Make a workspace at the new directory `place`: the entries, and `packages` in `below`.
+    """Make a workspace of the entries at the new directory `place`.
 
-    Files are copies, so that nothing that a build does to them reaches the user's own. Packages are
-    hard links to those of the store, because melange and make only read them. `links` become
-    symbolic links.
+    Files are copies, so that nothing that a build does to them reaches the user's own. `links`
+    become symbolic links.
 
     Raises:
         OSError: the disk is full, or cannot be written for another reason.
@@ -196,7 +192,3 @@ def lay_out(
         link = place / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source)
-    repository = place / below
-    repository.mkdir(parents=True)
-    for package in packages:
-        durable.link(package, repository / package.name)
