@@ -43,12 +43,12 @@ def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
         file.write(data)
 
 
-def write_changed(path: Path, data: bytes) -> None:
-    """Write a file, unless it has these bytes already."""
+def write_changed(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write a file, as `write` does, unless it has these bytes already."""
     with suppress(OSError):
         if path.stat().st_size == len(data) and path.read_bytes() == data:
             return
-    write(path, data)
+    write(path, data, lasting=lasting)
 
 
 @contextmanager
