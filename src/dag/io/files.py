@@ -15,7 +15,7 @@ from dag.core.lines import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from dag.core.limits import Limit
 
@@ -58,6 +58,26 @@ def read_lines(path: Path, limit: Limit) -> Iterator[bytes]:
 
     """
     return split_lines(_pieces(path, None), limit, str(path))
+
+
+def make_directory(root: Path, relative: PurePath) -> Path:
+    """Make a directory below `root`, if it is not there, and return it.
+
+    A link on the way to it is removed: somebody else may have put it there, and it may lead
+    anywhere.
+
+    Raises:
+        OSError: it cannot be made.
+
+    """
+    path = root
+    path.mkdir(parents=True, exist_ok=True)
+    for name in relative.parts:
+        path /= name
+        if path.is_symlink():
+            path.unlink()
+        path.mkdir(exist_ok=True)
+    return path
 
 
 def require_file(path: Path, status: os.stat_result) -> None:
