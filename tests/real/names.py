@@ -139,6 +139,14 @@ _DEBIAN = {
     "zstd": "libzstd-dev zstd",
 }
 
+UNNEEDED = {
+    "libc6-dev": frozenset({"libnsl-dev", "libtirpc-dev", "rpcsvc-proto"}),
+    "pax-utils": frozenset({"python3", "python3-pyelftools"}),
+}
+"""By package of Debian, those that it depends on and builds do not miss."""
+NEVER_NEEDED = frozenset({"debconf", "dpkg"})
+"""The packages that only maintainer scripts use."""
+
 _TRIPLET = "x86_64-pc-linux-gnu"
 """The name of the machine that melange gives to builds, where Debian has another one."""
 

@@ -57,6 +57,11 @@ class Outside:
         found = names.find(package)
         return (names.find(self.name) or ()) if found is None else found
 
+    @property
+    def all_of_debian(self) -> frozenset[str]:
+        """Return the packages of Debian that stand for any of `packages`."""
+        return frozenset(deb for package in self.packages for deb in self.debian(package))
+
 
 def repository(definitions: Path, wanted: Sequence[str]) -> Path:
     """Make the repository from which the definitions `wanted` can be built, and return it.
@@ -67,8 +72,7 @@ def repository(definitions: Path, wanted: Sequence[str]) -> Path:
     Raises ClusterError if the table of names lacks something; the message has all that it lacks.
     """
     outside = find_outside(definitions, wanted)
-    debian = {deb for one in outside for package in one.packages for deb in one.debian(package)}
-    debs = apt.fetch_packages(debian.union(names.BASE))
+    debs = apt.fetch_packages({*names.BASE, *(n for one in outside for n in one.all_of_debian)})
     listed = "".join(f"{deb.sha256}  {deb.path.name}\n" for deb in debs)
     key = _key()
     made_of = json.dumps([_code(), listed, key.read_text(), [asdict(one) for one in outside]])
@@ -90,10 +94,13 @@ def make(place: Path, debs: Sequence[Deb], outside: Iterable[Outside], key: Path
     """Write a repository into the new directory `place`."""
     apks = place / ARCH
     apks.mkdir(parents=True)
+    outside = list(outside)
     controls = {deb: convert.read_control(deb.path) for deb in debs}
     needs = convert.find_needs(controls.values())
+    needed = _reachable([*names.BASE, *(n for one in outside for n in one.all_of_debian)], needs)
     with ThreadPoolExecutor(2) as pool:
-        kept = pool.map(lambda deb: _converted(deb, controls[deb], needs), debs)
+        used = [deb for deb in debs if controls[deb].name in needed]
+        kept = pool.map(lambda deb: _converted(deb, controls[deb], needs), used)
         for directory in kept:
             for package in directory.iterdir():
                 (apks / package.name).hardlink_to(package)
@@ -133,6 +140,16 @@ def find_outside(definitions: Path, wanted: Sequence[str]) -> list[Outside]:
     ]
     outside += [Outside(name=name, version="1-r0", packages=(name,)) for name in undefined]
     return sorted(outside, key=lambda one: one.name)
+
+
+def _reachable(starts: Iterable[str], needs: dict[str, list[str]]) -> set[str]:
+    found, todo = set(), [*starts]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += needs.get(name, ())
+    return found
 
 
 def _converted(deb: Deb, control: convert.Control, needs: dict[str, list[str]]) -> Path:
