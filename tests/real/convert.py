@@ -20,6 +20,8 @@ ARCH = "x86_64"
 _MULTIARCH = f"{ARCH}-linux-gnu"
 _LIBRARIES = ("usr/lib", "usr/lib64", f"usr/lib/{_MULTIARCH}")
 
+_LOWEST = "0-r0"
+
 _DROPPED = re.compile(
     r"""
       usr/share/ (doc|doc-base|man|info|locale|lintian|bug|gtk-doc|help|reportbug|bash-completion
@@ -86,8 +88,9 @@ def convert(deb: Path, control: Control, needs: Iterable[str]) -> dict[str, byte
     """Return the packages of apk that are made of `deb`, by the names of their files.
 
     What melange looks for (`so:` and so on) is provided by a second package, because apko takes no
-    two packages that provide a name in different versions: Debian's libmd, which only Debian's own
-    programs need, must not keep the built one out.
+    two packages that provide the same name: Debian's libmd, which only Debian's own programs need,
+    must not keep the built one out. Where both provide a name, apko takes the package of the higher
+    version, so this one has the lowest.
     """
     entries = read_entries(deb, names.LINKS.get(control.name, {}))
     name, made = f"deb-{control.name}", {}
@@ -101,9 +104,9 @@ def convert(deb: Path, control: Control, needs: Iterable[str]) -> dict[str, byte
         level=1,
     )
     if provided := sorted({word for entry in entries if (word := _provided(entry.path))}):
-        made[f"{name}-offers-{control.version}.apk"] = apk.pack(
+        made[f"{name}-offers-{_LOWEST}.apk"] = apk.pack(
             f"{name}-offers",
-            control.version,
+            _LOWEST,
             [],
             architecture=ARCH,
             description=f"What Debian's {control.name} provides",

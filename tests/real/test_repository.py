@@ -69,12 +69,12 @@ def test_a_package_of_debian_becomes_one_of_apk(debs: list[Deb], tmp_path: Path)
     control = convert.read_control(debs[1].path)
     assert control.version == "1.4.2-r0"
     made = convert.convert(debs[1].path, control, ["busybox-static"])
-    assert sorted(made) == ["deb-other-1.4.2-r0.apk", "deb-other-offers-1.4.2-r0.apk"]
+    assert sorted(made) == ["deb-other-1.4.2-r0.apk", "deb-other-offers-0-r0.apk"]
     for name, data in made.items():
         (tmp_path / name).write_bytes(data)
     assert read_apk(tmp_path / "deb-other-1.4.2-r0.apk").depends == ("deb-busybox-static",)
     assert read_apk(tmp_path / "deb-other-1.4.2-r0.apk").provides == ()
-    offers = read_apk(tmp_path / "deb-other-offers-1.4.2-r0.apk")
+    offers = read_apk(tmp_path / "deb-other-offers-0-r0.apk")
     assert offers.depends == ("deb-other",)
     assert offers.provides == ("cmd:tool=0", "cmd:zool=0", "so:liba.so.1=0")
 
