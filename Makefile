@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test bare torture bench demo demo-kubernetes lock
+.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -42,8 +42,12 @@ test: lint ## everything, on the real Kubernetes: what CI runs
 bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
 	@$(PY) -m tests.bare
 
-torture: venv bare ## 300 packages, dag build killed 20 times; new examples for the property tests; bare
+real: venv ## definitions of Wolfi with their real sources and a real compiler, built in several ways
+	@$(PY) -m tests.real
+
+torture: venv bare ## 300 packages, dag build killed 20 times; long real builds; new examples for the property tests; bare
 	$(PY) -m tests.torture
+	$(PY) -m tests.real --set long
 	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit
@@ -57,6 +61,9 @@ demo: venv ## build the example distribution on this machine
 demo-kubernetes: venv ## build it in a pod of a real Kubernetes on this machine
 	@scripts/demo-kubernetes
 
-lock: venv ## write requirements.lock anew from pyproject.toml
+lock: venv ## write both lock files anew from pyproject.toml: ours, and that of the agent's image
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal \
 		--python-version 3.11 --no-header -q -o requirements.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --constraint requirements.lock --generate-hashes \
+		--universal --python-version 3.11 --no-emit-package uv --no-header --no-annotate -q \
+		-o src/dag/agent.lock

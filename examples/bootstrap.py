@@ -8,15 +8,12 @@ belongs into a directory that gets bundled.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import re
 import shutil
 import sys
-import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +21,8 @@ from cluster import emulation, parts
 from cluster.config import cache_directory
 from cluster.debian import install
 from cluster.system import explained, locked, run
+from examples import apk
+from examples.apk import Entry
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "distribution" / "bootstrap"
@@ -208,7 +207,7 @@ def _version(package: str) -> str:
 
 
 def _digest(linked: dict[str, list[Path]]) -> str:
-    seen = hashlib.sha256(Path(__file__).read_bytes())
+    seen = hashlib.sha256(Path(__file__).read_bytes() + Path(apk.__file__).read_bytes())
     seen.update(f"{parts.build('melange')}".encode())
     files = {Path(path) for paths in PROGRAMS.values() for path in paths}
     for file in sorted(files.union(*linked.values(), [BUSYBOX])):
@@ -229,74 +228,33 @@ def _make(packages: list[Package], key: Path, target: Path, architecture: str) -
     apks = target / architecture
     apks.mkdir(parents=True)
     for package in packages:
-        (apks / f"{package.name}-{package.version}-r0.apk").write_bytes(_apk(package, architecture))
-    index = apks / "APKINDEX.tar.gz"
-    melange = parts.build("melange") / "melange"
-    run(melange, "index", "-o", index, "--signing-key", key, *sorted(apks.glob("*.apk")))
+        data = apk.pack(
+            package.name,
+            f"{package.version}-r0",
+            _entries(package),
+            architecture=architecture,
+            description=f"Debian's {package.name}, for building the first packages",
+            needs=package.needs,
+        )
+        (apks / f"{package.name}-{package.version}-r0.apk").write_bytes(data)
+    apk.write_index(apks, key)
     shutil.copy(key.with_name(f"{KEY}.pub"), target)
 
 
-def _apk(package: Package, architecture: str) -> bytes:
-    """Return an unsigned apk, as https://wiki.alpinelinux.org/wiki/Apk_spec describes it.
+def _entries(package: Package) -> list[Entry]:
+    def at(path: str, mode: int, data: bytes = b"") -> Entry:
+        return Entry(path=path.lstrip("/"), mode=mode, data=data)
 
-    The first gzip stream has .PKGINFO, without the blocks that end an archive; the second has the
-    files.
-    """
-    members = list(_members(package))
-    files = _gzip(_tar(members))
-    lines = [
-        f"pkgname = {package.name}",
-        f"pkgver = {package.version}-r0",
-        f"arch = {architecture}",
-        f"size = {sum(len(data) for _, data in members)}",
-        f"pkgdesc = Debian's {package.name}, for building the first packages",
-        *(f"depend = {need}" for need in package.needs),
-        f"datahash = {hashlib.sha256(files).hexdigest()}",
-    ]
-    info = "".join(f"{line}\n" for line in lines).encode()
-    control = _tar([(tarfile.TarInfo(".PKGINFO"), info)])
-    # The last line does not end in a zero, so all zeros after it are padding and the end.
-    whole = -(-len(control.rstrip(b"\0")) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-    return _gzip(control[:whole]) + files
-
-
-def _members(package: Package) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Yield the members of a package; a directory comes before what is in it."""
-    contents = {
-        path: (source.read_bytes(), source.stat().st_mode & 0o777)
+    files = [
+        at(path, source.stat().st_mode & 0o777, source.read_bytes())
         for path, source in package.files.items()
-    }
-    contents |= {path: (text.encode(), 0o644) for path, text in package.texts.items()}
-    paths = {*contents, *package.links}
-    modes = {
-        str(parent): 0o755 for path in paths for parent in Path(path).parents
-    } | package.directories
-    for path in sorted({*paths, *modes} - {"/"}):
-        member = tarfile.TarInfo(path.lstrip("/"))
-        data = b""
-        if path in modes:
-            member.type, member.mode = tarfile.DIRTYPE, modes[path]
-        elif path in package.links:
-            member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, package.links[path]
-        else:
-            data, member.mode = contents[path]
-        if path not in modes:
-            digest = hashlib.sha1(member.linkname.encode() or data, usedforsecurity=False)
-            member.pax_headers = {"APK-TOOLS.checksum.SHA1": digest.hexdigest()}
-        yield member, data
-
-
-def _tar(members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for member, data in members:
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
-def _gzip(data: bytes) -> bytes:
-    return gzip.compress(data, compresslevel=6, mtime=0)
+    ]
+    texts = [at(path, 0o644, text.encode()) for path, text in package.texts.items()]
+    links = [Entry.link(path.lstrip("/"), target) for path, target in package.links.items()]
+    folders = [
+        Entry.directory(path.lstrip("/"), mode) for path, mode in package.directories.items()
+    ]
+    return [*files, *texts, *links, *folders]
 
 
 if __name__ == "__main__":

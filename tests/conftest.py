@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -23,6 +24,10 @@ settings.load_profile("dag")
 # Programs that tests start receive SIGHUP, even if the tests run under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# The keys of the stores that tests make are nobody's.
+_keys = tempfile.TemporaryDirectory(prefix="dag-tests-")
+os.environ["XDG_DATA_HOME"] = _keys.name
+
 # The makes of tests are no sub-makes of `make test`.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
@@ -31,7 +36,16 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 HERE = Path(__file__).parent
 INSTALLING = tuple(
     HERE / name
-    for name in ["bare", "cluster", "examples", "io/sources/git", "melange", "run/build", "torture"]
+    for name in (
+        "bare",
+        "cluster",
+        "examples",
+        "io/sources/git",
+        "melange",
+        "real",
+        "run/build",
+        "torture",
+    )
 )
 """Folders whose tests need melange, the cluster or Debian's packages; others mark single tests."""
 

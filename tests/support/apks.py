@@ -8,6 +8,9 @@ import io
 import tarfile
 from pathlib import Path
 
+from dag.core.package.apk import Apk
+from dag.io.package.apk import read_apk
+
 
 def make_apk(
     path: Path,
@@ -19,8 +22,9 @@ def make_apk(
     depends: tuple[str, ...] = (),
     provides: tuple[str, ...] = (),
     data: bytes = b"data",
+    more: tuple[str, ...] = (),
 ) -> Path:
-    """Write an unsigned package with one file."""
+    """Write an unsigned package with one file, and `more` lines in its .PKGINFO."""
     payload = gzip.compress(_tar({"usr/share/data": data}), mtime=0)
     lines = [
         f"pkgname = {name}",
@@ -31,12 +35,27 @@ def make_apk(
         "pkgdesc = made by hand",
         *(f"depend = {text}" for text in depends),
         *(f"provides = {text}" for text in provides),
+        *more,
         f"datahash = {hashlib.sha256(payload).hexdigest()}",
     ]
     control = _tar({".PKGINFO": "\n".join(lines).encode()})
     # A control section has no end-of-archive blocks, so that both streams read as one tar archive.
     path.write_bytes(gzip.compress(control[:-1024], mtime=0) + payload)
     return path
+
+
+def read(path: Path) -> Apk:
+    """Return what a package says of itself, read in this process."""
+    with path.open("rb") as file:
+        return read_apk(file).apk
+
+
+def write_index(directory: Path, versions: dict[str, str]) -> None:
+    """Write the index of a repository that has packages of these versions, by name."""
+    directory.mkdir(parents=True)
+    text = "\n".join(f"P:{name}\nV:{version}\nA:x86_64\n" for name, version in versions.items())
+    archive = gzip.compress(_tar({"APKINDEX": f"{text}\n".encode()}), mtime=0)
+    (directory / "APKINDEX.tar.gz").write_bytes(archive)
 
 
 def _tar(files: dict[str, bytes]) -> bytes:

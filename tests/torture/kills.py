@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from cluster import parts
@@ -15,8 +16,8 @@ from cluster import parts
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of `dag`: the sources of this checkout, and melange in PATH."""
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of `dag`: the sources of this checkout, melange in PATH, and `more`."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("DAG_")},
         "PATH": f"{parts.build('melange')}:{os.environ['PATH']}",
@@ -27,27 +28,30 @@ def environment() -> dict[str, str]:
         "KEY": "/nonexistent",
         "MAKEFLAGS": "k",
         "SOURCE_DATE_EPOCH": "1700000000",
+        **(more or {}),
     }
 
 
-def dag(directory: Path, *words: str) -> subprocess.Popen[str]:
-    """Start `dag` in a directory, with its stderr in a pipe."""
+def dag(
+    directory: Path, *words: str, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start `dag` in a directory, with its stderr in a pipe and `more` in its environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "dag", *words],
         cwd=directory,
-        env=environment(),
+        env=environment(more),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
 
 
-def build(directory: Path, store: Path, *words: str) -> str:
-    """Build to the end, and return the output.
+def build(directory: Path, store: Path, *words: str, more: Mapping[str, str] | None = None) -> str:
+    """Build to the end with `more` in the environment, and return the output.
 
     Raises RuntimeError if the build did not end well.
     """
-    process = dag(directory, "build", "--store", str(store), *words)
+    process = dag(directory, "build", "--store", str(store), *words, more=more)
     _, said = process.communicate()
     if process.returncode != 0:
         raise RuntimeError(f"dag build ended with {process.returncode}:\n{said[-4000:]}")
@@ -55,7 +59,13 @@ def build(directory: Path, store: Path, *words: str) -> str:
 
 
 def build_killed(
-    directory: Path, store: Path, *words: str, kills: int, seed: int, most: int
+    directory: Path,
+    store: Path,
+    *words: str,
+    kills: int,
+    seed: int,
+    most: int,
+    more: Mapping[str, str] | None = None,
 ) -> tuple[list[str], int]:
     """Build, kill the builder (`kill -9`) at `kills` random moments, and start it again each time.
 
@@ -67,7 +77,7 @@ def build_killed(
     built: list[str] = []
     killed = 0
     while True:
-        with dag(directory, "build", "--store", str(store), *words) as process:
+        with dag(directory, "build", "--store", str(store), *words, more=more) as process:
             said, ended = _until(process, chance.randint(1, most) if killed < kills else None)
             if not ended:
                 # The wait makes the moment random; it is no wait for something.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dag.core.flags import Declared, Shape
-from dag.core.kinds import ValueKind
+from dag.core.kinds import PathRule, ValueKind
 from dag.errors import UsageError
 
 PLACES = "dag.settings"
@@ -133,7 +133,11 @@ class _ChoiceType(click.Choice[str]):
 
 
 class _PathOrUrl(click.Path):
-    """A path, or a URL."""
+    """A path, or a URL, which is read as its kind reads it."""
+
+    def __init__(self, kind: ValueKind[object], rule: PathRule) -> None:
+        super().__init__(exists=rule.exists, file_okay=rule.file, dir_okay=rule.directory)
+        self._url = _Type(kind)
 
     def convert(
         self,
@@ -141,8 +145,10 @@ class _PathOrUrl(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
-        """Leave a URL as it is; look for a path as it is to be looked for."""
-        return value if "://" in str(value) else super().convert(value, param, ctx)
+        """Look at a URL without asking for it; look for a path as it is to be looked for."""
+        if "://" in str(value):
+            return str(self._url.convert(str(value), param, ctx))
+        return super().convert(value, param, ctx)
 
     def split_envvar_value(self, rv: str) -> list[str]:
         """Split at spaces if there is a URL, which has colons, and else as paths are."""
@@ -154,7 +160,9 @@ def _type(kind: ValueKind[object] | None) -> click.ParamType[Any]:
     if kind.choices:
         return _ChoiceType(kind)
     if kind.path is not None:
-        return (_PathOrUrl if kind.path.url else click.Path)(
+        if kind.path.url:
+            return _PathOrUrl(kind, kind.path)
+        return click.Path(
             exists=kind.path.exists,
             file_okay=kind.path.file,
             dir_okay=kind.path.directory,

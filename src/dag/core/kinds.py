@@ -91,6 +91,29 @@ def _url(text: str) -> str:
     return text
 
 
+def _location(text: str) -> str:
+    from dag.core.web import secret_of
+
+    if "://" in text and (secret := secret_of(text)):
+        raise UsageError(
+            f"this URL has {secret}, which manifests, records and logs would show",
+            hint="for a repository, $HTTP_AUTH=basic:HOST:USER:PASSWORD says it to dag and melange",
+        )
+    return text
+
+
+def _assignment(text: str) -> str:
+    from dag.core.web import is_secret_name, secret_of
+
+    name, _, value = text.partition("=")
+    if secret := "a secret" if is_secret_name(name) else secret_of(value):
+        raise UsageError(
+            f"{name} has {secret}, which manifests, records and logs would show",
+            hint="have the Makefile read it from a file outside of the directory",
+        )
+    return text
+
+
 TEXT = ValueKind(metavar="TEXT", parse=str)
 NAME = ValueKind(metavar="NAME", parse=_kubernetes_name)
 """A name as Kubernetes has them: a path of its API is made of it."""
@@ -111,7 +134,13 @@ EXISTING_DIRECTORY = ValueKind(
     metavar="DIRECTORY", parse=str, path=PathRule(directory=True, exists=True)
 )
 PATH_OR_URL = ValueKind(
-    metavar="DIR|URL", parse=str, path=PathRule(file=True, directory=True, exists=True, url=True)
+    metavar="DIR|URL",
+    parse=_location,
+    path=PathRule(file=True, directory=True, exists=True, url=True),
 )
 """A path where there is something, or a URL, which is not asked for yet."""
-FILE_OR_URL = ValueKind(metavar="FILE", parse=str, path=PathRule(file=True, exists=True, url=True))
+FILE_OR_URL = ValueKind(
+    metavar="FILE", parse=_location, path=PathRule(file=True, exists=True, url=True)
+)
+ASSIGNMENT = ValueKind(metavar="NAME=VALUE", parse=_assignment)
+"""A variable of make, which everybody may see."""

@@ -63,6 +63,10 @@ SETTINGS = Limit("a settings file", _MIB)
 IGNORE_FILE = Limit("an ignore file", _MIB)
 """A thousand patterns have 20 KiB, and each one is matched against each path."""
 CREDENTIALS = Limit("a file of credentials", 4 * _MIB)
+CERTIFICATES = Limit("a file of certificates", 16 * _MIB)
+"""The bundle of all that Mozilla trusts has 250 KiB."""
+KUBECONFIG = Limit("a kubeconfig", 16 * _MIB)
+"""One with a thousand clusters has 5 MiB: each has a certificate in it."""
 RECORD = Limit("a record of ours", 64 * _MIB)
 """A file that dag wrote itself, in a place where somebody else may have written instead."""
 JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
@@ -71,6 +75,10 @@ JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
 REGISTRY_DOCUMENT = Limit("a manifest or a config", 4 * _MIB)
 """More need not be accepted by a registry, so it has no more.
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
+BASE_LAYER = Limit("a layer of a base image", 16 * _GIB)
+"""Unpacked. The largest that are known, with models in them, have as much."""
+LIBRARY = Limit("a C library", 64 * _MIB)
+"""glibc's has 2 MiB; it is held in memory as a whole."""
 KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
 WATCH_EVENT = Limit("an event of a watch", 16 * _MIB)
@@ -80,8 +88,25 @@ LOG_LINE = Limit("a line of a log", 64 * _MIB)
 
 PACKAGE_INDEX = Limit("an APKINDEX", 256 * _MIB)
 """Both packed and unpacked: Wolfi's has 50 MiB of text."""
+SIGNATURES = Limit("the signatures of an APKINDEX", _MIB)
+"""One has 512 bytes, and few have two."""
+NAMED_REPOSITORIES = Limit("the repositories that definitions name", 200, "repositories")
+"""Each may have to be waited for, and hold memory; of 342 real definitions all name the same."""
+LISTED_PACKAGES = Limit("an APKINDEX", 1_000_000, "packages")
+"""Wolfi's lists 100,000, old versions included; each takes about 1 KiB of memory."""
+ALL_LISTED_PACKAGES = Limit("all indexes that definitions name", 2_000_000, "packages")
+PUBLIC_KEY = Limit("a public key", 64 * _KIB)
+"""One of RSA has 800 bytes."""
+PACKAGE = Limit("a package", 256 * _GIB)
+"""A build may leave a sparse file, which is nothing on its disk and much as a copy."""
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
-"""Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
+"""Its .PKGINFO, its definition and its scripts have a few KiB."""
+PACKAGE_INFO = Limit("a .PKGINFO", 8 * _MIB)
+"""A package that provides 10,000 libraries has 1 MiB; it is held in memory as a whole."""
+READER_MEMORY = Limit("a process that reads a package", 512 * _MIB)
+"""It needs 100 MiB of addresses for itself."""
+READER_SECONDS = Limit("a process that reads a package", 20, "seconds")
+"""CPU time; it gets another second for each 32 MiB, which it needs not even a tenth of."""
 
 OUT_LISTING = Limit("a pod's list of its packages", 16 * _MIB)
 """Each has 150 bytes of it: a distribution has a few thousand."""
@@ -89,8 +114,6 @@ OUT_ANSWER = Limit("a pod's answer that has no content", 64 * _KIB)
 BUILT_PACKAGE = Limit("a package", 16 * _GIB)
 """The largest of Wolfi have about 4 GiB."""
 BUILD_LOG = Limit("the log of a build", 16 * _GIB)
-PUBLIC_KEY = Limit("a public key", 64 * _KIB)
-"""One for RSA with 4,096 bits has 800 bytes."""
 
 GIT_OUTPUT = Limit("the output of a git command", 64 * _MIB)
 """The refs of a repository with 100,000 tags have 10 MiB."""
@@ -108,6 +131,8 @@ class ArchiveLimits:
     """They are held in memory; the longest path of Linux has 4 KiB."""
 
 
+BASE_LAYER_MEMBERS = ArchiveLimits(Limit("a layer of a base image", 1_000_000, "members"))
+"""A whole Debian with a desktop has 300,000 files."""
 CACHE_LAYER_MEMBERS = ArchiveLimits(Limit("a layer of a cache", 1_000_000, "members"))
 """A cache of 3,401 definitions has 10,000 files, nearly all in git repositories."""
 PACKAGE_MEMBERS = ArchiveLimits(Limit("the archive of a package or an index", 10_000, "members"))

@@ -18,6 +18,11 @@ MAX_REDIRECTS = 10
 """How many redirects in a row are followed; more is a circle."""
 
 _SECRET_PARAMETER = re.compile(r"token|key|secret|sig|passw|auth|credential", re.IGNORECASE)
+_SECRET_WORDS = re.compile(
+    r"(?:^|_)(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASSPHRASES?|CREDENTIALS?|APIKEY"
+    r"|(?:API|ACCESS|SECRET|PRIVATE|AUTH)_KEY)(?:_|$)"
+)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s'\"]+")
 _NO_URI_CHARACTER = re.compile(r"[\x00-\x20\x7f\\]")
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/(?:([0-9]{1,18})|\*)")
@@ -96,6 +101,32 @@ def redact(uri: str) -> str:
     if (netloc, query) == (parts.netloc, parts.query):
         return uri
     return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+
+def redact_text(text: str) -> str:
+    """Return a text as it may be shown, with each URL in it as `redact` has it."""
+    return _URL.sub(lambda found: redact(found[0]), text)
+
+
+def secret_of(text: str) -> str | None:
+    """Return which secret a text has that is a URL or has one in it, in words; None if it has none."""
+    for found in _URL.finditer(text):
+        try:
+            parts = urlsplit(found[0])
+            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+        except ValueError:
+            return "a URL that nobody can take apart" if "@" in found[0] else None
+        if "@" in parts.netloc:
+            return "a user or a password"
+        if secret := next(filter(_SECRET_PARAMETER.search, names), None):
+            return f"the parameter {secret[:40]}"
+    return None
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a variable of this name holds a secret, as people name them."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_")
+    return _SECRET_WORDS.search(words.upper()) is not None
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from dag.core.web import redact_text
 from dag.io.files import require_file
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class HeldLock:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": time.time(),
-            "command": " ".join(sys.argv)[:_LONGEST_COMMAND],
+            "command": redact_text(" ".join(sys.argv))[:_LONGEST_COMMAND],
         }
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, json.dumps(mine).encode(), 0)

@@ -27,7 +27,7 @@ class SettingsFile:
         # tomllib gives no positions; the first line that starts with the key is where a reader looks.
         for number, line in enumerate(self.text.splitlines(), start=1):
             stripped = line.strip().lstrip("[").lstrip()
-            if stripped.startswith((key, f'"{key}"')):
+            if stripped.startswith((key, f'"{key}"', key.rpartition(".")[2])):
                 return number
         return 1
 

@@ -10,9 +10,20 @@ from dag.core.store.shelf import Shelf, lacking_names, packages_to_install
 def apk(
     name: str, *depends: str, provides: str = "", priority: int = 0, version: str = "1-r0"
 ) -> Built:
-    stanza = f"P:{name}\nk:{priority}\nV:{version}"
     return Built(
-        apk=Apk(name, version, "x86_64", name, depends, tuple(provides.split()), "", 1, stanza)
+        apk=Apk(
+            name=name,
+            version=version,
+            arch="x86_64",
+            origin=name,
+            depends=depends,
+            provides=tuple(provides.split()),
+            installed_size=1,
+            data_hash="00" * 32,
+            sha256="00" * 32,
+            size=1,
+            stanza=f"P:{name}\nk:{priority}\nV:{version}",
+        )
     )
 
 

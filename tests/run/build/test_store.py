@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -50,7 +51,7 @@ def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
             said.append(line)
             if line.startswith("dag: a: no space left on device; it is tried again in 2"):
                 subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
-    assert process.returncode == 0, said
+    assert process.returncode == 0, "".join(said)
     assert said[-1].startswith("dag: 2 built in")
     assert index(disk) == ["a-1-r0.apk", "b-1-r0.apk"]
     assert list((disk / ".dag/work").iterdir()) == []
@@ -122,8 +123,7 @@ def test_what_make_has_built_is_not_built_again(make: Make) -> None:
     place = make(a=definition("a"), b=definition("b", "a"))
     code, _, _ = run(place, "a")
     assert code == 0
-    for path in (place / "packages" / ".dag" / "records" / "x86_64").iterdir():
-        path.unlink()
+    shutil.rmtree(place / "packages" / ".dag")
     code, _, said = run(place)
     assert code == 0, said
     assert "1 package to build for x86_64, 1 there already" in said
@@ -171,3 +171,12 @@ def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
     assert code == 0, said
     with tarfile.open(place / "packages" / "x86_64" / "APKINDEX.tar.gz", ignore_zeros=True) as tar:
         assert tar.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"
+
+
+def test_a_store_that_can_be_none_is_said_by_every_command(make: Make) -> None:
+    place = make(a=definition("a"))
+    for command, words in (("build", []), ("build", ["--dry-run"]), ("status", [])):
+        code, _, said = run(place, *words, command=command, DAG_STORE="/dev/null/x")
+        assert code == 2
+        assert "the store /dev/null/x can be no directory, because /dev/null is a file" in said
+        assert "hint: name another directory with --store" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ if TYPE_CHECKING:
 
 
 def make_certificate(directory: Path, host: str) -> tuple[Path, Path]:
-    """Write a self-signed certificate for the address `host`; return the paths of it and of its key.
+    """Write a self-signed certificate for `host`; return the paths of it and of its key.
 
     It is its own authority: a client that trusts the certificate trusts the server.
     """
     certificate, key = directory / "certificate.pem", directory / "key.pem"
-    names = ",".join(dict.fromkeys([f"IP:{host}", "IP:127.0.0.1", "DNS:localhost"]))
+    mine = f"IP:{host}" if re.fullmatch(r"[\d.]+|.*:.*", host) else f"DNS:{host}"
+    names = ",".join(dict.fromkeys([mine, "IP:127.0.0.1", "DNS:localhost"]))
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     command += ["-nodes", "-days", "2", "-subj", "/CN=fault proxy"]
     command += ["-addext", f"subjectAltName={names}"]

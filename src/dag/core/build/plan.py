@@ -185,7 +185,7 @@ class _Planner:
         self.absent: dict[str, Absence] = {}
         self.reasons: dict[str, tuple[Reason, str]] = {}
         self.available = frozenset((*known.repository, *known.available))
-        self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere)
+        self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere, self.available)
         self.obstacles: Mapping[str, Obstacle] = {}
 
     def plan(self) -> BuildPlan:
@@ -197,7 +197,7 @@ class _Planner:
             self.absent.clear()
             self.choose(asked)
         order = self.needs_first()
-        found = find_build_order(self.needs, order, self.available, follow=not request.only)
+        found = find_build_order(self.needs, order, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
         steps = tuple(
             PlannedUnit(
@@ -247,7 +247,7 @@ class _Planner:
 
     @property
     def is_named(self) -> bool:
-        return bool(self.request.packages) and not self.request.lenient
+        return bool(self.request.packages and not self.request.lenient)
 
     def choose(self, asked: Sequence[Package]) -> None:
         """Decide about what is asked for, and about all that must be there for it."""
@@ -326,13 +326,10 @@ class _Planner:
 
     def decide(self, package: Package, *, forced: bool) -> bool:
         """Return whether `package` is built, and note why it is or is not."""
-        name, version = package.name, package.full_version
+        name, promised = package.name, set(package.promised)
         stored = self.known.stored.get(name)
-        there = (
-            stored is not None
-            and stored.version == version
-            and set(package.promised) <= set(stored.packages)
-        )
+        is_current = stored is not None and stored.version == package.full_version
+        there = is_current and stored is not None and promised.issubset(stored.packages)
         obstacle = self.obstacles.get(name)
         if obstacle is not None:
             if obstacle.is_broken:

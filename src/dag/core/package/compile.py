@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeGuard
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dag.core.arch import ARCHITECTURES, Arch, apk_name
+from dag.core.arch import Arch
 from dag.core.package.dependencies import (
     Text,
     TextResolver,
@@ -25,6 +26,7 @@ from dag.core.package.model import (
     NO_RESOURCES,
     BrokenDefinition,
     DeclaredResources,
+    Named,
     Need,
     Package,
     Subpackage,
@@ -42,13 +44,13 @@ from dag.core.package.substitutions import (
     lookup_in,
     substitute,
 )
-from dag.core.package.variables import Variables
+from dag.core.package.targetarch import unknown_architectures
+from dag.core.package.variables import NO_VARIABLES, Variables
 from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
 MAX_EPOCH = 2**64 - 1
-NO_VARIABLES: Mapping[str, str] = {}
 
 
 def compile_definition(
@@ -62,10 +64,8 @@ def compile_definition(
 ) -> tuple[Package | None, list[FileProblem]]:
     """Return the definition in `data`, read from `file`, resolved for one architecture.
 
-    `variables` are those of a file that melange is given: they win over the definition's own.
-
-    The package is None if this is not a definition (it has no `package:` mapping), or if it has
-    problems; these are returned with it.
+    `variables` win over the definition's own. The package is None if this is not a definition (it has
+    no `package:` mapping), or if it has problems; these are returned with it.
     """
     package, problems = _compile(data, file, arch, table, (build_options, variables))
     return (None if problems else package), problems
@@ -128,21 +128,6 @@ def _is_other(package: Node) -> bool:
     return isinstance(package, SequenceNode) or (
         isinstance(package, ScalarNode) and not is_null(package)
     )
-
-
-def unknown_architectures(listed: Sequence[Text], file: str) -> tuple[FileProblem, ...]:
-    """Return a warning if `target-architecture` has names that melange never builds for."""
-    unknown = [one for one in listed if one.text and one.text not in (*ARCHITECTURES, "all")]
-    if not unknown:
-        return ()
-    names = " and ".join(repr(one.text[:60]) for one in unknown[:5])
-    known = {**{one.text: apk_name(one.text) for one in unknown[:5]}, "noarch": "all"}
-    ours = dict.fromkeys(known[one.text] for one in unknown[:5])
-    fix = "use names such as x86_64 and aarch64"
-    if None not in ours:
-        fix = f"write {' and '.join(map(str, ours))}"
-    what = f"target-architecture has {names}, which melange does not know"
-    return (FileProblem(file, unknown[0].line, what, fix),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +219,8 @@ class _Definition:
             subpackages=subpackages,
             left_out=left_out,
             environment=tuple(environment.values()),
+            repositories=self.named(replace, "build_repositories", "repositories"),
+            keyring=self.named(replace, "keyring"),
             runtime=dependencies.runtime,
             provides=dependencies.provides,
             provider_priority=dependencies.priority,
@@ -327,11 +314,26 @@ class _Definition:
             self.reader.steps(fields.get("pipeline")),
         )
 
+    @cached_property
+    def contents(self) -> Mapping[str, Node]:
+        environment = self.tree.mapping(self.root.get("environment"), "environment")
+        return self.tree.mapping(environment.get("contents"), "environment.contents")
+
+    def named(self, replace: Replacer, *fields: str) -> tuple[Named, ...]:
+        """Return the repositories or keys of these fields of the environment."""
+        found = (
+            one.replaced_by(replace)
+            for field in fields
+            for one in read_texts(
+                self.contents.get(field), self.tree, f"environment.contents.{field}"
+            )
+        )
+        return tuple(Named(one.text, self.tree.file, one.line) for one in found if one.text)
+
     def environment(self, replace: Replacer, resolver: TextResolver) -> dict[str, Need]:
         """Return the packages that the definition itself lists, by their texts."""
         tree = self.tree
-        contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
-        listed = tree.mapping(contents, "environment.contents").get("packages")
+        listed = self.contents.get("packages")
         what = "environment.contents.packages"
         asked = [
             Need(resolver.package(one.replaced_by(replace)), tree.file, one.line, "environment")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
 from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
-from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
+from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, TEXT
 
 _DEFINITIONS = "Definitions"
 _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
@@ -83,11 +83,10 @@ class CompileOptions(Options):
         metavar="NAME",
     )
     make_vars: tuple[str, ...] = list_flag(
-        TEXT,
+        ASSIGNMENT,
         "--make-var",
         "Pass this assignment to make, besides those of [make] in dag.toml. What the Makefile tells "
         "melange may depend on it.",
-        metavar="NAME=VALUE",
         table="make",
     )
     strict: bool = switch(

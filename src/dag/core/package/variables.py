@@ -19,6 +19,8 @@ from dag.core.package.substitutions import (
 from dag.core.package.triplets import triplets
 from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 
+NO_VARIABLES: Mapping[str, str] = {}
+
 
 def read_variables(data: bytes, file: str) -> tuple[dict[str, str], list[FileProblem]]:
     """Return the variables in a file that melange gets with `--vars-file`, and what is wrong there."""

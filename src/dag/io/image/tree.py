@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from dag.core.image.archive import Directory, Entry, File, Symlink, changed_error, parents
 from dag.core.image.ignore import Pattern, Patterns, compile_pattern, parse_patterns
-from dag.core.image.keys import is_key_name, is_private_key, may_hold_key
+from dag.core.image.keys import may_hold_key
+from dag.core.image.secrets import (
+    CREDENTIALS,
+    PRIVATE_KEY,
+    secret_content,
+    secret_directory,
+    secret_name,
+)
 from dag.core.limits import IGNORE_FILE
 from dag.errors import UsageError
 from dag.io.files import read_text
@@ -39,7 +46,9 @@ _CHUNK = 1 << 20
 _KEPT_BYTES = 1 << 26
 """Bytes of small files that are kept from when they were looked at until they are stored."""
 
-_PRIVATE_KEY = "a private key"
+_SECRETS = frozenset((PRIVATE_KEY, CREDENTIALS))
+_LONGEST_KEY = 1 << 26
+"""Bytes of a file that begins like PEM; one that has more is taken for a key unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +67,11 @@ class DirectoryTree:
     left_out: tuple[LeftOut, ...]
 
     def notes(self) -> list[str]:
-        """Return what to say of what was left out: a line for each key and each other reason."""
+        """Return what to say of what was left out: a line for each secret and each other reason."""
         keys = [
-            f"left out {out.path}: {out.reason}"
-            for out in self.left_out
-            if out.reason == _PRIVATE_KEY
+            f"left out {out.path}: {out.reason}" for out in self.left_out if out.reason in _SECRETS
         ]
-        others = [out for out in self.left_out if out.reason != _PRIVATE_KEY]
+        others = [out for out in self.left_out if out.reason not in _SECRETS]
         counts = Counter(out.reason for out in others)
         first = {out.reason: out.path for out in reversed(others)}
         return keys + [
@@ -118,9 +125,9 @@ class _Rules:
 def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> DirectoryTree:
     """Walk a directory of definitions.
 
-    Left out are `.git`, private keys, and, where no pattern of `include` matches, `packages/`,
-    `cache/`, directories with `OUT_MARK` and what the ignore files name. A key is never brought in:
-    the image may be public.
+    Left out are `.git`, private keys, credentials, and, where no pattern of `include` matches,
+    `packages/`, `cache/`, directories with `OUT_MARK` and what the ignore files name. A key is never
+    brought in, nor are credentials: the image may be public.
 
     Raises:
         UsageError: something cannot be read or stored, a link leaves the directory, an ignore file
@@ -194,6 +201,10 @@ class _Walk:
     def _entry(self, path: str, entry: os.DirEntry[str]) -> bool | None:
         """Take an entry; for a directory to be walked, return whether it is in the bundle itself."""
         is_directory = entry.is_dir(follow_symlinks=False)
+        secret = secret_directory(entry.name) if is_directory else secret_name(path)
+        if secret is not None:
+            self._left_out.append(LeftOut(path + "/" * is_directory, secret))
+            return None
         if left_out := self._rules.reason(path, entry.name):
             if is_directory and left_out.descend:
                 return False
@@ -209,9 +220,6 @@ class _Walk:
         return None
 
     def _symlink(self, path: str, full: str) -> None:
-        if is_key_name(path):
-            self._left_out.append(LeftOut(path, _PRIVATE_KEY))
-            return
         try:
             target = os.readlink(full)  # noqa: PTH115
         except OSError as error:
@@ -248,16 +256,17 @@ class _Walk:
                 hint="remove it, or name it in .dagignore",
             )
         read = partial(_read, full, path, _stamp_of(status))
-        if is_key_name(path):
-            self._left_out.append(LeftOut(path, _PRIVATE_KEY))
-            return
         # Opened once, as opening 3,400 files again takes longer than compressing them.
         small = status.st_size <= _CHUNK
         data = b"".join(read()) if small else next(read())
+        secret = None
         if not small and may_hold_key(data):
-            data = b"".join(read())
-        if is_private_key(data):
-            self._left_out.append(LeftOut(path, _PRIVATE_KEY))
+            if status.st_size > _LONGEST_KEY:
+                secret = PRIVATE_KEY
+            else:
+                data = b"".join(read())
+        if secret := secret or secret_content(data):
+            self._left_out.append(LeftOut(path, secret))
             return
         if small and self._kept + len(data) <= _KEPT_BYTES:
             self._kept += len(data)

@@ -23,7 +23,7 @@ from dag.core.package.problems import FileProblem
 from dag.core.package.refusals import read_refusal
 from dag.io import durable
 from dag.io.files import read_bytes
-from dag.io.package.parses import cache_root
+from dag.io.usercache import user_cache
 
 _SECONDS = 60
 """How long melange may take for one definition; it takes some hundredths."""
@@ -48,7 +48,7 @@ class LoadCheck:
         status = Path(self._melange).stat()
         about = f"{os.path.realpath(self._melange)}\0{status.st_size}\0{status.st_mtime_ns}"
         name = hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
-        return cache_root() / "loads" / f"{name}.msgpack"
+        return user_cache("loads") / f"{name}.msgpack"
 
     def refused(
         self, found: Definitions, packages: Sequence[Package]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from dag.core.build import journal as lines
 from dag.core.build.events import Began
 from dag.core.build.options import BuildOptions, MachineResources
-from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script, key_of, melange_of
@@ -21,36 +21,51 @@ from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.image.archive import Entry, file_of
 from dag.core.limits import PIPELINE
-from dag.core.package.apkindex import PackageRepository, offers, repository_root
+from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import KeyMaker
+from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
+from dag.core.shell import ShellScript
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
 from dag.io.files import read_bytes
-from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
-from dag.io.package import apkindex as index
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
+from dag.io.store import ownkey
+from dag.io.store.index import write_index
 from dag.io.store.local import Store
+from dag.io.store.ownkey import own_key
+from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
+from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.places import (
+    absolute_location,
+    location_from_workspace,
+    public_half_of,
+    require_public_half,
+    roots,
+)
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import fingerprints, split_by_package
-from dag.run.graph.reading import read_definitions
+from dag.run.graph.definitions import read_definitions
+from dag.run.graph.repositories import Named, Repositories, ask_repositories
+from dag.run.sources.place import cache_beside, note_on_old_cache
 
 Say = Callable[[str], None]
 
 _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    "HTTP_AUTH",
 )
 """The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
@@ -87,16 +102,13 @@ class Build:
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
-        self.have = _read_repositories(options)
+        self.repositories = _ask_repositories(options, found.packages)
+        for line in self.repositories.words:
+            say(line)
         self._entries = self._find_entries(found)
         self._settle(found)
         while refused := self._refused():
-            found = self.found.without(refused)
-            for problem in (one for several in refused.values() for one in several):
-                say(found.place(problem))
-            if options.strict:
-                found.require_sound()
-            self._settle(found)
+            self._settle(self._without(refused))
         if options.strict and self.plan.same_version:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
@@ -105,14 +117,27 @@ class Build:
 
     def _settle(self, found: Definitions) -> None:
         """Make the graph and the plan of these definitions."""
-        self.found, packages, arch = found, found.packages, self.options.arch.apk
-        self.graph = Graph(packages, arch=arch, repository=self.have, broken=found.broken)
-        self.elsewhere = frozenset(one.name for one in packages if offers(self.have.versions, one))
-        self.parts = split_by_package(self._entries, packages, found.broken, found.inputs)
+        self.found, packages, have = found, found.packages, self.repositories.common
+        self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
+        self.graph = Graph(
+            packages,
+            arch=self.options.arch.apk,
+            repository=have,
+            own=self.repositories.own,
+            broken=found.broken,
+        )
+        self.parts = split_by_package(
+            self._entries,
+            packages,
+            found.broken,
+            found.inputs,
+            roots=found.pipeline_roots,
+            common=self.options.common,
+        )
         self.fingerprints = fingerprints(self.parts, packages)
-        here = (package for package in packages if package.builds_on(arch))
-        self.store.adopt(here, self._say, keep=self.store.lock.held)
-        self.plan = self._plan()
+        here = (one for one in packages if one.builds_on(self.options.arch.apk))
+        adopt(self.store, here, self._say)
+        self.plan = self._plan(have)
 
     def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
         """Return what melange cannot load of all that is to be built, by the definitions' files."""
@@ -121,6 +146,15 @@ class Build:
         names |= {name for one in self.plan.stuck for name in one.packages}
         packages = [one for one in self.found.packages if one.name in names]
         return LoadCheck(melange, self.directory).refused(self.found, packages)
+
+    def _without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
+        """Return the definitions without those that melange cannot load, and tell of these."""
+        found = self.found.without(refused)
+        for problem in (one for several in refused.values() for one in several):
+            self._say(found.place(problem))
+        if self.options.strict:
+            found.require_sound()
+        return found
 
     def _find_entries(self, found: Definitions) -> list[Entry]:
         tree = definitions_tree(self.directory)
@@ -133,18 +167,16 @@ class Build:
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
         outside = {one for paths in found.inputs.values() for one in paths if one.startswith("/")}
-        return [
-            *entries,
-            *(file_of(one, read_bytes(Path(one), PIPELINE)) for one in sorted(outside)),
-        ]
+        more = [file_of(one, read_bytes(Path(one), PIPELINE)) for one in sorted(outside)]
+        return entries + more
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
         root = self.directory.resolve()
         found = {}
-        for item in (*_roots(self.options), *self.options.keyrings):
+        for item in (*roots(self.options), *self.options.keyrings):
             if "://" not in item:
-                path = Path(_absolute_location(item))
+                path = Path(absolute_location(item))
                 if path == self.store.root:
                     raise UsageError(
                         f"-r {item} is the store itself, which is always asked: leave it out"
@@ -158,11 +190,15 @@ class Build:
             if not any(name.startswith(f"{other}/") for other in found)
         }
 
-    def _plan(self) -> BuildPlan:
-        options, store, have = self.options, self.store, self.have
+    def _plan(self, have: PackageRepository) -> BuildPlan:
+        options, store = self.options, self.store
         request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
         records = choose_records(store.records.values(), versions)
+        for name, version in versions.items():
+            same = store.find(name, version, self.fingerprints.get(name, ""))
+            records |= {} if same is None else {name: same}
+        self.records = records
         known = Known(
             stored={name: Stored.of(record) for name, record in records.items()},
             repository=have.versions,
@@ -194,7 +230,7 @@ class Build:
         """
         options = self.options
         if not self.plan.steps:
-            self._write_index()
+            self._publish()
             scheduler = self.scheduler()
             with self._begin_journal(scheduler) as journal:
                 journal.append(lines.encode_event(0.0, Began()))
@@ -224,7 +260,7 @@ class Build:
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
-        self._write_index()
+        self._publish()
         return make_result(self.about, scheduler, seconds)
 
     @contextmanager
@@ -235,41 +271,55 @@ class Build:
             journal.append(lines.encode_head(head))
             yield journal
 
-    def _write_index(self) -> None:
-        given = _require_public_half(self.options)
+    def _publish(self) -> None:
+        """Publish what is finished, and what the store has of the plan; then write the index."""
+        given = require_public_half(self.options)
 
-        def sign(path: Path) -> None:
+        def key(tools: Tools) -> Path:
+            return given or own_key(self.store, tools.make_key)
+
+        def sign_packages(paths: Iterable[Path]) -> None:
             tools = Tools.find()
-            tools.sign_index(path, given or tools.own_key(self.store.state / "key"))
+            tools.sign_packages(paths, key(tools))
 
-        self.store.write_index(sign, anew=given is not None)
+        def sign_index(path: Path) -> None:
+            tools = Tools.find()
+            tools.sign_index(path, key(tools))
+
+        for one in self.plan.skipped:
+            if one.absence is Absence.STORED:
+                self.store.publish(self.records[one.package.name], sign_packages)
+        name = public_half_of(given).name if given else f"{ownkey.NAME}.pub"
+        write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
         # same wherever the store is, and the same as in a pod.
         options = self.options
         links: dict[str, Path] = self._linked_paths()
-        key = _require_public_half(options)
+        key = require_public_half(options)
         name = key_of(options.make_vars, self.makefile.key)
         if key is None:
-            made = tools.own_key(self.store.state / "key")
+            made = own_key(self.store, tools.make_key)
             if not (Path(name).is_absolute() or ".." in Path(name).parts):
-                links |= {name: made, f"{name}.pub": _public_half_of(made)}
+                links |= {name: made, f"{name}.pub": public_half_of(made)}
         public = f"{key.name if key else Path(name).name}.pub"
-        check_keyrings(options.keyrings, public, _public_half_of(key or made))
-        cache = self.directory.resolve() / "cache"
+        check_keyrings(options.keyrings, public, public_half_of(key or made))
+        cache = cache_beside(self.directory.resolve())
+        if note := note_on_old_cache(self.directory):
+            self._say(note)
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
             cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
-            source_date_epoch=git.source_date_epoch(self.directory) or 0,
+            source_date_epoch=0,  # each unit has its own
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
             key=os.fspath(key.resolve()) if key else self.makefile.key,
-            repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
-            keyrings=[_location_from_workspace(self.directory, one) for one in options.keyrings],
+            repositories=[location_from_workspace(self.directory, one) for one in roots(options)],
+            keyrings=[location_from_workspace(self.directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
             melange_flags=self.found.melange_words,
@@ -279,36 +329,48 @@ class Build:
         dropped: dict[str, set[str]] = {}
         for one in self.plan.dropped:
             dropped.setdefault(one.package, set()).add(one.name)
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return LocalSettings(
-            arch=options.arch,
-            script=build_script(
-                variables,
+
+        def script_at(epoch: int) -> ShellScript:
+            return build_script(
+                replace(variables, source_date_epoch=epoch),
                 key_maker=KeyMaker.NOBODY,
                 makefile=self.makefile.built_in,
                 hermetic=options.hermetic,
                 state="../state",  # beside the workspace
+            )
+
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return LocalSettings(
+            arch=options.arch,
+            script_at=script_at,
+            inputs=read_inputs(
+                [step.package for step in self.plan.steps],
+                directory=self.directory,
+                graph=self.graph,
+                parts=self.parts,
+                fingerprints=self.fingerprints,
+                store=self.store,
+                variables=variables,
+                script=script_at(0),
+                checksums={},
             ),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,
             links=links,
             fingerprints=self.fingerprints,
+            records=self.records,
             dropped={name: frozenset(names) for name, names in dropped.items()},
-            available=frozenset((*self.have.versions, *self.have.names)),
+            available=self.repositories.names_for,
             elsewhere=self.elsewhere,
             timeout=options.timeout,
         )
 
 
-def _read_repositories(options: BuildOptions) -> PackageRepository:
-    if not options.repositories:
-        return PackageRepository()
-    return index.repository(map(_absolute_location, _roots(options)), options.arch)
-
-
-def _roots(options: BuildOptions) -> list[str]:
-    return [repository_root(one) for one in options.repositories]
+def _ask_repositories(options: BuildOptions, packages: Sequence[Package]) -> Repositories:
+    places = tuple(map(absolute_location, roots(options)))
+    named = Named(repositories=places, keys=options.keyrings)
+    return ask_repositories(packages, Path(options.directory), options.arch, named)
 
 
 def _machine_resources() -> MachineResources:
@@ -316,36 +378,6 @@ def _machine_resources() -> MachineResources:
         processors=len(os.sched_getaffinity(0)),
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
-
-
-def _absolute_location(item: str) -> str:
-    if "://" in item:
-        return item
-    path = Path(item)
-    if not path.exists():
-        raise UsageError(f"{item}: there is no such file or directory")
-    return os.fspath(path.resolve())
-
-
-def _location_from_workspace(directory: Path, item: str) -> str:
-    path = _absolute_location(item)
-    if "://" in path or not Path(path).is_relative_to(directory.resolve()):
-        return path
-    return f"./{Path(path).relative_to(directory.resolve())}"
-
-
-def _public_half_of(key: Path) -> Path:
-    return key.with_name(f"{key.name}.pub")
-
-
-def _require_public_half(options: BuildOptions) -> Path | None:
-    key = Path(options.signing_key) if options.signing_key else None
-    if key is not None and not _public_half_of(key).is_file():
-        raise UsageError(
-            f"{key} has no public half {key.name}.pub beside it",
-            hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",
-        )
-    return key
 
 
 def _request_since(

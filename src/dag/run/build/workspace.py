@@ -6,14 +6,14 @@ import hashlib
 import os
 import posixpath
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
 from dag.core.package.directory import NO_INPUTS
 from dag.core.package.model import BrokenDefinition, Package
-from dag.io import durable
+from dag.run.build.common import common_entries
 
 _NOBODY = ""
 _MAX_LINKS = 40
@@ -25,7 +25,9 @@ class Parts:
     """The entries of a directory of definitions, by the packages that need them."""
 
     common: tuple[Entry, ...]
-    """The Makefile, pipelines, and whatever else belongs to no package."""
+    """The Makefile, what it includes or names, and what the settings name."""
+    pipelines: tuple[Entry, ...]
+    """All pipelines of the directory: those that only tests use must be there, too."""
     own: Mapping[str, tuple[Entry, ...]]
     """For each package its definition, the files below the directory of its name, and what links
     among these lead to, in the order of their paths."""
@@ -36,8 +38,18 @@ class Parts:
     def of(self, package: str) -> Iterable[Entry]:
         """Return the entries from which a package is built."""
         inside = (one for one in self.inputs[package] if not one.path.startswith("/"))
-        entries = (*self.common, *self.own[package], *inside)
+        entries = (*self.common, *self.pipelines, *self.own[package], *inside)
         return {entry.path: entry for entry in entries}.values()
+
+    def watched(self, package: Package) -> set[str]:
+        """Return the paths of what is a package's own.
+
+        A path that ends with a slash stands for all that is below it, and for what was.
+        """
+        paths = {package.file, f"{package.name}/", f"{package.file.removesuffix('.yaml')}/"}
+        paths.update(entry.path for entry in self.own[package.name])
+        paths.update(entry.path for entry in self.inputs[package.name])
+        return paths
 
 
 def split_by_package(
@@ -45,12 +57,19 @@ def split_by_package(
     packages: Iterable[Package],
     broken: Iterable[BrokenDefinition] = (),
     inputs: Mapping[str, Iterable[str]] = NO_INPUTS,
+    *,
+    roots: Collection[str] = (),
+    common: Sequence[str] = (),
 ) -> Parts:
     """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/.
 
-    `inputs` are the paths of what a definition is resolved from, by its file.
+    `inputs` are the paths of what a definition is resolved from, by its file, and `roots` the
+    directories in which pipelines are looked for. What belongs to a broken definition belongs to no
+    package. Of the rest those are common that the Makefile names, and those that `common` does.
 
-    What belongs to a broken definition belongs to no package, and is not common either.
+    Raises:
+        UsageError: one of `common` names nothing.
+
     """
     packages = tuple(packages)
     own: dict[str, list[Entry]] = {}
@@ -67,7 +86,9 @@ def split_by_package(
             owner.setdefault(f"{stem}/", _NOBODY)
     own[_NOBODY] = []
     tree = _Tree(entries)
-    common: list[Entry] = []
+    others: list[Entry] = []
+    pipelines: list[Entry] = []
+    below = tuple(f"{root}/" for root in ("pipelines", *roots))
     for entry in tree.entries:
         if entry.path.startswith("/"):
             continue
@@ -75,12 +96,19 @@ def split_by_package(
         if isinstance(entry, Directory):
             slash = "/"
         name = owner.get(top + slash)
-        (common if name is None else own[name]).append(entry)
+        is_pipeline = entry.path.startswith(below) and entry.path.endswith(".yaml")
+        if is_pipeline and name is not _NOBODY:
+            pipelines.append(entry)
+        if name is not None:
+            own[name].append(entry)
+        elif not is_pipeline:
+            others.append(entry)
     del own[_NOBODY]
     used = {path for paths in inputs.values() for path in paths}
     entries_of = {path: tree.follow_links(tree.at(path)) for path in used}
     return Parts(
-        tuple(common),
+        tree.follow_links(common_entries(others, common)),
+        tree.follow_links(pipelines),
         {name: tree.follow_links(found) for name, found in own.items()},
         {
             package.name: tuple(
@@ -173,15 +201,12 @@ def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:
 def lay_out(
     place: Path,
     entries: Iterable[Entry],
-    packages: Iterable[Path],
-    below: str,
     links: Mapping[str, Path],
 ) -> None:
-    """Make a workspace at the new directory `place`: the entries, and `packages` in `below`.
+    """Make a workspace of the entries at the new directory `place`.
 
-    Files are copies, so that nothing that a build does to them reaches the user's own. Packages are
-    hard links to those of the store, because melange and make only read them. `links` become
-    symbolic links.
+    Files are copies, so that nothing that a build does to them reaches the user's own. `links`
+    become symbolic links.
 
     Raises:
         OSError: the disk is full, or cannot be written for another reason.
@@ -212,7 +237,3 @@ def lay_out(
         link = place / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source)
-    repository = place / below
-    repository.mkdir(parents=True)
-    for package in packages:
-        durable.link(package, repository / package.name)

@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dag.core.arch import Arch
 from dag.core.graph.affected import Affected
 from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
 from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
 from dag.core.package.directory import Definitions
-from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import NO_MAKEFILE, Makefile, built_in_makefile, read_makefile
 from dag.core.package.model import Package
-from dag.core.package.options import CompileOptions, DefinitionOptions
-from dag.io.package.definitions import read_directory
-from dag.io.package.makefile import find_makefile, melange_flags
+from dag.core.package.options import DefinitionOptions
+from dag.io.package.makefile import find_makefile
 from dag.report.terminal import say
-
-
-def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Definitions:
-    """Read the definitions of a directory.
-
-    The caller tells what is wrong with some of them (`Definitions.words`).
-
-    Raises:
-        UsageError: none can be used, or one has a problem and `options.strict` asks for none.
-
-    """
-    flags = melange_flags(
-        Path(directory),
-        arch=arch,
-        make_vars=map(split_assignment, options.make_vars),
-        pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
-        build_options=options.build_options,
-    )
-    found = read_directory(Path(directory), arch=arch.apk, flags=flags)
-    if options.strict:
-        found.require_sound()
-    return found
+from dag.run.graph.definitions import read_definitions
 
 
 def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> Graph:

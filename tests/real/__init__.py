@@ -1,0 +1,1 @@
+"""A real distribution: real definitions, their real sources, and Debian's compiler."""

@@ -1,0 +1,108 @@
+"""Directories of real definitions that can be built: with a Makefile, their sources, and settings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.system import ClusterError
+from dag.core.package.model import Fetch, Package
+from dag.io.package.definitions import read_directory
+from tests.real import apt
+from tests.real.convert import ARCH
+from tests.real.repository import KEY, repository
+
+RULES = Path(__file__).with_name("rules.mk")
+PROGRAMS = Path(__file__).with_name("programs")
+"""The definitions of programs that use what the real ones build, each with its source."""
+_ENOUGH = 8 << 30
+_FLAGS = "CFLAGS=-O2\nCXXFLAGS=-O2\n"
+
+MAKE_OPTIONS = "--lint-require="
+"""Without this melange refuses files in /bin, /sbin and /lib, which definitions of 2023 have."""
+_SETTINGS = """\
+repository = ["{repository}"]
+keyring = ["{repository}/{key}.pub"]
+
+[make]
+MELANGE_EXTRA_OPTS = "{options}"
+"""
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Give a new directory to build in, which is in memory if this machine has enough of that.
+
+    A unit installs hundreds of megabytes of compiler that nobody needs afterwards. On a disk that
+    costs several times the processor time.
+    """
+    memory = Path("/dev/shm")  # no file of a known name is made there
+    free = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    has_room = free and min(int(free[1]) << 10, shutil.disk_usage(memory).free) >= _ENOUGH
+    with tempfile.TemporaryDirectory(
+        prefix="real-", dir=memory if has_room else None, ignore_cleanup_errors=True
+    ) as directory:
+        yield Path(directory)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """A directory that `dag build` and make can build, and what it is built with."""
+
+    directory: Path
+    names: tuple[str, ...]
+    """The definitions that are built; the others there come from the repository."""
+    repository: Path
+
+
+def lay_out(directory: Path, definitions: Path, names: Sequence[str]) -> Distribution:
+    """Write everything into the new `directory` that it takes to build `names`.
+
+    The definitions are copies, byte by byte. `cache/` has the sources as `dag cache` would have
+    fetched them, and `dag.toml` names the bootstrap repository.
+
+    Raises ClusterError if Debian does not have a source or a package.
+    """
+    directory.mkdir(parents=True)
+    for file in sorted(definitions.glob("*.yaml")):
+        shutil.copyfile(file, directory / file.name)
+    for name in names:
+        if (PROGRAMS / name).is_dir():
+            shutil.copyfile(PROGRAMS / f"{name}.yaml", directory / f"{name}.yaml")
+            shutil.copytree(PROGRAMS / name, directory / name)
+    packages = read_directory(directory, arch=ARCH).packages
+    rules = (f"$(eval $(call build-package,{one.name},{one.full_version}))\n" for one in packages)
+    (directory / "Makefile").write_text(RULES.read_text() + "".join(rules))
+    (directory / f"build-{ARCH}.env").write_text(_FLAGS)
+    add_sources(directory / "cache", [one for one in packages if one.name in names])
+    made = repository(directory, names)
+    (directory / "dag.toml").write_text(
+        _SETTINGS.format(repository=made, key=KEY, options=MAKE_OPTIONS)
+    )
+    return Distribution(directory=directory, names=tuple(names), repository=made)
+
+
+def add_sources(cache: Path, packages: Iterable[Package]) -> None:
+    """Put the files that the definitions fetch into the new directory `cache`.
+
+    Raises ClusterError if Debian does not have one; the message has all that it does not have.
+    """
+    wanted = {
+        source.sha256: f"{package.name} ({source.uri})"
+        for package in packages
+        for source in package.sources
+        if isinstance(source, Fetch)
+    }
+    sources = apt.place() / "sources"
+    lacking = wanted.keys() - apt.fetch_sources(wanted.keys(), sources)
+    if lacking:
+        listed = ", ".join(sorted(wanted[one] for one in lacking))
+        raise ClusterError(f"Debian's mirror does not have the sources of {listed}")
+    cache.mkdir()
+    for digest in wanted:
+        shutil.copyfile(sources / f"sha256:{digest}", cache / f"sha256:{digest}")

@@ -1,0 +1,113 @@
+"""The way by `dag pod`: half of a distribution in a pod on each node of the test cluster."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster import Cluster, ClusterError, lifecycle
+from dag.core.graph.graph import Graph
+from dag.io.package.definitions import read_directory
+from examples.sources import ADDRESS
+from tests.real.convert import ARCH
+from tests.real.distribution import Distribution
+from tests.real.repository import KEY
+from tests.real.standin import serving
+from tests.support.cluster.running import Dag, Done, Running
+
+_SECONDS = 3600.0
+
+
+def build_in_pods(distribution: Distribution, place: Path) -> Path:
+    """Build each half in a pod of its own, and return where the packages of both are.
+
+    The sources come from a cache bundle, and the steps have no network. Each pod requests more than
+    half of a node's processors, so that the second one runs on the other node.
+
+    Raises ClusterError if a build fails, or if both pods ran on one node.
+    """
+    with _on_cluster(place) as dag, serving(distribution.repository, host=ADDRESS) as url:
+        words: list[str | Path] = [
+            *("--repository", url, "--keyring", f"{url}/{KEY}.pub"),
+            *("--cache-bundle", _push_cache(dag, distribution, place), "--hermetic"),
+            *("--cpu=1100m", "--ram=2Gi", "--disk=1Gi"),
+        ]
+        pods = [
+            dag.start(distribution.directory, *words, "--out", place / f"out-{number}", *half)
+            for number, half in enumerate(_halves(distribution))
+        ]
+        nodes = {_node_of(pod) for pod in pods}
+        for pod in pods:
+            _require(pod.end(_SECONDS), "dag pod")
+        if len(nodes) != len(pods):
+            raise ClusterError(f"all pods ran on {', '.join(nodes)}")
+    packages = place / "packages" / ARCH
+    packages.mkdir(parents=True)
+    for apk in place.glob(f"out-*/{ARCH}/*.apk"):
+        apk.rename(packages / apk.name)
+    return place / "packages"
+
+
+def _halves(distribution: Distribution) -> list[list[str]]:
+    """Return the definitions in two halves, of which neither needs one of the other."""
+    graph = Graph(read_directory(distribution.directory, arch=ARCH).packages, arch=ARCH)
+    groups: list[set[str]] = []
+    for name in distribution.names:
+        mine = {name, *(graph.installed(name) or ())}.intersection(distribution.names)
+        touched = [group for group in groups if group & mine]
+        groups = [group for group in groups if group not in touched]
+        groups.append(mine.union(*touched))
+    halves: list[list[str]] = [[], []]
+    for group in sorted(groups, key=lambda group: (-len(group), sorted(group))):
+        min(halves, key=len).extend(sorted(group))
+    return [half for half in halves if half]
+
+
+def _push_cache(dag: Dag, distribution: Distribution, place: Path) -> str:
+    """Push the sources of the distribution as an image, and return its reference."""
+    directory = place / "definitions"
+    directory.mkdir(parents=True)
+    for name in distribution.names:  # `dag cache` would fetch also for what is not built
+        shutil.copy(distribution.directory / f"{name}.yaml", directory)
+    repository = f"{dag.repository}-cache"
+    base = ("--bundle-base", dag.cluster.base_image, "--bundle-repo", repository)
+    cache = distribution.directory / "cache"
+    return _require(dag("cache", "-d", directory, "-o", cache, *base), "dag cache").strip()
+
+
+def _node_of(pod: Running) -> str:
+    try:
+        return pod.await_line(r"(node-[ab])", _SECONDS)[1]
+    except AssertionError as error:
+        raise ClusterError(f"dag pod failed: {error}") from None
+
+
+def _require(done: Done, what: str) -> str:
+    if done.returncode:
+        raise ClusterError(f"{what} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+@contextmanager
+def _on_cluster(place: Path) -> Iterator[Dag]:
+    """Give a runner of `dag` on the cluster that is up, or on one that is up only meanwhile."""
+    try:
+        cluster, is_ours = Cluster.current(), False
+    except ClusterError:
+        cluster, is_ours = lifecycle.up(), True
+    try:
+        dag = Dag(cluster, f"real-{secrets.token_hex(4)}", place / "runs")
+        dag.kubectl("create", "namespace", dag.namespace)
+        dag.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+        try:
+            yield dag
+        finally:
+            for running in dag.started:
+                running.stop()
+            dag.kubectl("delete", "namespace", dag.namespace, "--wait=false")
+    finally:
+        if is_ours:
+            lifecycle.down()

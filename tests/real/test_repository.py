@@ -1,0 +1,168 @@
+"""The bootstrap repository that is made of Debian's packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+import subprocess
+import tarfile
+from pathlib import Path
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+import pytest
+
+from cluster.system import ClusterError
+from tests.real import apt, convert, names, repository
+from tests.real.apt import Deb
+from tests.real.repository import Outside
+from tests.real.standin import standing_in
+from tests.support.apks import read
+from tests.support.builds import definition
+
+CONTROL = """\
+Package: {name}
+Version: 2:1.4.2+dfsg-3
+Architecture: amd64
+Maintainer: nobody <nobody@example.org>
+Depends: nothing-here | other-name (>= 1), missing
+Provides: {name}-too (= 1)
+Description: made by hand
+"""
+
+
+def make_deb(place: Path, name: str) -> Deb:
+    """Make a package of Debian with links of every kind in it."""
+    root = place / f"{name}-root"
+    for folder in ("DEBIAN", "lib/x86_64-linux-gnu", "usr/bin", "usr/share/doc/x", "usr/lib/x"):
+        (root / folder).mkdir(parents=True)
+    (root / "DEBIAN/control").write_text(CONTROL.format(name=name))
+    (root / "lib/x86_64-linux-gnu/liba.so.1.2").write_text(f"library of {name}")
+    (root / "lib/x86_64-linux-gnu/liba.so.1").symlink_to("liba.so.1.2")
+    (root / "usr/lib/x/up").symlink_to("../../../lib/x86_64-linux-gnu/liba.so.1")
+    (root / "usr/bin/tool").write_text("tool")
+    (root / "usr/bin/tool").chmod(0o4755)
+    os.link(root / "usr/bin/tool", root / "usr/bin/zool")
+    (root / "usr/share/doc/x/README").write_text("not needed")
+    path = place / f"{name}_1.4.2_amd64.deb"
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "--build", root, path], check=True, capture_output=True
+    )
+    return Deb(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def debs(tmp_path: Path) -> list[Deb]:
+    return [make_deb(tmp_path, name) for name in ("busybox-static", "other")]
+
+
+def test_a_package_of_debian_becomes_one_of_apk(debs: list[Deb], tmp_path: Path) -> None:
+    entries = {one.path: one for one in convert.read_entries(debs[1].path, {"cc": "tool"})}
+    libraries = "usr/lib/x86_64-linux-gnu"
+    assert entries[f"{libraries}/liba.so.1.2"].data == b"library of other"
+    assert entries[f"{libraries}/liba.so.1"].target == "liba.so.1.2"
+    assert entries["usr/lib/x/up"].target == "../x86_64-linux-gnu/liba.so.1"
+    assert entries["usr/bin/zool"].target == "tool"
+    assert entries["usr/bin/tool"].mode == 0o755
+    assert entries["usr/bin/cc"].target == "tool"
+    assert not [path for path in entries if "doc" in path]
+    control = convert.read_control(debs[1].path)
+    assert control.version == "1.4.2-r0"
+    made = convert.convert(debs[1].path, control, ["busybox-static"])
+    assert sorted(made) == ["deb-other-1.4.2-r0.apk", "deb-other-offers-0-r0.apk"]
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+    assert read(tmp_path / "deb-other-1.4.2-r0.apk").depends == ("deb-busybox-static",)
+    assert read(tmp_path / "deb-other-1.4.2-r0.apk").provides == ()
+    offers = read(tmp_path / "deb-other-offers-0-r0.apk")
+    assert offers.depends == ("deb-other",)
+    assert offers.provides == ("cmd:tool=0", "cmd:zool=0", "so:liba.so.1=0")
+
+
+def test_alternatives_and_provided_names_are_needs_if_they_are_there(debs: list[Deb]) -> None:
+    controls = [convert.read_control(deb.path) for deb in debs]
+    assert convert.find_needs(controls) == {"busybox-static": [], "other": []}
+    named = convert.Control(
+        name="third", version="1-r0", provides=frozenset({"other-name"}), needs=(("other-too",),)
+    )
+    found = convert.find_needs([*controls, named])
+    assert found == {"busybox-static": ["third"], "other": ["third"], "third": ["other"]}
+
+
+def test_the_same_packages_make_the_same_repository(
+    debs: list[Deb], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = repository._key()
+    outside = [
+        Outside(
+            name="compiler",
+            version="3-r1",
+            packages={"compiler": ("other",), "lib": ()},
+            provides=("cc=3",),
+        )
+    ]
+    found = []
+    for number in "12":
+        cache = tmp_path / number
+        cache.mkdir()
+        monkeypatch.setattr(apt, "place", lambda cache=cache: cache)
+        place = tmp_path / f"made-{number}"
+        repository.make(place, debs, outside, key)
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        found.append({path.relative_to(place): path.read_bytes() for path in files})
+    assert found[0] == found[1]
+    thin = read(tmp_path / "made-1/x86_64/compiler-3-r1.apk")
+    assert (thin.depends, thin.provides) == (("debian-base", "deb-other"), ("cc=3",))
+    assert read(tmp_path / "made-1/x86_64/lib-3-r1.apk").depends == ("debian-base",)
+    with tarfile.open(tmp_path / "made-1/x86_64/APKINDEX.tar.gz") as tar:
+        assert tar.getnames()[0].startswith(".SIGN.RSA")
+
+
+def test_all_names_that_the_table_lacks_are_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(definition("a", "build-base", "unheard-of-dev", "b"))
+    (tmp_path / "b.yaml").write_text(definition("b", "never-seen"))
+    with pytest.raises(ClusterError, match=r"packages for: never-seen, unheard-of-dev$"):
+        repository.find_outside(tmp_path, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openssl", ("libssl-dev", "openssl")),
+        ("openssl-dev", ("libssl-dev", "openssl")),
+        ("perl", ("perl",)),
+        ("perl-dev", ("libperl-dev", "perl")),
+        ("lcms2-dev", ("liblcms2-dev",)),
+        ("py3-asn1", ("python3-asn1",)),
+        ("perl-yaml", ("libyaml-perl",)),
+        ("ca-certificates-bundle", ()),
+        ("perl-doc", ()),
+        ("never-seen-dev", None),
+        ("never-seen-doc", None),
+        ("perl-never-seen", None),
+    ],
+)
+def test_names_are_those_of_debian_in_one_form_or_another(
+    name: str, expected: tuple[str, ...] | None
+) -> None:
+    assert names.find(name, {"python3-asn1", "libyaml-perl", "liblcms2-dev"}) == expected
+
+
+def test_a_source_that_debian_has_not_is_left_out(tmp_path: Path) -> None:
+    assert apt.fetch_sources({"0" * 64}, tmp_path) == set()
+
+
+def test_a_stand_in_answers_for_the_host_that_a_definition_names(tmp_path: Path) -> None:
+    (tmp_path / "x86_64").mkdir()
+    (tmp_path / "x86_64/APKINDEX.tar.gz").write_bytes(b"the index")
+    (tmp_path / "debian.rsa.pub").write_bytes(b"the key")
+    with standing_in(tmp_path, name="packages.example.org") as variables:
+        trusted = ssl.create_default_context(cafile=variables["SSL_CERT_FILE"])
+        opener = build_opener(
+            ProxyHandler({"https": variables["HTTPS_PROXY"]}), HTTPSHandler(context=trusted)
+        )
+        stage = "https://packages.example.org/bootstrap/stage3"
+        with opener.open(f"{stage}/x86_64/APKINDEX.tar.gz") as answer:
+            assert answer.read() == b"the index"
+        with opener.open(f"{stage}/wolfi-signing.rsa.pub") as answer:
+            assert answer.read() == b"the key"
