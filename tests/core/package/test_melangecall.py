@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dag.core.package.makefile import built_in_text
 from dag.core.package.melangecall import MelangeCall, MelangeCalls
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -171,3 +172,14 @@ def test_calls_that_test_packages_count_for_nothing() -> None:
 )
 def test_a_makefile_that_never_ends_is_unreadable(text: str) -> None:
     assert call(text + recipe("--package-append $(A)")).unreadable in (("--package-append",), ())
+
+
+def test_a_call_that_differs_only_in_the_name_of_the_definition_is_one_for_all() -> None:
+    quoted = 'package/%:\n\t$(MELANGE) build "$(filter-out x,$*)" --package-append a\n'
+    for text in (built_in_text(), quoted):
+        calls = MelangeCalls(text, {**GIVEN, "MELANGE_RUNNER": "bubblewrap"})
+        assert calls.of("app", "1-r0") is calls.of("other", "2-r1")
+        assert calls.of("app", "1-r0").unreadable == ()
+    calls = MelangeCalls(recipe('--package-append "$(filter-out x,$*)"'), GIVEN)
+    assert calls.of("x", "1-r0").package_append == ()
+    assert calls.of("app", "1-r0").package_append == ("app",)

@@ -55,6 +55,8 @@ _BUILD = re.compile(
     r"""(?:^|[\s;&|(/@+"'-])melange["']?"""  # however it is called
     r"(?:\s+-\S+(?:\s+(?!build\s)[^-\s]\S*)?)*\s+build\s+",
 )
+_NEEDS_NO_SHELL = re.compile(r"[^'\"\\#]*")
+_IN_QUOTES = re.compile(r"""'[^'\n]*'|"[^"\n]*\"""")
 _SUBMAKE = re.compile(r"(?:^|[\s@;&])make\s+(?P<words>.*)$", re.DOTALL)
 _COMMAND_ENDS = re.compile(r"\s(?:&&|\|\||[;|>])\s?|[;\n]")
 
@@ -88,6 +90,7 @@ class MelangeCalls:
         self._for_one: dict[str, MakeRule] = {}
         self._for_all: MakeRule | None = None
         self._locals: list[tuple[str, str]] = []
+        self._known: dict[tuple[str, str], MelangeCall] = {}
         for rule in self._make.rules:
             self._sort(rule)
         self._common = self._call_for_all()
@@ -98,7 +101,13 @@ class MelangeCalls:
         if rule is None and self._common is not None:
             return self._common
         rule = rule or self._for_all
-        return MelangeCall() if rule is None else self._call(rule, name, full_version)
+        if rule is None:
+            return MelangeCall()
+        has_version = rule.definition is not None or "packages/" in rule.targets
+        key = (name, full_version if has_version else "")
+        if key not in self._known:
+            self._known[key] = self._call(rule, name, full_version)
+        return self._known[key]
 
     @property
     def has_unknown_options(self) -> bool:
@@ -124,8 +133,9 @@ class MelangeCalls:
         if self._for_all is None or self._make.scoped:
             return None
         call = self._call(self._for_all, STEM, STEM)
-        commands = self._commands(self._for_all, STEM, STEM)
-        varies = any(VARIES in command for _, command in commands)
+        commands = "\n".join(one for _, one in self._commands(self._for_all, STEM, STEM))
+        # In quotes it is one word for each package, such as the name of the definition's file.
+        varies = VARIES in _IN_QUOTES.sub("", commands) or (call.unreadable and VARIES in commands)
         return None if varies or STEM in "".join(_values(call)) else call
 
     def _sort(self, rule: MakeRule) -> None:
@@ -234,6 +244,8 @@ def _is_unknown(value: str) -> bool:
 
 
 def _words(command: str) -> list[str]:
+    if _NEEDS_NO_SHELL.fullmatch(command):  # as there is one command for each of 3,400 packages
+        return command.split()
     try:
         return shlex.split(command)
     except ValueError:  # a quote that is not closed: the shell will say so
