@@ -139,5 +139,5 @@ def test_every_target_of_the_original_is_ours(graph: Graph) -> None:
         "packages/x86_64/go-1.19.999-r0.apk",
         "packages/x86_64/ninja-1.9.0-r0.apk",
     }
-    assert graph.provider("go") == "go-1.19"
-    assert graph.provider("ninja") == "samurai"
+    assert graph.provider_for(graph.packages[0].name)("go") == "go-1.19"
+    assert graph.provider_for(graph.packages[0].name)("ninja") == "samurai"

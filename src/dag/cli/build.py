@@ -77,7 +77,10 @@ def _tell_plan(build: Build) -> None:
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
             f"{' → '.join((*cycle.cycles[0], cycle.cycles[0][0]))}"
         )
-    tell_missing(build.graph, (step.package.name for step in plan.steps), verbose=verbose)
+        if holder := build.repositories.holder(cycle.bootstrap):
+            say(f"{holder} has what may open it: -r makes that known to all packages")
+    names = (step.package.name for step in plan.steps)
+    tell_missing(build.graph, names, verbose=verbose, repositories=build.repositories)
     if verbose:
         for one in plan.dropped:
             say(f"{one.package} is built with the repository's {one.name}: a cycle")

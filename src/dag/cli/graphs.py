@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dag.core.graph.graph import Graph
     from dag.core.graph.options import GraphOptions
     from dag.core.package.model import Package
+    from dag.run.graph.repositories import Repositories
 
 
 def show_packages(lines: Sequence[str], kind: Kind) -> None:
@@ -49,8 +50,14 @@ def tell_stopped(stopped: Collection[str], causes: Mapping[str, object], *, verb
         say(line)
 
 
-def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
-    """Write what some of `names` need that is neither defined nor in a repository.
+def tell_missing(
+    graph: Graph,
+    names: Iterable[str],
+    *,
+    verbose: int,
+    repositories: Repositories | None = None,
+) -> None:
+    """Write what some of `names` need that is neither defined nor in one of the `repositories`.
 
     Of other needs that apko cannot satisfy, write whose environments it does not make.
     """
@@ -61,7 +68,12 @@ def tell_missing(graph: Graph, names: Iterable[str], *, verbose: int) -> None:
     missing = graph.missing(inside)
     there = {name: find_offers(graph, name) for name in missing}
     for line in missing_lines(
-        missing, graph.names, others=bool(graph.available), verbose=verbose, there=there
+        missing,
+        graph.names,
+        others=bool(graph.available or (repositories and repositories.own)),
+        verbose=verbose,
+        there=there,
+        remarks=repositories.remarks(missing) if repositories else {},
     ):
         say(line)
     for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):

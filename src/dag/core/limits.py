@@ -79,6 +79,15 @@ LOG_LINE = Limit("a line of a log", 64 * _MIB)
 
 PACKAGE_INDEX = Limit("an APKINDEX", 256 * _MIB)
 """Both packed and unpacked: Wolfi's has 50 MiB of text."""
+SIGNATURES = Limit("the signatures of an APKINDEX", _MIB)
+"""One has 512 bytes, and few have two."""
+NAMED_REPOSITORIES = Limit("the repositories that definitions name", 200, "repositories")
+"""Each may have to be waited for, and hold memory; of 342 real definitions all name the same."""
+LISTED_PACKAGES = Limit("an APKINDEX", 1_000_000, "packages")
+"""Wolfi's lists 100,000, old versions included; each takes about 1 KiB of memory."""
+ALL_LISTED_PACKAGES = Limit("all indexes that definitions name", 2_000_000, "packages")
+PUBLIC_KEY = Limit("a public key", 64 * _KIB)
+"""One of RSA has 800 bytes."""
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
 """Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
 

@@ -42,10 +42,11 @@ def missing_lines(
     others: bool,
     verbose: int,
     there: Mapping[str, Sequence[str]],
+    remarks: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield lines about what is not defined here; `others` says if repositories were asked.
 
-    `there` has what there is of a name in other versions. What is nearly one of `names`, which are
+    `there` has what there is of a name in other versions, `remarks` what is known besides. What is nearly one of `names`, which are
     defined, is told first, because it is most likely misspelt.
     """
     if not missing:
@@ -62,7 +63,9 @@ def missing_lines(
 
     def what(name: str) -> str:
         found = there.get(name)
-        return f"{name} (there is only {some(found)})" if found else name
+        told = [f"there is only {some(found)}"] if found else []
+        told += [remarks[name]] if name in remarks else []
+        return f"{name} ({'; '.join(told)})" if told else name
 
     if verbose:
         for name, users in missing.items():
@@ -73,7 +76,7 @@ def missing_lines(
     told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
     # Then what is there in another version: nobody expects that it is missing.
     left = (name for name in missing if name not in meant)
-    told += map(what, sorted(left, key=lambda name: not there.get(name)))
+    told += map(what, sorted(left, key=lambda name: not (there.get(name) or name in remarks)))
     yield f"melange must find in {where}: {some(told)}; -v names who needs them"
 
 

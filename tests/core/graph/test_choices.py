@@ -61,7 +61,7 @@ def test_a_constraint_is_part_of_the_choice() -> None:
     assert names(graph.closure(["old"])) == ["rt-1", "old"]
     assert names(graph.closure(["new"])) == ["rt-2", "new"]
     assert [edge.origin for edge in graph.needs("both")] == ["rt-2", "rt-1"]
-    assert graph.provider("rt<2") == "rt-1"
+    assert graph.provider_for("old")("rt<2") == "rt-1"
 
 
 def test_a_chain_of_compilers_is_no_cycle() -> None:

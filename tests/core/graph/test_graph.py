@@ -254,10 +254,10 @@ def test_a_hub_that_needs_all_its_users_takes_time_by_its_edges(
     weighed = 0
     real = HeaviestWays._weight
 
-    def counted(self: HeaviestWays, way: Way) -> int:
+    def counted(self: HeaviestWays, unit: int, way: Way) -> int:
         nonlocal weighed
         weighed += 1
-        return real(self, way)
+        return real(self, unit, way)
 
     monkeypatch.setattr(HeaviestWays, "_weight", counted)
     (component,) = graph.components()

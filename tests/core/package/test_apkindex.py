@@ -26,7 +26,12 @@ V:1.2-r4
 def test_entries() -> None:
     entries = read_index(TEXT)
     assert entries[0] == Entry(
-        "zlib", "1.3-r0", "zlib", ("so:libc.so.6",), ("so:libz.so.1=1.3", "pc:zlib=1.3")
+        "zlib",
+        "1.3-r0",
+        "zlib",
+        ("so:libc.so.6",),
+        ("so:libz.so.1=1.3", "pc:zlib=1.3"),
+        checksum="Q1abc=",
     )
     repository = PackageRepository(entries)
     assert repository.names == {"zlib", "zlib-dev", "so:libz.so.1", "pc:zlib"}

@@ -47,14 +47,12 @@ class BuildOrder:
     """The dependencies that are dropped to open cycles."""
 
 
-def find_build_order(
-    needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool = True
-) -> BuildOrder:
-    """Return the order in which to build `built`; cycles are opened where `available` allows it.
+def find_build_order(needs: Needs, built: Sequence[Package], *, follow: bool = True) -> BuildOrder:
+    """Return the order in which to build `built`; cycles are opened where a repository allows it.
 
     Without `follow` only needs among `built` count, and no gates are made.
     """
-    return _OrderFinder(needs, built, available, follow=follow).find()
+    return _OrderFinder(needs, built, follow=follow).find()
 
 
 class _OrderFinder:
@@ -63,13 +61,10 @@ class _OrderFinder:
     Most names need no gate: one that needs nothing at run time is there as soon as it is built.
     """
 
-    def __init__(
-        self, needs: Needs, built: Sequence[Package], available: Collection[str], *, follow: bool
-    ) -> None:
+    def __init__(self, needs: Needs, built: Sequence[Package], *, follow: bool) -> None:
         self.needs = needs
         self.packages = built
         self.built = [package.name for package in built]
-        self.available = available
         self.builds = {name: node for node, name in enumerate(self.built)}
         self.environments = [self._ours(needs.environment(package)) for package in built]
         self.gates: list[list[int]] = []
@@ -136,17 +131,14 @@ class _OrderFinder:
         for node, environment in enumerate(self.environments):
             targets = set(map(gate_of.__getitem__, environment))
             self.successors[node] = sorted(targets)
-            if self.available:
-                package = self.packages[node]
+            package = self.packages[node]
+            if available := self.needs.available(package):
                 hard = {
                     gate_of[number]
                     for number, text in self.needs.texts(package, environment)
-                    if not self.is_available(number, text)
+                    if bare_name(text) not in available and self.needs.name(number) not in available
                 }
                 self.soft.update((node, gate) for gate in targets - hard)
-
-    def is_available(self, number: int, text: str) -> bool:
-        return bare_name(text) in self.available or self.needs.name(number) in self.available
 
     def find(self) -> BuildOrder:
         dropped: set[tuple[int, int]] = set()
@@ -296,6 +288,8 @@ class _OrderFinder:
                 continue
             if len(needs) > 1:
                 key = f"@{min([self.needs.name(number) for number in self.gates[node - count]])}"
+                if key in gates:  # of units that ask other repositories
+                    key = f"{key}#{node - count}"
                 gates[key] = needs
                 needs = (key,)
             short[node] = needs

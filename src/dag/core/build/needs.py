@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
+from dag.core.package.supply import Supply
 
 
 class Needs:
@@ -25,16 +26,20 @@ class Needs:
         graph: Graph,
         depends: Callable[[str, Package], Iterable[str]],
         is_elsewhere: Callable[[Package], bool],
+        available: frozenset[str] = frozenset(),
     ) -> None:
         """Take the graph, and what is known besides.
 
         `depends(name, package)` returns more run-time needs of a package that the store has;
         `is_elsewhere(package)` says whether nothing of ours follows from a need of that package.
+        `available` are names that every environment can have from a repository.
         """
         self._graph = graph
         self._installs = graph.installs
         self._depends = depends
         self._is_elsewhere = is_elsewhere
+        self._available = available
+        self._unions: dict[frozenset[str], frozenset[str]] = {}
         self._units = {package.name: unit for unit, package in enumerate(graph.packages)}
         self._environments: dict[str, list[int]] = {}
 
@@ -48,6 +53,18 @@ class Needs:
         if owner is None:
             raise ValueError(f"{self.name(number)} is not a package of a definition")
         return self._graph.packages[owner]
+
+    def supply(self, number: int) -> Supply:
+        """Return what there is for the environments that have the package with this number."""
+        return self._installs.supply_with(max(number, ~number))
+
+    def available(self, package: Package) -> frozenset[str]:
+        """Return the names that the build of a package can have from a repository."""
+        own = self._installs.supply(self._units[package.name]).available
+        found = self._unions.get(own)
+        if found is None:
+            found = self._unions[own] = self._available | own
+        return found
 
     def environment(self, package: Package) -> list[int]:
         """Return the packages that the build of `package` installs, each once.
@@ -66,9 +83,10 @@ class Needs:
         A package that it does not ask for itself has its own name as text.
         """
         wanted = dict.fromkeys(numbers)
+        unit = self._units[package.name]
         asked: list[tuple[int, str]] = []
         for need in package.environment:
-            choice = self._choice(need.text)
+            choice = self._choice(unit, need.text)
             for number in self._ours([] if choice is None else [choice]):
                 found = number if number in wanted else ~number
                 if found in wanted:
@@ -77,14 +95,15 @@ class Needs:
         there = {number for number, _ in asked}
         return [*asked, *((one, self.name(one)) for one in wanted if one not in there)]
 
-    def _choice(self, text: str) -> int | None:
-        return None if text.startswith("!") else self._installs.environments.choice(text)
+    def _choice(self, unit: int, text: str) -> int | None:
+        return None if text.startswith("!") else self._installs.choice(unit, text)
 
     def runtime(self, number: int) -> list[int]:
         """Return the packages that the package with this number needs at run time."""
-        needed = [] if number < 0 else list(self._installs.environments.runtime(number))
+        needed = [] if number < 0 else list(self._installs.runtime(number))
+        preferences = self.supply(number).resolver.preferences
         for text in self._depends(self.name(number), self.origin(number)):
-            choice = self._choice(text)
+            choice = None if text.startswith("!") else preferences.choice(text)
             if choice is not None:
                 needed.append(choice)
         return self._ours(needed)
@@ -105,7 +124,7 @@ class Needs:
                 found[number] = None
             elif number >= 0 and number not in seen:
                 seen.add(number)
-                stack += self._installs.environments.runtime(number)[::-1]
+                stack += self._installs.runtime(number)[::-1]
         return list(found)
 
     def is_elsewhere(self, number: int) -> bool:

@@ -183,7 +183,7 @@ class _Planner:
         self.absent: dict[str, Absence] = {}
         self.reasons: dict[str, tuple[Reason, str]] = {}
         self.available = frozenset((*known.repository, *known.available))
-        self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere)
+        self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere, self.available)
         self.obstacles: Mapping[str, Obstacle] = {}
 
     def plan(self) -> BuildPlan:
@@ -195,7 +195,7 @@ class _Planner:
             self.absent.clear()
             self.choose(asked)
         order = self.needs_first()
-        found = find_build_order(self.needs, order, self.available, follow=not request.only)
+        found = find_build_order(self.needs, order, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
         steps = tuple(
             PlannedUnit(

@@ -15,6 +15,7 @@ from dag.core.graph.edges import RUN_TIME
 from dag.core.graph.foreign import foreign_need
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Need, Package
+from dag.core.package.supply import Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class UnbuildableFinder:
         """Return those of `packages` that cannot be built, each with what is in the way."""
         built = {package.name: package for package in packages}
         for name, package in built.items():
-            self._look(name, package.environment, name)
+            self._look(name, package.environment, name, self.graph.supply_of(name))
             self._follow(name, self.needs.environment(package))
         while self._todo:
             number = self._todo.pop()
@@ -55,7 +56,7 @@ class UnbuildableFinder:
                 self._users.setdefault(origin.name, []).append(number)
             texts = self.needs.runtime_texts(number)
             needs = (Need(text, origin.file, origin.line, RUN_TIME) for text in texts)
-            self._look(number, needs, self.needs.name(number))
+            self._look(number, needs, self.needs.name(number), self.needs.supply(number))
             self._follow(number, self.needs.runtime(number))
         found = dict(self._direct)
         stack = list(found)
@@ -67,20 +68,20 @@ class UnbuildableFinder:
                     stack.append(user)
         return {name: found[name] for name in sorted(built) if name in found}
 
-    def _look(self, user: _User, needs: Iterable[Need], name: str) -> None:
+    def _look(self, user: _User, needs: Iterable[Need], name: str, supply: Supply) -> None:
         """Note the first of the needs of a user, called `name`, that nothing can give."""
         for need in needs:
-            obstacle = self._obstacle(name, need)
+            obstacle = self._obstacle(name, supply, need)
             if obstacle is not None:
                 self._direct.setdefault(user, obstacle)
                 return
 
-    def _obstacle(self, name: str, need: Need) -> Obstacle | None:
-        if need.name in self.available:
+    def _obstacle(self, name: str, supply: Supply, need: Need) -> Obstacle | None:
+        if need.name in self.available or need.name in supply.available:
             return None
-        if broken := self.graph.broken_need(name, need):
+        if broken := self.graph.broken_need(name, supply, need):
             return Obstacle(str(broken), is_broken=True)
-        if foreign := foreign_need(self.graph, self.arch, name, need):
+        if foreign := foreign_need(self.graph, self.arch, name, supply, need):
             return Obstacle(str(foreign), is_broken=False)
         return None
 

@@ -9,6 +9,7 @@ from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
 from dag.core.graph.stops import first_needs
 from dag.core.package.model import Need, Package
+from dag.core.package.supply import Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,14 @@ class ForeignNeed:
         )
 
 
-def foreign_need(graph: Graph, arch: Arch, package: str, need: Need) -> ForeignNeed | None:
-    """Return the need of a package if only a definition for other architectures gives it."""
-    origin = graph.origin(need.name) if graph.is_external(need.text) else None
+def foreign_need(
+    graph: Graph, arch: Arch, package: str, supply: Supply, need: Need
+) -> ForeignNeed | None:
+    """Return the need of a package if only a definition for other architectures gives it.
+
+    `supply` is what there is for the environment that has the need.
+    """
+    origin = graph.origin(need.name) if supply.is_unknown(need.text) else None
     if origin is None or origin.builds_on(arch.apk):
         return None
     return ForeignNeed(package, need, origin, arch)

@@ -24,7 +24,7 @@ class Gates:
         self.count = len(installs.packages)
         self._gate_of: dict[int, int] = {}
         behind: list[list[int]] = []
-        for members in installs.environments.components:
+        for members in installs.components:
             self._make(installs, members, behind)
         self.selfish: set[int] = set()
         """The units that need themselves."""
@@ -40,7 +40,7 @@ class Gates:
             self._explain(members)
 
     def _make(self, installs: Installs, members: Sequence[int], behind: list[list[int]]) -> None:
-        if len(members) == 1 and not installs.environments.runtime(members[0]):
+        if len(members) == 1 and not installs.runtime(members[0]):
             owner = installs.owner(members[0])  # as most are
             self._gate_of[members[0]] = -1 if owner is None else owner
             return
@@ -49,7 +49,7 @@ class Gates:
             owner = installs.owner(number)
             if owner is not None:
                 targets.add(owner)
-            for needed in installs.environments.runtime(number):
+            for needed in installs.runtime(number):
                 gate = self._gate_of.get(needed, -1)  # none yet if it is a member itself
                 if gate >= 0:
                     targets.add(gate)

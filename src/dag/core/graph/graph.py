@@ -7,7 +7,7 @@ are data: the edges that the order leaves out, and the components that these edg
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -26,13 +26,14 @@ from dag.core.graph.stops import (
 from dag.core.graph.weights import UNSATISFIED, HeaviestWays
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import BrokenDefinition, Need, Package, bare_name
+from dag.core.package.supply import Supply
 
 
 class Graph:
     """The packages of a directory and their edges.
 
-    apko chooses among them and what `repository` has (`-r`). Edges to names that the repository has
-    are the first to be dropped where there is a cycle.
+    apko chooses among them and what `repository` has (`-r`), or what that of `own` has which is for
+    the very package. Edges to names that it has are the first to be dropped where there is a cycle.
 
     What needs a name that only a broken definition might give is *stopped*, and what needs that.
     """
@@ -43,6 +44,7 @@ class Graph:
         *,
         arch: str | None = None,
         repository: PackageRepository | None = None,
+        own: Mapping[str, PackageRepository] | None = None,
         broken: Iterable[BrokenDefinition] = (),
     ) -> None:
         """Resolve every need; the order of the packages does not matter.
@@ -53,10 +55,11 @@ class Graph:
         self.packages: tuple[Package, ...] = tuple(sorted(packages, key=lambda one: one.name))
         listed = repository or PackageRepository()
         self.available = listed.names
-        self.broken = BrokenNames(broken, self.available)
-        self.installs = Installs(self.packages, arch, listed.candidates)
+        """The names that the repository has for whoever asks no other."""
+        self.broken = BrokenNames(broken)
+        self.installs = Installs(self.packages, arch, listed, own)
         self._names = Names(self.installs, arch, self.broken)
-        self._heaviest = HeaviestWays(self.installs, self.available)
+        self._heaviest = HeaviestWays(self.installs)
         self._gates = Gates(self.installs)
 
     def __len__(self) -> int:
@@ -75,12 +78,21 @@ class Graph:
         """Return every name that the packages have or provide."""
         return self._names.given
 
-    def provider(self, text: str) -> str | None:
-        """Return the package of ours that is installed for a need; None if there is none."""
-        number = None if text.startswith("!") else self.installs.environments.choice(text)
-        if number is None or self.installs.owner(number) is None:
-            return None
-        return self.installs.candidates[number].name
+    def supply_of(self, package: str) -> Supply:
+        """Return all packages that there are for the environment of a definition."""
+        return self.installs.supply(self._names.number(package))
+
+    def provider_for(self, package: str) -> Callable[[str], str | None]:
+        """Return what tells the package of ours that a need of a definition installs, or None."""
+        unit = self._names.number(package)
+
+        def provider(text: str) -> str | None:
+            number = None if text.startswith("!") else self.installs.choice(unit, text)
+            if number is None or self.installs.owner(number) is None:
+                return None
+            return self.installs.candidates[number].name
+
+        return provider
 
     @cached_property
     def externals(self) -> dict[str, list[str]]:
@@ -89,32 +101,29 @@ class Graph:
         A name that is defined here is among them with the constraint that nothing satisfies.
         """
         externals: dict[str, list[str]] = {}
-        choice, is_external = self.installs.environments.choice, self.installs.supply.is_external
-        asked = {need[0] for package in self.packages for need in package.environment}
-        chosen = {text: choice(text) for text in asked if text[:1] != "!"}
-        texts = {text for text, one in chosen.items() if one is None or is_external(one)}
-        for package in self.packages:
-            for need in package.environment:
-                if need[0] in texts and not self.broken_need(package.name, need):
-                    users = externals.setdefault(self._external(need), [])
+        for unit, package in enumerate(self.packages):
+            unsatisfied = self.installs.unsatisfied(unit)
+            for need in package.environment if unsatisfied else ():
+                if need[0] in unsatisfied and not self.broken_need(
+                    package.name, self.installs.supply(unit), need
+                ):
+                    users = externals.setdefault(self._external(unit, need), [])
                     if package.name not in users[-1:]:
                         users.append(package.name)
         return externals
 
-    def _external(self, need: Need) -> str:
-        name = need.name
-        return need.text if self.installs.supply.resolver.universe.is_known(name) else name
+    def _external(self, unit: int, need: Need) -> str:
+        universe, name = self.installs.supply(unit).resolver.universe, need.name
+        return need.text if universe.is_known(name) else name
 
-    def is_external(self, text: str) -> bool:
-        """Return whether neither the definitions nor the repository have the name in a need."""
-        number = None if text.startswith("!") else self.installs.environments.choice(text)
-        return number is not None and self.installs.supply.is_external(number)
+    def broken_need(self, package: str, supply: Supply, need: Need) -> BrokenNeed | None:
+        """Return the need of a package if only a broken definition might give it.
 
-    def broken_need(self, package: str, need: Need) -> BrokenNeed | None:
-        """Return the need of a package if only a broken definition might give it."""
-        if need.name not in self.broken or not self.is_external(need.text) or need.name in self:
+        `supply` is what there is for the environment that has the need.
+        """
+        if need.name not in self.broken or not supply.is_unknown(need.text) or need.name in self:
             return None
-        return self.broken.find(package, need)
+        return self.broken.find(package, need, supply.available)
 
     @cached_property
     def broken_needs(self) -> dict[str, BrokenNeed]:
@@ -161,11 +170,11 @@ class Graph:
         return [edge for edge in edges if edge.through and edge.origin not in direct]
 
     def _edge(self, unit: int, need: Need) -> Edge:
-        number = self.installs.environments.choice(need.text)
+        number = self.installs.choice(unit, need.text)
         owner = None if number is None else self.installs.owner(number)
         if number is None or owner is None:
             name = self.packages[unit].name
-            return Edge(name, self._external(need), need, None, is_ours=False)
+            return Edge(name, self._external(unit, need), need, None, is_ours=False)
         return self._edge_of(unit, owner, Way(need, number, None))
 
     def needs_by_text(self, name: str) -> dict[str, str | None]:
@@ -174,9 +183,10 @@ class Graph:
         What is no definition's is left out.
         """
         found: dict[str, str | None] = {}
-        for need in self.packages[self._names.number(name)].environment:
+        unit = self._names.number(name)
+        for need in self.packages[unit].environment:
             if not need.text.startswith("!"):
-                number = self.installs.environments.choice(need.text)
+                number = self.installs.choice(unit, need.text)
                 owner = None if number is None else self.installs.owner(number)
                 if owner is not None:
                     found[need.text] = self.packages[owner].name

@@ -1,14 +1,20 @@
 """Definitions and repositories → the packages that each environment installs, as apko chooses.
 
-A package is a number of `dag.core.package.supply`; a unit is a definition, by its place.
+A package is a number of `dag.core.package.supply`; a unit is a definition, by its place. Units that
+ask the same repositories have a supply in common: the definitions, and what these repositories
+list. So a package has a number for each supply, and with it its needs at run time are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from dag.core.package.candidates import Candidate
+from dag.core.package.apkindex import PackageRepository
+from dag.core.package.candidates import Candidate, Catalogue
 from dag.core.package.environments import Environments
 from dag.core.package.model import Need, Package
 from dag.core.package.names import find_clashes
@@ -37,6 +43,26 @@ class Way(NamedTuple):
         return found[::-1]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Units that ask the same repositories."""
+
+    packages: Sequence[Package]
+    """All definitions, by unit."""
+    supply: Supply
+    environments: Environments
+    places: Mapping[int, int]
+    """Unit → the place of its environment."""
+
+    @cached_property
+    def unsatisfied(self) -> frozenset[str]:
+        """Return the needs that no package satisfies, or only an external one."""
+        choice, is_external = self.environments.choice, self.supply.is_external
+        asked = {need[0] for unit in self.places for need in self.packages[unit].environment}
+        chosen = {text: choice(text) for text in asked if text[:1] != "!"}
+        return frozenset(t for t, one in chosen.items() if one is None or is_external(one))
+
+
 class Installs:
     """What the environments of some definitions install.
 
@@ -44,9 +70,16 @@ class Installs:
     """
 
     def __init__(
-        self, packages: Sequence[Package], arch: str | None, listed: Iterable[Candidate] = ()
+        self,
+        packages: Sequence[Package],
+        arch: str | None,
+        repository: PackageRepository | None = None,
+        own: Mapping[str, PackageRepository] | None = None,
     ) -> None:
-        """Choose for every need of `packages`, sorted by name, among them and what is `listed`."""
+        """Choose for every need of `packages`, sorted by name, among them and what is listed.
+
+        That is what `repository` lists, or for a package in `own` what that one does.
+        """
         self.packages = packages
         self._makers = [
             unit for unit, one in enumerate(packages) if arch is None or one.builds_on(arch)
@@ -54,52 +87,128 @@ class Installs:
         if find_clashes(packages):
             # Of two packages of one name and version, that of the later file counts.
             self._makers.sort(key=lambda unit: packages[unit].file, reverse=True)
-        made = [packages[unit] for unit in self._makers]
-        self.supply = Supply(made, _others(made, listed))
-        self._worlds = [self.supply.needs(one) for one in packages]
-        self.environments = Environments(self.supply.resolver, self._worlds)
-        self.candidates = self.supply.resolver.candidates
-        is_plain, chosen = self.environments.is_plain, self.environments.chosen
-        self.targets = [
-            chosen(unit) if is_plain(unit) else self._settled(unit) for unit in range(len(packages))
-        ]
+        self._groups = self._grouped(repository or PackageRepository(), own or {})
+        self._starts = [group.supply.numbers.start for group in self._groups]
+        self._group_of = [self._groups[0]] * len(packages)
+        for group in self._groups:
+            for unit in group.places:
+                self._group_of[unit] = group
+        self.common = self._groups[0].supply
+        """All packages that there are for who asks only `repository`."""
+        self.candidates = self.common.resolver.candidates
+        first = self._groups[0].environments
+        self.runtime = first.runtime if len(self._groups) == 1 else self._runtime
+        self.targets = [self._targets(unit) for unit in range(len(packages))]
         """What each unit installs: packages, with what these need at run time.
 
         Where apko does not install just that, it is every single package, and `~` of its number.
         """
 
-    def _settled(self, unit: int) -> list[int]:
-        if self.lacks(unit):
-            return self.environments.chosen(unit)
-        found = self.environments.install(unit)
+    def _grouped(
+        self, common: PackageRepository, own: Mapping[str, PackageRepository]
+    ) -> list[_Group]:
+        """Return the groups, first that of the units which ask nothing but `common`."""
+        repositories = {id(common): common}
+        units: dict[int, list[int]] = {id(common): []}
+        for unit, package in enumerate(self.packages):
+            one = own.get(package.name, common)
+            repositories[id(one)] = one
+            units.setdefault(id(one), []).append(unit)
+        made = [self.packages[unit] for unit in self._makers]
+        catalogue = Catalogue()
+        supplies = {
+            key: Supply(made, _others(made, one.candidates), catalogue, available=one.names)
+            for key, one in repositories.items()
+        }
+        groups = []
+        for key, supply in supplies.items():
+            worlds = [supply.needs(self.packages[unit]) for unit in units[key]]
+            places = {unit: place for place, unit in enumerate(units[key])}
+            environments = Environments(supply.resolver, worlds)
+            groups.append(_Group(self.packages, supply, environments, places))
+        return groups
+
+    def _targets(self, unit: int) -> list[int]:
+        environments, place = self._environment(unit)
+        if environments.is_plain(place) or self.lacks(unit):
+            return environments.chosen(place)
+        found = environments.install(place)
         if isinstance(found, GaveUp):
-            return self.environments.chosen(unit)
+            return environments.chosen(place)
         return [~number for number in sorted(found)]
+
+    def _environment(self, unit: int) -> tuple[Environments, int]:
+        group = self._group_of[unit]
+        return group.environments, group.places[unit]
+
+    def _group_with(self, number: int) -> _Group:
+        """Return the group that has a package; any, if that is external."""
+        if len(self._groups) == 1:
+            return self._groups[0]
+        return self._groups[bisect_right(self._starts, number) - 1]
+
+    def supply(self, unit: int) -> Supply:
+        """Return all packages that there are for the environment of a unit."""
+        return self._group_of[unit].supply
+
+    def supply_with(self, number: int) -> Supply:
+        """Return the supply that has a package; any, if that is external."""
+        return self._group_with(number).supply
+
+    @property
+    def components(self) -> Iterator[Sequence[int]]:
+        """Yield all packages that are reached; those that need each other are together.
+
+        They come after those that they need.
+        """
+        return (one for group in self._groups for one in group.environments.components)
+
+    def choice(self, unit: int, text: str) -> int | None:
+        """Return what apko prefers of all that satisfies a need of a unit; None if nothing does."""
+        return self._group_of[unit].environments.choice(text)
+
+    def _runtime(self, number: int) -> tuple[int, ...]:
+        """Return what is preferred for each need that a package has of others at run time."""
+        return self._group_with(number).environments.runtime(number)
 
     def lacks(self, unit: int) -> bool:
         """Tell whether nothing at all satisfies a need of a definition: apko gives up at that."""
-        choice = self.environments.choice
-        return any(choice(text) is None for text in self._worlds[unit] if text[:1] != "!")
+        choice, needs = self._group_of[unit].environments.choice, self._needs(unit)
+        return any(choice(text) is None for text in needs if text[:1] != "!")
+
+    def _needs(self, unit: int) -> Sequence[str]:
+        group = self._group_of[unit]
+        return group.supply.needs(self.packages[unit])
+
+    def is_external(self, number: int) -> bool:
+        """Tell whether a package is one that neither the definitions nor the repositories have."""
+        return self.common.is_external(number)
+
+    def unsatisfied(self, unit: int) -> frozenset[str]:
+        """Return the needs of a unit, and of others, that no package of its supply satisfies."""
+        return self._group_of[unit].unsatisfied
 
     def owner(self, number: int) -> int | None:
         """Return the unit that makes a package; None if it comes from elsewhere."""
-        place = self.supply.owner(number)
+        place = self._group_with(number).supply.owner(number)
         return None if place is None else self._makers[place]
 
     def installed(self, unit: int) -> set[int] | None:
         """Return the units whose packages an environment installs; None if apko gives up."""
         if self.lacks(unit):
             return None
-        found = self.environments.install(unit)
+        environments, place = self._environment(unit)
+        found = environments.install(place)
         if isinstance(found, GaveUp):
             return None
-        return {self._makers[place] for place in self.supply.owners(found)}
+        return {self._makers[owner] for owner in self.supply(unit).owners(found)}
 
     def refusal(self, unit: int) -> GaveUp | None:
         """Return where apko gives up at the environment of a unit; None if it does not."""
-        if self.environments.is_plain(unit):
+        environments, place = self._environment(unit)
+        if environments.is_plain(place):
             return None
-        found = self.environments.install(unit)
+        found = environments.install(place)
         return found if isinstance(found, GaveUp) else None
 
     def walk(self, unit: int, closed: Collection[int] = ()) -> Iterator[int]:
@@ -115,7 +224,7 @@ class Installs:
             if closed and self.owner(number) in closed:
                 continue
             yield number
-            for needed in self.environments.runtime(number) if follow else ():
+            for needed in self.runtime(number) if follow else ():
                 if needed not in found:
                     found.add(needed)
                     queue.append(needed)
@@ -125,7 +234,7 @@ class Installs:
         targets = self.targets[unit]
         settled = {~number for number in targets} if targets and targets[0] < 0 else None
         for need in self.packages[unit].environment:
-            number = self.environments.choice(need[0])
+            number = self.choice(unit, need[0])
             if number is not None and (settled is None or number in settled):
                 yield Way(need, number, None)
 
@@ -139,14 +248,14 @@ class Installs:
         found = {way.package for way in queue}
         for way in queue:  # grows while it is walked
             yield way
-            for number in self.environments.runtime(way.package):
+            for number in self.runtime(way.package):
                 if number not in found:
                     found.add(number)
                     queue.append(Way(way.need, number, way))
 
     def _causes(self, unit: int) -> Iterator[Way]:
         """Yield the same of an environment that is not plain, as apko went about it."""
-        outcome = install(self.supply.resolver, self._worlds[unit])
+        outcome = install(self.supply(unit).resolver, self._needs(unit))
         if not isinstance(outcome, Installed):
             return
         environment = self.packages[unit].environment

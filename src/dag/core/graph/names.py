@@ -36,8 +36,9 @@ class Names:
         If none does on this architecture, it is the one that would on another.
         """
         unit = self._makers.get(name)
-        if unit is None and self._installs.supply.resolver.universe.is_known(name):
-            number = self._installs.environments.choice(name)
+        resolver = self._installs.common.resolver
+        if unit is None and resolver.universe.is_known(name):
+            number = resolver.preferences.choice(name)
             unit = None if number is None else self._installs.owner(number)
         return self._foreign.get(name) if unit is None else unit
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dag.core.graph.graph import Graph
 from dag.core.package.candidates import Candidate
 from dag.core.package.outcome import GaveUp
+from dag.core.package.supply import Supply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +40,18 @@ class Refusal:
 
 def find_choices(graph: Graph, inside: Collection[str]) -> list[Taken]:
     """Return what is taken for each need in `inside` that several packages satisfy, and why."""
-    preferences, candidates = graph.installs.supply.resolver.preferences, graph.installs.candidates
-    texts = {need.text for one in graph.packages if one.name in inside for need in one.environment}
-    found = []
-    for text in sorted(text for text in texts if text[:1] != "!"):
-        choice = preferences.explained(text)
-        if choice is not None and choice.others:
-            others = tuple(_release(candidates[number]) for number in choice.others)
-            chosen, why = _release(candidates[choice.package]), choice.reason.value
-            found.append(Taken(text=text, chosen=chosen, others=others, why=why))
-    return found
+    candidates = graph.installs.candidates
+    found: dict[tuple[str, str], Taken] = {}
+    for unit, package in enumerate(graph.packages):
+        preferences = graph.installs.supply(unit).resolver.preferences
+        for need in package.environment if package.name in inside else ():
+            choice = None if need.text[:1] == "!" else preferences.explained(need.text)
+            if choice is not None and choice.others:
+                others = tuple(_release(candidates[number]) for number in choice.others)
+                chosen, why = _release(candidates[choice.package]), choice.reason.value
+                taken = Taken(text=need.text, chosen=chosen, others=others, why=why)
+                found.setdefault((need.text, chosen), taken)
+    return [found[key] for key in sorted(found)]
 
 
 def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
@@ -62,7 +65,7 @@ def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
         gave_up = graph.installs.refusal(unit) if asked else None
         if gave_up is not None:
             by = tuple(_release(graph.installs.candidates[number]) for number in gave_up.by)
-            there = find_offers(graph, gave_up.constraint)
+            there = _offers(graph.installs.supply(unit), gave_up.constraint)
             ruled_out = tuple(
                 f"{_release(graph.installs.candidates[one.package])} is ruled out because {one.why}"
                 for one in gave_up.excluded
@@ -77,11 +80,14 @@ def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
 
 def find_offers(graph: Graph, text: str) -> tuple[str, ...]:
     """Return what there is of the name in a need, whether or not it satisfies the need."""
-    supply, candidates = graph.installs.supply, graph.installs.candidates
+    return _offers(graph.installs.common, text)
+
+
+def _offers(supply: Supply, text: str) -> tuple[str, ...]:
     universe = supply.resolver.universe
     name = universe.constraint(text).name
     return tuple(
-        _offer(candidates[one.package], name, one.version)
+        _offer(universe.candidates[one.package], name, one.version)
         for one in universe.offered(text)
         if not supply.is_external(one.package)
     )

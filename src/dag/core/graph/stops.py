@@ -10,6 +10,7 @@ from dag.core.graph import digraph
 from dag.core.graph.edges import RUN_TIME
 from dag.core.graph.installs import Installs
 from dag.core.package.model import BrokenDefinition, Need
+from dag.core.package.supply import Supply
 from dag.errors import UsageError
 
 _T = TypeVar("_T")
@@ -33,14 +34,13 @@ class BrokenNeed(NamedTuple):
 class BrokenNames:
     """The names that only broken definitions might give."""
 
-    def __init__(self, definitions: Iterable[BrokenDefinition], available: Collection[str]) -> None:
-        """Take the broken definitions, and the names that a repository has all the same."""
+    def __init__(self, definitions: Iterable[BrokenDefinition]) -> None:
+        """Take the broken definitions."""
         self._definitions = {
             name: definition
             for definition in definitions
             for name in (*definition.names, definition.file)
         }
-        self._available = available
 
     def __bool__(self) -> bool:
         return bool(self._definitions)
@@ -48,10 +48,13 @@ class BrokenNames:
     def __contains__(self, name: object) -> bool:
         return name in self._definitions
 
-    def find(self, package: str, need: Need) -> BrokenNeed | None:
-        """Return the need if it is one of these names, which the caller knows nothing else gives."""
+    def find(self, package: str, need: Need, available: Collection[str]) -> BrokenNeed | None:
+        """Return the need if it is one of these names, which the caller knows no definition gives.
+
+        `available` are the names that a repository has all the same.
+        """
         definition = self._definitions.get(need.name)
-        if definition is None or need.name in self._available:
+        if definition is None or need.name in available:
             return None
         return BrokenNeed(package, need, definition)
 
@@ -67,7 +70,11 @@ class BrokenNames:
         return UsageError("\n".join(lines)) if lines else None
 
 
-def first_needs(installs: Installs, find: Callable[[str, Need], _T | None]) -> dict[str, _T]:
+FindNeed = Callable[[str, Supply, Need], _T | None]
+"""Takes the name of a package, what there is for an environment with it, and a need of it."""
+
+
+def first_needs(installs: Installs, find: FindNeed[_T]) -> dict[str, _T]:
     """Return what `find` returns for the first need of each package for which it returns anything.
 
     It is asked with the name of a package and a need of that. This is a need of the package itself,
@@ -76,7 +83,8 @@ def first_needs(installs: Installs, find: Callable[[str, Need], _T | None]) -> d
     behind = _needs_at_run_time(installs, find)
     found: dict[str, _T] = {}
     for unit, package in enumerate(installs.packages):
-        own = (find(package.name, need) for need in package.environment)
+        supply = installs.supply(unit)
+        own = (find(package.name, supply, need) for need in package.environment)
         installed = (behind.get(max(number, ~number)) for number in installs.targets[unit])
         first = next((one for one in chain(own, installed) if one is not None), None)
         if first is not None:
@@ -84,18 +92,19 @@ def first_needs(installs: Installs, find: Callable[[str, Need], _T | None]) -> d
     return found
 
 
-def _needs_at_run_time(installs: Installs, find: Callable[[str, Need], _T | None]) -> dict[int, _T]:
+def _needs_at_run_time(installs: Installs, find: FindNeed[_T]) -> dict[int, _T]:
     """Return the same for each package that can be installed, with all that it needs at run time."""
     behind: dict[int, _T] = {}
     users: dict[int, list[int]] = {}
     for number, candidate in enumerate(installs.candidates):
-        for needed in installs.environments.runtime(number):
+        for needed in installs.runtime(number):
             users.setdefault(needed, []).append(number)
         owner = installs.owner(number)
         if owner is not None:
             file, line = installs.packages[owner].file, installs.packages[owner].line
             needs = (Need(text, file, line, RUN_TIME) for text in candidate.depends)
-            told = (find(candidate.name, need) for need in needs)
+            supply = installs.supply_with(number)
+            told = (find(candidate.name, supply, need) for need in needs)
             first = next((one for one in told if one is not None), None)
             if first is not None:
                 behind[number] = first
@@ -126,6 +135,8 @@ def stopped_units(installs: Installs, starts: Collection[int], closed: Collectio
     The units `closed` are there already, so that nothing follows from what they need.
     """
     count = len(installs.packages)
+    for number in range(len(installs.candidates)):
+        installs.runtime(number)  # after this, what is external is among the candidates, too
     users: list[list[int]] = [[] for _ in range(count + len(installs.candidates))]
     """By unit, then by package: who needs it."""
     for unit in range(count):
@@ -140,6 +151,6 @@ def stopped_units(installs: Installs, starts: Collection[int], closed: Collectio
             continue
         if owner is not None:
             users[owner].append(count + number)
-        for needed in installs.environments.runtime(number):
+        for needed in installs.runtime(number):
             users[count + needed].append(count + number)
     return {node for node in digraph.reachable(users, starts) if node < count}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from dag.core.graph.installs import Installs, Way
 
 # Where a cycle must be opened, the edges that the original program knew are kept rather than those
@@ -16,10 +14,9 @@ UNSATISFIED = 1000
 class HeaviestWays:
     """The heaviest way in which each definition needs each other one."""
 
-    def __init__(self, installs: Installs, available: Collection[str]) -> None:
-        """Take what is installed, and the names that a repository has."""
+    def __init__(self, installs: Installs) -> None:
+        """Take what is installed."""
         self._installs = installs
-        self._available = available
         self._best: dict[int, dict[int, tuple[int, Way]]] = {}
 
     def ways(self, unit: int) -> dict[int, tuple[int, Way]]:
@@ -33,29 +30,29 @@ class HeaviestWays:
             # Nothing that is needed at run time weighs more than that.
             is_done = way.before is not None and owner in best and best[owner][0] >= UNSATISFIED
             if owner is not None and not is_done:
-                weight = self._weight(way)
+                weight = self._weight(unit, way)
                 if owner not in best or weight > best[owner][0]:
                     best[owner] = (weight, way)
         return best
 
     def weights(self, unit: int) -> dict[int, int]:
         """Return what a definition needs and by how much; what is left out weighs `UNSATISFIED`."""
-        if self._available:
+        if self._installs.supply(unit).available:
             return {target: weight for target, (weight, _) in self.ways(unit).items()}
         # Nothing is satisfied, and what is needed at run time weighs 1.
         weights: dict[int, int] = {}
         for way in self._installs.direct_ways(unit):
             owner = self._installs.owner(way.package)
             if owner is not None:
-                weights[owner] = max(weights.get(owner, 0), self._weight(way))
+                weights[owner] = max(weights.get(owner, 0), self._weight(unit, way))
         return weights
 
-    def _weight(self, way: Way) -> int:
+    def _weight(self, unit: int, way: Way) -> int:
         name = self._installs.candidates[way.package].name
         if way.before is not None:
-            return self._by_availability(1, name)
+            return self._by_availability(unit, 1, name)
         weight = 1 if name != way.need.name else _WEIGHTS.get(way.need.kind, 60)
-        return self._by_availability(weight, way.need.name)
+        return self._by_availability(unit, weight, way.need.name)
 
-    def _by_availability(self, weight: int, name: str) -> int:
-        return weight if name in self._available else weight * UNSATISFIED
+    def _by_availability(self, unit: int, weight: int, name: str) -> int:
+        return weight if name in self._installs.supply(unit).available else weight * UNSATISFIED

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dag.core.arch import ARCHITECTURES
+from dag.core.limits import LISTED_PACKAGES
 from dag.core.package.candidates import Candidate
 from dag.core.package.model import Package, bare_name
 from dag.errors import UsageError
@@ -29,6 +30,10 @@ class Entry:
     """Its provider priority."""
     install_if: tuple[str, ...] = ()
     """What must all be there for the package to be installed unasked."""
+    checksum: str = ""
+    """`Q1` and the base64 of its control section's SHA-1; empty if the index has none."""
+    repository: str = ""
+    """The repository that lists it, without the architecture."""
 
 
 FILE_NAME = "APKINDEX.tar.gz"
@@ -59,18 +64,20 @@ class BrokenIndex(ValueError):
     """A text that is not an APKINDEX; the message says in which line, and why."""
 
 
-def read_index(text: str) -> list[Entry]:
-    """Return the packages of an APKINDEX's text.
+def read_index(text: str, repository: str = "") -> list[Entry]:
+    """Return the packages of an APKINDEX's text, which `repository` has.
 
     Raises:
         BrokenIndex: a line has another form, or a package has no name or no version.
+        TooLarge: it lists too many.
 
     """
-    return list(_entries(text))
+    return list(_entries(text, repository))
 
 
-def _entries(text: str) -> Iterator[Entry]:
+def _entries(text: str, repository: str) -> Iterator[Entry]:
     fields: dict[str, str] = {}
+    count = 0
     for number, line in enumerate([*text.split("\n"), ""], start=1):
         if line.strip():
             letter, colon, value = line.partition(":")
@@ -80,6 +87,9 @@ def _entries(text: str) -> Iterator[Entry]:
         elif fields:
             if not (fields.get("P") and fields.get("V")):
                 raise BrokenIndex(f"the package before line {number} has no name or no version")
+            count += 1
+            if count > LISTED_PACKAGES.most:
+                raise LISTED_PACKAGES.error(repository)
             yield Entry(
                 fields["P"],
                 fields["V"],
@@ -88,6 +98,8 @@ def _entries(text: str) -> Iterator[Entry]:
                 tuple(fields.get("p", "").split()),
                 _priority(fields.get("k", ""), number),
                 tuple(fields.get("i", "").split()),
+                fields.get("C", ""),
+                repository,
             )
             fields = {}
 
@@ -110,9 +122,15 @@ def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
 class PackageRepository:
     """The packages of one or more indexes."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        """Keep `entries`; one package may have several versions."""
+    def __init__(
+        self, entries: Iterable[Entry] = (), pins: Mapping[str, str] | None = None
+    ) -> None:
+        """Keep `entries`; one package may have several versions.
+
+        `pins` are the tags of repositories that have one.
+        """
         self.entries = tuple(entries)
+        self.pins = pins or {}
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -132,6 +150,8 @@ class PackageRepository:
                 one.provides,
                 one.priority,
                 one.install_if,
+                one.repository,
+                self.pins.get(one.repository, ""),
             )
 
     @cached_property

@@ -54,21 +54,58 @@ class Offered(NamedTuple):
     """Its version of that name; empty if it provides the name without one."""
 
 
-class Universe:
-    """All packages that there are, in the order of their repositories.
+class Catalogue:
+    """The packages of several universes, each with a number of its own.
 
-    With `externals`, a name that nobody has is a package from elsewhere, which satisfies every need
-    of it and needs nothing.
+    First come those of each universe, one universe behind the other, then what is external. So all
+    universes are made before any of them is asked.
     """
 
-    def __init__(self, candidates: Iterable[Candidate], *, externals: bool = False) -> None:
-        self.candidates = list(candidates)
-        self.listed = len(self.candidates)
+    def __init__(self) -> None:
+        self.candidates: list[Candidate] = []
+        self.listed = 0
         """Packages from this number on are external."""
+        self._externals: dict[str, int] = {}
+
+    def add(self, candidates: Iterable[Candidate]) -> range:
+        """Take the packages of a universe; return their numbers."""
+        first = self.listed
+        self.candidates += candidates
+        self.listed = len(self.candidates)
+        return range(first, self.listed)
+
+    def external(self, name: str) -> int:
+        """Return the number of the external package of that name."""
+        number = self._externals.get(name)
+        if number is None:
+            number = self._externals[name] = len(self.candidates)
+            self.candidates.append(Candidate(name, "1-r0"))
+        return number
+
+
+class Universe:
+    """All packages that there are for an environment, in the order of their repositories.
+
+    With `externals`, a name that nobody has is a package from elsewhere, which satisfies every need
+    of it and needs nothing. Universes of one catalogue have these in common.
+    """
+
+    def __init__(
+        self,
+        candidates: Iterable[Candidate],
+        *,
+        externals: bool = False,
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        self.catalogue = Catalogue() if catalogue is None else catalogue
+        self.numbers = self.catalogue.add(candidates)
+        """Those of its own packages."""
+        self.candidates = self.catalogue.candidates
+        """The packages of all universes of the catalogue."""
         self.has_pins = False
         self.triggers: dict[str, list[int]] = {}
         """Text of an `install_if` → the packages that have it."""
-        self._externals: dict[str, int] | None = {} if externals else None
+        self._has_externals = externals
         self._own: dict[str, list[int]] = {}
         self._provided: dict[str, list[int]] = {}
         self._constraints: dict[str, Constraint] = {}
@@ -80,8 +117,9 @@ class Universe:
 
     def _read(self) -> None:
         own, provided, constraint = self._own, self._provided, self.constraint
-        for number, one in enumerate(self.candidates):
-            name, _, _, _, provides, _, install_if, _, pin = one
+        candidates = self.candidates
+        for number in self.numbers:
+            name, _, _, _, provides, _, install_if, _, pin = candidates[number]
             if name in own:
                 own[name].append(number)
             else:
@@ -92,6 +130,11 @@ class Universe:
                 self.triggers.setdefault(text, []).append(number)
             if pin:
                 self.has_pins = True
+
+    @property
+    def listed(self) -> int:
+        """Packages from this number on are external."""
+        return self.catalogue.listed
 
     def constraint(self, text: str) -> Constraint:
         """Take a need or a provision apart; each text once."""
@@ -139,19 +182,12 @@ class Universe:
         found = self._matching.get(text)
         if found is None:
             found = self.satisfying(text)
-            if not found and self._externals is not None and text[:1] != "!":
+            if not found and self._has_externals and text[:1] != "!":
                 name = self.constraint(text).name
                 if not self.providers(name):
-                    found = (self._external(name, self._externals),)
+                    found = (self.catalogue.external(name),)
             self._matching[text] = found
         return found
-
-    def _external(self, name: str, externals: dict[str, int]) -> int:
-        number = externals.get(name)
-        if number is None:
-            number = externals[name] = len(self.candidates)
-            self.candidates.append(Candidate(name, "1-r0"))
-        return number
 
     def satisfying(self, text: str) -> tuple[int, ...]:
         """Return the packages that satisfy `text`, none of them external."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeGuard
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -25,6 +26,7 @@ from dag.core.package.model import (
     NO_RESOURCES,
     BrokenDefinition,
     DeclaredResources,
+    Named,
     Need,
     Package,
     Subpackage,
@@ -215,6 +217,8 @@ class _Definition:
             subpackages=subpackages,
             left_out=left_out,
             environment=tuple(environment.values()),
+            repositories=self.named(replace, "build_repositories", "repositories"),
+            keyring=self.named(replace, "keyring"),
             runtime=dependencies.runtime,
             provides=dependencies.provides,
             provider_priority=dependencies.priority,
@@ -308,11 +312,26 @@ class _Definition:
             self.reader.steps(fields.get("pipeline")),
         )
 
+    @cached_property
+    def contents(self) -> Mapping[str, Node]:
+        environment = self.tree.mapping(self.root.get("environment"), "environment")
+        return self.tree.mapping(environment.get("contents"), "environment.contents")
+
+    def named(self, replace: Replacer, *fields: str) -> tuple[Named, ...]:
+        """Return the repositories or keys of these fields of the environment."""
+        found = (
+            one.replaced_by(replace)
+            for field in fields
+            for one in read_texts(
+                self.contents.get(field), self.tree, f"environment.contents.{field}"
+            )
+        )
+        return tuple(Named(one.text, self.tree.file, one.line) for one in found if one.text)
+
     def environment(self, replace: Replacer, resolver: TextResolver) -> dict[str, Need]:
         """Return the packages that the definition itself lists, by their texts."""
         tree = self.tree
-        contents = tree.mapping(self.root.get("environment"), "environment").get("contents")
-        listed = tree.mapping(contents, "environment.contents").get("packages")
+        listed = self.contents.get("packages")
         what = "environment.contents.packages"
         asked = [
             Need(resolver.package(one.replaced_by(replace)), tree.file, one.line, "environment")

@@ -207,7 +207,8 @@ class Environments:
     def _related(self, origin: str, release: str) -> Sequence[int]:
         if self._relatives is None:
             self._relatives = {}
-            for number, one in enumerate(self._candidates):
+            for number in self._resolver.universe.numbers:
+                one = self._candidates[number]
                 self._relatives.setdefault((one.origin, one.version), []).append(number)
         return self._relatives[origin, release]
 

@@ -58,6 +58,14 @@ class Need(NamedTuple):
         return "pipeline"
 
 
+class Named(NamedTuple):
+    """A repository or a key that an environment names, and where it is written."""
+
+    text: str
+    file: str
+    line: int
+
+
 class Fetch(Struct, frozen=True, array_like=True, tag=True):
     """A `fetch` step of any pipeline."""
 
@@ -139,6 +147,12 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True, tag=True):
     environment: tuple[Need, ...] = ()
     """The build environment: what the definition lists, then what its pipelines need. Each text is
     there once, with the first reason for it."""
+    repositories: tuple[Named, ...] = ()
+    """The repositories of the environment, as written, with their tags."""
+    keyring: tuple[Named, ...] = ()
+    """The public keys that the environment trusts: URLs and paths."""
+    ignores_signatures: bool = False
+    """Whether the environment takes indexes of repositories, whoever signed them."""
     runtime: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     provider_priority: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from dag.core.package.candidates import Candidate
+from dag.core.package.candidates import Candidate, Catalogue
 from dag.core.package.model import Package, Subpackage
 from dag.core.package.resolver import Resolver
 
@@ -19,13 +19,22 @@ class Supply:
     A name that neither has is external: it counts as one package that satisfies every need of it.
     """
 
-    def __init__(self, packages: Iterable[Package], listed: Iterable[Candidate] = ()) -> None:
+    def __init__(
+        self,
+        packages: Iterable[Package],
+        listed: Iterable[Candidate] = (),
+        catalogue: Catalogue | None = None,
+        *,
+        available: frozenset[str] = frozenset(),
+    ) -> None:
         """Take definitions for one architecture, in the order of preference.
 
         Two definitions may make packages of one name: then the higher version is preferred, of
-        equal ones the first.
+        equal ones the first. Supplies of one catalogue have numbers of their own.
         """
         self.packages = tuple(packages)
+        self.available = available
+        """The names that the repositories can install."""
         self._owners: list[int] = []
         candidates: list[Candidate] = []
         for place, package in enumerate(self.packages):
@@ -49,23 +58,32 @@ class Supply:
                 for one in outputs
             ]
         candidates += listed
-        self.resolver = Resolver(candidates, externals=True)
+        self.resolver = Resolver(candidates, externals=True, catalogue=catalogue)
+        self.numbers = self.resolver.universe.numbers
+        """The numbers of its packages; those of the definitions come first."""
 
     def owner(self, number: int) -> int | None:
         """Return the place in `packages` of the definition that makes a package.
 
         It is None if a repository has the package, or if it is external.
         """
-        return self._owners[number] if number < len(self._owners) else None
+        place = number - self.numbers.start
+        return self._owners[place] if 0 <= place < len(self._owners) else None
 
     def owners(self, numbers: Iterable[int]) -> set[int]:
         """Return the places in `packages` of all definitions that make any of these packages."""
-        owners = self._owners
-        return {owners[number] for number in numbers if number < len(owners)}
+        owners, first = self._owners, self.numbers.start
+        end = first + len(owners)
+        return {owners[number - first] for number in numbers if first <= number < end}
 
     def is_external(self, number: int) -> bool:
         """Tell whether a package is one that neither the definitions nor the repositories have."""
         return number >= self.resolver.universe.listed
+
+    def is_unknown(self, text: str) -> bool:
+        """Tell whether neither the definitions nor the repositories have the name in a need."""
+        number = None if text[:1] == "!" else self.resolver.preferences.choice(text)
+        return number is not None and self.is_external(number)
 
     def needs(self, package: Package) -> list[str]:
         """Return the needs of a definition's environment, as written.

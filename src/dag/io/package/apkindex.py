@@ -2,21 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
-from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, TooLarge
+from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, SIGNATURES, TooLarge
 from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepository, read_index
+from dag.core.package.repositories import hosts_of
+from dag.core.package.signature import PublicKey, Signature, read_signature, verify
 from dag.core.tar import TarReader
 from dag.core.web import redact
 from dag.errors import InfrastructureError, UsageError
 from dag.io.archives import gunzip, limit_pieces, reader_of
 from dag.io.files import read_bytes
+from dag.io.package import indexcache
+from dag.io.package.reach import Fetcher, Reach, Unreachable
 
-TIMEOUT = 60.0
-"""How many seconds a server may be silent."""
+_GZIP = 31
+"""For zlib: gzip's header and trailer, and the largest window."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index, as a repository has it."""
+
+    where: str
+    """Its file or URL, as it may be shown."""
+    repository: str
+    """The directory or URL above its architecture."""
+    data: bytes
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Return the packages that it lists.
+
+        Raises:
+            UsageError: it is broken.
+
+        """
+        try:
+            return read_index(_text(self.data, self.where), self.repository)
+        except TooLarge:
+            raise
+        except (BrokenIndex, ValueError) as error:
+            hint = "make it anew with `melange index`, or name another repository"
+            raise UsageError(f"{self.where} is not an index: {error}", hint=hint) from error
+
+    @cached_property
+    def _signed(self) -> tuple[list[Signature], dict[str, bytes]]:
+        """Return the signatures that it begins with, and the hashes of all that follows them."""
+        unpacker = zlib.decompressobj(_GZIP)
+        head = unpacker.decompress(self.data, SIGNATURES.most)
+        if not unpacker.eof:
+            raise ValueError("it begins with no signature")
+        archive = TarReader(reader_of([head]), PACKAGE_MEMBERS, self.where)
+        found = []
+        for member in archive:
+            one = read_signature(member.name, b"".join(archive.blocks()))
+            if one is not None:
+                found.append(one)
+        rest = unpacker.unused_data
+        # Repositories sign with SHA-1 to this day: apko and apk-tools accept it.
+        sha1 = hashlib.sha1(rest, usedforsecurity=False)
+        return found, {"sha1": sha1.digest(), "sha256": hashlib.sha256(rest).digest()}
+
+    def distrust(self, keys: Mapping[str, PublicKey]) -> str | None:
+        """Return why apko would not take it, given the keys by their names; None if it would."""
+        try:
+            signatures, hashes = self._signed
+        except (ValueError, zlib.error):
+            return "is not signed"
+        if not signatures:
+            return "has no signature that can be verified"
+        names = " or ".join(dict.fromkeys(one.key for one in signatures))
+        if not any(
+            one.key in keys or one.key.removesuffix(".rsa.pub") in keys for one in signatures
+        ):
+            return f"is signed with {names}, which is no trusted key"
+        if not verify(signatures, hashes, keys):
+            return f"has a wrong signature for {names}"
+        return None
 
 
 def repository(places: Iterable[str], arch: Arch) -> PackageRepository:
@@ -27,43 +97,49 @@ def repository(places: Iterable[str], arch: Arch) -> PackageRepository:
         InfrastructureError: the server does not answer as it should.
 
     """
-    return PackageRepository(entry for place in places for entry in _entries(place, arch))
+    places = list(places)
+    fetcher = None
+    if any("://" in place for place in places):
+        fetcher = Fetcher(Reach(hosts_of(places)))
+    return PackageRepository(
+        entry for place in places for entry in open_index(place, arch, fetcher).entries
+    )
 
 
-def _entries(place: str, arch: Arch) -> list[Entry]:
-    where, archive = (_download if "://" in place else _local)(place, arch)
-    try:
-        return read_index(_text(archive, where))
-    except TooLarge:
-        raise
-    except (BrokenIndex, ValueError) as error:
-        hint = "make it anew with `melange index`, or name another repository"
-        raise UsageError(f"{where} is not an index: {error}", hint=hint) from error
+def open_index(place: str, arch: Arch, fetcher: Fetcher | None) -> Index:
+    """Return the index of a directory or a URL, with or without the arch at the end.
+
+    Raises:
+        UsageError: there is none.
+        InfrastructureError: the server does not answer as it should, or may not be asked.
+
+    """
+    if "://" not in place:
+        return _local(place, arch)
+    return _download(place, arch, fetcher or Fetcher(Reach()))
 
 
-def _local(place: str, arch: Arch) -> tuple[str, bytes]:
+def _local(place: str, arch: Arch) -> Index:
     root = Path(place)
     candidates = [root / arch.apk / FILE_NAME, root / FILE_NAME]
     if root.name == FILE_NAME:
         candidates = [root]
     for path in candidates:
         try:
-            return str(path), read_bytes(path, PACKAGE_INDEX)
+            data = read_bytes(path, PACKAGE_INDEX)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        above = path.parent
+        return Index(str(path), str(above.parent if above.name == arch.apk else above), data)
     raise UsageError(
         f"{place} has no {FILE_NAME} for {arch.apk}",
         hint=f"a repository is a directory or URL with {arch.apk}/{FILE_NAME} in it",
     )
 
 
-def _download(place: str, arch: Arch) -> tuple[str, bytes]:
-    import httpx2
-
-    from dag.io.web import NoCookies, check_proxies, tls_context
-
+def _download(place: str, arch: Arch, fetcher: Fetcher) -> Index:
     try:
         parts = urlsplit(place)
     except ValueError as error:
@@ -74,28 +150,35 @@ def _download(place: str, arch: Arch) -> tuple[str, bytes]:
         raise UsageError(
             f"{place} is neither a directory nor an http(s) URL", hint="name one of these"
         )
-    path = parts.path.rstrip("/")
-    if not path.endswith(f"/{FILE_NAME}"):
-        path += f"/{FILE_NAME}" if path.endswith(f"/{arch.apk}") else f"/{arch.apk}/{FILE_NAME}"
-    url = urlunsplit(parts._replace(path=path))
-    shown = urlunsplit(parts._replace(path=path, netloc=parts.netloc.rpartition("@")[2], query=""))
-    check_proxies()
-    client = httpx2.Client(
-        timeout=TIMEOUT, follow_redirects=True, cookies=NoCookies(), verify=tls_context()
-    )
+    path = parts.path.rstrip("/").removesuffix(f"/{FILE_NAME}").removesuffix(f"/{arch.apk}")
+    root = urlunsplit(parts._replace(path=path))
+    url = urlunsplit(parts._replace(path=f"{path}/{arch.apk}/{FILE_NAME}"))
+    return Index(redact(url), root, _fetch(url, fetcher))
+
+
+def _fetch(url: str, fetcher: Fetcher) -> bytes:
+    shown = redact(url)
+    kept = indexcache.load(url)
     try:
-        with client, client.stream("GET", url) as response:
-            if response.status_code == 404:
-                raise UsageError(
-                    f"{shown} is not there", hint="correct --repository or --arch, and try again"
-                )
-            if response.status_code != 200:
-                raise InfrastructureError(f"{shown} answered with HTTP {response.status_code}")
-            return shown, b"".join(limit_pieces(response.iter_raw(), PACKAGE_INDEX, shown))
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        answer = fetcher.get(
+            url, PACKAGE_INDEX, {} if kept is None else {"If-None-Match": kept.etag}
+        )
+    except Unreachable as error:
         raise InfrastructureError(
             f"{shown} cannot be read: {error}", hint="is the URL right, and the server reachable?"
         ) from error
+    if answer.status == 304 and kept is not None:
+        indexcache.touch(url)
+        return kept.data
+    if answer.status == 404:
+        raise UsageError(
+            f"{shown} is not there", hint="correct --repository or --arch, and try again"
+        )
+    if answer.status != 200:
+        raise InfrastructureError(f"{shown} answered with HTTP {answer.status}")
+    if etag := answer.headers.get("etag"):
+        indexcache.store(url, etag, answer.body)
+    return answer.body
 
 
 def _text(archive: bytes, where: str = FILE_NAME) -> str:

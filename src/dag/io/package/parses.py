@@ -17,6 +17,7 @@ import msgspec
 
 from dag.core.package.model import BrokenDefinition, Package
 from dag.io import durable
+from dag.io.usercache import forget_oldest, user_cache
 
 KEPT_DIRECTORIES = 64
 MAX_BYTES = 1 << 30
@@ -70,14 +71,9 @@ def entry_key(file: str, data: bytes, salt: bytes) -> bytes:
     return digest.digest()
 
 
-def _root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "dag" / "definitions"
-
-
 def _place(directory: Path) -> Path:
     name = hashlib.blake2b(os.fsencode(directory.resolve()), digest_size=_DIGEST).hexdigest()
-    return _root() / f"{name}.msgpack"
+    return user_cache("definitions") / f"{name}.msgpack"
 
 
 def load(directory: Path, arch: str) -> Entries:
@@ -103,13 +99,7 @@ def store(directory: Path, arch: str, entries: Entries) -> None:
     data = hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _forget_oldest(place.parent)
+        forget_oldest(place.parent, KEPT_DIRECTORIES)
         durable.write(place, data, lasting=False)
     except OSError:
         return
-
-
-def _forget_oldest(root: Path) -> None:
-    files = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in files[KEPT_DIRECTORIES:]:
-        path.unlink(missing_ok=True)

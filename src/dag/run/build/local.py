@@ -176,7 +176,8 @@ class LocalRunner:
         settled = self._graph.settled(package.name)
         environment = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
         own = package.promised
-        return packages_to_install(environment, self._shelf, self._graph.provider, own)
+        provider = self._graph.provider_for(package.name)
+        return packages_to_install(environment, self._shelf, provider, own)
 
     # ---- processes ----------------------------------------------------------------------------
 
@@ -258,6 +259,7 @@ class LocalRunner:
             except FileNotFoundError:
                 raise BrokenPackage(f"make ended well but built no {path.name}") from None
         built = [apk for _, apk in made.values()]
+        provider = self._graph.provider_for(package.name)
         around = [*built, *(one.apk for one in work.given.values())]
         record = Record(
             name=package.name,
@@ -265,7 +267,7 @@ class LocalRunner:
             fingerprint=self._settings.fingerprints.get(package.name, ""),
             seconds=round(work.seconds, 3),
             built=tuple(
-                Built(apk=apk, requires=tuple(find_requirements(apk, around, self._graph.provider)))
+                Built(apk=apk, requires=tuple(find_requirements(apk, around, provider)))
                 for apk in built
             ),
         )

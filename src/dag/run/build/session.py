@@ -20,14 +20,13 @@ from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.core.package.makefile import KeyMaker
-from dag.core.package.model import BrokenDefinition
+from dag.core.package.model import BrokenDefinition, Package
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
 from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
-from dag.io.package import apkindex as index
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.progress import BuildProgress
@@ -38,6 +37,7 @@ from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
 from dag.run.graph.reading import read_definitions
+from dag.run.graph.repositories import Named, Repositories, ask_repositories
 
 Say = Callable[[str], None]
 
@@ -82,9 +82,18 @@ class Build:
         for line in found.words():
             say(line)
         packages = found.packages
-        have = _read_repositories(options)
+        self.repositories = _ask_repositories(options, packages)
+        for line in self.repositories.words:
+            say(line)
+        have = self.repositories.common
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(packages, arch=options.arch.apk, repository=have, broken=found.broken)
+        self.graph = Graph(
+            packages,
+            arch=options.arch.apk,
+            repository=have,
+            own=self.repositories.own,
+            broken=found.broken,
+        )
         self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
         here = (package for package in packages if package.builds_on(options.arch.apk))
@@ -265,10 +274,10 @@ class Build:
         )
 
 
-def _read_repositories(options: BuildOptions) -> PackageRepository:
-    if not options.repositories:
-        return PackageRepository()
-    return index.repository(map(_absolute_location, _roots(options)), options.arch)
+def _ask_repositories(options: BuildOptions, packages: Sequence[Package]) -> Repositories:
+    places = tuple(map(_absolute_location, _roots(options)))
+    named = Named(repositories=places, keys=options.keyrings)
+    return ask_repositories(packages, Path(options.directory), options.arch, named)
 
 
 def _roots(options: BuildOptions) -> list[str]:

@@ -128,10 +128,11 @@ class Doctor:
     # What was asked for.
 
     async def _definitions(self) -> Finding:
-        chosen = replace(self._chosen, repositories=())  # `bundle` asks them
+        chosen = self._chosen
         numbers = []
         for arch in chosen.arch:
-            selection = await aside(partial(select, chosen, arch, self._terminal.say_once))
+            work = partial(select, chosen, arch, self._terminal.say_once, ask=False)
+            selection = await aside(work)  # `bundle` asks the repositories
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
         return ok(", ".join(numbers))
 

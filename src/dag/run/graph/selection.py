@@ -12,11 +12,12 @@ from dag.core.graph.foreign import foreign_needs
 from dag.core.graph.graph import Graph
 from dag.core.graph.remarks import Refusal, find_offers, find_refusals
 from dag.core.graph.stops import refuse_needs
-from dag.core.package.apkindex import PackageRepository, offers
+from dag.core.package.apkindex import offers
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.io.package.makefile import makefile_of
 from dag.run.graph.reading import read_definitions
+from dag.run.graph.repositories import Named, Repositories, ask_repositories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,20 +41,24 @@ class Selection:
     """The environments that apko does not make."""
     names: Collection[str]
     """Every name that the directory gives."""
+    repositories: Repositories
+    """What there is in repositories."""
     stopped: frozenset[str]
     """The packages that are left out, because what they need cannot be built."""
     causes: Mapping[str, object]
     """Package → what it needs that cannot be built, in words; the other stopped ones need these."""
 
 
-def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) -> Selection:
+def select(
+    options: SelectionOptions, arch: Arch, say: Callable[[str], None], *, ask: bool = True
+) -> Selection:
     """Return the packages that are asked for, or all, and their targets.
 
     With names it is their closure, dependencies first; with `options.only` just themselves. Without,
     it is the Makefile's `all`, or every definition's target where it has no such rule. What one of
     the repositories has in the very version is left out, and what only that needs, but not what is
     asked for by name. Without names, what cannot be built is left out as well. `say` is told what is
-    wrong with single definitions.
+    wrong with single definitions and repositories. Without `ask` no repository is asked.
 
     Raises:
         UsageError: an index is wrong, a name is unknown, there is no Makefile, or what is asked for
@@ -66,8 +71,16 @@ def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) ->
     for line in found.words():
         say(line)
     makefile = makefile_of(directory, options.target_template)
-    have = _read_repositories(options.repositories, arch)
-    graph = Graph(found.packages, arch=arch.apk, repository=have, broken=found.broken)
+    asked = Repositories()
+    if ask:
+        named = Named(repositories=options.repositories, keys=options.keyrings)
+        asked = ask_repositories(found.packages, directory, arch, named)
+    for line in asked.words:
+        say(line)
+    have = asked.common
+    graph = Graph(
+        found.packages, arch=arch.apk, repository=have, own=asked.own, broken=found.broken
+    )
     there = {package.name for package in found.packages if offers(have.versions, package)}
     foreign = foreign_needs(graph, arch)
     causes = {**foreign, **graph.broken_needs}
@@ -89,7 +102,8 @@ def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) ->
         targets = ["all"]
     inside = {package.name for package in order}
     missing = sum(
-        edge.package in inside and edge.wanted not in have.names for edge in graph.dropped_edges
+        edge.package in inside and edge.wanted not in graph.supply_of(edge.package).available
+        for edge in graph.dropped_edges
     )
     external = graph.missing(inside)
     return Selection(
@@ -102,16 +116,7 @@ def select(options: SelectionOptions, arch: Arch, say: Callable[[str], None]) ->
         there={name: find_offers(graph, name) for name in external},
         refusals=find_refusals(graph, inside),
         names=graph.names,
+        repositories=asked,
         stopped=stopped,
         causes=causes,
     )
-
-
-def _read_repositories(repositories: Sequence[str], arch: Arch) -> PackageRepository:
-    if not repositories:
-        return PackageRepository()
-    from dag.io.package.apkindex import (
-        repository,  # archives take longer to import than a directory to read
-    )
-
-    return repository(repositories, arch)

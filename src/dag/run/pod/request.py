@@ -168,9 +168,10 @@ def _tell_selection(
     for line in missing_lines(
         selection.external,
         selection.names,
-        others=bool(options.repositories),
+        others=bool(options.repositories or selection.repositories.own),
         verbose=options.verbose,
         there=selection.there,
+        remarks=selection.repositories.remarks(selection.external),
     ):
         terminal.say(line)
     for line in refusal_lines(selection.refusals, verbose=options.verbose):

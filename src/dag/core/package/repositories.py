@@ -1,0 +1,110 @@
+"""The repositories that environments ask besides the store, and the keys that they trust.
+
+A definition names some, and so does the Makefile's call of melange. The rules are those of apko
+1.2.21 (pkg/apk/apk/index.go: GetRepositoryIndexes, and implementation.go: InitKeyring).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from dag.core.package.model import Package
+from dag.core.web import redact
+
+_SCHEMES = ("https://", "http://")
+OWN = "packages"
+"""Where the packages of the directory are: melange asks that for the store's."""
+
+
+class Place(NamedTuple):
+    """A repository or a key as somebody names it."""
+
+    text: str
+    """A URL or a path."""
+    by: str
+    """Who names it, for messages: `zlib.yaml:12`, `the Makefile`."""
+    pin: str = ""
+    """The tag of a repository; only a need with that tag is given its packages."""
+
+    @property
+    def is_url(self) -> bool:
+        """Return whether it is asked over http(s)."""
+        return self.text.startswith(_SCHEMES)
+
+    @property
+    def shown(self) -> str:
+        """The place as it may be shown."""
+        return redact(self.text)
+
+    @property
+    def is_own(self) -> bool:
+        """Return whether it is the repository of the directory's own packages."""
+        return not self.is_url and posixpath.normpath(self.text) == OWN
+
+    @property
+    def is_inside(self) -> bool:
+        """Return whether it is a path below the directory, as far as its text tells."""
+        return not (self.is_url or self.text.startswith("/") or ".." in self.text.split("/"))
+
+
+def read_line(text: str, by: str) -> Place | None:
+    """Return the repository that a line names, `PLACE` or `@TAG PLACE`; None if apko refuses it."""
+    if text.startswith("@"):
+        words = text.split()
+        return Place(words[1], by, words[0][1:]) if len(words) > 1 else None
+    return Place(text, by)
+
+
+def key_name(place: str) -> str:
+    """Return the name by which a key is known: that of its file."""
+    return place.rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """The repositories of an environment, and the keys that it trusts."""
+
+    repositories: tuple[Place, ...] = ()
+    """In the order in which apko asks them: by their texts."""
+    keys: tuple[Place, ...] = ()
+    ignores_signatures: bool = False
+    refused: tuple[str, ...] = ()
+    """The lines that are no repository, in words."""
+
+
+def trust_of(package: Package) -> Trust:
+    """Return what the environment of a package asks besides the store and `-r`, and trusts."""
+    lines = {one.text: f"{one.file}:{one.line}" for one in reversed(package.repositories)}
+    places: list[Place] = []
+    refused: list[str] = []
+    for text in sorted(lines):
+        place = read_line(text, lines[text])
+        if place is None:
+            refused.append(f"{lines[text]} names {text[:60]!r}, which is no repository")
+        elif not place.is_own:
+            places.append(place)
+    keys = {one.text: f"{one.file}:{one.line}" for one in reversed(package.keyring)}
+    return Trust(
+        repositories=tuple(places),
+        keys=tuple(Place(text, keys[text]) for text in sorted(keys)),
+        ignores_signatures=package.ignores_signatures,
+        refused=tuple(refused),
+    )
+
+
+def hosts_of(places: Iterable[str]) -> frozenset[str]:
+    """Return the hosts that URLs among some places name."""
+    found = set()
+    for place in places:
+        if place.startswith(_SCHEMES):
+            try:
+                host = urlsplit(place).hostname
+            except ValueError:
+                continue
+            if host:
+                found.add(host.rstrip(".").lower())
+    return frozenset(found)

@@ -1,0 +1,299 @@
+"""HTTP to servers that definitions name, which are strangers: only to where it may go.
+
+A definition could name an address inside of a network, such as that of a cloud's metadata, and have
+whoever builds it ask there. So nothing is asked but public addresses, and hosts that the user named.
+A name is resolved once for each connection, and the connection goes to the address that was checked:
+a name that means something else a moment later, or a redirect, leads nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urljoin
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore2
+
+from dag.core.web import MAX_REDIRECTS, check_uri, redact
+from dag.errors import UsageError
+from dag.io.web import check_proxies, tls_context
+
+if TYPE_CHECKING:
+    from dag.core.limits import Limit
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""Addresses that stand for those of IPv4: https://www.rfc-editor.org/rfc/rfc6052#section-2.1"""
+
+Resolve = Callable[[str, int], list[str]]
+"""Host and port → its addresses."""
+
+
+class Unreachable(Exception):
+    """A server that is not asked, or does not answer as it should; says why, without the URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered."""
+
+    status: int
+    headers: dict[str, str]
+    """By their names in lower case."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a server is waited for, in seconds."""
+
+    connect: float = 20.0
+    silence: float = 30.0
+    """Between two pieces of an answer."""
+    in_all: float = 300.0
+    """Of a request with all its redirects."""
+
+
+def is_public(address: str) -> bool:
+    """Return whether an address is one of the internet's, whatever form it is written in."""
+    try:
+        found: IPv4Address | IPv6Address | None = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    while isinstance(found, IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is None:
+            return found.is_global and not found.is_multicast and found.teredo is None
+        found = inner
+    return found is not None and found.is_global and not found.is_multicast
+
+
+def _system_addresses(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
+
+
+class Reach:
+    """The servers that may be asked."""
+
+    def __init__(self, named: Iterable[str] = (), resolve: Resolve = _system_addresses) -> None:
+        """Take the hosts that the user named, which may be anywhere."""
+        self._named = frozenset(named)
+        self._resolve = resolve
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a host, to which connections may be made.
+
+        Raises:
+            Unreachable: it has none, or is one that only the user may name.
+
+        """
+        try:
+            found = self._resolve(host.rstrip("."), port)
+        except (OSError, UnicodeError) as error:
+            raise Unreachable(f"{host} has no address: {error}") from error
+        if host.rstrip(".").lower() in self._named:
+            return found
+        if closed := [address for address in found if not is_public(address)]:
+            where = "" if closed[0] == host else f" ({closed[0]})"
+            raise Unreachable(
+                f"{host}{where} is not on the internet, and only -r may name such a host"
+            )
+        if not found:
+            raise Unreachable(f"{host} has no address")
+        return found
+
+    def check_behind_proxy(self, host: str, port: int) -> None:
+        """Refuse a host that a proxy shall ask, if its name alone, or this machine, tells enough.
+
+        Raises:
+            Unreachable: it is one that only the user may name.
+
+        """
+        try:
+            self._resolve(host.rstrip("."), port)
+        except (OSError, UnicodeError):
+            return  # the proxy may know it
+        self.addresses(host, port)
+
+
+class _Backend(httpcore2.SyncBackend):
+    """Connects to the addresses that were checked."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        failed: Exception | None = None
+        for address in self._reach.addresses(host, port):
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failed = error
+        raise failed or httpcore2.ConnectError(f"{host} has no address")
+
+
+class Fetcher:
+    """Asks servers for whole files, within limits."""
+
+    def __init__(self, reach: Reach, patience: Patience | None = None) -> None:
+        """Take where it may go, and how long it waits.
+
+        Raises:
+            InfrastructureError: the environment names a proxy that cannot be one.
+
+        """
+        check_proxies()
+        self._reach = reach
+        self._patience = patience or Patience()
+        self._tls: ssl.SSLContext | None = None
+
+    def get(self, url: str, limit: Limit, headers: dict[str, str] | None = None) -> Answer:
+        """Return what the server answers, redirects followed.
+
+        Raises:
+            Unreachable: it may not be asked, or did not answer as HTTP has it.
+            TooLarge: the answer has more bytes than the limit.
+            InfrastructureError: the CA certificates that the environment names cannot be read.
+
+        """
+        with self.stream(url, headers) as (status, found, pieces):
+            body = bytearray()
+            for piece in pieces:
+                body += piece
+                limit.check(len(body), redact(url))
+        return Answer(status, found, bytes(body))
+
+    @contextlib.contextmanager
+    def stream(
+        self, url: str, headers: dict[str, str] | None = None
+    ) -> Iterator[tuple[int, dict[str, str], Iterator[bytes]]]:
+        """Return the status, the headers and the pieces of an answer; raises as `get`."""
+        until = time.monotonic() + self._patience.in_all
+        with contextlib.ExitStack() as stack:
+            try:
+                for _ in range(MAX_REDIRECTS + 1):
+                    response = self._ask(stack, url, headers or {})
+                    found = {
+                        name.decode("latin-1").lower(): value.decode("latin-1")
+                        for name, value in response.headers
+                    }
+                    if response.status not in _REDIRECTS or "location" not in found:
+                        yield response.status, found, _pieces(response, until)
+                        return
+                    stack.close()
+                    url = urljoin(url, found["location"])
+                    if time.monotonic() > until:
+                        break
+                raise Unreachable("it redirects without an end")
+            except (httpcore2.TimeoutException, TimeoutError) as error:
+                raise Unreachable("it did not answer in time") from error
+            except (
+                httpcore2.NetworkError,
+                httpcore2.ProtocolError,
+                httpcore2.ProxyError,
+                OSError,
+            ) as error:
+                raise Unreachable(str(error) or type(error).__name__) from error
+
+    def _ask(
+        self, stack: contextlib.ExitStack, url: str, headers: dict[str, str]
+    ) -> httpcore2.Response:
+        try:
+            parts = check_uri(url)
+        except UsageError as error:
+            raise Unreachable(error.message) from error
+        host = parts.hostname or ""
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        pool = stack.enter_context(self._pool(parts, host, port))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        patience = self._patience
+        asked = httpcore2.URL(
+            scheme=parts.scheme.encode(),
+            host=host.encode("idna") if not host.isascii() else host.encode(),
+            port=parts.port,
+            target=target.encode(),
+        )
+        sent = {
+            "Host": parts.netloc.rpartition("@")[2],
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": "dag",
+            **_login(parts),
+            **headers,
+        }
+        return stack.enter_context(
+            pool.stream(
+                "GET",
+                asked,
+                headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+                extensions={
+                    "timeout": {
+                        "connect": patience.connect,
+                        "read": patience.silence,
+                        "write": patience.silence,
+                        "pool": patience.silence,
+                    }
+                },
+            )
+        )
+
+    def _pool(self, parts: SplitResult, host: str, port: int) -> httpcore2.ConnectionPool:
+        if parts.scheme == "https" and self._tls is None:
+            self._tls = tls_context()
+        proxies = getproxies()
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if not proxy or proxy_bypass(host):
+            return httpcore2.ConnectionPool(
+                ssl_context=self._tls, network_backend=_Backend(self._reach)
+            )
+        self._reach.check_behind_proxy(host, port)
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        return httpcore2.ConnectionPool(
+            ssl_context=self._tls, proxy=httpcore2.Proxy(_without_login(proxy), _login_of(proxy))
+        )
+
+
+def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
+    for piece in response.iter_stream():
+        yield piece
+        if time.monotonic() > until:
+            raise Unreachable("it did not end in time")
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    """Return the header that logs in with the user and the password of a URL."""
+    if parts.username is None:
+        return {}
+    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
+
+
+def _without_login(proxy: str) -> str:
+    scheme, _, rest = proxy.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _login_of(proxy: str) -> tuple[bytes, bytes] | None:
+    login, at, _ = proxy.partition("://")[2].rpartition("@")
+    if not at:
+        return None
+    user, _, password = login.partition(":")
+    return unquote(user).encode(), unquote(password).encode()

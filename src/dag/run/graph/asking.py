@@ -1,0 +1,244 @@
+"""Fetches indexes and keys, and judges which of them each environment can use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+from dag.core.arch import Arch
+from dag.core.limits import ALL_LISTED_PACKAGES, NAMED_REPOSITORIES, PUBLIC_KEY
+from dag.core.package.apkindex import FILE_NAME, Entry, PackageRepository
+from dag.core.package.repositories import Place, Trust, hosts_of, key_name
+from dag.core.package.signature import PublicKey, read_public_key
+from dag.core.web import redact
+from dag.errors import DagError
+from dag.io.files import read_bytes
+from dag.io.package.apkindex import Index, open_index
+from dag.io.package.reach import Fetcher, Reach, Unreachable
+from dag.report.words import some
+from dag.run.graph.repositories import Named, Repositories
+
+_AT_ONCE = 8
+
+T = TypeVar("T")
+
+
+class Asking:
+    """The repositories of one run."""
+
+    def __init__(
+        self, trusts: Mapping[str, Trust], directory: Path, arch: Arch, named: Named
+    ) -> None:
+        """Take what environments name, by their packages, and what the user does."""
+        self._trusts = trusts
+        self._directory = directory.resolve()
+        self._arch = arch
+        self._named = named
+        self._fetcher: Fetcher | None = None
+        self._indexes: dict[str, Index | DagError] = {}
+        self._keys: dict[str, PublicKey | None] = {}
+        self._faults: dict[str, dict[str, None]] = {}
+        """What is wrong with a repository, in words → who names it."""
+
+    def ask(self) -> Repositories:
+        """Ask all of them once; errors as for `ask_repositories`."""
+        named = self._named
+        self._fetch()
+        for place in named.repositories:
+            if isinstance(found := self._indexes[place], DagError):
+                raise found
+        listed = [entry for place in named.repositories for entry in self._entries(place)]
+        common = PackageRepository(listed)
+        self._bound(len(listed))
+        own: dict[str, PackageRepository] = {}
+        shared: dict[tuple[tuple[str, str], ...], PackageRepository] = {}
+        unasked: dict[str, tuple[str, ...]] = {}
+        for name, trust in self._trusts.items():
+            usable = [one for one in trust.repositories if self._is_usable(one, trust)]
+            left_out = dict.fromkeys(one.shown for one in trust.repositories if one not in usable)
+            if left_out:
+                unasked[name] = tuple(left_out)
+            if usable:
+                key = tuple((one.text, one.pin) for one in usable)
+                if key not in shared:
+                    shared[key] = self._joined(common, usable)
+                own[name] = shared[key]
+        return Repositories(common=common, own=own, unasked=unasked, words=tuple(self._words()))
+
+    def _fetch(self) -> None:
+        """Fetch all indexes and keys, several at once."""
+        named = self._named
+        asked: dict[str, None] = dict.fromkeys(named.repositories)
+        keys = dict.fromkeys(named.keys)
+        for trust in self._trusts.values():
+            places = [place.text for place in trust.repositories if self._may_ask(place)]
+            asked |= dict.fromkeys(places)
+            if places:
+                keys |= dict.fromkeys(key.text for key in trust.keys if key.is_url)
+        wanted = list(asked)[: NAMED_REPOSITORIES.most]
+        urls = [key for key in keys if "://" in key][: NAMED_REPOSITORIES.most]
+        if urls or any("://" in place for place in wanted):
+            self._fetcher = Fetcher(Reach(hosts_of((*named.repositories, *named.keys))))
+        self._indexes = at_once(self._open, wanted)
+        self._keys = at_once(self._fetch_key, urls)
+
+    def _open(self, place: str) -> Index | DagError:
+        inside = "://" not in place and place not in self._named.repositories
+        try:
+            where = str(self._directory / place) if inside else place
+            index = open_index(where, self._arch, self._fetcher)
+            _ = index.entries
+        except DagError as error:
+            return error
+        return index
+
+    def _bound(self, count: int) -> None:
+        """Keep the packages that strangers list within what memory has room for."""
+        for place, index in sorted(self._indexes.items()):
+            if isinstance(index, Index) and place not in self._named.repositories:
+                count += len(index.entries)
+                if count > ALL_LISTED_PACKAGES.most:
+                    self._indexes[place] = ALL_LISTED_PACKAGES.error(index.where)
+
+    def _entries(self, place: str) -> Iterator[Entry]:
+        index = self._indexes.get(place)
+        return iter(index.entries if isinstance(index, Index) else ())
+
+    def _joined(self, common: PackageRepository, places: Collection[Place]) -> PackageRepository:
+        there = {entry.repository for entry in common.entries}
+        entries = [
+            entry
+            for place in places
+            for entry in self._entries(place.text)
+            if place.pin or entry.repository not in there
+        ]
+        pins = {
+            index.repository: place.pin
+            for place in places
+            if place.pin and isinstance(index := self._indexes.get(place.text), Index)
+        }
+        return PackageRepository((*common.entries, *entries), pins)
+
+    # ---- which are asked ----------------------------------------------------------------------
+
+    def _may_ask(self, place: Place) -> bool:
+        """Return whether a repository that a stranger names is looked at."""
+        return place.is_url or self._inside(self._local_index(place)) is not None
+
+    def _local_index(self, place: Place) -> str:
+        return f"{place.text}/{self._arch.apk}/{FILE_NAME}"
+
+    def _inside(self, text: str) -> Path | None:
+        """Return the file of this path, if it is one of the definitions' directory."""
+        try:
+            path = (self._directory / text).resolve()
+            return path if path.is_file() and path.is_relative_to(self._directory) else None
+        except (OSError, ValueError):  # too long, or with characters that no path has
+            return None
+
+    def _is_there(self, place: Place) -> bool:
+        try:
+            return (self._directory / self._local_index(place)).exists()
+        except (OSError, ValueError):
+            return False
+
+    def _is_usable(self, place: Place, trust: Trust) -> bool:
+        index = self._indexes.get(place.text)
+        if index is None:
+            if place.is_inside and not self._is_there(place):
+                return True  # apko passes over what is not there, too
+            fault = f"{place.shown} is not read: it is a path of the machine; -r names such ones"
+            if place.is_url:
+                fault = f"{place.shown} is not asked: {NAMED_REPOSITORIES} are asked at most"
+        elif isinstance(index, DagError):
+            fault = f"{place.shown} could not be asked: {index.message}"
+        else:
+            why = None if trust.ignores_signatures else index.distrust(self._keyring(trust))
+            if why is None:
+                return True
+            fault = f"{place.shown} is not used: {index.where} {why}; --keyring names a key"
+        self._faults.setdefault(fault, {})[place.by] = None
+        return False
+
+    # ---- keys ---------------------------------------------------------------------------------
+
+    def _keyring(self, trust: Trust) -> dict[str, PublicKey]:
+        found: dict[str, PublicKey] = {}
+        for place in trust.keys:
+            key = self._key(place.text, None if place.is_url else self._inside(place.text))
+            if key is not None:
+                found[key_name(place.text)] = key
+        for text in self._named.keys:
+            key = self._key(text, Path(text))
+            if key is not None:
+                found[key_name(text)] = key
+        return found
+
+    def _key(self, text: str, path: Path | None) -> PublicKey | None:
+        if text not in self._keys:
+            self._keys[text] = None if "://" in text or path is None else _read_key(path)
+        return self._keys[text]
+
+    def _fetch_key(self, url: str) -> PublicKey | None:
+        assert self._fetcher is not None  # noqa: S101  # there is a URL
+        try:
+            answer = self._fetcher.get(url, PUBLIC_KEY)
+        except (Unreachable, DagError) as error:
+            self._faults[f"the key {redact(url)} could not be fetched: {error}"] = {}
+            return None
+        if answer.status != 200:
+            self._faults[f"the key {redact(url)} is not there: HTTP {answer.status}"] = {}
+            return None
+        return read_public_key(answer.body)
+
+    # ---- words --------------------------------------------------------------------------------
+
+    def _words(self) -> Iterator[str]:
+        for trust in self._trusts.values():
+            yield from trust.refused
+        for fault, users in self._faults.items():
+            yield f"{fault}; named in {some(list(users), 3)}" if users else fault
+
+
+def _read_key(path: Path) -> PublicKey | None:
+    try:
+        return read_public_key(read_bytes(path, PUBLIC_KEY))
+    except (OSError, DagError):
+        return None
+
+
+def at_once(work: Callable[[str], T], items: Sequence[str]) -> dict[str, T]:
+    """Return what `work` gives for each item, done in threads that nobody waits for after Ctrl-C.
+
+    Raises:
+        Exception: what `work` raised first.
+
+    """
+    todo: SimpleQueue[str] = SimpleQueue()
+    done: SimpleQueue[tuple[str, T | None, Exception | None]] = SimpleQueue()
+    for item in items:
+        todo.put(item)
+
+    def run() -> None:
+        while True:
+            try:
+                item = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((item, work(item), None))
+            except Exception as error:  # noqa: BLE001  # it is raised where it is waited for
+                done.put((item, None, error))
+
+    for _ in range(min(_AT_ONCE, len(items))):
+        Thread(target=run, daemon=True).start()
+    found: dict[str, T] = {}
+    for _ in items:
+        item, result, error = done.get()
+        if error is not None:
+            raise error
+        found[item] = result  # type: ignore[assignment]  # what `work` gave
+    return found

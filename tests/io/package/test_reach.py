@@ -1,0 +1,132 @@
+"""Where servers that strangers name may be: nowhere inside of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dag.core.limits import PUBLIC_KEY, TooLarge
+from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable, is_public
+from tests.support.faults import Answer, Origin
+
+INSIDE = """
+127.0.0.1 127.1.2.3 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1
+255.255.255.255 192.0.2.1 198.18.0.1 240.0.0.1
+::1 :: fe80::1 fe80::1%eth0 fc00::1 fd00:ec2::254 ff02::1 2001:db8::1 ::ffff:127.0.0.1
+::ffff:169.254.169.254 64:ff9b::a9fe:a9fe 64:ff9b::7f00:1 2002:7f00:1:: 2002:a9fe:a9fe::
+2001:0:4136:e378:8000:63bf:3fff:fdd2 nonsense
+"""
+OUTSIDE = (
+    "8.8.8.8 1.1.1.1 93.184.216.34 2606:4700::1 ::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808::"
+)
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+@pytest.mark.parametrize("address", INSIDE.split())
+def test_addresses_inside_of_a_network_are_told(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", OUTSIDE.split())
+def test_addresses_of_the_internet_are_told(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]"]
+)
+def test_this_machine_is_asked_only_if_the_user_names_it(origin: Origin, host: str) -> None:
+    origin.put("/x", b"secret")
+    with pytest.raises(Unreachable, match="is not on the internet"):
+        Fetcher(Reach()).get(f"http://{host}:{origin.port}/x", PUBLIC_KEY)
+    assert origin.count() == 0
+    found = Fetcher(Reach(["127.0.0.1"])).get(f"{origin.url}/x", PUBLIC_KEY)
+    assert (found.status, found.body) == (200, b"secret")
+
+
+@pytest.mark.parametrize(
+    "to", ["http://169.254.169.254/latest", "http://localhost:{port}/x", "file:///etc/passwd"]
+)
+def test_a_redirect_leads_nowhere_else(origin: Origin, to: str) -> None:
+    origin.put("/x", b"secret")
+    url = origin.redirect("/r", to.format(port=origin.port))
+    with pytest.raises(Unreachable, match=r"not on the internet|only http and https"):
+        Fetcher(Reach(["127.0.0.1"])).get(url, PUBLIC_KEY)
+    assert origin.count(path="/x") == 0
+
+
+def test_redirects_are_followed_and_end(origin: Origin) -> None:
+    origin.put("/x", b"found")
+    origin.redirect("/r", "/x")
+    reach = Reach(["127.0.0.1"])
+    assert Fetcher(reach).get(f"{origin.url}/r", PUBLIC_KEY).body == b"found"
+    with pytest.raises(Unreachable, match="redirects without an end"):
+        Fetcher(reach).get(origin.redirect("/c", "/c"), PUBLIC_KEY)
+
+
+def test_a_name_that_changes_its_meaning_is_asked_where_it_was_checked(origin: Origin) -> None:
+    origin.put("/x", b"secret")
+    answers = [["203.0.114.1"], ["127.0.0.1"]]
+
+    def resolve(host: str, port: int) -> list[str]:
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    patience = Patience(connect=0.3)
+    with pytest.raises(Unreachable):  # at 203.0.114.1, which is not there
+        Fetcher(Reach([], resolve), patience).get(
+            f"http://rebinding.example:{origin.port}/x", PUBLIC_KEY
+        )
+    with pytest.raises(
+        Unreachable, match=r"rebinding.example \(127.0.0.1\) is not on the internet"
+    ):
+        Fetcher(Reach([], resolve), patience).get(
+            f"http://rebinding.example:{origin.port}/x", PUBLIC_KEY
+        )
+    assert origin.count() == 0
+    # One address of several is enough to refuse.
+    with pytest.raises(Unreachable, match="is not on the internet"):
+        Reach([], lambda _host, _port: ["8.8.8.8", "10.0.0.1"]).addresses("x.example", 80)
+
+
+def test_a_proxy_is_not_asked_for_what_is_inside(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", origin.url)
+    with pytest.raises(Unreachable, match="not on the internet"):
+        Fetcher(Reach()).get("http://169.254.169.254/latest", PUBLIC_KEY)
+    assert origin.count() == 0
+    origin.handle("http://name.invalid/x", lambda _: Answer.of(200, {}, b"by the proxy"))
+    found = Fetcher(Reach()).get("http://name.invalid/x", PUBLIC_KEY)
+    assert found.body == b"by the proxy"
+
+
+def test_an_answer_has_a_limit_in_size_and_in_time(origin: Origin) -> None:
+    reach = Reach(["127.0.0.1"])
+    with pytest.raises(TooLarge, match="more than 64 KiB, which is the limit of a public key"):
+        Fetcher(reach).get(origin.endless("/endless"), PUBLIC_KEY)
+    origin.put("/late", b"x" * 100)
+    origin.on("GET", "/late", times=None).stall(after=10)
+    with pytest.raises(Unreachable, match="did not answer in time"):
+        Fetcher(reach, Patience(silence=0.2)).get(f"{origin.url}/late", PUBLIC_KEY)
+    with pytest.raises(Unreachable, match="did not end in time"):
+        Fetcher(reach, Patience(in_all=-1)).get(origin.put("/slow", b"x"), PUBLIC_KEY)
+    origin.down()
+    with pytest.raises(Unreachable, match="Connection refused"):
+        Fetcher(reach).get(f"{origin.url}/x", PUBLIC_KEY)
+
+
+def test_who_logs_in_does_so_at_the_named_host_alone(origin: Origin) -> None:
+    with Origin() as other:
+        other.put("/x", b"found")
+        origin.redirect("/r", f"{other.url}/x")
+        url = f"{origin.url}/r".replace("http://", "http://me:secret@")
+        assert Fetcher(Reach(["127.0.0.1"])).get(url, PUBLIC_KEY).body == b"found"
+        (first,), (second,) = origin.exchanges, other.exchanges
+    assert first.request.header("authorization") == "Basic bWU6c2VjcmV0"
+    assert second.request.header("authorization") is None
