@@ -8,6 +8,9 @@ import io
 import tarfile
 from pathlib import Path
 
+from dag.core.package.apk import Apk
+from dag.io.package.apk import read_apk
+
 
 def make_apk(
     path: Path,
@@ -37,6 +40,11 @@ def make_apk(
     # A control section has no end-of-archive blocks, so that both streams read as one tar archive.
     path.write_bytes(gzip.compress(control[:-1024], mtime=0) + payload)
     return path
+
+
+def read(path: Path) -> Apk:
+    """Return what a package says of itself, read in this process."""
+    return read_apk(path)
 
 
 def _tar(files: dict[str, bytes]) -> bytes:

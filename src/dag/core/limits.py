@@ -88,6 +88,9 @@ LISTED_PACKAGES = Limit("an APKINDEX", 1_000_000, "packages")
 ALL_LISTED_PACKAGES = Limit("all indexes that definitions name", 2_000_000, "packages")
 PUBLIC_KEY = Limit("a public key", 64 * _KIB)
 """One of RSA has 800 bytes."""
+PACKAGE = Limit("a package of a repository", 16 * _GIB)
+PACKAGE_CACHE = Limit("the cache of packages", 20 * _GIB)
+"""What was not used for the longest time goes."""
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
 """Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
 

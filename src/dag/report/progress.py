@@ -194,6 +194,10 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
     yield from blocked_lines(result.unbuildable)
+    for why in dict.fromkeys(result.open.values()):
+        names = [name for name, reason in result.open.items() if reason == why]
+        number = count(len(names), "package")
+        yield f"{number} open, melange chose from repositories itself: {_some(names, verbosity)}; {why}"
     if verbosity and result.critical_path:
         times = {unit.name: unit.seconds for unit in result.units}
         path = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)

@@ -61,6 +61,18 @@ def test_a_redirect_leads_nowhere_else(origin: Origin, to: str) -> None:
     assert origin.count(path="/x") == 0
 
 
+def test_what_goes_wrong_here_is_not_told_of_the_server(origin: Origin) -> None:
+    url = origin.put("/x", b"found")
+    with pytest.raises(OSError, match="no room"), Fetcher(Reach(["127.0.0.1"])).stream(url):
+        raise OSError("no room")
+
+
+def test_a_redirect_to_nonsense_is_said(origin: Origin) -> None:
+    url = origin.redirect("/r", "http://[::x/")
+    with pytest.raises(Unreachable):
+        Fetcher(Reach(["127.0.0.1"])).get(url, PUBLIC_KEY)
+
+
 def test_redirects_are_followed_and_end(origin: Origin) -> None:
     origin.put("/x", b"found")
     origin.redirect("/r", "/x")

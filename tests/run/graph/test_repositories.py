@@ -14,9 +14,8 @@ from dag.core.package.apk import index_archive
 from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
 from dag.errors import DagError
-from dag.io.package.apk import read_apk
 from dag.run.graph.repositories import Named, Repositories, ask_repositories
-from tests.support.apks import make_apk
+from tests.support.apks import make_apk, read
 from tests.support.archives import tar_header
 from tests.support.faults import Answer, Origin
 from tests.support.signing import SigningKey, signature_member
@@ -35,7 +34,7 @@ class World:
 
     def index(self, *names: str) -> bytes:
         apks = [make_apk(self.directory / f"{name}.apk", name) for name in names]
-        return index_archive([read_apk(apk) for apk in apks])
+        return index_archive([read(apk) for apk in apks])
 
     def serve(self, path: str, index: bytes) -> str:
         self.origin.put(f"{path}{INDEX}", index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -78,6 +78,11 @@ class Result:
     """Why the run was stopped; None if it was not."""
     only_faults: bool
     """Whether no unit that failed was itself at fault."""
+    open: Mapping[str, str] = field(default_factory=dict)
+    """Packages for which melange asked repositories itself → why, in words.
+
+    It may have got what nobody had chosen. Nothing is known of this while the run goes on.
+    """
 
     def with_state(self, state: UnitState) -> tuple[UnitResult, ...]:
         """Return the units in `state`."""

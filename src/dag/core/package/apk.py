@@ -15,6 +15,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from dag.core.package.apkindex import Entry
+
 _REPEATED = {"depend": "D", "install_if": "i", "provides": "p"}
 _FIELDS = {
     # .PKGINFO: the index's letter, in the order in which apko writes them.
@@ -128,7 +130,7 @@ def describe(info: dict[str, list[str]], *, checksum: str, sha256: str, size: in
     )
 
 
-def index_archive(packages: Iterable[Apk]) -> bytes:
+def index_archive(packages: Iterable[Apk | Entry]) -> bytes:
     """Return APKINDEX.tar.gz, unsigned: sorted by name and version, the same bytes everywhere."""
     order = sorted(packages, key=lambda package: (package.name, package.version))
     return _gzip(_tar({"APKINDEX": "".join(f"{p.stanza}\n\n" for p in order), "DESCRIPTION": ""}))

@@ -21,6 +21,7 @@ from dag.core.build.events import (
     Start,
     Succeeded,
 )
+from dag.core.build.inputs import UnitInputs
 from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import BrokenPackage
@@ -39,7 +40,9 @@ from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
 from dag.io.package.apk import read_proven
+from dag.io.package.packagecache import WrongPackage
 from dag.io.store.local import Store, remove
+from dag.run.build.inputs import InputServer
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.workspace import Parts, lay_out
@@ -69,6 +72,8 @@ class LocalSettings:
     """Packages that a repository has in the defined version: older ones in the store are not used."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
+    inputs: InputServer | None = None
+    """The server of packages from repositories; without one, melange asks for itself."""
 
 
 @dataclass(slots=True)
@@ -78,6 +83,8 @@ class _Attempt:
     given: dict[str, Built]
     """The packages that the store gave, by their names."""
     seconds: float = 0.0
+    inputs: UnitInputs = field(default_factory=UnitInputs)
+    """What it gets from repositories."""
     log: Path = Path()
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
@@ -111,6 +118,8 @@ class LocalRunner:
             if record.version == versions.get(name) or name not in settings.elsewhere:
                 self._shelf |= {one.apk.name: one for one in record.built}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
+        self.open_units: dict[str, str] = {}
+        """Packages that were built with what melange got from repositories itself → why."""
         self._promoting = asyncio.Lock()
 
     async def open(self) -> Began:
@@ -136,6 +145,13 @@ class LocalRunner:
                 await asyncio.to_thread(
                     lay_out, workspace, entries, files, below, self._settings.links
                 )
+                if self._settings.inputs is not None:
+                    given = [one.apk for one in work.given.values()]
+                    work.inputs = await asyncio.to_thread(
+                        self._settings.inputs.lay_out, package, given, place
+                    )
+            except WrongPackage as error:
+                return Broke(key, attempt, f"{error.message}; {error.hint}")
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
             work.log = self._store.logs / f"{key}.log"
@@ -209,11 +225,19 @@ class LocalRunner:
                 group,
                 directory=work.place / "workspace",
                 output=output,
-                environment={**settings.environment, "TMPDIR": os.fspath(work.place / "tmp")},
+                environment=self._variables(work),
                 timeout=settings.timeout,
             )
         finally:
             os.close(output)
+
+    def _variables(self, work: _Attempt) -> dict[str, str]:
+        """Return the whole environment of an attempt's processes."""
+        settings = self._settings
+        found = {**settings.environment, "TMPDIR": os.fspath(work.place / "tmp")}
+        if settings.inputs is not None:
+            found["PATH"] = f"{settings.inputs.path(work.place)}:{found.get('PATH', os.defpath)}"
+        return found
 
     def _judge(
         self, start: Start, work: _Attempt, end: ScriptEnd, *, oom: bool, full: bool
@@ -223,6 +247,11 @@ class LocalRunner:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.tail())
         if end.code == 0:
+            if self._settings.inputs is not None:
+                why = self._settings.inputs.was_open(work.package, work.inputs, work.place)
+                self.open_units.pop(key, None)
+                if why:
+                    self.open_units[key] = why
             return Succeeded(key, attempt)
         lines = work.tail()
         if oom:

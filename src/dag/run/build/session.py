@@ -15,7 +15,13 @@ from dag.core.build.options import BuildOptions, MachineResources
 from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import MakeVariables, build_script, key_of
+from dag.core.build.scripts import (
+    MakeVariables,
+    build_script,
+    key_of,
+    melange_of,
+    split_assignment,
+)
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
@@ -31,6 +37,7 @@ from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
+from dag.run.build.inputs import InputServer
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
@@ -202,7 +209,8 @@ class Build:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
         self._write_index()
-        return make_result(self.about, scheduler, seconds)
+        result = make_result(self.about, scheduler, seconds)
+        return replace(result, open=dict(sorted(runner.open_units.items())))
 
     @contextmanager
     def _begin_journal(self, scheduler: Scheduler) -> Iterator[Journal]:
@@ -242,7 +250,7 @@ class Build:
             arch=options.arch,
             source_date_epoch=git.source_date_epoch(self.directory) or 0,
             cache_dir=os.fspath(cache),
-            melange=tools.melange,
+            melange="melange",  # the first in PATH, see `dag.run.build.inputs`
             melange_dir=tools.melange_dir,
             key=os.fspath(key.resolve()) if key else self.makefile.key,
             repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
@@ -271,6 +279,30 @@ class Build:
             dropped={name: frozenset(names) for name, names in dropped.items()},
             elsewhere=self.elsewhere,
             timeout=options.timeout,
+            inputs=self._input_server(
+                tools, f"{name}.pub" if key is None else f"{key.resolve()}.pub"
+            ),
+        )
+
+    def _input_server(self, tools: Tools, public_key: str) -> InputServer:
+        options = self.options
+        bypass = ""
+        if melange_of(options.make_vars, "") or "MELANGE_RUNNER" in dict(
+            map(split_assignment, options.make_vars)
+        ):
+            bypass = "--make-var names another melange, or another runner"
+        roots = _roots(options)
+        return InputServer(
+            graph=self.graph,
+            repositories=self.repositories,
+            named={
+                _location_from_workspace(self.directory, one): _absolute_location(one)
+                for one in roots
+            },
+            arch=options.arch,
+            melange=tools.melange,
+            public_key=public_key,
+            bypass=bypass,
         )
 
 

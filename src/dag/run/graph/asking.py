@@ -66,7 +66,14 @@ class Asking:
                 if key not in shared:
                     shared[key] = self._joined(common, usable)
                 own[name] = shared[key]
-        return Repositories(common=common, own=own, unasked=unasked, words=tuple(self._words()))
+        roots = {
+            place: index.repository
+            for place, index in self._indexes.items()
+            if isinstance(index, Index)
+        }
+        return Repositories(
+            common=common, own=own, unasked=unasked, roots=roots, words=tuple(self._words())
+        )
 
     def _fetch(self) -> None:
         """Fetch all indexes and keys, several at once."""

@@ -29,6 +29,8 @@ class Repositories:
     """Package → what there is for its environment, if that is more than `common`."""
     unasked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Package → the repositories of its environment that are not used."""
+    roots: Mapping[str, str] = field(default_factory=dict)
+    """A repository, as it is named → as what it lists names it."""
     words: tuple[str, ...] = ()
     """What a person should be told, a line each."""
 
