@@ -21,7 +21,7 @@ from dag.core.build.events import (
     Start,
     Succeeded,
 )
-from dag.core.build.inputs import UnitInputs
+from dag.core.build.served import ServedPackages
 from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import BrokenPackage
@@ -42,7 +42,7 @@ from dag.io.build.processes import end_below
 from dag.io.package.apk import read_proven
 from dag.io.package.packagecache import WrongPackage
 from dag.io.store.local import Store, remove
-from dag.run.build.inputs import InputServer
+from dag.run.build.serving import PackageServer
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.workspace import Parts, lay_out
@@ -72,7 +72,7 @@ class LocalSettings:
     """Packages that a repository has in the defined version: older ones in the store are not used."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
-    inputs: InputServer | None = None
+    server: PackageServer | None = None
     """The server of packages from repositories; without one, melange asks for itself."""
 
 
@@ -83,7 +83,7 @@ class _Attempt:
     given: dict[str, Built]
     """The packages that the store gave, by their names."""
     seconds: float = 0.0
-    inputs: UnitInputs = field(default_factory=UnitInputs)
+    served: ServedPackages = field(default_factory=ServedPackages)
     """What it gets from repositories."""
     log: Path = Path()
     log_begins: int = 0
@@ -145,10 +145,10 @@ class LocalRunner:
                 await asyncio.to_thread(
                     lay_out, workspace, entries, files, below, self._settings.links
                 )
-                if self._settings.inputs is not None:
+                if self._settings.server is not None:
                     given = [one.apk for one in work.given.values()]
-                    work.inputs = await asyncio.to_thread(
-                        self._settings.inputs.lay_out, package, given, place
+                    work.served = await asyncio.to_thread(
+                        self._settings.server.lay_out, package, given, place
                     )
             except WrongPackage as error:
                 return Broke(key, attempt, f"{error.message}; {error.hint}")
@@ -235,8 +235,8 @@ class LocalRunner:
         """Return the whole environment of an attempt's processes."""
         settings = self._settings
         found = {**settings.environment, "TMPDIR": os.fspath(work.place / "tmp")}
-        if settings.inputs is not None:
-            found["PATH"] = f"{settings.inputs.path(work.place)}:{found.get('PATH', os.defpath)}"
+        if settings.server is not None:
+            found["PATH"] = f"{settings.server.path(work.place)}:{found.get('PATH', os.defpath)}"
         return found
 
     def _judge(
@@ -247,8 +247,8 @@ class LocalRunner:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.tail())
         if end.code == 0:
-            if self._settings.inputs is not None:
-                why = self._settings.inputs.was_open(work.package, work.inputs, work.place)
+            if self._settings.server is not None:
+                why = self._settings.server.was_open(work.package, work.served, work.place)
                 self.open_units.pop(key, None)
                 if why:
                     self.open_units[key] = why

@@ -37,7 +37,7 @@ from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
-from dag.run.build.inputs import InputServer
+from dag.run.build.serving import PackageServer
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
@@ -250,7 +250,7 @@ class Build:
             arch=options.arch,
             source_date_epoch=git.source_date_epoch(self.directory) or 0,
             cache_dir=os.fspath(cache),
-            melange="melange",  # the first in PATH, see `dag.run.build.inputs`
+            melange="melange",  # the first in PATH, see `dag.run.build.serving`
             melange_dir=tools.melange_dir,
             key=os.fspath(key.resolve()) if key else self.makefile.key,
             repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
@@ -279,12 +279,12 @@ class Build:
             dropped={name: frozenset(names) for name, names in dropped.items()},
             elsewhere=self.elsewhere,
             timeout=options.timeout,
-            inputs=self._input_server(
+            server=self._package_server(
                 tools, f"{name}.pub" if key is None else f"{key.resolve()}.pub"
             ),
         )
 
-    def _input_server(self, tools: Tools, public_key: str) -> InputServer:
+    def _package_server(self, tools: Tools, public_key: str) -> PackageServer:
         options = self.options
         bypass = ""
         if melange_of(options.make_vars, "") or "MELANGE_RUNNER" in dict(
@@ -292,7 +292,7 @@ class Build:
         ):
             bypass = "--make-var names another melange, or another runner"
         roots = _roots(options)
-        return InputServer(
+        return PackageServer(
             graph=self.graph,
             repositories=self.repositories,
             named={

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from dag.core.build.inputs import UnitInputs, choose_inputs
+from dag.core.build.served import ServedPackages, choose_served
 from dag.core.package.apkindex import Entry, PackageRepository
 from dag.core.package.candidates import Candidate
 from dag.core.package.outcome import Installed
@@ -21,7 +21,7 @@ def entry(name: str, version: str = "1-r0", *depends: str, provides: tuple[str, 
     return Entry(name, version, name, depends, provides, checksum=SUM, repository="https://r.x")
 
 
-def taken(inputs: UnitInputs) -> list[str]:
+def taken(inputs: ServedPackages) -> list[str]:
     assert not inputs.open
     return [f"{one.name}-{one.version}" for one in inputs.packages]
 
@@ -44,25 +44,25 @@ def test_what_is_given_goes_first_and_brings_its_needs() -> None:
             entry("c", provides=("so:libc.so.6",)),
         ]
     )
-    assert taken(choose_inputs(["tool"], [], repository)) == ["lib-2-r0", "tool-1-r0"]
-    assert taken(choose_inputs(["tool", "lib"], ours, more)) == ["c-1-r0", "tool-1-r0"]
-    assert taken(choose_inputs(["new"], ours, more)) == ["x-1-r0"]
-    assert taken(choose_inputs([], ours, more)) == []
+    assert taken(choose_served(["tool"], [], repository)) == ["lib-2-r0", "tool-1-r0"]
+    assert taken(choose_served(["tool", "lib"], ours, more)) == ["c-1-r0", "tool-1-r0"]
+    assert taken(choose_served(["new"], ours, more)) == ["x-1-r0"]
+    assert taken(choose_served([], ours, more)) == []
 
 
 def test_a_build_whose_environment_is_not_known_is_open() -> None:
-    found = choose_inputs(["nothing"], [], PackageRepository([entry("a")]))
+    found = choose_served(["nothing"], [], PackageRepository([entry("a")]))
     assert 'nothing provides "nothing"' in found.open
     bare = Entry("a", "1-r0", "a", (), (), repository="https://r.x")
-    found = choose_inputs(["a"], [], PackageRepository([bare]))
+    found = choose_served(["a"], [], PackageRepository([bare]))
     assert found.open == "https://r.x has no checksum of a"
 
 
 def test_the_lines_for_a_key_tell_inputs_apart() -> None:
     one, two = entry("a"), entry("b", "2-r0")
-    assert UnitInputs((one, two)).lines() == (f"a 1-r0 {SUM}", f"b 2-r0 {SUM}")
-    assert UnitInputs((two, one)).lines() == UnitInputs((one, two)).lines()
-    assert UnitInputs((one,), open="why").lines() == (f"a 1-r0 {SUM}", "open: why")
+    assert ServedPackages((one, two)).lines() == (f"a 1-r0 {SUM}", f"b 2-r0 {SUM}")
+    assert ServedPackages((two, one)).lines() == ServedPackages((one, two)).lines()
+    assert ServedPackages((one,), open="why").lines() == (f"a 1-r0 {SUM}", "open: why")
 
 
 @pytest.mark.parametrize("seed", range(300))
@@ -79,7 +79,7 @@ def test_what_does_not_matter_is_left_out_and_nothing_else(seed: int) -> None:
     pins = {one.repository: one.pin for one in candidates if one.pin}
     for needs in environments:
         whole = install(Resolver(candidates), sorted(set(needs)))
-        found = choose_inputs(needs, [], PackageRepository(entries, pins))
+        found = choose_served(needs, [], PackageRepository(entries, pins))
         if isinstance(whole, Installed):
             expected = sorted((candidates[n].name, candidates[n].version) for n in whole.packages)
             assert sorted((one.name, one.version) for one in found.packages) == expected

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dag.core.arch import Arch
-from dag.core.build.inputs import UnitInputs, choose_inputs
+from dag.core.build.served import ServedPackages, choose_served
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk, index_archive
 from dag.core.package.apkindex import FILE_NAME, read_index
@@ -35,7 +35,7 @@ _OPEN = "open"
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputServer:
+class PackageServer:
     """What the units of a run have in common."""
 
     graph: Graph
@@ -58,7 +58,7 @@ class InputServer:
             fetcher = Fetcher(Reach(hosts_of(self.named.values())), _PATIENCE)
         return PackageCache(self.arch.apk, fetcher)
 
-    def lay_out(self, package: Package, given: Iterable[Apk], place: Path) -> UnitInputs:
+    def lay_out(self, package: Package, given: Iterable[Apk], place: Path) -> ServedPackages:
         """Make what the build of a package gets, beside its workspace in `place`.
 
         `given` are the packages that it gets from the store. Its definition is changed so that it
@@ -73,30 +73,30 @@ class InputServer:
         folder = place / FOLDER
         (folder / "bin").mkdir(parents=True)
         (folder / "real").symlink_to(self.melange)
-        inputs = self._inputs(package, given)
-        if not inputs.open:
+        served = self._choose(package, given)
+        if not served.open:
             try:
                 self._change(package, place / "workspace" / package.file)
             except Unchangeable as error:
-                inputs = replace(inputs, open=f"{package.file} names repositories, and {error}")
-        if inputs.open:
+                served = replace(served, open=f"{package.file} names repositories, and {error}")
+        if served.open:
             (folder / "bin" / "melange").symlink_to(self.melange)
-            return inputs
-        inputs = self._serve(package, inputs, folder)
+            return served
+        served = self._serve(package, served, folder)
         wrapper = folder / "bin" / "melange"
         wrapper.write_text(script_text("dag.core.build", "melange"), encoding="utf-8")
         wrapper.chmod(0o755)
-        return inputs
+        return served
 
     def path(self, place: Path) -> str:
         """Return the directory that comes first in a unit's PATH."""
         return os.fspath(place / FOLDER / "bin")
 
-    def was_open(self, package: Package, inputs: UnitInputs, place: Path) -> str:
+    def was_open(self, package: Package, served: ServedPackages, place: Path) -> str:
         """Return why a build that has ended was open, in words; empty if it was served."""
         folder = place / FOLDER
-        if inputs.open:
-            return inputs.open
+        if served.open:
+            return served.open
         if (folder / _OPEN).exists():
             asked = (folder / _OPEN).read_text(errors="replace").split()
             return f"the Makefile has melange ask {', '.join(sorted(set(asked))[:3])}"
@@ -104,19 +104,19 @@ class InputServer:
             return "the Makefile does not call the melange in PATH or $(MELANGE)"
         return ""
 
-    def _inputs(self, package: Package, given: Iterable[Apk]) -> UnitInputs:
+    def _choose(self, package: Package, given: Iterable[Apk]) -> ServedPackages:
         if not self._places(package):
-            return UnitInputs()
+            return ServedPackages()
         if self.bypass:
-            return UnitInputs(open=self.bypass)
+            return ServedPackages(open=self.bypass)
         listed = self.repositories.own.get(package.name, self.repositories.common)
         ours = [entry for apk in given for entry in read_index(apk.stanza)]
         needs = self.graph.supply_of(package.name).needs(package)
-        inputs = choose_inputs(needs, ours, listed)
+        served = choose_served(needs, ours, listed)
         unasked = self.repositories.unasked.get(package.name)
-        if inputs.open and unasked:
-            return replace(inputs, open=f"{', '.join(unasked)} could not be asked")
-        return inputs
+        if served.open and unasked:
+            return replace(served, open=f"{', '.join(unasked)} could not be asked")
+        return served
 
     def _places(self, package: Package) -> dict[str, str]:
         """Return each repository of an environment, as melange gets it → as entries name it."""
@@ -150,11 +150,11 @@ class InputServer:
         changed = replace_named(definition.read_bytes(), own, keys, stand_in, key)
         definition.write_bytes(changed)
 
-    def _serve(self, package: Package, inputs: UnitInputs, folder: Path) -> UnitInputs:
-        by_checksum = {entry.checksum: entry for entry in inputs.packages}
+    def _serve(self, package: Package, served: ServedPackages, folder: Path) -> ServedPackages:
+        by_checksum = {entry.checksum: entry for entry in served.packages}
         files = at_once(lambda checksum: self.cache.bring(by_checksum[checksum]), [*by_checksum])
         lines: list[str] = []
-        left = list(inputs.packages)
+        left = list(served.packages)
         for number, (text, root) in enumerate(self._places(package).items()):
             entries = [entry for entry in left if entry.repository == root]
             left = [entry for entry in left if entry.repository != root]
@@ -166,5 +166,5 @@ class InputServer:
             if text.isprintable():
                 lines.append(f"{text}\t../{FOLDER}/{number}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")
-        sums = {entry.name: self.cache.sha256(files[entry.checksum]) for entry in inputs.packages}
-        return replace(inputs, sha256=sums)
+        sums = {entry.name: self.cache.sha256(files[entry.checksum]) for entry in served.packages}
+        return replace(served, sha256=sums)

@@ -22,7 +22,7 @@ _CHECKSUM = re.compile(r"Q1[A-Za-z0-9+/]{27}=")
 
 
 @dataclass(frozen=True, slots=True)
-class UnitInputs:
+class ServedPackages:
     """What a build takes from repositories."""
 
     packages: tuple[Entry, ...] = ()
@@ -38,9 +38,9 @@ class UnitInputs:
         return (*listed, f"open: {self.open}") if self.open else tuple(listed)
 
 
-def choose_inputs(
+def choose_served(
     needs: Iterable[str], given: Sequence[Entry], repository: PackageRepository
-) -> UnitInputs:
+) -> ServedPackages:
     """Return what an environment takes from `repository`.
 
     `needs` are those of the definition, as written, and `given` what comes from the store: that
@@ -51,14 +51,14 @@ def choose_inputs(
     candidates = [*map(_candidate, given), *(_candidate(one, repository.pins) for one in listed)]
     found = install(Resolver(candidates), texts)
     if isinstance(found, GaveUp):
-        return UnitInputs(open=f"its environment is not known: {found.message}")
+        return ServedPackages(open=f"its environment is not known: {found.message}")
     first = len(given)
     taken = sorted(number - first for number in found.packages if number >= first)
     packages = tuple(sorted((listed[number] for number in taken), key=lambda one: one.name))
     for one in packages:
         if not _CHECKSUM.fullmatch(one.checksum):
-            return UnitInputs(packages, open=f"{one.repository} has no checksum of {one.name}")
-    return UnitInputs(packages)
+            return ServedPackages(packages, open=f"{one.repository} has no checksum of {one.name}")
+    return ServedPackages(packages)
 
 
 _NO_PINS: dict[str, str] = {}
