@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -22,6 +23,10 @@ settings.load_profile("dag")
 
 # Programs that tests start receive SIGHUP, even if the tests run under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# The keys of the stores that tests make are nobody's.
+_keys = tempfile.TemporaryDirectory(prefix="dag-tests-")
+os.environ["XDG_DATA_HOME"] = _keys.name
 
 # The makes of tests are no sub-makes of `make test`.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):

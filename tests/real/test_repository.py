@@ -13,11 +13,11 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 import pytest
 
 from cluster.system import ClusterError
-from dag.io.package.apk import read_apk
 from tests.real import apt, convert, names, repository
 from tests.real.apt import Deb
 from tests.real.repository import Outside
 from tests.real.standin import standing_in
+from tests.support.apks import read
 from tests.support.builds import definition
 
 CONTROL = """\
@@ -72,9 +72,9 @@ def test_a_package_of_debian_becomes_one_of_apk(debs: list[Deb], tmp_path: Path)
     assert sorted(made) == ["deb-other-1.4.2-r0.apk", "deb-other-offers-1.4.2-r0.apk"]
     for name, data in made.items():
         (tmp_path / name).write_bytes(data)
-    assert read_apk(tmp_path / "deb-other-1.4.2-r0.apk").depends == ("deb-busybox-static",)
-    assert read_apk(tmp_path / "deb-other-1.4.2-r0.apk").provides == ()
-    offers = read_apk(tmp_path / "deb-other-offers-1.4.2-r0.apk")
+    assert read(tmp_path / "deb-other-1.4.2-r0.apk").depends == ("deb-busybox-static",)
+    assert read(tmp_path / "deb-other-1.4.2-r0.apk").provides == ()
+    offers = read(tmp_path / "deb-other-offers-1.4.2-r0.apk")
     assert offers.depends == ("deb-other",)
     assert offers.provides == ("cmd:tool=0", "cmd:zool=0", "so:liba.so.1=0")
 
@@ -107,9 +107,9 @@ def test_the_same_packages_make_the_same_repository(
         files = sorted(path for path in place.rglob("*") if path.is_file())
         found.append({path.relative_to(place): path.read_bytes() for path in files})
     assert found[0] == found[1]
-    thin = read_apk(tmp_path / "made-1/x86_64/compiler-3-r1.apk")
+    thin = read(tmp_path / "made-1/x86_64/compiler-3-r1.apk")
     assert (thin.depends, thin.provides) == (("debian-base", "deb-other"), ("cc=3",))
-    assert read_apk(tmp_path / "made-1/x86_64/lib-3-r1.apk").depends == thin.depends
+    assert read(tmp_path / "made-1/x86_64/lib-3-r1.apk").depends == thin.depends
     with tarfile.open(tmp_path / "made-1/x86_64/APKINDEX.tar.gz") as tar:
         assert tar.getnames()[0].startswith(".SIGN.RSA")
 

@@ -22,8 +22,9 @@ def make_apk(
     depends: tuple[str, ...] = (),
     provides: tuple[str, ...] = (),
     data: bytes = b"data",
+    more: tuple[str, ...] = (),
 ) -> Path:
-    """Write an unsigned package with one file."""
+    """Write an unsigned package with one file, and `more` lines in its .PKGINFO."""
     payload = gzip.compress(_tar({"usr/share/data": data}), mtime=0)
     lines = [
         f"pkgname = {name}",
@@ -34,6 +35,7 @@ def make_apk(
         "pkgdesc = made by hand",
         *(f"depend = {text}" for text in depends),
         *(f"provides = {text}" for text in provides),
+        *more,
         f"datahash = {hashlib.sha256(payload).hexdigest()}",
     ]
     control = _tar({".PKGINFO": "\n".join(lines).encode()})
@@ -44,7 +46,8 @@ def make_apk(
 
 def read(path: Path) -> Apk:
     """Return what a package says of itself, read in this process."""
-    return read_apk(path)
+    with path.open("rb") as file:
+        return read_apk(file).apk
 
 
 def _tar(files: dict[str, bytes]) -> bytes:

@@ -88,11 +88,19 @@ LISTED_PACKAGES = Limit("an APKINDEX", 1_000_000, "packages")
 ALL_LISTED_PACKAGES = Limit("all indexes that definitions name", 2_000_000, "packages")
 PUBLIC_KEY = Limit("a public key", 64 * _KIB)
 """One of RSA has 800 bytes."""
-PACKAGE = Limit("a package of a repository", 16 * _GIB)
+REPOSITORY_PACKAGE = Limit("a package of a repository", 16 * _GIB)
 PACKAGE_CACHE = Limit("the cache of packages", 20 * _GIB)
 """What was not used for the longest time goes."""
+PACKAGE = Limit("a package", 256 * _GIB)
+"""A build may leave a sparse file, which is nothing on its disk and much as a copy."""
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)
-"""Its .PKGINFO and scripts have a few KiB; it is held in memory as a whole."""
+"""Its .PKGINFO, its definition and its scripts have a few KiB."""
+PACKAGE_INFO = Limit("a .PKGINFO", 8 * _MIB)
+"""A package that provides 10,000 libraries has 1 MiB; it is held in memory as a whole."""
+READER_MEMORY = Limit("a process that reads a package", 512 * _MIB)
+"""It needs 100 MiB of addresses for itself."""
+READER_SECONDS = Limit("a process that reads a package", 20, "seconds")
+"""CPU time; it gets another second for each 32 MiB, which it needs not even a tenth of."""
 
 OUT_LISTING = Limit("a pod's list of its packages", 16 * _MIB)
 """Each has 150 bytes of it: a distribution has a few thousand."""

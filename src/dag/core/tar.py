@@ -40,6 +40,8 @@ class Member:
     size: int
     is_file: bool
     """An ordinary file, and no link, directory or device."""
+    has_attributes: bool = False
+    """Its name or its size is not the one in its own header, but another header's."""
 
 
 @dataclass(slots=True)
@@ -105,7 +107,12 @@ class TarReader:
             size = size if attributes.size is None else attributes.size
             is_file = kind in _FILES and not name.endswith(b"/")
             self._begin(0 if kind in _WITHOUT_CONTENT else size)
-            yield Member(name.decode(errors="surrogateescape"), self._left, is_file)
+            yield Member(
+                name.decode(errors="surrogateescape"),
+                self._left,
+                is_file,
+                has_attributes=attributes != _Attributes(),
+            )
             self._skip()
             attributes = _Attributes()
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -41,6 +41,33 @@ def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """
     with replacing(path, lasting=lasting) as file:
         file.write(data)
+
+
+def create(path: Path, fill: Callable[[int], None]) -> bool:
+    """Make a file that nobody changes any more; return False if there is one already.
+
+    `fill` writes its bytes to the open file that it is given.
+    """
+    if path.exists():
+        return False
+    temporary = _temporary_name(path)
+    try:
+        with _new_file(temporary) as file:
+            fill(file.fileno())
+            os.fchmod(file.fileno(), 0o444)
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+    return True
 
 
 def write_changed(path: Path, data: bytes) -> None:

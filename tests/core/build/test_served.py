@@ -58,13 +58,6 @@ def test_a_build_whose_environment_is_not_known_is_open() -> None:
     assert found.open == "https://r.x has no checksum of a"
 
 
-def test_the_lines_for_a_key_tell_inputs_apart() -> None:
-    one, two = entry("a"), entry("b", "2-r0")
-    assert ServedPackages((one, two)).lines() == (f"a 1-r0 {SUM}", f"b 2-r0 {SUM}")
-    assert ServedPackages((two, one)).lines() == ServedPackages((one, two)).lines()
-    assert ServedPackages((one,), open="why").lines() == (f"a 1-r0 {SUM}", "open: why")
-
-
 @pytest.mark.parametrize("seed", range(300))
 def test_what_does_not_matter_is_left_out_and_nothing_else(seed: int) -> None:
     candidates, environments = Chance(Random(seed)).case()

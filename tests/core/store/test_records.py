@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dag.core.decoding import NotJson, Undecodable
 from dag.core.package.apk import Apk
-from dag.core.store.records import Built, Record, decode_record, encode_record
+from dag.core.store.format1 import decode_old_record
+from dag.core.store.records import (
+    Built,
+    Inputs,
+    Record,
+    RepositoryPackage,
+    decode_record,
+    encode_record,
+)
 
 APK = Apk(
     name="a",
@@ -19,23 +29,51 @@ APK = Apk(
     origin="a",
     depends=("b",),
     provides=("so:x=1",),
-    sha256="00ff",
+    installed_size=7,
+    data_hash="d" * 64,
+    sha256="0f" * 32,
     size=12,
     stanza="P:a\nV:1-r0",
 )
 RECORD = Record(
     name="a",
     version="1-r0",
+    key="ab" * 32,
     fingerprint="f",
+    inputs=Inputs(
+        own="x", environment={"z": "cd" * 32}, repository=(RepositoryPackage("r", "1", "Q1"),)
+    ),
+    epoch=3,
     seconds=1.5,
+    memory=5,
+    log="logs/x86_64/a.log",
     built=(Built(apk=APK, requires=("z",)),),
 )
-WRITTEN = Path(__file__).with_name("record-0.1.0.json").read_bytes()
+WRITTEN = Path(__file__).with_name("record-2.json").read_bytes()
+OLD = Path(__file__).with_name("record-0.1.0.json").read_bytes()
 
 
-def test_what_version_0_1_0_wrote_is_read() -> None:
+def test_what_was_written_is_read() -> None:
     assert decode_record(WRITTEN) == RECORD
     assert decode_record(encode_record(RECORD)) == RECORD
+
+
+def test_what_version_0_1_0_wrote_is_read_as_that() -> None:
+    old = decode_old_record(OLD)
+    assert (old.name, old.version, old.fingerprint, old.seconds) == ("a", "1-r0", "f", 1.5)
+    assert (old.built[0].apk.file, old.built[0].requires) == ("a-1-r0.apk", ("z",))
+    with pytest.raises(Undecodable, match="format is wrong"):
+        decode_record(OLD)
+
+
+def test_the_result_is_what_came_out_and_the_key_what_went_in() -> None:
+    other = msgspec.structs.replace(RECORD, seconds=9, key="cd" * 32, log="")
+    assert other.result == RECORD.result
+    changed = Built(apk=replace(APK, sha256="00" * 32))
+    assert msgspec.structs.replace(RECORD, built=(changed,)).result != RECORD.result
+    inputs = Inputs(own="x", environment={"a": "1", "b": "2"})
+    assert inputs.key == Inputs(own="x", environment={"b": "2", "a": "1"}).key
+    assert inputs.key != Inputs(own="x", environment={"a": "1", "b": "3"}).key
 
 
 def changed(**fields: Any) -> bytes:
@@ -52,12 +90,12 @@ def built(**fields: Any) -> bytes:
     [
         (changed(name=7), "name is `int`, but should be `str`"),
         (changed(built=[{}]), "built[0] lacks the field `apk`"),
-        (changed(format=2), "format is wrong: invalid value 2"),
+        (changed(format=3), "format is wrong: invalid value 3"),
         (changed(seconds=-1), "seconds is wrong: expected `float` >= 0.0"),
         (built(size="12"), "built[0].apk.size is `str`, but should be `int`"),
         (built(name="../../etc/x"), "built[0].apk.name is wrong: expected `str` matching regex"),
         (b"[]", "the whole is `array`, but should be `object`"),
-        (b'{"format":1,"built":' + b"[" * 200_000, "built[0] is `array`, but should be `object`"),
+        (b'{"format":2,"built":' + b"[" * 200_000, "built[0] is `array`, but should be `object`"),
         (b'{"x":' + b"[" * 200_000, "it is nested too deeply"),
     ],
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.package.apk import BrokenPackage, index_archive
+from dag.core.package.apk import BrokenPackage, PublishedApk, index_archive, read_pkginfo
 from dag.core.package.apkindex import read_index
 from dag.io.package.apk import read_apk
 from dag.io.package.apkindex import _text
-from tests.support.apks import make_apk
+from tests.support.apks import make_apk, read
 from tests.support.archives import pax_header, sparse_header, tar_header
 
 
@@ -20,13 +20,55 @@ def test_reads_what_a_package_says_of_itself(tmp_path: Path) -> None:
     path = make_apk(
         tmp_path / "a.apk", "a-dev", origin="a", depends=("b>1", "so:libc.so.6"), provides=("c=2",)
     )
-    apk = read_apk(path)
+    apk = read(path)
     assert (apk.name, apk.version, apk.origin, apk.arch) == ("a-dev", "1-r0", "a", "x86_64")
     assert apk.depends == ("b>1", "so:libc.so.6")
     assert apk.provides == ("c=2",)
     assert apk.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert apk.size == path.stat().st_size
+    assert apk.installed_size == 4
     assert apk.file == "a-dev-1-r0.apk"
+
+
+def test_a_signature_is_no_part_of_a_package(tmp_path: Path) -> None:
+    plain = make_apk(tmp_path / "a.apk", "a")
+    for key in ("one", "two"):
+        signature = gzip.compress(tar_header(b"0", 3, f".SIGN.RSA256.{key}.pub") + bytes(512))
+        signed = tmp_path / f"{key}.apk"
+        signed.write_bytes(signature + plain.read_bytes())
+        with signed.open("rb") as file:
+            found = read_apk(file)
+        assert found.apk == read(plain)
+        assert signed.read_bytes()[found.signature :] == plain.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("pkgname = evil\rpkgver = 9-r9", "control character"),
+        ("pkgname = evil", "the key pkgname twice"),
+        ("maintainer = a\\", "more than its text"),
+        ("url = `", "more than its text"),
+        ('commit = """', "more than its text"),
+        ("url = %(pkgname)s", "more than its text"),
+        ("[section]", "not `key = value`"),
+        ("pkgname: evil = x", "not `key = value`"),
+        ("; pkgname = evil", "not `key = value`"),
+        ("word", "not `key = value`"),
+        ("provider_priority = many", "no number"),
+        ("depend = a\\,b", "backslash"),
+    ],
+)
+def test_what_another_reader_may_take_for_something_else_is_refused(
+    tmp_path: Path, line: str, why: str
+) -> None:
+    with pytest.raises(BrokenPackage, match=why):
+        read(make_apk(tmp_path / "a.apk", "a", more=(line,)))
+
+
+def test_values_are_what_apko_takes_for_them() -> None:
+    text = "a = 1 # one\nlicense = MIT\nlicense = GPL\nb = 'x y'\n# c = 3\n"
+    assert read_pkginfo(text) == {"a": ["1"], "license": ["MIT", "GPL"], "b": ["x y"]}
 
 
 def test_every_cut_and_every_changed_byte_of_the_data_is_noticed(tmp_path: Path) -> None:
@@ -34,13 +76,13 @@ def test_every_cut_and_every_changed_byte_of_the_data_is_noticed(tmp_path: Path)
     for size in range(len(whole)):
         (tmp_path / "cut.apk").write_bytes(whole[:size])
         with pytest.raises(BrokenPackage):
-            read_apk(tmp_path / "cut.apk")
+            read(tmp_path / "cut.apk")
     for place in range(len(whole) - 60, len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 0xFF
         (tmp_path / "cut.apk").write_bytes(changed)
         with pytest.raises(BrokenPackage, match="SHA-256"):
-            read_apk(tmp_path / "cut.apk")
+            read(tmp_path / "cut.apk")
 
 
 def test_something_else_is_no_package(tmp_path: Path) -> None:
@@ -48,24 +90,30 @@ def test_something_else_is_no_package(tmp_path: Path) -> None:
     for data in (b"", b"no gzip", gzip.compress(b"no tar" * 200)):
         path.write_bytes(data)
         with pytest.raises(BrokenPackage):
-            read_apk(path)
+            read(path)
 
 
 def test_a_control_section_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.apk"
     path.write_bytes(gzip.compress(bytes(200 << 20), 9))
     with pytest.raises(BrokenPackage, match="more than 64 MiB"):
-        read_apk(path)
+        read(path)
 
 
 @pytest.mark.parametrize(
     ("before", "why"),
     [
         (sparse_header(1 << 31), "sparse"),
+        (tar_header(b"2", 0, "link"), "strange member 'link'"),
+        (pax_header("path", ".PKGINFO"), "strange member '.PKGINFO'"),
+        (pax_header("size", "0"), "strange member '.PKGINFO'"),
+        (tar_header(b"0", 0, ".PKGINFO"), "'.PKGINFO' twice"),
+        (tar_header(b"0", 0, ".SIGN.RSA256.x"), "something else in it"),
+        (tar_header(b"0", 9 << 20, ".PKGINFO"), "8 MiB"),
         (pax_header("GNU.sparse.map", "a,b"), "sparse"),
         (pax_header("size", "9" * 30), "size that cannot be"),
         (tar_header(b"L", 1 << 33), "long name"),
-        (tar_header(b"0", 0) * 20_000, "10,000 members"),
+        (b"".join(tar_header(b"0", 0, str(n)) for n in range(10_001)), "10,000 members"),
     ],
 )
 def test_a_control_section_that_asks_for_much_is_refused(
@@ -75,16 +123,17 @@ def test_a_control_section_that_asks_for_much_is_refused(
     path = tmp_path / "a.apk"
     path.write_bytes(control + gzip.compress(b"data", mtime=0))
     with pytest.raises(BrokenPackage, match=why):
-        read_apk(path)
+        read(path)
 
 
 def test_the_index_is_sorted_and_the_same_whatever_the_order(tmp_path: Path) -> None:
     apks = [
-        read_apk(make_apk(tmp_path / f"{n}.apk", name, version))
+        read(make_apk(tmp_path / f"{n}.apk", name, version))
         for n, (name, version) in enumerate((("b", "1-r0"), ("a", "2-r0"), ("a", "1-r0")))
     ]
-    data = index_archive(apks)
-    assert data == index_archive(reversed(apks))
+    data = index_archive(PublishedApk(apk, 99) for apk in apks)
+    assert data == index_archive(PublishedApk(apk, 99) for apk in reversed(apks))
+    assert "\nA:x86_64\nS:99\nI:4\n" in _text(data)
     entries = read_index(_text(data))
     assert [(entry.name, entry.version) for entry in entries] == [
         ("a", "1-r0"),

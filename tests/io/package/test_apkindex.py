@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.package.apk import index_archive
+from dag.core.package.apk import PublishedApk, index_archive
 from dag.errors import UsageError
-from dag.io.package.apk import read_apk
 from dag.io.package.apkindex import repository
-from tests.support.apks import make_apk
+from tests.support.apks import make_apk, read
 from tests.support.archives import pax_header, sparse_header, tar_header
 from tests.support.faults import Answer, Origin
 
@@ -29,7 +28,7 @@ def origin() -> Iterator[Origin]:
 
 
 def good(tmp_path: Path) -> bytes:
-    return index_archive([read_apk(make_apk(tmp_path / "a.apk", "a"))])
+    return index_archive([PublishedApk(read(make_apk(tmp_path / "a.apk", "a")), 9)])
 
 
 def test_an_index_is_read_with_its_signature_or_without(tmp_path: Path, origin: Origin) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.package.apk import index_archive
+from dag.core.package.apk import archive_of
 from dag.core.package.apkindex import Entry, read_index
 from dag.errors import InfrastructureError
 from dag.io.package.apkindex import _text
@@ -30,7 +30,7 @@ def cache(tmp_path: Path) -> PackageCache:
 
 
 def entry_of(path: Path, repository: str) -> Entry:
-    (entry,) = read_index(_text(index_archive([read(path)])), repository)
+    (entry,) = read_index(_text(archive_of([read(path).stanza])), repository)
     return entry
 
 

@@ -6,45 +6,83 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.package.apkindex import read_index
 from dag.core.package.model import Package, Subpackage
+from dag.core.store.layout import blob_name, record_name
 from dag.core.store.records import Built, Record
+from dag.errors import InfrastructureError
 from dag.io import durable
-from dag.io.package.apk import read_apk
-from dag.io.package.apkindex import _text
+from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store, remove
 from dag.io.store.lock import Held, Lock, holder
-from tests.support.apks import make_apk
+from dag.io.store.takeover import adopt
+from tests.support.apks import make_apk, read
 
 X86 = Arch.parse("x86_64")
 
 
+_OPENED: list[Store] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
 def opened(root: Path) -> Store:
     store = Store(root, X86)
+    _OPENED.append(store)
     store.prepare()
+    store.lock.try_acquire()
     store.recover(print)
     return store
 
 
+def again(store: Store) -> Store:
+    """Return the store as the next one finds it who opens it."""
+    store.close()
+    return opened(store.root)
+
+
 def unit(
-    place: Path, name: str = "a", *others: str, version: str = "1-r0", data: bytes = b"data"
-) -> tuple[Record, dict[str, Path]]:
+    store: Store,
+    place: Path,
+    name: str = "a",
+    *others: str,
+    version: str = "1-r0",
+    data: bytes = b"data",
+    fingerprint: str = "f",
+) -> tuple[Record, dict[str, StagedApk]]:
+    """Make the packages of a unit in a place, and let the store stage them."""
     place.mkdir(exist_ok=True)
     built = []
-    files = {}
+    staged = {}
     for one in (name, *others):
         file = f"{one}-{version}.apk"
-        files[file] = make_apk(place / file, one, version, origin=name, data=data)
-        built.append(Built(apk=read_apk(files[file])))
-    record = Record(name=name, version=version, fingerprint="f", seconds=1.5, built=tuple(built))
-    return record, files
+        make_apk(place / file, one, version, origin=name, data=data)
+        staged[file] = store.blobs.stage(place, PurePath(file))
+        built.append(Built(apk=staged[file].apk))
+    record = Record(
+        name=name,
+        version=version,
+        key=f"{len(fingerprint):064x}",
+        fingerprint=fingerprint,
+        seconds=1.5,
+        built=tuple(built),
+    )
+    return record, staged
+
+
+def unsigned(_: Iterable[Path]) -> None:
+    """Sign nothing."""
 
 
 def apks(root: Path) -> list[str]:
@@ -52,12 +90,14 @@ def apks(root: Path) -> list[str]:
 
 
 def test_a_unit_is_there_for_the_next_one_who_opens(tmp_path: Path) -> None:
-    record, files = unit(tmp_path / "made", "a", "a-dev")
-    opened(tmp_path / "store").promote(record, files)
-    again = opened(tmp_path / "store")
-    assert again.records == {("a", "1-r0"): record}
+    store = opened(tmp_path / "store")
+    record, staged = unit(store, tmp_path / "made", "a", "a-dev")
+    assert store.promote(record, staged) == 1
+    store = again(store)
+    assert store.records == {("a", "1-r0"): record}
     assert apks(tmp_path / "store") == ["a-1-r0.apk", "a-dev-1-r0.apk"]
-    assert again.seconds() == {"a": 1.5}
+    assert store.seconds() == {"a": 1.5}
+    assert list(store.incoming.iterdir()) == []
 
 
 class Died(BaseException):
@@ -99,9 +139,9 @@ def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
         store = opened(root)
         old = None
         if before != "nothing":
-            old, files = unit(tmp_path / "old", "a", "a-doc", data=b"old")
+            old, files = unit(store, tmp_path / "old", "a", "a-doc", data=b"old", fingerprint="g")
             store.promote(old, files)
-        record, files = unit(tmp_path / "new", "a", "a-dev", data=b"new")
+        record, files = unit(store, tmp_path / "new", "a", "a-dev", data=b"new")
         with pytest.MonkeyPatch.context() as patch:
             count = dying(patch, moment)
             try:
@@ -110,16 +150,23 @@ def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
             except Died:
                 died = True
             total = count()
-        after = opened(root)
-        there = after.records.get(("a", "1-r0"))
+        store = again(store)
+        there = store.find("a", "1-r0", "f") or store.find("a", "1-r0", "g")
         outcomes.add("new" if there == record else "old" if there == old else "broken")
         assert there in (record, old)
-        assert apks(root) == sorted(there.files if there else ())
+        published = store.records.get(("a", "1-r0"))
+        assert published in (record, old) or ("a", "1-r0") in store.half_published
+        if published:
+            assert apks(root) == sorted(published.files)
+        if there:  # what is finished is published by the next one who wants it
+            store.publish(there, unsigned)
+            store = again(store)
+            assert apks(root) == sorted(there.files)
         for file, apk in (there.files if there else {}).items():
-            assert read_apk(root / "x86_64" / file) == apk
-        left = [path for path in (root / ".dag").rglob("*") if ".tmp" in path.name]
-        assert left == []
-        assert list((root / ".dag" / "promote" / "x86_64").iterdir()) == []
+            assert read(root / "x86_64" / file) == apk
+        assert [path for path in (root / ".dag").rglob("*") if ".tmp" in path.name] == []
+        assert list(store.incoming.iterdir()) == []
+        store.close()
         if not died:
             assert total < moment
             break
@@ -128,29 +175,134 @@ def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
     assert outcomes == {"new", "old"}  # both happen, and nothing else
 
 
-def test_a_record_whose_package_is_gone_or_cut_counts_for_nothing(tmp_path: Path) -> None:
+def test_what_is_published_follows_from_the_record(tmp_path: Path) -> None:
     for damage in ("gone", "cut"):
         root = tmp_path / damage
-        record, files = unit(tmp_path / f"made-{damage}", "a", "a-dev")
-        opened(root).promote(record, files)
+        store = opened(root)
+        record, files = unit(store, tmp_path / f"made-{damage}", "a", "a-dev")
+        store.promote(record, files)
         path = root / "x86_64" / "a-dev-1-r0.apk"
         data = path.read_bytes()
         path.unlink()
         if damage == "cut":
             path.write_bytes(data[:-1])
-        assert opened(root).records == {}
+        store = again(store)
+        assert store.records == {}
+        assert store.find("a", "1-r0", "f") == record
+        store.publish(record, unsigned)
+        assert path.read_bytes() == data
+        assert again(store).records == {("a", "1-r0"): record}
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_record_whose_blob_is_gone_or_cut_counts_for_nothing(tmp_path: Path, damage: str) -> None:
+    store = opened(tmp_path / "store")
+    record, files = unit(store, tmp_path / "made")
+    store.promote(record, files)
+    blob = store.state / blob_name(record.built[0].apk.sha256)
+    data = blob.read_bytes()
+    blob.unlink()
+    if damage == "cut":
+        blob.write_bytes(data[:-1])
+    store = again(store)
+    assert store.records == {}
+    assert store.find("a", "1-r0", "f") is None
+    # It comes back when it is built again.
+    store.promote(*unit(store, tmp_path / "made"))
+    assert blob.read_bytes() == data
+
+
+def test_a_definition_that_is_turned_back_has_its_record(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    records = {}
+    for fingerprint, data in (("f", b"one"), ("gg", b"two")):
+        records[fingerprint], files = unit(
+            store, tmp_path / fingerprint, data=data, fingerprint=fingerprint
+        )
+        store.promote(records[fingerprint], files)
+    assert store.find("a", "1-r0", "gg") == store.records["a", "1-r0"] == records["gg"]
+    assert store.find("a", "1-r0", "f") == records["f"]
+    assert store.find("a", "2-r0", "f") is None
+    signed: list[str] = []
+
+    def sign(paths: Iterable[Path]) -> None:
+        signed.extend(path.name for path in paths)
+
+    store.publish(records["f"], sign)
+    store.publish(records["f"], sign)
+    assert signed == ["a-1-r0.apk"]
+    assert read(tmp_path / "store/x86_64/a-1-r0.apk") == records["f"].built[0].apk
+    assert again(store).records == {("a", "1-r0"): records["f"]}
+
+
+def test_another_result_of_the_same_key_is_told(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    counts = [
+        store.promote(*unit(store, tmp_path / str(number), data=data))
+        for number, data in enumerate((b"one", b"one", b"two"))
+    ]
+    assert counts == [1, 1, 2]
+
+
+def test_a_unit_gets_its_own_copy_and_only_of_what_has_its_hash(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    record, files = unit(store, tmp_path / "made")
+    store.promote(record, files)
+    (apk,) = record.files.values()
+    (tmp_path / "one").mkdir()
+    copy = store.blobs.hand_out(apk, tmp_path / "one")
+    assert copy.name == "a-1-r0.apk"
+    assert copy.stat().st_nlink == 1
+    copy.write_bytes(b"a step wrote this")
+    blob = store.state / blob_name(apk.sha256)
+    assert read(blob) == apk
+    blob.chmod(0o644)
+    with blob.open("rb+") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    (tmp_path / "two").mkdir()
+    with pytest.raises(InfrastructureError, match=f"{apk.sha256}, which is a 1-r0, is damaged"):
+        store.blobs.hand_out(apk, tmp_path / "two")
+    # What is built again heals it.
+    store.promote(*unit(store, tmp_path / "made"))
+    assert read(blob) == apk
+
+
+def test_what_is_written_after_the_proof_changes_nothing(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    (tmp_path / "made").mkdir()
+    path = make_apk(tmp_path / "made/a-1-r0.apk", "a")
+    with path.open("rb+") as held:
+        record, files = unit(store, tmp_path / "made")
+        store.promote(record, files)
+        held.write(b"changed")
+        held.flush()
+    (apk,) = record.files.values()
+    assert read(store.packages / "a-1-r0.apk") == apk
+    assert store.blobs.is_whole(apk.sha256)
+
+
+def test_a_package_that_moved_to_another_definition_is_of_that(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    store.promote(*unit(store, tmp_path / "old", "a", "tool"))
+    moved, files = unit(store, tmp_path / "new", "b", "tool")
+    store.promote(moved, files)
+    assert list(store.records) == [("b", "1-r0")]
+    store = again(store)
+    assert list(store.records) == [("b", "1-r0")]
+    assert {one.apk.name for one in store.published()} == {"b", "tool"}
 
 
 def test_two_versions_live_side_by_side(tmp_path: Path) -> None:
     store = opened(tmp_path / "store")
     for version in ("1-r0", "2-r0"):
-        store.promote(*unit(tmp_path / version, version=version))
-    assert len(opened(tmp_path / "store").records) == 2
+        store.promote(*unit(store, tmp_path / version, version=version))
+    assert len(again(store).records) == 2
 
 
 def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None:
     root = tmp_path / "store"
-    opened(root)
+    store = opened(root)
     place = root / "x86_64"
     for name in ("whole", "whole-dev", "part", "cut", "other"):
         origin = name.removesuffix("-dev")
@@ -163,8 +315,9 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
         return Package(name=name, version="1", epoch=0, file="x.yaml", line=1, subpackages=subs)
 
     said: list[str] = []
-    store = opened(root)
-    store.adopt(
+    whole = (place / "whole-1-r0.apk").stat().st_ino
+    adopt(
+        store,
         [
             package("whole", "whole-dev"),
             package("part", "part-dev"),
@@ -181,39 +334,8 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
         in said[0]
     )
     assert "other-1-r0.apk says that it is liar 1-r0 of other for x86_64" in said[1]
-    assert list(opened(root).records) == [("whole", "1-r0")]
-
-
-def test_the_index_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
-    tmp_path: Path,
-) -> None:
-    store = opened(tmp_path / "store")
-    store.promote(*unit(tmp_path / "b", "b"))
-    store.promote(*unit(tmp_path / "a", "a", "a-dev"))
-    signed: list[Path] = []
-    signature = b"signature"
-
-    def sign(path: Path) -> None:
-        signed.append(path)
-        path.write_bytes(signature + path.read_bytes())
-
-    index = store.write_index(sign)
-    assert index.read_bytes().startswith(b"signature")
-    entries = read_index(_text(index.read_bytes().removeprefix(b"signature")))
-    assert [entry.name for entry in entries] == ["a", "a-dev", "b"]
-    store.write_index(sign)
-    assert len(signed) == 1
-    made = index.stat().st_ino
-    store.write_index(sign, anew=True)
-    assert len(signed) == 2
-    assert index.stat().st_ino == made
-    signature = b"other"
-    index.write_bytes(index.read_bytes().removeprefix(b"signature"))
-    store.write_index(sign)  # a store that never had a key
-    assert index.read_bytes().startswith(b"other")
-    signature = b"third"
-    store.write_index(sign, anew=True)
-    assert index.read_bytes().startswith(b"third")
+    assert (place / "whole-1-r0.apk").stat().st_ino == whole
+    assert list(again(store).records) == [("whole", "1-r0")]
 
 
 def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) -> None:
@@ -221,7 +343,7 @@ def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) ->
     store.remember_ram("a", 5)
     store.remember_ram("a", 3)
     store.remember_ram("b", 1)
-    assert opened(tmp_path / "store").ram() == {"a": 5, "b": 1}
+    assert again(store).ram() == {"a": 5, "b": 1}
 
 
 def test_removes_what_a_build_has_made_unremovable(tmp_path: Path) -> None:
@@ -245,7 +367,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from dag.io.store.lock import Lock
 Lock(Path(sys.argv[1]), what="the store").try_acquire()
 print("held", flush=True)
@@ -276,21 +398,25 @@ def test_the_lock_says_who_holds_it_and_goes_with_its_holder(tmp_path: Path) -> 
 
 def test_what_is_no_file_is_no_package_and_a_damaged_record_is_told(tmp_path: Path) -> None:
     store = opened(tmp_path / "store")
-    store.promote(*unit(tmp_path / "a", "a"))
-    store.promote(*unit(tmp_path / "b", "b"))
-    store.promote(*unit(tmp_path / "c", "c"))
-    records = store.state / "records" / "x86_64"
-    (records / "a-1-r0.json").write_text("junk")
-    (records / "b-1-r0.json").unlink()
-    (records / "b-1-r0.json").mkdir()
+    for name in "abc":
+        store.promote(*unit(store, tmp_path / name, name))
+    path = store.state / record_name("x86_64", store.records["a", "1-r0"])
+    path.chmod(0o644)
+    path.write_text("junk")
+    path = store.state / record_name("x86_64", store.records["b", "1-r0"])
+    path.unlink()
+    path.mkdir()
     (store.packages / "dangling-1-r0.apk").symlink_to("/nonexistent")
     (store.packages / "directory-1-r0.apk").mkdir()
+    store.close()
     said: list[str] = []
-    again = Store(tmp_path / "store", Arch.parse("x86_64"))
-    again.recover(said.append)
-    assert [line.split("/")[-1].split(" ")[0] for line in said] == ["a-1-r0.json", "b-1-r0.json"]
-    names = ("a", "dangling", "directory")
+    store = Store(tmp_path / "store", X86)
+    store.lock.try_acquire()
+    store.recover(said.append)
+    assert ["/records/x86_64/a/" in line and "is damaged" in line for line in said] == [True, False]
+    names = ("a", "b", "dangling", "directory")
     wanted = [Package(name=n, version="1", epoch=0, file=f"{n}.yaml", line=1) for n in names]
-    again.adopt(wanted, said.append)
-    assert sorted(again.records) == [("a", "1-r0"), ("c", "1-r0")]
+    adopt(store, wanted, said.append)
+    assert sorted(store.records) == [("a", "1-r0"), ("b", "1-r0"), ("c", "1-r0")]
     assert len(said) == 2
+    store.close()

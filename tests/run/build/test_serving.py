@@ -130,4 +130,4 @@ def test_a_unit_that_cannot_be_served_is_open_and_says_so(
     words = ("--rebuild", "a", "--make-var", f"MELANGE={melange()}")
     code, out, said = run(place, "--json", *words, **cache)
     assert code == 0, said
-    assert json.loads(out)["open"] == {"a": "--make-var names another melange, or another runner"}
+    assert json.loads(out)["open"] == {"a": "--make-var names another melange"}

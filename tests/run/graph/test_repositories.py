@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.package.apk import index_archive
+from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
 from dag.errors import DagError
@@ -34,7 +34,7 @@ class World:
 
     def index(self, *names: str) -> bytes:
         apks = [make_apk(self.directory / f"{name}.apk", name) for name in names]
-        return index_archive([read(apk) for apk in apks])
+        return index_archive([PublishedApk(read(apk), 9) for apk in apks])
 
     def serve(self, path: str, index: bytes) -> str:
         self.origin.put(f"{path}{INDEX}", index)

@@ -32,11 +32,6 @@ class ServedPackages:
     open: str = ""
     """Why melange asks the repositories itself, in words; empty if it is served."""
 
-    def lines(self) -> tuple[str, ...]:
-        """Return what says the same for the same inputs alone, for a hash: a line each."""
-        listed = sorted(f"{one.name} {one.version} {one.checksum}" for one in self.packages)
-        return (*listed, f"open: {self.open}") if self.open else tuple(listed)
-
 
 def choose_served(
     needs: Iterable[str], given: Sequence[Entry], repository: PackageRepository

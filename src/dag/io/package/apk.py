@@ -1,126 +1,155 @@
-"""Reading a built package: gzip streams with a signature, the control section and the data."""
+"""Reading a built package: gzip streams with a signature, the control section and the data.
+
+Whoever built it may want to harm its reader; so `dag.io.package.prover` reads in another process.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import stat
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
 from typing import BinaryIO
 
-from dag.core.arch import Arch
-from dag.core.limits import PACKAGE_CONTROL, PACKAGE_MEMBERS, TooLarge
+from msgspec import Struct
+
+from dag.core.limits import PACKAGE_CONTROL, PACKAGE_INFO, PACKAGE_MEMBERS, TooLarge
 from dag.core.package.apk import Apk, BrokenPackage, describe, read_pkginfo
-from dag.core.package.model import Package
 from dag.core.tar import BrokenArchive, TarReader
 from dag.io.archives import reader_of
 
 _CHUNK = 1 << 20
+_SIGNATURE = ".SIGN."
 
 
-def read_apk(path: Path) -> Apk:
-    """Return a package, proven to be whole: its data has the hash that .PKGINFO promises.
+class ReadApk(Struct, frozen=True):
+    """A package in a file."""
+
+    apk: Apk
+    signature: int
+    """The bytes of the signature with which the file begins; 0 if it has none."""
+
+
+def read_apk(file: BinaryIO) -> ReadApk:
+    """Return the package in a file, proven to be whole: its data has the hash that .PKGINFO promises.
 
     Raises:
-        BrokenPackage: it is not an apk, or only a part of one.
+        BrokenPackage: it is not an apk, only a part of one, or has more in it than an apk.
         OSError: the file cannot be read.
 
     """
-    with path.open("rb") as file:
-        whole = hashlib.sha256()
-        reader = _Reader(file, whole)
-        first, unpacked = reader.stream()
-        if next(iter(unpacked), "").startswith(".SIGN."):
-            first, unpacked = reader.stream()
-        if ".PKGINFO" not in unpacked:
-            raise BrokenPackage("its control section has no .PKGINFO")
-        try:
-            info = read_pkginfo(unpacked[".PKGINFO"].decode())
-        except UnicodeDecodeError as error:
-            raise BrokenPackage(".PKGINFO is not UTF-8") from error
-        promised = info.get("datahash", [""])[-1]
-        found = reader.rest()
-        if found != promised:
-            raise BrokenPackage(f"its data has the SHA-256 {found}, but .PKGINFO says {promised}")
-        # The format demands SHA-1 (`C:Q1…`), and it guards nothing here.
-        control = base64.b64encode(hashlib.sha1(first, usedforsecurity=False).digest()).decode()
-        return describe(
-            info, checksum=f"Q1{control}", sha256=whole.hexdigest(), size=path.stat().st_size
-        )
-
-
-def read_proven(path: Path, name: str, package: Package, arch: Arch) -> Apk:
-    """Return a package, proven to be the one that `package` calls `name`, for this architecture.
-
-    Raises:
-        BrokenPackage: it is not a file, not whole, or another package.
-        OSError: the file cannot be read, or is not there.
-
-    """
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise BrokenPackage(f"{path.name} is not an ordinary file")
+    sections = _Sections(file)
+    members = sections.read()
+    signature = 0
+    if next(iter(members), "").startswith(_SIGNATURE):
+        if not all(name.startswith(_SIGNATURE) for name in members):
+            raise BrokenPackage("its signature section has something else in it")
+        signature = sections.begin_package()
+        members = sections.read()
+    if ".PKGINFO" not in members:
+        raise BrokenPackage("its control section has no .PKGINFO")
     try:
-        apk = read_apk(path)
-    except BrokenPackage as error:
-        raise BrokenPackage(f"{path.name}: {error}") from error
-    wanted = (name, package.full_version, package.name)
-    if (apk.name, apk.version, apk.origin) != wanted or apk.arch not in (arch.apk, "noarch"):
+        info = read_pkginfo(members[".PKGINFO"].decode())
+    except UnicodeDecodeError as error:
+        raise BrokenPackage(".PKGINFO is not UTF-8") from error
+    checksum, size = sections.checksum, sections.size
+    data = sections.rest()
+    promised = info.get("datahash", [""])[0]
+    if data.hexdigest() != promised:
         raise BrokenPackage(
-            f"{path.name} says that it is {apk.name} {apk.version} of {apk.origin} for {apk.arch}"
+            f"its data has the SHA-256 {data.hexdigest()}, but .PKGINFO says {promised}"
         )
-    return apk
+    if sections.size == size:
+        raise BrokenPackage("it has no data section")
+    apk = describe(info, checksum=checksum, sha256=sections.sha256, size=sections.size)
+    return ReadApk(apk, signature)
 
 
-class _Reader:
-    def __init__(self, file: BinaryIO, whole: hashlib._Hash) -> None:
+class _Sections:
+    """The sections of a package, each a gzip stream with a tar in it, one after the other."""
+
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._whole = whole
         self._left = b""
+        self._whole = hashlib.sha256()
+        self._section = hashlib.sha1(usedforsecurity=False)
+        self.size = 0
 
-    def _read(self) -> bytes:
-        if self._left:
-            chunk, self._left = self._left, b""
-            return chunk
-        chunk = self._file.read(_CHUNK)
-        self._whole.update(chunk)
-        return chunk
+    def begin_package(self) -> int:
+        """Let the package begin with the next section; return the bytes before it."""
+        before, self.size = self.size, 0
+        self._whole = hashlib.sha256()
+        return before
 
-    def stream(self) -> tuple[bytes, dict[str, bytes]]:
-        """Return the bytes of one gzip stream as they are stored, and the files of the tar in it."""
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the package as far as it is read."""
+        return self._whole.hexdigest()
+
+    @property
+    def checksum(self) -> str:
+        """Return the `C:` that an index has for the latest section."""
+        return f"Q1{base64.b64encode(self._section.digest()).decode()}"
+
+    def read(self) -> dict[str, bytes]:
+        """Return the members of the next section; only .PKGINFO has its bytes.
+
+        Raises:
+            BrokenPackage: it is no tar of ordinary files, each there once, or too large.
+
+        """
+        # The format demands SHA-1 (`C:Q1…`), and it guards nothing here.
+        self._section = hashlib.sha1(usedforsecurity=False)
+        members: dict[str, bytes] = {}
+        read = reader_of(self._unpack())
+        archive = TarReader(read, PACKAGE_MEMBERS, "its control section")
+        try:
+            for member in archive:
+                if not member.is_file or member.has_attributes:
+                    raise BrokenPackage(f"its control section has a strange member {member.name!r}")
+                if member.name in members:
+                    raise BrokenPackage(f"its control section has {member.name!r} twice")
+                wanted = member.name == ".PKGINFO"
+                if wanted:
+                    PACKAGE_INFO.check(member.size, "it")
+                members[member.name] = b"".join(archive.blocks()) if wanted else b""
+        except (BrokenArchive, TooLarge) as error:
+            raise BrokenPackage(f"its control section is no tar: {error}") from error
+        # Other readers may take for members what is behind the end of the archive.
+        while rest := read(_CHUNK):
+            if any(rest):
+                raise BrokenPackage("its control section goes on behind its end")
+        return members
+
+    def _unpack(self) -> Iterator[bytes]:
         unzip = zlib.decompressobj(31)
-        stored, data = [], []
         size = 0
         while not unzip.eof:
-            chunk = self._read()
+            chunk = self._left or self._file.read(_CHUNK)
             if not chunk:
                 raise BrokenPackage("it ends too early")
             try:
-                data.append(unzip.decompress(chunk, PACKAGE_CONTROL.most))
+                data = unzip.decompress(chunk, PACKAGE_CONTROL.most)
             except zlib.error as error:
                 raise BrokenPackage(f"it is not gzip: {error}") from error
-            size += len(data[-1])
+            size += len(data)
             if unzip.unconsumed_tail or size > PACKAGE_CONTROL.most:
                 raise BrokenPackage(f"its control section has more than {PACKAGE_CONTROL}")
             self._left = unzip.unused_data
-            stored.append(chunk[: len(chunk) - len(self._left)])
-        return b"".join(stored), _members(b"".join(data))
+            packed = memoryview(chunk)[: len(chunk) - len(self._left)]
+            self._section.update(packed)
+            self._take(packed)
+            yield data
 
-    def rest(self) -> str:
-        """Read to the end; return the SHA-256 of what was left, in hexadecimal digits."""
+    def rest(self) -> hashlib._Hash:
+        """Read to the end; return the SHA-256 of what was left."""
         digest = hashlib.sha256()
-        while chunk := self._read():
+        while chunk := self._left or self._file.read(_CHUNK):
+            self._left = b""
             digest.update(chunk)
-        return digest.hexdigest()
+            self._take(chunk)
+        return digest
 
-
-def _members(data: bytes) -> dict[str, bytes]:
-    # Signature and control are tars without the two empty blocks at the end.
-    members: dict[str, bytes] = {}
-    archive = TarReader(reader_of([data]), PACKAGE_MEMBERS, "its control section")
-    try:
-        for member in archive:
-            members[member.name] = b"".join(archive.blocks()) if member.is_file else b""
-    except (BrokenArchive, TooLarge) as error:
-        raise BrokenPackage(f"its control section is no tar: {error}") from error
-    return members
+    def _take(self, packed: bytes | memoryview) -> None:
+        self._whole.update(packed)
+        self.size += len(packed)

@@ -14,13 +14,13 @@ from collections import defaultdict
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from dag.core.limits import PACKAGE, PACKAGE_CACHE
+from dag.core.limits import PACKAGE_CACHE, REPOSITORY_PACKAGE
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.apkindex import Entry
 from dag.core.web import redact
 from dag.errors import BuildError, InfrastructureError
 from dag.io import durable
-from dag.io.package.apk import read_apk
+from dag.io.package.apk import ReadApk, read_apk
 from dag.io.package.reach import Fetcher, Unreachable
 from dag.io.usercache import user_cache
 
@@ -78,7 +78,7 @@ class PackageCache:
         if known is not None and known[0] == state:
             return True
         try:
-            apk = _read(path)
+            apk = _read(path).apk
         except BrokenPackage:
             return False
         if _fault(apk, entry):
@@ -97,7 +97,7 @@ class PackageCache:
             else:
                 shutil.copyfile(where, temporary)
             try:
-                apk = _read(temporary)
+                apk = _read(temporary).apk
                 fault = _fault(apk, entry)
             except BrokenPackage as error:
                 fault = str(error)
@@ -140,7 +140,7 @@ class PackageCache:
                 with target.open("wb") as file:
                     for piece in pieces:
                         size += len(piece)
-                        PACKAGE.check(size, redact(url))
+                        REPOSITORY_PACKAGE.check(size, redact(url))
                         file.write(piece)
         except Unreachable as error:
             raise InfrastructureError(f"{redact(url)} cannot be read: {error}") from error
@@ -165,8 +165,9 @@ def _state_of(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read(path: Path) -> Apk:
-    return read_apk(path)
+def _read(path: Path) -> ReadApk:
+    with path.open("rb") as file:
+        return read_apk(file)
 
 
 def _fault(apk: Apk, entry: Entry) -> str | None:

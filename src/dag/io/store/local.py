@@ -1,38 +1,47 @@
 """The local store: finished packages by architecture, and their records.
 
 ```
-STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     a repository, as make leaves it
-STORE/logs/ARCH/NAME.log                                the log of the latest attempts
-STORE/.dag/records/ARCH/NAME-VERSION-rEPOCH.json        a unit is finished when this is there
-STORE/.dag/promote/ARCH/…                               a unit on its way in
+STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     what is published: a repository for apk
+STORE/logs/ARCH/NAME.log                                links to the logs
+STORE/.dag/blobs, records, published, logs              see `dag.core.store.layout`
+STORE/.dag/incoming/…                                   packages on their way in
 STORE/.dag/work/…                                       workspaces; those of a dead run are removed
 ```
 
-A unit comes in as a whole: its files and its record are made ready in `promote` under a temporary
-name, and the unit is finished from the moment at which that directory is renamed. The steps after
-that can be repeated, and whoever opens the store next repeats them.
+A unit comes in blobs first, then its record: from then on it is finished. Its published files follow
+from that. While these are replaced, nothing says which record they are of; so whoever dies then
+leaves a unit that is finished and not published, and who needs it next publishes it anew.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable, decode
-from dag.core.package.apk import BrokenPackage, index_archive
-from dag.core.package.model import Package
-from dag.core.store.records import MAX_BYTES, Built, Record, decode_record, encode_record
+from dag.core.limits import RECORD
+from dag.core.package.apk import PublishedApk
+from dag.core.store.layout import RecordName, publication_name, read_record_name, record_name
+from dag.core.store.publication import (
+    Publication,
+    choose_result,
+    decode_publication,
+    encode_publication,
+)
+from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
-from dag.io.package.apk import read_proven
+from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.lock import Lock
+from dag.io.store.objects import DirectoryObjects
 
 STATE = ".dag"
-_TEMPORARY = ".tmp"
 _HINTS_LIMIT = 64 << 20
 """How many bytes of hints are read."""
 _HINTS = msgspec.json.Decoder(dict[str, int])
@@ -49,16 +58,24 @@ class Store:
         self.arch = arch
         self.packages = root / arch.apk
         self.state = root / STATE
+        self.objects = DirectoryObjects(self.state)
         self.work = self.state / "work"
-        self.logs = root / "logs" / arch.apk
+        self.logs = self.state / "logs" / arch.apk
+        self.log_links = root / "logs" / arch.apk
         self.journal = self.state / f"journal-{arch.apk}.jsonl"
-        self._promote = self.state / "promote" / arch.apk
-        self._records = self.state / "records" / arch.apk
+        self.incoming = self.state / "incoming" / arch.apk
+        self.blobs = Blobs(self.objects, self.incoming)
         self._hints = self.state / f"hints-{arch.apk}.json"
         self.lock_path = self.state / "lock"
         self.lock = Lock(self.lock_path, what=f"the store {root}")
         self.records: dict[tuple[str, str], Record] = {}
-        """The records by the unit's name and version."""
+        """The published records by the unit's name and version."""
+        self.sizes: dict[str, int] = {}
+        """The bytes of the published files, by their names."""
+        self._owners: dict[str, tuple[str, str]] = {}
+        """The unit of each published file."""
+        self.half_published: dict[tuple[str, str], tuple[str, ...]] = {}
+        """The units whose published files may be of different records, with these files."""
 
     def prepare(self) -> None:
         """Make the directories, so that the lock can be taken.
@@ -67,8 +84,9 @@ class Store:
             InfrastructureError: they cannot be made.
 
         """
+        directories = (self.packages, self.work, self.logs, self.log_links, self.incoming)
         try:
-            for directory in (self.packages, self.work, self.logs, self._promote, self._records):
+            for directory in directories:
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InfrastructureError(
@@ -76,158 +94,233 @@ class Store:
                 hint="name another directory with --store",
             ) from error
 
+    def close(self) -> None:
+        """Let go of the lock and of the process that reads packages."""
+        self.blobs.reader.close()
+        self.lock.release()
+
     def recover(self, say: Callable[[str], None]) -> None:
-        """Bring in the units that a dead run had finished, remove its other files, read the records.
+        """Remove what a dead run has left, and read what is published.
 
         The lock must be held, and no process of the dead run may be alive. `say` is told of records
         that are damaged.
         """
-        for left in self.work.iterdir():
+        for left in (*self.work.iterdir(), *self.incoming.iterdir()):
             remove(left)
-        for left in self.packages.glob(".tmp-*"):
+        for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
-        for staged in sorted(self._promote.iterdir()):
-            if staged.name.endswith(_TEMPORARY):
-                remove(staged)
-            else:
-                known = map(_read_record, self._records.glob("*.json"))
-                self._finish(staged, [one for one in known if isinstance(one, Record)])
-        for path in self.read():
-            record = _read_record(path)
-            if not isinstance(record, Record):
+        self.objects.clear_temporary("published", "records", "blobs")
+        for name, why in self.read():
+            if why:
                 say(
-                    f"{path} is damaged ({record}) and is removed; its packages stay, and count as "
-                    "if make had built them"
+                    f"{self.state / name} is damaged ({why}) and is removed; its packages stay, "
+                    "and count as if make had built them"
                 )
-            remove(path)
+            remove(self.state / name)
 
-    def read(self) -> list[Path]:
-        """Read the records, which needs no lock; return the files that are worth nothing any more."""
+    def read(self) -> list[tuple[str, str]]:
+        """Read what is published, which needs no lock.
+
+        Returns the objects that are worth nothing any more, each with what is damaged, if that is why.
+        """
         worthless = []
-        for path in sorted(self._records.glob("*.json")):
-            record = _read_record(path)
-            if not isinstance(record, Record) or not self._is_there(record):
-                worthless.append(path)
-            else:
-                self.records[record.name, record.version] = record
+        for name in self.objects.names(f"published/{self.arch.apk}"):
+            try:
+                publication = decode_publication(self.objects.read(name, RECORD))
+            except (OSError, Undecodable) as error:
+                worthless.append((name, _reason(error)))
+                continue
+            if not publication.sizes:
+                unit = (publication.name, publication.version)
+                self.half_published[unit] = publication.leaving
+                continue
+            record = self._record_of(publication)
+            if isinstance(record, Record) and self._is_published(publication, record):
+                self._count(record, publication.sizes)
+                continue
+            worthless.append((name, ""))
+            if isinstance(record, str):
+                worthless.append((_record_name(self.arch, publication), record))
         return worthless
 
-    def _is_there(self, record: Record) -> bool:
-        for file, apk in record.files.items():
+    def _record_of(self, publication: Publication) -> Record | str | None:
+        """Return the record that a publication names; or what is damaged; or None if it is gone."""
+        try:
+            record = self._read_record(_record_name(self.arch, publication))
+        except FileNotFoundError:
+            return None
+        except (OSError, Undecodable) as error:
+            return _reason(error)
+        return record if self._has_blobs(record) else None
+
+    def _read_record(self, name: str) -> Record:
+        return decode_record(self.objects.read(name, RECORD))
+
+    def _is_published(self, publication: Publication, record: Record) -> bool:
+        if publication.sizes.keys() != record.files.keys():
+            return False
+        for file, size in publication.sizes.items():
             try:
-                if (self.packages / file).stat().st_size != apk.size:
+                if (self.packages / file).stat().st_size != size:
                     return False
             except FileNotFoundError:
                 return False
         return True
 
-    def adopt(
-        self, packages: Iterable[Package], say: Callable[[str], None], *, keep: bool = True
-    ) -> None:
-        """Take in the units that make has left here: complete ones that have no record.
+    def _has_blobs(self, record: Record) -> bool:
+        return all(self.blobs.has(one.apk) for one in record.built)
 
-        With `keep` they get one; the lock must then be held. `say` is told of packages that are not
-        what their names promise.
-        """
-        there = {path.name for path in self.packages.glob("*.apk") if path.is_file()}
-        for package in packages:
-            version = package.full_version
-            files = [f"{name}-{version}.apk" for name in package.promised]
-            if (package.name, version) in self.records or not there.issuperset(files):
+    def records_of(self, name: str) -> Iterator[Record]:
+        """Yield all records of a unit that are whole, published or not, of whatever version."""
+        for found in self.objects.names(f"records/{self.arch.apk}/{name}"):
+            if read_record_name(found) is None:
                 continue
             try:
-                built = tuple(
-                    Built(apk=read_proven(self.packages / file, name, package, self.arch))
-                    for name, file in zip(package.promised, files, strict=True)
-                )
-            except BrokenPackage as error:
-                say(
-                    f"the packages of {package.name} {version} in the store do not count, and are "
-                    f"built again: {error}"
-                )
-                continue
-            record = Record(
-                name=package.name, version=version, fingerprint="", seconds=0, built=built
-            )
-            self.records[record.name, record.version] = record
-            if keep:
-                durable.write(self._record_path(record), encode_record(record))
+                record = self._read_record(found)
+            except (OSError, Undecodable):
+                continue  # it counts for nothing; `dag store verify` tells of it
+            if self._has_blobs(record):
+                yield record
 
-    def promote(self, record: Record, files: Mapping[str, Path]) -> None:
-        """Take in a proven unit as a whole; `files` are its packages by name, elsewhere on the disk.
+    def find(self, name: str, version: str, fingerprint: str) -> Record | None:
+        """Return the record of a unit of this version that was built from this definition.
+
+        The published one goes before others. One of an unknown definition counts if it is published.
+        """
+        published = self.records.get((name, version))
+        if published is not None and (
+            not fingerprint or published.fingerprint in ("", fingerprint)
+        ):
+            return published
+        return choose_result(
+            one
+            for one in self.records_of(name)
+            if one.version == version and one.fingerprint == fingerprint
+        )
+
+    # ---- what comes in ------------------------------------------------------------------------
+
+    def promote(self, record: Record, staged: Mapping[str, StagedApk]) -> int:
+        """Take in a proven unit, and publish it; `staged` are its packages by the names of files.
+
+        Returns how many different results there are now of what went into it.
 
         Raises:
-            OSError: there is no room, for example; then nothing of the unit is in the store.
+            OSError: there is no room, for example; then the unit is not finished.
 
         """
-        name = f"{record.name}-{record.version}"
-        staged = self._promote / f"{name}{_TEMPORARY}"
-        remove(staged)
-        staged.mkdir()
-        for file, source in files.items():
-            durable.link(source, staged / file)
-            durable.sync(staged / file)
-        durable.write(staged / "record.json", encode_record(record))
-        final = self._promote / name
-        staged.rename(final)
-        durable.sync(self._promote)
-        for lost in self._finish(final, self.records.values()):
-            del self.records[lost.name, lost.version]
-        self.records[record.name, record.version] = record
+        for one in staged.values():
+            self.blobs.keep(one)
+        self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+        self._publish(record, {file: one.path for file, one in staged.items()})
+        return sum(
+            1 for _ in self.objects.names(f"records/{self.arch.apk}/{record.name}/{record.key}")
+        )
 
-    def _finish(self, staged: Path, known: Iterable[Record]) -> list[Record]:
-        """Bring a unit in; return those of the `known` records that are not true any more.
+    def _publish(self, record: Record, files: Mapping[str, Path]) -> None:
+        """Let the published files of a unit be these, which move, and which are on the disk.
 
         A package may have moved from one definition to another. Then its file belongs to the new
         one.
         """
-        record = _read_record(staged / "record.json")
-        if not isinstance(record, Record):
-            remove(staged)  # another version of dag wrote it; its packages are built again
-            return []
-        path = self._record_path(record)
-        old = _read_record(path)
-        others = [one for one in known if self._record_path(one) != path]
-        lost = [one for one in others if not one.files.keys().isdisjoint(record.files)]
+        unit = (record.name, record.version)
+        lost = {self._owners[file] for file in files if file in self._owners} - {unit}
+        before = self.records.pop(unit, None)
+        leaving = {*(before.files if before else ()), *self.half_published.get(unit, ())}
+        # As long as this stands there, nobody believes what is published of the unit.
+        self._say_published(record, {}, leaving=tuple(sorted({*leaving, *files})))
         for one in lost:
-            self._record_path(one).unlink(missing_ok=True)
-        for file in record.files:
-            durable.place(staged / file, self.packages / file)
-        before = old.files if isinstance(old, Record) else ()
-        gone = set(before).difference(record.files, *(one.files for one in others))
-        for file in gone:
-            (self.packages / file).unlink(missing_ok=True)
+            self.objects.remove(publication_name(self.arch.apk, *one))
+            del self.records[one]
+        sizes = {}
+        for file, source in files.items():
+            sizes[file] = source.stat().st_size
+            source.replace(self.packages / file)
+        for file in leaving.difference(files):
+            if self._owners.get(file, unit) == unit:
+                (self.packages / file).unlink(missing_ok=True)
         durable.sync(self.packages)
-        durable.place(staged / "record.json", self._record_path(record))
-        durable.sync(self._records)
-        # Half removed it could not be brought in again, so its name must not say that it can.
-        done = staged.with_name(f"{staged.name}{_TEMPORARY}")
-        staged.rename(done)
-        remove(done)
-        return lost
+        self._say_published(record, sizes)
 
-    def _record_path(self, record: Record) -> Path:
-        return self._records / f"{record.name}-{record.version}.json"
+    def _say_published(
+        self, record: Record, sizes: dict[str, int], *, leaving: tuple[str, ...] = ()
+    ) -> None:
+        publication = Publication(
+            name=record.name,
+            version=record.version,
+            key=record.key,
+            result=record.result,
+            sizes=sizes,
+            leaving=leaving,
+        )
+        unit = (record.name, record.version)
+        self.objects.replace(
+            publication_name(self.arch.apk, *unit), encode_publication(publication)
+        )
+        if sizes:
+            self._count(record, sizes)
+        else:
+            self.half_published[unit] = leaving
 
-    def write_index(self, sign: Callable[[Path], None], *, anew: bool = False) -> Path:
-        """Write the index of all packages in the store; `sign` adds a signature to the file.
+    def _count(self, record: Record, sizes: Mapping[str, int]) -> None:
+        unit = (record.name, record.version)
+        self.half_published.pop(unit, None)
+        self.records[unit] = record
+        self.sizes |= sizes
+        self._owners |= dict.fromkeys(sizes, unit)
 
-        An index that already says the same stays as it is, with its signature, unless `anew` asks
-        for a new one.
+    def publish(self, record: Record, sign: Callable[[Iterable[Path]], None]) -> None:
+        """Publish a record of the store, unless it is; `sign` adds a signature to each of some files.
+
+        Raises:
+            InfrastructureError: a blob is damaged.
+
         """
-        apks = [one.apk for record in self.records.values() for one in record.built]
-        index = self.packages / "APKINDEX.tar.gz"
-        unsigned = index_archive(apks)
-        before = index.read_bytes() if index.exists() else b""
-        if before.endswith(unsigned) and before != unsigned and not anew:
-            return index
-        temporary = self.work / index.name
-        temporary.write_bytes(unsigned)
-        sign(temporary)
-        if temporary.read_bytes() != before:
-            durable.write(index, temporary.read_bytes())
-        temporary.unlink()
-        return index
+        published = self.records.get((record.name, record.version))
+        if published is not None and (published.key, published.result) == (
+            record.key,
+            record.result,
+        ):
+            return
+        place = self.incoming / secrets.token_hex(8)
+        place.mkdir()
+        try:
+            files = {file: self.blobs.hand_out(apk, place) for file, apk in record.files.items()}
+            sign(files.values())
+            for path in files.values():
+                durable.sync(path)
+            self._publish(record, files)
+        finally:
+            remove(place)
+
+    def take_as_published(self, record: Record, *, keep: bool) -> None:
+        """Take in a unit whose blobs are there, and whose published files are; `keep` what is said."""
+        sizes = {file: (self.packages / file).stat().st_size for file in record.files}
+        if keep:
+            self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+            self._say_published(record, sizes)
+        else:
+            self._count(record, sizes)
+
+    # ---- what goes out ------------------------------------------------------------------------
+
+    def log(self, unit: str) -> Path:
+        """Return the path of a unit's log; `STORE/logs` gets a link to it."""
+        link = self.log_links / f"{unit}.log"
+        target = self.logs / link.name
+        if not link.is_symlink():
+            if link.is_file():
+                link.replace(target)
+            link.symlink_to(os.path.relpath(target, link.parent))
+        return target
+
+    def published(self) -> Iterator[PublishedApk]:
+        """Yield the packages that an index of the store lists."""
+        for record in self.records.values():
+            for file, apk in record.files.items():
+                yield PublishedApk(apk, self.sizes.get(file, apk.size))
+
+    # ---- what is remembered -------------------------------------------------------------------
 
     def seconds(self) -> dict[str, float]:
         """Return how long units took, by name; of several versions the last record counts."""
@@ -247,20 +340,18 @@ class Store:
             durable.write(self._hints, msgspec.json.encode(known | {name: ram}))
 
 
+def _record_name(arch: Arch, publication: Publication) -> str:
+    return str(RecordName(arch.apk, publication.name, publication.key, publication.result))
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def _read(path: Path, limit: int) -> bytes:
     """Return the bytes of a file, one more than `limit` at most."""
     with path.open("rb") as file:
         return file.read(limit + 1)
-
-
-def _read_record(path: Path) -> Record | str:
-    """Return the record in a file, or why there is none."""
-    try:
-        return decode_record(_read(path, MAX_BYTES))
-    except OSError as error:
-        return error.strerror or str(error)
-    except Undecodable as error:
-        return str(error)
 
 
 def remove(path: Path) -> None:

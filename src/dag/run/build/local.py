@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dag.core.arch import Arch
 from dag.core.build.events import (
@@ -21,17 +21,18 @@ from dag.core.build.events import (
     Start,
     Succeeded,
 )
-from dag.core.build.served import ServedPackages
+from dag.core.build.inputs import UnitInputs
 from dag.core.build.scripts import read_trailer
+from dag.core.build.served import ServedPackages
 from dag.core.graph.graph import Graph
-from dag.core.package.apk import BrokenPackage
+from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
 from dag.core.store.records import (
     Built,
+    Inputs,
     Record,
-    choose_records,
     find_requirements,
     packages_to_install,
 )
@@ -39,12 +40,12 @@ from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
-from dag.io.package.apk import read_proven
 from dag.io.package.packagecache import WrongPackage
+from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store, remove
-from dag.run.build.serving import PackageServer
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
+from dag.run.build.serving import PackageServer
 from dag.run.build.workspace import Parts, lay_out
 
 TAIL = 20
@@ -57,13 +58,18 @@ class LocalSettings:
     """The settings that all units of a run have in common."""
 
     arch: Arch
-    script: ShellScript
-    """The build script (see `dag.core.build.scripts`); its further arguments are targets."""
+    script_at: Callable[[int], ShellScript]
+    """The build script (see `dag.core.build.scripts`) for a SOURCE_DATE_EPOCH; its further arguments
+    are targets."""
+    inputs: UnitInputs
+    server: PackageServer
     makefile: Makefile
     environment: Mapping[str, str]
     """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
+    records: Mapping[str, Record]
+    """The records of the store that count, by package."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -72,8 +78,6 @@ class LocalSettings:
     """Packages that a repository has in the defined version: older ones in the store are not used."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
-    server: PackageServer | None = None
-    """The server of packages from repositories; without one, melange asks for itself."""
 
 
 @dataclass(slots=True)
@@ -82,9 +86,11 @@ class _Attempt:
     place: Path
     given: dict[str, Built]
     """The packages that the store gave, by their names."""
+    inputs: Inputs
     seconds: float = 0.0
+    memory: int = 0
     served: ServedPackages = field(default_factory=ServedPackages)
-    """What it gets from repositories."""
+    """The packages of repositories among them, once they are here."""
     log: Path = Path()
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
@@ -114,7 +120,7 @@ class LocalRunner:
         self._packages = {package.name: package for package in graph.packages}
         versions = {package.name: package.full_version for package in graph.packages}
         self._shelf: dict[str, Built] = {}
-        for name, record in choose_records(store.records.values(), versions).items():
+        for name, record in settings.records.items():
             if record.version == versions.get(name) or name not in settings.elsewhere:
                 self._shelf |= {one.apk.name: one for one in record.built}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
@@ -131,36 +137,38 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        self._attempts[key, attempt] = work = _Attempt(
-            package, place, self._environment_of(package)
-        )
+        given = self._environment_of(package)
+        dropped = self._settings.dropped.get(key, ())
+        served = self._settings.inputs.served(package, given)
+        inputs = self._settings.inputs.of(package, given, dropped, served)
+        work = _Attempt(package, place, given, inputs, memory=start.resources.ram, served=served)
+        self._attempts[key, attempt] = work
         kept = False
         try:
-            files = [self._store.packages / one.apk.file for one in work.given.values()]
-            entries = self._settings.parts.of(key)
-            below = f"packages/{self._settings.arch.apk}"
-            (place / "tmp").mkdir(parents=True)
-            workspace = place / "workspace"
             try:
-                await asyncio.to_thread(
-                    lay_out, workspace, entries, files, below, self._settings.links
-                )
-                if self._settings.server is not None:
-                    given = [one.apk for one in work.given.values()]
-                    work.served = await asyncio.to_thread(
-                        self._settings.server.lay_out, package, given, place
-                    )
+                await asyncio.to_thread(self._lay_out, work)
             except WrongPackage as error:
                 return Broke(key, attempt, f"{error.message}; {error.hint}")
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
-            work.log = self._store.logs / f"{key}.log"
+            work.log = self._store.log(key)
             ended = await self._execute(start, work)
             kept = isinstance(ended, Succeeded)
             return ended
         finally:
             if not kept:
                 await self._forget(key, attempt)
+
+    def _lay_out(self, work: _Attempt) -> None:
+        """Make the workspace of an attempt, with its own copies of the packages that it gets."""
+        (work.place / "tmp").mkdir(parents=True)
+        workspace = work.place / "workspace"
+        lay_out(workspace, self._settings.parts.of(work.package.name), self._settings.links)
+        repository = workspace / "packages" / self._settings.arch.apk
+        repository.mkdir(parents=True)
+        for one in work.given.values():
+            self._store.blobs.hand_out(one.apk, repository)
+        work.served = self._settings.server.lay_out(work.package, work.served, work.place)
 
     async def prove(self, prove: ProvePackages) -> Answer:
         """Compare what was built with what the definition promises, and put it into the store."""
@@ -213,6 +221,7 @@ class LocalRunner:
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
         settings = self._settings
         targets = settings.makefile.targets([work.package], settings.arch)
+        script = settings.script_at(settings.inputs.epoch(start.key))
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_TRUNC if start.attempt == 1 else 0
         output = os.open(work.log, flags, 0o644)
@@ -221,7 +230,7 @@ class LocalRunner:
                 os.write(output, f"dag: attempt {start.attempt}\n".encode())
             work.log_begins = os.lseek(output, 0, os.SEEK_END)
             return await run_script(
-                settings.script.command(*targets),
+                script.command(*targets),
                 group,
                 directory=work.place / "workspace",
                 output=output,
@@ -234,10 +243,9 @@ class LocalRunner:
     def _variables(self, work: _Attempt) -> dict[str, str]:
         """Return the whole environment of an attempt's processes."""
         settings = self._settings
-        found = {**settings.environment, "TMPDIR": os.fspath(work.place / "tmp")}
-        if settings.server is not None:
-            found["PATH"] = f"{settings.server.path(work.place)}:{found.get('PATH', os.defpath)}"
-        return found
+        first, rest = settings.server.path(work.place), settings.environment.get("PATH", os.defpath)
+        temporary = os.fspath(work.place / "tmp")
+        return {**settings.environment, "TMPDIR": temporary, "PATH": f"{first}:{rest}"}
 
     def _judge(
         self, start: Start, work: _Attempt, end: ScriptEnd, *, oom: bool, full: bool
@@ -247,11 +255,8 @@ class LocalRunner:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.tail())
         if end.code == 0:
-            if self._settings.server is not None:
-                why = self._settings.server.was_open(work.package, work.served, work.place)
-                self.open_units.pop(key, None)
-                if why:
-                    self.open_units[key] = why
+            if why := self._settings.server.was_open(work.package, work.served, work.place):
+                self.open_units[key] = why
             return Succeeded(key, attempt)
         lines = work.tail()
         if oom:
@@ -278,30 +283,42 @@ class LocalRunner:
             OSError: the store cannot be written.
 
         """
-        package, place = work.package, work.place / "workspace" / "packages"
-        place /= self._settings.arch.apk
-        made = {}
-        for name in package.promised:
-            path = place / f"{name}-{package.full_version}.apk"
-            try:
-                made[path.name] = (path, read_proven(path, name, package, self._settings.arch))
-            except FileNotFoundError:
-                raise BrokenPackage(f"make ended well but built no {path.name}") from None
-        built = [apk for _, apk in made.values()]
-        provider = self._graph.provider_for(package.name)
-        around = [*built, *(one.apk for one in work.given.values())]
-        record = Record(
-            name=package.name,
-            version=package.full_version,
-            fingerprint=self._settings.fingerprints.get(package.name, ""),
-            seconds=round(work.seconds, 3),
-            built=tuple(
-                Built(apk=apk, requires=tuple(find_requirements(apk, around, provider)))
-                for apk in built
-            ),
-        )
-        self._store.promote(record, {file: path for file, (path, _) in made.items()})
+        package, arch = work.package, self._settings.arch
+        below = PurePath("workspace", "packages", arch.apk)
+        staged: dict[str, StagedApk] = {}
+        try:
+            for name in package.promised:
+                file = f"{name}-{package.full_version}.apk"
+                try:
+                    staged[file] = self._store.blobs.stage(work.place, below / file)
+                except FileNotFoundError:
+                    raise BrokenPackage(f"make ended well but built no {file}") from None
+                require_promised(name, package, arch, staged[file].apk)
+            record = self._record(work, [one.apk for one in staged.values()])
+            self._store.promote(record, staged)
+        finally:
+            self._store.blobs.discard(staged.values())
         return record
+
+    def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
+        around = [*made, *(one.apk for one in work.given.values())]
+        provider = self._graph.provider_for(work.package.name)
+        built = tuple(
+            Built(apk=apk, requires=tuple(find_requirements(apk, around, provider))) for apk in made
+        )
+        fingerprint = self._settings.fingerprints.get(work.package.name, "")
+        return Record(
+            name=work.package.name,
+            version=work.package.full_version,
+            key=work.inputs.key,
+            fingerprint=fingerprint,
+            inputs=work.inputs,
+            epoch=self._settings.inputs.epoch(work.package.name),
+            seconds=round(work.seconds, 3),
+            memory=work.memory,
+            log=f"logs/{self._settings.arch.apk}/{work.package.name}.log",
+            built=built,
+        )
 
 
 def _clear(place: Path) -> None:

@@ -8,16 +8,15 @@ cannot be, the unit is *open*: melange asks the repositories itself, and may get
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from dag.core.arch import Arch
-from dag.core.build.served import ServedPackages, choose_served
-from dag.core.graph.graph import Graph
-from dag.core.package.apk import Apk, index_archive
-from dag.core.package.apkindex import FILE_NAME, read_index
+from dag.core.build.served import ServedPackages
+from dag.core.package.apk import archive_of
+from dag.core.package.apkindex import FILE_NAME
 from dag.core.package.model import Package
 from dag.core.package.repositories import hosts_of, read_line, trust_of
 from dag.core.package.rewriting import Unchangeable, replace_named
@@ -38,7 +37,6 @@ _OPEN = "open"
 class PackageServer:
     """What the units of a run have in common."""
 
-    graph: Graph
     repositories: Repositories
     named: Mapping[str, str]
     """A repository that the user names, as melange gets it → as it was asked."""
@@ -58,11 +56,11 @@ class PackageServer:
             fetcher = Fetcher(Reach(hosts_of(self.named.values())), _PATIENCE)
         return PackageCache(self.arch.apk, fetcher)
 
-    def lay_out(self, package: Package, given: Iterable[Apk], place: Path) -> ServedPackages:
+    def lay_out(self, package: Package, served: ServedPackages, place: Path) -> ServedPackages:
         """Make what the build of a package gets, beside its workspace in `place`.
 
-        `given` are the packages that it gets from the store. Its definition is changed so that it
-        names the directories in the place of repositories.
+        Its definition is changed so that it names the directories in the place of repositories.
+        Returns what was chosen for it with the hashes of the files, or why it is open.
 
         Raises:
             WrongPackage: a repository has something else than its index says.
@@ -73,7 +71,7 @@ class PackageServer:
         folder = place / FOLDER
         (folder / "bin").mkdir(parents=True)
         (folder / "real").symlink_to(self.melange)
-        served = self._choose(package, given)
+        served = self._judged(package, served)
         if not served.open:
             try:
                 self._change(package, place / "workspace" / package.file)
@@ -104,15 +102,12 @@ class PackageServer:
             return "the Makefile does not call the melange in PATH or $(MELANGE)"
         return ""
 
-    def _choose(self, package: Package, given: Iterable[Apk]) -> ServedPackages:
+    def _judged(self, package: Package, served: ServedPackages) -> ServedPackages:
+        """Return what was chosen, with the reason why it cannot be served."""
         if not self._places(package):
             return ServedPackages()
         if self.bypass:
-            return ServedPackages(open=self.bypass)
-        listed = self.repositories.own.get(package.name, self.repositories.common)
-        ours = [entry for apk in given for entry in read_index(apk.stanza)]
-        needs = self.graph.supply_of(package.name).needs(package)
-        served = choose_served(needs, ours, listed)
+            return replace(served, open=self.bypass)
         unasked = self.repositories.unasked.get(package.name)
         if served.open and unasked:
             return replace(served, open=f"{', '.join(unasked)} could not be asked")
@@ -162,7 +157,7 @@ class PackageServer:
             directory.mkdir(parents=True)
             for entry in entries:
                 durable.link(files[entry.checksum], directory / f"{entry.name}-{entry.version}.apk")
-            (directory / FILE_NAME).write_bytes(index_archive(entries))
+            (directory / FILE_NAME).write_bytes(archive_of(entry.stanza for entry in entries))
             if text.isprintable():
                 lines.append(f"{text}\t../{FOLDER}/{number}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from dag.core.build import journal as lines
 from dag.core.build.events import Began
 from dag.core.build.options import BuildOptions, MachineResources
-from dag.core.build.plan import BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Stored, make_plan
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import (
@@ -20,26 +20,30 @@ from dag.core.build.scripts import (
     build_script,
     key_of,
     melange_of,
-    split_assignment,
 )
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition, Package
+from dag.core.shell import ShellScript
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
-from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package.makefile import makefile_of
+from dag.io.store import ownkey
+from dag.io.store.index import write_index
 from dag.io.store.local import Store
+from dag.io.store.ownkey import own_key
+from dag.io.store.takeover import adopt
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
-from dag.run.build.serving import PackageServer
+from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.serving import PackageServer
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
@@ -103,8 +107,7 @@ class Build:
         )
         self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
-        here = (package for package in packages if package.builds_on(options.arch.apk))
-        store.adopt(here, say, keep=store.lock.held)
+        adopt(store, (one for one in packages if one.builds_on(options.arch.apk)), say)
         self.plan = self._plan(have)
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
@@ -120,7 +123,7 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages, broken)
+        return split_by_package(entries, self.graph.packages, broken, self.options.common)
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
@@ -147,6 +150,10 @@ class Build:
         request = options.request()
         versions = {package.name: package.full_version for package in self.graph.packages}
         records = choose_records(store.records.values(), versions)
+        for name, version in versions.items():
+            same = store.find(name, version, self.fingerprints.get(name, ""))
+            records |= {} if same is None else {name: same}
+        self.records = records
         known = Known(
             stored={name: Stored.of(record) for name, record in records.items()},
             repository=have.versions,
@@ -178,7 +185,7 @@ class Build:
         """
         options = self.options
         if not self.plan.steps:
-            self._write_index()
+            self._publish()
             scheduler = self.scheduler()
             with self._begin_journal(scheduler) as journal:
                 journal.append(lines.encode_event(0.0, Began()))
@@ -208,7 +215,7 @@ class Build:
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
-        self._write_index()
+        self._publish()
         result = make_result(self.about, scheduler, seconds)
         return replace(result, open=dict(sorted(runner.open_units.items())))
 
@@ -220,14 +227,26 @@ class Build:
             journal.append(lines.encode_head(head))
             yield journal
 
-    def _write_index(self) -> None:
+    def _publish(self) -> None:
+        """Publish what is finished, and what the store has of the plan; then write the index."""
         given = _require_public_half(self.options)
 
-        def sign(path: Path) -> None:
-            tools = Tools.find()
-            tools.sign_index(path, given or tools.own_key(self.store.state / "key"))
+        def key(tools: Tools) -> Path:
+            return given or own_key(self.store, tools.make_key)
 
-        self.store.write_index(sign, anew=given is not None)
+        def sign_packages(paths: Iterable[Path]) -> None:
+            tools = Tools.find()
+            tools.sign_packages(paths, key(tools))
+
+        def sign_index(path: Path) -> None:
+            tools = Tools.find()
+            tools.sign_index(path, key(tools))
+
+        for one in self.plan.skipped:
+            if one.absence is Absence.STORED:
+                self.store.publish(self.records[one.package.name], sign_packages)
+        name = _public_half_of(given).name if given else f"{ownkey.NAME}.pub"
+        write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
@@ -237,7 +256,7 @@ class Build:
         key = _require_public_half(options)
         name = key_of(options.make_vars, self.makefile.key)
         if key is None:
-            made = tools.own_key(self.store.state / "key")
+            made = own_key(self.store, tools.make_key)
             if not (Path(name).is_absolute() or ".." in Path(name).parts):
                 links |= {name: made, f"{name}.pub": _public_half_of(made)}
         public = f"{key.name if key else Path(name).name}.pub"
@@ -248,7 +267,7 @@ class Build:
             cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
-            source_date_epoch=git.source_date_epoch(self.directory) or 0,
+            source_date_epoch=0,  # each unit has its own
             cache_dir=os.fspath(cache),
             melange="melange",  # the first in PATH, see `dag.run.build.serving`
             melange_dir=tools.melange_dir,
@@ -262,20 +281,36 @@ class Build:
         dropped: dict[str, set[str]] = {}
         for one in self.plan.dropped:
             dropped.setdefault(one.package, set()).add(one.name)
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return LocalSettings(
-            arch=options.arch,
-            script=build_script(
-                variables,
+
+        def script_at(epoch: int) -> ShellScript:
+            return build_script(
+                replace(variables, source_date_epoch=epoch),
                 key_maker=KeyMaker.NOBODY,
                 hermetic=options.hermetic,
                 state="../state",  # beside the workspace
+            )
+
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return LocalSettings(
+            arch=options.arch,
+            script_at=script_at,
+            inputs=read_inputs(
+                [step.package for step in self.plan.steps],
+                directory=self.directory,
+                graph=self.graph,
+                parts=self.parts,
+                fingerprints=self.fingerprints,
+                store=self.store,
+                variables=variables,
+                script=script_at(0),
+                repository=self.repositories.of,
             ),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,
             links=links,
             fingerprints=self.fingerprints,
+            records=self.records,
             dropped={name: frozenset(names) for name, names in dropped.items()},
             elsewhere=self.elsewhere,
             timeout=options.timeout,
@@ -286,14 +321,9 @@ class Build:
 
     def _package_server(self, tools: Tools, public_key: str) -> PackageServer:
         options = self.options
-        bypass = ""
-        if melange_of(options.make_vars, "") or "MELANGE_RUNNER" in dict(
-            map(split_assignment, options.make_vars)
-        ):
-            bypass = "--make-var names another melange, or another runner"
+        is_other = bool(melange_of(options.make_vars, ""))
         roots = _roots(options)
         return PackageServer(
-            graph=self.graph,
             repositories=self.repositories,
             named={
                 _location_from_workspace(self.directory, one): _absolute_location(one)
@@ -302,7 +332,7 @@ class Build:
             arch=options.arch,
             melange=tools.melange,
             public_key=public_key,
-            bypass=bypass,
+            bypass="--make-var names another melange" if is_other else "",
         )
 
 

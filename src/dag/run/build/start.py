@@ -22,7 +22,11 @@ def plan_build(options: BuildOptions, say: Say) -> Build:
         UsageError: a definition is wrong, a name unknown, or there is no Makefile.
 
     """
-    return _plan(options, read_store(store_path(options), options.arch), say)
+    store = read_store(store_path(options), options.arch)
+    try:
+        return _plan(options, store, say)
+    finally:
+        store.close()
 
 
 def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], None]) -> Result:
@@ -42,7 +46,7 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         planned(build)
         return run_interruptibly(build.run())
     finally:
-        store.lock.release()
+        store.close()
 
 
 def _plan(options: BuildOptions, store: Store, say: Say) -> Build:

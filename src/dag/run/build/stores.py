@@ -11,11 +11,13 @@ from dag.core.arch import Arch
 from dag.core.build import journal as lines
 from dag.core.build.options import BuildOptions, StatusOptions
 from dag.core.build.result import Result, make_result
-from dag.errors import UsageError
+from dag.errors import InfrastructureError, UsageError
 from dag.io.build.journal import read_journal
 from dag.io.build.processes import end_below
 from dag.io.store.local import Store
 from dag.io.store.lock import holder
+from dag.io.store.ownkey import move_out
+from dag.io.store.takeover import read_old_records, take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,16 @@ def open_store(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
     end_below(store.work)
-    store.recover(say)
+    try:
+        store.recover(say)
+        take_over(store, say)
+        move_out(store, say)
+    except OSError as error:
+        store.close()
+        raise InfrastructureError(
+            f"the store {root} cannot be read or written: {error.strerror or error}",
+            hint="see to the disk, or name another directory with --store",
+        ) from error
     return store
 
 
@@ -52,6 +63,7 @@ def read_store(root: Path, arch: Arch) -> Store:
     """Read a store without a lock and without changing it, which is enough for a dry run."""
     store = Store(root, arch)
     store.read()
+    read_old_records(store)
     return store
 
 

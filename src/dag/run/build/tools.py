@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.errors import InfrastructureError
-from dag.io import durable
 from dag.io.package.definitions import melange_pipeline_dirs
 
 _HINTS = {
@@ -45,24 +45,13 @@ class Tools:
         place = pipelines[0].parent if pipelines else Path("/usr/share/melange")
         return cls(os.path.realpath(found["melange"]), os.fspath(place))
 
-    def own_key(self, directory: Path) -> Path:
-        """Return the path of the store's own key, which is made the first time; `.pub` is beside it.
+    def make_key(self, path: Path) -> None:
+        """Make a key at `path`, and its public half `.pub` beside it."""
+        self._run("keygen", "--key-size=2048", os.fspath(path))
 
-        It signs packages and the index if the user gives no key.
-        """
-        key = directory / "melange.rsa"
-        if not key.exists():
-            directory.mkdir(mode=0o700, exist_ok=True)
-            temporary = directory / "new" / key.name
-            shutil.rmtree(temporary.parent, ignore_errors=True)
-            temporary.parent.mkdir()
-            self._run("keygen", "--key-size=2048", os.fspath(temporary))
-            public = f"{key.name}.pub"
-            # The key comes last: it is what the next run looks for.
-            durable.rename(temporary.parent / public, directory / public)
-            durable.rename(temporary, key)
-            temporary.parent.rmdir()
-        return key
+    def sign_packages(self, paths: Iterable[Path], key: Path) -> None:
+        """Sign packages in their places; a signature that one has is replaced."""
+        self._run("sign", "--signing-key", os.fspath(key), *map(os.fspath, paths))
 
     def sign_index(self, path: Path, key: Path) -> None:
         """Sign the index at `path` in its place."""

@@ -34,6 +34,10 @@ class Repositories:
     words: tuple[str, ...] = ()
     """What a person should be told, a line each."""
 
+    def of(self, package: str) -> PackageRepository:
+        """Return what there is for the environment of a package."""
+        return self.own.get(package, self.common)
+
     @cached_property
     def _holders(self) -> dict[str, str]:
         """Return a repository for each name that one has which some environments ask."""

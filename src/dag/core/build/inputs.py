@@ -1,0 +1,120 @@
+"""What goes into a unit: its key is made of that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from dag.core.build.served import ServedPackages, choose_served
+from dag.core.graph.graph import Graph
+from dag.core.package.apkindex import PackageRepository, read_index
+from dag.core.package.model import Package
+from dag.core.store.records import Built, Inputs, RepositoryPackage
+
+
+class OwnInputs(Struct, frozen=True, kw_only=True):
+    """The inputs of a unit that are not packages."""
+
+    name: str
+    version: str
+    arch: str
+    definition: str
+    """The hash of its definition with the checksums of its sources, its folder and its pipelines."""
+    common: str
+    """The hash of the files that all units have."""
+    variables: tuple[str, ...]
+    """Assignments for make, and what else `dag` passes on."""
+    script: str
+    """The hash of the script that builds."""
+    epoch: int
+    """Its SOURCE_DATE_EPOCH, in seconds since 1970."""
+
+    @property
+    def digest(self) -> str:
+        """Return the hash of all that, in hexadecimal digits."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all units of a run have."""
+
+    arch: str
+    common: str
+    """The hash of the common files."""
+    variables: tuple[str, ...]
+    script: str
+    """The hash of the script that builds."""
+
+
+class UnitInputs:
+    """The inputs of the units of a graph."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        shared: Shared,
+        *,
+        fingerprints: Mapping[str, str],
+        epochs: Mapping[str, int],
+        repository: Callable[[str], PackageRepository],
+    ) -> None:
+        """Take the graph, and what goes into its units besides packages.
+
+        `fingerprints` are those of the definitions and `epochs` the times of units, by package;
+        `repository` returns what the repositories of a package's environment list.
+        """
+        self._graph = graph
+        self._shared = shared
+        self._fingerprints = fingerprints
+        self._epochs = epochs
+        self._repository = repository
+
+    def served(self, package: Package, environment: Mapping[str, Built]) -> ServedPackages:
+        """Return what such a unit takes from repositories."""
+        listed = self._repository(package.name)
+        if not listed.entries:
+            return ServedPackages()
+        given = [entry for one in environment.values() for entry in read_index(one.apk.stanza)]
+        return choose_served(self._graph.supply_of(package.name).needs(package), given, listed)
+
+    def of(
+        self,
+        package: Package,
+        environment: Mapping[str, Built],
+        dropped: Iterable[str] = (),
+        served: ServedPackages | None = None,
+    ) -> Inputs:
+        """Return all that goes into a unit whose environment has these packages of the store.
+
+        `dropped` are names that a repository gives instead of the store; `served` is what `served`
+        has returned for it.
+        """
+        served = self.served(package, environment) if served is None else served
+        own = OwnInputs(
+            name=package.name,
+            version=package.full_version,
+            arch=self._shared.arch,
+            definition=self._fingerprints.get(package.name, ""),
+            common=self._shared.common,
+            variables=self._shared.variables,
+            script=self._shared.script,
+            epoch=self.epoch(package.name),
+        )
+        return Inputs(
+            own=own.digest,
+            environment={name: one.apk.sha256 for name, one in sorted(environment.items())},
+            repository=tuple(
+                RepositoryPackage(one.name, one.version, one.checksum) for one in served.packages
+            ),
+            dropped=tuple(sorted(dropped)),
+            open=served.open,
+        )
+
+    def epoch(self, name: str) -> int:
+        """Return the SOURCE_DATE_EPOCH of a package's unit, in seconds since 1970."""
+        return self._epochs.get(name, 0)

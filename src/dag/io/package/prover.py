@@ -1,0 +1,189 @@
+"""Packages that a stranger's build left are judged here: copied, and read by another process.
+
+A build may leave links, pipes, and files that change while they are read. So each file is copied
+without following a link, and only the copy counts from then on. It may also leave bytes that are
+made to harm their reader, which therefore has little memory and time, and nothing to lose.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import PurePath
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from dag.core.decoding import Undecodable, decode
+from dag.core.limits import PACKAGE, RECORD, TooLarge
+from dag.core.package.apk import BrokenPackage
+from dag.io.package.reader import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dag.io.package.apk import ReadApk
+
+_PIECE, _AT_ONCE = 1 << 20, 1 << 30
+_ANSWER = msgspec.json.Decoder(Answer)
+_NOT_IN_THE_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class PackageReader:
+    """A process that reads packages; it is started when the first one is asked for."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._turn = Lock()
+
+    def read(self, descriptor: int) -> ReadApk:
+        """Return the package in an open file, read from its beginning.
+
+        Raises:
+            BrokenPackage: it is no package, or made to harm its reader.
+            OSError: the file cannot be read.
+
+        """
+        with self._turn:
+            answer = self._ask(descriptor)
+        if answer.failed is not None:
+            raise OSError(errno.EIO, answer.failed)
+        if answer.read is None:
+            raise BrokenPackage(answer.broken or "its reader said nothing")
+        return answer.read
+
+    def _ask(self, descriptor: int) -> Answer:
+        # The reader shares the position of whoever opened the file.
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        asked = self._socket or self._start()
+        try:
+            socket.send_fds(asked, [b"?"], [descriptor])
+            return decode(_ANSWER, self._line(asked), limit=RECORD.most)
+        except (OSError, Undecodable):
+            return Answer(broken=f"it makes its reader end: {self._end()}")
+
+    def _line(self, asked: socket.socket) -> bytes:
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            data = asked.recv(1 << 20)
+            if not data:
+                raise OSError(errno.EPIPE, "the reader has ended")
+            line += data
+            RECORD.check(len(line), "the answer of a reader")
+        return bytes(line)
+
+    def _start(self) -> socket.socket:
+        ours, its = socket.socketpair()
+        with its:
+            # It gets no environment, and no file of ours but the socket.
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-m", "dag.io.package.reader"],
+                stdin=its.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+                start_new_session=True,
+            )
+        self._socket = ours
+        return ours
+
+    def _end(self) -> str:
+        """End the process; return how it ended, in words."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket, process, self._process = None, self._process, None
+        if process is None:
+            return "it never began"
+        code = process.wait()
+        if code == -signal.SIGXCPU:
+            return "it takes too much time"
+        return f"exit code {code}"
+
+    def close(self) -> None:
+        """End the process, which reads nothing any more."""
+        with self._turn:
+            self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def open_inside(directory: Path, path: PurePath) -> Iterator[int]:
+    """Open a file that a stranger wrote below `directory`, following no link on the way to it.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        BrokenPackage: there is something else than an ordinary file, or a link on the way.
+
+    """
+    at = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in path.parts[:-1]:
+            above, at = at, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        file = os.open(path.name, _OPEN, dir_fd=at)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+            raise BrokenPackage("it is behind a link, or no ordinary file") from None
+        raise
+    finally:
+        os.close(at)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise BrokenPackage("it is no ordinary file")
+        try:
+            PACKAGE.check(status.st_size, "it")
+        except TooLarge as error:
+            raise BrokenPackage(str(error)) from None
+        if status.st_size and os.lseek(file, 0, os.SEEK_HOLE) < status.st_size:
+            raise BrokenPackage(
+                "it is a sparse file, which takes less of the disk than its size says"
+            )
+        yield file
+    finally:
+        os.close(file)
+
+
+def copy_bytes(source: int, target: int, *, begin: int = 0) -> None:
+    """Copy an open file, as long as it is now, from `begin` on to the end of another one.
+
+    Raises:
+        OSError: the disk is full, or a file cannot be read or written.
+
+    """
+    at, end = begin, os.fstat(source).st_size
+    while at < end and (copied := _copy_some(source, target, at, end - at)):
+        at += copied
+
+
+def _copy_some(source: int, target: int, at: int, most: int) -> int:
+    try:
+        return os.copy_file_range(source, target, min(most, _AT_ONCE), at)
+    except OSError as error:
+        if error.errno not in _NOT_IN_THE_KERNEL:
+            raise
+    data = os.pread(source, min(most, _PIECE), at)
+    return os.write(target, data)

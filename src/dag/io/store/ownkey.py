@@ -1,0 +1,114 @@
+"""The key with which a store signs if nobody gives another one.
+
+It lies outside of the store, because people publish that; only its public half is there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dag.errors import InfrastructureError
+from dag.io import durable
+from dag.io.store.local import Store
+
+NAME = "melange.rsa"
+
+
+def own_key(store: Store, make: Callable[[Path], None]) -> Path:
+    """Return the path of a store's own key, with `.pub` beside it; `make` makes both the first time.
+
+    Raises:
+        InfrastructureError: it cannot be kept.
+
+    """
+    key = _path(store)
+    with _kept_as(key):
+        if not key.exists():
+            key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(key, make)
+        public = store.state / "key" / f"{NAME}.pub"
+        public.parent.mkdir(exist_ok=True)
+        durable.write_changed(public, _public(key).read_bytes())
+    return key
+
+
+def move_out(store: Store, say: Callable[[str], None]) -> None:
+    """Move a key out of the store, where it lay once; `say` is told.
+
+    Raises:
+        InfrastructureError: it cannot be kept.
+
+    """
+    old = store.state / "key" / NAME
+    if not old.exists():
+        return
+    key = _path(store)
+    with _kept_as(key):
+        if not key.exists():
+            key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _move(old, key)
+        old.unlink()
+    say(
+        f"the private key of this store lay in {old}, beside what is published; it is now {key}. If "
+        "others could read it, remove it there, and the next build makes another one"
+    )
+
+
+@contextmanager
+def _kept_as(key: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            f"the key of the store cannot be kept as {key}: {error.strerror}",
+            hint="set $XDG_DATA_HOME to a directory of your own, or give a --signing-key",
+        ) from error
+
+
+def _path(store: Store) -> Path:
+    """Return the path of a store's key, in a directory that no other store has."""
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111
+    name = store.state / "id"
+    if not name.exists():
+        durable.create(name, lambda file: _write(file, secrets.token_hex(16).encode()))
+    identity = name.read_bytes()[:32].decode("ascii", errors="replace")
+    if not (identity.isalnum() and len(identity) == 32):
+        raise InfrastructureError(
+            f"{name} does not have the name of this store", hint="remove it; another is made"
+        )
+    return Path(base, "dag", "keys", identity, NAME)
+
+
+def _write(file: int, data: bytes) -> None:
+    os.write(file, data)
+
+
+def _make(key: Path, make: Callable[[Path], None]) -> None:
+    temporary = key.parent / "new" / key.name
+    shutil.rmtree(temporary.parent, ignore_errors=True)
+    temporary.parent.mkdir()
+    make(temporary)
+    # The key comes last: it is what the next run looks for.
+    durable.rename(_public(temporary), _public(key))
+    durable.rename(temporary, key)
+    temporary.parent.rmdir()
+
+
+def _move(old: Path, key: Path) -> None:
+    durable.write(_public(key), _public(old).read_bytes())
+    temporary = key.with_name(f"{durable.TEMPORARY}{key.name}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(old.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    durable.rename(temporary, key)
+
+
+def _public(key: Path) -> Path:
+    return key.with_name(f"{key.name}.pub")

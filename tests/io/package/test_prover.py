@@ -1,0 +1,149 @@
+"""Packages that a hostile step left: they harm neither their reader nor anybody else."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import resource
+import runpy
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+import pytest
+
+from dag.core.package.apk import BrokenPackage
+from dag.io.package.prover import PackageReader, copy_bytes, open_inside
+from tests.support.apks import make_apk, read
+from tests.support.distributions import case
+
+
+@pytest.fixture
+def reader() -> Iterator[PackageReader]:
+    with PackageReader() as reader:
+        yield reader
+
+
+def ask(reader: PackageReader, path: Path) -> object:
+    with open_inside(path.parent, PurePath(path.name)) as descriptor:
+        return reader.read(descriptor).apk
+
+
+@pytest.fixture
+def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(case("hostile-step") / "apks.py"))
+    return tmp_path
+
+
+def test_each_is_a_broken_package_and_the_next_one_is_read(
+    reader: PackageReader, cases: Path
+) -> None:
+    whys = {
+        "sparse": "sparse file",
+        "maps": "sparse file",
+        "sizes": "size that cannot be",
+        "twice": "control character",
+    }
+    for name, why in whys.items():
+        with pytest.raises(BrokenPackage, match=why):
+            ask(reader, cases / f"{name}.apk")
+        assert ask(reader, cases / "good.apk") == read(cases / "good.apk")
+
+
+def test_a_reader_that_is_killed_is_one_broken_package(
+    reader: PackageReader, tmp_path: Path
+) -> None:
+    good = make_apk(tmp_path / "good.apk", "good")
+    assert ask(reader, good) == read(good)
+    assert reader._process is not None
+    os.kill(reader._process.pid, signal.SIGKILL)
+    with pytest.raises(BrokenPackage, match="it makes its reader end: exit code -9"):
+        ask(reader, good)
+    assert ask(reader, good) == read(good)
+
+
+def test_the_reader_has_limits_and_neither_environment_nor_files(
+    reader: PackageReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    kept = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(kept, True)
+    ask(reader, make_apk(tmp_path / "a.apk", "a"))
+    assert reader._process is not None
+    process = reader._process.pid
+    environment = Path(f"/proc/{process}/environ").read_text()
+    assert "secret" not in environment
+    assert {line.split("=")[0] for line in environment.split("\0") if line} == {"PYTHONPATH"}
+    files = {str(path.readlink()) for path in Path(f"/proc/{process}/fd").iterdir()}
+    assert {name.partition(":")[0] for name in files} == {"/dev/null", "socket"}
+    assert resource.prlimit(process, resource.RLIMIT_AS)[0] == 512 << 20
+    assert resource.prlimit(process, resource.RLIMIT_FSIZE) == (0, 0)
+    assert 20 <= resource.prlimit(process, resource.RLIMIT_CPU)[0] <= 30
+    os.close(kept)
+
+
+def test_the_reader_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    reader = PackageReader()
+    ask(reader, make_apk(tmp_path / "a.apk", "a"))
+    assert reader._process is not None
+    assert reader._socket is not None
+    reader._socket.shutdown(socket.SHUT_WR)  # what the kernel does when the process is gone
+    assert reader._process.wait(timeout=20) == 0
+    reader.close()
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "directory", "sparse", "way", "none", "socket"])
+def test_only_an_ordinary_file_is_opened_and_no_link_followed(tmp_path: Path, what: str) -> None:
+    good = make_apk(tmp_path / "good.apk", "good")
+    place = tmp_path / "workspace" / "packages"
+    place.mkdir(parents=True)
+    bad = place / "bad.apk"
+    match what:
+        case "link":
+            bad.symlink_to(good)
+        case "pipe":
+            os.mkfifo(bad)
+        case "directory":
+            bad.mkdir()
+        case "sparse":
+            with bad.open("wb") as file:
+                file.write(good.read_bytes())
+                file.truncate(1 << 40)
+        case "way":
+            place.rmdir()
+            place.symlink_to(tmp_path)
+            good.rename(tmp_path / "bad.apk")
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(str(bad))
+    wanted: type[Exception] = FileNotFoundError if what == "none" else BrokenPackage
+    with (
+        pytest.raises(wanted),
+        open_inside(tmp_path, PurePath("workspace", "packages", "bad.apk")),
+    ):
+        pytest.fail("it was opened")
+
+
+def test_a_copy_is_as_long_as_the_file_was_and_stays_as_it_is(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(3 << 20))
+    before = source.read_bytes()
+    with source.open("rb+") as one, target.open("xb") as other:
+        copy_bytes(one.fileno(), other.fileno(), begin=5)
+        one.write(b"changed")
+    assert target.read_bytes() == before[5:]
+
+
+def test_a_bomb_takes_little_memory(reader: PackageReader, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.apk"
+    with gzip.open(path, "wb", 9) as file:
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+    with pytest.raises(BrokenPackage, match="64 MiB"):
+        ask(reader, path)
+    assert reader._process is not None
+    status = Path(f"/proc/{reader._process.pid}/status").read_text()
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    assert int(peak) < 256 << 10

@@ -1,0 +1,105 @@
+"""The index of a store: it lists what is published, and is replaced only if that changed."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.package.apk import PublishedApk, index_archive
+from dag.core.package.apkindex import read_index
+from dag.core.store.records import Built, Record
+from dag.io.package.apkindex import _text
+from dag.io.store.index import write_index
+from dag.io.store.local import Store
+from tests.support.apks import make_apk, read
+from tests.support.archives import tar_header
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store", Arch.parse("x86_64"))
+    store.prepare()
+    yield store
+    store.close()
+
+
+def promote(store: Store, place: Path, name: str) -> None:
+    make_apk(place / f"{name}-1-r0.apk", name)
+    staged = store.blobs.stage(place, PurePath(f"{name}-1-r0.apk"))
+    built = (Built(apk=staged.apk),)
+    record = Record(name=name, version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=built)
+    store.promote(record, {f"{name}-1-r0.apk": staged})
+
+
+class Signer:
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.signed = 0
+
+    def __call__(self, path: Path) -> None:
+        self.signed += 1
+        header = tar_header(b"0", len(self.key), f".SIGN.RSA256.{self.key}")
+        body = self.key.encode().ljust(512, b"\0")
+        path.write_bytes(gzip.compress(header + body, mtime=0) + path.read_bytes())
+
+
+def test_it_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
+    store: Store, tmp_path: Path
+) -> None:
+    promote(store, tmp_path, "b")
+    promote(store, tmp_path, "a")
+    said: list[str] = []
+    ours = Signer("our.pub")
+    write_index(store, ours, said.append, key="our.pub")
+    index = store.packages / "APKINDEX.tar.gz"
+    assert [entry.name for entry in read_index(_text(index.read_bytes()))] == ["a", "b"]
+    made = index.stat()
+    write_index(store, ours, said.append, key="our.pub")
+    assert ours.signed == 1
+    write_index(store, ours, said.append, key="our.pub", anew=True)
+    assert ours.signed == 2
+    assert index.stat() == made  # it got the same signature
+    promote(store, tmp_path, "c")
+    write_index(store, ours, said.append, key="our.pub")
+    assert len(read_index(_text(index.read_bytes()))) == 3
+    assert said == []
+
+
+def test_one_that_another_made_stays_if_it_lists_the_same_and_is_told_before_it_goes(
+    store: Store, tmp_path: Path
+) -> None:
+    promote(store, tmp_path, "a")
+    index = store.packages / "APKINDEX.tar.gz"
+    # melange writes other lines, and in another order.
+    apk = read(store.packages / "a-1-r0.apk")
+    archive = gzip.decompress(index_archive([PublishedApk(apk, apk.size)]))
+    index.write_bytes(gzip.compress(archive.replace(b"T:made by hand", b"T:made by HAND")))
+    Signer("k.rsa.pub")(index)
+    before = index.read_bytes()
+    said: list[str] = []
+    ours = Signer("melange.rsa.pub")
+    write_index(store, ours, said.append, key="melange.rsa.pub")
+    assert index.read_bytes() == before
+    promote(store, tmp_path, "b")
+    write_index(store, ours, said.append, key="melange.rsa.pub")
+    assert len(said) == 1
+    assert "is signed with the key k.rsa.pub, which this build does not have" in said[0]
+    assert "--signing-key" in said[0]
+    # Nor is one left in silence that has our key's name and another's signature.
+    Signer("melange.rsa.pub")(index)
+    promote(store, tmp_path, "c")
+    write_index(store, ours, said.append, key="melange.rsa.pub")
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", gzip.compress(b"junk")])
+def test_what_is_no_index_is_replaced(store: Store, tmp_path: Path, junk: bytes) -> None:
+    promote(store, tmp_path, "a")
+    index = store.packages / "APKINDEX.tar.gz"
+    index.write_bytes(junk)
+    write_index(store, Signer("our.pub"), print, key="our.pub")
+    assert [entry.name for entry in read_index(_text(index.read_bytes()))] == ["a"]
