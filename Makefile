@@ -61,6 +61,9 @@ demo: venv ## build the example distribution on this machine
 demo-kubernetes: venv ## build it in a pod of a real Kubernetes on this machine
 	@scripts/demo-kubernetes
 
-lock: venv ## write requirements.lock anew from pyproject.toml
+lock: venv ## write both lock files anew from pyproject.toml: ours, and that of the agent's image
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal \
 		--python-version 3.11 --no-header -q -o requirements.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --constraint requirements.lock --generate-hashes \
+		--universal --python-version 3.11 --no-emit-package uv --no-header --no-annotate -q \
+		-o src/dag/agent.lock

@@ -1,7 +1,7 @@
 """The images that the cluster needs, each made once per machine from Debian packages.
 
-`pause` keeps a pod's namespaces open, `base` carries bundles, `sdk` builds packages, `transfer`
-moves them to and from buckets.
+`pause` keeps a pod's namespaces open, `base` has the Python below the agent and bundles, `sdk` builds
+packages, `transfer` moves them to and from buckets.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster import oci, parts
+from cluster import oci, parts, python
 from cluster.config import HERE, REGISTRY, cache_directory
 from cluster.system import locked, run, step
 
@@ -50,27 +50,33 @@ def _pause(root: Path) -> dict[str, object]:
 
 
 def _base(root: Path) -> dict[str, object]:
-    for folder in ("bin", "etc", "tmp", "root"):
-        (root / folder).mkdir()
+    python.unpack(root)
+    for folder in ("tmp", "root"):
+        (root / folder).mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    shutil.copy(_BUSYBOX, root / "bin" / "busybox")
-    for applet in run(_BUSYBOX, "--list").split():
-        if applet != "busybox":
-            (root / "bin" / applet).symlink_to("busybox")
+    _add_busybox(root)
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc" / "group").write_text("root:x:0:\n")
-    return {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}
+    return {"Cmd": ["/bin/sh"], "Env": [_PATH]}
+
+
+def _add_busybox(root: Path) -> None:
+    (root / "bin").mkdir(exist_ok=True)
+    shutil.copy(_BUSYBOX, root / "bin" / "busybox")
+    for applet in run(_BUSYBOX, "--list").split():
+        if not (root / "bin" / applet).exists():
+            (root / "bin" / applet).symlink_to("busybox")
 
 
 def _transfer(root: Path) -> dict[str, object]:
     # What the official image of rclone has: its one program, and busybox for the shell.
-    config = _base(root)
+    _add_busybox(root)
     libraries = [word for word in run("ldd", _RCLONE).split() if word.startswith("/")]
     for file in (str(_RCLONE), *libraries):
         target = root / file.removeprefix("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(file).resolve(), target)
-    return {**config, "Env": ["PATH=/bin:/usr/bin"]}
+    return {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin:/usr/bin"]}
 
 
 def _sdk(root: Path) -> dict[str, object]:
@@ -115,7 +121,7 @@ def build(name: str) -> Path:
         with locked(layout.parent / f"{name}.lock"):
             if not layout.exists():
                 with step(f"making image {name}"):
-                    _make(name, layout)
+                    make(name, layout)
     return layout
 
 
@@ -128,7 +134,7 @@ def _digest(name: str) -> str:
     seen = hashlib.sha256((HERE / "images.py").read_bytes())
     match name:
         case "base":
-            seen.update(_BUSYBOX.read_bytes())
+            seen.update(_BUSYBOX.read_bytes() + python.recipe())
         case "transfer":
             seen.update(_BUSYBOX.read_bytes() + _RCLONE.read_bytes())
         case "sdk":
@@ -136,7 +142,8 @@ def _digest(name: str) -> str:
     return seen.hexdigest()[:16]
 
 
-def _make(name: str, layout: Path) -> None:
+def make(name: str, layout: Path) -> None:
+    """Make image `name` anew, in the directory `layout`."""
     with tempfile.TemporaryDirectory(dir=layout.parent, prefix=f".{name}-") as temporary:
         root = Path(temporary) / "root"
         root.mkdir()

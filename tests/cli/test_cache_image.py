@@ -23,7 +23,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def base(running: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     layout = tmp_path_factory.mktemp("base")
-    digest = base_image(layout)
+    digest = base_image(layout, agent=True)
     name = f"{running.host}/library/base:1"
     skopeo("copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{name}")
     return f"{name}@{digest}"

@@ -34,7 +34,7 @@ def made(api: str, kind: str, name: str, namespace: str = "builds", owner: str =
         "uid": f"uid-of-{kind}",
         "resourceVersion": "7",
         "labels": {steps.OWNER_LABEL: owner} if owner else {},
-        "managedFields": [{"manager": "somebody"}],
+        "managedFields": [{"manager": "somebody"}, {"manager": steps.MANAGER}],
         **({"namespace": namespace} if namespace else {}),
     }
     return {"apiVersion": api, "kind": kind, "metadata": metadata}
@@ -143,6 +143,13 @@ def test_a_cluster_that_never_had_the_driver_is_undone(undoing: Undoing) -> None
         )
     code, said = undoing.run(*WORDS, *SECRET)
     assert (code, undoing.left()) == (0, []), said
+
+
+def test_what_only_has_our_label_stays(undoing: Undoing) -> None:
+    undoing.objects[0]["metadata"]["managedFields"] = [{"manager": "somebody"}]
+    code, said = undoing.run()
+    assert (code, undoing.left()) == (0, ["Namespace"]), said
+    assert "namespace builds is somebody else's and stays as it is" in said
 
 
 @pytest.mark.parametrize("owner", ["", "helm", "dag2", "x dag"])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dag.core.setup import steps
 from tests.support.apiserver import ApiServer
 from tests.support.kubeconfigs import kubeconfig
 
@@ -35,6 +36,7 @@ class Bench:
 
     server: ApiServer
     place: Path
+    named: tuple[str, ...] = ("--namespace=builds",)
 
     def __call__(self, *words: str, stdin: int = subprocess.DEVNULL) -> tuple[int, str]:
         done = self.start(*words, stdin=stdin, stderr=subprocess.PIPE)
@@ -43,7 +45,7 @@ class Bench:
         return done.returncode, said
 
     def start(self, *words: str, stdin: int, stderr: int) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "dag", "setup", "cluster", "--namespace=builds"]
+        command = [sys.executable, "-m", "dag", "setup", "cluster", *self.named]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
         path = {"PYTHONPATH": str(Path("src").resolve()), "KUBECONFIG": str(self.place / "config")}
         return subprocess.Popen(
@@ -112,6 +114,25 @@ def test_a_namespace_that_was_there_is_never_ours(setup: Bench) -> None:
     after = setup.server.get(PLACE)["metadata"]
     assert after["labels"] == {"team": "a"}
     assert after["uid"] == before["metadata"]["uid"]
+
+
+def test_a_namespace_that_nobody_named_must_be_ours(setup: Bench) -> None:
+    place = "/api/v1/namespaces/dag-builds"
+    theirs = {**MINE, "metadata": {"name": "dag-builds", "labels": {steps.OWNER_LABEL: "dag"}}}
+    setup.server.put(place, theirs)
+    setup.named = ()
+    code, said = setup()
+    assert code == 3
+    assert "Namespace dag-builds is there already, and dag setup has not made it" in said
+    assert "hint: --namespace dag-builds says that builds shall have it" in said
+    assert setup.server.changes == []
+    setup.named = ("--namespace=dag-builds",)
+    assert setup()[0] == 0
+    assert ENFORCE in setup.server.get(place)["metadata"]["labels"]
+    del setup.server.objects[place]
+    setup.named = ()
+    assert [setup()[0], setup()[0]] == [0, 0]
+    assert steps.is_ours(setup.server.get(place))
 
 
 def test_what_somebody_makes_while_we_look_does_not_keep_our_mark(setup: Bench) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx2
 
+from dag.core.image.agent import LABEL
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -143,10 +145,12 @@ def layer(files: dict[str, bytes]) -> bytes:
     return raw.getvalue()
 
 
-def base_image(directory: Path, architectures: tuple[str, ...] = ("amd64", "arm64")) -> str:
+def base_image(
+    directory: Path, architectures: tuple[str, ...] = ("amd64", "arm64"), *, agent: bool = False
+) -> str:
     """Write an OCI layout like that of a base image, with Windows and an attestation beside Linux.
 
-    Returns the digest of its index.
+    Returns the digest of its index. With `agent` it says that it is dag's agent.
     """
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -174,7 +178,11 @@ def base_image(directory: Path, architectures: tuple[str, ...] = ("amd64", "arm6
             "architecture": architecture,
             "os": system,
             "created": "2023-05-19T20:19:22Z",
-            "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+            "config": {
+                "Cmd": ["sh"],
+                "Env": ["PATH=/bin"],
+                **({"Labels": {LABEL: "a test's"}} if agent else {}),
+            },
             "history": [{"created": "2023-05-19T20:19:22Z", "created_by": "ADD"}],
             "rootfs": {
                 "type": "layers",

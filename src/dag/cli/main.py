@@ -30,12 +30,16 @@ SUMMARIES = {
     "status": "Tell how the latest `dag build` stands, or how it ended.",
     "cache": "Fetch and verify the sources that the definitions name.",
     "setup": "Make a cluster ready for `dag pod`.",
+    "image": "Make the image of what runs in pods beside the build.",
 }
 """The commands in the order in which people meet them, with the first sentence of each one's help.
 
 Each lives in `dag.cli.NAME` as `command`, and is imported only when it runs: help and completion
 have to be there at once.
 """
+
+HIDDEN = ("agent",)
+"""Commands that no person types: pods call them."""
 
 
 class Commands(ExampleGroup):
@@ -47,7 +51,7 @@ class Commands(ExampleGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import `cmd_name`, or return None, from which click makes its own error."""
-        if cmd_name not in SUMMARIES:
+        if cmd_name not in SUMMARIES and cmd_name not in HIDDEN:
             return None
         command = import_module(f"dag.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101  # a command module without a command

@@ -70,6 +70,10 @@ JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
 REGISTRY_DOCUMENT = Limit("a manifest or a config", 4 * _MIB)
 """More need not be accepted by a registry, so it has no more.
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests"""
+BASE_LAYER = Limit("a layer of a base image", 16 * _GIB)
+"""Unpacked. The largest that are known, with models in them, have as much."""
+LIBRARY = Limit("a C library", 64 * _MIB)
+"""glibc's has 2 MiB; it is held in memory as a whole."""
 KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
 WATCH_EVENT = Limit("an event of a watch", 16 * _MIB)
@@ -108,8 +112,6 @@ OUT_ANSWER = Limit("a pod's answer that has no content", 64 * _KIB)
 BUILT_PACKAGE = Limit("a package", 16 * _GIB)
 """The largest of Wolfi have about 4 GiB."""
 BUILD_LOG = Limit("the log of a build", 16 * _GIB)
-PUBLIC_KEY = Limit("a public key", 64 * _KIB)
-"""One for RSA with 4,096 bits has 800 bytes."""
 
 GIT_OUTPUT = Limit("the output of a git command", 64 * _MIB)
 """The refs of a repository with 100,000 tags have 10 MiB."""
@@ -127,6 +129,8 @@ class ArchiveLimits:
     """They are held in memory; the longest path of Linux has 4 KiB."""
 
 
+BASE_LAYER_MEMBERS = ArchiveLimits(Limit("a layer of a base image", 1_000_000, "members"))
+"""A whole Debian with a desktop has 300,000 files."""
 CACHE_LAYER_MEMBERS = ArchiveLimits(Limit("a layer of a cache", 1_000_000, "members"))
 """A cache of 3,401 definitions has 10,000 files, nearly all in git repositories."""
 PACKAGE_MEMBERS = ArchiveLimits(Limit("the archive of a package or an index", 10_000, "members"))

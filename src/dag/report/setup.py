@@ -81,16 +81,16 @@ see() {{ # KIND NAME, or -f URL: a line for each such object. Without an answer 
 _FREE = f"""\
 ours_to_make() {{ # KIND NAME, or -f URL: is there none of it that somebody else has made?
   rows=$(see "$@") || exit 1
-  ! printf '%s\\n' "$rows" | grep -qv -e '^{OWNER} ' -e '^$' ||
+  ! printf '%s\\n' "$rows" | grep -qvE '^({OWNER} .*[ ,]{MANAGER}(,.*)? *)?$' ||
     {{ echo "$* is somebody else's and stays as it is" >&2; false; }}
 }}"""
 _OURS = f"""\
 ours() {{ # KIND NAME, or -f URL: the path, UID and version of each that dag has made
   rows=$(see "$@") || exit 1
   printf '%s\\n' "$rows" | while read -r {_ROW}; do
-    case $owner in
-      '') continue ;;
-      {OWNER}) ;;
+    case $owner:,$managers, in
+      :*) continue ;;
+      {OWNER}:*,{MANAGER},*) ;;
       *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
     esac
     case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac
@@ -197,7 +197,11 @@ def _do(step: SetupStep) -> str:
             return _command(step.argv)
         case Ensure():
             thing = _thing(step.manifest)
-            return f"if ours_to_make {thing}; then\n{_apply(step.manifest, MANAGER)}\nfi"
+            otherwise = f"else\n  echo {shlex.quote(step.unless_foreign)} >&2\n  exit 1\n"
+            return (
+                f"if ours_to_make {thing}; then\n{_apply(step.manifest, MANAGER)}\n"
+                f"{otherwise if step.unless_foreign else ''}fi"
+            )
         case Extend():
             return _apply(step.manifest, GUEST)
         case Tolerate():

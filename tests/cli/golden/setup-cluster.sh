@@ -27,16 +27,16 @@ see() { # KIND NAME, or -f URL: a line for each such object. Without an answer t
 
 ours_to_make() { # KIND NAME, or -f URL: is there none of it that somebody else has made?
   rows=$(see "$@") || exit 1
-  ! printf '%s\n' "$rows" | grep -qv -e '^dag ' -e '^$' ||
+  ! printf '%s\n' "$rows" | grep -qvE '^(dag .*[ ,]dag(,.*)? *)?$' ||
     { echo "$* is somebody else's and stays as it is" >&2; false; }
 }
 
 ours() { # KIND NAME, or -f URL: the path, UID and version of each that dag has made
   rows=$(see "$@") || exit 1
   printf '%s\n' "$rows" | while read -r owner uid version api kind namespace name managers; do
-    case $owner in
-      '') continue ;;
-      dag) ;;
+    case $owner:,$managers, in
+      :*) continue ;;
+      dag:*,dag,*) ;;
       *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
     esac
     case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac

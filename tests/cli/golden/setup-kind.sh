@@ -25,7 +25,7 @@ see() { # KIND NAME, or -f URL: a line for each such object. Without an answer t
 
 ours_to_make() { # KIND NAME, or -f URL: is there none of it that somebody else has made?
   rows=$(see "$@") || exit 1
-  ! printf '%s\n' "$rows" | grep -qv -e '^dag ' -e '^$' ||
+  ! printf '%s\n' "$rows" | grep -qvE '^(dag .*[ ,]dag(,.*)? *)?$' ||
     { echo "$* is somebody else's and stays as it is" >&2; false; }
 }
 
@@ -105,6 +105,9 @@ metadata:
   labels:
     app.kubernetes.io/managed-by: dag
 EOF
+else
+  echo '--namespace dag-builds says that builds shall have it; or name another one' >&2
+  exit 1
 fi
 
 # 9. Pod Security level: the stricter ones forbid what bubblewrap needs

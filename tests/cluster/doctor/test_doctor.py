@@ -147,7 +147,7 @@ def test_a_build_that_no_node_fits_is_a_warning_because_pools_scale(
 ) -> None:
     # No test has simulated nodes of this architecture.
     base = f"{dag.repository}/base:1"
-    base_image(tmp_path / "image", ("amd64", "s390x"))
+    base_image(tmp_path / "image", ("amd64", "s390x"), agent=True)
     skopeo(
         *("copy", "--all", "--dest-tls-verify=false"),
         *(f"oci:{tmp_path / 'image'}", f"docker://{base}"),
@@ -253,7 +253,7 @@ def test_nodes_that_are_closed_or_busy_are_named_with_what_keeps_the_pod_away(
     dag: Dag, simulated: Cluster, directory: Path, tmp_path: Path
 ) -> None:
     base = f"{dag.repository}/base:1"
-    base_image(tmp_path / "image", ("riscv64",))
+    base_image(tmp_path / "image", ("riscv64",), agent=True)
     skopeo(
         *("copy", "--all", "--dest-tls-verify=false"),
         *(f"oci:{tmp_path / 'image'}", f"docker://{base}"),

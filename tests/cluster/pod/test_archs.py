@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from cluster import Cluster, kwok
+from dag.core.image.agent import LABEL
 from tests.support.cluster.images import busybox_image
 from tests.support.cluster.running import Dag, definitions
 
@@ -59,9 +60,10 @@ def test_an_architecture_that_no_node_has_is_a_warning(dag: Dag, tmp_path: Path)
 def test_a_bundle_without_the_nodes_architecture_is_said_to_be_that(
     dag: Dag, tmp_path: Path
 ) -> None:
-    digest = busybox_image(dag.cluster, tmp_path, "only-arm", architecture="arm64")
-    base = f"{dag.cluster.registry}/only-arm@{digest}"
-    done = dag.pod(definitions(tmp_path / "d"), f"--bundle-base={base}")
+    config = {"Labels": {LABEL: "a test's"}}
+    digest = busybox_image(dag.cluster, tmp_path, "only-arm", config=config, architecture="arm64")
+    agent = f"{dag.cluster.registry}/only-arm@{digest}"
+    done = dag.pod(definitions(tmp_path / "d"), f"--agent-image={agent}")
     assert done.returncode == 3
     assert "no match for platform" in done.stderr
     hint = done.stderr.splitlines()[-1]

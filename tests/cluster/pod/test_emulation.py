@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from cluster import Cluster, emulation, oci
+from dag.core.image.agent import LABEL
 from examples.bootstrap import add_foreign
 from examples.layout import lay_out
 from tests.support.cluster.findings import Findings
@@ -146,7 +147,7 @@ def test_each_platform_of_the_bundles_index_carries_it_into_a_pod(
 
 
 def arm_images(cluster: Cluster, place: Path) -> tuple[str, str]:
-    """Push a base for both architectures that each name theirs, and an SDK for arm64."""
+    """Push an agent for both architectures that each name theirs, and an SDK for arm64."""
     foreign = emulation.programs("aarch64", "busybox-static", "libc6", "make")
     busybox = {"amd64": Path("/bin/busybox"), "arm64": foreign / "bin/busybox"}
     bases = {}
@@ -157,6 +158,10 @@ def arm_images(cluster: Cluster, place: Path) -> tuple[str, str]:
             cluster,
             place / f"base-{architecture}",
             "two-bases",
+            config={
+                "Entrypoint": ["/bin/sh", "-c", 'exec cp -R "$2/." "$3/"', "agent"],
+                "Labels": {LABEL: "a test's"},
+            },
             files={"bundle/architecture": name},
             architecture=architecture,
             busybox=program,

@@ -65,8 +65,8 @@ def test_while_the_answer_to_the_creation_is_on_its_way(dag: Dag, tmp_path: Path
 
 
 def test_while_an_init_container_runs(dag: Dag, tmp_path: Path) -> None:
-    base = dag.base_with_shell("trap 'exit 1' TERM; echo copying; sleep 600 & wait")
-    command = dag.start(definitions(tmp_path / "d"), "--bundle-base", base)
+    agent = dag.agent("trap 'exit 1' TERM; echo copying; busybox sleep 600 & wait")
+    command = dag.start(definitions(tmp_path / "d"), "--agent-image", agent)
     command.await_line(r"\[init\] copying")
     command.signal(SIGINT)
     interrupted(dag, command)

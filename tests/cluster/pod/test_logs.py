@@ -90,11 +90,11 @@ def test_long_lines_and_bytes_of_all_kinds_arrive_unchanged(dag: Dag, tmp_path: 
 def test_init_containers_are_read_from_their_first_line_when_they_ended_before_the_watch(
     dag: Dag, tmp_path: Path
 ) -> None:
-    base = dag.base_with_shell('busybox seq 1 2000; exec /bin/busybox sh "$@"\n')
+    agent = dag.agent('busybox seq 1 2000; exec busybox cp -R "$2/." "$3/"')
     with dag.faults() as api:
         watch = api.on("GET", r"/pods\?.*watch=true", times=None).stall()
         listed = api.on("GET", r"/pods\?fieldSelector", times=None).stall()
-        command = dag.start(definitions(tmp_path / "d"), "--bundle-base", base)
+        command = dag.start(definitions(tmp_path / "d"), "--agent-image", agent)
         listed.wait()
         eventually(lambda: "terminated" in dag.state_of("build"), "the build has ended")
         listed.release()

@@ -19,7 +19,6 @@ from dag.core.build.scripts import (
     MakeVariables,
     Trailer,
     build_script,
-    copy_script,
     read_trailer,
     split_assignment,
 )
@@ -283,20 +282,6 @@ def test_more_targets_than_one_argument_holds(workspace: Workspace) -> None:
     assert sum(map(len, targets)) > 128 << 10
     code, lines = workspace.run(*targets)
     assert (code, [line for line in lines if line.startswith("named/")]) == (0, targets)
-
-
-@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_what_an_image_carries_is_copied_whole(shell: list[str], tmp_path: Path) -> None:
-    source, target = tmp_path / "it's a source", tmp_path / "target $HOME"
-    (source / "below").mkdir(parents=True)
-    (source / ".hidden").write_text("hidden")
-    (source / "below/run.sh").touch(0o755)
-    (source / "link").symlink_to("below/run.sh")
-    target.mkdir()
-    subprocess.run([*shell, *copy_script(str(source), str(target)).command()[1:]], check=True)
-    assert (target / ".hidden").read_text() == "hidden"
-    assert (target / "below/run.sh").stat().st_mode & 0o777 == 0o755
-    assert (target / "link").readlink() == Path("below/run.sh")
 
 
 ODD = 'it\'s $HOME `id` \\ "x" ; exit 9 #'

@@ -29,14 +29,14 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 
 async def test_a_disk_that_was_full_for_a_moment_was_full(mount: Mount) -> None:
-    disk = mount("size=8m")
+    disk = mount("size=100m")
     async with DiskWatch(disk / "nothing", disk) as watch:
         assert not watch.was_full
         # Whoever fails for want of space takes away what is written, and then exits.
-        script = f"! head -c 20M /dev/zero >{disk}/x && sleep 0.2 && rm {disk}/x && true"
+        script = f"! head -c 200M /dev/zero >{disk}/x && sleep 0.2 && rm {disk}/x && true"
         done = await _run(script)
     assert done == 0
-    assert free_bytes(disk) == 8 << 20
+    assert free_bytes(disk) == 100 << 20
     assert watch.was_full
 
 
@@ -51,7 +51,7 @@ async def test_a_disk_that_takes_no_more_files_is_full(mount: Mount) -> None:
 
 
 async def test_a_disk_with_room_is_not_full_whatever_is_said(mount: Mount) -> None:
-    async with DiskWatch(mount("size=8m")) as watch:
+    async with DiskWatch(mount("size=100m")) as watch:
         assert await _run("echo no space left on device; false") == 1
     assert not watch.was_full
 

@@ -16,7 +16,7 @@ import zstandard
 
 from dag.core.image.archive import Entry, Symlink, file_of
 from dag.errors import UsageError
-from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
+from dag.io.image.bundle import BUSYBOX, Pushed, digest_bundle, push_bundle
 from dag.io.image.registry.refusals import RegistryError
 from dag.io.image.registry.repository import resolve
 from dag.io.image.tree import definitions_tree
@@ -228,6 +228,10 @@ def test_a_dry_run_names_what_a_push_makes(proxy: FaultProxy, base: str) -> None
     pushed = push_bundle(repository, definitions(), base=base, digested=planned)
     assert planned.content == pushed.content
     assert resolve(planned.reference) == pushed.reference == f"{repository}@{pushed.digest}"
+    # Now this machine knows the base, so it knows the digest, too.
+    before = len(proxy.exchanges)
+    assert digest_bundle(repository, definitions(), base=base).reference == pushed.reference
+    assert len(proxy.exchanges) == before
 
 
 def test_a_manifest_that_a_garbage_collector_took_is_pushed_again(
@@ -281,8 +285,8 @@ def test_a_base_without_linux_is_refused(running: Server, tmp_path: Path) -> Non
         push_bundle(f"{running.host}/me/a", definitions(3), base=name)
 
 
-def test_the_default_base_is_pinned() -> None:
-    assert resolve(DEFAULT_BASE) == (
+def test_busybox_is_pinned() -> None:
+    assert resolve(BUSYBOX) == (
         "docker.io/library/busybox"
         "@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662"
     )

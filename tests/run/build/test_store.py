@@ -51,7 +51,7 @@ def test_a_full_disk_is_waited_for_and_one_that_cannot_be_written_is_said(
             said.append(line)
             if line.startswith("dag: a: no space left on device; it is tried again in 2"):
                 subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
-    assert process.returncode == 0, said
+    assert process.returncode == 0, "".join(said)
     assert said[-1].startswith("dag: 2 built in")
     assert index(disk) == ["a-1-r0.apk", "b-1-r0.apk"]
     assert list((disk / ".dag/work").iterdir()) == []

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from cluster import Cluster, oci
+from dag.core.image.agent import LABEL
 from tests.support.faults import FaultProxy
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -183,18 +184,20 @@ class Dag:
         entry = {"type": "Container", "default": resources}
         self.apply("LimitRange", "limits", spec={"limits": [entry]})
 
-    def base_with_shell(self, script: str) -> str:
-        """Push a base image whose `sh` is this script; the real shell is `/bin/busybox sh`."""
-        place = self.directory / "base"
+    def agent(self, script: str = "", *, program: str = "/bin/busybox") -> str:
+        """Push an image that passes for the agent's and runs this script for busybox's shell."""
+        place = self.directory / "agent"
         (place / "root/bin").mkdir(parents=True)
         shutil.copy("/bin/busybox", place / "root/bin/busybox")
-        (place / "root/bin/sh").write_text(f"#!/bin/busybox sh\n{script}")
-        (place / "root/bin/sh").chmod(0o755)
         with tarfile.open(place / "layer", "w") as layer:
             layer.add(place / "root", ".")
-        oci.write_layout(place / "layout", place / "layer", {"Env": ["PATH=/bin"]})
-        oci.push(place / "layout", self.cluster.registry, f"{self.namespace}-base", "1")
-        return f"{self.repository}-base:1"
+        config: dict[str, object] = {
+            "Entrypoint": [program, "sh", "-c", script, "agent"],
+            "Labels": {LABEL: "a test's"},
+        }
+        oci.write_layout(place / "layout", place / "layer", config)
+        oci.push(place / "layout", self.cluster.registry, f"{self.namespace}-agent", "1")
+        return f"{self.repository}-agent:1"
 
     @contextmanager
     def faults(self) -> Iterator[FaultProxy]:

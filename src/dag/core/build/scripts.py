@@ -228,11 +228,6 @@ def read_trailer(line: str) -> Trailer | None:
     return Trailer(*map(int, match.groups())) if match else None
 
 
-def copy_script(source: str, target: str) -> ShellScript:
-    """Return the script of an init container that copies what its image carries into a volume."""
-    return ShellScript(script_text(_PACKAGE, "copy"), (source, target))
-
-
 def serve_script(workspace: str, run: str, public_key: str, *, state: str) -> ShellScript:
     """Return the script of the container that keeps the workspace until the client has copied it.
 

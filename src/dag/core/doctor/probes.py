@@ -13,7 +13,7 @@ from enum import Enum, auto
 from dag.core.arch import Arch
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.kube.containers import container_words
-from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.kube.objects import KubeObject, KubeView, seal
 from dag.core.pod.ending import UNSTARTABLE, Cause, Ending, PodFacts
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
 from dag.core.pod.states import WatchRules
@@ -112,7 +112,7 @@ def _probe(
     spec = whole["spec"]
     # Asking for nothing, it fits on a full node, and within a quota that wants requests named.
     nothing = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
-    return {
+    manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -130,6 +130,7 @@ def _probe(
             "volumes": [*volumes],
         },
     }
+    return seal(manifest)
 
 
 class Fate(Enum):

@@ -68,10 +68,12 @@ class Layer:
     """The entries of one layer, sorted. Its bytes can be made any number of times."""
 
     entries: tuple[Entry, ...]
+    root: str = ROOT
+    """The directory of the image that holds them."""
 
     def tar(self) -> Iterator[bytes]:
         """Return the layer as a tar archive, in pieces of any size."""
-        return archive(self.entries, ROOT)
+        return archive(self.entries, self.root)
 
     def compress(self) -> Iterator[bytes]:
         """Return the layer as it is sent and stored, in pieces."""
@@ -97,7 +99,7 @@ class Layer:
 
     def _compressor(self) -> zstandard.ZstdCompressionObj:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
-        return compressor.compressobj(size=archive_size(self.entries, ROOT))
+        return compressor.compressobj(size=archive_size(self.entries, self.root))
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,8 @@ def _words(ended: KubeView) -> str:
 UNSTARTABLE = frozenset({"ContainerCannotRun", "StartError"})
 """Reasons of a container that ended without having started."""
 _SHELL_HINTS = {
-    "init": "does the image of --bundle-base have a shell?",
-    "populate-cache": "does the image of --cache-bundle have a shell?",
+    "init": "is the image of --agent-image or --bundle-base one that `dag image` made?",
+    "populate-cache": "is the image of --cache-bundle one that `dag cache` of this version pushed?",
     "fetch-packages": "does the image of --transfer-image have a shell?",
     BUILD: "does the image of --sdk-image have a shell?",
 }

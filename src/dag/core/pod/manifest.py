@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import OUT_PORT, STATE, copy_script, serve_script
+from dag.core.build.scripts import OUT_PORT, STATE, serve_script
 from dag.core.image.layers import ROOT
 from dag.core.kube.containers import container_words
-from dag.core.kube.objects import KubeObject
+from dag.core.kube.objects import KubeObject, seal
 from dag.core.package.makefile import KEY
 from dag.core.pod.options import PodOptions
 from dag.core.shell import ShellScript
@@ -131,7 +131,7 @@ def pod(settings: PodSettings) -> KubeObject:
     if options.bucket is not None:
         spec["terminationGracePeriodSeconds"] = _UPLOAD_GRACE
         spec["containers"].append(_upload_container(settings, options.bucket))
-    return {
+    manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -152,6 +152,7 @@ def pod(settings: PodSettings) -> KubeObject:
         },
         "spec": spec,
     }
+    return seal(manifest)
 
 
 def _packages_annotation(packages: Sequence[str]) -> str:
@@ -166,7 +167,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "command": copy_script(f"/{ROOT}", WORKSPACE).command(),
+        "args": ["unpack", f"/{ROOT}", WORKSPACE],
         "resources": _resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace"),
     }
@@ -186,7 +187,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
             {
                 "name": "populate-cache",
                 "image": options.cache_bundle,
-                "command": copy_script(f"/{ROOT}", CACHE).command(),
+                "args": ["unpack", f"/{ROOT}", CACHE],
                 "volumeMounts": _mounts("cache"),
             }
         )

@@ -82,8 +82,13 @@ class BundleOptions(Options):
     bundle_base: str | None = flag(
         IMAGE,
         "--bundle-base",
-        "Put the bundle on top of this image, which must have sh and cp.",
-        shown="busybox, by digest",
+        "Make the agent's image on this one, which must have glibc and the Python that dag runs on.",
+        shown="python:VERSION-slim, by digest",
+    )
+    agent_image: str | None = flag(
+        IMAGE,
+        "--agent-image",
+        "Put the bundle on top of this image, which `dag image` has made, and make none.",
     )
     include: tuple[str, ...] = list_flag(
         TEXT,

@@ -72,6 +72,8 @@ class ClusterSettings:
     """The things that a cluster is to have; an empty value asks for nothing."""
 
     namespace: str = NAMESPACE
+    is_proposed: bool = False
+    """Whether nobody has named the namespace, so that it must be one that `dag` makes."""
     service_account: str = "default"
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Annotations of the service account, by which clouds tie it to an identity of theirs."""
@@ -128,7 +130,14 @@ def cluster_steps(settings: ClusterSettings) -> Iterator[SetupStep]:
 def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
     name, account = settings.namespace, settings.service_account
     namespace: KubeObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    yield Ensure(title=f"Namespace {name}: where builds run", manifest=mark_as_ours(namespace))
+    yield Ensure(
+        title=f"Namespace {name}: where builds run",
+        manifest=mark_as_ours(namespace),
+        # The next step lets pods in it have every right.
+        unless_foreign=f"--namespace {name} says that builds shall have it; or name another one"
+        if settings.is_proposed
+        else "",
+    )
     # https://kubernetes.io/docs/concepts/security/pod-security-admission/
     level = {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}
     yield Extend(

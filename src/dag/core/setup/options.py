@@ -40,8 +40,8 @@ class BuilderOptions(Options):
 
     heading: ClassVar[str] = "Builds"
 
-    namespace: str = flag(
-        NAME, "-n --namespace", "Prepare this namespace for the builds.", default=NAMESPACE
+    namespace: str | None = flag(
+        NAME, "-n --namespace", "Prepare this namespace for the builds.", shown=NAMESPACE
     )
     service_account: str = flag(
         NAME, "--service-account", "Have pods run as this service account.", default="default"

@@ -77,6 +77,8 @@ class Ensure:
 
     title: str
     manifest: KubeObject
+    unless_foreign: str = ""
+    """If given, somebody else's object ends the set-up; this says what to do then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,8 +262,13 @@ def mark_as_ours(manifest: Mapping[str, Any]) -> KubeObject:
 
 
 def is_ours(found: Mapping[str, Any]) -> bool:
-    """Return whether `dag` has made an object."""
-    return bool(found["metadata"].get("labels", {}).get(OWNER_LABEL) == OWNER)
+    """Return whether `dag` has made an object: it has our label, and `dag` has applied it.
+
+    Anybody may give the label to an object, also for a program of their own that has this name.
+    """
+    metadata = found["metadata"]
+    managers = (entry.get("manager") for entry in metadata.get("managedFields", ()))
+    return metadata.get("labels", {}).get(OWNER_LABEL) == OWNER and MANAGER in managers
 
 
 def contains(found: object, wanted: object) -> bool:

@@ -91,8 +91,13 @@ class CacheImageOptions(Options):
     bundle_base: str | None = flag(
         IMAGE,
         "--bundle-base",
-        "Put the cache on top of this image, which must have sh and cp.",
-        shown="busybox, by digest",
+        "Make the agent's image on this one, which must have glibc and the Python that dag runs on.",
+        shown="python:VERSION-slim, by digest",
+    )
+    agent_image: str | None = flag(
+        IMAGE,
+        "--agent-image",
+        "Put the cache on top of this image, which `dag image` has made, and make none.",
     )
     insecure_registry: bool = switch("--insecure-registry", "Speak plain HTTP with the registry.")
     from_bundle: str | None = flag(

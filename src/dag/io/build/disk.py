@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_ROOM = 1 << 20
-"""Bytes; with less, nothing can be built: the smallest package has its directories and logs."""
+_ROOM = 64 << 20
+"""Bytes; with less, a file may be refused that is larger than what is left: a compiler's, say."""
 _FASTEST = 4e9
 """Bytes a second; no disk is filled faster, so it need not be looked at more often than that."""
 _SHORTEST, _LONGEST = 0.02, 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from dag.core.limits import REGISTRY_DOCUMENT, TooLarge
 from dag.errors import UsageError
 from dag.io import durable
 from dag.io.files import read_bytes
-from dag.io.image.registry.repository import ImageRepository, require_digest
 
 if TYPE_CHECKING:
     from dag.core.image.references import Reference
+    from dag.io.image.registry.repository import ImageRepository
 
 _THREADS = 8
 
@@ -47,13 +47,16 @@ class BaseImage:
 
 
 def read_base(repository: ImageRepository, image: Reference) -> BaseImage:
-    """Return what the bundle needs to know of its base, from a copy where this machine has one.
+    """Return what an image needs to know of its base, from a copy where this machine has one.
 
     Raises:
         RegistryError: the registry fails, refuses or has no such image.
         UsageError: it is no image for Linux.
 
     """
+    # The HTTP stack, which is not needed where this machine has every document.
+    from dag.io.image.registry.repository import require_digest
+
     digest = image.digest or require_digest(repository, image)
     try:
         top = _read_document(digest, lambda: repository.manifest(digest).data)
@@ -67,6 +70,33 @@ def read_base(repository: ImageRepository, image: Reference) -> BaseImage:
             return BaseImage(digest, tuple(platforms))
     except ValueError as error:
         raise UsageError(f"the base image {image} is no container image: {error}") from None
+
+
+def read_known_base(digest: str) -> BaseImage | None:
+    """Return a base of which this machine has every document; no registry is asked."""
+    try:
+        return _read_known(digest)
+    except (LookupError, ValueError):
+        return None
+
+
+def _read_known(digest: str) -> BaseImage:
+    top = _read_document(digest, _not_here)
+    if "manifests" not in top:
+        return BaseImage(digest, (_read_platform(None, top),))
+    entries = _linux_entries(top["manifests"])
+    return BaseImage(digest, tuple(_read_entry(None, *entry) for entry in entries))
+
+
+def _not_here() -> bytes:
+    raise LookupError("this machine has no copy of it")
+
+
+def keep_documents(documents: Iterable[bytes]) -> None:
+    """Keep manifests, configs and indexes, as if they had been read from a registry."""
+    for data in documents:
+        digest = hashlib.sha256(data).hexdigest()
+        _keep_copy(_cache_directory() / f"sha256-{digest}", data)
 
 
 def _linux_entries(described: object) -> list[tuple[str, dict[str, Any]]]:
@@ -84,17 +114,22 @@ def _linux_entries(described: object) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def _read_entry(repository: ImageRepository, digest: str, platform: dict[str, Any]) -> Platform:
-    manifest = _read_document(digest, lambda: repository.manifest(digest).data)
-    return _read_platform(repository, manifest, platform)
+def _read_entry(
+    repository: ImageRepository | None, digest: str, platform: dict[str, Any]
+) -> Platform:
+    fetch = _not_here if repository is None else lambda: repository.manifest(digest).data
+    return _read_platform(repository, _read_document(digest, fetch), platform)
 
 
 def _read_platform(
-    repository: ImageRepository, manifest: dict[str, Any], platform: dict[str, Any] | None = None
+    repository: ImageRepository | None,
+    manifest: dict[str, Any],
+    platform: dict[str, Any] | None = None,
 ) -> Platform:
     base_layers(manifest)
     blob = Blob.parse(manifest.get("config"))
-    config = _read_document(blob.digest, lambda: repository.blob_bytes(blob))
+    fetch = _not_here if repository is None else lambda: repository.blob_bytes(blob)
+    config = _read_document(blob.digest, fetch)
     rootfs = config.get("rootfs")
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(diff_ids, list):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from dag.core.image import layers as bundle
 from dag.core.image.layers import Layer
 from dag.core.image.references import Reference, parse_reference, parse_repository
+from dag.io.image.assembly import Addition, ReadyLayer, assemble
+from dag.io.image.base import read_known_base
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
     from dag.core.image.archive import Entry
     from dag.core.image.layers import LayerDigest
 
-DEFAULT_BASE = (
+BUSYBOX = (
     "docker.io/library/busybox:1.36.1"
     "@sha256:73aaf090f3d85aa34ee199857f03fa3a95c8ede2ffd4cc2cdb5b94e566b11662"
 )
-"""busybox 1.36.1 for every platform: a shell and `cp -a`, 2 MB, and nothing that runs by itself."""
+"""busybox 1.36.1 for every platform: a shell, 2 MB, and nothing that runs by itself."""
 
 _DIGEST_THREADS = 2
 
@@ -31,7 +33,7 @@ class Pushed:
 
     `reference` is what a pod names. `content` is the digest of the files and the base's name: it
     is known without any registry, and the same for a dry run and a push. `digest` is the image
-    index's when it was pushed, else `content`. `layers` are the bundle's own, without the base's.
+    index's if that is known, else `content`. `layers` are the bundle's own, without the base's.
     """
 
     reference: str
@@ -42,14 +44,13 @@ class Pushed:
     bytes_uploaded: int = 0
 
 
-def digest_bundle(
-    bundle_repo: str, entries: Iterable[Entry], *, base: str = DEFAULT_BASE
-) -> Pushed:
+def digest_bundle(bundle_repo: str, entries: Iterable[Entry], *, base: str) -> Pushed:
     """Return what a bundle would be called in a registry, without asking any.
 
-    The digest of the image covers the base's manifests, which only a registry knows. So a bundle
-    is also pushed under a tag that is made of its content, `bundle-` and 64 hex digits, and that
-    is what this names: pushing the same files on the same base makes just this reference exist.
+    The digest of the image covers the base's manifests, so it is known only if this machine has
+    these. But a bundle is also pushed under a tag that is made of its content, `bundle-` and 64 hex
+    digits, and that is what this names otherwise: pushing the same files on the same base makes just
+    this reference exist.
 
     Raises:
         UsageError: a reference is none, or an entry cannot be stored.
@@ -58,16 +59,21 @@ def digest_bundle(
     target = parse_repository(bundle_repo)
     layers = bundle.split_layers(entries)
     digests = _digest_layers(layers)
-    content = _content_digest(digests, parse_reference(base))
-    reference = str(target.with_tag(_content_tag(content)))
-    return Pushed(reference=reference, digest=content, content=content, layers=digests)
+    base_reference = parse_reference(base)
+    content = _content_digest(digests, base_reference)
+    digest, reference = content, target.with_tag(_content_tag(content))
+    known = read_known_base(base_reference.digest) if base_reference.digest else None
+    if known is not None:
+        digest = assemble(known, lambda _: _addition(layers, digests)).index.blob.digest
+        reference = target.with_digest(digest)
+    return Pushed(reference=str(reference), digest=digest, content=content, layers=digests)
 
 
 def push_bundle(
     bundle_repo: str,
     entries: Iterable[Entry],
     *,
-    base: str = DEFAULT_BASE,
+    base: str,
     insecure: bool = False,
     digested: Pushed | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -92,7 +98,7 @@ def push_bundle(
     content = _content_digest(digests, base_reference)
     uploaded = upload_image(
         target.with_tag(_content_tag(content)),
-        list(zip(layers, digests, strict=True)),
+        lambda _: _addition(layers, digests),
         base=base_reference,
         insecure=insecure,
         progress=progress,
@@ -105,6 +111,10 @@ def push_bundle(
         layers_uploaded=uploaded.layers,
         bytes_uploaded=uploaded.bytes,
     )
+
+
+def _addition(layers: Sequence[Layer], digests: Sequence[LayerDigest]) -> Addition:
+    return Addition([ReadyLayer.of(*one) for one in zip(layers, digests, strict=True)])
 
 
 def _digest_layers(layers: Sequence[Layer]) -> tuple[LayerDigest, ...]:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from dag.core.kube.objects import KubeObject
+from dag.core.kube.objects import KubeObject, is_made_of
 from dag.core.limits import KUBERNETES_ANSWER, LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.web import may_heal
@@ -102,7 +102,12 @@ class Kube:
         """Post an object whose name the server makes up, exactly once.
 
         An answer that got lost may have been a creation: before asking again, what carries `label`
-        (`key=value`, unique to this request) is looked for and adopted.
+        (`key=value`, unique to this request) is looked for, and adopted if it was made of this very
+        manifest, which is sealed.
+
+        Raises:
+            ApiError: the server refused it, or what carries the label is a stranger's.
+
         """
         params = {"dryRun": "All"} if dry_run else {}
         deadline = time.monotonic() + patience
@@ -114,11 +119,34 @@ class Kube:
                     raise
                 failed = error
             await asyncio.sleep(pause)
-            if not dry_run and (found := (await self.get(path, labelSelector=label))["items"]):
-                return {"apiVersion": "v1", "kind": manifest["kind"], **found[0]}
+            if not dry_run and (found := await self.find_made(path, manifest, label=label)):
+                return found
             if time.monotonic() > deadline:
                 raise failed
         raise AssertionError
+
+    async def find_made(
+        self, path: str, manifest: KubeObject, *, label: str, patience: float = PATIENCE
+    ) -> KubeObject | None:
+        """Return the object that was made of a manifest, or None if nothing carries the label.
+
+        Raises:
+            ApiError: the server does not answer, or what carries the label is a stranger's.
+
+        """
+        found = await self.items(path, patience=patience, labelSelector=label)
+        for one in found:
+            if is_made_of(one, manifest):
+                return {"apiVersion": "v1", "kind": manifest["kind"], **one}
+        if found:
+            name = f"{manifest['kind'].lower()} {found[0]['metadata'].get('name', '')}"
+            raise ApiError(
+                f"{name} carries the labels of this run, but was not made by it",
+                status=409,
+                hint="somebody in this namespace makes what looks like ours; look at it, delete it,"
+                " and run this again",
+            )
+        return None
 
     async def post(self, path: str, body: KubeObject) -> KubeObject:
         """Post what creates nothing, such as a review, so that it may be repeated."""

@@ -12,13 +12,14 @@ from dag.core.build.scripts import melange_of
 from dag.core.doctor import checks as doctor
 from dag.core.doctor import fitting, probes
 from dag.core.doctor.checks import Finding, ok, skipped
+from dag.core.image.agent import default_base
 from dag.core.image.references import Reference, parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
 from dag.core.pod.options import PodOptions
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError
-from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
+from dag.io.image.bundle import Pushed, push_bundle
 from dag.io.image.platforms import read_platforms
 from dag.io.image.registry.refusals import Refused, RegistryError
 from dag.io.image.registry.repository import ImageRepository
@@ -31,6 +32,7 @@ from dag.run.doctor.cluster import ClusterChecks
 from dag.run.doctor.examination import Check, examine
 from dag.run.doctor.probes import run_probe
 from dag.run.graph.selection import select
+from dag.run.image.agent import AgentChoice
 from dag.run.pod.access import (
     Unreadable,
     read_list,
@@ -119,7 +121,10 @@ class Doctor:
     def _images(self) -> Iterator[tuple[str, str, str]]:
         chosen = self._chosen
         yield "sdk image", "--sdk-image", chosen.sdk_image
-        yield "bundle base", "--bundle-base", chosen.bundle_base or DEFAULT_BASE
+        if chosen.agent_image:
+            yield "bundle base", "--agent-image", chosen.agent_image
+        else:
+            yield "bundle base", "--bundle-base", chosen.bundle_base or default_base()
         if chosen.cache_bundle:
             yield "cache bundle", "--cache-bundle", chosen.cache_bundle
         if chosen.bucket or chosen.src_bucket:
@@ -171,7 +176,11 @@ class Doctor:
             found = await self._platforms(image)
         except RegistryError as error:
             # Only a tag, and the base, are asked for from here; a digest is for nodes to find.
-            if image.digest is None or flag == "--bundle-base" or isinstance(error, Refused):
+            if (
+                image.digest is None
+                or flag in ("--bundle-base", "--agent-image")
+                or isinstance(error, Refused)
+            ):
                 raise
             raise Unreadable(error.message, hint=error.hint) from error
         node = self._chosen.node_arch
@@ -195,14 +204,13 @@ class Doctor:
         chosen = self._chosen
         if not self._probe:
             return skipped("--probe=false")
+        insecure = chosen.insecure_registry
+        choice = AgentChoice(agent=chosen.agent_image, base=chosen.bundle_base)
+        agent = await aside(
+            partial(choice.push, self._repository, insecure=insecure, tell=self._terminal.detail)
+        )
         self._pushed = pushed = await aside(
-            partial(
-                push_bundle,
-                self._repository,
-                (),
-                base=chosen.bundle_base or DEFAULT_BASE,
-                insecure=chosen.insecure_registry,
-            )
+            partial(push_bundle, self._repository, (), base=str(agent), insecure=insecure)
         )
         return ok(f"{pushed.reference} is there ({pushed.bytes_uploaded:,} bytes sent)")
 

@@ -33,10 +33,9 @@ async def find_pod(kube: Kube, manifest: KubeObject, *, patience: float) -> Kube
     """Return the Pod that was made from `manifest`, or None if there is none.
 
     Raises:
-        ApiError: the API server cannot be reached for `patience` seconds, or refuses.
+        ApiError: the API server cannot be reached for `patience` seconds, or refuses, or what looks
+            like that Pod is a stranger's.
 
     """
-    found = await kube.items(
-        pods_path(manifest), patience=patience, labelSelector=selector(manifest)
-    )
-    return found[0] if found else None
+    label = selector(manifest)
+    return await kube.find_made(pods_path(manifest), manifest, label=label, patience=patience)

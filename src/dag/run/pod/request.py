@@ -22,13 +22,14 @@ from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, mounted_key_p
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
 from dag.io.graph import git
-from dag.io.image.bundle import DEFAULT_BASE, Pushed, digest_bundle, push_bundle
+from dag.io.image.bundle import Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
 from dag.io.kube.contexts import find_namespace
 from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines, refusal_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
+from dag.run.image.agent import AgentChoice
 
 # Old projects of an organization have its domain before a colon, which is a folder of the registry.
 # https://cloud.google.com/container-registry/docs/overview#domain-scoped_projects
@@ -42,7 +43,7 @@ class PodRequest:
     pods: tuple[PodSettings, ...]
     tree: DirectoryTree
     repository: str
-    base: str
+    agent: AgentChoice
     insecure: bool
     pull_repository: str | None
 
@@ -67,10 +68,11 @@ class PodRequest:
             image: resolve(image, insecure=self.insecure)
             for image in dict.fromkeys(image for one in self.pods for image in one.images())
         }
+        agent = self.agent.push(self.repository, insecure=self.insecure, tell=terminal.say)
         pushed = push_bundle(
             self.repository,
             self.tree.entries,
-            base=self.base,
+            base=str(agent),
             insecure=self.insecure,
             progress=terminal.say,
         )
@@ -122,10 +124,16 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     epoch = git.source_date_epoch(directory)
     if epoch is None:
         terminal.say(f"{directory} has no git history: SOURCE_DATE_EPOCH is 0")
-    base = options.bundle_base or DEFAULT_BASE
-    digested = digest_bundle(repository, tree.entries, base=base)
+    choice = AgentChoice(agent=options.agent_image, base=options.bundle_base)
+    agent = choice.known(repository)
+    digested = digest_bundle(repository, tree.entries, base=str(agent))
     if not options.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
+        if agent.digest is None:
+            terminal.say(
+                "this machine has not made the agent's image yet, so the bundle has no digest: it is"
+                f" named by the tag {parse_reference(digested.reference).tag}"
+            )
     common = _CommonSettings(namespace=namespace, run=run, epoch=epoch or 0)
     request = PodRequest(
         pods=tuple(
@@ -135,7 +143,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
         ),
         tree=tree,
         repository=repository,
-        base=base,
+        agent=choice,
         insecure=options.insecure_registry,
         pull_repository=options.pull_repo,
     )

@@ -139,9 +139,15 @@ class Objects:
 
     async def _ensure(self, step: Ensure) -> str:
         before = await self._get(step.manifest)
-        if before is not None and not is_ours(before):
-            return FOREIGN
-        return await self._apply_and_verify(step.manifest, before, MANAGER)
+        outcome = FOREIGN
+        if before is None or is_ours(before):
+            outcome = await self._apply_and_verify(step.manifest, before, MANAGER)
+        if outcome == FOREIGN and step.unless_foreign:
+            raise InfrastructureError(
+                f"{name_of(step.manifest)} is there already, and dag setup has not made it",
+                hint=step.unless_foreign,
+            )
+        return outcome
 
     async def _extend(self, step: Extend) -> str:
         before = await self._get(step.manifest)

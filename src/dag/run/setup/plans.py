@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag.core.image.keys import is_private_key
-from dag.core.setup.cluster import GKE_DRIVER, ClusterSettings, cluster_plan
+from dag.core.setup.cluster import GKE_DRIVER, NAMESPACE, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
 from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
 from dag.io.gcloud import current_project
-from dag.io.image.bundle import DEFAULT_BASE
+from dag.io.image.bundle import BUSYBOX
 from dag.io.kube.contexts import choose_context
 
 
@@ -107,13 +107,14 @@ def plan_existing(options: ExistingOptions) -> SetupPlan:
 
 def _builds(options: BuilderOptions) -> ClusterSettings:
     return ClusterSettings(
-        namespace=options.namespace,
+        namespace=options.namespace or NAMESPACE,
+        is_proposed=options.namespace is None,
         service_account=options.service_account,
         users=options.users,
         groups=options.groups,
         binfmt=options.binfmt,
         binfmt_image=options.binfmt_image,
-        busybox=options.bundle_base or DEFAULT_BASE,
+        busybox=options.bundle_base or BUSYBOX,
     )
 
 

@@ -18,7 +18,7 @@ from dag.core.sources.gitstate import VerifiedState
 from dag.core.sources.options import CacheOptions
 from dag.core.web import redact
 from dag.errors import UsageError
-from dag.io.image.bundle import DEFAULT_BASE, Pushed, push_bundle
+from dag.io.image.bundle import Pushed, push_bundle
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.downloads import Downloader, DownloadOutcome
 from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
@@ -30,6 +30,7 @@ from dag.report.fetching import FetchProgress
 from dag.report.terminal import say
 from dag.report.words import some
 from dag.run.graph.reading import read_definitions
+from dag.run.image.agent import AgentChoice
 
 _GIT_JOBS = 8
 _GIT_PER_HOST = 4
@@ -222,11 +223,11 @@ def push(
     result: CacheResult,
     repository: str,
     *,
-    base: str | None,
+    choice: AgentChoice,
     insecure: bool,
     progress: FetchProgress,
 ) -> Pushed:
-    """Push what was asked for and is in the cache as an image.
+    """Push what was asked for and is in the cache as an image, on top of the agent's.
 
     Raises:
         RegistryError: the registry cannot be reached or refuses.
@@ -239,10 +240,11 @@ def push(
         for digest in item.download.digests
     ]
     paths = [item.repository.path for item in result.repositories]
+    agent = choice.push(repository, insecure=insecure, tell=progress.note)
     return push_bundle(
         repository,
         image_entries(cache, names, paths),
-        base=base or DEFAULT_BASE,
+        base=str(agent),
         insecure=insecure,
         progress=progress.note,
     )

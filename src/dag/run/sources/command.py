@@ -12,6 +12,7 @@ from dag.io.sources.git.process import GitLimits
 from dag.io.sources.image import Filled
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
+from dag.run.image.agent import AgentChoice
 from dag.run.signals import run_interruptibly
 from dag.run.sources import cache as steps
 from dag.run.sources.cache import CacheResult, Sources, SourceState
@@ -57,7 +58,7 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
                 cache,
                 result,
                 options.bundle_repo,
-                base=options.bundle_base,
+                choice=AgentChoice(agent=options.agent_image, base=options.bundle_base),
                 insecure=options.insecure_registry,
                 progress=progress,
             )

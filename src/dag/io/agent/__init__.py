@@ -1,0 +1,1 @@
+"""What the agent does to files and pipes of a pod."""
