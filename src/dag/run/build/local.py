@@ -35,7 +35,6 @@ from dag.core.store.records import (
     Record,
     find_requirements,
     packages_to_install,
-    unknown_key,
 )
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
