@@ -207,3 +207,23 @@ def test_only_the_command_line_can_ask_to_build_everything_anew(
     monkeypatch.setenv("DAG_REBUILD", "a all")
     with pytest.raises(UsageError, match=r"--rebuild \(from \$DAG_REBUILD\) all: only"):
         parse()
+
+
+def test_what_is_common_to_all_units_stands_in_a_table_that_no_command_owns(tmp_path: Path) -> None:
+    for name in ("svg", "pod"):  # these do not have the flag
+        (tmp_path / "dag.toml").write_text('[unit]\ncommon = ["key"]\n')
+        command = {"svg": svg, "pod": pod}[name].command
+        settings = read_settings(str(tmp_path), command, command.section, click.Context(command))
+        assert settings == {}
+    (tmp_path / "dag.toml").write_text('[unit]\ncommon = ["key", "x/*.mk"]\n')
+    command = build.command
+    settings = read_settings(str(tmp_path), command, command.section, click.Context(command))
+    assert settings == {"common": ["key", "x/*.mk"]}
+    for text, why in (
+        ('[unit]\ncomon = ["key"]\n', "dag.toml:2: no flag is called 'unit.comon'"),
+        ("[unit]\ncommon = 7\n", "dag.toml:2: unit.common must be a list of strings"),
+        ("unit = 7\n", "unit must be a table"),
+    ):
+        (tmp_path / "dag.toml").write_text(text)
+        with pytest.raises(UsageError, match=why):
+            read_settings(str(tmp_path), command, command.section, click.Context(command))

@@ -104,7 +104,7 @@ def _values_for(
     """Return what the file says for a command whose keys are `known`; the closest table counts."""
     from dag.cli.main import SUMMARIES
 
-    table = dict(file.table)
+    table = _with_shared_tables(file, known)
     own = {name: table.pop(name, {}) for name in _sections(section)}
     others = {name for name in SUMMARIES if isinstance(table.get(name), dict)}
     values: dict[str, object] = {}
@@ -112,8 +112,8 @@ def _values_for(
         if key in known:
             if not known[key].flag.command:  # its name means something else in other commands
                 values[key] = value
-        elif key not in others and key not in (keys := _known_anywhere()):
-            raise file.unknown(key, keys)
+        elif key not in others and not _is_known_anywhere(key):
+            raise file.unknown(key, _known_anywhere())
     for name, part in own.items():
         if not isinstance(part, dict):
             raise UsageError(f"{file.path}: {name} must be a table, like [{name}]")
@@ -138,7 +138,7 @@ class _SettingsFile:
         # tomllib gives no positions; the first line that starts with the key is where a reader looks.
         for number, line in enumerate(self.text.splitlines(), start=1):
             stripped = line.strip().lstrip("[").lstrip()
-            if stripped.startswith((key, f'"{key}"')):
+            if stripped.startswith((key, f'"{key}"', key.rpartition(".")[2])):
                 return f"{self.path}:{number}"
         return f"{self.path}:1"
 
@@ -215,6 +215,21 @@ def _known_anywhere() -> dict[str, Option]:
     from dag.cli.main import SUMMARIES
 
     return {key: option for name in SUMMARIES for key, option in _keys_of(name).items()}
+
+
+def _is_known_anywhere(key: str) -> bool:
+    return any(one == key or one.startswith(f"{key}.") for one in _known_anywhere())
+
+
+def _with_shared_tables(file: _SettingsFile, known: Mapping[str, Option]) -> dict[str, object]:
+    """Return what the file says, with TABLE.KEY for the keys of tables that are for no one command."""
+    table = dict(file.table)
+    for name in {option.flag.inside for option in known.values()} & table.keys():
+        part = table.pop(name)
+        if not isinstance(part, dict):
+            raise UsageError(f"{file.path}: {name} must be a table, like [{name}]")
+        table |= {f"{name}.{key}": value for key, value in part.items()}
+    return table
 
 
 def _typed_anywhere() -> list[Option]:

@@ -68,6 +68,8 @@ class Flag:
     command: str = ""
     """The command of a flag whose name means something else in others: it becomes a part of the
     variable's name, and in `dag.toml` the flag is in that command's table only."""
+    inside: str = ""
+    """The table in `dag.toml` that has its key, for every command that has the flag."""
     table: str = ""
     """Name of the table in `dag.toml` whose lines are values; the command line adds to them."""
     typed_only: bool = False
@@ -99,7 +101,9 @@ class Flag:
     @property
     def key(self) -> str:
         """The key in `dag.toml`; empty if it has none."""
-        return "" if self.finds_file or not self.names else self.table or self.name
+        if self.finds_file or not self.names:
+            return ""
+        return f"{self.inside}.{self.name}" if self.inside else self.table or self.name
 
     @property
     def placeholder(self) -> str:
@@ -219,6 +223,7 @@ def list_flag(
     *,
     metavar: str = "",
     table: str = "",
+    inside: str = "",
     typed_values: tuple[str, ...] = (),
 ) -> tuple[T, ...]:
     """Declare a flag that may be given several times."""
@@ -229,6 +234,7 @@ def list_flag(
         shape=Shape.SEVERAL,
         metavar=metavar,
         table=table,
+        inside=inside,
         typed_values=typed_values,
     )
     return _declare(one, ())

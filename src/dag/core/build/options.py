@@ -151,6 +151,13 @@ class UnitOptions(Options):
 
     heading: ClassVar[str] = "Units"
 
+    common: tuple[str, ...] = list_flag(
+        TEXT,
+        "--common",
+        "Give every unit this file, directory or pattern, besides what the Makefile names.",
+        metavar="PATH",
+        inside="unit",
+    )
     on: str = flag(
         ValueKind(metavar="PLACE", parse=_place),
         "--on",

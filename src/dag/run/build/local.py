@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -21,6 +21,7 @@ from dag.core.build.events import (
     Start,
     Succeeded,
 )
+from dag.core.build.inputs import UnitInputs
 from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
@@ -29,10 +30,10 @@ from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
 from dag.core.store.records import (
     Built,
+    Inputs,
     Record,
     find_requirements,
     packages_to_install,
-    unknown_key,
 )
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
@@ -54,8 +55,10 @@ class LocalSettings:
     """The settings that all units of a run have in common."""
 
     arch: Arch
-    script: ShellScript
-    """The build script (see `dag.core.build.scripts`); its further arguments are targets."""
+    script_at: Callable[[int], ShellScript]
+    """The build script (see `dag.core.build.scripts`) for a SOURCE_DATE_EPOCH; its further arguments
+    are targets."""
+    inputs: UnitInputs
     makefile: Makefile
     environment: Mapping[str, str]
     """The whole environment of the processes: they inherit nothing else."""
@@ -79,7 +82,9 @@ class _Attempt:
     place: Path
     given: dict[str, Built]
     """The packages that the store gave, by their names."""
+    inputs: Inputs
     seconds: float = 0.0
+    memory: int = 0
     log: Path = Path()
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
@@ -124,9 +129,11 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        self._attempts[key, attempt] = work = _Attempt(
-            package, place, self._environment_of(package)
-        )
+        given = self._environment_of(package)
+        dropped = self._settings.dropped.get(key, ())
+        inputs = self._settings.inputs.of(package, given, dropped)
+        work = _Attempt(package, place, given, inputs, memory=start.resources.ram)
+        self._attempts[key, attempt] = work
         kept = False
         try:
             try:
@@ -202,6 +209,7 @@ class LocalRunner:
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
         settings = self._settings
         targets = settings.makefile.targets([work.package], settings.arch)
+        script = settings.script_at(settings.inputs.epoch(start.key))
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_TRUNC if start.attempt == 1 else 0
         output = os.open(work.log, flags, 0o644)
@@ -210,7 +218,7 @@ class LocalRunner:
                 os.write(output, f"dag: attempt {start.attempt}\n".encode())
             work.log_begins = os.lseek(output, 0, os.SEEK_END)
             return await run_script(
-                settings.script.command(*targets),
+                script.command(*targets),
                 group,
                 directory=work.place / "workspace",
                 output=output,
@@ -281,9 +289,12 @@ class LocalRunner:
         return Record(
             name=work.package.name,
             version=work.package.full_version,
-            key=unknown_key(fingerprint, built),
+            key=work.inputs.key,
             fingerprint=fingerprint,
+            inputs=work.inputs,
+            epoch=self._settings.inputs.epoch(work.package.name),
             seconds=round(work.seconds, 3),
+            memory=work.memory,
             log=f"logs/{self._settings.arch.apk}/{work.package.name}.log",
             built=built,
         )

@@ -21,11 +21,11 @@ from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition, Package
+from dag.core.shell import ShellScript
 from dag.core.store.records import choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
-from dag.io.graph import git
 from dag.io.image.tree import definitions_tree
 from dag.io.package.makefile import makefile_of
 from dag.io.store import ownkey
@@ -35,6 +35,7 @@ from dag.io.store.ownkey import own_key
 from dag.io.store.takeover import adopt
 from dag.report.progress import BuildProgress
 from dag.run.build.engine import Engine
+from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.stores import store_path
@@ -116,7 +117,7 @@ class Build:
         apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
         prefixes = tuple(f"{path}/" for path in apart)
         entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages, broken)
+        return split_by_package(entries, self.graph.packages, broken, self.options.common)
 
     def _linked_paths(self) -> dict[str, Path]:
         """Return the repositories and keyrings inside of the directory, by their paths in it."""
@@ -259,7 +260,7 @@ class Build:
             cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
-            source_date_epoch=git.source_date_epoch(self.directory) or 0,
+            source_date_epoch=0,  # each unit has its own
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
@@ -273,14 +274,29 @@ class Build:
         dropped: dict[str, set[str]] = {}
         for one in self.plan.dropped:
             dropped.setdefault(one.package, set()).add(one.name)
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return LocalSettings(
-            arch=options.arch,
-            script=build_script(
-                variables,
+
+        def script_at(epoch: int) -> ShellScript:
+            return build_script(
+                replace(variables, source_date_epoch=epoch),
                 key_maker=KeyMaker.NOBODY,
                 hermetic=options.hermetic,
                 state="../state",  # beside the workspace
+            )
+
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return LocalSettings(
+            arch=options.arch,
+            script_at=script_at,
+            inputs=read_inputs(
+                [step.package for step in self.plan.steps],
+                directory=self.directory,
+                graph=self.graph,
+                parts=self.parts,
+                fingerprints=self.fingerprints,
+                store=self.store,
+                variables=variables,
+                script=script_at(0),
+                checksums={},
             ),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},

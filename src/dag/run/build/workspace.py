@@ -6,12 +6,13 @@ import hashlib
 import os
 import posixpath
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
 from dag.core.package.model import BrokenDefinition, Package
+from dag.run.build.common import common_entries
 
 _NOBODY = ""
 _MAX_LINKS = 40
@@ -23,7 +24,7 @@ class Parts:
     """The entries of a directory of definitions, by the packages that need them."""
 
     common: tuple[Entry, ...]
-    """The Makefile, pipelines, and whatever else belongs to no package."""
+    """The Makefile, what it includes or names, and what the settings name."""
     own: Mapping[str, tuple[Entry, ...]]
     """For each package its definition, the files below the directory of its name, and what links
     among these lead to, in the order of their paths."""
@@ -32,17 +33,40 @@ class Parts:
 
     def of(self, package: str) -> Iterable[Entry]:
         """Return the entries from which a package is built."""
-        return {entry.path: entry for entry in (*self.common, *self.own[package])}.values()
+        entries = (*self.common, *self.used_pipelines, *self.own[package])
+        return {entry.path: entry for entry in entries}.values()
+
+    @property
+    def used_pipelines(self) -> Iterable[Entry]:
+        """Return the entries of all pipelines that packages use."""
+        return (entry for entries in self.pipelines.values() for entry in entries)
+
+    def watched(self, package: Package) -> set[str]:
+        """Return the paths of what is a package's own.
+
+        A path that ends with a slash stands for all that is below it, and for what was.
+        """
+        paths = {package.file, f"{package.name}/", f"{package.file.removesuffix('.yaml')}/"}
+        paths.update(entry.path for entry in self.own[package.name])
+        for uses in package.pipelines:
+            paths.update(entry.path for entry in self.pipelines[uses])
+        return paths
 
 
 def split_by_package(
     entries: Iterable[Entry],
     packages: Iterable[Package],
     broken: Iterable[BrokenDefinition] = (),
+    common: Sequence[str] = (),
 ) -> Parts:
     """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/.
 
-    What belongs to a broken definition belongs to no package, and is not common either.
+    What belongs to a broken definition belongs to no package. Of the rest those are common that the
+    Makefile names, and those that `common` does.
+
+    Raises:
+        UsageError: one of `common` names nothing.
+
     """
     packages = tuple(packages)
     own: dict[str, list[Entry]] = {}
@@ -59,17 +83,17 @@ def split_by_package(
             owner.setdefault(f"{stem}/", _NOBODY)
     own[_NOBODY] = []
     tree = _Tree(entries)
-    common: list[Entry] = []
+    others: list[Entry] = []
     for entry in tree.entries:
         top, slash, _ = entry.path.partition("/")
         if isinstance(entry, Directory):
             slash = "/"
         name = owner.get(top + slash)
-        (common if name is None else own[name]).append(entry)
+        (others if name is None else own[name]).append(entry)
     del own[_NOBODY]
     used = {uses for package in packages for uses in package.pipelines}
     return Parts(
-        tuple(common),
+        tree.follow_links(common_entries(others, common)),
         {name: tree.follow_links(found) for name, found in own.items()},
         {uses: tree.follow_links(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
     )
