@@ -10,7 +10,6 @@ instead of all. Without the data of the real distribution those that this reposi
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from dag.io.package.definitions import read_directory  # noqa: E402
 from dag.io.store.local import Store  # noqa: E402
 from tests.real import sets  # noqa: E402
 from tests.real.convert import ARCH  # noqa: E402
-from tests.real.distribution import Distribution, lay_out  # noqa: E402
+from tests.real.distribution import Distribution, lay_out, workplace  # noqa: E402
 from tests.real.ways import build_by  # noqa: E402
 
 JOBS = 2
@@ -34,8 +33,7 @@ JOBS = 2
 def main() -> None:
     report = Report()
     definitions, names = sets.found("real")
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary)
+    with workplace() as place:
         chosen = sys.argv[1:] or names
         distribution = lay_out(place / "distribution", definitions, chosen)
         seconds = timed("build", distribution, place)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from dag.core.limits import IGNORE_FILE, Limit, TooLarge
-from dag.io.files import read_bytes, read_lines, read_text
+from dag.io.files import read_bytes, read_lines, read_named, read_text
 
 LIMIT = Limit("a test's file", 10)
 
@@ -68,3 +70,26 @@ def test_lines_of_a_file_that_is_large_itself(tmp_path: Path) -> None:
     path.write_bytes(b"123\n" * 1_000_000 + b"end")
     lines = list(read_lines(path, LIMIT))
     assert (len(lines), lines[0], lines[-1]) == (1_000_001, b"123\n", b"end")
+
+
+def test_a_pipe_that_somebody_has_named_is_read_once_and_remembered(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.write(write, b"12345")
+    os.close(write)
+    path = Path(f"/dev/fd/{read}")
+    assert [read_named(path, LIMIT) for _ in range(2)] == [b"12345"] * 2
+    os.close(read)
+    named = tmp_path / "pipe"
+    os.mkfifo(named)
+    writer = threading.Thread(target=named.write_bytes, args=(b"later",))
+    writer.start()
+    assert read_named(named, LIMIT) == b"later"
+    writer.join()
+
+
+def test_a_pipe_without_an_end_is_read_up_to_the_limit() -> None:
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        with pytest.raises(TooLarge):
+            read_named(Path(f"/dev/fd/{process.stdout.fileno()}"), LIMIT)
+        process.kill()

@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from cluster.system import ClusterError, explained, say
 from tests.real import results, sets
 from tests.real.comparing import Facts, find_differences, read_facts
-from tests.real.distribution import Distribution, lay_out
+from tests.real.distribution import Distribution, lay_out, workplace
 from tests.real.ways import WAYS, build_by
 
 
@@ -30,12 +29,9 @@ def main() -> None:
     definitions, names = sets.found(given.set)
     if not names:
         return
-    place = Path(tempfile.mkdtemp(prefix="real-"))
-    try:
+    with workplace() as place:
         distribution = lay_out(place / "distribution", definitions, given.names or names)
         compare(distribution, place, given.ways)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def compare(distribution: Distribution, place: Path, ways: list[str]) -> None:

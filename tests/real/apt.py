@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cluster.config import cache_directory
@@ -34,6 +35,13 @@ class Deb:
 def place() -> Path:
     """Return the directory in the cache for everything that is Debian's."""
     return cache_directory() / "debian"
+
+
+@cache
+def known_packages() -> frozenset[str]:
+    """Return the names of all packages of Debian."""
+    with _state():
+        return frozenset(run("apt-cache", *_options(), "pkgnames").split())
 
 
 def fetch_packages(names: Collection[str]) -> list[Deb]:
@@ -145,4 +153,4 @@ def _options(archives: Path | None = None) -> list[str]:
         "Dir::State": place(),
         "Dir::State::status": "/dev/null",
     }
-    return ["-qq", *(f"--option={name}={value}" for name, value in settings.items())]
+    return ["-q=2", *(f"--option={name}={value}" for name, value in settings.items())]

@@ -14,11 +14,13 @@ from pathlib import Path
 from cluster.system import run
 from examples import apk
 from examples.apk import Entry
-from tests.real.names import LINKS
+from tests.real import names
 
 ARCH = "x86_64"
 _MULTIARCH = f"{ARCH}-linux-gnu"
 _LIBRARIES = ("usr/lib", "usr/lib64", f"usr/lib/{_MULTIARCH}")
+
+_LOWEST = "0-r0"
 
 _DROPPED = re.compile(
     r"""
@@ -27,7 +29,7 @@ _DROPPED = re.compile(
     | usr/share/python3?/ (debpython|runtime\.d)
     | (etc|usr/share)/ (cron|init|logrotate|apparmor)
     | usr/lib/ (systemd|sysusers|tmpfiles)
-    | usr/bin/ (.*-)? (dwp|gp-.*|gprofng.*|ld\.gold|lto-dump) $
+    | usr/bin/ (.*-)? (dwp|gp-.*|gprofng.*|ld\.gold|lto-dump(-\d+)?) $
     | usr/lib/.*/ lto1 $
     | usr/lib/.*/ (lib(a|t|l|hwa|ub)san[._] | libgprofng | gprofng/ | lib(bfd|ctf.*|opcodes)\.a)
     | usr/(lib|share)/.*perl.*/ (Encode/(CN|JP|KR|TW) | Unicode/Collate) [/.]
@@ -58,26 +60,27 @@ def read_control(deb: Path) -> Control:
     return Control(
         name=fields["Package"],
         version=f"{version[1] if version else 0}-r0",
-        provides=frozenset(n for group in _names(fields.get("Provides", "")) for n in group),
-        needs=_names(fields.get("Depends", "")) + _names(fields.get("Pre-Depends", "")),
+        provides=frozenset(n for group in _groups(fields.get("Provides", "")) for n in group),
+        needs=_groups(fields.get("Depends", "")) + _groups(fields.get("Pre-Depends", "")),
     )
 
 
-def _names(field: str) -> tuple[tuple[str, ...], ...]:
+def _groups(field: str) -> tuple[tuple[str, ...], ...]:
     """Return the names in `a (>= 1) | b:any, c` as ((a, b), (c,))."""
     groups = [group.split("|") for group in field.replace("\n", " ").split(",") if group.strip()]
     return tuple(tuple(re.split(r"[ (:\[]", one.strip())[0] for one in group) for group in groups)
 
 
 def find_needs(controls: Iterable[Control]) -> dict[str, list[str]]:
-    """Return, by package, those of the others that it depends on."""
+    """Return, by package, those of the others that it depends on and that builds need."""
     controls = list(controls)
-    giver = {name: control.name for control in controls for name in control.provides}
+    giver = {one: control.name for control in controls for one in control.provides}
     giver |= {control.name: control.name for control in controls}
     found = {}
     for control in controls:
-        groups = ([giver[name] for name in group if name in giver][:1] for group in control.needs)
-        found[control.name] = sorted({one for group in groups for one in group} - {control.name})
+        groups = ([giver[one] for one in group if one in giver][:1] for group in control.needs)
+        unneeded = names.NEVER_NEEDED.union({control.name}, names.UNNEEDED.get(control.name, ()))
+        found[control.name] = sorted({one for group in groups for one in group} - unneeded)
     return found
 
 
@@ -85,10 +88,11 @@ def convert(deb: Path, control: Control, needs: Iterable[str]) -> dict[str, byte
     """Return the packages of apk that are made of `deb`, by the names of their files.
 
     What melange looks for (`so:` and so on) is provided by a second package, because apko takes no
-    two packages that provide a name in different versions: Debian's libmd, which only Debian's own
-    programs need, must not keep the built one out.
+    two packages that provide the same name: Debian's libmd, which only Debian's own programs need,
+    must not keep the built one out. Where both provide a name, apko takes the package of the higher
+    version, so this one has the lowest.
     """
-    entries = read_entries(deb, LINKS.get(control.name, {}))
+    entries = read_entries(deb, names.LINKS.get(control.name, {}))
     name, made = f"deb-{control.name}", {}
     made[f"{name}-{control.version}.apk"] = apk.pack(
         name,
@@ -100,9 +104,9 @@ def convert(deb: Path, control: Control, needs: Iterable[str]) -> dict[str, byte
         level=1,
     )
     if provided := sorted({word for entry in entries if (word := _provided(entry.path))}):
-        made[f"{name}-offers-{control.version}.apk"] = apk.pack(
+        made[f"{name}-offers-{_LOWEST}.apk"] = apk.pack(
             f"{name}-offers",
-            control.version,
+            _LOWEST,
             [],
             architecture=ARCH,
             description=f"What Debian's {control.name} provides",

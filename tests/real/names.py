@@ -1,11 +1,11 @@
 """Which packages of Debian stand for the packages that definitions ask for.
 
-The names on the left are those of definitions; `find` knows what belongs to them (`openssl-dev`).
+Most have similar names in both. The tables have the others, and what is to be known about Debian's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 BASE = (
     "base-files",
@@ -33,6 +33,8 @@ _BASE_IS_ENOUGH = frozenset(
         "libatomic",
         "libgcc",
         "libstdc++",
+        "openssf-compiler-options",
+        "posix-cc-wrappers",
         "posix-libc-utils",
         "wolfi-base",
         "wolfi-baselayout",
@@ -41,23 +43,16 @@ _BASE_IS_ENOUGH = frozenset(
 )
 """What the base and the compiler's packages have already, or what no build here looks at."""
 
-_DEBIAN = {
+_DEBIAN = {  # by the name of a definition
     "acl": "acl libacl1-dev",
-    "aom": "libaom-dev",
     "attr": "attr libattr1-dev",
-    "autoconf": "autoconf",
-    "automake": "automake",
-    "bash": "bash",
     "binutils": "binutils",
     "binutils-dev": "binutils binutils-dev",
     "bison": "bison",
-    "brotli": "brotli libbrotli-dev",
     "build-base": "g++ gcc libc6-dev make pkgconf",
     "busybox": "busybox-static",
     "bzip2": "bzip2 libbz2-dev",
     "cairo": "libcairo2-dev",
-    "cmake": "cmake",
-    "coreutils": "coreutils",
     "curl": "curl libcurl4-openssl-dev",
     "cyrus-sasl": "libsasl2-dev",
     "cython": "cython3",
@@ -68,76 +63,54 @@ _DEBIAN = {
     "expat": "libexpat1-dev",
     "file": "file libmagic-dev",
     "flex": "flex libfl-dev",
-    "fontconfig": "fontconfig libfontconfig-dev",
-    "freetype": "libfreetype-dev",
-    "gawk": "gawk",
     "gcc": "g++ gcc",
-    "gd": "libgd-dev",
-    "gdbm": "libgdbm-dev",
     "gettext": "autopoint gettext",
     "giflib": "libgif-dev",
     "glib": "libglib2.0-dev",
     "glibc": "libc6-dev",
-    "gmp": "libgmp-dev",
     "go-1.19": "golang-1.19-go",
-    "gperf": "gperf",
-    "graphviz": "graphviz libgraphviz-dev",
-    "help2man": "help2man",
-    "keyutils": "keyutils libkeyutils-dev",
-    "libeconf": "libeconf-dev",
-    "libedit": "libedit-dev",
-    "libffi": "libffi-dev",
     "libjpeg": "libjpeg62-turbo-dev",
-    "libpng": "libpng-dev",
-    "libsm": "libsm-dev",
-    "libsodium": "libsodium-dev",
+    "librsvg": "librsvg2-dev",
     "libtool": "libtool libtool-bin",
-    "libverto": "libverto-dev",
-    "libx11": "libx11-dev",
-    "libxau": "libxau-dev",
+    "libuv": "libuv1-dev",
     "libxcb": "libxcb1-dev",
-    "libxdmcp": "libxdmcp-dev",
-    "libxext": "libxext-dev",
+    "libxcrypt": "libcrypt-dev",
     "libxml2": "libxml2-dev libxml2-utils",
-    "libxrender": "libxrender-dev",
     "libxslt": "libxslt1-dev xsltproc",
-    "libxtst": "libxtst-dev",
     "linux-headers": "linux-libc-dev",
-    "m4": "m4",
-    "make": "make",
-    "meson": "meson",
-    "mpfr": "libmpfr-dev",
+    "mkfontscale": "xfonts-utils",
     "ncurses": "libncurses-dev ncurses-bin",
     "openldap": "libldap-dev",
     "openssl": "libssl-dev openssl",
     "pango": "libpango1.0-dev",
-    "patch": "patch",
-    "pax-utils": "pax-utils",
-    "pcre2": "libpcre2-dev",
+    "pcre": "libpcre3-dev",
     "perl": "perl",
     "perl-dev": "libperl-dev perl",
     "pixman": "libpixman-1-dev",
     "pkgconf": "pkgconf",
-    "py3-installer": "python3-installer",
-    "py3-setuptools": "python3-setuptools",
     "python3": "python3 python3-distutils",
     "python3-dev": "python3 python3-dev python3-distutils",
-    "readline": "libreadline-dev",
     "samurai": "ninja-build",
     "scanelf": "pax-utils",
-    "texinfo": "texinfo",
+    "startup-notification": "libstartup-notification0-dev",
     "util-linux": "libblkid-dev libmount-dev util-linux uuid-dev",
     "util-macros": "xutils-dev",
     "wayland": "libwayland-bin libwayland-dev",
-    "wget": "wget",
-    "xcb-proto": "xcb-proto",
-    "xcb-util": "libxcb-util-dev",
     "xorgproto": "x11proto-dev",
-    "xtrans": "xtrans-dev",
     "xz": "liblzma-dev xz-utils",
     "zlib": "zlib1g-dev",
-    "zstd": "libzstd-dev zstd",
 }
+
+_PARTS = frozenset({"bundle", "dev", "extras", "lang", "libs", "progs", "static", "tools", "utils"})
+"""What follows the name of a package in the names of those that are split from it."""
+
+UNNEEDED = {
+    "libc6-dev": frozenset({"libnsl-dev", "libtirpc-dev", "rpcsvc-proto"}),
+    "pax-utils": frozenset({"python3", "python3-pyelftools"}),
+}
+"""By package of Debian, those that it depends on and builds do not miss."""
+NEVER_NEEDED = frozenset({"debconf", "dpkg"})
+"""The packages that only maintainer scripts use."""
 
 _TRIPLET = "x86_64-pc-linux-gnu"
 """The name of the machine that melange gives to builds, where Debian has another one."""
@@ -169,21 +142,27 @@ LINKS = {
 """By package of Debian, the links in /usr/bin that its maintainer scripts would make."""
 
 
-def find(name: str) -> tuple[str, ...] | None:
-    """Return the packages of Debian that stand for `name`, or None if the table has none.
+def find(name: str, known: Collection[str]) -> tuple[str, ...] | None:
+    """Return the packages of Debian, among those `known`, that stand for `name`; None if none does.
 
-    What is split from a package, such as NAME-dev and NAME-doc, has the packages of NAME unless the
-    table has others for it.
+    What is split from a package, such as NAME-dev, has the packages of NAME unless the table has
+    others for it; NAME-doc needs none. Names that are not in the table are looked for in the forms in
+    which Debian has them.
     """
+    if name.endswith("-doc"):
+        return None if find(name.removesuffix("-doc"), known) is None else ()
     while name:
         if name in _BASE_IS_ENOUGH:
             return ()
         if name in _DEBIAN:
             return tuple(_DEBIAN[name].split())
-        name = name.rpartition("-")[0]
+        forms = [name, f"{name}-dev", f"lib{name}-dev"]
+        if name.startswith(("perl-", "py3-")):
+            language, _, module = name.partition("-")
+            forms = [f"lib{module}-perl" if language == "perl" else f"python3-{module}"]
+        if found := tuple(form for form in forms if form in known):
+            return found
+        name, _, part = name.rpartition("-")
+        if part not in _PARTS:
+            return None
     return None
-
-
-def find_missing(names: Iterable[str]) -> list[str]:
-    """Return those of `names` for which the table has nothing."""
-    return sorted(name for name in names if find(name) is None)

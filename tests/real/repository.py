@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -37,6 +37,7 @@ from examples.bootstrap import ACCOUNTS
 from tests.real import apt, convert, names
 from tests.real.apt import Deb
 from tests.real.convert import ARCH
+from tests.real.names import find
 
 KEY = "debian.rsa"
 _BASE = "debian-base"
@@ -48,14 +49,9 @@ class Outside:
 
     name: str
     version: str
-    packages: tuple[str, ...]
-    """Its own name and those of its subpackages."""
+    packages: dict[str, tuple[str, ...]]
+    """By its own name and those of its subpackages, the packages of Debian that stand for it."""
     provides: tuple[str, ...] = ()
-
-    def debian(self, package: str) -> tuple[str, ...]:
-        """Return the packages of Debian that stand for one of `packages`."""
-        found = names.find(package)
-        return (names.find(self.name) or ()) if found is None else found
 
 
 def repository(definitions: Path, wanted: Sequence[str]) -> Path:
@@ -67,8 +63,7 @@ def repository(definitions: Path, wanted: Sequence[str]) -> Path:
     Raises ClusterError if the table of names lacks something; the message has all that it lacks.
     """
     outside = find_outside(definitions, wanted)
-    debian = {deb for one in outside for package in one.packages for deb in one.debian(package)}
-    debs = apt.fetch_packages(debian.union(names.BASE))
+    debs = apt.fetch_packages(_wanted(outside))
     listed = "".join(f"{deb.sha256}  {deb.path.name}\n" for deb in debs)
     key = _key()
     made_of = json.dumps([_code(), listed, key.read_text(), [asdict(one) for one in outside]])
@@ -90,17 +85,20 @@ def make(place: Path, debs: Sequence[Deb], outside: Iterable[Outside], key: Path
     """Write a repository into the new directory `place`."""
     apks = place / ARCH
     apks.mkdir(parents=True)
+    outside = list(outside)
     controls = {deb: convert.read_control(deb.path) for deb in debs}
     needs = convert.find_needs(controls.values())
+    needed = _reachable(_wanted(outside), needs)
     with ThreadPoolExecutor(2) as pool:
-        kept = pool.map(lambda deb: _converted(deb, controls[deb], needs), debs)
+        used = [deb for deb in debs if controls[deb].name in needed]
+        kept = pool.map(lambda deb: _converted(deb, controls[deb], needs), used)
         for directory in kept:
             for package in directory.iterdir():
                 (apks / package.name).hardlink_to(package)
     _write(apks, _BASE, "1-r0", _layout(), needs=[f"deb-{name}" for name in names.BASE])
     for one in outside:
-        for name in one.packages:
-            below = [_BASE, *(f"deb-{deb}" for deb in one.debian(name))]
+        for name, debian in one.packages.items():
+            below = [_BASE, *(f"deb-{deb}" for deb in debian)]
             entries = _applets(debs) if name == "busybox" else []
             provides = one.provides if name == one.name else ()
             _write(apks, name, one.version, entries, needs=below, provides=provides)
@@ -117,22 +115,45 @@ def find_outside(definitions: Path, wanted: Sequence[str]) -> list[Outside]:
     installed = {one for name in wanted for one in graph.installed(name) or ()}
     defined = [one for one in graph.packages if one.name in installed.difference(wanted)]
     undefined = {bare_name(name) for name in graph.missing(wanted)}
-    lacking = names.find_missing([*undefined, *(one.name for one in defined)])
+    known = apt.known_packages()
+    lacking = sorted(
+        name for name in (*undefined, *(one.name for one in defined)) if find(name, known) is None
+    )
     if lacking:
         raise ClusterError(
-            f"the table in tests/real/names.py has no packages of Debian for: {', '.join(lacking)}"
+            f"neither Debian nor tests/real/names.py has packages for: {', '.join(lacking)}"
         )
     outside = [
         Outside(
             name=one.name,
             version=one.full_version,
-            packages=one.promised,
+            packages={
+                name: find(name, known) or find(one.name, known) or () for name in one.promised
+            },
             provides=one.provides,
         )
         for one in defined
     ]
-    outside += [Outside(name=name, version="1-r0", packages=(name,)) for name in undefined]
+    outside += [
+        Outside(name=name, version="1-r0", packages={name: find(name, known) or ()})
+        for name in undefined
+    ]
     return sorted(outside, key=lambda one: one.name)
+
+
+def _wanted(outside: Iterable[Outside]) -> set[str]:
+    """Return the packages of Debian that are asked for, without those that they need."""
+    return {*names.BASE, *(d for one in outside for many in one.packages.values() for d in many)}
+
+
+def _reachable(starts: Iterable[str], needs: Mapping[str, Iterable[str]]) -> set[str]:
+    found, todo = set(), [*starts]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += needs.get(name, ())
+    return found
 
 
 def _converted(deb: Deb, control: convert.Control, needs: dict[str, list[str]]) -> Path:
@@ -209,7 +230,7 @@ def _key() -> Path:
 
 @cache
 def _code() -> str:
-    files = [Path(module.__file__ or "") for module in (apk, convert, names)] + [Path(__file__)]
+    files = [Path(module.__file__ or "") for module in (apk, convert)] + [Path(__file__)]
     return _hash("".join(file.read_text() for file in files))
 
 

@@ -50,6 +50,14 @@ def read(path: Path) -> Apk:
         return read_apk(file).apk
 
 
+def write_index(directory: Path, versions: dict[str, str]) -> None:
+    """Write the index of a repository that has packages of these versions, by name."""
+    directory.mkdir(parents=True)
+    text = "\n".join(f"P:{name}\nV:{version}\nA:x86_64\n" for name, version in versions.items())
+    archive = gzip.compress(_tar({"APKINDEX": f"{text}\n".encode()}), mtime=0)
+    (directory / "APKINDEX.tar.gz").write_bytes(archive)
+
+
 def _tar(files: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import dag.core.sources as sources
+
 BODIES = {name: name.encode() * 5000 for name in ("lib", "app", "tool")}
 
 
@@ -39,13 +41,15 @@ class Done:
     err: str
 
 
-def dag(*arguments: object, **environment: str) -> Done:
+def dag(*arguments: object, cwd: Path | None = None, **environment: str) -> Done:
     done = subprocess.run(
         [sys.executable, "-m", "dag", "cache", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
+        cwd=cwd,
         env={name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
+        | {"PYTHONPATH": str(Path(sources.__file__).parents[3])}
         | environment,
     )
     assert "Traceback" not in done.stderr

@@ -48,18 +48,28 @@ def bring(
     limits: GitLimits | None = None,
     verify: bool = False,
     watcher: Silent | None = None,
+    credentials: bool = False,
 ) -> list[GitOutcome]:
-    found = repositories_of(steps)
+    found = repositories_of(steps, credentials=credentials)
     wanted, problems = found.repositories, found.problems
     assert not problems
-    gits = GitCache(cache, watcher or Silent(), retry=RETRY, limits=limits, verify=verify)
+    gits = GitCache(
+        cache,
+        watcher or Silent(),
+        retry=RETRY,
+        limits=limits,
+        verify=verify,
+        credentials=credentials,
+    )
     outcomes = asyncio.run(gits.run(wanted))
     write_config(cache, wanted)
     return outcomes
 
 
-def failure(cache: Cache, *steps: Checkout, limits: GitLimits | None = None) -> str:
-    outcomes = bring(cache, *steps, limits=limits)
+def failure(
+    cache: Cache, *steps: Checkout, limits: GitLimits | None = None, credentials: bool = False
+) -> str:
+    outcomes = bring(cache, *steps, limits=limits, credentials=credentials)
     assert "failed" in {outcome.status for outcome in outcomes}
     return "\n".join(str(problem) for outcome in outcomes for problem in outcome.problems)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
@@ -63,6 +67,10 @@ class Upstream:
         del source
         return git(self.work, "rev-parse", "HEAD")
 
+    def head(self) -> str:
+        """Return the latest commit."""
+        return git(self.work, "rev-parse", "HEAD")
+
     def tag(self, name: str, *, annotated: bool = False) -> str:
         """Tag the latest commit, and return the hash of the tag itself."""
         git(self.work, "tag", *(["-a", "-m", name] if annotated else []), name)
@@ -77,10 +85,14 @@ class Upstream:
 
 
 class GitServer:
-    """A server of `root`/served over smart HTTP, which counts requests."""
+    """A server of `root`/served over smart HTTP, which counts requests.
 
-    def __init__(self, root: Path) -> None:
+    With a `login` (`USER:PASSWORD`) it serves nobody else.
+    """
+
+    def __init__(self, root: Path, login: str = "") -> None:
         self.requests: list[str] = []
+        self.logins: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -88,6 +100,13 @@ class GitServer:
 
             def do_GET(self) -> None:
                 outer.requests.append(f"{self.command} {self.path}")
+                given = self.headers.get("Authorization")
+                outer.logins.append(given)
+                if login and given != f"Basic {b64encode(login.encode()).decode()}":
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                    self.end_headers()
+                    return
                 path, _, query = self.path.partition("?")
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 environment = ENVIRONMENT | {
@@ -131,3 +150,48 @@ class GitServer:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+@contextlib.contextmanager
+def git_daemon(root: Path) -> Iterator[str]:
+    """Run git's own daemon for `root`/served, and yield its URL."""
+    base = root / "served"
+    base.mkdir(parents=True, exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        # As inetd does it: the daemon is given each connection, and nobody waits for it to listen.
+        stop = threading.Event()
+        children: list[subprocess.Popen[bytes]] = []
+
+        def serve() -> None:
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    if stop.is_set():
+                        return
+                    children.append(
+                        subprocess.Popen(
+                            ["git", "daemon", "--inetd", "--export-all", f"--base-path={base}"],
+                            env=ENVIRONMENT
+                            | {
+                                "GIT_CONFIG_COUNT": "1",
+                                "GIT_CONFIG_KEY_0": "safe.directory",
+                                "GIT_CONFIG_VALUE_0": "*",
+                            },
+                            stdin=connection.fileno(),
+                            stdout=connection.fileno(),
+                            stderr=subprocess.DEVNULL,
+                        )
+                    )
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"git://127.0.0.1:{port}"
+        finally:
+            stop.set()
+            socket.create_connection(("127.0.0.1", port)).close()
+            thread.join()
+            for child in children:
+                child.kill()
+                child.wait()

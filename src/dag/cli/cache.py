@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, astuple
-from pathlib import Path
 
 from dag.cli.options import command_of
 from dag.core.sources.options import CacheOptions
@@ -14,7 +13,10 @@ from dag.report.terminal import say, show, show_document, tell
 @command_of(
     CacheOptions,
     ("Fetch what brotli and what it needs are built from.", "dag cache brotli"),
-    ("Show what would be fetched.", "dag cache --dry-run"),
+    (
+        "Show what `dag build` would fetch if it takes the rest from a repository.",
+        "dag cache -r https://example.com/os --dry-run",
+    ),
     ("Remove what no definition names any more.", "dag cache prune"),
     ("Push the cache as an image.", "dag cache --bundle-repo registry.example.com/me/cache"),
 )
@@ -22,12 +24,17 @@ def command(options: CacheOptions) -> int:
     """Fetch and verify the sources that the definitions name.
 
     `fetch` steps become files sha256:HEX and sha512:HEX, `git-checkout` steps bare repositories.
-    Every one is verified. All are tried, and all failures are listed at the end; then the exit code
-    is 1. With --bundle-repo the cache is pushed as an image, whose name goes to the standard output.
+    Every one is verified. With PKG or -r, it is what `dag build` would need with the same flags. All
+    are tried, and all failures are listed at the end; then the exit code is 1. With --bundle-repo
+    the cache is pushed as an image, whose name goes to the standard output.
 
     `dag cache prune` removes what no definition names. With PKG, only what they need is kept.
     """
+    from dag.run.sources.place import note_on_old_cache
+
     options.check()
+    if options.out is None and (note := note_on_old_cache(options.directory)):
+        say(note)
     if options.from_bundle is not None:
         return _fill(options, options.from_bundle)
     if options.pruning:
@@ -41,10 +48,12 @@ def _fetch(options: CacheOptions) -> int:
     from dag.report.fetching import size
     from dag.report.words import count
     from dag.run.sources.command import fetch_sources
+    from dag.run.sources.place import cache_directory
 
     result = fetch_sources(options)
     if options.json:
-        show_document(f"{visible_json(result.as_json(Path(options.out)), indent=1)}\n")
+        document = visible_json(result.as_json(cache_directory(options)), indent=1)
+        show_document(f"{document}\n")
     elif result.bundle:
         show([result.bundle])
     for problem in result.sources.unpinned:
@@ -54,16 +63,17 @@ def _fetch(options: CacheOptions) -> int:
     held = sum(item.size for item in result.files)
     held += sum(item.size for item in result.repositories)
     say(
-        f"{options.out}: {count(len(result.files), 'file')},"
+        f"{cache_directory(options)}: {count(len(result.files), 'file')},"
         f" {count(len(result.repositories), 'repository')}"
         f" ({states.count('fetched')} fetched, {states.count('present')} present),"
         f" {size(held)}"
     )
-    if problems := result.problems:
-        say(f"{count(len(problems), 'failure')}:")
-        for problem in problems:
-            tell(f"  {problem}")
-    return 1 if problems else 0
+    if failures := result.failures:
+        say(f"{count(len(failures), 'failure')}:")
+        for failure in failures:
+            for line in failure.lines():
+                tell(f"  {line}")
+    return 1 if failures else 0
 
 
 def _list(options: CacheOptions) -> int:
@@ -75,16 +85,20 @@ def _list(options: CacheOptions) -> int:
         show_document(f"{visible_json([asdict(one) for one in found.states], indent=1)}\n")
     else:
         show("\t".join(astuple(state)) for state in found.states)
-    problems = CacheResult(sources=found.sources).problems
-    for problem in (*found.sources.unpinned, *problems):
+    for problem in found.sources.unpinned:
         say(f"{problem}")
-    return 1 if problems else 0
+    failures = CacheResult(sources=found.sources).failures
+    for failure in failures:
+        for line in failure.lines():
+            say(line)
+    return 1 if failures else 0
 
 
 def _prune(options: CacheOptions) -> int:
     from dag.report.fetching import size
     from dag.report.words import count
     from dag.run.sources.command import prune_cache
+    from dag.run.sources.place import cache_directory
 
     removed = prune_cache(options)
     if options.json:
@@ -93,7 +107,7 @@ def _prune(options: CacheOptions) -> int:
         show(one.name for one in removed)
     verb = "would be removed" if options.dry_run else "removed"
     total = size(sum(one.size for one in removed))
-    say(f"{options.out}: {count(len(removed), 'name')} {verb}, {total}")
+    say(f"{cache_directory(options)}: {count(len(removed), 'name')} {verb}, {total}")
     return 0
 
 
@@ -101,6 +115,7 @@ def _fill(options: CacheOptions, reference: str) -> int:
     from dag.report.fetching import size
     from dag.report.words import count
     from dag.run.sources.command import fill_cache
+    from dag.run.sources.place import cache_directory
 
     found = fill_cache(options, reference)
     filled, problems = found.filled, found.problems
@@ -117,7 +132,7 @@ def _fill(options: CacheOptions, reference: str) -> int:
     else:
         show([filled.reference])
     say(
-        f"{options.out}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
+        f"{cache_directory(options)}: {count(filled.files, 'file')} ({size(filled.bytes)}) and"
         f" {count(number, 'repository')}, {filled.present} were present"
     )
     for problem in problems:

@@ -62,6 +62,10 @@ SETTINGS = Limit("a settings file", _MIB)
 IGNORE_FILE = Limit("an ignore file", _MIB)
 """A thousand patterns have 20 KiB, and each one is matched against each path."""
 CREDENTIALS = Limit("a file of credentials", 4 * _MIB)
+CERTIFICATES = Limit("a file of certificates", 16 * _MIB)
+"""The bundle of all that Mozilla trusts has 250 KiB."""
+KUBECONFIG = Limit("a kubeconfig", 16 * _MIB)
+"""One with a thousand clusters has 5 MiB: each has a certificate in it."""
 RECORD = Limit("a record of ours", 64 * _MIB)
 """A file that dag wrote itself, in a place where somebody else may have written instead."""
 JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)

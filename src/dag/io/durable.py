@@ -70,12 +70,12 @@ def create(path: Path, fill: Callable[[int], None]) -> bool:
     return True
 
 
-def write_changed(path: Path, data: bytes) -> None:
-    """Write a file, unless it has these bytes already."""
+def write_changed(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write a file, as `write` does, unless it has these bytes already."""
     with suppress(OSError):
         if path.stat().st_size == len(data) and path.read_bytes() == data:
             return
-    write(path, data)
+    write(path, data, lasting=lasting)
 
 
 @contextmanager

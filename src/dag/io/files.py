@@ -1,7 +1,8 @@
 """Files that somebody wrote for us, which may turn out to be something else.
 
 They may be pipes, which nobody fills; links to `/dev/zero`; or sparse files of many gigabytes. None
-of them is read to its end, only to its limit.
+of them is read to its end, only to its limit. A file that somebody has named to us may be a pipe,
+as the shell makes one of `<(…)`: such a one is waited for, and can be read only once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dag.core.lines import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from dag.core.limits import Limit
 
@@ -31,6 +32,27 @@ def read_bytes(path: Path, limit: Limit) -> bytes:
 
     """
     return b"".join(_pieces(path, limit))
+
+
+def read_named(path: Path, limit: Limit) -> bytes:
+    """Read a file that somebody has named, or what comes through a pipe; that is remembered.
+
+    Raises:
+        OSError: it cannot be read.
+        TooLarge: it has more bytes than the limit.
+
+    """
+    found = path.stat()
+    if not stat.S_ISFIFO(found.st_mode):
+        return read_bytes(path, limit)
+    key = (found.st_dev, found.st_ino)
+    if key not in _PIPES:
+        _PIPES[key] = b"".join(_pieces(path, limit, pipe=True))
+    return _PIPES[key]
+
+
+_PIPES: dict[tuple[int, int], bytes] = {}
+"""What came through each pipe, by its device and inode."""
 
 
 def read_text(path: Path, limit: Limit, *, errors: str = "strict") -> str:
@@ -60,6 +82,26 @@ def read_lines(path: Path, limit: Limit) -> Iterator[bytes]:
     return split_lines(_pieces(path, None), limit, str(path))
 
 
+def make_directory(root: Path, relative: PurePath) -> Path:
+    """Make a directory below `root`, if it is not there, and return it.
+
+    A link on the way to it is removed: somebody else may have put it there, and it may lead
+    anywhere.
+
+    Raises:
+        OSError: it cannot be made.
+
+    """
+    path = root
+    path.mkdir(parents=True, exist_ok=True)
+    for name in relative.parts:
+        path /= name
+        if path.is_symlink():
+            path.unlink()
+        path.mkdir(exist_ok=True)
+    return path
+
+
 def require_file(path: Path, status: os.stat_result) -> None:
     """Refuse what is no ordinary file.
 
@@ -72,10 +114,11 @@ def require_file(path: Path, status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "this is no ordinary file", str(path))
 
 
-def _pieces(path: Path, limit: Limit | None) -> Iterator[bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def _pieces(path: Path, limit: Limit | None, *, pipe: bool = False) -> Iterator[bytes]:
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    descriptor = os.open(path, flags if pipe else flags | os.O_NONBLOCK)
     try:
-        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        if not pipe and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is a named pipe", str(path))
         size = 0
         while data := os.read(descriptor, _PIECE):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-import ssl
+import re
 from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import getproxies
-
-import httpx2
 
 from dag.errors import InfrastructureError
 
 if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
     from dag.core.limits import Limit
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+_NO_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers that are about how a body came, and not about what it is."""
 
@@ -36,6 +40,8 @@ def public_url(url: httpx2.URL) -> str:
 
 def with_body(response: httpx2.Response, data: bytes) -> httpx2.Response:
     """Return an answer that has been read: its status and headers, with this body."""
+    import httpx2  # not for those who only ask for proxies
+
     headers = [pair for pair in response.headers.raw if pair[0].lower() not in _OF_THE_WIRE]
     return httpx2.Response(
         response.status_code, headers=headers, content=data, request=response.request
@@ -83,6 +89,8 @@ def tls_context() -> ssl.SSLContext:
         InfrastructureError: the environment names files that cannot be read.
 
     """
+    import httpx2
+
     try:
         return httpx2.create_ssl_context()
     except OSError as error:  # an SSLError is one
@@ -99,12 +107,15 @@ def tls_context() -> ssl.SSLContext:
 def proxy_fault(value: str) -> str | None:
     """Return why this cannot be a proxy, as the words after its name; None if it can be."""
     try:
-        proxy = httpx2.URL(value if "://" in value else f"http://{value}")
-    except (httpx2.InvalidURL, ValueError):
+        proxy = urlsplit(value if "://" in value else f"http://{value}")
+        port = proxy.port
+    except ValueError:
+        return "is no URL"
+    if _NO_URL.search(value):
         return "is no URL"
     if proxy.scheme not in _PROXY_SCHEMES:
         return f"names a proxy of the kind {proxy.scheme}, which nothing here speaks"
-    if not proxy.host or (proxy.port is not None and not 0 < proxy.port < 1 << 16):
+    if not proxy.hostname or port == 0:
         return "names no host, or no port that can be"
     if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
         return "names a SOCKS proxy, which needs the Python package socksio"

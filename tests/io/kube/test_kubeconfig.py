@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import yaml
 from dag.errors import DagError, UsageError
 from dag.io.kube import contexts
 from dag.io.kube.api import Kube
-from dag.io.kube.contexts import FoundNamespace, find_namespace
+from dag.io.kube.contexts import FoundNamespace, choose_context, find_namespace
 from dag.io.kube.kubeconfig import connect
 from tests.support.faults import Origin
 from tests.support.faults.certificates import make_certificate
-from tests.support.kubeconfigs import VERSION, kubeconfig
+from tests.support.kubeconfigs import VERSION, ask, kubeconfig
 
 SERVER = "https://127.0.0.1:1"
 
@@ -258,3 +259,32 @@ def test_a_variable_that_names_no_kubeconfig_is_said(
     with pytest.raises(UsageError, match=re.escape(words)) as caught:
         connect()
     assert caught.value.hint == "name another one with --kubeconfig or $KUBECONFIG"
+
+
+def test_a_kubeconfig_may_come_through_a_pipe(tmp_path: Path) -> None:
+    written = Path(kubeconfig(tmp_path / "config", "https://127.0.0.1:1"))
+    with subprocess.Popen(["cat", str(written)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        place = f"/dev/fd/{process.stdout.fileno()}"
+        assert find_namespace(place, None).name == "default"
+        assert choose_context(place, None).name == "here"
+
+
+@pytest.mark.parametrize("field", ["certificate-authority", "client-certificate", "tokenFile"])
+async def test_no_file_that_a_kubeconfig_names_is_read_without_end(
+    tmp_path: Path, field: str
+) -> None:
+    zeros = "/dev/zero"
+    cluster = {"certificate-authority": zeros} if field == "certificate-authority" else {}
+    user = {
+        "client-certificate": {"client-certificate": zeros, "client-key": zeros},
+        "tokenFile": {"tokenFile": zeros},
+    }.get(field)
+    config = kubeconfig(tmp_path / "config", "https://127.0.0.1:1", user, cluster)
+    with pytest.raises(DagError, match="/dev/zero has more than"):
+        await ask(config)
+
+
+def test_a_kubeconfig_is_not_read_without_end() -> None:
+    with pytest.raises(DagError, match="/dev/zero has more than 16 MiB"):
+        choose_context("/dev/zero", None)

@@ -97,3 +97,14 @@ def test_a_part_that_is_a_symbolic_link_is_not_written_through(
     assert outcome.status == "failed"
     assert f"{download.name}.part" in str(outcome.problems[0])
     assert victim.read_text() == "mine"
+
+
+def test_a_link_in_a_files_place_is_no_file_of_the_cache(
+    origin: Origin, cache: Cache, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").write_bytes(SMALL)
+    download = wanted(SMALL, origin.put("/a", SMALL))
+    (cache.directory / download.name).symlink_to(tmp_path / "elsewhere")
+    (outcome,) = fetch(cache, download)
+    assert outcome.status == "failed"
+    assert "no ordinary file" in str(outcome.problems[0])

@@ -170,3 +170,12 @@ def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
     assert code == 0, said
     with tarfile.open(place / "packages" / "x86_64" / "APKINDEX.tar.gz", ignore_zeros=True) as tar:
         assert tar.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"
+
+
+def test_a_store_that_can_be_none_is_said_by_every_command(make: Make) -> None:
+    place = make(a=definition("a"))
+    for command, words in (("build", []), ("build", ["--dry-run"]), ("status", [])):
+        code, _, said = run(place, *words, command=command, DAG_STORE="/dev/null/x")
+        assert code == 2
+        assert "the store /dev/null/x can be no directory, because /dev/null is a file" in said
+        assert "hint: name another directory with --store" in said

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from dag.core.sources.downloads import Place, SourceProblem
-from dag.core.web import check_uri, redact
+from dag.core.sources.remotes import locate
+from dag.core.web import redact
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ _UNPINNED = (
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
-_COMPONENT = re.compile(r"[A-Za-z0-9_~+@][A-Za-z0-9_~+@.-]*")
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 # https://git-scm.com/docs/git-check-ref-format
 _NO_REF = re.compile(r"^[-/]|\.\.|//|@\{|[\x00-\x20~^:?*\[\\\x7f]|(?:\.lock|[./])(?:/|$)|(?:^|/)\.")
 
@@ -105,6 +104,11 @@ class GitRepository:
     """The refs that steps ask for without saying which commit."""
 
     @property
+    def host(self) -> str:
+        """Return the host that it comes from: limits count by it."""
+        return self.path.partition("/")[0]
+
+    @property
     def depth(self) -> int:
         """Return how much history the repository needs: one depth, as git cuts commits, not refs."""
         depths = {want.depth for want in self.wants}
@@ -124,8 +128,11 @@ class WantedRepositories:
     nothing that a cache could be verified against."""
 
 
-def repositories_of(steps: Iterable[Checkout]) -> WantedRepositories:
-    """Check the steps and bring those of one repository together."""
+def repositories_of(steps: Iterable[Checkout], *, credentials: bool = False) -> WantedRepositories:
+    """Check the steps and bring those of one repository together.
+
+    Those that need a login are wrong, unless the user's `credentials` may be used.
+    """
     found: dict[str, GitRepository] = {}
     problems: list[SourceProblem] = []
     unpinned: list[SourceProblem] = []
@@ -133,11 +140,13 @@ def repositories_of(steps: Iterable[Checkout]) -> WantedRepositories:
         place = Place(step.file, step.line)
         shown = redact(step.repository)
         try:
-            path, base = locate(step.repository)
+            remote = locate(step.repository)
+            remote.require(credentials=credentials)
             want = _want(step, place) if step.expected_commit else None
         except UsageError as error:
             problems.append(SourceProblem(place, shown, error.message))
             continue
+        path, base = remote.path, remote.base
         known = found.get(path) or GitRepository(path, step.repository, (), ())
         bases = known.bases if base in known.bases else (*known.bases, base)
         wants, asked = known.wants, known.unpinned
@@ -148,54 +157,6 @@ def repositories_of(steps: Iterable[Checkout]) -> WantedRepositories:
             unpinned.append(SourceProblem(place, shown, _UNPINNED))
         found[path] = GitRepository(path, known.uri, wants, bases, asked)
     return WantedRepositories(list(found.values()), problems, unpinned)
-
-
-def locate(uri: str) -> tuple[str, str]:
-    """Return a repository's path below `git/`, without `.git`, and its URI as git compares it.
-
-    Raises:
-        UsageError: it cannot be kept: not http(s), with a password, or with another kind of path.
-
-    """
-    parts = check_uri(uri)
-    if "@" in parts.netloc:
-        raise UsageError(
-            "the uri has a user or password, which would get into the cache;"
-            " leave them to git's credential helper"
-        )
-    if parts.query or parts.fragment:
-        raise UsageError("the uri has a query or fragment")
-    plain = parts.path.removesuffix("/").removesuffix(".git")
-    host = parts.netloc.lower()
-    components = plain.split("/")[1:]
-    if not _HOST.fullmatch(host) or ".." in host:
-        raise UsageError(f"{host!r} is no host name")
-    if not components:
-        raise UsageError("the uri names no repository")
-    for component in components:
-        # A directory that ends in .git is a repository, and nothing else is kept in it.
-        if not _COMPONENT.fullmatch(component) or component.endswith(".git"):
-            raise UsageError(f"{component!r} cannot be part of a path in the cache")
-    base = f"{parts.scheme}://{parts.netloc}{plain}"
-    written = uri if uri in (base, f"{base}/", f"{base}.git", f"{base}.git/") else base
-    return "/".join([host, *components]), written
-
-
-def submodule_uri(parent: str, uri: str) -> str:
-    """Return a submodule's URI; its `url` may be relative to its parent's, as git resolves it.
-
-    https://git-scm.com/docs/gitmodules#Documentation/gitmodules.txt-submoduleltnamegturl
-    """
-    if not uri.startswith(("./", "../")):
-        return uri
-    base = parent.rstrip("/")
-    while True:
-        if uri.startswith("../"):
-            uri, base = uri[3:], base.rpartition("/")[0]
-        elif uri.startswith("./"):
-            uri = uri[2:]
-        else:
-            return f"{base}/{uri.rstrip('/')}"
 
 
 def check_commit(text: str) -> str:

@@ -90,6 +90,39 @@ class SourceProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFailure:
+    """A source that cannot be had: it is one failure, however many steps need it."""
+
+    places: tuple[Place, ...]
+    """The steps that need it."""
+    problems: tuple[SourceProblem, ...]
+    """The reasons: one for each URI that was tried."""
+
+    def lines(self) -> list[str]:
+        """Return it as a line for each reason, and one for the other steps that need it."""
+        first, *others = self.problems
+        found = [str(first), *(f"  also {one.uri}: {one.message}" for one in others)]
+        if more := [str(place) for place in self.places if place != first.place]:
+            found.append(f"  also needed by {', '.join(more)}")
+        return found
+
+
+def failures_of(problems: Iterable[SourceProblem]) -> list[SourceFailure]:
+    """Return the failures of sources, each of which has the same URI and the same message."""
+    found: dict[tuple[str, str], list[SourceProblem]] = {}
+    for problem in problems:
+        found.setdefault((problem.uri, problem.message), []).append(problem)
+    return [
+        SourceFailure(tuple(sorted({one.place for one in same})), (min(same, key=_place_of),))
+        for same in found.values()
+    ]
+
+
+def _place_of(problem: SourceProblem) -> Place:
+    return problem.place
+
+
+@dataclass(frozen=True, slots=True)
 class Download:
     """One file: the digests that it must have, and the URIs that are said to have it."""
 

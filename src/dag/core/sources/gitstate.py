@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dag.core.decoding import Undecodable, decode
-from dag.core.sources.checkouts import WHOLE, is_hash, is_ref, locate
+from dag.core.sources.checkouts import WHOLE, is_hash, is_ref
+from dag.core.sources.remotes import locate
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def _check_pick(text: str) -> None:
 
 def _leads(base: str, path: str) -> bool:
     try:
-        return locate(base) == (path, base)
+        remote = locate(base)
     except UsageError:
         return False
+    return (remote.path, remote.base) == (path, base)

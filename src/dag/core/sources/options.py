@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from dag.core.flags import Options, arguments, flag, list_flag, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
-from dag.core.kinds import DIRECTORY, QUANTITY, TEXT, URL, whole
+from dag.core.kinds import (
+    DIRECTORY,
+    FILE_OR_URL,
+    PATH_OR_URL,
+    QUANTITY,
+    TEXT,
+    URL,
+    whole,
+)
 from dag.core.package.options import DefinitionOptions
 from dag.errors import UsageError
 
@@ -42,8 +50,12 @@ class FetchOptions(Options):
 
     heading: ClassVar[str] = "Cache"
 
-    out: str = flag(
-        DIRECTORY, "-o --out", "Keep the cache in this directory.", default="cache", command="cache"
+    out: str | None = flag(
+        DIRECTORY,
+        "-o --out",
+        "Keep the cache in this directory. `dag build` uses the default one.",
+        shown="cache in the directory of --dir",
+        command="cache",
     )
     git: bool = switch(
         "--git",
@@ -62,6 +74,31 @@ class FetchOptions(Options):
         QUANTITY, "--max-size", "Take no file that is larger than this.", default="8Gi"
     )
     verify: bool = switch("--verify", "Read every file again, also where nothing has changed.")
+    credentials: bool = switch(
+        "--credentials",
+        "Log in where a server asks for it, as git and curl would: with ~/.netrc, the helpers of "
+        "git, and ssh. Only the command line can ask for that.",
+        typed_only=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchSelectionOptions(Options):
+    """The plan of `dag build` whose sources are fetched."""
+
+    heading: ClassVar[str] = "Selection"
+
+    only: bool = switch("--only", "Fetch for just these packages, not for what they depend on.")
+    repositories: tuple[str, ...] = list_flag(
+        PATH_OR_URL,
+        "-r --repository",
+        "Do not fetch for what this repository has, as `dag build` does not build that.",
+    )
+    keyrings: tuple[str, ...] = list_flag(
+        FILE_OR_URL,
+        "--keyring",
+        "Trust packages that are signed with this public key, as `dag build` does.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +146,19 @@ class CacheImageOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CacheOptions(
-    CacheWords, DefinitionOptions, FetchOptions, CacheImageOptions, CacheOutputOptions
+    CacheWords,
+    DefinitionOptions,
+    FetchSelectionOptions,
+    FetchOptions,
+    CacheImageOptions,
+    CacheOutputOptions,
 ):
     """The flags of `dag cache`."""
+
+    @property
+    def is_planned(self) -> bool:
+        """True if it is not for all that the definitions name."""
+        return bool(self.packages or self.repositories)
 
     def check(self) -> None:
         """Refuse what makes no sense, before anything is read.

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import httpx2
 
+from dag.core.limits import CREDENTIALS, TooLarge
 from dag.errors import InfrastructureError
+from dag.io.files import read_named
 
 _KUBECTL = "try the same context with kubectl"
 
@@ -72,9 +74,11 @@ class TokenFile(httpx2.Auth):
     def _read(self) -> str:
         source = f"{self._source} ({self._path})"
         try:
-            return _bearer(self._path.read_text(encoding="utf-8"), source)
+            return _bearer(read_named(self._path, CREDENTIALS).decode(), source)
         except OSError as error:
             raise CredentialError(f"{source} cannot be read: {error.strerror}") from error
+        except TooLarge as error:
+            raise CredentialError(f"{source}: {error.message}", hint=_KUBECTL) from None
         except UnicodeDecodeError:
             # Its text would quote the file.
             raise CredentialError(f"{source} is no text", hint=_KUBECTL) from None

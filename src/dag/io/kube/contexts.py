@@ -17,7 +17,9 @@ import msgspec
 import yaml
 
 from dag.core.kinds import NAME
+from dag.core.limits import CREDENTIALS, KUBECONFIG, TooLarge
 from dag.errors import InfrastructureError, UsageError
+from dag.io.files import read_named, read_text
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DEFAULT = "default"
@@ -170,7 +172,7 @@ def _absence(kubeconfig: str | None) -> str:
 
 def _namespace_of_service_account() -> str:
     try:
-        return (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or _DEFAULT
+        return read_text(_SERVICE_ACCOUNT / "namespace", CREDENTIALS).strip() or _DEFAULT
     except (OSError, ValueError):
         return _DEFAULT
 
@@ -283,8 +285,10 @@ def _merge_files(paths: list[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {"current-context": "", "clusters": [], "contexts": [], "users": []}
     for path in paths:
         try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            loaded = yaml.safe_load(read_named(path, KUBECONFIG).decode()) or {}
+        except TooLarge:
+            raise
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UsageError(
                 f"{path}: no kubeconfig can be read there: {_reason(error)}", hint=_ANOTHER
             ) from None

@@ -14,7 +14,9 @@ from typing import Any
 
 import httpx2
 
+from dag.core.limits import CERTIFICATES
 from dag.errors import InfrastructureError, UsageError
+from dag.io.files import read_named
 from dag.io.kube.auth import Plugin, PluginAuth, Token, TokenFile
 from dag.io.kube.contexts import ChosenContext, PluginEntry, UserEntry, choose_context
 from dag.io.kube.proxy import proxy_of_environment
@@ -158,7 +160,8 @@ def _cluster_info(chosen: ChosenContext) -> dict[str, Any]:
     names = ("server", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
     info = {name: cluster[name] for name in names if name in cluster}
     if path := cluster.get("certificate-authority"):  # which wins, as in `tls_context`
-        info["certificate-authority-data"] = b64encode(Path(path).read_bytes()).decode()
+        data = read_named(Path(path), CERTIFICATES)
+        info["certificate-authority-data"] = b64encode(data).decode()
     for extension in cluster.get("extensions") or ():
         if isinstance(extension, dict) and extension.get("name") == f"{_EXEC_GROUP}/exec":
             info["config"] = extension.get("extension")

@@ -6,11 +6,14 @@ import ssl
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import httpx2
 
+from dag.core.limits import CERTIFICATES
 from dag.errors import UsageError
+from dag.io.files import read_named
 from dag.io.kube.contexts import ChosenContext, UserEntry
 
 
@@ -24,7 +27,8 @@ def tls_context(chosen: ChosenContext) -> ssl.SSLContext:
     """
     cluster, user = chosen.cluster, chosen.user
     if cluster.certificate_authority:
-        context = ssl.create_default_context(cafile=cluster.certificate_authority)
+        written = read_named(Path(cluster.certificate_authority), CERTIFICATES)
+        context = ssl.create_default_context(cadata=written.decode("ascii", errors="replace"))
     elif cluster.certificate_authority_data:
         known = _decode_base64(cluster.certificate_authority_data).decode("ascii")
         context = ssl.create_default_context(cadata=known)
@@ -51,12 +55,13 @@ def _load_certificate(context: ssl.SSLContext, user: UserEntry) -> None:
 
 @contextmanager
 def _file(data: str | None, path: str | None) -> Iterator[str]:
-    """Yield the name of a file with `data`, or `path`: Python's ssl takes this from files alone."""
-    if not data:
-        yield path or ""
-        return
+    """Yield the name of a file with `data`, or with what is at `path`.
+
+    Python's ssl takes this from files alone, and reads these without any limit.
+    """
+    content = _decode_base64(data) if data else read_named(Path(path or ""), CERTIFICATES)
     with NamedTemporaryFile() as file:  # which nobody else may read
-        file.write(_decode_base64(data))
+        file.write(content)
         file.flush()
         yield file.name
 

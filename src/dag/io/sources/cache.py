@@ -18,12 +18,13 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from dag.core.sources.downloads import Digest, is_cache_name
 from dag.errors import InfrastructureError
 from dag.io import durable
-from dag.io.files import require_file
+from dag.io.files import make_directory, require_file
 from dag.io.locks import HeldLock, try_lock, wait_for_lock
 from dag.io.sources.part import BLOCK, SUFFIX, Part
 from dag.io.sources.records import Records
@@ -69,7 +70,7 @@ class Cache:
         self.private = directory / PRIVATE
         try:
             if make or directory.exists():
-                self.private.mkdir(parents=True, exist_ok=True)
+                make_directory(directory, PurePath(PRIVATE))
             self.records = Records(self.private / "verified")
         except OSError as error:
             raise InfrastructureError(
@@ -90,7 +91,8 @@ class Cache:
         and gives a verified file those of its names that are missing.
 
         Raises:
-            OSError: something that is no file, or cannot be read, has one of the names.
+            OSError: something that is no file, such as a link, or cannot be read, has one of the
+                names.
 
         """
         good: list[Digest] = []
@@ -100,7 +102,7 @@ class Cache:
         for digest in digests:
             path = self.directory / digest.name
             try:
-                status = path.stat()
+                status = path.lstat()
             except FileNotFoundError:
                 missing.append(digest)
                 continue
@@ -196,7 +198,7 @@ class Cache:
         return sorted(
             entry.name
             for entry in os.scandir(self.directory)
-            if is_cache_name(entry.name) and entry.is_file()
+            if is_cache_name(entry.name) and entry.is_file(follow_symlinks=False)
         )
 
     def try_lock(self, name: str) -> HeldLock | None:
@@ -208,8 +210,7 @@ class Cache:
         return await wait_for_lock(self._lock_path(name))
 
     def _lock_path(self, name: str) -> Path:
-        directory = self.private / "locks"
-        directory.mkdir(exist_ok=True)
+        directory = make_directory(self.private, PurePath("locks"))
         # The name may be longer than a file's can be, and have slashes.
         return directory / hashlib.sha256(name.encode()).hexdigest()[:32]
 
@@ -225,7 +226,8 @@ class Cache:
 
 
 def _hash_file(path: Path, algorithm: str) -> tuple[str, os.stat_result]:
-    with path.open("rb", buffering=0) as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         value = hashlib.new(algorithm)
         while block := file.read(BLOCK):

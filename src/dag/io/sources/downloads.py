@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dag.io.sources.cache import Cache
+    from dag.io.sources.logins import Logins
     from dag.io.sources.part import Part
 
 P = ParamSpec("P")
@@ -70,11 +71,13 @@ class Downloader:
         mirrors: Sequence[str] = (),
         verify: bool = False,
         tls: ssl.SSLContext | None = None,
+        logins: Logins | None = None,
     ) -> None:
         """Take the cache, and who is told of the progress.
 
         `mirrors` are asked by digest before a URI. `verify` looks at every file that is there.
-        `tls` is how servers are verified, in the place of the system's way.
+        `tls` is how servers are verified, in the place of the system's way. `logins` are told to
+        their hosts.
         """
         self._cache = cache
         self._watcher = watcher
@@ -82,6 +85,7 @@ class Downloader:
         self._mirrors = tuple(mirrors)
         self._verify = verify
         self._tls = tls
+        self._logins = logins
         self._threads: ThreadPoolExecutor
         self._transport: SourceTransport
         self._open = asyncio.Semaphore(_OPEN)
@@ -99,7 +103,9 @@ class Downloader:
         # event loop; more than the processors only for the sake of a disk that makes them wait.
         threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "cache")
         with threads as self._threads:
-            async with SourceTransport(self._limits, threads, self._tls) as self._transport:
+            async with SourceTransport(
+                self._limits, threads, self._tls, self._logins
+            ) as self._transport:
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {

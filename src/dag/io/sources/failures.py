@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ssl
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-import httpx2
+import h11
+
+from dag.io.sources.http import NoConnection
+
+if TYPE_CHECKING:
+    from dag.io.sources.http import Head
 
 
-def odd_answer(response: httpx2.Response) -> str:
+def odd_answer(head: Head) -> str:
     """Return what may explain that a body is not the file, as the end of a sentence."""
-    encoding = response.headers.get("Content-Encoding")
+    encoding = head.headers.get("content-encoding")
     if encoding and encoding != "identity":
         return f" (sent with Content-Encoding {encoding[:20]!r}, which was not asked for)"
-    if response.headers.get("Content-Type", "").startswith("text/html"):
+    if head.headers.get("content-type", "").startswith("text/html"):
         return " (the server says that it is a web page)"
     return ""
 
@@ -26,18 +32,17 @@ def status_text(status: int) -> str:
         return f"HTTP {status}"
 
 
-def failure_text(error: httpx2.TransportError) -> str:
+def failure_text(error: BaseException) -> str:
     """Return why no answer came, in words."""
-    text, cause = str(error), error.__cause__ or error.__context__
-    while not text and cause is not None:
-        text, cause = str(cause), cause.__cause__ or cause.__context__
-    text = text or type(error).__name__
-    return {
-        httpx2.ReadError: "the connection broke",
-        httpx2.RemoteProtocolError: f"the server broke the protocol, or broke off: {text}",
-        httpx2.ConnectError: f"there is no connection: {text}",
-        httpx2.ProxyError: f"the proxy refuses: {text}",
-    }.get(type(error), text)
+    cause: BaseException | None = error
+    while cause is not None and (not str(cause) or isinstance(cause, NoConnection)):
+        cause = cause.__cause__ or cause.__context__
+    text = getattr(cause, "strerror", None) or str(cause or type(error).__name__)
+    if isinstance(error, NoConnection):
+        return f"there is no connection: {text}"
+    if isinstance(error, h11.RemoteProtocolError):
+        return f"the server broke the protocol, or broke off: {text}"
+    return "the connection broke"
 
 
 def tls_problem(error: BaseException) -> str | None:

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dag.core.image.archive import Directory, File, file_of
@@ -30,6 +30,7 @@ from dag.core.sources.gitstate import STATE
 from dag.core.tar import BrokenArchive, Member, TarReader
 from dag.errors import InfrastructureError, UsageError
 from dag.io.archives import DamagedStream, reader_of, unpack
+from dag.io.files import make_directory
 from dag.io.locks import lock, try_lock
 from dag.io.sources.git.stored import GIT, read_states, redirected_uris
 from dag.io.sources.part import BLOCK
@@ -84,7 +85,7 @@ def image_entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> l
     Those that are not in the cache are left out.
     """
     files = {name: cache.directory / name for name in sorted(set(names))}
-    found: list[Entry] = [_file(name, path) for name, path in files.items() if path.is_file()]
+    found: list[Entry] = [_file(name, path) for name, path in files.items() if _is_file(path)]
     states = read_states(cache)
     taken = {path: states[path] for path in sorted(set(paths) & set(states))}
     for path, state in taken.items():
@@ -92,7 +93,7 @@ def image_entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> l
         prefix = f"{GIT}/{path}.git"
         for file in sorted(directory.rglob("*")):
             relative = file.relative_to(directory).as_posix()
-            if file.is_file() and _GIT_FILE.fullmatch(relative) and not file.is_symlink():
+            if _is_file(file) and _GIT_FILE.fullmatch(relative):
                 found.append(_file(f"{prefix}/{relative}", file))
         # Without these two directories git takes it for no repository.
         found += [Directory(f"{prefix}/{name}") for name in ("objects", "refs")]
@@ -107,8 +108,7 @@ def image_entries(cache: Cache, names: Iterable[str], paths: Iterable[str]) -> l
 @contextmanager
 def staging(cache: Cache) -> Iterator[Path]:
     """Make a directory that is this process's alone, and remove it, and those of the dead."""
-    incoming = cache.private / "incoming"
-    incoming.mkdir(exist_ok=True)
+    incoming = make_directory(cache.private, PurePath("incoming"))
     with ExitStack() as held:
         # So that nobody takes the new one for one that was left.
         with lock(cache.private / "incoming.lock"):
@@ -176,6 +176,10 @@ def fill(
         bytes=filling.bytes,
     )
     return filled, staged
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _file(name: str, path: Path) -> File:

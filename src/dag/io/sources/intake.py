@@ -25,11 +25,11 @@ class Intake:
         """Take the part of the file, and the threads that write to it."""
         self._part = part
         self._threads = threads
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._size = 0
         self._writing: asyncio.Future[None] | None = None
 
-    async def add(self, data: bytes) -> bool:
+    async def add(self, data: bytes | bytearray) -> bool:
         """Take more; return whether a block was full."""
         self._pieces.append(data)
         self._size += len(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from dag.io import durable
 from dag.io.files import read_bytes
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
 
@@ -46,6 +46,8 @@ class Records:
         self._lock = threading.Lock()
         self._stamps: dict[str, Stamp] = {}
         lines = 0
+        if path.is_symlink():  # it may lead anywhere, and is none of ours
+            path.unlink()
         with suppress(FileNotFoundError):
             for line in read_bytes(path, RECORD).splitlines():
                 lines += 1
@@ -67,8 +69,12 @@ class Records:
             if self._stamps.get(name) == stamp:
                 return
             self._stamps[name] = stamp
-            with self._path.open("ab") as file:
-                file.write(self._line(name, stamp))
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o644)
+            try:
+                os.write(descriptor, self._line(name, stamp))
+            finally:
+                os.close(descriptor)
 
     def _compact(self) -> None:
         lines = b"".join(self._line(*item) for item in self._stamps.items())

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import httpx2
+import h11
 
 from dag.core.web import (
     MAX_REDIRECTS,
@@ -25,6 +25,7 @@ from dag.core.web import (
 from dag.errors import UsageError
 from dag.io.retries import MayHeal, retry_async
 from dag.io.sources.failures import failure_text, odd_answer, status_text, tls_problem
+from dag.io.sources.http import BrokenConnection, Head, HttpConnection, NoConnection, Silence
 from dag.io.sources.intake import Intake, Pace, finish
 
 if TYPE_CHECKING:
@@ -119,48 +120,56 @@ class SourceTransfer:
 
     async def _request(self, uri: str) -> str | None:
         """Send a request; write the answer's body to the part, or return where it is redirected."""
-        headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}
-        client, limits = self._transport.gate(uri).client, self._limits
+        gate, limits = self._transport.gate(uri), self._limits
         try:
-            request = client.build_request("GET", uri, headers=headers)
-            async with asyncio.timeout(limits.connect + limits.stall):
-                response = await client.send(request, stream=True)
+            connection, head = await self._ask(uri)
             try:
-                return await self._answer(response, uri)
+                return await self._answer(connection, head, uri)
             finally:
-                await response.aclose()
-        except TimeoutError:
-            raise _AttemptFailed(
-                f"there was no answer in {limits.connect + limits.stall:g} s"
-            ) from None
-        except httpx2.TimeoutException as error:
-            if isinstance(error, httpx2.ConnectTimeout):
-                self._transport.gate(uri).back_off()
-                raise _AttemptFailed(f"there was no connection in {limits.connect:g} s") from None
+                gate.give_back(connection)
+        except Silence:
             raise _AttemptFailed(f"it stalled: no byte came in {limits.stall:g} s") from None
-        except httpx2.UnsupportedProtocol as error:
-            raise Unavailable(str(error)) from None
-        except httpx2.TransportError as error:
+        except NoConnection as error:
             if (problem := tls_problem(error)) is not None:
                 raise Unavailable(f"TLS: {problem}") from None
-            if isinstance(error, httpx2.ConnectError):
-                self._transport.gate(uri).back_off()
+            gate.back_off()
+            if isinstance(error.__cause__, TimeoutError):
+                raise _AttemptFailed(f"there was no connection in {limits.connect:g} s") from None
             raise _AttemptFailed(failure_text(error)) from None
-        except (httpx2.InvalidURL, httpx2.HTTPError, UnicodeError) as error:
-            raise Unavailable(f"{type(error).__name__}: {error}") from None
+        except h11.LocalProtocolError as error:
+            raise Unavailable(f"{uri} cannot be asked for: {error}") from None
+        except (BrokenConnection, h11.RemoteProtocolError) as error:
+            raise _AttemptFailed(failure_text(error)) from None
 
-    async def _answer(self, response: httpx2.Response, uri: str) -> str | None:
-        status, offset = response.status_code, self._part.size
-        if response.has_redirect_location:
-            return await self._redirect(response, uri)
-        sent = ContentRange.parse(response.headers.get("Content-Range"))
+    async def _ask(self, uri: str) -> tuple[HttpConnection, Head]:
+        """Send a request, and return the head of the answer."""
+        limits, target, gate = self._limits, self._transport.target(uri), self._transport.gate(uri)
+        headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}
+        while True:
+            connection = await gate.connect(target, patience=limits.connect)
+            try:
+                async with asyncio.timeout(limits.stall):
+                    return connection, await connection.ask(target, headers, stall=limits.stall)
+            except BaseException as error:
+                connection.close()
+                if isinstance(error, TimeoutError):  # it came, but not to an end
+                    raise Silence from None
+                # That a server has closed a connection meanwhile says nothing about this file.
+                if connection.is_new or not isinstance(error, BrokenConnection | h11.ProtocolError):
+                    raise
+
+    async def _answer(self, connection: HttpConnection, head: Head, uri: str) -> str | None:
+        status, offset = head.status, self._part.size
+        if head.redirect is not None:
+            return await self._redirect(connection, head, uri)
+        sent = ContentRange.parse(head.headers.get("content-range"))
         if status == 416 and offset:
             if sent.whole == offset:
                 return None  # everything is here already
             await self._in_thread(self._part.restart)
             raise _AttemptFailed("the server has less of the file than is here")
         if may_heal(status):
-            asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
+            asked = parse_retry_after(head.headers.get("retry-after"), time.time())
             if status in (429, 503):
                 longest = self._limits.retry.longest_asked
                 self._transport.gate(uri).back_off(min(asked or 0, longest))
@@ -175,11 +184,11 @@ class SourceTransfer:
             self._resumed = False
         else:
             raise Unavailable(status_text(status))
-        await self._body(response)
+        await self._body(connection, head)
         return None
 
-    async def _redirect(self, response: httpx2.Response, uri: str) -> str:
-        target = response.headers["Location"]
+    async def _redirect(self, connection: HttpConnection, head: Head, uri: str) -> str:
+        target = head.redirect or ""
         try:
             target = _quote_blanks(urljoin(uri, target))
             check_uri(target)
@@ -187,17 +196,16 @@ class SourceTransfer:
             why = error if isinstance(error, UsageError) else "this is no uri"
             raise Unavailable(f"the server redirects to {redact(target)!r}: {why}") from None
         # Its body is nothing that anybody waits for; where it has none, the connection is of use.
-        if response.headers.get("Content-Length") == "0":
-            async for _ in response.aiter_raw():
-                pass
+        if head.headers.get("content-length") == "0":
+            await connection.read(stall=self._limits.stall)
         return target
 
-    async def _body(self, response: httpx2.Response) -> None:
+    async def _body(self, connection: HttpConnection, head: Head) -> None:
         part, limits = self._part, self._limits
-        length = response.headers.get("Content-Length", "")
+        length = head.headers.get("content-length", "")
         whole = part.size + int(length) if length.isdecimal() else None
-        self._delimited = whole is not None or "Transfer-Encoding" in response.headers
-        self._hint = odd_answer(response)
+        self._delimited = whole is not None or "transfer-encoding" in head.headers
+        self._hint = odd_answer(head)
         if whole is not None and whole > limits.max_size:
             await self._in_thread(part.restart)
             raise Unavailable(f"it has {whole} bytes, more than --max-size ({limits.max_size})")
@@ -205,7 +213,7 @@ class SourceTransfer:
         intake = Intake(part, self._transport.threads)
         size, pace = part.size, Pace(limits)
         try:
-            async for data in response.aiter_raw():
+            while (data := await connection.read(stall=limits.stall)) is not None:
                 size += len(data)
                 self.received += len(data)
                 if size > limits.max_size:

@@ -1,29 +1,29 @@
-"""HTTP for a run: a client for each host, and bounds on how many requests are sent at once."""
+"""HTTP for a run: the connections to each host, and bounds on how many requests are sent at once."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-import httpcore2
-import httpx2
-
 from dag.core.web import host_of
 from dag.io.retries import RetryPolicy
-from dag.io.web import NoCookies, check_proxies, tls_context
+from dag.io.sources.http import HttpConnection
+from dag.io.sources.logins import Logins
+from dag.io.sources.targets import proxy_for, target_of
+from dag.io.web import tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
-    from concurrent.futures import ThreadPoolExecutor
 
+    from dag.io.sources.targets import Proxy, Target
 
-# How much asyncio reads at once. With less, what it has read is cut up and copied again and again: a
-# large file then costs twice the processor.
-httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = 1 << 18
+_RESOLVERS = 32
+"""How many names are looked up at once: one that nobody answers for takes long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,11 @@ class TransferLimits:
 class Gate:
     """A host: its connections, how many requests it gets at once, and until when none."""
 
-    def __init__(self, limit: int, client: httpx2.AsyncClient) -> None:
-        """Take how many requests are let in at first, and the client that sends them."""
-        self.client = client
+    def __init__(self, limit: int, proxy: Proxy | None, tls: ssl.SSLContext | None) -> None:
+        """Take how many requests are let in at first, and the way to the host."""
+        self._proxy = proxy
+        self._tls = tls
+        self._idle: list[HttpConnection] = []
         self._limit = limit
         self._active = 0
         self._quiet_until = 0.0
@@ -75,58 +77,95 @@ class Gate:
         self._limit = max(1, self._limit // 2)
         self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
 
+    async def connect(self, target: Target, *, patience: float) -> HttpConnection:
+        """Return a connection that nobody uses; `patience` is in seconds.
+
+        Raises:
+            NoConnection: that cannot be.
+
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_idle:
+                return connection
+            connection.close()
+        return await HttpConnection.open(target, self._proxy, self._tls, patience=patience)
+
+    def give_back(self, connection: HttpConnection) -> None:
+        """Keep a connection for the next request, if it can have one."""
+        if connection.make_ready():
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
 
 class SourceTransport:
     """The hosts and the threads, which all transfers share, and who may send when."""
 
     def __init__(
-        self, limits: TransferLimits, threads: ThreadPoolExecutor, tls: ssl.SSLContext | None = None
+        self,
+        limits: TransferLimits,
+        threads: ThreadPoolExecutor,
+        tls: ssl.SSLContext | None = None,
+        logins: Logins | None = None,
     ) -> None:
-        """Take the bounds and the threads; `tls` is how servers are verified, else the system's way."""
+        """Take the bounds and the threads.
+
+        `tls` is how servers are verified, else the system's way; `logins` are told to their hosts.
+        """
         self.limits = limits
         self.threads = threads
         self._tls = tls
+        self._logins = logins or Logins()
         self._slots = asyncio.Semaphore(limits.jobs)
         self._gates: dict[tuple[bool, str], Gate] = {}
 
     async def __aenter__(self) -> Self:
         """Return itself: nothing is opened before it is needed."""
+        resolvers = ThreadPoolExecutor(_RESOLVERS, "resolver")
+        asyncio.get_running_loop().set_default_executor(resolvers)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
         for gate in self._gates.values():
-            await gate.client.aclose()
+            gate.close()
+        await asyncio.sleep(0)  # what was aborted is closed with the loop's next turn
+
+    def target(self, uri: str) -> Target:
+        """Return where a URI is asked for, with the login that belongs to its host.
+
+        Raises:
+            UsageError: it cannot be asked for.
+
+        """
+        return target_of(uri, self._logins)
 
     def gate(self, uri: str) -> Gate:
         """Return the gate of the host that `uri` is asked from.
 
         Raises:
+            UsageError: it cannot be asked for.
             InfrastructureError: the environment names a proxy that cannot be one, or, for https,
                 CA certificates that cannot be read.
 
         """
         secure = uri.partition(":")[0].lower() == "https"
         key = (secure, host_of(uri))
-        if key not in self._gates:
-            # A client each: for every request it looks at all of its connections.
-            self._gates[key] = Gate(self.limits.per_host, self._client(secure=secure))
-        return self._gates[key]
-
-    def _client(self, *, secure: bool) -> httpx2.AsyncClient:
-        # Proxies and their exceptions come from the environment. Both they and certificates, which
-        # are read once, matter only where they are needed: git takes proxies that we cannot.
-        check_proxies()
-        if secure and self._tls is None:
-            self._tls = tls_context()
-        limits, most = self.limits, self.limits.per_host
-        return httpx2.AsyncClient(
-            headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dag"},
-            timeout=httpx2.Timeout(limits.stall, connect=limits.connect, pool=None),
-            limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-            verify=self._tls if secure and self._tls is not None else False,
-            cookies=NoCookies(),
-        )
+        gate = self._gates.get(key)
+        if gate is None:
+            # Both proxies, which come from the environment, and certificates, which are read once,
+            # matter only where they are needed: git takes proxies that we cannot.
+            proxy = proxy_for(self.target(uri))
+            if secure or (proxy is not None and proxy.is_secure):
+                self._tls = self._tls or tls_context()
+            gate = self._gates[key] = Gate(self.limits.per_host, proxy, self._tls)
+        return gate
 
     @asynccontextmanager
     async def turn(self, uri: str) -> AsyncIterator[None]:

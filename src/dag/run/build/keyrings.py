@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from dag.core.limits import PUBLIC_KEY
 from dag.errors import UsageError
+from dag.io.files import read_bytes
 
 
 def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> None:
@@ -37,4 +39,4 @@ def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> No
 
 
 def _read(path: Path | None) -> bytes | None:
-    return path.read_bytes() if path is not None and path.is_file() else None
+    return read_bytes(path, PUBLIC_KEY) if path is not None and path.is_file() else None

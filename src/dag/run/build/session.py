@@ -47,8 +47,9 @@ from dag.run.build.serving import PackageServer
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
-from dag.run.graph.reading import read_definitions
+from dag.run.graph.definitions import read_definitions
 from dag.run.graph.repositories import Named, Repositories, ask_repositories
+from dag.run.sources.place import cache_beside, note_on_old_cache
 
 Say = Callable[[str], None]
 
@@ -261,7 +262,9 @@ class Build:
                 links |= {name: made, f"{name}.pub": _public_half_of(made)}
         public = f"{key.name if key else Path(name).name}.pub"
         check_keyrings(options.keyrings, public, _public_half_of(key or made))
-        cache = self.directory.resolve() / "cache"
+        cache = cache_beside(self.directory.resolve())
+        if note := note_on_old_cache(self.directory):
+            self._say(note)
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
             cache.mkdir(exist_ok=True)

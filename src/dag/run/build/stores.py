@@ -30,8 +30,20 @@ class RunStatus:
 
 
 def store_path(options: BuildOptions | StatusOptions) -> Path:
-    """Return the directory of finished packages."""
-    return Path(options.store or Path(options.directory) / "packages")
+    """Return the directory of finished packages, which need not be there yet.
+
+    Raises:
+        UsageError: it can be none, because it or something above it is a file.
+
+    """
+    root = Path(options.store or Path(options.directory) / "packages")
+    there = next((path for path in (root, *root.parents) if path.exists()), root)
+    if there.exists() and not there.is_dir():
+        raise UsageError(
+            f"the store {root} can be no directory, because {there} is a file",
+            hint="name another directory with --store",
+        )
+    return root
 
 
 def open_store(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]) -> Store:

@@ -6,38 +6,16 @@ import gc
 from collections.abc import Sequence
 from pathlib import Path
 
-from dag.core.arch import Arch
 from dag.core.graph.affected import Affected
 from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
 from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
-from dag.core.package.directory import Definitions
 from dag.core.package.makefile import NO_MAKEFILE, Makefile, read_makefile
 from dag.core.package.model import Package
-from dag.core.package.options import CompileOptions, DefinitionOptions
-from dag.io.package.definitions import read_directory
+from dag.core.package.options import DefinitionOptions
 from dag.io.package.makefile import find_makefile
 from dag.report.terminal import say
-
-
-def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Definitions:
-    """Read the definitions of a directory.
-
-    The caller tells what is wrong with some of them (`Definitions.words`).
-
-    Raises:
-        UsageError: none can be used, or one has a problem and `options.strict` asks for none.
-
-    """
-    found = read_directory(
-        Path(directory),
-        arch=arch.apk,
-        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
-        build_options=options.build_options,
-    )
-    if options.strict:
-        found.require_sound()
-    return found
+from dag.run.graph.definitions import read_definitions
 
 
 def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> Graph:

@@ -16,7 +16,7 @@ from dag.core.package.apkindex import offers
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.io.package.makefile import makefile_of
-from dag.run.graph.reading import read_definitions
+from dag.run.graph.definitions import read_definitions
 from dag.run.graph.repositories import Named, Repositories, ask_repositories
 
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag.core.image.keys import is_private_key
+from dag.core.limits import CREDENTIALS
 from dag.core.setup.cluster import GKE_DRIVER, NAMESPACE, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
 from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
+from dag.io.files import read_bytes
 from dag.io.gcloud import current_project
 from dag.io.image.bundle import BUSYBOX
 from dag.io.kube.contexts import choose_context
@@ -120,7 +122,9 @@ def _builds(options: BuilderOptions) -> ClusterSettings:
 
 def _check_private_key(path: str) -> None:
     try:
-        content = Path(path).read_bytes()
+        if Path(path).is_fifo():
+            return  # gcloud reads it, and it can be read only once
+        content = read_bytes(Path(path), CREDENTIALS)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     if not is_private_key(content):

@@ -9,28 +9,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dag.core.graph.graph import Graph
 from dag.core.package.model import Checkout, Fetch, Package
-from dag.core.sources import checkouts
-from dag.core.sources.checkouts import GitRepository
-from dag.core.sources.downloads import Download, SourceProblem, cache_names, downloads_of
+from dag.core.sources.checkouts import GitRepository, repositories_of
+from dag.core.sources.downloads import (
+    Download,
+    SourceFailure,
+    SourceProblem,
+    cache_names,
+    downloads_of,
+    failures_of,
+)
 from dag.core.sources.gitstate import VerifiedState
 from dag.core.sources.options import CacheOptions
+from dag.core.sources.remotes import locate
 from dag.core.web import redact
 from dag.errors import UsageError
-from dag.io.image.bundle import Pushed, push_bundle
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.downloads import Downloader, DownloadOutcome
-from dag.io.sources.git.cache import GitCache, GitOutcome, adopt
+from dag.io.sources.git.cache import GitCache, GitOutcome
 from dag.io.sources.git.process import GitLimits
 from dag.io.sources.git.stored import prune_git, read_states, write_config
-from dag.io.sources.image import Filled, fill, image_entries, staging
+from dag.io.sources.logins import Logins
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
 from dag.report.terminal import say
 from dag.report.words import some
-from dag.run.graph.reading import read_definitions
-from dag.run.image.agent import AgentChoice
+from dag.run.graph.definitions import read_definitions
 
 _GIT_JOBS = 8
 _GIT_PER_HOST = 4
@@ -64,14 +68,18 @@ class CacheResult:
     bundle: str | None = None
 
     @property
-    def problems(self) -> list[SourceProblem]:
-        """Return everything that failed, in the order of the definitions."""
-        lists = [item.problems for item in self.files if item.status == "failed"]
-        lists += [item.problems for item in self.repositories if item.status == "failed"]
-        return sorted(
-            {*self.sources.problems, *(problem for group in lists for problem in group)},
-            key=lambda problem: (problem.place, problem.uri),
-        )
+    def failures(self) -> list[SourceFailure]:
+        """Return the sources that failed, each once, in the order of the definitions."""
+        found = [
+            SourceFailure(item.download.places, item.problems)
+            for item in self.files
+            if item.status == "failed"
+        ]
+        problems = list(self.sources.problems)
+        for item in self.repositories:
+            problems += item.problems if item.status == "failed" else ()
+        found += failures_of(problems)
+        return sorted(found, key=lambda one: (one.places, one.problems[0].uri))
 
     def as_json(self, directory: Path) -> dict[str, Any]:
         """Return it as one document; sizes in bytes."""
@@ -108,20 +116,21 @@ class CacheResult:
                 }
                 for item in self.repositories
             ],
-            "problems": list(map(_problem_as_json, self.problems)),
+            "problems": list(map(_failure_as_json, self.failures)),
             "unpinned": list(map(_problem_as_json, self.sources.unpinned)),
             "bundle": self.bundle,
         }
 
 
 def gather(options: CacheOptions) -> Sources:
-    """Return what the definitions fetch: all of them, or the closure of `options.packages`.
+    """Return what the definitions fetch: all of them, or those that a build would build.
 
-    Of a repository that the closure names it is what any definition wants: without that, builds
-    could not use it. What git clones comes with it, unless it is not to be fetched.
+    Of a repository that these name it is what any definition wants: without that, builds could not
+    use it. What git clones comes with it, unless it is not to be fetched.
 
     Raises:
-        UsageError: a definition is wrong, or a name is unknown.
+        UsageError: a definition is wrong, a name is unknown, or an index is wrong.
+        InfrastructureError: a repository's server does not answer as it should.
 
     """
     found = read_definitions(options, options.directory, options.arch)
@@ -132,22 +141,23 @@ def gather(options: CacheOptions) -> Sources:
             "nothing is removed, because nobody can tell what the broken definitions fetch: "
             + some([one.file for one in found.broken])
         )
+    credentials = options.credentials or options.pruning
+    every = repositories_of(_steps(found.packages, Checkout), credentials=credentials)
     packages: Sequence[Package] = found.packages
-    every = checkouts.repositories_of(_steps(packages, Checkout))
-    if options.packages:
-        graph = Graph(packages, broken=found.broken, arch=options.arch.apk)
-        packages = graph.closure(options.packages)
+    if options.is_planned:
+        from dag.run.sources.plan import packages_to_fetch_for, packages_to_keep
+
+        packages = (packages_to_keep if options.pruning else packages_to_fetch_for)(options, found)
     files, problems = downloads_of(_steps(packages, Fetch))
-    asked = checkouts.repositories_of(
-        _steps(packages, Checkout) if options.git or options.pruning else ()
-    )
+    steps = _steps(packages, Checkout) if options.git or options.pruning else ()
+    asked = repositories_of(steps, credentials=credentials)
     paths = {repository.path for repository in asked.repositories}
     return Sources(
         downloads=files,
         repositories=[repository for repository in every.repositories if repository.path in paths],
         others=[repository for repository in every.repositories if repository.path not in paths],
         problems=[*problems, *asked.problems],
-        unpinned=[one for one in every.unpinned if checkouts.locate(one.uri)[0] in paths],
+        unpinned=[one for one in every.unpinned if locate(one.uri).path in paths],
         named=cache_names(
             step for package in packages for step in package.sources if isinstance(step, Fetch)
         ),
@@ -169,6 +179,7 @@ async def bring(
     limits: TransferLimits,
     mirrors: Sequence[str],
     verify: bool,
+    credentials: bool,
 ) -> CacheResult:
     """Fetch what is not in the cache: files, and beside them repositories.
 
@@ -176,7 +187,14 @@ async def bring(
         InfrastructureError: the cache cannot be used, or git is wanted and not installed.
 
     """
-    downloader = Downloader(cache, progress, limits=limits, mirrors=mirrors, verify=verify)
+    downloader = Downloader(
+        cache,
+        progress,
+        limits=limits,
+        mirrors=mirrors,
+        verify=verify,
+        logins=Logins.of_the_user() if credentials else None,
+    )
     repositories = GitCache(
         cache,
         progress,
@@ -185,6 +203,7 @@ async def bring(
         jobs=min(limits.jobs, _GIT_JOBS),
         per_host=min(limits.per_host, _GIT_PER_HOST),
         verify=verify,
+        credentials=credentials,
     )
     ticker = asyncio.create_task(_tick(progress))
     try:
@@ -216,67 +235,6 @@ async def _tick(progress: FetchProgress) -> None:
     while True:
         await asyncio.sleep(_TICK)
         progress.tick()
-
-
-def push(
-    cache: Cache,
-    result: CacheResult,
-    repository: str,
-    *,
-    choice: AgentChoice,
-    insecure: bool,
-    progress: FetchProgress,
-) -> Pushed:
-    """Push what was asked for and is in the cache as an image, on top of the agent's.
-
-    Raises:
-        RegistryError: the registry cannot be reached or refuses.
-
-    """
-    names = [
-        digest.name
-        for item in result.files
-        if item.status != "failed"
-        for digest in item.download.digests
-    ]
-    paths = [item.repository.path for item in result.repositories]
-    agent = choice.push(repository, insecure=insecure, tell=progress.note)
-    return push_bundle(
-        repository,
-        image_entries(cache, names, paths),
-        base=str(agent),
-        insecure=insecure,
-        progress=progress.note,
-    )
-
-
-async def take(
-    cache: Cache, reference: str, *, insecure: bool, progress: FetchProgress, limits: GitLimits
-) -> tuple[Filled, list[str]]:
-    """Fill the cache from an image; return what came, and what was wrong with repositories.
-
-    Raises:
-        RegistryError: the registry cannot be reached, or has no such image.
-        InfrastructureError: a file of the image is not what its name says.
-
-    """
-    wrong = []
-    with staging(cache) as directory:
-        filled, staged = await asyncio.to_thread(
-            fill,
-            cache,
-            directory,
-            reference,
-            insecure=insecure,
-            max_size=limits.max_size,
-            progress=progress.note,
-        )
-        for relative in staged:
-            problem = await adopt(cache, directory, relative, limits)
-            if problem is not None:
-                wrong.append(f"git/{relative}: {problem}")
-    write_config(cache)
-    return filled, wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +276,15 @@ def prune(cache: Cache, sources: Sources, *, dry_run: bool) -> list[RemovedEntry
     if not dry_run:
         write_config(cache)
     return removed
+
+
+def _failure_as_json(failure: SourceFailure) -> dict[str, object]:
+    first, *others = failure.problems
+    return {
+        **_problem_as_json(first),
+        "places": list(map(str, failure.places)),
+        "others": [{"uri": one.uri, "message": one.message} for one in others],
+    }
 
 
 def _problem_as_json(problem: SourceProblem) -> dict[str, str]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dag.core.sources.options import CacheOptions
 from dag.core.units import quantity
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.git.process import GitLimits
-from dag.io.sources.image import Filled
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
 from dag.run.image.agent import AgentChoice
 from dag.run.signals import run_interruptibly
 from dag.run.sources import cache as steps
 from dag.run.sources.cache import CacheResult, Sources, SourceState
+from dag.run.sources.place import cache_directory
+
+if TYPE_CHECKING:
+    from dag.io.sources.image import Filled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,17 +47,25 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
 
     """
     sources = steps.gather(options)
-    cache = Cache(Path(options.out))
+    cache = Cache(cache_directory(options))
     limits = TransferLimits(
         jobs=options.jobs, per_host=options.per_host, max_size=int(quantity(options.max_size))
     )
     with FetchProgress() as progress:
         work = steps.bring(
-            cache, sources, progress, limits=limits, mirrors=options.mirrors, verify=options.verify
+            cache,
+            sources,
+            progress,
+            limits=limits,
+            mirrors=options.mirrors,
+            verify=options.verify,
+            credentials=options.credentials,
         )
         result = run_interruptibly(work)
         if options.bundle_repo is not None:
-            pushed = steps.push(
+            from dag.run.sources.image import push  # a registry is not for every run
+
+            pushed = push(
                 cache,
                 result,
                 options.bundle_repo,
@@ -75,7 +86,7 @@ def list_sources(options: CacheOptions) -> SourceList:
 
     """
     sources = steps.gather(options)
-    cache = Cache(Path(options.out), make=False)
+    cache = Cache(cache_directory(options), make=False)
     return SourceList(sources=sources, states=steps.list_states(cache, sources))
 
 
@@ -87,7 +98,7 @@ def prune_cache(options: CacheOptions) -> list[RemovedEntry]:
 
     """
     sources = steps.gather(options)
-    cache = Cache(Path(options.out), make=not options.dry_run)
+    cache = Cache(cache_directory(options), make=not options.dry_run)
     return steps.prune(cache, sources, dry_run=options.dry_run)
 
 
@@ -100,9 +111,11 @@ def fill_cache(options: CacheOptions, reference: str) -> Filling:
         Interrupted: somebody asked to stop.
 
     """
+    from dag.run.sources.image import take
+
     with FetchProgress() as progress:
-        work = steps.take(
-            Cache(Path(options.out)),
+        work = take(
+            Cache(cache_directory(options)),
             reference,
             insecure=options.insecure_registry,
             progress=progress,

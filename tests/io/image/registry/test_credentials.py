@@ -338,3 +338,15 @@ def test_the_case_of_two_robots_of_one_host(config: Path) -> None:
         assert found is not None
         assert found.username == user
     assert look_up(host, "org-c/dag").credentials is None
+
+
+def test_the_file_of_dockers_first_years_comes_last(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    old = tmp_path / ".dockercfg"
+    write(old, **{"https://ghcr.io/v1/": auth("old", "pw"), "quay.io": auth("only", "pw")})
+    write(config, auths={"ghcr.io": auth("new", "pw")})
+    found = [look_up(host).credentials for host in ("ghcr.io", "quay.io", "other.io")]
+    assert [one.username if one else None for one in found] == ["new", "only", None]
+    assert f"{old} has none for other.io" in look_up("other.io").describe()

@@ -71,6 +71,8 @@ class CredentialFile:
     variable: str
     is_expected: bool = False
     """Whether somebody set the variable for the very purpose of naming the file."""
+    is_bare: bool = False
+    """Whether it has the entries themselves, without a table around them."""
 
     def absence(self) -> str:
         """Return in words that the file does not exist."""
@@ -95,6 +97,8 @@ def credential_files() -> Iterator[CredentialFile]:
         yield CredentialFile(Path(f"/run/containers/{os.getuid()}/auth.json"), "XDG_RUNTIME_DIR")
     config = environment.get("XDG_CONFIG_HOME")
     yield CredentialFile((Path(config) if config else home / ".config") / below, "XDG_CONFIG_HOME")
+    # What Docker wrote before 1.7, and kubelet and Podman still read.
+    yield CredentialFile(home / ".dockercfg", "HOME", is_bare=True)
 
 
 def look_up(host: str, repository: str = "") -> Lookup:
@@ -115,7 +119,8 @@ def look_up(host: str, repository: str = "") -> Lookup:
         found = _look_into(file, places)
         if isinstance(found, Credentials):
             return Lookup(found, "; ".join(reasons))
-        reasons.append(found)
+        if not file.is_bare or file.path.exists():  # nobody misses what nobody writes any more
+            reasons.append(found)
     return Lookup(None, "; ".join(dict.fromkeys(reasons)))
 
 
@@ -146,7 +151,7 @@ def _look_into(file: CredentialFile, places: Sequence[str]) -> Credentials | str
 def _read_config(file: CredentialFile) -> dict[str, Any] | None:
     """Return the content of a file, None if there is no such file."""
     try:
-        return parse_object(read_bytes(file.path, CREDENTIALS))
+        found = parse_object(read_bytes(file.path, CREDENTIALS))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except TooLarge:
@@ -158,6 +163,7 @@ def _read_config(file: CredentialFile) -> dict[str, Any] | None:
             f"{file.path} cannot be read: {why}",
             hint=f"mend it, or point ${file.variable} elsewhere",
         ) from None
+    return {"auths": found} if file.is_bare else found
 
 
 def _table(config: dict[str, Any], key: str) -> dict[str, Any]:

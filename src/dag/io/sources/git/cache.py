@@ -13,16 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dag.core.sources.checkouts import (
-    WHOLE,
-    GitRepository,
-    Want,
-    locate,
-)
+from dag.core.sources.checkouts import WHOLE, GitRepository, Want
 from dag.core.sources.downloads import Place, SourceProblem
-from dag.core.web import host_of
+from dag.core.sources.remotes import Remote, locate
 from dag.errors import InfrastructureError, UsageError
 from dag.io import durable
+from dag.io.files import make_directory
 from dag.io.retries import RetryPolicy, retry_async
 from dag.io.sources.git.process import Git, GitFailed, GitLimits
 from dag.io.sources.git.repository import BareRepository
@@ -73,10 +69,12 @@ class GitCache:
         jobs: int = 8,
         per_host: int = 4,
         verify: bool = False,
+        credentials: bool = False,
     ) -> None:
         """Take the cache, and who is told of the progress.
 
-        `verify` reads every object again, also where nothing seems to have changed.
+        `verify` reads every object again, also where nothing seems to have changed. Only with
+        `credentials` git logs in where that is needed, as the user would with it.
         """
         self._cache = cache
         self._watcher = watcher
@@ -86,6 +84,7 @@ class GitCache:
         self._per_host = per_host
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._verify = verify
+        self._credentials = credentials
         self._run = _Run()
 
     async def run(
@@ -119,7 +118,7 @@ class GitCache:
 
     async def _bring(self, repository: GitRepository, deep: int) -> None:
         lock = self._run.locks.setdefault(repository.path, asyncio.Lock())
-        host = self._hosts.setdefault(host_of(repository.uri), asyncio.Semaphore(self._per_host))
+        host = self._hosts.setdefault(repository.host, asyncio.Semaphore(self._per_host))
         # The repository first: who has a turn never waits for one who has not.
         async with lock, host, self._jobs:
             with await self._cache.wait_for_lock(repository.path):
@@ -140,20 +139,24 @@ class GitCache:
                     group.create_task(self._submodule(link, place, repository, deep + 1))
 
     async def _submodule(self, link: Link, place: Place, parent: GitRepository, deep: int) -> None:
-        wrong = f"it is nested more than {_DEEPEST} deep" if deep > _DEEPEST else None
         try:
-            path, base = locate(link.uri)
+            remote = self._locate(link, deep)
         except UsageError as error:
-            wrong = error.message
-        if wrong is not None:
-            problem = SourceProblem(place, parent.uri, f"submodule {link.path}: {wrong}")
+            problem = SourceProblem(place, parent.uri, f"submodule {link.path}: {error.message}")
             self._note(GitOutcome(repository=parent, status="failed", problems=(problem,)))
             return
         want = Want("commit", "", link.commit, 1, submodules=True, places=(place,))
-        other = self._run.others.pop(path, None)
+        other = self._run.others.pop(remote.path, None)
         if other is not None and other.wants:
             await self._bring(other, deep)
-        await self._bring(GitRepository(path, link.uri, (want,), (base,)), deep)
+        await self._bring(GitRepository(remote.path, link.uri, (want,), (remote.base,)), deep)
+
+    def _locate(self, link: Link, deep: int) -> Remote:
+        if deep > _DEEPEST:
+            raise UsageError(f"it is nested more than {_DEEPEST} deep")
+        remote = locate(link.uri)
+        remote.require(credentials=self._credentials)
+        return remote
 
     def _note(self, outcome: GitOutcome) -> None:
         path = outcome.repository.path
@@ -171,9 +174,8 @@ class GitCache:
 
     async def _refresh(self, repository: GitRepository) -> tuple[GitOutcome, dict[Link, Place]]:
         directory = self._cache.directory / GIT / f"{repository.path}.git"
-        bare = BareRepository(
-            Git(directory, self._limits), self._cache.records, self._cache.directory
-        )
+        git = Git(directory, self._limits, credentials=self._credentials)
+        bare = BareRepository(git, self._cache.records, self._cache.directory)
         bare.ask(repository.wants)
         if not await bare.open(force=self._verify):
             self._watcher.note(f"{directory} was damaged and has been removed")
@@ -249,7 +251,7 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     target = cache.directory / GIT / relative
     source = staging / GIT / relative
     try:
-        if locate(f"https://{path}")[0] != path:
+        if locate(f"https://{path}").path != path:
             return "the cache uses no such path"
     except UsageError as error:
         return error.message
@@ -257,12 +259,13 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
     if held is None:
         return "another process works on it; run this again when that has ended"
     try:
-        git = Git(source, limits)
-        await git.run("init", "--bare", "--quiet", "--template=")
-        new = BareRepository(git, cache.records, staging)
+        new = BareRepository(Git(source, limits), cache.records, staging)
         if not (await new.open(force=True) and new.state.refs):
             return "its objects or refs are not what they should be"
         old = BareRepository(Git(target, limits), cache.records, cache.directory)
+        make_directory(cache.directory, GIT / relative.parent)
+        if target.is_symlink():
+            target.unlink()
         if target.exists():
             sound = await old.open(force=False)
             lacking = old.state.behind(new.state) if sound else []
@@ -274,7 +277,6 @@ async def adopt(cache: Cache, staging: Path, relative: Path, limits: GitLimits) 
                     f" lacks {', '.join(lacking)}: run dag cache, or remove it and run this again"
                 )
             await asyncio.to_thread(shutil.rmtree, target)
-        target.parent.mkdir(parents=True, exist_ok=True)
         durable.rename(source, target)
     except GitFailed as error:
         return str(error)

@@ -1,4 +1,9 @@
-"""The files of a bare repository, read as they are: git would stumble over damaged ones."""
+"""The files of a bare repository, read as they are: git would stumble over damaged ones.
+
+git takes orders from a repository: `config` and `hooks` name programs to run, `commondir`,
+`objects/info/alternates` and links lead it elsewhere. So it is only run in one that has nothing but
+what this module allows, with a `config` that this module has written.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from dag.core.limits import GIT_STATE
 from dag.core.sources.checkouts import is_commit, is_ref
 from dag.core.sources.gitstate import STATE, VerifiedState, parse
 from dag.io import durable
-from dag.io.files import read_bytes
+from dag.io.files import make_directory, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,8 +24,18 @@ if TYPE_CHECKING:
 
     from dag.io.sources.records import Records
 
+NOWHERE = "ref: refs/heads/dag-none"
+"""A HEAD whose branch does not exist, until something wants to be the default."""
+_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+_DIRECTORY = re.compile(r"refs(?:/(?:heads|tags|dag)(?:/.+)?)?|objects(?:/(?:pack|info))?")
+_FILE = re.compile(
+    r"HEAD|config|packed-refs|shallow|dag\.json|gitconfig|refs/(?:heads|tags|dag)/.+"
+    r"|objects/pack/(?:pack-[0-9a-f]+\.(?:pack|idx)|tmp_[^/]+)"
+)
+_LEFT = re.compile(r"(?:.+/)?[^/]+\.lock|packed-refs\.new|\.tmp-[0-9a-f]+|objects/pack/[^/]+\.keep")
+"""The files that a killed git or dag leaves; one of git's locks would be in the way for ever."""
 _LINES = {
-    "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/.+"),
+    "packed-refs": re.compile(rb"#.*|\^[0-9a-f]{40}|[0-9a-f]{40} refs/(?:heads|tags|dag)/.+"),
     "shallow": re.compile(rb"[0-9a-f]{40}"),
 }
 """The files of a repository that have lines, and what each line must be."""
@@ -36,6 +51,40 @@ class RepositoryFiles:
         self.directory = directory
         self._records = records
         self._root = root
+
+    def lay(self) -> bool:
+        """Make the repository if it is not there, and return whether git may be run in it.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        directory = make_directory(self._root, self.directory.relative_to(self._root))
+        if not self._clean("", directory):
+            return False
+        for name in ("objects/pack", "refs/heads"):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+        durable.write_changed(directory / "config", _CONFIG, lasting=False)
+        if not (directory / "HEAD").exists():
+            durable.write(directory / "HEAD", f"{NOWHERE}\n".encode(), lasting=False)
+        return True
+
+    def _clean(self, prefix: str, directory: Path) -> bool:
+        """Remove what killed processes left; return whether all else is of the kinds that belong."""
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = f"{prefix}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    inside = directory / entry.name
+                    if not (_DIRECTORY.fullmatch(name) and self._clean(f"{name}/", inside)):
+                        return False
+                elif not entry.is_file(follow_symlinks=False):
+                    return False
+                elif _LEFT.fullmatch(name):
+                    (directory / entry.name).unlink()
+                elif not _FILE.fullmatch(name):
+                    return False
+        return True
 
     def read_state(self) -> VerifiedState:
         """Return what `dag.json` says was verified.
@@ -61,8 +110,6 @@ class RepositoryFiles:
 
         """
         directory = self.directory
-        if not all((directory / name).is_dir() for name in ("objects", "refs")):
-            return False
         head = self._text("HEAD")
         branch = head.removeprefix("ref: ")
         if not is_commit(head) and (branch == head or not is_ref(branch)):

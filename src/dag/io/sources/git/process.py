@@ -1,4 +1,4 @@
-"""git as a process that asks nobody, speaks http(s) only, ends in time, and cannot fill the disk."""
+"""git as a process that asks nobody, logs in only if it may, ends in time, and cannot fill the disk."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from dag.core.limits import GIT_OUTPUT
 from dag.core.web import redact
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
+from dag.io.sources.git.environment import environment
+from dag.io.sources.git.work import work_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
+    "core.logAllRefUpdates": "false",
     "credential.interactive": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
@@ -30,32 +33,19 @@ _SETTINGS = {
     "fetch.unpackLimit": "1",
     "fetch.writeCommitGraph": "false",
     "fetch.recurseSubmodules": "false",
+    "fetch.prune": "false",
+    "fetch.pruneTags": "false",
     "submodule.recurse": "false",
     "pack.writeReverseIndex": "false",
 }
-_ENVIRONMENT = {
-    "LC_ALL": "C",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "true",
-    "SSH_ASKPASS": "true",
-    "GCM_INTERACTIVE": "never",
-    "GIT_ALLOW_PROTOCOL": "http:https",
-    "GIT_NO_LAZY_FETCH": "1",
-    # What the cache and its images have, whatever a user prefers for new repositories.
-    "GIT_DEFAULT_HASH": "sha1",
-    "GIT_DEFAULT_REF_FORMAT": "files",
-}
-# `git rev-parse --local-env-vars`: they would send git to another repository.
-_LOCAL = re.compile(
-    r"GIT_(?:ALTERNATE_OBJECT_DIRECTORIES|CONFIG|CONFIG_PARAMETERS|CONFIG_COUNT|OBJECT_DIRECTORY"
-    r"|DIR|WORK_TREE|IMPLICIT_WORK_TREE|GRAFT_FILE|INDEX_FILE|NO_REPLACE_OBJECTS"
-    r"|REPLACE_REF_BASE|PREFIX|SHALLOW_FILE|COMMON_DIR|NAMESPACE|TRACE\w*)"
-)
+_SLOWEST = 1000
+"""Bytes a second that are no stall."""
 _TAIL = 16 * 1024
 """Bytes of its messages that are kept; the last ones say why git ended."""
 _WILL_STAY = re.compile(
     r"not found|couldn't find remote ref|Authentication failed|could not read (?:Username|Password)"
     r"|does not exist|SSL certificate|certificate verification|not our ref|unadvertised object"
+    r"|access denied|does not appear to be a git|Host key verification failed"
     r"|transport '\w+' not allowed|unsupported URL protocol|redirect|not valid: is this a git"
     r"|does not support shallow|returned error: 4(?!08|29)\d\d|Permission denied|No space left",
     re.IGNORECASE,
@@ -77,7 +67,7 @@ class GitLimits:
     timeout: float = 3600.0
     """How long one command may take."""
     stall: float = 60.0
-    """A transfer with less than a kilobyte a second for so long has failed."""
+    """A command that for so long neither reads a kilobyte a second nor computes has failed."""
     max_size: int = 8 << 30
     """The size of one file, that is, of one transfer's pack."""
 
@@ -85,10 +75,14 @@ class GitLimits:
 class Git:
     """A bare repository in which git is run."""
 
-    def __init__(self, directory: Path, limits: GitLimits) -> None:
-        """Take the repository, which need not be there yet."""
+    def __init__(self, directory: Path, limits: GitLimits, *, credentials: bool = False) -> None:
+        """Take the repository, which need not be there yet.
+
+        Only with `credentials` may git log in somewhere, as the user would with it.
+        """
         self.directory = directory
         self.limits = limits
+        self._credentials = credentials
 
     async def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Run a command and return what it wrote.
@@ -98,11 +92,7 @@ class Git:
             InfrastructureError: there is no git.
 
         """
-        settings = _SETTINGS | {
-            "http.lowSpeedLimit": "1000",
-            "http.lowSpeedTime": str(max(1, round(self.limits.stall))),
-        }
-        options = [word for item in settings.items() for word in ("-c", "=".join(item))]
+        options = [word for item in _SETTINGS.items() for word in ("-c", "=".join(item))]
         command = ["git", "--git-dir", str(self.directory), *options, *arguments]
         try:
             process = await asyncio.create_subprocess_exec(
@@ -110,7 +100,7 @@ class Git:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=_environment(os.environ),
+                env=environment(credentials=self._credentials),
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -122,7 +112,7 @@ class Git:
                 bound = (self.limits.max_size, self.limits.max_size)
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, bound)
             async with asyncio.timeout(self.limits.timeout):
-                output, errors = await _communicate(process, stdin)
+                output, errors = await self._attend(process, stdin)
                 code = await process.wait()
         except TimeoutError:
             message = f"git did not end in {self.limits.timeout:g} s"
@@ -132,6 +122,20 @@ class Git:
         if code:
             raise _failure(code, errors, arguments)
         return output
+
+    async def _attend(self, process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, str]:
+        stall = self.limits.stall
+        talking = asyncio.create_task(_communicate(process, stdin))
+        before = -1
+        try:
+            while not (await asyncio.wait([talking], timeout=stall))[0]:
+                now = work_of(process.pid)
+                if abs(now - before) < _SLOWEST * stall:
+                    raise GitFailed(f"it stalled: nothing came in {stall:g} s", heals=True)
+                before = now
+            return talking.result()
+        finally:
+            talking.cancel()
 
     async def line(self, *arguments: str) -> str:
         """Run a command that writes one line, and return that."""
@@ -144,11 +148,6 @@ class Git:
         except GitFailed:
             return False
         return True
-
-
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in given.items() if not _LOCAL.fullmatch(name)}
-    return kept | _ENVIRONMENT
 
 
 async def _communicate(process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, str]:
@@ -192,6 +191,6 @@ def _failure(code: int, errors: str, arguments: Sequence[str]) -> GitFailed:
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     # The first says what happened, those after it what came of it.
     text = "; ".join(dict.fromkeys(line.partition(":")[2].strip() for line in telling[:2]))
-    text = re.sub(r"https?://\S+", lambda found: redact(found[0]), text)
+    text = re.sub(r"[a-z+]+://\S+", lambda found: redact(found[0]), text)
     message = f"git {arguments[0]}: {text[:500] or f'exit {code}'}"
     return GitFailed(message, heals=not _WILL_STAY.search(errors))

@@ -12,11 +12,11 @@ from dag.core.sources.checkouts import (
     Pick,
     Want,
     is_commit,
-    locate,
 )
 from dag.core.sources.gitstate import Ref, Submodule, VerifiedState
+from dag.core.sources.remotes import locate
 from dag.errors import UsageError
-from dag.io.sources.git.files import RepositoryFiles
+from dag.io.sources.git.files import NOWHERE, RepositoryFiles
 from dag.io.sources.git.process import GitFailed
 from dag.io.sources.git.submodules import Link
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _INCOMING = "refs/dag/incoming"
 _CONFLICT = re.compile(r"cannot lock ref|conflict")
 _REF = re.compile(r"refs/(?:heads|tags)/[^\s':;]+")
-_NONE = "dag-none"
-"""The branch, which does not exist, that HEAD names until something wants it."""
 
 
 class Unverified(Exception):  # becomes a SourceProblem
@@ -62,16 +60,13 @@ class BareRepository:
     async def open(self, *, force: bool) -> bool:
         """Make the repository if it is not there, and return whether it is sound.
 
-        Its objects are read again if a file is not as it was when they were last verified, or by
-        `force`; the small files that git stumbles over, always.
+        It is not if it has anything that git might obey. Its objects are read again if a file is
+        not as it was when they were last verified, or by `force`; the small files that git stumbles
+        over, always.
         """
-        directory = self.git.directory
         self.state = VerifiedState()
-        if not (directory / "HEAD").exists():
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            await self.git.run(
-                "init", "--bare", "--quiet", "--template=", f"--initial-branch={_NONE}"
-            )
+        if not self._files.lay():
+            return False
         try:
             self.state = self._files.read_state()
             if not self._files.are_readable(self.state.refs):
@@ -139,7 +134,7 @@ class BareRepository:
             if got != wants[0].commit:
                 return dict.fromkeys(wants, f"got {got}, expected {wants[0].commit}")
             await self._name(ref, Ref(got, (got,)))
-            if self._files.resolve("HEAD") == f"ref: refs/heads/{_NONE}":
+            if self._files.resolve("HEAD") == NOWHERE:
                 # A clone wants something to begin with, before it goes to the submodule's commit.
                 await self.git.run("update-ref", "--no-deref", "HEAD", got)
             return {}
@@ -288,8 +283,6 @@ class BareRepository:
         # Not fsck, which also blames old commits for their form: what counts is that every object
         # hashes to its name, and that none is missing.
         packs = sorted((self.git.directory / "objects" / "pack").glob("*.idx"))
-        if any(path.suffix not in (".pack", ".idx") for path in self._files.objects()):
-            return False
         try:
             if packs:
                 await self.git.run("verify-pack", *(str(path) for path in packs))
@@ -315,6 +308,6 @@ class BareRepository:
 
 def _submodule_of(link: Link) -> Submodule | None:
     try:
-        return Submodule(locate(link.uri)[0], link.commit)
+        return Submodule(locate(link.uri).path, link.commit)
     except UsageError:
         return None

@@ -111,10 +111,14 @@ def prune_git(
 def _repositories(cache: Cache) -> Iterator[tuple[str, Path]]:
     """Return the directories of repositories, each with its path below `git/`, without `.git`."""
     root = cache.directory / GIT
+    if root.is_symlink():
+        return
     for parent, names, _ in os.walk(root):
         for name in [name for name in names if name.endswith(".git")]:
             names.remove(name)
             directory = Path(parent) / name
+            if directory.is_symlink():
+                continue
             yield directory.relative_to(root).as_posix().removesuffix(".git"), directory
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dag.core.limits import GITMODULES
-from dag.core.sources.checkouts import submodule_uri
+from dag.core.sources.remotes import submodule_uri
 from dag.io.sources.git.process import GitFailed
 
 if TYPE_CHECKING:

@@ -1,0 +1,60 @@
+"""Users and passwords for servers of files, as `~/.netrc` has them."""
+
+from __future__ import annotations
+
+import netrc
+import os
+from base64 import b64encode
+from pathlib import Path
+
+from dag.core.limits import CREDENTIALS
+from dag.core.web import is_loopback
+from dag.errors import InfrastructureError
+from dag.io.files import read_bytes
+
+
+class Logins:
+    """The logins of hosts, each of which is sent to its own host only."""
+
+    def __init__(self, headers: dict[str, str] | None = None) -> None:
+        """Take the values of the Authorization header, by host; there may be none."""
+        self._headers = headers or {}
+
+    @classmethod
+    def of_the_user(cls) -> Logins:
+        """Read the file that $NETRC names, or `~/.netrc`. Its `default` is no host's, and unused.
+
+        Raises:
+            InfrastructureError: it cannot be read.
+
+        """
+        path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+        try:
+            read_bytes(path, CREDENTIALS)
+            hosts = netrc.netrc(path).hosts
+        except FileNotFoundError:
+            return cls()
+        except netrc.NetrcParseError as error:
+            # What it says itself may have a part of a password in it.
+            raise InfrastructureError(f"{path}:{error.lineno}: this is no line of netrc") from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no text, or too large"
+            raise InfrastructureError(f"{path} cannot be read: {why}") from None
+        return cls(
+            {
+                host.lower(): basic_login(user, password)
+                for host, (user, _, password) in hosts.items()
+                if host != "default"
+            }
+        )
+
+    def header(self, host: str, *, is_secure: bool) -> str:
+        """Return what a host is told; nothing over a network where others could read it."""
+        if not is_secure and not is_loopback(host):
+            return ""
+        return self._headers.get(host, "")
+
+
+def basic_login(user: str, password: str) -> str:
+    """Return a user and a password as the value of the Authorization header."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"

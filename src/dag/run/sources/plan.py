@@ -1,0 +1,56 @@
+"""The packages whose sources are fetched: those that `dag build` would build with the same flags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dag.core.build.plan import BuildRequest, Known, make_plan
+from dag.core.graph.graph import Graph
+from dag.core.package.apkindex import PackageRepository, repository_root
+from dag.core.package.directory import Definitions
+from dag.core.package.model import Package
+from dag.core.sources.options import CacheOptions
+
+
+def packages_to_fetch_for(options: CacheOptions, found: Definitions) -> Sequence[Package]:
+    """Return the packages whose sources are wanted.
+
+    It is what a build without a store plans for the names and the repositories that are given, and
+    what is in a cycle that nothing opens yet.
+
+    Raises:
+        UsageError: a name is unknown, what is asked for needs a broken definition, or an index is
+            wrong.
+        InfrastructureError: a repository's server does not answer as it should.
+
+    """
+    have = _read_repositories(options)
+    graph = Graph(found.packages, arch=options.arch.apk, repository=have, broken=found.broken)
+    request = BuildRequest(packages=options.packages, only=options.only)
+    known = Known(repository=have.versions, available=have.names)
+    plan = make_plan(graph, options.arch, request, known)
+    names = {step.package.name for step in plan.steps} | set(plan.blocked)
+    names |= {name for cycle in plan.stuck for name in cycle.packages}
+    return [package for package in found.packages if package.name in names]
+
+
+def packages_to_keep(options: CacheOptions, found: Definitions) -> Sequence[Package]:
+    """Return the packages whose sources `dag cache prune` keeps: all, or those named and their needs.
+
+    Raises:
+        UsageError: a name is unknown, or what is asked for needs a broken definition.
+
+    """
+    if not options.packages:
+        return found.packages
+    graph = Graph(found.packages, arch=options.arch.apk, broken=found.broken)
+    return (graph.order if options.only else graph.closure)(options.packages)
+
+
+def _read_repositories(options: CacheOptions) -> PackageRepository:
+    if not options.repositories:
+        return PackageRepository()
+    # Archives take longer to import than a directory to read.
+    from dag.io.package.apkindex import repository
+
+    return repository(map(repository_root, options.repositories), options.arch)
