@@ -142,3 +142,16 @@ def test_who_logs_in_does_so_at_the_named_host_alone(origin: Origin) -> None:
         (first,), (second,) = origin.exchanges, other.exchanges
     assert first.request.header("authorization") == "Basic bWU6c2VjcmV0"
     assert second.request.header("authorization") is None
+
+
+def test_the_password_of_the_environment_is_for_its_host(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach, url = Reach(["127.0.0.1", "localhost"]), origin.put("/x", b"found")
+    for host, sent in (("127.0.0.1", "Basic bWU6c2VjcmV0"), ("other", None)):
+        monkeypatch.setenv("HTTP_AUTH", f"basic:{host}:me:secret")
+        assert Fetcher(reach).get(url, PUBLIC_KEY).status == 200
+        assert origin.exchanges[-1].request.header("authorization") == sent
+    monkeypatch.setenv("HTTP_AUTH", "basic:127.0.0.1:me:secret")
+    Fetcher(reach).get(url.replace("127.0.0.1", "localhost"), PUBLIC_KEY)
+    assert origin.exchanges[-1].request.header("authorization") is None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -303,10 +304,17 @@ def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
 
 
 def _login(parts: SplitResult) -> dict[str, str]:
-    """Return the header that logs in with the user and the password of a URL."""
-    if parts.username is None:
+    """Return the header that logs in, with what a URL says or $HTTP_AUTH, as apko does.
+
+    That is basic:HOST:USER:PASSWORD (apko 1.2.21, pkg/apk/auth: EnvAuth).
+    """
+    known = os.environ.get("HTTP_AUTH", "").split(":")
+    if parts.username is not None:
+        words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    elif len(known) == 4 and known[0] == "basic" and known[1] == parts.hostname:
+        words = f"{known[2]}:{known[3]}"
+    else:
         return {}
-    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
 
 
