@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,8 +12,14 @@ from msgspec import Struct
 from dag.core.build.served import ServedPackages, choose_served
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, read_index
-from dag.core.package.model import Package
-from dag.core.store.records import Built, Inputs, RepositoryPackage
+from dag.core.package.model import Package, bare_name
+from dag.core.store.records import (
+    Built,
+    Inputs,
+    Record,
+    RepositoryPackage,
+    packages_to_install,
+)
 
 
 class OwnInputs(Struct, frozen=True, kw_only=True):
@@ -114,6 +120,36 @@ class UnitInputs:
             dropped=tuple(sorted(dropped)),
             open=served.open,
         )
+
+    def environment(
+        self, package: Package, shelf: Mapping[str, Built], dropped: Collection[str] = ()
+    ) -> dict[str, Built]:
+        """Return what the environment of a unit has of the store's packages in `shelf`, by name.
+
+        `dropped` are names that a repository gives instead. A package never gets its own packages:
+        make would take an old one for built.
+        """
+        needs = [need.text for need in package.environment]
+        # What apko takes for one need can depend on another, so that each alone would not tell.
+        settled = self._graph.settled(package.name)
+        wanted = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
+        provider = self._graph.provider_for(package.name)
+        return packages_to_install(wanted, shelf, provider, package.promised)
+
+    def is_unchanged(
+        self, package: Package, record: Record, shelf: Mapping[str, Built]
+    ) -> bool | None:
+        """Return whether a record is of what would go into its unit today; None if nobody knows."""
+        if record.inputs is None:
+            return None
+        dropped = record.inputs.dropped
+        given = self.environment(package, shelf, dropped)
+        today = self.of(package, given, dropped)
+        was_open = record.inputs.open
+        if msgspec.structs.replace(today, open=was_open).key != record.key:
+            return False
+        # What melange got by itself, nobody knows.
+        return None if was_open or today.open else True
 
     def epoch(self, name: str) -> int:
         """Return the SOURCE_DATE_EPOCH of a package's unit, in seconds since 1970."""
