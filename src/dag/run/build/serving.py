@@ -18,14 +18,13 @@ from dag.core.build.served import ServedPackages
 from dag.core.package.apk import archive_of
 from dag.core.package.apkindex import FILE_NAME
 from dag.core.package.model import Package
-from dag.core.package.repositories import hosts_of, read_line, trust_of
+from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
 from dag.core.package.rewriting import Unchangeable, replace_named
 from dag.core.shell import script_text
 from dag.io import durable
 from dag.io.package.packagecache import PackageCache
 from dag.io.package.reach import Fetcher, Patience, Reach
 from dag.run.graph.asking import at_once
-from dag.run.graph.repositories import Repositories
 
 FOLDER = "inputs"
 """The directory beside the workspace of a unit."""
@@ -108,6 +107,8 @@ class PackageServer:
             return ServedPackages()
         if self.bypass:
             return replace(served, open=self.bypass)
+        if why := self.repositories.untrusted.get(package.name):
+            return replace(served, open=why)  # melange will refuse it
         unasked = self.repositories.unasked.get(package.name)
         if served.open and unasked:
             return replace(served, open=f"{', '.join(unasked)} could not be asked")

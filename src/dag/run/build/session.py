@@ -35,6 +35,7 @@ from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition, Package
+from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.shell import ShellScript
 from dag.core.store.records import Built, Record, choose_records
 from dag.errors import UsageError
@@ -42,6 +43,7 @@ from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
 from dag.io.image.tree import definitions_tree
 from dag.io.package.makefile import makefile_of
+from dag.io.store import ownkey
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
 from dag.io.store.takeover import adopt
@@ -57,7 +59,7 @@ from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
-from dag.run.graph.repositories import Named, Repositories, ask_repositories
+from dag.run.graph.repositories import ask_repositories
 from dag.run.sources.place import cache_beside, note_on_old_cache
 
 Say = Callable[[str], None]
@@ -103,7 +105,7 @@ class Build:
         for line in found.words():
             say(line)
         packages = found.packages
-        self.repositories = _ask_repositories(options, packages)
+        self.repositories = self._ask_repositories(packages)
         for line in self.repositories.words:
             say(line)
         have = self.repositories.common
@@ -123,6 +125,17 @@ class Build:
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
+
+    def _ask_repositories(self, packages: Sequence[Package]) -> Repositories:
+        options = self.options
+        given = given_key(options.signing_key)
+        made = self.store.state / "key" / f"{ownkey.NAME}.pub"
+        own = (public_half(given) if given else made, self.directory / f"{self.makefile.key}.pub")
+        named = NamedByUser(
+            repositories=tuple(named_places(options).values()),
+            keys=(*options.keyrings, *(os.fspath(path) for path in own if path.is_file())),
+        )
+        return ask_repositories(packages, self.directory, options.arch, named)
 
     def _split(self, broken: Sequence[BrokenDefinition]) -> Parts:
         tree = definitions_tree(self.directory)
@@ -350,12 +363,6 @@ class Build:
                 else "",
             ),
         )
-
-
-def _ask_repositories(options: BuildOptions, packages: Sequence[Package]) -> Repositories:
-    places = tuple(named_places(options).values())
-    named = Named(repositories=places, keys=options.keyrings)
-    return ask_repositories(packages, Path(options.directory), options.arch, named)
 
 
 def _machine_resources() -> MachineResources:
