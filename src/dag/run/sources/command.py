@@ -11,7 +11,6 @@ from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.git.process import GitLimits
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
-from dag.run.image.agent import AgentChoice
 from dag.run.signals import run_interruptibly
 from dag.run.sources import cache as steps
 from dag.run.sources.cache import CacheResult, Sources, SourceState
@@ -63,7 +62,8 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
         )
         result = run_interruptibly(work)
         if options.bundle_repo is not None:
-            from dag.run.sources.image import push  # a registry is not for every run
+            from dag.run.image.agent import AgentChoice  # a registry is not for every run
+            from dag.run.sources.image import push
 
             pushed = push(
                 cache,
