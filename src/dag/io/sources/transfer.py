@@ -24,7 +24,13 @@ from dag.core.web import (
 )
 from dag.errors import UsageError
 from dag.io.retries import MayHeal, retry_async
-from dag.io.sources.failures import failure_text, odd_answer, status_text, tls_problem
+from dag.io.sources.failures import (
+    failure_text,
+    odd_answer,
+    refusal_text,
+    status_text,
+    tls_problem,
+)
 from dag.io.sources.http import BrokenConnection, Head, HttpConnection, NoConnection, Silence
 from dag.io.sources.intake import Intake, Pace, finish
 
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dag.io.sources.part import Part
+    from dag.io.sources.targets import Target
     from dag.io.sources.transport import SourceTransport
 
 _FRESH_STARTS = 2
@@ -109,14 +116,21 @@ class SourceTransfer:
         self._resumed, self._delimited, self._hint = self._part.size > 0, True, ""
         uri = self._uri
         for _ in range(MAX_REDIRECTS + 1):
+            self._target(uri)
             async with self._transport.turn(uri):
-                target = await self._request(uri)
-            if target is None:
+                onward = await self._request(uri)
+            if onward is None:
                 return
-            uri = target
+            uri = onward
         raise Unavailable(
             f"there were more than {MAX_REDIRECTS} redirects, the last one to {redact(uri)}"
         )
+
+    def _target(self, uri: str) -> Target:
+        try:
+            return self._transport.target(uri)
+        except UsageError as error:
+            raise Unavailable(error.message) from None
 
     async def _request(self, uri: str) -> str | None:
         """Send a request; write the answer's body to the part, or return where it is redirected."""
@@ -143,7 +157,7 @@ class SourceTransfer:
 
     async def _ask(self, uri: str) -> tuple[HttpConnection, Head]:
         """Send a request, and return the head of the answer."""
-        limits, target, gate = self._limits, self._transport.target(uri), self._transport.gate(uri)
+        limits, target, gate = self._limits, self._target(uri), self._transport.gate(uri)
         headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}
         while True:
             connection = await gate.connect(target, patience=limits.connect)
@@ -183,7 +197,8 @@ class SourceTransfer:
                 await self._in_thread(self._part.restart)
             self._resumed = False
         else:
-            raise Unavailable(status_text(status))
+            has_login = bool(self._target(uri).login)
+            raise Unavailable(refusal_text(status, has_login=has_login))
         await self._body(connection, head)
         return None
 
