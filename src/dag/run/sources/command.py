@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,11 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
         Interrupted: somebody asked to stop.
 
     """
+    gc.disable()  # what is read stays until the end
     sources = steps.gather(options)
     cache = Cache(cache_directory(options))
+    gc.freeze()
+    gc.enable()
     limits = TransferLimits(
         jobs=options.jobs, per_host=options.per_host, max_size=int(quantity(options.max_size))
     )
