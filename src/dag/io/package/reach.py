@@ -25,7 +25,8 @@ import httpcore2
 
 from dag.core.web import MAX_REDIRECTS, check_uri, redact
 from dag.errors import UsageError
-from dag.io.web import check_proxies, tls_context
+from dag.io.proxies import check_proxies
+from dag.io.web import tls_context
 
 if TYPE_CHECKING:
     from dag.core.limits import Limit
