@@ -32,11 +32,12 @@ from dag.core.build.events import (
     StopRequested,
     Succeeded,
     Ticked,
+    Unchanged,
     Unit,
     WakeAt,
 )
 from dag.core.build.scheduler import Scheduler, replay
-from dag.core.build.states import SETTLED, RunLimits, UnitState
+from dag.core.build.states import SETTLED, THERE, RunLimits, UnitState
 
 GIB = 1 << 30
 
@@ -167,6 +168,16 @@ class Run(RuleBasedStateMachine):
         else:
             self.send(Succeeded(key, attempt))
 
+    @rule(index=st.integers(0, 11), later=st.floats(0, 5))
+    @precondition(lambda self: self.live)
+    def turn_out_unchanged(self, index: int, later: float) -> None:
+        self.now += later
+        key, attempt = self.pick(index)
+        if key not in self.asked:
+            self.gone(key)
+            self.proven.add(key)
+            self.send(Unchanged(key, attempt))
+
     @rule(
         index=st.integers(0, 11), later=st.floats(0, 5), kind=st.sampled_from(["b", "o", "f", "c"])
     )
@@ -217,7 +228,7 @@ class Run(RuleBasedStateMachine):
     @invariant()
     def agrees_with_the_world(self) -> None:
         assert set(self.scheduler.live) == set(self.live)
-        done = {p.unit.key for p in self.scheduler.by_state(UnitState.DONE)}
+        done = {p.unit.key for state in THERE for p in self.scheduler.by_state(state)}
         assert done == self.proven
 
     @invariant()
@@ -257,7 +268,7 @@ class Run(RuleBasedStateMachine):
                 assert progress.blocked_by in failed
             elif failed & self.reached(key):
                 assert progress.state in SETTLED, f"{key} still waits for a failed unit"
-                assert progress.state is not UnitState.DONE
+                assert progress.state not in THERE
 
     @invariant()
     def settles_once(self) -> None:

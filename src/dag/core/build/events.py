@@ -67,6 +67,15 @@ class Proven(_Event, frozen=True):
 
     key: str
     attempt: int
+    results: int = 1
+    """How many different results the store has of just what went into it."""
+
+
+class Unchanged(_Event, frozen=True):
+    """Nothing was built, because the store has a record of just what goes into the unit."""
+
+    key: str
+    attempt: int
 
 
 class Broke(_Event, frozen=True):
@@ -114,7 +123,7 @@ class StopRequested(_Event, frozen=True):
     cause: str
 
 
-AttemptEvent = Succeeded | Proven | Broke | OutOfMemory | Faulted | Cancelled
+AttemptEvent = Succeeded | Proven | Unchanged | Broke | OutOfMemory | Faulted | Cancelled
 Event = Began | Ticked | StopRequested | AttemptEvent
 
 

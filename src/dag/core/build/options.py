@@ -135,8 +135,8 @@ class RebuildOptions(Options):
     rebuild: tuple[str, ...] = list_flag(
         TEXT,
         "--rebuild",
-        "Build this package although it exists. `dependents` builds what is built with a package "
-        "that is built anew, `all` builds everything; only the command line can ask for `all`.",
+        "Build this package although it exists. `dependents` builds also what would be built from "
+        "other inputs than it was, `all` builds everything; only the command line can ask for `all`.",
         metavar="PKG|dependents|all",
         typed_values=("all",),
     )

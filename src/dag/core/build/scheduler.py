@@ -34,6 +34,7 @@ from dag.core.build.events import (
     StopRequested,
     Succeeded,
     Ticked,
+    Unchanged,
     Unit,
     WakeAt,
 )
@@ -144,12 +145,8 @@ class Scheduler:
                 if progress.state is not UnitState.PROVING:
                     self._move(event.key, Trigger.SUCCEEDED, now)
                     self._actions.append(ProvePackages(event.key, event.attempt))
-            case Proven():
-                progress.ended = now
-                self._taken += now - (now if progress.started is None else progress.started)
-                self._expected += progress.unit.seconds
-                self._move(event.key, Trigger.PROVEN, now)
-                self._release(event.key, now)
+            case Proven() | Unchanged():
+                self._prove(event, now)
             case Cancelled():
                 self._fail(event.key, "cancelled", (), None, now)
             case Broke():
@@ -165,6 +162,18 @@ class Scheduler:
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case _:
                 assert_never(event)
+
+    def _prove(self, event: Proven | Unchanged, now: float) -> None:
+        progress = self.units[event.key]
+        progress.ended = now
+        if isinstance(event, Proven):
+            progress.results = event.results
+            self._taken += now - (now if progress.started is None else progress.started)
+            self._expected += progress.unit.seconds
+            self._move(event.key, Trigger.PROVEN, now)
+        else:
+            self._move(event.key, Trigger.UNCHANGED, now)
+        self._release(event.key, now)
 
     def _adopt(self, key: str, attempt: int, now: float) -> None:
         # An attempt that lives but may not run any more, or not yet, is ended. The event of its end
@@ -234,7 +243,6 @@ class Scheduler:
             progress = self.units[dependent]
             progress.missing -= 1
             if progress.missing == 0 and progress.state is UnitState.WAITING:
-                progress.freed_by = done
                 self._free(dependent, now)
 
     def _free(self, key: str, now: float) -> None:
@@ -253,8 +261,6 @@ class Scheduler:
                 behind = self.units[dependent]
                 behind.missing -= 1
                 if behind.missing == 0 and behind.state is UnitState.WAITING:
-                    # A reader wants to know the unit that opened the gate, not the gate.
-                    behind.freed_by = progress.freed_by
                     stack.append(dependent)
 
     def _settle(self, key: str) -> None:

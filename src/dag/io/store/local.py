@@ -170,9 +170,10 @@ class Store:
     def _has_blobs(self, record: Record) -> bool:
         return all(self.blobs.has(one.apk) for one in record.built)
 
-    def records_of(self, name: str) -> Iterator[Record]:
-        """Yield all records of a unit that are whole, published or not, of whatever version."""
-        for found in self.objects.names(f"records/{self.arch.apk}/{name}"):
+    def records_of(self, name: str, key: str = "") -> Iterator[Record]:
+        """Yield all records of a unit that are whole, published or not; with `key` only those of it."""
+        folder = f"records/{self.arch.apk}/{name}"
+        for found in self.objects.names(f"{folder}/{key}" if key else folder):
             if read_record_name(found) is None:
                 continue
             try:
@@ -197,6 +198,12 @@ class Store:
             for one in self.records_of(name)
             if one.version == version and one.fingerprint == fingerprint
         )
+
+    def find_key(self, name: str, key: str) -> Record | None:
+        """Return the record of just what goes into a unit; the published one goes before others."""
+        published = [one.result for one in self.records.values() if one.name == name]
+        same = self.records_of(name, key)
+        return choose_result(same, published)
 
     # ---- what comes in ------------------------------------------------------------------------
 

@@ -28,12 +28,12 @@ def read_inputs(
     store: Store,
     variables: MakeVariables,
     script: ShellScript,
-    checksums: Mapping[tuple[str, str], str],
+    checksums: Mapping[tuple[str, str, str], str],
 ) -> UnitInputs:
     """Return what goes into the units of these packages, besides the packages of the store.
 
     `variables` and `script` are those of the build, whatever its SOURCE_DATE_EPOCH; `checksums`
-    those of the packages of repositories, by name and version.
+    those of packages, by repository, name and version.
 
     Raises:
         UsageError: $SOURCE_DATE_EPOCH is not a number.

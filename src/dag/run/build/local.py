@@ -20,20 +20,20 @@ from dag.core.build.events import (
     ProvePackages,
     Start,
     Succeeded,
+    Unchanged,
 )
 from dag.core.build.inputs import UnitInputs
 from dag.core.build.scripts import read_trailer
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.makefile import Makefile
-from dag.core.package.model import Package, bare_name
+from dag.core.package.model import Package
 from dag.core.shell import ShellScript
 from dag.core.store.records import (
     Built,
     Inputs,
     Record,
     find_requirements,
-    packages_to_install,
 )
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
@@ -64,14 +64,14 @@ class LocalSettings:
     """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
-    records: Mapping[str, Record]
-    """The records of the store that count, by package."""
+    shelf: Mapping[str, Built]
+    """The packages of the store that environments may have, by name."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names in a package's environment that a repository gives instead of the store, by package."""
-    elsewhere: frozenset[str] = frozenset()
-    """Packages that a repository has in the defined version: older ones in the store are not used."""
+    forced: frozenset[str] = frozenset()
+    """Packages that are built although the store may have just that."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
 
@@ -112,13 +112,11 @@ class LocalRunner:
         self._settings = settings
         self._limiter = limiter
         self._packages = {package.name: package for package in graph.packages}
-        versions = {package.name: package.full_version for package in graph.packages}
-        self._shelf: dict[str, Built] = {}
-        for name, record in settings.records.items():
-            if record.version == versions.get(name) or name not in settings.elsewhere:
-                self._shelf |= {one.apk.name: one for one in record.built}
+        self._shelf = {**settings.shelf}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._promoting = asyncio.Lock()
+        self.reused: dict[str, Record] = {}
+        """The records that made builds unnecessary, by package."""
 
     async def open(self) -> Began:
         """Return that nothing is alive from before: opening the store has ended all that was."""
@@ -129,9 +127,14 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        given = self._environment_of(package)
-        dropped = self._settings.dropped.get(key, ())
+        dropped = self._settings.dropped.get(key, frozenset())
+        given = self._settings.inputs.environment(package, self._shelf, dropped)
         inputs = self._settings.inputs.of(package, given, dropped)
+        same = None if key in self._settings.forced else self._store.find_key(key, inputs.key)
+        if same is not None:
+            self.reused[key] = same
+            self._shelf |= {one.apk.name: one for one in same.built}
+            return Unchanged(key, attempt)
         work = _Attempt(package, place, given, inputs, memory=start.resources.ram)
         self._attempts[key, attempt] = work
         kept = False
@@ -163,9 +166,9 @@ class LocalRunner:
         work = self._attempts[prove.key, prove.attempt]
         try:
             async with self._promoting:
-                record = await asyncio.to_thread(self._promote, work)
+                record, results = await asyncio.to_thread(self._promote, work)
             self._shelf |= {one.apk.name: one for one in record.built}
-            return Proven(prove.key, prove.attempt)
+            return Proven(prove.key, prove.attempt, results)
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.tail())
         finally:
@@ -178,18 +181,6 @@ class LocalRunner:
         """Remove what is left of attempts whose packages were not proven."""
         for key, attempt in list(self._attempts):
             await self._forget(key, attempt)
-
-    def _environment_of(self, package: Package) -> dict[str, Built]:
-        # A package never gets its own packages from the store: make would take an old one for
-        # built, and melange would write through the link into the store.
-        dropped = self._settings.dropped.get(package.name, frozenset())
-        needs = [need.text for need in package.environment]
-        # What apko takes for one need can depend on another, so that each alone would not tell.
-        settled = self._graph.settled(package.name)
-        environment = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
-        own = package.promised
-        provider = self._graph.provider_for(package.name)
-        return packages_to_install(environment, self._shelf, provider, own)
 
     # ---- processes ----------------------------------------------------------------------------
 
@@ -254,8 +245,8 @@ class LocalRunner:
 
     # ---- proof --------------------------------------------------------------------------------
 
-    def _promote(self, work: _Attempt) -> Record:
-        """Verify what an attempt made, and put it into the store.
+    def _promote(self, work: _Attempt) -> tuple[Record, int]:
+        """Verify what an attempt made, and put it into the store; see `Store.promote`.
 
         Raises:
             BrokenPackage: a promised package is missing, or is not what its name says.
@@ -274,10 +265,9 @@ class LocalRunner:
                     raise BrokenPackage(f"make ended well but built no {file}") from None
                 require_promised(name, package, arch, staged[file].apk)
             record = self._record(work, [one.apk for one in staged.values()])
-            self._store.promote(record, staged)
+            return record, self._store.promote(record, staged)
         finally:
             self._store.blobs.discard(staged.values())
-        return record
 
     def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
         around = [*made, *(one.apk for one in work.given.values())]

@@ -14,9 +14,10 @@ from dag.core.build.events import (
     ProvePackages,
     Start,
     Succeeded,
+    Unchanged,
 )
 
-Ended = Succeeded | Broke | OutOfMemory | Faulted | Cancelled
+Ended = Succeeded | Unchanged | Broke | OutOfMemory | Faulted | Cancelled
 Answer = Proven | Broke | Faulted
 
 

@@ -11,8 +11,17 @@ from pathlib import Path
 
 from dag.core.build import journal as lines
 from dag.core.build.events import Began
+from dag.core.build.inputs import UnitInputs
 from dag.core.build.options import BuildOptions, MachineResources
-from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.plan import (
+    Absence,
+    BuildPlan,
+    BuildRequest,
+    Known,
+    Reason,
+    Stored,
+    make_plan,
+)
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script, key_of
@@ -22,14 +31,12 @@ from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.shell import ShellScript
-from dag.core.store.records import choose_records
+from dag.core.store.records import Built, Record, choose_records
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
 from dag.io.image.tree import definitions_tree
 from dag.io.package.makefile import makefile_of
-from dag.io.store import ownkey
-from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
 from dag.io.store.takeover import adopt
@@ -38,6 +45,7 @@ from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.signing import given_key, public_half, publish
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
@@ -103,6 +111,7 @@ class Build:
         self.parts = self._split(found.broken)
         self.fingerprints = fingerprints(self.parts, packages)
         adopt(store, (one for one in packages if one.builds_on(options.arch.apk)), say)
+        self.variables = self._variables()
         self.plan = self._plan(have)
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
@@ -150,7 +159,7 @@ class Build:
             records |= {} if same is None else {name: same}
         self.records = records
         known = Known(
-            stored={name: Stored.of(record) for name, record in records.items()},
+            stored=self._stored(request),
             repository=have.versions,
             available=have.names,
             fingerprints=self.fingerprints,
@@ -166,6 +175,54 @@ class Build:
                     unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
+
+    def _stored(self, request: BuildRequest) -> dict[str, Stored]:
+        """Return what the plan wants to know of the records."""
+        if not request.rebuild_dependents:
+            return {name: Stored.of(record) for name, record in self.records.items()}
+        inputs, shelf = self.inputs(self.graph.packages), self.shelf()
+        packages = {package.name: package for package in self.graph.packages}
+        return {
+            name: Stored.of(
+                record,
+                is_unchanged=inputs.is_unchanged(packages[name], record, shelf)
+                if name in packages
+                else None,
+            )
+            for name, record in self.records.items()
+        }
+
+    def shelf(self) -> dict[str, Built]:
+        """Return the packages of the store that environments may have, by name."""
+        versions = {package.name: package.full_version for package in self.graph.packages}
+        return {
+            one.apk.name: one
+            for name, record in self.records.items()
+            if record.version == versions.get(name) or name not in self.elsewhere
+            for one in record.built
+        }
+
+    def inputs(self, packages: Sequence[Package]) -> UnitInputs:
+        """Return what goes into the units of these packages, besides packages of the store."""
+        return read_inputs(
+            packages,
+            directory=self.directory,
+            graph=self.graph,
+            parts=self.parts,
+            fingerprints=self.fingerprints,
+            store=self.store,
+            variables=self.variables,
+            script=self._script(self.variables),
+            checksums=self.repositories.checksums,
+        )
+
+    def _script(self, variables: MakeVariables) -> ShellScript:
+        return build_script(
+            variables,
+            key_maker=KeyMaker.NOBODY,
+            hermetic=self.options.hermetic,
+            state="../state",  # beside the workspace
+        )
 
     def scheduler(self) -> Scheduler:
         """Make the scheduler of the plan."""
@@ -210,7 +267,7 @@ class Build:
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
-        self._publish()
+        self._publish(runner.reused.values())
         return make_result(self.about, scheduler, seconds)
 
     @contextmanager
@@ -221,94 +278,75 @@ class Build:
             journal.append(lines.encode_head(head))
             yield journal
 
-    def _publish(self) -> None:
+    def _publish(self, reused: Iterable[Record] = ()) -> None:
         """Publish what is finished, and what the store has of the plan; then write the index."""
-        given = _require_public_half(self.options)
+        there = [
+            self.records[one.package.name]
+            for one in self.plan.skipped
+            if one.absence in (Absence.STORED, Absence.UNCHANGED)
+        ]
+        publish(self.store, [*there, *reused], given_key(self.options.signing_key), self._say)
 
-        def key(tools: Tools) -> Path:
-            return given or own_key(self.store, tools.make_key)
-
-        def sign_packages(paths: Iterable[Path]) -> None:
-            tools = Tools.find()
-            tools.sign_packages(paths, key(tools))
-
-        def sign_index(path: Path) -> None:
-            tools = Tools.find()
-            tools.sign_index(path, key(tools))
-
-        for one in self.plan.skipped:
-            if one.absence is Absence.STORED:
-                self.store.publish(self.records[one.package.name], sign_packages)
-        name = _public_half_of(given).name if given else f"{ownkey.NAME}.pub"
-        write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
+    def _variables(self) -> MakeVariables:
+        """Return what make is told, but for what is another in each unit or on each machine."""
+        options, directory = self.options, self.directory
+        key = given_key(options.signing_key)
+        return MakeVariables(
+            arch=options.arch,
+            source_date_epoch=0,
+            cache_dir="cache",
+            key=os.fspath(key.resolve()) if key else self.makefile.key,
+            repositories=[_location_from_workspace(directory, one) for one in _roots(options)],
+            keyrings=[_location_from_workspace(directory, one) for one in options.keyrings],
+            pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
+            build_options=options.build_options,
+            more=options.make_vars,
+        )
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
         # same wherever the store is, and the same as in a pod.
         options = self.options
         links: dict[str, Path] = self._linked_paths()
-        key = _require_public_half(options)
+        key = given_key(options.signing_key)
         name = key_of(options.make_vars, self.makefile.key)
         if key is None:
             made = own_key(self.store, tools.make_key)
             if not (Path(name).is_absolute() or ".." in Path(name).parts):
-                links |= {name: made, f"{name}.pub": _public_half_of(made)}
+                links |= {name: made, f"{name}.pub": public_half(made)}
         public = f"{key.name if key else Path(name).name}.pub"
-        check_keyrings(options.keyrings, public, _public_half_of(key or made))
+        check_keyrings(options.keyrings, public, public_half(key or made))
         cache = cache_beside(self.directory.resolve())
         if note := note_on_old_cache(self.directory):
             self._say(note)
         if not cache.is_dir():
             cache = self.store.state.resolve() / "cache"
             cache.mkdir(exist_ok=True)
-        variables = MakeVariables(
-            arch=options.arch,
-            source_date_epoch=0,  # each unit has its own
+        variables = replace(
+            self.variables,
             cache_dir=os.fspath(cache),
             melange=tools.melange,
             melange_dir=tools.melange_dir,
-            key=os.fspath(key.resolve()) if key else self.makefile.key,
-            repositories=[_location_from_workspace(self.directory, one) for one in _roots(options)],
-            keyrings=[_location_from_workspace(self.directory, one) for one in options.keyrings],
-            pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
-            build_options=options.build_options,
-            more=options.make_vars,
         )
         dropped: dict[str, set[str]] = {}
         for one in self.plan.dropped:
             dropped.setdefault(one.package, set()).add(one.name)
 
-        def script_at(epoch: int) -> ShellScript:
-            return build_script(
-                replace(variables, source_date_epoch=epoch),
-                key_maker=KeyMaker.NOBODY,
-                hermetic=options.hermetic,
-                state="../state",  # beside the workspace
-            )
-
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return LocalSettings(
             arch=options.arch,
-            script_at=script_at,
-            inputs=read_inputs(
-                [step.package for step in self.plan.steps],
-                directory=self.directory,
-                graph=self.graph,
-                parts=self.parts,
-                fingerprints=self.fingerprints,
-                store=self.store,
-                variables=variables,
-                script=script_at(0),
-                checksums={},
+            script_at=lambda epoch: self._script(replace(variables, source_date_epoch=epoch)),
+            inputs=self.inputs([step.package for step in self.plan.steps]),
+            shelf=self.shelf(),
+            forced=frozenset(
+                step.package.name for step in self.plan.steps if step.reason is Reason.ASKED
             ),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,
             links=links,
             fingerprints=self.fingerprints,
-            records=self.records,
             dropped={name: frozenset(names) for name, names in dropped.items()},
-            elsewhere=self.elsewhere,
             timeout=options.timeout,
         )
 
@@ -344,20 +382,6 @@ def _location_from_workspace(directory: Path, item: str) -> str:
     if "://" in path or not Path(path).is_relative_to(directory.resolve()):
         return path
     return f"./{Path(path).relative_to(directory.resolve())}"
-
-
-def _public_half_of(key: Path) -> Path:
-    return key.with_name(f"{key.name}.pub")
-
-
-def _require_public_half(options: BuildOptions) -> Path | None:
-    key = Path(options.signing_key) if options.signing_key else None
-    if key is not None and not _public_half_of(key).is_file():
-        raise UsageError(
-            f"{key} has no public half {key.name}.pub beside it",
-            hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",
-        )
-    return key
 
 
 def _request_since(options: BuildOptions, graph: Graph, request: BuildRequest) -> BuildRequest:

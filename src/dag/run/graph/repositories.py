@@ -33,6 +33,16 @@ class Repositories:
     """What a person should be told, a line each."""
 
     @cached_property
+    def checksums(self) -> dict[tuple[str, str, str], str]:
+        """Return the checksums of all packages, by repository, name and version."""
+        every = {id(one): one for one in (self.common, *self.own.values())}.values()
+        return {
+            (entry.repository, entry.name, entry.version): entry.checksum
+            for one in every
+            for entry in one.entries
+        }
+
+    @cached_property
     def _holders(self) -> dict[str, str]:
         """Return a repository for each name that one has which some environments ask."""
         found: dict[str, str] = {}
