@@ -31,7 +31,7 @@ from dag.core.package.apkindex import PackageRepository, offers, repository_root
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.shell import ShellScript
-from dag.core.store.records import Built, Record, choose_records
+from dag.core.store.records import Built, Record
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
@@ -45,8 +45,9 @@ from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.reuse import find_finished
 from dag.run.build.signing import given_key, public_half, publish
-from dag.run.build.stores import store_path
+from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
@@ -152,12 +153,11 @@ class Build:
     def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
         request = options.request()
-        versions = {package.name: package.full_version for package in self.graph.packages}
-        records = choose_records(store.records.values(), versions)
-        for name, version in versions.items():
-            same = store.find(name, version, self.fingerprints.get(name, ""))
-            records |= {} if same is None else {name: same}
-        self.records = records
+        names = (*request.packages, *request.rebuild)
+        packages = self.graph.packages
+        wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
+        others = read_others(options.other_stores, store)
+        self.finished = find_finished(store, others, packages, wanted, self.fingerprints)
         known = Known(
             stored=self._stored(request),
             repository=have.versions,
@@ -178,8 +178,9 @@ class Build:
 
     def _stored(self, request: BuildRequest) -> dict[str, Stored]:
         """Return what the plan wants to know of the records."""
+        records = self.finished.records
         if not request.rebuild_dependents:
-            return {name: Stored.of(record) for name, record in self.records.items()}
+            return {name: Stored.of(record) for name, record in records.items()}
         inputs, shelf = self.inputs(self.graph.packages), self.shelf()
         packages = {package.name: package for package in self.graph.packages}
         return {
@@ -189,18 +190,12 @@ class Build:
                 if name in packages
                 else None,
             )
-            for name, record in self.records.items()
+            for name, record in records.items()
         }
 
     def shelf(self) -> dict[str, Built]:
         """Return the packages of the store that environments may have, by name."""
-        versions = {package.name: package.full_version for package in self.graph.packages}
-        return {
-            one.apk.name: one
-            for name, record in self.records.items()
-            if record.version == versions.get(name) or name not in self.elsewhere
-            for one in record.built
-        }
+        return self.finished.shelf(self.graph.packages, self.elsewhere)
 
     def inputs(self, packages: Sequence[Package]) -> UnitInputs:
         """Return what goes into the units of these packages, besides packages of the store."""
@@ -280,12 +275,14 @@ class Build:
 
     def _publish(self, reused: Iterable[Record] = ()) -> None:
         """Publish what is finished, and what the store has of the plan; then write the index."""
-        there = [
-            self.records[one.package.name]
+        there = {
+            one.package.name
             for one in self.plan.skipped
             if one.absence in (Absence.STORED, Absence.UNCHANGED)
-        ]
-        publish(self.store, [*there, *reused], given_key(self.options.signing_key), self._say)
+        }
+        there |= self.finished.taken - self.about.packages.keys()
+        records = [*map(self.finished.records.__getitem__, sorted(there)), *reused]
+        publish(self.store, records, given_key(self.options.signing_key), self._say)
 
     def _variables(self) -> MakeVariables:
         """Return what make is told, but for what is another in each unit or on each machine."""
