@@ -118,6 +118,20 @@ class StoreOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharedStoreOptions(Options):
+    """Other stores, whose finished packages need not be built."""
+
+    heading: ClassVar[str] = "Store"
+
+    other_stores: tuple[str, ...] = list_flag(
+        DIRECTORY,
+        "--from",
+        "Take what this store has of the same definition, instead of building it.",
+        metavar="STORE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WaitOptions(Options):
     """The choice of waiting for a store."""
 
@@ -242,6 +256,7 @@ class BuildOptions(
     RepositoryOptions,
     MakeOptions,
     StoreOptions,
+    SharedStoreOptions,
     WaitOptions,
     UnitOptions,
     KeyOptions,

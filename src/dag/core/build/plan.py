@@ -14,6 +14,7 @@ from statistics import median
 
 from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped, find_build_order
+from dag.core.build.clashes import refuse_clashing_files
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
 from dag.core.build.resources import unit_resources
@@ -171,8 +172,8 @@ def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> 
     """Return what is built, and why.
 
     Raises:
-        UsageError: a name is not in the graph, what it stands for needs a broken definition, or a
-            definition's resources are not quantities.
+        UsageError: a name is not in the graph, what it stands for needs a broken definition, a
+            definition's resources are not quantities, or two packages would have one file.
 
     """
     return _Planner(graph, arch, request, known).plan()
@@ -199,6 +200,7 @@ class _Planner:
             self.reasons.clear()
             self.absent.clear()
             self.choose(asked)
+        refuse_clashing_files(self.graph.packages, self.reasons.keys())
         order = self.needs_first()
         found = find_build_order(self.needs, order, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0

@@ -218,11 +218,15 @@ class Store:
         """
         for one in staged.values():
             self.blobs.keep(one)
-        self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+        self.keep_record(record)
         self._publish(record, {file: one.path for file, one in staged.items()})
         return sum(
             1 for _ in self.objects.names(f"records/{self.arch.apk}/{record.name}/{record.key}")
         )
+
+    def keep_record(self, record: Record) -> None:
+        """Write a record, whose blobs are there; from then on its unit is finished."""
+        self.objects.create(record_name(self.arch.apk, record), encode_record(record))
 
     def _publish(self, record: Record, files: Mapping[str, Path]) -> None:
         """Let the published files of a unit be these, which move, and which are on the disk.
@@ -304,7 +308,7 @@ class Store:
         """Take in a unit whose blobs are there, and whose published files are; `keep` what is said."""
         sizes = {file: (self.packages / file).stat().st_size for file in record.files}
         if keep:
-            self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+            self.keep_record(record)
             self._say_published(record, sizes)
         else:
             self._count(record, sizes)

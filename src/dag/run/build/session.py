@@ -155,12 +155,11 @@ class Build:
     def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
         request = options.request()
-        versions = {package.name: package.full_version for package in self.graph.packages}
-        records = choose_records(store.records.values(), versions)
-        for name, version in versions.items():
-            same = store.find(name, version, self.fingerprints.get(name, ""))
-            records |= {} if same is None else {name: same}
-        self.records = records
+        names = (*request.packages, *request.rebuild)
+        packages = self.graph.packages
+        wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
+        others = read_others(options.other_stores, store)
+        self.finished = find_finished(store, others, packages, wanted, self.fingerprints)
         known = Known(
             stored=self._stored(request),
             repository=have.versions,
