@@ -24,12 +24,7 @@ from dag.core.build.plan import (
 )
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import (
-    MakeVariables,
-    build_script,
-    key_of,
-    melange_of,
-)
+from dag.core.build.scripts import MakeVariables, build_script, key_of, melange_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
@@ -37,7 +32,7 @@ from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.shell import ShellScript
-from dag.core.store.records import Built, Record, choose_records
+from dag.core.store.records import Built, Record
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
@@ -53,9 +48,10 @@ from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.places import linked_paths, location_in_workspace, named_places
+from dag.run.build.reuse import find_finished
 from dag.run.build.serving import PackageServer
 from dag.run.build.signing import given_key, public_half, publish
-from dag.run.build.stores import store_path
+from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
@@ -180,8 +176,9 @@ class Build:
 
     def _stored(self, request: BuildRequest) -> dict[str, Stored]:
         """Return what the plan wants to know of the records."""
+        records = self.finished.records
         if not request.rebuild_dependents:
-            return {name: Stored.of(record) for name, record in self.records.items()}
+            return {name: Stored.of(record) for name, record in records.items()}
         inputs, shelf = self.inputs(self.graph.packages), self.shelf()
         packages = {package.name: package for package in self.graph.packages}
         return {
@@ -191,18 +188,12 @@ class Build:
                 if name in packages
                 else None,
             )
-            for name, record in self.records.items()
+            for name, record in records.items()
         }
 
     def shelf(self) -> dict[str, Built]:
         """Return the packages of the store that environments may have, by name."""
-        versions = {package.name: package.full_version for package in self.graph.packages}
-        return {
-            one.apk.name: one
-            for name, record in self.records.items()
-            if record.version == versions.get(name) or name not in self.elsewhere
-            for one in record.built
-        }
+        return self.finished.shelf(self.graph.packages, self.elsewhere)
 
     def inputs(self, packages: Sequence[Package]) -> UnitInputs:
         """Return what goes into the units of these packages, besides packages of the store."""
@@ -283,12 +274,14 @@ class Build:
 
     def _publish(self, reused: Iterable[Record] = ()) -> None:
         """Publish what is finished, and what the store has of the plan; then write the index."""
-        there = [
-            self.records[one.package.name]
+        there = {
+            one.package.name
             for one in self.plan.skipped
             if one.absence in (Absence.STORED, Absence.UNCHANGED)
-        ]
-        publish(self.store, [*there, *reused], given_key(self.options.signing_key), self._say)
+        }
+        there |= self.finished.taken - self.about.packages.keys()
+        records = [*map(self.finished.records.__getitem__, sorted(there)), *reused]
+        publish(self.store, records, given_key(self.options.signing_key), self._say)
 
     def _variables(self) -> MakeVariables:
         """Return what make is told, but for what is another in each unit or on each machine."""
@@ -310,7 +303,7 @@ class Build:
         # melange writes the names of keys and repositories into what it builds. They must be the
         # same wherever the store is, and the same as in a pod.
         options = self.options
-        links: dict[str, Path] = linked_paths(options, self.store.root)
+        links = linked_paths(options, self.store.root)
         key = given_key(options.signing_key)
         name = key_of(options.make_vars, self.makefile.key)
         if key is None:

@@ -10,9 +10,10 @@ from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import repository_root
 from dag.core.package.directory import Definitions
 from dag.core.package.model import Package
+from dag.core.package.repositories import NamedByUser
 from dag.core.sources.options import CacheOptions
 from dag.report.terminal import say
-from dag.run.graph.repositories import Named, ask_repositories
+from dag.run.graph.repositories import ask_repositories
 
 
 def packages_to_fetch_for(options: CacheOptions, found: Definitions) -> Sequence[Package]:
@@ -29,7 +30,7 @@ def packages_to_fetch_for(options: CacheOptions, found: Definitions) -> Sequence
 
     """
     places = tuple(map(repository_root, options.repositories))
-    named = Named(repositories=places, keys=options.keyrings)
+    named = NamedByUser(repositories=places, keys=options.keyrings)
     asked = ask_repositories(found.packages, Path(options.directory), options.arch, named)
     for line in asked.words:
         say(line)
