@@ -38,6 +38,7 @@ from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.steps import require_confined_steps
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
@@ -187,12 +188,17 @@ class Build:
                 scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
+        settings = self._settings(tools)
+        if settings.confined:
+            require_confined_steps(settings.environment)
+        else:
+            self._say("--trust-steps: the steps of a build have all rights that you have")
         limiter = detect()
         if options.verbose:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
             self._say("memory is not limited: dag may not write control groups here")
-        runner = LocalRunner(self.graph, self.store, self._settings(tools), limiter)
+        runner = LocalRunner(self.graph, self.store, settings, limiter)
         scheduler = self.scheduler()
         with self._begin_journal(scheduler) as journal:
             progress = BuildProgress(
@@ -283,6 +289,7 @@ class Build:
                 replace(variables, source_date_epoch=epoch),
                 key_maker=KeyMaker.NOBODY,
                 hermetic=options.hermetic,
+                trust_steps=options.trust_steps,
                 state="../state",  # beside the workspace
             )
 
@@ -310,6 +317,7 @@ class Build:
             dropped={name: frozenset(names) for name, names in dropped.items()},
             elsewhere=self.elsewhere,
             timeout=options.timeout,
+            confined=not options.trust_steps,
         )
 
 
