@@ -38,6 +38,7 @@ from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.sources import require_cached_sources
 from dag.run.build.steps import require_confined_steps
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
@@ -105,6 +106,8 @@ class Build:
         self.fingerprints = fingerprints(self.parts, packages)
         adopt(store, (one for one in packages if one.builds_on(options.arch.apk)), say)
         self.plan = self._plan(have)
+        if options.hermetic:
+            require_cached_sources(self._cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
@@ -248,6 +251,11 @@ class Build:
         name = _public_half_of(given).name if given else f"{ownkey.NAME}.pub"
         write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
 
+    def _cache(self) -> Path:
+        """Return the cache beside the definitions; if there is none, an empty one of the store."""
+        cache = cache_beside(self.directory.resolve())
+        return cache if cache.is_dir() else self.store.state.resolve() / "cache"
+
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
         # same wherever the store is, and the same as in a pod.
@@ -261,12 +269,10 @@ class Build:
                 links |= {name: made, f"{name}.pub": _public_half_of(made)}
         public = f"{key.name if key else Path(name).name}.pub"
         check_keyrings(options.keyrings, public, _public_half_of(key or made))
-        cache = cache_beside(self.directory.resolve())
         if note := note_on_old_cache(self.directory):
             self._say(note)
-        if not cache.is_dir():
-            cache = self.store.state.resolve() / "cache"
-            cache.mkdir(exist_ok=True)
+        cache = self._cache()
+        cache.mkdir(exist_ok=True)
         variables = MakeVariables(
             arch=options.arch,
             source_date_epoch=0,  # each unit has its own
