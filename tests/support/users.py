@@ -43,7 +43,12 @@ def run_as_nobody(place: Path, home: Path, *words: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [*command, sys.executable, "-m", "dag", "build", *words],
         cwd=place,
-        env={**environment(), "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        env={
+            **environment(),
+            "HOME": str(home),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "XDG_DATA_HOME": str(home / "data"),
+        },
         capture_output=True,
         text=True,
         check=False,

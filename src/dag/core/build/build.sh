@@ -78,8 +78,7 @@ place_bwrap() {
   case $("$real" --help 2>&1) in *--disable-userns*) : >"$state/deep" ;; esac
   [ "$(id -u)" = 0 ] || return 0
   : >"$state/root"
-  find /proc -maxdepth 1 ! -name '[0-9]*' '(' -type d -o -type f -perm -200 ')' ! -path /proc \
-    >"$state/proc"
+  find /proc/[!0-9]* -maxdepth 0 '(' -type d -o -type f -perm -200 ')' >"$state/proc"
 }
 try_step() {
   set -- --dev /dev --proc /proc --unshare-pid --die-with-parent --new-session true

@@ -352,5 +352,3 @@ def _read(path: Path, limit: int) -> bytes:
     """Return the bytes of a file, one more than `limit` at most."""
     with path.open("rb") as file:
         return file.read(limit + 1)
-
-
