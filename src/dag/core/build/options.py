@@ -83,6 +83,12 @@ class MakeOptions(TargetOptions):
     heading: ClassVar[str] = "Build"
 
     hermetic: bool = switch("--hermetic", "Give the steps of a build no network.")
+    trust_steps: bool = switch(
+        "--trust-steps",
+        "Run the steps of a build with all rights of the build itself. Only the command line can "
+        "ask for this.",
+        typed_only=True,
+    )
     make_vars: tuple[str, ...] = list_flag(
         ASSIGNMENT,
         "--make-var",

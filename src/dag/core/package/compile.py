@@ -50,6 +50,8 @@ from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
 MAX_EPOCH = 2**64 - 1
+PIPELINES = "pipelines"
+"""The directory of the local pipelines, which belongs to no package."""
 
 
 def compile_definition(
@@ -184,6 +186,7 @@ class _Definition:
         facts = {key: replace(value) for key, value in facts.items()}
         name, version = facts["package.name"], facts["package.version"]
         self.check_name(name, line, "package.name")
+        self.check_directory(name, line)
         if not _VERSION.fullmatch(version):
             at = line_of(fields["version"]) if "version" in fields else at
             said = f"{version!r} is not a version"
@@ -261,6 +264,14 @@ class _Definition:
         elif not _NAME.fullmatch(name) or len(name) > 200:
             fix = "use letters, digits and + _ . -, beginning with a letter or digit"
             self.tree.problem(line, f"{what} {name[:60]!r} is not the name of a package", fix)
+
+    def check_directory(self, name: str, line: int) -> None:
+        """Refuse a definition that would take the pipelines for its own files."""
+        if PIPELINES in (name, self.tree.file.removesuffix(".yaml")):
+            what = (
+                f"{PIPELINES!r} is reserved: {PIPELINES}/ has the local pipelines of all packages"
+            )
+            self.tree.problem(line, what, "give the file and the package another name")
 
     def check_twice(self, package: Text, parts: Sequence[_Part]) -> None:
         """Refuse a name that is used twice, even if an `if` leaves one of the two out."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from dag.core.store.publication import (
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
+from dag.io.removal import remove
 from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.lock import Lock
 from dag.io.store.objects import DirectoryObjects
@@ -363,23 +363,3 @@ def _read(path: Path, limit: int) -> bytes:
     """Return the bytes of a file, one more than `limit` at most."""
     with path.open("rb") as file:
         return file.read(limit + 1)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a tree, even one in which a build has taken away its own rights."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-        return
-    if not path.exists():
-        return
-
-    def again(_: object, failed: str, _error: object) -> None:
-        parent = Path(failed).parent
-        parent.chmod(0o700)
-        if Path(failed).is_dir() and not Path(failed).is_symlink():
-            Path(failed).chmod(0o700)
-            shutil.rmtree(failed)
-        else:
-            Path(failed).unlink(missing_ok=True)
-
-    shutil.rmtree(path, onerror=again)

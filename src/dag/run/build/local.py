@@ -43,8 +43,9 @@ from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
 from dag.io.package.packagecache import WrongPackage
+from dag.io.removal import remove
 from dag.io.store.blobs import StagedApk
-from dag.io.store.local import Store, remove
+from dag.io.store.local import Store
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.serving import PackageServer
@@ -80,6 +81,8 @@ class LocalSettings:
     """Packages that are built although the store may have just that."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
+    confined: bool = True
+    """Whether the steps of an attempt, and the processes that it leaves, are confined."""
 
 
 @dataclass(slots=True)
@@ -167,7 +170,9 @@ class LocalRunner:
 
     def _lay_out(self, work: _Attempt) -> None:
         """Make the workspace of an attempt, with its own copies of the packages that it gets."""
-        (work.place / "tmp").mkdir(parents=True)
+        # A step may leave programs there that run with the rights of their owner.
+        work.place.mkdir(mode=0o700, parents=True)
+        (work.place / "tmp").mkdir()
         workspace = work.place / "workspace"
         lay_out(workspace, self._settings.parts.of(work.package.name), self._settings.links)
         repository = workspace / "packages" / self._settings.arch.apk
@@ -209,7 +214,7 @@ class LocalRunner:
             return self._judge(start, work, end, oom=group.out_of_memory(), full=disk.was_full)
         finally:
             await asyncio.to_thread(group.close)
-            if not self._limiter.holds:
+            if not self._settings.confined:
                 await asyncio.to_thread(end_below, work.place)
 
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
@@ -230,6 +235,7 @@ class LocalRunner:
                 output=output,
                 environment=self._variables(work),
                 timeout=settings.timeout,
+                alone=settings.confined,
             )
         finally:
             os.close(output)

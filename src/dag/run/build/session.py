@@ -51,6 +51,8 @@ from dag.run.build.places import linked_paths, location_in_workspace, named_plac
 from dag.run.build.reuse import find_finished
 from dag.run.build.serving import PackageServer
 from dag.run.build.signing import given_key, public_half, publish
+from dag.run.build.sources import require_cached_sources
+from dag.run.build.steps import require_confined_steps
 from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import Parts, fingerprints, split_by_package
@@ -118,6 +120,8 @@ class Build:
         adopt(store, (one for one in packages if one.builds_on(options.arch.apk)), say)
         self.variables = self._variables()
         self.plan = self._plan(have)
+        if options.hermetic:
+            require_cached_sources(self._cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
@@ -214,6 +218,7 @@ class Build:
             variables,
             key_maker=KeyMaker.NOBODY,
             hermetic=self.options.hermetic,
+            trust_steps=self.options.trust_steps,
             state="../state",  # beside the workspace
         )
 
@@ -237,12 +242,17 @@ class Build:
                 scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
+        settings = self._settings(tools)
+        if settings.confined:
+            require_confined_steps(settings.environment)
+        else:
+            self._say("--trust-steps: the steps of a build have all rights that you have")
         limiter = detect()
         if options.verbose:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
             self._say("memory is not limited: dag may not write control groups here")
-        runner = LocalRunner(self.graph, self.store, self._settings(tools), limiter)
+        runner = LocalRunner(self.graph, self.store, settings, limiter)
         scheduler = self.scheduler()
         with self._begin_journal(scheduler) as journal:
             progress = BuildProgress(
@@ -299,6 +309,11 @@ class Build:
             more=options.make_vars,
         )
 
+    def _cache(self) -> Path:
+        """Return the cache beside the definitions; if there is none, an empty one of the store."""
+        cache = cache_beside(self.directory.resolve())
+        return cache if cache.is_dir() else self.store.state.resolve() / "cache"
+
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
         # same wherever the store is, and the same as in a pod.
@@ -312,12 +327,10 @@ class Build:
                 links |= {name: made, f"{name}.pub": public_half(made)}
         public = f"{key.name if key else Path(name).name}.pub"
         check_keyrings(options.keyrings, public, public_half(key or made))
-        cache = cache_beside(self.directory.resolve())
         if note := note_on_old_cache(self.directory):
             self._say(note)
-        if not cache.is_dir():
-            cache = self.store.state.resolve() / "cache"
-            cache.mkdir(exist_ok=True)
+        cache = self._cache()
+        cache.mkdir(exist_ok=True)
         variables = replace(
             self.variables,
             cache_dir=os.fspath(cache),
@@ -354,6 +367,7 @@ class Build:
                 if melange_of(options.make_vars, "")
                 else "",
             ),
+            confined=not options.trust_steps,
         )
 
 
