@@ -190,9 +190,9 @@ def transform(text: str, match: str, replace: str, effort: Effort | None = None)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace")[:_SHOWN]
         raise Unresolvable(f"match {shown(match)} is not a regular expression: {reason}") from None
-    finally:
-        re2.purge()  # it keeps the latest 128 patterns, however large they are
     effort = effort or Effort()
+    if pattern.programsize * len(text) > _KEPT_PATTERN:
+        re2.purge()  # it keeps the latest 128, however large they have become
     effort.spend(pattern.programsize + len(match) + len(text))
     template = _Template(replace, {*range(pattern.groups + 1), *pattern.groupindex})
     parts: list[str] = []
@@ -213,6 +213,8 @@ def transform(text: str, match: str, replace: str, effort: Effort | None = None)
     return "".join([*parts, text[end:]])
 
 
+_KEPT_PATTERN = 1 << 18
+"""Instructions of a pattern by characters of a text; what RE2 keeps of a search grows with that."""
 _MAX_PATTERN = 64 << 20
 """Bytes; RE2's own limit refuses patterns that Go takes."""
 # Between \Q and \E everything is itself.
