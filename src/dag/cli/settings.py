@@ -197,6 +197,8 @@ def _read_file(path: Path) -> _SettingsFile | None:
         return _SettingsFile(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except RecursionError:
+        raise UsageError(f"{path}: it is nested too deeply", hint="flatten it") from None
 
 
 def _sections(section: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 
 _REFERENCE = re.compile(r"\$\{\{[ \t\n\r]*([A-Za-z0-9._-]*)[ \t\n\r]*(\}\})?")
 _EXACT = re.compile(r"\$\{\{[^{}]*\}\}")
@@ -189,9 +190,9 @@ def transform(text: str, match: str, replace: str, effort: Effort | None = None)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace")[:_SHOWN]
         raise Unresolvable(f"match {shown(match)} is not a regular expression: {reason}") from None
-    finally:
-        re2.purge()  # it keeps the latest 128 patterns, however large they are
     effort = effort or Effort()
+    if pattern.programsize * len(text) > _KEPT_PATTERN:
+        re2.purge()  # it keeps the latest 128, however large they have become
     effort.spend(pattern.programsize + len(match) + len(text))
     template = _Template(replace, {*range(pattern.groups + 1), *pattern.groupindex})
     parts: list[str] = []
@@ -212,6 +213,8 @@ def transform(text: str, match: str, replace: str, effort: Effort | None = None)
     return "".join([*parts, text[end:]])
 
 
+_KEPT_PATTERN = 1 << 18
+"""Instructions of a pattern by characters of a text; what RE2 keeps of a search grows with that."""
 _MAX_PATTERN = 64 << 20
 """Bytes; RE2's own limit refuses patterns that Go takes."""
 # Between \Q and \E everything is itself.
@@ -221,17 +224,23 @@ _TEMPLATE = r"\$(?:(\$)|\{([\pL\p{Nd}_]+)\}|([\pL\p{Nd}_]+))"
 _GROUP = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
+@cache
+def _template_pattern() -> re.Pattern[str]:
+    import re2
+
+    pattern: re.Pattern[str] = re2.compile(_TEMPLATE)
+    return pattern
+
+
 class _Template:
     """What a match is replaced by, taken apart once for all matches."""
 
     def __init__(self, text: str, groups: Collection[int | str]) -> None:
         """Take the text and the pattern's groups; one that the pattern does not have is empty."""
-        import re2
-
         self.parts: list[tuple[str, int | str | None]] = []
         """Texts, each with the group that follows it."""
         end = 0
-        for found in re2.finditer(_TEMPLATE, text):
+        for found in _template_pattern().finditer(text):
             dollar, braced, plain = found.groups()
             name = braced or plain
             group = int(name) if name and _GROUP.fullmatch(name) else name
