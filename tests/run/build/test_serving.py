@@ -131,3 +131,22 @@ def test_a_unit_that_cannot_be_served_is_open_and_says_so(
     code, out, said = run(place, "--json", *words, **cache)
     assert code == 0, said
     assert json.loads(out)["open"] == {"a": "--make-var names another melange"}
+
+
+def test_what_one_build_unpacked_is_found_by_the_next(
+    make: Make, bootstrap: Path, tmp_path: Path
+) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"))
+    user = tmp_path / "user"
+    code, _, said = run(place, "-v", XDG_CACHE_HOME=str(user))
+    assert code == 0, said
+    unpacked = sorted((user / "dag" / "packages-unpacked").rglob("*.tar"))
+    assert unpacked
+    assert not (user / "dev.chainguard.go-apk").exists()
+    before = {path: path.stat().st_mtime_ns for path in unpacked}
+    code, _, said = run(place, "--rebuild", "a", "--rebuild", "b", XDG_CACHE_HOME=str(user))
+    assert code == 0, said
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert sorted((user / "dag" / "packages-unpacked").rglob("*.tar")) == unpacked
+    names = {path.relative_to(user / "dag" / "packages-unpacked").parts[1] for path in unpacked}
+    assert any(name.startswith("busybox-") for name in names)

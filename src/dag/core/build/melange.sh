@@ -2,7 +2,8 @@
 # Stands before melange in PATH, where a build may install only the packages that it was given. In
 # the directory above there are: `real`, the melange that is meant; `places`, with a line for each
 # repository that the environment names, its place and the directory that stands in for it; these
-# directories. What is not known to be there is written into `open`. It runs under dash and busybox.
+# directories; and `unpacked`, where melange keeps packages that it has unpacked. What is not known
+# to be there is written into `open`. It runs under dash and busybox.
 here=$(cd "${0%/*}/.." && pwd)
 real=$here/real tab='	'
 
@@ -76,4 +77,4 @@ for index in "$here"/*/*/APKINDEX.tar.gz; do
 done
 [ -n "$key" ] || set -- "$@" --ignore-signatures
 : >"$here/used"
-exec "$real" "$@"
+exec "$real" "$@" --apk-cache-dir "$here/unpacked"

@@ -11,8 +11,9 @@ import os
 import shutil
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from dag.core.limits import PACKAGE_CACHE, REPOSITORY_PACKAGE
 from dag.core.package.apk import Apk, BrokenPackage
@@ -24,7 +25,8 @@ from dag.io.package.apk import ReadApk, read_apk
 from dag.io.package.reach import Fetcher, Unreachable
 from dag.io.usercache import user_cache
 
-_PIECE = 1 << 20
+_UNQUOTED = "/$&+,:;=@~"
+"""What Go leaves as it is in the path of a URL."""
 
 
 class WrongPackage(BuildError):
@@ -42,6 +44,7 @@ class PackageCache:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._proven: dict[Path, tuple[tuple[int, int, int], str]] = {}
         """File → what it was when it was proven in this run, and its SHA-256."""
+        self._is_trimmed = False
 
     def bring(self, entry: Entry) -> Path:
         """Return the file of a package, fetched if need be.
@@ -63,6 +66,29 @@ class PackageCache:
                     hint="$XDG_CACHE_HOME names another place for it",
                 ) from error
         return path
+
+    def lead_to_unpacked(self, directory: Path, repositories: Iterable[Path]) -> None:
+        """Make melange share what it unpacks of some repositories with all other builds.
+
+        `directory` becomes that in which it keeps unpacked packages (--apk-cache-dir): below the
+        repository's URL, by name and version, in files that are named by their hashes (apko 1.2.21,
+        pkg/apk/apk/cache.go: cachePathFromURL). The repositories are of one build alone, so that
+        nothing would ever be found again there.
+
+        Raises:
+            OSError: the disk is full, or cannot be written for another reason.
+
+        """
+        shared = self._root.with_name(f"{self._root.name}-unpacked")
+        with self._locks[shared.name]:
+            if not self._is_trimmed:
+                shared.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _trim(shared)
+                self._is_trimmed = True
+        directory.mkdir()
+        for one in repositories:
+            url = f"file://{quote(str(one.absolute()), safe=_UNQUOTED)}"
+            (directory / quote_plus(url)).symlink_to(shared.absolute())
 
     def sha256(self, path: Path) -> str:
         """Return the SHA-256 of a package that `bring` has returned, in hexadecimal digits."""
@@ -178,3 +204,17 @@ def _fault(apk: Apk, entry: Entry) -> str | None:
     if (apk.name, apk.version) != (entry.name, entry.version):
         return f"it says that it is {apk.name} {apk.version}"
     return None
+
+
+def _trim(unpacked: Path) -> None:
+    """Remove what was unpacked longest ago, if all is too large."""
+    found = []
+    for directory in unpacked.glob("*/*"):
+        size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+        found.append((directory.stat().st_mtime, size, directory))
+    size = sum(one for _, one, _ in found)
+    for _, own, directory in sorted(found):
+        if size <= PACKAGE_CACHE.most:
+            return
+        shutil.rmtree(directory, ignore_errors=True)
+        size -= own

@@ -162,5 +162,7 @@ class PackageServer:
             if text.isprintable():
                 lines.append(f"{text}\t../{FOLDER}/{number}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")
+        stand_ins = (folder / str(number) for number in range(len(self._places(package))))
+        self.cache.lead_to_unpacked(folder / "unpacked", stand_ins)
         sums = {entry.name: self.cache.sha256(files[entry.checksum]) for entry in served.packages}
         return replace(served, sha256=sums)
