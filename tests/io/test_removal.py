@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dag.io.removal import remove
+from dag.io.removal import Trash, remove
 
 
 def test_a_tree_whose_directories_have_no_rights_is_removed(tmp_path: Path) -> None:
@@ -63,3 +63,53 @@ def test_a_directory_of_many_files_is_removed(tmp_path: Path) -> None:
         (place / f"{number}").touch()
     remove(place)
     assert list(tmp_path.iterdir()) == []
+
+
+def litter(place: Path) -> None:
+    for number in range(40):
+        (place / f"{number}/a/b").mkdir(parents=True)
+        (place / f"{number}/a/b/file").touch()
+
+
+def test_trash_is_emptied_beside_other_work(tmp_path: Path) -> None:
+    litter(tmp_path / "left")
+    trash = Trash(tmp_path / "trash")
+    trash.take(tmp_path / "left")
+    (tmp_path / "file").touch()
+    trash.take(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["trash"]
+    assert len(list(trash.directory.iterdir())) == 2
+    with Trash(tmp_path / "trash").emptied_meanwhile(print):
+        pass
+    assert list(trash.directory.iterdir()) == []
+
+
+def test_work_that_is_broken_off_waits_for_nothing_and_the_next_goes_on(tmp_path: Path) -> None:
+    litter(tmp_path / "left")
+    trash = Trash(tmp_path / "trash")
+    trash.take(tmp_path / "left")
+    with pytest.raises(KeyboardInterrupt), trash.emptied_meanwhile(print):
+        raise KeyboardInterrupt
+    with Trash(tmp_path / "trash").emptied_meanwhile(print):
+        pass
+    assert list(trash.directory.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    litter(tmp_path / "left")
+    trash = Trash(tmp_path / "trash")
+    trash.take(tmp_path / "left")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("os.unlink", refuse)
+        with trash.emptied_meanwhile(said.append):
+            pass
+    (line,) = said
+    assert line.startswith(
+        f"what an earlier build has left in {trash.directory} cannot be removed:"
+    )
+    assert line.endswith("Permission denied")

@@ -155,7 +155,8 @@ NAMES
     *) command=yes; set -- "$@" "$word" ;;
   esac
 done
-set -- --ro-bind / / --dev /dev --dev-bind /proc /proc "$@"
+# The store may be in /dev/shm.
+set -- --ro-bind / / --dev /dev --ro-bind-try /dev/shm /dev/shm --dev-bind /proc /proc "$@"
 set -- --unshare-user --unshare-ipc --unshare-uts --die-with-parent "$@"
 [ ! -e "$here/hermetic" ] || set -- --unshare-net "$@"
 [ ! -e "$here/root" ] || set -- --cap-add CAP_SYS_RESOURCE --setenv dag_namespaces "$namespaces" "$@"

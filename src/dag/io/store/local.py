@@ -5,7 +5,8 @@ STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     what is published: a rep
 STORE/logs/ARCH/NAME.log                                links to the logs
 STORE/.dag/blobs, records, published, logs              see `dag.core.store.layout`
 STORE/.dag/incoming/…                                   packages on their way in
-STORE/.dag/work/…                                       workspaces; those of a dead run are removed
+STORE/.dag/work/…                                       workspaces; those of a dead run are moved to
+STORE/.dag/trash/…                                      what is removed while the next run builds
 ```
 
 A unit comes in blobs first, then its record: from then on it is finished. Its published files follow
@@ -36,7 +37,7 @@ from dag.core.store.publication import (
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
-from dag.io.removal import remove
+from dag.io.removal import Trash, remove
 from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.lock import Lock
 from dag.io.store.objects import DirectoryObjects
@@ -60,6 +61,8 @@ class Store:
         self.state = root / STATE
         self.objects = DirectoryObjects(self.state)
         self.work = self.state / "work"
+        self.trash = Trash(self.state / "trash")
+        """What a dead run has left; it is removed while the next one builds."""
         self.logs = self.state / "logs" / arch.apk
         self.log_links = root / "logs" / arch.apk
         self.journal = self.state / f"journal-{arch.apk}.jsonl"
@@ -106,7 +109,7 @@ class Store:
         that are damaged.
         """
         for left in (*self.work.iterdir(), *self.incoming.iterdir()):
-            remove(left)
+            self.trash.take(left)
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
         self.objects.clear_temporary("published", "records", "blobs")
