@@ -137,8 +137,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    if _SECONDS.fullmatch(value.strip()):
-        return float(value)
+    if seconds := _SECONDS.fullmatch(value.strip()):
+        return float(seconds[0])
     try:
         when = parsedate_to_datetime(value)
         moment = when.replace(tzinfo=when.tzinfo or UTC).timestamp()

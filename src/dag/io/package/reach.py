@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -279,10 +280,18 @@ def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
 
 
 def _login(parts: SplitResult) -> dict[str, str]:
-    """Return the header that logs in with the user and the password of a URL."""
-    if parts.username is None:
-        return {}
-    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    """Return the header that logs in with the user and the password of a URL, or of `$HTTP_AUTH`.
+
+    The variable is apko's, which reads it as this does: `basic:HOST:USER:PASSWORD`. Of a host with a
+    port it cannot speak. https://github.com/chainguard-dev/apko/blob/v1.2.21/pkg/apk/auth/auth.go
+    """
+    if parts.username is not None:
+        words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    else:
+        said = os.environ.get("HTTP_AUTH", "").split(":")
+        if len(said) != 4 or said[:2] != ["basic", parts.netloc]:
+            return {}
+        words = ":".join(said[2:])
     return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
 
 
