@@ -136,8 +136,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    if _SECONDS.fullmatch(value.strip()):
-        return float(value)
+    if seconds := _SECONDS.fullmatch(value.strip()):
+        return float(seconds[0])
     from email.utils import parsedate_to_datetime  # imports much, for what is rare
 
     try:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from dag.core.arch import ARCHITECTURES
 from dag.core.limits import LISTED_PACKAGES
+from dag.core.lines import iterate_lines
 from dag.core.package.candidates import Candidate
 from dag.core.package.constraints import parse
 from dag.core.package.model import Package, bare_name
@@ -82,7 +84,7 @@ def _entries(text: str, repository: str) -> Iterator[Entry]:
     fields: dict[str, str] = {}
     lines: list[str] = []
     count = 0
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
+    for number, line in enumerate(chain(iterate_lines(text), ("",)), start=1):
         if line.strip():
             letter, colon, value = line.partition(":")
             if not colon or len(letter) != 1:

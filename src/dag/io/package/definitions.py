@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from dag.core.arch import Arch
-from dag.core.limits import DEFINITION, PIPELINE
+from dag.core.limits import DEFINITION, PIPELINE, PIPELINES
 from dag.core.package.directory import Definitions, gather_definitions
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.nametext import names_in_text
@@ -159,10 +159,20 @@ def pipeline_files(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str, 
     found: dict[str, tuple[str, bytes]] = {}
     for place in places:
         if place.is_dir():
-            for uses, path in _walk(os.fspath(place), "", frozenset()):
+            for count, (uses, path) in enumerate(_walk(os.fspath(place), "", frozenset()), 1):
+                PIPELINES.check(count, str(place))
                 if uses not in found:
-                    found[uses] = (path, read_bytes(Path(path), PIPELINE))
+                    found[uses] = (path, _pipeline(path))
     return found
+
+
+def _pipeline(path: str) -> bytes:
+    try:
+        return read_bytes(Path(path), PIPELINE)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="make it readable, or remove it"
+        ) from error
 
 
 def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -173,10 +183,17 @@ def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[
     with os.scandir(directory) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
-        if entry.is_dir():
+        if _is(entry.is_dir):
             yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {real})
-        elif entry.name.endswith(".yaml") and entry.is_file():
+        elif entry.name.endswith(".yaml") and _is(entry.is_file):
             yield prefix + entry.name.removesuffix(".yaml"), entry.path
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError:  # a link in a circle, or to where nobody may look
+        return False
 
 
 def melange_pipeline_dirs() -> list[Path]:
@@ -208,7 +225,7 @@ def _list(directory: Path) -> _Listing:
                     found.yaml.append(name)
                 elif name.endswith(".yml"):
                     found.yml.append(name)
-                elif entry.is_dir():
+                elif _is(entry.is_dir):
                     found.folders.append(name)
     except OSError as error:
         raise UsageError(

@@ -305,17 +305,18 @@ def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
 
 
 def _login(parts: SplitResult) -> dict[str, str]:
-    """Return the header that logs in, with what a URL says or $HTTP_AUTH, as apko does.
+    """Return the header that logs in with the user and the password of a URL, or of `$HTTP_AUTH`.
 
-    That is basic:HOST:USER:PASSWORD (apko 1.2.21, pkg/apk/auth: EnvAuth).
+    The variable is apko's, which reads it as this does: `basic:HOST:USER:PASSWORD`. Of a host with a
+    port it cannot speak. https://github.com/chainguard-dev/apko/blob/v1.2.21/pkg/apk/auth/auth.go
     """
-    known = os.environ.get("HTTP_AUTH", "").split(":")
     if parts.username is not None:
         words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    elif len(known) == 4 and known[0] == "basic" and known[1] == parts.hostname:
-        words = f"{known[2]}:{known[3]}"
     else:
-        return {}
+        said = os.environ.get("HTTP_AUTH", "").split(":")
+        if len(said) != 4 or said[:2] != ["basic", parts.netloc]:
+            return {}
+        words = ":".join(said[2:])
     return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
 
 
