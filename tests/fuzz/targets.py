@@ -31,7 +31,8 @@ from dag.core.package.makefile import included_patterns, read_makefile
 from dag.core.package.melangecall import MelangeCalls
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Table
-from dag.core.package.substitutions import Unresolvable, condition, lookup_in, substitute, transform
+from dag.core.package.substitutions import Unresolvable, condition, lookup_in, substitute
+from dag.core.package.transforms import transform
 from dag.core.pod.log import PodLog
 from dag.core.pod.reading import ContainerLog
 from dag.core.sources.gitstate import STATE

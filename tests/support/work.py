@@ -13,7 +13,8 @@ from dag.core.package.apkindex import read_index
 from dag.core.package.makefile import included_patterns, read_makefile
 from dag.core.package.maketext import MakeText
 from dag.core.package.nametext import names_in_text
-from dag.core.package.substitutions import Unresolvable, substitute, transform
+from dag.core.package.substitutions import Unresolvable, substitute
+from dag.core.package.transforms import transform
 from dag.core.pod.log import PodLog
 from dag.core.pod.reading import ContainerLog
 from dag.core.pod.waiting import why_waiting
