@@ -45,9 +45,10 @@ bare: venv ## what README.md tells a newcomer to type, typed on a bare machine
 real: venv ## definitions of Wolfi with their real sources and a real compiler, built in several ways
 	@$(PY) -m tests.real
 
-torture: venv bare ## 300 packages, dag build killed 20 times; long real builds; new examples for the property tests; bare
+torture: venv bare ## 300 packages, dag build killed 20 times; long real builds; new examples for the property tests; every parser fuzzed; bare
 	$(PY) -m tests.torture
 	$(PY) -m tests.real --set long
+	$(PY) -m tests.fuzz --seconds 600
 	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit

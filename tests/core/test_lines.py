@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dag.core import lines
 from dag.core.limits import Limit, TooLarge
 from dag.core.lines import LineSplitter, split_lines
 
@@ -49,3 +50,10 @@ def test_sixty_four_megabytes_without_a_newline_take_no_time() -> None:
     found = sum(len(line) for _ in range(1 << 12) for line in splitter.feed(piece))
     assert found + len(splitter.rest()) == 1 << 26
     assert time.process_time() - began < 5  # it once took 149 s
+
+
+@given(st.text(alphabet="ab\n", max_size=60))
+def test_lines_of_a_text_are_those_of_split(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_SLICE", 5)
+        assert [*lines.iterate_lines(text)] == text.split("\n")

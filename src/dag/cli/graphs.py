@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dag.core.graph.graph import Graph
     from dag.core.graph.options import GraphOptions
     from dag.core.package.model import Package
-    from dag.run.graph.repositories import Repositories
+    from dag.core.package.repositories import Repositories
 
 
 def show_packages(lines: Sequence[str], kind: Kind) -> None:

@@ -28,6 +28,7 @@ SUMMARIES = {
     "doctor": "Find out whether `dag pod` could build here.",
     "build": "Build packages on this machine, one unit a package.",
     "status": "Tell how the latest `dag build` stands, or how it ended.",
+    "store": "Verify the store of `dag build`, or remove what nobody needs of it.",
     "cache": "Fetch and verify the sources that the definitions name.",
     "setup": "Make a cluster ready for `dag pod`.",
     "image": "Make the image of what runs in pods beside the build.",

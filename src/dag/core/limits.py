@@ -57,6 +57,8 @@ DEFINITION = Limit("a definition", 8 * _MIB)
 STRAY = Limit("a file that is not read, but may be a definition", _MIB // 4)
 PIPELINE = Limit("a pipeline", 8 * _MIB)
 """melange's own have a few KiB each."""
+PIPELINES = Limit("a directory of pipelines", 10_000, "files")
+"""melange's own are 150; links may lead to one file in very many ways."""
 VARIABLES = Limit("a file of variables", _MIB)
 MAKEFILE = Limit("a Makefile", 8 * _MIB)
 SETTINGS = Limit("a settings file", _MIB)
@@ -97,6 +99,9 @@ LISTED_PACKAGES = Limit("an APKINDEX", 1_000_000, "packages")
 ALL_LISTED_PACKAGES = Limit("all indexes that definitions name", 2_000_000, "packages")
 PUBLIC_KEY = Limit("a public key", 64 * _KIB)
 """One of RSA has 800 bytes."""
+REPOSITORY_PACKAGE = Limit("a package of a repository", 16 * _GIB)
+PACKAGE_CACHE = Limit("the cache of packages", 20 * _GIB)
+"""What was not used for the longest time goes."""
 PACKAGE = Limit("a package", 256 * _GIB)
 """A build may leave a sparse file, which is nothing on its disk and much as a copy."""
 PACKAGE_CONTROL = Limit("the signature and control section of a package", 64 * _MIB)

@@ -73,3 +73,21 @@ def split_lines(pieces: Iterable[bytes], limit: Limit, where: str) -> Iterator[b
         limit.check(size, where)
     if size:
         yield b"".join(held)
+
+
+def iterate_lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text without their newlines.
+
+    A list of all of them would take a multiple of the text's own memory if they are short.
+    """
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start + _SLICE)
+        yield from text[start : end if end >= 0 else None].split("\n")
+        if end < 0:
+            return
+        start = end + 1
+
+
+_SLICE = 1 << 20
+"""Characters of a text that are taken apart at once."""

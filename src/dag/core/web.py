@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from dag.errors import UsageError
@@ -137,8 +136,10 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    if _SECONDS.fullmatch(value.strip()):
-        return float(value)
+    if seconds := _SECONDS.fullmatch(value.strip()):
+        return float(seconds[0])
+    from email.utils import parsedate_to_datetime  # imports much, for what is rare
+
     try:
         when = parsedate_to_datetime(value)
         moment = when.replace(tzinfo=when.tzinfo or UTC).timestamp()

@@ -1,8 +1,8 @@
 """Trying again: one policy for whatever an edge of the program asks of somebody else.
 
-On tenacity, and not on stamina, which wraps it: what waits in a thread has to stop waiting when the
-program ends (stamina sleeps without anybody being able to wake it), and nothing here is to be
-switched by a global (`stamina.set_active`, `set_testing`).
+It is not a library's, because of what such libraries leave out: a count that begins anew when an
+attempt has brought something, waits that a server asks for, and sleeps that the end of the program
+ends.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-
-    import tenacity
 
 T = TypeVar("T")
 
@@ -89,20 +87,17 @@ def retry(
         Exception: what the last attempt raised; a `MayHeal` has counted the attempts.
 
     """
-    import tenacity
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(heals),
-        stop=_make_stop(policy),
-        wait=_make_wait(policy),
-        sleep=sleep,
-        reraise=True,
-    )
-    try:
-        return retrying(operation)
-    except MayHeal as error:
-        error.attempts = _count(retrying)
-        raise
+    row = _Row(policy)
+    while True:
+        try:
+            return operation()
+        except Exception as error:
+            pause = row.pause_after(error, heals=heals(error))
+            if pause is None:
+                if isinstance(error, MayHeal):
+                    error.attempts = row.failed
+                raise
+        sleep(pause)
 
 
 async def retry_async(
@@ -121,81 +116,49 @@ async def retry_async(
         Exception: what the last attempt raised; a `MayHeal` has counted the attempts.
 
     """
-    import tenacity
-
-    best = progress()
-    made = 0
-
-    async def attempt() -> T:  # tenacity awaits only what is seen to be a coroutine
-        return await operation()
-
-    def is_fruitless(error: BaseException) -> bool:
-        return heals(error) and progress() <= best
-
+    best, made, row = progress(), 0, _Row(policy)
     while True:
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(is_fruitless),
-            stop=_make_stop(policy, left=policy.attempts_in_all - made),
-            wait=_make_wait(policy),
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
         try:
-            return await retrying(attempt)
+            return await operation()
         except Exception as error:
-            in_a_row = _count(retrying)
-            made += in_a_row
-            asked = None
-            if isinstance(error, MayHeal):
-                asked = error.retry_after
-                error.attempts = made if made >= policy.attempts_in_all else in_a_row
-            has_grown = heals(error) and progress() > best
-            if not has_grown or made >= policy.attempts_in_all or not policy.waits_for(asked):
+            made += 1
+            is_healing = heals(error)
+            pause = row.pause_after(error, heals=is_healing)
+            failed = row.failed
+            if is_healing and progress() > best:
+                best, row = progress(), _Row(policy)
+                asked = _asked_by(error)
+                pause = (asked or 0) if policy.waits_for(asked) else None
+            if made >= policy.attempts_in_all:
+                pause, failed = None, made
+            if pause is None:
+                if isinstance(error, MayHeal):
+                    error.attempts = failed
                 raise
-            best = progress()
-        await asyncio.sleep(asked or 0)
+        await asyncio.sleep(pause)
 
 
-def _make_stop(
-    policy: RetryPolicy, *, left: int | None = None
-) -> Callable[[tenacity.RetryCallState], bool]:
-    import tenacity
+class _Row:
+    """Attempts in a row that brought nothing."""
 
-    attempts = policy.attempts if left is None else min(policy.attempts, left)
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.failed = 0
+        self._policy = policy
+        self._pauses = policy.pauses()
+        self._began = time.monotonic()
 
-    bounds = tenacity.stop_any(
-        tenacity.stop_after_attempt(attempts), tenacity.stop_before_delay(policy.in_all)
-    )
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        error = _error_of(state)
-        if not isinstance(error, MayHeal):
-            return bounds(state)
-        too_slow = error.slow and state.attempt_number >= policy.slow_attempts
-        return too_slow or not policy.waits_for(error.retry_after) or bounds(state)
-
-    return stop
-
-
-def _make_wait(policy: RetryPolicy) -> Callable[[tenacity.RetryCallState], float]:
-    import tenacity
-
-    own = tenacity.wait_combine(
-        tenacity.wait_exponential(multiplier=policy.first, max=policy.longest),
-        tenacity.wait_random(0, policy.first),
-    )
-
-    def pause(state: tenacity.RetryCallState) -> float:
-        error = _error_of(state)
-        asked = error.retry_after if isinstance(error, MayHeal) else None
-        return max(own(state), asked or 0.0)
-
-    return pause
+    def pause_after(self, error: Exception, *, heals: bool) -> float | None:
+        """Count a failure; return how many seconds later to try again, or None for never."""
+        self.failed += 1
+        policy, asked = self._policy, _asked_by(error)
+        is_slow = isinstance(error, MayHeal) and error.slow
+        most = min(policy.attempts, policy.slow_attempts if is_slow else policy.attempts)
+        if not heals or self.failed >= most or not policy.waits_for(asked):
+            return None
+        pause = max(next(self._pauses), asked or 0)
+        spent = time.monotonic() - self._began
+        return pause if spent + pause < policy.in_all else None
 
 
-def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
-    return None if state.outcome is None else state.outcome.exception()
-
-
-def _count(retrying: tenacity.BaseRetrying) -> int:
-    return int(retrying.statistics.get("attempt_number", 1))
+def _asked_by(error: Exception) -> float | None:
+    return error.retry_after if isinstance(error, MayHeal) else None

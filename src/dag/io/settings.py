@@ -43,7 +43,16 @@ def read_settings_file(directory: Path) -> SettingsFile | None:
         UsageError: it cannot be read, or is no TOML.
 
     """
-    path = directory / FILE_NAME
+    return parse_settings(directory / FILE_NAME)
+
+
+def parse_settings(path: Path) -> SettingsFile | None:
+    """Return what is in the file at `path`; None if there is none.
+
+    Raises:
+        UsageError: it cannot be read, or is no TOML.
+
+    """
     try:
         text = read_text(path, SETTINGS)
     except FileNotFoundError:
@@ -58,3 +67,5 @@ def read_settings_file(directory: Path) -> SettingsFile | None:
         return SettingsFile(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except RecursionError:
+        raise UsageError(f"{path}: it is nested too deeply", hint="flatten it") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
-from dag.core.build.states import SETTLED, UnitState
+from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
 from dag.core.visible import visible, visible_json, visible_line
 from dag.report.words import count, seconds
@@ -35,7 +35,7 @@ def to_junit(result: Result) -> str:
         if unit.state == UnitState.FAILED.value:
             failure = ET.SubElement(case, "failure", message=visible(unit.cause))
             failure.text = "\n".join(map(visible, unit.lines))
-        elif unit.state != UnitState.DONE.value:
+        elif UnitState(unit.state) not in THERE:
             ET.SubElement(case, "skipped", message=visible(why(unit)))
     for cycle in result.stuck:
         for name in cycle.packages:
@@ -93,8 +93,7 @@ def _markdown(result: Result) -> Iterator[str]:
     yield "| package | version | result | time | why |"
     yield "|---|---|---|---|---|"
     for unit in result.units:
-        because = f" ({unit.because})" if unit.because else ""
-        text = unit.reason + because if unit.state == UnitState.DONE.value else why(unit)
+        text = _reason(unit) if UnitState(unit.state) in THERE else why(unit)
         yield _row(unit.name, unit.version, unit.state, seconds(unit.seconds), text)
     for name, stuck in result.blocked.items():
         yield _row(name, "", "blocked", "–", _behind_cycle(stuck))
@@ -111,6 +110,7 @@ def headline(result: Result) -> str:
     """Return in one line how a run ended."""
     numbers = [
         (len(result.with_state(UnitState.DONE)), "built"),
+        (len(result.with_state(UnitState.UNCHANGED)), "unchanged"),
         (len(result.skipped), "skipped"),
         (len(result.with_state(UnitState.FAILED)), "failed"),
         (
@@ -126,6 +126,13 @@ def headline(result: Result) -> str:
     said = ", ".join(f"{number} {what}" for number, what in numbers if number)
     stopped = f"; stopped: {result.stopped}" if result.stopped else ""
     return f"{said or 'nothing to build'} in {seconds(result.seconds)}{stopped}"
+
+
+def _reason(unit: UnitResult) -> str:
+    because = f" ({unit.because})" if unit.because else ""
+    if unit.results > 1:
+        because += f"; not reproducible: the same inputs gave {unit.results} different results"
+    return unit.reason + because
 
 
 def why(unit: UnitResult) -> str:

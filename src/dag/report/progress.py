@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from dag.core.build.events import Action, Await, Event, Proven, Retry, Settled, Start, StopRequested
 from dag.core.build.result import Result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import Progress, UnitState
+from dag.core.build.states import THERE, Progress, UnitState
 from dag.core.build.summary import PlanSummary
 from dag.core.visible import visible_entry
 from dag.report.files import headline
@@ -101,6 +101,13 @@ class BuildProgress:
             case UnitState.DONE if isinstance(event, Proven):
                 took = (progress.ended or 0.0) - (progress.started or 0.0)
                 self._say(f"built {self._name(key)} in {seconds(took)}  [{self._done()}]")
+                if progress.results > 1:
+                    self._say(
+                        f"{key} is not reproducible: what went into it gave "
+                        f"{progress.results} different results"
+                    )
+            case UnitState.UNCHANGED:
+                self._say(f"unchanged {self._name(key)}  [{self._done()}]")
             case UnitState.FAILED:
                 self._say(f"FAILED {self._name(key)}: {progress.cause}")
                 for line in progress.lines:
@@ -119,7 +126,8 @@ class BuildProgress:
             self._say(f"running: {some(told, _SHOWN)}  [{self._done()}]")
 
     def _done(self) -> str:
-        return f"{self._scheduler.counts[UnitState.DONE]}/{len(self._packages)}"
+        done = sum(self._scheduler.counts[state] for state in THERE)
+        return f"{done}/{len(self._packages)}"
 
     def _name(self, key: str) -> str:
         return f"{key} {self._packages[key].version}"
@@ -197,6 +205,10 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
     yield from blocked_lines(result.unbuildable)
+    for why in dict.fromkeys(result.open.values()):
+        names = [name for name, reason in result.open.items() if reason == why]
+        number = count(len(names), "package")
+        yield f"{number} open, melange chose from repositories itself: {_some(names, verbosity)}; {why}"
     if verbosity and result.critical_path:
         times = {unit.name: unit.seconds for unit in result.units}
         path = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)

@@ -48,7 +48,7 @@ def test_where_a_build_works_nothing_is_wrong(dag: Dag, directory: Path, isolati
     lines = done.stdout.splitlines()
     assert [line for line in lines if not line.startswith("ok ")] == []
     assert "2 packages to make for x86_64" in done.stdout
-    assert "bubblewrap makes a sandbox" in done.stdout
+    assert "a step can be confined" in done.stdout
     namespaces = re.search(r"root of the pod is uid ([1-9]\d+) on its node", done.stdout)
     assert bool(namespaces) == (isolation == "userns")
     assert "nothing is known that would stop a build" in done.stderr

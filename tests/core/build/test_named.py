@@ -13,7 +13,7 @@ include rules/*.mk
 # see README.md
 vars := config/vars.yaml
 package/%:
-\t@tools/build.sh $* --vars-file=$(vars) --pipeline-dir ./pipelines/ $(CURDIR)/keys/a.pub
+\t@tools/build.sh $* --env-file=build-$(ARCH).env $(dir $(shell cat seen/shell)) --vars-file=$(vars) --pipeline-dir ./pipelines/ $(CURDIR)/keys/a.pub
 """,
     "rules/a.mk": "all:\n\tscripts/all\n",
     "rules/deep/b.mk": "",
@@ -26,6 +26,9 @@ package/%:
     "keys/a.pub": "",
     "keys/b.pub": "",
     "README.md": "",
+    "build-x86_64.env": "",
+    "seen/shell": "",
+    ".hidden/build-x.env": "",
     "LICENSE": "",
     "data/table": "",
     "data/other": "",
@@ -40,8 +43,9 @@ def test_what_the_makefile_names_and_what_that_names() -> None:
     assert common("Makefile") == {
         "Makefile",
         "rules/a.mk",
-        "rules/deep/b.mk",
         "scripts/all",
+        "build-x86_64.env",
+        "seen/shell",
         "scripts/lib.sh",
         "VERSION",
         "tools/build.sh",

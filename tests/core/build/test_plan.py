@@ -313,6 +313,7 @@ def test_reasons_have_the_words_of_the_documentation() -> None:
         "missing",
         "definition changed",
         "dependency rebuilt",
+        "inputs changed",
         "asked for",
     ]
 

@@ -34,11 +34,12 @@ from dag.core.build.events import (
     StopRequested,
     Succeeded,
     Ticked,
+    Unchanged,
     Unit,
     WakeAt,
 )
 from dag.core.build.scheduler import Scheduler, replay
-from dag.core.build.states import SETTLED, RunLimits, UnitState
+from dag.core.build.states import SETTLED, THERE, RunLimits, UnitState
 
 GIB = 1 << 30
 
@@ -173,9 +174,19 @@ class Run(RuleBasedStateMachine):
             self.gone(key)
             self.proven.add(key)
             self.provided.add(gives)
-            self.send(Proven(key, attempt, (gives,)))
+            self.send(Proven(key, attempt, gives=(gives,)))
         else:
             self.send(Succeeded(key, attempt))
+
+    @rule(index=st.integers(0, 11), later=st.floats(0, 5))
+    @precondition(lambda self: self.live)
+    def turn_out_unchanged(self, index: int, later: float) -> None:
+        self.now += later
+        key, attempt = self.pick(index)
+        if key not in self.asked:
+            self.gone(key)
+            self.proven.add(key)
+            self.send(Unchanged(key, attempt))
 
     @rule(
         index=st.integers(0, 11), later=st.floats(0, 5), kind=st.sampled_from(["b", "o", "f", "c"])
@@ -236,7 +247,7 @@ class Run(RuleBasedStateMachine):
     @invariant()
     def agrees_with_the_world(self) -> None:
         assert set(self.scheduler.live) == set(self.live)
-        done = {p.unit.key for p in self.scheduler.by_state(UnitState.DONE)}
+        done = {p.unit.key for state in THERE for p in self.scheduler.by_state(state)}
         assert done == self.proven
 
     @invariant()
@@ -276,7 +287,7 @@ class Run(RuleBasedStateMachine):
                 assert progress.blocked_by in failed
             elif failed & self.reached(key):
                 assert progress.state in SETTLED, f"{key} still waits for a failed unit"
-                assert progress.state is not UnitState.DONE
+                assert progress.state not in THERE
 
     @invariant()
     def waits_for_what_is_lacking_only_while_something_may_give_it(self) -> None:

@@ -23,7 +23,7 @@ from dag.core.build.scripts import (
 )
 from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KeyMaker
-from dag.core.sources.gitconfig import CONFIG_NAME
+from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
 from dag.errors import UsageError
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
@@ -35,7 +35,8 @@ ugly: bad
 named/%: ; $(info $@)
 unfinished: ; @printf 'first\\nlast'
 networks: ; @bwrap --dev-bind / / --proc /proc cat /proc/net/dev
-fetches: ; @bwrap --dev-bind / / sh -c "$$STEP"
+CACHE = .
+fetches: ; @bwrap --dev-bind / / --tmpfs /var/cache --bind "$(CACHE)" /var/cache/melange sh -c "$$STEP"
 slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait
 # What is left behind holds the pipe, and would for ever.
 daemon: ; @echo served; sleep 60 & echo $$! >daemon
@@ -145,7 +146,7 @@ def test_hermetic_finds_a_repository_in_the_cache(
         (cache / CONFIG_NAME).write_text(config)
     code, lines = workspace.run(
         "fetches",
-        variables=replace(VARIABLES, cache_dir=str(cache)),
+        variables=replace(VARIABLES, more=[f"CACHE={cache}"]),
         before="export STEP=$(cat step)\n",
         hermetic=True,
     )
@@ -154,28 +155,30 @@ def test_hermetic_finds_a_repository_in_the_cache(
     assert any(line.startswith(said) for line in lines) is not is_there
 
 
-def test_hermetic_needs_bubblewrap(workspace: Workspace) -> None:
+def test_steps_need_bubblewrap_unless_they_are_trusted(workspace: Workspace) -> None:
     before = "command() { [ $2 != bwrap ]; }\n"
-    code, lines = workspace.run("networks", before=before, hermetic=True)
-    assert (code, lines) == (
-        REFUSED,
-        ["dag: this image has no bwrap, which --hermetic needs: see --sdk-image"],
-    )
+    code, lines = workspace.run("networks", before=before)
+    assert (code, len(lines)) == (REFUSED, 1)
+    assert lines[0].startswith("dag: there is no bwrap, which runs the steps of a build: install")
+    code, _ = workspace.run("networks", before=before, trust_steps=True)
+    assert code == 0
 
 
-def test_the_env_file_of_a_cache_is_passed_when_there_is_one(
+def test_the_environment_of_git_comes_from_the_script_and_not_from_the_cache(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     cache = tmp_path / "a cache"
     cache.mkdir()
+    (cache / "melange.env").write_text("PLANTED=1\n")
     variables = MakeVariables(
         arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir=str(cache), more=["A=b"]
     )
     (workspace.directory / "Makefile").write_text("options: ; @printf '<%s>' $(MELANGE_EXTRA_OPTS)")
-    for more in ("", f"<--env-file><{cache}/melange.env>"):
+    for more in ("", "<--env-file><../state/melange.env>"):
         code, lines = workspace.run("options", variables=variables)
         assert (code, lines[0]) == (0, f"<--cache-dir><{cache}>{more}")
-        (cache / "melange.env").touch()
+        (cache / CONFIG_NAME).touch()
+    assert (workspace.directory / "../state/melange.env").read_text() == ENV_FILE
 
 
 def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:

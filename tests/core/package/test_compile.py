@@ -262,3 +262,12 @@ def test_architectures_that_melange_does_not_know_are_told(listed: str, said: st
     made = package(HEAD + f"  target-architecture: {listed}\n")
     told = [str(one) for one in made.warnings]
     assert told == ([f"x.yaml:4: target-architecture {said}"] if said else [])
+
+
+@pytest.mark.parametrize(("name", "file"), [("pipelines", "x.yaml"), ("x", "pipelines.yaml")])
+def test_the_name_of_the_local_pipelines_is_reserved(name: str, file: str) -> None:
+    text = f"package:\n  description: d\n  name: {name}\n  version: 1\n"
+    package, problems = compile_definition(text.encode(), file, arch=ARCH, table=Table({}))
+    assert package is None
+    assert [(one.file, one.line) for one in problems] == [(file, 3)]
+    assert problems[0].what.startswith("'pipelines' is reserved")

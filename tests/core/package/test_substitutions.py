@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.package.substitutions import (
-    Effort,
     Replacer,
     Scope,
     Unresolvable,
@@ -16,8 +15,8 @@ from dag.core.package.substitutions import (
     evaluate,
     quote,
     substitute,
-    transform,
 )
+from dag.core.package.transforms import Effort, transform
 
 NAMES = st.text("abc.-_9", min_size=1, max_size=4)
 TEXTS = st.text(st.characters(exclude_characters="$", exclude_categories=["Cs"]), max_size=20)

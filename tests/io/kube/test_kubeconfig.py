@@ -45,7 +45,7 @@ SERVER = "https://127.0.0.1:1"
 def test_a_cluster_that_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: object, words: str
 ) -> None:
-    monkeypatch.setattr("dag.io.web.find_spec", lambda _: None)
+    monkeypatch.setattr("dag.io.proxies.find_spec", lambda _: None)
     config = kubeconfig(tmp_path / "config", SERVER, cluster=cluster)
     with pytest.raises(DagError, match=words) as caught:
         connect(config)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from dag.core.limits import PUBLIC_KEY, TooLarge
-from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable, is_public
+from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable, _login, is_public
 from tests.support.faults import Answer, Origin
 
 INSIDE = """
@@ -59,6 +60,18 @@ def test_a_redirect_leads_nowhere_else(origin: Origin, to: str) -> None:
     with pytest.raises(Unreachable, match=r"not on the internet|only http and https"):
         Fetcher(Reach(["127.0.0.1"])).get(url, PUBLIC_KEY)
     assert origin.count(path="/x") == 0
+
+
+def test_what_goes_wrong_here_is_not_told_of_the_server(origin: Origin) -> None:
+    url = origin.put("/x", b"found")
+    with pytest.raises(OSError, match="no room"), Fetcher(Reach(["127.0.0.1"])).stream(url):
+        raise OSError("no room")
+
+
+def test_a_redirect_to_nonsense_is_said(origin: Origin) -> None:
+    url = origin.redirect("/r", "http://[::x/")
+    with pytest.raises(Unreachable):
+        Fetcher(Reach(["127.0.0.1"])).get(url, PUBLIC_KEY)
 
 
 def test_redirects_are_followed_and_end(origin: Origin) -> None:
@@ -130,3 +143,21 @@ def test_who_logs_in_does_so_at_the_named_host_alone(origin: Origin) -> None:
         (first,), (second,) = origin.exchanges, other.exchanges
     assert first.request.header("authorization") == "Basic bWU6c2VjcmV0"
     assert second.request.header("authorization") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "header"),
+    [
+        ("https://h.example/os", "basic:h.example:me:secret", "Basic bWU6c2VjcmV0"),
+        ("https://other.example/os", "basic:h.example:me:secret", None),
+        ("https://h.example:8443/os", "basic:h.example:me:secret", None),
+        ("https://h.example/os", "bearer:h.example:me:secret", None),
+        ("https://h.example/os", "basic:h.example:me:sec:ret", None),
+        ("https://h.example/os", "", None),
+    ],
+)
+def test_a_variable_of_apko_logs_in_at_its_host_alone(
+    monkeypatch: pytest.MonkeyPatch, url: str, said: str, header: str | None
+) -> None:
+    monkeypatch.setenv("HTTP_AUTH", said)
+    assert _login(urlsplit(url)).get("Authorization") == header

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -175,3 +178,83 @@ def test_a_tarball_served_with_content_encoding_keeps_its_bytes(
     stored = gzip.compress(SMALL, mtime=0)
     (outcome,) = fetch(cache, wanted(stored, origin.put("/a.gz", SMALL, gzipped=True)))
     assert outcome.status == "fetched"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    ],
+)
+def test_an_answer_that_breaks_the_protocol_is_a_message(
+    origin: Origin, cache: Cache, raw: bytes
+) -> None:
+    origin.on("GET", "/a", times=None).raw(raw)
+    assert "broke the protocol, or broke off" in failed(cache, wanted(SMALL, origin.url + "/a"))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ],
+)
+def test_a_body_that_ends_with_the_connection_is_taken(
+    origin: Origin, cache: Cache, head: bytes
+) -> None:
+    origin.on("GET", "/a", times=None).raw(head + SMALL)
+    (outcome,) = fetch(cache, wanted(SMALL, origin.url + "/a"))
+    assert outcome.status == "fetched"
+
+
+def test_a_head_that_trickles_is_a_stall(cache: Cache) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def trickle() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                        while not ended.wait(0.05):
+                            connection.sendall(b"X")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            uri = f"http://127.0.0.1:{listener.getsockname()[1]}/a"
+            assert "it stalled" in failed(cache, wanted(SMALL, uri), limits=IMPATIENT)
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_web_page_in_the_place_of_a_file_is_said(origin: Origin, cache: Cache) -> None:
+    page = Answer.of(200, {"Content-Type": "text/html; charset=utf-8"}, b"<p>log in</p>")
+    origin.handle("/a", lambda _: page)
+    assert "(the server says that it is a web page)" in failed(
+        cache, wanted(SMALL, origin.url + "/a")
+    )
+
+
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_files(
+    origin: Origin, cache: Cache
+) -> None:
+    lie = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    origin.put("/a", SMALL)
+    origin.on("GET", "/a").raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(SMALL) + SMALL + lie + b"lie"
+    )
+    other = wanted(DATA, origin.put("/b", DATA))
+    limits = TransferLimits(per_host=1, retry=LIMITS.retry)
+    outcomes = fetch(cache, wanted(SMALL, origin.url + "/a"), other, limits=limits)
+    assert [outcome.received for outcome in outcomes] == [len(SMALL), len(DATA)]

@@ -19,7 +19,7 @@ from dag.core.store.records import Built, Record
 from dag.errors import InfrastructureError
 from dag.io import durable
 from dag.io.store.blobs import StagedApk
-from dag.io.store.local import Store, remove
+from dag.io.store.local import Store
 from dag.io.store.lock import Held, Lock, holder
 from dag.io.store.takeover import adopt
 from tests.support.apks import make_apk, read
@@ -344,17 +344,6 @@ def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) ->
     store.remember_ram("a", 3)
     store.remember_ram("b", 1)
     assert again(store).ram() == {"a": 5, "b": 1}
-
-
-def test_removes_what_a_build_has_made_unremovable(tmp_path: Path) -> None:
-    place = tmp_path / "work"
-    (place / "deep" / "deeper").mkdir(parents=True)
-    (place / "deep" / "deeper" / "file").write_text("")
-    (place / "link").symlink_to("/")
-    (place / "deep" / "deeper").chmod(0)
-    (place / "deep").chmod(0o500)
-    remove(place)
-    assert not place.exists()
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -42,3 +42,20 @@ def test_the_target_of_a_file_of_another_name_is_built(make: Make) -> None:
     code, _, said = run(place, "melange.yaml")
     assert code == 0, said
     assert apks(place) == ["myapp-1.0-r0.apk"]
+
+
+def test_a_definition_named_pipelines_takes_the_pipelines_from_nobody(make: Make) -> None:
+    place = make(
+        good=definition("good") + "  - uses: local\n",
+        thief=definition("pipelines"),
+        app=definition("app", "pipelines"),
+    )
+    (place / "pipelines").mkdir()
+    (place / "pipelines/local.yaml").write_text("pipeline:\n  - runs: 'true'\n")
+    local = "MELANGE_EXTRA_OPTS=--pipeline-dirs ./pipelines"
+    code, _, said = run(place, "--make-var", local, "good")
+    assert code == 0, said
+    assert "thief.yaml:2: 'pipelines' is reserved" in said
+    code, _, said = run(place, "app")
+    assert code == 2, said
+    assert "app needs pipelines" in said

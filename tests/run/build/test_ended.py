@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,7 @@ def test_killed_at_random_it_ends_equal_to_an_unbroken_build(tmp_path: Path) -> 
 BACKGROUND = """\
 packages/x86_64/a-1-r0.apk:
 \t(setsid sleep 300 >/dev/null 2>&1 &)
+\t(exec 9>>kept; cd / && setsid env -i sleep 30017 >/dev/null 2>&1 &)
 \tcp $(GOOD) packages/x86_64/
 \tfalse
 """
@@ -161,3 +164,39 @@ def test_what_a_build_leaves_in_the_background_ends_with_it(make: Make, holds: b
     ).returncode  # fmt: skip
     assert code == 1
     assert not _below(str((place / "packages").resolve()))
+    assert sleeping("30017") == []
+
+
+def sleeping(seconds: str) -> list[Path]:
+    """Return the processes that sleep for just so long."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if process.read_bytes() == f"sleep\0{seconds}\0".encode():
+                found.append(process)
+    return found
+
+
+LOOKS = """\
+packages/x86_64/a-1-r0.apk:
+\t@echo left: $$(ls -A ../../../trash | head -n 3)
+\t@false
+"""
+
+
+def test_the_first_unit_does_not_wait_for_the_removal_of_what_a_dead_run_has_left(
+    make: Make,
+) -> None:
+    place = make(a=definition("a"))
+    (place / "Makefile").write_text(LOOKS)
+    for number in range(30):
+        left = place / f"packages/.dag/work/dead.{number}/workspace"
+        left.mkdir(parents=True)
+        for other in range(1000):
+            (left / str(other)).touch()
+    code, _, said = run(place)
+    assert code == 1
+    log = (place / "packages/.dag/logs/x86_64/a.log").read_text()
+    assert re.search("^left: [0-9a-f]+", log, re.MULTILINE), log
+    assert leftovers(place) == []
+    assert list((place / "packages/.dag/trash").iterdir()) == [], said

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from dag.core.build.inputs import UnitInputs
 from dag.core.build.options import BuildOptions
 from dag.core.build.scripts import MakeVariables
 from dag.core.package.apk import Apk
+from dag.core.package.apkindex import Entry, PackageRepository
 from dag.core.shell import ShellScript
 from dag.core.store.records import Built, Record
 from dag.run.build.inputs import read_inputs
@@ -58,7 +60,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def read(place: Path, script: str = "script", **variables: object) -> UnitInputs:
+def read(
+    place: Path, script: str = "script", listed: Sequence[Entry] = (), **variables: object
+) -> UnitInputs:
     build = plan_build(BuildOptions(directory=str(place)), print)
     given = {"arch": X86, "source_date_epoch": 0, "cache_dir": str(place), **variables}
     return read_inputs(
@@ -70,7 +74,7 @@ def read(place: Path, script: str = "script", **variables: object) -> UnitInputs
         store=build.store,
         variables=MakeVariables(**given),  # type: ignore[arg-type]
         script=ShellScript(script, ()),
-        checksums={},
+        repository=lambda _: PackageRepository(listed),
     )
 
 
@@ -95,6 +99,26 @@ def built(name: str, digest: str) -> Built:
 def key(inputs: UnitInputs, name: str = "a", digest: str = "1") -> str:
     (package,) = (one for one in inputs._graph.packages if one.name == name)
     return inputs.of(package, {"z": built("z", digest)}).key
+
+
+def test_what_a_repository_gives_is_part_of_the_key_and_nothing_else_of_it(place: Path) -> None:
+    def listed(version: str, letter: str, more: str = "") -> list[Entry]:
+        checksum = f"Q1{letter * 27}="
+        one = Entry("z", version, "z", (), (), checksum=checksum, repository="https://r.x")
+        return [one, *([replace(one, name=more)] if more else [])]
+
+    def key_of(*words: str) -> str:
+        inputs = read(place, listed=listed(*words))
+        (package,) = (one for one in inputs._graph.packages if one.name == "a")
+        others = {need.name for need in package.environment} - {"z"}
+        stanza = "".join(f"P:{name}\nV:1-r0\n\n" for name in sorted(others))
+        busybox = built("busybox", "1")
+        apk = replace(busybox.apk, stanza=stanza)
+        return inputs.of(package, {"busybox": msgspec.structs.replace(busybox, apk=apk)}).key
+
+    first = key_of("1-r0", "A")
+    assert key_of("1-r0", "A", "other") == first
+    assert len({first, key_of("2-r0", "A"), key_of("1-r0", "B"), key(read(place))}) == 4
 
 
 Change = Callable[[Path], None]

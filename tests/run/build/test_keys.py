@@ -13,6 +13,7 @@ from dag.core.pod.options import PodOptions
 from dag.report.terminal import Terminal
 from dag.run.pod.request import prepare
 from tests.support.builds import Make, apks, definition, run
+from tests.support.distributions import case
 from tests.torture.kills import environment
 
 # Each has `needs` in its environment only if what signed it is trusted.
@@ -80,3 +81,14 @@ def test_in_a_pod(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert apks(place) == ["app-1-r0.apk", "lib-1-r0.apk"]
     assert (place / request.key).exists()
     assert (place / f"{request.key}.pub").exists()
+
+
+def test_a_public_key_that_somebody_has_committed_is_not_in_the_way(
+    empty: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "d"
+    shutil.copytree(case("committed-public-key"), place)
+    shutil.copytree(empty / "bootstrap", place / "bootstrap")
+    code, _, said = run(place)
+    assert code == 0, said
+    assert apks(place) == ["one-1-r0.apk"]

@@ -135,7 +135,8 @@ def test_only_ordinary_files_are_packages(make: Make, made: str) -> None:
     )
     code, _, said = run(place, "a", "--timeout=60s")
     assert code == 1
-    assert "FAILED a 1-r0: a-1-r0.apk is not an ordinary file" in said
+    assert "FAILED a 1-r0: a-1-r0.apk: it is " in said
+    assert "no ordinary file" in said
 
 
 def test_who_leaves_ends_the_printing_not_the_build(make: Make, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from dag.core.arch import Arch
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
+from dag.core.package.repositories import NamedByUser, Repositories
 from dag.errors import DagError
-from dag.run.graph.repositories import Named, Repositories, ask_repositories
+from dag.run.graph.repositories import ask_repositories
 from tests.support.apks import make_apk, read
 from tests.support.archives import tar_header
 from tests.support.faults import Answer, Origin
@@ -30,18 +31,21 @@ class World:
 
     origin: Origin
     key: SigningKey
+    users: SigningKey
+    """The key that the user trusts."""
     directory: Path
 
     def index(self, *names: str) -> bytes:
         apks = [make_apk(self.directory / f"{name}.apk", name) for name in names]
-        return index_archive(PublishedApk(read(apk), apk.stat().st_size) for apk in apks)
+        return index_archive([PublishedApk(read(apk), 9) for apk in apks])
 
     def serve(self, path: str, index: bytes) -> str:
         self.origin.put(f"{path}{INDEX}", index)
         return f"{self.origin.url}{path}"
 
     def ask(self, *packages: Package) -> Repositories:
-        named = Named(repositories=[self.serve("/named", self.index())])
+        place = self.serve("/named", self.users.signed(self.index()))
+        named = NamedByUser(repositories=[place], keys=[str(self.users.public)])
         return ask_repositories(packages, self.directory, ARCH, named)
 
     def package(self, name: str, *places: str, keys: tuple[str, ...] = ()) -> Package:
@@ -67,7 +71,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     directory = tmp_path / "definitions"
     directory.mkdir()
     with Origin() as origin:
-        yield World(origin, SigningKey(tmp_path), directory)
+        yield World(origin, SigningKey(tmp_path), SigningKey(tmp_path, "users.rsa"), directory)
 
 
 def names(found: Repositories, package: str) -> set[str]:
@@ -118,7 +122,8 @@ def test_keys_of_the_directory_and_of_the_user_are_trusted(world: World, tmp_pat
     (world.directory / "keys" / "test.rsa.pub").symlink_to(world.key.public)
     for key in (outside, "keys/test.rsa.pub", "keys/../../test.rsa.pub"):
         assert names(world.ask(world.package("a", place, keys=(key,))), "a") == set()
-    named = Named(repositories=[world.serve("/named", world.index())], keys=[outside])
+    signed = world.key.signed(world.index())
+    named = NamedByUser(repositories=[world.serve("/named", signed)], keys=[outside])
     found = ask_repositories([world.package("a", place)], world.directory, ARCH, named)
     assert names(found, "a") == {"gcc"}
 
@@ -234,7 +239,7 @@ def test_hosts_of_this_machine_are_asked_only_if_the_user_names_them(world: Worl
         [world.package("a", place, keys=(str(world.key.public),))],
         world.directory,
         ARCH,
-        Named(keys=[str(world.key.public)]),
+        NamedByUser(keys=[str(world.key.public)]),
     )
     (words,) = found.words
     assert "127.0.0.1 is not on the internet, and only -r may name such a host" in words
@@ -274,6 +279,23 @@ def test_tags_are_kept(world: World) -> None:
 
 def test_what_the_user_names_must_be_there(world: World) -> None:
     with pytest.raises(DagError, match="is not there"):
-        ask_repositories([], world.directory, ARCH, Named(repositories=[world.origin.url]))
+        ask_repositories([], world.directory, ARCH, NamedByUser(repositories=[world.origin.url]))
     with pytest.raises(DagError, match="has no APKINDEX"):
-        ask_repositories([], world.directory, ARCH, Named(repositories=["/nowhere"]))
+        ask_repositories([], world.directory, ARCH, NamedByUser(repositories=["/nowhere"]))
+
+
+def test_what_the_user_names_is_used_for_the_plan_and_not_served_unless_it_is_trusted(
+    world: World,
+) -> None:
+    place = world.serve("/named", world.key.signed(world.index("gcc")))
+    named = NamedByUser(repositories=[place])
+    packages = [world.package("a"), world.package("b", keys=(world.key_url,))]
+    found = ask_repositories(packages, world.directory, ARCH, named)
+    assert found.common.names == {"gcc"}
+    (words,) = found.words
+    why = f"-r {place}: {place}{INDEX} is signed with test.rsa.pub, which is no trusted key"
+    assert words == f"melange will refuse {why}; --keyring names a key"
+    assert found.untrusted == {"a": why}
+    named = NamedByUser(repositories=[place], keys=[str(world.key.public)])
+    found = ask_repositories(packages, world.directory, ARCH, named)
+    assert (found.untrusted, found.words) == ({}, ())

@@ -141,3 +141,24 @@ async def test_a_mistake_of_ours_is_raised_and_nothing_waits_for_ever(
     async with asyncio.timeout(20):
         with pytest.raises(ZeroDivisionError):
             await follower(kube, how_ended=mistaken).run()
+
+
+async def test_of_a_pod_that_is_silent_it_is_said_what_runs(
+    origin: Origin, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.core.pod.reminder.EVERY", 0.01)
+    OnePod(origin, pod(init=RUNNING))
+    said = asyncio.Event()
+
+    class Hearing(Terminal):
+        def say(self, text: str) -> None:
+            if text == "container init has run for 0 min":
+                said.set()
+
+    given = WatchRules(pending_timeout=60.0, reads_logs=False)
+    task = asyncio.create_task(PodFollower(kube, MANIFEST, given, Hearing()).run())
+    async with asyncio.timeout(20):
+        await said.wait()
+        task.cancel()
+        with pytest.raises(Interrupted):
+            await task

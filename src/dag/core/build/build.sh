@@ -3,9 +3,9 @@
 # It runs in the container of a pod or on this machine, under dash and busybox alike. No variable
 # is exported, so that make has the environment that the image or the caller gave.
 umask 022
-state='' arch='' melange='' signing_key='' variables='' env_file='' env_option=''
+state='' arch='' melange='' signing_key='' variables='' git_env='' env_option=''
 makefile='' make_key='' generate_key='' key='' mounted_key='' keep_going=''
-confined='' bwrap='' cache='' announce_end='' merge_index=''
+confined='' bwrap='' hermetic='' check='' check_only='' cache='' announce_end='' merge_index=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
   echo "dag: $1" >&2
@@ -28,8 +28,9 @@ while [ $# -gt 0 ]; do
     --make=*) variables=$variables${variables:+$newline}$value ;;
     # The text of the Makefile, if it is not in the workspace.
     --makefile=*) makefile=$value ;;
-    # If this file is there, make's last assignment gets the option.
-    --env-file=*) env_file=$value ;;
+    # If the cache leads git to repositories, this is written into melange.env of the state, and
+    # make's last assignment gets the option that names that file.
+    --git-env=*) git_env=$value ;;
     --env-option=*) env_option=$value ;;
     # The key: the Makefile has a rule for it, or melange makes it unless it is there, or it is copied
     # from where it is mounted.
@@ -40,8 +41,13 @@ while [ $# -gt 0 ]; do
     --keep-going) keep_going=yes ;;
     # Build nothing outside of a user namespace.
     --confined) confined=yes ;;
-    # The text of a bwrap that takes the network from steps, and the cache that it looks into.
+    # The text of the bwrap that stands before the real one, and whether it takes the network from
+    # steps. Without it steps have all rights of this script.
     --bwrap=*) bwrap=$value ;;
+    --hermetic) hermetic=yes ;;
+    # Try first whether steps can be run; or do nothing else.
+    --check-steps) check=yes ;;
+    --check-only) check=yes check_only=yes ;;
     --cache=*) cache=$value ;;
     # Hold a pipe open, so that another container sees when this one has ended.
     --announce-end) announce_end=yes ;;
@@ -67,15 +73,47 @@ if [ -n "$confined" ]; then
     refuse 'this node gave the pod no user namespace, so the build would have more rights than --isolation userns allows'
 fi
 
+# The files beside the bwrap of ours are explained there.
+place_bwrap() {
+  rm -rf "${state:?}/bin" "$state/root" "$state/hermetic" "$state/deep"
+  mkdir -p "$state/bin" "$state/caches" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
+    chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && : >"$state/proc" || return
+  [ -z "$hermetic" ] || : >"$state/hermetic"
+  case $("$real" --help 2>&1) in *--disable-userns*) : >"$state/deep" ;; esac
+  [ "$(id -u)" = 0 ] || return 0
+  : >"$state/root"
+  find /proc/[!0-9]* -maxdepth 0 '(' -type d -o -type f -perm -200 ')' >"$state/proc"
+}
+try_step() {
+  set -- --dev /dev --proc /proc --unshare-pid --die-with-parent --new-session true
+  [ -e "$state/root" ] || set -- --unshare-user --uid 1000 --gid 1000 "$@"
+  bwrap --ro-bind / / "$@" 2>&1
+}
+is_set() { [ "$(cat "/proc/sys/$1" 2>/dev/null)" = "$2" ]; }
+what_would_do() {
+  if is_set user/max_user_namespaces 0; then echo 'set user.max_user_namespaces to 15000 with sysctl'
+  elif is_set kernel/unprivileged_userns_clone 0; then echo 'set kernel.unprivileged_userns_clone to 1 with sysctl'
+  elif is_set kernel/apparmor_restrict_unprivileged_userns 1; then
+    echo 'set kernel.apparmor_restrict_unprivileged_userns to 0 with sysctl'
+  else
+    case $1 in
+      *'65535 cannot be mapped'*) echo 'build as another user than root, or where root has these ids' ;;
+      *'mount proc'*) echo 'build where nothing is mounted over parts of /proc' ;;
+      *) echo 'allow user namespaces here' ;;
+    esac
+  fi
+}
 if [ -n "$bwrap" ]; then
-  real=$(command -v bwrap) || refuse 'this image has no bwrap, which --hermetic needs: see --sdk-image'
-  {
-    rm -rf "${state:?}/bin" && mkdir "$state/bin" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
-      chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && ln -sfn "$cache" "$state/cache"
-  } || refuse "no file can be made in $state"
+  real=$(command -v bwrap) ||
+    refuse 'there is no bwrap, which runs the steps of a build: install bubblewrap, or see --sdk-image'
+  place_bwrap || refuse "no file can be made in $state"
   PATH="$(cd "$state/bin" && pwd):$PATH"
   export PATH
+  [ -z "$check" ] || said=$(try_step) || refuse "steps cannot be confined here ($(
+    echo "$said" | tr '\n' ' ' | sed 's/ *$//'
+  )): $(what_would_do "$said"), or trust all steps with --trust-steps"
 fi
+[ -z "$check_only" ] || exit 0
 
 if [ -n "$mounted_key" ]; then
   [ -r "$mounted_key" ] ||
@@ -104,8 +142,11 @@ fi
 trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
 tee "$state/log" <"$state/pipe" &
 tee=$!
-# So that git finds what is in the cache; `dag cache` writes it there.
-[ ! -f "$env_file" ] || variables=$variables$env_option
+# So that git finds the repositories of the cache. What is in the cache itself sets no variable.
+if [ -f "$cache/gitconfig" ]; then
+  echo "$git_env" >"$state/melange.env"
+  variables=$variables$env_option
+fi
 
 # Become make, with the variables and what else it is given.
 become_make() {

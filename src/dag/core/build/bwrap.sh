@@ -1,22 +1,212 @@
 #!/bin/sh
-# Run a step of melange without a network, with the real bwrap, and say what a failed step lacked.
-# Beside the directory of this program, links lead to that bwrap and to the cache of the sources.
+# Stand before the real bwrap, and run each step of melange so that it changes its own package only.
+# The build script puts this file first in PATH. The directory above it has:
+#   bwrap           a link to the real one
+#   root, hermetic  if they are there, the caller is root, and steps have no network
+#   deep            if it is there, bwrap knows --disable-userns
+#   proc            what is to be read-only in /proc for root, a path a line
+#   caches/         a private cache directory for each run of melange
+#
+# The sandbox that melange asks for is set up inside of an outer one, in which the whole machine is
+# read-only but for the directories that melange binds. Links that a step has left where the next
+# sandbox is set up lead nowhere else. For root the outer one is also a user namespace in which the
+# ids 0 to 65535 are themselves: steps may give files to other owners, and not mount a disk.
+exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 here=${0%/*}/..
+inside=/var/cache/melange
+say() { echo "dag: $*" >&2; }
+give_up() { say "$*"; exit 1; }
+[ $# -gt 0 ] || give_up 'this bwrap was given no command'
 for step; do :; done
-"$here/bwrap" --unshare-net "$@"
-code=$?
-# What is no step is a look of melange's own, and may well fail.
-case $code:$step in 0:* | *:true | *:/etc/os-release) exit "$code" ;; esac
-say() { echo "dag: --hermetic: $*" >&2; }
+
+# ---- the cache ----------------------------------------------------------------------------------
+
+# When a process began: its id alone may have become another's.
+beginning() {
+  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+  # shellcheck disable=SC2086  # these are numbers
+  set -- ${line##*) }
+  echo "${20}"
+}
+# The cache directory of this run of melange, which is the parent. Those of runs that ended go.
+prepare_private() {
+  private=$here/caches/$PPID.$(beginning "$PPID")
+  [ ! -d "$private/melange" ] || return 0
+  for other in "$here"/caches/*; do
+    run=${other##*/}
+    if [ -d "$other" ] && [ "$(beginning "${run%.*}")" != "${run#*.}" ]; then
+      chmod -R u+rwX "$other" 2>/dev/null
+      rm -rf "$other"
+    fi
+  done
+  mkdir -p "$private/melange" && : >"$private/sources"
+}
+# Of the shared cache a step sees, read-only, what its own script and earlier ones of the same run
+# name. These are paths in it.
+find_sources() {
+  cat "$private/sources"
+  [ ! -f "$cache/gitconfig" ] || echo gitconfig
+  case $step in
+    *sha256:* | *sha512:*)
+      printf '%s\n' "$step" | grep -oE 'sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}'
+      ;;
+  esac
+  [ ! -f "$cache/gitconfig" ] || find_repositories <"$cache/gitconfig"
+}
+find_repositories() {
+  while IFS= read -r line; do
+    case $line in '[includeIf "hasconfig:remote.*.url:'*'"]') ;; *) continue ;; esac
+    uri=${line#*url:}
+    uri=${uri%'"]'}
+    IFS= read -r line
+    case "$step " in
+      *"$uri"[!A-Za-z0-9._/~-]*)
+        line=${line#*path = }
+        add_repository "${line%/gitconfig}" ' '
+        ;;
+    esac
+  done
+}
+# A repository comes with its submodules, which dag.json lists.
+add_repository() {
+  case $2 in *" $1 "*) return 0 ;; esac
+  echo "$1"
+  sed -n 's|^ *"path": "\([^"]*\)",\{0,1\}$|\1|p' "$cache/$1/dag.json" 2>/dev/null |
+    while IFS= read -r path; do add_repository "git/$path.git" "$2$1 "; done
+}
+
+# ---- the two calls of bwrap ---------------------------------------------------------------------
+
+# The words of the call become those of the inner sandbox, after the --, which the directories that
+# the outer one binds come before.
+# A step makes no further user namespaces: in those it could mount.
+# shellcheck disable=SC2016  # the inner shell looks at the variables
+limit='[ -z "$dag_namespaces" ] || echo "$dag_namespaces" >/proc/sys/user/max_user_namespaces
+unset dag_namespaces
+exec "$0" "$@" 7<&-'
+started='' option='' values=0 source='' command='' cache='' namespaces=0
+for word; do
+  if [ -z "$started" ]; then
+    started=yes
+    # melange adds the capabilities that steps have.
+    set -- -- /bin/sh -c "$limit" "$here/bwrap" --cap-drop ALL
+  fi
+  if [ -n "$command" ]; then
+    set -- "$@" "$word"
+    continue
+  fi
+  if [ $values = 2 ]; then
+    source=$word values=1
+    continue
+  fi
+  if [ $values = 1 ]; then
+    values=0
+    case $option:$word in
+      --bind:"$inside")
+        cache=$source
+        prepare_private || give_up "$here/caches cannot be written"
+        set -- --bind "$private/melange" "$private/melange" "$@" --bind "$private/melange" "$inside"
+        names=$(find_sources | sort -u)
+        echo "$names" >"$private/sources"
+        while IFS= read -r name; do
+          # An old cache may have links that a step has made.
+          case $name in '' | /* | ..* | */../*) continue ;; esac
+          [ -L "$cache/$name" ] || [ ! -e "$cache/$name" ] ||
+            set -- "$@" --ro-bind "$cache/$name" "$inside/$name"
+        done <<NAMES
+$names
+NAMES
+        ;;
+      --bind:/etc/resolv.conf) set -- "$@" --ro-bind "$source" "$word" ;;
+      --bind:* | --bind-try:* | --dev-bind:* | --dev-bind-try:*)
+        set -- "$option" "$source" "$source" "$@" "$option" "$source" "$word"
+        ;;
+      --setenv:* | --symlink:* | --chmod:* | --ro-bind:* | --ro-bind-try:*)
+        set -- "$@" "$option" "$source" "$word"
+        ;;
+      --cap-add:CAP_SYS_ADMIN | --cap-add:ALL)
+        # Who may mount can uncover what is mounted over.
+        say "steps do not get the capability $word"
+        ;;
+      --proc:*)
+        set -- "$@" "$option" "$word"
+        while IFS= read -r entry; do
+          set -- "$@" --ro-bind-try "$entry" "$word${entry#/proc}"
+        done <"$here/proc"
+        ;;
+      *) set -- "$@" "$option" "$word" ;;
+    esac
+    continue
+  fi
+  option=$word
+  case $word in
+    --setenv | --symlink | --chmod) values=2 ;;
+    --bind | --bind-try | --dev-bind | --dev-bind-try | --ro-bind | --ro-bind-try) values=2 ;;
+    --cap-add | --cap-drop | --uid | --gid | --hostname | --chdir | --unsetenv) values=1 ;;
+    --proc | --dev | --tmpfs | --mqueue | --dir | --remount-ro | --perms | --size | --argv0) values=1 ;;
+    --unshare-user | --unshare-user-try | --unshare-all)
+      namespaces=1
+      set -- "$@" "$word"
+      [ ! -e "$here/deep" ] || [ -e "$here/root" ] || set -- "$@" --disable-userns
+      ;;
+    --unshare-* | --die-with-parent | --new-session | --clearenv | --as-pid-1) set -- "$@" "$word" ;;
+    --) command=yes ;;
+    -*) give_up "steps cannot be confined: this version of dag knows no option $word of bwrap" ;;
+    *) command=yes; set -- "$@" "$word" ;;
+  esac
+done
+# The store may be in /dev/shm.
+set -- --ro-bind / / --dev /dev --ro-bind-try /dev/shm /dev/shm --dev-bind /proc /proc "$@"
+set -- --unshare-user --unshare-ipc --unshare-uts --die-with-parent "$@"
+[ ! -e "$here/hermetic" ] || set -- --unshare-net "$@"
+[ ! -e "$here/root" ] || set -- --cap-add CAP_SYS_RESOURCE --setenv dag_namespaces "$namespaces" "$@"
+[ -e "$here/root" ] || [ -e "$here/hermetic" ] || exec "$here/bwrap" "$@"
+
+# ---- beside the step ----------------------------------------------------------------------------
+
+# bwrap takes the place of this process, so that melange is its parent, and it ends with melange.
+# Another process is told what becomes of it, maps the ids, and says what a failed step lacked.
+attend() {
+  while read -r line; do
+    case $line in
+      *'"child-pid": '*) # it is told twice
+        [ ! -e "$here/root" ] || [ -n "$child" ] || map_ids "$line"
+        ;;
+      *'"exit-code": '*) [ ! -e "$here/hermetic" ] || explain "$line" ;;
+    esac
+  done <"$pipes/said"
+  rm -rf "$pipes"
+}
+number_in() { echo "$1" | sed 's/.*": \([0-9]*\).*/\1/'; }
+map_ids() {
+  child=$(number_in "$1")
+  if { echo '0 0 65536' >"/proc/$child/uid_map" && echo '0 0 65536' >"/proc/$child/gid_map"; } 2>/dev/null
+  then echo go 1<>"$pipes/go"
+  else
+    say 'the ids 0 to 65535 cannot be mapped into a user namespace here'
+    kill -KILL "$child" $$
+  fi
+}
+explain() {
+  code=$(number_in "$1")
+  # What is no step is a look of melange's own, and may well fail.
+  case $code:$step in 0:* | *:true | *:/etc/os-release) return 0 ;; esac
+  say "--hermetic: a step failed that had no network (exit code $code)"
+  name=$(found 's|^[[:space:]]*fn="/var/cache/melange/\(sha[0-9]*:[0-9a-f]\{64,\}\)"$|\1|p')
+  uri=$(found "s|^[[:space:]]*wget .* '\([^']*\)'\$|\1|p")
+  if [ -n "$name" ] && [ -n "$uri" ] && [ ! -f "$cache/$name" ]; then
+    lacks fetch "$uri ($name)"
+  fi
+  uri=$(found '/^main \\$/{n;s|^[[:space:]]*"\([^"]*\)".*|\1|p;}')
+  [ -z "$uri" ] || grep -qsF "remote.*.url:$uri\"]" "$cache/gitconfig" || lacks git-checkout "$uri"
+}
 found() { printf '%s\n' "$step" | sed -n "$1"; }
-lacks() { say "$1 wants $2, which is not in the cache: run dag cache; a pod gets it by --cache-bundle"; }
-say "a step failed that had no network (exit code $code)"
-name=$(found 's|^[[:space:]]*fn="/var/cache/melange/\(sha[0-9]*:[0-9a-f]\{64,\}\)"$|\1|p')
-uri=$(found "s|^[[:space:]]*wget .* '\([^']*\)'\$|\1|p")
-if [ -n "$name" ] && [ -n "$uri" ] && [ ! -f "$here/cache/$name" ]; then
-  lacks fetch "$uri ($name)"
-fi
-uri=$(found '/^main \\$/{n;s|^[[:space:]]*"\([^"]*\)".*|\1|p;}')
-[ -n "$uri" ] || exit "$code"
-grep -qsF "remote.*.url:$uri\"]" "$here/cache/gitconfig" || lacks git-checkout "$uri"
-exit "$code"
+lacks() { say "--hermetic: $1 wants $2, which is not in the cache: run dag cache; a pod gets it by --cache-bundle"; }
+
+pipes=$here/pipes.$$ child=''
+{ mkdir "$pipes" && mkfifo "$pipes/said" "$pipes/go"; } || give_up "$here cannot be written"
+attend </dev/null &
+set -- --json-status-fd 9 "$@"
+exec 9>"$pipes/said"
+[ -e "$here/root" ] || exec "$here/bwrap" "$@"
+exec "$here/bwrap" --info-fd 8 --userns-block-fd 7 "$@" 7<>"$pipes/go" 8>&9

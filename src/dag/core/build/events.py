@@ -67,8 +67,19 @@ class Proven(_Event, frozen=True):
 
     key: str
     attempt: int
+    results: int = 1
+    """How many different results the store has of just what went into it."""
     gives: tuple[str, ...] = ()
     """Every name that its packages turned out to provide."""
+
+
+class Unchanged(_Event, frozen=True):
+    """Nothing was built, because the store has a record of just what goes into the unit."""
+
+    key: str
+    attempt: int
+    gives: tuple[str, ...] = ()
+    """Every name that its packages provide."""
 
 
 class Broke(_Event, frozen=True):
@@ -129,7 +140,7 @@ class StopRequested(_Event, frozen=True):
     cause: str
 
 
-AttemptEvent = Succeeded | Proven | Broke | Lacked | OutOfMemory | Faulted | Cancelled
+AttemptEvent = Succeeded | Proven | Unchanged | Broke | Lacked | OutOfMemory | Faulted | Cancelled
 Event = Began | Ticked | StopRequested | AttemptEvent
 
 

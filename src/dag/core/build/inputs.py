@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
 
+from dag.core.build.served import ServedPackages, choose_served
 from dag.core.graph.graph import Graph
-from dag.core.package.model import Package
-from dag.core.store.records import Built, Inputs, RepositoryPackage
+from dag.core.package.apkindex import PackageRepository, read_index
+from dag.core.package.model import Package, bare_name
+from dag.core.store.records import Built, Inputs, Record, RepositoryPackage
+from dag.core.store.shelf import Shelf, lacking_names, packages_to_install
 
 
 class OwnInputs(Struct, frozen=True, kw_only=True):
@@ -59,27 +62,40 @@ class UnitInputs:
         *,
         fingerprints: Mapping[str, str],
         epochs: Mapping[str, int],
-        checksums: Mapping[tuple[str, str], str],
+        repository: Callable[[str], PackageRepository],
     ) -> None:
         """Take the graph, and what goes into its units besides packages.
 
         `fingerprints` are those of the definitions and `epochs` the times of units, by package;
-        `checksums` are those of the packages of repositories, by name and version.
+        `repository` returns what the repositories of a package's environment list.
         """
         self._graph = graph
         self._shared = shared
         self._fingerprints = fingerprints
         self._epochs = epochs
-        self._checksums = checksums
-        self._units = {package.name: unit for unit, package in enumerate(graph.packages)}
+        self._repository = repository
+
+    def served(self, package: Package, environment: Mapping[str, Built]) -> ServedPackages:
+        """Return what such a unit takes from repositories."""
+        listed = self._repository(package.name)
+        if not listed.entries:
+            return ServedPackages()
+        given = [entry for one in environment.values() for entry in read_index(one.apk.stanza)]
+        return choose_served(self._graph.supply_of(package.name).needs(package), given, listed)
 
     def of(
-        self, package: Package, environment: Mapping[str, Built], dropped: Iterable[str] = ()
+        self,
+        package: Package,
+        environment: Mapping[str, Built],
+        dropped: Iterable[str] = (),
+        served: ServedPackages | None = None,
     ) -> Inputs:
         """Return all that goes into a unit whose environment has these packages of the store.
 
-        `dropped` are names that a repository gives instead of the store.
+        `dropped` are names that a repository gives instead of the store; `served` is what `served`
+        has returned for it.
         """
+        served = self.served(package, environment) if served is None else served
         own = OwnInputs(
             name=package.name,
             version=package.full_version,
@@ -93,18 +109,52 @@ class UnitInputs:
         return Inputs(
             own=own.digest,
             environment={name: one.apk.sha256 for name, one in sorted(environment.items())},
-            repository=tuple(sorted({*self._from_repositories(package)})),
+            repository=tuple(
+                RepositoryPackage(one.name, one.version, one.checksum) for one in served.packages
+            ),
             dropped=tuple(sorted(dropped)),
+            open=served.open,
         )
+
+    def environment(
+        self, package: Package, shelf: Shelf, dropped: Collection[str] = ()
+    ) -> dict[str, Built]:
+        """Return what the environment of a unit has of the store's packages on `shelf`, by name.
+
+        `dropped` are names that a repository gives instead. A package never gets its own packages:
+        make would take an old one for built.
+        """
+        needs = [need.text for need in package.environment]
+        # What apko takes for one need can depend on another, so that each alone would not tell.
+        settled = self._graph.settled(package.name)
+        wanted = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
+        provider = self._graph.provider_for(package.name)
+        available = self._repository(package.name).names
+        return packages_to_install(wanted, shelf, provider, package.promised, available)
+
+    def lacking(
+        self, package: Package, environment: Mapping[str, Built], shelf: Shelf
+    ) -> dict[str, str]:
+        """Return what packages of an environment turned out to need and nobody is known to give.
+
+        Each name has a package that needs it.
+        """
+        available = self._repository(package.name).names
+        return lacking_names(environment, shelf, self._graph.provider_for(package.name), available)
+
+    def is_unchanged(self, package: Package, record: Record, shelf: Shelf) -> bool | None:
+        """Return whether a record is of what would go into its unit today; None if nobody knows."""
+        if record.inputs is None:
+            return None
+        dropped = record.inputs.dropped
+        given = self.environment(package, shelf, dropped)
+        today = self.of(package, given, dropped)
+        was_open = record.inputs.open
+        if msgspec.structs.replace(today, open=was_open).key != record.key:
+            return False
+        # What melange got by itself, nobody knows.
+        return None if was_open or today.open else True
 
     def epoch(self, name: str) -> int:
         """Return the SOURCE_DATE_EPOCH of a package's unit, in seconds since 1970."""
         return self._epochs.get(name, 0)
-
-    def _from_repositories(self, package: Package) -> Iterable[RepositoryPackage]:
-        installs = self._graph.installs
-        for number in installs.walk(self._units[package.name]):
-            if installs.owner(number) is None:
-                one = installs.candidates[number]
-                checksum = self._checksums.get((one.name, one.version), "")
-                yield RepositoryPackage(one.name, one.version, checksum)

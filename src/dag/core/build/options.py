@@ -82,6 +82,12 @@ class MakeOptions(TargetOptions):
     heading: ClassVar[str] = "Build"
 
     hermetic: bool = switch("--hermetic", "Give the steps of a build no network.")
+    trust_steps: bool = switch(
+        "--trust-steps",
+        "Run the steps of a build with all rights of the build itself. Only the command line can "
+        "ask for this.",
+        typed_only=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +117,20 @@ class StoreOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharedStoreOptions(Options):
+    """Other stores, whose finished packages need not be built."""
+
+    heading: ClassVar[str] = "Store"
+
+    other_stores: tuple[str, ...] = list_flag(
+        DIRECTORY,
+        "--from",
+        "Take what this store has of the same definition, instead of building it.",
+        metavar="STORE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WaitOptions(Options):
     """The choice of waiting for a store."""
 
@@ -128,8 +148,8 @@ class RebuildOptions(Options):
     rebuild: tuple[str, ...] = list_flag(
         TEXT,
         "--rebuild",
-        "Build this package although it exists. `dependents` builds what is built with a package "
-        "that is built anew, `all` builds everything; only the command line can ask for `all`.",
+        "Build this package although it exists. `dependents` builds also what would be built from "
+        "other inputs than it was, `all` builds everything; only the command line can ask for `all`.",
         metavar="PKG|dependents|all",
         typed_values=("all",),
     )
@@ -235,6 +255,7 @@ class BuildOptions(
     RepositoryOptions,
     MakeOptions,
     StoreOptions,
+    SharedStoreOptions,
     WaitOptions,
     UnitOptions,
     KeyOptions,

@@ -14,15 +14,16 @@ from statistics import median
 
 from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped, find_build_order
+from dag.core.build.clashes import refuse_clashing_files
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
+from dag.core.build.resources import unit_resources
 from dag.core.build.stuck import Stuck, needs_of
 from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.graph import Graph
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
 from dag.core.package.model import Package, bare_name
-from dag.core.package.resources import demand_of
 from dag.core.store.records import Record
 
 DEFAULT_RESOURCES = ComputeResources(1000, 2 << 30)
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     MISSING = "missing"
     CHANGED = "definition changed"
     DEPENDENCY = "dependency rebuilt"
+    INPUTS = "inputs changed"
     ASKED = "asked for"
 
 
@@ -41,6 +43,7 @@ class Absence(StrEnum):
     """Why a package is not built."""
 
     STORED = "in the store"
+    UNCHANGED = "unchanged"
     REPOSITORY = "in a repository"
     OTHER_ARCH = "not for this architecture"
     STOPPED = "needs a broken definition"
@@ -80,9 +83,11 @@ class Stored:
     """What each of its packages needs, by the package's name."""
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each of its packages provides, by the package's name."""
+    is_unchanged: bool | None = None
+    """Whether it was built from just what would go into it today; None if nobody asked or knows."""
 
     @classmethod
-    def of(cls, record: Record) -> Stored:
+    def of(cls, record: Record, *, is_unchanged: bool | None = None) -> Stored:
         """Return what the plan wants to know of a record."""
         return cls(
             version=record.version,
@@ -90,6 +95,7 @@ class Stored:
             packages=tuple(one.apk.name for one in record.built),
             depends={one.apk.name: one.apk.depends for one in record.built},
             provides={one.apk.name: one.apk.provides for one in record.built},
+            is_unchanged=is_unchanged,
         )
 
 
@@ -168,8 +174,8 @@ def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> 
     """Return what is built, and why.
 
     Raises:
-        UsageError: a name is not in the graph, what it stands for needs a broken definition, or a
-            definition's resources are not quantities.
+        UsageError: a name is not in the graph, what it stands for needs a broken definition, a
+            definition's resources are not quantities, or two packages would have one file.
 
     """
     return _Planner(graph, arch, request, known).plan()
@@ -196,6 +202,7 @@ class _Planner:
             self.reasons.clear()
             self.absent.clear()
             self.choose(asked)
+        refuse_clashing_files(self.graph.packages, self.reasons.keys())
         order = self.needs_first()
         found = find_build_order(self.needs, order, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
@@ -207,7 +214,9 @@ class _Planner:
                 unit=Unit(
                     package.name,
                     found.units[package.name],
-                    self.resources(package),
+                    unit_resources(
+                        package, self.request.resources, self.known.ram.get(package.name, 0)
+                    ),
                     self.known.seconds.get(package.name, guess),
                 ),
             )
@@ -340,8 +349,11 @@ class _Planner:
             self.reasons[name] = (Reason.ASKED, "")
         elif there and self.has_changed(name):
             self.reasons[name] = (Reason.CHANGED, "")
-        elif there:
-            self.absent[name] = Absence.STORED
+        elif stored is not None and there:
+            if stored.is_unchanged is False:
+                self.reasons[name] = (Reason.INPUTS, "")
+            else:
+                self.absent[name] = Absence.UNCHANGED if stored.is_unchanged else Absence.STORED
         elif offers(self.known.repository, package):
             self.absent[name] = Absence.REPOSITORY
         else:
@@ -382,16 +394,3 @@ class _Planner:
         if len(self.reasons) == len(self.graph):
             return self.graph.order()
         return self.graph.order(self.reasons)
-
-    def resources(self, package: Package) -> ComputeResources:
-        asked = package.resources
-        ram = self.known.ram.get(package.name, 0)
-        if not (asked.cpu or asked.memory or ram):
-            return self.request.resources
-        cpu = demand_of(package, "cpu")
-        memory = demand_of(package, "memory")
-        default = self.request.resources
-        return ComputeResources(
-            default.cpu if cpu is None else int(cpu.amount * 1000),
-            max(ram, default.ram if memory is None else int(memory.amount)),
-        )

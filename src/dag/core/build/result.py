@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -11,8 +11,9 @@ import msgspec
 from dag.core.build.bootstrap import Dropped
 from dag.core.build.events import INTERRUPTED
 from dag.core.build.plan import Absence
+from dag.core.build.ranks import critical_path
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import SETTLED, Progress, UnitState
+from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
 from dag.core.build.summary import PlanSummary, SkippedSummary
 
@@ -44,6 +45,9 @@ class UnitResult:
     """The last lines of its log, if it failed."""
     log: str
     """The path of its log below the store."""
+    results: int = 1
+    """How many different results the store has of just what went into it: more than one if it
+    cannot be reproduced."""
 
     @property
     def seconds(self) -> float | None:
@@ -71,13 +75,18 @@ class Result:
     seconds: float
     """How long the run has taken."""
     critical_path: tuple[str, ...]
-    """The chain of units whose ends the end of the run waited for, first one first."""
+    """The chain of units, each needed by the next one, that took longest."""
     finished: bool
     """Whether every unit is settled."""
     stopped: str | None
     """Why the run was stopped; None if it was not."""
     only_faults: bool
     """Whether no unit that failed was itself at fault."""
+    open: Mapping[str, str] = field(default_factory=dict)
+    """Packages for which melange asked repositories itself → why, in words.
+
+    It may have got what nobody had chosen. Nothing is known of this while the run goes on.
+    """
 
     def with_state(self, state: UnitState) -> tuple[UnitResult, ...]:
         """Return the units in `state`."""
@@ -99,7 +108,7 @@ class Result:
             return 130
         if self.impossible or self.unbuildable:
             return 1
-        complete = all(unit.state == UnitState.DONE.value for unit in self.units)
+        complete = all(UnitState(unit.state) in THERE for unit in self.units)
         if complete and not self.stuck and not self.blocked:
             return 0
         return 3 if self.only_faults and not self.stuck else 1
@@ -128,13 +137,14 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float) -> Result:
                 state=progress.state.value,
                 reason=planned.reason,
                 because=planned.because,
-                cause="" if progress.state is UnitState.DONE else progress.cause,
+                cause="" if progress.state in THERE else progress.cause,
                 blocked_by=progress.blocked_by,
                 attempts=progress.attempt,
                 started=progress.started,
                 ended=progress.ended,
                 lines=progress.lines if progress.state is UnitState.FAILED else (),
                 log=f"logs/{about.arch}/{name}.log",
+                results=progress.results,
             )
         )
     failed = list(scheduler.by_state(UnitState.FAILED))
@@ -155,17 +165,13 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float) -> Result:
 
 
 def _critical_path(scheduler: Scheduler) -> tuple[str, ...]:
-    """Return the way back from the unit that ended last, each time to the need it waited for."""
-    ran = [p for p in scheduler.units.values() if p.started is not None and p.state in SETTLED]
+    """Return the chain of units, each needed by the next one, whose latest attempts took longest."""
+    ran = {
+        key: replace(progress.unit, seconds=(progress.ended or 0.0) - progress.started)
+        for key, progress in scheduler.units.items()
+        if progress.started is not None and progress.state in SETTLED
+    }
     if not ran:
         return ()
-
-    def end(progress: Progress) -> tuple[float, str]:
-        return (progress.ended or 0.0, progress.unit.key)
-
-    path = []
-    at: str | None = max(ran, key=end).unit.key
-    while at is not None:
-        path.append(at)
-        at = scheduler.units[at].freed_by
-    return tuple(reversed(path))
+    gates = {key: one.unit for key, one in scheduler.units.items() if one.unit.is_gate}
+    return tuple(critical_path(ran | gates))

@@ -36,6 +36,7 @@ from dag.core.build.events import (
     StopRequested,
     Succeeded,
     Ticked,
+    Unchanged,
     Unit,
     WakeAt,
 )
@@ -150,7 +151,7 @@ class Scheduler:
                 if progress.state is not UnitState.PROVING:
                     self._move(event.key, Trigger.SUCCEEDED, now)
                     self._actions.append(ProvePackages(event.key, event.attempt))
-            case Proven():
+            case Proven() | Unchanged():
                 self._prove(event, now)
             case Lacked():
                 self._lack(event, now)
@@ -170,12 +171,16 @@ class Scheduler:
             case _:
                 assert_never(event)
 
-    def _prove(self, event: Proven, now: float) -> None:
+    def _prove(self, event: Proven | Unchanged, now: float) -> None:
         progress = self.units[event.key]
         progress.ended = now
-        self._taken += now - (now if progress.started is None else progress.started)
-        self._expected += progress.unit.seconds
-        self._move(event.key, Trigger.PROVEN, now)
+        if isinstance(event, Proven):
+            progress.results = event.results
+            self._taken += now - (now if progress.started is None else progress.started)
+            self._expected += progress.unit.seconds
+            self._move(event.key, Trigger.PROVEN, now)
+        else:
+            self._move(event.key, Trigger.UNCHANGED, now)
         self._release(event.key, now)
         for key in self._lacking.supply(event.gives):
             self._supplied(key, now)
@@ -249,7 +254,6 @@ class Scheduler:
             progress = self.units[dependent]
             progress.missing -= 1
             if progress.missing == 0 and progress.state is UnitState.WAITING:
-                progress.freed_by = done
                 self._free(dependent, now)
 
     def _free(self, key: str, now: float) -> None:
@@ -268,8 +272,6 @@ class Scheduler:
                 behind = self.units[dependent]
                 behind.missing -= 1
                 if behind.missing == 0 and behind.state is UnitState.WAITING:
-                    # A reader wants to know the unit that opened the gate, not the gate.
-                    behind.freed_by = progress.freed_by
                     stack.append(dependent)
 
     def _settle(self, key: str) -> None:
@@ -373,8 +375,7 @@ class Scheduler:
         If the proven units took longer than was expected, or less, so will the others.
         """
         pace = self._taken / self._expected if self._taken and self._expected else 1.0
-        paths = [*self._ready.longest_paths()]
-        spent = 0.0
+        paths, spent = [*self._ready.longest_paths()], 0.0
         for key in self._live:
             progress = self.units[key]
             started = now if progress.started is None else progress.started

@@ -15,7 +15,7 @@ from dag.core.arch import Arch
 from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KEY, KeyMaker
 from dag.core.shell import ShellScript, script_text
-from dag.core.sources.gitconfig import ENV_NAME
+from dag.core.sources.gitconfig import ENV_FILE, ENV_NAME
 from dag.errors import UsageError
 
 STATE = "/tmp/.dag"  # noqa: S108  # the volume of one Pod
@@ -137,6 +137,8 @@ def build_script(
     mounted_key: str | None = None,
     confined: bool = False,
     hermetic: bool = False,
+    trust_steps: bool = False,
+    check_steps: bool = False,
     announce_end: bool = False,
     merge_index: bool = False,
     state: str = STATE,
@@ -152,12 +154,15 @@ def build_script(
     The last line tells how many lines and bytes the log before it has (see `read_trailer`): the API
     server serves only the newest file of a rotated log, so a loss could not be seen from outside.
 
-    With `confined` it refuses to build outside of a user namespace. With `hermetic` steps have no
-    network: melange runs each with the first `bwrap` in PATH, and keeps its own network for package
-    repositories, so a `bwrap` of ours stands before the real one. When a step fails, ours says what
-    that step wanted and did not find in the cache; it reads this off the step's script, which is
-    the last argument, as melange's own pipelines write it
-    (https://github.com/chainguard-dev/melange/tree/v0.56.0/pkg/build/pipelines).
+    melange runs each step with the first `bwrap` in PATH, so a `bwrap` of ours stands before the
+    real one, unless all steps are trusted. It gives each step a user namespace of its own and, of
+    the cache, what the step names; it reads this off the step's script, which is the last argument,
+    as melange's own pipelines write it
+    (https://github.com/chainguard-dev/melange/tree/v0.56.0/pkg/build/pipelines). With `check_steps`
+    the script refuses to build where this cannot be had. With `hermetic` steps have no network, and
+    when one fails, ours says what it wanted and did not find in the cache; melange keeps its own
+    network for package repositories. With `confined` the script refuses to build outside of a user
+    namespace.
 
     With `announce_end` it holds a pipe in `state` open, at which another container sees the end of
     this one. With `merge_index` it waits after make for the container that uploads
@@ -168,12 +173,16 @@ def build_script(
 
     """
     words = variables.words()
-    if hermetic and "MELANGE_RUNNER=bubblewrap" not in words:
+    if not trust_steps and "MELANGE_RUNNER=bubblewrap" not in words:
         raise UsageError(
-            "--hermetic needs melange's runner bubblewrap, and MELANGE_RUNNER is set to another",
-            hint="take it out of --make-var and of [make] in dag.toml",
+            "steps are confined by melange's runner bubblewrap, and MELANGE_RUNNER is set to another",
+            hint="take it out of --make-var and of [make] in dag.toml, or trust all steps with"
+            " --trust-steps",
         )
-    env_file = f"{variables.cache_dir}/{ENV_NAME}"
+    if trust_steps and hermetic:
+        raise UsageError(
+            "--hermetic and --trust-steps exclude each other: steps without a network are confined"
+        )
     signing_key = key_of(variables.more, variables.key)
     arguments = [
         f"--state={state}",
@@ -181,8 +190,9 @@ def build_script(
         f"--melange={melange_of(variables.more, variables.melange)}",
         f"--signing-key={signing_key}",
         *(f"--make={word}" for word in words),
-        f"--env-file={env_file}",
-        f"--env-option= --env-file {_option_word(env_file)}",
+        f"--cache={variables.cache_dir}",
+        f"--git-env={ENV_FILE.strip()}",
+        f"--env-option= --env-file {_option_word(f'{state}/{ENV_NAME}')}",
         f"--key={signing_key if mounted_key is None else variables.key}",
     ]
     if makefile:
@@ -191,10 +201,11 @@ def build_script(
         arguments.append(f"--mounted-key={mounted_key}")
     elif key_maker is not KeyMaker.NOBODY:
         arguments.append("--make-key" if key_maker is KeyMaker.RULE else "--generate-key")
-    if hermetic:
-        bwrap = script_text(_PACKAGE, "bwrap")
-        arguments += [f"--bwrap={bwrap}", f"--cache={variables.cache_dir}"]
+    if not trust_steps:
+        arguments.append(_bwrap_argument())
     flags = {
+        "--hermetic": hermetic,
+        "--check-steps": check_steps and not trust_steps,
         "--keep-going": keep_going,
         "--confined": confined,
         "--announce-end": announce_end,
@@ -202,6 +213,19 @@ def build_script(
     }
     arguments += [flag for flag, is_set in flags.items() if is_set]
     return ShellScript(script_text(_PACKAGE, "build"), (*arguments, "--"))
+
+
+def check_script(state: str) -> ShellScript:
+    """Return the script that only tries whether steps can be confined where it runs.
+
+    If not, it ends with `REFUSED`, and its last line says what is missing, and what to do.
+    """
+    arguments = (f"--state={state}", _bwrap_argument(), "--check-only", "--")
+    return ShellScript(script_text(_PACKAGE, "build"), arguments)
+
+
+def _bwrap_argument() -> str:
+    return f"--bwrap={script_text(_PACKAGE, 'bwrap')}"
 
 
 @dataclass(frozen=True, slots=True)

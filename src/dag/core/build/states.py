@@ -29,6 +29,8 @@ class UnitState(StrEnum):
     """It was cancelled and is not gone yet."""
     DONE = "done"
     FAILED = "failed"
+    UNCHANGED = "unchanged"
+    """Nothing that goes into it is other than when it was built, so it was not built again."""
     BLOCKED = "blocked"
     """Something that it needs failed."""
     DROPPED = "dropped"
@@ -38,7 +40,9 @@ class UnitState(StrEnum):
 LIVE = frozenset({UnitState.RUNNING, UnitState.PROVING, UnitState.STOPPING})
 DORMANT = frozenset({UnitState.WAITING, UnitState.READY, UnitState.PAUSED, UnitState.LACKING})
 """The states of units that are not settled and have no attempt."""
-SETTLED = frozenset({UnitState.DONE, UnitState.FAILED, UnitState.BLOCKED, UnitState.DROPPED})
+THERE = frozenset({UnitState.DONE, UnitState.UNCHANGED})
+"""The store has what such a unit promises."""
+SETTLED = THERE | {UnitState.FAILED, UnitState.BLOCKED, UnitState.DROPPED}
 
 
 class Trigger(StrEnum):
@@ -49,6 +53,7 @@ class Trigger(StrEnum):
     STARTED = "started"
     SUCCEEDED = "attempt succeeded"
     PROVEN = "outputs proven"
+    UNCHANGED = "nothing that goes into it changed"
     RETRIED = "failed, may be tried again"
     FAILED = "failed for good"
     DUE = "pause is over"
@@ -67,6 +72,7 @@ TRANSITIONS: Mapping[tuple[UnitState, Trigger], UnitState] = {
     (UnitState.READY, Trigger.STARTED): UnitState.RUNNING,
     (UnitState.READY, Trigger.STOPPED): UnitState.DROPPED,
     (UnitState.RUNNING, Trigger.SUCCEEDED): UnitState.PROVING,
+    (UnitState.RUNNING, Trigger.UNCHANGED): UnitState.UNCHANGED,
     (UnitState.RUNNING, Trigger.RETRIED): UnitState.PAUSED,
     (UnitState.RUNNING, Trigger.FAILED): UnitState.FAILED,
     (UnitState.RUNNING, Trigger.STOPPED): UnitState.STOPPING,
@@ -76,6 +82,7 @@ TRANSITIONS: Mapping[tuple[UnitState, Trigger], UnitState] = {
     # An attempt that ended well is still proven in a stopped run, because its work is done.
     (UnitState.PROVING, Trigger.GONE): UnitState.DROPPED,
     (UnitState.STOPPING, Trigger.SUCCEEDED): UnitState.PROVING,
+    (UnitState.STOPPING, Trigger.UNCHANGED): UnitState.UNCHANGED,
     (UnitState.STOPPING, Trigger.GONE): UnitState.DROPPED,
     (UnitState.RUNNING, Trigger.LACKED): UnitState.LACKING,
     (UnitState.LACKING, Trigger.SUPPLIED): UnitState.READY,
@@ -156,6 +163,6 @@ class Progress:
     started: float | None = None
     """When the latest attempt started, in the clock of `now`."""
     ended: float | None = None
-    freed_by: str | None = None
-    """The need that was proven last."""
+    results: int = 1
+    """How many different results the store has of just what went into it."""
     history: list[tuple[float, Trigger]] = field(default_factory=list)

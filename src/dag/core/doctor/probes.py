@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from dag.core.arch import Arch
+from dag.core.build.scripts import STATE, check_script
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView, seal
@@ -50,11 +51,12 @@ def userns_probe(settings: PodSettings) -> KubeObject:
 
 
 def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
-    """Ask the SDK's image for its tools, and bubblewrap for a sandbox, confined as the build is."""
+    """Ask the SDK's image for its tools, and for a step, confined as the build is."""
+    step = ["true"] if settings.options.trust_steps else check_script(STATE).command()
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
         "image": settings.options.sdk_image,
-        "command": _command(*_script("sdk", melange)),
+        "command": _command(*_script("sdk", melange, *step)),
         "securityContext": build["securityContext"],
     }
     return _probe(settings, "sdk", container, _CONFINEMENT)

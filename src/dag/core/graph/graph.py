@@ -25,6 +25,7 @@ from dag.core.graph.stops import (
 )
 from dag.core.graph.weights import UNSATISFIED, HeaviestWays
 from dag.core.package.apkindex import PackageRepository
+from dag.core.package.environments import Decisions
 from dag.core.package.model import BrokenDefinition, Need, Package, bare_name
 from dag.core.package.supply import Supply
 
@@ -46,18 +47,19 @@ class Graph:
         repository: PackageRepository | None = None,
         own: Mapping[str, PackageRepository] | None = None,
         broken: Iterable[BrokenDefinition] = (),
+        decided: Decisions | None = None,
     ) -> None:
         """Resolve every need; the order of the packages does not matter.
 
         No two of `packages` have one name. A definition that melange does not build for `arch`
-        makes nothing.
+        makes nothing. `decided` is what `Installs.decisions` returned for the very same.
         """
         self.packages: tuple[Package, ...] = tuple(sorted(packages, key=lambda one: one.name))
         listed = repository or PackageRepository()
         self.available = listed.names
         """The names that the repository has for whoever asks no other."""
         self.broken = BrokenNames(broken)
-        self.installs = Installs(self.packages, arch, listed, own)
+        self.installs = Installs(self.packages, arch, listed, own, decided)
         self._names = Names(self.installs, arch, self.broken)
         self._heaviest = HeaviestWays(self.installs)
         self._gates = Gates(self.installs)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.candidates import Candidate, Catalogue
-from dag.core.package.environments import Environments
+from dag.core.package.environments import Decisions, Environments
 from dag.core.package.model import Need, Package
 from dag.core.package.names import find_clashes
 from dag.core.package.outcome import GaveUp, Installed
@@ -75,10 +75,12 @@ class Installs:
         arch: str | None,
         repository: PackageRepository | None = None,
         own: Mapping[str, PackageRepository] | None = None,
+        decided: Decisions | None = None,
     ) -> None:
         """Choose for every need of `packages`, sorted by name, among them and what is listed.
 
-        That is what `repository` lists, or for a package in `own` what that one does.
+        That is what `repository` lists, or for a package in `own` what that one does. `decided` is
+        what `decisions` returned for the very same.
         """
         self.packages = packages
         self._makers = [
@@ -87,7 +89,7 @@ class Installs:
         if find_clashes(packages):
             # Of two packages of one name and version, that of the later file counts.
             self._makers.sort(key=lambda unit: packages[unit].file, reverse=True)
-        self._groups = self._grouped(repository or PackageRepository(), own or {})
+        self._groups = self._grouped(repository or PackageRepository(), own or {}, decided)
         self._starts = [group.supply.numbers.start for group in self._groups]
         self._group_of = [self._groups[0]] * len(packages)
         for group in self._groups:
@@ -105,7 +107,10 @@ class Installs:
         """
 
     def _grouped(
-        self, common: PackageRepository, own: Mapping[str, PackageRepository]
+        self,
+        common: PackageRepository,
+        own: Mapping[str, PackageRepository],
+        decided: Decisions | None,
     ) -> list[_Group]:
         """Return the groups, first that of the units which ask nothing but `common`."""
         repositories = {id(common): common}
@@ -124,9 +129,13 @@ class Installs:
         for key, supply in supplies.items():
             worlds = [supply.needs(self.packages[unit]) for unit in units[key]]
             places = {unit: place for place, unit in enumerate(units[key])}
-            environments = Environments(supply.resolver, worlds)
+            environments = Environments(supply.resolver, worlds, decided)
             groups.append(_Group(self.packages, supply, environments, places))
         return groups
+
+    def decisions(self) -> Decisions | None:
+        """Return all that was decided; None if not all units ask the same repositories."""
+        return self._groups[0].environments.decisions() if len(self._groups) == 1 else None
 
     def _targets(self, unit: int) -> list[int]:
         environments, place = self._environment(unit)

@@ -214,7 +214,12 @@ def require_promised(name: str, package: Package, arch: Arch, apk: Apk) -> None:
 def index_archive(packages: Iterable[PublishedApk]) -> bytes:
     """Return APKINDEX.tar.gz, unsigned: sorted by name and version, the same bytes everywhere."""
     order = sorted(packages, key=lambda package: (package.apk.name, package.apk.version))
-    text = "".join(f"{_stanza(package)}\n\n" for package in order)
+    return archive_of(map(_stanza, order))
+
+
+def archive_of(stanzas: Iterable[str]) -> bytes:
+    """Return APKINDEX.tar.gz, unsigned, of the lines of each package."""
+    text = "".join(f"{stanza}\n\n" for stanza in stanzas)
     return _gzip(_tar({"APKINDEX": text, "DESCRIPTION": ""}))
 
 

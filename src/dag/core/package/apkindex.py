@@ -6,12 +6,15 @@ The format: https://wiki.alpinelinux.org/wiki/Apk_spec#APKINDEX_Format
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from dag.core.arch import ARCHITECTURES
 from dag.core.limits import LISTED_PACKAGES
+from dag.core.lines import iterate_lines
 from dag.core.package.candidates import Candidate
+from dag.core.package.constraints import parse
 from dag.core.package.model import Package, bare_name
 from dag.errors import UsageError
 
@@ -34,6 +37,8 @@ class Entry:
     """`Q1` and the base64 of its control section's SHA-1; empty if the index has none."""
     repository: str = ""
     """The repository that lists it, without the architecture."""
+    stanza: str = field(default="", compare=False, repr=False)
+    """Its lines in the index."""
 
 
 FILE_NAME = "APKINDEX.tar.gz"
@@ -77,13 +82,15 @@ def read_index(text: str, repository: str = "") -> list[Entry]:
 
 def _entries(text: str, repository: str) -> Iterator[Entry]:
     fields: dict[str, str] = {}
+    lines: list[str] = []
     count = 0
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
+    for number, line in enumerate(chain(iterate_lines(text), ("",)), start=1):
         if line.strip():
             letter, colon, value = line.partition(":")
             if not colon or len(letter) != 1:
                 raise BrokenIndex(f"line {number} is not `X:value`: {line[:60]!r}")
             fields[letter] = value.strip()
+            lines.append(line)
         elif fields:
             if not (fields.get("P") and fields.get("V")):
                 raise BrokenIndex(f"the package before line {number} has no name or no version")
@@ -100,8 +107,9 @@ def _entries(text: str, repository: str) -> Iterator[Entry]:
                 tuple(fields.get("i", "").split()),
                 fields.get("C", ""),
                 repository,
+                "\n".join(lines),
             )
-            fields = {}
+            fields, lines = {}, []
 
 
 def _priority(text: str, number: int) -> int:
@@ -122,9 +130,7 @@ def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
 class PackageRepository:
     """The packages of one or more indexes."""
 
-    def __init__(
-        self, entries: Iterable[Entry] = (), pins: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, entries: Iterable[Entry] = (), pins: dict[str, str] | None = None) -> None:
         """Keep `entries`; one package may have several versions.
 
         `pins` are the tags of repositories that have one.
@@ -137,6 +143,20 @@ class PackageRepository:
         """Return every name that can be installed: those of packages, and those they provide."""
         provided = (bare_name(text) for entry in self.entries for text in entry.provides)
         return frozenset(entry.name for entry in self.entries) | frozenset(provided)
+
+    @cached_property
+    def by_name(self) -> dict[str, list[int]]:
+        """Return the places in `entries` of all that have or provide a name."""
+        found: dict[str, list[int]] = {}
+        for place, entry in enumerate(self.entries):
+            for name in {entry.name, *(parse(text).name for text in entry.provides)}:
+                found.setdefault(name, []).append(place)
+        return found
+
+    @cached_property
+    def triggered(self) -> list[int]:
+        """Return the places in `entries` of what is installed unasked."""
+        return [place for place, entry in enumerate(self.entries) if entry.install_if]
 
     @property
     def candidates(self) -> Iterator[Candidate]:

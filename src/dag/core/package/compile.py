@@ -10,9 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeGuard
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import Node
 
 from dag.core.arch import Arch
 from dag.core.package.dependencies import (
@@ -35,6 +34,7 @@ from dag.core.package.model import (
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
+from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
 from dag.core.package.substitutions import (
     Replacer,
@@ -46,11 +46,13 @@ from dag.core.package.substitutions import (
 )
 from dag.core.package.targetarch import unknown_architectures
 from dag.core.package.variables import NO_VARIABLES, Variables
-from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
+from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
 MAX_EPOCH = 2**64 - 1
+PIPELINES = "pipelines"
+"""The directory of the local pipelines, which belongs to no package."""
 
 
 def compile_definition(
@@ -98,11 +100,11 @@ def _compile(
     tree = NodeReader(file)
     try:
         node = compose(data)
-        if not _may_define(node):
+        if not may_define(node):
             return None, []
         refuse_duplicates(node)
         root = tree.mapping(node, "the definition")
-        if "package" not in root or _is_other(root["package"]):
+        if "package" not in root or is_other(root["package"]):
             return None, tree.problems
         package = _Definition(root, tree, arch, table, Variables(root, tree, *given)).package()
     except Broken as broken:
@@ -113,21 +115,6 @@ def _compile(
         what = "merge keys, aliases or variables refer to each other too deeply"
         return None, [FileProblem(file, 1, what, "flatten them")]
     return package, tree.problems
-
-
-def _may_define(node: Node | None) -> TypeGuard[MappingNode]:
-    """Return whether the document is a mapping with a package, or merges what may have one."""
-    return isinstance(node, MappingNode) and any(
-        key.value == "<<" or (key.value == "package" and not _is_other(value))
-        for key, value in node.value
-    )
-
-
-def _is_other(package: Node) -> bool:
-    """Return whether this is what files of other programs call a package: a text or a list."""
-    return isinstance(package, SequenceNode) or (
-        isinstance(package, ScalarNode) and not is_null(package)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +173,7 @@ class _Definition:
         facts = {key: replace(value) for key, value in facts.items()}
         name, version = facts["package.name"], facts["package.version"]
         self.check_name(name, line, "package.name")
+        self.check_directory(name, line)
         if not _VERSION.fullmatch(version):
             at = line_of(fields["version"]) if "version" in fields else at
             said = f"{version!r} is not a version"
@@ -263,6 +251,14 @@ class _Definition:
         elif not _NAME.fullmatch(name) or len(name) > 200:
             fix = "use letters, digits and + _ . -, beginning with a letter or digit"
             self.tree.problem(line, f"{what} {name[:60]!r} is not the name of a package", fix)
+
+    def check_directory(self, name: str, line: int) -> None:
+        """Refuse a definition that would take the pipelines for its own files."""
+        if PIPELINES in (name, self.tree.file.removesuffix(".yaml")):
+            what = (
+                f"{PIPELINES!r} is reserved: {PIPELINES}/ has the local pipelines of all packages"
+            )
+            self.tree.problem(line, what, "give the file and the package another name")
 
     def check_twice(self, package: Text, parts: Sequence[_Part]) -> None:
         """Refuse a name that is used twice, even if an `if` leaves one of the two out."""

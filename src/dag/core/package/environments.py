@@ -18,6 +18,7 @@ through the algorithm itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from dag.core.package.components import components
 from dag.core.package.constraints import SATISFIES, is_version, simple_constraint, version
@@ -44,6 +45,24 @@ _NOTHING: _Rivals = frozenset()
 _ODDITY: _Rivals = frozenset([_ODD])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """All that was decided about the environments of a directory, for whoever asks again."""
+
+    choices: dict[str, int | None]
+    """Need → what apko prefers of all that satisfies it."""
+    runtime: dict[int, tuple[int, ...]]
+    """Package → what is preferred for its needs at run time."""
+    components: Sequence[Sequence[int]]
+    """All packages that these lead to, those that need each other together."""
+    plain: list[bool]
+    """By environment, whether it installs just what these lead to."""
+    installed: dict[int, frozenset[int]]
+    """What an environment installs that is not plain."""
+    refused: dict[int, GaveUp]
+    """Where apko gives up at an environment that is not plain."""
+
+
 class _Need:
     """A need, whoever has it."""
 
@@ -59,8 +78,16 @@ class _Need:
 class Environments:
     """The environments of a directory."""
 
-    def __init__(self, resolver: Resolver, worlds: Sequence[Sequence[str]]) -> None:
-        """Judge each of `worlds`: the needs of an environment, as written, in their order."""
+    def __init__(
+        self,
+        resolver: Resolver,
+        worlds: Sequence[Sequence[str]],
+        decided: Decisions | None = None,
+    ) -> None:
+        """Judge each of `worlds`: the needs of an environment, as written, in their order.
+
+        `decided` is what was found before for the very same packages and worlds.
+        """
         self._resolver = resolver
         self._candidates = resolver.candidates
         self._worlds = worlds
@@ -73,8 +100,18 @@ class Environments:
         self._places: dict[int, int] = {_ODD: 0}
         """Package that is a rival to any → its place in `_Marks`."""
         self._found: dict[int, frozenset[int] | GaveUp] = {}
+        if decided is not None:
+            self._needs = {
+                text: _Need(choice, _NOTHING) for text, choice in decided.choices.items()
+            }
+            self._runtime = decided.runtime
+            self._found = {**decided.installed, **decided.refused}
         get, need = self._needs.get, self._need
         self._rows = [[get(text) or need(text) for text in world] for world in worlds]
+        if decided is not None:
+            self.components = decided.components
+            self._plain = decided.plain
+            return
         chosen = [one.choice for one in self._needs.values() if one.choice is not None]
         self.components = components(chosen, self._look)
         """All packages that `choice` and `runtime` lead to from any environment.
@@ -82,6 +119,19 @@ class Environments:
         Those that need each other are together, after those that they need.
         """
         self._plain = self._judged()
+
+    def decisions(self) -> Decisions:
+        """Return all that is decided here, so that it need not be found again."""
+        uneven = [place for place, plain in enumerate(self._plain) if not plain]
+        found = {place: self.install(place) for place in uneven}
+        return Decisions(
+            choices={text: need.choice for text, need in self._needs.items()},
+            runtime=self._runtime,
+            components=self.components,
+            plain=self._plain,
+            installed={p: one for p, one in found.items() if not isinstance(one, GaveUp)},
+            refused={p: one for p, one in found.items() if isinstance(one, GaveUp)},
+        )
 
     def choice(self, text: str) -> int | None:
         """Return what apko prefers of all that satisfies `text`; None if nothing does."""

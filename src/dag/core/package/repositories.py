@@ -7,12 +7,14 @@ A definition names some, and so does the Makefile's call of melange. The rules a
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from dag.core.package.model import Package
+from dag.core.package.apkindex import PackageRepository
+from dag.core.package.model import Package, bare_name
 from dag.core.web import redact
 
 _SCHEMES = ("https://", "http://")
@@ -108,3 +110,59 @@ def hosts_of(places: Iterable[str]) -> frozenset[str]:
             if host:
                 found.add(host.rstrip(".").lower())
     return frozenset(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repositories:
+    """What there is in repositories."""
+
+    common: PackageRepository = field(default_factory=PackageRepository)
+    """For every environment: what `-r` names."""
+    own: Mapping[str, PackageRepository] = field(default_factory=dict)
+    """Package → what there is for its environment, if that is more than `common`."""
+    unasked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Package → the repositories of its environment that are not used."""
+    untrusted: Mapping[str, str] = field(default_factory=dict)
+    """Package → which repository that the user names its environment does not trust, and why."""
+    roots: Mapping[str, str] = field(default_factory=dict)
+    """A repository, as it is named → as what it lists names it."""
+    words: tuple[str, ...] = ()
+    """What a person should be told, a line each."""
+
+    def of(self, package: str) -> PackageRepository:
+        """Return what there is for the environment of a package."""
+        return self.own.get(package, self.common)
+
+    @cached_property
+    def _holders(self) -> dict[str, str]:
+        """Return a repository for each name that one has which some environments ask."""
+        found: dict[str, str] = {}
+        for one in {id(one): one for one in self.own.values()}.values():
+            for entry in one.entries:
+                for name in (entry.name, *map(bare_name, entry.provides)):
+                    found.setdefault(name, entry.repository)
+        return found
+
+    def holder(self, names: Iterable[str]) -> str | None:
+        """Return a repository that some environments ask and that has one of `names`, as shown."""
+        found = next((self._holders[name] for name in names if name in self._holders), None)
+        return None if found is None else redact(found)
+
+    def remarks(self, missing: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return for missing names, which have their users, in words why and where they may be."""
+        remarks = {}
+        for name, users in missing.items():
+            unasked = dict.fromkeys(one for user in users for one in self.unasked.get(user, ()))
+            if unasked:
+                remarks[name] = f"{' and '.join(unasked)} could not be asked"
+            elif holder := self.holder([bare_name(name)]):
+                remarks[name] = f"{holder} has one: -r makes it known to all"
+        return remarks
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedByUser:
+    """The repositories and keys that the user names; paths are relative to where `dag` runs."""
+
+    repositories: Sequence[str] = ()
+    keys: Sequence[str] = ()

@@ -9,7 +9,7 @@ Source of the semantics: https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 _REFERENCE = re.compile(r"\$\{\{[ \t\n\r]*([A-Za-z0-9._-]*)[ \t\n\r]*(\}\})?")
 _EXACT = re.compile(r"\$\{\{[^{}]*\}\}")
@@ -144,118 +144,12 @@ class Scope:
         return Scope(inputs, self)
 
 
-class Effort:
-    """A bound on what the replacements of one definition may cost together."""
-
-    def __init__(self) -> None:
-        self._left = _MAX_EFFORT
-
-    def spend(self, steps: int) -> None:
-        """Count steps: characters that are searched or written, and instructions of patterns.
-
-        Raises:
-            Unresolvable: these are too many.
-
-        """
-        self._left -= steps
-        if self._left < 0:
-            raise Unresolvable("the replacements of this definition are too much work")
-
-
-_MAX_EFFORT = 1 << 22
-"""A few seconds; the most that any of 3,401 definitions takes is a thousandth of that."""
-_MATCH_EFFORT = 16
-"""What a match costs beside its characters."""
-
-
-def transform(text: str, match: str, replace: str, effort: Effort | None = None) -> str:
-    r"""Return `text` with every `match` (RE2 syntax) replaced by `replace` (`$1`, `${name}`, `$$`).
-
-    Raises:
-        Unresolvable: `match` is not a regular expression, or that is too much work.
-
-    """
-    # As Go's regexp, this is RE2: the same language, in linear time whatever the pattern.
-    import re2  # which few definitions need
-
-    if any(part == r"\C" for part in _REGEX_ESCAPES.findall(match)):
-        # A single byte: what RE2 has and Go's regexp leaves out, https://pkg.go.dev/regexp/syntax.
-        raise Unresolvable(f"match {shown(match)} is not a regular expression: invalid escape \\C")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = _MAX_PATTERN
-    try:
-        pattern = re2.compile(match, options)
-    except re2.error as error:
-        reason = error.args[0].decode(errors="replace")[:_SHOWN]
-        raise Unresolvable(f"match {shown(match)} is not a regular expression: {reason}") from None
-    finally:
-        re2.purge()  # it keeps the latest 128 patterns, however large they are
-    effort = effort or Effort()
-    effort.spend(pattern.programsize + len(match) + len(text))
-    template = _Template(replace, {*range(pattern.groups + 1), *pattern.groupindex})
-    parts: list[str] = []
-    end = size = 0
-    last = -1
-    for found in pattern.finditer(text):
-        # Go ignores an empty match right after another match; RE2's Python binding does not.
-        if found.start() == found.end() == last:
-            continue
-        expanded = template.expand(found)
-        parts += [text[end : found.start()], expanded]
-        end = last = found.end()
-        size += len(expanded)
-        if size > MAX_TEXT:
-            raise Unresolvable(f"replacing {shown(match)} makes more than a megabyte of text")
-        # To know one match, RE2 may have to look at all that follows it.
-        effort.spend(_MATCH_EFFORT + len(expanded) + len(template.parts) + len(text) - end)
-    return "".join([*parts, text[end:]])
-
-
-_MAX_PATTERN = 64 << 20
-"""Bytes; RE2's own limit refuses patterns that Go takes."""
-# Between \Q and \E everything is itself.
-_REGEX_ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
-# As regexp.Expand has it: https://pkg.go.dev/regexp#Regexp.Expand. `\w` would be wider.
-_TEMPLATE = r"\$(?:(\$)|\{([\pL\p{Nd}_]+)\}|([\pL\p{Nd}_]+))"
-_GROUP = re.compile(r"0|[1-9][0-9]{0,8}")
-
-
-class _Template:
-    """What a match is replaced by, taken apart once for all matches."""
-
-    def __init__(self, text: str, groups: Collection[int | str]) -> None:
-        """Take the text and the pattern's groups; one that the pattern does not have is empty."""
-        import re2
-
-        self.parts: list[tuple[str, int | str | None]] = []
-        """Texts, each with the group that follows it."""
-        end = 0
-        for found in re2.finditer(_TEMPLATE, text):
-            dollar, braced, plain = found.groups()
-            name = braced or plain
-            group = int(name) if name and _GROUP.fullmatch(name) else name
-            before = text[end : found.start()] + ("$" if dollar else "")
-            self.parts.append((before, group if group in groups else None))
-            end = found.end()
-        self.parts.append((text[end:], None))
-
-    def expand(self, match: re.Match[str]) -> str:
-        """Return the text for one match."""
-        words: list[str] = []
-        for text, group in self.parts:
-            words.append(text)
-            if group is not None:
-                words.append(match[group] or "")
-        return "".join(words)
-
-
 def shown(text: str) -> str:
     """Return the beginning of a text of a definition as Python would write it, for a message."""
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
-_SHOWN = 200
+SHOWN = 200
 """How many characters of a text a message quotes."""
 
 

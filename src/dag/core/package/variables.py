@@ -8,14 +8,8 @@ from yaml.nodes import Node
 
 from dag.core.arch import Arch
 from dag.core.package.problems import Broken, FileProblem
-from dag.core.package.substitutions import (
-    Effort,
-    Scope,
-    Unresolvable,
-    lookup_in,
-    substitute,
-    transform,
-)
+from dag.core.package.substitutions import Scope, Unresolvable, lookup_in, substitute
+from dag.core.package.transforms import Effort, transform
 from dag.core.package.triplets import triplets
 from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 

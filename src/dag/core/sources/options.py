@@ -62,7 +62,7 @@ class FetchOptions(Options):
         "Fetch what git-checkout steps clone, too. If false, only files are fetched.",
         default=True,
     )
-    jobs: int = flag(whole(1, 512), "--jobs", "Make this many transfers at once.", default="64")
+    jobs: int = flag(whole(1, 512), "--jobs", "Make this many transfers at once.", default="128")
     per_host: int = flag(
         whole(1, 512),
         "--per-host",

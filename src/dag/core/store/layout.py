@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from dag.core.store.records import Record
 
-BLOBS = "blobs/sha256"
+BLOBS, RECORDS, PUBLISHED = "blobs/sha256", "records", "published"
 _HEX = r"[0-9a-f]{64}"
 _BLOB = re.compile(f"{BLOBS}/({_HEX})")
-_RECORD = re.compile(rf"records/([^/]+)/([^/]+)/({_HEX})/({_HEX})\.json")
+_PUBLICATION = re.compile(rf"{PUBLISHED}/([^/]+)/[^/]+/[^/]+\.json")
+_RECORD = re.compile(rf"{RECORDS}/([^/]+)/([^/]+)/({_HEX})/({_HEX})\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +60,9 @@ def read_blob_name(name: str) -> str | None:
 def publication_name(arch: str, name: str, version: str) -> str:
     """Return the name of the file that says which record of a unit is published."""
     return f"published/{arch}/{name}/{version}.json"
+
+
+def read_publication_name(name: str) -> str | None:
+    """Return the architecture in such a name; None if this is the name of something else."""
+    match = _PUBLICATION.fullmatch(name)
+    return match[1] if match else None

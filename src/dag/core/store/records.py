@@ -45,6 +45,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """The packages of repositories in its environment, sorted, as far as they are known."""
     dropped: tuple[str, ...] = ()
     """What a repository gave instead of the store, to open a cycle; sorted."""
+    open: str = ""
+    """Why melange may have got other packages of repositories, in words; empty if it could not."""
 
     @property
     def key(self) -> str:

@@ -47,8 +47,6 @@ class Limiter(Protocol):
 
     name: str
     """The kind of its groups, for people."""
-    holds: bool
-    """Whether closing a group ends every process that was started in it."""
 
     def sweep(self) -> None:
         """Remove the groups that killed builds have left."""
@@ -61,7 +59,6 @@ class Unlimited:
     """No limits at all."""
 
     name = "none"
-    holds = False
 
     def sweep(self) -> None:
         """Do nothing, because nothing is ever left."""
@@ -88,8 +85,6 @@ class Unlimited:
 
 class ControlGroups:
     """Control groups: directories in one hierarchy (version 2) or in two (version 1)."""
-
-    holds = True
 
     def __init__(self, parents: Mapping[str, Path], *, version: int) -> None:
         """Take the directories in which groups are made, by controller (`memory`, `cpu`)."""
@@ -174,8 +169,6 @@ class _ControlGroup:
 
 class Scopes:
     """Transient scopes of systemd, for a user who may not write control groups."""
-
-    holds = False
 
     def __init__(self, command: Sequence[str]) -> None:
         """Take the words of `systemd-run` with the flags that choose its manager."""

@@ -21,7 +21,7 @@ from dag.io.kube.auth import Plugin, PluginAuth, Token, TokenFile
 from dag.io.kube.contexts import ChosenContext, PluginEntry, UserEntry, choose_context
 from dag.io.kube.proxy import proxy_of_environment
 from dag.io.kube.tls import tls_context
-from dag.io.web import proxy_fault
+from dag.io.proxies import proxy_fault
 
 # A half-open connection must not hold a watch for ever: probe after 30 s, give up 30 s later.
 _KEEPALIVE: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]

@@ -13,7 +13,7 @@ from urllib.request import getproxies_environment
 
 import httpx2
 
-from dag.io.web import check_proxy, proxy_variable
+from dag.io.proxies import check_proxy, proxy_variable
 
 _PORTS = {"http": 80, "https": 443}
 

@@ -26,6 +26,7 @@ from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.nametext import names_in_text
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
+from dag.io.files import is_so
 from dag.io.package import parses
 from dag.io.package.strays import stray_remarks
 from dag.io.package.ways import Way, Ways
@@ -180,7 +181,7 @@ def _list(directory: Path) -> _Listing:
                     found.yaml.append(name)
                 elif name.endswith(".yml"):
                     found.yml.append(name)
-                elif entry.is_dir():
+                elif is_so(entry.is_dir):
                     found.folders.append(name)
     except OSError as error:
         raise UsageError(

@@ -8,7 +8,6 @@ entries of one directory.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -16,12 +15,9 @@ from pathlib import Path
 import msgspec
 
 from dag.core.package.model import BrokenDefinition, Package
-from dag.io import durable
-from dag.io.usercache import forget_oldest, user_cache
+from dag.io import usercache
 
-KEPT_DIRECTORIES = 64
-MAX_BYTES = 1 << 30
-"""The largest cache that is read; that of Wolfi's 3,401 definitions has 3 MB."""
+_NAME = "definitions"
 _DIGEST = 16
 
 Entries = dict[bytes, Package | BrokenDefinition | None]
@@ -71,35 +67,16 @@ def entry_key(file: str, data: bytes, salt: bytes) -> bytes:
     return digest.digest()
 
 
-def _place(directory: Path) -> Path:
-    name = hashlib.blake2b(os.fsencode(directory.resolve()), digest_size=_DIGEST).hexdigest()
-    return user_cache("definitions") / f"{name}.msgpack"
-
-
 def load(directory: Path, arch: str) -> Entries:
     """Return the entries of `directory`; none if the file is missing, damaged or of another time."""
+    payload = usercache.load(usercache.file_about(_NAME, directory, arch))
     try:
-        with _place(directory / arch).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError:
-        return {}
-    digest, payload = data[:_DIGEST], memoryview(data)[_DIGEST:]
-    if len(data) > MAX_BYTES or hashlib.blake2b(payload, digest_size=_DIGEST).digest() != digest:
-        return {}
-    try:
-        return _DECODER.decode(payload)
+        return {} if payload is None else _DECODER.decode(payload)
     except (msgspec.DecodeError, RecursionError):
         return {}
 
 
 def store(directory: Path, arch: str, entries: Entries) -> None:
     """Keep exactly `entries` for `directory`; a cache that cannot be written is no failure."""
-    place = _place(directory / arch)
     payload = msgspec.msgpack.encode(entries)
-    data = hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        forget_oldest(place.parent, KEPT_DIRECTORIES)
-        durable.write(place, data, lasting=False)
-    except OSError:
-        return
+    usercache.store(usercache.file_about(_NAME, directory, arch), payload)

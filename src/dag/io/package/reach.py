@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -24,7 +25,8 @@ import httpcore2
 
 from dag.core.web import MAX_REDIRECTS, check_uri, redact
 from dag.errors import UsageError
-from dag.io.web import check_proxies, tls_context
+from dag.io.proxies import check_proxies
+from dag.io.web import tls_context
 
 if TYPE_CHECKING:
     from dag.core.limits import Limit
@@ -188,30 +190,27 @@ class Fetcher:
         """Return the status, the headers and the pieces of an answer; raises as `get`."""
         until = time.monotonic() + self._patience.in_all
         with contextlib.ExitStack() as stack:
-            try:
-                for _ in range(MAX_REDIRECTS + 1):
-                    response = self._ask(stack, url, headers or {})
-                    found = {
-                        name.decode("latin-1").lower(): value.decode("latin-1")
-                        for name, value in response.headers
-                    }
-                    if response.status not in _REDIRECTS or "location" not in found:
-                        yield response.status, found, _pieces(response, until)
-                        return
-                    stack.close()
-                    url = urljoin(url, found["location"])
-                    if time.monotonic() > until:
-                        break
-                raise Unreachable("it redirects without an end")
-            except (httpcore2.TimeoutException, TimeoutError) as error:
-                raise Unreachable("it did not answer in time") from error
-            except (
-                httpcore2.NetworkError,
-                httpcore2.ProtocolError,
-                httpcore2.ProxyError,
-                OSError,
-            ) as error:
-                raise Unreachable(str(error) or type(error).__name__) from error
+            response, found = self._follow(stack, url, headers or {}, until)
+            yield response.status, found, _pieces(response, until)
+
+    def _follow(
+        self, stack: contextlib.ExitStack, url: str, headers: dict[str, str], until: float
+    ) -> tuple[httpcore2.Response, dict[str, str]]:
+        """Ask, and ask where it is redirected to; return the answer and its headers."""
+        for _ in range(MAX_REDIRECTS + 1):
+            with _as_unreachable():
+                response = self._ask(stack, url, headers)
+            found = {
+                name.decode("latin-1").lower(): value.decode("latin-1")
+                for name, value in response.headers
+            }
+            if response.status not in _REDIRECTS or "location" not in found:
+                return response, found
+            stack.close()
+            url = _joined(url, found["location"])
+            if time.monotonic() > until:
+                break
+        raise Unreachable("it redirects without an end")
 
     def _ask(
         self, stack: contextlib.ExitStack, url: str, headers: dict[str, str]
@@ -271,18 +270,53 @@ class Fetcher:
         )
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise Unreachable("it redirects to what is no URL") from None
+
+
+@contextlib.contextmanager
+def _as_unreachable() -> Iterator[None]:
+    try:
+        yield
+    except (httpcore2.TimeoutException, TimeoutError) as error:
+        raise Unreachable("it did not answer in time") from error
+    except (
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.ProxyError,
+        OSError,
+    ) as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
+
+
 def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
-    for piece in response.iter_stream():
+    pieces = iter(response.iter_stream())
+    while True:
+        with _as_unreachable():
+            piece = next(pieces, None)
+        if piece is None:
+            return
         yield piece
         if time.monotonic() > until:
             raise Unreachable("it did not end in time")
 
 
 def _login(parts: SplitResult) -> dict[str, str]:
-    """Return the header that logs in with the user and the password of a URL."""
-    if parts.username is None:
-        return {}
-    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    """Return the header that logs in with the user and the password of a URL, or of `$HTTP_AUTH`.
+
+    The variable is apko's, which reads it as this does: `basic:HOST:USER:PASSWORD`. Of a host with a
+    port it cannot speak. https://github.com/chainguard-dev/apko/blob/v1.2.21/pkg/apk/auth/auth.go
+    """
+    if parts.username is not None:
+        words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    else:
+        said = os.environ.get("HTTP_AUTH", "").split(":")
+        if len(said) != 4 or said[:2] != ["basic", parts.netloc]:
+            return {}
+        words = ":".join(said[2:])
     return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
 
 

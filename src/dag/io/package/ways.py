@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dag.core.arch import Arch
-from dag.core.limits import PIPELINE, VARIABLES
+from dag.core.limits import PIPELINE, PIPELINES, VARIABLES
 from dag.core.package.melangeflags import MELANGE_DIR, Resolution
 from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
-from dag.io.files import read_bytes
+from dag.errors import UsageError
+from dag.io.files import is_so, read_bytes
 from dag.io.package import parses
 
 SHARED_PIPELINES = Path(MELANGE_DIR) / "pipelines"
@@ -134,8 +135,10 @@ class Ways:
         found = self._listed.get(place)
         if found is None:
             found = {}
-            for uses, path in _walk(os.fspath(place), "", frozenset()) if place.is_dir() else ():
-                text = read_bytes(Path(path), PIPELINE)
+            files = _walk(os.fspath(place), "", frozenset()) if place.is_dir() else ()
+            for count, (uses, path) in enumerate(files, start=1):
+                PIPELINES.check(count, str(place))
+                text = _pipeline(path)
                 found[uses] = PipelineFile(path, text, "" if is_own else self._input(Path(path)))
             self._listed[place] = found
         return found
@@ -165,6 +168,15 @@ class Ways:
         return full
 
 
+def _pipeline(path: str) -> bytes:
+    try:
+        return read_bytes(Path(path), PIPELINE)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="make it readable, or remove it"
+        ) from error
+
+
 def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Return the YAML files below `directory`; links are followed, but never in circles."""
     real = os.path.realpath(directory)
@@ -173,9 +185,9 @@ def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[
     with os.scandir(directory) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
-        if entry.is_dir():
+        if is_so(entry.is_dir):
             yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {real})
-        elif entry.name.endswith(".yaml") and entry.is_file():
+        elif entry.name.endswith(".yaml") and is_so(entry.is_file):
             yield prefix + entry.name.removesuffix(".yaml"), entry.path
 
 

@@ -8,7 +8,8 @@ import httpx2
 import yaml
 
 from dag.errors import InfrastructureError
-from dag.io.web import NoCookies, check_proxies, tls_context
+from dag.io.proxies import check_proxies
+from dag.io.web import NoCookies, tls_context
 
 
 async def fetch_manifests(url: str) -> list[dict[str, Any]]:

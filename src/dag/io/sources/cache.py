@@ -162,14 +162,21 @@ class Cache:
         return None
 
     def commit(self, part: Part, digests: Sequence[Digest]) -> None:
-        """Give a part, whose digests were compared, its names, durably."""
+        """Give a part, whose digests were compared, its names.
+
+        Its bytes are on the disk before it has them; the names are, once the cache has settled.
+        """
         part.sync()
         first, *others = digests
         for digest in others:
             durable.place(part.path, self.directory / digest.name)
-        durable.rename(part.path, self.directory / first.name)
+        part.path.replace(self.directory / first.name)
         for digest in digests:
             self.records.add(digest.name, (self.directory / digest.name).stat())
+
+    def settle(self) -> None:
+        """Bring the names of all that was committed to the disk, once for all."""
+        durable.sync(self.directory)
 
     def prune(self, keep: Iterable[str], *, dry_run: bool = False) -> list[RemovedEntry]:
         """Remove the files, and the parts that nobody writes, whose names are not in `keep`.

@@ -116,6 +116,8 @@ class Downloader:
                     raise self._unusable_cache(errors) from None
                 except* InfrastructureError as errors:
                     raise first_of(errors) from None
+                finally:
+                    self._cache.settle()
         return [tasks[index].result() for index in range(len(wanted))]
 
     def _unusable_cache(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:
@@ -176,7 +178,9 @@ class Downloader:
         return verdict
 
     async def _fetch_into(self, part: Part, download: Download, *, force: bool) -> DownloadOutcome:
-        verdict = await self._in_thread(self._prepare, part, download, force=force)
+        verdict = Verdict(download.digests)
+        if self._cache.has_any(download.digests) or not part.is_empty:
+            verdict = await self._in_thread(self._prepare, part, download, force=force)
         if not verdict.missing:
             part.discard()
             return DownloadOutcome(download=download, status="present", size=verdict.size)

@@ -32,6 +32,12 @@ def status_text(status: int) -> str:
         return f"HTTP {status}"
 
 
+def refusal_text(status: int, *, has_login: bool) -> str:
+    """Return an HTTP status that no further request would change, with what might."""
+    hint = ": --credentials logs in with ~/.netrc" if status == 401 and not has_login else ""
+    return f"{status_text(status)}{hint}"
+
+
 def failure_text(error: BaseException) -> str:
     """Return why no answer came, in words."""
     cause: BaseException | None = error

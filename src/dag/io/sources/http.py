@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LARGEST_HEAD = 100 << 10
 """The bytes that the headers of an answer may have."""
-_AHEAD = 1 << 20
+_AHEAD = 1 << 18
 """The bytes that may have come and wait to be taken."""
 _NEXT_ADDRESS = 0.25
 """Seconds after which a host's next address is tried beside one that does not answer.

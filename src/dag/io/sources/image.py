@@ -159,6 +159,7 @@ def fill(
             take = partial(_take_layer, filling, repository, blob, directory)
             found |= transport.retry(take)
             progress(f"read {blob.digest[:19]} ({blob.size:,} bytes)")
+    cache.settle()
     if not found:
         raise UsageError(
             f"{resolved} has no cache in it: there is nothing in its /{ROOT}",

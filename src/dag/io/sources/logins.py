@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 from base64 import b64encode
 from pathlib import Path
@@ -28,6 +27,8 @@ class Logins:
             InfrastructureError: it cannot be read.
 
         """
+        import netrc
+
         path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
         try:
             read_bytes(path, CREDENTIALS)

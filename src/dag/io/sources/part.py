@@ -31,6 +31,11 @@ class Part:
         self._digests = tuple(digests)
         self._hashes = [hashlib.new(digest.algorithm) for digest in digests]
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no earlier attempt has left anything in the file."""
+        return os.fstat(self._descriptor).st_size == 0
+
     def load(self) -> None:
         """Hash what an earlier attempt left, from its first byte."""
         self._start()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from dag.core.web import check_uri
 from dag.errors import InfrastructureError, UsageError
+from dag.io.proxies import check_proxies, proxy_variable, proxy_variables
 from dag.io.sources.logins import basic_login
-from dag.io.web import check_proxies, proxy_variable
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -44,6 +43,11 @@ class Target(Place):
 
     path: str
     """The path and the query, escaped."""
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """Return what it has in common with all that is asked from the same server."""
+        return self.is_secure, self.host, self.port
 
     @property
     def host_in_uri(self) -> str:
@@ -87,12 +91,16 @@ def proxy_for(target: Target) -> Proxy | None:
 
     """
     check_proxies()
-    proxies = getproxies()
+    proxies = proxy_variables()
     kind = "https" if target.is_secure else "http"
     if kind not in proxies:
         kind = "all"
     value = proxies.get(kind)
-    if not value or proxy_bypass(f"{target.host_in_uri}:{target.port}"):
+    if not value:
+        return None
+    from urllib.request import proxy_bypass
+
+    if proxy_bypass(f"{target.host_in_uri}:{target.port}"):
         return None
     parts = urlsplit(value if "://" in value else f"http://{value}")
     if parts.scheme not in _PORTS:

@@ -24,7 +24,13 @@ from dag.core.web import (
 )
 from dag.errors import UsageError
 from dag.io.retries import MayHeal, retry_async
-from dag.io.sources.failures import failure_text, odd_answer, status_text, tls_problem
+from dag.io.sources.failures import (
+    failure_text,
+    odd_answer,
+    refusal_text,
+    status_text,
+    tls_problem,
+)
 from dag.io.sources.http import BrokenConnection, Head, HttpConnection, NoConnection, Silence
 from dag.io.sources.intake import Intake, Pace, finish
 
@@ -32,7 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dag.io.sources.part import Part
-    from dag.io.sources.transport import SourceTransport
+    from dag.io.sources.targets import Target
+    from dag.io.sources.transport import Gate, SourceTransport
 
 _FRESH_STARTS = 2
 """How often a wrong digest is put down to how the bytes came together: resumed, or cut off where
@@ -109,22 +116,29 @@ class SourceTransfer:
         self._resumed, self._delimited, self._hint = self._part.size > 0, True, ""
         uri = self._uri
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._transport.turn(uri):
-                target = await self._request(uri)
-            if target is None:
+            try:
+                target = self._transport.target(uri)
+            except UsageError as error:
+                raise Unavailable(error.message) from None
+            async with self._transport.turn(target) as gate:
+                onward = await self._request(gate, target, uri)
+            if onward is None:
                 return
-            uri = target
+            uri = onward
         raise Unavailable(
             f"there were more than {MAX_REDIRECTS} redirects, the last one to {redact(uri)}"
         )
 
-    async def _request(self, uri: str) -> str | None:
+    async def _request(self, gate: Gate, target: Target, uri: str) -> str | None:
         """Send a request; write the answer's body to the part, or return where it is redirected."""
-        gate, limits = self._transport.gate(uri), self._limits
+        limits = self._limits
         try:
-            connection, head = await self._ask(uri)
+            connection, head = await self._ask(gate, target)
             try:
-                return await self._answer(connection, head, uri)
+                if head.redirect is not None:
+                    return await self._redirect(connection, head, uri)
+                await self._answer(gate, connection, head, has_login=bool(target.login))
+                return None
             finally:
                 gate.give_back(connection)
         except Silence:
@@ -137,13 +151,13 @@ class SourceTransfer:
                 raise _AttemptFailed(f"there was no connection in {limits.connect:g} s") from None
             raise _AttemptFailed(failure_text(error)) from None
         except h11.LocalProtocolError as error:
-            raise Unavailable(f"{uri} cannot be asked for: {error}") from None
+            raise Unavailable(f"it cannot be asked for: {error}") from None
         except (BrokenConnection, h11.RemoteProtocolError) as error:
             raise _AttemptFailed(failure_text(error)) from None
 
-    async def _ask(self, uri: str) -> tuple[HttpConnection, Head]:
+    async def _ask(self, gate: Gate, target: Target) -> tuple[HttpConnection, Head]:
         """Send a request, and return the head of the answer."""
-        limits, target, gate = self._limits, self._transport.target(uri), self._transport.gate(uri)
+        limits = self._limits
         headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}
         while True:
             connection = await gate.connect(target, patience=limits.connect)
@@ -158,21 +172,21 @@ class SourceTransfer:
                 if connection.is_new or not isinstance(error, BrokenConnection | h11.ProtocolError):
                     raise
 
-    async def _answer(self, connection: HttpConnection, head: Head, uri: str) -> str | None:
+    async def _answer(
+        self, gate: Gate, connection: HttpConnection, head: Head, *, has_login: bool
+    ) -> None:
         status, offset = head.status, self._part.size
-        if head.redirect is not None:
-            return await self._redirect(connection, head, uri)
         sent = ContentRange.parse(head.headers.get("content-range"))
         if status == 416 and offset:
             if sent.whole == offset:
-                return None  # everything is here already
+                return  # everything is here already
             await self._in_thread(self._part.restart)
             raise _AttemptFailed("the server has less of the file than is here")
         if may_heal(status):
             asked = parse_retry_after(head.headers.get("retry-after"), time.time())
             if status in (429, 503):
                 longest = self._limits.retry.longest_asked
-                self._transport.gate(uri).back_off(min(asked or 0, longest))
+                gate.back_off(min(asked or 0, longest))
             raise _AttemptFailed(status_text(status), asked)
         if status == 206 and offset:
             if sent.first != offset:
@@ -183,9 +197,8 @@ class SourceTransfer:
                 await self._in_thread(self._part.restart)
             self._resumed = False
         else:
-            raise Unavailable(status_text(status))
+            raise Unavailable(refusal_text(status, has_login=has_login))
         await self._body(connection, head)
-        return None
 
     async def _redirect(self, connection: HttpConnection, head: Head, uri: str) -> str:
         target = head.redirect or ""

@@ -9,12 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from dag.core.web import host_of
 from dag.io.retries import RetryPolicy
 from dag.io.sources.http import HttpConnection
 from dag.io.sources.logins import Logins
 from dag.io.sources.targets import proxy_for, target_of
-from dag.io.web import tls_context
 
 if TYPE_CHECKING:
     import ssl
@@ -30,7 +28,7 @@ _RESOLVERS = 32
 class TransferLimits:
     """Bounds of a run. Times in seconds, sizes in bytes."""
 
-    jobs: int = 64
+    jobs: int = 128
     per_host: int = 32
     """Requests at first; a host that asks for patience, or takes no connection, gets fewer."""
     max_size: int = 8 << 30
@@ -123,7 +121,7 @@ class SourceTransport:
         self._tls = tls
         self._logins = logins or Logins()
         self._slots = asyncio.Semaphore(limits.jobs)
-        self._gates: dict[tuple[bool, str], Gate] = {}
+        self._gates: dict[tuple[bool, str, int], Gate] = {}
 
     async def __aenter__(self) -> Self:
         """Return itself: nothing is opened before it is needed."""
@@ -146,31 +144,31 @@ class SourceTransport:
         """
         return target_of(uri, self._logins)
 
-    def gate(self, uri: str) -> Gate:
-        """Return the gate of the host that `uri` is asked from.
+    def gate(self, target: Target) -> Gate:
+        """Return the gate of the host that a target is at.
 
         Raises:
-            UsageError: it cannot be asked for.
             InfrastructureError: the environment names a proxy that cannot be one, or, for https,
                 CA certificates that cannot be read.
 
         """
-        secure = uri.partition(":")[0].lower() == "https"
-        key = (secure, host_of(uri))
-        gate = self._gates.get(key)
+        gate = self._gates.get(target.origin)
         if gate is None:
             # Both proxies, which come from the environment, and certificates, which are read once,
             # matter only where they are needed: git takes proxies that we cannot.
-            proxy = proxy_for(self.target(uri))
-            if secure or (proxy is not None and proxy.is_secure):
+            proxy = proxy_for(target)
+            if target.is_secure or (proxy is not None and proxy.is_secure):
+                from dag.io.web import tls_context
+
                 self._tls = self._tls or tls_context()
-            gate = self._gates[key] = Gate(self.limits.per_host, proxy, self._tls)
+            gate = self._gates[target.origin] = Gate(self.limits.per_host, proxy, self._tls)
         return gate
 
     @asynccontextmanager
-    async def turn(self, uri: str) -> AsyncIterator[None]:
-        """Wait until a request to the host of `uri` may be sent, and be that request."""
+    async def turn(self, target: Target) -> AsyncIterator[Gate]:
+        """Wait until a request to a host may be sent, and be that request; yield the host's gate."""
         # In this order: who has a slot never waits for a gate, so there is no deadlock, and a
         # host's queue keeps no slot from other hosts.
-        async with self.gate(uri).enter(), self._slots:
-            yield
+        gate = self.gate(target)
+        async with gate.enter(), self._slots:
+            yield gate

@@ -91,11 +91,11 @@ class Blobs:
             begin = staged.read.signature
             if self._objects.create_from(name, file.fileno(), begin=begin):
                 return
-            if self.is_whole(staged.apk.sha256):
-                self._objects.renew(name)
-            else:
-                self._objects.remove(name)
-                self._objects.create_from(name, file.fileno(), begin=begin)
+            if self.is_whole(staged.apk.sha256) and self._objects.renew(name):
+                return
+            # It is damaged, or somebody has just removed it.
+            self._objects.remove(name)
+            self._objects.create_from(name, file.fileno(), begin=begin)
 
     def has(self, apk: Apk) -> bool:
         """Return whether a package is there, to all appearances."""
@@ -130,5 +130,5 @@ class Blobs:
             what = "is gone"
         raise InfrastructureError(
             f"{self._objects.path(name)}, which is {apk.name} {apk.version}, {what}",
-            hint="`dag store verify` removes what is damaged; then build again",
+            hint="`dag store verify --repair` removes what is damaged; then build again",
         )

@@ -5,7 +5,8 @@ STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     what is published: a rep
 STORE/logs/ARCH/NAME.log                                links to the logs
 STORE/.dag/blobs, records, published, logs              see `dag.core.store.layout`
 STORE/.dag/incoming/…                                   packages on their way in
-STORE/.dag/work/…                                       workspaces; those of a dead run are removed
+STORE/.dag/work/…                                       workspaces; those of a dead run are moved to
+STORE/.dag/trash/…                                      what is removed while the next run builds
 ```
 
 A unit comes in blobs first, then its record: from then on it is finished. Its published files follow
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from dag.core.store.publication import (
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
+from dag.io.removal import Trash, remove
 from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.lock import Lock
 from dag.io.store.objects import DirectoryObjects
@@ -60,6 +61,8 @@ class Store:
         self.state = root / STATE
         self.objects = DirectoryObjects(self.state)
         self.work = self.state / "work"
+        self.trash = Trash(self.state / "trash")
+        """What a dead run has left; it is removed while the next one builds."""
         self.logs = self.state / "logs" / arch.apk
         self.log_links = root / "logs" / arch.apk
         self.journal = self.state / f"journal-{arch.apk}.jsonl"
@@ -106,7 +109,7 @@ class Store:
         that are damaged.
         """
         for left in (*self.work.iterdir(), *self.incoming.iterdir()):
-            remove(left)
+            self.trash.take(left)
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
         self.objects.clear_temporary("published", "records", "blobs")
@@ -170,9 +173,10 @@ class Store:
     def _has_blobs(self, record: Record) -> bool:
         return all(self.blobs.has(one.apk) for one in record.built)
 
-    def records_of(self, name: str) -> Iterator[Record]:
-        """Yield all records of a unit that are whole, published or not, of whatever version."""
-        for found in self.objects.names(f"records/{self.arch.apk}/{name}"):
+    def records_of(self, name: str, key: str = "") -> Iterator[Record]:
+        """Yield all records of a unit that are whole, published or not; with `key` only those of it."""
+        folder = f"records/{self.arch.apk}/{name}"
+        for found in self.objects.names(f"{folder}/{key}" if key else folder):
             if read_record_name(found) is None:
                 continue
             try:
@@ -198,6 +202,12 @@ class Store:
             if one.version == version and one.fingerprint == fingerprint
         )
 
+    def find_key(self, name: str, key: str) -> Record | None:
+        """Return the record of just what goes into a unit; the published one goes before others."""
+        published = [one.result for one in self.records.values() if one.name == name]
+        same = self.records_of(name, key)
+        return choose_result(same, published)
+
     # ---- what comes in ------------------------------------------------------------------------
 
     def promote(self, record: Record, staged: Mapping[str, StagedApk]) -> int:
@@ -211,11 +221,15 @@ class Store:
         """
         for one in staged.values():
             self.blobs.keep(one)
-        self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+        self.keep_record(record)
         self._publish(record, {file: one.path for file, one in staged.items()})
         return sum(
             1 for _ in self.objects.names(f"records/{self.arch.apk}/{record.name}/{record.key}")
         )
+
+    def keep_record(self, record: Record) -> None:
+        """Write a record, whose blobs are there; from then on its unit is finished."""
+        self.objects.create(record_name(self.arch.apk, record), encode_record(record))
 
     def _publish(self, record: Record, files: Mapping[str, Path]) -> None:
         """Let the published files of a unit be these, which move, and which are on the disk.
@@ -297,7 +311,7 @@ class Store:
         """Take in a unit whose blobs are there, and whose published files are; `keep` what is said."""
         sizes = {file: (self.packages / file).stat().st_size for file in record.files}
         if keep:
-            self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+            self.keep_record(record)
             self._say_published(record, sizes)
         else:
             self._count(record, sizes)
@@ -352,23 +366,3 @@ def _read(path: Path, limit: int) -> bytes:
     """Return the bytes of a file, one more than `limit` at most."""
     with path.open("rb") as file:
         return file.read(limit + 1)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a tree, even one in which a build has taken away its own rights."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-        return
-    if not path.exists():
-        return
-
-    def again(_: object, failed: str, _error: object) -> None:
-        parent = Path(failed).parent
-        parent.chmod(0o700)
-        if Path(failed).is_dir() and not Path(failed).is_symlink():
-            Path(failed).chmod(0o700)
-            shutil.rmtree(failed)
-        else:
-            Path(failed).unlink(missing_ok=True)
-
-    shutil.rmtree(path, onerror=again)

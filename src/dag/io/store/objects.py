@@ -7,6 +7,7 @@ writers need no lock.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from contextlib import suppress
 from itertools import chain
@@ -65,13 +66,11 @@ class Objects(Protocol):
     def size(self, name: str) -> int | None:
         """Return an object's bytes; None if it is not there."""
 
-    def age(self, name: str) -> float:
-        """Return the seconds since an object was written or renewed.
+    def age(self, name: str) -> float | None:
+        """Return the seconds since an object was written or renewed; None if it is not there."""
 
-        Raises:
-            FileNotFoundError: it is not there.
-
-        """
+    def remove_older(self, name: str, seconds: float) -> bool:
+        """Remove an object unless it was written or renewed in so many seconds; return whether."""
 
 
 class DirectoryObjects:
@@ -136,9 +135,32 @@ class DirectoryObjects:
         except FileNotFoundError:
             return None
 
-    def age(self, name: str) -> float:
+    def age(self, name: str) -> float | None:
         """Return the seconds since an object's file was written or renewed."""
-        return time.time() - (self._root / name).stat().st_mtime
+        return _age(self._root / name)
+
+    def remove_older(self, name: str, seconds: float) -> bool:
+        """Remove an object's file, unless somebody writes or renews it just now."""
+        path = self._root / name
+        aside = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        try:
+            # From here on nobody can renew it; whoever wants to creates it anew.
+            age = _age(aside)
+            if age is not None and age > seconds:
+                return True
+            try:
+                os.link(aside, path)
+            except FileExistsError:
+                pass  # somebody created it meanwhile
+            except OSError:
+                aside.replace(path)  # there are no links here
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
         """Return the path of an object's file."""
@@ -158,6 +180,13 @@ class DirectoryObjects:
             folder.mkdir(exist_ok=True)
             durable.sync(folder.parent)
         return path
+
+
+def _age(path: Path) -> float | None:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _write(file: int, data: bytes) -> None:

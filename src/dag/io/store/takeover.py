@@ -14,7 +14,8 @@ from dag.core.store.format1 import OldRecord, SignedApk, decode_old_record
 from dag.core.store.records import Built, Record, unknown_key
 from dag.io import durable
 from dag.io.files import read_bytes
-from dag.io.store.local import Store, remove
+from dag.io.removal import remove
+from dag.io.store.local import Store
 
 Say = Callable[[str], None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from dag.core.build.epochs import last_touches
 from dag.core.build.inputs import Shared, UnitInputs
 from dag.core.build.scripts import MakeVariables
 from dag.core.graph.graph import Graph
+from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import Package
 from dag.core.shell import ShellScript
 from dag.io.graph import git
@@ -28,12 +29,12 @@ def read_inputs(
     store: Store,
     variables: MakeVariables,
     script: ShellScript,
-    checksums: Mapping[tuple[str, str], str],
+    repository: Callable[[str], PackageRepository],
 ) -> UnitInputs:
     """Return what goes into the units of these packages, besides the packages of the store.
 
-    `variables` and `script` are those of the build, whatever its SOURCE_DATE_EPOCH; `checksums`
-    those of the packages of repositories, by name and version.
+    `variables` and `script` are those of the build, whatever its SOURCE_DATE_EPOCH; `repository`
+    returns what the repositories of a package's environment list.
 
     Raises:
         UsageError: $SOURCE_DATE_EPOCH is not a number.
@@ -58,7 +59,9 @@ def read_inputs(
         script=hashlib.sha256("".join([script.text, *makefile]).encode()).hexdigest(),
     )
     epochs = _epochs(packages, directory, parts, fingerprints, store)
-    return UnitInputs(graph, shared, fingerprints=fingerprints, epochs=epochs, checksums=checksums)
+    return UnitInputs(
+        graph, shared, fingerprints=fingerprints, epochs=epochs, repository=repository
+    )
 
 
 def _epochs(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+
+import msgspec
 
 from dag.core.arch import Arch
 from dag.core.build.events import (
@@ -21,25 +23,30 @@ from dag.core.build.events import (
     ProvePackages,
     Start,
     Succeeded,
+    Unchanged,
 )
 from dag.core.build.inputs import UnitInputs
 from dag.core.build.scripts import read_trailer
+from dag.core.build.served import ServedPackages
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
 from dag.core.store.records import Built, Inputs, Record
-from dag.core.store.shelf import Shelf, find_requirements, lacking_names, packages_to_install
+from dag.core.store.shelf import Shelf, find_requirements
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
+from dag.io.package.packagecache import WrongPackage
+from dag.io.removal import remove
 from dag.io.store.blobs import StagedApk
-from dag.io.store.local import Store, remove
+from dag.io.store.local import Store
 from dag.report.words import some
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
+from dag.run.build.serving import PackageServer
 from dag.run.build.workspace import Parts, lay_out
 
 TAIL = 20
@@ -56,23 +63,24 @@ class LocalSettings:
     """The build script (see `dag.core.build.scripts`) for a SOURCE_DATE_EPOCH; its further arguments
     are targets."""
     inputs: UnitInputs
+    server: PackageServer
     makefile: Makefile
     environment: Mapping[str, str]
     """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
-    records: Mapping[str, Record]
-    """The records of the store that count, by package."""
-    available: Callable[[str], Collection[str]]
-    """The names that repositories can install for a package's environment."""
+    shelf: Shelf
+    """The packages of the store that environments may have, to which new ones come."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names in a package's environment that a repository gives instead of the store, by package."""
-    elsewhere: frozenset[str] = frozenset()
-    """Packages that a repository has in the defined version: older ones in the store are not used."""
+    forced: frozenset[str] = frozenset()
+    """Packages that are built although the store may have just that."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
+    confined: bool = True
+    """Whether the steps of an attempt, and the processes that it leaves, are confined."""
 
 
 @dataclass(slots=True)
@@ -81,11 +89,13 @@ class _Attempt:
     place: Path
     given: dict[str, Built]
     """The packages that the store gave, by their names."""
-    lacking: Mapping[str, str]
-    """What these turned out to need and nobody is known to give → one that needs it."""
     inputs: Inputs
     seconds: float = 0.0
     memory: int = 0
+    served: ServedPackages = field(default_factory=ServedPackages)
+    """The packages of repositories among them, once they are here."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """What packages turned out to need and nobody is known to give → one that needs it."""
     log: Path = Path()
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
@@ -113,13 +123,13 @@ class LocalRunner:
         self._settings = settings
         self._limiter = limiter
         self._packages = {package.name: package for package in graph.packages}
-        versions = {package.name: package.full_version for package in graph.packages}
-        self._shelf = Shelf()
-        for name, record in settings.records.items():
-            if record.version == versions.get(name) or name not in settings.elsewhere:
-                self._shelf.add(record.built)
+        self._shelf = settings.shelf
         self._attempts: dict[tuple[str, int], _Attempt] = {}
+        self.open_units: dict[str, str] = {}
+        """Packages that were built with what melange got from repositories itself → why."""
         self._promoting = asyncio.Lock()
+        self.reused: dict[str, Record] = {}
+        """The records that made builds unnecessary, by package."""
 
     async def open(self) -> Began:
         """Return that nothing is alive from before: opening the store has ended all that was."""
@@ -130,17 +140,25 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        given = self._environment_of(package)
-        dropped = self._settings.dropped.get(key, ())
-        inputs = self._settings.inputs.of(package, given, dropped)
-        work = _Attempt(
-            package, place, given, self._lacking(package, given), inputs, memory=start.resources.ram
-        )
+        dropped = self._settings.dropped.get(key, frozenset())
+        given = self._settings.inputs.environment(package, self._shelf, dropped)
+        served = self._settings.inputs.served(package, given)
+        inputs = self._settings.inputs.of(package, given, dropped, served)
+        is_certain = key not in self._settings.forced and not inputs.open
+        same = self._store.find_key(key, inputs.key) if is_certain else None
+        if same is not None:
+            self.reused[key] = same
+            self._shelf.add(same.built)
+            return Unchanged(key, attempt, gives=_names_given(same))
+        work = _Attempt(package, place, given, inputs, memory=start.resources.ram, served=served)
+        work.lacking = self._settings.inputs.lacking(package, given, self._shelf)
         self._attempts[key, attempt] = work
         kept = False
         try:
             try:
                 await asyncio.to_thread(self._lay_out, work)
+            except WrongPackage as error:
+                return Broke(key, attempt, f"{error.message}; {error.hint}")
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
             work.log = self._store.log(key)
@@ -153,23 +171,25 @@ class LocalRunner:
 
     def _lay_out(self, work: _Attempt) -> None:
         """Make the workspace of an attempt, with its own copies of the packages that it gets."""
-        (work.place / "tmp").mkdir(parents=True)
+        # A step may leave programs there that run with the rights of their owner.
+        work.place.mkdir(mode=0o700, parents=True)
+        (work.place / "tmp").mkdir()
         workspace = work.place / "workspace"
         lay_out(workspace, self._settings.parts.of(work.package.name), self._settings.links)
         repository = workspace / "packages" / self._settings.arch.apk
         repository.mkdir(parents=True)
         for one in work.given.values():
             self._store.blobs.hand_out(one.apk, repository)
+        work.served = self._settings.server.lay_out(work.package, work.served, work.place)
 
     async def prove(self, prove: ProvePackages) -> Answer:
         """Compare what was built with what the definition promises, and put it into the store."""
         work = self._attempts[prove.key, prove.attempt]
         try:
             async with self._promoting:
-                record = await asyncio.to_thread(self._promote, work)
+                record, results = await asyncio.to_thread(self._promote, work)
             self._shelf.add(record.built)
-            gives = {bare_name(text) for one in record.built for text in one.apk.provides}
-            return Proven(prove.key, prove.attempt, tuple(sorted(gives)))
+            return Proven(prove.key, prove.attempt, results, _names_given(record))
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.tail())
         finally:
@@ -183,22 +203,6 @@ class LocalRunner:
         for key, attempt in list(self._attempts):
             await self._forget(key, attempt)
 
-    def _environment_of(self, package: Package) -> dict[str, Built]:
-        # A package never gets its own packages from the store: make would take an old one for
-        # built, and melange would write through the link into the store.
-        dropped = self._settings.dropped.get(package.name, frozenset())
-        needs = [need.text for need in package.environment]
-        # What apko takes for one need can depend on another, so that each alone would not tell.
-        settled = self._graph.settled(package.name)
-        environment = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
-        own, available = package.promised, self._settings.available(package.name)
-        provider = self._graph.provider_for(package.name)
-        return packages_to_install(environment, self._shelf, provider, own, available)
-
-    def _lacking(self, package: Package, given: Mapping[str, Built]) -> Mapping[str, str]:
-        provider = self._graph.provider_for(package.name)
-        return lacking_names(given, self._shelf, provider, self._settings.available(package.name))
-
     # ---- processes ----------------------------------------------------------------------------
 
     async def _execute(self, start: Start, work: _Attempt) -> Ended:
@@ -211,7 +215,7 @@ class LocalRunner:
             return self._judge(start, work, end, oom=group.out_of_memory(), full=disk.was_full)
         finally:
             await asyncio.to_thread(group.close)
-            if not self._limiter.holds:
+            if not self._settings.confined:
                 await asyncio.to_thread(end_below, work.place)
 
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
@@ -230,11 +234,19 @@ class LocalRunner:
                 group,
                 directory=work.place / "workspace",
                 output=output,
-                environment={**settings.environment, "TMPDIR": os.fspath(work.place / "tmp")},
+                environment=self._variables(work),
                 timeout=settings.timeout,
+                alone=settings.confined,
             )
         finally:
             os.close(output)
+
+    def _variables(self, work: _Attempt) -> dict[str, str]:
+        """Return the whole environment of an attempt's processes."""
+        settings = self._settings
+        first, rest = settings.server.path(work.place), settings.environment.get("PATH", os.defpath)
+        temporary = os.fspath(work.place / "tmp")
+        return {**settings.environment, "TMPDIR": temporary, "PATH": f"{first}:{rest}"}
 
     def _judge(
         self, start: Start, work: _Attempt, end: ScriptEnd, *, oom: bool, full: bool
@@ -244,6 +256,9 @@ class LocalRunner:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.tail())
         if end.code == 0:
+            if why := self._settings.server.was_open(work.package, work.served, work.place):
+                self.open_units[key] = why
+                work.inputs = msgspec.structs.replace(work.inputs, open=why)
             return Succeeded(key, attempt)
         lines = work.tail()
         if oom:
@@ -268,8 +283,8 @@ class LocalRunner:
 
     # ---- proof --------------------------------------------------------------------------------
 
-    def _promote(self, work: _Attempt) -> Record:
-        """Verify what an attempt made, and put it into the store.
+    def _promote(self, work: _Attempt) -> tuple[Record, int]:
+        """Verify what an attempt made, and put it into the store; see `Store.promote`.
 
         Raises:
             BrokenPackage: a promised package is missing, or is not what its name says.
@@ -288,10 +303,9 @@ class LocalRunner:
                     raise BrokenPackage(f"make ended well but built no {file}") from None
                 require_promised(name, package, arch, staged[file].apk)
             record = self._record(work, [one.apk for one in staged.values()])
-            self._store.promote(record, staged)
+            return record, self._store.promote(record, staged)
         finally:
             self._store.blobs.discard(staged.values())
-        return record
 
     def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
         around = [*made, *(one.apk for one in work.given.values())]
@@ -312,6 +326,11 @@ class LocalRunner:
             log=f"logs/{self._settings.arch.apk}/{work.package.name}.log",
             built=built,
         )
+
+
+def _names_given(record: Record) -> tuple[str, ...]:
+    """Return every name that the packages of a record provide."""
+    return tuple(sorted({bare_name(text) for one in record.built for text in one.apk.provides}))
 
 
 def _clear(place: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where repositories and keys are that the user names, as this process and a workspace see them."""
+"""Where the repositories and keyrings are that the flags of a build name, here and in a workspace."""
 
 from __future__ import annotations
 
@@ -10,16 +10,49 @@ from dag.core.package.apkindex import repository_root
 from dag.errors import UsageError
 
 
-def roots(options: BuildOptions) -> list[str]:
-    """Return the repositories that `-r` names, each as the directory above its architectures."""
-    return [repository_root(one) for one in options.repositories]
+def named_places(options: BuildOptions) -> dict[str, str]:
+    """Return the repositories that are named: as melange gets each → a URL, or where it is here.
+
+    Raises:
+        UsageError: one is not there, or melange would not take it.
+
+    """
+    directory = Path(options.directory)
+    roots = [repository_root(one) for one in options.repositories]
+    return {location_in_workspace(directory, one): absolute_location(one) for one in roots}
+
+
+def linked_paths(options: BuildOptions, store: Path) -> dict[str, Path]:
+    """Return the repositories and keyrings inside of the directory, by their paths in it.
+
+    Raises:
+        UsageError: one is not there, or is the store.
+
+    """
+    root = Path(options.directory).resolve()
+    found = {}
+    for item in (*map(repository_root, options.repositories), *options.keyrings):
+        if "://" not in item:
+            path = Path(absolute_location(item))
+            if path == store:
+                raise UsageError(
+                    f"-r {item} is the store itself, which is always asked: leave it out"
+                )
+            if path != root and path.is_relative_to(root):
+                found[os.fspath(path.relative_to(root))] = path
+    # One that lies inside of another comes with that.
+    return {
+        name: path
+        for name, path in found.items()
+        if not any(name.startswith(f"{other}/") for other in found)
+    }
 
 
 def absolute_location(item: str) -> str:
     """Return a URL as it is, and a path as an absolute one.
 
     Raises:
-        UsageError: there is nothing at the path.
+        UsageError: it is not there.
 
     """
     if "://" in item:
@@ -30,30 +63,14 @@ def absolute_location(item: str) -> str:
     return os.fspath(path.resolve())
 
 
-def location_from_workspace(directory: Path, item: str) -> str:
-    """Return a place as melange knows it in a workspace: what is in the directory is there, too."""
+def location_in_workspace(directory: Path, item: str) -> str:
+    """Return where a build finds a repository or keyring: what is inside of `directory` is linked.
+
+    Raises:
+        UsageError: it is not there.
+
+    """
     path = absolute_location(item)
     if "://" in path or not Path(path).is_relative_to(directory.resolve()):
         return path
     return f"./{Path(path).relative_to(directory.resolve())}"
-
-
-def public_half_of(key: Path) -> Path:
-    """Return the path of the public half of a key."""
-    return key.with_name(f"{key.name}.pub")
-
-
-def require_public_half(options: BuildOptions) -> Path | None:
-    """Return the key that signs, if the user gave one; its public half is beside it.
-
-    Raises:
-        UsageError: that is missing.
-
-    """
-    key = Path(options.signing_key) if options.signing_key else None
-    if key is not None and not public_half_of(key).is_file():
-        raise UsageError(
-            f"{key} has no public half {key.name}.pub beside it",
-            hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",
-        )
-    return key

@@ -17,6 +17,18 @@ _GRACE = 3.0
 """Seconds that a build has to end by itself when it is told to."""
 
 
+def words_to_be_alone() -> list[str]:
+    """Return the words before a command with which all that it has started ends.
+
+    It has process ids of its own, and the kernel ends those with the first of them.
+    https://man7.org/linux/man-pages/man7/pid_namespaces.7.html
+    """
+    words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0:
+        words += ["--user", f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}"]
+    return words
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptEnd:
     """How the script ended."""
@@ -46,18 +58,20 @@ async def run_script(
     output: int,
     environment: Mapping[str, str],
     timeout: float | None,  # noqa: ASYNC109  # what is late is told apart, and ended gently
+    alone: bool = True,
 ) -> ScriptEnd:
     """Run a command under the limits of `group` in a directory, and leave none of its processes.
 
     `output` is the descriptor of its log, `environment` is its whole environment, and `timeout` is
     in seconds. The command ends when this process ends, however that happens; when the task is
-    cancelled, it is ended first.
+    cancelled, it is ended first. Unless it is not `alone`, nothing that it has started is left when
+    it has ended, not even what has left its session or its directory.
     """
     files = map(os.fspath, group.process_files())
     leash = ShellScript(script_text("dag.run.build", "leash"), (*files, "--"))
     process = await asyncio.create_subprocess_exec(
         *group.prefix(),
-        *leash.command(*command),
+        *leash.command(*(words_to_be_alone() if alone else ()), *command),
         stdin=asyncio.subprocess.PIPE,
         stdout=output,
         stderr=output,

@@ -15,9 +15,10 @@ from dag.core.build.events import (
     ProvePackages,
     Start,
     Succeeded,
+    Unchanged,
 )
 
-Ended = Succeeded | Broke | Lacked | OutOfMemory | Faulted | Cancelled
+Ended = Succeeded | Unchanged | Broke | Lacked | OutOfMemory | Faulted | Cancelled
 Answer = Proven | Broke | Faulted
 
 

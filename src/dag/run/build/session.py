@@ -12,52 +12,55 @@ from pathlib import Path
 
 from dag.core.build import journal as lines
 from dag.core.build.events import Began
+from dag.core.build.inputs import UnitInputs
 from dag.core.build.options import BuildOptions, MachineResources
-from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Stored, make_plan
+from dag.core.build.plan import (
+    Absence,
+    BuildPlan,
+    BuildRequest,
+    Known,
+    Reason,
+    Stored,
+    make_plan,
+)
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script, key_of, melange_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
-from dag.core.image.archive import Entry, file_of
-from dag.core.limits import PIPELINE
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
 from dag.core.shell import ShellScript
-from dag.core.store.records import choose_records
+from dag.core.store.records import Record
+from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
-from dag.io.files import read_bytes
-from dag.io.image.tree import definitions_tree
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
-from dag.io.store import ownkey
-from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
 from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress
+from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
-from dag.run.build.places import (
-    absolute_location,
-    location_from_workspace,
-    public_half_of,
-    require_public_half,
-    roots,
-)
-from dag.run.build.stores import store_path
+from dag.run.build.places import linked_paths, location_in_workspace, named_places
+from dag.run.build.reuse import find_finished
+from dag.run.build.serving import PackageServer
+from dag.run.build.signing import given_key, public_half, publish
+from dag.run.build.sources import require_cached_sources
+from dag.run.build.steps import require_confined_steps
+from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import Tools
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
-from dag.run.graph.repositories import Named, Repositories, ask_repositories
 from dag.run.sources.place import cache_beside, note_on_old_cache
 
 Say = Callable[[str], None]
@@ -102,15 +105,17 @@ class Build:
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
-        self.repositories = _ask_repositories(options, found.packages)
+        self.repositories = ask_all_repositories(options, found, store, self.makefile)
         for line in self.repositories.words:
             say(line)
-        self._entries = self._find_entries(found)
+        self._entries = find_entries(options, found, store.root, say)
         self._settle(found)
         while refused := self._refused():
             self._settle(self._without(refused))
         if options.strict and self.plan.same_version:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
+        if options.hermetic:
+            require_cached_sources(self._cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
@@ -137,6 +142,7 @@ class Build:
         self.fingerprints = fingerprints(self.parts, packages)
         here = (one for one in packages if one.builds_on(self.options.arch.apk))
         adopt(self.store, here, self._say)
+        self.variables = self._variables()
         self.plan = self._plan(have)
 
     def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
@@ -156,51 +162,16 @@ class Build:
             found.require_sound()
         return found
 
-    def _find_entries(self, found: Definitions) -> list[Entry]:
-        tree = definitions_tree(self.directory)
-        for note in tree.notes() if self.options.verbose else ():
-            self._say(note)
-        # A store inside of the directory is no part of what is built. Repositories and keyrings
-        # there are linked into each workspace, whichever package they seem to belong to.
-        root = self.directory.resolve()
-        apart = [os.path.relpath(self.store.root, root), *self._linked_paths()]
-        prefixes = tuple(f"{path}/" for path in apart)
-        entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        outside = {one for paths in found.inputs.values() for one in paths if one.startswith("/")}
-        more = [file_of(one, read_bytes(Path(one), PIPELINE)) for one in sorted(outside)]
-        return entries + more
-
-    def _linked_paths(self) -> dict[str, Path]:
-        """Return the repositories and keyrings inside of the directory, by their paths in it."""
-        root = self.directory.resolve()
-        found = {}
-        for item in (*roots(self.options), *self.options.keyrings):
-            if "://" not in item:
-                path = Path(absolute_location(item))
-                if path == self.store.root:
-                    raise UsageError(
-                        f"-r {item} is the store itself, which is always asked: leave it out"
-                    )
-                if path != root and path.is_relative_to(root):
-                    found[os.fspath(path.relative_to(root))] = path
-        # One that lies inside of another comes with that.
-        return {
-            name: path
-            for name, path in found.items()
-            if not any(name.startswith(f"{other}/") for other in found)
-        }
-
     def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
         request = options.request()
-        versions = {package.name: package.full_version for package in self.graph.packages}
-        records = choose_records(store.records.values(), versions)
-        for name, version in versions.items():
-            same = store.find(name, version, self.fingerprints.get(name, ""))
-            records |= {} if same is None else {name: same}
-        self.records = records
+        names = (*request.packages, *request.rebuild)
+        packages = self.graph.packages
+        wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
+        others = read_others(options.other_stores, store)
+        self.finished = find_finished(store, others, packages, wanted, self.fingerprints)
         known = Known(
-            stored={name: Stored.of(record) for name, record in records.items()},
+            stored=self._stored(request),
             repository=have.versions,
             available=have.names,
             fingerprints=self.fingerprints,
@@ -208,7 +179,7 @@ class Build:
             ram=store.ram(),
         )
         if options.since is not None:
-            request = _request_since(options, self.graph, self.found, request)
+            request = request_since(options, self.graph, self.found, request)
             if not request.packages:
                 self._say(f"nothing has changed since {options.since}")
                 return BuildPlan(
@@ -216,6 +187,51 @@ class Build:
                     unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
         return make_plan(self.graph, options.arch, request, known)
+
+    def _stored(self, request: BuildRequest) -> dict[str, Stored]:
+        """Return what the plan wants to know of the records."""
+        records = self.finished.records
+        if not request.rebuild_dependents:
+            return {name: Stored.of(record) for name, record in records.items()}
+        inputs, shelf = self.inputs(self.graph.packages), self.shelf()
+        packages = {package.name: package for package in self.graph.packages}
+        return {
+            name: Stored.of(
+                record,
+                is_unchanged=inputs.is_unchanged(packages[name], record, shelf)
+                if name in packages
+                else None,
+            )
+            for name, record in records.items()
+        }
+
+    def shelf(self) -> Shelf:
+        """Return the packages of the store that environments may have."""
+        return self.finished.shelf(self.graph.packages, self.elsewhere)
+
+    def inputs(self, packages: Sequence[Package]) -> UnitInputs:
+        """Return what goes into the units of these packages, besides packages of the store."""
+        return read_inputs(
+            packages,
+            directory=self.directory,
+            graph=self.graph,
+            parts=self.parts,
+            fingerprints=self.fingerprints,
+            store=self.store,
+            variables=self.variables,
+            script=self._script(self.variables),
+            repository=self.repositories.of,
+        )
+
+    def _script(self, variables: MakeVariables) -> ShellScript:
+        return build_script(
+            variables,
+            key_maker=KeyMaker.NOBODY,
+            makefile=self.makefile.built_in,
+            hermetic=self.options.hermetic,
+            trust_steps=self.options.trust_steps,
+            state="../state",  # beside the workspace
+        )
 
     def scheduler(self) -> Scheduler:
         """Make the scheduler of the plan."""
@@ -237,12 +253,17 @@ class Build:
                 scheduler.handle(Began(), 0.0)
             return make_result(self.about, scheduler, 0.0)
         tools = Tools.find()
+        settings = self._settings(tools)
+        if settings.confined:
+            require_confined_steps(settings.environment)
+        else:
+            self._say("--trust-steps: the steps of a build have all rights that you have")
         limiter = detect()
         if options.verbose:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
             self._say("memory is not limited: dag may not write control groups here")
-        runner = LocalRunner(self.graph, self.store, self._settings(tools), limiter)
+        runner = LocalRunner(self.graph, self.store, settings, limiter)
         scheduler = self.scheduler()
         with self._begin_journal(scheduler) as journal:
             progress = BuildProgress(
@@ -260,8 +281,9 @@ class Build:
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
-        self._publish()
-        return make_result(self.about, scheduler, seconds)
+        self._publish(runner.reused.values())
+        result = make_result(self.about, scheduler, seconds)
+        return replace(result, open=dict(sorted(runner.open_units.items())))
 
     @contextmanager
     def _begin_journal(self, scheduler: Scheduler) -> Iterator[Journal]:
@@ -271,106 +293,95 @@ class Build:
             journal.append(lines.encode_head(head))
             yield journal
 
-    def _publish(self) -> None:
+    def _publish(self, reused: Iterable[Record] = ()) -> None:
         """Publish what is finished, and what the store has of the plan; then write the index."""
-        given = require_public_half(self.options)
+        there = {
+            one.package.name
+            for one in self.plan.skipped
+            if one.absence in (Absence.STORED, Absence.UNCHANGED)
+        }
+        there |= self.finished.taken - self.about.packages.keys()
+        records = [*map(self.finished.records.__getitem__, sorted(there)), *reused]
+        publish(self.store, records, given_key(self.options.signing_key), self._say)
 
-        def key(tools: Tools) -> Path:
-            return given or own_key(self.store, tools.make_key)
-
-        def sign_packages(paths: Iterable[Path]) -> None:
-            tools = Tools.find()
-            tools.sign_packages(paths, key(tools))
-
-        def sign_index(path: Path) -> None:
-            tools = Tools.find()
-            tools.sign_index(path, key(tools))
-
-        for one in self.plan.skipped:
-            if one.absence is Absence.STORED:
-                self.store.publish(self.records[one.package.name], sign_packages)
-        name = public_half_of(given).name if given else f"{ownkey.NAME}.pub"
-        write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
-
-    def _settings(self, tools: Tools) -> LocalSettings:
-        # melange writes the names of keys and repositories into what it builds. They must be the
-        # same wherever the store is, and the same as in a pod.
-        options = self.options
-        links: dict[str, Path] = self._linked_paths()
-        key = require_public_half(options)
-        name = key_of(options.make_vars, self.makefile.key)
-        if key is None:
-            made = own_key(self.store, tools.make_key)
-            if not (Path(name).is_absolute() or ".." in Path(name).parts):
-                links |= {name: made, f"{name}.pub": public_half_of(made)}
-        public = f"{key.name if key else Path(name).name}.pub"
-        check_keyrings(options.keyrings, public, public_half_of(key or made))
-        cache = cache_beside(self.directory.resolve())
-        if note := note_on_old_cache(self.directory):
-            self._say(note)
-        if not cache.is_dir():
-            cache = self.store.state.resolve() / "cache"
-            cache.mkdir(exist_ok=True)
-        variables = MakeVariables(
+    def _variables(self) -> MakeVariables:
+        """Return what make is told, but for what is another in each unit or on each machine."""
+        options, directory = self.options, self.directory
+        key = given_key(options.signing_key)
+        return MakeVariables(
             arch=options.arch,
-            source_date_epoch=0,  # each unit has its own
-            cache_dir=os.fspath(cache),
-            melange=tools.melange,
-            melange_dir=tools.melange_dir,
+            source_date_epoch=0,
+            cache_dir="cache",
             key=os.fspath(key.resolve()) if key else self.makefile.key,
-            repositories=[location_from_workspace(self.directory, one) for one in roots(options)],
-            keyrings=[location_from_workspace(self.directory, one) for one in options.keyrings],
+            repositories=list(named_places(options)),
+            keyrings=[location_in_workspace(directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
             melange_flags=self.found.melange_words,
             files=self.makefile.variables(self.graph.packages),
             more=options.make_vars,
         )
+
+    def _cache(self) -> Path:
+        """Return the cache beside the definitions; if there is none, an empty one of the store."""
+        cache = cache_beside(self.directory.resolve())
+        return cache if cache.is_dir() else self.store.state.resolve() / "cache"
+
+    def _settings(self, tools: Tools) -> LocalSettings:
+        # melange writes the names of keys and repositories into what it builds. They must be the
+        # same wherever the store is, and the same as in a pod.
+        options = self.options
+        links = linked_paths(options, self.store.root)
+        key = given_key(options.signing_key)
+        name = key_of(options.make_vars, self.makefile.key)
+        if key is None:
+            made = own_key(self.store, tools.make_key)
+            if not (Path(name).is_absolute() or ".." in Path(name).parts):
+                links |= {name: made, f"{name}.pub": public_half(made)}
+        public = f"{key.name if key else Path(name).name}.pub"
+        check_keyrings(options.keyrings, public, public_half(key or made))
+        if note := note_on_old_cache(self.directory):
+            self._say(note)
+        cache = self._cache()
+        cache.mkdir(exist_ok=True)
+        variables = replace(
+            self.variables,
+            cache_dir=os.fspath(cache),
+            melange="melange",  # the first in PATH, see `dag.run.build.serving`
+            melange_dir=tools.melange_dir,
+        )
         dropped: dict[str, set[str]] = {}
         for one in self.plan.dropped:
             dropped.setdefault(one.package, set()).add(one.name)
 
-        def script_at(epoch: int) -> ShellScript:
-            return build_script(
-                replace(variables, source_date_epoch=epoch),
-                key_maker=KeyMaker.NOBODY,
-                makefile=self.makefile.built_in,
-                hermetic=options.hermetic,
-                state="../state",  # beside the workspace
-            )
-
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return LocalSettings(
             arch=options.arch,
-            script_at=script_at,
-            inputs=read_inputs(
-                [step.package for step in self.plan.steps],
-                directory=self.directory,
-                graph=self.graph,
-                parts=self.parts,
-                fingerprints=self.fingerprints,
-                store=self.store,
-                variables=variables,
-                script=script_at(0),
-                checksums={},
+            script_at=lambda epoch: self._script(replace(variables, source_date_epoch=epoch)),
+            inputs=self.inputs([step.package for step in self.plan.steps]),
+            shelf=self.shelf(),
+            forced=frozenset(
+                step.package.name for step in self.plan.steps if step.reason is Reason.ASKED
             ),
             makefile=self.makefile,
             environment={**kept, "LC_ALL": "C.UTF-8"},
             parts=self.parts,
             links=links,
             fingerprints=self.fingerprints,
-            records=self.records,
             dropped={name: frozenset(names) for name, names in dropped.items()},
-            available=self.repositories.names_for,
-            elsewhere=self.elsewhere,
             timeout=options.timeout,
+            server=PackageServer(
+                repositories=self.repositories,
+                named=named_places(options),
+                arch=options.arch,
+                melange=tools.melange,
+                public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
+                bypass="--make-var names another melange"
+                if melange_of(options.make_vars, "")
+                else "",
+            ),
+            confined=not options.trust_steps,
         )
-
-
-def _ask_repositories(options: BuildOptions, packages: Sequence[Package]) -> Repositories:
-    places = tuple(map(absolute_location, roots(options)))
-    named = Named(repositories=places, keys=options.keyrings)
-    return ask_repositories(packages, Path(options.directory), options.arch, named)
 
 
 def _machine_resources() -> MachineResources:
@@ -378,20 +389,3 @@ def _machine_resources() -> MachineResources:
         processors=len(os.sched_getaffinity(0)),
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
-
-
-def _request_since(
-    options: BuildOptions, graph: Graph, definitions: Definitions, request: BuildRequest
-) -> BuildRequest:
-    from dag.run.graph.changes import affected_since
-
-    assert options.since is not None  # noqa: S101  # the caller's condition
-    found = affected_since(options.since, graph, options.arch, definitions)
-    changed = set(found.reasons)
-    if request.rebuild_dependents:
-        changed = {package.name for package in found.packages}
-    lenient = not request.packages
-    if request.packages:
-        changed &= {package.name for package in graph.order(request.packages)}
-    names = changed | request.rebuild
-    return replace(request, packages=tuple(sorted(names)), lenient=lenient)

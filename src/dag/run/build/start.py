@@ -44,7 +44,8 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
     try:
         build = _plan(options, store, say)
         planned(build)
-        return run_interruptibly(build.run())
+        with store.trash.emptied_meanwhile(say):
+            return run_interruptibly(build.run())
     finally:
         store.close()
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.options import BuildOptions, StatusOptions
 from dag.core.build.result import Result, make_result
 from dag.errors import InfrastructureError, UsageError
 from dag.io.build.journal import read_journal
 from dag.io.build.processes import end_below
-from dag.io.store.local import Store
+from dag.io.store.local import STATE, Store
 from dag.io.store.lock import holder
 from dag.io.store.ownkey import move_out
 from dag.io.store.takeover import read_old_records, take_over
@@ -29,7 +29,19 @@ class RunStatus:
     is_alive: bool
 
 
-def store_path(options: BuildOptions | StatusOptions) -> Path:
+class NamesStore(Protocol):
+    """The flags that say where a store is."""
+
+    @property
+    def directory(self) -> str:
+        """Return the directory of the definitions."""
+
+    @property
+    def store(self) -> str | None:
+        """Return the directory of the store, if one is given."""
+
+
+def store_path(options: NamesStore) -> Path:
     """Return the directory of finished packages, which need not be there yet.
 
     Raises:
@@ -77,6 +89,25 @@ def read_store(root: Path, arch: Arch) -> Store:
     store.read()
     read_old_records(store)
     return store
+
+
+def read_others(roots: Iterable[str], own: Store) -> list[Store]:
+    """Read other stores, for what is finished there; `own` is not one of them.
+
+    Raises:
+        UsageError: one of them is no store.
+
+    """
+    others = []
+    for root in dict.fromkeys(roots):
+        store = Store(Path(root), own.arch)
+        if store.root == own.root:
+            raise UsageError(f"--from {root} is the store itself: leave it out")
+        if not store.state.is_dir():
+            raise UsageError(f"--from {root} is no store: it has no {STATE}")
+        store.read()
+        others.append(store)
+    return others
 
 
 def read_status(root: Path, arch: Arch) -> RunStatus:

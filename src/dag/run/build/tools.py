@@ -16,12 +16,13 @@ _HINTS = {
     "make": "install make",
     "melange": "install melange from https://github.com/chainguard-dev/melange, or put it into PATH",
     "bwrap": "install bubblewrap",
+    "unshare": "install util-linux",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The place of melange; make and bubblewrap are in PATH."""
+    """The place of melange; the other programs are in PATH."""
 
     melange: str
     melange_dir: str

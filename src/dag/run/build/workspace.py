@@ -217,6 +217,8 @@ def lay_out(
     root = os.fspath(place)
     made = {""}
     for entry in entries:
+        if entry.path in links:  # a public key, for example, that somebody has committed
+            continue
         parent = entry.path if isinstance(entry, Directory) else os.path.dirname(entry.path)  # noqa: PTH120
         if parent not in made:
             os.makedirs(f"{root}/{parent}", exist_ok=True)  # noqa: PTH103

@@ -272,7 +272,7 @@ class Doctor:
             probes.sdk_probe(self._settings(arch), melange_of(self._chosen.make_vars)),
             lambda outcome: probes.judge(
                 outcome,
-                "a node runs it: make and melange are there, bubblewrap makes a sandbox",
+                "a node runs it: make and melange are there, and a step can be confined",
                 "a build cannot run in the image of --sdk-image",
             ),
         )

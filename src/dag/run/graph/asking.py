@@ -11,7 +11,14 @@ from typing import TypeVar
 from dag.core.arch import Arch
 from dag.core.limits import ALL_LISTED_PACKAGES, NAMED_REPOSITORIES, PUBLIC_KEY
 from dag.core.package.apkindex import FILE_NAME, Entry, PackageRepository
-from dag.core.package.repositories import Place, Trust, hosts_of, key_name
+from dag.core.package.repositories import (
+    NamedByUser,
+    Place,
+    Repositories,
+    Trust,
+    hosts_of,
+    key_name,
+)
 from dag.core.package.signature import PublicKey, read_public_key
 from dag.core.web import redact
 from dag.errors import DagError
@@ -19,7 +26,6 @@ from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
 from dag.io.package.reach import Fetcher, Reach, Unreachable
 from dag.report.words import some
-from dag.run.graph.repositories import Named, Repositories
 
 _AT_ONCE = 8
 
@@ -30,7 +36,7 @@ class Asking:
     """The repositories of one run."""
 
     def __init__(
-        self, trusts: Mapping[str, Trust], directory: Path, arch: Arch, named: Named
+        self, trusts: Mapping[str, Trust], directory: Path, arch: Arch, named: NamedByUser
     ) -> None:
         """Take what environments name, by their packages, and what the user does."""
         self._trusts = trusts
@@ -66,7 +72,40 @@ class Asking:
                 if key not in shared:
                     shared[key] = self._joined(common, usable)
                 own[name] = shared[key]
-        return Repositories(common=common, own=own, unasked=unasked, words=tuple(self._words()))
+        roots = {
+            place: index.repository
+            for place, index in self._indexes.items()
+            if isinstance(index, Index)
+        }
+        untrusted = dict(self._untrusted())
+        return Repositories(
+            common=common,
+            own=own,
+            unasked=unasked,
+            untrusted=untrusted,
+            roots=roots,
+            words=tuple(self._words()),
+        )
+
+    def _untrusted(self) -> Iterator[tuple[str, str]]:
+        """Yield the packages whose environments trust a repository of the user's not, and why."""
+        known: dict[tuple[Place, ...], str | None] = {}
+        for name, trust in self._trusts.items():
+            if self._named.repositories and not trust.ignores_signatures:
+                if trust.keys not in known:
+                    known[trust.keys] = self._distrust(self._keyring(trust))
+                if (why := known[trust.keys]) is not None:
+                    self._faults.setdefault(f"melange will refuse {why}; --keyring names a key", {})
+                    yield name, why
+
+    def _distrust(self, keys: Mapping[str, PublicKey]) -> str | None:
+        """Return which repository of the user's is not trusted, and why; None if all are."""
+        for place in self._named.repositories:
+            index = self._indexes[place]
+            why = index.distrust(keys) if isinstance(index, Index) else None
+            if isinstance(index, Index) and why:
+                return f"-r {redact(place)}: {index.where} {why}"
+        return None
 
     def _fetch(self) -> None:
         """Fetch all indexes and keys, several at once."""
@@ -76,7 +115,7 @@ class Asking:
         for trust in self._trusts.values():
             places = [place.text for place in trust.repositories if self._may_ask(place)]
             asked |= dict.fromkeys(places)
-            if places:
+            if places or named.repositories:
                 keys |= dict.fromkeys(key.text for key in trust.keys if key.is_url)
         wanted = list(asked)[: NAMED_REPOSITORIES.most]
         urls = [key for key in keys if "://" in key][: NAMED_REPOSITORIES.most]

@@ -14,6 +14,7 @@ from dag.core.package.directory import Definitions
 from dag.core.package.makefile import NO_MAKEFILE, Makefile, built_in_makefile, read_makefile
 from dag.core.package.model import Package
 from dag.core.package.options import DefinitionOptions
+from dag.io.package import decisions
 from dag.io.package.makefile import find_makefile
 from dag.report.terminal import say
 from dag.run.graph.definitions import read_definitions
@@ -53,7 +54,13 @@ def graph_of(
         from dag.io.package.apkindex import repository
 
         have = repository(repositories, options.arch)
-    return Graph(found.packages, arch=options.arch.apk, repository=have, broken=found.broken)
+    directory, arch = Path(options.directory), options.arch.apk
+    key = decisions.key_of(found.packages, have.candidates if have else (), arch)
+    decided = decisions.load(directory, arch, key)
+    graph = Graph(found.packages, arch=arch, repository=have, broken=found.broken, decided=decided)
+    if decided is None and (new := graph.installs.decisions()):
+        decisions.store(directory, arch, key, new)
+    return graph
 
 
 def target_rules(options: LineOptions, directory: str) -> Makefile:

@@ -16,9 +16,10 @@ from dag.core.package.apkindex import offers
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
+from dag.core.package.repositories import NamedByUser, Repositories
 from dag.io.package.makefile import makefile_of
 from dag.run.graph.definitions import read_definitions
-from dag.run.graph.repositories import Named, Repositories, ask_repositories
+from dag.run.graph.repositories import ask_repositories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ def select(
     makefile = makefile_of(directory, options.target_template)
     asked = Repositories()
     if ask:
-        named = Named(repositories=options.repositories, keys=options.keyrings)
+        named = NamedByUser(repositories=options.repositories, keys=options.keyrings)
         asked = ask_repositories(found.packages, directory, arch, named)
     for line in asked.words:
         say(line)

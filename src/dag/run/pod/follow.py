@@ -43,6 +43,7 @@ from dag.core.pod.events import (
     WatchFailed,
 )
 from dag.core.pod.manifest import RUN_LABEL
+from dag.core.pod.reminder import Reminder
 from dag.core.pod.states import PATIENCE, WatchRules
 from dag.core.pod.watch import PodWatch
 from dag.errors import DagError
@@ -74,6 +75,7 @@ class PodFollower:
         self._target = target
         self._quiet = quiet
         self._loop = asyncio.get_running_loop()
+        self._reminder = Reminder(self._loop.time())
         self._result: asyncio.Future[PodResult] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,8 +126,10 @@ class PodFollower:
     def _execute(self, action: PodAction) -> None:
         match action:
             case PrintLog(container, lines):
+                self._reminder.hear(self._loop.time())
                 self._terminal.log(container, lines)
             case Tell(text, detail):
+                self._reminder.hear(self._loop.time())
                 (self._terminal.detail if detail or self._quiet else self._terminal.say)(text)
             case WakeAt(when):
                 if self._timer is not None:
@@ -197,8 +201,10 @@ class PodFollower:
             self._know(found)
 
     def _know(self, pod: KubeObject) -> None:
+        self._reminder.see(pod, self._loop.time())
         self._tell(PodCreated(pod))
         self._spawn(self._watch_pod(pod))
+        self._spawn(self._remind())
         self._spawn(self._watch_events(pod))
 
     async def _delete(self, patience: float) -> None:
@@ -214,6 +220,7 @@ class PodFollower:
         async for change in news:
             match change:
                 case ObjectSeen(item):
+                    self._reminder.see(item, self._loop.time())
                     self._tell(PodSeen(item))
                 case ObjectGone(item):
                     self._tell(PodGone(item))
@@ -223,6 +230,12 @@ class PodFollower:
                     self._tell(NewsStopped())
                 case _:
                     assert_never(change)
+
+    async def _remind(self) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, self._reminder.due - self._loop.time()))
+            if words := self._reminder.remind(self._loop.time()):
+                (self._terminal.detail if self._quiet else self._terminal.say)(words)
 
     async def _watch_events(self, pod: KubeObject) -> None:
         path = pods_path(pod).removesuffix("pods") + "events"

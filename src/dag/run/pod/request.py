@@ -232,6 +232,8 @@ def _settings(
         mounted_key=MOUNTED_KEY if options.secret_key else None,
         confined=options.confined,
         hermetic=options.hermetic,
+        trust_steps=options.trust_steps,
+        check_steps=True,
         announce_end=options.out is not None or options.bucket is not None,
         merge_index=options.bucket is not None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.git.process import GitLimits
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
-from dag.run.image.agent import AgentChoice
 from dag.run.signals import run_interruptibly
 from dag.run.sources import cache as steps
 from dag.run.sources.cache import CacheResult, Sources, SourceState
@@ -46,8 +46,11 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
         Interrupted: somebody asked to stop.
 
     """
+    gc.disable()  # what is read stays until the end
     sources = steps.gather(options)
     cache = Cache(cache_directory(options))
+    gc.freeze()
+    gc.enable()
     limits = TransferLimits(
         jobs=options.jobs, per_host=options.per_host, max_size=int(quantity(options.max_size))
     )
@@ -63,7 +66,8 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
         )
         result = run_interruptibly(work)
         if options.bundle_repo is not None:
-            from dag.run.sources.image import push  # a registry is not for every run
+            from dag.run.image.agent import AgentChoice  # a registry is not for every run
+            from dag.run.sources.image import push
 
             pushed = push(
                 cache,

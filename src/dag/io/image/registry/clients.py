@@ -12,7 +12,8 @@ import httpx2
 from dag.core.web import is_loopback
 from dag.io.image.registry.auth import api_host
 from dag.io.image.registry.refusals import RegistryError
-from dag.io.web import NoCookies, check_proxies, tls_context
+from dag.io.proxies import check_proxies
+from dag.io.web import NoCookies, tls_context
 
 if TYPE_CHECKING:
     import ssl

@@ -1,0 +1,86 @@
+"""`dag store`: look after the place of finished packages."""
+
+from __future__ import annotations
+
+import click
+
+from dag.cli.examples import ExampleGroup
+from dag.cli.options import command_of
+from dag.core.build.storeoptions import PruneStoreOptions, VerifyStoreOptions
+from dag.report.terminal import show
+
+
+@click.group(
+    name="store",
+    cls=ExampleGroup,
+    examples=(
+        ("Compare all that is in the store with its hashes.", "dag store verify"),
+        ("Remove what nobody needs any more.", "dag store prune"),
+    ),
+    invoke_without_command=True,
+)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Verify the store of `dag build`, or remove what nobody needs of it.
+
+    A build may run meanwhile.
+    """
+    if context.invoked_subcommand is None:
+        from dag.report.terminal import show_document
+
+        show_document(f"{context.get_help()}\n")
+
+
+@command_of(
+    VerifyStoreOptions,
+    ("Verify the store of this directory.", "dag store verify"),
+    ("Remove what is damaged in another store.", "dag store verify --store /srv/built --repair"),
+    section="store",
+)
+def verify(options: VerifyStoreOptions) -> int:
+    """Compare all that is in the store with its hashes.
+
+    These are the packages, the records of what was built, and what is published.
+
+    The exit code is 0 if all is well, and 1 if anything is not.
+    """
+    from dag.report.words import count
+    from dag.run.build.stores import store_path
+    from dag.run.store.upkeep import verify_store
+
+    found = verify_store(store_path(options), repair=options.repair)
+    numbers = (
+        count(found.blobs, "blob"),
+        count(found.records, "record"),
+        count(found.published, "published file"),
+    )
+    wrong = count(len(found.problems), "problem") if found.problems else "all as it should be"
+    problems = (f"{problem.path} {problem.what}" for problem in found.problems)
+    show([*problems, f"{', '.join(numbers)}: {wrong}"])
+    return 1 if found.problems else 0
+
+
+@command_of(
+    PruneStoreOptions,
+    ("Remove what nobody needs.", "dag store prune"),
+    ("See how much that would be.", "dag store prune --dry-run"),
+    section="store",
+)
+def prune(options: PruneStoreOptions) -> None:
+    """Remove what nobody needs any more.
+
+    These are packages that no record names and no build has used for seven days.
+
+    They are what is left of builds that were killed, and of records that were removed.
+    """
+    from dag.report.words import count
+    from dag.run.build.stores import store_path
+    from dag.run.store.upkeep import prune_store
+
+    done = prune_store(store_path(options), dry_run=options.dry_run)
+    what = "would be removed" if options.dry_run else "removed"
+    show([f"{count(done.blobs, 'blob')} {what}, {done.size:,} bytes"])
+
+
+command.add_command(verify)
+command.add_command(prune)

@@ -1,0 +1,42 @@
+"""The flags of `dag store`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.build.options import StoreOptions
+from dag.core.flags import Options, switch
+from dag.core.package.options import DirectoryOptions, GeneralOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairOptions(Options):
+    """The choice of removing what is damaged."""
+
+    heading: ClassVar[str] = "Store"
+
+    repair: bool = switch(
+        "--repair",
+        "Remove blobs and records that are damaged, so that the next build makes them anew.",
+        typed_only=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneOptions(Options):
+    """The choice of only looking."""
+
+    heading: ClassVar[str] = "Store"
+
+    dry_run: bool = switch("--dry-run", "Print what would be removed, and remove nothing.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyStoreOptions(DirectoryOptions, StoreOptions, RepairOptions, GeneralOptions):
+    """The flags of `dag store verify`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneStoreOptions(DirectoryOptions, StoreOptions, PruneOptions, GeneralOptions):
+    """The flags of `dag store prune`."""

@@ -1,0 +1,220 @@
+"""Packages of repositories, each fetched once and verified by the checksum of its index.
+
+They lie in the user's cache, by the checksums of their control sections, out of the reach of any
+build's steps: a build gets names of its own for them.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import shutil
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+
+from dag.core.limits import PACKAGE_CACHE, REPOSITORY_PACKAGE
+from dag.core.package.apk import Apk, BrokenPackage
+from dag.core.package.apkindex import Entry
+from dag.core.web import redact
+from dag.errors import BuildError, InfrastructureError
+from dag.io import durable
+from dag.io.package.apk import ReadApk, read_apk
+from dag.io.package.reach import Fetcher, Unreachable
+from dag.io.usercache import user_cache
+
+_UNQUOTED = "/$&+,:;=@~"
+"""What Go leaves as it is in the path of a URL."""
+
+
+class WrongPackage(BuildError):
+    """A repository serves something else than its index says."""
+
+
+class PackageCache:
+    """The packages that were fetched before. Several threads may use it at once."""
+
+    def __init__(self, arch: str, fetcher: Fetcher | None, root: Path | None = None) -> None:
+        """Take melange's name of the architecture, and what asks servers, if there are any."""
+        self._arch = arch
+        self._fetcher = fetcher
+        self._root = root or user_cache("packages")
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._proven: dict[Path, tuple[tuple[int, int, int], str]] = {}
+        """File → what it was when it was proven in this run, and its SHA-256."""
+        self._is_trimmed = False
+
+    def bring(self, entry: Entry) -> Path:
+        """Return the file of a package, fetched if need be.
+
+        Raises:
+            WrongPackage: the repository has something else in its place.
+            InfrastructureError: it cannot be fetched, or kept.
+
+        """
+        path = self._root / f"{binascii.a2b_base64(entry.checksum[2:]).hex()}.apk"
+        with self._locks[path.name]:
+            try:
+                if not self._is_proven(path, entry):
+                    self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    self._fetch(path, entry)
+            except OSError as error:
+                raise InfrastructureError(
+                    f"{self._root} cannot be used: {error.strerror or error}",
+                    hint="$XDG_CACHE_HOME names another place for it",
+                ) from error
+        return path
+
+    def lead_to_unpacked(self, directory: Path, repositories: Iterable[Path]) -> None:
+        """Make melange share what it unpacks of some repositories with all other builds.
+
+        `directory` becomes that in which it keeps unpacked packages (--apk-cache-dir): below the
+        repository's URL, by name and version, in files that are named by their hashes (apko 1.2.21,
+        pkg/apk/apk/cache.go: cachePathFromURL). The repositories are of one build alone, so that
+        nothing would ever be found again there.
+
+        Raises:
+            OSError: the disk is full, or cannot be written for another reason.
+
+        """
+        shared = self._root.with_name(f"{self._root.name}-unpacked")
+        with self._locks[shared.name]:
+            if not self._is_trimmed:
+                shared.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _trim(shared)
+                self._is_trimmed = True
+        directory.mkdir()
+        for one in repositories:
+            url = f"file://{quote(str(one.absolute()), safe=_UNQUOTED)}"
+            (directory / quote_plus(url)).symlink_to(shared.absolute())
+
+    def sha256(self, path: Path) -> str:
+        """Return the SHA-256 of a package that `bring` has returned, in hexadecimal digits."""
+        return self._proven[path][1]
+
+    def _is_proven(self, path: Path, entry: Entry) -> bool:
+        """Return whether the file is there, and is what it was, or is seen to be the package."""
+        try:
+            state = _state_of(path)
+        except FileNotFoundError:
+            return False
+        known = self._proven.get(path)
+        if known is not None and known[0] == state:
+            return True
+        try:
+            apk = _read(path).apk
+        except BrokenPackage:
+            return False
+        if _fault(apk, entry):
+            return False
+        os.utime(path)  # what was not used for long goes
+        self._proven[path] = (_state_of(path), apk.sha256)
+        return True
+
+    def _fetch(self, path: Path, entry: Entry) -> None:
+        where = self._place(entry)
+        shown = redact(where)
+        temporary = path.with_name(f"{durable.TEMPORARY}{path.name}.{os.getpid()}")
+        try:
+            if "://" in where:
+                self._download(where, temporary)
+            else:
+                shutil.copyfile(where, temporary)
+            try:
+                apk = _read(temporary).apk
+                fault = _fault(apk, entry)
+            except BrokenPackage as error:
+                fault = str(error)
+            if fault:
+                raise WrongPackage(
+                    f"{shown} is not what the index of {redact(entry.repository)} says of"
+                    f" {entry.name} {entry.version}: {fault}",
+                    hint="if the repository is being changed, try again later; else its owner must"
+                    " make its index anew",
+                )
+            temporary.chmod(0o444)
+            temporary.replace(path)
+            self._proven[path] = (_state_of(path), apk.sha256)
+            self._make_room(path)
+        except FileNotFoundError as error:
+            raise WrongPackage(
+                f"{shown} is not there, although the index lists it",
+                hint="the repository's owner must make its index anew",
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _place(self, entry: Entry) -> str:
+        below = f"{self._arch}/{entry.name}-{entry.version}.apk"
+        if "://" not in entry.repository:
+            return f"{entry.repository}/{below}"
+        parts = urlsplit(entry.repository)
+        return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{below}"))
+
+    def _download(self, url: str, target: Path) -> None:
+        if self._fetcher is None:
+            raise InfrastructureError(f"{redact(url)} is not asked")
+        try:
+            with self._fetcher.stream(url) as (status, _, pieces):
+                if status == 404:
+                    raise FileNotFoundError(url)
+                if status != 200:
+                    raise InfrastructureError(f"{redact(url)} answered with HTTP {status}")
+                size = 0
+                with target.open("wb") as file:
+                    for piece in pieces:
+                        size += len(piece)
+                        REPOSITORY_PACKAGE.check(size, redact(url))
+                        file.write(piece)
+        except Unreachable as error:
+            raise InfrastructureError(f"{redact(url)} cannot be read: {error}") from error
+
+    def _make_room(self, newest: Path) -> None:
+        """Remove what was not used for the longest time, if all is too large."""
+        files = sorted(
+            ((path, path.stat()) for path in self._root.glob("*.apk")),
+            key=lambda one: one[1].st_mtime,
+        )
+        size = sum(status.st_size for _, status in files)
+        for path, status in files:
+            if size <= PACKAGE_CACHE.most:
+                return
+            if path != newest and path not in self._proven:
+                path.unlink(missing_ok=True)
+                size -= status.st_size
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read(path: Path) -> ReadApk:
+    with path.open("rb") as file:
+        return read_apk(file)
+
+
+def _fault(apk: Apk, entry: Entry) -> str | None:
+    """Return why a package is not the one that an index lists; None if it is."""
+    checksum = apk.stanza.partition("\n")[0].removeprefix("C:")
+    if checksum != entry.checksum:
+        return f"its checksum is {checksum}, not {entry.checksum}"
+    if (apk.name, apk.version) != (entry.name, entry.version):
+        return f"it says that it is {apk.name} {apk.version}"
+    return None
+
+
+def _trim(unpacked: Path) -> None:
+    """Remove what was unpacked longest ago, if all is too large."""
+    found = []
+    for directory in unpacked.glob("*/*"):
+        size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+        found.append((directory.stat().st_mtime, size, directory))
+    size = sum(one for _, one, _ in found)
+    for _, own, directory in sorted(found):
+        if size <= PACKAGE_CACHE.most:
+            return
+        shutil.rmtree(directory, ignore_errors=True)
+        size -= own

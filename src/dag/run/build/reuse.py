@@ -1,0 +1,76 @@
+"""The finished units that a run can go on from: those of its store, and those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dag.core.package.model import Package
+from dag.core.store.records import Record, choose_records
+from dag.core.store.shelf import Shelf
+from dag.io.store.local import Store
+from dag.io.store.sharing import take_from
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedUnits:
+    """The records that count."""
+
+    records: Mapping[str, Record]
+    """By package: the one of today's definition, else of today's version, else of the highest."""
+    taken: frozenset[str]
+    """The packages whose records come from another store."""
+
+    def shelf(self, packages: Iterable[Package], elsewhere: frozenset[str]) -> Shelf:
+        """Return the packages that environments may have.
+
+        Of what a repository has in the version of today's `packages`, which are then `elsewhere`,
+        older ones are not used.
+        """
+        versions = {package.name: package.full_version for package in packages}
+        shelf = Shelf()
+        for name, record in self.records.items():
+            if record.version == versions.get(name) or name not in elsewhere:
+                shelf.add(record.built)
+        return shelf
+
+
+def find_finished(
+    store: Store,
+    others: Sequence[Store],
+    packages: Sequence[Package],
+    wanted: Iterable[Package],
+    fingerprints: Mapping[str, str],
+) -> FinishedUnits:
+    """Return the records of a store that count for `packages`, by the prints of their definitions.
+
+    What it does not have of those that are `wanted` comes from `others`, the first one first, if
+    they have it of the same definition. It becomes a part of the store if that is locked.
+
+    Raises:
+        InfrastructureError: a package of another store is not what its record says.
+        OSError: there is no room, for example.
+
+    """
+    versions = {package.name: package.full_version for package in packages}
+    records = choose_records(store.records.values(), versions)
+    same = set()
+    for name, version in versions.items():
+        found = store.find(name, version, fingerprints.get(name, ""))
+        if found is not None:
+            records[name] = found
+            same.add(name)
+    taken = set()
+    for package in wanted if others else ():
+        name = package.name
+        if name in same or not fingerprints.get(name):
+            continue
+        for other in others:
+            found = other.find(name, package.full_version, fingerprints[name])
+            if found is not None and found.fingerprint:
+                if store.lock.held:
+                    take_from(store, other, found)
+                records[name] = found
+                taken.add(name)
+                break
+    return FinishedUnits(records, frozenset(taken))

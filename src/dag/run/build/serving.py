@@ -1,0 +1,168 @@
+"""Serves each build just the packages of repositories that it installs.
+
+A build finds them in directories beside its workspace, one for each repository that its environment
+names, and a `melange` of ours that leads to these stands before the real one in PATH. Where that
+cannot be, the unit is *open*: melange asks the repositories itself, and may get what nobody chose.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from dag.core.arch import Arch
+from dag.core.build.served import ServedPackages
+from dag.core.package.apk import archive_of
+from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.model import Package
+from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
+from dag.core.package.rewriting import Unchangeable, replace_named
+from dag.core.shell import script_text
+from dag.io import durable
+from dag.io.package.packagecache import PackageCache
+from dag.io.package.reach import Fetcher, Patience, Reach
+from dag.run.graph.asking import at_once
+
+FOLDER = "inputs"
+"""The directory beside the workspace of a unit."""
+_PATIENCE = Patience(in_all=6 * 3600.0)
+_OPEN = "open"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageServer:
+    """What the units of a run have in common."""
+
+    repositories: Repositories
+    named: Mapping[str, str]
+    """A repository that the user names, as melange gets it → as it was asked."""
+    arch: Arch
+    melange: str
+    public_key: str
+    """The name, in a workspace, of the key that signs what is built."""
+    bypass: str = ""
+    """Why no unit is served, in words; empty if they are."""
+
+    @cached_property
+    def cache(self) -> PackageCache:
+        """The packages that were fetched before."""
+        places = [*self.named.values(), *self.repositories.roots.values()]
+        fetcher = None
+        if any("://" in place for place in places):
+            fetcher = Fetcher(Reach(hosts_of(self.named.values())), _PATIENCE)
+        return PackageCache(self.arch.apk, fetcher)
+
+    def lay_out(self, package: Package, served: ServedPackages, place: Path) -> ServedPackages:
+        """Make what the build of a package gets, beside its workspace in `place`.
+
+        Its definition is changed so that it names the directories in the place of repositories.
+        Returns what was chosen for it with the hashes of the files, or why it is open.
+
+        Raises:
+            WrongPackage: a repository has something else than its index says.
+            InfrastructureError: a package cannot be fetched.
+            OSError: the disk is full, or cannot be written for another reason.
+
+        """
+        folder = place / FOLDER
+        (folder / "bin").mkdir(parents=True)
+        (folder / "real").symlink_to(self.melange)
+        served = self._judged(package, served)
+        if not served.open:
+            try:
+                self._change(package, place / "workspace" / package.file)
+            except Unchangeable as error:
+                served = replace(served, open=f"{package.file} names repositories, and {error}")
+        if served.open:
+            (folder / "bin" / "melange").symlink_to(self.melange)
+            return served
+        served = self._serve(package, served, folder)
+        wrapper = folder / "bin" / "melange"
+        wrapper.write_text(script_text("dag.core.build", "melange"), encoding="utf-8")
+        wrapper.chmod(0o755)
+        return served
+
+    def path(self, place: Path) -> str:
+        """Return the directory that comes first in a unit's PATH."""
+        return os.fspath(place / FOLDER / "bin")
+
+    def was_open(self, package: Package, served: ServedPackages, place: Path) -> str:
+        """Return why a build that has ended was open, in words; empty if it was served."""
+        folder = place / FOLDER
+        if served.open:
+            return served.open
+        if (folder / _OPEN).exists():
+            asked = (folder / _OPEN).read_text(errors="replace").split()
+            return f"the Makefile has melange ask {', '.join(sorted(set(asked))[:3])}"
+        if self._places(package) and not (folder / "used").exists():
+            return "the Makefile does not call the melange in PATH or $(MELANGE)"
+        return ""
+
+    def _judged(self, package: Package, served: ServedPackages) -> ServedPackages:
+        """Return what was chosen, with the reason why it cannot be served."""
+        if not self._places(package):
+            return ServedPackages()
+        if self.bypass:
+            return replace(served, open=self.bypass)
+        if why := self.repositories.untrusted.get(package.name):
+            return replace(served, open=why)  # melange will refuse it
+        unasked = self.repositories.unasked.get(package.name)
+        if served.open and unasked:
+            return replace(served, open=f"{', '.join(unasked)} could not be asked")
+        return served
+
+    def _places(self, package: Package) -> dict[str, str]:
+        """Return each repository of an environment, as melange gets it → as entries name it."""
+        roots = self.repositories.roots
+        places = {text: roots.get(asked, "") for text, asked in self.named.items()}
+        for one in trust_of(package).repositories:
+            places.setdefault(one.text, roots.get(one.text, ""))
+        return places
+
+    def _stand_in(self, package: Package, text: str) -> str:
+        """Return what stands in for a repository, as the environment names it."""
+        line = read_line(text, "")
+        numbers = {place: number for number, place in enumerate(self._places(package))}
+        if line is None or line.text not in numbers:
+            return text
+        stand_in = f"../{FOLDER}/{numbers[line.text]}"
+        return f"@{line.pin} {stand_in}" if line.pin else stand_in
+
+    def _change(self, package: Package, definition: Path) -> None:
+        own = [one for one in package.repositories if one.file == package.file]
+        keys = [one for one in package.keyring if one.file == package.file]
+        if not (own or keys):
+            return
+
+        def stand_in(text: str) -> str:
+            return self._stand_in(package, text)
+
+        def key(text: str) -> str:
+            return self.public_key if "://" in text else text
+
+        changed = replace_named(definition.read_bytes(), own, keys, stand_in, key)
+        definition.write_bytes(changed)
+
+    def _serve(self, package: Package, served: ServedPackages, folder: Path) -> ServedPackages:
+        by_checksum = {entry.checksum: entry for entry in served.packages}
+        files = at_once(lambda checksum: self.cache.bring(by_checksum[checksum]), [*by_checksum])
+        lines: list[str] = []
+        left = list(served.packages)
+        for number, (text, root) in enumerate(self._places(package).items()):
+            entries = [entry for entry in left if entry.repository == root]
+            left = [entry for entry in left if entry.repository != root]
+            directory = folder / str(number) / self.arch.apk
+            directory.mkdir(parents=True)
+            for entry in entries:
+                durable.link(files[entry.checksum], directory / f"{entry.name}-{entry.version}.apk")
+            (directory / FILE_NAME).write_bytes(archive_of(entry.stanza for entry in entries))
+            if text.isprintable():
+                lines.append(f"{text}\t../{FOLDER}/{number}\n")
+        (folder / "places").write_text("".join(lines), encoding="utf-8")
+        stand_ins = (folder / str(number) for number in range(len(self._places(package))))
+        self.cache.lead_to_unpacked(folder / "unpacked", stand_ins)
+        sums = {entry.name: self.cache.sha256(files[entry.checksum]) for entry in served.packages}
+        return replace(served, sha256=sums)

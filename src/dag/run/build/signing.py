@@ -1,0 +1,59 @@
+"""Signing what a store publishes, with the store's own key or the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from dag.core.store.records import Record
+from dag.errors import UsageError
+from dag.io.store import ownkey
+from dag.io.store.index import write_index
+from dag.io.store.local import Store
+from dag.run.build.tools import Tools
+
+
+def public_half(key: Path) -> Path:
+    """Return the path of a key's public half."""
+    return key.with_name(f"{key.name}.pub")
+
+
+def given_key(path: str | None) -> Path | None:
+    """Return the user's key, whose public half is beside it; None if there is none.
+
+    Raises:
+        UsageError: the public half is missing.
+
+    """
+    key = Path(path) if path else None
+    if key is not None and not public_half(key).is_file():
+        raise UsageError(
+            f"{key} has no public half {key.name}.pub beside it",
+            hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",
+        )
+    return key
+
+
+def publish(
+    store: Store, records: Iterable[Record], given: Path | None, say: Callable[[str], None]
+) -> None:
+    """Publish records that a store has and does not publish yet; then write its index.
+
+    They are signed with the `given` key, or with the store's own.
+    """
+
+    def key(tools: Tools) -> Path:
+        return given or ownkey.own_key(store, tools.make_key)
+
+    def sign_packages(paths: Iterable[Path]) -> None:
+        tools = Tools.find()
+        tools.sign_packages(paths, key(tools))
+
+    def sign_index(path: Path) -> None:
+        tools = Tools.find()
+        tools.sign_index(path, key(tools))
+
+    for record in records:
+        store.publish(record, sign_packages)
+    name = public_half(given).name if given else f"{ownkey.NAME}.pub"
+    write_index(store, sign_index, say, key=name, anew=given is not None)

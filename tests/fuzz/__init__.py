@@ -1,0 +1,1 @@
+"""Bytes that nobody has thought of, for every parser of what strangers write."""

@@ -1,0 +1,139 @@
+"""The cache of packages: what is in it was verified, and what is asked for is fetched once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dag.core.package.apk import archive_of
+from dag.core.package.apkindex import Entry, read_index
+from dag.errors import InfrastructureError
+from dag.io.package.apkindex import _text
+from dag.io.package.packagecache import PackageCache, WrongPackage
+from dag.io.package.reach import Fetcher, Reach
+from tests.support.apks import make_apk, read
+from tests.support.faults import Origin
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+def cache(tmp_path: Path) -> PackageCache:
+    return PackageCache("x86_64", Fetcher(Reach(["127.0.0.1"])), tmp_path / "cache")
+
+
+def entry_of(path: Path, repository: str) -> Entry:
+    (entry,) = read_index(_text(archive_of([read(path).stanza])), repository)
+    return entry
+
+
+@pytest.fixture
+def apk(tmp_path: Path) -> Path:
+    return make_apk(tmp_path / "a.apk", "a", data=b"what is in it" * 1000)
+
+
+def served(origin: Origin, apk: Path, data: bytes | None = None) -> Entry:
+    origin.put("/r/x86_64/a-1-r0.apk", apk.read_bytes() if data is None else data)
+    return entry_of(apk, f"{origin.url}/r")
+
+
+def test_a_package_is_fetched_once_however_many_want_it(
+    tmp_path: Path, origin: Origin, apk: Path
+) -> None:
+    entry = served(origin, apk)
+    several = cache(tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        paths = set(threads.map(several.bring, [entry] * 20))
+    (path,) = paths
+    assert path.read_bytes() == apk.read_bytes()
+    assert several.sha256(path) == hashlib.sha256(apk.read_bytes()).hexdigest()
+    assert cache(tmp_path).bring(entry) == path
+    assert origin.count() == 1
+    assert list((tmp_path / "cache").iterdir()) == [path]
+
+
+def test_a_copy_that_was_changed_is_fetched_again(
+    tmp_path: Path, origin: Origin, apk: Path
+) -> None:
+    entry = served(origin, apk)
+    one = cache(tmp_path)
+    path = one.bring(entry)
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    for changed in (bytes(data), data[:-10], b"", make_apk(tmp_path / "b.apk", "b").read_bytes()):
+        path.unlink()
+        path.write_bytes(changed)
+        assert one.bring(entry).read_bytes() == apk.read_bytes()
+    assert origin.count() == 5
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "early"),
+        (b"junk" * 100, "not gzip"),
+        ("cut", "SHA-256|early"),
+        ("other", "its checksum is Q1.*, not Q1"),
+        ("changed", "SHA-256|not gzip|early"),
+    ],
+)
+def test_what_is_not_the_package_is_refused_by_name(
+    tmp_path: Path, origin: Origin, apk: Path, data: bytes | str, why: str
+) -> None:
+    whole = bytearray(apk.read_bytes())
+    if data == "cut":
+        data = bytes(whole[:-30])
+    elif data == "other":
+        data = make_apk(tmp_path / "b.apk", "a", "2-r0").read_bytes()
+    elif data == "changed":
+        whole[-20] ^= 1
+        data = bytes(whole)
+    assert isinstance(data, bytes)
+    entry = served(origin, apk, data)
+    with pytest.raises(WrongPackage, match=why) as caught:
+        cache(tmp_path).bring(entry)
+    assert f"{origin.url}/r/x86_64/a-1-r0.apk is not what the index of" in caught.value.message
+    assert caught.value.hint
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_cannot_be_fetched_is_told_apart(tmp_path: Path, origin: Origin, apk: Path) -> None:
+    entry = entry_of(apk, f"{origin.url}/r")
+    with pytest.raises(WrongPackage, match="is not there, although the index lists it"):
+        cache(tmp_path).bring(entry)
+    served(origin, apk)
+    origin.on("GET", "a-1").answer(503)
+    with pytest.raises(InfrastructureError, match="answered with HTTP 503"):
+        cache(tmp_path).bring(entry)
+    origin.on("GET", "a-1").reset(after=10)
+    with pytest.raises(InfrastructureError, match="cannot be read"):
+        cache(tmp_path).bring(entry)
+    assert cache(tmp_path).bring(entry).read_bytes() == apk.read_bytes()
+
+
+def test_a_directory_is_a_repository_too(tmp_path: Path, apk: Path) -> None:
+    place = tmp_path / "r" / "x86_64"
+    place.mkdir(parents=True)
+    (place / "a-1-r0.apk").write_bytes(apk.read_bytes())
+    one = PackageCache("x86_64", None, tmp_path / "cache")
+    entry = entry_of(apk, str(tmp_path / "r"))
+    assert one.bring(entry).read_bytes() == apk.read_bytes()
+    (tmp_path / "cache").rename(tmp_path / "old")
+    (place / "a-1-r0.apk").unlink()
+    with pytest.raises(WrongPackage, match="is not there"):
+        PackageCache("x86_64", None, tmp_path / "cache").bring(entry)
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, apk: Path, origin: Origin) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(InfrastructureError, match="cannot be used") as caught:
+        cache(tmp_path).bring(served(origin, apk))
+    assert caught.value.hint == "$XDG_CACHE_HOME names another place for it"

@@ -1,0 +1,273 @@
+"""Whatever a step of melange does, it changes its own package, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dag.io.removal import remove
+from tests.support.builds import Make, apks, definition, run
+from tests.support.users import give_to_nobody, run_as_nobody
+from tests.torture.kills import environment
+
+TRIES = Path(__file__).with_name("tries_everything.sh").read_text()
+WRITES_CACHE = """\
+cd /var/cache/melange
+echo planted >planted
+echo 'PLANTED=1' >>melange.env
+for repository in git/*/*.git; do
+  [ ! -d "$repository" ] || printf '[core]\\n\\tfsmonitor = "touch /planted"\\n' >>"$repository/config" || true
+done
+mkdir -p .dag && rm -f .dag/verified && ln -s /planted-through-a-link .dag/verified
+"""
+VICTIM = """\
+[ -z "$PLANTED" ]
+[ ! -e /var/cache/melange/planted ]
+[ ! -e /var/cache/melange/.dag ]
+"""
+
+
+def snapshot(*places: Path) -> dict[str, object]:
+    """Return everything about every file below some directories."""
+    found: dict[str, object] = {}
+    for place in places:
+        for path in [place, *place.rglob("*")]:
+            status = path.lstat()
+            data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            link = path.readlink() if path.is_symlink() else None
+            facts = (status.st_mode, status.st_uid, status.st_nlink, status.st_mtime_ns, link)
+            found[str(path)] = (*facts, hashlib.sha256(data).hexdigest())
+    return found
+
+
+def fill(cache: Path) -> str:
+    """Make a cache with a file and a repository in it, and return the file's name."""
+    name = f"sha256:{hashlib.sha256(b'a source').hexdigest()}"
+    repository = cache / "git/example.org/a.git"
+    repository.mkdir(parents=True)
+    (repository / "config").write_text("[core]\n\tbare = true\n")
+    (repository / "gitconfig").write_text("")
+    (cache / name).write_bytes(b"a source")
+    (cache / ".dag").mkdir()
+    (cache / ".dag/verified").write_text("")
+    (cache / "melange.env").write_text("")
+    condition = '[includeIf "hasconfig:remote.*.url:https://example.org/a"]'
+    (cache / "gitconfig").write_text(f"{condition}\n\tpath = git/example.org/a.git/gitconfig\n")
+    return name
+
+
+@pytest.fixture
+def base(empty: Path) -> Iterator[Path]:
+    """Return a directory that every user can get to, with a bootstrap repository in it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        base = Path(name)
+        base.chmod(0o755)
+        shutil.copytree(empty / "bootstrap", base / "bootstrap")
+        yield base
+        remove(base / "store")
+
+
+def bring(place: Path, base: Path) -> Path:
+    """Copy a distribution to a directory that every user can get to."""
+    shutil.copytree(place, base / "d")
+    bootstrap = base / "bootstrap"
+    (base / "d/dag.toml").write_text(
+        f'repository = ["{bootstrap}"]\nkeyring = ["{bootstrap}/bootstrap.rsa.pub"]\n'
+    )
+    return base / "d"
+
+
+def build_as(place: Path, home: Path, *words: str, as_nobody: bool) -> tuple[int, str]:
+    """Run `dag build` as the user of the tests, or as one without any rights."""
+    if as_nobody:
+        code, _, said = run_as_nobody(place, home, *words)
+    else:
+        code, _, said = run(place, *words, HOME=str(home))
+    return code, said
+
+
+@pytest.fixture
+def abstract() -> Iterator[str]:
+    """Return the name of a socket of the machine that is no file."""
+    name = f"dag-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"\0{name}")
+        server.listen()
+        yield name
+
+
+@pytest.mark.parametrize("flags", [(), ("--hermetic",)])
+@pytest.mark.parametrize("as_nobody", [False, True])
+def test_a_step_that_tries_everything_changes_nothing_outside(
+    make: Make,
+    base: Path,
+    abstract: str,
+    flags: tuple[str, ...],
+    as_nobody: bool,
+) -> None:
+    outside = base / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    outside.chmod(0o777)
+    network = abstract if flags else "none of that name"
+    head = f"OUTSIDE={outside}\nSOCKET='{network}'\n"
+    name = f"sha256:{hashlib.sha256(b'a source').hexdigest()}"
+    sees = f": {name} https://example.org/a\n"
+    text = definition("tries", runs=head + sees + TRIES)
+    text += "  - runs: |\n      echo the second step\n"
+    place = bring(make(tries=text, other=definition("other")), base)
+    fill(place / "cache")
+    assert run(place, "other")[0] == 0
+    home = base / "home"
+    (home / "kept").mkdir(parents=True)
+    (home / "kept/.netrc").write_text("secret")
+    if as_nobody:
+        give_to_nobody(base)
+    watched = [outside, home / "kept", place / "cache", place / "packages/x86_64"]
+    watched += [place / "packages/.dag/records", *place.glob("*.yaml"), place / "Makefile"]
+    before = snapshot(*watched), Path("/etc/resolv.conf").stat()
+    code, said = build_as(
+        place, home, "--store", str(base / "store"), *flags, "tries", as_nobody=as_nobody
+    )
+    logs = [path.read_text() for path in (base / "store/.dag/logs").rglob("tries.log")]
+    assert logs, said
+    (log,) = logs
+    assert [line for line in log.splitlines() if "COULD" in line] == []
+    assert "tried everything" in log, log
+    assert snapshot(*watched) == before[0]
+    assert Path("/etc/resolv.conf").stat() == before[1]
+    assert list((base / "store/.dag/work").iterdir()) == [], said
+    assert code in (0, 1)  # its own sandbox cannot be set up any more, or can
+
+
+def test_what_a_step_writes_into_the_cache_reaches_no_other_unit(make: Make) -> None:
+    place = make(
+        attacker=definition("attacker", runs=WRITES_CACHE),
+        victim=definition("victim", "attacker", runs=VICTIM),
+    )
+    fill(place / "cache")
+    before = snapshot(place / "cache")
+    code, _, said = run(place)
+    assert code == 0, said
+    assert snapshot(place / "cache") == before
+    assert apks(place) == ["attacker-1-r0.apk", "victim-1-r0.apk"]
+
+
+def test_a_unit_has_a_cache_of_its_own_with_just_the_sources_that_its_steps_name(
+    make: Make,
+) -> None:
+    file = f"sha256:{hashlib.sha256(b'a source').hexdigest()}"
+    steps = (
+        'test -z "$(ls -d sha* git)"; mkdir go; echo module >go/module; chmod 555 go',
+        f"grep -q 'a source' {file}; if echo x >>{file}; then exit 1; fi",
+        ": https://example.org/a\n      if touch git/example.org/a.git/x; then exit 1; fi",
+        f"grep module go/module; grep bare git/example.org/a.git/config; test -s {file}",
+        "if echo x >>gitconfig; then exit 1; fi; test ! -e melange.env; test ! -e .dag",
+    )
+    text = definition("caches")
+    for step in steps:
+        text += f"  - runs: |\n      cd /var/cache/melange; {step}\n"
+    gone = "test ! -e /var/cache/melange/go"
+    place = make(caches=text, after=definition("after", "caches", runs=gone))
+    fill(place / "cache")
+    before = snapshot(place / "cache")
+    code, _, said = run(place)
+    assert code == 0, said
+    assert snapshot(place / "cache") == before
+
+
+LEAVES_MODES = """\
+mkdir -p /home/build/a/b/c/d /var/cache/melange/a/b
+chmod 0 /home/build/a/b/c/d /home/build/a/b/c /home/build/a/b /home/build/a
+chmod 0 /var/cache/melange/a/b /var/cache/melange/a
+i=0
+cd /home/build
+while [ $i -lt 1100 ]; do mkdir deep-directory && cd deep-directory || exit 1; i=$((i + 1)); done
+exit 1
+"""
+
+
+@pytest.mark.parametrize("as_nobody", [False, True])
+def test_what_a_step_leaves_without_rights_is_removed(
+    make: Make, base: Path, as_nobody: bool
+) -> None:
+    definitions = make(leaves=definition("leaves", runs=LEAVES_MODES), other=definition("other"))
+    place = bring(definitions, base)
+    store, home = base / "store", base / "home"
+    home.mkdir()
+    if as_nobody:
+        give_to_nobody(base)
+    for _ in range(2):
+        words = ("--store", str(store), "--rebuild", "other")
+        code, said = build_as(place, home, *words, as_nobody=as_nobody)
+        assert code == 1, said
+        assert "FAILED leaves 1-r0: make ended with exit code 2" in said
+        assert "built other 1-r0" in said
+        assert list((store / ".dag/work").iterdir()) == []
+
+
+def test_mounting_is_refused_and_giving_files_away_is_not(make: Make) -> None:
+    runs = "mkdir /opt/d; if busybox mount -t devtmpfs none /opt/d; then exit 1; fi\n"
+    runs += 'touch "${{targets.destdir}}/file"; chown 12:34 "${{targets.destdir}}/file"'
+    place = make(mounts=definition("mounts", runs=runs))
+    code, _, said = run(place)
+    assert code == 0, said
+
+
+# ---- where it cannot be had ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("", "the ids 0 to 65535 cannot be mapped into a user namespace here"),
+        ("echo 0 >/proc/sys/user/max_user_namespaces", "set user.max_user_namespaces to 15000"),
+    ],
+)
+def test_where_steps_cannot_be_confined_nothing_is_built_unless_they_are_trusted(
+    make: Make, before: str, said: str
+) -> None:
+    place = make(one=definition("one"))
+    script = f'{before}\nexec "$@"'
+    words = [sys.executable, "-m", "dag", "build"]
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *words]
+
+    def build(*more: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [*command, *more],
+            cwd=place, env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stderr
+
+    code, words_said = build()
+    assert code == 3
+    assert said in words_said
+    assert "or trust all steps with --trust-steps" in words_said
+    assert "building one" not in words_said
+    code, words_said = build("--trust-steps")
+    assert code == 0, words_said
+    assert "--trust-steps: the steps of a build have all rights that you have" in words_said
+
+
+def test_only_the_command_line_can_trust_steps(make: Make) -> None:
+    place = make(one=definition("one"))
+    with (place / "dag.toml").open("a") as file:
+        file.write("trust-steps = true\n")
+    code, _, said = run(place, DAG_TRUST_STEPS="1")
+    assert code == 2
+    assert "trust-steps" in said
+
+
+def test_another_runner_needs_trust(make: Make) -> None:
+    code, _, said = run(make(one=definition("one")), "--make-var", "MELANGE_RUNNER=docker")
+    assert code == 2
+    assert "trust all steps with --trust-steps" in said

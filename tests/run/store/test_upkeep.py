@@ -1,0 +1,171 @@
+"""A store is verified and pruned: what is damaged is told, and only what nobody needs goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.store.layout import blob_name, record_name
+from dag.core.store.records import Built, Record
+from dag.errors import UsageError
+from dag.io.store.local import Store
+from dag.io.store.objects import DirectoryObjects
+from dag.run.store.upkeep import prune_store, verify_store
+from tests.support.apks import make_apk
+
+X86 = Arch.parse("x86_64")
+DAYS = 86400
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store", X86)
+    store.prepare()
+    for name in ("a", "b"):
+        promote(store, tmp_path, name)
+    yield store
+    store.close()
+
+
+def promote(store: Store, place: Path, name: str, data: bytes = b"data") -> Record:
+    make_apk(place / f"{name}-1-r0.apk", name, data=data)
+    staged = store.blobs.stage(place, PurePath(f"{name}-1-r0.apk"))
+    record = Record(
+        name=name,
+        version="1-r0",
+        key="0" * 64,
+        fingerprint="",
+        seconds=0,
+        built=(Built(apk=staged.apk),),
+    )
+    store.promote(record, {f"{name}-1-r0.apk": staged})
+    return record
+
+
+def blob(store: Store, name: str) -> Path:
+    (one,) = store.records[name, "1-r0"].built
+    return store.state / blob_name(one.apk.sha256)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def age(path: Path, days: float) -> None:
+    then = time.time() - days * DAYS
+    os.utime(path, (then, then))
+
+
+def test_a_sound_store_has_no_problems(store: Store) -> None:
+    found = verify_store(store.root)
+    assert (found.blobs, found.records, found.published, found.problems) == (2, 2, 2, ())
+
+
+def test_everything_that_is_damaged_is_told_and_what_is_repaired_comes_back(
+    store: Store, tmp_path: Path
+) -> None:
+    record_b = store.state / record_name("x86_64", store.records["b", "1-r0"])
+    damaged = blob(store, "a")
+    overwrite(damaged, damaged.read_bytes()[:-1] + b"x")
+    overwrite(record_b, b"junk")
+    overwrite(store.packages / "a-1-r0.apk", b"junk")
+    (store.state / "blobs/sha256/readme").write_text("")
+    found = verify_store(store.root)
+    told = {problem.path.name: problem.what for problem in found.problems}
+    assert told.keys() == {damaged.name, record_b.name, "a-1-r0.apk", "readme"}
+    assert "has the SHA-256" in told[damaged.name]
+    assert "is no record: it is not JSON" in told[record_b.name]
+    assert "is no package" in told["a-1-r0.apk"]
+    assert damaged.exists()
+    assert verify_store(store.root, repair=True) == found
+    assert not damaged.exists()
+    assert not record_b.exists()
+    for name in ("a", "b"):
+        promote(store, tmp_path, name)
+    assert verify_store(store.root).problems == ()
+
+
+@pytest.mark.parametrize("what", ["gone", "another"])
+def test_published_files_are_compared_with_the_records(
+    store: Store, tmp_path: Path, what: str
+) -> None:
+    path = store.packages / "a-1-r0.apk"
+    path.unlink()
+    if what == "another":
+        make_apk(path, "a", data=b"else")
+    (problem,) = verify_store(store.root).problems
+    assert problem.path == path
+    assert ("not there" if what == "gone" else "another package") in problem.what
+
+
+def test_only_what_no_record_names_and_nobody_renewed_goes(store: Store, tmp_path: Path) -> None:
+    needed = blob(store, "a")
+    unneeded = {}
+    for days in (1, 6.9, 7.1, 100):
+        record = promote(store, tmp_path, "c", data=str(days).encode())
+        unneeded[days] = blob(store, "c")
+        (store.state / record_name("x86_64", record)).unlink()
+        age(unneeded[days], days)
+    age(needed, 1000)
+    assert prune_store(store.root, dry_run=True).blobs == 2
+    assert all(path.exists() for path in unneeded.values())
+    assert prune_store(store.root).blobs == 2
+    assert [path.exists() for path in unneeded.values()] == [True, True, False, False]
+    assert needed.exists()
+    assert prune_store(store.root).blobs == 0
+    assert not list(store.state.rglob(".tmp-*"))
+
+
+def test_what_a_build_renews_while_it_is_pruned_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = promote(store, tmp_path, "c")
+    path = blob(store, "c")
+    (store.state / record_name("x86_64", record)).unlink()
+    age(path, 100)
+    real = DirectoryObjects.remove_older
+
+    def renew_first(self: DirectoryObjects, name: str, seconds: float) -> bool:
+        promote(store, tmp_path, "c")
+        return real(self, name, seconds)
+
+    monkeypatch.setattr(DirectoryObjects, "remove_older", renew_first)
+    assert prune_store(store.root).blobs == 0
+    assert path.exists()
+    assert verify_store(store.root).problems == ()
+
+
+def test_a_build_that_relies_on_a_blob_that_is_just_removed_makes_it_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(store, tmp_path, "c")
+    path = blob(store, "c")
+
+    def vanish(self: DirectoryObjects, name: str) -> bool:
+        path.unlink()
+        return False
+
+    monkeypatch.setattr(DirectoryObjects, "renew", vanish)
+    promote(store, tmp_path, "c")
+    assert path.exists()
+
+
+def test_nothing_is_removed_if_a_record_cannot_be_read(store: Store) -> None:
+    record = store.state / record_name("x86_64", store.records["a", "1-r0"])
+    overwrite(record, b'{"format": 99}')
+    age(blob(store, "a"), 100)
+    with pytest.raises(UsageError, match="cannot be read as a record: format is wrong"):
+        prune_store(store.root)
+    assert blob(store, "a").exists()
+
+
+def test_a_directory_that_is_no_store_is_said(tmp_path: Path) -> None:
+    for look in (verify_store, prune_store):
+        with pytest.raises(UsageError, match="is no store"):
+            look(tmp_path)
