@@ -168,3 +168,17 @@ def test_a_submodule_that_needs_a_login_is_said(
     outer.publish()
     said = failure(cache, step(f"{server.url}/org/outer", commit, tag="v1", submodules=True))
     assert "submodule sub: ssh needs a login: give --credentials" in said
+
+
+def test_a_repository_that_one_protocol_does_not_bring_may_come_by_another(
+    cache: Cache, tmp_path: Path, upstream: Upstream, home: Path
+) -> None:
+    commit = upstream.head()
+    both = [step(f"{one}://nowhere.invalid/org/repo", commit, tag="v1") for one in ("git", "https")]
+    with GitServer(tmp_path / "git") as server:
+        (home / ".gitconfig").write_text(
+            f'[url "{server.url}/"]\n\tinsteadOf = https://nowhere.invalid/\n'
+        )
+        assert statuses(bring(cache, *both)) == ["fetched"]
+    for one in both:
+        assert (checkout(cache, tmp_path, one) / "file").read_text() == "first"
