@@ -271,3 +271,14 @@ def test_another_runner_needs_trust(make: Make) -> None:
     code, _, said = run(make(one=definition("one")), "--make-var", "MELANGE_RUNNER=docker")
     assert code == 2
     assert "trust all steps with --trust-steps" in said
+
+
+def test_no_other_user_gets_to_what_a_step_leaves(make: Make) -> None:
+    place = make(one=definition("one"))
+    text = (place / "Makefile").read_text()
+    (place / "Makefile").write_text(
+        text.replace("\tmkdir -p ./", "\t@stat -c 'rights %a' ..\n\tmkdir -p ./")
+    )
+    code, _, said = run(place)
+    assert code == 0, said
+    assert "rights 700" in (place / "packages/.dag/logs/x86_64/one.log").read_text()
