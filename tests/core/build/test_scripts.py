@@ -101,6 +101,15 @@ def test_the_exit_code_is_makes_and_its_message_is_in_the_log(workspace: Workspa
     assert read_trailer(lines[-1]) == Trailer(2, len("\n".join(lines[:2])) + 1, 2)
 
 
+def test_make_takes_the_makefile_that_it_is_given(workspace: Workspace) -> None:
+    (workspace.directory / "Makefile").unlink()
+    given = f"{MAKEFILE}quoted: ; @echo '$$HOME \"%s\" \\n'\n"
+    code, lines = workspace.run("packages/a.apk", "quoted", makefile=given)
+    assert (code, lines[0]) == (0, "making a for x86_64 with melange.rsa")
+    assert lines[1].startswith('$HOME "%s"')
+    assert not (workspace.directory / "Makefile").exists()
+
+
 def test_keep_going_makes_the_others(workspace: Workspace) -> None:
     code, lines = workspace.run("ugly", "packages/a.apk", keep_going=True)
     assert code == 2
