@@ -364,7 +364,8 @@ def test_wrong_definitions_end_with_2_and_the_cluster_is_checked_all_the_same(
     found = Findings(dag, directory, "two")
     assert found.code == 2
     assert "one.yaml:3" in found.failed("definitions")
-    (directory / "one.yaml").unlink()
+    for name in ("one", "two"):
+        (directory / f"{name}.yaml").unlink()
     found = Findings(dag, directory)
     assert found.code == 2
     assert "has no package definitions" in found.failed("definitions")
