@@ -38,7 +38,7 @@ from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
-from dag.run.build.sources import require_cached_sources
+from dag.run.build.sources import renew_git_config, require_cached_sources
 from dag.run.build.steps import require_confined_steps
 from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
@@ -252,9 +252,9 @@ class Build:
         write_index(self.store, sign_index, self._say, key=name, anew=given is not None)
 
     def _cache(self) -> Path:
-        """Return the cache beside the definitions; if there is none, an empty one of the store."""
+        """Return the cache beside the definitions; if there is none, an empty one of this run."""
         cache = cache_beside(self.directory.resolve())
-        return cache if cache.is_dir() else self.store.state.resolve() / "cache"
+        return cache if cache.is_dir() else self.store.work.resolve() / "cache"
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
@@ -273,6 +273,7 @@ class Build:
             self._say(note)
         cache = self._cache()
         cache.mkdir(exist_ok=True)
+        renew_git_config(cache)
         variables = MakeVariables(
             arch=options.arch,
             source_date_epoch=0,  # each unit has its own
