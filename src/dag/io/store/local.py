@@ -256,6 +256,7 @@ class Store:
         for file in leaving.difference(files):
             if self._owners.get(file, unit) == unit:
                 (self.packages / file).unlink(missing_ok=True)
+                self._owners.pop(file, None)
         durable.sync(self.packages)
         self._say_published(record, sizes)
 
