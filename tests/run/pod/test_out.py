@@ -152,9 +152,11 @@ async def test_nothing_is_written_through_a_link(
     (built / "x86_64/a-1-r0.apk").unlink()
     (built / "x86_64").rmdir()
     (built / "x86_64").symlink_to(elsewhere)
-    error = await fetch(kube, built)
-    assert error is not None
-    assert "is a link, and --out writes through none" in error.message
+    for label in ("", "x86_64"):
+        error = await fetch(kube, built, label)
+        assert error is not None
+        assert "is a link, and --out writes through none" in error.message
+        serve(origin, {})
     assert written(elsewhere) == {"kept"}
 
 

@@ -115,7 +115,8 @@ async def copy_packages(
     if listed.others:
         left = f"{count(len(listed.others), 'file')} in packages/ that are no packages"
         terminal.say(f"{left} for {target.arch} stay in the pod: {some(listed.others)}")
-    for below in {target.path(name).parent for name in listed.files} - {target.directory}:
+    places = {target.path(name).parent for name in (*listed.files, "build.log")}
+    for below in places - {target.directory}:
         if below.is_symlink():
             raise InfrastructureError(
                 f"{below} is a link, and --out writes through none",
