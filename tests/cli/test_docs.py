@@ -11,6 +11,7 @@ import pytest
 
 from dag.cli.main import main
 from dag.cli.options import Command
+from dag.core.package.makefile import built_in_text
 from tests.support.reference import context_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -71,3 +72,8 @@ def test_every_guide_is_linked() -> None:
     readme = (CHECKOUT / "README.md").read_text()
     guides = [path.name for path in DOCUMENTS[1:] if path.name != "graph.md"]
     assert [name for name in guides if f"](docs/{name})" not in readme] == []
+
+
+def test_the_built_in_makefile_is_shown() -> None:
+    text = (CHECKOUT / "docs" / "makefiles.md").read_text()
+    assert f"```make\n{built_in_text()}```\n" in text

@@ -217,6 +217,7 @@ def test_json_is_one_object_a_line(directory: Path) -> None:
         "dependencies": ["binutils", "scanelf"],
         "origins": [],
         "external": ["binutils", "scanelf"],
+        "appended": [],
         "needs": {},
         "installs": [],
         "dropped": [],

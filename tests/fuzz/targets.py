@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
-from dag.cli.settings import _read_file
 from dag.core.arch import Arch
 from dag.core.build import journal
 from dag.core.image import layers, secrets
@@ -47,6 +46,7 @@ from dag.io.image.registry import credentials
 from dag.io.image.registry.auth import Challenge
 from dag.io.kube import answers, contexts
 from dag.io.package.apk import read_apk
+from dag.io.settings import parse_settings
 from dag.io.sources.git.files import RepositoryFiles
 from dag.io.sources.records import Records
 
@@ -300,4 +300,4 @@ def secret_file(data: bytes) -> None:
 @target
 def settings(data: bytes) -> None:
     with _file(data) as file, suppress(DagError):
-        _read_file(Path(file.name))
+        parse_settings(Path(file.name))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from dag.core.arch import Arch
 from dag.core.package.compile import compile_definition
+from dag.core.package.melangeflags import Resolution
 from dag.core.package.pipelines import Table
-from dag.io.package.definitions import pipeline_files
+from dag.io.package.ways import Ways
 from tests.support.distributions import as_melange_says, in_order
 from tests.support.melange import answer
 
@@ -251,7 +252,7 @@ def compare(directory: Path, case: dict[str, Any], arch: str, options: list[str]
         path.read_bytes(),
         path.name,
         arch=Arch.parse(arch),
-        table=Table(pipeline_files(directory, ())),
+        table=Table(Ways(directory, Arch.parse(arch)).find(Resolution()).texts),
         build_options=options,
     )
     if isinstance(theirs, str):

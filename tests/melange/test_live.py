@@ -9,10 +9,12 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.core.package.compile import compile_definition
+from dag.core.package.melangeflags import Resolution
 from dag.core.package.model import Package
 from dag.core.package.pipelines import Table
 from dag.errors import UsageError
-from dag.io.package.definitions import pipeline_files, read
+from dag.io.package.definitions import read
+from dag.io.package.ways import Ways
 from tests.support.distributions import TODAY, as_melange_says, in_order, unpacked
 from tests.support.melange import ROOT, answer
 
@@ -310,7 +312,7 @@ def _ours(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> Pa
         path.read_bytes(),
         path.name,
         arch=Arch.parse(arch),
-        table=Table(pipeline_files(path.parent, ())),
+        table=Table(Ways(path.parent, Arch.parse(arch)).find(Resolution()).texts),
         build_options=options,
     )
     assert not problems

@@ -5,6 +5,7 @@ The oracle is the make of this machine: `$(info …)` makes it print the value o
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from dag.core.package.makefunctions import UNKNOWN
 from dag.core.package.maketext import MakeText
+from dag.core.package.melangecall import MelangeCalls
 
 NAMES = ("A", "B", "C")
 WORDS = ("x", "x.y", "d/x.y", "d/", "-a", "%", "x%", "a,b")
@@ -92,3 +94,56 @@ def test_variables_have_the_values_that_make_gives_them(written: list[str]) -> N
             theirs for theirs, ours in zip(expected, values, strict=True) if UNKNOWN not in ours
         ]
         assert UNKNOWN not in "".join(values)
+
+
+target = st.sampled_from(("package/app", "package/lib", "package/%", "package/app package/lib", ""))
+option = st.builds(
+    "--package-append{0}{1}".format, st.sampled_from((" ", "=")), st.sampled_from(("a", "b,c", "d"))
+)
+given_option = st.one_of(
+    option,
+    st.just("$(MORE)"),
+    st.builds("$(if $(filter app,$*),,{0})".format, option),
+    st.builds("$(if $(filter x lib,$*),{0},{1})".format, option, option),
+)
+options = st.lists(given_option, max_size=2).map(" ".join)
+line = st.one_of(
+    st.builds(
+        lambda where, name, kind, text: (
+            f"{where}: {name} {kind} {text}" if where else f"{name} {kind} {text}"
+        ),
+        target,
+        st.sampled_from(("OPTS", "MORE")),
+        st.sampled_from(("=", ":=", "+=", "?=")),
+        options,
+    ),
+    st.builds(
+        "ifeq ($(ARCH),{0})\nOPTS += {1}\nelse\nMORE = {2}\nendif".format,
+        st.sampled_from(("x86_64", "other")),
+        option,
+        option,
+    ),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(line, max_size=4), options)
+def test_melange_gets_the_packages_that_the_text_tells(before: list[str], own: str) -> None:
+    text = "\n".join([*before, f"package/%:\n\t@$(MELANGE) build $*.yaml $(OPTS) {own}", ""])
+    calls = MelangeCalls(text, {"ARCH": "x86_64"})
+    done = subprocess.run(
+        ["make", "-rR", "-f", "-", "MELANGE=echo", "ARCH=x86_64", "package/app", "package/lib"],
+        input=text,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        assert "references itself" in done.stderr  # MORE = $(MORE)
+        return
+    for name, words in zip(("app", "lib"), done.stdout.splitlines(), strict=True):
+        found = calls.of(name, "1-r0")
+        values = re.findall(r"(?<!\S)--package-append[ =](\S+)", words)
+        assert found.unreadable == ()
+        assert found.package_append == tuple(",".join(values).split(",") if values else ())

@@ -27,11 +27,16 @@ def binary() -> Path:
 
 
 def answer(
-    definition: Path, *, arch: str = "x86_64", options: Sequence[str] = ()
+    definition: Path,
+    *,
+    arch: str = "x86_64",
+    options: Sequence[str] = (),
+    flags: Sequence[str] = (),
 ) -> dict[str, Any] | str:
     """Return melange's answer for `definition` in the form of the stored answers, or its error."""
     command = [str(binary()), "compile", "--arch", arch, "--pipeline-dir", "./pipelines"]
     command += [f"--build-option={option}" for option in options]
+    command += flags
     process = subprocess.run(
         [*command, definition.name],
         cwd=definition.parent,

@@ -24,11 +24,10 @@ def command(options: AffectedOptions) -> None:
     """
     from dag.cli.graphs import show_packages, tell_stopped
     from dag.core.graph.draw import lines
-    from dag.run.graph.reading import affected_packages, read_graph, target_rules
+    from dag.run.graph.reading import read_affected, target_rules
 
     makefile = target_rules(options, options.directory)
-    graph = read_graph(options)
-    found = affected_packages(graph, options)
+    graph, found = read_affected(options)
     if options.verbose:
         for name, because in found.reasons.items():
             say(f"{name}: {', '.join(because)} changed")

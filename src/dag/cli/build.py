@@ -57,6 +57,7 @@ def command(options: BuildOptions) -> int:
 def _tell_plan(build: Build) -> None:
     from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
+    from dag.report.plan import SAME_VERSION_HINT, same_version_words
     from dag.report.words import blocked_lines, count, some
 
     plan, verbose = build.plan, build.options.verbose
@@ -70,6 +71,8 @@ def _tell_plan(build: Build) -> None:
         + (f", not for {plan.arch}: {some(elsewhere)}" if elsewhere else "")
     )
     tell_stopped(stopped, stopped, verbose=verbose)
+    if plan.same_version:
+        say(f"{same_version_words(plan)}; {SAME_VERSION_HINT}")
     for line in blocked_lines(plan.unbuildable):
         say(line)
     for cycle in plan.stuck:

@@ -8,6 +8,8 @@ BOOTSTRAP = "yes"
 cpu = "8"
 [setup]                                    # for `dag setup gke`, `kind` and `cluster`
 service-account = "builder"
+[melange]                                  # what the Makefile's call of melange comes to
+package-append = ["busybox"]
 ```
 
 Paths are relative to that directory; those of flags and of the environment to where `dag` runs.
@@ -17,19 +19,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from dag.cli.parameters import PLACES, Option
 from dag.core.flags import Shape
-from dag.core.limits import SETTINGS
+from dag.core.package.melangetable import TABLE
 from dag.errors import UsageError
-from dag.io.files import read_text
+from dag.io.settings import SettingsFile, read_settings_file
 
-FILE_NAME = "dag.toml"
 # A command that examines what another would do goes by what that one is told.
 _EXAMINES = {"doctor": ("pod",)}
 
@@ -45,9 +44,10 @@ def read_settings(
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
 
     """
-    file = _read_file(Path(directory) / FILE_NAME)
-    if file is None:
+    found = read_settings_file(Path(directory))
+    if found is None:
         return {}
+    file = _Settings(found)
     known = _keys(command)
     places: dict[str, str] = ctx.meta.setdefault(PLACES, {})
     settings: dict[str, object] = {}
@@ -99,12 +99,13 @@ def _typed_only(what: str, option: Option) -> UsageError:
 
 
 def _values_for(
-    command: click.Command, section: str, known: Mapping[str, Option], file: _SettingsFile
+    command: click.Command, section: str, known: Mapping[str, Option], file: _Settings
 ) -> dict[str, object]:
     """Return what the file says for a command whose keys are `known`; the closest table counts."""
     from dag.cli.main import SUMMARIES
 
     table = _with_shared_tables(file, known)
+    table.pop(TABLE, None)  # what it says counts where the Makefile is read
     own = {name: table.pop(name, {}) for name in _sections(section)}
     others = {name for name in SUMMARIES if isinstance(table.get(name), dict)}
     values: dict[str, object] = {}
@@ -113,7 +114,7 @@ def _values_for(
             if not known[key].flag.command:  # its name means something else in other commands
                 values[key] = value
         elif key not in others and not _is_known_anywhere(key):
-            raise file.unknown(key, _known_anywhere())
+            raise file.unknown(key, [*_known_anywhere(), TABLE])
     for name, part in own.items():
         if not isinstance(part, dict):
             raise UsageError(f"{file.path}: {name} must be a table, like [{name}]")
@@ -125,22 +126,13 @@ def _values_for(
     return values
 
 
-@dataclass(frozen=True, slots=True)
-class _SettingsFile:
-    """The content of the file, and the places in it."""
+class _Settings:
+    """The values of the file, as click takes them."""
 
-    path: Path
-    text: str
-    table: Mapping[str, Any]
-
-    def place(self, key: str) -> str:
-        """Return FILE:LINE of a key."""
-        # tomllib gives no positions; the first line that starts with the key is where a reader looks.
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            stripped = line.strip().lstrip("[").lstrip()
-            if stripped.startswith((key, f'"{key}"', key.rpartition(".")[2])):
-                return f"{self.path}:{number}"
-        return f"{self.path}:1"
+    def __init__(self, file: SettingsFile) -> None:
+        self.path = file.path
+        self.table = file.table
+        self.place = file.place
 
     def value(self, key: str, value: object, option: Option) -> object:
         """Return a value as click takes it for this flag."""
@@ -182,25 +174,6 @@ class _SettingsFile:
         return UsageError(f"{self.place(key)}: no flag is called {key!r}", hint=hint)
 
 
-def _read_file(path: Path) -> _SettingsFile | None:
-    try:
-        text = read_text(path, SETTINGS)
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    import tomllib
-
-    try:
-        return _SettingsFile(path, text, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
-    except RecursionError:
-        raise UsageError(f"{path}: it is nested too deeply", hint="flatten it") from None
-
-
 def _sections(section: str) -> tuple[str, ...]:
     """Return the names of the tables that are for a command, the closest last."""
     return (*_EXAMINES.get(section, ()), section)
@@ -223,7 +196,7 @@ def _is_known_anywhere(key: str) -> bool:
     return any(one == key or one.startswith(f"{key}.") for one in _known_anywhere())
 
 
-def _with_shared_tables(file: _SettingsFile, known: Mapping[str, Option]) -> dict[str, object]:
+def _with_shared_tables(file: _Settings, known: Mapping[str, Option]) -> dict[str, object]:
     """Return what the file says, with TABLE.KEY for the keys of tables that are for no one command."""
     table = dict(file.table)
     for name in {option.flag.inside for option in known.values()} & table.keys():

@@ -59,6 +59,7 @@ PIPELINE = Limit("a pipeline", 8 * _MIB)
 """melange's own have a few KiB each."""
 PIPELINES = Limit("a directory of pipelines", 10_000, "files")
 """melange's own are 150; links may lead to one file in very many ways."""
+VARIABLES = Limit("a file of variables", _MIB)
 MAKEFILE = Limit("a Makefile", 8 * _MIB)
 SETTINGS = Limit("a settings file", _MIB)
 IGNORE_FILE = Limit("an ignore file", _MIB)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dag.core.lines import split_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path, PurePath
 
     from dag.core.limits import Limit
@@ -112,6 +112,14 @@ def require_file(path: Path, status: os.stat_result) -> None:
     # A pipe would be waited for without end.
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "this is no ordinary file", str(path))
+
+
+def is_so(question: Callable[[], bool]) -> bool:
+    """Return the answer to a question about an entry of a directory; False if it has none."""
+    try:
+        return question()
+    except OSError:  # a link in a circle, or to where nobody may look
+        return False
 
 
 def _pieces(path: Path, limit: Limit | None, *, pipe: bool = False) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
 from dag.core.visible import visible_json
-from dag.report.words import count, seconds, stuck_lines
+from dag.report.words import count, seconds, some, stuck_lines
 
 
 def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
@@ -44,6 +44,18 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
             yield f"{count(guessed, 'package')} never built here, so the time is partly a guess"
 
 
+SAME_VERSION_HINT = "raise package.epoch, so that whoever has the old package gets the new one"
+
+
+def same_version_words(plan: BuildPlan) -> str:
+    """Return, in words, which definitions have changed without a new version."""
+    names = plan.same_version
+    return (
+        f"{count(len(names), 'definition')} changed since the package was built, under the same"
+        f" version: {some(names)}"
+    )
+
+
 def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
     """Return the same as one JSON object; `about` is the plan's summary."""
     expected = estimate(plan.units, limits)
@@ -59,5 +71,6 @@ def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
         "expected_seconds": expected.makespan,
         "jobs": limits.jobs,
         "external": plan.external,
+        "same_version": plan.same_version,
     }
     return visible_json(data, indent=2) + "\n"

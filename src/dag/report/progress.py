@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from dag.core.build.events import Action, Event, Proven, Retry, Settled, Start, StopRequested
+from dag.core.build.events import Action, Await, Event, Proven, Retry, Settled, Start, StopRequested
 from dag.core.build.result import Result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import THERE, Progress, UnitState
@@ -71,6 +71,8 @@ class BuildProgress:
                         self._say(f"building {self._name(key)}{again}")
                 case Retry(key, _, cause, when):
                     self._say(f"{key}: {cause}; it is tried again {_later(when - now)}")
+                case Await(key, _, cause):
+                    self._say(f"{key} waits: {cause} yet")
                 case Settled(key):
                     self._tell_settled(self._scheduler.units[key], event)
                 case _:
@@ -160,6 +162,7 @@ class BuildProgress:
             UnitState.READY,
             UnitState.WAITING,
             UnitState.PAUSED,
+            UnitState.LACKING,
             UnitState.BLOCKED,
             UnitState.FAILED,
         ):

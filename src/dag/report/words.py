@@ -57,7 +57,7 @@ def missing_lines(
     meant = {
         name: found
         for name in missing
-        if not there.get(name) and (found := similar.find(name)) is not None
+        if not there.get(name) and (found := similar.find(name)) not in (None, name)
     }
     where = "another repository" if others else "a repository"
 

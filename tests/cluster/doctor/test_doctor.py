@@ -364,10 +364,10 @@ def test_wrong_definitions_end_with_2_and_the_cluster_is_checked_all_the_same(
     found = Findings(dag, directory, "two")
     assert found.code == 2
     assert "one.yaml:3" in found.failed("definitions")
-    (directory / "Makefile").unlink()
+    (directory / "one.yaml").unlink()
     found = Findings(dag, directory)
     assert found.code == 2
-    assert "has no Makefile beside the definitions" in found.failed("definitions")
+    assert "has no package definitions" in found.failed("definitions")
 
 
 def test_an_interrupt_takes_the_probes_away(dag: Dag, directory: Path) -> None:

@@ -23,6 +23,7 @@ from dag.core.package.apk import Apk
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import Need, Package
 from dag.core.store.records import Built, Record
+from dag.core.store.shelf import Shelf
 
 X86 = Arch.parse("x86_64")
 DEPENDENTS = BuildRequest(rebuild_dependents=True)
@@ -75,8 +76,11 @@ class World:
         prints = {name: str(value) for name, value in self.definitions.items()}
         return make_plan(graph, X86, request, Known(stored=stored, fingerprints=prints))
 
-    def shelf(self) -> dict[str, Built]:
-        return {one.apk.name: one for record in self.published.values() for one in record.built}
+    def shelf(self) -> Shelf:
+        shelf = Shelf()
+        for record in self.published.values():
+            shelf.add(record.built)
+        return shelf
 
     def build(self, request: BuildRequest = DEPENDENTS) -> tuple[list[str], list[str]]:
         """Run a build; return what was built, and what turned out to be unchanged."""

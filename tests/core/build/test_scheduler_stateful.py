@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 
 from dag.core.build.events import (
     Action,
+    Await,
     Began,
     Broke,
     Cancel,
@@ -23,6 +24,7 @@ from dag.core.build.events import (
     Event,
     Faulted,
     Finish,
+    Lacked,
     OutOfMemory,
     Proven,
     ProvePackages,
@@ -94,6 +96,9 @@ class Run(RuleBasedStateMachine):
         """The live attempts that were asked to prove their outputs."""
         self.cancelled: set[str] = set()
         self.proven: set[str] = set()
+        self.lacking: dict[str, str] = {}
+        """What live attempts and those that wait turned out to lack."""
+        self.provided: set[str] = set()
         self.wake: float | None = None
         self.finishes = 0
         self.settled: list[str] = []
@@ -114,6 +119,10 @@ class Run(RuleBasedStateMachine):
                 for need in self.reached(key):
                     assert need in self.proven, f"{key} started before {need} was proven"
                 assert not self.finishes
+                lack = self.lacking.pop(key, None)
+                assert lack is None or lack in self.provided, "tried again for nothing"
+            case Await(key):
+                assert self.lacking[key] not in self.provided
             case ProvePackages(key, attempt):
                 assert self.live[key][0] == attempt
                 assert key not in self.asked
@@ -156,15 +165,16 @@ class Run(RuleBasedStateMachine):
         self.began = True
         self.send(Began())
 
-    @rule(index=st.integers(0, 11), later=st.floats(0, 5))
+    @rule(index=st.integers(0, 11), later=st.floats(0, 5), gives=st.sampled_from(["", "x", "y"]))
     @precondition(lambda self: self.live)
-    def go_well(self, index: int, later: float) -> None:
+    def go_well(self, index: int, later: float, gives: str = "") -> None:
         self.now += later
         key, attempt = self.pick(index)
         if key in self.asked:
             self.gone(key)
             self.proven.add(key)
-            self.send(Proven(key, attempt))
+            self.provided.add(gives)
+            self.send(Proven(key, attempt, gives=(gives,)))
         else:
             self.send(Succeeded(key, attempt))
 
@@ -197,6 +207,15 @@ class Run(RuleBasedStateMachine):
                 self.send(Faulted(key, attempt, "node lost"))
             case _:
                 self.send(Cancelled(key, attempt))
+
+    @rule(index=st.integers(0, 11), name=st.sampled_from(["x", "y", "z"]))
+    @precondition(lambda self: self.live)
+    def lack(self, index: int, name: str) -> None:
+        key, attempt = self.pick(index)
+        if key not in self.asked:
+            self.gone(key)
+            self.lacking[key] = name
+            self.send(Lacked(key, attempt, (name,), "lacks", ("last line",)))
 
     @rule(index=st.integers(0, 11), attempt=st.integers(0, 3))
     def late_news(self, index: int, attempt: int) -> None:
@@ -269,6 +288,12 @@ class Run(RuleBasedStateMachine):
             elif failed & self.reached(key):
                 assert progress.state in SETTLED, f"{key} still waits for a failed unit"
                 assert progress.state not in THERE
+
+    @invariant()
+    def waits_for_what_is_lacking_only_while_something_may_give_it(self) -> None:
+        for progress in self.scheduler.by_state(UnitState.LACKING):
+            assert self.lacking[progress.unit.key] not in self.provided
+            assert self.live or self.wake is not None
 
     @invariant()
     def settles_once(self) -> None:

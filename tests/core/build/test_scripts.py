@@ -20,8 +20,8 @@ from dag.core.build.scripts import (
     Trailer,
     build_script,
     read_trailer,
-    split_assignment,
 )
+from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
 from dag.errors import UsageError

@@ -92,13 +92,14 @@ def test_a_store_is_a_repository_for_another_build_by_a_key_with_a_name_of_its_o
     assert code == 0, said
 
 
-def test_where_there_is_no_makefile_no_store_is_made(make: Make) -> None:
-    place = make(a=definition("a"))
-    (place / "Makefile").unlink()
-    code, _, said = run(place)
-    assert code == 2
-    assert "has no Makefile beside the definitions" in said
-    assert not (place / "packages").exists()
+def test_where_there_is_no_definition_no_store_is_made(make: Make) -> None:
+    place = make()
+    for makefile in ("with one", "without one"):
+        code, _, said = run(place)
+        assert code == 2, makefile
+        assert "has no package definitions" in said
+        assert not (place / "packages").exists()
+        (place / "Makefile").unlink(missing_ok=True)
 
 
 def test_a_dry_run_changes_nothing_and_waits_for_nobody(make: Make) -> None:

@@ -4,7 +4,7 @@
 # is exported, so that make has the environment that the image or the caller gave.
 umask 022
 state='' arch='' melange='' signing_key='' variables='' git_env='' env_option=''
-make_key='' generate_key='' key='' mounted_key='' keep_going=''
+makefile='' make_key='' generate_key='' key='' mounted_key='' keep_going=''
 confined='' bwrap='' hermetic='' check='' check_only='' cache='' announce_end='' merge_index=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
@@ -26,6 +26,8 @@ while [ $# -gt 0 ]; do
     --signing-key=*) signing_key=$value ;;
     # An assignment for make's command line; the last one is MELANGE_EXTRA_OPTS.
     --make=*) variables=$variables${variables:+$newline}$value ;;
+    # The text of the Makefile, if it is not in the workspace.
+    --makefile=*) makefile=$value ;;
     # If the cache leads git to repositories, this is written into melange.env of the state, and
     # make's last assignment gets the option that names that file.
     --git-env=*) git_env=$value ;;
@@ -58,6 +60,8 @@ while [ $# -gt 0 ]; do
 done
 
 { mkdir -p "$state" && rm -f "$state/pipe" && mkfifo "$state/pipe" && : >"$state/begun"; } ||
+  refuse "no file can be made in $state"
+[ -z "$makefile" ] || printf '%s\n' "$makefile" >"$state/Makefile" ||
   refuse "no file can be made in $state"
 command -v make >/dev/null || refuse 'this image has no make: see --sdk-image'
 child='' dog=''
@@ -151,7 +155,7 @@ become_make() {
   # shellcheck disable=SC2086  # there is one assignment a line
   set -- $variables "$@"
   unset IFS
-  exec make "$@"
+  exec make ${makefile:+-f "$state/Makefile"} "$@"
 }
 fetched() { for apk in packages/"$arch"/*.apk; do [ ! -e "$apk" ] || return 0; done; return 1; }
 build() {

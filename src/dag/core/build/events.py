@@ -69,6 +69,8 @@ class Proven(_Event, frozen=True):
     attempt: int
     results: int = 1
     """How many different results the store has of just what went into it."""
+    gives: tuple[str, ...] = ()
+    """Every name that its packages turned out to provide."""
 
 
 class Unchanged(_Event, frozen=True):
@@ -76,6 +78,8 @@ class Unchanged(_Event, frozen=True):
 
     key: str
     attempt: int
+    gives: tuple[str, ...] = ()
+    """Every name that its packages provide."""
 
 
 class Broke(_Event, frozen=True):
@@ -86,6 +90,19 @@ class Broke(_Event, frozen=True):
     cause: str
     lines: tuple[str, ...] = ()
     """The last lines of its log."""
+
+
+class Lacked(_Event, frozen=True):
+    """The build could not begin, because a package of its environment turned out to need something.
+
+    Another unit may give these `names`.
+    """
+
+    key: str
+    attempt: int
+    names: tuple[str, ...]
+    cause: str
+    lines: tuple[str, ...] = ()
 
 
 class OutOfMemory(_Event, frozen=True):
@@ -123,7 +140,7 @@ class StopRequested(_Event, frozen=True):
     cause: str
 
 
-AttemptEvent = Succeeded | Proven | Unchanged | Broke | OutOfMemory | Faulted | Cancelled
+AttemptEvent = Succeeded | Proven | Unchanged | Broke | Lacked | OutOfMemory | Faulted | Cancelled
 Event = Began | Ticked | StopRequested | AttemptEvent
 
 
@@ -170,6 +187,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Await:
+    """Tell that the unit waits for another one that gives something; there is nothing to do."""
+
+    key: str
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """Tell that nothing more will happen to this unit; there is nothing to do."""
 
@@ -188,4 +214,4 @@ class Finish:
     """End the run: every unit is settled, and no attempt lives."""
 
 
-Action = Start | ProvePackages | Cancel | Retry | Settled | WakeAt | Finish
+Action = Start | ProvePackages | Cancel | Retry | Await | Settled | WakeAt | Finish

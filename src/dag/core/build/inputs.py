@@ -13,13 +13,8 @@ from dag.core.build.served import ServedPackages, choose_served
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, read_index
 from dag.core.package.model import Package, bare_name
-from dag.core.store.records import (
-    Built,
-    Inputs,
-    Record,
-    RepositoryPackage,
-    packages_to_install,
-)
+from dag.core.store.records import Built, Inputs, Record, RepositoryPackage
+from dag.core.store.shelf import Shelf, lacking_names, packages_to_install
 
 
 class OwnInputs(Struct, frozen=True, kw_only=True):
@@ -122,9 +117,9 @@ class UnitInputs:
         )
 
     def environment(
-        self, package: Package, shelf: Mapping[str, Built], dropped: Collection[str] = ()
+        self, package: Package, shelf: Shelf, dropped: Collection[str] = ()
     ) -> dict[str, Built]:
-        """Return what the environment of a unit has of the store's packages in `shelf`, by name.
+        """Return what the environment of a unit has of the store's packages on `shelf`, by name.
 
         `dropped` are names that a repository gives instead. A package never gets its own packages:
         make would take an old one for built.
@@ -134,11 +129,20 @@ class UnitInputs:
         settled = self._graph.settled(package.name)
         wanted = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
         provider = self._graph.provider_for(package.name)
-        return packages_to_install(wanted, shelf, provider, package.promised)
+        available = self._repository(package.name).names
+        return packages_to_install(wanted, shelf, provider, package.promised, available)
 
-    def is_unchanged(
-        self, package: Package, record: Record, shelf: Mapping[str, Built]
-    ) -> bool | None:
+    def lacking(
+        self, package: Package, environment: Mapping[str, Built], shelf: Shelf
+    ) -> dict[str, str]:
+        """Return what packages of an environment turned out to need and nobody is known to give.
+
+        Each name has a package that needs it.
+        """
+        available = self._repository(package.name).names
+        return lacking_names(environment, shelf, self._graph.provider_for(package.name), available)
+
+    def is_unchanged(self, package: Package, record: Record, shelf: Shelf) -> bool | None:
         """Return whether a record is of what would go into its unit today; None if nobody knows."""
         if record.inputs is None:
             return None

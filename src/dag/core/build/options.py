@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.kinds import (
-    ASSIGNMENT,
     DIRECTORY,
     DURATION,
     EXISTING_FILE,
@@ -78,7 +77,7 @@ class RepositoryOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MakeOptions(TargetOptions):
-    """Assignments and targets for make, and the confinement of a build."""
+    """The targets of make, and the confinement of a build."""
 
     heading: ClassVar[str] = "Build"
 
@@ -88,12 +87,6 @@ class MakeOptions(TargetOptions):
         "Run the steps of a build with all rights of the build itself. Only the command line can "
         "ask for this.",
         typed_only=True,
-    )
-    make_vars: tuple[str, ...] = list_flag(
-        ASSIGNMENT,
-        "--make-var",
-        "Pass this assignment to make, besides those of [make] in dag.toml.",
-        table="make",
     )
 
 

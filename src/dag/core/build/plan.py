@@ -23,7 +23,7 @@ from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.graph import Graph
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
-from dag.core.package.model import Package
+from dag.core.package.model import Package, bare_name
 from dag.core.store.records import Record
 
 DEFAULT_RESOURCES = ComputeResources(1000, 2 << 30)
@@ -161,6 +161,8 @@ class BuildPlan:
     """How many steps have a time from an earlier run; the times of the others are guesses."""
     external: Mapping[str, Sequence[str]]
     """Names that neither the directory nor a repository has → who needs them."""
+    same_version: tuple[str, ...] = ()
+    """Packages whose definition has changed since they were built, and whose version has not."""
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -247,13 +249,14 @@ class _Planner:
             dropped=found.dropped,
             timed=sum(name in self.known.seconds for name in found.units),
             external=self.graph.missing(found.units),
+            same_version=tuple(name for name in found.units if self.has_changed(name)),
         )
 
     # ---- what is asked for --------------------------------------------------------------------
 
     @property
     def is_named(self) -> bool:
-        return bool(self.request.packages) and not self.request.lenient
+        return bool(self.request.packages and not self.request.lenient)
 
     def choose(self, asked: Sequence[Package]) -> None:
         """Decide about what is asked for, and about all that must be there for it."""
@@ -332,13 +335,10 @@ class _Planner:
 
     def decide(self, package: Package, *, forced: bool) -> bool:
         """Return whether `package` is built, and note why it is or is not."""
-        name, version = package.name, package.full_version
+        name, promised = package.name, set(package.promised)
         stored = self.known.stored.get(name)
-        there = (
-            stored is not None
-            and stored.version == version
-            and set(package.promised) <= set(stored.packages)
-        )
+        is_current = stored is not None and stored.version == package.full_version
+        there = is_current and stored is not None and promised.issubset(stored.packages)
         obstacle = self.obstacles.get(name)
         if obstacle is not None:
             if obstacle.is_broken:
@@ -347,22 +347,25 @@ class _Planner:
             self.absent[name] = Absence.OTHER_ARCH
         elif forced:
             self.reasons[name] = (Reason.ASKED, "")
+        elif there and self.has_changed(name):
+            self.reasons[name] = (Reason.CHANGED, "")
         elif stored is not None and there:
-            today = self.known.fingerprints.get(name, "")
-            if stored.fingerprint and today and stored.fingerprint != today:
-                self.reasons[name] = (Reason.CHANGED, "")
-            elif stored.is_unchanged is False:
+            if stored.is_unchanged is False:
                 self.reasons[name] = (Reason.INPUTS, "")
             else:
                 self.absent[name] = Absence.UNCHANGED if stored.is_unchanged else Absence.STORED
-        elif self.in_repository(package):
+        elif offers(self.known.repository, package):
             self.absent[name] = Absence.REPOSITORY
         else:
             self.reasons[name] = (Reason.MISSING, stored.version if stored else "")
         return name in self.reasons
 
-    def in_repository(self, package: Package) -> bool:
-        return offers(self.known.repository, package)
+    def has_changed(self, name: str) -> bool:
+        """Return whether the store has the version of a package, but from another definition."""
+        stored, today = self.known.stored.get(name), self.known.fingerprints.get(name)
+        if stored is None or stored.version != self.packages[name].full_version:
+            return False
+        return bool(stored.fingerprint and today) and stored.fingerprint != today
 
     def is_elsewhere(self, package: Package) -> bool:
         """Return whether nothing follows from `package`: it comes with its needs, or never."""
@@ -381,7 +384,7 @@ class _Planner:
             stored = self.known.stored.get(package.name)
             if stored is None or package.name in self.reasons:
                 return ()
-            return (providers.get(one, one) for one in stored.depends.get(name, ()))
+            return (providers.get(bare_name(one), one) for one in stored.depends.get(name, ()))
 
         return depends
 

@@ -17,6 +17,7 @@ from typing import assert_never
 from dag.core.build.events import (
     Action,
     AttemptEvent,
+    Await,
     Began,
     Broke,
     Cancel,
@@ -25,6 +26,7 @@ from dag.core.build.events import (
     Event,
     Faulted,
     Finish,
+    Lacked,
     OutOfMemory,
     Proven,
     ProvePackages,
@@ -38,9 +40,11 @@ from dag.core.build.events import (
     Unit,
     WakeAt,
 )
+from dag.core.build.lacking import LackingUnits
 from dag.core.build.ranks import Links, remaining_paths
 from dag.core.build.ready import ReadyQueue
 from dag.core.build.states import (
+    DORMANT,
     LIVE,
     SETTLED,
     TRANSITIONS,
@@ -70,7 +74,7 @@ class Scheduler:
         ranks = remaining_paths(given, links)
         self.limits = limits
         self.units: dict[str, Progress] = {
-            key: Progress(unit, ranks[key], self._clamp(unit.resources))
+            key: Progress(unit, ranks[key], limits.clamp(unit.resources))
             for key, unit in given.items()
         }
         self.counts = Counter({UnitState.WAITING: sum(not unit.is_gate for unit in given.values())})
@@ -91,6 +95,7 @@ class Scheduler:
         self._pauses: list[tuple[float, str]] = []
         self._actions: list[Action] = []
         self._live: dict[str, None] = {}
+        self._lacking = LackingUnits()
 
     @property
     def live(self) -> list[str]:
@@ -116,7 +121,8 @@ class Scheduler:
                 self._handle_attempt(event, now)
         self._wake(now)
         self._fill(now)
-        if self._began and not self.finished and self._all_settled():
+        self._give_up(now)
+        if self._began and not self.finished and not self._unsettled:
             self.finished = True
             self._actions.append(Finish())
         return self._actions
@@ -147,6 +153,8 @@ class Scheduler:
                     self._actions.append(ProvePackages(event.key, event.attempt))
             case Proven() | Unchanged():
                 self._prove(event, now)
+            case Lacked():
+                self._lack(event, now)
             case Cancelled():
                 self._fail(event.key, "cancelled", (), None, now)
             case Broke():
@@ -158,7 +166,7 @@ class Scheduler:
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case Faulted():
                 progress.faults += 1
-                pause = self._pause(progress.faults)
+                pause = self.limits.pause_after(progress.faults)
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case _:
                 assert_never(event)
@@ -174,6 +182,8 @@ class Scheduler:
         else:
             self._move(event.key, Trigger.UNCHANGED, now)
         self._release(event.key, now)
+        for key in self._lacking.supply(event.gives):
+            self._supplied(key, now)
 
     def _adopt(self, key: str, attempt: int, now: float) -> None:
         # An attempt that lives but may not run any more, or not yet, is ended. The event of its end
@@ -194,8 +204,9 @@ class Scheduler:
         self.stopped = cause
         self._ready.clear()
         self._pauses.clear()
+        self._lacking.clear()
         for key, progress in self.units.items():
-            if progress.state in (UnitState.WAITING, UnitState.READY, UnitState.PAUSED):
+            if progress.state in DORMANT:
                 progress.cause = progress.cause or cause
                 self._move(key, Trigger.STOPPED, now)
                 self._settle(key)
@@ -269,6 +280,29 @@ class Scheduler:
             self.work -= unit.seconds
             self._actions.append(Settled(key))
 
+    def _lack(self, event: Lacked, now: float) -> None:
+        progress = self.units[event.key]
+        if progress.state is UnitState.STOPPING:
+            self._fail(event.key, event.cause, event.lines, None, now)
+            return
+        progress.cause, progress.lines, progress.ended = event.cause, event.lines, now
+        self._move(event.key, Trigger.LACKED, now)
+        if not self._lacking.add(event.key, event.names):
+            self._supplied(event.key, now)
+        else:
+            self._actions.append(Await(event.key, event.attempt, event.cause))
+
+    def _supplied(self, key: str, now: float) -> None:
+        self._move(key, Trigger.SUPPLIED, now)
+        self._ready.push(self.units[key])
+
+    def _give_up(self, now: float) -> None:
+        """Let units fail that lack something, if there is nothing left that could give it."""
+        for key in self._lacking.clear() if not (self._live or self._pauses) else ():
+            progress = self.units[key]
+            if progress.state is UnitState.LACKING:  # the first failure may stop the run
+                self._fail(key, progress.cause, progress.lines, None, now)
+
     def _grow(self, progress: Progress) -> bool:
         most = self.limits.max_ram
         if most is not None and self.limits.capacity is not None:
@@ -278,12 +312,6 @@ class Scheduler:
         ram = min(progress.resources.ram * 2, most)
         progress.resources = ComputeResources(progress.resources.cpu, ram)
         return True
-
-    def _pause(self, faults: int) -> float | None:
-        if faults > self.limits.faults:
-            return None
-        # 2.0 ** 1024 would overflow, and nobody waits for the 64th doubling.
-        return min(self.limits.first_pause * 2.0 ** min(faults - 1, 64), self.limits.longest_pause)
 
     # ---- slots --------------------------------------------------------------------------------
 
@@ -307,13 +335,6 @@ class Scheduler:
         return capacity is None or (
             self.cpu + resources.cpu <= capacity.cpu and self.ram + resources.ram <= capacity.ram
         )
-
-    def _clamp(self, resources: ComputeResources) -> ComputeResources:
-        # A unit that asks for more than there is gets everything, alone; else it is never built.
-        capacity = self.limits.capacity
-        if capacity is None:
-            return resources
-        return ComputeResources(min(resources.cpu, capacity.cpu), min(resources.ram, capacity.ram))
 
     def _run(self, key: str, now: float) -> None:
         progress = self.units[key]
@@ -348,17 +369,13 @@ class Scheduler:
             self.ram -= progress.held.ram
             progress.held = None
 
-    def _all_settled(self) -> bool:
-        return self._unsettled == 0
-
     def remaining(self, now: float) -> float:
         """Return the expected seconds until the end: at least the longest path and the work.
 
         If the proven units took longer than was expected, or less, so will the others.
         """
         pace = self._taken / self._expected if self._taken and self._expected else 1.0
-        paths = [*self._ready.longest_paths()]
-        spent = 0.0
+        paths, spent = [*self._ready.longest_paths()], 0.0
         for key in self._live:
             progress = self.units[key]
             started = now if progress.started is None else progress.started

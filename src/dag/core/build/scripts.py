@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dag.core.arch import Arch
+from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KEY, KeyMaker
 from dag.core.shell import ShellScript, script_text
 from dag.core.sources.gitconfig import ENV_FILE, ENV_NAME
@@ -33,7 +34,6 @@ MELANGE = "/usr/bin/melange"
 """The path of melange in an SDK image."""
 
 _PACKAGE = "dag.core.build"
-_VARIABLE = re.compile(r"[^\s:#=+?!$]+")
 # What make and the shell behind it leave alone in a word of MELANGE_EXTRA_OPTS.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
 _TRAILER = re.compile(
@@ -59,6 +59,10 @@ class MakeVariables:
     """Directories of pipelines that melange searches after those that the Makefile names."""
     build_options: Sequence[str] = ()
     """The options of definitions that melange enables."""
+    melange_flags: Sequence[str] = ()
+    """More words for melange: what `[melange]` of `dag.toml` adds to the Makefile's call."""
+    files: Sequence[str] = ()
+    """Assignments that tell dag's own Makefile where definitions are."""
     more: Sequence[str] = ()
     """The user's own `NAME=VALUE`. They win over ours, but MELANGE_EXTRA_OPTS is added to ours."""
 
@@ -78,6 +82,7 @@ class MakeVariables:
             options += ["--pipeline-dirs", directory]
         for name in self.build_options:
             options += ["--build-option", name]
+        options += self.melange_flags
         extra = [_option_word(option) for option in options]
         assignments = {
             "MELANGE": self.melange,
@@ -87,6 +92,7 @@ class MakeVariables:
             "REPO": "./packages",
             "SOURCE_DATE_EPOCH": str(self.source_date_epoch),
             "MELANGE_RUNNER": "bubblewrap",
+            **dict(file.split("=", 1) for file in self.files),
         }
         for assignment in self.more:
             name, value = split_assignment(assignment)
@@ -116,22 +122,6 @@ def _assigned_value(more: Iterable[str], name: str, otherwise: str) -> str:
     return dict(map(split_assignment, more)).get(name, otherwise)
 
 
-def split_assignment(text: str) -> tuple[str, str]:
-    """Split `NAME=VALUE`.
-
-    Raises:
-        UsageError: there is no `=`, make would not take NAME for a variable, or VALUE has a line
-            break.
-
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not _VARIABLE.fullmatch(name):
-        raise UsageError(f"{text!r} is not an assignment", hint="write it like NAME=VALUE")
-    if "\n" in value or "\0" in value:
-        raise UsageError(f"the value of {name} has a line break, which make cannot take")
-    return name, value
-
-
 def _option_word(word: str) -> str:
     # The word passes through make, for which each `$` is doubled, and through a recipe's shell, for
     # which it is quoted.
@@ -142,6 +132,7 @@ def build_script(
     variables: MakeVariables,
     *,
     key_maker: KeyMaker,
+    makefile: str = "",
     keep_going: bool = False,
     mounted_key: str | None = None,
     confined: bool = False,
@@ -157,7 +148,8 @@ def build_script(
     It has the throwaway key made by `key_maker`, or copies the one at `mounted_key` to
     `variables.key`. It makes what lies in `packages/` count as built, runs make, and forwards SIGTERM
     to it. It ends with the exit code of make; or with `REFUSED`, and then the reason is in
-    the container's termination message. If make ended well and made no package, `NOTHING` is there.
+    the container's termination message. `makefile` is the text of dag's own Makefile if make is to
+    take that, and not the one in the workspace. If make ended well and made no package, `NOTHING` is there.
 
     The last line tells how many lines and bytes the log before it has (see `read_trailer`): the API
     server serves only the newest file of a rotated log, so a loss could not be seen from outside.
@@ -203,6 +195,8 @@ def build_script(
         f"--env-option= --env-file {_option_word(f'{state}/{ENV_NAME}')}",
         f"--key={signing_key if mounted_key is None else variables.key}",
     ]
+    if makefile:
+        arguments.append(f"--makefile={makefile}")
     if mounted_key is not None:
         arguments.append(f"--mounted-key={mounted_key}")
     elif key_maker is not KeyMaker.NOBODY:

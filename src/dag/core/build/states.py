@@ -23,6 +23,8 @@ class UnitState(StrEnum):
     """The attempt says that it built the unit; the store is asked."""
     PAUSED = "paused"
     """It waits some seconds before it is tried again."""
+    LACKING = "lacking"
+    """Its environment lacks what a package turned out to need; another unit may give that."""
     STOPPING = "stopping"
     """It was cancelled and is not gone yet."""
     DONE = "done"
@@ -36,6 +38,8 @@ class UnitState(StrEnum):
 
 
 LIVE = frozenset({UnitState.RUNNING, UnitState.PROVING, UnitState.STOPPING})
+DORMANT = frozenset({UnitState.WAITING, UnitState.READY, UnitState.PAUSED, UnitState.LACKING})
+"""The states of units that are not settled and have no attempt."""
 THERE = frozenset({UnitState.DONE, UnitState.UNCHANGED})
 """The store has what such a unit promises."""
 SETTLED = THERE | {UnitState.FAILED, UnitState.BLOCKED, UnitState.DROPPED}
@@ -53,6 +57,8 @@ class Trigger(StrEnum):
     RETRIED = "failed, may be tried again"
     FAILED = "failed for good"
     DUE = "pause is over"
+    LACKED = "environment lacks something"
+    SUPPLIED = "a unit gives what was lacking"
     BLOCKED = "a need failed"
     STOPPED = "run is stopped"
     GONE = "attempt ended in a stopped run"
@@ -78,6 +84,10 @@ TRANSITIONS: Mapping[tuple[UnitState, Trigger], UnitState] = {
     (UnitState.STOPPING, Trigger.SUCCEEDED): UnitState.PROVING,
     (UnitState.STOPPING, Trigger.UNCHANGED): UnitState.UNCHANGED,
     (UnitState.STOPPING, Trigger.GONE): UnitState.DROPPED,
+    (UnitState.RUNNING, Trigger.LACKED): UnitState.LACKING,
+    (UnitState.LACKING, Trigger.SUPPLIED): UnitState.READY,
+    (UnitState.LACKING, Trigger.FAILED): UnitState.FAILED,
+    (UnitState.LACKING, Trigger.STOPPED): UnitState.DROPPED,
     (UnitState.PAUSED, Trigger.DUE): UnitState.READY,
     (UnitState.PAUSED, Trigger.STOPPED): UnitState.DROPPED,
 }
@@ -107,6 +117,21 @@ class RunLimits:
     """The longest such pause, in seconds."""
     fail_fast: bool = False
     """Whether the first failure stops the run."""
+
+    def clamp(self, resources: ComputeResources) -> ComputeResources:
+        """Return what a unit gets that asks for this: everything, alone, if it asks for more."""
+        if self.capacity is None:
+            return resources
+        return ComputeResources(
+            min(resources.cpu, self.capacity.cpu), min(resources.ram, self.capacity.ram)
+        )
+
+    def pause_after(self, faults: int) -> float | None:
+        """Return the seconds until a unit with so many faults is tried again; None if it is not."""
+        if faults > self.faults:
+            return None
+        # 2.0 ** 1024 would overflow, and nobody waits for the 64th doubling.
+        return min(self.first_pause * 2.0 ** min(faults - 1, 64), self.longest_pause)
 
 
 @dataclass(slots=True)

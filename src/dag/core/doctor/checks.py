@@ -73,6 +73,18 @@ def ok(message: str) -> Finding:
     return Finding(Status.OK, message)
 
 
+def definitions(words: str, refused: Sequence[str]) -> Finding:
+    """Judge the definitions, of which `words` say how many are made.
+
+    `refused` are, in words, those that a melange cannot load.
+    """
+    if not refused:
+        return ok(words)
+    more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
+    fix = "the build would fail at them, unless the melange of --sdk-image is another one"
+    return Finding(Status.WARNING, f"{words}; {'; '.join(refused[:3])}{more}", fix)
+
+
 def skipped(why: str) -> Finding:
     """Return the finding of a check that was not made."""
     return Finding(Status.SKIPPED, f"not checked: {why}")

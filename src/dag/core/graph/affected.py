@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dag.core.graph.graph import Graph
+from dag.core.package.directory import NO_INPUTS
 from dag.core.package.model import Package
 
 
@@ -27,16 +28,17 @@ def find_affected(
     files: Iterable[str],
     pipeline_dirs: Sequence[str],
     before: Mapping[str, Collection[str]] | None = None,
+    inputs: Mapping[str, Iterable[str]] = NO_INPUTS,
 ) -> Affected:
     """Return the packages that a change of `files` concerns.
 
     The files are relative to the directory of the definitions. Concerned is a package whose
     definition changed, whose source directory (it has the name of the definition) has a changed
-    file, or whose pipelines from `pipeline_dirs` changed. Concerned is also a package that needs a
+    file, or whose pipelines from `pipeline_dirs` changed, or another of its `inputs`. Concerned is also a package that needs a
     name which a changed definition gave `before` and does not give any more. A directory that is
     named as a whole (a submodule, a link) counts for all that is in it.
     """
-    concerned = _Concerned(graph, pipeline_dirs, before or {})
+    concerned = _Concerned(graph, pipeline_dirs, before or {}, inputs)
     reasons: dict[str, list[str]] = {}
     unrelated: list[str] = []
     for file in sorted(files):
@@ -52,31 +54,35 @@ class _Concerned:
     """The packages that a file may concern, by the ways in which it may."""
 
     def __init__(
-        self, graph: Graph, pipeline_dirs: Sequence[str], before: Mapping[str, Collection[str]]
+        self,
+        graph: Graph,
+        pipeline_dirs: Sequence[str],
+        before: Mapping[str, Collection[str]],
+        inputs: Mapping[str, Iterable[str]],
     ) -> None:
         self.by_file: dict[str, str] = {}
         self.by_directory: dict[str, str] = {}
-        self.by_pipeline: dict[str, list[str]] = {}
+        self.by_input: dict[str, list[str]] = {}
         for package in graph.packages:
             self.by_file[package.file] = package.name
             self.by_directory[package.file.removesuffix(".yaml")] = package.name
             self.by_directory[package.name] = package.name
-            for root in pipeline_dirs:
-                for uses in package.pipelines:
-                    path = posixpath.normpath(f"{root}/{uses}.yaml")
-                    self.by_pipeline.setdefault(path, []).append(package.name)
+            # A pipeline may be one that another place had before, or will have.
+            read = {f"{root}/{uses}.yaml" for root in pipeline_dirs for uses in package.pipelines}
+            for path in {posixpath.normpath(one) for one in (*read, *inputs.get(package.file, ()))}:
+                self.by_input.setdefault(path, []).append(package.name)
         self.by_loss = _losses(graph, before)
 
     def by(self, file: str) -> Iterator[str]:
         yield from self.by_loss.get(file, ())
-        yield from self.by_pipeline.get(file, ())
+        yield from self.by_input.get(file, ())
         top = file.partition("/")[0]
         if file in self.by_file:
             yield self.by_file[file]
         elif top in self.by_directory:
             yield self.by_directory[top]
         if not file.endswith(".yaml"):
-            for path, users in self.by_pipeline.items():
+            for path, users in self.by_input.items():
                 if path.startswith(f"{file.rstrip('/')}/"):
                     yield from users
 

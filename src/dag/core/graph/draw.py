@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.core.graph.edges import Edge
 from dag.core.graph.graph import Graph
 from dag.core.package.makefile import NO_MAKEFILE, Makefile
-from dag.core.package.model import Package
+from dag.core.package.model import APPENDED, Package
 from dag.core.visible import visible, visible_json
 
 
@@ -70,6 +70,7 @@ def _json(graph: Graph, package: Package, dropped: Mapping[str, Edge]) -> str:
             "dependencies": [edge.need.name for edge in edges],
             "origins": sorted({edge.origin for edge in edges if edge.is_ours}),
             "external": [edge.need.name for edge in edges if not edge.is_ours],
+            "appended": [one.name for one in package.environment if one.reason == APPENDED],
             "needs": graph.needs_by_text(package.name),
             "installs": graph.installed(package.name),
             "dropped": [

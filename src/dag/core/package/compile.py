@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeGuard
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import Node
 
-from dag.core.arch import ARCHITECTURES, Arch, apk_name
+from dag.core.arch import Arch
 from dag.core.package.dependencies import (
     Text,
     TextResolver,
@@ -35,6 +34,7 @@ from dag.core.package.model import (
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
+from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
 from dag.core.package.substitutions import (
     Replacer,
@@ -44,8 +44,9 @@ from dag.core.package.substitutions import (
     lookup_in,
     substitute,
 )
-from dag.core.package.variables import Variables
-from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
+from dag.core.package.targetarch import unknown_architectures
+from dag.core.package.variables import NO_VARIABLES, Variables
+from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
@@ -55,41 +56,57 @@ PIPELINES = "pipelines"
 
 
 def compile_definition(
-    data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
+    data: bytes,
+    file: str,
+    *,
+    arch: Arch,
+    table: Table,
+    build_options: Sequence[str] = (),
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> tuple[Package | None, list[FileProblem]]:
     """Return the definition in `data`, read from `file`, resolved for one architecture.
 
-    The package is None if this is not a definition (it has no `package:` mapping), or if it has
-    problems; these are returned with it.
+    `variables` win over the definition's own. The package is None if this is not a definition (it has
+    no `package:` mapping), or if it has problems; these are returned with it.
     """
-    package, problems = _compile(data, file, arch, table, build_options)
+    package, problems = _compile(data, file, arch, table, (build_options, variables))
     return (None if problems else package), problems
 
 
 def read_definition(
-    data: bytes, file: str, *, arch: Arch, table: Table, build_options: Sequence[str] = ()
+    data: bytes,
+    file: str,
+    *,
+    arch: Arch,
+    table: Table,
+    build_options: Sequence[str] = (),
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Package | BrokenDefinition | None:
     """Return the definition in `data`, resolved or as a broken one; None if it is no definition."""
-    package, problems = _compile(data, file, arch, table, build_options)
+    package, problems = _compile(data, file, arch, table, (build_options, variables))
     if not problems:
         return package
     return BrokenDefinition(file, names_in_text(data, file, package), tuple(problems))
 
 
 def _compile(
-    data: bytes, file: str, arch: Arch, table: Table, build_options: Sequence[str]
+    data: bytes,
+    file: str,
+    arch: Arch,
+    table: Table,
+    given: tuple[Sequence[str], Mapping[str, str]],
 ) -> tuple[Package | None, list[FileProblem]]:
     """Return the package as far as it can be resolved, and all problems."""
     tree = NodeReader(file)
     try:
         node = compose(data)
-        if not _may_define(node):
+        if not may_define(node):
             return None, []
         refuse_duplicates(node)
         root = tree.mapping(node, "the definition")
-        if "package" not in root or _is_other(root["package"]):
+        if "package" not in root or is_other(root["package"]):
             return None, tree.problems
-        package = _Definition(root, tree, arch, table, build_options).package()
+        package = _Definition(root, tree, arch, table, Variables(root, tree, *given)).package()
     except Broken as broken:
         if b"package" not in data.replace(b"\0", b""):  # UTF-16, too
             return None, []
@@ -98,36 +115,6 @@ def _compile(
         what = "merge keys, aliases or variables refer to each other too deeply"
         return None, [FileProblem(file, 1, what, "flatten them")]
     return package, tree.problems
-
-
-def _may_define(node: Node | None) -> TypeGuard[MappingNode]:
-    """Return whether the document is a mapping with a package, or merges what may have one."""
-    return isinstance(node, MappingNode) and any(
-        key.value == "<<" or (key.value == "package" and not _is_other(value))
-        for key, value in node.value
-    )
-
-
-def _is_other(package: Node) -> bool:
-    """Return whether this is what files of other programs call a package: a text or a list."""
-    return isinstance(package, SequenceNode) or (
-        isinstance(package, ScalarNode) and not is_null(package)
-    )
-
-
-def unknown_architectures(listed: Sequence[Text], file: str) -> tuple[FileProblem, ...]:
-    """Return a warning if `target-architecture` has names that melange never builds for."""
-    unknown = [one for one in listed if one.text and one.text not in (*ARCHITECTURES, "all")]
-    if not unknown:
-        return ()
-    names = " and ".join(repr(one.text[:60]) for one in unknown[:5])
-    known = {**{one.text: apk_name(one.text) for one in unknown[:5]}, "noarch": "all"}
-    ours = dict.fromkeys(known[one.text] for one in unknown[:5])
-    fix = "use names such as x86_64 and aarch64"
-    if None not in ours:
-        fix = f"write {' and '.join(map(str, ours))}"
-    what = f"target-architecture has {names}, which melange does not know"
-    return (FileProblem(file, unknown[0].line, what, fix),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +144,14 @@ class _Definition:
         tree: NodeReader,
         arch: Arch,
         table: Table,
-        build_options: Sequence[str],
+        variables: Variables,
     ) -> None:
         self.root = root
         self.tree = tree
         self.arch = arch
         self.table = table
         self.reader = StepReader(tree)
-        self.variables = Variables(root, tree, build_options)
+        self.variables = variables
 
     def package(self) -> Package | None:
         tree = self.tree

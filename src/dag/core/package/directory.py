@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.names import settle_clashes
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
+
+NO_INPUTS: Mapping[str, tuple[str, ...]] = {}
+NO_VARIABLES: Mapping[str, str] = {}
 
 
 class Definitions(NamedTuple):
@@ -24,14 +27,27 @@ class Definitions(NamedTuple):
     """Everything that is wrong, by file and line."""
     remarks: tuple[str, ...]
     """What looks like a definition and is not read, in words."""
+    warnings: tuple[FileProblem, ...] = ()
+    """What a person should know of the way in which all are read."""
+    inputs: Mapping[str, tuple[str, ...]] = NO_INPUTS
+    """File of a definition → the pipelines and the file of variables that it is resolved from, with
+    paths that are relative to the directory or absolute."""
+    variables: Mapping[str, str] = NO_VARIABLES
+    """File of a definition → the file of variables that melange is given with it."""
+    pipeline_roots: tuple[str, ...] = ()
+    """The directories of pipelines, relative to that of the definitions."""
+    melange_words: tuple[str, ...] = ()
+    """What melange must be told besides, because the Makefile does not tell it."""
 
     def words(self) -> Iterator[str]:
         """Yield what a person should be told of these definitions, a line each."""
         for problem in self.problems:
-            yield self._place(problem)
+            yield self.place(problem)
+        for warning in self.warnings:
+            yield self.place(warning)
         for package in self.packages:
             for warning in package.warnings:
-                yield self._place(warning)
+                yield self.place(warning)
         yield from self.remarks
 
     def require_sound(self) -> None:
@@ -42,12 +58,26 @@ class Definitions(NamedTuple):
 
         """
         if len(self.problems) == 1:
-            raise UsageError(self._place(self.problems[0]))
+            raise UsageError(self.place(self.problems[0]))
         if self.problems:
             lines = [f"the definitions have {len(self.problems)} problems"]
-            raise UsageError("\n".join([*lines, *map(self._place, self.problems)]))
+            raise UsageError("\n".join([*lines, *map(self.place, self.problems)]))
 
-    def _place(self, problem: FileProblem) -> str:
+    def without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
+        """Return the same, where the definitions in files that somebody `refused` are broken."""
+        broken = [
+            BrokenDefinition(one.file, tuple(sorted(one.given)), refused[one.file])
+            for one in self.packages
+            if one.file in refused
+        ]
+        return self._replace(
+            packages=tuple(one for one in self.packages if one.file not in refused),
+            broken=(*self.broken, *broken),
+            problems=tuple(sorted({*self.problems, *(p for one in broken for p in one.problems)})),
+        )
+
+    def place(self, problem: FileProblem) -> str:
+        """Return a problem in words, with the path of its file."""
         directory = "" if self.directory == "." else self.directory
         return str(problem._replace(file=posixpath.join(directory, problem.file)))
 
@@ -57,6 +87,7 @@ def gather_definitions(
     packages: Sequence[Package],
     broken: Sequence[BrokenDefinition],
     remarks: Sequence[str] = (),
+    warnings: Sequence[FileProblem] = (),
 ) -> Definitions:
     """Return the definitions of a directory, of which each package has one that counts."""
     settled = settle_clashes(sorted(packages, key=lambda package: (package.name, package.file)))
@@ -67,4 +98,5 @@ def gather_definitions(
         broken=(*broken, *settled.passed_over),
         problems=tuple(sorted(problems)),
         remarks=tuple(remarks),
+        warnings=tuple(warnings),
     )

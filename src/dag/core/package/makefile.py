@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Formatter
 
@@ -86,6 +86,8 @@ class Makefile:
     """The names for which `build-package` is called, whose definitions are NAME.yaml."""
     is_given: bool = False
     """Whether somebody gave the template, so that the rules were not asked."""
+    built_in: str = ""
+    """The text, if it is dag's own, which stands for that of a directory without one."""
 
     @property
     def key_maker(self) -> KeyMaker:
@@ -125,7 +127,7 @@ class Makefile:
 
     def file_notes(self, packages: Iterable[Package]) -> list[str]:
         """Return, in words, whose definitions its rules do not find because the file has another name."""
-        if self.is_given or self.finds_files:
+        if self.is_given or self.finds_files or self.built_in:
             return []
         return [
             f"{package.file}:{package.line}: this is {package.name}, for which the Makefile's rules "
@@ -136,13 +138,28 @@ class Makefile:
             and package.file_stem not in self.calls
         ]
 
-    def _target(self, package: Package, arch: Arch) -> str:
+    def variables(self, packages: Iterable[Package]) -> list[str]:
+        """Return the assignments for make with which dag's own rules find definitions."""
+        if not self.built_in:
+            return []
+        return [
+            f"FILE-{package.name}-{package.full_version}=./{package.file}"
+            for package in packages
+            if package.file_stem != package.name
+        ]
+
+    def stem_of(self, package: Package) -> str:
+        """Return the name by which the rules know a package: its own, or that of its file."""
         name, stem = package.name, package.file_stem
         by_file = self.finds_files or stem in self.calls
-        if not self.is_given and name != stem and name not in self.rules and by_file:
-            name = stem
+        return stem if not self.is_given and name not in self.rules and by_file else name
+
+    def _target(self, package: Package, arch: Arch) -> str:
         return self.template.format(
-            arch=arch.apk, name=name, version=package.version, epoch=package.epoch
+            arch=arch.apk,
+            name=self.stem_of(package),
+            version=package.version,
+            epoch=package.epoch,
         )
 
 
@@ -180,6 +197,19 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         calls=frozenset(call["name"] for call in _CALL.finditer(text)),
         is_given=is_given,
     )
+
+
+def built_in_text() -> str:
+    """Return the Makefile of a directory that has none."""
+    from importlib.resources import files
+
+    return files("dag.core.package").joinpath("builtin.mk").read_text(encoding="utf-8")
+
+
+def built_in_makefile() -> Makefile:
+    """Return the rules for a directory without a Makefile."""
+    text = built_in_text()
+    return replace(read_makefile(text), built_in=text)
 
 
 def _other_key(text: str) -> str | None:

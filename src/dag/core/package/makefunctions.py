@@ -103,11 +103,11 @@ def _eval(make: Expander, rest: str, local: Mapping[str, str], depth: int) -> st
 
 
 def _filter(patterns: str, text: str) -> str:
-    return " ".join(word for word in text.split() if _matches(patterns, word))
+    return " ".join(word for word in text.split() if matches(patterns, word))
 
 
 def _filter_out(patterns: str, text: str) -> str:
-    return " ".join(word for word in text.split() if not _matches(patterns, word))
+    return " ".join(word for word in text.split() if not matches(patterns, word))
 
 
 def _word(number: str, text: str) -> str:
@@ -197,7 +197,8 @@ def _stem(start: str, end: str, word: str) -> str | None:
     return None
 
 
-def _matches(patterns: str, word: str) -> bool:
+def matches(patterns: str, word: str) -> bool:
+    """Return whether one of the patterns, with spaces between them, matches `word`."""
     for pattern in patterns.split():
         start, percent, end = pattern.partition("%")
         if word == pattern or (percent and _stem(start, end, word) is not None):

@@ -10,17 +10,18 @@ https://www.gnu.org/software/make/manual/make.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from dag.core.package.makeconditions import Conditionals, without_comment
 from dag.core.package.makefunctions import (
     FUNCTIONS,
     MARKS,
     SILENT,
     UNKNOWN,
-    arguments,
     each_word,
     mark_of,
+    matches,
     reference_at,
     replace_stem,
 )
@@ -38,11 +39,10 @@ _ASSIGNMENT = re.compile(
     re.DOTALL,
 )
 _DEFINE = re.compile(r"^(?:override\s+)?define\s+(?P<name>\S+)\s*(?:[:?+]?=\s*)?$")
-_CONDITION = re.compile(r"^(?P<word>ifeq|ifneq|ifdef|ifndef)\b\s*(?P<rest>.*)$", re.DOTALL)
-_ELSE = re.compile(r"^else\b\s*(?P<rest>.*)$", re.DOTALL)
-_ENDIF = re.compile(r"^endif\b")
-_QUOTED = re.compile(r"""^(?P<one>"[^"]*"|'[^']*')\s*(?P<two>"[^"]*"|'[^']*')$""")
 _CALLS_A_DEFINITION = re.compile(r"^\$[({]eval\s+\$[({]call\s+[^\s,$]+,[^$]*[)}]\s*[)}]$")
+
+_Line = tuple[int, str]
+"""A line with its number, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,23 @@ class MakeRule:
 
     targets: str
     recipe: tuple[str, ...]
+    lines: tuple[int, ...]
+    """The line of the text in which each line of the recipe begins."""
     definition: str | None = None
     """The `define` that it is part of, so that `$(1)` is an argument of its `$(call …)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedAssignment:
+    """An assignment for some targets alone: `package/app: OPTIONS += --debug`."""
+
+    targets: str
+    name: str
+    kind: str
+    """What stands before the `=`."""
+    value: str
+    unsure: bool
+    """Whether it is not known if the line counts."""
 
 
 @dataclass(slots=True)
@@ -69,10 +84,12 @@ class MakeText:
 
     def __init__(self, text: str, given: Mapping[str, str]) -> None:
         self.rules: list[MakeRule] = []
+        self.scoped: list[ScopedAssignment] = []
         self._given = given
         self._variables = {"MAKE": _Variable("make", recursive=False)}
         self._variables |= {name: _Variable(one, recursive=False) for name, one in given.items()}
-        self._definitions: dict[str, str] = {}
+        self._definitions: dict[str, list[_Line]] = {}
+        self._line = 0
         self._open: set[str] = set()
         """Variables that are being expanded: make refuses one that refers to itself."""
         self._left = _MOST_WHILE_READING
@@ -80,18 +97,26 @@ class MakeText:
         self.read(text.translate(dict.fromkeys(map(ord, MARKS))))
         # One of those per package would be read thousands of times where they are called.
         for name, body in self._definitions.items():
-            _Reader(self, name).read(body)
+            _Reader(self, name).read(iter(body))
         self._reading = False
 
     def read(self, text: str) -> None:
         """Take the assignments and rules of `text` as part of the Makefile."""
-        _Reader(self, None).read(text)
+        lines = _logical_lines(text)
+        if self._line:  # an `eval` in that line
+            lines = ((self._line, line) for _, line in lines)
+        _Reader(self, None).read(lines)
 
-    def define(self, name: str, body: str) -> None:
+    def begin_line(self, number: int) -> None:
+        """Note which line of the text is read now."""
+        self._line = number
+
+    def define(self, name: str, body: list[_Line]) -> None:
         """Take what stands between `define NAME` and `endef`."""
         self._definitions[name] = body
         if name not in self._given:
-            self._variables[name] = _Variable(body, recursive=True)
+            text = "\n".join(line for _, line in body)
+            self._variables[name] = _Variable(text, recursive=True)
 
     def assign(self, name: str, kind: str, value: str, *, unsure: bool) -> None:
         """Assign as `name kind= value` does; `unsure`: whether the line counts is not known."""
@@ -108,6 +133,43 @@ class MakeText:
             self._variables[name] = _Variable(self.expand(value, {}), recursive=False)
         else:
             self._variables[name] = _Variable(value, recursive=True)
+
+    def assign_for(self, one: ScopedAssignment) -> None:
+        """Take an assignment that is for some targets."""
+        if ":" in one.kind:
+            one = replace(one, value=self.expand(one.value, {}).replace("$", "$$"))
+        targets = one.targets.split()
+        is_set = one.name in self._variables or any(
+            other.name == one.name and not set(targets).isdisjoint(other.targets.split())
+            for other in self.scoped
+        )
+        if one.kind != "?" or not is_set:
+            self.scoped.append(one)
+
+    def scope(self, targets: Iterable[str], local: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that assignments for one of `targets` set, expanded."""
+        targets = tuple(targets)
+        ours: list[tuple[int, ScopedAssignment]] = []
+        for one in self.scoped:
+            patterns = self.expand(one.targets, local)
+            if UNKNOWN in patterns:
+                ours.append((0, replace(one, unsure=True)))
+            elif closeness := max((_closeness(patterns, target) for target in targets), default=0):
+                ours.append((closeness, one))
+        found: dict[str, str] = {}
+        # What is for a target itself goes over what is for a pattern.
+        for _, one in sorted(ours, key=lambda each: each[0]):
+            known = {**local, **found}
+            if one.name in self._given:
+                continue
+            if one.unsure or one.kind == "!":
+                found[one.name] = UNKNOWN
+            elif one.kind == "+":
+                before = self.expand(f"$({one.name})", known)
+                found[one.name] = f"{before} {self.expand(one.value, known)}".lstrip()
+            else:
+                found[one.name] = self.expand(one.value, known)
+        return found
 
     def is_set(self, name: str) -> bool:
         """Return whether `ifdef` finds the variable: it is there, and its text is not empty."""
@@ -175,155 +237,98 @@ class MakeText:
         return ""  # a number that is no argument, and what nothing sets
 
 
-class _Conditionals:
-    """The `ifeq` and their kind that are open: of each, whether its branch counts.
-
-    None stands for what only make knows.
-    """
-
-    def __init__(self, make: MakeText) -> None:
-        self._make = make
-        self._branches: list[bool | None] = []
-        self._met: list[bool | None] = []
-        """Of each, whether one of its branches has counted already."""
-
-    @property
-    def skipping(self) -> bool:
-        """Whether what is read now does not count."""
-        return False in self._branches
-
-    @property
-    def unsure(self) -> bool:
-        """Whether only make knows if what is read now counts."""
-        return None in self._branches
-
-    def follow(self, line: str) -> bool:
-        """Follow `line` if it is a directive of a conditional; return whether it is one."""
-        if found := _CONDITION.match(line):
-            truth = False if self.skipping else self._truth(found["word"], found["rest"])
-            # A branch of what does not count never does, nor does its `else`.
-            self._met.append(True if self.skipping else truth)
-            self._branches.append(truth)
-            return True
-        if self._branches and (found := _ELSE.match(line)):
-            self._branches[-1], self._met[-1] = self._otherwise(found["rest"])
-            return True
-        if self._branches and _ENDIF.match(line):
-            self._branches.pop()
-            self._met.pop()
-            return True
-        return False
-
-    def _otherwise(self, rest: str) -> tuple[bool | None, bool | None]:
-        met = self._met[-1]
-        if met is True:
-            return False, True
-        again = _CONDITION.match(rest)
-        truth = self._truth(again["word"], again["rest"]) if again else True
-        if met is None:
-            return (None if truth is not False else False), None
-        return truth, truth
-
-    def _truth(self, word: str, rest: str) -> bool | None:
-        rest = _without_comment(rest)
-        if word in ("ifdef", "ifndef"):
-            return self._make.is_set(self._make.expand(rest, {}).strip()) == (word == "ifdef")
-        if quoted := _QUOTED.match(rest):
-            sides = [quoted["one"][1:-1], quoted["two"][1:-1]]
-        elif rest.startswith("(") and rest.endswith(")"):
-            sides = [side.strip() for side in arguments(rest[1:-1], most=2)]
-        else:
-            return None
-        if len(sides) != 2:
-            return None
-        one, two = (self._make.expand(side, {}) for side in sides)
-        if mark_of(one, two):
-            return None
-        return (one == two) == (word == "ifeq")
-
-
 class _Reader:
     """Reads text into a `MakeText`; in a definition only the rules are of interest."""
 
     def __init__(self, make: MakeText, definition: str | None) -> None:
         self._make = make
         self._definition = definition
-        self._conditionals = _Conditionals(make)
+        self._conditionals = Conditionals(make)
         self._targets = ""
-        self._recipe: list[str] | None = None
+        self._recipe: list[_Line] | None = None
 
-    def read(self, text: str) -> None:
+    def read(self, lines: Iterator[_Line]) -> None:
         """Read all lines."""
-        lines = _logical_lines(text)
-        for line in lines:
+        for number, line in lines:
             if line.startswith("\t") and self._recipe is not None:
                 if not self._conditionals.skipping:
-                    self._recipe.append(line[1:])
+                    self._recipe.append((number, line[1:]))
                 continue
+            self._make.begin_line(number)
             plain = line.strip()
             if self._conditionals.follow(plain) or self._conditionals.skipping:
                 continue
-            plain = _without_comment(plain)
+            plain = without_comment(plain)
             if found := _DEFINE.match(plain):
                 self._make.define(found["name"], _body(lines))
             elif plain and not _CALLS_A_DEFINITION.match(plain):
-                self._take(plain)
+                self._take(number, plain)
         self._finish()
 
-    def _take(self, plain: str) -> None:
+    def _take(self, number: int, plain: str) -> None:
         found = _ASSIGNMENT.match(plain)
         if found is not None:
             if self._definition is None:
                 unsure = self._conditionals.unsure
                 self._make.assign(found["name"], found["kind"], found["value"], unsure=unsure)
             return
-        targets, inline = _rule_parts(plain)
-        if targets is not None:
+        targets, rest = _rule_parts(plain)
+        if targets is not None and (found := _ASSIGNMENT.match(rest)):
+            if self._definition is None:
+                about = (found["name"], found["kind"], found["value"])
+                unsure = self._conditionals.unsure
+                self._make.assign_for(ScopedAssignment(targets, *about, unsure))
+        elif targets is not None:
             self._finish()
-            self._targets, self._recipe = targets, [inline] if inline else []
+            _, _, inline = rest.partition(";")
+            self._targets, self._recipe = targets, [(number, inline.strip())] if inline else []
         elif plain.startswith("$"):
             self._make.expand(plain, {})  # `$(foreach …,$(eval …))` and the like
 
     def _finish(self) -> None:
         if self._recipe is not None:
-            rule = MakeRule(self._targets, tuple(self._recipe), self._definition)
-            self._make.rules.append(rule)
+            lines, recipe = zip(*self._recipe, strict=True) if self._recipe else ((), ())
+            self._make.rules.append(MakeRule(self._targets, recipe, lines, self._definition))
         self._recipe = None
 
 
-def _body(lines: Iterator[str]) -> str:
+def _body(lines: Iterator[_Line]) -> list[_Line]:
     depth = 1
-    body: list[str] = []
-    for line in lines:
+    body: list[_Line] = []
+    for number, line in lines:
         word = line.strip().partition(" ")[0]
         depth += (word == "define") - (word == "endef")
         if not depth:
             break
-        body.append(line)
-    return "\n".join(body)
+        body.append((number, line))
+    return body
 
 
-def _logical_lines(text: str) -> Iterator[str]:
-    """Join lines that end with a backslash."""
+def _logical_lines(text: str) -> Iterator[_Line]:
+    """Join lines that end with a backslash; each has the number of its first line."""
     held: list[str] = []
-    for line in text.split("\n"):
+    first = 1
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not held:
+            first = number
         continued = (len(line) - len(line.rstrip("\\"))) % 2 == 1
         part = line[:-1] if continued else line
         held.append(part.strip() if held else part.rstrip() if continued else part)
         if not continued:
-            yield " ".join(held)
+            yield first, " ".join(held)
             held = []
     if held:
-        yield " ".join(held)
+        yield first, " ".join(held)
 
 
-def _without_comment(line: str) -> str:
-    start = re.search(r"(?<!\\)#", line)
-    return line[: start.start()].rstrip() if start else line
+def _closeness(patterns: str, target: str) -> int:
+    """Return how closely one of the patterns matches a target; 0 if none does."""
+    close = [len(one) for one in patterns.split() if matches(one, target)]
+    return max((_LONGEST if "%" not in patterns else one for one in close), default=0)
 
 
 def _rule_parts(plain: str) -> tuple[str | None, str]:
-    """Take a rule's first line apart: its targets, and the recipe that follows a semicolon."""
+    """Take a rule's first line apart: its targets, and what follows the colon."""
     depth = 0
     for position, character in enumerate(plain):
         depth += (character in "({") - (character in ")}")
@@ -332,6 +337,5 @@ def _rule_parts(plain: str) -> tuple[str | None, str]:
         if character == "=":
             break
         if character == ":":
-            _, _, recipe = plain[position:].partition(";")
-            return plain[:position], recipe.strip()
+            return plain[:position], plain[position:].lstrip(":").strip()
     return None, ""

@@ -12,7 +12,7 @@ import csv
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 from dag.core.package.makefunctions import STEM, UNKNOWN, VARIES
 from dag.core.package.maketext import MakeRule, MakeText
@@ -46,13 +46,20 @@ _BARE = frozenset(
         "--cleanup",
         "--fail-on-lint-warning",
         "--generate-provenance",
+        "--gcplog",
     ]
 )
+OPTIONS = "options"
+"""Among the unreadable flags it stands for words of which nobody knows what flags they are."""
 _BUILD = re.compile(
-    r"(?:^|[\s;&|(/@+-])melange(?P<flags>(?:\s+-\S+)*)\s+build\s+(?P<words>.*)$", re.DOTALL
+    r"""(?:^|[\s;&|(/@+"'-])melange["']?"""  # however it is called
+    r"(?:\s+-\S+(?:\s+(?!build\s)[^-\s]\S*)?)*\s+build\s+",
 )
+_NEEDS_NO_SHELL = re.compile(r"[^'\"\\#]*")
+_IN_QUOTES = re.compile(r"""'[^'\n]*'|"[^"\n]*\"""")
+_REDIRECTION = re.compile(r"\d*[<>]")
 _SUBMAKE = re.compile(r"(?:^|[\s@;&])make\s+(?P<words>.*)$", re.DOTALL)
-_COMMAND_ENDS = re.compile(r"\s(?:&&|\|\||[;|>])\s?|;")
+_COMMAND_ENDS = re.compile(r"\s(?:&&|\|\||[;|>])\s?|[;\n]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +69,14 @@ class MelangeCall:
     package_append: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
     pipeline_dirs: tuple[str, ...] = ()
-    """`--pipeline-dirs`, then `--pipeline-dir`: the order in which melange looks."""
+    """`--pipeline-dir`, then `--pipeline-dirs`: the order in which melange looks."""
     repositories: tuple[str, ...] = ()
     keyrings: tuple[str, ...] = ()
     vars_file: str | None = None
     unreadable: tuple[str, ...] = ()
-    """The flags among these whose values only make itself can tell."""
+    """The flags among these whose values only make itself can tell, or `OPTIONS`."""
+    line: int = field(default=0, compare=False)
+    """The line in which the recipe has the call; 0 if there is none."""
 
 
 class MelangeCalls:
@@ -77,10 +86,12 @@ class MelangeCalls:
     """
 
     def __init__(self, text: str, given: Mapping[str, str]) -> None:
+        self._lines = text.split("\n")
         self._make = MakeText(text, {"MELANGE": "melange", **given})
         self._for_one: dict[str, MakeRule] = {}
         self._for_all: MakeRule | None = None
         self._locals: list[tuple[str, str]] = []
+        self._known: dict[tuple[str, str], MelangeCall] = {}
         for rule in self._make.rules:
             self._sort(rule)
         self._common = self._call_for_all()
@@ -91,15 +102,42 @@ class MelangeCalls:
         if rule is None and self._common is not None:
             return self._common
         rule = rule or self._for_all
-        return MelangeCall() if rule is None else self._call(rule, name, full_version)
+        if rule is None:
+            return MelangeCall()
+        has_version = rule.definition is not None or "packages/" in rule.targets
+        key = (name, full_version if has_version else "")
+        if key not in self._known:
+            self._known[key] = self._call(rule, name, full_version)
+        return self._known[key]
+
+    @property
+    def has_unknown_options(self) -> bool:
+        """Return whether the call that most packages share has words that only make can tell."""
+        if self._for_all is None:
+            return False
+        return OPTIONS in (self._common or self._call(self._for_all, STEM, STEM)).unreadable
+
+    def line_of(self, call: MelangeCall, flag: str) -> int:
+        """Return the line in which a call's flag is written, as far as can be seen; else the call's."""
+        numbers = range(call.line, len(self._lines) + 1)
+        for number in numbers if call.line else ():
+            line = self._lines[number - 1]
+            if flag in line:
+                return number
+            if not line.endswith("\\"):
+                break
+        lines = enumerate(self._lines, start=1)
+        return next((n for n, line in lines if flag in line.partition("#")[0]), call.line)
 
     def _call_for_all(self) -> MelangeCall | None:
         """Return the call that all packages share; None if it is another one for each."""
-        if self._for_all is None:
+        if self._for_all is None or self._make.scoped:
             return None
-        command = next(self._commands(self._for_all, STEM, STEM))
-        call = _flags_of(command)
-        return None if VARIES in command or STEM in "".join(_values(call)) else call
+        call = self._call(self._for_all, STEM, STEM)
+        commands = "\n".join(one for _, one in self._commands(self._for_all, STEM, STEM))
+        # In quotes it is one word for each package, such as the name of the definition's file.
+        varies = VARIES in _IN_QUOTES.sub("", commands) or (call.unreadable and VARIES in commands)
+        return None if varies or STEM in "".join(_values(call)) else call
 
     def _sort(self, rule: MakeRule) -> None:
         targets = self._make.expand(rule.targets, {}).split()
@@ -123,27 +161,43 @@ class MelangeCalls:
                         yield name, value
 
     def _call(self, rule: MakeRule, name: str, full_version: str) -> MelangeCall:
-        return next(map(_flags_of, self._commands(rule, name, full_version)), MelangeCall())
+        calls = [
+            replace(_flags_of(command), line=line)
+            for line, command in self._commands(rule, name, full_version)
+        ]
+        if not calls:
+            return MelangeCall()
+        # Which of several is made, only the shell can tell.
+        differing = {
+            one.name for one in fields(calls[0]) if len({getattr(c, one.name) for c in calls}) > 1
+        }
+        unsure = [flag for flag, (field_name, _) in _FLAGS.items() if field_name in differing]
+        unreadable = dict.fromkeys([*calls[0].unreadable, *unsure])
+        return replace(calls[0], unreadable=tuple(unreadable))
 
-    def _commands(self, rule: MakeRule, name: str, full_version: str) -> Iterator[str]:
-        """Yield what stands behind each `melange build` of a recipe."""
+    def _commands(self, rule: MakeRule, name: str, full_version: str) -> Iterator[tuple[int, str]]:
+        """Yield what stands behind each `melange build` of a recipe, with its line."""
         outer = {"*": name}
         local = {key: self._make.expand(value, outer) for key, value in self._locals}
         if rule.definition is not None:
             local |= {"1": name, "2": full_version, "0": rule.definition}
         apk = "packages/" in rule.targets
         local["*"] = f"{name}-{full_version}" if apk else name
-        for line in rule.recipe:
-            if "build" in line:
-                expanded = self._make.expand(line, local)
-                if found := _BUILD.search(expanded):
-                    yield _COMMAND_ENDS.split(found["words"], maxsplit=1)[0]
+        targets = self._make.expand(rule.targets, local).split()
+        stem = local["*"]
+        local |= self._make.scope((one.replace("%", stem) for one in targets), local)
+        for number, line in zip(rule.lines, rule.recipe, strict=True):
+            if "build" in line or "$" in line:
+                _, *commands = _BUILD.split(self._make.expand(line, local))
+                for command in commands:
+                    yield number, _COMMAND_ENDS.split(command, maxsplit=1)[0]
 
 
 def _values(call: MelangeCall) -> Iterator[str]:
-    for field in fields(call):
-        value: str | tuple[str, ...] | None = getattr(call, field.name)
-        yield from (value,) if isinstance(value, str) else value or ()
+    for one in fields(call):
+        value: str | int | tuple[str, ...] | None = getattr(call, one.name)
+        if isinstance(value, str | tuple):
+            yield from (value,) if isinstance(value, str) else value
 
 
 def _package_of(target: str) -> str | None:
@@ -157,44 +211,60 @@ def _package_of(target: str) -> str | None:
 
 
 def _flags_of(command: str) -> MelangeCall:
-    found: dict[str, list[str]] = {field: [] for field, _ in _FLAGS.values()}
+    found: dict[str, list[str]] = {name: [] for name, _ in _FLAGS.values()}
     unreadable: list[str] = []
+    operands: list[str] = []
     for flag, value in _pairs(_words(command)):
-        field, several = _FLAGS.get(flag, ("", False))
-        if not field:
+        name, several = _FLAGS.get(flag, ("", False))
+        if not flag:
+            operands.append(value)
+        elif not name:
             continue
-        if UNKNOWN in value or VARIES in value:
+        elif _is_unknown(value):
             unreadable.append(flag)
         elif several:
-            found[field] += next(csv.reader([value]), [])
+            found[name] += next(csv.reader([value]), [])
         else:
-            found[field] = [value]
+            found[name] = [value]
+    if len(operands) > 1 and any(map(_is_unknown, operands)):  # more than the definition's file
+        unreadable.append(OPTIONS)
     return MelangeCall(
         package_append=tuple(found["package_append"]),
         build_options=tuple(found["build_options"]),
-        pipeline_dirs=(*found["pipeline_dirs"], *found["pipeline_dir"]),
+        pipeline_dirs=(*filter(None, found["pipeline_dir"]), *found["pipeline_dirs"]),
         repositories=tuple(found["repositories"]),
         keyrings=tuple(found["keyrings"]),
-        vars_file=next(iter(found["vars_file"]), None),
+        vars_file=next(filter(None, found["vars_file"]), None),
         unreadable=tuple(dict.fromkeys(unreadable)),
     )
 
 
+def _is_unknown(value: str) -> bool:
+    # What the shell would put in is as unknown as what only make knows.
+    return not {UNKNOWN, VARIES, "$", "`"}.isdisjoint(value)
+
+
 def _words(command: str) -> list[str]:
+    if _NEEDS_NO_SHELL.fullmatch(command):  # as there is one command for each of 3,400 packages
+        return command.split()
     try:
-        return shlex.split(command.replace("\n", " "))
+        return shlex.split(command)
     except ValueError:  # a quote that is not closed: the shell will say so
         return command.split()
 
 
 def _pairs(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield flags with their values."""
+    """Yield flags with their values; an operand has an empty flag."""
     rest = iter(words)
     for word in rest:
         flag, equals, value = word.partition("=")
-        if not word.startswith("-") or flag in _BARE:
+        if _REDIRECTION.match(word):
             continue
-        if equals:
+        if not word.startswith("-"):
+            yield "", word
+        elif flag in _BARE:
+            continue
+        elif equals:
             yield flag, value
         elif not flag.startswith("--") and len(flag) > 2:
             yield flag[:2], flag[2:]

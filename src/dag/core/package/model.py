@@ -30,15 +30,19 @@ def bare_name(dependency: str) -> str:
     return (dependency[: constraint.start()] if constraint else dependency).strip()
 
 
+APPENDED = "appended"
+"""The reason and the kind of what melange is told to append to an environment."""
+
+
 class Need(NamedTuple):
-    """A package of the build environment, and where the definition asks for it."""
+    """A package of the build environment, and where it is asked for."""
 
     text: str
     """The package as it is written, with its constraint: `openssl-dev>3`."""
     file: str
     line: int
     reason: str
-    """`environment`, or the way to a pipeline: `uses py/build > python/build`. A step inside of a
+    """`environment`, `appended`, or the way to a pipeline: `uses py/build > python/build`. A step inside of a
     step has `nested ` before it, and a step of a subpackage has `subpackage NAME ` before it."""
 
     @property
@@ -48,9 +52,9 @@ class Need(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Return `environment`, `pipeline`, `nested pipeline` or `subpackage pipeline`."""
-        if self.reason == "environment":
-            return "environment"
+        """Return `environment`, `appended`, or `pipeline`, `nested pipeline`, `subpackage pipeline`."""
+        if self.reason in ("environment", APPENDED):
+            return self.reason
         if self.reason.startswith("subpackage "):
             return "subpackage pipeline"
         if self.reason.startswith("nested ") or " > " in self.reason:
@@ -145,8 +149,8 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True, tag=True):
     left_out: tuple[Subpackage, ...] = ()
     """The subpackages that an `if` leaves out for this architecture."""
     environment: tuple[Need, ...] = ()
-    """The build environment: what the definition lists, then what its pipelines need. Each text is
-    there once, with the first reason for it."""
+    """The build environment: what the definition lists, then what its pipelines need, then what
+    melange is told to append. Each text is there once, with the first reason for it."""
     repositories: tuple[Named, ...] = ()
     """The repositories of the environment, as written, with their tags."""
     keyring: tuple[Named, ...] = ()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
 from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
-from dag.core.kinds import ARCH, ARCHS, EXISTING_DIRECTORY, TEXT
+from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, TEXT
 
 _DEFINITIONS = "Definitions"
 _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
@@ -82,10 +82,17 @@ class CompileOptions(Options):
         "Enable this option of the definitions, as melange's flag of that name does.",
         metavar="NAME",
     )
+    make_vars: tuple[str, ...] = list_flag(
+        ASSIGNMENT,
+        "--make-var",
+        "Pass this assignment to make, besides those of [make] in dag.toml. What the Makefile tells "
+        "melange may depend on it.",
+        table="make",
+    )
     strict: bool = switch(
         "--strict",
         "Refuse the whole directory if anything is wrong with any definition, not only what needs "
-        "that definition.",
+        "that definition. `dag build` also refuses a definition that changed under its version.",
     )
 
 

@@ -9,7 +9,7 @@ the directory's own before the built-in ones.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from dag.core.package.builtin import PIPELINES
@@ -29,9 +29,13 @@ class Table:
         self,
         own: Mapping[str, tuple[str, bytes]],
         built_in: Mapping[str, PipelineStep] = PIPELINES,
+        behind: Collection[str] = (),
     ) -> None:
-        """Take the text of `own` pipelines, `uses` → (file, text), and the `built_in` ones."""
-        self._own = own
+        """Take the text of `own` pipelines, `uses` → (file, text), and the `built_in` ones.
+
+        The built-in ones go before those that are `behind` them.
+        """
+        self._own = {uses: one for uses, one in own.items() if uses not in {*behind} & {*built_in}}
         self._known: dict[str, PipelineStep] = {}
         self._built_in = built_in
 

@@ -7,23 +7,50 @@ from collections.abc import Mapping, Sequence
 from yaml.nodes import Node
 
 from dag.core.arch import Arch
+from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.substitutions import Scope, Unresolvable, lookup_in, substitute
 from dag.core.package.transforms import Effort, transform
 from dag.core.package.triplets import triplets
-from dag.core.package.yaml import NodeReader, line_of
+from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
+
+NO_VARIABLES: Mapping[str, str] = {}
+
+
+def read_variables(data: bytes, file: str) -> tuple[dict[str, str], list[FileProblem]]:
+    """Return the variables in a file that melange gets with `--vars-file`, and what is wrong there."""
+    tree = NodeReader(file)
+    try:
+        node = compose(data)
+        if node is None:
+            return {}, [FileProblem(file, 1, "the file is empty", "write {} into it")]
+        refuse_duplicates(node)
+        return tree.strings(node, "the file of variables"), tree.problems
+    except Broken as broken:
+        return {}, [FileProblem(file, broken.line, broken.what, broken.fix)]
 
 
 class Variables:
     """The variables of a definition, which depend on the build options that are enabled."""
 
     def __init__(
-        self, root: Mapping[str, Node], tree: NodeReader, build_options: Sequence[str]
+        self,
+        root: Mapping[str, Node],
+        tree: NodeReader,
+        build_options: Sequence[str],
+        given: Mapping[str, str],
     ) -> None:
-        """Read `vars`, `var-transforms` and `options`; `build_options` are those that are enabled."""
+        """Read `vars`, `var-transforms` and `options`.
+
+        `build_options` are those that are enabled; variables that are `given` win over `vars`.
+        """
         self.build_options = build_options
         self._tree = tree
         self._line = line_of(root.get("vars", root["package"]))
-        self._vars = tree.strings(root.get("vars"), "vars")
+        own = root.get("vars")
+        if given and (own is None or is_null(own)):
+            what = "melange fails at a definition without vars if it is given a file of variables"
+            tree.problem(self._line, what, "add vars: {} to the definition")
+        self._vars = {**tree.strings(own, "vars"), **given}
         self._transforms = [
             (line_of(node), tree.strings(node, "a var-transform"))
             for node in tree.items(root.get("var-transforms"), "var-transforms")

@@ -1,9 +1,9 @@
-"""Records of finished units, and the packages that build environments install of them."""
+"""Records of finished units."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 from dag.core.decoding import decode
 from dag.core.limits import RECORD
 from dag.core.package.apk import Apk, Digest, PathPart
-from dag.core.package.model import bare_name
 from dag.core.package.versions import key
 
 FORMAT = 2
@@ -125,42 +124,3 @@ def choose_records(records: Iterable[Record], versions: Mapping[str, str]) -> di
         ):
             chosen[record.name] = record
     return chosen
-
-
-def packages_to_install(
-    environment: Iterable[str],
-    packages: Mapping[str, Built],
-    provider: Callable[[str], str | None],
-    without: Collection[str] = (),
-) -> dict[str, Built]:
-    """Return what a build environment installs of `packages`: what it names and all that they need.
-
-    `provider` names the package that is chosen for a need among the definitions. A package that is
-    not found comes from a repository, or melange will say that it is missing. Packages in `without`
-    are passed over.
-    """
-    found: dict[str, Built] = {}
-    todo = list(environment)
-    while todo:
-        text = todo.pop()
-        # A provider of today goes before a package that once had the name and is still there.
-        one = packages.get(provider(text) or bare_name(text))
-        if one is None or one.apk.name in found or one.apk.name in without:
-            continue
-        found[one.apk.name] = one
-        todo += one.apk.depends
-        todo += one.requires
-    return found
-
-
-def find_requirements(
-    apk: Apk, around: Iterable[Apk], provider: Callable[[str], str | None]
-) -> Iterator[str]:
-    """Yield the packages among `around` that give what `apk` needs but no definition names."""
-    wanted = {bare_name(text) for text in apk.depends}
-    for other in sorted(around, key=lambda one: one.name):
-        if other.name == apk.name or other.name in wanted:
-            continue
-        given = {bare_name(text) for text in other.provides}
-        if any(provider(name) is None for name in given & wanted):
-            yield other.name

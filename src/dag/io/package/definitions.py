@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,20 +19,20 @@ from typing import NamedTuple
 import msgspec
 
 from dag.core.arch import Arch
-from dag.core.limits import DEFINITION, PIPELINE, PIPELINES
+from dag.core.limits import DEFINITION
 from dag.core.package.directory import Definitions, gather_definitions
+from dag.core.package.melangeflags import OWN_PIPELINES, MelangeFlags, Resolution
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.nametext import names_in_text
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
-from dag.io.files import read_bytes
+from dag.io.files import is_so
 from dag.io.package import parses
 from dag.io.package.strays import stray_remarks
+from dag.io.package.ways import Way, Ways
 
 MAX_BYTES = DEFINITION.most
 """The size of the largest definition that is read; the largest of Wolfi has 150 KB."""
-SHARED_PIPELINES = Path("/usr/share/melange/pipelines")
-"""The directory in which melange looks before its built-in pipelines."""
 WORTH_A_PROCESS = 150
 """How many definitions take longer to resolve than a process takes to start."""
 
@@ -79,57 +78,66 @@ def read_directory(
     arch: str,
     pipeline_dirs: Sequence[Path] = (),
     build_options: Sequence[str] = (),
+    flags: MelangeFlags | None = None,
     cached: bool = True,
 ) -> Definitions:
     """Return every definition at the top level of `directory`, resolved for `arch`.
 
-    Pipelines are looked for in `directory`/pipelines, then in `pipeline_dirs`, then where an
-    installed melange keeps its own, then in the built-in table. A definition that is not for `arch`
-    is read too: `Package.builds_on` tells. Names that begin with a dot are passed over: editors and
-    other systems leave such files.
+    Pipelines are looked for where melange is told to by `flags`, or else in `directory`/pipelines
+    and then in `pipeline_dirs`; then where an installed melange keeps its own, then in the built-in
+    table. A definition that is not for `arch` is read too: `Package.builds_on` tells. Names that
+    begin with a dot are passed over: editors and other systems leave such files.
 
     Raises:
         UsageError: no definition can be used; the message names the problems of all.
 
     """
     wanted = Arch.parse(arch)
+    plain = Resolution(
+        (OWN_PIPELINES, *(os.fspath(one.resolve()) for one in pipeline_dirs)), tuple(build_options)
+    )
     with _no_collections():
-        own = pipeline_files(directory, pipeline_dirs)
-        salt = parses.run_salt(
-            [
-                wanted.apk.encode(),
-                *(option.encode() for option in build_options),
-                b"",
-                *(part for use, (_, text) in own.items() for part in (os.fsencode(use), text)),
-            ]
-        )
         listing = _list(directory)
-        files, broken = _files(directory, listing.yaml, salt)
+        ways = Ways(directory, wanted)
+        way_of = {
+            name: ways.find(flags.resolution(name.removesuffix(".yaml")) if flags else plain)
+            for name in listing.yaml
+        }
+        files, broken = _files(directory, way_of)
         entries = parses.load(directory, wanted.apk) if cached else {}
         known = {file.key: entries[file.key] for file in files if file.key in entries}
         new = [file for file in files if file.key not in known]
         if new:
-            resolver = _DefinitionResolver(wanted, own, tuple(build_options))
-            known |= resolver.resolve_all(new)
+            known |= _DefinitionResolver(wanted, way_of).resolve_all(new)
         if cached and (new or len(known) != len(entries)):
             parses.store(directory, wanted.apk, known)
         packages: list[Package] = []
+        inputs: dict[str, tuple[str, ...]] = {}
         for file in files:
             match known.get(file.key):
                 case Package() as package:
-                    packages.append(package)
+                    packages.append(flags.with_appended(package) if flags else package)
+                    inputs[file.name] = way_of[file.name].inputs(package)
                 case BrokenDefinition() as one:
                     broken.append(one)
         remarks: list[str] = []
         if listing.yml or listing.folders:
             stems = {name.removesuffix(".yaml") for name in listing.yaml}
             remarks += stray_remarks(directory, listing.yml, listing.folders, stems)
-        found = gather_definitions(os.fspath(directory), packages, broken, remarks)
+        warnings = (*ways.warnings, *(flags.unread() if flags else ()))
+        found = gather_definitions(os.fspath(directory), packages, broken, remarks, warnings)
     if not packages:
         found.require_sound()
         error = no_definitions_error(directory)
         raise UsageError("\n".join([error.message, *remarks]), hint=error.hint)
-    return found
+    return found._replace(
+        inputs=inputs,
+        variables={
+            name: way.resolution.vars_file for name, way in way_of.items() if way.vars_input
+        },
+        pipeline_roots=ways.pipeline_roots,
+        melange_words=tuple(flags.words) if flags else (),
+    )
 
 
 def no_definitions_error(directory: Path) -> UsageError:
@@ -153,58 +161,6 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def pipeline_files(directory: Path, pipeline_dirs: Sequence[Path]) -> dict[str, tuple[str, bytes]]:
-    """Return the pipelines that are files: `uses` → (file, text); the first place that has one wins."""
-    places = [directory / "pipelines", *pipeline_dirs, *melange_pipeline_dirs()]
-    found: dict[str, tuple[str, bytes]] = {}
-    for place in places:
-        if place.is_dir():
-            for count, (uses, path) in enumerate(_walk(os.fspath(place), "", frozenset()), 1):
-                PIPELINES.check(count, str(place))
-                if uses not in found:
-                    found[uses] = (path, _pipeline(path))
-    return found
-
-
-def _pipeline(path: str) -> bytes:
-    try:
-        return read_bytes(Path(path), PIPELINE)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", hint="make it readable, or remove it"
-        ) from error
-
-
-def _walk(directory: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Return the YAML files below `directory`; links are followed, but never in circles."""
-    real = os.path.realpath(directory)
-    if real in above:
-        return
-    with os.scandir(directory) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if _is(entry.is_dir):
-            yield from _walk(entry.path, f"{prefix}{entry.name}/", above | {real})
-        elif entry.name.endswith(".yaml") and _is(entry.is_file):
-            yield prefix + entry.name.removesuffix(".yaml"), entry.path
-
-
-def _is(question: Callable[[], bool]) -> bool:
-    try:
-        return question()
-    except OSError:  # a link in a circle, or to where nobody may look
-        return False
-
-
-def melange_pipeline_dirs() -> list[Path]:
-    """Return the directories in which an installed melange keeps its pipelines as files."""
-    places = [SHARED_PIPELINES]
-    program = shutil.which("melange")
-    if program:
-        places.insert(0, Path(program).resolve().parent.parent / "share" / "melange" / "pipelines")
-    return [place for place in dict.fromkeys(places) if place.is_dir()]
-
-
 class _Listing(NamedTuple):
     """The names at the top level of a directory, but for those that begin with a dot."""
 
@@ -225,7 +181,7 @@ def _list(directory: Path) -> _Listing:
                     found.yaml.append(name)
                 elif name.endswith(".yml"):
                     found.yml.append(name)
-                elif _is(entry.is_dir):
+                elif is_so(entry.is_dir):
                     found.folders.append(name)
     except OSError as error:
         raise UsageError(
@@ -237,9 +193,7 @@ def _list(directory: Path) -> _Listing:
     return found
 
 
-def _files(
-    directory: Path, names: Sequence[str], salt: bytes
-) -> tuple[list[_File], list[BrokenDefinition]]:
+def _files(directory: Path, ways: Mapping[str, Way]) -> tuple[list[_File], list[BrokenDefinition]]:
     files: list[_File] = []
     broken: list[BrokenDefinition] = []
 
@@ -249,7 +203,7 @@ def _files(
         broken.append(BrokenDefinition(shown, names, (FileProblem(shown, 1, what, fix),)))
 
     base = os.fspath(directory)
-    for name in names:
+    for name, way in ways.items():
         if not name.isprintable():  # bytes that are not UTF-8 became surrogates, which are not
             refuse(name, "the name of the file has characters that nobody can type", "rename it")
             continue
@@ -268,7 +222,10 @@ def _files(
                 what = f"the file is larger than {MAX_BYTES >> 20} MiB"
                 refuse(name, what, "move it elsewhere, or split it", data[:MAX_BYTES])
             continue
-        files.append(_File(name, data, parses.entry_key(name, data, salt)))
+        if way.problems:
+            broken.append(BrokenDefinition(name, names_in_text(data, name), way.problems))
+            continue
+        files.append(_File(name, data, parses.entry_key(name, data, way.salt)))
     return files, broken
 
 
@@ -294,12 +251,9 @@ def _content(path: str) -> bytes | None:
 class _DefinitionResolver:
     """A resolver of the files that the cache does not know."""
 
-    def __init__(
-        self, arch: Arch, own: dict[str, tuple[str, bytes]], build_options: tuple[str, ...]
-    ) -> None:
+    def __init__(self, arch: Arch, ways: Mapping[str, Way]) -> None:
         self.arch = arch
-        self.own = own
-        self.build_options = build_options
+        self.ways = ways
 
     def resolve_all(self, files: list[_File]) -> parses.Entries:
         """Resolve `files`, in several processes if they are many."""
@@ -322,17 +276,21 @@ class _DefinitionResolver:
         from dag.core.package.compile import read_definition
         from dag.core.package.pipelines import Table
 
-        table = Table(self.own)
-        return {
-            file.key: read_definition(
+        tables: dict[bytes, Table] = {}
+        entries: parses.Entries = {}
+        for file in files:
+            way = self.ways[file.name]
+            if way.salt not in tables:
+                tables[way.salt] = Table(way.texts, behind=way.behind)
+            entries[file.key] = read_definition(
                 file.data,
                 file.name,
                 arch=self.arch,
-                table=table,
-                build_options=self.build_options,
+                table=tables[way.salt],
+                build_options=way.resolution.build_options,
+                variables=way.variables,
             )
-            for file in files
-        }
+        return entries
 
 
 class _Child:

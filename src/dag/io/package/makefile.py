@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from glob import glob
 from pathlib import Path
 
+from dag.core.arch import Arch
 from dag.core.limits import MAKEFILE
-from dag.core.package.makefile import FILE_NAMES, Makefile, included_patterns, read_makefile
+from dag.core.package.makefile import (
+    FILE_NAMES,
+    Makefile,
+    built_in_makefile,
+    built_in_text,
+    included_patterns,
+    read_makefile,
+)
+from dag.core.package.makesource import MakefilePart, MakefileText
+from dag.core.package.melangeflags import MelangeFlags
+from dag.core.package.melangetable import NO_TABLE, TABLE, read_table
 from dag.errors import UsageError
 from dag.io.files import read_text
 from dag.io.package.definitions import no_definitions_error
+from dag.io.settings import FILE_NAME, read_settings_file
+
+BUILT_IN = "the Makefile of dag's own"
+"""Stands for its file's name."""
 
 
 def makefile_of(directory: Path, template: str | None) -> Makefile:
     """Return the rules of a directory's Makefile; `template` replaces what they say of targets.
 
+    Where there is none, they are the rules of dag's own.
+
     Raises:
-        UsageError: there is none or nothing to build with one, it cannot be read, or the template is wrong.
+        UsageError: there is nothing to build, the Makefile cannot be read, or the template is wrong
+            or for no Makefile.
 
     """
+    if not any(directory.glob("*.yaml")):
+        raise no_definitions_error(directory)
     found = find_makefile(directory, template)
-    if found is None:
-        if not any(directory.glob("*.yaml")):
-            raise no_definitions_error(directory)  # what a Makefile would be of no use for
+    if found is not None:
+        return found
+    if template is not None:
         raise UsageError(
-            f"{directory} has no Makefile beside the definitions",
-            hint="the build runs `make`; see docs/makefiles.md for the rules that it needs",
+            f"{directory} has no Makefile that could have a rule for {template}",
+            hint="leave --target-template out; see docs/makefiles.md for what is built then",
         )
-    return found
+    return built_in_makefile()
 
 
 def find_makefile(directory: Path, template: str | None) -> Makefile | None:
@@ -37,27 +58,91 @@ def find_makefile(directory: Path, template: str | None) -> Makefile | None:
         UsageError: it cannot be read, or the template is wrong.
 
     """
+    source = find_source(directory)
+    return None if source is None else read_makefile(source.text, template)
+
+
+def find_source(directory: Path) -> MakefileText | None:
+    """Return the text of a directory's Makefile with those that it includes, or None.
+
+    Raises:
+        UsageError: it cannot be read.
+
+    """
     for name in FILE_NAMES:
         path = directory / name
         if path.is_file():
             try:
-                text = read_text(path, MAKEFILE, errors="replace")
-                return read_makefile(_with_included(directory, text), template)
+                return _Includer(directory).read(name)
             except OSError as error:
                 raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     return None
 
 
-def _with_included(directory: Path, text: str) -> str:
-    """Return the text with those of the files that it includes, which make looks for in `directory`."""
-    texts = [text]
-    seen: set[Path] = set()
-    for one in texts:  # grows while it is walked
-        for pattern in included_patterns(one):
-            # A pattern may be an absolute one.
-            for name in glob(pattern, root_dir=directory):  # noqa: PTH207
-                path = directory / name
-                if path not in seen and path.is_file():
-                    seen.add(path)
-                    texts.append(read_text(path, MAKEFILE, errors="replace"))
-    return "\n".join(texts)
+def melange_flags(
+    directory: Path,
+    *,
+    arch: Arch,
+    make_vars: Iterable[tuple[str, str]] = (),
+    pipeline_dirs: Sequence[str] = (),
+    build_options: Sequence[str] = (),
+) -> MelangeFlags:
+    """Return with which flags melange builds the definitions of a directory.
+
+    Its Makefile says so, and `[melange]` in its `dag.toml`; the others are those of `MelangeFlags`.
+
+    Raises:
+        UsageError: one of these files cannot be read, or the table is wrong.
+
+    """
+    source = find_source(directory)
+    makefile = built_in_makefile() if source is None else read_makefile(source.text)
+    if source is None:
+        source = MakefileText(built_in_text(), (MakefilePart(1, BUILT_IN, 1),))
+    settings = read_settings_file(directory)
+    table, place = NO_TABLE, (FILE_NAME, 1)
+    if settings is not None and TABLE in settings.table:
+        table = read_table(settings.table[TABLE], settings.place)
+        place = (FILE_NAME, settings.line("package-append"))
+    return MelangeFlags(
+        makefile,
+        source,
+        table,
+        settings=place,
+        arch=arch,
+        make_vars=make_vars,
+        pipeline_dirs=pipeline_dirs,
+        build_options=build_options,
+    )
+
+
+class _Includer:
+    """Puts files that a Makefile includes into its text; make looks for them in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lines: list[str] = []
+        self._parts: list[MakefilePart] = []
+        self._seen: set[Path] = set()
+
+    def read(self, name: str) -> MakefileText:
+        self._add(name)
+        return MakefileText("\n".join([*self._lines, ""]), tuple(self._parts))
+
+    def _add(self, name: str) -> None:
+        path = self._directory / name
+        if path in self._seen or not path.is_file():
+            return
+        self._seen.add(path)
+        lines = read_text(path, MAKEFILE, errors="replace").removesuffix("\n").split("\n")
+        self._begin(name, 1)
+        for number, line in enumerate(lines, start=1):
+            self._lines.append(line)
+            for pattern in included_patterns(line):
+                # A pattern may be an absolute one.
+                for one in sorted(glob(pattern, root_dir=self._directory)):  # noqa: PTH207
+                    self._add(one)
+                self._begin(name, number + 1)
+
+    def _begin(self, name: str, line: int) -> None:
+        self._parts.append(MakefilePart(len(self._lines) + 1, name, line))

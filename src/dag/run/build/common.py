@@ -15,13 +15,13 @@ def common_entries(others: Sequence[Entry], given: Sequence[str]) -> list[Entry]
     """Return those of the entries that belong to no package that all have: what the Makefile names.
 
     So has what such a file names in turn; and `given` are files, directories or patterns besides.
-    Pipelines are for those packages alone that use them.
+    Pipelines are not among the entries: they count for those packages alone that use them.
 
     Raises:
         UsageError: one of `given` names nothing.
 
     """
-    by_path = {entry.path: entry for entry in others if not _is_pipeline(entry.path)}
+    by_path = {entry.path: entry for entry in others}
     named = NamedPaths(by_path)
 
     def read(path: str) -> str | None:
@@ -45,7 +45,3 @@ def common_entries(others: Sequence[Entry], given: Sequence[str]) -> list[Entry]
         wanted.update(found)
     paths = named.closure(wanted, read)
     return [entry for path, entry in by_path.items() if path in paths]
-
-
-def _is_pipeline(path: str) -> bool:
-    return path.startswith("pipelines/") and path.endswith(".yaml")

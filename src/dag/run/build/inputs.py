@@ -49,12 +49,14 @@ def read_inputs(
         melange_dir="melange",
         key=Path(variables.key).name,
         pipeline_dirs=(),
+        files=(),
     )
+    makefile = [word for word in script.arguments if word.startswith("--makefile=")]
     shared = Shared(
         arch=variables.arch.apk,
         common=fingerprint(parts.common),
         variables=tuple(same.words()),
-        script=hashlib.sha256(script.text.encode()).hexdigest(),
+        script=hashlib.sha256("".join([script.text, *makefile]).encode()).hexdigest(),
     )
     epochs = _epochs(packages, directory, parts, fingerprints, store)
     return UnitInputs(

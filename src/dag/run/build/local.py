@@ -17,6 +17,7 @@ from dag.core.build.events import (
     Broke,
     ComputeResources,
     Faulted,
+    Lacked,
     OutOfMemory,
     Proven,
     ProvePackages,
@@ -30,14 +31,10 @@ from dag.core.build.served import ServedPackages
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.makefile import Makefile
-from dag.core.package.model import Package
+from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
-from dag.core.store.records import (
-    Built,
-    Inputs,
-    Record,
-    find_requirements,
-)
+from dag.core.store.records import Built, Inputs, Record
+from dag.core.store.shelf import Shelf, find_requirements
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
@@ -46,6 +43,7 @@ from dag.io.package.packagecache import WrongPackage
 from dag.io.removal import remove
 from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
+from dag.report.words import some
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.serving import PackageServer
@@ -71,8 +69,8 @@ class LocalSettings:
     """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
-    shelf: Mapping[str, Built]
-    """The packages of the store that environments may have, by name."""
+    shelf: Shelf
+    """The packages of the store that environments may have, to which new ones come."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -96,6 +94,8 @@ class _Attempt:
     memory: int = 0
     served: ServedPackages = field(default_factory=ServedPackages)
     """The packages of repositories among them, once they are here."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """What packages turned out to need and nobody is known to give → one that needs it."""
     log: Path = Path()
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
@@ -123,7 +123,7 @@ class LocalRunner:
         self._settings = settings
         self._limiter = limiter
         self._packages = {package.name: package for package in graph.packages}
-        self._shelf = {**settings.shelf}
+        self._shelf = settings.shelf
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self.open_units: dict[str, str] = {}
         """Packages that were built with what melange got from repositories itself → why."""
@@ -148,9 +148,10 @@ class LocalRunner:
         same = self._store.find_key(key, inputs.key) if is_certain else None
         if same is not None:
             self.reused[key] = same
-            self._shelf |= {one.apk.name: one for one in same.built}
-            return Unchanged(key, attempt)
+            self._shelf.add(same.built)
+            return Unchanged(key, attempt, gives=_names_given(same))
         work = _Attempt(package, place, given, inputs, memory=start.resources.ram, served=served)
+        work.lacking = self._settings.inputs.lacking(package, given, self._shelf)
         self._attempts[key, attempt] = work
         kept = False
         try:
@@ -187,8 +188,8 @@ class LocalRunner:
         try:
             async with self._promoting:
                 record, results = await asyncio.to_thread(self._promote, work)
-            self._shelf |= {one.apk.name: one for one in record.built}
-            return Proven(prove.key, prove.attempt, results)
+            self._shelf.add(record.built)
+            return Proven(prove.key, prove.attempt, results, _names_given(record))
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.tail())
         finally:
@@ -267,6 +268,12 @@ class LocalRunner:
             return Faulted(key, attempt, "no space left on device", lines)
         if end.signal is not None:
             return Broke(key, attempt, f"ended by {end.signal}", lines)
+        # melange names what it cannot install; that nobody gives it, we know ourselves.
+        lacking = [name for name in work.lacking if any(f'"{name}"' in line for line in lines)]
+        if lacking:
+            words = [f"{work.lacking[name]} turned out to need {name}" for name in lacking]
+            cause = f"{some(words)} at run time, which no package gives that is here"
+            return Lacked(key, attempt, tuple(lacking), cause, lines)
         return Broke(key, attempt, f"make ended with exit code {end.code}", lines)
 
     async def _forget(self, key: str, attempt: int) -> None:
@@ -319,6 +326,11 @@ class LocalRunner:
             log=f"logs/{self._settings.arch.apk}/{work.package.name}.log",
             built=built,
         )
+
+
+def _names_given(record: Record) -> tuple[str, ...]:
+    """Return every name that the packages of a record provide."""
+    return tuple(sorted({bare_name(text) for one in record.built for text in one.apk.provides}))
 
 
 def _clear(place: Path) -> None:

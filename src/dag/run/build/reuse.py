@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dag.core.package.model import Package
-from dag.core.store.records import Built, Record, choose_records
+from dag.core.store.records import Record, choose_records
+from dag.core.store.shelf import Shelf
 from dag.io.store.local import Store
 from dag.io.store.sharing import take_from
 
@@ -20,19 +21,18 @@ class FinishedUnits:
     taken: frozenset[str]
     """The packages whose records come from another store."""
 
-    def shelf(self, packages: Iterable[Package], elsewhere: frozenset[str]) -> dict[str, Built]:
-        """Return the packages that environments may have, by name.
+    def shelf(self, packages: Iterable[Package], elsewhere: frozenset[str]) -> Shelf:
+        """Return the packages that environments may have.
 
         Of what a repository has in the version of today's `packages`, which are then `elsewhere`,
         older ones are not used.
         """
         versions = {package.name: package.full_version for package in packages}
-        return {
-            one.apk.name: one
-            for name, record in self.records.items()
-            if record.version == versions.get(name) or name not in elsewhere
-            for one in record.built
-        }
+        shelf = Shelf()
+        for name, record in self.records.items():
+            if record.version == versions.get(name) or name not in elsewhere:
+                shelf.add(record.built)
+        return shelf
 
 
 def find_finished(

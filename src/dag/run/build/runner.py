@@ -9,6 +9,7 @@ from dag.core.build.events import (
     Broke,
     Cancelled,
     Faulted,
+    Lacked,
     OutOfMemory,
     Proven,
     ProvePackages,
@@ -17,7 +18,7 @@ from dag.core.build.events import (
     Unchanged,
 )
 
-Ended = Succeeded | Unchanged | Broke | OutOfMemory | Faulted | Cancelled
+Ended = Succeeded | Unchanged | Broke | Lacked | OutOfMemory | Faulted | Cancelled
 Answer = Proven | Broke | Faulted
 
 

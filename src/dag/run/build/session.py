@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,21 +29,24 @@ from dag.core.build.scripts import MakeVariables, build_script, key_of, melange_
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
+from dag.core.package.directory import Definitions
 from dag.core.package.makefile import KeyMaker
-from dag.core.package.model import BrokenDefinition, Package
-from dag.core.package.repositories import NamedByUser, Repositories
+from dag.core.package.model import Package
+from dag.core.package.problems import FileProblem
 from dag.core.shell import ShellScript
-from dag.core.store.records import Built, Record
+from dag.core.store.records import Record
+from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
 from dag.io.build.journal import Journal
-from dag.io.image.tree import definitions_tree
+from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
-from dag.io.store import ownkey
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
 from dag.io.store.takeover import adopt
+from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress
+from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
 from dag.run.build.keyrings import check_keyrings
@@ -55,9 +59,8 @@ from dag.run.build.sources import renew_git_config, require_cached_sources
 from dag.run.build.steps import require_confined_steps
 from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import Tools
-from dag.run.build.workspace import Parts, fingerprints, split_by_package
+from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
-from dag.run.graph.repositories import ask_repositories
 from dag.run.sources.place import cache_beside, note_on_old_cache
 
 Say = Callable[[str], None]
@@ -102,55 +105,62 @@ class Build:
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
-        packages = found.packages
-        self.repositories = self._ask_repositories(packages)
+        self.repositories = ask_all_repositories(options, found, store, self.makefile)
         for line in self.repositories.words:
             say(line)
-        have = self.repositories.common
-        self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
-        self.graph = Graph(
-            packages,
-            arch=options.arch.apk,
-            repository=have,
-            own=self.repositories.own,
-            broken=found.broken,
-        )
-        self.parts = self._split(found.broken)
-        self.fingerprints = fingerprints(self.parts, packages)
-        adopt(store, (one for one in packages if one.builds_on(options.arch.apk)), say)
-        self.variables = self._variables()
-        self.plan = self._plan(have)
+        self._entries = find_entries(options, found, store.root, say)
+        self._settle(found)
+        while refused := self._refused():
+            self._settle(self._without(refused))
+        if options.strict and self.plan.same_version:
+            raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         if options.hermetic:
             require_cached_sources(self._cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
 
-    def _ask_repositories(self, packages: Sequence[Package]) -> Repositories:
-        options = self.options
-        given = given_key(options.signing_key)
-        made = self.store.state / "key" / f"{ownkey.NAME}.pub"
-        own = (public_half(given) if given else made, self.directory / f"{self.makefile.key}.pub")
-        named = NamedByUser(
-            repositories=tuple(named_places(options).values()),
-            keys=(*options.keyrings, *(os.fspath(path) for path in own if path.is_file())),
+    def _settle(self, found: Definitions) -> None:
+        """Make the graph and the plan of these definitions."""
+        self.found, packages, have = found, found.packages, self.repositories.common
+        self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
+        self.graph = Graph(
+            packages,
+            arch=self.options.arch.apk,
+            repository=have,
+            own=self.repositories.own,
+            broken=found.broken,
         )
-        return ask_repositories(packages, self.directory, options.arch, named)
+        self.parts = split_by_package(
+            self._entries,
+            packages,
+            found.broken,
+            found.inputs,
+            roots=found.pipeline_roots,
+            common=self.options.common,
+        )
+        self.fingerprints = fingerprints(self.parts, packages)
+        here = (one for one in packages if one.builds_on(self.options.arch.apk))
+        adopt(self.store, here, self._say)
+        self.variables = self._variables()
+        self.plan = self._plan(have)
 
-    def _split(self, broken: Sequence[BrokenDefinition]) -> Parts:
-        tree = definitions_tree(self.directory)
-        for note in tree.notes() if self.options.verbose else ():
-            self._say(note)
-        # A store inside of the directory is no part of what is built. Repositories and keyrings
-        # there are linked into each workspace, whichever package they seem to belong to.
-        root = self.directory.resolve()
-        apart = [
-            os.path.relpath(self.store.root, root),
-            *linked_paths(self.options, self.store.root),
-        ]
-        prefixes = tuple(f"{path}/" for path in apart)
-        entries = [e for e in tree.entries if not f"{e.path}/".startswith(prefixes)]
-        return split_by_package(entries, self.graph.packages, broken, self.options.common)
+    def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
+        """Return what melange cannot load of all that is to be built, by the definitions' files."""
+        melange = melange_of(self.options.make_vars, shutil.which("melange") or "")
+        names = {step.package.name for step in self.plan.steps} | self.plan.blocked.keys()
+        names |= {name for one in self.plan.stuck for name in one.packages}
+        packages = [one for one in self.found.packages if one.name in names]
+        return LoadCheck(melange, self.directory).refused(self.found, packages)
+
+    def _without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
+        """Return the definitions without those that melange cannot load, and tell of these."""
+        found = self.found.without(refused)
+        for problem in (one for several in refused.values() for one in several):
+            self._say(found.place(problem))
+        if self.options.strict:
+            found.require_sound()
+        return found
 
     def _plan(self, have: PackageRepository) -> BuildPlan:
         options, store = self.options, self.store
@@ -169,7 +179,7 @@ class Build:
             ram=store.ram(),
         )
         if options.since is not None:
-            request = _request_since(options, self.graph, request)
+            request = request_since(options, self.graph, self.found, request)
             if not request.packages:
                 self._say(f"nothing has changed since {options.since}")
                 return BuildPlan(
@@ -195,8 +205,8 @@ class Build:
             for name, record in records.items()
         }
 
-    def shelf(self) -> dict[str, Built]:
-        """Return the packages of the store that environments may have, by name."""
+    def shelf(self) -> Shelf:
+        """Return the packages of the store that environments may have."""
         return self.finished.shelf(self.graph.packages, self.elsewhere)
 
     def inputs(self, packages: Sequence[Package]) -> UnitInputs:
@@ -217,6 +227,7 @@ class Build:
         return build_script(
             variables,
             key_maker=KeyMaker.NOBODY,
+            makefile=self.makefile.built_in,
             hermetic=self.options.hermetic,
             trust_steps=self.options.trust_steps,
             state="../state",  # beside the workspace
@@ -306,6 +317,8 @@ class Build:
             keyrings=[location_in_workspace(directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
+            melange_flags=self.found.melange_words,
+            files=self.makefile.variables(self.graph.packages),
             more=options.make_vars,
         )
 
@@ -377,21 +390,3 @@ def _machine_resources() -> MachineResources:
         processors=len(os.sched_getaffinity(0)),
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
-
-
-def _request_since(options: BuildOptions, graph: Graph, request: BuildRequest) -> BuildRequest:
-    from dag.run.graph.changes import affected_since
-
-    assert options.since is not None  # noqa: S101  # the caller's condition
-    pipeline_dirs = [Path(one) for one in options.pipeline_dirs]
-    found = affected_since(
-        Path(options.directory), options.since, graph, options.arch, pipeline_dirs
-    )
-    changed = set(found.reasons)
-    if request.rebuild_dependents:
-        changed = {package.name for package in found.packages}
-    lenient = not request.packages
-    if request.packages:
-        changed &= {package.name for package in graph.order(request.packages)}
-    names = changed | request.rebuild
-    return replace(request, packages=tuple(sorted(names)), lenient=lenient)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dag.errors import InfrastructureError
-from dag.io.package.definitions import melange_pipeline_dirs
+from dag.io.package.ways import melange_pipeline_dirs
 
 _HINTS = {
     "make": "install make",

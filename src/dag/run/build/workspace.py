@@ -6,11 +6,12 @@ import hashlib
 import os
 import posixpath
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
+from dag.core.package.directory import NO_INPUTS
 from dag.core.package.model import BrokenDefinition, Package
 from dag.run.build.common import common_entries
 
@@ -25,21 +26,20 @@ class Parts:
 
     common: tuple[Entry, ...]
     """The Makefile, what it includes or names, and what the settings name."""
+    pipelines: tuple[Entry, ...]
+    """All pipelines of the directory: those that only tests use must be there, too."""
     own: Mapping[str, tuple[Entry, ...]]
     """For each package its definition, the files below the directory of its name, and what links
     among these lead to, in the order of their paths."""
-    pipelines: Mapping[str, tuple[Entry, ...]]
-    """For each pipeline of the directory's own that a package uses, its file and its links."""
+    inputs: Mapping[str, tuple[Entry, ...]]
+    """For each package the pipelines that it uses and its file of variables, wherever they are, with
+    what links among these lead to. Those outside of the directory have absolute paths."""
 
     def of(self, package: str) -> Iterable[Entry]:
         """Return the entries from which a package is built."""
-        entries = (*self.common, *self.used_pipelines, *self.own[package])
+        inside = (one for one in self.inputs[package] if not one.path.startswith("/"))
+        entries = (*self.common, *self.pipelines, *self.own[package], *inside)
         return {entry.path: entry for entry in entries}.values()
-
-    @property
-    def used_pipelines(self) -> Iterable[Entry]:
-        """Return the entries of all pipelines that packages use."""
-        return (entry for entries in self.pipelines.values() for entry in entries)
 
     def watched(self, package: Package) -> set[str]:
         """Return the paths of what is a package's own.
@@ -48,8 +48,7 @@ class Parts:
         """
         paths = {package.file, f"{package.name}/", f"{package.file.removesuffix('.yaml')}/"}
         paths.update(entry.path for entry in self.own[package.name])
-        for uses in package.pipelines:
-            paths.update(entry.path for entry in self.pipelines[uses])
+        paths.update(entry.path for entry in self.inputs[package.name])
         return paths
 
 
@@ -57,12 +56,16 @@ def split_by_package(
     entries: Iterable[Entry],
     packages: Iterable[Package],
     broken: Iterable[BrokenDefinition] = (),
+    inputs: Mapping[str, Iterable[str]] = NO_INPUTS,
+    *,
+    roots: Collection[str] = (),
     common: Sequence[str] = (),
 ) -> Parts:
     """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/.
 
-    What belongs to a broken definition belongs to no package. Of the rest those are common that the
-    Makefile names, and those that `common` does.
+    `inputs` are the paths of what a definition is resolved from, by its file, and `roots` the
+    directories in which pipelines are looked for. What belongs to a broken definition belongs to no
+    package. Of the rest those are common that the Makefile names, and those that `common` does.
 
     Raises:
         UsageError: one of `common` names nothing.
@@ -84,18 +87,35 @@ def split_by_package(
     own[_NOBODY] = []
     tree = _Tree(entries)
     others: list[Entry] = []
+    pipelines: list[Entry] = []
+    below = tuple(f"{root}/" for root in ("pipelines", *roots))
     for entry in tree.entries:
+        if entry.path.startswith("/"):
+            continue
         top, slash, _ = entry.path.partition("/")
         if isinstance(entry, Directory):
             slash = "/"
         name = owner.get(top + slash)
-        (others if name is None else own[name]).append(entry)
+        is_pipeline = entry.path.startswith(below) and entry.path.endswith(".yaml")
+        if is_pipeline and name is not _NOBODY:
+            pipelines.append(entry)
+        if name is not None:
+            own[name].append(entry)
+        elif not is_pipeline:
+            others.append(entry)
     del own[_NOBODY]
-    used = {uses for package in packages for uses in package.pipelines}
+    used = {path for paths in inputs.values() for path in paths}
+    entries_of = {path: tree.follow_links(tree.at(path)) for path in used}
     return Parts(
         tree.follow_links(common_entries(others, common)),
+        tree.follow_links(pipelines),
         {name: tree.follow_links(found) for name, found in own.items()},
-        {uses: tree.follow_links(tree.at(f"pipelines/{uses}.yaml")) for uses in used},
+        {
+            package.name: tuple(
+                entry for path in inputs.get(package.file, ()) for entry in entries_of[path]
+            )
+            for package in packages
+        },
     )
 
 
@@ -151,12 +171,13 @@ class _Tree:
 
 
 def fingerprints(parts: Parts, packages: Iterable[Package]) -> dict[str, str]:
-    """Return a hash of what each package is built from: entries, pipelines, build options."""
-    hashed = {}
-    for package in packages:
-        used = [entry for uses in package.pipelines for entry in parts.pipelines[uses]]
-        hashed[package.name] = fingerprint((*parts.own[package.name], *used), package.options)
-    return hashed
+    """Return a hash of what each package is built from: entries, inputs, build options."""
+    return {
+        package.name: fingerprint(
+            (*parts.own[package.name], *parts.inputs[package.name]), package.options
+        )
+        for package in packages
+    }
 
 
 def fingerprint(entries: Iterable[Entry], options: Iterable[str] = ()) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from dag.core.arch import Arch
@@ -25,6 +27,7 @@ from dag.io.image.registry.refusals import Refused, RegistryError
 from dag.io.image.registry.repository import ImageRepository
 from dag.io.image.registry.requests import RegistryTransport
 from dag.io.kube.api import ApiError
+from dag.io.package.loading import LoadCheck
 from dag.report.terminal import Terminal
 from dag.report.words import count
 from dag.run.aside import aside
@@ -135,11 +138,17 @@ class Doctor:
     async def _definitions(self) -> Finding:
         chosen = self._chosen
         numbers = []
+        refused: list[str] = []
+        # The pod's melange may be another; but there is no better one to ask before there is a pod.
+        check = LoadCheck(shutil.which("melange"), Path(chosen.directory))
         for arch in chosen.arch:
             work = partial(select, chosen, arch, self._terminal.say_once, ask=False)
             selection = await aside(work)  # `bundle` asks the repositories
             numbers.append(f"{count(len(selection.packages), 'package')} to make for {arch}")
-        return ok(", ".join(numbers))
+            found = selection.definitions
+            problems = await aside(partial(check.refused, found, selection.packages))
+            refused += [found.place(one) for several in problems.values() for one in several]
+        return doctor.definitions(", ".join(numbers), [*dict.fromkeys(refused)])
 
     async def _find_repository(self) -> Finding:
         self._repository = await aside(partial(bundle_repository, self._chosen))

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.graph.affected import Affected, find_affected
 from dag.core.graph.graph import Graph
+from dag.core.package.directory import Definitions
 from dag.io.graph.changes import changed_files, files_at
 
 
-def affected_since(
-    directory: Path, since: str, graph: Graph, arch: Arch, pipeline_dirs: Sequence[Path]
-) -> Affected:
-    """Return what must be built again because files differ from the commit `since`.
+def affected_since(since: str, graph: Graph, arch: Arch, definitions: Definitions) -> Affected:
+    """Return what must be built again because files of `definitions` differ from a commit.
 
     Raises:
         UsageError: there is no such commit, or no repository.
         InfrastructureError: there is no git.
 
     """
+    directory = Path(definitions.directory)
     files = changed_files(directory, since)
-    base = directory.resolve()
-    roots = ["pipelines", *(os.path.relpath(one.resolve(), base) for one in pipeline_dirs)]
-    definitions = [
+    changed = [
         file
         for file in files
         if file.endswith(".yaml") and "/" not in file and not file.startswith(".")
     ]
     before = {
         file: _names_given(data, file, arch)
-        for file, data in files_at(directory, since, definitions).items()
+        for file, data in files_at(directory, since, changed).items()
     }
-    return find_affected(graph, files, list(dict.fromkeys(roots)), before)
+    return find_affected(graph, files, definitions.pipeline_roots, before, definitions.inputs)
 
 
 def _names_given(data: bytes, file: str, arch: Arch) -> frozenset[str]:

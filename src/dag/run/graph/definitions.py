@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.package.directory import Definitions
+from dag.core.package.makeassignments import split_assignment
 from dag.core.package.options import CompileOptions
 from dag.io.package.definitions import read_directory
+from dag.io.package.makefile import melange_flags
 
 
 def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Definitions:
@@ -19,12 +22,14 @@ def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Def
         UsageError: none can be used, or one has a problem and `options.strict` asks for none.
 
     """
-    found = read_directory(
+    flags = melange_flags(
         Path(directory),
-        arch=arch.apk,
-        pipeline_dirs=[Path(one) for one in options.pipeline_dirs],
+        arch=arch,
+        make_vars=map(split_assignment, options.make_vars),
+        pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
         build_options=options.build_options,
     )
+    found = read_directory(Path(directory), arch=arch.apk, flags=flags)
     if options.strict:
         found.require_sound()
     return found

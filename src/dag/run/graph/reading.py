@@ -10,7 +10,8 @@ from dag.core.graph.affected import Affected
 from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
 from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
-from dag.core.package.makefile import NO_MAKEFILE, Makefile, read_makefile
+from dag.core.package.directory import Definitions
+from dag.core.package.makefile import NO_MAKEFILE, Makefile, built_in_makefile, read_makefile
 from dag.core.package.model import Package
 from dag.core.package.options import DefinitionOptions
 from dag.io.package import decisions
@@ -28,10 +29,26 @@ def read_graph(options: DefinitionOptions, repositories: Sequence[str] = ()) -> 
         UsageError: no definition can be used, or an index is wrong.
 
     """
+    return graph_of(_read(options), options, repositories)
+
+
+def _read(options: DefinitionOptions) -> Definitions:
     gc.disable()  # the command ends soon, and all that it reads stays until then
     found = read_definitions(options, options.directory, options.arch)
     for line in found.words():
         say(line)
+    return found
+
+
+def graph_of(
+    found: Definitions, options: DefinitionOptions, repositories: Sequence[str] = ()
+) -> Graph:
+    """Return the graph of definitions and what `repositories` have.
+
+    Raises:
+        UsageError: an index is wrong.
+
+    """
     have = None
     if repositories:
         from dag.io.package.apkindex import repository
@@ -56,7 +73,10 @@ def target_rules(options: LineOptions, directory: str) -> Makefile:
     template = options.target_template
     if options.kind is not Kind.TARGET:
         return NO_MAKEFILE
-    return find_makefile(Path(directory), template) or read_makefile("", template)
+    found = find_makefile(Path(directory), template)
+    if found is not None:
+        return found
+    return built_in_makefile() if template is None else read_makefile("", template)
 
 
 def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:
@@ -79,17 +99,16 @@ def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:
     return [one for one in graph.dependents(options.packages) if one.name not in stopped]
 
 
-def affected_packages(graph: Graph, options: AffectedOptions) -> Affected:
-    """Find what must be built again because files differ from a commit.
+def read_affected(options: AffectedOptions) -> tuple[Graph, Affected]:
+    """Read the graph, and find what must be built again because files differ from a commit.
 
     Raises:
-        UsageError: there is no such commit, or no repository.
+        UsageError: no definition can be used, there is no such commit, or no repository.
         InfrastructureError: there is no git.
 
     """
     from dag.run.graph.changes import affected_since
 
-    pipeline_dirs = [Path(one) for one in options.pipeline_dirs]
-    return affected_since(
-        Path(options.directory), options.since, graph, options.arch, pipeline_dirs
-    )
+    found = _read(options)
+    graph = graph_of(found, options)
+    return graph, affected_since(options.since, graph, options.arch, found)

@@ -13,6 +13,7 @@ from dag.core.graph.graph import Graph
 from dag.core.graph.remarks import Refusal, find_offers, find_refusals
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
+from dag.core.package.directory import Definitions
 from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
@@ -30,6 +31,8 @@ class Selection:
     targets: tuple[str, ...]
     """The targets of make; empty if a repository has everything."""
     makefile: Makefile
+    definitions: Definitions
+    """What the directory has, whether it is selected or not."""
     left_out: int
     """How many packages need not be built because a repository has them."""
     missing: int
@@ -111,6 +114,7 @@ def select(
         packages=tuple(order),
         targets=tuple(targets),
         makefile=makefile,
+        definitions=found,
         left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
         external=external,

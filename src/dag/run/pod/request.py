@@ -220,11 +220,14 @@ def _settings(
         keyrings=[_path_in_pod(directory, item) for item in options.keyrings],
         pipeline_dirs=_pipelines_in_pod(directory, options.pipeline_dirs),
         build_options=options.build_options,
+        melange_flags=selection.definitions.melange_words,
+        files=makefile.variables(selection.packages),
         more=options.make_vars,
     )
     script = build_script(
         variables,
         key_maker=makefile.key_maker,
+        makefile=makefile.built_in,
         keep_going=options.keep_going,
         mounted_key=MOUNTED_KEY if options.secret_key else None,
         confined=options.confined,

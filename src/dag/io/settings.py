@@ -1,0 +1,71 @@
+"""The file `dag.toml` beside the definitions, as it is read from the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dag.core.limits import SETTINGS
+from dag.errors import UsageError
+from dag.io.files import read_text
+
+FILE_NAME = "dag.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """The content of the file, and the places in it."""
+
+    path: Path
+    text: str
+    table: Mapping[str, Any]
+
+    def line(self, key: str) -> int:
+        """Return the line of a key."""
+        # tomllib gives no positions; the first line that starts with the key is where a reader looks.
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            stripped = line.strip().lstrip("[").lstrip()
+            if stripped.startswith((key, f'"{key}"', key.rpartition(".")[2])):
+                return number
+        return 1
+
+    def place(self, key: str) -> str:
+        """Return FILE:LINE of a key."""
+        return f"{self.path}:{self.line(key)}"
+
+
+def read_settings_file(directory: Path) -> SettingsFile | None:
+    """Return the file in this directory; None if there is none.
+
+    Raises:
+        UsageError: it cannot be read, or is no TOML.
+
+    """
+    return parse_settings(directory / FILE_NAME)
+
+
+def parse_settings(path: Path) -> SettingsFile | None:
+    """Return what is in the file at `path`; None if there is none.
+
+    Raises:
+        UsageError: it cannot be read, or is no TOML.
+
+    """
+    try:
+        text = read_text(path, SETTINGS)
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    import tomllib
+
+    try:
+        return SettingsFile(path, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
+    except RecursionError:
+        raise UsageError(f"{path}: it is nested too deeply", hint="flatten it") from None

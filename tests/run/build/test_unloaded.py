@@ -1,0 +1,102 @@
+"""Definitions that the melange of this machine cannot load are named before anything is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.io.package.definitions import read_directory
+from dag.io.package.loading import LoadCheck
+from dag.io.package.makefile import melange_flags
+from tests.support.builds import Make, apks, definition, run
+from tests.support.melange import binary
+
+OLD = "secfixes:\n  1-r0:\n    - CVE-1\nadvisories: {}\n"
+
+
+def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make) -> None:
+    place = make(
+        old=definition("old") + OLD,
+        inputs=definition("inputs").replace("  - runs", "  - with: {a: b}\n    runs"),
+        user=definition("user", "old"),
+        good=definition("good"),
+    )
+    count = len((place / "old.yaml").read_text().removesuffix(OLD).splitlines())
+    what = "the melange of this machine cannot load the definition: "
+    for words in (("--dry-run",), ()):
+        code, _, said = run(place, *words)
+        assert code == 0, said
+        fields = [(count + 1, "secfixes"), (count + 4, "advisories")]
+        for line, field in fields:
+            field_said = f"field {field} not found in type config.Configuration"
+            assert f"dag: old.yaml:{line}: {what}{field_said}; correct it" in said
+        assert f"dag: inputs.yaml:2: {what}validating configuration" in said
+        assert "pipeline contains with but no uses" in said
+        assert "left out, because what they need cannot be built: user; user needs old at" in said
+    assert apks(place) == ["good-1-r0.apk"]
+    code, _, said = run(place, "user")
+    assert code == 2, said
+    code, _, said = run(place, "--strict", "--rebuild", "good", "good")
+    assert code == 0, said
+    code, _, said = run(place, "--strict")
+    assert code == 2
+    assert "the definitions have 3 problems" in said
+    # What nobody wants to build is not asked about.
+    (place / "old.yaml").write_text(definition("old"))
+    code, _, said = run(place, "user")
+    assert code == 0, said
+    assert "cannot load" not in said
+
+
+def test_an_answer_is_kept_for_the_text_and_that_melange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = binary()  # which has its own place in the cache
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = tmp_path / "d"
+    place.mkdir()
+    log = tmp_path / "log"
+    melange = tmp_path / "melange"
+    melange.write_text(f'#!/bin/sh\necho "$@" >>{log}\nexec {real} "$@"\n')
+    melange.chmod(0o755)
+    (place / "a.yaml").write_text(definition("a") + OLD)
+    (place / "-b.yaml").write_text(definition("b"))
+
+    def refused() -> list[str]:
+        found = read_directory(place, arch="x86_64")
+        return sorted(LoadCheck(str(melange), place).refused(found, found.packages))
+
+    assert refused() == refused() == ["a.yaml"]
+    assert len(log.read_text().splitlines()) == 2
+    (place / "a.yaml").write_text(definition("a"))
+    assert refused() == []
+    assert len(log.read_text().splitlines()) == 3
+    melange.write_text(melange.read_text() + "\n")
+    before = len(log.read_text().splitlines())
+    assert refused() == []
+    assert len(log.read_text().splitlines()) == before + 2  # another melange is asked anew
+    found = read_directory(place, arch="x86_64")
+    assert LoadCheck(None, place).refused(found, found.packages) == {}
+
+
+def test_a_file_of_variables_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = binary()  # which has its own place in the cache
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    uses = "  - uses: elsewhere\n"  # where melange is not told to look now
+    need = definition("a").replace("packages:\n", "packages:\n      - ${{vars.x}}\n")
+    texts = {"a": need + uses + "vars: {y: z}\n", "b": definition("b") + uses + "vars: {}\n" + OLD}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/elsewhere.yaml").write_text("pipeline: [{runs: 'true'}]\n")
+    (tmp_path / "all.vars").write_text("x: y\n")
+    (tmp_path / "Makefile").write_text(
+        "package/%:\n\t$(MELANGE) build $*.yaml --vars-file all.vars --pipeline-dirs more\n"
+    )
+    flags = melange_flags(tmp_path, arch=Arch.parse("x86_64"))
+    found = read_directory(tmp_path, arch="x86_64", flags=flags)
+    refused = LoadCheck(str(real), tmp_path).refused(found, found.packages)
+    assert sorted(refused) == ["b.yaml"]
+    assert "field secfixes not found" in refused["b.yaml"][0].what
