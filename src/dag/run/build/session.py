@@ -312,7 +312,7 @@ class Build:
     def _cache(self) -> Path:
         """Return the cache beside the definitions; if there is none, an empty one of this run."""
         cache = cache_beside(self.directory.resolve())
-        return cache if cache.is_dir() else self.store.work.resolve() / "cache"
+        return cache if cache.is_dir() else self.store.state.resolve() / "cache"
 
     def _settings(self, tools: Tools) -> LocalSettings:
         # melange writes the names of keys and repositories into what it builds. They must be the
