@@ -202,7 +202,7 @@ def test_what_an_earlier_version_let_steps_plant_in_a_cache_reaches_no_step(make
     (old / "gitconfig").write_text("[core]\n\tfsmonitor = touch /planted\n")
     code, _, said = run(place)
     assert code == 0, said
-    assert not old.exists()
+    assert not (old / "gitconfig").exists()
     assert "planted" not in (place / "cache/gitconfig").read_text()
     assert "planted" not in (place / "cache/git/example.org/a.git/gitconfig").read_text()
 

@@ -111,7 +111,7 @@ class Store:
         """
         for left in (*self.work.iterdir(), *self.incoming.iterdir()):
             self.trash.take(left)
-        with suppress(FileNotFoundError):  # steps of earlier versions could write there
+        with suppress(FileNotFoundError):  # steps could write there in earlier versions
             self.trash.take(self.state / "cache")
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
