@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +177,16 @@ def test_a_directory_without_definitions_is_said_to_have_none(
         assert "--dir" in done.stderr
     done = dag("doctor", "--probe=false", "--bundle-repo=127.0.0.1:1/a", place=empty)
     assert f"failed   definitions      {empty} has no package definitions" in done.stdout
+
+
+def test_a_bundle_on_an_agent_that_was_never_made_is_named_by_a_tag_and_that_is_said(
+    place: Path,
+) -> None:
+    flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
+    done = dag("pod", *flags, place=place)
+    assert done.returncode == 0, done.stderr
+    (init,) = yaml.safe_load(done.stdout)["spec"]["initContainers"]
+    assert re.fullmatch(r"r\.example\.com/dag:bundle-[0-9a-f]{64}", init["image"])
+    tag = init["image"].partition(":")[2]
+    assert "this machine has not made the agent's image yet" in done.stderr
+    assert f"it is named by the tag {tag}" in done.stderr

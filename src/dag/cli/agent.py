@@ -12,6 +12,8 @@ from dag.core.store.buckets import EMPTY, Bucket
 from dag.errors import DagError
 
 _TERMINATION_LOG = Path("/dev/termination-log")
+_LAST_WORDS = 2000
+"""Characters; Kubernetes takes 4 KiB."""
 _PATH = click.Path(path_type=Path)
 
 
@@ -150,6 +152,13 @@ def _last_words() -> Iterator[None]:
     try:
         yield
     except DagError as error:
-        with suppress(OSError):
-            _TERMINATION_LOG.write_text(error.message[-2000:])
+        _leave(error.message)
         raise
+    except OSError as error:
+        _leave(f"{error.filename or 'the agent'}: {error.strerror}")
+        raise
+
+
+def _leave(words: str) -> None:
+    with suppress(OSError):
+        _TERMINATION_LOG.write_text(words[:_LAST_WORDS])
