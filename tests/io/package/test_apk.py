@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dag.core.package.apk import BrokenPackage, PublishedApk, index_archive, read_pkginfo
 from dag.core.package.apkindex import read_index
 from dag.io.package.apk import read_apk
-from dag.io.package.apkindex import _text
+from dag.io.package.apkindex import index_text
 from tests.support.apks import make_apk, read
 from tests.support.archives import pax_header, sparse_header, tar_header
 
@@ -137,8 +137,8 @@ def test_the_index_is_sorted_and_the_same_whatever_the_order(tmp_path: Path) -> 
     ]
     data = index_archive(PublishedApk(apk, 99) for apk in apks)
     assert data == index_archive(PublishedApk(apk, 99) for apk in reversed(apks))
-    assert "\nA:x86_64\nS:99\nI:4\n" in _text(data)
-    entries = read_index(_text(data))
+    assert "\nA:x86_64\nS:99\nI:4\n" in index_text(data)
+    entries = read_index(index_text(data))
     assert [(entry.name, entry.version) for entry in entries] == [
         ("a", "1-r0"),
         ("a", "2-r0"),
