@@ -91,7 +91,6 @@ def _env(_: argparse.Namespace) -> None:
         "NODES": " ".join(cluster.nodes),
         "BASE_IMAGE": cluster.base_image,
         "SDK_IMAGE": cluster.sdk_image,
-        "TRANSFER_IMAGE": cluster.transfer_image,
     }
     for name, value in values.items():
         print(f"export {name}={shlex.quote(str(value))}")

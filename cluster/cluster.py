@@ -37,7 +37,6 @@ class Cluster:
     nodes: tuple[str, ...] = tuple(node.name for node in NODES)
     base_image: str = images.reference("base")
     sdk_image: str = images.reference("sdk")
-    transfer_image: str = images.reference("transfer")
 
     @classmethod
     def current(cls) -> Cluster:

@@ -27,7 +27,6 @@ PACKAGES = (
     "mount",
     "openssl",
     "pkg-config",
-    "rclone",
 )
 """The Debian packages that the cluster needs."""
 

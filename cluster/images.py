@@ -1,7 +1,7 @@
 """The images that the cluster needs, each made once per machine from Debian packages.
 
 `pause` keeps a pod's namespaces open, `base` has the Python below the agent and bundles, `sdk` builds
-packages, `transfer` moves them to and from buckets.
+packages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SUITE = "bookworm"
 SDK_PACKAGES = ("bubblewrap", "ca-certificates", "git", "make", "openssl")
 _BUSYBOX = Path("/bin/busybox")
-_RCLONE = Path("/usr/bin/rclone")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PAUSE = """\
@@ -68,17 +67,6 @@ def _add_busybox(root: Path) -> None:
             (root / "bin" / applet).symlink_to("busybox")
 
 
-def _transfer(root: Path) -> dict[str, object]:
-    # What the official image of rclone has: its one program, and busybox for the shell.
-    _add_busybox(root)
-    libraries = [word for word in run("ldd", _RCLONE).split() if word.startswith("/")]
-    for file in (str(_RCLONE), *libraries):
-        target = root / file.removeprefix("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(file).resolve(), target)
-    return {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin:/usr/bin"]}
-
-
 def _sdk(root: Path) -> dict[str, object]:
     included = f"--include={','.join(SDK_PACKAGES)}"
     run("debootstrap", "--variant=minbase", included, SUITE, root)
@@ -104,7 +92,6 @@ _RECIPES: dict[str, Callable[[Path], dict[str, object]]] = {
     "pause": _pause,
     "base": _base,
     "sdk": _sdk,
-    "transfer": _transfer,
 }
 NAMES = tuple(_RECIPES)
 
@@ -135,8 +122,6 @@ def _digest(name: str) -> str:
     match name:
         case "base":
             seen.update(_BUSYBOX.read_bytes() + python.recipe())
-        case "transfer":
-            seen.update(_BUSYBOX.read_bytes() + _RCLONE.read_bytes())
         case "sdk":
             seen.update(parts.build("melange").parent.name.encode())
     return seen.hexdigest()[:16]

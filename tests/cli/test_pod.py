@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,7 +132,8 @@ def test_the_pod_requests_what_the_largest_definition_asks_for(place: Path) -> N
         ("DAG_SDK_IMAGE", "https://r.io/a", "--sdk-image (from $DAG_SDK_IMAGE): 'https://r.io/a'"),
         ("DAG_BUNDLE_BASE", "A", "--bundle-base (from $DAG_BUNDLE_BASE): 'A' is no image"),
         ("DAG_CACHE_BUNDLE", "oci://x", "--cache-bundle (from $DAG_CACHE_BUNDLE): 'oci://x' is no"),
-        ("DAG_TRANSFER_IMAGE", "a b", "--transfer-image (from $DAG_TRANSFER_IMAGE): 'a b' is no"),
+        ("DAG_TRANSFER_IMAGE", "r.io/a", "--transfer-image has no meaning any more: dag transfers"),
+        ("DAG_BUCKET", "az://a-b", "--bucket az://a-b needs --bucket-secret: nothing else says"),
         ("DAG_ARCH", "amd65", "--arch (from $DAG_ARCH): 'amd65' is no architecture; did you mean"),
         ("DAG_NODE_ARCH", "arm65", "--node-arch (from $DAG_NODE_ARCH): 'arm65' is no architecture"),
         ("DAG_KEYRING", "/nope", "--keyring (from $DAG_KEYRING): File '/nope' does not exist."),
@@ -175,3 +177,16 @@ def test_a_directory_without_definitions_is_said_to_have_none(
         assert "--dir" in done.stderr
     done = dag("doctor", "--probe=false", "--bundle-repo=127.0.0.1:1/a", place=empty)
     assert f"failed   definitions      {empty} has no package definitions" in done.stdout
+
+
+def test_a_bundle_on_an_agent_that_was_never_made_is_named_by_a_tag_and_that_is_said(
+    place: Path,
+) -> None:
+    flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
+    done = dag("pod", *flags, place=place)
+    assert done.returncode == 0, done.stderr
+    (init,) = yaml.safe_load(done.stdout)["spec"]["initContainers"]
+    assert re.fullmatch(r"r\.example\.com/dag:bundle-[0-9a-f]{64}", init["image"])
+    tag = init["image"].partition(":")[2]
+    assert "this machine has not made the agent's image yet" in done.stderr
+    assert f"it is named by the tag {tag}" in done.stderr

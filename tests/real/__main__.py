@@ -44,7 +44,7 @@ def compare(distribution: Distribution, place: Path, ways: list[str]) -> None:
         say(f"{WAYS[way].summary}: {len(found[way])} packages, {time.monotonic() - began:.0f} s")
         if way == ways[0]:
             tried = results.use(place / "roots", distribution.repository, packages, found[way])
-            say(f"in use, without anything else: {', '.join(tried)}")
+            say(f"what works without anything else: {', '.join(tried) or 'nothing is tried'}")
         shutil.rmtree(place / way / "cache", ignore_errors=True)
     first, *others = ways
     differences = [

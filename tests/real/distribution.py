@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.debian import install
 from cluster.system import ClusterError
 from dag.core.package.model import Fetch, Package
 from dag.io.package.definitions import read_directory
@@ -66,8 +67,11 @@ def lay_out(directory: Path, definitions: Path, names: Sequence[str]) -> Distrib
     The definitions are copies, byte by byte. `cache/` has the sources as `dag cache` would have
     fetched them, and `dag.toml` names the bootstrap repository.
 
+    What it takes to build is installed if it is missing.
+
     Raises ClusterError if Debian does not have a source or a package.
     """
+    install("bubblewrap", "make", "openssl")
     directory.mkdir(parents=True)
     for file in sorted(definitions.glob("*.yaml")):
         shutil.copyfile(file, directory / file.name)

@@ -17,6 +17,7 @@ from tests.real.distribution import Distribution
 from tests.real.repository import KEY
 from tests.real.standin import serving
 from tests.support.cluster.running import Dag, Done, Running
+from tests.torture.kills import environment
 
 _SECONDS = 3600.0
 
@@ -39,7 +40,7 @@ def build_in_pods(distribution: Distribution, place: Path) -> Path:
             dag.start(distribution.directory, *words, "--out", place / f"out-{number}", *half)
             for number, half in enumerate(_halves(distribution))
         ]
-        nodes = {_node_of(pod) for pod in pods}
+        nodes = {_node_of(dag, pod) for pod in pods}
         for pod in pods:
             _require(pod.end(_SECONDS), "dag pod")
         if len(nodes) != len(pods):
@@ -78,11 +79,14 @@ def _push_cache(dag: Dag, distribution: Distribution, place: Path) -> str:
     return _require(dag("cache", "-d", directory, "-o", cache, *base), "dag cache").strip()
 
 
-def _node_of(pod: Running) -> str:
+def _node_of(dag: Dag, running: Running) -> str:
     try:
-        return pod.await_line(r"(node-[ab])", _SECONDS)[1]
+        created = running.await_line(r"pod (\S+) created", _SECONDS)
     except AssertionError as error:
         raise ClusterError(f"dag pod failed: {error}") from None
+    pod, node = f"pod/{created[1]}", "jsonpath={.spec.nodeName}"
+    dag.kubectl("wait", pod, f"--for={node}", "--timeout=100s")
+    return dag.kubectl("get", pod, f"--output={node}")
 
 
 def _require(done: Done, what: str) -> str:
@@ -100,6 +104,7 @@ def _on_cluster(place: Path) -> Iterator[Dag]:
         cluster, is_ours = lifecycle.up(), True
     try:
         dag = Dag(cluster, f"real-{secrets.token_hex(4)}", place / "runs")
+        dag.environment["SOURCE_DATE_EPOCH"] = environment()["SOURCE_DATE_EPOCH"]
         dag.kubectl("create", "namespace", dag.namespace)
         dag.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         try:

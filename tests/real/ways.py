@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,15 +46,21 @@ def build_by(
 
     Raises ClusterError with the end of the log if a build fails.
     """
-    place.mkdir(parents=True)
     chosen = WAYS[way]
     names = tuple(name for name in distribution.names if name not in chosen.without)
+    with variables_of(distribution, place) as variables:
+        return chosen.build(replace(distribution, names=names), place, variables)
+
+
+@contextmanager
+def variables_of(distribution: Distribution, place: Path) -> Iterator[Variables]:
+    """Give the variables with which programs build in the new directory `place`.
+
+    melange's own cache of packages is in `place`, too, because it grows with every build.
+    """
+    place.mkdir(parents=True)
     with standing_in(distribution.repository) as variables:
-        return chosen.build(
-            replace(distribution, names=names),
-            place,
-            {**variables, "XDG_CACHE_HOME": str(place / "cache"), **(more or {})},
-        )
+        yield {**variables, "XDG_CACHE_HOME": str(place / "cache")}
 
 
 def order(distribution: Distribution, variables: Variables) -> list[str]:
@@ -99,9 +106,17 @@ def by_make(distribution: Distribution, place: Path, variables: Variables) -> Pa
 def by_dag_build(distribution: Distribution, place: Path, variables: Variables) -> Path:
     """Build with `dag build`."""
     store = place / "store"
-    words = ["build", "--store", str(store), *distribution.names]
-    _run(["-m", "dag", *words], distribution.directory, environment(variables))
+    dag_build(distribution, store, variables)
     return store
+
+
+def dag_build(distribution: Distribution, store: Path, variables: Variables, *words: str) -> str:
+    """Build into `store` with `dag build` and these `words`; return its standard output.
+
+    Raises ClusterError with the end of what it says if it fails.
+    """
+    words = ("build", "--store", str(store), *words, *distribution.names)
+    return _run(["-m", "dag", *words], distribution.directory, environment(variables))
 
 
 def by_dag_pod(distribution: Distribution, place: Path, _: Variables) -> Path:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
+from dag.core.store.buckets import EMPTY, Bucket
+from dag.errors import DagError
+
+_TERMINATION_LOG = Path("/dev/termination-log")
+_LAST_WORDS = 2000
+"""Characters; Kubernetes takes 4 KiB."""
 _PATH = click.Path(path_type=Path)
 
 
@@ -22,4 +30,135 @@ def unpack(source: Path, target: Path, pipes: tuple[Path, ...]) -> None:
     """Copy what the image carries in SOURCE into the volume at TARGET."""
     from dag.run.agent.unpack import unpack as run
 
-    run(source, target, pipes)
+    with _last_words():
+        run(source, target, pipes)
+
+
+def _bucket(_: click.Context, __: click.Parameter, value: str) -> Bucket:
+    return Bucket.parse(value)
+
+
+_TO_BUCKET = click.option("--bucket", required=True, callback=_bucket, help="The bucket's URL.")
+_ARCH = click.option("--arch", required=True, help="The architecture, as apk names it.")
+_WORKSPACE = click.option("--workspace", required=True, type=_PATH, help="Where the build is.")
+_PIPE = click.option("--pipe", required=True, type=_PATH, help="What the build holds open.")
+_STATE = click.option("--state", required=True, type=_PATH, help="Where copies are kept.")
+
+
+@command.command()
+@_TO_BUCKET
+@_ARCH
+@_WORKSPACE
+@click.argument("wanted", nargs=-1)
+def fetch(bucket: Bucket, arch: str, workspace: Path, wanted: tuple[str, ...]) -> None:
+    """Bring those of the files WANTED that the bucket has."""
+    from dag.run.agent.fetch import fetch as run
+
+    with _last_words():
+        run(bucket, arch, wanted, workspace)
+
+
+@command.command()
+@_TO_BUCKET
+@_ARCH
+@_WORKSPACE
+@_PIPE
+@_STATE
+@click.option("--key", type=_PATH, help="Sign the bucket's index with this key.")
+@click.option("--public-key", default="", help="The name of the public half.")
+def upload(
+    *,
+    bucket: Bucket,
+    arch: str,
+    workspace: Path,
+    pipe: Path,
+    state: Path,
+    key: Path | None,
+    public_key: str,
+) -> None:
+    """Upload what is whole when the build has ended."""
+    from dag.io.package.signing import SigningKey
+    from dag.run.agent.upload import UploadOrder
+    from dag.run.agent.upload import upload as run
+
+    with _last_words():
+        run(
+            UploadOrder(
+                bucket=bucket,
+                arch=arch,
+                workspace=workspace,
+                pipe=pipe,
+                state=state,
+                key=None if key is None else SigningKey(key, public_key),
+            )
+        )
+
+
+@command.command()
+@click.option("--run", "run_id", required=True, help="The run's id.")
+@_ARCH
+@_WORKSPACE
+@_PIPE
+@_STATE
+@click.option("--log-directory", required=True, type=_PATH, help="Where the build's log is.")
+@click.option("--public-key", required=True, help="The name of the public key.")
+@click.option("--port", required=True, type=int, help="The port to listen on.")
+@click.option("--hold", required=True, type=float, help="Seconds to wait for a client.")
+def serve(
+    *,
+    run_id: str,
+    arch: str,
+    workspace: Path,
+    pipe: Path,
+    state: Path,
+    log_directory: Path,
+    public_key: str,
+    port: int,
+    hold: float,
+) -> None:
+    """Serve what was built to the client of `--out`."""
+    from dag.run.agent.serve import ServeOrder
+    from dag.run.agent.serve import serve as run
+
+    order = ServeOrder(
+        run=run_id,
+        arch=arch,
+        workspace=workspace,
+        pipe=pipe,
+        state=state,
+        log_directory=log_directory,
+        public_key=public_key,
+        port=port,
+        hold=hold,
+    )
+    with _last_words():
+        run(order)
+
+
+@command.command(name="try-bucket")
+@_TO_BUCKET
+@click.option("--write", "probe", help="Write and delete this object.")
+def try_bucket(bucket: Bucket, probe: str | None) -> int:
+    """List a bucket; the exit code is 3 if it has no packages."""
+    from dag.run.agent.buckets import try_bucket as run
+
+    with _last_words():
+        return 0 if run(bucket, probe) or probe is not None else EMPTY
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """Leave an error as the termination message, which Kubernetes shows as the container's reason."""
+    try:
+        yield
+    except DagError as error:
+        _leave(error.message)
+        raise
+    except OSError as error:
+        _leave(f"{error.filename or 'the agent'}: {error.strerror}")
+        raise
+
+
+def _leave(words: str) -> None:
+    with suppress(OSError):
+        _TERMINATION_LOG.write_text(words[:_LAST_WORDS])

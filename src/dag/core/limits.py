@@ -113,6 +113,8 @@ READER_MEMORY = Limit("a process that reads a package", 512 * _MIB)
 READER_SECONDS = Limit("a process that reads a package", 20, "seconds")
 """CPU time; it gets another second for each 32 MiB, which it needs not even a tenth of."""
 
+MANIFESTS = Limit("a file of manifests", 4 * _MIB)
+"""Those of the Secrets Store CSI driver have 30 KiB each."""
 OUT_LISTING = Limit("a pod's list of its packages", 16 * _MIB)
 """Each has 150 bytes of it: a distribution has a few thousand."""
 OUT_ANSWER = Limit("a pod's answer that has no content", 64 * _KIB)

@@ -293,7 +293,8 @@ def test_a_bucket_is_tried_with_what_its_pods_will_have(dag: Dag, directory: Pat
         nothing = "there is no s3://absent: nothing would come from it"
         assert found.message("source bucket x86_64") == nothing
         assert store.files() == []
-        store.rclone("rcat", f"store:{NAME}/packages/x86_64/one.apk", stdin=b"x")
+        with store.opened() as opened:
+            opened.create("packages/x86_64/one.apk", b"x")
         found = Findings(dag, directory, *words, "s3://absent", f"--src-bucket=s3://{NAME}")
         assert found.with_status("failed") == ["bucket x86_64"]
         assert found.status("source bucket x86_64") == "ok"

@@ -25,6 +25,7 @@ from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
 from dag.errors import UsageError
+from tests.support.waiting import eventually, opens_something
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
 MAKEFILE = """\
@@ -388,3 +389,29 @@ def test_a_build_that_must_be_confined_refuses_to_run_outside_of_a_user_namespac
     assert code == REFUSED
     (line,) = lines
     assert line.startswith("dag: this node gave the pod no user namespace")
+
+
+def test_the_build_waits_for_those_who_wait_for_its_end(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    pipes = [tmp_path / "one", tmp_path / "two"]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    process = workspace.start("packages/a.apk", pipes=[str(pipe) for pipe in pipes])
+    with pipes[1].open() as second, pipes[0].open() as first:
+        # `read` ends only when nobody has the pipe open any more.
+        assert (first.read(), second.read()) == ("started\n", "started\n")
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.startswith("making a for x86_64")
+
+
+def test_a_build_that_still_waits_is_ended(workspace: Workspace, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one")
+    process = workspace.start("packages/a.apk", pipes=[str(tmp_path / "one")])
+
+    eventually(lambda: opens_something(process.pid), "it waits for whoever reads the pipe")
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "making" not in out

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import marshal
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,18 @@ def test_what_is_no_python_has_no_byte_code() -> None:
     files: list[File] = [file_of("a/b.py", b"x = 1\n"), file_of("t.py", b"{{ name }} = 1 1\n")]
     paths = [entry.path for entry in with_byte_code(files)]
     assert paths == ["a/b.py", byte_code_path("a/b.py"), "t.py"]
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Return the versions that a lock file pins."""
+    found = re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE)
+    return dict(found)
+
+
+def test_the_lock_of_the_agent_has_what_dag_needs_in_the_versions_that_are_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split("[><=]", one)[0].lower() for one in project["dependencies"]}
+    agent, ours = locked(ROOT / "src/dag/agent.lock"), locked(ROOT / "requirements.lock")
+    assert needed - {"uv"} <= agent.keys()  # uv makes the image, and has no place in it
+    assert "uv" not in agent
+    assert {name: ours.get(name) for name in agent} == agent

@@ -87,3 +87,13 @@ def test_what_is_asked_of_a_registry() -> None:
     assert parse_reference("a").version == "latest"
     assert parse_reference("a:1").version == "1"
     assert parse_reference(f"a:1@{DIGEST}").version == DIGEST
+
+
+@pytest.mark.parametrize(
+    "text", ["me:hunter2@r.io/a", "me:hun@ter2@r.io/a", "https://me:hunter2@r.io/a"]
+)
+def test_a_password_is_not_shown(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_reference(text)
+    assert "hun" not in f"{caught.value.message} {caught.value.hint}"
+    assert "r.io" in str(caught.value.hint)

@@ -38,7 +38,6 @@ EVERYTHING = replace(
         timeout=5400.4,
         cache_bundle="registry.example.com/cache@sha256:" + "c" * 64,
         out="built",
-        transfer_image="registry.example.com/rclone@sha256:" + "7" * 64,
         src_bucket=Bucket.parse("gs://built/os"),
         bucket=Bucket.parse("s3://built"),
         bucket_secret="bucket",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
+import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dag.core.package.apk import BrokenPackage, PublishedApk, index_archive, read_pkginfo
 from dag.core.package.apkindex import read_index
 from dag.io.package.apk import read_apk
-from dag.io.package.apkindex import _text
+from dag.io.package.apkindex import index_text
 from tests.support.apks import make_apk, read
 from tests.support.archives import pax_header, sparse_header, tar_header
 
@@ -133,10 +137,28 @@ def test_the_index_is_sorted_and_the_same_whatever_the_order(tmp_path: Path) -> 
     ]
     data = index_archive(PublishedApk(apk, 99) for apk in apks)
     assert data == index_archive(PublishedApk(apk, 99) for apk in reversed(apks))
-    assert "\nA:x86_64\nS:99\nI:4\n" in _text(data)
-    entries = read_index(_text(data))
+    assert "\nA:x86_64\nS:99\nI:4\n" in index_text(data)
+    entries = read_index(index_text(data))
     assert [(entry.name, entry.version) for entry in entries] == [
         ("a", "1-r0"),
         ("a", "2-r0"),
         ("b", "1-r0"),
     ]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2047), st.binary(min_size=1, max_size=4)), max_size=6),
+    st.integers(0, 2048),
+)
+def test_any_other_bytes_are_a_package_or_a_broken_one(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, bytes]], length: int
+) -> None:
+    path = make_apk(tmp_path_factory.mktemp("fuzz") / "a.apk", "a")
+    packed = path.read_bytes()
+    control = bytearray(zlib.decompressobj(31).decompress(packed))
+    for place, data in changes:
+        control[place : place + len(data)] = data
+    data = packed[packed.index(b"\x1f\x8b", 1) :]
+    path.write_bytes(gzip.compress(control[: length or None], mtime=0) + data)
+    with contextlib.suppress(BrokenPackage):
+        assert read(path).name

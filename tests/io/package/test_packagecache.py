@@ -12,7 +12,7 @@ import pytest
 from dag.core.package.apk import archive_of
 from dag.core.package.apkindex import Entry, read_index
 from dag.errors import InfrastructureError
-from dag.io.package.apkindex import _text
+from dag.io.package.apkindex import index_text
 from dag.io.package.packagecache import PackageCache, WrongPackage
 from dag.io.package.reach import Fetcher, Reach
 from tests.support.apks import make_apk, read
@@ -30,7 +30,7 @@ def cache(tmp_path: Path) -> PackageCache:
 
 
 def entry_of(path: Path, repository: str) -> Entry:
-    (entry,) = read_index(_text(archive_of([read(path).stanza])), repository)
+    (entry,) = read_index(index_text(archive_of([read(path).stanza])), repository)
     return entry
 
 

@@ -12,7 +12,7 @@ from dag.core.arch import Arch
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.apkindex import read_index
 from dag.core.store.records import Built, Record
-from dag.io.package.apkindex import _text
+from dag.io.package.apkindex import index_text
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from tests.support.apks import make_apk, read
@@ -56,7 +56,7 @@ def test_it_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
     ours = Signer("our.pub")
     write_index(store, ours, said.append, key="our.pub")
     index = store.packages / "APKINDEX.tar.gz"
-    assert [entry.name for entry in read_index(_text(index.read_bytes()))] == ["a", "b"]
+    assert [entry.name for entry in read_index(index_text(index.read_bytes()))] == ["a", "b"]
     made = index.stat()
     write_index(store, ours, said.append, key="our.pub")
     assert ours.signed == 1
@@ -65,7 +65,7 @@ def test_it_lists_what_is_there_and_stays_as_it_is_if_nothing_changed(
     assert index.stat() == made  # it got the same signature
     promote(store, tmp_path, "c")
     write_index(store, ours, said.append, key="our.pub")
-    assert len(read_index(_text(index.read_bytes()))) == 3
+    assert len(read_index(index_text(index.read_bytes()))) == 3
     assert said == []
 
 
@@ -102,4 +102,4 @@ def test_what_is_no_index_is_replaced(store: Store, tmp_path: Path, junk: bytes)
     index = store.packages / "APKINDEX.tar.gz"
     index.write_bytes(junk)
     write_index(store, Signer("our.pub"), print, key="our.pub")
-    assert [entry.name for entry in read_index(_text(index.read_bytes()))] == ["a"]
+    assert [entry.name for entry in read_index(index_text(index.read_bytes()))] == ["a"]

@@ -282,6 +282,17 @@ def test_what_is_written_after_the_proof_changes_nothing(tmp_path: Path) -> None
     assert store.blobs.is_whole(apk.sha256)
 
 
+def test_a_package_that_left_its_unit_is_free_for_another(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    store.promote(*unit(store, tmp_path / "one", "a", "tool"))
+    store.promote(*unit(store, tmp_path / "two", "a", fingerprint="other"))
+    store.promote(*unit(store, tmp_path / "three", "tool"))
+    for _ in range(2):
+        assert sorted(store.records) == [("a", "1-r0"), ("tool", "1-r0")]
+        assert apks(tmp_path / "store") == ["a-1-r0.apk", "tool-1-r0.apk"]
+        store = again(store)
+
+
 def test_a_package_that_moved_to_another_definition_is_of_that(tmp_path: Path) -> None:
     store = opened(tmp_path / "store")
     store.promote(*unit(store, tmp_path / "old", "a", "tool"))

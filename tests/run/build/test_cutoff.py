@@ -49,3 +49,18 @@ def test_a_dependency_that_comes_out_the_same_stops_the_wave(make: Make) -> None
     assert code == 0, said
     assert all(state == "unchanged" for state, _ in states(out).values()), out
     assert apks(place) == index(place / "packages") == ["a-1-r0.apk", "b-1-r0.apk", "c-1-r0.apk"]
+
+
+def test_a_package_that_comes_out_differently_each_time_is_told(make: Make) -> None:
+    random = 'od -N8 -tx1 /dev/urandom >"${{targets.destdir}}/random"'
+    place = make(a=definition("a", runs=random))
+    assert run(place)[0] == 0
+    code, out, said = run(place, "--rebuild", "a", "--json")
+    assert code == 0, said
+    assert "dag: a is not reproducible: what went into it gave 2 different results" in said
+    assert [unit["results"] for unit in json.loads(out)["units"]] == [2]
+    # The one that is published counts, and not another one.
+    published = (place / "packages/x86_64/a-1-r0.apk").read_bytes()
+    code, _, said = run(place, "--rebuild", "dependents")
+    assert "1 there already" in said, said
+    assert (place / "packages/x86_64/a-1-r0.apk").read_bytes() == published

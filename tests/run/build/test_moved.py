@@ -135,8 +135,7 @@ def test_only_ordinary_files_are_packages(make: Make, made: str) -> None:
     )
     code, _, said = run(place, "a", "--timeout=60s")
     assert code == 1
-    assert "FAILED a 1-r0: a-1-r0.apk: it is " in said
-    assert "no ordinary file" in said
+    assert "FAILED a 1-r0: a-1-r0.apk is not an ordinary file" in said
 
 
 def test_who_leaves_ends_the_printing_not_the_build(make: Make, tmp_path: Path) -> None:
@@ -167,17 +166,13 @@ def test_who_leaves_ends_the_printing_not_the_build(make: Make, tmp_path: Path) 
     assert closed.returncode == 0
 
 
-def test_words_of_an_earlier_attempt_are_no_reason(make: Make) -> None:
+def test_words_of_a_build_are_no_reason_to_try_again(make: Make) -> None:
     place = make(a=definition("a"))
-    (place / "Makefile").write_text(
-        "packages/%.apk:\n"
-        f"\t@test -e {place}/second || {{ touch {place}/second; echo No space left on device; exit 1; }}\n"
-        "\t@echo syntax error; exit 1\n"
-    )
+    (place / "Makefile").write_text("packages/%.apk:\n\t@echo No space left on device; exit 1\n")
     code, _, said = run(place)
     assert code == 1
     assert "FAILED a 1-r0: make ended with exit code 2" in said
-    assert (place / "packages/logs/x86_64/a.log").read_text().count("dag: attempt") == 1
+    assert "dag: attempt" not in (place / "packages/logs/x86_64/a.log").read_text()
 
 
 def test_repositories_keys_and_stores_are_found_where_they_are(

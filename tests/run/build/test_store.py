@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +181,41 @@ def test_a_store_that_can_be_none_is_said_by_every_command(make: Make) -> None:
         assert code == 2
         assert "the store /dev/null/x can be no directory, because /dev/null is a file" in said
         assert "hint: name another directory with --store" in said
+
+
+def test_an_index_of_make_s_stays_until_it_changes_and_then_that_is_said(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"))
+    key = new_key(tmp_path)
+    bootstrap = place.parent  # what make is told by hand, dag reads in dag.toml
+    settings = tomllib.loads((place / "dag.toml").read_text())
+    extra = (
+        f"--repository-append {settings['repository'][0]} --keyring-append {settings['keyring'][0]}"
+    )
+    variables = {**environment(), "MAKEFLAGS": "", "SOURCE_DATE_EPOCH": "1700000000"}
+
+    def by_make(name: str) -> None:
+        words = [f"KEY={key}", "ARCH=x86_64", f"REPO={place}/packages"]
+        words += [f"CACHE_DIR={bootstrap}/cache", f"MELANGE_EXTRA_OPTS={extra}"]
+        melange = shutil.which("melange", path=variables["PATH"])
+        words += [f"MELANGE={melange}", f"packages/{name}"]
+        done = subprocess.run(
+            ["make", *words], cwd=place, env=variables, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    by_make("a")
+    index_file = place / "packages/x86_64/APKINDEX.tar.gz"
+    before = index_file.read_bytes()
+    code, _, said = run(place, "a")
+    assert (code, "1 there already" in said) == (0, True), said
+    assert index_file.read_bytes() == before
+    code, _, said = run(place, "b", f"--signing-key={key}")
+    assert code == 0, said
+    assert "is signed with the key" not in said
+    by_make("b")  # it is there, and make can go on
+    code, _, said = run(place, "b", "--rebuild", "b")
+    assert code == 0, said
+    assert "is signed with the key my.rsa.pub, which this build does not have" in said
+    assert "--signing-key names the key to sign with" in said

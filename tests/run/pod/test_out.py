@@ -47,11 +47,11 @@ def built(tmp_path: Path) -> Path:
 
 def serve(origin: Origin, files: dict[str, bytes]) -> None:
     lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()]
-    origin.put(f"{PROXY}/cgi-bin/list-r", "".join(lines).encode())
+    origin.put(f"{PROXY}/list-r", "".join(lines).encode())
     for name, data in files.items():
         origin.put(f"{PROXY}/r/{name}", data)
     origin.put(f"{PROXY}/r/log", b"the log\n")
-    origin.put(f"{PROXY}/cgi-bin/end-r", b"")
+    origin.put(f"{PROXY}/end-r", b"")
 
 
 async def fetch(kube: Kube, directory: Path, label: str = "") -> DagError | None:
@@ -105,7 +105,7 @@ async def test_a_name_that_no_build_leaves_is_refused_before_anything_comes(
     serve(origin, {APK: b"a"})
     digest = hashlib.sha256(b"evil").hexdigest()
     lines = f"{hashlib.sha256(b'a').hexdigest()}  {APK}\n{digest}  {name}\n"
-    origin.put(f"{PROXY}/cgi-bin/list-r", lines.encode())
+    origin.put(f"{PROXY}/list-r", lines.encode())
     error = await fetch(kube, built)
     assert isinstance(error, BuildError)
     assert repr(name) in error.message
@@ -117,7 +117,7 @@ async def test_a_pod_that_sends_without_end_is_left(
 ) -> None:
     monkeypatch.setattr(out, "BUILT_PACKAGE", Limit("a package", 1 << 20))
     for path, of in (
-        (f"{PROXY}/cgi-bin/list-r", "16 MiB for a pod's list of its packages"),
+        (f"{PROXY}/list-r", "16 MiB for a pod's list of its packages"),
         (f"{PROXY}/r/{APK}", "1 MiB for a package"),
         (f"{PROXY}/r/{KEY}", "64 KiB for a public key"),
     ):
@@ -128,7 +128,7 @@ async def test_a_pod_that_sends_without_end_is_left(
         assert error.message == f"the pod sends more than {of}"
         assert not [name for name in written(built) if name.endswith(".apk") and "r/" in path]
     serve(origin, {APK: b"a"})
-    origin.endless(f"{PROXY}/cgi-bin/end-r")
+    origin.endless(f"{PROXY}/end-r")
     error = await fetch(kube, built)
     assert error is not None
     assert str(limits.OUT_ANSWER) in error.message
@@ -152,9 +152,11 @@ async def test_nothing_is_written_through_a_link(
     (built / "x86_64/a-1-r0.apk").unlink()
     (built / "x86_64").rmdir()
     (built / "x86_64").symlink_to(elsewhere)
-    error = await fetch(kube, built)
-    assert error is not None
-    assert "is a link, and --out writes through none" in error.message
+    for label in ("", "x86_64"):
+        error = await fetch(kube, built, label)
+        assert error is not None
+        assert "is a link, and --out writes through none" in error.message
+        serve(origin, {})
     assert written(elsewhere) == {"kept"}
 
 

@@ -125,7 +125,6 @@ class Dag:
             "REPO": self.repository,
             "DAG_BUNDLE_BASE": self.cluster.base_image,
             "DAG_SDK_IMAGE": self.cluster.sdk_image,
-            "DAG_TRANSFER_IMAGE": self.cluster.transfer_image,
             "DAG_NAMESPACE": self.namespace,
             "DAG_CPU": "100m",
             "DAG_RAM": "128Mi",

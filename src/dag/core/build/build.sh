@@ -5,7 +5,7 @@
 umask 022
 state='' arch='' melange='' signing_key='' variables='' git_env='' env_option=''
 makefile='' make_key='' generate_key='' key='' mounted_key='' keep_going=''
-confined='' bwrap='' hermetic='' check='' check_only='' cache='' announce_end='' merge_index=''
+confined='' bwrap='' hermetic='' check='' check_only='' cache='' first_pipe='' second_pipe=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
   echo "dag: $1" >&2
@@ -49,15 +49,18 @@ while [ $# -gt 0 ]; do
     --check-steps) check=yes ;;
     --check-only) check=yes check_only=yes ;;
     --cache=*) cache=$value ;;
-    # Hold a pipe open, so that another container sees when this one has ended.
-    --announce-end) announce_end=yes ;;
-    # After make, wait for the container that uploads, and merge the bucket's index for it.
-    --merge-index) merge_index=yes ;;
+    # Hold this pipe open, so that another container sees when this one has ended; there may be two.
+    --pipe=*) second_pipe=$first_pipe first_pipe=$value ;;
     --) shift; break ;;
     *) refuse "the build script knows no option $1" ;;
   esac
   shift
 done
+
+# To open a pipe is to wait until the other container has it open, too: neither can miss the other.
+trap 'exit 143' TERM INT
+[ -z "$first_pipe" ] || { exec 9>"$first_pipe" && echo started >&9; } || refuse "no pipe at $first_pipe"
+[ -z "$second_pipe" ] || { exec 8>"$second_pipe" && echo started >&8; } || refuse "no pipe at $second_pipe"
 
 { mkdir -p "$state" && rm -f "$state/pipe" && mkfifo "$state/pipe" && : >"$state/begun"; } ||
   refuse "no file can be made in $state"
@@ -131,14 +134,6 @@ if [ -n "$mounted_key" ]; then
   cp "$key.pub" . || refuse "$PWD cannot be written to"
 fi
 
-# The pipe is open before `started` appears, so that whoever sees that and opens the pipe for reading
-# gets its end when this process has ended, whatever ended it, and at once if that was before.
-if [ -n "$announce_end" ]; then
-  mkfifo -m 666 "$state/ended" 2>/dev/null
-  exec 9<>"$state/ended"
-  : >"$state/started"
-fi
-
 trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
 tee "$state/log" <"$state/pipe" &
 tee=$!
@@ -177,31 +172,6 @@ wait "$child" 2>/dev/null || code=$?
 # A signal makes wait return early: the build has ended only when the process is gone.
 while kill -0 "$child" 2>/dev/null; do code=0; wait "$child" 2>/dev/null || code=$?; done
 
-# The container that uploads asks, when it has the bucket's own index and nobody else is about it.
-merge() {
-  waited=0
-  until [ -e "$state/index/asked" ] || [ -e "$state/index/done" ]; do
-    if [ ! -e "$state/uploading" ]; then # its image may be on its way to the node
-      waited=$((waited + 1))
-      [ $waited -lt 900 ] || return 0
-    elif [ -z "$(find "$state/uploading" -mmin -2)" ]; then # it was killed
-      return 0
-    fi
-    sleep 1
-  done
-  [ ! -e "$state/index/done" ] || return 0
-  set --
-  while IFS= read -r apk; do set -- "$@" "packages/$arch/$apk"; done <"$state/finished"
-  [ ! -e "$signing_key" ] || set -- --signing-key "$signing_key" "$@"
-  if "$melange" index --merge --source "$state/index/current.tar.gz" -o "$state/index/new.tar.gz" "$@"
-  then mv "$state/index/new.tar.gz" "$state/index/merged.tar.gz"
-  else : >"$state/index/failed"
-  fi
-}
-if [ -n "$merge_index" ]; then
-  : >"$state/made"
-  merge >&5 2>&1
-fi
 exec 5>&-
 
 # The exit code is make's all the same; but whoever waits for packages wants to know.

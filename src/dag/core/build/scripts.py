@@ -139,8 +139,7 @@ def build_script(
     hermetic: bool = False,
     trust_steps: bool = False,
     check_steps: bool = False,
-    announce_end: bool = False,
-    merge_index: bool = False,
+    pipes: Sequence[str] = (),
     state: str = STATE,
 ) -> ShellScript:
     """Return the script of a build; it runs in the workspace, and its arguments are the targets.
@@ -164,9 +163,9 @@ def build_script(
     network for package repositories. With `confined` the script refuses to build outside of a user
     namespace.
 
-    With `announce_end` it holds a pipe in `state` open, at which another container sees the end of
-    this one. With `merge_index` it waits after make for the container that uploads
-    (see `dag.core.store.buckets.upload_script`).
+    It holds `pipes`, which are two at most, open until it ends, whatever ends it, and writes a line
+    into each: another container sees by that when it begins and when it has ended. It waits until
+    those have them open, too.
 
     Raises:
         UsageError: a variable contradicts another flag, or it is no assignment.
@@ -208,10 +207,9 @@ def build_script(
         "--check-steps": check_steps and not trust_steps,
         "--keep-going": keep_going,
         "--confined": confined,
-        "--announce-end": announce_end,
-        "--merge-index": merge_index,
     }
     arguments += [flag for flag, is_set in flags.items() if is_set]
+    arguments += [f"--pipe={pipe}" for pipe in pipes]
     return ShellScript(script_text(_PACKAGE, "build"), (*arguments, "--"))
 
 
@@ -244,15 +242,3 @@ def read_trailer(line: str) -> Trailer | None:
     """Read the last line of the build script; return None if `line` is another line."""
     match = _TRAILER.fullmatch(line)
     return Trailer(*map(int, match.groups())) if match else None
-
-
-def serve_script(workspace: str, run: str, public_key: str, *, state: str) -> ShellScript:
-    """Return the script of the container that keeps the workspace until the client has copied it.
-
-    It serves over HTTP on `OUT_PORT`, below names that only those know who may read the pod:
-    `/cgi-bin/list-RUN` (the lines of sha256sum), `/RUN/packages/…`, `/RUN/PUBLIC_KEY`, `/RUN/log`,
-    `/cgi-bin/alive-RUN` and `/cgi-bin/end-RUN`. `state` is the path of the build script's own
-    directory in this container. The script ends `OUT_SECONDS` after the build if no client comes.
-    """
-    arguments = (workspace, state, run, public_key, str(OUT_PORT), str(OUT_SECONDS))
-    return ShellScript(script_text(_PACKAGE, "serve"), arguments)

@@ -194,7 +194,7 @@ def bucket_secret(name: str, place: str, found: KubeView | None) -> Finding:
 def bucket_access(bucket: Bucket, account: str, secret: str | None) -> str:
     """Return what lets a Pod's transfers into a bucket."""
     if secret is not None:
-        return f"the secret {secret} must hold what rclone needs for it, by rclone's names"
+        return f"the secret {secret} must have the variables that docs/pod.md lists for {bucket}"
     name = bucket.path.split("/")[0]
     if bucket.scheme == "gs":
         return (

@@ -21,7 +21,7 @@ from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, scheduling, termination
 from dag.core.pod.waiting import USER_NAMESPACES
 from dag.core.shell import ShellScript, script_text
-from dag.core.store.buckets import Bucket
+from dag.core.store.buckets import EMPTY, Bucket
 
 _PACKAGE = "dag.core.doctor"
 PROBE = "probe"
@@ -79,13 +79,15 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
     """List a bucket as the build's transfers will; with `write`, put an object and delete it."""
     spec = pod(settings)["spec"]
     name = UPLOAD if write else "fetch-packages"
-    # The very container that will transfer: its image, its variables, its secret.
+    # The very container that will transfer: its image, its user, its secret.
     transfer = next(
         one for one in (*spec["initContainers"], *spec["containers"]) if one["name"] == name
     )
-    container = {key: transfer[key] for key in ("image", "env", "envFrom") if key in transfer}
-    written = [f".dag-probe-{settings.run}"] if write else []
-    container["command"] = _command(*_script("bucket", *written))
+    kept = ("image", "env", "envFrom", "securityContext")
+    container = {key: transfer[key] for key in kept if key in transfer}
+    bucket = settings.options.bucket if write else settings.options.src_bucket
+    written = [f"--write=.dag-probe-{settings.run}"] if write else []
+    container["args"] = ["try-bucket", f"--bucket={bucket}", *written]
     return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
 
 
@@ -252,7 +254,7 @@ def judge_emulation(outcome: ProbeOutcome, arch: Arch, namespace: str) -> Findin
 
 def judge_bucket(outcome: ProbeOutcome, bucket: Bucket, fix: str, *, write: bool) -> Finding:
     """Judge a bucket by what a transfer could do there."""
-    if outcome.fate is Fate.ENDED and outcome.code == 3:
+    if outcome.fate is Fate.ENDED and outcome.code == EMPTY:
         # An empty folder of a bucket lists well. A build goes on without what it would have fetched.
         return Finding(Status.WARNING, f"there is no {bucket}: nothing would come from it", fix)
     done = "list, write and delete in" if write else "list"

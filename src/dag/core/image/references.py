@@ -70,6 +70,11 @@ def parse_reference(text: str) -> Reference:
     if "://" in text:
         raise _url_error(text)
     rest, at, digest = text.partition("@")
+    if "/" in digest:
+        raise UsageError(
+            "the name of an image has neither a user nor a password in it, and no @ before its host",
+            hint=f"docker login {digest.rpartition('@')[2].partition('/')[0]}",
+        )
     if at and not is_digest(digest):
         raise _reference_error(
             text, f"{digest!r} is no digest", "a digest is sha256: and 64 hex digits"

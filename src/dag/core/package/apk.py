@@ -11,7 +11,7 @@ import re
 import tarfile
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -214,13 +214,22 @@ def require_promised(name: str, package: Package, arch: Arch, apk: Apk) -> None:
 def index_archive(packages: Iterable[PublishedApk]) -> bytes:
     """Return APKINDEX.tar.gz, unsigned: sorted by name and version, the same bytes everywhere."""
     order = sorted(packages, key=lambda package: (package.apk.name, package.apk.version))
-    return archive_of(map(_stanza, order))
+    return archive_of(map(index_stanza, order))
 
 
 def archive_of(stanzas: Iterable[str]) -> bytes:
     """Return APKINDEX.tar.gz, unsigned, of the lines of each package."""
     text = "".join(f"{stanza}\n\n" for stanza in stanzas)
     return _gzip(_tar({"APKINDEX": text, "DESCRIPTION": ""}))
+
+
+def pack_signature(name: str, signature: bytes) -> bytes:
+    """Return what stands before a signed index: the signature, and the public key's name.
+
+    https://github.com/chainguard-dev/melange/blob/v0.56.0/pkg/sign/index.go
+    """
+    # Without the two empty blocks at the end, so that the index's own members follow.
+    return _gzip(_tar({f".SIGN.RSA256.{name}": signature})[: 512 + -(-len(signature) // 512) * 512])
 
 
 def listed_packages(text: str) -> frozenset[str]:
@@ -234,20 +243,21 @@ def listed_packages(text: str) -> frozenset[str]:
     )
 
 
-def _stanza(package: PublishedApk) -> str:
+def index_stanza(package: PublishedApk) -> str:
+    """Return the lines of a package in an APKINDEX, without the empty line that ends them."""
     # apko writes the size behind the architecture.
     head, letter, rest = package.apk.stanza.partition("\nA:")
     arch, line, rest = rest.partition("\n")
     return f"{head}{letter}{arch}\nS:{package.size}{line}{rest}"
 
 
-def _tar(files: dict[str, str]) -> bytes:
+def _tar(files: Mapping[str, str | bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, text in files.items():
             member = tarfile.TarInfo(name)
             member.mode = 0o644
-            data = text.encode()
+            data = text.encode() if isinstance(text, str) else text
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     return out.getvalue()

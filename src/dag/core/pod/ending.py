@@ -230,7 +230,6 @@ UNSTARTABLE = frozenset({"ContainerCannotRun", "StartError"})
 _SHELL_HINTS = {
     "init": "is the image of --agent-image or --bundle-base one that `dag image` made?",
     "populate-cache": "is the image of --cache-bundle one that `dag cache` of this version pushed?",
-    "fetch-packages": "does the image of --transfer-image have a shell?",
     BUILD: "does the image of --sdk-image have a shell?",
 }
 

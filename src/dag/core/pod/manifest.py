@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import OUT_PORT, STATE, serve_script
+from dag.core.build.scripts import OUT_PORT, OUT_SECONDS, STATE
 from dag.core.image.layers import ROOT
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
 from dag.core.package.makefile import KEY
 from dag.core.pod.options import PodOptions
 from dag.core.shell import ShellScript
-from dag.core.store.buckets import Bucket, Places, fetch_script, upload_script
+from dag.core.store.buckets import Bucket
 
 WORKSPACE = "/workspace"
 CACHE = "/var/cache/melange"
@@ -28,7 +28,12 @@ KEY_DIRECTORY = "/dag-key"
 _TMP = "/tmp"  # noqa: S108
 _SHARED_TMP = "/dag-tmp"
 """Where other containers have the build's /tmp, beside one of their own."""
-_PLACES = Places(WORKSPACE, STATE.replace(_TMP, _SHARED_TMP))
+PIPES = "/dag-pipes"
+"""Where the build has, read-only, the pipes by which the agent's containers see its end."""
+_AGENT_STATE = "/dag-agent"
+"""What the agent's containers keep; the build has no part in it."""
+_AGENT = 65532
+"""User of the agent's containers beside the build. It is neither root nor the build's."""
 SECRET_PROVIDER_CLASS = "melange-key"  # noqa: S105  # a name
 RUN_LABEL = "dag/run"
 ARCH_LABEL = "dag/arch"
@@ -40,6 +45,11 @@ OURS = frozenset({"init", "fetch-packages", "populate-cache", BUILD, OUT, UPLOAD
 
 _BUILDER = 1000
 """User of a pod without privilege. Any but root will do: bubblewrap makes a user namespace itself."""
+_TRANSFERRING = frozenset({"fetch-packages", UPLOAD})
+"""The containers that move packages, and need an identity of the cloud for that."""
+_WITHOUT_TOKEN = "eks.amazonaws.com/skip-containers"  # noqa: S105  # the name of an annotation
+"""The containers that get no token of a service account's role, init containers included.
+https://github.com/aws/amazon-eks-pod-identity-webhook"""
 _UPLOAD_GRACE = 300
 """Seconds in which what is built is still uploaded when somebody ends the pod."""
 
@@ -76,20 +86,16 @@ class PodSettings:
     def images(self) -> list[str]:
         """Return the images that are not of our own making, as they were given."""
         options = self.options
-        transfers = options.src_bucket is not None or options.bucket is not None
-        transfer_image = options.transfer_image if transfers else None
-        named = (options.sdk_image, options.cache_bundle, transfer_image)
-        return [image for image in named if image]
+        return [image for image in (options.sdk_image, options.cache_bundle) if image]
 
     def with_digests(self, digests: Mapping[str, str]) -> PodSettings:
         """Return the same with each image named as `digests` has it."""
         options = self.options
-        cache, transfer = options.cache_bundle, options.transfer_image
+        cache = options.cache_bundle
         named = replace(
             options,
             sdk_image=digests[options.sdk_image],
             cache_bundle=digests[cache] if cache else None,
-            transfer_image=digests.get(transfer, transfer),
         )
         return replace(self, options=named)
 
@@ -148,11 +154,18 @@ def pod(settings: PodSettings) -> KubeObject:
                 "dag/packages": _packages_annotation(options.packages),
                 "dag/version": settings.version,
                 "kubectl.kubernetes.io/default-container": BUILD,
+                _WITHOUT_TOKEN: ",".join(_names_without_identity(spec, options)),
             },
         },
         "spec": spec,
     }
     return seal(manifest)
+
+
+def _names_without_identity(spec: KubeObject, options: PodOptions) -> list[str]:
+    wanting = _TRANSFERRING if options.bucket_secret is None else frozenset()
+    names = (one["name"] for one in (*spec["initContainers"], *spec["containers"]))
+    return [name for name in names if name not in wanting]
 
 
 def _packages_annotation(packages: Sequence[str]) -> str:
@@ -164,22 +177,24 @@ def _packages_annotation(packages: Sequence[str]) -> str:
 
 
 def _init_containers(settings: PodSettings) -> list[KubeObject]:
+    pipes = [f"--pipe={pipe_path(name)}" for name in pipe_names(settings.options)]
     init = {
         "name": "init",
         "image": settings.bundle,
-        "args": ["unpack", f"/{ROOT}", WORKSPACE],
+        "args": ["unpack", *pipes, f"/{ROOT}", WORKSPACE],
         "resources": _resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
-        "volumeMounts": _mounts("workspace"),
+        "volumeMounts": _mounts("workspace", *(["pipes"] if pipes else [])),
     }
     containers = [init]
     options = settings.options
     if options.src_bucket is not None:
-        script = fetch_script(_PLACES, options.src_bucket, settings.arch)
+        words = ["fetch", *_agent_words(settings, options.src_bucket), "--", *settings.wanted]
         containers.append(
             {
                 "name": "fetch-packages",
-                "command": container_words(script.command(*settings.wanted)),
-                **_transfer_fields(settings, options.src_bucket),
+                "args": container_words(words),
+                **_transfer_fields(settings),
+                "volumeMounts": _mounts("workspace"),
             }
         )
     if options.cache_bundle is not None:
@@ -213,6 +228,8 @@ def _build_container(settings: PodSettings) -> KubeObject:
             "seccompProfile": {"type": "Unconfined"},
         }
         container["env"] = [{"name": "HOME", "value": _TMP}]
+    if pipe_names(options):
+        container["volumeMounts"] += _mounts("pipes", read_only=True)
     if options.key_name is not None:
         container["volumeMounts"] += [
             {"name": "melange-key", "mountPath": KEY_MOUNT, "readOnly": True},
@@ -221,48 +238,101 @@ def _build_container(settings: PodSettings) -> KubeObject:
     return container
 
 
-def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
-    script = upload_script(_PLACES, bucket, settings.arch, settings.run)
+def pipe_names(options: PodOptions) -> list[str]:
+    """Return the names of the containers that wait for the end of the build, and of their pipes."""
+    return [name for name, is_there in ((UPLOAD, options.bucket), (OUT, options.out)) if is_there]
+
+
+def pipe_path(name: str) -> str:
+    """Return the path of the pipe for a container that waits for the end of the build."""
+    return f"{PIPES}/{name}"
+
+
+def _agent_words(settings: PodSettings, bucket: Bucket | None = None) -> list[str]:
+    words = [f"--arch={settings.arch.apk}", f"--workspace={WORKSPACE}"]
+    return words if bucket is None else [*words, f"--bucket={bucket}"]
+
+
+def _agent_fields(settings: PodSettings, name: str) -> KubeObject:
+    """Return what the containers have that look at what the build wrote."""
     return {
-        "name": UPLOAD,
-        "command": container_words(script.command()),
-        **_transfer_fields(settings, bucket),
+        "name": name,
+        "image": settings.bundle,
+        "securityContext": {
+            "runAsUser": _AGENT,
+            "runAsGroup": _AGENT,
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
     }
 
 
-def _transfer_fields(settings: PodSettings, bucket: Bucket) -> KubeObject:
+def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
+    words = ["upload", *_agent_words(settings, bucket), *_waiting_words(UPLOAD)]
+    mounts = [*_mounts("workspace", "pipes", read_only=True), *_mounts("agent")]
+    if settings.options.key_name is not None:
+        words += [f"--key={MOUNTED_KEY}", f"--public-key={_public_key(settings)}"]
+        mounts.append({"name": "melange-key", "mountPath": KEY_MOUNT, "readOnly": True})
+    return {
+        **_agent_fields(settings, UPLOAD),
+        "args": container_words(words),
+        **_transfer_fields(settings),
+        "volumeMounts": mounts,
+    }
+
+
+def _transfer_fields(settings: PodSettings) -> KubeObject:
     """Return what both containers that move packages have."""
-    options = settings.options
-    environment = bucket.environment(own_identity=options.bucket_secret is None)
     container: KubeObject = {
-        "image": options.transfer_image,
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "image": settings.bundle,
         "resources": _resource_requests(cpu="100m", memory="256Mi", disk="64Mi"),
-        "volumeMounts": _mounts("workspace", "tmp"),
     }
-    if options.bucket_secret is not None:
-        container["envFrom"] = [{"secretRef": {"name": options.bucket_secret}}]
+    if settings.options.bucket_secret is not None:
+        container["envFrom"] = [{"secretRef": {"name": settings.options.bucket_secret}}]
     return container
 
 
 def _out_container(settings: PodSettings) -> KubeObject:
-    public_key = f"{settings.key.rpartition('/')[2]}.pub"
-    script = serve_script(WORKSPACE, settings.run, public_key, state=_PLACES.state)
+    words = [
+        "serve",
+        *_agent_words(settings),
+        *_waiting_words(OUT),
+        f"--run={settings.run}",
+        f"--log-directory={STATE.replace(_TMP, _SHARED_TMP)}",
+        f"--public-key={_public_key(settings)}",
+        f"--port={OUT_PORT}",
+        f"--hold={OUT_SECONDS}",
+    ]
     # The bundle's image is on the node already, so this container starts with the build.
     return {
-        "name": OUT,
-        "image": settings.bundle,
-        "command": container_words(script.command()),
+        **_agent_fields(settings, OUT),
+        "args": container_words(words),
         "ports": [{"containerPort": OUT_PORT}],
         "resources": _resource_requests(cpu="50m", memory="64Mi", disk="16Mi"),
-        "volumeMounts": _mounts("workspace", "tmp"),
+        "volumeMounts": [
+            *_mounts("workspace", "tmp", "pipes", read_only=True),
+            *_mounts("agent"),
+        ],
     }
+
+
+def _waiting_words(name: str) -> list[str]:
+    return [f"--pipe={pipe_path(name)}", f"--state={_AGENT_STATE}/{name}"]
+
+
+def _public_key(settings: PodSettings) -> str:
+    return f"{settings.key.rpartition('/')[2]}.pub"
 
 
 def _volumes(settings: PodSettings) -> list[KubeObject]:
     volumes: list[KubeObject] = [
         {"name": name, "emptyDir": {}} for name in ("workspace", "cache", "tmp")
     ]
+    if pipe_names(settings.options):
+        volumes += [{"name": name, "emptyDir": {}} for name in ("pipes", "agent")]
     if settings.options.key_name is not None:
         # https://secrets-store-csi-driver.sigs.k8s.io/getting-started/usage
         csi = {
@@ -279,6 +349,13 @@ def _resource_requests(*, cpu: str, memory: str, disk: str) -> KubeObject:
     return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": disk}}
 
 
-def _mounts(*volumes: str) -> list[KubeObject]:
-    paths: Mapping[str, str] = {"workspace": WORKSPACE, "cache": CACHE, "tmp": _SHARED_TMP}
-    return [{"name": name, "mountPath": paths[name]} for name in volumes]
+def _mounts(*volumes: str, read_only: bool = False) -> list[KubeObject]:
+    paths: Mapping[str, str] = {
+        "workspace": WORKSPACE,
+        "cache": CACHE,
+        "tmp": _SHARED_TMP,
+        "pipes": PIPES,
+        "agent": _AGENT_STATE,
+    }
+    more: KubeObject = {"readOnly": True} if read_only else {}
+    return [{"name": name, "mountPath": paths[name], **more} for name in volumes]

@@ -13,14 +13,14 @@ from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
-from dag.core.store.buckets import DEFAULT_IMAGE, Bucket
+from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
 
 SDK_IMAGE = "ghcr.io/wolfi-dev/sdk:latest"
 CSI_DRIVER = "secrets-store.csi.k8s.io"
 
 _OR_MORE = "or for more if a definition that is built asks for more."
-_BUCKET = ValueKind(metavar="gs://…|s3://…", parse=Bucket.parse)
+_BUCKET = ValueKind(metavar="gs://…|s3://…|az://…", parse=Bucket.parse)
 
 
 def _key_name(text: str) -> str:
@@ -202,16 +202,15 @@ class BucketOptions(Options):
     bucket_secret: str | None = flag(
         TEXT,
         "--bucket-secret",
-        "Reach the buckets with the entries of this Secret as rclone's variables.",
+        "Reach the buckets with the entries of this Secret, named as the cloud's own tools have them.",
         shown="the pod's own identity",
         metavar="NAME",
     )
-    transfer_image: str = flag(
+    transfer_image: str | None = flag(
         IMAGE,
         "--transfer-image",
-        "Transfer packages with this image, which must have rclone.",
-        default=DEFAULT_IMAGE,
-        shown="rclone's own, by digest",
+        "This is refused, because dag transfers packages itself.",
+        shown="none",
     )
 
 
@@ -265,8 +264,19 @@ class PodOptions(
             raise UsageError(
                 "--push=false needs --create=false: nodes could not pull a bundle that nobody pushed"
             )
+        if self.transfer_image is not None:
+            raise UsageError(
+                "--transfer-image has no meaning any more: dag transfers packages itself",
+                hint="leave it out, also in dag.toml and $DAG_TRANSFER_IMAGE",
+            )
         if self.out and not self.watch:
             raise UsageError("--out needs --watch: somebody has to fetch the packages")
+        for flag_name, bucket in (("--bucket", self.bucket), ("--src-bucket", self.src_bucket)):
+            if bucket is not None and bucket.scheme == "az" and not self.bucket_secret:
+                raise UsageError(
+                    f"{flag_name} {bucket} needs --bucket-secret: nothing else says whose it is",
+                    hint="its entries are AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+                )
         if self.bucket_secret and not (self.bucket or self.src_bucket):
             raise UsageError("--bucket-secret is of no use without --bucket or --src-bucket")
 

@@ -46,10 +46,14 @@ def is_waiting(container: KubeView) -> bool:
 
 
 def is_working(pod: KubeView, main: str = BUILD) -> bool:
-    """Return whether the Pod makes progress: `main` has started, or a step before it runs."""
+    """Return whether the Pod makes progress: `main` has begun, or a step before it runs.
+
+    A build begins when the containers have started that wait for its end.
+    """
     found = containers(pod)
     if has_started(found.get(main, {})):
-        return True
+        waits = any(is_waiting(found.get(name, {})) for name in (UPLOAD, OUT))
+        return has_ended(found[main]) or not waits
     return any(is_running(found.get(name, {})) for name in steps(pod))
 
 

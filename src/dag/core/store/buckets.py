@@ -1,28 +1,14 @@
-"""Buckets: their names, what rclone is told about them, and the scripts that move packages.
-
-rclone gets everything through its environment, so no key is ever in a manifest: the pod has an
-identity of the cloud's own, or the variables come from a Secret of the namespace.
-Sources: https://rclone.org/docs/#environment-variables, https://rclone.org/googlecloudstorage/,
-https://rclone.org/s3/.
-"""
+"""Buckets: how they are named, and what their settings in the environment are called."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dag.core.arch import Arch
-from dag.core.shell import ShellScript, script_text
 from dag.errors import UsageError
 
-DEFAULT_IMAGE = (
-    "docker.io/rclone/rclone:1.75.1"
-    "@sha256:45401ad7410db1d67ffdb58e19059ad20b0d8e0285a60e38bbec55cc1019c7a5"
-)
-"""The official image of rclone 1.75.1 for every platform; it has a shell, tar and awk beside it."""
-
-_PACKAGE = "dag.core.store"
-_TYPES = {"gs": "google cloud storage", "s3": "s3"}
+_SCHEMES = ("gs", "s3", "az")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _FOLDER = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*")
 
@@ -37,7 +23,7 @@ class Bucket:
 
     @classmethod
     def parse(cls, text: str) -> Bucket:
-        """Read `gs://NAME[/FOLDER…]` or `s3://…`; without a scheme it is a bucket of Google Cloud.
+        """Read `gs://NAME[/FOLDER…]`, `s3://…` or `az://…`; without a scheme it is Google Cloud's.
 
         Raises:
             UsageError: this names no bucket.
@@ -46,9 +32,10 @@ class Bucket:
         scheme, separator, rest = text.partition("://")
         if not separator:
             scheme, rest = "gs", text
-        if scheme not in _TYPES:
+        if scheme not in _SCHEMES:
             raise UsageError(
-                f"{text}: dag cannot reach buckets by {scheme}://", hint="use gs:// or s3://"
+                f"{text}: dag cannot reach buckets by {scheme}://",
+                hint="use gs://, s3:// or az://",
             )
         name, *folders = rest.rstrip("/").split("/")
         if not _NAME.fullmatch(name) or not all(map(_FOLDER.fullmatch, folders)):
@@ -57,64 +44,66 @@ class Bucket:
             )
         return cls(scheme, "/".join((name, *folders)))
 
-    def environment(self, *, own_identity: bool) -> dict[str, str]:
-        """Return the variables that tell rclone that `store:` is the place of the packages.
+    @property
+    def name(self) -> str:
+        """The bucket's name; Azure calls it a container."""
+        return self.path.partition("/")[0]
 
-        With `own_identity` the pod's identity is all that there is; otherwise a Secret adds
-        variables, by the names of rclone (`RCLONE_S3_ENDPOINT`) or of the cloud (`AWS_ACCESS_KEY_ID`).
-        """
-        variables = {
-            "RCLONE_CONFIG": "/dev/null",
-            "RCLONE_CONFIG_STORE_TYPE": "alias",
-            "RCLONE_CONFIG_STORE_REMOTE": f"cloud:{self.path}/packages",
-            "RCLONE_CONFIG_CLOUD_TYPE": _TYPES[self.scheme],
-            "RCLONE_CONFIG_CLOUD_ENV_AUTH": "true",
-            # Somebody who may write objects need not have the right to look at buckets.
-            "RCLONE_CONFIG_CLOUD_NO_CHECK_BUCKET": "true",
-            "RCLONE_TRANSFERS": "16",
-            "RCLONE_CHECKERS": "32",
-            "RCLONE_STATS": "30s",
-            "RCLONE_STATS_ONE_LINE": "true",
-            "RCLONE_STATS_LOG_LEVEL": "NOTICE",
-        }
-        if self.scheme == "gs":
-            variables["RCLONE_CONFIG_CLOUD_BUCKET_POLICY_ONLY"] = "true"
-        elif own_identity:
-            variables["RCLONE_CONFIG_CLOUD_PROVIDER"] = "AWS"
-        return variables
+    @property
+    def folder(self) -> str:
+        """The folder in it; empty if it is the whole bucket."""
+        return self.path.partition("/")[2]
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.path}"
 
 
+EMPTY = 4
+"""The exit code of an agent that tried a bucket and found no packages in it."""
+
+_RENAMED = {
+    # https://rclone.org/s3/, https://rclone.org/googlecloudstorage/, https://rclone.org/azureblob/
+    "RCLONE_S3_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID",
+    "RCLONE_S3_ENDPOINT": "AWS_ENDPOINT_URL",
+    "RCLONE_S3_REGION": "AWS_REGION",
+    "RCLONE_S3_SECRET_ACCESS_KEY": "AWS_SECRET_ACCESS_KEY",
+    "RCLONE_S3_SESSION_TOKEN": "AWS_SESSION_TOKEN",
+    "RCLONE_GCS_SERVICE_ACCOUNT_CREDENTIALS": "GOOGLE_CREDENTIALS",
+    "RCLONE_GCS_SERVICE_ACCOUNT_FILE": "GOOGLE_APPLICATION_CREDENTIALS",
+    "RCLONE_AZUREBLOB_ACCOUNT": "AZURE_STORAGE_ACCOUNT_NAME",
+    "RCLONE_AZUREBLOB_ENDPOINT": "AZURE_STORAGE_ENDPOINT",
+    "RCLONE_AZUREBLOB_KEY": "AZURE_STORAGE_ACCOUNT_KEY",
+}
+_MEANINGLESS = frozenset({"RCLONE_S3_PROVIDER", "RCLONE_GCS_ANONYMOUS", "RCLONE_S3_ENV_AUTH"})
+_GCS_ENDPOINT = "RCLONE_GCS_ENDPOINT"
+_PREFIX = "RCLONE_"
+
+
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The paths of the workspace and of the build script's own directory in another container."""
+class Settings:
+    """The settings of the clouds in an environment, by their own names, and what is to be said."""
 
-    workspace: str
-    state: str
+    variables: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
-def fetch_script(places: Places, bucket: Bucket, arch: Arch) -> ShellScript:
-    """Return the script that fetches the files that its further arguments name.
+def translate_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings with rclone's names, which Secrets of earlier versions have, replaced.
 
-    Files that the bucket does not have are left out.
+    A name of the cloud's own goes before one of rclone's.
     """
-    return _transfer_script("fetch", places, bucket, arch, run="")
-
-
-def upload_script(places: Places, bucket: Bucket, arch: Arch, run: str) -> ShellScript:
-    """Return the script of the container that uploads when the build has ended, however it ended.
-
-    Packages go first, then their entries are merged into the bucket's own index: the build script
-    does that, because the key is mounted in its container alone. If a part of this fails, the
-    script ends with 1 and gives the reason in its termination message.
-    """
-    return _transfer_script("upload", places, bucket, arch, run)
-
-
-def _transfer_script(
-    name: str, places: Places, bucket: Bucket, arch: Arch, run: str
-) -> ShellScript:
-    text = f"{script_text(_PACKAGE, 'transfer')}\n{script_text(_PACKAGE, name)}"
-    return ShellScript(text, (places.workspace, places.state, str(bucket), arch.apk, run))
+    variables = {name: value for name, value in environment.items() if not name.startswith(_PREFIX)}
+    notes = []
+    for name, value in sorted(environment.items()):
+        new = _RENAMED.get(name, "")
+        if name == _GCS_ENDPOINT:
+            new, value = "STORAGE_EMULATOR_HOST", re.sub(r"/storage/v1/?$", "", value)  # noqa: PLW2901
+        if new:
+            variables.setdefault(new, value)
+            notes.append(f"${name} is taken for ${new}: please rename it in the Secret")
+        elif name.startswith(_PREFIX) and name not in _MEANINGLESS:
+            notes.append(f"${name} has no meaning any more, because dag does without rclone")
+    if variables.get("AWS_ENDPOINT_URL"):
+        # Servers other than Amazon's need a name of a region, and do not care which.
+        variables.setdefault("AWS_REGION", "us-east-1")
+    return Settings(variables, tuple(notes))

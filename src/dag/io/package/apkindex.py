@@ -46,7 +46,7 @@ class Index:
 
         """
         try:
-            return read_index(_text(self.data, self.where), self.repository)
+            return read_index(index_text(self.data, self.where), self.repository)
         except TooLarge:
             raise
         except (BrokenIndex, ValueError) as error:
@@ -181,7 +181,14 @@ def _fetch(url: str, fetcher: Fetcher) -> bytes:
     return answer.body
 
 
-def _text(archive: bytes, where: str = FILE_NAME) -> str:
+def index_text(archive: bytes, where: str = FILE_NAME) -> str:
+    """Return the text of an APKINDEX.tar.gz, whether it is signed or not.
+
+    Raises:
+        ValueError: it is none.
+        TooLarge: it is over the limit.
+
+    """
     # An index is two gzip streams with a tar each: the signature's, and its own.
     unpacked = reader_of(limit_pieces(gunzip([archive]), PACKAGE_INDEX, where))
     reader = TarReader(unpacked, PACKAGE_MEMBERS, where, joined=True)

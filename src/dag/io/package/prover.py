@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _PIECE, _AT_ONCE = 1 << 20, 1 << 30
 _ANSWER = msgspec.json.Decoder(Answer)
 _NOT_IN_THE_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_NO_FILE = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -135,36 +136,47 @@ def open_inside(directory: Path, path: PurePath) -> Iterator[int]:
 
     Raises:
         FileNotFoundError: there is nothing.
-        BrokenPackage: there is something else than an ordinary file, or a link on the way.
+        BrokenPackage: there is something else than an ordinary file, or a link on the way; the
+            message names the file.
 
     """
+    file = _open_below(directory, path)
+    try:
+        size = _size(file, path.name)
+        # Its copy would take more of the disk than it does itself.
+        if size and os.lseek(file, 0, os.SEEK_HOLE) < size:
+            raise BrokenPackage(f"{path.name} is a sparse file")
+        yield file
+    finally:
+        os.close(file)
+
+
+def _open_below(directory: Path, path: PurePath) -> int:
     at = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    what = "is behind a link"
     try:
         for part in path.parts[:-1]:
             above, at = at, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
             os.close(above)
-        file = os.open(path.name, _OPEN, dir_fd=at)
+        what = "is not an ordinary file"
+        return os.open(path.name, _OPEN, dir_fd=at)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            raise BrokenPackage("it is behind a link, or no ordinary file") from None
+        if error.errno in _NO_FILE:
+            raise BrokenPackage(f"{path.name} {what}") from None
         raise
     finally:
         os.close(at)
+
+
+def _size(file: int, name: str) -> int:
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise BrokenPackage(f"{name} is not an ordinary file")
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise BrokenPackage("it is no ordinary file")
-        try:
-            PACKAGE.check(status.st_size, "it")
-        except TooLarge as error:
-            raise BrokenPackage(str(error)) from None
-        if status.st_size and os.lseek(file, 0, os.SEEK_HOLE) < status.st_size:
-            raise BrokenPackage(
-                "it is a sparse file, which takes less of the disk than its size says"
-            )
-        yield file
-    finally:
-        os.close(file)
+        PACKAGE.check(status.st_size, name)
+    except TooLarge as error:
+        raise BrokenPackage(str(error)) from None
+    return status.st_size
 
 
 def copy_bytes(source: int, target: int, *, begin: int = 0) -> None:

@@ -52,10 +52,7 @@ class Blobs:
             with open_inside(directory, path) as source, copy.open("xb+", buffering=0) as file:
                 copy_bytes(source, file.fileno())
                 os.fsync(file.fileno())
-                return StagedApk(copy, self.reader.read(file.fileno()))
-        except BrokenPackage as error:
-            copy.unlink(missing_ok=True)
-            raise BrokenPackage(f"{path.name}: {error}") from error
+                return StagedApk(copy, self._read(file.fileno(), path.name))
         except BaseException:
             copy.unlink(missing_ok=True)
             raise
@@ -68,11 +65,14 @@ class Blobs:
             FileNotFoundError: there is nothing.
 
         """
+        with open_inside(directory, path) as source:
+            return self._read(source, path.name)
+
+    def _read(self, file: int, name: str) -> ReadApk:
         try:
-            with open_inside(directory, path) as source:
-                return self.reader.read(source)
+            return self.reader.read(file)
         except BrokenPackage as error:
-            raise BrokenPackage(f"{path.name}: {error}") from error
+            raise BrokenPackage(f"{name}: {error}") from error
 
     def discard(self, staged: Iterable[StagedApk]) -> None:
         """Remove copies that do not become a part of the store."""

@@ -113,7 +113,7 @@ class Doctor:
                 needs = (*place, pull, "key class")
                 yield Check(f"key {arch}", needs, partial(self._key, arch))
             secret = ("bucket secret",) if chosen.bucket_secret else ()
-            needs = (*place, *secret, "transfer image")
+            needs = (*place, *secret, pull)
             if chosen.bucket:
                 write = partial(self._bucket, arch, chosen.bucket, write=True)
                 yield Check(f"bucket {arch}", needs, write)
@@ -130,8 +130,6 @@ class Doctor:
             yield "bundle base", "--bundle-base", chosen.bundle_base or default_base()
         if chosen.cache_bundle:
             yield "cache bundle", "--cache-bundle", chosen.cache_bundle
-        if chosen.bucket or chosen.src_bucket:
-            yield "transfer image", "--transfer-image", chosen.transfer_image
 
     # What was asked for.
 
@@ -294,7 +292,7 @@ class Doctor:
         chosen = self._chosen
         fix = doctor.bucket_access(bucket, chosen.service_account, chosen.bucket_secret)
         return await self._try(
-            probes.bucket_probe(self._settings(arch), write=write),
+            probes.bucket_probe(self._probe_settings(arch), write=write),
             lambda outcome: probes.judge_bucket(outcome, bucket, fix, write=write),
         )
 

@@ -109,13 +109,14 @@ async def copy_packages(
 
     """
     listing = bytearray()
-    path = kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/list-{run}")
+    path = kube.proxy_path(pod_path, OUT_PORT, f"list-{run}")
     await kube.download(path, _limited(listing.extend, OUT_LISTING))
     listed = parse_listing(listing.decode(errors="surrogateescape"), target.arch)
     if listed.others:
         left = f"{count(len(listed.others), 'file')} in packages/ that are no packages"
         terminal.say(f"{left} for {target.arch} stay in the pod: {some(listed.others)}")
-    for below in {target.path(name).parent for name in listed.files} - {target.directory}:
+    places = {target.path(name).parent for name in (*listed.files, "build.log")}
+    for below in places - {target.directory}:
         if below.is_symlink():
             raise InfrastructureError(
                 f"{below} is a link, and --out writes through none",
@@ -280,6 +281,6 @@ async def _keep_alive(kube: Kube, pod_path: str, run: str) -> None:
             continue  # the copying itself will say if the pod is out of reach
 
 
-async def _call(kube: Kube, pod_path: str, script: str) -> None:
-    path = kube.proxy_path(pod_path, OUT_PORT, f"cgi-bin/{script}")
+async def _call(kube: Kube, pod_path: str, call: str) -> None:
+    path = kube.proxy_path(pod_path, OUT_PORT, f"{call}")
     await kube.download(path, _limited(lambda _: None, OUT_ANSWER))

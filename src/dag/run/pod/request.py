@@ -18,7 +18,15 @@ from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
 from dag.core.package.makefile import KeyMaker, Makefile
 from dag.core.pod.demands import raise_requests
-from dag.core.pod.manifest import CACHE, MOUNTED_KEY, PodSettings, mounted_key_path, pod
+from dag.core.pod.manifest import (
+    CACHE,
+    MOUNTED_KEY,
+    PodSettings,
+    mounted_key_path,
+    pipe_names,
+    pipe_path,
+    pod,
+)
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
 from dag.io.graph import git
@@ -234,8 +242,7 @@ def _settings(
         hermetic=options.hermetic,
         trust_steps=options.trust_steps,
         check_steps=True,
-        announce_end=options.out is not None or options.bucket is not None,
-        merge_index=options.bucket is not None,
+        pipes=[pipe_path(name) for name in pipe_names(options)],
     )
     return PodSettings(
         options=options,

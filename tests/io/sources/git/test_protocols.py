@@ -66,6 +66,14 @@ def test_a_daemon_that_has_no_such_repository_is_asked_once(cache: Cache, tmp_pa
     assert "access denied or repository not exported" in said
 
 
+def test_a_port_where_no_daemon_listens_is_said(cache: Cache) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"git://127.0.0.1:{listener.getsockname()[1]}"
+    said = failure(cache, step(f"{url}/a/b", "1" * 40, tag="v1"))
+    assert "unable to connect to 127.0.0.1: " in said
+    assert "Connection refused" in said
+
+
 def test_a_daemon_that_says_nothing_is_not_waited_for(cache: Cache) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"git://127.0.0.1:{listener.getsockname()[1]}"

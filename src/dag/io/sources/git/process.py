@@ -187,7 +187,12 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 def _failure(code: int, errors: str, arguments: Sequence[str]) -> GitFailed:
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    lines: list[str] = []
+    for line in filter(None, map(str.strip, errors.splitlines())):
+        if lines and lines[-1].endswith(":"):  # the next line says it
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     # The first says what happened, those after it what came of it.
     text = "; ".join(dict.fromkeys(line.partition(":")[2].strip() for line in telling[:2]))

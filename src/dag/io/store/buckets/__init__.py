@@ -1,0 +1,1 @@
+"""Buckets of several clouds, and directories, behind the same few operations."""

@@ -1,0 +1,162 @@
+"""Every kind of store, with the real server or the one that stands for it: writes have conditions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from dag.core.limits import Limit, TooLarge
+from dag.core.store.buckets import Bucket, translate_settings
+from dag.io.store.buckets.directory import DirectoryStore
+from dag.io.store.buckets.objects import ObjectStore, StoreError, update
+from dag.io.store.buckets.opening import open_bucket
+from tests.support.buckets import Store, azure, gcs, s3
+
+pytestmark = pytest.mark.installs
+
+SERVERS: dict[str, Callable[[str], AbstractContextManager[Store]]] = {
+    "gs": gcs,
+    "s3": s3,
+    "az": azure,
+}
+SMALL = Limit("an object of a test", 1 << 20)
+HOST = "127.0.0.1"
+
+
+@pytest.fixture(scope="module", params=[*SERVERS, "directory"])
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ObjectStore]:
+    """Return a store of each kind, below a folder."""
+    if request.param == "directory":
+        yield DirectoryStore(tmp_path_factory.mktemp("store"))
+        return
+    with SERVERS[request.param](HOST) as server, server.opened("a/folder") as store:
+        yield store
+
+
+def test_what_is_created_is_read_and_not_created_again(opened: ObjectStore) -> None:
+    assert opened.read("made/one", SMALL) is None
+    assert opened.create("made/one", b"first")
+    assert not opened.create("made/one", b"second")
+    found = opened.read("made/one", SMALL)
+    assert found is not None
+    assert found.data == b"first"
+
+
+def test_only_the_version_that_was_read_is_replaced(opened: ObjectStore) -> None:
+    opened.create("kept/one", b"first")
+    first = opened.read("kept/one", SMALL)
+    assert first is not None
+    assert opened.replace("kept/one", b"second", first.version)
+    assert not opened.replace("kept/one", b"third", first.version)
+    second = opened.read("kept/one", SMALL)
+    assert second is not None
+    assert second.data == b"second"
+    opened.delete("kept/one")
+    assert not opened.replace("kept/one", b"fourth", second.version)
+    assert opened.read("kept/one", SMALL) is None
+
+
+@pytest.mark.parametrize("name", ["libstdc++-1.2-r0.apk", "a~b_git2026-r0.apk", "a=b@c.apk"])
+def test_names_of_packages_stay_as_they_are(opened: ObjectStore, tmp_path: Path, name: str) -> None:
+    whole = tmp_path / "whole"
+    whole.write_bytes(b"a package" * 2_000_000)
+    opened.upload(f"packages/{name}", whole)
+    assert f"packages/{name}" in list(opened.list("packages"))
+    assert opened.download(f"packages/{name}", tmp_path / "back", Limit("it", 1 << 30))
+    assert (tmp_path / "back").read_bytes() == whole.read_bytes()
+    whole.write_bytes(b"another")
+    opened.upload(f"packages/{name}", whole)
+    assert opened.download(f"packages/{name}", tmp_path / "back", SMALL)
+    assert (tmp_path / "back").read_bytes() == b"another"
+    opened.delete(f"packages/{name}")
+    assert list(opened.list("packages")) == []
+    assert not opened.download(f"packages/{name}", tmp_path / "none", SMALL)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_is_not_one_whose_name_begins_alike(opened: ObjectStore) -> None:
+    opened.create("x/y/one", b"")
+    opened.create("x/yz/two", b"")
+    assert list(opened.list("x/y")) == ["x/y/one"]
+    assert list(opened.list("x/none")) == []
+
+
+def test_what_is_too_large_is_not_read(opened: ObjectStore, tmp_path: Path) -> None:
+    opened.create("large", b"12345")
+    with pytest.raises(TooLarge, match="large has more than 4 bytes"):
+        opened.read("large", Limit("a small thing", 4))
+    with pytest.raises(TooLarge):
+        opened.download("large", tmp_path / "large", Limit("a small thing", 4))
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "a/../b", "a//b", "./a"])
+def test_a_key_leads_nowhere_else(opened: ObjectStore, key: str) -> None:
+    with pytest.raises(StoreError, match="is no name of an object"):
+        opened.create(key, b"")
+
+
+def test_twenty_writers_at_once_lose_nothing(opened: ObjectStore) -> None:
+    ready = threading.Barrier(20)
+
+    def add(number: int) -> None:
+        ready.wait()
+        update(
+            opened,
+            "shared/index",
+            SMALL,
+            lambda found: b"%b%d\n" % (found or b"", number),
+        )
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(add, range(20)))
+    found = opened.read("shared/index", SMALL)
+    assert found is not None
+    assert sorted(map(int, found.data.split())) == list(range(20))
+
+
+def test_a_change_that_changes_nothing_writes_nothing(opened: ObjectStore) -> None:
+    opened.create("same", b"as it is")
+    before = opened.read("same", SMALL)
+    update(opened, "same", SMALL, lambda found: found or b"")
+    assert opened.read("same", SMALL) == before
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_bucket_that_is_not_there_is_an_error_that_names_it(kind: str) -> None:
+    with SERVERS[kind](HOST) as server, server.opened():
+        import os
+
+        store = open_bucket(Bucket.parse(f"{kind}://nowhere-to-be-found"), os.environ)
+        with pytest.raises(StoreError, match=f"{kind}://nowhere-to-be-found"):
+            store.create("one", b"")
+
+
+def test_settings_of_rclone_are_translated_with_a_word() -> None:
+    given = {
+        "PATH": "/bin",
+        "RCLONE_S3_PROVIDER": "Minio",
+        "RCLONE_S3_ENDPOINT": "https://minio.example.com",
+        "RCLONE_S3_ACCESS_KEY_ID": "old",
+        "AWS_ACCESS_KEY_ID": "new",
+        "RCLONE_S3_ACL": "private",
+        "RCLONE_GCS_ENDPOINT": "http://10.0.0.1:4443/storage/v1/",
+    }
+    found = translate_settings(given)
+    assert found.variables == {
+        "PATH": "/bin",
+        "AWS_ACCESS_KEY_ID": "new",
+        "AWS_ENDPOINT_URL": "https://minio.example.com",
+        "AWS_REGION": "us-east-1",
+        "STORAGE_EMULATOR_HOST": "http://10.0.0.1:4443",
+    }
+    said = "\n".join(found.notes)
+    assert "$RCLONE_S3_ENDPOINT is taken for $AWS_ENDPOINT_URL" in said
+    assert "$RCLONE_S3_ACL has no meaning any more" in said
+    assert "minio.example.com" not in said
