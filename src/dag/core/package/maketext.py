@@ -10,6 +10,7 @@ https://www.gnu.org/software/make/manual/make.html
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -84,7 +85,9 @@ class MakeText:
 
     def __init__(self, text: str, given: Mapping[str, str]) -> None:
         self.rules: list[MakeRule] = []
-        self.scoped: list[ScopedAssignment] = []
+        self._scoped: defaultdict[str, list[tuple[int, ScopedAssignment]]] = defaultdict(list)
+        """Target → the assignments for it, with their places; those for patterns are at "", too."""
+        self._count = 0
         self._given = given
         self._variables = {"MAKE": _Variable("make", recursive=False)}
         self._variables |= {name: _Variable(one, recursive=False) for name, one in given.items()}
@@ -128,7 +131,8 @@ class MakeText:
             self._variables[name] = _Variable(kept + UNKNOWN, recursive=bool(kept))
         elif kind == "+" and before is not None:
             more = value if before.recursive else self.expand(value, {})
-            before.value = f"{before.value} {more}" if before.value else more
+            if more:
+                before.value = f"{before.value} {more}" if before.value else more
         elif ":" in kind:
             self._variables[name] = _Variable(self.expand(value, {}), recursive=False)
         else:
@@ -137,31 +141,60 @@ class MakeText:
     def assign_for(self, one: ScopedAssignment) -> None:
         """Take an assignment that is for some targets."""
         if ":" in one.kind:
-            one = replace(one, value=self.expand(one.value, {}).replace("$", "$$"))
+            before = self.scope(one.targets.split()[:1], {})
+            one = replace(one, value=self.expand(one.value, before).replace("$", "$$"))
         targets = one.targets.split()
-        is_set = one.name in self._variables or any(
-            other.name == one.name and not set(targets).isdisjoint(other.targets.split())
-            for other in self.scoped
-        )
-        if one.kind != "?" or not is_set:
-            self.scoped.append(one)
+        if one.kind == "?" and (
+            one.name in self._variables
+            or any(
+                other.name == one.name for target in targets for _, other in self._scoped[target]
+            )
+        ):
+            return
+        # Those for targets that are plain words are found by these: a package may have one each.
+        is_plain = not {"%", "$"}.intersection(one.targets)
+        self._count += 1
+        for target in targets if is_plain else [*targets, ""]:
+            self._scoped[target].append((self._count, one))
+
+    @property
+    def has_scopes(self) -> bool:
+        """Return whether some assignment is for some targets alone."""
+        return self._count > 0
 
     def scope(self, targets: Iterable[str], local: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that assignments for one of `targets` set, expanded."""
         targets = tuple(targets)
-        ours: list[tuple[int, ScopedAssignment]] = []
-        for one in self.scoped:
+        ours = {
+            (_LONGEST, place): one
+            for target in targets
+            for place, one in self._scoped.get(target, ())
+            if not {"%", "$"}.intersection(one.targets)
+        }
+        for place, one in self._scoped.get("", ()):
             patterns = self.expand(one.targets, local)
             if UNKNOWN in patterns:
-                ours.append((0, replace(one, unsure=True)))
+                ours[0, place] = replace(one, unsure=True)
             elif closeness := max((_closeness(patterns, target) for target in targets), default=0):
-                ours.append((closeness, one))
-        found: dict[str, str] = {}
+                ours[closeness, place] = one
         # What is for a target itself goes over what is for a pattern.
-        for _, one in sorted(ours, key=lambda each: each[0]):
-            known = {**local, **found}
+        order = [one for _, one in sorted(ours.items(), key=lambda each: each[0])]
+        found: dict[str, str] = {}
+        for _ in order[:3]:  # one may refer to what a later one sets
+            found = self._scope_once(order, local, found)
+        return found
+
+    def _scope_once(
+        self, order: Iterable[ScopedAssignment], local: Mapping[str, str], last: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return what assignments set; `last` is what they set so far, for what comes later."""
+        found: dict[str, str] = {}
+        for one in order:
+            known = {**local, **last, **found}
             if one.name in self._given:
                 continue
+            if one.name not in found:
+                known.pop(one.name, None)
             if one.unsure or one.kind == "!":
                 found[one.name] = UNKNOWN
             elif one.kind == "+":
@@ -232,7 +265,9 @@ class MakeText:
             value = self.expand(variable.value, local, depth)
             self._open.discard(name)
             return value
-        if name[:1] in ("@", "<", "*", "^", "+", "?", "%", "|") or name == "CURDIR":
+        if name[:1] in ("@", "<", "*", "^", "+", "?", "%", "|"):
+            return "" if self._reading else UNKNOWN  # they have values in recipes alone
+        if name == "CURDIR":
             return UNKNOWN
         return ""  # a number that is no argument, and what nothing sets
 

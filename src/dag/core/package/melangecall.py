@@ -133,7 +133,7 @@ class MelangeCalls:
 
     def _call_for_all(self) -> MelangeCall | None:
         """Return the call that all packages share; None if it is another one for each."""
-        if self._for_all is None or self._make.scoped:
+        if self._for_all is None or self._make.has_scopes:
             return None
         call = self._call(self._for_all, STEM, STEM)
         commands = "\n".join(one for _, one in self._commands(self._for_all, STEM, STEM))
