@@ -8,12 +8,14 @@ cannot be, the unit is *open*: melange asks the repositories itself, and may get
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from dag.core.arch import Arch
+from dag.core.build.plan import BuildPlan
+from dag.core.build.scripts import melange_of
 from dag.core.build.served import ServedPackages
 from dag.core.package.apk import archive_of
 from dag.core.package.apkindex import FILE_NAME
@@ -24,12 +26,37 @@ from dag.core.shell import script_text
 from dag.io import durable
 from dag.io.package.packagecache import PackageCache
 from dag.io.package.reach import Fetcher, Patience, Reach
+from dag.report.words import some
 from dag.run.graph.asking import at_once
 
 FOLDER = "inputs"
 """The directory beside the workspace of a unit."""
 _PATIENCE = Patience(in_all=6 * 3600.0)
 _OPEN = "open"
+
+
+def bypass_of(make_vars: Iterable[str]) -> str:
+    """Return why no unit can be served, given the assignments for make; empty if that is not so."""
+    return "--make-var names another melange" if melange_of(make_vars, "") else ""
+
+
+def expected_open(plan: BuildPlan, repositories: Repositories, bypass: str) -> dict[str, str]:
+    """Return the packages of a plan whose units will be open, as far as it is known, and why."""
+    lacking: dict[str, list[str]] = {}
+    for missing, users in plan.external.items():
+        for user in users:
+            lacking.setdefault(user, []).append(missing)
+    found = {}
+    for name in (step.package.name for step in plan.steps):
+        untrusted = repositories.untrusted.get(name, "")
+        if why := untrusted or (bypass if repositories.of(name).entries else ""):
+            found[name] = why
+        elif name in lacking:
+            unasked = repositories.unasked.get(name)
+            found[name] = f"nothing known has {some(lacking[name])}"
+            if unasked:
+                found[name] = f"{' and '.join(unasked)} could not be asked"
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True, kw_only=True)
