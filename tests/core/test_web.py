@@ -31,6 +31,8 @@ def test_the_host_counts_with_its_port() -> None:
         ("https://example.com/x?b=%2f", "https://example.com/x?b=%2f"),
         ("https://u:p@[::1/x", "https://***@[::1/x"),
         ("https://u:p@wd@[::1/x?token=1", "https://***@[::1/x"),
+        ("me:s3cret@example.com:a/b", "***@example.com:a/b"),
+        ("git@example.com:a/b", "git@example.com:a/b"),
         ("http://u:p@exa\u2100mple.com/a", "http://***@exa\u2100mple.com/a"),
     ],
 )

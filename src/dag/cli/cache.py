@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, astuple
+from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
 from dag.core.sources.options import CacheOptions
 from dag.core.visible import visible_json
 from dag.report.terminal import say, show, show_document, tell
+
+if TYPE_CHECKING:
+    from dag.run.sources.cache import Sources
 
 
 @command_of(
@@ -56,8 +60,7 @@ def _fetch(options: CacheOptions) -> int:
         show_document(f"{document}\n")
     elif result.bundle:
         show([result.bundle])
-    for problem in result.sources.unpinned:
-        say(f"{problem}")
+    _tell_unpinned(result.sources)
     states = [item.status for item in result.files]
     states += [item.status for item in result.repositories]
     held = sum(item.size for item in result.files)
@@ -85,13 +88,20 @@ def _list(options: CacheOptions) -> int:
         show_document(f"{visible_json([asdict(one) for one in found.states], indent=1)}\n")
     else:
         show("\t".join(astuple(state)) for state in found.states)
-    for problem in found.sources.unpinned:
-        say(f"{problem}")
+    _tell_unpinned(found.sources)
     failures = CacheResult(sources=found.sources).failures
     for failure in failures:
         for line in failure.lines():
             say(line)
     return 1 if failures else 0
+
+
+def _tell_unpinned(sources: Sources) -> None:
+    from dag.core.sources.downloads import failures_of
+
+    for one in failures_of(sources.unpinned):
+        for line in one.lines():
+            say(line)
 
 
 def _prune(options: CacheOptions) -> int:

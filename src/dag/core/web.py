@@ -83,6 +83,9 @@ def is_loopback(host: str) -> bool:
 
 def redact(uri: str) -> str:
     """Return `uri` as it may be shown: without user, password, and parameters that log in."""
+    before, _, after = uri.rpartition("@")
+    if "//" not in uri and ":" in before:  # like scp's USER@HOST:PATH, in which no password belongs
+        return f"***@{after}"
     try:
         parts = urlsplit(uri)
         pairs = parse_qsl(parts.query, keep_blank_values=True)

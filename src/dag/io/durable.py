@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -109,6 +107,8 @@ def link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
+        import shutil  # rarely: all that it imports takes longer than the rest of this module
+
         shutil.copyfile(source, target)
         sync(target)
 
@@ -129,7 +129,7 @@ def place(source: Path, target: Path) -> None:
 
 def _temporary_name(path: Path) -> Path:
     # Not made of the file's own name, which may be as long as a name can be.
-    return path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    return path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
 
 
 def _fill(path: Path, data: bytes) -> None:

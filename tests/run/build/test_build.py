@@ -259,13 +259,13 @@ def test_what_is_not_for_this_architecture_is_named(make: Make) -> None:
     assert "melange must find in another repository: nowhere; -v names who needs them\n" in said
 
 
-@pytest.mark.parametrize("missing", ["make", "melange", "bwrap"])
+@pytest.mark.parametrize("missing", ["make", "melange", "bwrap", "unshare"])
 def test_a_missing_program_is_named(make: Make, tmp_path: Path, missing: str) -> None:
     place = make(a=definition("a"))
     programs = tmp_path / "bin"
     programs.mkdir()
     path = environment()["PATH"]
-    for name in {"make", "melange", "bwrap", "git"} - {missing}:
+    for name in {"make", "melange", "bwrap", "unshare", "git"} - {missing}:
         (programs / name).symlink_to(str(shutil.which(name, path=path)))
     code, _, said = run(place, PATH=str(programs))
     assert code == 3

@@ -216,30 +216,41 @@ def test_what_a_step_leaves_without_rights_is_removed(
 
 
 def test_mounting_is_refused_and_giving_files_away_is_not(make: Make) -> None:
-    runs = "mkdir /opt/d; if busybox mount -t devtmpfs none /opt/d; then exit 1; fi\n"
+    runs = "mkdir /opt/d\n"
+    for words in ("-t devtmpfs none /opt/d", "-t tmpfs none /opt/d", "-o remount,rw /sys"):
+        runs += f"if busybox mount {words}; then exit 1; fi\n"
     runs += 'touch "${{targets.destdir}}/file"; chown 12:34 "${{targets.destdir}}/file"'
-    place = make(mounts=definition("mounts", runs=runs))
+    asks = definition("asks", runs=runs) + "capabilities:\n  add: [CAP_SYS_ADMIN]\n"
+    place = make(mounts=definition("mounts", runs=runs), asks=asks)
     code, _, said = run(place)
     assert code == 0, said
+    log = (place / "packages/.dag/logs/x86_64/asks.log").read_text()
+    assert "dag: steps do not get the capability CAP_SYS_ADMIN" in log
 
 
 # ---- where it cannot be had ---------------------------------------------------------------------
 
 
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+NO_MORE = "echo 0 >/proc/sys/user/max_user_namespaces"
+BARE = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c")
+"""Root without any capability, as in a container that is not privileged."""
+
+
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("around", "before", "said", "works"),
     [
-        ("", "the ids 0 to 65535 cannot be mapped into a user namespace here"),
-        ("echo 0 >/proc/sys/user/max_user_namespaces", "set user.max_user_namespaces to 15000"),
+        (NAMESPACE, "", "the ids 0 to 65535 cannot be mapped into a user namespace here", True),
+        (NAMESPACE, NO_MORE, "set user.max_user_namespaces to 15000", True),
+        (BARE, "", "cannot be confined here", False),
     ],
 )
 def test_where_steps_cannot_be_confined_nothing_is_built_unless_they_are_trusted(
-    make: Make, before: str, said: str
+    make: Make, around: tuple[str, ...], before: str, said: str, works: bool
 ) -> None:
     place = make(one=definition("one"))
-    script = f'{before}\nexec "$@"'
     words = [sys.executable, "-m", "dag", "build"]
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *words]
+    command = [*around, f'{before}\nexec "$@"', "sh", *words]
 
     def build(*more: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -253,6 +264,8 @@ def test_where_steps_cannot_be_confined_nothing_is_built_unless_they_are_trusted
     assert said in words_said
     assert "or trust all steps with --trust-steps" in words_said
     assert "building one" not in words_said
+    if not works:  # not even for melange alone
+        return
     code, words_said = build("--trust-steps")
     assert code == 0, words_said
     assert "--trust-steps: the steps of a build have all rights that you have" in words_said
@@ -271,3 +284,14 @@ def test_another_runner_needs_trust(make: Make) -> None:
     code, _, said = run(make(one=definition("one")), "--make-var", "MELANGE_RUNNER=docker")
     assert code == 2
     assert "trust all steps with --trust-steps" in said
+
+
+def test_no_other_user_gets_to_what_a_step_leaves(make: Make) -> None:
+    place = make(one=definition("one"))
+    text = (place / "Makefile").read_text()
+    (place / "Makefile").write_text(
+        text.replace("\tmkdir -p ./", "\t@stat -c 'rights %a' ..\n\tmkdir -p ./")
+    )
+    code, _, said = run(place)
+    assert code == 0, said
+    assert "rights 700" in (place / "packages/.dag/logs/x86_64/one.log").read_text()

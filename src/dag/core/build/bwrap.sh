@@ -81,7 +81,8 @@ add_repository() {
 # the outer one binds come before.
 # A step makes no further user namespaces: in those it could mount.
 # shellcheck disable=SC2016  # the inner shell looks at the variables
-limit='[ -z "$dag_namespaces" ] || echo "$dag_namespaces" >/proc/sys/user/max_user_namespaces
+limit='[ -z "$dag_namespaces" ] ||
+  { echo "$dag_namespaces" >/proc/sys/user/max_user_namespaces; } 2>/dev/null
 unset dag_namespaces
 exec "$0" "$@" 7<&-'
 started='' option='' values=0 source='' command='' cache='' namespaces=0

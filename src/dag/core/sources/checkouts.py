@@ -109,6 +109,14 @@ class GitRepository:
         return self.path.partition("/")[0]
 
     @property
+    def uris(self) -> tuple[str, ...]:
+        """Return where to ask for it, one after the other: the first URI of each protocol."""
+        found = {locate(self.uri).protocol: self.uri}
+        for base in self.bases:
+            found.setdefault(locate(base).protocol, base)
+        return tuple(found.values())
+
+    @property
     def depth(self) -> int:
         """Return how much history the repository needs: one depth, as git cuts commits, not refs."""
         depths = {want.depth for want in self.wants}

@@ -79,7 +79,8 @@ def locate(uri: str) -> Remote:
     for component in components:
         # A directory that ends in .git is a repository, and nothing else is kept in it.
         if not _COMPONENT.fullmatch(component) or component.endswith(".git"):
-            raise UsageError(f"{component!r} cannot be part of a path in the cache")
+            shown = component.rpartition("@")[2]  # before it may be a password
+            raise UsageError(f"{shown!r} cannot be part of a path in the cache")
     base = f"{before}{separator}{plain.removeprefix('/')}"
     written = uri if uri in (base, f"{base}/", f"{base}.git", f"{base}.git/") else base
     return Remote("/".join([host, *components]), written, protocol)

@@ -112,12 +112,11 @@ class Downloader:
                             index: group.create_task(self._fetch_one(wanted[index]))
                             for index in order_in_turns([host_of(item.uris[0]) for item in wanted])
                         }
+                    self._cache.settle()
                 except* OSError as errors:
                     raise self._unusable_cache(errors) from None
                 except* InfrastructureError as errors:
                     raise first_of(errors) from None
-                finally:
-                    self._cache.settle()
         return [tasks[index].result() for index in range(len(wanted))]
 
     def _unusable_cache(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:

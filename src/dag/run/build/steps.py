@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dag.core.build.scripts import check_script
 from dag.errors import InfrastructureError
 from dag.run.build.process import words_to_be_alone
+
+_OURS = "dag: "
+"""How the script begins what it says itself."""
 
 
 def require_confined_steps(environment: Mapping[str, str]) -> None:
@@ -18,9 +21,23 @@ def require_confined_steps(environment: Mapping[str, str]) -> None:
         InfrastructureError: it cannot be confined; the message says what is missing, and what to do.
 
     """
+    said = _try_step(words_to_be_alone(), environment)
+    if said is None:
+        return
+    if not said.startswith(_OURS):
+        # What keeps a unit apart was refused: the script knows better what would do.
+        said = _try_step((), environment) or (
+            f"steps cannot be confined here ({said}): build where new process ids and mounts are"
+            " allowed, or trust all steps with --trust-steps"
+        )
+    raise InfrastructureError(said.removeprefix(_OURS))
+
+
+def _try_step(before: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """Return the last words of a check that failed, behind the words `before`."""
     with tempfile.TemporaryDirectory(prefix="dag-") as directory:
         done = subprocess.run(
-            [*words_to_be_alone(), *check_script(directory).command()],
+            [*before, *check_script(directory).command()],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -29,6 +46,6 @@ def require_confined_steps(environment: Mapping[str, str]) -> None:
             check=False,
             process_group=0,
         )
-    if done.returncode != 0:
-        last = (done.stderr.strip() or "the check ended without a word").splitlines()[-1]
-        raise InfrastructureError(last.removeprefix("dag: "))
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip() or f"the check ended with {done.returncode}").splitlines()[-1]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.sources.checkouts import GitRepository, repositories_of
@@ -26,8 +26,6 @@ from dag.core.web import redact
 from dag.errors import UsageError
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.downloads import Downloader, DownloadOutcome
-from dag.io.sources.git.cache import GitCache, GitOutcome
-from dag.io.sources.git.process import GitLimits
 from dag.io.sources.git.stored import prune_git, read_states, write_config
 from dag.io.sources.logins import Logins
 from dag.io.sources.transport import TransferLimits
@@ -35,6 +33,9 @@ from dag.report.fetching import FetchProgress
 from dag.report.terminal import say
 from dag.report.words import some
 from dag.run.graph.definitions import read_definitions
+
+if TYPE_CHECKING:
+    from dag.io.sources.git.cache import GitOutcome
 
 _GIT_JOBS = 8
 _GIT_PER_HOST = 4
@@ -195,6 +196,32 @@ async def bring(
         verify=verify,
         logins=Logins.of_the_user() if credentials else None,
     )
+    repositories = _bring_repositories(
+        cache, sources, progress, limits=limits, verify=verify, credentials=credentials
+    )
+    ticker = asyncio.create_task(_tick(progress))
+    try:
+        files, gits = await _run_both(downloader.run(sources.downloads), repositories)
+    finally:
+        ticker.cancel()
+    write_config(cache, [*sources.repositories, *sources.others])
+    return CacheResult(sources=sources, files=files, repositories=gits)
+
+
+async def _bring_repositories(
+    cache: Cache,
+    sources: Sources,
+    progress: FetchProgress,
+    *,
+    limits: TransferLimits,
+    verify: bool,
+    credentials: bool,
+) -> list[GitOutcome]:
+    if not sources.repositories:
+        return []
+    from dag.io.sources.git.cache import GitCache
+    from dag.io.sources.git.process import GitLimits
+
     repositories = GitCache(
         cache,
         progress,
@@ -205,22 +232,14 @@ async def bring(
         verify=verify,
         credentials=credentials,
     )
-    ticker = asyncio.create_task(_tick(progress))
-    try:
-        files, gits = await _run_both(downloader, repositories, sources)
-    finally:
-        ticker.cancel()
-    write_config(cache, [*sources.repositories, *sources.others])
-    return CacheResult(sources=sources, files=files, repositories=gits)
+    return await repositories.run(sources.repositories, sources.others)
 
 
 async def _run_both(
-    downloader: Downloader, repositories: GitCache, sources: Sources
+    files: Coroutine[Any, Any, list[DownloadOutcome]],
+    repositories: Coroutine[Any, Any, list[GitOutcome]],
 ) -> tuple[list[DownloadOutcome], list[GitOutcome]]:
-    tasks = (
-        asyncio.create_task(downloader.run(sources.downloads)),
-        asyncio.create_task(repositories.run(sources.repositories, sources.others)),
-    )
+    tasks = asyncio.create_task(files), asyncio.create_task(repositories)
     try:
         return await asyncio.gather(*tasks)
     except BaseException:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from dag.core.sources.options import CacheOptions
 from dag.core.units import quantity
 from dag.io.sources.cache import Cache, RemovedEntry
-from dag.io.sources.git.process import GitLimits
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
 from dag.run.signals import run_interruptibly
@@ -115,6 +114,7 @@ def fill_cache(options: CacheOptions, reference: str) -> Filling:
         Interrupted: somebody asked to stop.
 
     """
+    from dag.io.sources.git.process import GitLimits
     from dag.run.sources.image import take
 
     with FetchProgress() as progress:

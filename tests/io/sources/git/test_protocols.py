@@ -13,6 +13,7 @@ from dag.io.sources.cache import Cache
 from dag.io.sources.git import environment
 from dag.io.sources.git.process import GitLimits
 from tests.support.checkouts import bring, checkout, failure, statuses, step
+from tests.support.faults import Origin
 from tests.support.gitserver import GitServer, Upstream, git_daemon
 
 SSH = """\
@@ -33,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setenv("HOME", str(place))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    environment._ways_to_the_network.cache_clear()
+    environment._settings_of_the_user.cache_clear()
     return place
 
 
@@ -127,23 +128,26 @@ def test_a_login_is_used_only_if_credentials_may_be(
             assert basic.encode() not in data
 
 
+@pytest.mark.parametrize("way", ["helper", "header"])
 def test_a_login_is_not_sent_to_where_a_server_redirects(
-    cache: Cache, tmp_path: Path, upstream: Upstream, home: Path
+    cache: Cache, tmp_path: Path, upstream: Upstream, home: Path, way: str
 ) -> None:
-    from tests.support.faults import Origin
-
     with GitServer(tmp_path / "git") as server, Origin() as origin:
-        machine = origin.url.removeprefix("http://")
-        target = f"{server.url}/org/repo/info/refs?service=git-upload-pack".replace(
-            "127.0.0.1", "127.0.0.2"
-        )
+        elsewhere = server.url.replace("127.0.0.1", "localhost")
+        target = f"{elsewhere}/org/repo/info/refs?service=git-upload-pack"
         origin.on("GET", "/org/repo", times=None).answer(302, {"Location": target})
+        helper = '"!f() { echo username=me; echo password=s3cret; }; f"'
         (home / ".gitconfig").write_text(
-            f'[credential "http://{machine}"]\n\thelper = "!f() {{ echo username=me;'
-            ' echo password=s3cret; }; f"\n'
+            f'[credential "{origin.url}"]\n\thelper = {helper}\n'
+            if way == "helper"
+            else f'[http "{origin.url}"]\n\textraHeader = Private-Token: s3cret\n'
         )
-        failure(cache, step(f"{origin.url}/org/repo", upstream.head(), tag="v1"), credentials=True)
-        assert set(server.logins) <= {None}
+        bring(cache, step(f"{origin.url}/org/repo", upstream.head(), tag="v1"), credentials=True)
+        if way == "helper":
+            assert set(server.logins) == {None}
+        else:
+            assert server.requests == []
+            assert origin.exchanges[0].request.header("private-token") == "s3cret"
 
 
 def test_how_a_user_reaches_the_network_counts_without_credentials(
@@ -168,3 +172,17 @@ def test_a_submodule_that_needs_a_login_is_said(
     outer.publish()
     said = failure(cache, step(f"{server.url}/org/outer", commit, tag="v1", submodules=True))
     assert "submodule sub: ssh needs a login: give --credentials" in said
+
+
+def test_a_repository_that_one_protocol_does_not_bring_may_come_by_another(
+    cache: Cache, tmp_path: Path, upstream: Upstream, home: Path
+) -> None:
+    commit = upstream.head()
+    both = [step(f"{one}://nowhere.invalid/org/repo", commit, tag="v1") for one in ("git", "https")]
+    with GitServer(tmp_path / "git") as server:
+        (home / ".gitconfig").write_text(
+            f'[url "{server.url}/"]\n\tinsteadOf = https://nowhere.invalid/\n'
+        )
+        assert statuses(bring(cache, *both)) == ["fetched"]
+    for one in both:
+        assert (checkout(cache, tmp_path, one) / "file").read_text() == "first"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -236,8 +237,17 @@ class GitCache:
     async def _fetch_with_retries(
         self, bare: BareRepository, repository: GitRepository, wants: Sequence[Want]
     ) -> dict[Want, str]:
+        *others, last = repository.uris
+        for uri in others:
+            with suppress(GitFailed):
+                return await self._fetch_from(uri, bare, repository, wants)
+        return await self._fetch_from(last, bare, repository, wants)
+
+    async def _fetch_from(
+        self, uri: str, bare: BareRepository, repository: GitRepository, wants: Sequence[Want]
+    ) -> dict[Want, str]:
         return await retry_async(
-            lambda: bare.fetch(repository.uri, wants, depth=repository.depth), self._retry
+            lambda: bare.fetch(uri, wants, depth=repository.depth), self._retry
         )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dag.core.sources.remotes import PUBLIC, WITH_LOGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _ALWAYS = {
     "LC_ALL": "C",
@@ -49,33 +49,42 @@ _WAYS = (
     r"|core\.gitproxy|url\.(https?|git)://[^@/]+(/.*)?\.insteadof)$"
 )
 """The settings of a user that say how to reach the network, and not as whom."""
+_HEADERS = r"^http\.(.*\.)?extraheader$"
 
 
 def environment(*, credentials: bool) -> dict[str, str]:
     """Return the variables for git, which sees the user's configuration only with `credentials`."""
     given = {name: value for name, value in os.environ.items() if not _LOCAL.fullmatch(name)}
     if credentials:
-        return given | _ALWAYS | {"GIT_ALLOW_PROTOCOL": ":".join(WITH_LOGIN)}
+        # A header goes wherever the answers lead.
+        more = [("http.followRedirects", "false")] if _settings_of_the_user(_HEADERS) else []
+        return given | _ALWAYS | _as_variables(more) | {"GIT_ALLOW_PROTOCOL": ":".join(WITH_LOGIN)}
     kept = {name: value for name, value in given.items() if not _LOGIN.fullmatch(name)}
-    ways = [*_ways_to_the_network(), ("http.emptyAuth", "false")]
+    more = [*_settings_of_the_user(_WAYS), ("http.emptyAuth", "false")]
+    settings = _as_variables(more) | {"GIT_ALLOW_PROTOCOL": ":".join(PUBLIC)}
+    return kept | _ALWAYS | _NOBODY | settings
+
+
+def _as_variables(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
     # Not as words of a command, which others may read: a proxy may have a password.
-    settings = {"GIT_CONFIG_COUNT": str(len(ways))}
-    for number, (key, value) in enumerate(ways):
-        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return kept | _ALWAYS | _NOBODY | settings | {"GIT_ALLOW_PROTOCOL": ":".join(PUBLIC)}
+    found = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings):
+        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return found
 
 
 @cache
-def _ways_to_the_network() -> tuple[tuple[str, str], ...]:
+def _settings_of_the_user(pattern: str) -> tuple[tuple[str, str], ...]:
+    """Return the settings whose names match, those of the system first."""
     given = {name: value for name, value in os.environ.items() if not _LOCAL.fullmatch(name)}
-    return tuple(one for scope in ("--system", "--global") for one in _read(scope, given))
+    return tuple(one for scope in ("--system", "--global") for one in _read(scope, pattern, given))
 
 
-def _read(scope: str, given: Mapping[str, str]) -> list[tuple[str, str]]:
+def _read(scope: str, pattern: str, given: Mapping[str, str]) -> list[tuple[str, str]]:
     command = ["git", "config", scope, "--includes", "--null", "--type=path"]
     try:
         done = subprocess.run(
-            [*command, "--get-regexp", _WAYS],
+            [*command, "--get-regexp", pattern],
             env=dict(given),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +103,8 @@ def prune_git(
         with held:
             removed.append(RemovedEntry(f"{GIT}/{path}.git", _size(directory)))
             if not dry_run:
+                import shutil
+
                 shutil.rmtree(directory)
     return sorted(removed, key=lambda one: one.name)
 
