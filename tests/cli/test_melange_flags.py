@@ -160,6 +160,11 @@ def test_a_file_of_variables_goes_before_the_definition(place: Path) -> None:
         "basics-1.10-r2",
         "app-2.2.0-r0",
     ]
+    git = committing(place)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    (place / "app.vars").write_text("version: 2.2.0\nhelper: basics\nmore: x\n")
+    assert dag("affected", "-d", place, "--since", "HEAD", "-t", "name")[0].split() == ["app"]
     (place / "app.vars").write_text("a: [1]\n")
     _, err = dag("text", "-d", place, "app", code=2)
     assert "app.vars:1: the file of variables.a is a list; make it one value" in err
@@ -201,6 +206,11 @@ def test_pipelines_are_looked_for_where_melange_is_told_to(place: Path) -> None:
     assert names(place, "app") == ["app"]  # melange's own goes before that
     define(place, "app", "[]", "pipeline: [{uses: x}]")
     assert names(place, "app") == ["other", "app"]
+    git = committing(place)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    pipeline(place / "two/x.yaml", "basics")
+    assert "app" in dag("affected", "-d", place, "--since", "HEAD", "-t", "name")[0].split()
     makefile(place, "")
     _, err = dag("text", "-d", place, "app")
     assert "none" in err

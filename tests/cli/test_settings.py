@@ -125,7 +125,7 @@ def test_a_pod_leaves_out_what_the_repository_has_and_what_only_that_needs(place
     assert "0 packages to make for x86_64; 3 more are in a repository" in err
     define(root, "base", "[]")
     define(root, "tool", "[base]")
-    assert made("app")[1].startswith("dag: 1 package to make for x86_64; 3 more are in")
+    assert "dag: 1 package to make for x86_64; 3 more are in" in made("app")[1]
 
 
 def test_an_assignment_on_the_command_line_is_added_to_those_of_the_file(place: Path) -> None:

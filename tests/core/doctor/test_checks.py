@@ -200,3 +200,11 @@ def test_a_node_that_ignores_the_wish_for_a_user_namespace_is_found(
     uid_map: str, status: str
 ) -> None:
     assert judge_userns(ProbeOutcome(Fate.ENDED, uid_map, 0)).status == status
+
+
+def test_definitions_that_melange_cannot_load_are_a_warning() -> None:
+    assert doctor.definitions("2 packages", []) == Finding(Status.OK, "2 packages")
+    found = doctor.definitions("2 packages", [f"{name}.yaml:1: bad" for name in "abcde"])
+    assert found.status is Status.WARNING
+    assert found.message == "2 packages; a.yaml:1: bad; b.yaml:1: bad; c.yaml:1: bad; and 2 more"
+    assert "--sdk-image" in str(found.fix)

@@ -60,6 +60,7 @@ def test_a_package_can_be_left_out_by_a_function_of_make() -> None:
         ("--package-append a && echo --package-append b", MelangeCall(package_append=("a",))),
         ("--package-append $(shell cat x)", MelangeCall(unreadable=("--package-append",))),
         ("--package-append $(addsuffix -dev,a b)", MelangeCall(package_append=("a-dev",))),
+        ("--package-append a 2>&1 | tee log", MelangeCall(package_append=("a",))),
         ("--package-append $$MORE", MelangeCall(unreadable=("--package-append",))),
         ("$(shell cat options)", MelangeCall(unreadable=("options",))),
         ("--pipeline-dirs b,c --pipeline-dir a", MelangeCall(pipeline_dirs=("a", "b", "c"))),
@@ -183,3 +184,11 @@ def test_a_call_that_differs_only_in_the_name_of_the_definition_is_one_for_all()
     calls = MelangeCalls(recipe('--package-append "$(filter-out x,$*)"'), GIVEN)
     assert calls.of("x", "1-r0").package_append == ()
     assert calls.of("app", "1-r0").package_append == ("app",)
+
+
+def test_what_is_not_known_of_the_rest_of_a_recipe_is_no_option() -> None:
+    text = (
+        "package/%:\n\t$(eval file := $(shell find . -name $*.yaml))\n"
+        "\t$(MELANGE) build $(file) --arch=$(shell uname -m) --package-append a 2>&1 | tee $(shell date)\n"
+    )
+    assert call(text) == MelangeCall(package_append=("a",))

@@ -58,6 +58,7 @@ _BUILD = re.compile(
 )
 _NEEDS_NO_SHELL = re.compile(r"[^'\"\\#]*")
 _IN_QUOTES = re.compile(r"""'[^'\n]*'|"[^"\n]*\"""")
+_REDIRECTION = re.compile(r"\d*[<>]")
 _SUBMAKE = re.compile(r"(?:^|[\s@;&])make\s+(?P<words>.*)$", re.DOTALL)
 _COMMAND_ENDS = re.compile(r"\s(?:&&|\|\||[;|>])\s?|[;\n]")
 
@@ -262,6 +263,8 @@ def _pairs(words: Iterable[str]) -> Iterator[tuple[str, str]]:
     rest = iter(words)
     for word in rest:
         flag, equals, value = word.partition("=")
+        if _REDIRECTION.match(word):
+            continue
         if not word.startswith("-"):
             yield "", word
         elif flag in _BARE:
