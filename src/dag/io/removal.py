@@ -53,9 +53,15 @@ class Trash:
         self._stopping = False
 
     def take(self, path: Path) -> None:
-        """Move a file or a tree of the same file system there."""
+        """Move a file or a tree of the same file system there.
+
+        Raises:
+            FileNotFoundError: it is not there.
+
+        """
+        mode = path.lstat().st_mode
         self.directory.mkdir(mode=0o700, exist_ok=True)
-        if stat.S_ISDIR(path.lstat().st_mode):
+        if stat.S_ISDIR(mode):
             _let_in(path)
         path.rename(self.directory / secrets.token_hex(8))
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from dag.core.sources.gitstate import Ref, VerifiedState
 from dag.io.removal import remove
+from dag.io.sources.cache import Cache
+from dag.io.sources.git.stored import write_config
 from tests.support.builds import Make, apks, definition, run
 from tests.support.users import give_to_nobody, run_as_nobody
 from tests.torture.kills import environment
@@ -55,13 +58,12 @@ def fill(cache: Path) -> str:
     repository = cache / "git/example.org/a.git"
     repository.mkdir(parents=True)
     (repository / "config").write_text("[core]\n\tbare = true\n")
-    (repository / "gitconfig").write_text("")
+    refs = {"refs/tags/v1": Ref("1" * 40, ("1" * 40,))}
+    state = VerifiedState(refs=refs, bases=frozenset({"https://example.org/a"}))
+    (repository / "dag.json").write_text(state.text())
     (cache / name).write_bytes(b"a source")
-    (cache / ".dag").mkdir()
+    write_config(Cache(cache))
     (cache / ".dag/verified").write_text("")
-    (cache / "melange.env").write_text("")
-    condition = '[includeIf "hasconfig:remote.*.url:https://example.org/a"]'
-    (cache / "gitconfig").write_text(f"{condition}\n\tpath = git/example.org/a.git/gitconfig\n")
     return name
 
 
@@ -183,6 +185,26 @@ def test_a_unit_has_a_cache_of_its_own_with_just_the_sources_that_its_steps_name
     code, _, said = run(place)
     assert code == 0, said
     assert snapshot(place / "cache") == before
+
+
+def test_what_an_earlier_version_let_steps_plant_in_a_cache_reaches_no_step(make: Make) -> None:
+    runs = "env >/home/build/env; if grep PLANTED /home/build/env; then exit 1; fi\n"
+    runs += "if grep planted /var/cache/melange/gitconfig; then exit 1; fi"
+    place = make(victim=definition("victim", runs=runs))
+    fill(place / "cache")
+    for name in ("gitconfig", "git/example.org/a.git/gitconfig"):
+        with (place / "cache" / name).open("a") as file:
+            file.write('[core]\n\tfsmonitor = "touch /planted"\n')
+    with (place / "cache/melange.env").open("a") as file:
+        file.write("PLANTED=1\n")
+    old = place / "packages/.dag/cache"
+    old.mkdir(parents=True)
+    (old / "gitconfig").write_text("[core]\n\tfsmonitor = touch /planted\n")
+    code, _, said = run(place)
+    assert code == 0, said
+    assert not (old / "gitconfig").exists()
+    assert "planted" not in (place / "cache/gitconfig").read_text()
+    assert "planted" not in (place / "cache/git/example.org/a.git/gitconfig").read_text()
 
 
 LEAVES_MODES = """\

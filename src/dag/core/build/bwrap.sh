@@ -178,9 +178,10 @@ attend() {
   done <"$pipes/said"
   rm -rf "$pipes"
 }
-number_in() { echo "$1" | sed 's/.*": \([0-9]*\).*/\1/'; }
+read_number() { number=${1#*\": } number=${number%%[!0-9]*}; }
 map_ids() {
-  child=$(number_in "$1")
+  read_number "$1"
+  child=$number
   if { echo '0 0 65536' >"/proc/$child/uid_map" && echo '0 0 65536' >"/proc/$child/gid_map"; } 2>/dev/null
   then echo go 1<>"$pipes/go"
   else
@@ -189,7 +190,8 @@ map_ids() {
   fi
 }
 explain() {
-  code=$(number_in "$1")
+  read_number "$1"
+  code=$number
   # What is no step is a look of melange's own, and may well fail.
   case $code:$step in 0:* | *:true | *:/etc/os-release) return 0 ;; esac
   say "--hermetic: a step failed that had no network (exit code $code)"

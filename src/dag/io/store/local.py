@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -110,6 +111,8 @@ class Store:
         """
         for left in (*self.work.iterdir(), *self.incoming.iterdir()):
             self.trash.take(left)
+        with suppress(FileNotFoundError):  # steps could write there in earlier versions
+            self.trash.take(self.state / "cache")
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
         self.objects.clear_temporary("published", "records", "blobs")

@@ -55,7 +55,7 @@ from dag.run.build.places import linked_paths, location_in_workspace, named_plac
 from dag.run.build.reuse import find_finished
 from dag.run.build.serving import PackageServer, bypass_of, expected_open
 from dag.run.build.signing import given_key, public_half, publish
-from dag.run.build.sources import require_cached_sources
+from dag.run.build.sources import renew_git_config, require_cached_sources
 from dag.run.build.steps import require_confined_steps
 from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import Tools
@@ -325,7 +325,7 @@ class Build:
         )
 
     def _cache(self) -> Path:
-        """Return the cache beside the definitions; if there is none, an empty one of the store."""
+        """Return the cache beside the definitions; if there is none, an empty one of this run."""
         cache = cache_beside(self.directory.resolve())
         return cache if cache.is_dir() else self.store.state.resolve() / "cache"
 
@@ -346,6 +346,7 @@ class Build:
             self._say(note)
         cache = self._cache()
         cache.mkdir(exist_ok=True)
+        renew_git_config(cache)
         variables = replace(
             self.variables,
             cache_dir=os.fspath(cache),

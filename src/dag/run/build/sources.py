@@ -1,17 +1,19 @@
-"""Whether the cache has what the steps of units without a network fetch."""
+"""The cache as builds use it: whether it has what steps fetch, and what leads git to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.sources.checkouts import GitRepository, repositories_of
 from dag.core.sources.downloads import SourceProblem, downloads_of
+from dag.core.sources.gitconfig import CONFIG_NAME
 from dag.core.web import redact
-from dag.errors import UsageError
+from dag.errors import DagError, UsageError
 from dag.io.sources.cache import Cache
-from dag.io.sources.git.stored import read_states, redirected_uris
+from dag.io.sources.git.stored import read_states, redirected_uris, write_config
 
 _SHOWN = 20
 """How many missing sources an error names."""
@@ -37,6 +39,16 @@ def require_cached_sources(directory: Path, packages: Iterable[Package]) -> None
         ),
         hint="`dag cache` fetches them; without --hermetic steps fetch them themselves",
     )
+
+
+def renew_git_config(directory: Path) -> None:
+    """Write anew what git, in steps, reads of a cache, should somebody else have written there.
+
+    Steps of earlier versions could. A cache that cannot be written is one that they could not write.
+    """
+    if (directory / CONFIG_NAME).exists():
+        with suppress(DagError, OSError):
+            write_config(Cache(directory))
 
 
 def _missing(cache: Cache, packages: Iterable[Package]) -> Iterator[SourceProblem]:
