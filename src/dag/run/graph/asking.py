@@ -187,7 +187,8 @@ class Asking:
     def _is_usable(self, place: Place, trust: Trust) -> bool:
         index = self._indexes.get(place.text)
         if index is None:
-            if place.is_inside and not self._is_there(place):
+            is_passed_over = place.is_inside or not (place.is_url or place.is_of_definition)
+            if is_passed_over and not self._is_there(place):
                 return True  # apko passes over what is not there, too
             fault = f"{place.shown} is not read: it is a path of the machine; -r names such ones"
             if place.is_url:
