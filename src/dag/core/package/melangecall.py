@@ -52,9 +52,11 @@ _BARE = frozenset(
 _IGNORING = frozenset(["--ignore-signatures", "--ignore-signatures=true"])
 OPTIONS = "options"
 """Among the unreadable flags it stands for words of which nobody knows what flags they are."""
+_WORD = r"""(?!\S*melange["']?(?:\s|$))\S+"""
 _BUILD = re.compile(
     r"""(?:^|[\s;&|(/@+"'-])melange["']?"""  # however it is called
-    r"(?:\s+-\S+(?:\s+(?!build\s)[^-\s]\S*)?)*\s+build\s+",
+    # A word that ends like its name begins a call of its own: so no word is looked at twice.
+    rf"(?:\s+(?=-\S){_WORD}(?:\s+(?!build\s|-){_WORD})?)*\s+build\s+",
 )
 _NEEDS_NO_SHELL = re.compile(r"[^'\"\\#]*")
 _IN_QUOTES = re.compile(r"""'[^'\n]*'|"[^"\n]*\"""")
