@@ -34,6 +34,9 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
         yield f"blocked {name}: it needs {stuck}, which is in a cycle"
     for name, because in plan.unbuildable.items():
         yield f"blocked {name}: {because}"
+    for why in dict.fromkeys(plan.open.values()):
+        those = [name for name, reason in plan.open.items() if reason == why]
+        yield f"open, melange chooses from repositories itself: {some(those, 10)}; {why}"
     if plan.steps:
         yield f"critical path: {' → '.join(expected.path)} ({seconds(expected.path_seconds)})"
         yield (
@@ -71,6 +74,7 @@ def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
         "expected_seconds": expected.makespan,
         "jobs": limits.jobs,
         "external": plan.external,
+        "open": plan.open,
         "same_version": plan.same_version,
     }
     return visible_json(data, indent=2) + "\n"

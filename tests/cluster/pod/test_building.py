@@ -207,7 +207,9 @@ def layers(repository: str, digest: str) -> Iterator[bytes]:
                 blob = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(blob)).read()
             with tarfile.open(fileobj=io.BytesIO(blob)) as tar:
                 yield b"".join(
-                    file.read() for member in tar if (file := tar.extractfile(member)) is not None
+                    file.read()
+                    for member in tar
+                    if member.isfile() and (file := tar.extractfile(member))
                 )
 
 

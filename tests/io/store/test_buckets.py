@@ -136,6 +136,7 @@ def test_a_bucket_that_is_not_there_is_an_error_that_names_it(kind: str) -> None
         store = open_bucket(Bucket.parse(f"{kind}://nowhere-to-be-found"), os.environ)
         with pytest.raises(StoreError, match=f"{kind}://nowhere-to-be-found"):
             store.create("one", b"")
+        assert list(store.list("packages")) == []
 
 
 def test_settings_of_rclone_are_translated_with_a_word() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dag.core.package.apk import archive_of
 from tests.support.builds import Make, definition, run
 from tests.support.faults import Answer, Origin
 from tests.support.melange import binary as melange
@@ -128,6 +129,12 @@ def test_a_unit_that_cannot_be_served_is_open_and_says_so(
     assert f"1 package open, melange chose from repositories itself: a; {why}" in said
     (place / "Makefile").write_text(text)
     words = ("--rebuild", "a", "--make-var", f"MELANGE={melange()}")
+    code, out, said = run(place, "--dry-run", *words, **cache)
+    assert code == 0, said
+    assert (
+        "open, melange chooses from repositories itself: a; --make-var names another melange\n"
+        in out
+    )
     code, out, said = run(place, "--json", *words, **cache)
     assert code == 0, said
     assert json.loads(out)["open"] == {"a": "--make-var names another melange"}
@@ -148,5 +155,32 @@ def test_what_one_build_unpacked_is_found_by_the_next(
     assert code == 0, said
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert sorted((user / "dag" / "packages-unpacked").rglob("*.tar")) == unpacked
-    names = {path.relative_to(user / "dag" / "packages-unpacked").parts[1] for path in unpacked}
-    assert any(name.startswith("busybox-") for name in names)
+
+
+def test_repositories_of_the_makefile_are_asked_and_served_too(
+    make: Make, origin: Origin, bootstrap: Path, tmp_path: Path
+) -> None:
+    url = serve(origin, bootstrap, "/makefile")
+    (tmp_path / "nothing" / ARCH).mkdir(parents=True)
+    empty = tmp_path / "nothing"
+    (empty / ARCH / "APKINDEX.tar.gz").write_bytes(archive_of([]))
+    place = make(a=definition("a"), b=definition("b", "a"))
+    text = (place / "Makefile").read_text()
+    more = f"MELANGE_OPTS += -r {url} --keyring-append={url}/bootstrap.rsa.pub -r /not/there\n"
+    marker = "MELANGE_OPTS += ${MELANGE_EXTRA_OPTS}\n"
+    assert marker in text
+    (place / "Makefile").write_text(text.replace(marker, more + marker))
+    named = serve(origin, empty, "/named")
+    (place / "dag.toml").write_text(f'repository = ["{named}"]\n')
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "user")}
+    code, out, said = run(place, "--dry-run", "--json", **cache)
+    assert code == 0, said
+    assert json.loads(out)["external"] == {}
+    # Whatever is not signed by a key that is trusted is left to melange, which refuses it.
+    assert f"melange will refuse -r {named}: {named}/{ARCH}/APKINDEX.tar.gz is not signed" in said
+    assert "/not/there" not in said
+    use(place, str(bootstrap), bootstrap / "bootstrap.rsa.pub")
+    code, out, said = run(place, "--json", "-r", url, **cache)
+    assert code == 0, said
+    assert json.loads(out)["open"] == {}
+    assert {one.request.header("user-agent") for one in origin.exchanges} == {"dag"}

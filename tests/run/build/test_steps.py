@@ -189,7 +189,8 @@ def test_a_unit_has_a_cache_of_its_own_with_just_the_sources_that_its_steps_name
 
 def test_what_an_earlier_version_let_steps_plant_in_a_cache_reaches_no_step(make: Make) -> None:
     runs = "env >/home/build/env; if grep PLANTED /home/build/env; then exit 1; fi\n"
-    runs += "if grep planted /var/cache/melange/gitconfig; then exit 1; fi"
+    runs += "if grep planted /var/cache/melange/gitconfig; then exit 1; fi\n"
+    runs += f"if cat /var/cache/melange/sha256:{'0' * 64}; then exit 1; fi"
     place = make(victim=definition("victim", runs=runs))
     fill(place / "cache")
     for name in ("gitconfig", "git/example.org/a.git/gitconfig"):
@@ -197,6 +198,7 @@ def test_what_an_earlier_version_let_steps_plant_in_a_cache_reaches_no_step(make
             file.write('[core]\n\tfsmonitor = "touch /planted"\n')
     with (place / "cache/melange.env").open("a") as file:
         file.write("PLANTED=1\n")
+    (place / "cache" / f"sha256:{'0' * 64}").symlink_to("/etc/passwd")
     old = place / "packages/.dag/cache"
     old.mkdir(parents=True)
     (old / "gitconfig").write_text("[core]\n\tfsmonitor = touch /planted\n")

@@ -23,6 +23,9 @@ def test_nothing_is_built_again_and_what_it_has_is_built_with(make: Make) -> Non
     make_old(store)
     signed = (store / "x86_64/APKINDEX.tar.gz").read_bytes()
 
+    code, _, said = run(place, "--from", str(store), "--store", str(place / "other"))
+    assert code == 2
+    assert "was written by an older dag" in said
     code, out, said = run(place, "--dry-run")
     assert code == 0, said
     assert "skipped a 1-r0: in the store" in out

@@ -15,6 +15,8 @@ from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.errors import DagError
+from dag.io.package.reach import Patience
+from dag.run.graph import asking
 from dag.run.graph.repositories import ask_repositories
 from tests.support.apks import make_apk, read
 from tests.support.archives import tar_header
@@ -299,3 +301,19 @@ def test_what_the_user_names_is_used_for_the_plan_and_not_served_unless_it_is_tr
     named = NamedByUser(repositories=[place], keys=[str(world.key.public)])
     found = ask_repositories(packages, world.directory, ARCH, named)
     assert (found.untrusted, found.words) == ({}, ())
+
+
+def test_servers_that_take_their_time_do_not_take_all_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [world.serve(f"/r{number}", world.index("gcc")) for number in range(3)]
+    packages = [world.package(f"p{number}", place) for number, place in enumerate(places)]
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "_STRANGERS", Patience(silence=0.2))
+        world.origin.on("GET", "/r0/").stall()
+        words = world.ask(*packages).words
+        assert any(f"{places[0]} could not be asked" in one and "in time" in one for one in words)
+    monkeypatch.setattr(asking, "_SECONDS", -1.0)
+    found = world.ask(*packages)
+    assert found.unasked.keys() == {"p0", "p1", "p2"}
+    assert all("the others have taken all the time" in one for one in found.words)

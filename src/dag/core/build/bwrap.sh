@@ -110,10 +110,10 @@ for word; do
         names=$(find_sources | sort -u)
         echo "$names" >"$private/sources"
         while IFS= read -r name; do
-          # An old cache may have links that a step has made.
-          case $name in '' | /* | ..* | */../*) continue ;; esac
-          [ -L "$cache/$name" ] || [ ! -e "$cache/$name" ] ||
-            set -- "$@" --ro-bind "$cache/$name" "$inside/$name"
+          # In earlier versions steps could make links there. melange gives the path without any.
+          [ -n "$name" ] && [ -e "$cache/$name" ] &&
+            [ "$(readlink -f "$cache/$name")" = "$cache/$name" ] || continue
+          set -- "$@" --ro-bind "$cache/$name" "$inside/$name"
         done <<NAMES
 $names
 NAMES

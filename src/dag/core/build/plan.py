@@ -163,6 +163,8 @@ class BuildPlan:
     """Names that neither the directory nor a repository has → who needs them."""
     same_version: tuple[str, ...] = ()
     """Packages whose definition has changed since they were built, and whose version has not."""
+    open: Mapping[str, str] = field(default_factory=dict)
+    """Packages for which melange must ask repositories itself → why, as far as it is known."""
 
     @property
     def units(self) -> tuple[Unit, ...]:

@@ -49,6 +49,7 @@ _BARE = frozenset(
         "--gcplog",
     ]
 )
+_IGNORING = frozenset(["--ignore-signatures", "--ignore-signatures=true"])
 OPTIONS = "options"
 """Among the unreadable flags it stands for words of which nobody knows what flags they are."""
 _WORD = r"""(?!\S*melange["']?(?:\s|$))\S+"""
@@ -75,6 +76,8 @@ class MelangeCall:
     repositories: tuple[str, ...] = ()
     keyrings: tuple[str, ...] = ()
     vars_file: str | None = None
+    ignores_signatures: bool = False
+    """Whether melange takes indexes of repositories, whoever signed them."""
     unreadable: tuple[str, ...] = ()
     """The flags among these whose values only make itself can tell, or `OPTIONS`."""
     line: int = field(default=0, compare=False)
@@ -216,7 +219,8 @@ def _flags_of(command: str) -> MelangeCall:
     found: dict[str, list[str]] = {name: [] for name, _ in _FLAGS.values()}
     unreadable: list[str] = []
     operands: list[str] = []
-    for flag, value in _pairs(_words(command)):
+    words = _words(command)
+    for flag, value in _pairs(words):
         name, several = _FLAGS.get(flag, ("", False))
         if not flag:
             operands.append(value)
@@ -237,6 +241,7 @@ def _flags_of(command: str) -> MelangeCall:
         repositories=tuple(found["repositories"]),
         keyrings=tuple(found["keyrings"]),
         vars_file=next(filter(None, found["vars_file"]), None),
+        ignores_signatures=not _IGNORING.isdisjoint(words),
         unreadable=tuple(dict.fromkeys(unreadable)),
     )
 

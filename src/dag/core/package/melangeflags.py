@@ -6,6 +6,7 @@ of the Makefile, and from the flags of `dag` itself, which are added.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from dag.core.package.makefile import Makefile
 from dag.core.package.makesource import MakefileText
 from dag.core.package.melangecall import OPTIONS, MelangeCall, MelangeCalls
 from dag.core.package.melangetable import KEYS, NO_TABLE, TABLE, MelangeTable
-from dag.core.package.model import APPENDED, Need, Package, bare_name
+from dag.core.package.model import APPENDED, Named, Need, Package, bare_name
 from dag.core.package.problems import FileProblem
+from dag.core.package.repositories import OWN
 
 OWN_PIPELINES = "pipelines"
 """The directory of pipelines of its own that every directory of definitions may have."""
@@ -85,6 +87,9 @@ class MelangeFlags:
         self._calls = MelangeCalls(source.text, given)
         self._text = "\n".join(line.partition("#")[0] for line in source.text.split("\n"))
         self._unread: dict[tuple[str, str, int], None] = {}
+        self._named_by_call: dict[
+            int, tuple[MelangeCall, tuple[Named, ...], tuple[Named, ...]]
+        ] = {}
 
     def resolution(self, stem: str) -> Resolution:
         """Return how a definition is resolved; `stem` is the name of its file, without `.yaml`."""
@@ -100,18 +105,44 @@ class MelangeFlags:
         )
 
     def with_appended(self, package: Package) -> Package:
-        """Return the package with what is appended to its environment."""
-        needs = self._appended(package)
-        if not needs:
+        """Return the package with what is appended to its environment, and whom that asks."""
+        call = self._call(self._makefile.stem_of(package), package.full_version)
+        needs = self._appended(package, call)
+        repositories, keys = self._named(call)
+        if not (needs or repositories or keys or call.ignores_signatures):
             return package
         there = {need.text for need in package.environment}
         more = [one for one in needs if one.text not in there]
-        return replace(package, environment=(*package.environment, *more))
+        return replace(
+            package,
+            environment=(*package.environment, *more),
+            repositories=(*package.repositories, *repositories),
+            keyring=(*package.keyring, *keys),
+            ignores_signatures=call.ignores_signatures,
+        )
 
-    def _appended(self, package: Package) -> list[Need]:
+    def _named(self, call: MelangeCall) -> tuple[tuple[Named, ...], tuple[Named, ...]]:
+        """Return the repositories and the keys that a call names; the directory's own is none."""
+        found = self._named_by_call.get(id(call))
+        if found is None or found[0] is not call:
+            places = [one for one in call.repositories if posixpath.normpath(one) != OWN]
+            found = self._named_by_call[id(call)] = (
+                call,
+                self._places(call, "--repository-append", places),
+                self._places(call, "--keyring-append", call.keyrings),
+            )
+        return found[1:]
+
+    def _places(self, call: MelangeCall, flag: str, texts: Iterable[str]) -> tuple[Named, ...]:
+        named = tuple(text for text in dict.fromkeys(texts) if text)
+        if not named:
+            return ()
+        file, line = self._place(call, flag)
+        return tuple(Named(text, file, line) for text in named)
+
+    def _appended(self, package: Package, call: MelangeCall) -> list[Need]:
         table = self._table.package_append
         if table is None:
-            call = self._call(self._makefile.stem_of(package), package.full_version)
             if not call.package_append:
                 return []
             (file, line), texts = self._place(call, "--package-append"), call.package_append

@@ -48,6 +48,11 @@ class Place(NamedTuple):
         return not self.is_url and posixpath.normpath(self.text) == OWN
 
     @property
+    def is_of_definition(self) -> bool:
+        """Return whether a definition names it, and not the Makefile."""
+        return self.by.partition(":")[0].endswith(".yaml")
+
+    @property
     def is_inside(self) -> bool:
         """Return whether it is a path below the directory, as far as its text tells."""
         return not (self.is_url or self.text.startswith("/") or ".." in self.text.split("/"))

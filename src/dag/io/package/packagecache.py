@@ -7,11 +7,12 @@ build's steps: a build gets names of its own for them.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import os
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
@@ -54,7 +55,7 @@ class PackageCache:
             InfrastructureError: it cannot be fetched, or kept.
 
         """
-        path = self._root / f"{binascii.a2b_base64(entry.checksum[2:]).hex()}.apk"
+        path = self._root / f"{_hexadecimal(entry)}.apk"
         with self._locks[path.name]:
             try:
                 if not self._is_proven(path, entry):
@@ -67,28 +68,52 @@ class PackageCache:
                 ) from error
         return path
 
-    def lead_to_unpacked(self, directory: Path, repositories: Iterable[Path]) -> None:
-        """Make melange share what it unpacks of some repositories with all other builds.
+    def lead_to_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
+        """Make a directory in which melange finds what other builds have unpacked.
 
-        `directory` becomes that in which it keeps unpacked packages (--apk-cache-dir): below the
-        repository's URL, by name and version, in files that are named by their hashes (apko 1.2.21,
-        pkg/apk/apk/cache.go: cachePathFromURL). The repositories are of one build alone, so that
-        nothing would ever be found again there.
+        That is where it keeps unpacked packages (--apk-cache-dir): below the URL of the repository,
+        by name and version, in files that are named by their hashes (apko 1.2.21,
+        pkg/apk/apk/cache.go: cachePathFromURL). `served` are the repositories of a build with their
+        packages. They are of this build alone, so nothing would ever be found there again.
 
         Raises:
             OSError: the disk is full, or cannot be written for another reason.
 
         """
-        shared = self._root.with_name(f"{self._root.name}-unpacked")
-        with self._locks[shared.name]:
+        with self._locks[self._unpacked.name]:
             if not self._is_trimmed:
-                shared.mkdir(parents=True, exist_ok=True, mode=0o700)
-                _trim(shared)
+                self._unpacked.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _trim(self._unpacked)
                 self._is_trimmed = True
-        directory.mkdir()
-        for one in repositories:
-            url = f"file://{quote(str(one.absolute()), safe=_UNQUOTED)}"
-            (directory / quote_plus(url)).symlink_to(shared.absolute())
+        for repository, entries in served.items():
+            place = self._unpacked_at(directory, repository)
+            place.mkdir(parents=True)
+            for entry in entries:
+                known = self._unpacked / _hexadecimal(entry)
+                if known.is_dir():
+                    os.utime(known)  # what was not used for long goes
+                    (place / f"{entry.name}-{entry.version}").symlink_to(known.absolute())
+
+    def keep_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
+        """Keep what a build that has ended well has unpacked itself; another may have done so, too.
+
+        No two of them write in one place, so that none sees what is not finished.
+        """
+        for repository, entries in served.items():
+            for entry in entries:
+                own = self._unpacked_at(directory, repository) / f"{entry.name}-{entry.version}"
+                if own.is_symlink() or not any(own.glob("*.dat.tar")):
+                    continue
+                with contextlib.suppress(OSError):  # it is there, or on another file system
+                    own.rename(self._unpacked / _hexadecimal(entry))
+
+    @property
+    def _unpacked(self) -> Path:
+        return self._root.with_name(f"{self._root.name}-unpacked")
+
+    def _unpacked_at(self, directory: Path, repository: Path) -> Path:
+        url = f"file://{quote(str(repository.absolute()), safe=_UNQUOTED)}"
+        return directory / quote_plus(url) / self._arch
 
     def sha256(self, path: Path) -> str:
         """Return the SHA-256 of a package that `bring` has returned, in hexadecimal digits."""
@@ -186,6 +211,10 @@ class PackageCache:
                 size -= status.st_size
 
 
+def _hexadecimal(entry: Entry) -> str:
+    return binascii.a2b_base64(entry.checksum[2:]).hex()
+
+
 def _state_of(path: Path) -> tuple[int, int, int]:
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
@@ -209,7 +238,7 @@ def _fault(apk: Apk, entry: Entry) -> str | None:
 def _trim(unpacked: Path) -> None:
     """Remove what was unpacked longest ago, if all is too large."""
     found = []
-    for directory in unpacked.glob("*/*"):
+    for directory in unpacked.iterdir():
         size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
         found.append((directory.stat().st_mtime, size, directory))
     size = sum(one for _, one, _ in found)

@@ -81,7 +81,7 @@ def take_over(store: Store, say: Say) -> None:
     lost nothing. `say` is told of those that are damaged.
     """
     _finish_promotions(store)
-    for path in _old_records(store):
+    for path in old_records(store):
         old = _read_old(path)
         if isinstance(old, str):
             say(
@@ -101,7 +101,7 @@ def read_old_records(store: Store) -> None:
 
     Their packages have the hashes of their files here, because nobody has read these.
     """
-    for path in _old_records(store):
+    for path in old_records(store):
         old = _read_old(path)
         if isinstance(old, str) or not _is_there(store, old):
             continue
@@ -170,7 +170,8 @@ def _finish_promotions(store: Store) -> None:
     remove(staging)
 
 
-def _old_records(store: Store) -> list[Path]:
+def old_records(store: Store) -> list[Path]:
+    """Return the files of the records of format 1."""
     folder = store.state / "records" / store.arch.apk
     return sorted(path for path in folder.glob("*.json") if not path.is_symlink())
 

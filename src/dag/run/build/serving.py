@@ -8,15 +8,17 @@ cannot be, the unit is *open*: melange asks the repositories itself, and may get
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from dag.core.arch import Arch
+from dag.core.build.plan import BuildPlan
+from dag.core.build.scripts import melange_of
 from dag.core.build.served import ServedPackages
 from dag.core.package.apk import archive_of
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import FILE_NAME, Entry
 from dag.core.package.model import Package
 from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
 from dag.core.package.rewriting import Unchangeable, replace_named
@@ -24,12 +26,37 @@ from dag.core.shell import script_text
 from dag.io import durable
 from dag.io.package.packagecache import PackageCache
 from dag.io.package.reach import Fetcher, Patience, Reach
+from dag.report.words import some
 from dag.run.graph.asking import at_once
 
 FOLDER = "inputs"
 """The directory beside the workspace of a unit."""
 _PATIENCE = Patience(in_all=6 * 3600.0)
-_OPEN = "open"
+_OPEN, _UNPACKED = "open", "unpacked"
+
+
+def bypass_of(make_vars: Iterable[str]) -> str:
+    """Return why no unit can be served, given the assignments for make; empty if that is not so."""
+    return "--make-var names another melange" if melange_of(make_vars, "") else ""
+
+
+def expected_open(plan: BuildPlan, repositories: Repositories, bypass: str) -> dict[str, str]:
+    """Return the packages of a plan whose units will be open, as far as it is known, and why."""
+    lacking: dict[str, list[str]] = {}
+    for missing, users in plan.external.items():
+        for user in users:
+            lacking.setdefault(user, []).append(missing)
+    found = {}
+    for name in (step.package.name for step in plan.steps):
+        untrusted = repositories.untrusted.get(name, "")
+        if why := untrusted or (bypass if repositories.of(name).entries else ""):
+            found[name] = why
+        elif name in lacking:
+            unasked = repositories.unasked.get(name)
+            found[name] = f"nothing known has {some(lacking[name])}"
+            if unasked:
+                found[name] = f"{' and '.join(unasked)} could not be asked"
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +121,9 @@ class PackageServer:
         folder = place / FOLDER
         if served.open:
             return served.open
+        if (folder / _UNPACKED).is_dir():
+            by_directory = self._by_directory(package, served, folder)
+            self.cache.keep_unpacked(folder / _UNPACKED, by_directory)
         if (folder / _OPEN).exists():
             asked = (folder / _OPEN).read_text(errors="replace").split()
             return f"the Makefile has melange ask {', '.join(sorted(set(asked))[:3])}"
@@ -146,23 +176,32 @@ class PackageServer:
         changed = replace_named(definition.read_bytes(), own, keys, stand_in, key)
         definition.write_bytes(changed)
 
+    def _by_directory(
+        self, package: Package, served: ServedPackages, folder: Path
+    ) -> dict[Path, list[Entry]]:
+        """Return the packages by the directories that stand in for their repositories."""
+        left = list(served.packages)
+        found: dict[Path, list[Entry]] = {}
+        for number, root in enumerate(self._places(package).values()):
+            found[folder / str(number)] = [one for one in left if one.repository == root]
+            left = [one for one in left if one.repository != root]
+        return found
+
     def _serve(self, package: Package, served: ServedPackages, folder: Path) -> ServedPackages:
         by_checksum = {entry.checksum: entry for entry in served.packages}
         files = at_once(lambda checksum: self.cache.bring(by_checksum[checksum]), [*by_checksum])
         lines: list[str] = []
-        left = list(served.packages)
-        for number, (text, root) in enumerate(self._places(package).items()):
-            entries = [entry for entry in left if entry.repository == root]
-            left = [entry for entry in left if entry.repository != root]
-            directory = folder / str(number) / self.arch.apk
+        places = self._places(package)
+        by_directory = self._by_directory(package, served, folder)
+        for text, (stand_in, entries) in zip(places, by_directory.items(), strict=True):
+            directory = stand_in / self.arch.apk
             directory.mkdir(parents=True)
             for entry in entries:
                 durable.link(files[entry.checksum], directory / f"{entry.name}-{entry.version}.apk")
             (directory / FILE_NAME).write_bytes(archive_of(entry.stanza for entry in entries))
             if text.isprintable():
-                lines.append(f"{text}\t../{FOLDER}/{number}\n")
+                lines.append(f"{text}\t../{FOLDER}/{stand_in.name}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")
-        stand_ins = (folder / str(number) for number in range(len(self._places(package))))
-        self.cache.lead_to_unpacked(folder / "unpacked", stand_ins)
+        self.cache.lead_to_unpacked(folder / _UNPACKED, by_directory)
         sums = {entry.name: self.cache.sha256(files[entry.checksum]) for entry in served.packages}
         return replace(served, sha256=sums)

@@ -53,7 +53,7 @@ from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.places import linked_paths, location_in_workspace, named_places
 from dag.run.build.reuse import find_finished
-from dag.run.build.serving import PackageServer
+from dag.run.build.serving import PackageServer, bypass_of, expected_open
 from dag.run.build.signing import given_key, public_half, publish
 from dag.run.build.sources import renew_git_config, require_cached_sources
 from dag.run.build.steps import require_confined_steps
@@ -186,7 +186,9 @@ class Build:
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
                     unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
-        return make_plan(self.graph, options.arch, request, known)
+        plan = make_plan(self.graph, options.arch, request, known)
+        bypass = bypass_of(options.make_vars)
+        return replace(plan, open=expected_open(plan, self.repositories, bypass))
 
     def _stored(self, request: BuildRequest) -> dict[str, Stored]:
         """Return what the plan wants to know of the records."""
@@ -377,9 +379,7 @@ class Build:
                 arch=options.arch,
                 melange=tools.melange,
                 public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
-                bypass="--make-var names another melange"
-                if melange_of(options.make_vars, "")
-                else "",
+                bypass=bypass_of(options.make_vars),
             ),
             confined=not options.trust_steps,
         )

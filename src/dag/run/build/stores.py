@@ -17,7 +17,7 @@ from dag.io.build.processes import end_below
 from dag.io.store.local import STATE, Store
 from dag.io.store.lock import holder
 from dag.io.store.ownkey import move_out
-from dag.io.store.takeover import read_old_records, take_over
+from dag.io.store.takeover import old_records, read_old_records, take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,11 @@ def read_others(roots: Iterable[str], own: Store) -> list[Store]:
             raise UsageError(f"--from {root} is the store itself: leave it out")
         if not store.state.is_dir():
             raise UsageError(f"--from {root} is no store: it has no {STATE}")
+        if old_records(store):
+            raise UsageError(
+                f"--from {root} was written by an older dag",
+                hint="`dag build` takes it over when it builds there the next time",
+            )
         store.read()
         others.append(store)
     return others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,13 +22,17 @@ from dag.core.package.repositories import (
 )
 from dag.core.package.signature import PublicKey, read_public_key
 from dag.core.web import redact
-from dag.errors import DagError
+from dag.errors import DagError, InfrastructureError
 from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
-from dag.io.package.reach import Fetcher, Reach, Unreachable
+from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable
 from dag.report.words import some
 
 _AT_ONCE = 8
+_STRANGERS = Patience(connect=10.0, silence=20.0, in_all=120.0)
+"""How long a server is waited for that a definition names."""
+_SECONDS = 180.0
+"""After so long no further one of these is asked, however many they are."""
 
 T = TypeVar("T")
 
@@ -44,6 +49,8 @@ class Asking:
         self._arch = arch
         self._named = named
         self._fetcher: Fetcher | None = None
+        self._strange_fetcher: Fetcher | None = None
+        self._until = time.monotonic() + _SECONDS
         self._indexes: dict[str, Index | DagError] = {}
         self._keys: dict[str, PublicKey | None] = {}
         self._faults: dict[str, dict[str, None]] = {}
@@ -120,15 +127,20 @@ class Asking:
         wanted = list(asked)[: NAMED_REPOSITORIES.most]
         urls = [key for key in keys if "://" in key][: NAMED_REPOSITORIES.most]
         if urls or any("://" in place for place in wanted):
-            self._fetcher = Fetcher(Reach(hosts_of((*named.repositories, *named.keys))))
+            reach = Reach(hosts_of((*named.repositories, *named.keys)))
+            self._fetcher, self._strange_fetcher = Fetcher(reach), Fetcher(reach, _STRANGERS)
         self._indexes = at_once(self._open, wanted)
         self._keys = at_once(self._fetch_key, urls)
 
     def _open(self, place: str) -> Index | DagError:
         inside = "://" not in place and place not in self._named.repositories
+        is_strange = place not in self._named.repositories
+        if is_strange and time.monotonic() > self._until:
+            return InfrastructureError("the others have taken all the time that there is")
         try:
             where = str(self._directory / place) if inside else place
-            index = open_index(where, self._arch, self._fetcher)
+            fetcher = self._strange_fetcher if is_strange else self._fetcher
+            index = open_index(where, self._arch, fetcher)
             _ = index.entries
         except DagError as error:
             return error
@@ -187,7 +199,8 @@ class Asking:
     def _is_usable(self, place: Place, trust: Trust) -> bool:
         index = self._indexes.get(place.text)
         if index is None:
-            if place.is_inside and not self._is_there(place):
+            is_passed_over = place.is_inside or not (place.is_url or place.is_of_definition)
+            if is_passed_over and not self._is_there(place):
                 return True  # apko passes over what is not there, too
             fault = f"{place.shown} is not read: it is a path of the machine; -r names such ones"
             if place.is_url:
@@ -222,9 +235,11 @@ class Asking:
         return self._keys[text]
 
     def _fetch_key(self, url: str) -> PublicKey | None:
-        assert self._fetcher is not None  # noqa: S101  # there is a URL
+        assert self._strange_fetcher is not None  # noqa: S101  # there is a URL
+        if time.monotonic() > self._until and url not in self._named.keys:
+            return None
         try:
-            answer = self._fetcher.get(url, PUBLIC_KEY)
+            answer = self._strange_fetcher.get(url, PUBLIC_KEY)
         except (Unreachable, DagError) as error:
             self._faults[f"the key {redact(url)} could not be fetched: {error}"] = {}
             return None

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from dag.core.store.buckets import Bucket
 
 _HINT = "may the pod's service account, or the Secret of --bucket-secret, read and write there?"
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+"""The codes of S3 and of Azure, which obstore tells from other answers only in words.
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes"""
 _PIECE = 10 << 20
 
 
@@ -106,8 +110,9 @@ class CloudStore:
                 for several in obstore.list(self._store, prefix=check_key(folder)):
                     for one in several:
                         yield one["path"]
-            except (FileNotFoundError, NotFoundError):
-                return
+            except BaseError as error:
+                if not any(code in str(error) for code in _NO_BUCKET):
+                    raise
 
     def delete(self, key: str) -> None:
         """Delete an object; there need not be one."""
