@@ -12,7 +12,7 @@ from dag.core.package import constraints
 from dag.core.package.apkindex import read_index
 from dag.core.package.makefile import included_patterns, read_makefile
 from dag.core.package.maketext import MakeText
-from dag.core.package.melangecall import _BUILD
+from dag.core.package.melangecall import _BUILD, MelangeCalls
 from dag.core.package.nametext import names_in_text
 from dag.core.package.substitutions import Unresolvable, substitute
 from dag.core.package.transforms import transform
@@ -82,6 +82,7 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "colons of a Makefile": (lambda n: makefile("a" + ":" * n + " package/%"), 20_000),
     "keys of a Makefile": (lambda n: makefile("--signing-key " * n), 5_000),
     "calls of melange": (lambda n: _BUILD.split("melange -a " * n), 1_000),
+    "assignments for targets": (lambda n: MelangeCalls("package/%: A := $(A)b\n" * n, {}), 1_000),
     "blanks behind define": (lambda n: make_text("define a" + " " * n + "x\nendef\n"), 1_000),
     "blanks of an assignment": (lambda n: make_text("a" + " " * n + "b\n" * 2), 10_000),
     "names in a broken definition": (lambda n: names_in_text(b"name: " * n, "x"), 5_000),

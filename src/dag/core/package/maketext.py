@@ -31,6 +31,8 @@ _MOST_WHILE_READING = 200_000
 """References that are expanded while a Makefile is read: variables can double each other's length."""
 _MOST_AT_ONCE = 5_000
 """The same for each text that is expanded afterwards."""
+_MOST_PATTERNS = 200
+"""Assignments for patterns of targets, each of which is looked at for each package."""
 _DEEPEST = 60
 _LONGEST = 1 << 18
 """Characters of one value. Longer ones become UNKNOWN, as does what refers to itself."""
@@ -88,6 +90,8 @@ class MakeText:
         self._scoped: defaultdict[str, list[tuple[int, ScopedAssignment]]] = defaultdict(list)
         """Target → the assignments for it, with their places; those for patterns are at "", too."""
         self._count = 0
+        self._lost: dict[str, str] = {}
+        """Variables of such assignments, of which there are too many."""
         self._given = given
         self._variables = {"MAKE": _Variable("make", recursive=False)}
         self._variables |= {name: _Variable(one, recursive=False) for name, one in given.items()}
@@ -140,6 +144,9 @@ class MakeText:
 
     def assign_for(self, one: ScopedAssignment) -> None:
         """Take an assignment that is for some targets."""
+        if len(self._scoped[""]) >= _MOST_PATTERNS:
+            self._lost[one.name] = UNKNOWN
+            return
         if ":" in one.kind:
             before = self.scope(one.targets.split()[:1], {})
             one = replace(one, value=self.expand(one.value, before).replace("$", "$$"))
@@ -182,7 +189,7 @@ class MakeText:
         found: dict[str, str] = {}
         for _ in order[:3]:  # one may refer to what a later one sets
             found = self._scope_once(order, local, found)
-        return found
+        return found | self._lost
 
     def _scope_once(
         self, order: Iterable[ScopedAssignment], local: Mapping[str, str], last: Mapping[str, str]
