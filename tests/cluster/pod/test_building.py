@@ -188,7 +188,7 @@ def unchanged(wanted: Any, found: Any, path: str = "") -> list[str]:
 
 
 def layers(repository: str, digest: str) -> Iterator[bytes]:
-    """Return every layer of every platform's image, as a tar."""
+    """Yield what each layer of every platform has of the directory that was bundled."""
     host, name = repository.split("/", 1)
     url = f"http://{host}/v2/{name}"
     accept = {"Accept": "application/vnd.oci.image.index.v1+json"}
@@ -209,7 +209,7 @@ def layers(repository: str, digest: str) -> Iterator[bytes]:
                 yield b"".join(
                     file.read()
                     for member in tar
-                    if member.isfile() and (file := tar.extractfile(member))
+                    if member.name.startswith("bundle/") and (file := tar.extractfile(member))
                 )
 
 
