@@ -180,9 +180,8 @@ def test_a_repository_without_an_index_is_refused(
     assert "there is no APKINDEX in the archive" in err
     _, err = dag("text", "-d", directory, "-r", "http://[::1", code=2)
     assert "http://[::1 is not a URL: Invalid IPv6 URL" in err
-    _, err = dag("text", "-d", directory, "-r", "http://me:s3cret@exa\u2100mple.com", code=2)
-    assert "http://***@exa\u2100mple.com is not a URL" in err
-    assert "s3cret" not in err
+    _, err = dag("text", "-d", directory, "-r", "http://exa\u2100mple.com", code=2)
+    assert "http://exa\u2100mple.com is not a URL" in err
     _, err = dag("text", "-d", directory, "-r", "http://127.0.0.1:1/x", code=3)
     assert "127.0.0.1" in err
 

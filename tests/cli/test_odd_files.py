@@ -22,7 +22,7 @@ MAKEFILE = """include more.mk
 packages/$(ARCH)/%.apk: local-melange.rsa
 \tmelange build $*.yaml --vars-file vars.yaml --signing-key local-melange.rsa
 """
-DEFINITION = "package: {name: a, version: 1, epoch: 0}\npipeline: [{uses: own}]\n"
+DEFINITION = "package: {name: a, version: 1, epoch: 0}\nvars: {}\npipeline: [{uses: own}]\n"
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_links_that_lead_in_very_many_ways_to_one_pipeline_end(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = Limit("a directory of pipelines", 500, "files")
-    monkeypatch.setattr("dag.io.package.definitions.PIPELINES", few)
+    monkeypatch.setattr("dag.io.package.ways.PIPELINES", few)
     for level in range(17):
         (place / "pipelines" / f"d{level}").mkdir()
         for link in "ab":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 from dag.cli.options import command_of
 from dag.core.image.options import ImageOptions
-from dag.report.terminal import say
+from dag.report.terminal import say, show
 
 
 @command_of(
@@ -25,5 +23,5 @@ def command(options: ImageOptions) -> int:
     """
     from dag.run.image.agent import make_image
 
-    click.echo(make_image(options, say))
+    show([make_image(options, say)])
     return 0

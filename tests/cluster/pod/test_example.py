@@ -29,6 +29,16 @@ def test_real_melange_builds_the_example_with_both_kinds_of_makefile(
     assert (out / "x86_64/APKINDEX.tar.gz").exists()
 
 
+def test_a_directory_without_a_makefile_builds_by_rules_of_dags_own(
+    dag: Dag, tmp_path: Path
+) -> None:
+    directory, out = lay_out(tmp_path / "d"), tmp_path / "out"
+    (directory / "Makefile").unlink()
+    done = dag.pod(directory, "--ram=256Mi", "--timeout=2m", "--out", out, "baselayout")
+    assert done.returncode == 0, done.stderr
+    assert (out / "x86_64/baselayout-1-r0.apk").exists()
+
+
 def test_a_makefile_without_source_dir_builds_too(dag: Dag, tmp_path: Path) -> None:
     directory, out = lay_out(tmp_path / "d"), tmp_path / "out"
     makefile = (directory / "Makefile").read_text()

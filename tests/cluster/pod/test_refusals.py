@@ -97,11 +97,3 @@ def test_packages_that_could_not_be_kept_are_not_built(dag: Dag, tmp_path: Path)
     assert done.returncode == 2
     assert f"--out {tmp_path}/file/out: Not a directory" in done.stderr
     assert dag.pods() == []
-
-
-def test_a_directory_without_a_makefile_is_a_wrong_request(dag: Dag, tmp_path: Path) -> None:
-    directory = definitions(tmp_path / "d")
-    (directory / "Makefile").unlink()
-    done = dag.pod(directory)
-    assert done.returncode == 2
-    assert re.search(rf"dag: {re.escape(str(directory))}.*Makefile", done.stderr)

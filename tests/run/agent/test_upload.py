@@ -118,7 +118,7 @@ def test_no_link_is_followed_and_no_pipe_is_waited_for(pod: Pod, bucket: Store) 
     said = "\n".join(upload(pod, bucket))
     assert bucket.files("packages/x86_64") == ["APKINDEX.tar.gz", "a-1-r0.apk"]
     for name in ("secret", "pipe", "folder"):
-        assert f"not uploaded: packages/x86_64/{name}-1-r0.apk: it is" in said
+        assert f"not uploaded: packages/x86_64/{name}-1-r0.apk: {name}-1-r0.apk is" in said
 
 
 def test_a_directory_that_is_a_link_has_no_packages(pod: Pod, bucket: Store) -> None:
