@@ -61,9 +61,8 @@ def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
     """
     found = []
     for unit, package in enumerate(graph.packages):
-        asked = package.name in inside and not graph.installs.lacks(unit)
-        gave_up = graph.installs.refusal(unit) if asked else None
-        if gave_up is not None:
+        gave_up = graph.installs.refusal(unit) if package.name in inside else None
+        if gave_up is not None and not graph.installs.lacks(unit):
             by = tuple(_release(graph.installs.candidates[number]) for number in gave_up.by)
             there = _offers(graph.installs.supply(unit), gave_up.constraint)
             ruled_out = tuple(
