@@ -150,6 +150,7 @@ def test_on_a_terminal_there_is_a_bar_and_piped_there_are_lines(
         [sys.executable, "-m", "dag", "cache", "-d", str(distribution), "-o", str(tmp_path / "c")],
         stderr=follower,
         stdout=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm"},  # that of whoever runs the tests may show no bar
     )
     os.close(follower)
     seen = b""

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -18,9 +19,9 @@ from tests.support.faults import Answer, FaultProxy, Incoming, Origin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 DATA = bytes(range(256)) * 64
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -290,14 +291,22 @@ def test_tls_on_both_sides(tmp_path: Path) -> None:
             httpx2.get(f"{proxy.url}/data")
 
 
-def test_a_reset_under_tls() -> None:
+@pytest.fixture(scope="session")
+def curl() -> str:
+    """Install curl, and return its name."""
+    subprocess.run([ROOT / "scripts/apt", "curl"], check=True)
+    return "curl"
+
+
+@pytest.mark.installs
+def test_a_reset_under_tls(curl: str) -> None:
     with Origin(tls=True) as origin:
         url = origin.put("/data", DATA)
         origin.on("GET", times=None).reset(after=10)
         # Python's ssl takes the reset for an end of file; curl tells them apart.
         with pytest.raises(httpx2.TransportError):
             httpx2.get(url, verify=ssl.create_default_context(cafile=origin.ca_file))
-        command = ["curl", "--silent", "--show-error", "--cacert", str(origin.ca_file), url]
+        command = [curl, "--silent", "--show-error", "--cacert", str(origin.ca_file), url]
         got = subprocess.run(command, check=False, capture_output=True)
         assert got.returncode == 56
         assert b"Connection reset by peer" in got.stderr
@@ -309,23 +318,24 @@ def _other_authority(directory: Path) -> Path:
         return other.ca_file.rename(directory / "other.pem")
 
 
-def test_curl_sees_the_same(proxy: FaultProxy) -> None:
-    def curl(*options: str) -> int:
-        command = ["curl", "--silent", "--output", "/dev/null", *options, f"{proxy.url}/data"]
+@pytest.mark.installs
+def test_curl_sees_the_same(proxy: FaultProxy, curl: str) -> None:
+    def ended(*options: str) -> int:
+        command = [curl, "--silent", "--output", "/dev/null", *options, f"{proxy.url}/data"]
         return subprocess.run(command, check=False).returncode
 
     # Exit codes: https://curl.se/docs/manpage.html#EXIT
-    assert curl() == 0
+    assert ended() == 0
     proxy.on("GET").refuse()
-    assert curl() == 52
+    assert ended() == 52
     proxy.on("GET").truncate(9)
-    assert curl() == 18
+    assert ended() == 18
     proxy.on("GET").reset(after=9)
-    assert curl() == 56
+    assert ended() == 56
     proxy.on("PUT").answer(500)
-    assert curl("--fail", "--upload-file", __file__, "--header", "Expect: 100-continue") == 22
+    assert ended("--fail", "--upload-file", __file__, "--header", "Expect: 100-continue") == 22
     proxy.down()
-    assert curl() == 7
+    assert ended() == 7
 
 
 def test_the_location_of_an_answer_leads_back_to_the_proxy(

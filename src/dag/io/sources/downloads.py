@@ -106,6 +106,7 @@ class Downloader:
             async with SourceTransport(
                 self._limits, threads, self._tls, self._logins
             ) as self._transport:
+                failed: DagError | None = None
                 try:
                     async with asyncio.TaskGroup() as group:
                         tasks = {
@@ -114,9 +115,11 @@ class Downloader:
                         }
                     self._cache.settle()
                 except* OSError as errors:
-                    raise self._unusable_cache(errors) from None
+                    failed = self._unusable_cache(errors)
                 except* InfrastructureError as errors:
-                    raise first_of(errors) from None
+                    failed = failed or first_of(errors)
+                if failed is not None:  # what is raised in except* is wrapped before Python 3.11.4
+                    raise failed
         return [tasks[index].result() for index in range(len(wanted))]
 
     def _unusable_cache(self, errors: BaseExceptionGroup[OSError]) -> InfrastructureError:

@@ -130,14 +130,17 @@ async def copy_packages(
         async with slots:
             await _fetch(kube, path, target.path(name), file.limit, file.digest)
 
+    failed: DagError | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for name, file in listed.files.items():
                 group.create_task(fetch(name, file))
-    except* DagError as group:
-        raise first_of(group) from None
+    except* DagError as errors:
+        failed = first_of(errors)
     finally:
         alive.cancel()
+    if failed is not None:  # what is raised in except* is wrapped before Python 3.11.4
+        raise failed
     log = kube.proxy_path(pod_path, OUT_PORT, f"{run}/log")
     await _fetch(kube, log, target.path("build.log"), BUILD_LOG, None)
     packages = count(sum(name.endswith(".apk") for name in listed.files), "package")

@@ -100,13 +100,16 @@ class GitCache:
 
         """
         self._run = _Run(others={repository.path: repository for repository in others})
+        failed: InfrastructureError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for repository in wanted:
                     if repository.wants:
                         group.create_task(self._bring(repository, 0))
         except* (OSError, InfrastructureError) as errors:
-            raise self._unusable_cache(errors) from None
+            failed = self._unusable_cache(errors)
+        if failed is not None:  # what is raised in except* is wrapped before Python 3.11.4
+            raise failed
         return list(self._run.outcomes.values())
 
     def _unusable_cache(self, errors: BaseException) -> InfrastructureError:
