@@ -111,3 +111,11 @@ def test_where_there_are_no_links_it_is_copied_but_no_other_error_is_hidden(
     with pytest.raises(PermissionError):
         durable.place(source, target)
     assert names(tmp_path) == ["source", "target"]
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    durable.write(path, b"one")
+    durable.write(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]

@@ -85,7 +85,7 @@ def test_every_other_edge_of_ours_has_a_reason(graph: Graph) -> None:
         if same or groups.get(edge.package, -1) == groups.get(edge.origin, -2):
             classes["cycle choice"] += 1
         else:
-            classes[edge.reason_class] += 1
+            classes[edge.kind] += 1
     assert classes == {"cycle choice": 67}
 
 

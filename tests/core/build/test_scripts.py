@@ -21,10 +21,8 @@ from dag.core.build.scripts import (
     build_script,
     read_trailer,
 )
-from dag.core.package.makeassignments import split_assignment
 from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
-from dag.errors import UsageError
 from tests.support.waiting import eventually, opens_something
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
@@ -351,35 +349,6 @@ def test_an_option_that_the_script_does_not_know_is_refused(workspace: Workspace
 def test_the_words_that_a_pod_shows_are_those_of_the_script() -> None:
     script = build_script(VARIABLES, key_maker=KeyMaker.NOBODY)
     assert f"echo '{NOTHING}' >/dev/termination-log" in script.text
-
-
-def test_the_users_assignments_win_over_ours() -> None:
-    words = MakeVariables(
-        arch=Arch.parse("arm64"),
-        source_date_epoch=1700000000,
-        cache_dir="/c",
-        more=["MELANGE=/opt/melange", "X=a=b"],
-    ).words()
-    assert {"MELANGE=/opt/melange", "ARCH=aarch64", "SOURCE_DATE_EPOCH=1700000000"} < set(words)
-    assert "X=a=b" in words
-    assert len({word.partition("=")[0] for word in words}) == len(words)
-
-
-@pytest.mark.parametrize("text", ["", "=x", "NAME", "A B=1", "A:=1", "A=1\n2", "A=\0"])
-def test_what_is_no_assignment_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        split_assignment(text)
-
-
-def test_a_line_break_in_a_path_is_refused() -> None:
-    variables = replace(VARIABLES, repositories=["./a\nall"])
-    with pytest.raises(UsageError, match="line break"):
-        build_script(variables, key_maker=KeyMaker.NOBODY)
-
-
-@pytest.mark.parametrize("line", ["dag: end of log: 1 lines", "x", "dag: end of log: a b c"])
-def test_other_lines_are_no_trailer(line: str) -> None:
-    assert read_trailer(line) is None
 
 
 def test_a_build_that_must_be_confined_refuses_to_run_outside_of_a_user_namespace(

@@ -81,7 +81,7 @@ def test_a_subpackage_or_provided_name_stands_for_its_origin() -> None:
     assert names(graph.closure(["app"])) == ["lib", "app"]
     assert names(graph.closure(["lib-dev", "so:lib.so"])) == ["lib"]
     assert [edge.origin for edge in graph.needs("app")] == ["lib", "lib"]
-    assert [edge.reason_class for edge in graph.needs("app")] == ["environment", "provider"]
+    assert [edge.provider for edge in graph.needs("app")] == [None, "lib"]
 
 
 def test_conflicts_are_no_needs_and_unknown_names_are_external() -> None:

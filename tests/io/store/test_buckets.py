@@ -12,7 +12,6 @@ import pytest
 
 from dag.core.limits import Limit, TooLarge
 from dag.core.store.buckets import Bucket, translate_settings
-from dag.io.store.buckets.directory import DirectoryStore
 from dag.io.store.buckets.objects import ObjectStore, StoreError, update
 from dag.io.store.buckets.opening import open_bucket
 from tests.support.buckets import Store, azure, gcs, s3
@@ -28,14 +27,9 @@ SMALL = Limit("an object of a test", 1 << 20)
 HOST = "127.0.0.1"
 
 
-@pytest.fixture(scope="module", params=[*SERVERS, "directory"])
-def opened(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ObjectStore]:
+@pytest.fixture(scope="module", params=SERVERS)
+def opened(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     """Return a store of each kind, below a folder."""
-    if request.param == "directory":
-        yield DirectoryStore(tmp_path_factory.mktemp("store"))
-        return
     with SERVERS[request.param](HOST) as server, server.opened("a/folder") as store:
         yield store
 

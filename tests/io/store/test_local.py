@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,10 +14,8 @@ from dag.core.package.model import Package, Subpackage
 from dag.core.store.layout import blob_name, record_name
 from dag.core.store.records import Built, Record
 from dag.errors import InfrastructureError
-from dag.io import durable
 from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
-from dag.io.store.lock import Held, Lock, holder
 from dag.io.store.takeover import adopt
 from tests.support.apks import make_apk, read
 
@@ -355,45 +350,6 @@ def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) ->
     store.remember_ram("a", 3)
     store.remember_ram("b", 1)
     assert again(store).ram() == {"a": 5, "b": 1}
-
-
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    durable.write(path, b"one")
-    durable.write(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
-
-
-HOLD = """
-import sys
-from pathlib import Path, PurePath
-from dag.io.store.lock import Lock
-Lock(Path(sys.argv[1]), what="the store").try_acquire()
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_the_lock_says_who_holds_it_and_goes_with_its_holder(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    assert holder(path) is None
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        assert holder(path) == process.pid
-        with pytest.raises(Held, match=f"the store is in use by process {process.pid} on "):
-            Lock(path, what="the store").try_acquire()
-        process.kill()
-        process.communicate()
-    assert holder(path) is None
-    with Lock(path, what="the store"):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_what_is_no_file_is_no_package_and_a_damaged_record_is_told(tmp_path: Path) -> None:

@@ -36,11 +36,6 @@ class Edge(NamedTuple):
         return RUN_TIME if self.through else self.need.kind
 
     @property
-    def reason_class(self) -> str:
-        """Return the kind, or `provider` if the name is a provided one."""
-        return "provider" if self.provider and not self.through else self.kind
-
-    @property
     def wanted(self) -> str:
         """Return the name of what must be there: the need's, or that of the last package."""
         return self.through[-1] if self.through else self.need.name

@@ -1,4 +1,4 @@
-"""What a store keeps, by name: a directory here; a bucket or a claim can be another one.
+"""What a store keeps, by name, as files below a directory.
 
 An object is there as a whole or not at all. Whoever creates one never overwrites another, so two
 writers need no lock.
@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dag.io import durable
 from dag.io.durable import TEMPORARY
@@ -25,54 +25,6 @@ if TYPE_CHECKING:
     from dag.core.limits import Limit
 
 
-class Objects(Protocol):
-    """The objects of a store."""
-
-    def names(self, below: str) -> Iterator[str]:
-        """Yield the names below a folder, sorted; none if there is no such folder."""
-
-    def read(self, name: str, limit: Limit) -> bytes:
-        """Return an object's bytes.
-
-        Raises:
-            FileNotFoundError: it is not there.
-            TooLarge: it is over the limit.
-
-        """
-
-    def fetch(self, name: str, target: int) -> None:
-        """Copy an object to the end of an open file.
-
-        Raises:
-            FileNotFoundError: it is not there.
-
-        """
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Create an object; return False, and change nothing, if it is there already."""
-
-    def create_from(self, name: str, source: int, *, begin: int = 0) -> bool:
-        """Create an object from an open file's bytes from `begin` on; see `create`."""
-
-    def replace(self, name: str, data: bytes) -> None:
-        """Create an object, or replace the one that is there."""
-
-    def remove(self, name: str) -> None:
-        """Remove an object, if it is there."""
-
-    def renew(self, name: str) -> bool:
-        """Let an object count as just written; return False if it is not there."""
-
-    def size(self, name: str) -> int | None:
-        """Return an object's bytes; None if it is not there."""
-
-    def age(self, name: str) -> float | None:
-        """Return the seconds since an object was written or renewed; None if it is not there."""
-
-    def remove_older(self, name: str, seconds: float) -> bool:
-        """Remove an object unless it was written or renewed in so many seconds; return whether."""
-
-
 class DirectoryObjects:
     """Objects that are files below a directory."""
 
@@ -81,7 +33,7 @@ class DirectoryObjects:
         self._root = root
 
     def names(self, below: str) -> Iterator[str]:
-        """Yield the names below a folder, sorted."""
+        """Yield the names below a folder, sorted; none if there is no such folder."""
         with suppress(FileNotFoundError, NotADirectoryError):
             with os.scandir(self._root / below) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -93,11 +45,22 @@ class DirectoryObjects:
                     yield name
 
     def read(self, name: str, limit: Limit) -> bytes:
-        """Return an object's bytes."""
+        """Return an object's bytes.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            TooLarge: it is over the limit.
+
+        """
         return read_bytes(self._root / name, limit)
 
     def fetch(self, name: str, target: int) -> None:
-        """Copy an object to the end of an open file."""
+        """Copy an object to the end of an open file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+
+        """
         source = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             copy_bytes(source, target)
@@ -105,11 +68,11 @@ class DirectoryObjects:
             os.close(source)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object, unless it is there."""
+        """Create an object; return False, and change nothing, if it is there already."""
         return durable.create(self._made(name), lambda file: _write(file, data))
 
     def create_from(self, name: str, source: int, *, begin: int = 0) -> bool:
-        """Create an object from an open file, unless it is there."""
+        """Create an object from an open file's bytes from `begin` on; see `create`."""
         return durable.create(self._made(name), lambda file: copy_bytes(source, file, begin=begin))
 
     def replace(self, name: str, data: bytes) -> None:
@@ -121,7 +84,7 @@ class DirectoryObjects:
         (self._root / name).unlink(missing_ok=True)
 
     def renew(self, name: str) -> bool:
-        """Set the time of an object's file."""
+        """Let an object count as just written; return False if it is not there."""
         try:
             os.utime(self._root / name)
         except FileNotFoundError:
@@ -136,11 +99,11 @@ class DirectoryObjects:
             return None
 
     def age(self, name: str) -> float | None:
-        """Return the seconds since an object's file was written or renewed."""
+        """Return the seconds since an object was written or renewed; None if it is not there."""
         return _age(self._root / name)
 
     def remove_older(self, name: str, seconds: float) -> bool:
-        """Remove an object's file, unless somebody writes or renews it just now."""
+        """Remove an object unless it was written or renewed in so many seconds; return whether."""
         path = self._root / name
         aside = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
         try:
