@@ -16,7 +16,7 @@ def make_old(root: Path, arch: str = "x86_64") -> None:
     state = root / ".dag"
     records = state / "records" / arch
     found = [decode_record(path.read_bytes()) for path in sorted(records.rglob("*.json"))]
-    for name in ("blobs", "published", "records", "logs", "incoming", "id"):
+    for name in ("blobs", "published", "records", "runs", "incoming", "id"):
         path = state / name
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)

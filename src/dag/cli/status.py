@@ -1,43 +1,91 @@
-"""`dag status`: how the latest build of a store stands, read from its journal."""
+"""`dag status`: how a build of a store stands or ended, read from its journal."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dag.cli.options import command_of
 from dag.core.build.options import StatusOptions
+from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from dag.run.build.runs import RunStatus
 
 
 @command_of(
     StatusOptions,
     ("See how the build of this directory stands.", "dag status"),
-    ("Have everything that is known about it as JSON.", "dag status --json"),
+    ("List all builds that the store remembers.", "dag status --all"),
+    ("Have everything that is known about the latest one as JSON.", "dag status --json"),
 )
 def command(options: StatusOptions) -> int:
-    """Tell how the latest `dag build` stands, or how it ended.
+    """Tell how a `dag build` stands, or how it ended.
 
-    A build that runs is not disturbed. The exit code is 0 if everything is built or the build still
-    runs, and otherwise that of `dag build`.
+    It is the latest one, or the one whose id is RUN or begins with that. A build that runs is not
+    disturbed. The exit code is 0 if everything is built or the build still runs, and otherwise that
+    of `dag build`.
     """
-    from dag.core.build.states import LIVE
     from dag.report.files import to_json
-    from dag.report.progress import result_lines
     from dag.report.terminal import show, show_document
-    from dag.report.words import seconds
-    from dag.run.build.stores import read_status, store_path
+    from dag.run.build.runs import read_status
+    from dag.run.build.stores import store_path
 
+    if len(options.runs) > 1 or (options.runs and options.all):
+        raise UsageError("dag status tells of one run, or with --all of all of them")
     store = store_path(options)
-    status = read_status(store, options.arch)
-    result, running = status.result, status.is_alive
+    if options.all:
+        return _list(options)
+    status = read_status(store, options.arch, *options.runs)
     if options.json:
-        show_document(to_json(result))
+        show_document(to_json(status.result))
     else:
-        for unit in result.units:
-            if running and unit.state in {state.value for state in LIVE}:
-                took = seconds(result.seconds - (unit.started or 0.0))
-                show([f"{unit.state} {unit.name} {unit.version} for {took}"])
-        left = sum(unit.ended is None and not unit.blocked_by for unit in result.units)
-        if running:
-            show([f"running; {left} of {len(result.units)} units are left"])
-        elif not result.finished:
-            show(["not running: it ended before its work was done; `dag build` goes on"])
-        show(result_lines(result, store=str(store), verbosity=options.verbose))
-    return 0 if running else result.exit_code
+        show(_lines(status, store=str(store), verbosity=options.verbose))
+    return 0 if status.is_alive else status.result.exit_code
+
+
+def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
+    from dag.core.build.states import LIVE
+    from dag.report.progress import result_lines
+    from dag.report.words import seconds
+
+    result, lines = status.result, [f"run {status.id}"]
+    for unit in result.units:
+        if status.is_alive and unit.state in {state.value for state in LIVE}:
+            took = seconds(result.seconds - (unit.started or 0.0))
+            lines.append(f"{unit.state} {unit.name} {unit.version} for {took}")
+    left = sum(unit.ended is None and not unit.blocked_by for unit in result.units)
+    if status.is_alive:
+        lines.append(f"running; {left} of {len(result.units)} units are left")
+    elif not result.finished:
+        lines.append("not running: it ended before its work was done; `dag build` goes on")
+    return [*lines, *result_lines(result, store=store, verbosity=verbosity)]
+
+
+def _list(options: StatusOptions) -> int:
+    from dag.core.visible import visible_json
+    from dag.report.files import headline
+    from dag.report.terminal import say, show, show_document
+    from dag.run.build.runs import read_all
+    from dag.run.build.stores import store_path
+
+    found = []
+    for status in read_all(store_path(options), options.arch):
+        if isinstance(status, UsageError):
+            say(status.message)
+            continue
+        said = headline(status.result)
+        if options.json:
+            found.append(
+                {
+                    "run": status.id,
+                    "began": status.began,
+                    "running": status.is_alive,
+                    "exit_code": None if status.is_alive else status.result.exit_code,
+                    "words": said,
+                }
+            )
+        else:
+            show([f"{status.id}  {'running: ' if status.is_alive else ''}{said}"])
+    if options.json:
+        show_document(f"{visible_json(found, indent=2)}\n")
+    return 0

@@ -71,7 +71,9 @@ def prune(options: PruneStoreOptions) -> None:
 
     These are packages that no record names and no build has used for seven days.
 
-    They are what is left of builds that were killed, and of records that were removed.
+    They are what is left of builds that were killed, and of records that were removed. Of builds
+    that ended more than thirty days ago, except for the latest ten, what `dag status` and `dag logs`
+    tell goes, too; the log of the build that made a package stays.
     """
     from dag.report.words import count
     from dag.run.build.stores import store_path
@@ -79,7 +81,9 @@ def prune(options: PruneStoreOptions) -> None:
 
     done = prune_store(store_path(options), dry_run=options.dry_run)
     what = "would be removed" if options.dry_run else "removed"
-    show([f"{count(done.blobs, 'blob')} {what}, {done.size:,} bytes"])
+    show(
+        [f"{count(done.blobs, 'blob')} ({done.size:,} bytes) and {count(done.runs, 'run')} {what}"]
+    )
 
 
 command.add_command(verify)

@@ -55,6 +55,34 @@ def show_document(text: str) -> None:
     sys.stdout.flush()
 
 
+def show_log(lines: Iterable[bytes], *, raw: bool, at_once: bool) -> None:
+    """Write lines of a log to stdout, made visible unless they are to be `raw`.
+
+    Each line is seen `at_once`, or when there are enough of them.
+
+    Raises:
+        OSError: nobody reads them any more, or they cannot be written.
+
+    """
+    for line in lines:
+        if raw:
+            sys.stdout.buffer.write(line + b"\n")
+        else:
+            _write_log_line(line)
+        if at_once:
+            sys.stdout.buffer.flush()
+    sys.stdout.buffer.flush()
+
+
+def _write_log_line(line: bytes) -> None:
+    # As bytes: a stream of another encoding would refuse letters. And in pieces: a line may be very
+    # long, and what is written out is four times as long.
+    for start in range(0, len(line), _PIECE):
+        piece = line[start : start + _PIECE]
+        sys.stdout.buffer.write(visible_log_line(piece).encode())
+    sys.stdout.buffer.write(b"\n")
+
+
 class Terminal:
     """The two streams of a command, plain lines whether piped or not.
 
@@ -95,13 +123,8 @@ class Terminal:
         prefix = f"[{self._subject}{'/' if self._subject else ''}{container}] "
         try:
             for line in lines:
-                # As bytes: a stream of another encoding would refuse letters. And in pieces: a line
-                # may be very long, and what is written out is four times as long.
                 sys.stdout.buffer.write(prefix.encode())
-                for start in range(0, len(line), _PIECE):
-                    piece = line[start : start + _PIECE]
-                    sys.stdout.buffer.write(visible_log_line(piece).encode())
-                sys.stdout.buffer.write(b"\n")
+                _write_log_line(line)
             sys.stdout.buffer.flush()
         except OSError as error:
             self._reading = False

@@ -48,7 +48,7 @@ def old(tmp_path: Path) -> Path:
             ),
             staged,
         )
-        store.log(origin).write_text("log")
+        (store.log_links / f"{origin}.log").write_text("log")
     store.close()
     make_old(store.root)
     return store.root

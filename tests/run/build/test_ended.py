@@ -196,7 +196,7 @@ def test_the_first_unit_does_not_wait_for_the_removal_of_what_a_dead_run_has_lef
             (left / str(other)).touch()
     code, _, said = run(place)
     assert code == 1
-    log = (place / "packages/.dag/logs/x86_64/a.log").read_text()
+    log = (place / "packages/logs/x86_64/a.log").read_text()
     assert re.search("^left: [0-9a-f]+", log, re.MULTILINE), log
     assert leftovers(place) == []
     assert list((place / "packages/.dag/trash").iterdir()) == [], said

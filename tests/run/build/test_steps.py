@@ -140,7 +140,7 @@ def test_a_step_that_tries_everything_changes_nothing_outside(
     code, said = build_as(
         place, home, "--store", str(base / "store"), *flags, "tries", as_nobody=as_nobody
     )
-    logs = [path.read_text() for path in (base / "store/.dag/logs").rglob("tries.log")]
+    logs = [path.read_text() for path in (base / "store/.dag/runs").rglob("tries.log")]
     assert logs, said
     (log,) = logs
     assert [line for line in log.splitlines() if "COULD" in line] == []
@@ -248,7 +248,7 @@ def test_mounting_is_refused_and_giving_files_away_is_not(make: Make) -> None:
     place = make(mounts=definition("mounts", runs=runs), asks=asks)
     code, _, said = run(place)
     assert code == 0, said
-    log = (place / "packages/.dag/logs/x86_64/asks.log").read_text()
+    log = (place / "packages/logs/x86_64/asks.log").read_text()
     assert "dag: steps do not get the capability CAP_SYS_ADMIN" in log
 
 
@@ -318,4 +318,4 @@ def test_no_other_user_gets_to_what_a_step_leaves(make: Make) -> None:
     )
     code, _, said = run(place)
     assert code == 0, said
-    assert "rights 700" in (place / "packages/.dag/logs/x86_64/one.log").read_text()
+    assert "rights 700" in (place / "packages/logs/x86_64/one.log").read_text()

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def promote(store: Store, place: Path, name: str, data: bytes = b"data") -> Record:
+def promote(store: Store, place: Path, name: str, data: bytes = b"data", log: str = "") -> Record:
     make_apk(place / f"{name}-1-r0.apk", name, data=data)
     staged = store.blobs.stage(place, PurePath(f"{name}-1-r0.apk"))
     record = Record(
@@ -41,6 +41,7 @@ def promote(store: Store, place: Path, name: str, data: bytes = b"data") -> Reco
         key="0" * 64,
         fingerprint="",
         seconds=0,
+        log=log,
         built=(Built(apk=staged.apk),),
     )
     store.promote(record, {f"{name}-1-r0.apk": staged})
@@ -120,6 +121,27 @@ def test_only_what_no_record_names_and_nobody_renewed_goes(store: Store, tmp_pat
     assert needed.exists()
     assert prune_store(store.root).blobs == 0
     assert not list(store.state.rglob(".tmp-*"))
+
+
+def test_old_runs_go_but_the_latest_and_what_records_name(store: Store, tmp_path: Path) -> None:
+    runs = [store.runs.begin() for _ in range(14)]
+    for number, run in enumerate(sorted(runs, key=lambda run: run.id)):
+        for path in (run.journal, store.runs.log(run, "a")):
+            path.write_text(run.id)
+            age(path, 29 if number == 1 else 31)
+    ids = sorted(run.id for run in runs)
+    by_id = {run.id: run for run in runs}
+    record = promote(store, tmp_path, "d", log=by_id[ids[3]].names.log("a"))
+    assert record.log
+    (store.root / "logs/x86_64/gone.log").symlink_to("nowhere")
+    assert prune_store(store.root, dry_run=True).runs == 3
+    assert len(list(store.runs.all())) == 14
+    assert prune_store(store.root).runs == 3
+    assert [run.id for run in store.runs.all()] == [*reversed([ids[1], *ids[4:]])]
+    assert by_id[ids[3]].log("a").exists()
+    assert not (store.state / "runs" / ids[0]).exists()
+    assert not (store.root / "logs/x86_64/gone.log").is_symlink()
+    assert prune_store(store.root).runs == 0
 
 
 def test_what_a_build_renews_while_it_is_pruned_stays(

@@ -33,6 +33,8 @@ class JournalHead(PlanSummary, frozen=True, kw_only=True, tag_field="format", ta
     """When the run began, in seconds since 1970."""
     pid: int
     """The process that runs it."""
+    run: str = ""
+    """The run's id; empty if it is of a version that kept only one run."""
     limits: RunLimits
     units: tuple[Unit, ...]
 
@@ -57,12 +59,15 @@ class RecordedRun:
     """When the last event happened, in seconds since the run began."""
 
 
-def make_head(about: PlanSummary, scheduler: Scheduler, *, began: float, pid: int) -> JournalHead:
+def make_head(
+    about: PlanSummary, scheduler: Scheduler, *, began: float, pid: int, run: str = ""
+) -> JournalHead:
     """Return the head of a run: its plan, the units and limits of its scheduler, and its process."""
     return JournalHead(
         **msgspec.structs.asdict(about),
         began=began,
         pid=pid,
+        run=run,
         limits=scheduler.limits,
         units=tuple(progress.unit for progress in scheduler.units.values()),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dag.core.flags import Options, flag, list_flag, switch
+from dag.core.flags import Options, arguments, flag, list_flag, switch
 from dag.core.kinds import (
     DIRECTORY,
     DURATION,
@@ -306,6 +306,7 @@ class StatusReportOptions(Options):
 
     heading: ClassVar[str] = _OUTPUT
 
+    all: bool = switch("--all", "List all runs of the store, the latest first.", typed_only=True)
     json: bool = switch("--json", "Print everything as JSON on the standard output.")
 
 
@@ -314,3 +315,24 @@ class StatusOptions(
     DirectoryOptions, ArchOptions, StoreOptions, StatusReportOptions, GeneralOptions
 ):
     """The flags of `dag status`."""
+
+    runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOutputOptions(Options):
+    """Output of a log."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    follow: bool = switch("-f --follow", "Go on with what is written until the build has ended.")
+    raw: bool = switch("--raw", "Print the bytes as they are, with all that a terminal obeys.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsOptions(DirectoryOptions, ArchOptions, StoreOptions, LogOutputOptions, GeneralOptions):
+    """The flags of `dag logs`."""
+
+    words: tuple[str, ...] = arguments(
+        TEXT, "[RUN] PKG", "The package, and before it the id of a run, or how it begins."
+    )

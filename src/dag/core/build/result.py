@@ -16,6 +16,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
 from dag.core.build.summary import PlanSummary, SkippedSummary
+from dag.core.store.layout import STATE, RunNames
 
 OTHER_ARCH = Absence.OTHER_ARCH.value
 
@@ -61,6 +62,8 @@ class UnitResult:
 class Result:
     """The result of a run, whether that has ended or not."""
 
+    run: str = ""
+    """The run's id; empty if it is of a version that kept only one run."""
     arch: str
     units: tuple[UnitResult, ...]
     """The packages that were to be built, in the order of the plan."""
@@ -125,9 +128,10 @@ class Result:
         }
 
 
-def make_result(about: PlanSummary, scheduler: Scheduler, now: float) -> Result:
-    """Return the result of a run with this plan, `now` seconds after it began."""
+def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str = "") -> Result:
+    """Return the result of the run with this id and plan, `now` seconds after it began."""
     units = []
+    names = RunNames(run, about.arch)
     for name, planned in about.packages.items():
         progress = scheduler.units[name]
         units.append(
@@ -143,12 +147,13 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float) -> Result:
                 started=progress.started,
                 ended=progress.ended,
                 lines=progress.lines if progress.state is UnitState.FAILED else (),
-                log=f"logs/{about.arch}/{name}.log",
+                log=f"{STATE}/{names.log(name)}" if run else f"logs/{about.arch}/{name}.log",
                 results=progress.results,
             )
         )
     failed = list(scheduler.by_state(UnitState.FAILED))
     return Result(
+        run=run,
         arch=about.arch,
         units=tuple(units),
         skipped=about.skipped,

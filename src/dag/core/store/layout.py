@@ -4,7 +4,9 @@
 blobs/sha256/HEX                            a package without signature, which never changes
 records/ARCH/NAME/KEY/RESULT.json           a finished unit; RESULT is the hash of what came out
 published/ARCH/NAME/VERSION-rEPOCH.json     which record the published files are of
-logs/ARCH/NAME.log                          the log of the latest attempts
+runs/ID/ARCH/journal.jsonl                  what happened in a run, event by event
+runs/ID/ARCH/result.json                    what came of it, once it has ended
+runs/ID/ARCH/logs/NAME.log                  the log of a unit, with all its attempts in that run
 ```
 """
 
@@ -12,13 +14,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dag.core.store.records import Record
 
-BLOBS, RECORDS, PUBLISHED = "blobs/sha256", "records", "published"
+STATE = ".dag"
+"""The folder in a store of what is not published."""
+BLOBS, RECORDS, PUBLISHED, RUNS = "blobs/sha256", "records", "published", "runs"
 _HEX = r"[0-9a-f]{64}"
 _BLOB = re.compile(f"{BLOBS}/({_HEX})")
 _PUBLICATION = re.compile(rf"{PUBLISHED}/([^/]+)/[^/]+/[^/]+\.json")
+_RUN_ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
+_RUN_TIME = "%Y%m%d-%H%M%S"
+_OF_RUN = re.compile(rf"{RUNS}/({_RUN_ID})/.+")
 _RECORD = re.compile(rf"{RECORDS}/([^/]+)/([^/]+)/({_HEX})/({_HEX})\.json")
 
 
@@ -66,3 +74,46 @@ def read_publication_name(name: str) -> str | None:
     """Return the architecture in such a name; None if this is the name of something else."""
     match = _PUBLICATION.fullmatch(name)
     return match[1] if match else None
+
+
+def make_run_id(began: float, random: str) -> str:
+    """Return the id of a run that began at `began`, in seconds since 1970; later ones sort behind it.
+
+    The last six digits are the milliseconds and `random`, three hexadecimal digits. It may be a part
+    of names and labels of Kubernetes.
+    """
+    moment = datetime.fromtimestamp(began, UTC)
+    return f"{moment:{_RUN_TIME}}-{moment.microsecond // 1000:03}{random}"
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether this is the id of a run."""
+    return re.fullmatch(_RUN_ID, text) is not None
+
+
+def read_run_of(name: str) -> str | None:
+    """Return the id of the run that this is the name of something of; None if it is of none."""
+    match = _OF_RUN.fullmatch(name)
+    return match[1] if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunNames:
+    """The names of what is kept of a run for one architecture."""
+
+    run: str
+    arch: str
+
+    @property
+    def journal(self) -> str:
+        """Return the name of its journal."""
+        return f"{RUNS}/{self.run}/{self.arch}/journal.jsonl"
+
+    @property
+    def result(self) -> str:
+        """Return the name of its result."""
+        return f"{RUNS}/{self.run}/{self.arch}/result.json"
+
+    def log(self, unit: str) -> str:
+        """Return the name of a unit's log."""
+        return f"{RUNS}/{self.run}/{self.arch}/logs/{unit}.log"

@@ -1,4 +1,4 @@
-"""Which blobs of a store nobody needs any more."""
+"""Which blobs and runs of a store nobody needs any more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from dag.core.store.records import Record
 GRACE = 7 * 86400.0
 """Seconds for which a blob stays that no record names: its writer may be about to write the record.
 Whoever relies on a blob that is there renews it, and then it counts as just written."""
+
+RUNS_KEPT = 10
+"""So many of the latest runs stay, however old they are."""
+RUN_GRACE = 30 * 86400.0
+"""Seconds for which each run stays after the last word of it was written."""
+
+
+def unneeded_runs(ages: Mapping[str, float]) -> list[str]:
+    """Return the runs that are neither recent nor among the latest; `ages` are seconds, by id."""
+    older = sorted(ages, reverse=True)[RUNS_KEPT:]
+    return [run for run in older if ages[run] > RUN_GRACE]
 
 
 def unneeded_blobs(ages: Mapping[str, float], records: Iterable[Record]) -> list[str]:

@@ -13,14 +13,11 @@ from dag.io.files import read_lines
 
 
 class Journal:
-    """A new journal to append to; the one of the run before is kept beside it as `NAME.old`."""
+    """A new journal to append to."""
 
     def __init__(self, path: Path) -> None:
-        """Begin a new journal at `path`."""
-        self.path = path
-        if path.exists():
-            path.replace(path.with_name(f"{path.name}.old"))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        """Begin a journal at `path`, where there must be none yet."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
         self._dirty = False
 

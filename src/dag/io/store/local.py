@@ -2,8 +2,8 @@
 
 ```
 STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     what is published: a repository for apk
-STORE/logs/ARCH/NAME.log                                links to the logs
-STORE/.dag/blobs, records, published, logs              see `dag.core.store.layout`
+STORE/logs/ARCH/NAME.log                                links to the latest logs
+STORE/.dag/blobs, records, published, runs              see `dag.core.store.layout`
 STORE/.dag/incoming/…                                   packages on their way in
 STORE/.dag/work/…                                       workspaces; those of a dead run are moved to
 STORE/.dag/trash/…                                      what is removed while the next run builds
@@ -16,7 +16,6 @@ leaves a unit that is finished and not published, and who needs it next publishe
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -28,7 +27,13 @@ from dag.core.arch import Arch
 from dag.core.decoding import Undecodable, decode
 from dag.core.limits import RECORD
 from dag.core.package.apk import PublishedApk
-from dag.core.store.layout import RecordName, publication_name, read_record_name, record_name
+from dag.core.store.layout import (
+    STATE,
+    RecordName,
+    publication_name,
+    read_record_name,
+    record_name,
+)
 from dag.core.store.publication import (
     Publication,
     choose_result,
@@ -42,8 +47,8 @@ from dag.io.removal import Trash, remove
 from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.lock import Lock
 from dag.io.store.objects import DirectoryObjects
+from dag.io.store.runs import Runs
 
-STATE = ".dag"
 _HINTS_LIMIT = 64 << 20
 """How many bytes of hints are read."""
 _HINTS = msgspec.json.Decoder(dict[str, int])
@@ -64,9 +69,8 @@ class Store:
         self.work = self.state / "work"
         self.trash = Trash(self.state / "trash")
         """What a dead run has left; it is removed while the next one builds."""
-        self.logs = self.state / "logs" / arch.apk
         self.log_links = root / "logs" / arch.apk
-        self.journal = self.state / f"journal-{arch.apk}.jsonl"
+        self.runs = Runs(self.state, arch.apk, self.log_links)
         self.incoming = self.state / "incoming" / arch.apk
         self.blobs = Blobs(self.objects, self.incoming)
         self._hints = self.state / f"hints-{arch.apk}.json"
@@ -88,7 +92,7 @@ class Store:
             InfrastructureError: they cannot be made.
 
         """
-        directories = (self.packages, self.work, self.logs, self.log_links, self.incoming)
+        directories = (self.packages, self.work, self.log_links, self.incoming)
         try:
             for directory in directories:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -321,16 +325,6 @@ class Store:
             self._count(record, sizes)
 
     # ---- what goes out ------------------------------------------------------------------------
-
-    def log(self, unit: str) -> Path:
-        """Return the path of a unit's log; `STORE/logs` gets a link to it."""
-        link = self.log_links / f"{unit}.log"
-        target = self.logs / link.name
-        if not link.is_symlink():
-            if link.is_file():
-                link.replace(target)
-            link.symlink_to(os.path.relpath(target, link.parent))
-        return target
 
     def published(self) -> Iterator[PublishedApk]:
         """Yield the packages that an index of the store lists."""

@@ -125,6 +125,12 @@ class DirectoryObjects:
         finally:
             aside.unlink(missing_ok=True)
 
+    def remove_empty(self, below: str) -> None:
+        """Remove a folder and those below it, as far as there is nothing in them."""
+        for folder, _, _ in os.walk(self._root / below, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
+
     def path(self, name: str) -> Path:
         """Return the path of an object's file."""
         return self._root / name

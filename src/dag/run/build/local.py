@@ -43,6 +43,7 @@ from dag.io.package.packagecache import WrongPackage
 from dag.io.removal import remove
 from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
+from dag.io.store.runs import Run
 from dag.report.words import some
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.runner import Answer, Ended
@@ -115,11 +116,12 @@ class LocalRunner:
     """A `Runner` whose attempts are processes: a shell, make, melange, bubblewrap."""
 
     def __init__(
-        self, graph: Graph, store: Store, settings: LocalSettings, limiter: Limiter
+        self, graph: Graph, store: Store, run: Run, settings: LocalSettings, limiter: Limiter
     ) -> None:
-        """Use a store that is open, and whose lock is held."""
+        """Use a store that is open, and whose lock is held; `run` has the place of the logs."""
         self._graph = graph
         self._store = store
+        self._run = run
         self._settings = settings
         self._limiter = limiter
         self._packages = {package.name: package for package in graph.packages}
@@ -161,7 +163,7 @@ class LocalRunner:
                 return Broke(key, attempt, f"{error.message}; {error.hint}")
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
-            work.log = self._store.log(key)
+            work.log = self._store.runs.log(self._run, key)
             ended = await self._execute(start, work)
             kept = isinstance(ended, Succeeded)
             return ended
@@ -323,7 +325,7 @@ class LocalRunner:
             epoch=self._settings.inputs.epoch(work.package.name),
             seconds=round(work.seconds, 3),
             memory=work.memory,
-            log=f"logs/{self._settings.arch.apk}/{work.package.name}.log",
+            log=self._run.names.log(work.package.name),
             built=built,
         )
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +36,6 @@ from dag.core.store.records import Record
 from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
 from dag.io.build.confinement import detect
-from dag.io.build.journal import Journal
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
@@ -53,6 +50,7 @@ from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.places import linked_paths, location_in_workspace, named_places
 from dag.run.build.reuse import find_finished
+from dag.run.build.runs import begin_journal, keep_result
 from dag.run.build.serving import PackageServer, bypass_of, expected_open
 from dag.run.build.signing import given_key, public_half, publish
 from dag.run.build.sources import renew_git_config, require_cached_sources
@@ -249,11 +247,11 @@ class Build:
         options = self.options
         if not self.plan.steps:
             self._publish()
-            scheduler = self.scheduler()
-            with self._begin_journal(scheduler) as journal:
+            run, scheduler = self.store.runs.begin(), self.scheduler()
+            with begin_journal(run, self.about, scheduler) as journal:
                 journal.append(lines.encode_event(0.0, Began()))
                 scheduler.handle(Began(), 0.0)
-            return make_result(self.about, scheduler, 0.0)
+            return keep_result(run, make_result(self.about, scheduler, 0.0, run.id))
         tools = Tools.find()
         settings = self._settings(tools)
         if settings.confined:
@@ -265,9 +263,9 @@ class Build:
             self._say(f"limits of memory and CPU: {limiter.name}")
         if limiter.name == "none":
             self._say("memory is not limited: dag may not write control groups here")
-        runner = LocalRunner(self.graph, self.store, settings, limiter)
-        scheduler = self.scheduler()
-        with self._begin_journal(scheduler) as journal:
+        run, scheduler = self.store.runs.begin(), self.scheduler()
+        runner = LocalRunner(self.graph, self.store, run, settings, limiter)
+        with begin_journal(run, self.about, scheduler) as journal:
             progress = BuildProgress(
                 scheduler,
                 self.about,
@@ -284,16 +282,8 @@ class Build:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             seconds = engine.now
         self._publish(runner.reused.values())
-        result = make_result(self.about, scheduler, seconds)
-        return replace(result, open=dict(sorted(runner.open_units.items())))
-
-    @contextmanager
-    def _begin_journal(self, scheduler: Scheduler) -> Iterator[Journal]:
-        """Begin the journal of this run, which takes the place of the latest run's."""
-        head = lines.make_head(self.about, scheduler, began=time.time(), pid=os.getpid())
-        with Journal(self.store.journal) as journal:
-            journal.append(lines.encode_head(head))
-            yield journal
+        result = make_result(self.about, scheduler, seconds, run.id)
+        return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
 
     def _publish(self, reused: Iterable[Record] = ()) -> None:
         """Publish what is finished, and what the store has of the plan; then write the index."""

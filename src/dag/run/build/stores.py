@@ -1,32 +1,18 @@
-"""Open a store for a build, read one without a lock, and tell how its latest run stands."""
+"""Open a store for a build, or read one without a lock."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from dag.core.arch import Arch
-from dag.core.build import journal as lines
-from dag.core.build.result import Result, make_result
+from dag.core.store.layout import STATE
 from dag.errors import InfrastructureError, UsageError
-from dag.io.build.journal import read_journal
 from dag.io.build.processes import end_below
-from dag.io.store.local import STATE, Store
-from dag.io.store.lock import holder
+from dag.io.store.local import Store
 from dag.io.store.ownkey import move_out
 from dag.io.store.takeover import old_records, read_old_records, take_over
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    """The latest run of a store."""
-
-    result: Result
-    """The result as far as the run has come."""
-    is_alive: bool
 
 
 class NamesStore(Protocol):
@@ -113,27 +99,3 @@ def read_others(roots: Iterable[str], own: Store) -> list[Store]:
         store.read()
         others.append(store)
     return others
-
-
-def read_status(root: Path, arch: Arch) -> RunStatus:
-    """Read from a store's journal how its latest run stands, or how it ended.
-
-    Raises:
-        UsageError: there was no run, or its journal cannot be read.
-
-    """
-    store = Store(root, arch)
-    try:
-        run = lines.replay_run(read_journal(store.journal))
-    except FileNotFoundError:
-        raise UsageError(
-            f"{root}: nothing was built here for {arch}", hint="--store names another store"
-        ) from None
-    except ValueError as error:
-        raise UsageError(
-            f"{store.journal} is damaged: {error}", hint="dag build writes it anew"
-        ) from error
-    # The journal of a run that died tells nothing of the time after its last event.
-    is_alive = not run.scheduler.finished and holder(store.lock_path) == run.head.pid
-    now = max(run.last, time.time() - run.head.began) if is_alive else run.last
-    return RunStatus(make_result(run.head, run.scheduler, now), is_alive)

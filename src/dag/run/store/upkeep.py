@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -14,18 +14,20 @@ from dag.core.store.layout import (
     BLOBS,
     PUBLISHED,
     RECORDS,
+    RUNS,
+    STATE,
     RecordName,
     blob_name,
     read_blob_name,
     read_publication_name,
     read_record_name,
+    read_run_of,
 )
 from dag.core.store.publication import Publication, decode_publication
 from dag.core.store.records import Record, decode_record
-from dag.core.store.upkeep import GRACE, unneeded_blobs
+from dag.core.store.upkeep import GRACE, unneeded_blobs, unneeded_runs
 from dag.errors import UsageError
 from dag.io.package.prover import PackageReader, open_inside
-from dag.io.store.local import STATE
 from dag.io.store.objects import DirectoryObjects
 
 
@@ -50,11 +52,12 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """The blobs that were removed, or would be."""
+    """The blobs and runs that were removed, or would be."""
 
     blobs: int
     size: int
-    """Their bytes."""
+    """The bytes of the blobs."""
+    runs: int
 
 
 def verify_store(root: Path, *, repair: bool = False) -> Verification:
@@ -72,6 +75,9 @@ def verify_store(root: Path, *, repair: bool = False) -> Verification:
 def prune_store(root: Path, *, dry_run: bool = False) -> Pruning:
     """Remove the blobs that no record names and that nobody has written or renewed for seven days.
 
+    What is left of runs that ended thirty days ago goes, too, but for the ten latest ones and for the
+    logs that records name.
+
     Raises:
         UsageError: there is no store, or a record cannot be read, so that nobody knows what it names.
 
@@ -84,12 +90,38 @@ def prune_store(root: Path, *, dry_run: bool = False) -> Pruning:
         if digest is not None and age is not None:
             ages[digest] = age
     removed = size = 0
-    for digest in unneeded_blobs(ages, _records(root, objects)):
+    records = list(_records(root, objects))
+    for digest in unneeded_blobs(ages, records):
         name = blob_name(digest)
         bytes_ = objects.size(name) or 0
         if dry_run or objects.remove_older(name, GRACE):
             removed, size = removed + 1, size + bytes_
-    return Pruning(removed, size)
+    runs = _prune_runs(objects, {record.log for record in records}, dry_run=dry_run)
+    if not dry_run:
+        _remove_dead_links(root / "logs")
+    return Pruning(removed, size, runs)
+
+
+def _prune_runs(objects: DirectoryObjects, needed: Collection[str], *, dry_run: bool) -> int:
+    ages: dict[str, float] = {}
+    files: dict[str, list[str]] = {}
+    for name in objects.names(RUNS):
+        run, age = read_run_of(name), objects.age(name)
+        if run is not None and age is not None and name not in needed:
+            ages[run] = min(age, ages.get(run, age))
+            files.setdefault(run, []).append(name)
+    unneeded = unneeded_runs(ages)
+    for run in () if dry_run else unneeded:
+        for name in files[run]:
+            objects.remove(name)
+        objects.remove_empty(f"{RUNS}/{run}")
+    return len(unneeded)
+
+
+def _remove_dead_links(logs: Path) -> None:
+    for link in logs.glob("*/*.log"):
+        if link.is_symlink() and not link.exists():
+            link.unlink(missing_ok=True)
 
 
 def _records(root: Path, objects: DirectoryObjects) -> Iterator[Record]:

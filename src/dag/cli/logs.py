@@ -1,0 +1,36 @@
+"""`dag logs`: what the build of a package wrote."""
+
+from __future__ import annotations
+
+from dag.cli.options import command_of
+from dag.core.build.options import LogsOptions
+from dag.errors import UsageError
+
+
+@command_of(
+    LogsOptions,
+    ("Print the latest log of brotli.", "dag logs brotli"),
+    ("Print what brotli's build writes, until it ends.", "dag logs -f brotli"),
+    ("Print its log of an earlier build.", "dag logs 20260829-1412 brotli"),
+)
+def command(options: LogsOptions) -> None:
+    """Print the log of a package's build.
+
+    It is the latest one, or that of the build whose id is RUN or begins with that: `dag status
+    --all` lists the ids. Whatever a terminal would obey is shown instead; with --raw the bytes come
+    as they are.
+    """
+    from dag.report.terminal import show_log
+    from dag.run.build.runs import read_log
+    from dag.run.build.stores import store_path
+
+    if len(options.words) not in (1, 2):
+        raise UsageError(
+            "dag logs takes a package, and before it the id of a run if it is not the latest",
+            hint="write it like `dag logs brotli` or `dag logs 20260829-1412 brotli`",
+        )
+    *run, package = options.words
+    found = read_log(
+        store_path(options), options.arch, package, "".join(run), follow=options.follow
+    )
+    show_log(found, raw=options.raw, at_once=options.follow)

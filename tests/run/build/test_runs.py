@@ -1,0 +1,141 @@
+"""The runs of a store stay: each one's journal, result and logs are found by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.build import journal as lines
+from dag.core.build.events import Began, Event, Proven, Succeeded, Unit
+from dag.core.build.result import make_result
+from dag.core.build.scheduler import Scheduler
+from dag.core.build.states import RunLimits
+from dag.core.build.summary import PlannedPackage, PlanSummary
+from dag.errors import UsageError
+from dag.io.store.local import Store
+from dag.io.store.runs import Run
+from dag.run.build.runs import begin_journal, keep_result, read_all, read_log, read_status
+
+X86 = Arch.parse("x86_64")
+ABOUT = PlanSummary(arch="x86_64", packages={"a": PlannedPackage("1-r0", "missing", "")}, timed=0)
+ENDS: tuple[Event, ...] = (Began(), Succeeded("a", 1), Proven("a", 1))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store", X86)
+    store.prepare()
+    yield store
+    store.close()
+
+
+def begin() -> Scheduler:
+    return Scheduler([Unit("a")], RunLimits(jobs=1))
+
+
+def build(store: Store, log: bytes = b"built\n") -> Run:
+    run, scheduler = store.runs.begin(), begin()
+    with begin_journal(run, ABOUT, scheduler) as journal:
+        store.runs.log(run, "a").write_bytes(log)
+        for now, event in enumerate(ENDS):
+            journal.append(lines.encode_event(now, event))
+            scheduler.handle(event, now)
+    keep_result(run, make_result(ABOUT, scheduler, 2.0, run.id))
+    return run
+
+
+def read(store: Store, *words: str) -> list[bytes]:
+    return list(read_log(store.root, X86, "a", *words))
+
+
+def test_each_run_has_its_journal_its_result_and_its_logs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = []
+    for number in range(3):
+        monkeypatch.setattr("dag.io.store.runs.time.time", lambda: 1_000_000_000.0 + number)  # noqa: B023
+        ids.append(build(store, b"log %d\n" % number).id)
+    assert [one[:16] for one in ids] == [f"20010909-01464{second}-" for second in (0, 1, 2)]
+    assert [one.id for one in read_all(store.root, X86) if not isinstance(one, UsageError)] == [
+        *reversed(ids)
+    ]
+    assert read_status(store.root, X86).id == ids[2]
+    assert read_status(store.root, X86, "20010909-014641").id == ids[1]
+    assert read(store) == [b"log 2"]
+    assert read(store, ids[0]) == [b"log 0"]
+    assert (store.root / "logs/x86_64/a.log").read_bytes() == b"log 2\n"
+    result = json.loads((store.state / f"runs/{ids[0]}/x86_64/result.json").read_bytes())
+    assert (result["run"], result["exit_code"]) == (ids[0], 0)
+    assert (store.root / result["units"][0]["log"]).read_bytes() == b"log 0\n"
+
+
+def test_what_is_not_there_is_named(store: Store) -> None:
+    with pytest.raises(UsageError, match="nothing was built here for x86_64"):
+        read_status(store.root, X86)
+    first, second = build(store), build(store)
+    with pytest.raises(UsageError, match="2 runs begin with 2"):
+        read_status(store.root, X86, "2")
+    with pytest.raises(UsageError, match="there was no run 1999"):
+        read_log(store.root, X86, "a", "1999")
+    with pytest.raises(UsageError, match="has no log of b for x86_64"):
+        read_log(store.root, X86, "b")
+    with pytest.raises(UsageError, match=f"the run {first.id} has no log of b"):
+        read_log(store.root, X86, "b", first.id)
+    second.journal.write_text("junk\n")
+    damaged = [one for one in read_all(store.root, X86) if isinstance(one, UsageError)]
+    assert [one.message.partition(":")[0] for one in damaged] == [f"{second.journal} is damaged"]
+
+
+def test_the_journal_of_a_store_that_kept_only_one_is_read_and_becomes_a_run(store: Store) -> None:
+    run = build(store)
+    old, log = store.state / "journal-x86_64.jsonl", store.state / "logs/x86_64/a.log"
+    log.parent.mkdir(parents=True)
+    run.log("a").rename(log)
+    run.journal.rename(old)
+    os.utime(old, (1_000_000_000, 1_000_000_000))
+    status = read_status(store.root, X86)
+    assert (status.id, status.result.finished) == ("20010909-014640-000000", True)
+    assert read(store) == [b"built"]
+    assert build(store).id != status.id
+    assert not old.exists()
+    assert read_status(store.root, X86, status.id).result == status.result
+
+
+def test_a_log_is_followed_until_its_unit_is_settled(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.build.runs._LOOK", 0.01)
+    monkeypatch.setattr("dag.run.build.runs._ASK", 0.01)
+    build(store, b"of an earlier run\n")
+    store.lock.acquire(wait=False, say=print)
+    run, scheduler = store.runs.begin(), begin()
+    found: SimpleQueue[bytes] = SimpleQueue()
+
+    def listen() -> None:
+        for line in read_log(store.root, X86, "a", follow=True):
+            found.put(line)
+
+    with begin_journal(run, ABOUT, scheduler) as journal:
+        journal.append(lines.encode_event(0, Began()))
+        journal.sync()
+        thread = threading.Thread(target=listen)
+        thread.start()
+        log = store.runs.log(run, "a")
+        for line in (b"one\n", b"two\n", b"no end"):
+            with log.open("ab") as file:
+                file.write(line)
+            if line.endswith(b"\n"):
+                assert found.get(timeout=60) == line.rstrip()
+        for event in ENDS[1:]:
+            journal.append(lines.encode_event(1, event))
+    thread.join(10)
+    assert not thread.is_alive()
+    assert found.get_nowait() == b"no end"
+    assert found.empty()
