@@ -369,7 +369,7 @@ def test_the_build_waits_for_those_who_wait_for_its_end(
     process = workspace.start("packages/a.apk", pipes=[str(pipe) for pipe in pipes])
     with pipes[1].open() as second, pipes[0].open() as first:
         # `read` ends only when nobody has the pipe open any more.
-        assert (first.read(), second.read()) == ("started\n", "started\n")
+        assert (first.read(), second.read()) == 2 * ("started\nexit 0\n",)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.startswith("making a for x86_64")

@@ -75,3 +75,14 @@ def test_an_end_without_a_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="ended before it began"):
         await_start(pipe)
     opened.join(30)
+
+
+@pytest.mark.parametrize(("script", "code"), [("echo exit 2 >&9", 2), ("kill -9 $$", None)])
+def test_the_exit_code_is_what_the_build_said_last(
+    tmp_path: Path, script: str, code: int | None
+) -> None:
+    pipe = tmp_path / "ended"
+    make_pipe(pipe)
+    process = build(pipe, "echo exit 0 and more >&9", script)
+    assert await_end(await_start(pipe)) == code
+    process.communicate(timeout=30)

@@ -51,6 +51,8 @@ while [ $# -gt 0 ]; do
     --cache=*) cache=$value ;;
     # Hold this pipe open, so that another container sees when this one has ended; there may be two.
     --pipe=*) second_pipe=$first_pipe first_pipe=$value ;;
+    # Look for programs in this directory first.
+    --path=*) PATH=$value:$PATH ;;
     --) shift; break ;;
     *) refuse "the build script knows no option $1" ;;
   esac
@@ -164,7 +166,8 @@ build() {
   become_make ${keep_going:+-k} "$@"
 }
 exec 5>"$state/pipe"
-build "$@" >&5 2>&1 &
+# The pipes tell when this script ends, and are nothing for others.
+build "$@" >&5 2>&1 9>&- 8>&- &
 child=$!
 code=0
 # Some shells tell what signal ended a process: those words were in no log, and in no count.
@@ -193,5 +196,7 @@ if [ -n "$(tail -c 1 "$state/log")" ]; then
   echo
   lines=$((lines + 1))
 fi
+# In a shell of its own: a reader that has gone ends only that.
+for pipe in ${first_pipe:+9} ${second_pipe:+8}; do (echo "exit $code" >&"$pipe") 2>/dev/null; done
 echo "dag: end of log: $lines lines, $bytes bytes, exit $code"
 exit "$code"

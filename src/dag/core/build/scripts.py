@@ -140,6 +140,7 @@ def build_script(
     trust_steps: bool = False,
     check_steps: bool = False,
     pipes: Sequence[str] = (),
+    path: str = "",
     state: str = STATE,
 ) -> ShellScript:
     """Return the script of a build; it runs in the workspace, and its arguments are the targets.
@@ -165,7 +166,9 @@ def build_script(
 
     It holds `pipes`, which are two at most, open until it ends, whatever ends it, and writes a line
     into each: another container sees by that when it begins and when it has ended. It waits until
-    those have them open, too.
+    those have them open, too. If it ends by itself, the last line there is `exit CODE`.
+
+    Programs are looked for in the directory `path` first.
 
     Raises:
         UsageError: a variable contradicts another flag, or it is no assignment.
@@ -210,6 +213,7 @@ def build_script(
     }
     arguments += [flag for flag, is_set in flags.items() if is_set]
     arguments += [f"--pipe={pipe}" for pipe in pipes]
+    arguments += [f"--path={path}"] if path else []
     return ShellScript(script_text(_PACKAGE, "build"), (*arguments, "--"))
 
 

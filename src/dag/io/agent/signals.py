@@ -8,11 +8,13 @@ neither can miss the other; and the kernel closes it, whatever ends the other on
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 from dag.errors import InfrastructureError
 
+_EXIT = re.compile(rb"exit ([0-9]{1,3})\n\Z")
 _LINE = 64
 """Bytes that are read of the first line; more is read and forgotten."""
 
@@ -49,10 +51,16 @@ def await_start(path: Path) -> int:
     return descriptor
 
 
-def await_end(descriptor: int) -> None:
-    """Wait until every process of the other side that had the pipe open has ended."""
+def await_end(descriptor: int) -> int | None:
+    """Wait until every process of the other side that had the pipe open has ended.
+
+    Returns the exit code that it said last; None if it did not come to that.
+    """
+    last = b""
     try:
-        while os.read(descriptor, 1 << 16):
-            pass
+        while data := os.read(descriptor, 1 << 16):
+            last = (last + data)[-_LINE:]
     finally:
         os.close(descriptor)
+    code = _EXIT.search(last)
+    return int(code[1]) if code else None

@@ -25,16 +25,13 @@ from dag.core.build.events import (
     Succeeded,
     Unchanged,
 )
-from dag.core.build.inputs import UnitInputs
+from dag.core.build.recording import make_record
 from dag.core.build.scripts import read_trailer
 from dag.core.build.served import ServedPackages
-from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.makefile import Makefile
-from dag.core.package.model import Package, bare_name
 from dag.core.shell import ShellScript
-from dag.core.store.records import Built, Inputs, Record
-from dag.core.store.shelf import Shelf, find_requirements
+from dag.core.store.records import Inputs, Record
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
@@ -46,6 +43,7 @@ from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.report.words import some
 from dag.run.build.process import ScriptEnd, run_script
+from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.serving import PackageServer
 from dag.run.build.workspace import Parts, lay_out
@@ -63,21 +61,15 @@ class LocalSettings:
     script_at: Callable[[int], ShellScript]
     """The build script (see `dag.core.build.scripts`) for a SOURCE_DATE_EPOCH; its further arguments
     are targets."""
-    inputs: UnitInputs
+    units: UnitResolver
     server: PackageServer
     makefile: Makefile
     environment: Mapping[str, str]
     """The whole environment of the processes: they inherit nothing else."""
     parts: Parts
     fingerprints: Mapping[str, str]
-    shelf: Shelf
-    """The packages of the store that environments may have, to which new ones come."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
-    dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Names in a package's environment that a repository gives instead of the store, by package."""
-    forced: frozenset[str] = frozenset()
-    """Packages that are built although the store may have just that."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
     confined: bool = True
@@ -86,17 +78,14 @@ class LocalSettings:
 
 @dataclass(slots=True)
 class _Attempt:
-    package: Package
+    unit: ResolvedUnit
     place: Path
-    given: dict[str, Built]
-    """The packages that the store gave, by their names."""
     inputs: Inputs
+    """What went into it, once that is known for sure."""
     seconds: float = 0.0
     memory: int = 0
     served: ServedPackages = field(default_factory=ServedPackages)
     """The packages of repositories among them, once they are here."""
-    lacking: Mapping[str, str] = field(default_factory=dict)
-    """What packages turned out to need and nobody is known to give → one that needs it."""
     log: Path = Path()
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
@@ -115,17 +104,13 @@ class _Attempt:
 class LocalRunner:
     """A `Runner` whose attempts are processes: a shell, make, melange, bubblewrap."""
 
-    def __init__(
-        self, graph: Graph, store: Store, run: Run, settings: LocalSettings, limiter: Limiter
-    ) -> None:
+    def __init__(self, store: Store, run: Run, settings: LocalSettings, limiter: Limiter) -> None:
         """Use a store that is open, and whose lock is held; `run` has the place of the logs."""
-        self._graph = graph
         self._store = store
         self._run = run
         self._settings = settings
         self._limiter = limiter
-        self._packages = {package.name: package for package in graph.packages}
-        self._shelf = settings.shelf
+        self._units = settings.units
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self.open_units: dict[str, str] = {}
         """Packages that were built with what melange got from repositories itself → why."""
@@ -140,20 +125,13 @@ class LocalRunner:
     async def run(self, start: Start) -> Ended:
         """Build in a new workspace; see `Runner.run`."""
         key, attempt = start.key, start.attempt
-        package = self._packages[key]
         place = self._store.work / f"{key}.{attempt}"
-        dropped = self._settings.dropped.get(key, frozenset())
-        given = self._settings.inputs.environment(package, self._shelf, dropped)
-        served = self._settings.inputs.served(package, given)
-        inputs = self._settings.inputs.of(package, given, dropped, served)
-        is_certain = key not in self._settings.forced and not inputs.open
-        same = self._store.find_key(key, inputs.key) if is_certain else None
-        if same is not None:
+        unit = self._units.resolve(key)
+        if (same := self._units.same(unit)) is not None:
             self.reused[key] = same
-            self._shelf.add(same.built)
-            return Unchanged(key, attempt, gives=_names_given(same))
-        work = _Attempt(package, place, given, inputs, memory=start.resources.ram, served=served)
-        work.lacking = self._settings.inputs.lacking(package, given, self._shelf)
+            self._units.shelf.add(same.built)
+            return Unchanged(key, attempt, gives=names_given(same))
+        work = _Attempt(unit, place, unit.inputs, memory=start.resources.ram, served=unit.served)
         self._attempts[key, attempt] = work
         kept = False
         try:
@@ -177,12 +155,12 @@ class LocalRunner:
         work.place.mkdir(mode=0o700, parents=True)
         (work.place / "tmp").mkdir()
         workspace = work.place / "workspace"
-        lay_out(workspace, self._settings.parts.of(work.package.name), self._settings.links)
+        lay_out(workspace, self._settings.parts.of(work.unit.package.name), self._settings.links)
         repository = workspace / "packages" / self._settings.arch.apk
         repository.mkdir(parents=True)
-        for one in work.given.values():
+        for one in work.unit.given.values():
             self._store.blobs.hand_out(one.apk, repository)
-        work.served = self._settings.server.lay_out(work.package, work.served, work.place)
+        work.served = self._settings.server.lay_out(work.unit.package, work.served, work.place)
 
     async def prove(self, prove: ProvePackages) -> Answer:
         """Compare what was built with what the definition promises, and put it into the store."""
@@ -190,8 +168,8 @@ class LocalRunner:
         try:
             async with self._promoting:
                 record, results = await asyncio.to_thread(self._promote, work)
-            self._shelf.add(record.built)
-            return Proven(prove.key, prove.attempt, results, _names_given(record))
+            self._units.shelf.add(record.built)
+            return Proven(prove.key, prove.attempt, results, names_given(record))
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.tail())
         finally:
@@ -222,8 +200,8 @@ class LocalRunner:
 
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
         settings = self._settings
-        targets = settings.makefile.targets([work.package], settings.arch)
-        script = settings.script_at(settings.inputs.epoch(start.key))
+        targets = settings.makefile.targets([work.unit.package], settings.arch)
+        script = settings.script_at(self._units.inputs.epoch(start.key))
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_TRUNC if start.attempt == 1 else 0
         output = os.open(work.log, flags, 0o644)
@@ -258,7 +236,7 @@ class LocalRunner:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.tail())
         if end.code == 0:
-            if why := self._settings.server.was_open(work.package, work.served, work.place):
+            if why := self._settings.server.was_open(work.unit.package, work.served, work.place):
                 self.open_units[key] = why
                 work.inputs = msgspec.structs.replace(work.inputs, open=why)
             return Succeeded(key, attempt)
@@ -271,9 +249,10 @@ class LocalRunner:
         if end.signal is not None:
             return Broke(key, attempt, f"ended by {end.signal}", lines)
         # melange names what it cannot install; that nobody gives it, we know ourselves.
-        lacking = [name for name in work.lacking if any(f'"{name}"' in line for line in lines)]
+        known = work.unit.lacking
+        lacking = [name for name in known if any(f'"{name}"' in line for line in lines)]
         if lacking:
-            words = [f"{work.lacking[name]} turned out to need {name}" for name in lacking]
+            words = [f"{known[name]} turned out to need {name}" for name in lacking]
             cause = f"{some(words)} at run time, which no package gives that is here"
             return Lacked(key, attempt, tuple(lacking), cause, lines)
         return Broke(key, attempt, f"make ended with exit code {end.code}", lines)
@@ -293,7 +272,7 @@ class LocalRunner:
             OSError: the store cannot be written.
 
         """
-        package, arch = work.package, self._settings.arch
+        package, arch = work.unit.package, self._settings.arch
         below = PurePath("workspace", "packages", arch.apk)
         staged: dict[str, StagedApk] = {}
         try:
@@ -310,29 +289,19 @@ class LocalRunner:
             self._store.blobs.discard(staged.values())
 
     def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
-        around = [*made, *(one.apk for one in work.given.values())]
-        provider = self._graph.provider_for(work.package.name)
-        built = tuple(
-            Built(apk=apk, requires=tuple(find_requirements(apk, around, provider))) for apk in made
-        )
-        fingerprint = self._settings.fingerprints.get(work.package.name, "")
-        return Record(
-            name=work.package.name,
-            version=work.package.full_version,
-            key=work.inputs.key,
-            fingerprint=fingerprint,
+        package, units = work.unit.package, self._units
+        return make_record(
+            package,
+            made,
+            (one.apk for one in work.unit.given.values()),
+            provider=units.graph.provider_for(package.name),
             inputs=work.inputs,
-            epoch=self._settings.inputs.epoch(work.package.name),
-            seconds=round(work.seconds, 3),
+            fingerprint=self._settings.fingerprints.get(package.name, ""),
+            epoch=units.inputs.epoch(package.name),
+            seconds=work.seconds,
             memory=work.memory,
-            log=self._run.names.log(work.package.name),
-            built=built,
+            log=self._run.names.log(package.name),
         )
-
-
-def _names_given(record: Record) -> tuple[str, ...]:
-    """Return every name that the packages of a record provide."""
-    return tuple(sorted({bare_name(text) for one in record.built for text in one.apk.provides}))
 
 
 def _clear(place: Path) -> None:

@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dag.core.arch import Arch
 from dag.core.build.plan import BuildPlan
 from dag.core.build.scripts import melange_of
 from dag.core.build.served import ServedPackages
-from dag.core.package.apk import archive_of
+from dag.core.package.apk import BrokenPackage, archive_of
 from dag.core.package.apkindex import FILE_NAME, Entry
 from dag.core.package.model import Package
 from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
@@ -25,6 +25,7 @@ from dag.core.package.rewriting import Unchangeable, replace_named
 from dag.core.shell import script_text
 from dag.io import durable
 from dag.io.package.packagecache import PackageCache
+from dag.io.package.prover import open_inside
 from dag.io.package.reach import Fetcher, Patience, Reach
 from dag.report.words import some
 from dag.run.graph.asking import at_once
@@ -33,6 +34,8 @@ FOLDER = "inputs"
 """The directory beside the workspace of a unit."""
 _PATIENCE = Patience(in_all=6 * 3600.0)
 _OPEN, _UNPACKED = "open", "unpacked"
+_MOST_ASKED = 1 << 16
+"""Bytes that are read of what a build says it asked."""
 
 
 def bypass_of(make_vars: Iterable[str]) -> str:
@@ -72,6 +75,8 @@ class PackageServer:
     """The name, in a workspace, of the key that signs what is built."""
     bypass: str = ""
     """Why no unit is served, in words; empty if they are."""
+    place: Path | None = None
+    """Where packages are kept; without it that is the user's cache."""
 
     @cached_property
     def cache(self) -> PackageCache:
@@ -80,7 +85,7 @@ class PackageServer:
         fetcher = None
         if any("://" in place for place in places):
             fetcher = Fetcher(Reach(hosts_of(self.named.values())), _PATIENCE)
-        return PackageCache(self.arch.apk, fetcher)
+        return PackageCache(self.arch.apk, fetcher, self.place)
 
     def lay_out(self, package: Package, served: ServedPackages, place: Path) -> ServedPackages:
         """Make what the build of a package gets, beside its workspace in `place`.
@@ -97,7 +102,7 @@ class PackageServer:
         folder = place / FOLDER
         (folder / "bin").mkdir(parents=True)
         (folder / "real").symlink_to(self.melange)
-        served = self._judged(package, served)
+        served = self.judge(package, served)
         if not served.open:
             try:
                 self._change(package, place / "workspace" / package.file)
@@ -124,14 +129,23 @@ class PackageServer:
         if (folder / _UNPACKED).is_dir():
             by_directory = self._by_directory(package, served, folder)
             self.cache.keep_unpacked(folder / _UNPACKED, by_directory)
-        if (folder / _OPEN).exists():
-            asked = (folder / _OPEN).read_text(errors="replace").split()
+        return self.seen_open(package, place)
+
+    def seen_open(self, package: Package, place: Path) -> str:
+        """Return why a build that could be served was open, in words; empty if it was not."""
+        try:
+            with open_inside(place, PurePath(FOLDER, _OPEN)) as file:
+                asked = os.read(file, _MOST_ASKED).decode(errors="replace").split()
             return f"the Makefile has melange ask {', '.join(sorted(set(asked))[:3])}"
-        if self._places(package) and not (folder / "used").exists():
+        except BrokenPackage as error:
+            return f"the build changed what it was given: {error}"
+        except FileNotFoundError:
+            pass
+        if self._places(package) and not (place / FOLDER / "used").exists():
             return "the Makefile does not call the melange in PATH or $(MELANGE)"
         return ""
 
-    def _judged(self, package: Package, served: ServedPackages) -> ServedPackages:
+    def judge(self, package: Package, served: ServedPackages) -> ServedPackages:
         """Return what was chosen, with the reason why it cannot be served."""
         if not self._places(package):
             return ServedPackages()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from dag.core.build.plan import (
 )
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import MakeVariables, build_script, key_of, melange_of
+from dag.core.build.scripts import MakeVariables, build_script, melange_of
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
@@ -35,40 +35,29 @@ from dag.core.shell import ShellScript
 from dag.core.store.records import Record
 from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
-from dag.io.build.confinement import detect
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
-from dag.io.store.ownkey import own_key
+from dag.io.store.runs import Run
 from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress
 from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
-from dag.run.build.keyrings import check_keyrings
-from dag.run.build.local import LocalRunner, LocalSettings
-from dag.run.build.places import linked_paths, location_in_workspace, named_places
+from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import find_finished
+from dag.run.build.runner import Runner
 from dag.run.build.runs import begin_journal, keep_result
-from dag.run.build.serving import PackageServer, bypass_of, expected_open
-from dag.run.build.signing import given_key, public_half, publish
-from dag.run.build.sources import renew_git_config, require_cached_sources
-from dag.run.build.steps import require_confined_steps
+from dag.run.build.serving import bypass_of, expected_open
+from dag.run.build.signing import given_key
+from dag.run.build.sources import require_cached_sources
 from dag.run.build.stores import read_others, store_path
-from dag.run.build.tools import Tools
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
-from dag.run.sources.place import cache_beside, note_on_old_cache
+from dag.run.sources.place import cache_beside
 
 Say = Callable[[str], None]
-
-_KEPT = (
-    *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-    "HTTP_AUTH",
-)
-"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
 
 class Build:
@@ -77,8 +66,10 @@ class Build:
     The caller holds the lock of the store, if it is to be changed.
     """
 
-    def __init__(self, options: BuildOptions, store: Store, say: Say) -> None:
-        """Read the directory and the store, and make the plan.
+    def __init__(
+        self, options: BuildOptions, store: Store, say: Say, machine: MachineResources
+    ) -> None:
+        """Read the directory and the store, and make the plan; `machine` is what units may take.
 
         Raises:
             UsageError: a definition is wrong, a name unknown, or there is no Makefile.
@@ -86,14 +77,14 @@ class Build:
         """
         self.options = options
         self.directory = Path(options.directory)
-        self.limits = options.limits(_machine_resources())
+        self.limits = options.limits(machine)
         self.store = store
         if store.root == self.directory.resolve():
             raise UsageError(
                 "--store is the directory of the definitions, so it would be a part of every build",
                 hint=f"name a directory below it, like {self.directory / 'packages'}",
             )
-        self._say = say
+        self.say = say
         self.makefile = makefile_of(self.directory, options.target_template)
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
@@ -113,7 +104,7 @@ class Build:
         if options.strict and self.plan.same_version:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         if options.hermetic:
-            require_cached_sources(self._cache(), [step.package for step in self.plan.steps])
+            require_cached_sources(self.cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
@@ -139,7 +130,7 @@ class Build:
         )
         self.fingerprints = fingerprints(self.parts, packages)
         here = (one for one in packages if one.builds_on(self.options.arch.apk))
-        adopt(self.store, here, self._say)
+        adopt(self.store, here, self.say)
         self.variables = self._variables()
         self.plan = self._plan(have)
 
@@ -155,7 +146,7 @@ class Build:
         """Return the definitions without those that melange cannot load, and tell of these."""
         found = self.found.without(refused)
         for problem in (one for several in refused.values() for one in several):
-            self._say(found.place(problem))
+            self.say(found.place(problem))
         if self.options.strict:
             found.require_sound()
         return found
@@ -179,7 +170,7 @@ class Build:
         if options.since is not None:
             request = request_since(options, self.graph, self.found, request)
             if not request.packages:
-                self._say(f"nothing has changed since {options.since}")
+                self.say(f"nothing has changed since {options.since}")
                 return BuildPlan(
                     arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
                     unbuildable={}, dropped=(), timed=0, external={},
@@ -219,11 +210,12 @@ class Build:
             fingerprints=self.fingerprints,
             store=self.store,
             variables=self.variables,
-            script=self._script(self.variables),
+            script=self.script(self.variables),
             repository=self.repositories.of,
         )
 
-    def _script(self, variables: MakeVariables) -> ShellScript:
+    def script(self, variables: MakeVariables) -> ShellScript:
+        """Return the script of a build on this machine, where every unit has the same key."""
         return build_script(
             variables,
             key_maker=KeyMaker.NOBODY,
@@ -237,40 +229,20 @@ class Build:
         """Make the scheduler of the plan."""
         return Scheduler(self.plan.units, self.limits)
 
-    async def run(self) -> Result:
-        """Build what is planned, and return the result.
+    async def drive(self, run: Run, runner: Runner) -> Result:
+        """Build what is planned with a runner, and return the result, which is kept nowhere yet.
 
         Raises:
-            InfrastructureError: make, melange or bubblewrap is not installed, or the store fails.
+            InfrastructureError: the runner cannot be opened, or the store fails.
 
         """
-        options = self.options
-        if not self.plan.steps:
-            self._publish()
-            run, scheduler = self.store.runs.begin(), self.scheduler()
-            with begin_journal(run, self.about, scheduler) as journal:
-                journal.append(lines.encode_event(0.0, Began()))
-                scheduler.handle(Began(), 0.0)
-            return keep_result(run, make_result(self.about, scheduler, 0.0, run.id))
-        tools = Tools.find()
-        settings = self._settings(tools)
-        if settings.confined:
-            require_confined_steps(settings.environment)
-        else:
-            self._say("--trust-steps: the steps of a build have all rights that you have")
-        limiter = detect()
-        if options.verbose:
-            self._say(f"limits of memory and CPU: {limiter.name}")
-        if limiter.name == "none":
-            self._say("memory is not limited: dag may not write control groups here")
-        run, scheduler = self.store.runs.begin(), self.scheduler()
-        runner = LocalRunner(self.graph, self.store, run, settings, limiter)
+        scheduler = self.scheduler()
         with begin_journal(run, self.about, scheduler) as journal:
             progress = BuildProgress(
                 scheduler,
                 self.about,
-                store=str(store_path(options)),
-                verbosity=options.verbose,
+                store=str(store_path(self.options)),
+                verbosity=self.options.verbose,
             )
             engine = Engine(scheduler, runner, journal, progress)
             try:
@@ -280,21 +252,38 @@ class Build:
                 for one in scheduler.units.values():
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
-            seconds = engine.now
-        self._publish(runner.reused.values())
-        result = make_result(self.about, scheduler, seconds, run.id)
-        return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
+            return make_result(self.about, scheduler, engine.now, run.id)
 
-    def _publish(self, reused: Iterable[Record] = ()) -> None:
-        """Publish what is finished, and what the store has of the plan; then write the index."""
+    def end_without_units(self) -> Result:
+        """Return the result of a plan that has nothing to build; it is a run like others."""
+        run, scheduler = self.store.runs.begin(), self.scheduler()
+        with begin_journal(run, self.about, scheduler) as journal:
+            journal.append(lines.encode_event(0.0, Began()))
+            scheduler.handle(Began(), 0.0)
+        return keep_result(run, make_result(self.about, scheduler, 0.0, run.id))
+
+    def unpublished(self) -> list[Record]:
+        """Return the records of what the plan has in the store, or took from another one."""
         there = {
             one.package.name
             for one in self.plan.skipped
             if one.absence in (Absence.STORED, Absence.UNCHANGED)
         }
         there |= self.finished.taken - self.about.packages.keys()
-        records = [*map(self.finished.records.__getitem__, sorted(there)), *reused]
-        publish(self.store, records, given_key(self.options.signing_key), self._say)
+        return [self.finished.records[name] for name in sorted(there)]
+
+    def forced(self) -> frozenset[str]:
+        """Return the packages that are built although the store may have just that."""
+        return frozenset(
+            step.package.name for step in self.plan.steps if step.reason is Reason.ASKED
+        )
+
+    def dropped(self) -> dict[str, frozenset[str]]:
+        """Return the names that a repository gives instead of the store, by package."""
+        found: dict[str, set[str]] = {}
+        for one in self.plan.dropped:
+            found.setdefault(one.package, set()).add(one.name)
+        return {name: frozenset(names) for name, names in found.items()}
 
     def _variables(self) -> MakeVariables:
         """Return what make is told, but for what is another in each unit or on each machine."""
@@ -314,68 +303,14 @@ class Build:
             more=options.make_vars,
         )
 
-    def _cache(self) -> Path:
+    def cache(self) -> Path:
         """Return the cache beside the definitions; if there is none, an empty one of this run."""
         cache = cache_beside(self.directory.resolve())
         return cache if cache.is_dir() else self.store.work.resolve() / "cache"
 
-    def _settings(self, tools: Tools) -> LocalSettings:
-        # melange writes the names of keys and repositories into what it builds. They must be the
-        # same wherever the store is, and the same as in a pod.
-        options = self.options
-        links = linked_paths(options, self.store.root)
-        key = given_key(options.signing_key)
-        name = key_of(options.make_vars, self.makefile.key)
-        if key is None:
-            made = own_key(self.store, tools.make_key)
-            if not (Path(name).is_absolute() or ".." in Path(name).parts):
-                links |= {name: made, f"{name}.pub": public_half(made)}
-        public = f"{key.name if key else Path(name).name}.pub"
-        check_keyrings(options.keyrings, public, public_half(key or made))
-        if note := note_on_old_cache(self.directory):
-            self._say(note)
-        cache = self._cache()
-        cache.mkdir(exist_ok=True)
-        renew_git_config(cache)
-        variables = replace(
-            self.variables,
-            cache_dir=os.fspath(cache),
-            melange="melange",  # the first in PATH, see `dag.run.build.serving`
-            melange_dir=tools.melange_dir,
-        )
-        dropped: dict[str, set[str]] = {}
-        for one in self.plan.dropped:
-            dropped.setdefault(one.package, set()).add(one.name)
 
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return LocalSettings(
-            arch=options.arch,
-            script_at=lambda epoch: self._script(replace(variables, source_date_epoch=epoch)),
-            inputs=self.inputs([step.package for step in self.plan.steps]),
-            shelf=self.shelf(),
-            forced=frozenset(
-                step.package.name for step in self.plan.steps if step.reason is Reason.ASKED
-            ),
-            makefile=self.makefile,
-            environment={**kept, "LC_ALL": "C.UTF-8"},
-            parts=self.parts,
-            links=links,
-            fingerprints=self.fingerprints,
-            dropped={name: frozenset(names) for name, names in dropped.items()},
-            timeout=options.timeout,
-            server=PackageServer(
-                repositories=self.repositories,
-                named=named_places(options),
-                arch=options.arch,
-                melange=tools.melange,
-                public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
-                bypass=bypass_of(options.make_vars),
-            ),
-            confined=not options.trust_steps,
-        )
-
-
-def _machine_resources() -> MachineResources:
+def machine_resources() -> MachineResources:
+    """Return what this machine has."""
     return MachineResources(
         processors=len(os.sched_getaffinity(0)),
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

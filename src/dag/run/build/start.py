@@ -10,7 +10,8 @@ from dag.core.build.options import BuildOptions
 from dag.core.build.result import Result
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
-from dag.run.build.session import Build, Say
+from dag.run.build.here import build_here
+from dag.run.build.session import Build, Say, machine_resources
 from dag.run.build.stores import open_store, read_store, store_path
 from dag.run.signals import run_interruptibly
 
@@ -45,14 +46,14 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         build = _plan(options, store, say)
         planned(build)
         with store.trash.emptied_meanwhile(say):
-            return run_interruptibly(build.run())
+            return run_interruptibly(build_here(build))
     finally:
         store.close()
 
 
 def _plan(options: BuildOptions, store: Store, say: Say) -> Build:
     gc.disable()  # what is read and planned stays until the end
-    build = Build(options, store, say)
+    build = Build(options, store, say, machine_resources())
     gc.freeze()
     gc.enable()
     return build

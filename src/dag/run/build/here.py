@@ -1,0 +1,116 @@
+"""Builds what a plan has to build on this machine, each unit as processes of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from dag.core.build.result import Result
+from dag.core.build.scripts import key_of
+from dag.core.store.records import Record
+from dag.io.build.confinement import detect
+from dag.io.store.ownkey import own_key
+from dag.run.build.keyrings import check_keyrings
+from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.places import linked_paths, named_places
+from dag.run.build.resolving import UnitResolver
+from dag.run.build.runs import keep_result
+from dag.run.build.serving import PackageServer, bypass_of
+from dag.run.build.session import Build
+from dag.run.build.signing import given_key, public_half, publish
+from dag.run.build.sources import renew_git_config
+from dag.run.build.steps import require_confined_steps
+from dag.run.build.tools import Tools
+from dag.run.sources.place import note_on_old_cache
+
+_KEPT = (
+    *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    "HTTP_AUTH",
+)
+"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
+
+
+async def build_here(build: Build) -> Result:
+    """Build what is planned, publish what is finished, and return the result.
+
+    Raises:
+        InfrastructureError: make, melange or bubblewrap is not installed, or the store fails.
+
+    """
+    options = build.options
+    if not build.plan.steps:
+        _publish(build, ())
+        return build.end_without_units()
+    tools = Tools.find()
+    settings = _settings(build, tools)
+    if settings.confined:
+        require_confined_steps(settings.environment)
+    else:
+        build.say("--trust-steps: the steps of a build have all rights that you have")
+    limiter = detect()
+    if options.verbose:
+        build.say(f"limits of memory and CPU: {limiter.name}")
+    if limiter.name == "none":
+        build.say("memory is not limited: dag may not write control groups here")
+    run = build.store.runs.begin()
+    runner = LocalRunner(build.store, run, settings, limiter)
+    result = await build.drive(run, runner)
+    _publish(build, runner.reused.values())
+    return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
+
+
+def _publish(build: Build, reused: Iterable[Record]) -> None:
+    """Publish what is finished, and what the store has of the plan; then write the index."""
+    records = [*build.unpublished(), *reused]
+    publish(build.store, records, given_key(build.options.signing_key), build.say)
+
+
+def _settings(build: Build, tools: Tools) -> LocalSettings:
+    # melange writes the names of keys and repositories into what it builds. They must be the
+    # same wherever the store is, and the same as in a pod.
+    options = build.options
+    links = linked_paths(options, build.store.root)
+    key = given_key(options.signing_key)
+    name = key_of(options.make_vars, build.makefile.key)
+    if key is None:
+        made = own_key(build.store, tools.make_key)
+        if not (Path(name).is_absolute() or ".." in Path(name).parts):
+            links |= {name: made, f"{name}.pub": public_half(made)}
+    public = f"{key.name if key else Path(name).name}.pub"
+    check_keyrings(options.keyrings, public, public_half(key or made))
+    if note := note_on_old_cache(build.directory):
+        build.say(note)
+    cache = build.cache()
+    cache.mkdir(exist_ok=True)
+    renew_git_config(cache)
+    variables = replace(
+        build.variables,
+        cache_dir=os.fspath(cache),
+        melange="melange",  # the first in PATH, see `dag.run.build.serving`
+        melange_dir=tools.melange_dir,
+    )
+    units = UnitResolver.of(build)
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return LocalSettings(
+        arch=options.arch,
+        script_at=lambda epoch: build.script(replace(variables, source_date_epoch=epoch)),
+        units=units,
+        makefile=build.makefile,
+        environment={**kept, "LC_ALL": "C.UTF-8"},
+        parts=build.parts,
+        links=links,
+        fingerprints=build.fingerprints,
+        timeout=options.timeout,
+        server=PackageServer(
+            repositories=build.repositories,
+            named=named_places(options),
+            arch=options.arch,
+            melange=tools.melange,
+            public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
+            bypass=bypass_of(options.make_vars),
+        ),
+        confined=not options.trust_steps,
+    )

@@ -1,0 +1,91 @@
+"""What an attempt at a unit is made of, once all that it needs is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dag.core.build.inputs import UnitInputs
+from dag.core.build.served import ServedPackages
+from dag.core.graph.graph import Graph
+from dag.core.package.model import Package, bare_name
+from dag.core.store.records import Built, Inputs, Record
+from dag.core.store.shelf import Shelf
+from dag.io.store.local import Store
+from dag.run.build.session import Build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedUnit:
+    """A unit, and what goes into its next attempt."""
+
+    package: Package
+    given: dict[str, Built]
+    """The packages that the store gives, by their names."""
+    served: ServedPackages
+    """The packages that repositories give."""
+    inputs: Inputs
+    lacking: Mapping[str, str]
+    """What packages turned out to need and nobody is known to give → one that needs it."""
+
+
+class UnitResolver:
+    """The units of a run, and the packages of the store that their environments may have."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        store: Store,
+        inputs: UnitInputs,
+        shelf: Shelf,
+        *,
+        dropped: Mapping[str, frozenset[str]],
+        forced: frozenset[str],
+    ) -> None:
+        """Take names that a repository gives, by package, and the packages that are built anyway."""
+        self.graph = graph
+        self.inputs = inputs
+        self.shelf = shelf
+        self._store = store
+        self._dropped = dropped
+        self._forced = forced
+        self._packages = {package.name: package for package in graph.packages}
+
+    @classmethod
+    def of(cls, build: Build) -> UnitResolver:
+        """Return the units of a planned build."""
+        inputs = build.inputs([step.package for step in build.plan.steps])
+        return cls(
+            build.graph,
+            build.store,
+            inputs,
+            build.shelf(),
+            dropped=build.dropped(),
+            forced=build.forced(),
+        )
+
+    def resolve(self, name: str) -> ResolvedUnit:
+        """Return what goes into a unit now."""
+        package = self._packages[name]
+        dropped = self._dropped.get(name, frozenset())
+        given = self.inputs.environment(package, self.shelf, dropped)
+        served = self.inputs.served(package, given)
+        return ResolvedUnit(
+            package=package,
+            given=given,
+            served=served,
+            inputs=self.inputs.of(package, given, dropped, served),
+            lacking=self.inputs.lacking(package, given, self.shelf),
+        )
+
+    def same(self, unit: ResolvedUnit) -> Record | None:
+        """Return the record of just what goes into a unit, which makes its build unnecessary."""
+        name = unit.package.name
+        if name in self._forced or unit.inputs.open:
+            return None
+        return self._store.find_key(name, unit.inputs.key)
+
+
+def names_given(record: Record) -> tuple[str, ...]:
+    """Return every name that the packages of a record provide."""
+    return tuple(sorted({bare_name(text) for one in record.built for text in one.apk.provides}))
