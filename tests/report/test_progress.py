@@ -39,12 +39,13 @@ class Run:
 def test_every_minute_a_line_tells_what_runs_for_how_long_and_how_much_is_done() -> None:
     run = Run("brotli", "zlib")
     assert run.look(59.0) == []
-    assert run.look(60.0) == ["dag: running: brotli for 1m00s, zlib for 1m00s  [0/2]"]
+    first = "dag: running: brotli for 1m00s, zlib for 1m00s"
+    assert run.look(60.0) == [f"{first}  [0 of 2 done, 2 of 20 slots in use]"]
     assert run.look(61.0) == []
     run.tell(Succeeded("brotli", 1), 70.0)
     run.tell(Proven("brotli", 1), 71.0)
     assert run.look(119.9) == []
-    assert run.look(125.0) == ["dag: running: zlib for 2m05s  [1/2]"]
+    assert run.look(125.0) == ["dag: running: zlib for 2m05s  [1 of 2 done, 1 of 20 slots in use]"]
     run.tell(Succeeded("zlib", 1), 130.0)
     run.tell(Proven("zlib", 1), 131.0)
     assert run.look(300.0) == []
@@ -53,7 +54,7 @@ def test_every_minute_a_line_tells_what_runs_for_how_long_and_how_much_is_done()
 def test_many_that_run_are_counted() -> None:
     run = Run(*(f"p{number:02}" for number in range(20)))
     (line,) = run.look(3600.0)
-    assert line.endswith("p15 for 1h00m and 4 more  [0/20]")
+    assert line.endswith("p15 for 1h00m and 4 more  [0 of 20 done, 20 of 20 slots in use]")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 30.0])

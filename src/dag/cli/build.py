@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dag.cli.options import command_of
 from dag.core.build.options import BuildOptions
 from dag.errors import UsageError
-from dag.report.terminal import say, show, show_document, silence, tell
+from dag.report.terminal import Paint, say, show, show_document, silence, tell
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
@@ -103,8 +103,10 @@ def _report(result: Result, options: BuildOptions) -> None:
     from dag.report.progress import result_lines
     from dag.run.build.stores import store_path
 
-    for line in result_lines(result, store=str(store_path(options)), verbosity=options.verbose):
-        tell(line if line.startswith(" ") else f"dag: {line}")
+    if result.exit_code or not options.quiet:
+        for line in result_lines(result, store=str(store_path(options)), verbosity=options.verbose):
+            paint = Paint.FAILURE if line.startswith("FAILED ") else None
+            tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
     if options.junit:
         Path(options.junit).write_text(to_junit(result), encoding="utf-8")
     if options.markdown:

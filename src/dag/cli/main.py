@@ -158,9 +158,9 @@ def _run() -> int:
 
 
 def _show(message: str, hint: str | None) -> None:
-    from dag.report.terminal import say, tell
+    from dag.report.terminal import complain, tell
 
-    say(message)
+    complain(message)
     if hint:
         tell(f"hint: {hint}")
 

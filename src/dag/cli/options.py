@@ -15,6 +15,8 @@ import click
 from dag.cli.examples import write_examples
 from dag.cli.parameters import Argument, Option, parameter_of
 from dag.core.flags import GENERAL, Options, flags_of
+from dag.core.package.options import GeneralOptions
+from dag.report.terminal import Manner, behave
 
 if TYPE_CHECKING:
     from dag.cli.examples import Examples
@@ -39,7 +41,10 @@ def command_of(
         make: Callable[..., T] = options
 
         def callback(**values: object) -> int | None:
-            return function(make(**values))
+            given = make(**values)
+            if isinstance(given, GeneralOptions):
+                behave(Manner(quiet=given.quiet, color=given.color))
+            return function(given)
 
         module = function.__module__.rpartition(".")[2]
         return Command(

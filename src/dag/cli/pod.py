@@ -51,14 +51,15 @@ def _show_result(result: PodResult, namespace: str, terminal: Terminal) -> None:
             terminal.say(ending.hint)
         return
     target = f" (target {result.failed_target})" if result.failed_target else ""
-    terminal.say(f"{ending.message}{target}")
+    step = f": {result.step}" if result.step else ""
+    terminal.complain(f"{ending.message}{target}{step}")
     if ending.hint:
-        terminal.say(f"hint: {ending.hint}")
+        terminal.complain(f"hint: {ending.hint}")
     if result.tail:
-        terminal.say(f"the last lines of the log of container {ending.container}:")
+        terminal.complain(f"the last lines of the log of container {ending.container}:")
         for line in result.tail:
             tell(f"    {line}")
     if result.kept:
-        terminal.say(
+        terminal.complain(
             f"the whole log: kubectl logs -n {namespace} {result.name} -c {ending.container}"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TextIO
 
 from dag.core.visible import visible_entry
-from dag.report.terminal import tell
+from dag.report.terminal import current_manner, shows_tables, tell
 from dag.report.words import count
 
 if TYPE_CHECKING:
@@ -37,21 +37,21 @@ class _Item:
 class FetchProgress:
     """A `dag.core.sources.downloads.Watcher` that tells of transfers on stderr."""
 
-    def __init__(self, *, stream: TextIO | None = None, quiet: bool = False) -> None:
-        """Write to `stream`, or else to stderr; `quiet` leaves only notes."""
+    def __init__(self, *, stream: TextIO | None = None) -> None:
+        """Write to `stream`, or else to stderr; with `-q` there are only notes."""
         self._stream = stream or sys.stderr
-        self._quiet = quiet
+        self._manner = current_manner()
         self._items: dict[str, _Item] = {}
         self._ended = self._failed = self._expected = self._finished_bytes = 0
         self._began = self._told = time.monotonic()
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._stream.isatty() and not self._quiet:
+        if shows_tables(self._stream) and not self._manner.quiet:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=self._stream)
+            console = Console(file=self._stream, no_color=not self._manner.paints(self._stream))
             self._live = Live(
                 get_renderable=self._render, console=console, transient=True, refresh_per_second=4
             )
@@ -91,7 +91,7 @@ class FetchProgress:
     def tick(self) -> None:
         """Write a line that tells how far it is, unless a bar shows it or the last line is fresh."""
         now = time.monotonic()
-        if self._live is not None or self._quiet or now - self._told < _LINE_EVERY:
+        if self._live is not None or self._manner.quiet or now - self._told < _LINE_EVERY:
             return
         self._told = now
         slow = "; ".join(self._slow_items(now)[:2])
@@ -115,19 +115,16 @@ class FetchProgress:
     def _render(self) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
-        from rich.table import Table
         from rich.text import Text
 
         now = time.monotonic()
-        line = Table.grid(padding=(0, 1))
         # Half an item's worth for what is under way would be a guess: bytes of unknown totals.
         bar = ProgressBar(total=max(1, self._expected), completed=self._ended, width=30)
-        line.add_row(bar, Text(self._summary(now)))
         rows = [
             Text(visible_entry(f"  {text}"), overflow="ellipsis", no_wrap=True)
             for text in self._slow_items(now)
         ]
-        return Group(line, *rows)
+        return Group(*rows, Text(self._summary(now)), bar)
 
 
 def _progress_of(item: _Item) -> str:

@@ -14,11 +14,11 @@ from dag.core.build.states import THERE, Progress, UnitState
 from dag.core.build.summary import PlanSummary
 from dag.core.visible import visible_entry
 from dag.report.files import headline
-from dag.report.terminal import silence, tell
+from dag.report.table import LiveTable, numbers
+from dag.report.terminal import Paint, current_manner, shows_tables, silence, tell
 from dag.report.words import blocked_lines, count, seconds, some, stuck_lines
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.live import Live
 
 _REDRAW = 0.25
@@ -26,7 +26,9 @@ _REDRAW = 0.25
 _EVERY = 60.0
 """How many seconds pass between two lines about what runs, where there is no table."""
 _SHOWN = 16
-"""How many running units the table shows."""
+"""How many running units such a line names."""
+
+_STYLES = {Paint.FAILURE: "red", Paint.SUCCESS: "green"}
 
 
 class BuildProgress:
@@ -49,18 +51,22 @@ class BuildProgress:
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
+        self._table = LiveTable(scheduler, self._name, timed=self._timed)
         self._drawn = self._now = self._told = 0.0
-        if self._stream.isatty():
+        manner = current_manner()
+        self._quiet = manner.quiet
+        if shows_tables(self._stream) and not manner.quiet:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=self._stream, highlight=False)
-            self._live = Live(self, console=console, auto_refresh=False, transient=True)
+            plain = not manner.paints(self._stream)
+            console = Console(file=self._stream, highlight=False, no_color=plain)
+            self._live = Live(self._table, console=console, auto_refresh=False, transient=True)
             self._live.start()
 
     def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
         """Tell what changed."""
-        self._now = now
+        self._now = self._table.now = now
         if isinstance(event, StopRequested) and (live := len(self._scheduler.live)):
             self._say(f"{event.cause}; {count(live, 'running build')} will be ended")
         for action in actions:
@@ -83,7 +89,7 @@ class BuildProgress:
         self._now = now
         if self._live is not None:
             if now - self._drawn >= _REDRAW:
-                self._drawn = now
+                self._drawn = self._table.now = now
                 self._draw(self._live.refresh)
         elif now - self._told >= _EVERY:
             self._told = now
@@ -100,7 +106,8 @@ class BuildProgress:
         match progress.state:
             case UnitState.DONE if isinstance(event, Proven):
                 took = (progress.ended or 0.0) - (progress.started or 0.0)
-                self._say(f"built {self._name(key)} in {seconds(took)}  [{self._done()}]")
+                built = f"built {self._name(key)} in {seconds(took)}  [{self._done()}]"
+                self._say(built, Paint.SUCCESS)
                 if progress.results > 1:
                     self._say(
                         f"{key} is not reproducible: what went into it gave "
@@ -109,10 +116,10 @@ class BuildProgress:
             case UnitState.UNCHANGED:
                 self._say(f"unchanged {self._name(key)}  [{self._done()}]")
             case UnitState.FAILED:
-                self._say(f"FAILED {self._name(key)}: {progress.cause}")
+                self._write(f"dag: FAILED {self._name(key)}: {progress.cause}", Paint.FAILURE)
                 for line in progress.lines:
                     self._write(f"    {line}")
-                self._say(f"the whole log is {self._logs}/{key}.log")
+                self._write(f"dag: the whole log is {self._logs}/{key}.log")
             case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
@@ -123,7 +130,10 @@ class BuildProgress:
         if live:
             live.sort(key=lambda progress: progress.started or 0.0)
             told = [f"{p.unit.key} for {seconds(self._now - (p.started or 0.0))}" for p in live]
-            self._say(f"running: {some(told, _SHOWN)}  [{self._done()}]")
+            counted = numbers(self._scheduler, self._now, timed=self._timed)
+            self._say(
+                f"running: {some(told, _SHOWN)}  [{', '.join(words for words, _ in counted)}]"
+            )
 
     def _done(self) -> str:
         done = sum(self._scheduler.counts[state] for state in THERE)
@@ -132,14 +142,18 @@ class BuildProgress:
     def _name(self, key: str) -> str:
         return f"{key} {self._packages[key].version}"
 
-    def _say(self, text: str) -> None:
-        self._write(f"dag: {text}")
+    def _say(self, text: str, paint: Paint | None = None) -> None:
+        if not self._quiet:
+            self._write(f"dag: {text}", paint)
 
-    def _write(self, text: str) -> None:
-        if self._live is not None:
-            self._draw(partial(self._live.console.out, visible_entry(text), highlight=False))
+    def _write(self, text: str, paint: Paint | None = None) -> None:
+        """Write a line, above the table if there is one."""
+        if self._live is None:
+            tell(text, self._stream, paint=paint)
         else:
-            tell(text, self._stream)
+            style = _STYLES[paint] if paint else None
+            shown = visible_entry(text)
+            self._draw(partial(self._live.console.out, shown, style=style, highlight=False))
 
     def _draw(self, draw: Callable[[], object]) -> None:
         try:
@@ -147,39 +161,6 @@ class BuildProgress:
         except OSError:  # the terminal is gone; the build is not
             self._live = None
             silence(self._stream)
-
-    def __rich__(self) -> RenderableType:
-        """Return the table; it is drawn anew below each line, so it must not know less than that."""
-        from rich.console import Group
-        from rich.text import Text
-
-        scheduler, now = self._scheduler, self._now
-        live = [scheduler.units[key] for key in scheduler.live]
-        numbers = Text(f"{self._done()} done")
-        if live:
-            numbers.append(f", {len(live)} running")
-        for state in (
-            UnitState.READY,
-            UnitState.WAITING,
-            UnitState.PAUSED,
-            UnitState.LACKING,
-            UnitState.BLOCKED,
-            UnitState.FAILED,
-        ):
-            if number := scheduler.counts[state]:
-                numbers.append(
-                    f", {number} {state.value}", "red" if state is UnitState.FAILED else ""
-                )
-        numbers.append(f"; {seconds(now)}")
-        if self._timed or scheduler.counts[UnitState.DONE]:
-            numbers.append(f", about {seconds(scheduler.remaining(now))} left")
-        lines = [
-            Text(f"  {seconds(now - (p.started or 0.0)):>7}  {self._name(p.unit.key)}", "cyan")
-            for p in live[:_SHOWN]
-        ]
-        if len(live) > _SHOWN:
-            lines.append(Text(f"           and {len(live) - _SHOWN} more"))
-        return Group(*lines, numbers)
 
 
 def _later(pause: float) -> str:

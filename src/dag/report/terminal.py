@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TextIO
 
 from dag.core.visible import visible_entry, visible_log_line
@@ -16,22 +18,73 @@ _PIECE = 1 << 20
 """Bytes of a line of a log that are written at once."""
 
 
-def tell(text: str, stream: TextIO | None = None) -> None:
+class Paint(StrEnum):
+    """The colours, as the numbers of ECMA-48's SGR."""
+
+    FAILURE = "31"
+    SUCCESS = "32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a command speaks: what `-q` and `--color` ask for."""
+
+    quiet: bool = False
+    """Whether only failures and what was asked for are told."""
+    color: str = "auto"
+    """`always`, `never`, or `auto` for colours on a terminal only."""
+
+    def paints(self, stream: TextIO) -> bool:
+        """Return whether there are colours on a stream; see https://no-color.org/."""
+        if self.color != "auto":
+            return self.color == "always"
+        return shows_tables(stream) and not os.environ.get("NO_COLOR")
+
+
+_manner = Manner()
+
+
+def behave(manner: Manner) -> None:
+    """Speak in this manner from now on, until the process ends."""
+    global _manner  # noqa: PLW0603  # one process is one command, and it has one pair of streams
+    _manner = manner
+
+
+def current_manner() -> Manner:
+    """Return how this process speaks."""
+    return _manner
+
+
+def shows_tables(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal on which what was written can be replaced."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def tell(text: str, stream: TextIO | None = None, *, paint: Paint | None = None) -> None:
     """Write a line to stderr, or to `stream`; what follows a newline in it is indented.
 
     If nobody listens any more, what happens goes on, and the exit code tells.
     """
     stream = stream or sys.stderr
+    shown = visible_entry(text)
+    if paint and _manner.paints(stream):
+        shown = f"\x1b[{paint.value}m{shown}\x1b[0m"
     try:
-        stream.write(f"{visible_entry(text)}\n")
+        stream.write(f"{shown}\n")
         stream.flush()
     except OSError:
         silence(stream)
 
 
 def say(text: str) -> None:
-    """Write a line to stderr that says who speaks."""
-    tell(f"dag: {text}")
+    """Write a line to stderr that says who speaks; with `-q` say nothing."""
+    if not _manner.quiet:
+        tell(f"dag: {text}")
+
+
+def complain(text: str) -> None:
+    """Write a line about a failure to stderr, whatever the manner."""
+    tell(f"dag: {text}", paint=Paint.FAILURE)
 
 
 def show(lines: Iterable[str]) -> None:
@@ -104,6 +157,10 @@ class Terminal:
         """Say what happens."""
         subject = f"{self._subject}: " if self._subject else ""
         say(f"{subject}{text}")
+
+    def complain(self, text: str) -> None:
+        """Say what failed, also to those who gave `-q`."""
+        complain(f"{self._subject}: {text}" if self._subject else text)
 
     def say_once(self, text: str) -> None:
         """Say what may be found out several times, such as for each architecture."""

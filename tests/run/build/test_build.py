@@ -123,7 +123,7 @@ def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
     summary = tmp_path / "summary.md"
     code, out, said = run(place, "--json", "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(summary))
     assert code == 1
-    assert "FAILED bad 1-r0: make ended with exit code 2" in said
+    assert "FAILED bad 1-r0: exit status 1 in a step" in said
     assert "the cause is here" in said
     assert "2 packages blocked by bad: behind, beyond" in said
     assert apks(place) == ["good-1-r0.apk"] == index(place / "packages")

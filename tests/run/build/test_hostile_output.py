@@ -24,7 +24,7 @@ def test_a_line_of_a_log_is_visible_everywhere_and_decides_nothing(
     assert code == 1, said
     # The disk has room, whatever the log says: it is tried once.
     assert "tried again" not in said
-    assert "FAILED talks 1-r0: make ended with exit code 2" in said
+    assert "FAILED talks 1-r0: exit status 1 in a step" in said
     for text in (out, said, page.read_text(), (place / "junit.xml").read_text()):
         assert text.replace("\n", "").replace("\t", "").isprintable()
         assert not [line for line in text.splitlines() if line.lstrip().startswith("::")]

@@ -234,7 +234,7 @@ def test_what_a_step_leaves_without_rights_is_removed(
         words = ("--store", str(store), "--rebuild", "other")
         code, said = build_as(place, home, *words, as_nobody=as_nobody)
         assert code == 1, said
-        assert "FAILED leaves 1-r0: make ended with exit code 2" in said
+        assert "FAILED leaves 1-r0: exit status 1 in a step" in said
         assert "built other 1-r0" in said
         assert list((store / ".dag/work").iterdir()) == []
 

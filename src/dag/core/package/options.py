@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
 from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
-from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, TEXT
+from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, TEXT, choice
 
 _DEFINITIONS = "Definitions"
 _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
@@ -123,3 +123,10 @@ class GeneralOptions(Options):
     heading: ClassVar[str] = GENERAL
 
     verbose: int = counting_flag("-v --verbose", "Say more.")
+    quiet: bool = switch("-q --quiet", "Say only what failed, besides what is asked for.")
+    color: str = flag(
+        choice("auto", "always", "never"),
+        "--color",
+        "Colour what is said. `auto` does so on a terminal, unless $NO_COLOR is set.",
+        default="auto",
+    )

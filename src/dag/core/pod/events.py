@@ -206,6 +206,8 @@ class PodResult:
     name: str
     """The Pod's; empty if there never was one."""
     ending: Ending
+    step: str = ""
+    """What melange says of the step that failed; empty if it says nothing."""
     tail: tuple[str, ...] = ()
     failed_target: str | None = None
     kept: bool = True

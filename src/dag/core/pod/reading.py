@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
 
+from dag.core.build.failure import FailureWords, failure_words
 from dag.core.build.scripts import Trailer, read_trailer
 from dag.core.pod.events import PrintLog, ReadLog
 from dag.core.pod.log import PodLog
@@ -16,7 +17,10 @@ PAUSE = 0.3
 """Seconds before a stream that ended is opened anew."""
 REFUSAL_PATIENCE = 10.0
 """Seconds for which a refusal may be that of an API server that has just started."""
-_TAIL = 20
+_TAIL = 400
+"""How many of the last lines are kept, among which are those of the step that failed."""
+_SHOWN = 20
+"""How many of them are shown."""
 _LONGEST_SHOWN = 4096
 """How many bytes of a line are kept to be shown at the end."""
 _FAILED = re.compile(r"g?make(?:\[[0-9]+\])?: \*\*\* \[")
@@ -42,6 +46,10 @@ class ContainerLog:
             if target := _failed_target(line):
                 self.failed_target = target
         return kept
+
+    def words(self) -> FailureWords:
+        """Return what melange says of the step that failed, if one did, and the last lines of that."""
+        return failure_words(tuple(self.tail), _SHOWN, "")
 
     def _take_trailer(self, line: bytes) -> bool:
         if not line.startswith(b"dag: end of log: "):

@@ -44,6 +44,7 @@ from dag.core.pod.handover import Handover
 from dag.core.pod.logs import PodLogs, log_patience
 from dag.core.pod.manifest import OURS
 from dag.core.pod.patience import Patience, WaitLimit
+from dag.core.pod.reading import ContainerLog
 from dag.core.pod.states import (
     INTERRUPTED_PATIENCE,
     LIVE,
@@ -357,10 +358,12 @@ class PodWatch:
         ending = self.ending
         assert ending is not None  # noqa: S101  # `validate` has it
         reader = self.logs.readers.get(ending.container)
+        words = (reader.kept if reader else ContainerLog()).words()
         result = PodResult(
             name=self.name,
             ending=ending,
-            tail=tuple(reader.kept.tail) if reader else (),
+            step=words.cause if ending.exit_code else "",
+            tail=words.lines,
             failed_target=reader.kept.failed_target if reader else None,
             kept=not self.is_gone,
             seconds=now - self._created,

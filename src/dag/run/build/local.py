@@ -25,6 +25,7 @@ from dag.core.build.events import (
     Succeeded,
     Unchanged,
 )
+from dag.core.build.failure import FailureWords, failure_words
 from dag.core.build.recording import make_record
 from dag.core.build.scripts import read_trailer
 from dag.core.build.served import ServedPackages
@@ -50,7 +51,8 @@ from dag.run.build.workspace import Parts, lay_out
 
 TAIL = 20
 """How many lines of a failed attempt's log are shown at once."""
-_TAIL_BYTES = 1 << 16
+_TAIL_BYTES = 1 << 18
+"""How much of the end of a log is searched for the words of what failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +92,19 @@ class _Attempt:
     log_begins: int = 0
     """The byte of the log at which the part of this attempt begins."""
 
-    def tail(self) -> tuple[str, ...]:
-        """Return the last lines that this attempt wrote."""
+    def last_lines(self) -> tuple[str, ...]:
+        """Return the lines of the last part of what this attempt wrote."""
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self.log_begins, self.log.stat().st_size - _TAIL_BYTES))
                 lines = file.read().decode(errors="replace").split("\n")
         except OSError:
             return ()
-        return tuple(line for line in lines if line.strip() and not read_trailer(line))[-TAIL:]
+        return tuple(line for line in lines if line.strip() and not read_trailer(line))
+
+    def words(self, cause: str) -> FailureWords:
+        """Return what to tell of its failure; `cause` is what is known of it without its log."""
+        return failure_words(self.last_lines(), TAIL, cause)
 
 
 class LocalRunner:
@@ -171,7 +177,7 @@ class LocalRunner:
             self._units.shelf.add(record.built)
             return Proven(prove.key, prove.attempt, results, names_given(record))
         except BrokenPackage as error:
-            return Broke(prove.key, prove.attempt, str(error), work.tail())
+            return Broke(prove.key, prove.attempt, str(error), work.words("").lines)
         finally:
             await self._forget(prove.key, prove.attempt)
 
@@ -234,13 +240,14 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         if end.is_late:
             cause = f"took longer than {self._settings.timeout:g} seconds"
-            return Broke(key, attempt, cause, work.tail())
+            return Broke(key, attempt, cause, work.words(cause).lines)
         if end.code == 0:
             if why := self._settings.server.was_open(work.unit.package, work.served, work.place):
                 self.open_units[key] = why
                 work.inputs = msgspec.structs.replace(work.inputs, open=why)
             return Succeeded(key, attempt)
-        lines = work.tail()
+        failure = work.words(f"make ended with exit code {end.code}")
+        lines = failure.lines
         if oom:
             cause = f"out of memory: {_size(start.resources)} were not enough"
             return OutOfMemory(key, attempt, cause, lines)
@@ -250,12 +257,13 @@ class LocalRunner:
             return Broke(key, attempt, f"ended by {end.signal}", lines)
         # melange names what it cannot install; that nobody gives it, we know ourselves.
         known = work.unit.lacking
-        lacking = [name for name in known if any(f'"{name}"' in line for line in lines)]
+        said = work.last_lines() if known else ()
+        lacking = [name for name in known if any(f'"{name}"' in line for line in said)]
         if lacking:
             words = [f"{known[name]} turned out to need {name}" for name in lacking]
             cause = f"{some(words)} at run time, which no package gives that is here"
             return Lacked(key, attempt, tuple(lacking), cause, lines)
-        return Broke(key, attempt, f"make ended with exit code {end.code}", lines)
+        return Broke(key, attempt, failure.cause, lines)
 
     async def _forget(self, key: str, attempt: int) -> None:
         work = self._attempts.pop((key, attempt), None)

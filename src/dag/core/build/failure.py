@@ -1,0 +1,69 @@
+"""The words of the step that failed, out of the log of a build.
+
+melange stamps every line of a step, and says at the end which pipeline failed. What it did before
+(it installed 60 packages) and what make says after it (`Error 1`) helps nobody.
+
+The format is charmbracelet/log's, and the messages are those of melange's pkg/build/pipeline.go and
+pkg/cli/build.go. A step can write such lines itself, so they decide nothing: they are only shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_STAMPED = re.compile(
+    r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?P<level>DEBU|INFO|WARN|ERRO|FATA) (?P<text>.*?)"
+    r"(?: arch=\S+)?(?: subpackage=\S+)?"
+)
+_BEGAN = re.compile(r'running step "(?P<step>.*)"')
+_FAILED = "failed to build package: "
+_PIPELINE = re.compile(
+    r"unable to run (?P<kind>package|subpackage) (?P<name>\S+) pipeline: "
+    r"(?:unable to run pipeline: )*(?P<why>.*)"
+)
+_LONGEST = 500
+"""Characters of melange's message that are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureWords:
+    """The cause of a failure in words, and the last lines of whatever failed."""
+
+    cause: str
+    lines: tuple[str, ...]
+
+
+def failure_words(lines: Sequence[str], most: int, otherwise: str) -> FailureWords:
+    """Return what to tell of a build that failed, from the last lines of its log.
+
+    There are `most` lines at most. If melange does not say what failed, the cause is `otherwise`,
+    and the lines are the last ones.
+    """
+    stamped = [_STAMPED.fullmatch(line) for line in lines]
+    for number in range(len(lines) - 1, -1, -1):
+        found = stamped[number]
+        if found and found["level"] in ("ERRO", "FATA") and found["text"].startswith(_FAILED):
+            message = found["text"].removeprefix(_FAILED)[:_LONGEST]
+            return _words(message, [one for one in stamped[:number] if one], most)
+    return FailureWords(otherwise, tuple(lines[-most:]))
+
+
+def _words(message: str, before: Sequence[re.Match[str]], most: int) -> FailureWords:
+    pipeline = _PIPELINE.fullmatch(message)
+    if pipeline is None:
+        # No step failed: melange could not make the environment, or refused what was built.
+        told = [one["text"] for one in before if one["level"] != "INFO" and one["text"].strip()]
+        return FailureWords(f"melange: {message}", tuple(told[-most:]))
+    step, said = "", list[str]()
+    for one in before:
+        if began := _BEGAN.fullmatch(one["text"]):
+            step, said = began["step"], []
+        elif one["text"].strip():
+            said.append(one["text"])
+    # Steps without a name are not announced, so it may be one of those that failed.
+    where = f" in the step {step}, or in one without a name after it" if step else ""
+    of = f" of the subpackage {pipeline['name']}" if pipeline["kind"] == "subpackage" else ""
+    cause = f"{pipeline['why']}{where}{of}" if where else f"{pipeline['why']} in a step{of}"
+    return FailureWords(cause, tuple(said[-most:]))

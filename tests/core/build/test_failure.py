@@ -1,0 +1,64 @@
+"""The words of a failure, out of logs as melange and make write them."""
+
+from __future__ import annotations
+
+from dag.core.build.failure import FailureWords, failure_words
+
+STEP = """\
+dag: attempt 2
+2026/11/29 20:41:10 INFO installing busybox (1.37.0-r0) arch=x86_64
+2026/11/29 20:41:11 INFO running step "fetch" arch=x86_64
+2026/11/29 20:41:11 WARN saved arch=x86_64
+2026/11/29 20:41:12 INFO running step "autoconf/make" arch=x86_64
+2026/11/29 20:41:12 INFO cc -c a.c arch=x86_64
+2026/11/29 20:41:12 WARN a.c:1: error: expected ';' arch=x86_64
+2026/11/29 20:41:12 WARN make: *** [Makefile:2: a.o] Error 1 arch=x86_64
+2026/11/29 20:41:12 ERRO failed to build package: unable to run package a pipeline: unable to run pipeline: unable to run pipeline: exit status 2
+make: *** [Makefile:12: packages/x86_64/a-1-r0.apk] Error 1
+""".splitlines()
+
+
+def test_the_words_are_those_of_the_step_and_not_those_of_melange_or_of_its_make() -> None:
+    assert failure_words(STEP, 20, "make ended") == FailureWords(
+        "exit status 2 in the step autoconf/make, or in one without a name after it",
+        ("cc -c a.c", "a.c:1: error: expected ';'", "make: *** [Makefile:2: a.o] Error 1"),
+    )
+    assert failure_words(STEP, 2, "").lines == (
+        "a.c:1: error: expected ';'",
+        "make: *** [Makefile:2: a.o] Error 1",
+    )
+
+
+def test_a_step_of_a_subpackage_is_called_that() -> None:
+    failed = "failed to build package: unable to run subpackage a-dev pipeline: "
+    lines = [
+        "2026/11/29 20:41:12 WARN no such file arch=x86_64 subpackage=a-dev",
+        f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 1",
+    ]
+    assert failure_words(lines, 20, "") == FailureWords(
+        "exit status 1 in a step of the subpackage a-dev", ("no such file",)
+    )
+
+
+def test_what_melange_itself_refuses_is_told_without_what_it_installed() -> None:
+    lines = [
+        "2026/11/29 20:41:10 INFO installing busybox (1.37.0-r0)",
+        "2026/11/29 20:41:10 WARN linter: usr/local",
+        "2026/11/29 20:41:12 ERRO failed to build package: unable to run package linters: bad",
+        "make: *** [Makefile:12: x] Error 1",
+    ]
+    assert failure_words(lines, 20, "") == FailureWords(
+        "melange: unable to run package linters: bad", ("linter: usr/local",)
+    )
+
+
+def test_without_melange_the_last_lines_tell() -> None:
+    lines = ["one", "make: *** No rule to make target 'x'.  Stop."]
+    assert failure_words(lines, 1, "make ended with exit code 2") == FailureWords(
+        "make ended with exit code 2", (lines[1],)
+    )
+
+
+def test_a_hostile_line_of_a_step_takes_no_long_time() -> None:
+    line = "2026/11/29 20:41:10 ERRO " + " arch=" * 40_000
+    assert failure_words([line, line], 1, "").lines == (line,)

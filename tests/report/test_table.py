@@ -1,0 +1,106 @@
+"""The table of a build on real terminals: what matters is there, whatever their size."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.screens import Terminal
+
+RUNS = """
+import os, sys
+from dag.core.build.events import Began, Broke, Proven, Start, Succeeded, Unit
+from dag.core.build.scheduler import Scheduler
+from dag.core.build.states import RunLimits
+from dag.core.build.summary import PlannedPackage, PlanSummary
+from dag.report.progress import BuildProgress
+from dag.report.terminal import Manner, behave
+
+number, jobs, end, color = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+behave(Manner(quiet=end == "quiet", color=color))
+names = [f"package-with-a-rather-long-name-number-{one:04}-of-many" for one in range(number)]
+units = [Unit(names[0], seconds=60.0), *map(Unit, names[1:-1]), Unit(names[-1], (names[1],))]
+scheduler = Scheduler(units, RunLimits(jobs=jobs))
+planned = {name: PlannedPackage("1.2.3-r0", "missing", "") for name in names}
+about = PlanSummary(arch="x86_64", packages=planned, timed=number)
+progress = BuildProgress(scheduler, about, store="packages")
+
+def tell(event, now):
+    actions = scheduler.handle(event, now)
+    progress.observe(event, actions, now)
+    progress.look_at_clock(now)
+
+tell(Began(), 0.0)
+tell(Succeeded(names[0], 1), 60.0)
+tell(Proven(names[0], 1), 61.0)
+tell(Broke(names[1], 1, "exit status 2", ("cc: no such file",)), 62.0)
+progress.look_at_clock(3700.0)
+if end == "interrupted":
+    os.write(2, b"^C^C")
+    progress.look_at_clock(3701.0)
+if end in ("interrupted", "closed"):
+    progress.close()
+os._exit(0)
+"""
+
+SIZES = [(40, 9), (60, 12), (100, 30), (200, 60)]
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+@pytest.mark.parametrize(("units", "jobs"), [(3, 1), (64, 64), (3400, 512)])
+def test_the_numbers_and_the_failure_are_on_the_screen(
+    columns: int, rows: int, units: int, jobs: int
+) -> None:
+    terminal = Terminal(columns, rows)
+    assert terminal.run(RUNS, str(units), str(jobs), "left", "auto") == 0
+    screen = " ".join(terminal.lines)
+    live = min(jobs, units - 3)
+    wanted = [f"1 of {units:,} done,", f"{live} of {jobs} slots in use,", "1 failed", "1 blocked"]
+    wanted += ["1h01m so far"] + ([f"{units - 3 - live:,} ready"] if units - 3 > live else [])
+    wanted += ["left"] if units - 3 > live else []
+    assert [words for words in wanted if words not in screen] == []
+    running = [line for line in terminal.lines if "1h01m  pack" in line]
+    assert running or not live
+    assert all("…" in line and "-many 1.2.3-r0" in line for line in running if columns < 100)
+    assert len(terminal.lines) <= rows
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES[:2])
+@pytest.mark.parametrize("end", ["closed", "interrupted"])
+def test_nothing_of_the_table_stays_when_it_is_closed(columns: int, rows: int, end: str) -> None:
+    terminal = Terminal(columns, rows)
+    assert terminal.run(RUNS, "64", "64", end, "auto") == 0
+    screen = "\n".join(terminal.lines)
+    assert "slots in use" not in screen
+    assert "1h01m" not in screen
+    assert screen.replace("\n", "").endswith("long-name-number-0001-of-many.log")
+
+
+@pytest.mark.parametrize(
+    ("color", "variables", "expected"),
+    [
+        ("auto", {}, True),
+        ("auto", {"NO_COLOR": "1"}, False),
+        ("always", {"NO_COLOR": "1"}, True),
+        ("auto", {"TERM": "dumb"}, False),
+        ("always", {"TERM": "dumb"}, True),
+    ],
+)
+def test_there_are_colours_where_they_are_wanted(
+    color: str, variables: dict[str, str], expected: bool
+) -> None:
+    terminal = Terminal(100, 30)
+    terminal.run(RUNS, "3", "1", "closed", color, **variables)
+    assert (b"\x1b[31mdag: FAILED" in terminal.raw) is expected
+    dumb = variables.get("TERM") == "dumb"
+    assert (b"slots in use" in terminal.raw and b"\x1b[?25l" in terminal.raw) is not dumb
+
+
+def test_quiet_tells_failures_and_nothing_else() -> None:
+    terminal = Terminal(100, 30)
+    terminal.run(RUNS, "3", "1", "quiet", "never")
+    name = "package-with-a-rather-long-name-number-0001-of-many"
+    assert terminal.lines == [
+        f"dag: FAILED {name} 1.2.3-r0: exit status 2",
+        "    cc: no such file",
+        f"dag: the whole log is packages/logs/x86_64/{name}.log",
+    ]
