@@ -11,6 +11,7 @@ from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.store.records import Record
 from dag.io.build.confinement import detect
+from dag.io.removal import remove
 from dag.io.store.ownkey import own_key
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
@@ -57,7 +58,11 @@ async def build_here(build: Build) -> Result:
         build.say("memory is not limited: dag may not write control groups here")
     run = build.store.runs.begin()
     runner = LocalRunner(build.store, run, settings, limiter)
-    result = await build.drive(run, runner)
+    try:
+        result = await build.drive(run, runner)
+    finally:
+        if build.cache().is_relative_to(build.store.work):
+            remove(build.cache())
     _publish(build, runner.reused.values())
     return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
 
