@@ -22,12 +22,11 @@ from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import Need, Package
-from dag.core.store.records import Built, Record
+from dag.core.store.records import Built, Record, decode_record, encode_record
 from dag.core.store.shelf import Shelf
 
 X86 = Arch.parse("x86_64")
 DEPENDENTS = BuildRequest(rebuild_dependents=True)
-SHARED = Shared(arch="x86_64", common="", variables=(), script="")
 
 
 def package(name: str, needs: list[str]) -> Package:
@@ -49,6 +48,7 @@ class World:
     definitions: dict[str, int]
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
     """By package and key."""
+    melange: str = "0.56.0"
     published: dict[str, Record] = field(default_factory=dict)
 
     def graph(self) -> Graph:
@@ -56,8 +56,9 @@ class World:
 
     def inputs(self, graph: Graph) -> UnitInputs:
         prints = {name: str(value) for name, value in self.definitions.items()}
+        shared = Shared(arch="x86_64", common="", variables=(), script="", melange=self.melange)
         return UnitInputs(
-            graph, SHARED, fingerprints=prints, epochs={}, repository=lambda _: PackageRepository()
+            graph, shared, fingerprints=prints, epochs={}, repository=lambda _: PackageRepository()
         )
 
     def plan(self, request: BuildRequest) -> BuildPlan:
@@ -185,6 +186,30 @@ def test_what_an_earlier_run_left_out_is_made_up_for() -> None:
     reasons = {step.package.name: step.reason for step in world.plan(DEPENDENTS).steps}
     assert (reasons["b"], reasons["c"]) == (Reason.INPUTS, Reason.DEPENDENCY)
     assert world.build() == (["b", "c", "d"], [])
+
+
+def test_another_melange_is_another_input_and_one_that_nobody_knows_is_none() -> None:
+    world = World(CHAIN, dict.fromkeys(CHAIN, 0))
+    world.build()
+    world.melange = ""  # as where a dry run finds none
+    assert not world.plan(DEPENDENTS).steps
+    world.melange = "0.57.0"
+    assert not world.plan(BuildRequest()).steps  # as distributions want it
+    reasons = {step.package.name: step.reason for step in world.plan(DEPENDENTS).steps}
+    assert reasons == dict.fromkeys(CHAIN, Reason.INPUTS)
+    assert world.build() == (["a", "b", "c", "d"], [])
+
+
+def test_records_of_before_do_not_tell_of_their_melange_and_count_all_the_same() -> None:
+    world = World(CHAIN, dict.fromkeys(CHAIN, 0), melange="")
+    world.build()
+    encoded = encode_record(world.published["a"])
+    assert b"melange" not in encoded
+    assert decode_record(encoded) == world.published["a"]
+    world.melange = "0.57.0"
+    assert {one.absence for one in world.plan(DEPENDENTS).skipped} == {Absence.STORED}
+    world.definitions["a"] = 1
+    assert world.build()[0] == ["a", "b", "c", "d"]
 
 
 def test_a_definition_that_is_turned_back_builds_nothing() -> None:

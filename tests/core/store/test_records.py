@@ -74,6 +74,12 @@ def test_the_result_is_what_came_out_and_the_key_what_went_in() -> None:
     inputs = Inputs(own="x", environment={"a": "1", "b": "2"})
     assert inputs.key == Inputs(own="x", environment={"b": "2", "a": "1"}).key
     assert inputs.key != Inputs(own="x", environment={"a": "1", "b": "3"}).key
+    assert inputs.key != msgspec.structs.replace(inputs, melange="0.56.0").key
+
+
+def test_keys_of_before_records_told_of_their_melange_are_the_same() -> None:
+    inputs = Inputs(own="1" * 64, environment={"b": "2" * 64, "a": "3" * 64}, dropped=("x",))
+    assert inputs.key == "15cd10bf8226ac3437de72305480d28366bad35681a87ea4678e4785cab90935"
 
 
 def changed(**fields: Any) -> bytes:

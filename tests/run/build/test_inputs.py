@@ -61,7 +61,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(
-    place: Path, script: str = "script", listed: Sequence[Entry] = (), **variables: object
+    place: Path,
+    script: str = "script",
+    listed: Sequence[Entry] = (),
+    version: str = "0.56.0",
+    **variables: object,
 ) -> UnitInputs:
     build = plan_build(BuildOptions(directory=str(place)), print)
     given = {"arch": X86, "source_date_epoch": 0, "cache_dir": str(place), **variables}
@@ -74,6 +78,7 @@ def read(
         store=build.store,
         variables=MakeVariables(**given),  # type: ignore[arg-type]
         script=ShellScript(script, ()),
+        melange=version,
         repository=lambda _: PackageRepository(listed),
     )
 
@@ -179,7 +184,8 @@ def test_so_does_a_package_of_its_environment_and_what_make_is_told(place: Path)
     (package,) = (one for one in inputs._graph.packages if one.name == "a")
     keys.add(inputs.of(package, {"z": built("z", "1")}, dropped=["z"]).key)
     keys.add(inputs.of(package, {}).key)
-    assert len(keys) == 7
+    keys.add(key(read(place, version="0.57.0")))
+    assert len(keys) == 8
 
 
 def test_nothing_of_this_machine_changes_it(place: Path, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class _OrderFinder:
 
     def __init__(self, needs: Needs, built: Sequence[Package], *, follow: bool) -> None:
         self.needs = needs
+        self.elsewhere = needs.all_elsewhere()
         self.packages = built
         self.built = [package.name for package in built]
         self.builds = {name: node for node, name in enumerate(self.built)}
@@ -77,7 +78,9 @@ class _OrderFinder:
         self._connect_builds()
 
     def _ours(self, numbers: list[int]) -> list[int]:
-        return [number for number in numbers if not self.needs.is_elsewhere(number)]
+        if self.elsewhere.isdisjoint(numbers):
+            return numbers
+        return [number for number in numbers if number not in self.elsewhere]
 
     def _runtime_needs(self, *, follow: bool) -> dict[int, list[int]]:
         numbers: dict[int, list[int]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from dag.core.build.served import ServedPackages, choose_served
 from dag.core.graph.graph import Graph
@@ -50,6 +50,8 @@ class Shared:
     variables: tuple[str, ...]
     script: str
     """The hash of the script that builds."""
+    melange: str
+    """The melange that builds; empty if nobody knows."""
 
 
 class UnitInputs:
@@ -114,6 +116,7 @@ class UnitInputs:
             ),
             dropped=tuple(sorted(dropped)),
             open=served.open,
+            melange=self._shared.melange or UNSET,
         )
 
     def environment(
@@ -146,14 +149,15 @@ class UnitInputs:
         """Return whether a record is of what would go into its unit today; None if nobody knows."""
         if record.inputs is None:
             return None
-        dropped = record.inputs.dropped
-        given = self.environment(package, shelf, dropped)
-        today = self.of(package, given, dropped)
-        was_open = record.inputs.open
-        if msgspec.structs.replace(today, open=was_open).key != record.key:
+        was = record.inputs
+        given = self.environment(package, shelf, was.dropped)
+        today = self.of(package, given, was.dropped)
+        is_known = UNSET not in (was.melange, today.melange)
+        melange = today.melange if is_known else was.melange
+        if msgspec.structs.replace(today, open=was.open, melange=melange).key != record.key:
             return False
         # What melange got by itself, nobody knows.
-        return None if was_open or today.open else True
+        return True if is_known and not (was.open or today.open) else None
 
     def epoch(self, name: str) -> int:
         """Return the SOURCE_DATE_EPOCH of a package's unit, in seconds since 1970."""

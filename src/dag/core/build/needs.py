@@ -7,7 +7,7 @@ packages these are is what the graph says, and what packages in the store turned
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
@@ -101,8 +101,8 @@ class Needs:
     def runtime(self, number: int) -> list[int]:
         """Return the packages that the package with this number needs at run time."""
         needed = [] if number < 0 else list(self._installs.runtime(number))
-        preferences = self.supply(number).resolver.preferences
         for text in self._depends(self.name(number), self.origin(number)):
+            preferences = self.supply(number).resolver.preferences
             choice = None if text.startswith("!") else preferences.choice(text)
             if choice is not None:
                 needed.append(choice)
@@ -113,14 +113,17 @@ class Needs:
         written = self._installs.candidates[max(number, ~number)].depends
         return [*written, *self._depends(self.name(number), self.origin(number))]
 
-    def _ours(self, numbers: Iterable[int]) -> list[int]:
+    def _ours(self, numbers: Sequence[int]) -> list[int]:
         """Return the packages of ours among these, or that others among these need at run time."""
-        found: dict[int, None] = {}
+        found = dict.fromkeys(numbers)
+        if self._installs.owners.keys() >= found.keys():  # as of most
+            return list(found)
+        found.clear()
         stack = list(numbers)[::-1]
         seen: set[int] = set()
         while stack:
             number = stack.pop()
-            if self._installs.owner(max(number, ~number)) is not None:
+            if max(number, ~number) in self._installs.owners:
                 found[number] = None
             elif number >= 0 and number not in seen:
                 seen.add(number)
@@ -130,6 +133,13 @@ class Needs:
     def is_elsewhere(self, number: int) -> bool:
         """Return whether nothing of ours follows from the package with this number."""
         return self._is_elsewhere(self.origin(number))
+
+    def all_elsewhere(self) -> set[int]:
+        """Return all packages of which `is_elsewhere` is true now."""
+        packages = self._graph.packages
+        units = {unit for unit, one in enumerate(packages) if self._is_elsewhere(one)}
+        found = {number for number, unit in self._installs.owners.items() if unit in units}
+        return found | {~number for number in found}
 
     def walk(self, package: Package, seen: set[int]) -> Iterator[Package]:
         """Yield the packages that must exist to build `package`; names in `seen` are passed over.

@@ -95,6 +95,12 @@ class Installs:
         for group in self._groups:
             for unit in group.places:
                 self._group_of[unit] = group
+        self.owners: Mapping[int, int] = {
+            number: self._makers[place]
+            for group in self._groups
+            for number, place in group.supply.made()
+        }
+        """The units that make packages, by package; what comes from elsewhere is not there."""
         self.common = self._groups[0].supply
         """All packages that there are for who asks only `repository`."""
         self.candidates = self.common.resolver.candidates
@@ -199,8 +205,7 @@ class Installs:
 
     def owner(self, number: int) -> int | None:
         """Return the unit that makes a package; None if it comes from elsewhere."""
-        place = self._group_with(number).supply.owner(number)
-        return None if place is None else self._makers[place]
+        return self.owners.get(number)
 
     def installed(self, unit: int) -> set[int] | None:
         """Return the units whose packages an environment installs; None if apko gives up."""

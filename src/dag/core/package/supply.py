@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from dag.core.package.candidates import Candidate, Catalogue
@@ -69,6 +69,10 @@ class Supply:
         """
         place = number - self.numbers.start
         return self._owners[place] if 0 <= place < len(self._owners) else None
+
+    def made(self) -> Iterator[tuple[int, int]]:
+        """Yield the packages that definitions make, each with the place of its definition."""
+        return enumerate(self._owners, self.numbers.start)
 
     def owners(self, numbers: Iterable[int]) -> set[int]:
         """Return the places in `packages` of all definitions that make any of these packages."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dag.core.decoding import decode
 from dag.core.limits import RECORD
@@ -47,6 +47,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """What a repository gave instead of the store, to open a cycle; sorted."""
     open: str = ""
     """Why melange may have got other packages of repositories, in words; empty if it could not."""
+    melange: str | UnsetType = UNSET
+    """The melange that built it; not there if nobody knows, and then the key is as it was of old."""
 
     @property
     def key(self) -> str:

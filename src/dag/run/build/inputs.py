@@ -29,12 +29,14 @@ def read_inputs(
     store: Store,
     variables: MakeVariables,
     script: ShellScript,
+    melange: str,
     repository: Callable[[str], PackageRepository],
 ) -> UnitInputs:
     """Return what goes into the units of these packages, besides the packages of the store.
 
-    `variables` and `script` are those of the build, whatever its SOURCE_DATE_EPOCH; `repository`
-    returns what the repositories of a package's environment list.
+    `variables` and `script` are those of the build, whatever its SOURCE_DATE_EPOCH; `melange` is the
+    one that builds, empty if nobody knows; `repository` returns what the repositories of a package's
+    environment list.
 
     Raises:
         UsageError: $SOURCE_DATE_EPOCH is not a number.
@@ -57,6 +59,7 @@ def read_inputs(
         common=fingerprint(parts.common),
         variables=tuple(same.words()),
         script=hashlib.sha256("".join([script.text, *makefile]).encode()).hexdigest(),
+        melange=melange,
     )
     epochs = _epochs(packages, directory, parts, fingerprints, store)
     return UnitInputs(

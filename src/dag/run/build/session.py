@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from dag.core.build.plan import (
 )
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.scripts import MakeVariables, build_script, melange_of
+from dag.core.build.scripts import MakeVariables, build_script
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
@@ -37,6 +36,7 @@ from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
+from dag.io.package.melange import melange_version
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.io.store.takeover import adopt
@@ -53,6 +53,7 @@ from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
 from dag.run.build.stores import read_others, store_path
+from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
 from dag.run.sources.place import cache_beside
@@ -136,7 +137,7 @@ class Build:
 
     def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
         """Return what melange cannot load of all that is to be built, by the definitions' files."""
-        melange = melange_of(self.options.make_vars, shutil.which("melange") or "")
+        melange = melange_here(self.options.make_vars)
         names = {step.package.name for step in self.plan.steps} | self.plan.blocked.keys()
         names |= {name for one in self.plan.stuck for name in one.packages}
         packages = [one for one in self.found.packages if one.name in names]
@@ -211,6 +212,7 @@ class Build:
             store=self.store,
             variables=self.variables,
             script=self.script(self.variables),
+            melange=melange_version(melange_here(self.options.make_vars)),
             repository=self.repositories.of,
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dag.core.build.scripts import melange_of
 from dag.errors import InfrastructureError
 from dag.io.package.ways import melange_pipeline_dirs
 
@@ -18,6 +19,11 @@ _HINTS = {
     "bwrap": "install bubblewrap",
     "unshare": "install util-linux",
 }
+
+
+def melange_here(make_vars: Iterable[str]) -> str:
+    """Return the path of the melange that make is to call here; empty if there is none."""
+    return melange_of(make_vars, shutil.which("melange") or "")
 
 
 @dataclass(frozen=True, slots=True)
