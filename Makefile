@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock
+.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock release
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -61,6 +61,9 @@ demo: venv ## build the example distribution on this machine
 
 demo-kubernetes: venv ## build it in a pod of a real Kubernetes on this machine
 	@scripts/demo-kubernetes
+
+release: venv ## the wheel, the source archive and an SBOM in dist/, built twice, compared and tried
+	@$(PY) -m publish.release
 
 lock: venv ## write both lock files anew from pyproject.toml: ours, and that of the agent's image
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal \

@@ -38,7 +38,6 @@ INSTALLING = tuple(
     HERE / name
     for name in (
         "bare",
-        "browser",
         "cluster",
         "examples",
         "io/sources/git",

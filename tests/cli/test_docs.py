@@ -12,7 +12,7 @@ import pytest
 from dag.cli.main import main
 from dag.cli.options import Command
 from dag.core.package.makefile import built_in_text
-from tests.support.reference import context_of
+from publish.declared import context_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

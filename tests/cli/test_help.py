@@ -17,8 +17,9 @@ from dag.cli.examples import ExampleGroup
 from dag.cli.main import SUMMARIES, main
 from dag.cli.options import Command
 from dag.cli.parameters import Argument, Option
+from publish.declared import context_of, every_command
+from publish.flags import reference
 from tests.cli.test_docs import refusal
-from tests.support.reference import context_of, every_command, reference
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 80

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from dag import __version__
 from dag.cli.examples import ExampleGroup
 from dag.errors import DagError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 SUMMARIES = {
+    "init": "Begin a distribution that builds at once.",
     "text": "Print packages in the order in which they can be built.",
     "svg": "Draw the graph of packages as a picture.",
     "cycles": "Show which packages need each other, and what to bootstrap.",
@@ -29,11 +31,12 @@ SUMMARIES = {
     "build": "Build packages on this machine, one unit a package.",
     "status": "Tell how a `dag build` stands, or how it ended.",
     "logs": "Print the log of a package's build.",
-    "report": "Write a page about a build, for a browser.",
-    "store": "Verify the store of `dag build`, or remove what nobody needs of it.",
+    "store": "Verify the store of `dag build`, or remove what nobody needs.",
     "cache": "Fetch and verify the sources that the definitions name.",
     "setup": "Make a cluster ready for `dag pod`.",
     "image": "Make the image of what runs in pods beside the build.",
+    "completion": "Print a script that has a shell complete what is typed.",
+    "version": "Tell which dag this is.",
 }
 """The commands in the order in which people meet them, with the first sentence of each one's help.
 
@@ -97,7 +100,7 @@ class Commands(ExampleGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
-@click.version_option(package_name="melange-dag")
+@click.version_option(__version__)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Build a directory of melange package definitions along their dependency graph."""

@@ -81,6 +81,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the booleans, read `dag.toml`, then parse as click does."""
+        if ctx.resilient_parsing:  # a shell completes the line, and hears no complaints
+            return super().parse_args(ctx, args)
         from dag.cli.settings import check_typed_values, check_variables, read_settings
 
         args = self.rewrite_booleans(ctx, args)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dag.core.flags import Declared, Shape
 from dag.core.kinds import PathRule, ValueKind
 from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 PLACES = "dag.settings"
 """In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
@@ -114,6 +118,26 @@ class _Type(click.ParamType[Any]):
             return self.kind.parse(value)
         except UsageError as error:
             self.fail("; ".join(filter(None, (error.message, error.hint))), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the definitions of the directory whose names begin so, if they are asked for."""
+        if not self.kind.package:
+            return []
+        from click.shell_completion import CompletionItem
+
+        from dag.io.package.listing import list_directory
+
+        directory = ctx.params.get("directory")
+        if directory is None:  # what was typed is none
+            return []
+        try:
+            names = list_directory(Path(directory)).yaml
+        except UsageError:
+            return []
+        stems = (name.removesuffix(".yaml") for name in names)
+        return [CompletionItem(stem) for stem in stems if stem.startswith(incomplete)]
 
 
 class _ChoiceType(click.Choice[str]):

@@ -21,7 +21,7 @@ from dag.report.terminal import show
 )
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Verify the store of `dag build`, or remove what nobody needs of it.
+    """Verify the store of `dag build`, or remove what nobody needs.
 
     A build may run meanwhile.
     """

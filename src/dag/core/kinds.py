@@ -38,6 +38,8 @@ class ValueKind(Generic[T_co]):
     choices: tuple[str, ...] = ()
     """The only texts that are taken; empty is any."""
     path: PathRule | None = None
+    package: bool = False
+    """A shell completes it by the names of definitions."""
 
 
 def choice(*words: str) -> ValueKind[str]:
@@ -115,6 +117,8 @@ def _assignment(text: str) -> str:
 
 
 TEXT = ValueKind(metavar="TEXT", parse=str)
+PACKAGE = ValueKind(metavar="PKG", parse=str, package=True)
+"""The name of a package, or what stands for one: a path, a target of make."""
 NAME = ValueKind(metavar="NAME", parse=_kubernetes_name)
 """A name as Kubernetes has them: a path of its API is made of it."""
 QUANTITY = ValueKind(metavar="QUANTITY", parse=_quantity)

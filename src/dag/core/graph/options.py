@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dag.core.flags import Options, argument, flag, list_flag, required_flag, switch
 from dag.core.graph.draw import Kind
-from dag.core.kinds import FILE_OR_STDOUT, PATH_OR_URL, TEXT, ValueKind, choice
+from dag.core.kinds import FILE_OR_STDOUT, PACKAGE, PATH_OR_URL, TEXT, ValueKind, choice
 from dag.core.package.options import (
     DefinitionOptions,
     GeneralOptions,
@@ -108,8 +108,8 @@ class CyclesOptions(DefinitionOptions, KnownRepositoryOptions, ReportOptions, Ge
 class PathOptions(DefinitionOptions, ReportOptions):
     """The flags of `dag path`."""
 
-    start: str = argument(TEXT, "A", "The package that needs the other one.")
-    goal: str = argument(TEXT, "B", "The package that is needed.")
+    start: str = argument(PACKAGE, "A", "The package that needs the other one.")
+    goal: str = argument(PACKAGE, "B", "The package that is needed.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, Arch
 from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
-from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, TEXT, choice
+from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, PACKAGE, TEXT, choice
 
 _DEFINITIONS = "Definitions"
 _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
@@ -18,7 +18,7 @@ class PackageOptions(Options):
     """The packages that are asked for."""
 
     packages: tuple[str, ...] = arguments(
-        TEXT, "[PKG]...", "The packages that are asked for. Without any, it is all of them."
+        PACKAGE, "[PKG]...", "The packages that are asked for. Without any, it is all of them."
     )
 
 

@@ -10,9 +10,9 @@ from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import (
     DIRECTORY,
     FILE_OR_URL,
+    PACKAGE,
     PATH_OR_URL,
     QUANTITY,
-    TEXT,
     URL,
     whole,
 )
@@ -27,7 +27,7 @@ class CacheWords(Options):
     """The task, and the packages that it is for."""
 
     words: tuple[str, ...] = arguments(
-        TEXT,
+        PACKAGE,
         "[prune] [PKG]...",
         "The packages whose sources, and those of what they need, are fetched. Without any, it is "
         "all of them. With `prune` before them, everything else is removed.",

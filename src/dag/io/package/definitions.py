@@ -26,8 +26,8 @@ from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.nametext import names_in_text
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
-from dag.io.files import is_so
 from dag.io.package import parses
+from dag.io.package.listing import list_directory
 from dag.io.package.strays import stray_remarks
 from dag.io.package.ways import Way, Ways
 
@@ -97,7 +97,7 @@ def read_directory(
         (OWN_PIPELINES, *(os.fspath(one.resolve()) for one in pipeline_dirs)), tuple(build_options)
     )
     with _no_collections():
-        listing = _list(directory)
+        listing = list_directory(directory)
         ways = Ways(directory, wanted)
         way_of = {
             name: ways.find(flags.resolution(name.removesuffix(".yaml")) if flags else plain)
@@ -159,38 +159,6 @@ def _no_collections() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class _Listing(NamedTuple):
-    """The names at the top level of a directory, but for those that begin with a dot."""
-
-    yaml: list[str]
-    yml: list[str]
-    folders: list[str]
-
-
-def _list(directory: Path) -> _Listing:
-    found = _Listing([], [], [])
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                name = entry.name
-                if name[0] == ".":
-                    continue
-                if name.endswith(".yaml"):
-                    found.yaml.append(name)
-                elif name.endswith(".yml"):
-                    found.yml.append(name)
-                elif is_so(entry.is_dir):
-                    found.folders.append(name)
-    except OSError as error:
-        raise UsageError(
-            f"{directory} cannot be read: {error.strerror}",
-            hint="name the directory of the definitions with --dir",
-        ) from error
-    for names in found:
-        names.sort()
-    return found
 
 
 def _files(directory: Path, ways: Mapping[str, Way]) -> tuple[list[_File], list[BrokenDefinition]]:

@@ -41,16 +41,12 @@ class Engine:
     """One run, which drives a scheduler and a runner until every unit is settled."""
 
     def __init__(
-        self,
-        scheduler: Scheduler,
-        runner: Runner,
-        journal: Journal,
-        observers: Sequence[Observer],
+        self, scheduler: Scheduler, runner: Runner, journal: Journal, observer: Observer
     ) -> None:
         self.scheduler = scheduler
         self._runner = runner
         self._journal = journal
-        self._observers = observers
+        self._observer = observer
         self._events: list[Event] = []
         self._arrived = asyncio.Event()
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -102,8 +98,7 @@ class Engine:
                 await self._arrived.wait()
         except TimeoutError:
             if self._wake is None or self.now < self._wake:
-                for observer in self._observers:
-                    observer.look_at_clock(self.now)
+                self._observer.look_at_clock(self.now)
                 return []
             self._wake = None
             return [Ticked()]
@@ -123,15 +118,13 @@ class Engine:
         for event in events:
             self._journal.append(lines.encode_event(now, event))
             actions = self.scheduler.handle(event, now)
-            for observer in self._observers:
-                observer.observe(event, actions, now)
+            self._observer.observe(event, actions, now)
             todo += actions
         # The journal must have the events before their actions are carried out.
         self._journal.sync()
         for action in todo:
             self._do(action)
-        for observer in self._observers:
-            observer.look_at_clock(now)
+        self._observer.look_at_clock(now)
 
     def _do(self, action: Action) -> None:
         match action:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import dag
 from dag.core.arch import Arch
 from dag.core.build.scripts import MakeVariables, build_script, key_of
 from dag.core.image.references import parse_reference, parse_repository
@@ -253,7 +254,7 @@ def _settings(
         script=script,
         targets=selection.targets,
         wanted=_package_files(selection) if options.src_bucket else (),
-        version=_dag_version(),
+        version=dag.__version__,
         key=key,
     )
 
@@ -332,12 +333,3 @@ def _pipelines_in_pod(directory: Path, given: Iterable[str]) -> list[str]:
     root = directory.resolve()
     paths = (Path(one).resolve() for one in given)
     return [f"./{path.relative_to(root)}" for path in paths if path.is_relative_to(root)]
-
-
-def _dag_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("melange-dag")
-    except PackageNotFoundError:
-        return "unreleased"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,16 +26,12 @@ def own_files() -> list[File]:
     """Return the files of dag, without byte code, by their paths below the packages' directory.
 
     A wheel, pipx and an editable checkout all have the same ones. What says how dag was installed is
-    left out; its version stays.
+    left out; its name and version stay.
     """
     package = Path(dag.__file__).parent
     found = [file_of(f"dag/{path}", (package / path).read_bytes()) for path in _paths(package)]
-    try:
-        release = version(_DISTRIBUTION)
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return found
-    metadata = f"Metadata-Version: 2.1\nName: {_DISTRIBUTION}\nVersion: {release}\n"
-    directory = f"{_DISTRIBUTION.replace('-', '_')}-{release}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {_DISTRIBUTION}\nVersion: {dag.__version__}\n"
+    directory = f"{_DISTRIBUTION.replace('-', '_')}-{dag.__version__}.dist-info"
     return [*found, file_of(f"{directory}/METADATA", metadata.encode())]
 
 

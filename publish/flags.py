@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import click
-
-from dag.cli.main import SUMMARIES, main
 from dag.cli.options import Command
 from dag.cli.parameters import Argument, Option
+from publish.declared import context_of, every_command
 
 INTRODUCTION = """\
 # Flags
@@ -27,25 +25,6 @@ as in Go (`90s`, `1h30m`), quantities as in Kubernetes (`500m`, `2Gi`). A flag t
 several times is a list in `dag.toml`. In the environment its values have spaces between them, or
 colons if all of them are paths.
 """
-
-
-def context_of(command: click.Command, typed: str) -> click.Context:
-    """Return the context that a command has when it is typed on a terminal of 80 columns."""
-    # click keeps the help option that the first context made, so all contexts must name it alike.
-    names = main.context_settings["help_option_names"]
-    return click.Context(command, info_name=typed, terminal_width=78, help_option_names=names)
-
-
-def every_command() -> Iterator[tuple[str, click.Command]]:
-    """Yield each command as it is typed; the commands of a group come after their group."""
-    context = context_of(main, "dag")
-    for name in SUMMARIES:
-        command = main.get_command(context, name)
-        assert command is not None
-        yield f"dag {name}", command
-        if isinstance(command, click.Group):
-            for sub in command.list_commands(context):
-                yield f"dag {name} {sub}", command.commands[sub]
 
 
 def reference() -> str:

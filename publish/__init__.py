@@ -1,0 +1,1 @@
+"""What is published besides the program: pages made from the declarations, and releases."""

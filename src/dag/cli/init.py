@@ -1,0 +1,27 @@
+"""`dag init`: a new distribution that builds at once."""
+
+from __future__ import annotations
+
+from dag.cli.options import command_of
+from dag.core.package.starter import InitOptions
+from dag.report.terminal import say, show
+
+
+@command_of(
+    InitOptions,
+    ("Begin a distribution in a new directory.", "dag init my-distribution"),
+    (
+        "Begin it with the packages of another repository.",
+        "dag init -r https://example.com/os --keyring https://example.com/os.rsa.pub mine",
+    ),
+)
+def command(options: InitOptions) -> None:
+    """Begin a distribution that builds at once.
+
+    It gets two definitions, one of which needs the other, a Makefile, a dag.toml that names what can
+    be set, and a .gitignore. What is there already is never overwritten.
+    """
+    from dag.io.package.starter import write_starter
+
+    show(write_starter(options))
+    say(f"`dag build --dir {options.target}` builds it")
