@@ -17,6 +17,7 @@ from dag.cli.examples import ExampleGroup
 from dag.cli.main import SUMMARIES, main
 from dag.cli.options import Command
 from dag.cli.parameters import Argument, Option
+from dag.errors import UsageError
 from publish.declared import context_of, every_command
 from publish.flags import reference
 from tests.cli.test_docs import refusal
@@ -101,11 +102,15 @@ def test_examples_are_sentences_and_commands_that_exist(typed: str) -> None:
         assert refusal(shlex.split(line)[1:]) is None
 
 
-def test_a_place_that_is_not_there_yet_is_offered_by_no_help_and_refused_in_words() -> None:
-    assert not [typed for typed in COMMANDS if "kubernetes]" in help_of(typed)]
+def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:
     with pytest.raises(click.UsageError) as refused:
+        main.main(["build", "--on", "mars"], standalone_mode=False)
+    assert "there are `local` and `kubernetes`" in refused.value.format_message()
+
+
+def test_a_build_on_kubernetes_needs_a_store_that_nodes_reach() -> None:
+    with pytest.raises(UsageError, match="needs a store that all nodes reach"):
         main.main(["build", "--on", "kubernetes"], standalone_mode=False)
-    assert "is not there yet; `dag pod` builds" in refused.value.format_message()
 
 
 OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.errors"}

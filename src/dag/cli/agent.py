@@ -146,6 +146,93 @@ def try_bucket(bucket: Bucket, probe: str | None) -> int:
         return 0 if run(bucket, probe) or probe is not None else EMPTY
 
 
+_STORE = click.option("--store", required=True, type=_PATH, help="Where the store is.")
+_PLACE = click.option("--place", required=True, type=_PATH, help="Where the unit is built.")
+
+
+@command.command()
+@_STORE
+@_PLACE
+@_STATE
+@_PIPE
+@click.option("--bundle", required=True, type=_PATH, help="Where the definitions are.")
+@click.option("--script", required=True, type=_PATH, help="Write the build's script here.")
+@click.argument("order", nargs=-1, required=True)
+def prepare(
+    *,
+    store: Path,
+    place: Path,
+    state: Path,
+    pipe: Path,
+    bundle: Path,
+    script: Path,
+    order: tuple[str, ...],
+) -> None:
+    """Lay out what one unit gets, as the ORDER of its Job says."""
+    from dag.run.agent.prepare import UnitPlaces
+    from dag.run.agent.prepare import prepare as run
+
+    with _last_words():
+        run(order, UnitPlaces(store=store, place=place, state=state, pipe=pipe), bundle, script)
+
+
+@command.command()
+@_STORE
+@_PLACE
+@_STATE
+@_PIPE
+@click.option("--log-directory", required=True, type=_PATH, help="Where the build's log is.")
+def collect(*, store: Path, place: Path, state: Path, pipe: Path, log_directory: Path) -> None:
+    """Take what one unit's build left into the store, if it is what was promised."""
+    from dag.run.agent.collect import collect as run
+    from dag.run.agent.prepare import UnitPlaces
+
+    with _last_words():
+        places = UnitPlaces(store=store, place=place, state=state, pipe=pipe)
+        run(places, log_directory, _TERMINATION_LOG)
+
+
+@command.command(name="list-store")
+@_STORE
+@_ARCH
+def list_store(store: Path, arch: str) -> None:
+    """Tell what a store has."""
+    from dag.core.arch import Arch
+    from dag.run.agent.store import list_store as run
+
+    with _last_words():
+        run(store, Arch.parse(arch))
+
+
+@command.command()
+@_STORE
+@_ARCH
+@click.option("--public-name", required=True, help="The name of the public key.")
+@click.option("--public-key", required=True, help="The public key, in base64.")
+@click.option("--digest", default="", help="The SHA-256 of the index that is signed.")
+@click.option("--signature", default="", help="The signature of that, in base64.")
+@click.argument("records", nargs=-1, required=True)
+def publish(
+    *,
+    store: Path,
+    arch: str,
+    public_name: str,
+    public_key: str,
+    digest: str,
+    signature: str,
+    records: tuple[str, ...],
+) -> None:
+    """Publish RECORDS of a store, and its index."""
+    from dag.core.arch import Arch
+    from dag.run.agent.store import Signature, publish_records
+
+    signed = Signature(
+        public_name=public_name, public_key=public_key, digest=digest, signature=signature
+    )
+    with _last_words():
+        publish_records(store, Arch.parse(arch), records, signed, _TERMINATION_LOG)
+
+
 @contextmanager
 def _last_words() -> Iterator[None]:
     """Leave an error as the termination message, which Kubernetes shows as the container's reason."""

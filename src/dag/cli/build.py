@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
-from dag.core.build.options import BuildOptions
+from dag.core.jobs.options import UnitBuildOptions
 from dag.errors import UsageError
-from dag.report.terminal import Paint, say, show, show_document, silence, tell
+from dag.report.terminal import Paint, Terminal, say, show, show_document, silence, tell
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @command_of(
-    BuildOptions,
+    UnitBuildOptions,
     ("Build brotli and what is missing of its needs.", "dag build brotli"),
     ("Print what would be built, and why.", "dag build --dry-run"),
     (
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         "dag build --rebuild brotli --rebuild dependents",
     ),
 )
-def command(options: BuildOptions) -> int:
-    """Build packages on this machine, one unit a package.
+def command(options: UnitBuildOptions) -> int:
+    """Build packages as units, on this machine or as Jobs on Kubernetes.
 
     These are PKG and what they need, or everything. What the store or a repository has is not built
     again. Stop it whenever you like and run it again: what is finished stays. The exit code is 0 if
@@ -42,14 +42,25 @@ def command(options: BuildOptions) -> int:
         if not place.is_dir():  # not after hours of building
             raise UsageError(f"--{flag} {given}: there is no directory {place}")
     if options.dry_run:
-        build = plan_build(options, say)
+        if options.is_on_cluster:
+            from dag.run.jobs.start import plan_on_cluster
+
+            build = plan_on_cluster(options, Terminal(verbosity=options.verbose))
+        else:
+            build = plan_build(options, say)
         _tell_plan(build)
         _print_plan(build)
         impossible = any(
             one.named and one.absence is Absence.OTHER_ARCH for one in build.plan.skipped
         )
         return 1 if build.plan.stuck or build.plan.unbuildable or impossible else 0
-    result = build_packages(options, say, planned=_tell_plan)
+    if options.is_on_cluster:
+        from dag.run.jobs.start import build_on_cluster
+
+        terminal = Terminal(verbosity=options.verbose)
+        result = build_on_cluster(options, terminal, planned=_tell_plan)
+    else:
+        result = build_packages(options, say, planned=_tell_plan)
     _report(result, options)
     return result.exit_code
 
@@ -98,13 +109,14 @@ def _print_plan(build: Build) -> None:
         show(plan_lines(build.plan, build.limits))
 
 
-def _report(result: Result, options: BuildOptions) -> None:
+def _report(result: Result, options: UnitBuildOptions) -> None:
     from dag.report.files import to_json, to_junit, to_markdown
     from dag.report.progress import result_lines
     from dag.run.build.stores import store_path
 
+    store = str(options.store if options.is_on_cluster else store_path(options))
     if result.exit_code or not options.quiet:
-        for line in result_lines(result, store=str(store_path(options)), verbosity=options.verbose):
+        for line in result_lines(result, store=store, verbosity=options.verbose):
             paint = Paint.FAILURE if line.startswith("FAILED ") else None
             tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
     if options.junit:

@@ -28,7 +28,7 @@ SUMMARIES = {
     "affected": "Print what must be built again after files have changed.",
     "pod": "Build packages in a pod of a Kubernetes cluster.",
     "doctor": "Find out whether `dag pod` could build here.",
-    "build": "Build packages on this machine, one unit a package.",
+    "build": "Build packages as units, on this machine or as Jobs on Kubernetes.",
     "status": "Tell how a `dag build` stands, or how it ended.",
     "logs": "Print the log of a package's build.",
     "store": "Verify the store of `dag build`, or remove what nobody needs.",

@@ -71,6 +71,10 @@ KUBECONFIG = Limit("a kubeconfig", 16 * _MIB)
 """One with a thousand clusters has 5 MiB: each has a certificate in it."""
 RECORD = Limit("a record of ours", 64 * _MIB)
 """A file that dag wrote itself, in a place where somebody else may have written instead."""
+UNIT_ORDER = Limit("what a Job is told of its unit", 16 * _MIB)
+"""Unpacked; an environment of 400 packages has 50 KiB."""
+STORE_LISTING = Limit("what an agent tells of a store", 1 * _GIB)
+"""Unpacked; the records of 3,400 units have 20 MiB."""
 JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
 """The line that names what a run builds is the longest: 2 MB for 3,401 packages."""
 

@@ -39,13 +39,8 @@ _OUTPUT = "Output"
 
 
 def _place(text: str) -> str:
-    if text == "kubernetes":
-        raise UsageError(
-            "building every package in a pod of its own is not there yet",
-            hint="`dag pod` builds them all in one pod of a cluster",
-        )
-    if text != "local":
-        raise UsageError(f"{text!r} is no place to build at: the only one is `local`")
+    if text not in ("local", "kubernetes"):
+        raise UsageError(f"{text!r} is no place to build at: there are `local` and `kubernetes`")
     return text
 
 
@@ -175,7 +170,8 @@ class UnitOptions(Options):
     on: str = flag(
         ValueKind(metavar="PLACE", parse=_place),
         "--on",
-        "Build at this place. The only one so far is `local`, this machine.",
+        "Build at this place: `local`, which is this machine, or `kubernetes`, where each unit is a "
+        "Job.",
         default="local",
     )
     jobs: int | None = flag(

@@ -204,7 +204,7 @@ def build_script(
     elif key_maker is not KeyMaker.NOBODY:
         arguments.append("--make-key" if key_maker is KeyMaker.RULE else "--generate-key")
     if not trust_steps:
-        arguments.append(_bwrap_argument())
+        arguments.append(bwrap_argument())
     flags = {
         "--hermetic": hermetic,
         "--check-steps": check_steps and not trust_steps,
@@ -217,16 +217,23 @@ def build_script(
     return ShellScript(script_text(_PACKAGE, "build"), (*arguments, "--"))
 
 
+def script_file(arguments: Iterable[str]) -> str:
+    """Return the build script as a file that needs no arguments."""
+    words = " ".join(shlex.quote(word) for word in arguments)
+    return f"set -- {words}\n{script_text(_PACKAGE, 'build')}"
+
+
 def check_script(state: str) -> ShellScript:
     """Return the script that only tries whether steps can be confined where it runs.
 
     If not, it ends with `REFUSED`, and its last line says what is missing, and what to do.
     """
-    arguments = (f"--state={state}", _bwrap_argument(), "--check-only", "--")
+    arguments = (f"--state={state}", bwrap_argument(), "--check-only", "--")
     return ShellScript(script_text(_PACKAGE, "build"), arguments)
 
 
-def _bwrap_argument() -> str:
+def bwrap_argument() -> str:
+    """Return the argument of the build script that confines steps; it has a script in it."""
     return f"--bwrap={script_text(_PACKAGE, 'bwrap')}"
 
 

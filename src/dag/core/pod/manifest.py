@@ -15,6 +15,13 @@ from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
 from dag.core.package.makefile import KEY
 from dag.core.pod.options import PodOptions
+from dag.core.pod.pieces import (
+    agent_security,
+    builder_fields,
+    isolation_fields,
+    node_fields,
+    resource_requests,
+)
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 
@@ -32,8 +39,6 @@ PIPES = "/dag-pipes"
 """Where the build has, read-only, the pipes by which the agent's containers see its end."""
 _AGENT_STATE = "/dag-agent"
 """What the agent's containers keep; the build has no part in it."""
-_AGENT = 65532
-"""User of the agent's containers beside the build. It is neither root nor the build's."""
 SECRET_PROVIDER_CLASS = "melange-key"  # noqa: S105  # a name
 RUN_LABEL = "dag/run"
 ARCH_LABEL = "dag/arch"
@@ -43,8 +48,6 @@ UPLOAD = "upload"
 OURS = frozenset({"init", "fetch-packages", "populate-cache", BUILD, OUT, UPLOAD})
 """Containers that are in the manifest; an admission webhook may add others."""
 
-_BUILDER = 1000
-"""User of a pod without privilege. Any but root will do: bubblewrap makes a user namespace itself."""
 _TRANSFERRING = frozenset({"fetch-packages", UPLOAD})
 """The containers that move packages, and need an identity of the cloud for that."""
 _WITHOUT_TOKEN = "eks.amazonaws.com/skip-containers"  # noqa: S105  # the name of an annotation
@@ -112,24 +115,12 @@ def pod(settings: PodSettings) -> KubeObject:
         "restartPolicy": "Never",
         "serviceAccountName": options.service_account,
         "automountServiceAccountToken": False,
-        "nodeSelector": {"kubernetes.io/arch": settings.node.kubernetes},
+        **node_fields(settings.node),
         "initContainers": _init_containers(settings),
         "containers": [_build_container(settings)],
         "volumes": _volumes(settings),
+        **isolation_fields(confined=options.confined),
     }
-    if options.confined:
-        spec["hostUsers"] = False
-        spec["securityContext"] = {"runAsUser": _BUILDER, "runAsGroup": _BUILDER}
-    if settings.node.kubernetes == "arm64":
-        # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
-        spec["tolerations"] = [
-            {
-                "key": "kubernetes.io/arch",
-                "operator": "Equal",
-                "value": "arm64",
-                "effect": "NoSchedule",
-            }
-        ]
     if options.timeout is not None:
         spec["activeDeadlineSeconds"] = max(1, round(options.timeout))
     if options.out is not None:
@@ -182,7 +173,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
         "name": "init",
         "image": settings.bundle,
         "args": ["unpack", *pipes, f"/{ROOT}", WORKSPACE],
-        "resources": _resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
+        "resources": resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace", *(["pipes"] if pipes else [])),
     }
     containers = [init]
@@ -216,18 +207,10 @@ def _build_container(settings: PodSettings) -> KubeObject:
         "image": options.sdk_image,
         "workingDir": WORKSPACE,
         "command": container_words(settings.script.command(*settings.targets)),
-        "resources": _resource_requests(cpu=options.cpu, memory=options.ram, disk=options.disk),
-        "securityContext": {"privileged": True},
+        "resources": resource_requests(cpu=options.cpu, memory=options.ram, disk=options.disk),
+        **builder_fields(_TMP, confined=options.confined),
         "volumeMounts": [*_mounts("workspace", "cache"), {"name": "tmp", "mountPath": _TMP}],
     }
-    if options.confined:
-        # bubblewrap mounts a /proc of its own, which a masked one forbids, and needs the system
-        # calls that make namespaces.
-        container["securityContext"] = {
-            "procMount": "Unmasked",
-            "seccompProfile": {"type": "Unconfined"},
-        }
-        container["env"] = [{"name": "HOME", "value": _TMP}]
     if pipe_names(options):
         container["volumeMounts"] += _mounts("pipes", read_only=True)
     if options.key_name is not None:
@@ -258,15 +241,7 @@ def _agent_fields(settings: PodSettings, name: str) -> KubeObject:
     return {
         "name": name,
         "image": settings.bundle,
-        "securityContext": {
-            "runAsUser": _AGENT,
-            "runAsGroup": _AGENT,
-            "runAsNonRoot": True,
-            "readOnlyRootFilesystem": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": agent_security(),
     }
 
 
@@ -288,7 +263,7 @@ def _transfer_fields(settings: PodSettings) -> KubeObject:
     """Return what both containers that move packages have."""
     container: KubeObject = {
         "image": settings.bundle,
-        "resources": _resource_requests(cpu="100m", memory="256Mi", disk="64Mi"),
+        "resources": resource_requests(cpu="100m", memory="256Mi", disk="64Mi"),
     }
     if settings.options.bucket_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": settings.options.bucket_secret}}]
@@ -311,7 +286,7 @@ def _out_container(settings: PodSettings) -> KubeObject:
         **_agent_fields(settings, OUT),
         "args": container_words(words),
         "ports": [{"containerPort": OUT_PORT}],
-        "resources": _resource_requests(cpu="50m", memory="64Mi", disk="16Mi"),
+        "resources": resource_requests(cpu="50m", memory="64Mi", disk="16Mi"),
         "volumeMounts": [
             *_mounts("workspace", "tmp", "pipes", read_only=True),
             *_mounts("agent"),
@@ -343,10 +318,6 @@ def _volumes(settings: PodSettings) -> list[KubeObject]:
         memory = {"medium": "Memory", "sizeLimit": "1Mi"}
         volumes += [{"name": "melange-key", "csi": csi}, {"name": "key", "emptyDir": memory}]
     return volumes
-
-
-def _resource_requests(*, cpu: str, memory: str, disk: str) -> KubeObject:
-    return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": disk}}
 
 
 def _mounts(*volumes: str, read_only: bool = False) -> list[KubeObject]:

@@ -33,8 +33,8 @@ def _key_name(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PodBuildOptions(Options):
-    """Images and manner of a build in a pod."""
+class ImagesOptions(Options):
+    """The images of a build in a pod."""
 
     heading: ClassVar[str] = "Build"
 
@@ -49,6 +49,12 @@ class PodBuildOptions(Options):
         "--cache-bundle",
         "Take sources from this image, which `dag cache --bundle-repo` has pushed.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodBuildOptions(ImagesOptions):
+    """The images and the manner of a build in a pod."""
+
     keep_going: bool = switch("--keep-going", "Go on after a failure, as make -k does.")
 
 
@@ -99,6 +105,12 @@ class BundleOptions(Options):
     insecure_registry: bool = switch(
         "--insecure-registry", "Speak plain HTTP with the registry of the bundle."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions(BundleOptions):
+    """The choice of pushing no bundle."""
+
     push: bool = switch(
         "--push", "Push the bundle. If false, only its digest is computed.", default=True
     )
@@ -119,12 +131,6 @@ class PlaceOptions(Options):
     service_account: str = flag(
         NAME, "--service-account", "Run the pod as this service account.", default="default"
     )
-    isolation: str = flag(
-        choice("privileged", "userns"),
-        "--isolation",
-        "Run the build with all privileges on its node, or without any in a user namespace.",
-        default="privileged",
-    )
     node_arch: Arch | None = flag(
         ARCH,
         "--node-arch",
@@ -134,10 +140,41 @@ class PlaceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResourceOptions(Options):
-    """Requests of the build to its node; a definition may raise them."""
+class ClusterOptions(ContextOptions, KubeconfigOptions, PlaceOptions):
+    """The cluster, the place in it, and the rights there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodPlaceOptions(ClusterOptions):
+    """The privilege of the pod."""
+
+    heading: ClassVar[str] = "Cluster"
+
+    isolation: str = flag(
+        choice("privileged", "userns"),
+        "--isolation",
+        "Run the build with all privileges on its node, or without any in a user namespace.",
+        default="privileged",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskOptions(Options):
+    """The request of a build for the disk of its node; a definition may raise it."""
 
     heading: ClassVar[str] = "Resources"
+
+    disk: str = flag(
+        QUANTITY,
+        "--disk",
+        f"Ask for this much disk, {_OR_MORE}",
+        default="1Gi",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceOptions(DiskOptions):
+    """Requests of the build to its node; a definition may raise them."""
 
     cpu: str = flag(
         QUANTITY,
@@ -150,12 +187,6 @@ class ResourceOptions(Options):
         "--ram",
         f"Ask for this much memory, {_OR_MORE}",
         default="2Gi",
-    )
-    disk: str = flag(
-        QUANTITY,
-        "--disk",
-        f"Ask for this much disk, {_OR_MORE}",
-        default="1Gi",
     )
 
 
@@ -242,10 +273,8 @@ class PodOptions(
     SelectionOptions,
     ExtentOptions,
     PodBuildOptions,
-    BundleOptions,
-    ContextOptions,
-    KubeconfigOptions,
-    PlaceOptions,
+    PushOptions,
+    PodPlaceOptions,
     ResourceOptions,
     BucketOptions,
     SigningOptions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -24,12 +25,34 @@ def copy_tree(source: Path, target: Path) -> None:
         with os.scandir(here) as found:
             entries = sorted(found, key=lambda one: one.name)
         for entry in entries:
-            place = there / entry.name
-            if entry.is_symlink():
-                place.symlink_to(Path(entry.path).readlink())
-            elif entry.is_dir(follow_symlinks=False):
-                open_ones.append((Path(entry.path), place))
+            if entry.is_dir(follow_symlinks=False):
+                open_ones.append((Path(entry.path), there / entry.name))
             else:
-                shutil.copyfile(entry.path, place, follow_symlinks=False)
-                executable = entry.stat(follow_symlinks=False).st_mode & stat.S_IXUSR
-                place.chmod(0o755 if executable else 0o644)
+                _copy_entry(Path(entry.path), there / entry.name)
+
+
+def copy_paths(source: Path, target: Path, paths: Iterable[str]) -> None:
+    """Copy these files, links and directories below `source` to the same places below `target`.
+
+    Of a directory, nothing that is in it is copied.
+
+    Raises:
+        OSError: something cannot be read or written.
+
+    """
+    for path in paths:
+        here, there = source / path, target / path
+        if here.is_dir() and not here.is_symlink():
+            there.mkdir(parents=True, exist_ok=True)
+        else:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            _copy_entry(here, there)
+
+
+def _copy_entry(source: Path, target: Path) -> None:
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+        return
+    shutil.copyfile(source, target, follow_symlinks=False)
+    executable = source.stat().st_mode & stat.S_IXUSR
+    target.chmod(0o755 if executable else 0o644)

@@ -125,6 +125,30 @@ class Kube:
                 raise failed
         raise AssertionError
 
+    async def create_named(
+        self, path: str, manifest: KubeObject, *, patience: float = PATIENCE
+    ) -> KubeObject:
+        """Post an object whose name is in its manifest; who creates it twice adopts it.
+
+        Raises:
+            ApiError: the server refused it, or what has the name was made of something else.
+
+        """
+        try:
+            return await self._request("POST", path, patience=patience, body=manifest)
+        except ApiError as error:
+            if error.status != 409 or error.reason != "AlreadyExists":
+                raise
+        name = manifest["metadata"]["name"]
+        found = await self.get(f"{path}/{name}", patience=patience)
+        if not is_made_of(found, manifest):
+            raise ApiError(
+                f"{manifest['kind'].lower()} {name} is there and was made of something else",
+                status=409,
+                hint="look at it, delete it, and run this again",
+            )
+        return found
+
     async def find_made(
         self, path: str, manifest: KubeObject, *, label: str, patience: float = PATIENCE
     ) -> KubeObject | None:
@@ -175,13 +199,23 @@ class Kube:
         *,
         uid: str,
         resource_version: str | None = None,
+        dependents: bool = False,
         patience: float = PATIENCE,
     ) -> bool:
-        """Delete this very object; return False if it was gone already, or is of another version."""
+        """Delete this very object; return False if it was gone already, or is of another version.
+
+        With `dependents` what it has made goes, too.
+        """
         preconditions = {"uid": uid}
         if resource_version is not None:
             preconditions["resourceVersion"] = resource_version
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        body: KubeObject = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": preconditions,
+        }
+        if dependents:
+            body["propagationPolicy"] = "Background"
         try:
             await self._request("DELETE", path, patience=patience, body=body)
         except ApiError as error:
@@ -191,9 +225,17 @@ class Kube:
         return True
 
     async def log(
-        self, pod_path: str, container: str, *, since: datetime | None, follow: bool
+        self,
+        pod_path: str,
+        container: str,
+        *,
+        since: datetime | None = None,
+        follow: bool = False,
+        tail: int | None = None,
     ) -> AsyncGenerator[list[bytes]]:
         """Yield a container's log from `since` on, as batches of lines with timestamps.
+
+        With `tail`, only so many of the last lines come.
 
         Lines come without their newline, a batch as soon as it is there. When following, a line
         that the stream broke off in is not yielded: the next stream brings it whole.
@@ -201,6 +243,8 @@ class Kube:
         params = {"container": container, "timestamps": "true", "follow": str(follow).lower()}
         if since is not None:
             params["sinceTime"] = since.isoformat()
+        if tail is not None:
+            params["tailLines"] = str(tail)
         splitter = LineSplitter(LOG_LINE)
         async with self.stream(f"{pod_path}/log", params, read=_LOG_SILENCE) as response:
             check_page(self.server, response)

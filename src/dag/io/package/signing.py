@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,18 @@ class SigningKey:
             InfrastructureError: the file is no RSA key in PEM, or cannot be read.
 
         """
+        signature = self.sign_digest(hashlib.sha256(index).digest())
+        return pack_signature(self.public_name, signature) + index
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Return the signature of what has this SHA-256.
+
+        Raises:
+            InfrastructureError: the file is no RSA key in PEM, or cannot be read.
+
+        """
         from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import padding, rsa
+        from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
@@ -37,5 +48,25 @@ class SigningKey:
             raise InfrastructureError(f"{self.path}: {error.strerror}") from error
         if not isinstance(key, rsa.RSAPrivateKey):
             raise InfrastructureError(f"{self.path} is no RSA key in PEM")
-        signature = key.sign(index, padding.PKCS1v15(), hashes.SHA256())
-        return pack_signature(self.public_name, signature) + index
+        return key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
+
+
+def make_key(path: Path) -> None:
+    """Make a new key, as `melange keygen` does, with `.pub` beside it.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=4096)
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    path.touch(mode=0o600)
+    path.write_bytes(private)
+    path.with_name(f"{path.name}.pub").write_bytes(public)

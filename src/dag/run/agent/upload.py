@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +42,21 @@ class UploadOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildEnd:
+    """The end of a build as others see it."""
+
+    code: int | None
+    """What the build script said; None if it was ended before it came to that."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Built:
     file: Path
     package: PublishedApk
 
 
-def await_build(pipe: Path, *, last: bool) -> None:
+def await_build(pipe: Path, *, last: bool) -> BuildEnd:
     """Wait until the build has ended, however it ends.
 
     With `last` this goes on when somebody ends the pod: that ends the build, and what is finished
@@ -62,7 +72,9 @@ def await_build(pipe: Path, *, last: bool) -> None:
         raise InfrastructureError("the pod was ended before the build started") from None
     if last:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    await_end(descriptor)
+    began = time.monotonic()
+    code = await_end(descriptor)
+    return BuildEnd(code, time.monotonic() - began)
 
 
 def upload(order: UploadOrder) -> None:

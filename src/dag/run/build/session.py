@@ -52,7 +52,7 @@ from dag.run.build.runs import begin_journal, keep_result
 from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
-from dag.run.build.stores import read_others, store_path
+from dag.run.build.stores import read_others
 from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
@@ -231,8 +231,10 @@ class Build:
         """Make the scheduler of the plan."""
         return Scheduler(self.plan.units, self.limits)
 
-    async def drive(self, run: Run, runner: Runner) -> Result:
+    async def drive(self, run: Run, runner: Runner, *, store: str) -> Result:
         """Build what is planned with a runner, and return the result, which is kept nowhere yet.
+
+        `store` is the name of the store, as people know it.
 
         Raises:
             InfrastructureError: the runner cannot be opened, or the store fails.
@@ -243,7 +245,7 @@ class Build:
             progress = BuildProgress(
                 scheduler,
                 self.about,
-                store=str(store_path(self.options)),
+                store=store,
                 verbosity=self.options.verbose,
             )
             engine = Engine(scheduler, runner, journal, progress)

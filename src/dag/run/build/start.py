@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
-from dag.core.build.options import BuildOptions
+from dag.core.build.options import BuildOptions, MachineResources
 from dag.core.build.result import Result
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
@@ -25,7 +25,7 @@ def plan_build(options: BuildOptions, say: Say) -> Build:
     """
     store = read_store(store_path(options), options.arch)
     try:
-        return _plan(options, store, say)
+        return plan_in(store, options, say, machine_resources())
     finally:
         store.close()
 
@@ -43,7 +43,7 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
     makefile_of(Path(options.directory), options.target_template)  # before a store is made in vain
     store = open_store(store_path(options), options.arch, wait=options.wait, say=say)
     try:
-        build = _plan(options, store, say)
+        build = plan_in(store, options, say, machine_resources())
         planned(build)
         with store.trash.emptied_meanwhile(say):
             return run_interruptibly(build_here(build))
@@ -51,9 +51,15 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         store.close()
 
 
-def _plan(options: BuildOptions, store: Store, say: Say) -> Build:
+def plan_in(store: Store, options: BuildOptions, say: Say, machine: MachineResources) -> Build:
+    """Plan a build in a store that is open; `machine` is what units may take.
+
+    Raises:
+        UsageError: a definition is wrong, a name unknown, or there is no Makefile.
+
+    """
     gc.disable()  # what is read and planned stays until the end
-    build = Build(options, store, say, machine_resources())
+    build = Build(options, store, say, machine)
     gc.freeze()
     gc.enable()
     return build

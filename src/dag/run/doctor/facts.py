@@ -40,8 +40,9 @@ from dag.run.pod.access import (
     Unreadable,
     read_list,
 )
+from dag.run.pod.bundle import bundle_repository, namespace_of
 from dag.run.pod.preflight import dry_run
-from dag.run.pod.request import PodRequest, bundle_repository, namespace_of, prepare
+from dag.run.pod.request import PodRequest, prepare
 
 T = TypeVar("T")
 
@@ -322,7 +323,7 @@ class Doctor:
         """Return the settings of a Pod whose bundle is the image of probes."""
         if self._pushed is None or self._request is None:
             return self._settings(arch)
-        request = self._request.with_bundle(self._pushed)
+        request = self._request.with_bundle(self._request.target.known_as(self._pushed.reference))
         return next(one for one in request.pods if one.arch == arch)
 
 

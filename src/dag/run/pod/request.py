@@ -6,7 +6,6 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import dag
 from dag.core.arch import Arch
 from dag.core.build.scripts import MakeVariables, build_script, key_of
-from dag.core.image.references import parse_reference, parse_repository
+from dag.core.image.references import parse_reference
 from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
 from dag.core.package.makefile import KeyMaker, Makefile
@@ -31,18 +30,12 @@ from dag.core.pod.manifest import (
 from dag.core.pod.options import PodOptions
 from dag.errors import UsageError
 from dag.io.graph import git
-from dag.io.image.bundle import Pushed, digest_bundle, push_bundle
 from dag.io.image.tree import DirectoryTree, definitions_tree
-from dag.io.kube.contexts import find_namespace
 from dag.report.terminal import Terminal
 from dag.report.words import count, missing_lines, refusal_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
-from dag.run.image.agent import AgentChoice
-
-# Old projects of an organization have its domain before a colon, which is a folder of the registry.
-# https://cloud.google.com/container-registry/docs/overview#domain-scoped_projects
-_PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{2,40}")
+from dag.run.pod.bundle import BundleTarget, namespace_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +44,7 @@ class PodRequest:
 
     pods: tuple[PodSettings, ...]
     tree: DirectoryTree
-    repository: str
-    agent: AgentChoice
-    insecure: bool
-    pull_repository: str | None
+    target: BundleTarget
 
     def manifests(self) -> list[KubeObject]:
         """Return the manifest of each Pod."""
@@ -67,36 +57,14 @@ class PodRequest:
             RegistryError: a registry cannot be reached or refuses, or an image does not exist.
 
         """
-        from dag.io.image.registry.repository import (
-            resolve,  # the HTTP stack, which a dry run does without
-        )
-
-        # One look at each tag, whatever happens to it meanwhile: all pods get the same. And before
-        # anything is sent, because a name may be wrong.
-        digests = {
-            image: resolve(image, insecure=self.insecure)
-            for image in dict.fromkeys(image for one in self.pods for image in one.images())
-        }
-        agent = self.agent.push(self.repository, insecure=self.insecure, tell=terminal.say)
-        pushed = push_bundle(
-            self.repository,
-            self.tree.entries,
-            base=str(agent),
-            insecure=self.insecure,
-            progress=terminal.say,
-        )
-        terminal.say(f"bundle {pushed.reference}: {pushed.bytes_uploaded:,} bytes sent")
-        request = self.with_bundle(pushed)
+        images = dict.fromkeys(image for one in self.pods for image in one.images())
+        digests = self.target.resolve(images)
+        request = self.with_bundle(self.target.push(self.tree, terminal))
         return replace(request, pods=tuple(one.with_digests(digests) for one in request.pods))
 
-    def with_bundle(self, bundle: Pushed) -> PodRequest:
-        """Return the request with this bundle, by the name that nodes know its repository by."""
-        reference = parse_reference(bundle.reference)
-        if self.pull_repository is not None:
-            known = parse_repository(self.pull_repository)
-            reference = replace(reference, host=known.host, repository=known.repository)
-        pods = tuple(replace(settings, bundle=str(reference)) for settings in self.pods)
-        return replace(self, pods=pods)
+    def with_bundle(self, bundle: str) -> PodRequest:
+        """Return the request with this bundle."""
+        return replace(self, pods=tuple(replace(settings, bundle=bundle) for settings in self.pods))
 
 
 def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
@@ -109,7 +77,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
 
     """
     directory = Path(options.directory)
-    repository = bundle_repository(options)
+    target = BundleTarget.of(options)
     namespace = namespace_of(options, terminal)
     run = os.urandom(5).hex()
     selections = {arch: select(options, arch, terminal.say_once) for arch in options.arch}
@@ -133,9 +101,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     epoch = git.source_date_epoch(directory)
     if epoch is None:
         terminal.say(f"{directory} has no git history: SOURCE_DATE_EPOCH is 0")
-    choice = AgentChoice(agent=options.agent_image, base=options.bundle_base)
-    agent = choice.known(repository)
-    digested = digest_bundle(repository, tree.entries, base=str(agent))
+    digested, agent = target.digest(tree)
     if not options.push:
         terminal.say(f"nothing is pushed: tags stay tags, the bundle is {digested.content}")
         if agent.digest is None:
@@ -151,12 +117,9 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
             if selection.targets
         ),
         tree=tree,
-        repository=repository,
-        agent=choice,
-        insecure=options.insecure_registry,
-        pull_repository=options.pull_repo,
+        target=target,
     )
-    return request.with_bundle(digested)
+    return request.with_bundle(target.known_as(digested.reference))
 
 
 def _makefile_notes(makefile: Makefile, options: PodOptions) -> Iterator[str]:
@@ -266,49 +229,6 @@ def _package_files(selection: Selection) -> list[str]:
         for package in selection.packages
         for name in package.promised
     ]
-
-
-def namespace_of(options: PodOptions, terminal: Terminal | None = None) -> str:
-    """Return the namespace of the flags, else that of the context; no cluster is asked.
-
-    Raises:
-        UsageError: a kubeconfig cannot be read, or has no such context.
-
-    """
-    if options.namespace is not None:
-        return options.namespace
-    found = find_namespace(options.kubeconfig, options.context)
-    if terminal is not None:
-        tell = terminal.say if found.is_guess else terminal.detail
-        tell(f"the namespace is {found.name}, {found.reason}")
-    return found.name
-
-
-def bundle_repository(options: PodOptions) -> str:
-    """Return the repository that the bundle goes to.
-
-    Raises:
-        UsageError: nothing says where.
-
-    """
-    if options.bundle_repo:
-        return options.bundle_repo
-    from dag.io.gcloud import current_project
-
-    project = options.project or current_project()
-    if project:
-        if not _PROJECT.fullmatch(project):
-            raise UsageError(
-                f"{project!r} is no project of Google Cloud, so there is no repository for the bundle",
-                hint="--project, $PROJECT or project in dag.toml names one, like my-project;"
-                " --bundle-repo and $REPO name a repository anywhere",
-            )
-        return f"gcr.io/{project.replace(':', '/')}/dag"
-    raise UsageError(
-        "there is no repository for the bundle",
-        hint="set --bundle-repo, $REPO or bundle-repo in dag.toml, like registry.example.com/me/dag;"
-        " or --project for gcr.io/PROJECT/dag",
-    )
 
 
 def _path_in_pod(directory: Path, item: str) -> str:

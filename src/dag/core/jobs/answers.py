@@ -1,0 +1,86 @@
+"""What the agent of a Job answers: its last words are JSON in the container's termination message."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from dag.core.decoding import Undecodable, decode
+from dag.core.jobs.order import pack_words, unpack_words
+from dag.core.limits import RECORD
+from dag.core.store.records import Record, decode_record, encode_record
+
+_MESSAGE = 4096
+"""Bytes; a container runtime keeps no more of a termination message.
+https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
+_ROOM = 3600
+"""Bytes of a message that a record may take."""
+
+
+class ProvenAnswer(Struct, frozen=True, tag="proven"):
+    """The unit is proven, and the store has it."""
+
+    result: str
+    """The hash of what came out: that of the record."""
+    key: str
+    results: int
+    """How many different results the store has of just what went into the unit."""
+    built: bool
+    """False if the store had a record of just that, so that nothing was built."""
+    record: str = ""
+    """The record, packed; empty if it is on the container's log, because it is too long."""
+
+
+class UnprovenAnswer(Struct, frozen=True, tag="unproven"):
+    """The build ended well and did not make what the definition promises."""
+
+    why: str
+
+
+class EndedAnswer(Struct, frozen=True, tag="ended"):
+    """The build did not end well: what happened, its container's status tells."""
+
+    code: int | None = None
+
+
+Answer = ProvenAnswer | UnprovenAnswer | EndedAnswer
+_ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+
+
+def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
+    """Return the answer for a record, and what has to be written on the log: the rest of it."""
+    words = pack_words(encode_record(record))
+    answer = ProvenAnswer(record.result, record.key, results, built)
+    if sum(map(len, words)) <= _ROOM:
+        return msgspec.structs.replace(answer, record="".join(words)), []
+    return answer, words
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """Return an answer as JSON that a termination message takes."""
+    if isinstance(answer, UnprovenAnswer):
+        answer = UnprovenAnswer(answer.why[:1000])
+    return msgspec.json.encode(answer)
+
+
+def decode_answer(message: str) -> Answer:
+    """Return the answer in a termination message.
+
+    Raises:
+        Undecodable: it is something else.
+
+    """
+    return decode(_ANSWER, message.encode(), limit=_MESSAGE)
+
+
+def record_of(answer: ProvenAnswer, log: list[str]) -> Record:
+    """Return the record of an answer; `log` are the lines of the container, if it is there.
+
+    Raises:
+        Undecodable: it is something else than what the answer names.
+
+    """
+    record = decode_record(unpack_words([answer.record] if answer.record else log, RECORD.most))
+    if (record.result, record.key) != (answer.result, answer.key):
+        raise Undecodable("it is another record than the agent named")
+    return record

@@ -1,0 +1,99 @@
+"""Reads off a Job's Pod how its unit's attempt ended, and what that means for the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dag.core.build.events import Broke, Faulted, Lacked, OutOfMemory
+from dag.core.decoding import Undecodable
+from dag.core.jobs.answers import Answer, EndedAnswer, ProvenAnswer, UnprovenAnswer, decode_answer
+from dag.core.jobs.manifest import COLLECT, PREPARE
+from dag.core.kube.objects import KubeView
+from dag.core.pod.ending import (
+    NEVER_BUILT,
+    TAKEN_AWAY,
+    Cause,
+    Ending,
+    PodFacts,
+    how_build_ended,
+)
+from dag.core.pod.status import containers, termination
+
+Failure = Broke | Lacked | OutOfMemory | Faulted
+
+
+def answer_of(pod: KubeView) -> Answer | None:
+    """Return what the agent answered that looked at what was built; None if it did not come to that."""
+    ended = termination(containers(pod).get(COLLECT, {}))
+    if ended is None or ended["exitCode"] != 0:
+        return None
+    try:
+        return decode_answer(str(ended.get("message", "")))
+    except Undecodable:
+        return None
+
+
+def how_attempt_ended(facts: PodFacts) -> Ending | None:
+    """Return how an attempt ended, or None while it goes on.
+
+    What is proven stays proven, whatever happened to the Pod in the end.
+    """
+    if isinstance(answer_of(facts.pod), ProvenAnswer):
+        return Ending(Cause.DONE, "the unit is proven")
+    ending = how_build_ended(facts)
+    if ending is None or facts.deleted:
+        return ending
+    if ending.cause in NEVER_BUILT | TAKEN_AWAY or ending.cause is Cause.TIMEOUT:
+        return ending
+    collected = termination(containers(facts.pod).get(COLLECT, {}))
+    return None if collected is None else ending
+
+
+def failure_of(
+    key: str,
+    attempt: int,
+    facts: tuple[Ending, KubeView],
+    *,
+    lines: Sequence[str],
+    lacking: Mapping[str, str],
+) -> Failure:
+    """Return what an attempt that proved nothing means for its unit.
+
+    `facts` are how it ended, and its Pod. `lines` are the last ones of the build's log, and `lacking` what packages of its environment need
+    and nobody is known to give → one that needs it.
+    """
+    ending, pod = facts
+    told, answer = tuple(lines), answer_of(pod)
+    if isinstance(answer, UnprovenAnswer):
+        return Broke(key, attempt, answer.why, told)
+    match ending.cause:
+        case Cause.OOM_KILLED:
+            return OutOfMemory(key, attempt, ending.message, told)
+        case Cause.TIMEOUT:
+            return Broke(key, attempt, ending.message, told)
+        case Cause.MAKE if isinstance(answer, EndedAnswer):
+            found = [name for name in lacking if any(f'"{name}"' in line for line in lines)]
+            if found:
+                needs = ", ".join(f"{lacking[name]} turned out to need {name}" for name in found)
+                cause = f"{needs} at run time, which no package gives that is here"
+                return Lacked(key, attempt, tuple(found), cause, told)
+            return Broke(key, attempt, ending.message, told)
+        case Cause.INIT if _broke_in(pod, PREPARE):
+            return Broke(key, attempt, ending.message, told)
+        case Cause.DONE | Cause.MAKE:
+            return Faulted(key, attempt, f"the agent failed: {_agents_words(pod)}", told)
+        case _:
+            return Faulted(key, attempt, ending.message, told)
+
+
+def _broke_in(pod: KubeView, name: str) -> bool:
+    """Return whether a container of the agent's said that the unit itself is at fault."""
+    ended = termination(containers(pod).get(name, {}))
+    return ended is not None and ended["exitCode"] in (1, 2)
+
+
+def _agents_words(pod: KubeView) -> str:
+    ended = termination(containers(pod).get(COLLECT, {})) or {}
+    message = str(ended.get("message", "")).strip()
+    reason = ended.get("reason", "") or "it never ended"
+    return message or f"{reason}, exit code {ended.get('exitCode', '?')}"

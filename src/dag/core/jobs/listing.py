@@ -1,0 +1,66 @@
+"""What an agent tells of a store that the client cannot reach itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from dag.core.decoding import Undecodable
+from dag.core.jobs.order import pack_words, unpack_words
+from dag.core.limits import STORE_LISTING
+from dag.core.package.apk import Digest
+
+
+class StoreListing(Struct, frozen=True, kw_only=True):
+    """The small objects of a store for one architecture."""
+
+    objects: dict[str, bytes]
+    """Records whose packages are there, and what is published, by name."""
+    hints: bytes = b""
+    """What the store remembers of its units."""
+
+
+class PublishAnswer(Struct, frozen=True, kw_only=True):
+    """What came of publishing."""
+
+    published: int = 0
+    """The units that were published anew."""
+    unsigned: Digest | None = None
+    """The SHA-256 of the index that is to be signed; None if it is in its place."""
+
+
+_LISTING = msgspec.msgpack.Decoder(StoreListing)
+_PUBLISHED = msgspec.json.Decoder(PublishAnswer)
+
+
+def encode_listing(listing: StoreListing) -> list[str]:
+    """Return a listing as lines of a log."""
+    return pack_words(msgspec.msgpack.encode(listing))
+
+
+def decode_listing(lines: Iterable[str]) -> StoreListing:
+    """Return the listing that `encode_listing` has written.
+
+    Raises:
+        Undecodable: it is something else, or not whole.
+
+    """
+    try:
+        return _LISTING.decode(unpack_words(lines, STORE_LISTING.most))
+    except msgspec.DecodeError as error:
+        raise Undecodable(str(error)) from error
+
+
+def decode_published(message: str) -> PublishAnswer:
+    """Return the answer in a termination message.
+
+    Raises:
+        Undecodable: it is something else.
+
+    """
+    try:
+        return _PUBLISHED.decode(message)
+    except msgspec.DecodeError as error:
+        raise Undecodable(str(error)) from error

@@ -1,0 +1,246 @@
+"""The Job of one attempt at a unit, and those that read and publish a store: settings in, dict out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dag.core.arch import Arch
+from dag.core.build.events import ComputeResources
+from dag.core.image.layers import ROOT
+from dag.core.jobs.claims import Claim
+from dag.core.jobs.names import ATTEMPT_ANNOTATION, PACKAGE_ANNOTATION, job_name, labels
+from dag.core.jobs.order import UnitOrder, encode_order
+from dag.core.kube.containers import container_words
+from dag.core.kube.objects import KubeObject, seal
+from dag.core.pod.manifest import BUILD, CACHE, PIPES
+from dag.core.pod.pieces import (
+    agent_security,
+    builder_fields,
+    isolation_fields,
+    node_fields,
+    resource_requests,
+)
+
+PREPARE, COLLECT, AGENT = "prepare", "collect", "agent"
+PLACE = "/unit"
+"""The volume in which a unit is built: its workspace, and what it is given beside that."""
+WORKSPACE = f"{PLACE}/workspace"
+STORE = "/dag-store"
+STATE = "/dag-agent"
+"""What the agent's containers keep; the build has no part in it."""
+PIPE = f"{PIPES}/{COLLECT}"
+SCRIPT = f"{PIPES}/build"
+"""The script that builds. In a Job's manifest it would be the most part of that."""
+_TMP, _SHARED_TMP = "/tmp", "/dag-tmp"  # noqa: S108
+LOGS = f"{_SHARED_TMP}/.dag"
+_FIELDS = ("cpu", "memory", "ephemeral-storage")
+_AGENT_RESOURCES = resource_requests(cpu="50m", memory="256Mi", disk="64Mi")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """What all Jobs of a run have in common."""
+
+    namespace: str
+    run: str
+    arch: Arch
+    node_arch: Arch | None
+    store: Claim
+    bundle: str
+    """The image of the agent with the directory of the definitions, by digest."""
+    sdk_image: str
+    cache_bundle: str | None
+    service_account: str
+    confined: bool
+    disk: str
+    """The request of a build for ephemeral storage, as a quantity."""
+    timeout: float | None
+    """Seconds after which Kubernetes ends an attempt."""
+    version: str
+
+    @property
+    def node(self) -> Arch:
+        """The architecture of the node and of the images on it."""
+        return self.node_arch or self.arch
+
+
+def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResources) -> KubeObject:
+    """Return the manifest of the Job of one attempt."""
+    name = job_name(settings.run, order.package.name, order.arch, order.attempt)
+    store = _store_volume(settings)
+    spec: KubeObject = {
+        "initContainers": [_prepare_container(settings, order), *_cache_containers(settings)],
+        "containers": [
+            _build_container(settings, resources),
+            _collect_container(settings),
+        ],
+        "volumes": [
+            *({"name": one, "emptyDir": {}} for one in ("unit", "cache", "tmp", "pipes", "agent")),
+            store,
+        ],
+    }
+    annotations = {
+        PACKAGE_ANNOTATION: order.package.name,
+        ATTEMPT_ANNOTATION: str(order.attempt),
+        "kubectl.kubernetes.io/default-container": BUILD,
+    }
+    return _job(settings, name, spec, annotations, confined=settings.confined)
+
+
+def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[str]) -> KubeObject:
+    """Return the manifest of a Job that does something to the store."""
+    container = {
+        **_agent_fields(settings, AGENT),
+        "args": container_words([command, _store_word(settings), *words]),
+        "volumeMounts": _mounts("store", "agent"),
+    }
+    spec: KubeObject = {
+        "containers": [container],
+        "volumes": [_store_volume(settings), {"name": "agent", "emptyDir": {}}],
+    }
+    return _job(settings, name, spec, {}, confined=True)
+
+
+def _job(
+    settings: JobSettings,
+    name: str,
+    spec: KubeObject,
+    annotations: Mapping[str, str],
+    *,
+    confined: bool,
+) -> KubeObject:
+    marks = labels(settings.run, settings.arch.apk, str(settings.store))
+    annotations = {"dag/version": settings.version, "dag/bundle": settings.bundle, **annotations}
+    pod: KubeObject = {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **node_fields(settings.node),
+        **isolation_fields(confined=confined),
+        **spec,
+    }
+    if settings.timeout is not None:
+        pod["activeDeadlineSeconds"] = max(1, round(settings.timeout))
+    # Who judges how an attempt ended, and whether there is another, is the client: it knows why.
+    job: KubeObject = {
+        "backoffLimit": 0,
+        "podReplacementPolicy": "Failed",
+        "activeDeadlineSeconds": round(settings.timeout or 0) + _DEADLINE,
+        "ttlSecondsAfterFinished": _TTL,
+        "template": {"metadata": {"labels": marks, "annotations": annotations}, "spec": pod},
+    }
+    return seal(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": name,
+                "namespace": settings.namespace,
+                "labels": marks,
+                "annotations": annotations,
+            },
+            "spec": job,
+        }
+    )
+
+
+_DEADLINE = 48 * 3600
+"""Seconds after which a Job ends that nobody drives any more, besides what an attempt may take."""
+_TTL = 24 * 3600
+"""Seconds for which a Job that has ended stays if nobody has taken note of it."""
+
+
+def _agent_fields(settings: JobSettings, name: str) -> KubeObject:
+    return {
+        "name": name,
+        "image": settings.bundle,
+        "securityContext": agent_security(),
+        "resources": _AGENT_RESOURCES,
+    }
+
+
+def _prepare_container(settings: JobSettings, order: UnitOrder) -> KubeObject:
+    words = ["prepare", f"--bundle=/{ROOT}", *_agent_words(settings)]
+    words += [f"--script={SCRIPT}", "--", *encode_order(order)]
+    # It is the user of the build, so that the workspace is the build's own.
+    return {
+        "name": PREPARE,
+        "image": settings.bundle,
+        "args": container_words(words),
+        "resources": resource_requests(cpu="100m", memory="256Mi", disk=settings.disk),
+        "volumeMounts": [
+            *_mounts("unit", "pipes", "agent"),
+            *_mounts("store", read_only=True),
+        ],
+    }
+
+
+def _cache_containers(settings: JobSettings) -> list[KubeObject]:
+    if settings.cache_bundle is None:
+        return []
+    return [
+        {
+            "name": "populate-cache",
+            "image": settings.cache_bundle,
+            "args": ["unpack", f"/{ROOT}", CACHE],
+            "volumeMounts": _mounts("cache"),
+        }
+    ]
+
+
+def _build_container(settings: JobSettings, resources: ComputeResources) -> KubeObject:
+    amounts = dict(
+        zip(_FIELDS, (f"{resources.cpu}m", str(resources.ram), settings.disk), strict=True)
+    )
+    return {
+        "name": BUILD,
+        "image": settings.sdk_image,
+        "workingDir": WORKSPACE,
+        "command": ["sh", SCRIPT],
+        # What it may have of memory is what it asked for: else others on the node would pay.
+        "resources": {"requests": amounts, "limits": {"memory": amounts["memory"]}},
+        **builder_fields(_TMP, confined=settings.confined),
+        "volumeMounts": [
+            *_mounts("unit", "cache"),
+            {"name": "tmp", "mountPath": _TMP},
+            *_mounts("pipes", read_only=True),
+        ],
+    }
+
+
+def _collect_container(settings: JobSettings) -> KubeObject:
+    return {
+        **_agent_fields(settings, COLLECT),
+        "args": container_words(["collect", *_agent_words(settings), f"--log-directory={LOGS}"]),
+        "volumeMounts": [
+            *_mounts("unit", "tmp", "pipes", read_only=True),
+            *_mounts("agent", "store"),
+        ],
+    }
+
+
+def _store_word(settings: JobSettings) -> str:
+    return f"--store={STORE}/{settings.store.folder}".rstrip("/")
+
+
+def _agent_words(settings: JobSettings) -> list[str]:
+    return [_store_word(settings), f"--place={PLACE}", f"--state={STATE}", f"--pipe={PIPE}"]
+
+
+def _store_volume(settings: JobSettings) -> KubeObject:
+    return {"name": "store", "persistentVolumeClaim": {"claimName": settings.store.name}}
+
+
+def _mounts(*volumes: str, read_only: bool = False) -> list[KubeObject]:
+    paths: Mapping[str, str] = {
+        "unit": PLACE,
+        "cache": CACHE,
+        "tmp": _SHARED_TMP,
+        "pipes": PIPES,
+        "agent": STATE,
+        "store": STORE,
+    }
+    more: KubeObject = {"readOnly": True} if read_only else {}
+    return [{"name": name, "mountPath": paths[name], **more} for name in volumes]

@@ -1,0 +1,211 @@
+"""What the agent of a Job is told: one unit, with everything that goes into it by digest.
+
+It travels in the arguments of one container, so it is small: each object of a Job is kept twice in
+etcd, and a container takes 128 KiB in one argument.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from dag.core.arch import Arch
+from dag.core.build.served import ServedPackages
+from dag.core.decoding import Undecodable
+from dag.core.limits import UNIT_ORDER
+from dag.core.package.apk import Digest, PathPart
+from dag.core.package.apkindex import Entry
+from dag.core.package.model import Package
+from dag.core.store.records import Inputs, RepositoryPackage
+
+T = TypeVar("T")
+
+_WORD = 100_000
+"""Characters of one argument."""
+
+
+class GivenPackage(Struct, frozen=True, array_like=True):
+    """A package of the store in an environment."""
+
+    name: PathPart
+    version: PathPart
+    digest: bytes
+    """Its SHA-256."""
+
+
+class ServedPackage(Struct, frozen=True, array_like=True):
+    """A package of a repository in an environment."""
+
+    name: PathPart
+    version: PathPart
+    checksum: str
+    repository: int
+    """Its place among the repositories of the order."""
+    stanza: str
+    """Its lines in the repository's index."""
+
+
+class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
+    """One attempt at a unit."""
+
+    run: str
+    attempt: int
+    arch: str
+    package: Package
+    """The definition, without what only planning needs."""
+    paths: tuple[str, ...]
+    """What of the bundle's directory is in the workspace."""
+    copies: tuple[str, ...]
+    """Keys and repositories of the bundle's directory that are there beside these."""
+    given: tuple[GivenPackage, ...]
+    served: tuple[ServedPackage, ...]
+    repositories: tuple[str, ...]
+    """Where packages of repositories are: URLs, or paths in the agent's image."""
+    named: dict[str, str]
+    """The repositories that the user names: as melange gets each → its URL or path."""
+    roots: dict[str, str]
+    """A repository, as it is named → as what it lists names it."""
+    public_key: str
+    """The name, in the workspace, of the key that signs what is built."""
+    own: Digest
+    """The hash of the unit's own inputs."""
+    dropped: tuple[str, ...]
+    open: str
+    defined: tuple[str, ...]
+    """Names that packages of the environment or of the unit give, and that a definition gives."""
+    fingerprint: str
+    epoch: int
+    memory: int
+    arguments: tuple[str, ...]
+    """The arguments of the build script with the targets, but for the text of the bwrap."""
+    confined: bool
+    """Whether steps are confined by that."""
+    reuse: bool
+    """Whether a record of just what goes into the unit makes its build unnecessary."""
+
+    @property
+    def key(self) -> str:
+        """Return the unit's key."""
+        return self.inputs.key
+
+    @property
+    def inputs(self) -> Inputs:
+        """Return what goes into the unit, as its record has it."""
+        return Inputs(
+            own=self.own,
+            environment={one.name: one.digest.hex() for one in self.given},
+            repository=tuple(
+                RepositoryPackage(one.name, one.version, one.checksum) for one in self.served
+            ),
+            dropped=self.dropped,
+            open=self.open,
+        )
+
+    @property
+    def platform(self) -> Arch:
+        """Return the architecture."""
+        return Arch.parse(self.arch)
+
+    def served_packages(self) -> ServedPackages:
+        """Return the packages of repositories, as who serves them wants them."""
+        entries = (
+            Entry(
+                one.name,
+                one.version,
+                origin="",
+                depends=(),
+                provides=(),
+                checksum=one.checksum,
+                repository=self.repositories[one.repository],
+                stanza=one.stanza,
+            )
+            for one in self.served
+        )
+        return ServedPackages(tuple(entries), open=self.open)
+
+
+def bare_package(package: Package) -> Package:
+    """Return a definition without what only planning needs."""
+    return msgspec.structs.replace(
+        package,
+        left_out=(),
+        environment=(),
+        runtime=(),
+        provides=(),
+        sources=(),
+        pipelines=(),
+        warnings=(),
+        subpackages=tuple(
+            one._replace(runtime=(), provides=(), file="", line=0) for one in package.subpackages
+        ),
+    )
+
+
+_ORDER = msgspec.msgpack.Decoder(UnitOrder)
+_PATHS = msgspec.msgpack.Decoder(tuple[str, ...])
+
+
+def encode_order(order: UnitOrder) -> list[str]:
+    """Return an order as words for the arguments of a container."""
+    return pack_words(msgspec.msgpack.encode(order))
+
+
+def decode_order(words: Iterable[str]) -> UnitOrder:
+    """Return the order that `encode_order` has written.
+
+    Raises:
+        Undecodable: it is something else.
+
+    """
+    return _decode(_ORDER, words)
+
+
+def encode_texts(texts: Iterable[str]) -> list[str]:
+    """Return a list of texts as words for the arguments of a container."""
+    return pack_words(msgspec.msgpack.encode(tuple(texts)))
+
+
+def decode_texts(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts that `encode_texts` has written.
+
+    Raises:
+        Undecodable: it is something else.
+
+    """
+    return _decode(_PATHS, words)
+
+
+def pack_words(data: bytes) -> list[str]:
+    """Return bytes, compressed, as words that a container's argument and a log take."""
+    text = base64.b64encode(zlib.compress(data, 9)).decode()
+    return [text[begin : begin + _WORD] for begin in range(0, len(text), _WORD)]
+
+
+def unpack_words(words: Iterable[str], most: int) -> bytes:
+    """Return the bytes that `pack_words` has packed, of which there may be `most`.
+
+    Raises:
+        Undecodable: they are something else, or more.
+
+    """
+    try:
+        packed = base64.b64decode("".join(words), validate=True)
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(packed, most)
+    except (ValueError, zlib.error) as error:
+        raise Undecodable(f"it is damaged: {error}") from error
+    if not unpacker.eof:
+        raise Undecodable("it is not whole, or too large")
+    return data
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[T], words: Iterable[str]) -> T:
+    try:
+        return decoder.decode(unpack_words(words, UNIT_ORDER.most))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Undecodable(str(error)) from error

@@ -1,0 +1,143 @@
+"""Takes what a unit's build left into the store, if it is what the definition promises."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import msgspec
+
+from dag.core.build.recording import make_record
+from dag.core.jobs.answers import Answer, EndedAnswer, UnprovenAnswer, encode_answer, proven
+from dag.core.jobs.order import UnitOrder, decode_order
+from dag.core.package.apk import Apk, BrokenPackage, require_promised
+from dag.core.store.layout import RunNames
+from dag.core.store.records import Record
+from dag.errors import InfrastructureError
+from dag.io.package.prover import open_inside
+from dag.io.retries import RetryPolicy
+from dag.io.store.blobs import StagedApk
+from dag.io.store.local import Store
+from dag.report.terminal import say, show
+from dag.run.agent.prepare import PreparedUnit, UnitPlaces, read_prepared, server_of
+from dag.run.agent.upload import BuildEnd, await_build
+
+_PATIENCE = 1800.0
+"""Seconds for which a store is tried that cannot be written, before a finished build is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    """A build that has ended, and where its parts are."""
+
+    order: UnitOrder
+    prepared: PreparedUnit
+    places: UnitPlaces
+    logs: Path
+    end: BuildEnd
+    store: Store
+
+    @property
+    def log(self) -> str:
+        """Return the name of its log in the store."""
+        order = self.order
+        again = f".attempt-{order.attempt}" if order.attempt > 1 else ""
+        return RunNames(order.run, order.arch).log(f"{order.package.name}{again}")
+
+
+def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
+    """Wait for the end of the build, judge what it left, keep that, and answer.
+
+    The answer goes to `message`, and what is too long for that is written to the standard output.
+
+    Raises:
+        InfrastructureError: the store cannot be written, or the pod was ended before the build began.
+
+    """
+    os.umask(0o022)
+    prepared = read_prepared(places.state)
+    answer: Answer
+    if prepared.known is not None:
+        answer, rest = proven(prepared.known, results=1, built=False)
+    else:
+        end = await_build(places.pipe, last=True)
+        order = decode_order([prepared.order])
+        store = Store(places.store, order.platform)
+        answer, rest = _keep(_Collection(order, prepared, places, logs, end, store))
+        store.close()
+    show(rest)
+    message.write_bytes(encode_answer(answer))
+
+
+def _keep(what: _Collection) -> tuple[Answer, list[str]]:
+    """Judge and keep what a build left, as often as the store needs for it."""
+    until = time.monotonic() + _PATIENCE
+    for pause in RetryPolicy(first=1.0, longest=30.0).pauses():
+        try:
+            what.store.prepare()
+            _keep_log(what)
+            if what.end.code != 0:
+                return EndedAnswer(what.end.code), []
+            record, results = _promote(what)
+        except BrokenPackage as error:
+            return UnprovenAnswer(str(error)), []
+        except (OSError, InfrastructureError) as error:
+            if time.monotonic() > until:
+                raise InfrastructureError(f"the store cannot be written: {error}") from error
+            say(f"the store cannot be written, trying again: {error}")
+            time.sleep(pause)
+        else:
+            return proven(record, results=results, built=True)
+    raise AssertionError
+
+
+def _keep_log(what: _Collection) -> None:
+    try:
+        with open_inside(what.logs, PurePath("log")) as file:
+            what.store.objects.create_from(what.log, file)
+    except (FileNotFoundError, BrokenPackage) as error:
+        say(f"the build left no log: {error}")
+
+
+def _promote(what: _Collection) -> tuple[Record, int]:
+    """Prove what the definition promises, and take it into the store, the record last."""
+    order, store = what.order, what.store
+    below = PurePath("workspace", "packages", order.arch)
+    staged: dict[str, StagedApk] = {}
+    try:
+        for name in order.package.promised:
+            file = f"{name}-{order.package.full_version}.apk"
+            try:
+                staged[file] = store.blobs.stage(what.places.place, below / file)
+            except FileNotFoundError:
+                raise BrokenPackage(f"make ended well but built no {file}") from None
+            require_promised(name, order.package, order.platform, staged[file].apk)
+        for one in staged.values():
+            store.blobs.keep(one)
+        record = _record(what, [one.apk for one in staged.values()])
+        store.keep_record(record)
+        folder = f"records/{order.arch}/{record.name}/{record.key}"
+        return record, sum(1 for _ in store.objects.names(folder))
+    finally:
+        store.blobs.discard(staged.values())
+
+
+def _record(what: _Collection, made: Sequence[Apk]) -> Record:
+    order, defined = what.order, frozenset(what.order.defined)
+    server = server_of(order, what.places.state)
+    why = what.prepared.open or server.seen_open(order.package, what.places.place)
+    return make_record(
+        order.package,
+        made,
+        what.prepared.given,
+        provider=lambda name: name if name in defined else None,
+        inputs=msgspec.structs.replace(order.inputs, open=why),
+        fingerprint=order.fingerprint,
+        epoch=order.epoch,
+        seconds=what.end.seconds,
+        memory=order.memory,
+        log=what.log,
+    )

@@ -1,0 +1,112 @@
+"""What agents do to a store for a client that cannot reach it: tell what is there, and publish."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from dag.core.arch import Arch
+from dag.core.decoding import Undecodable
+from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
+from dag.core.jobs.order import decode_texts
+from dag.core.limits import RECORD
+from dag.core.package.apk import pack_signature
+from dag.core.store.records import decode_record
+from dag.errors import InfrastructureError
+from dag.io import durable
+from dag.io.store.index import write_index
+from dag.io.store.local import Store
+from dag.report.terminal import say, show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The signature of an index, made by whoever has the key."""
+
+    public_name: str
+    """The name of the public half."""
+    public_key: str
+    """Its text, in base64."""
+    digest: str = ""
+    """The SHA-256 of the index that was signed; empty if none is yet."""
+    signature: str = ""
+    """In base64."""
+
+
+class _Unsigned(Exception):
+    """There is an index to be signed, with this SHA-256."""
+
+
+def list_store(root: Path, arch: Arch) -> None:
+    """Write what a store has for an architecture to the standard output."""
+    store = Store(root, arch)
+    _make(store)
+    objects = {}
+    for name in store.objects.names(f"records/{arch.apk}"):
+        data = store.objects.read(name, RECORD)
+        try:
+            record = decode_record(data)
+        except Undecodable:
+            continue  # it counts for nothing; `dag store verify` tells of it
+        if all(store.blobs.has(one.apk) for one in record.built):
+            objects[name] = data
+    for name in store.objects.names(f"published/{arch.apk}"):
+        objects[name] = store.objects.read(name, RECORD)
+    show(encode_listing(StoreListing(objects=objects)))
+
+
+def publish_records(
+    root: Path, arch: Arch, names: Sequence[str], signature: Signature, message: Path
+) -> None:
+    """Publish records of a store, and its index if its signature is there; answer in `message`.
+
+    Raises:
+        InfrastructureError: a package is gone or damaged, or the store cannot be written.
+
+    """
+    store = Store(root, arch)
+    _make(store)
+    store.lock.acquire(wait=True, say=say)
+    try:
+        store.read()
+        before = dict(store.records)
+        for name in decode_texts(names):
+            record = decode_record(store.objects.read(name, RECORD))
+            # The index is signed, and says of each package which one it is.
+            store.publish(record, lambda _: None)
+        published = sum(1 for unit, one in store.records.items() if before.get(unit) is not one)
+        message.write_bytes(msgspec.json.encode(_index(store, signature, published)))
+    except Undecodable as error:
+        raise InfrastructureError(f"a record is damaged: {error}") from error
+    finally:
+        store.close()
+
+
+def _make(store: Store) -> None:
+    os.umask(0o022)
+    store.prepare()
+
+
+def _index(store: Store, signature: Signature, published: int) -> PublishAnswer:
+    def sign(path: Path) -> None:
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != signature.digest:
+            raise _Unsigned(digest)
+        signed = base64.b64decode(signature.signature)
+        path.write_bytes(pack_signature(signature.public_name, signed) + data)
+
+    public = store.state / "key" / signature.public_name
+    public.parent.mkdir(exist_ok=True)
+    durable.write_changed(public, base64.b64decode(signature.public_key))
+    try:
+        write_index(store, sign, say, key=signature.public_name)
+    except _Unsigned as unsigned:
+        return PublishAnswer(published=published, unsigned=str(unsigned))
+    return PublishAnswer(published=published)

@@ -1,0 +1,1 @@
+"""Runs a build as Jobs of a cluster."""

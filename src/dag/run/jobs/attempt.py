@@ -1,0 +1,192 @@
+"""Runs the watch of one Job's Pod: it makes the Job, and decides nothing.
+
+It is to Jobs what `dag.run.pod.follow` is to single Pods: what happens becomes an event for
+`dag.core.pod.watch`, and what that returns is done here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.pod.events import (
+    Abort,
+    Conclude,
+    DeletePod,
+    DeletionAccepted,
+    FindPod,
+    InterruptRequested,
+    PodAction,
+    PodCreated,
+    PodEvent,
+    PodNotCreated,
+    PodResult,
+    PodSeen,
+    Ticked,
+    WakeAt,
+    WatchFailed,
+)
+from dag.core.pod.states import WatchRules, WatchState
+from dag.core.pod.watch import PodWatch
+from dag.errors import DagError, InfrastructureError
+from dag.io.kube.api import ApiError, Kube
+from dag.run.jobs.news import JobNews, RunNews
+
+_PATIENCE = 600.0
+"""Seconds for which a request is repeated while the API server does not answer."""
+
+
+def jobs_path(namespace: str) -> str:
+    """Return the API's path to the Jobs of a namespace."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+class JobFollower:
+    """One Job, followed from its creation to the end of its Pod's work."""
+
+    def __init__(self, kube: Kube, news: RunNews, manifest: KubeObject, rules: WatchRules) -> None:
+        self.watch = PodWatch(rules)
+        self._kube = kube
+        self._news = news
+        self._manifest = manifest
+        self._name = str(manifest["metadata"]["name"])
+        self._path = jobs_path(manifest["metadata"]["namespace"])
+        self._loop = asyncio.get_running_loop()
+        self._result: asyncio.Future[PodResult] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._job: KubeObject | None = None
+
+    @property
+    def pod(self) -> KubeView:
+        """Return the Job's Pod as it was seen last; empty if there was none."""
+        return self.watch.pod
+
+    async def run(self) -> PodResult:
+        """Make the Job, or adopt the one that is there, and return how its Pod's work ended.
+
+        When the task is cancelled, the Job is deleted, and CancelledError raised when it is gone.
+
+        Raises:
+            DagError: the Job could not be made, or contact was lost for good.
+
+        """
+        self._news.listen(self._name, self._hear)
+        self._spawn(self._create())
+        interrupted = False
+        ends: list[asyncio.Future[Any]] = [self._result, self._news.failed]
+        try:
+            while not self._result.done():
+                try:
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                except asyncio.CancelledError:
+                    interrupted = True
+                    task = asyncio.current_task()
+                    assert task is not None  # noqa: S101  # it has just been cancelled
+                    task.uncancel()  # what follows is not to be cut short by what asked for it
+                    self._tell(InterruptRequested())
+                if self._news.failed.done() and not self._result.done():
+                    self._news.failed.result()
+            if interrupted:
+                self._result.exception()  # that it was interrupted is known
+                raise asyncio.CancelledError
+            return self._result.result()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for work in self._tasks:
+                work.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._news.leave(self._name)
+
+    async def remove(self) -> None:
+        """Delete the Job and its Pod; if that fails, Kubernetes does it later."""
+        with suppress(ApiError):
+            await self._delete_job(patience=_PATIENCE)
+
+    def _hear(self, news: JobNews) -> None:
+        if isinstance(news, dict):
+            if news.get("gone") and self.watch.state is WatchState.CREATING and self._job:
+                self._tell(WatchFailed(InfrastructureError("somebody deleted the Job")))
+            elif (why := _failed(news)) and self.watch.state is WatchState.CREATING:
+                self._tell(WatchFailed(InfrastructureError(f"the Job made no pod: {why}")))
+            return
+        if isinstance(news, PodSeen) and self.watch.state is WatchState.CREATING:
+            self._tell(PodCreated(news.pod))
+        self._tell(news)
+
+    def _tell(self, event: PodEvent) -> None:
+        if self._result.done():
+            return
+        try:
+            for action in self.watch.handle(event, self._loop.time()):
+                self._execute(action)
+        except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
+            if not self._result.done():
+                self._result.set_exception(error)
+
+    def _execute(self, action: PodAction) -> None:
+        match action:
+            case WakeAt(when):
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._loop.call_at(when, self._tell, Ticked())
+            case Conclude(result):
+                self._result.set_result(result)
+            case Abort(error):
+                self._result.set_exception(error)
+            case DeletePod(patience):
+                self._spawn(self._delete(patience))
+            case FindPod(patience):
+                self._spawn(self._give_up(patience))
+            case _:
+                pass
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except DagError as error:
+            self._tell(WatchFailed(error))
+        except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
+            if not self._result.done():
+                self._result.set_exception(error)
+
+    # ---- requests -----------------------------------------------------------------------------
+
+    async def _create(self) -> None:
+        self._job = await self._kube.create_named(self._path, self._manifest, patience=_PATIENCE)
+
+    async def _delete(self, patience: float) -> None:
+        self._tell(DeletionAccepted(await self._delete_job(patience)))
+
+    async def _give_up(self, patience: float) -> None:
+        await self._delete_job(patience)
+        self._tell(PodNotCreated())
+
+    async def _delete_job(self, patience: float) -> bool:
+        path = f"{self._path}/{self._name}"
+        if self._job is None:  # the request to make it may be under way, or its answer lost
+            try:
+                self._job = await self._kube.get(path, patience=patience)
+            except ApiError as error:
+                if error.status == 404:
+                    return False
+                raise
+        uid = str(self._job["metadata"]["uid"])
+        return await self._kube.delete(path, uid=uid, dependents=True, patience=patience)
+
+
+def _failed(job: KubeView) -> str:
+    """Return why a Job has failed, in words; empty if it has not."""
+    for one in job.get("status", {}).get("conditions", ()):
+        if one.get("type") == "Failed" and one.get("status") == "True":
+            return f"{one.get('reason', '')}: {one.get('message', '')}"
+    return ""

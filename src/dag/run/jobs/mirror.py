@@ -1,0 +1,79 @@
+"""A store on a volume claim as planning sees it: what the agent tells of it, in a directory here.
+
+It has the records and what is published, and of the packages nothing but their sizes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from dag.core.arch import Arch
+from dag.core.decoding import Undecodable
+from dag.core.jobs.listing import StoreListing
+from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, blob_name, read_record_name
+from dag.core.store.publication import decode_publication
+from dag.core.store.records import decode_record
+from dag.errors import InfrastructureError
+from dag.io.store.local import Store
+from dag.io.usercache import user_cache
+
+
+def mirror_place(server: str, namespace: str, store: str) -> Path:
+    """Return the directory here that stands for a store in a cluster."""
+    name = f"{server}\n{namespace}\n{store}"
+    return user_cache("claims") / hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def open_mirror(
+    root: Path, arch: Arch, listing: StoreListing, *, wait: bool, say: Callable[[str], None]
+) -> Store:
+    """Return the store that has what is listed; its lock is held.
+
+    Raises:
+        Held: somebody else on this machine builds in that store, and `wait` is false.
+        InfrastructureError: the agent tells nonsense.
+
+    """
+    store = Store(root, arch)
+    store.prepare()
+    store.lock.acquire(wait=wait, say=say)
+    try:
+        for folder in (BLOBS, f"{RECORDS}/{arch.apk}", f"{PUBLISHED}/{arch.apk}"):
+            shutil.rmtree(store.state / folder, ignore_errors=True)
+        for file in store.packages.iterdir():
+            file.unlink()
+        _fill(store, listing)
+        store.recover(say)
+    except Undecodable as error:
+        store.close()
+        raise InfrastructureError(
+            f"what the agent tells of the store is damaged: {error}"
+        ) from error
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _fill(store: Store, listing: StoreListing) -> None:
+    for name, data in listing.objects.items():
+        if ".." in name.split("/") or name.startswith("/"):
+            raise Undecodable(f"{name} is no name of an object")
+        store.objects.create(name, data)
+        if read_record_name(name) is not None:
+            for one in decode_record(data).built:
+                _stand_in(store.state / blob_name(one.apk.sha256), one.apk.size)
+        else:
+            for file, size in decode_publication(data).sizes.items():
+                _stand_in(store.packages / file, size)
+
+
+def _stand_in(path: Path, size: int) -> None:
+    """Make a file of a size that has nothing in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        os.truncate(file.fileno(), size)

@@ -1,0 +1,176 @@
+"""Makes what the agent of a Job is told out of what goes into an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dag.core.build.events import Start
+from dag.core.build.scripts import MakeVariables, build_script
+from dag.core.build.served import ServedPackages
+from dag.core.image.layers import ROOT
+from dag.core.jobs.manifest import PIPE
+from dag.core.jobs.order import GivenPackage, ServedPackage, UnitOrder, bare_package
+from dag.core.package.makefile import KeyMaker
+from dag.core.package.model import Package, bare_name
+from dag.core.package.repositories import trust_of
+from dag.core.pod.manifest import CACHE
+from dag.core.store.records import Built
+from dag.errors import UsageError
+from dag.run.build.places import linked_paths, named_places
+from dag.run.build.resolving import ResolvedUnit, UnitResolver
+from dag.run.build.serving import FOLDER, PackageServer
+from dag.run.build.session import Build
+
+_INPUTS = f"../{FOLDER}/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """The orders of a run."""
+
+    build: Build
+    units: UnitResolver
+    server: PackageServer
+    run: str
+    links: tuple[str, ...]
+    """Keyrings and repositories inside of the directory of the definitions."""
+    variables: MakeVariables
+    confined: bool
+    """Whether the pods have no privilege."""
+
+    def of(self, unit: ResolvedUnit, start: Start) -> UnitOrder:
+        """Return the order of an attempt."""
+        build, package = self.build, unit.package
+        served = self.server.judge(package, unit.served)
+        places = list(dict.fromkeys(self._in_image(one.repository) for one in served.packages))
+        epoch = self.units.inputs.epoch(package.name)
+        targets = build.makefile.targets([package], build.options.arch)
+        named = {text: self._in_image(place) for text, place in self.server.named.items()}
+        return UnitOrder(
+            run=self.run,
+            attempt=start.attempt,
+            arch=build.options.arch.apk,
+            package=bare_package(package),
+            paths=tuple(sorted(entry.path for entry in build.parts.of(package.name))),
+            copies=self._copies(served),
+            given=tuple(_given(one) for _, one in sorted(unit.given.items())),
+            served=tuple(
+                ServedPackage(
+                    one.name,
+                    one.version,
+                    one.checksum,
+                    places.index(self._in_image(one.repository)),
+                    one.stanza,
+                )
+                for one in served.packages
+            ),
+            repositories=tuple(places),
+            named=named,
+            roots=self._roots(package, named),
+            public_key=self.server.public_key,
+            own=unit.inputs.own,
+            dropped=unit.inputs.dropped,
+            open=served.open,
+            defined=tuple(sorted(self._defined(unit))),
+            fingerprint=build.fingerprints.get(package.name, ""),
+            epoch=epoch,
+            memory=start.resources.ram,
+            arguments=(*self._arguments(epoch), *targets),
+            confined=not build.options.trust_steps,
+            reuse=package.name not in build.forced(),
+        )
+
+    def _arguments(self, epoch: int) -> list[str]:
+        options = self.build.options
+        script = build_script(
+            replace(self.variables, source_date_epoch=epoch),
+            key_maker=KeyMaker.MELANGE,
+            makefile=self.build.makefile.built_in,
+            confined=self.confined,
+            hermetic=options.hermetic,
+            trust_steps=options.trust_steps,
+            check_steps=True,
+            pipes=[PIPE],
+            path=_INPUTS,
+        )
+        return [one for one in script.arguments if not one.startswith("--bwrap=")]
+
+    def _copies(self, served: ServedPackages) -> tuple[str, ...]:
+        """Return what is copied from the bundle: keys always, repositories if melange asks them."""
+        if served.open:
+            return self.links
+        root = self.build.directory.resolve()
+        keys = (Path(one) for one in self.build.options.keyrings if "://" not in one)
+        inside = (key.resolve() for key in keys)
+        return tuple(str(key.relative_to(root)) for key in inside if key.is_relative_to(root))
+
+    def _roots(self, package: Package, named: Mapping[str, str]) -> dict[str, str]:
+        roots = self.server.repositories.roots
+        mine = {
+            self._in_image(asked): self._in_image(roots.get(asked, ""))
+            for asked in self.server.named.values()
+        }
+        own = {one.text: roots.get(one.text, "") for one in trust_of(package).repositories}
+        return {**{text: self._in_image(root) for text, root in own.items()}, **mine}
+
+    def _in_image(self, place: str) -> str:
+        """Return a URL as it is, and a path inside of the directory as it is in the agent's image."""
+        root = self.build.directory.resolve()
+        if "://" in place or not Path(place).is_relative_to(root):
+            return place
+        return f"/{ROOT}/{Path(place).relative_to(root)}"
+
+    def _defined(self, unit: ResolvedUnit) -> set[str]:
+        provider = self.units.graph.provider_for(unit.package.name)
+        names = {bare_name(text) for one in unit.given.values() for text in one.apk.provides}
+        return {name for name in names | unit.package.given if provider(name) is not None}
+
+
+def _given(one: Built) -> GivenPackage:
+    return GivenPackage(one.apk.name, one.apk.version, bytes.fromhex(one.apk.sha256))
+
+
+def make_orders(
+    build: Build, units: UnitResolver, server: PackageServer, run: str, *, confined: bool
+) -> Orders:
+    """Return what makes the orders of a run.
+
+    Raises:
+        UsageError: a repository or a key is not inside of the directory, so no node would have it.
+
+    """
+    options = build.options
+    links = linked_paths(options, build.store.root)
+    root = build.directory.resolve()
+    for place in (*named_places(options).values(), *options.keyrings):
+        if "://" not in place and not Path(place).resolve().is_relative_to(root):
+            raise UsageError(
+                f"{place} is not inside {build.directory}, so no node would have it",
+                hint="move it there, or serve it over http(s)",
+            )
+    for one in options.pipeline_dirs:
+        if not Path(one).resolve().is_relative_to(root):
+            raise UsageError(
+                f"the pipelines in {one} are not inside {build.directory}, so no node would have them",
+                hint="move them there",
+            )
+    variables = replace(
+        build.variables,
+        cache_dir=CACHE,
+        melange="melange",  # the first in PATH, see `dag.run.build.serving`
+        key=build.makefile.key,
+        pipeline_dirs=[
+            f"./{Path(one).resolve().relative_to(root)}" for one in options.pipeline_dirs
+        ],
+    )
+    return Orders(
+        build=build,
+        units=units,
+        server=server,
+        run=run,
+        links=tuple(links),
+        variables=variables,
+        confined=confined,
+    )

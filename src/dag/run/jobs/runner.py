@@ -1,0 +1,171 @@
+"""The runner of units as Jobs of a cluster: each attempt is a Job, and its Pod does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from dag.core.build.events import (
+    Began,
+    Proven,
+    ProvePackages,
+    Start,
+    Succeeded,
+    Unchanged,
+)
+from dag.core.build.scripts import read_trailer
+from dag.core.decoding import Undecodable
+from dag.core.jobs.answers import ProvenAnswer, record_of
+from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
+from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
+from dag.core.jobs.names import labels
+from dag.core.kube.objects import KubeView
+from dag.core.pod.manifest import BUILD
+from dag.core.pod.states import WatchRules
+from dag.core.store.records import Record
+from dag.errors import InfrastructureError
+from dag.io.kube.api import ApiError, Kube
+from dag.run.build.resolving import UnitResolver, names_given
+from dag.run.build.runner import Answer, Ended
+from dag.run.jobs.attempt import JobFollower
+from dag.run.jobs.news import RunNews
+from dag.run.jobs.orders import Orders
+
+TAIL = 20
+"""How many lines of a failed attempt's log are shown at once."""
+_READ = 2 * TAIL
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """What an attempt proved."""
+
+    record: Record
+    results: int
+
+
+class JobRunner:
+    """A `Runner` whose attempts are Jobs. Of a Job's containers it believes the agent alone."""
+
+    def __init__(
+        self, kube: Kube, settings: JobSettings, units: UnitResolver, orders: Orders
+    ) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._units = units
+        self._orders = orders
+        self._news: RunNews | None = None
+        self._collected: dict[tuple[str, int], _Collected] = {}
+        self.finished: list[Record] = []
+        """The records of units that were proven, or found unchanged."""
+        self.open_units: dict[str, str] = {}
+        """Packages that were built with what melange got from repositories itself → why."""
+
+    async def open(self) -> Began:
+        """Begin to watch the Jobs and Pods of the run."""
+        settings = self._settings
+        marks = labels(settings.run, settings.arch.apk, str(settings.store))
+        wanted = ",".join(f"{name}={value}" for name, value in marks.items() if "dag/" in name)
+        self._news = RunNews(self._kube, settings.namespace, wanted)
+        self._news.open()
+        return Began()
+
+    async def run(self, start: Start) -> Ended:
+        """Run an attempt as a Job; see `Runner.run`."""
+        assert self._news is not None  # noqa: S101  # the engine has called `open`
+        key, attempt = start.key, start.attempt
+        unit = self._units.resolve(key)
+        if (same := self._units.same(unit)) is not None:
+            return self._reuse(start, same)
+        manifest = unit_job(self._settings, self._orders.of(unit, start), start.resources)
+        follower = JobFollower(self._kube, self._news, manifest, _RULES)
+        result = await follower.run()
+        answer = answer_of(follower.pod)
+        if isinstance(answer, ProvenAnswer):
+            record = await self._record(follower.pod, answer)
+            await follower.remove()
+            if not answer.built:
+                return self._reuse(start, record)
+            self._collected[key, attempt] = _Collected(record, answer.results)
+            return Succeeded(key, attempt)
+        failure = failure_of(
+            key,
+            attempt,
+            (result.ending, follower.pod),
+            lines=await self._tail(follower.pod),
+            lacking=unit.lacking,
+        )
+        await follower.remove()
+        return failure
+
+    async def prove(self, prove: ProvePackages) -> Answer:
+        """Take what the agent has proven."""
+        found = self._collected.pop((prove.key, prove.attempt))
+        self._take(found.record)
+        return Proven(prove.key, prove.attempt, found.results, names_given(found.record))
+
+    async def cancel(self, key: str, attempt: int) -> None:
+        """Do nothing, because no attempt is alive that `run` was not called for."""
+
+    async def close(self) -> None:
+        """End the watches."""
+        if self._news is not None:
+            await self._news.close()
+
+    def _reuse(self, start: Start, record: Record) -> Unchanged:
+        self._take(record)
+        return Unchanged(start.key, start.attempt, gives=names_given(record))
+
+    def _take(self, record: Record) -> None:
+        self.finished.append(record)
+        self._units.shelf.add(record.built)
+        if record.inputs is not None and record.inputs.open:
+            self.open_units[record.name] = record.inputs.open
+
+    async def _record(self, pod: KubeView, answer: ProvenAnswer) -> Record:
+        log = [] if answer.record else await self._lines(pod, COLLECT, tail=None)
+        try:
+            return record_of(answer, log)
+        except Undecodable as error:
+            raise InfrastructureError(f"the agent's record cannot be read: {error}") from error
+
+    async def _tail(self, pod: KubeView) -> list[str]:
+        """Return the last lines of the build's log, as far as the node still has it."""
+        try:
+            lines = await self._lines(pod, BUILD, tail=_READ) if pod else []
+        except ApiError:
+            return []
+        return [line for line in lines if line.strip() and not read_trailer(line)][-TAIL:]
+
+    async def _lines(self, pod: KubeView, container: str, *, tail: int | None) -> list[str]:
+        return await read_lines(self._kube, pod, container, tail=tail)
+
+
+async def read_lines(
+    kube: Kube, pod: KubeView, container: str, *, tail: int | None = None
+) -> list[str]:
+    """Return the lines of a container's log.
+
+    Raises:
+        ApiError: the API server or the node does not have it.
+
+    """
+    metadata = pod["metadata"]
+    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+    found: list[str] = []
+    batches: AsyncGenerator[list[bytes]] = kube.log(path, container, tail=tail)
+    async with aclosing(batches):
+        async for batch in batches:
+            # Each line has its time before it.
+            found += [line.partition(b" ")[2].decode(errors="replace") for line in batch]
+    return found
+
+
+_RULES = WatchRules(
+    pending_timeout=3600.0,
+    hopeless_grace=60.0,
+    stalled_grace=900.0,
+    how_ended=how_attempt_ended,
+    reads_logs=False,
+)

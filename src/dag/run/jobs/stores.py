@@ -1,0 +1,139 @@
+"""Short Jobs whose agents tell what a store on a volume claim has, and publish there."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dag.core.decoding import Undecodable
+from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
+from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
+from dag.core.jobs.names import labels
+from dag.core.jobs.order import encode_texts
+from dag.core.kube.objects import KubeView
+from dag.core.pod.ending import Cause, Ending, PodFacts
+from dag.core.pod.states import WatchRules
+from dag.core.pod.status import containers, termination
+from dag.core.store.layout import record_name
+from dag.core.store.records import Record
+from dag.errors import InfrastructureError
+from dag.io.kube.api import Kube
+from dag.io.package.signing import SigningKey
+from dag.run.jobs.attempt import JobFollower
+from dag.run.jobs.news import RunNews
+from dag.run.jobs.runner import read_lines
+
+_ROUNDS = 10
+"""How often an index is signed anew because somebody else has published meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAgent:
+    """Agents that do something to the store of some settings."""
+
+    kube: Kube
+    settings: JobSettings
+
+    async def list(self) -> StoreListing:
+        """Return what the store has.
+
+        Raises:
+            InfrastructureError: no agent could tell.
+
+        """
+        follower = await self._run("list-store")
+        lines = await read_lines(self.kube, follower.pod, AGENT)
+        try:
+            listing = decode_listing(lines)
+        except Undecodable as error:
+            raise InfrastructureError(
+                f"what the agent tells of {self.settings.store} is damaged: {error}"
+            ) from error
+        await follower.remove()
+        return listing
+
+    async def publish(self, records: Sequence[Record], key: SigningKey) -> int:
+        """Publish records of the store and sign its index here; return how many are new there.
+
+        Raises:
+            InfrastructureError: no agent could do it.
+
+        """
+        arch = self.settings.arch.apk
+        public = key.path.with_name(f"{key.path.name}.pub").read_bytes()
+        words = [f"--public-name={key.public_name}", f"--public-key={_base64(public)}"]
+        names = encode_texts(record_name(arch, one) for one in records)
+        signed: list[str] = []
+        published = 0
+        for _ in range(_ROUNDS):
+            follower = await self._run("publish", *words, *signed, "--", *names)
+            answer = _answer(follower.pod)
+            await follower.remove()
+            published += answer.published
+            if answer.unsigned is None:
+                return published
+            signature = key.sign_digest(bytes.fromhex(answer.unsigned))
+            signed = [f"--digest={answer.unsigned}", f"--signature={_base64(signature)}"]
+        raise InfrastructureError(
+            f"the index of {self.settings.store} changes all the time, so it could not be signed",
+            hint="run this again when nobody else publishes there",
+        )
+
+    async def _run(self, command: str, *words: str) -> JobFollower:
+        """Run an agent to its end, and return what has followed it."""
+        settings = replace(self.settings, run=f"{self.settings.run}-{secrets.token_hex(3)}")
+        marks = labels(settings.run, settings.arch.apk, str(settings.store))
+        name = f"dag-{command}-{settings.run}"
+        manifest = agent_job(settings, name, command, [f"--arch={settings.arch.apk}", *words])
+        selector = ",".join(f"{label}={value}" for label, value in marks.items() if "dag/" in label)
+        news = RunNews(self.kube, settings.namespace, selector)
+        news.open()
+        try:
+            follower = JobFollower(self.kube, news, manifest, _RULES)
+            result = await follower.run()
+        finally:
+            await news.close()
+        if result.ending.cause is not Cause.DONE:
+            await follower.remove()
+            raise InfrastructureError(
+                f"the agent could not {command.replace('-', ' ')}: {result.ending.message}",
+                hint=result.ending.hint,
+            )
+        return follower
+
+
+def _answer(pod: KubeView) -> PublishAnswer:
+    ended = termination(containers(pod).get(AGENT, {})) or {}
+    try:
+        return decode_published(str(ended.get("message", "")))
+    except Undecodable as error:
+        raise InfrastructureError(f"the agent's answer cannot be read: {error}") from error
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _how_ended(facts: PodFacts) -> Ending | None:
+    """Return how an agent ended, or None while it works."""
+    ended = termination(containers(facts.pod).get(AGENT, {}))
+    if ended is None:
+        phase = facts.pod.get("status", {}).get("phase")
+        words = facts.pod.get("status", {}).get("message", "it ended without a word")
+        return Ending(Cause.START, str(words), container=AGENT) if phase == "Failed" else None
+    if ended["exitCode"] == 0:
+        return Ending(Cause.DONE, "done", container=AGENT)
+    words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
+    return Ending(Cause.START, words, container=AGENT)
+
+
+_RULES = WatchRules(
+    pending_timeout=600.0,
+    hopeless_grace=30.0,
+    stalled_grace=300.0,
+    main=AGENT,
+    how_ended=_how_ended,
+    reads_logs=False,
+)

@@ -1,0 +1,44 @@
+"""The example distribution is built as Jobs on the two real nodes, by real melange."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.bootstrap import bootstrap
+from examples.layout import lay_out
+from examples.sources import ADDRESS, SourceServer
+from tests.support.cluster.claims import shared_claim
+from tests.support.cluster.running import Dag
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def store(dag: Dag) -> Iterator[Path]:
+    with shared_claim(dag) as place:
+        yield place
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    bootstrap()
+    with SourceServer(host=ADDRESS, port=0) as server:
+        yield lay_out(tmp_path / "d", source_url=server.url)
+
+
+def test_every_package_is_a_job_and_a_second_run_has_nothing_to_do(
+    dag: Dag, store: Path, directory: Path
+) -> None:
+    words = ("build", "--dir", directory, "--on=kubernetes", "--store=pvc://store", "--ram=256Mi")
+    done = dag(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    assert (store / "x86_64/everything-1-r0.apk").exists()
+    assert (store / "x86_64/APKINDEX.tar.gz").exists()
+    assert not json.loads(dag.kubectl("get", "jobs,pods", "-o", "json"))["items"]
+    again = dag(*words, "--json")
+    assert again.returncode == 0, again.stderr
+    assert "0 packages to build for x86_64" in again.stderr

@@ -1,0 +1,176 @@
+"""How an attempt ended is read off its Pod, and means the right thing for its unit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from dag.core.build.events import Broke, Faulted, Lacked, OutOfMemory
+from dag.core.jobs.answers import (
+    EndedAnswer,
+    ProvenAnswer,
+    UnprovenAnswer,
+    decode_answer,
+    encode_answer,
+    proven,
+    record_of,
+)
+from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
+from dag.core.package.apk import Apk
+from dag.core.pod.ending import Cause, PodFacts
+from dag.core.store.records import Built, Record
+from tests.support.podstories import RUNNING, ended
+
+Json = dict[str, Any]
+PROVEN = encode_answer(ProvenAnswer("0" * 64, "1" * 64, 1, built=True)).decode()
+
+
+def pod(
+    prepare: Json | None = None,
+    build: Json | None = None,
+    collect: Json | None = None,
+    **status: Any,
+) -> Json:
+    """Return the Pod of a Job with its containers in these states."""
+    states = {"build": build, "collect": collect}
+    return {
+        "metadata": {"name": "dag-x", "namespace": "n", "uid": "one"},
+        "spec": {
+            "nodeName": "node-a",
+            "initContainers": [{"name": "prepare"}],
+            "containers": [{"name": "build", "resources": {"limits": {"memory": "1Gi"}}}, {"name": "collect"}],
+        },
+        "status": {
+            "initContainerStatuses": [{"name": "prepare", "state": prepare or ended()}],
+            "containerStatuses": [
+                {"name": name, "state": state} for name, state in states.items() if state
+            ],
+            **status,
+        },
+    }  # fmt: skip
+
+
+def answered(answer: EndedAnswer | UnprovenAnswer | ProvenAnswer) -> Json:
+    return ended(message=encode_answer(answer).decode())
+
+
+DISRUPTED: Json = {
+    "conditions": [
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    ]
+}
+
+
+def cause(found: Json, *, deleted: bool = False) -> Cause | None:
+    ending = how_attempt_ended(PodFacts(found, deleted=deleted))
+    return ending.cause if ending else None
+
+
+def test_an_attempt_goes_on_until_the_agent_has_answered() -> None:
+    assert cause(pod(build=ended(), collect=RUNNING)) is None
+    assert cause(pod(build=ended(2), collect=RUNNING)) is None
+    assert cause(pod(build=RUNNING, collect=RUNNING)) is None
+
+
+def test_what_is_proven_stays_proven_whatever_becomes_of_the_pod() -> None:
+    done = pod(build=ended(), collect=ended(message=PROVEN), phase="Failed", **DISRUPTED)
+    assert cause(done) is Cause.DONE
+    assert cause(done, deleted=True) is Cause.DONE
+
+
+def test_an_agent_that_failed_has_proven_nothing() -> None:
+    assert answer_of(pod(build=ended(), collect=ended(1, message=PROVEN))) is None
+    assert answer_of(pod(build=ended(), collect=ended(message="{}"))) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "event", "words"),
+    [
+        (pod(build=ended(2), collect=answered(EndedAnswer(2))), Broke, "make failed with exit code 2"),
+        (
+            pod(build=ended(137, reason="OOMKilled"), collect=answered(EndedAnswer())),
+            OutOfMemory,
+            "for want of memory",
+        ),
+        (
+            pod(build=ended(), collect=answered(UnprovenAnswer("make built no a-1-r0.apk"))),
+            Broke,
+            "built no a-1-r0.apk",
+        ),
+        (pod(build=ended(), collect=ended(1, message="the disk is full")), Faulted, "disk is full"),
+        (pod(build=RUNNING, collect=RUNNING, **DISRUPTED), Faulted, "stopped answering"),
+        (
+            pod(build=RUNNING, reason="Evicted", message="low on disk", phase="Failed"),
+            Faulted,
+            "evicted",
+        ),
+        (
+            pod(build=RUNNING, reason="DeadlineExceeded", phase="Failed"),
+            Broke,
+            "took longer",
+        ),
+        (pod(prepare=ended(3, message="a is gone")), Faulted, "a is gone"),
+        (pod(prepare=ended(1, message="b is another")), Broke, "b is another"),
+    ],
+)  # fmt: skip
+def test_each_failure_is_what_it_was(found: Json, event: type, words: str) -> None:
+    ending = how_attempt_ended(PodFacts(found))
+    assert ending is not None
+    failure = failure_of("a", 1, (ending, found), lines=["last"], lacking={})
+    assert type(failure) is event
+    assert words in failure.cause
+    assert failure.lines == ("last",)
+
+
+def test_a_pod_that_somebody_deleted_is_a_fault() -> None:
+    found = pod(build=RUNNING, collect=RUNNING)
+    ending = how_attempt_ended(PodFacts(found, deleted=True))
+    assert ending is not None
+    assert isinstance(failure_of("a", 1, (ending, found), lines=(), lacking={}), Faulted)
+
+
+def test_a_build_that_lacked_a_known_name_waits_for_it() -> None:
+    found = pod(build=ended(2), collect=answered(EndedAnswer(2)))
+    ending = how_attempt_ended(PodFacts(found))
+    assert ending is not None
+    lines = ['solving "so:libz.so.1" constraint: nothing provides it']
+    failure = failure_of("a", 1, (ending, found), lines=lines, lacking={"so:libz.so.1": "b"})
+    assert isinstance(failure, Lacked)
+    assert failure.names == ("so:libz.so.1",)
+
+
+@pytest.mark.parametrize("packages", [1, 100])
+def test_a_record_comes_whole_in_a_message_or_on_the_log(packages: int) -> None:
+    record = Record(
+        name="a",
+        version="1-r0",
+        key="2" * 64,
+        fingerprint="",
+        seconds=1.0,
+        built=tuple(Built(apk=_apk(number)) for number in range(packages)),
+    )
+    answer, rest = proven(record, results=1, built=True)
+    message = encode_answer(answer)
+    assert len(message) <= 4096
+    assert bool(rest) == (packages > 1)
+    read = decode_answer(message.decode())
+    assert isinstance(read, ProvenAnswer)
+    assert record_of(read, rest) == record
+
+
+def _apk(number: int) -> Apk:
+    return Apk(
+        name=f"a-{number}",
+        version="1-r0",
+        arch="x86_64",
+        origin="a",
+        depends=(),
+        provides=(),
+        installed_size=7,
+        data_hash=hashlib.sha256(b"%d" % number).hexdigest(),
+        sha256=hashlib.sha256(b"control %d" % number).hexdigest(),
+        size=12,
+        stanza=f"P:a-{number}\nV:1-r0",
+    )
