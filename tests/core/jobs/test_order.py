@@ -57,6 +57,7 @@ def order(given: int = 2, served: int = 1) -> UnitOrder:
         own="0" * 64,
         dropped=(),
         open="",
+        melange="0.56.0",
         defined=(),
         fingerprint="1" * 64,
         epoch=7,

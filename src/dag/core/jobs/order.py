@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from dag.core.arch import Arch
 from dag.core.build.served import ServedPackages
@@ -76,6 +76,8 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
     """The hash of the unit's own inputs."""
     dropped: tuple[str, ...]
     open: str
+    melange: str
+    """The melange that builds, as the unit's key has it; empty if nobody knows."""
     defined: tuple[str, ...]
     """Names that packages of the environment or of the unit give, and that a definition gives."""
     fingerprint: str
@@ -104,6 +106,7 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
             ),
             dropped=self.dropped,
             open=self.open,
+            melange=self.melange or UNSET,
         )
 
     @property

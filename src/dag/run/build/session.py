@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dag.core.build import journal as lines
@@ -61,16 +61,24 @@ from dag.run.sources.place import cache_beside
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """What builds."""
+
+    machine: MachineResources
+    """What all units together may take."""
+    melange: str
+    """The melange; empty if nobody knows which."""
+
+
 class Build:
     """A directory of definitions, a store, and the plan that they lead to.
 
     The caller holds the lock of the store, if it is to be changed.
     """
 
-    def __init__(
-        self, options: BuildOptions, store: Store, say: Say, machine: MachineResources
-    ) -> None:
-        """Read the directory and the store, and make the plan; `machine` is what units may take.
+    def __init__(self, options: BuildOptions, store: Store, say: Say, builder: Builder) -> None:
+        """Read the directory and the store, and make the plan.
 
         Raises:
             UsageError: a definition is wrong, a name unknown, or there is no Makefile.
@@ -78,7 +86,8 @@ class Build:
         """
         self.options = options
         self.directory = Path(options.directory)
-        self.limits = options.limits(machine)
+        self.limits = options.limits(builder.machine)
+        self._melange = builder.melange
         self.store = store
         if store.root == self.directory.resolve():
             raise UsageError(
@@ -212,7 +221,7 @@ class Build:
             store=self.store,
             variables=self.variables,
             script=self.script(self.variables),
-            melange=melange_version(melange_here(self.options.make_vars)),
+            melange=self._melange,
             repository=self.repositories.of,
         )
 
@@ -313,9 +322,10 @@ class Build:
         return cache if cache.is_dir() else self.store.work.resolve() / "cache"
 
 
-def machine_resources() -> MachineResources:
-    """Return what this machine has."""
-    return MachineResources(
+def this_machine(options: BuildOptions) -> Builder:
+    """Return what builds on this machine."""
+    machine = MachineResources(
         processors=len(os.sched_getaffinity(0)),
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
+    return Builder(machine, melange_version(melange_here(options.make_vars)))

@@ -6,12 +6,12 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
-from dag.core.build.options import BuildOptions, MachineResources
+from dag.core.build.options import BuildOptions
 from dag.core.build.result import Result
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.run.build.here import build_here
-from dag.run.build.session import Build, Say, machine_resources
+from dag.run.build.session import Build, Builder, Say, this_machine
 from dag.run.build.stores import open_store, read_store, store_path
 from dag.run.signals import run_interruptibly
 
@@ -25,7 +25,7 @@ def plan_build(options: BuildOptions, say: Say) -> Build:
     """
     store = read_store(store_path(options), options.arch)
     try:
-        return plan_in(store, options, say, machine_resources())
+        return plan_in(store, options, say, this_machine(options))
     finally:
         store.close()
 
@@ -43,7 +43,7 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
     makefile_of(Path(options.directory), options.target_template)  # before a store is made in vain
     store = open_store(store_path(options), options.arch, wait=options.wait, say=say)
     try:
-        build = plan_in(store, options, say, machine_resources())
+        build = plan_in(store, options, say, this_machine(options))
         planned(build)
         with store.trash.emptied_meanwhile(say):
             return run_interruptibly(build_here(build))
@@ -51,15 +51,15 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         store.close()
 
 
-def plan_in(store: Store, options: BuildOptions, say: Say, machine: MachineResources) -> Build:
-    """Plan a build in a store that is open; `machine` is what units may take.
+def plan_in(store: Store, options: BuildOptions, say: Say, builder: Builder) -> Build:
+    """Plan a build in a store that is open.
 
     Raises:
         UsageError: a definition is wrong, a name unknown, or there is no Makefile.
 
     """
     gc.disable()  # what is read and planned stays until the end
-    build = Build(options, store, say, machine)
+    build = Build(options, store, say, builder)
     gc.freeze()
     gc.enable()
     return build

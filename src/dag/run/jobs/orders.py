@@ -73,6 +73,7 @@ class Orders:
             own=unit.inputs.own,
             dropped=unit.inputs.dropped,
             open=served.open,
+            melange=unit.inputs.melange or "",
             defined=tuple(sorted(self._defined(unit))),
             fingerprint=build.fingerprints.get(package.name, ""),
             epoch=epoch,

@@ -31,7 +31,7 @@ from dag.run.build.places import named_places
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
-from dag.run.build.session import Build
+from dag.run.build.session import Build, Builder
 from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.jobs.mirror import mirror_place, open_mirror
@@ -102,7 +102,9 @@ class ClusterBuild:
         )
         try:
             here = replace(options, store=str(place))
-            self.build: Build = plan_in(self._store, here, terminal.say, seen.machine)
+            # Which melange the image has, nobody knows; but which image it is.
+            builder = Builder(seen.machine, f"image {self._settings.sdk_image.partition('@')[2]}")
+            self.build: Build = plan_in(self._store, here, terminal.say, builder)
         except BaseException:
             self._store.close()
             raise
