@@ -45,9 +45,12 @@ def await_start(path: Path) -> int:
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InfrastructureError(f"{path} is no pipe")
-    if not os.read(descriptor, _LINE):
-        os.close(descriptor)
-        raise InfrastructureError("the build ended before it began")
+    for _ in range(_LINE):  # not more than the line: what follows may be there already
+        if not (read := os.read(descriptor, 1)):
+            os.close(descriptor)
+            raise InfrastructureError("the build ended before it began")
+        if read == b"\n":
+            break
     return descriptor
 
 

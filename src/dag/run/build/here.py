@@ -23,7 +23,6 @@ from dag.run.build.session import Build
 from dag.run.build.signing import given_key, public_half, publish
 from dag.run.build.sources import renew_git_config
 from dag.run.build.steps import require_confined_steps
-from dag.run.build.stores import store_path
 from dag.run.build.tools import Tools
 from dag.run.sources.place import note_on_old_cache
 
@@ -60,7 +59,7 @@ async def build_here(build: Build) -> Result:
     run = build.store.runs.begin()
     runner = LocalRunner(build.store, run, settings, limiter)
     try:
-        result = await build.drive(run, runner, store=str(store_path(options)))
+        result = await build.drive(run, runner)
     finally:
         if build.cache().is_relative_to(build.store.work):
             remove(build.cache())

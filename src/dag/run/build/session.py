@@ -52,7 +52,7 @@ from dag.run.build.runs import begin_journal, keep_result
 from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
-from dag.run.build.stores import read_others
+from dag.run.build.stores import read_others, store_path
 from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
@@ -69,6 +69,8 @@ class Builder:
     """What all units together may take."""
     melange: str
     """The melange; empty if nobody knows which."""
+    store: str
+    """The store's name, as people know it."""
 
 
 class Build:
@@ -88,6 +90,7 @@ class Build:
         self.directory = Path(options.directory)
         self.limits = options.limits(builder.machine)
         self._melange = builder.melange
+        self._store_name = builder.store
         self.store = store
         if store.root == self.directory.resolve():
             raise UsageError(
@@ -240,10 +243,8 @@ class Build:
         """Make the scheduler of the plan."""
         return Scheduler(self.plan.units, self.limits)
 
-    async def drive(self, run: Run, runner: Runner, *, store: str) -> Result:
+    async def drive(self, run: Run, runner: Runner) -> Result:
         """Build what is planned with a runner, and return the result, which is kept nowhere yet.
-
-        `store` is the name of the store, as people know it.
 
         Raises:
             InfrastructureError: the runner cannot be opened, or the store fails.
@@ -254,7 +255,7 @@ class Build:
             progress = BuildProgress(
                 scheduler,
                 self.about,
-                store=store,
+                store=self._store_name,
                 verbosity=self.options.verbose,
             )
             engine = Engine(scheduler, runner, journal, progress)
@@ -328,4 +329,5 @@ def this_machine(options: BuildOptions) -> Builder:
         processors=len(os.sched_getaffinity(0)),
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
-    return Builder(machine, melange_version(melange_here(options.make_vars)))
+    melange = melange_version(melange_here(options.make_vars))
+    return Builder(machine, melange, str(store_path(options)))

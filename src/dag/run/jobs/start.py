@@ -103,7 +103,8 @@ class ClusterBuild:
         try:
             here = replace(options, store=str(place))
             # Which melange the image has, nobody knows; but which image it is.
-            builder = Builder(seen.machine, f"image {self._settings.sdk_image.partition('@')[2]}")
+            image = f"image {self._settings.sdk_image.partition('@')[2]}"
+            builder = Builder(seen.machine, image, str(claim))
             self.build: Build = plan_in(self._store, here, terminal.say, builder)
         except BaseException:
             self._store.close()
@@ -155,7 +156,7 @@ class ClusterBuild:
         orders = make_orders(build, units, server, run.id, confined=options.confined)
         async with self._cluster() as kube:
             runner = JobRunner(kube, self._settings, units, orders)
-            result = await build.drive(run, runner, store=str(self._settings.store))
+            result = await build.drive(run, runner)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
         return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
