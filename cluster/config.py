@@ -30,6 +30,9 @@ PACKAGES = (
 )
 """The Debian packages that the cluster needs."""
 
+BROWSER_PACKAGES = ("chromium",)
+"""The Debian packages of the browser in which the tests look at pages."""
+
 HOST_ADDRESS = "10.203.0.1"
 """The address of the host for pods and nodes. The servers of a test can listen here."""
 NODE_NETWORK = "10.203.0.0/24"

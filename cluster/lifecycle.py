@@ -14,6 +14,7 @@ from cluster import control, emulation, images, kwok, network, parts, secret_sto
 from cluster.cluster import Cluster, processes
 from cluster.config import (
     API_PORT,
+    BROWSER_PACKAGES,
     ETCD_PORT,
     NODES,
     PACKAGES,
@@ -45,7 +46,7 @@ _FIXED_PLACES = (
 
 def prepare() -> None:
     """Install Debian packages and make parts and images, all of which takes long and is kept."""
-    install_packages(*emulation.PACKAGES)
+    install_packages(*emulation.PACKAGES, *BROWSER_PACKAGES)
     for name in parts.PARTS:
         parts.build(name)
     for name in images.NAMES:

@@ -38,6 +38,7 @@ INSTALLING = tuple(
     HERE / name
     for name in (
         "bare",
+        "browser",
         "cluster",
         "examples",
         "io/sources/git",

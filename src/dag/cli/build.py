@@ -37,7 +37,8 @@ def command(options: UnitBuildOptions) -> int:
     from dag.core.build.plan import Absence
     from dag.run.build.start import build_packages, plan_build
 
-    for flag, given in (("junit", options.junit), ("markdown", options.markdown)):
+    files = {"junit": options.junit, "markdown": options.markdown, "report": options.report}
+    for flag, given in files.items():
         place = Path(given or ".").parent
         if not place.is_dir():  # not after hours of building
             raise UsageError(f"--{flag} {given}: there is no directory {place}")

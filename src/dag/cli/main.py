@@ -31,6 +31,7 @@ SUMMARIES = {
     "build": "Build packages as units, on this machine or as Jobs on Kubernetes.",
     "status": "Tell how a `dag build` stands, or how it ended.",
     "logs": "Print the log of a package's build.",
+    "report": "Write a page about a build, for a browser.",
     "store": "Verify the store of `dag build`, or remove what nobody needs.",
     "cache": "Fetch and verify the sources that the definitions name.",
     "setup": "Make a cluster ready for `dag pod`.",

@@ -90,7 +90,7 @@ def engine(
     scheduler = Scheduler(units, limits)
     about = PlanSummary(arch="x86_64", packages={}, timed=0)
     journal.append(encode_head(make_head(about, scheduler, began=0, pid=1)))
-    return Engine(scheduler, runner, journal, Silent()), journal
+    return Engine(scheduler, runner, journal, [Silent()]), journal
 
 
 CHAIN = [Unit("a"), Unit("b", ("a",)), Unit("c", ("b",)), Unit("d")]

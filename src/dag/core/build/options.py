@@ -11,6 +11,7 @@ from dag.core.kinds import (
     DURATION,
     EXISTING_FILE,
     FILE,
+    FILE_OR_STDOUT,
     FILE_OR_URL,
     PACKAGE,
     PATH_OR_URL,
@@ -227,6 +228,11 @@ class ReportFileOptions(Options):
     dry_run: bool = switch("--dry-run", "Print the plan and build nothing.")
     json: bool = switch("--json", "Print the plan or the result as JSON on the standard output.")
     junit: str | None = flag(FILE, "--junit", "Write the result to this file as JUnit's XML.")
+    report: str | None = flag(
+        FILE,
+        "--report",
+        "Write a page about the build for a browser to this file, and again while it goes on.",
+    )
     markdown: str | None = flag(
         FILE,
         "--markdown",
@@ -312,6 +318,28 @@ class StatusOptions(
     DirectoryOptions, ArchOptions, StoreOptions, StatusReportOptions, GeneralOptions
 ):
     """The flags of `dag status`."""
+
+    runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions(Options):
+    """The file of a page."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    out: str = flag(
+        FILE_OR_STDOUT,
+        "-o --out",
+        "Write the page to this file; - is the standard output.",
+        default="dag-report.html",
+        command="report",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(DirectoryOptions, ArchOptions, StoreOptions, PageOptions, GeneralOptions):
+    """The flags of `dag report`."""
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
 

@@ -46,6 +46,10 @@ class UnitResult:
     """The last lines of its log, if it failed."""
     log: str
     """The path of its log below the store."""
+    cpu: int = 0
+    """The CPUs that its latest attempt got, or that its next one would get, in millicores."""
+    ram: int = 0
+    """The memory that it got, in bytes."""
     results: int = 1
     """How many different results the store has of just what went into it: more than one if it
     cannot be reproduced."""
@@ -148,6 +152,8 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
                 ended=progress.ended,
                 lines=progress.lines if progress.state is UnitState.FAILED else (),
                 log=f"{STATE}/{names.log(name)}" if run else f"logs/{about.arch}/{name}.log",
+                cpu=progress.resources.cpu,
+                ram=progress.resources.ram,
                 results=progress.results,
             )
         )

@@ -41,12 +41,16 @@ class Engine:
     """One run, which drives a scheduler and a runner until every unit is settled."""
 
     def __init__(
-        self, scheduler: Scheduler, runner: Runner, journal: Journal, observer: Observer
+        self,
+        scheduler: Scheduler,
+        runner: Runner,
+        journal: Journal,
+        observers: Sequence[Observer],
     ) -> None:
         self.scheduler = scheduler
         self._runner = runner
         self._journal = journal
-        self._observer = observer
+        self._observers = observers
         self._events: list[Event] = []
         self._arrived = asyncio.Event()
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -98,7 +102,8 @@ class Engine:
                 await self._arrived.wait()
         except TimeoutError:
             if self._wake is None or self.now < self._wake:
-                self._observer.look_at_clock(self.now)
+                for observer in self._observers:
+                    observer.look_at_clock(self.now)
                 return []
             self._wake = None
             return [Ticked()]
@@ -118,13 +123,15 @@ class Engine:
         for event in events:
             self._journal.append(lines.encode_event(now, event))
             actions = self.scheduler.handle(event, now)
-            self._observer.observe(event, actions, now)
+            for observer in self._observers:
+                observer.observe(event, actions, now)
             todo += actions
         # The journal must have the events before their actions are carried out.
         self._journal.sync()
         for action in todo:
             self._do(action)
-        self._observer.look_at_clock(now)
+        for observer in self._observers:
+            observer.look_at_clock(now)
 
     def _do(self, action: Action) -> None:
         match action:

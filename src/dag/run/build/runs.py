@@ -70,6 +70,16 @@ def read_status(root: Path, arch: Arch, words: str = "") -> RunStatus:
     return _status(store, _find(store, words))
 
 
+def read_before(root: Path, arch: Arch, run: str) -> Result | None:
+    """Return the result of the run before the one with this id; None if there is none to be read."""
+    store = Store(root, arch)
+    for one in store.runs.all():
+        if one.id < run:
+            with suppress(UsageError):
+                return _status(store, one).result
+    return None
+
+
 def read_all(root: Path, arch: Arch) -> Iterator[RunStatus | UsageError]:
     """Yield how each run stands or ended, the latest first; an error for one that is damaged.
 

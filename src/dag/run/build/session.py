@@ -45,6 +45,7 @@ from dag.report.progress import BuildProgress
 from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
+from dag.run.build.pages import PageWriter, RunPlace
 from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import find_finished
 from dag.run.build.runner import Runner
@@ -258,15 +259,25 @@ class Build:
                 store=self._store_name,
                 verbosity=self.options.verbose,
             )
-            engine = Engine(scheduler, runner, journal, progress)
+            page = self._page(run, scheduler)
+            engine = Engine(scheduler, runner, journal, [progress, *page])
             try:
                 await engine.run()
             finally:
                 progress.close()
+                for keeper in page:
+                    keeper.close(engine.now)
                 for one in scheduler.units.values():
                     if one.resources.ram > one.unit.resources.ram:
                         self.store.remember_ram(one.unit.key, one.resources.ram)
             return make_result(self.about, scheduler, engine.now, run.id)
+
+    def _page(self, run: Run, scheduler: Scheduler) -> list[PageWriter]:
+        """Return what keeps the page about the run, if one was asked for."""
+        if self.options.report is None:
+            return []
+        place = RunPlace(self.store.root, self.options.arch, run.id, str(store_path(self.options)))
+        return [PageWriter(Path(self.options.report), scheduler, self.about, place)]
 
     def end_without_units(self) -> Result:
         """Return the result of a plan that has nothing to build; it is a run like others."""
@@ -274,6 +285,8 @@ class Build:
         with begin_journal(run, self.about, scheduler) as journal:
             journal.append(lines.encode_event(0.0, Began()))
             scheduler.handle(Began(), 0.0)
+        for page in self._page(run, scheduler):
+            page.close(0.0)
         return keep_result(run, make_result(self.about, scheduler, 0.0, run.id))
 
     def unpublished(self) -> list[Record]:

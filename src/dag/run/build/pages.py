@@ -1,0 +1,141 @@
+"""Writes the page about a run: from time to time while it goes on, and once it has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.core.arch import Arch
+from dag.core.build.events import Action, Event
+from dag.core.build.result import Result, make_result
+from dag.core.build.scheduler import Scheduler
+from dag.core.build.states import UnitState
+from dag.core.build.summary import PlanSummary
+from dag.io import durable
+from dag.report.page.run import RunPage, run_page
+from dag.report.terminal import say
+from dag.run.build.runs import read_before, read_status
+
+_PAUSE = 5.0
+"""The least number of seconds between two pages of a run."""
+_SHARE = 50
+"""How many times as long as a page took to make nothing is written: it must not slow the build."""
+_LOG_END = 64 << 10
+"""How many bytes of the end of a log are in the page."""
+_LOGS = 100
+"""Of how many failures the logs are in the page."""
+
+
+def report_page(root: Path, arch: Arch, words: str, *, shown: str) -> str:
+    """Return the page about a run of a store, as `dag.run.build.runs.read_status` finds it.
+
+    `shown` is the path of the store as the reader knows it.
+
+    Raises:
+        UsageError: there was no such run, or its journal cannot be read.
+
+    """
+    status = read_status(root, arch, words)
+    return run_page(
+        RunPage(
+            result=status.result,
+            began=status.began,
+            written=time.time(),
+            is_alive=status.is_alive,
+            store=shown,
+            logs=_log_ends(root, status.result),
+            before=read_before(root, arch, status.id),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run is kept."""
+
+    root: Path
+    """The store."""
+    arch: Arch
+    run: str
+    """The run's id."""
+    shown: str
+    """The path of the store as the reader knows it."""
+
+
+class PageWriter:
+    """An observer of one run that keeps the page about it.
+
+    Whatever ends the process, the file is a whole page of the run as it was a little before. What is
+    wrong with the file is said once and disturbs nothing.
+    """
+
+    def __init__(
+        self, path: Path, scheduler: Scheduler, about: PlanSummary, place: RunPlace
+    ) -> None:
+        """Write to `path` about the run of `scheduler`, whose plan `about` sums up."""
+        self._path = path
+        self._scheduler = scheduler
+        self._about = about
+        self._place = place
+        self._began = time.time()
+        self._before = read_before(place.root, place.arch, place.run)
+        self._due = 0.0
+        self._cost = 0.0
+        self._writing: threading.Thread | None = None
+        self._broken = False
+
+    def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
+        """Do nothing: the scheduler knows everything."""
+
+    def look_at_clock(self, now: float) -> None:
+        """Begin to write the page, if the last one is old."""
+        if now >= self._due and not (self._writing and self._writing.is_alive()):
+            self._due = now + max(_PAUSE, _SHARE * self._cost)
+            result = make_result(self._about, self._scheduler, now, self._place.run)
+            self._writing = threading.Thread(target=self._write, args=(result, True))
+            self._writing.start()
+
+    def close(self, now: float) -> None:
+        """Write the page for the last time."""
+        self.wait()
+        self._write(make_result(self._about, self._scheduler, now, self._place.run), is_alive=False)
+
+    def wait(self) -> None:
+        """Wait until a page that is being written is there."""
+        if self._writing is not None:
+            self._writing.join()
+
+    def _write(self, result: Result, is_alive: bool) -> None:  # noqa: FBT001
+        began = time.thread_time()
+        page = RunPage(
+            result=result,
+            began=self._began,
+            written=time.time(),
+            is_alive=is_alive,
+            store=self._place.shown,
+            logs=_log_ends(self._place.root, result),
+            before=self._before,
+        )
+        try:
+            durable.write(self._path, run_page(page).encode(), lasting=False)
+        except OSError as error:
+            if not self._broken:
+                self._broken = True
+                say(f"--report {self._path}: {error.strerror}; the build goes on")
+        self._cost = time.thread_time() - began
+
+
+def _log_ends(root: Path, result: Result) -> dict[str, str]:
+    """Return the ends of the logs of what failed, as far as they are there."""
+    ends = {}
+    for unit in result.with_state(UnitState.FAILED)[:_LOGS]:
+        try:
+            with (root / unit.log).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - _LOG_END))
+                ends[unit.name] = file.read(_LOG_END).decode(errors="replace")
+        except OSError:
+            continue
+    return ends
