@@ -21,8 +21,8 @@ from cluster.config import HOST_ADDRESS, cache_directory
 from cluster.system import locked, run
 from dag.core.limits import Limit
 from dag.core.store.buckets import Bucket
-from dag.io.store.buckets.objects import ObjectStore
 from dag.io.store.buckets.opening import open_bucket
+from dag.io.store.objects import Objects
 from tests.support.registries import apt
 from tests.support.waiting import eventually
 
@@ -56,7 +56,7 @@ class Store:
         return f"{self.scheme}://{NAME}"
 
     @contextmanager
-    def opened(self, folder: str = "") -> Iterator[ObjectStore]:
+    def opened(self, folder: str = "") -> Iterator[Objects]:
         """Open the bucket, or a folder in it, with the settings in the environment."""
         with mock.patch.dict(os.environ, self.secret):
             bucket = Bucket.parse(f"{self.bucket}/{folder}" if folder else self.bucket)
@@ -65,7 +65,7 @@ class Store:
     def files(self, folder: str = "packages") -> list[str]:
         """Return the names of the files below a folder of the bucket."""
         with self.opened() as store:
-            return sorted(name.removeprefix(f"{folder}/") for name in store.list(folder))
+            return [name.removeprefix(f"{folder}/") for name in store.names(folder)]
 
     def read(self, path: str) -> bytes:
         with self.opened() as store:

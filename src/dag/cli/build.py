@@ -113,11 +113,10 @@ def _print_plan(build: Build) -> None:
 def _report(result: Result, options: UnitBuildOptions) -> None:
     from dag.report.files import to_json, to_junit, to_markdown
     from dag.report.progress import result_lines
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_name
 
-    store = str(options.store if options.is_on_cluster else store_path(options))
     if result.exit_code or not options.quiet:
-        for line in result_lines(result, store=store, verbosity=options.verbose):
+        for line in result_lines(result, store=store_name(options), verbosity=options.verbose):
             paint = Paint.FAILURE if line.startswith("FAILED ") else None
             tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
     if options.junit:

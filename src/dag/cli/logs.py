@@ -20,9 +20,9 @@ def command(options: LogsOptions) -> None:
     --all` lists the ids. Whatever a terminal would obey is shown instead; with --raw the bytes come
     as they are.
     """
-    from dag.report.terminal import show_log
+    from dag.report.terminal import say, show_log
     from dag.run.build.runs import read_log
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_place
 
     if len(options.words) not in (1, 2):
         raise UsageError(
@@ -30,7 +30,6 @@ def command(options: LogsOptions) -> None:
             hint="write it like `dag logs brotli` or `dag logs 20260829-1412 brotli`",
         )
     *run, package = options.words
-    found = read_log(
-        store_path(options), options.arch, package, "".join(run), follow=options.follow
-    )
+    store = store_place(options, say).store(options.arch)
+    found = read_log(store, package, "".join(run), follow=options.follow)
     show_log(found, raw=options.raw, at_once=options.follow)

@@ -25,12 +25,12 @@ def command(options: ReportOptions) -> None:
     from dag.io import durable
     from dag.report.terminal import say, show_document
     from dag.run.build.pages import report_page
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_name, store_place
 
     if len(options.runs) > 1:
         raise UsageError("dag report tells of one run", hint="name the id of one, or of none")
-    store = store_path(options)
-    page = report_page(store, options.arch, "".join(options.runs), shown=str(store))
+    store = store_place(options, say).store(options.arch)
+    page = report_page(store, "".join(options.runs), shown=store_name(options))
     if options.out == "-":
         show_document(page)
     else:

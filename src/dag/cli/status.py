@@ -26,20 +26,19 @@ def command(options: StatusOptions) -> int:
     of `dag build`.
     """
     from dag.report.files import to_json
-    from dag.report.terminal import show, show_document
+    from dag.report.terminal import say, show, show_document
     from dag.run.build.runs import read_status
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_name, store_place
 
     if len(options.runs) > 1 or (options.runs and options.all):
         raise UsageError("dag status tells of one run, or with --all of all of them")
-    store = store_path(options)
     if options.all:
         return _list(options)
-    status = read_status(store, options.arch, *options.runs)
+    status = read_status(store_place(options, say).store(options.arch), *options.runs)
     if options.json:
         show_document(to_json(status.result))
     else:
-        show(_lines(status, store=str(store), verbosity=options.verbose))
+        show(_lines(status, store=store_name(options), verbosity=options.verbose))
     return 0 if status.is_alive else status.result.exit_code
 
 
@@ -66,10 +65,10 @@ def _list(options: StatusOptions) -> int:
     from dag.report.files import headline
     from dag.report.terminal import say, show, show_document
     from dag.run.build.runs import read_all
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_place
 
     found = []
-    for status in read_all(store_path(options), options.arch):
+    for status in read_all(store_place(options, say).store(options.arch)):
         if isinstance(status, UsageError):
             say(status.message)
             continue

@@ -7,7 +7,7 @@ import click
 from dag.cli.examples import ExampleGroup
 from dag.cli.options import command_of
 from dag.core.build.storeoptions import PruneStoreOptions, VerifyStoreOptions
-from dag.report.terminal import show
+from dag.report.terminal import say, show
 
 
 @click.group(
@@ -45,17 +45,17 @@ def verify(options: VerifyStoreOptions) -> int:
     The exit code is 0 if all is well, and 1 if anything is not.
     """
     from dag.report.words import count
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_place
     from dag.run.store.upkeep import verify_store
 
-    found = verify_store(store_path(options), repair=options.repair)
+    found = verify_store(store_place(options, say), repair=options.repair)
     numbers = (
         count(found.blobs, "blob"),
         count(found.records, "record"),
         count(found.published, "published file"),
     )
     wrong = count(len(found.problems), "problem") if found.problems else "all as it should be"
-    problems = (f"{problem.path} {problem.what}" for problem in found.problems)
+    problems = (f"{problem.address} {problem.what}" for problem in found.problems)
     show([*problems, f"{', '.join(numbers)}: {wrong}"])
     return 1 if found.problems else 0
 
@@ -76,10 +76,10 @@ def prune(options: PruneStoreOptions) -> None:
     tell goes, too; the log of the build that made a package stays.
     """
     from dag.report.words import count
-    from dag.run.build.stores import store_path
+    from dag.run.build.stores import store_place
     from dag.run.store.upkeep import prune_store
 
-    done = prune_store(store_path(options), dry_run=options.dry_run)
+    done = prune_store(store_place(options, say), dry_run=options.dry_run)
     what = "would be removed" if options.dry_run else "removed"
     show(
         [f"{count(done.blobs, 'blob')} ({done.size:,} bytes) and {count(done.runs, 'run')} {what}"]

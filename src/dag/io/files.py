@@ -8,6 +8,7 @@ as the shell makes one of `<(…)`: such a one is waited for, and can be read on
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -80,6 +81,18 @@ def read_lines(path: Path, limit: Limit) -> Iterator[bytes]:
 
     """
     return split_lines(_pieces(path, None), limit, str(path))
+
+
+def sha256_of(descriptor: int) -> str:
+    """Return the SHA-256 of an open file, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_directory(root: Path, relative: PurePath) -> Path:

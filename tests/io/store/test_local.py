@@ -346,10 +346,10 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
 
 def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) -> None:
     store = opened(tmp_path / "store")
-    store.remember_ram("a", 5)
-    store.remember_ram("a", 3)
-    store.remember_ram("b", 1)
-    assert again(store).ram() == {"a": 5, "b": 1}
+    store.hints.remember("a", 5)
+    store.hints.remember("a", 3)
+    store.hints.remember("b", 1)
+    assert again(store).hints.all() == {"a": 5, "b": 1}
 
 
 def test_what_is_no_file_is_no_package_and_a_damaged_record_is_told(tmp_path: Path) -> None:

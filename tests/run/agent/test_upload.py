@@ -37,7 +37,7 @@ def bucket(server: Store, pod: Pod) -> Iterator[Store]:
     pod.environment = server.secret
     yield server
     with server.opened() as store:
-        for name in list(store.list("packages")):
+        for name in list(store.names("packages")):
             store.delete(name)
 
 

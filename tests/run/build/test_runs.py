@@ -52,7 +52,7 @@ def build(store: Store, log: bytes = b"built\n") -> Run:
 
 
 def read(store: Store, *words: str) -> list[bytes]:
-    return list(read_log(store.root, X86, "a", *words))
+    return list(read_log(store, "a", *words))
 
 
 def test_each_run_has_its_journal_its_result_and_its_logs(
@@ -63,11 +63,11 @@ def test_each_run_has_its_journal_its_result_and_its_logs(
         monkeypatch.setattr("dag.io.store.runs.time.time", lambda: 1_000_000_000.0 + number)  # noqa: B023
         ids.append(build(store, b"log %d\n" % number).id)
     assert [one[:16] for one in ids] == [f"20010909-01464{second}-" for second in (0, 1, 2)]
-    assert [one.id for one in read_all(store.root, X86) if not isinstance(one, UsageError)] == [
+    assert [one.id for one in read_all(store) if not isinstance(one, UsageError)] == [
         *reversed(ids)
     ]
-    assert read_status(store.root, X86).id == ids[2]
-    assert read_status(store.root, X86, "20010909-014641").id == ids[1]
+    assert read_status(store).id == ids[2]
+    assert read_status(store, "20010909-014641").id == ids[1]
     assert read(store) == [b"log 2"]
     assert read(store, ids[0]) == [b"log 0"]
     assert (store.root / "logs/x86_64/a.log").read_bytes() == b"log 2\n"
@@ -78,18 +78,18 @@ def test_each_run_has_its_journal_its_result_and_its_logs(
 
 def test_what_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(UsageError, match="nothing was built here for x86_64"):
-        read_status(store.root, X86)
+        read_status(store)
     first, second = build(store), build(store)
     with pytest.raises(UsageError, match="2 runs begin with 2"):
-        read_status(store.root, X86, "2")
+        read_status(store, "2")
     with pytest.raises(UsageError, match="there was no run 1999"):
-        read_log(store.root, X86, "a", "1999")
+        read_log(store, "a", "1999")
     with pytest.raises(UsageError, match="has no log of b for x86_64"):
-        read_log(store.root, X86, "b")
+        read_log(store, "b")
     with pytest.raises(UsageError, match=f"the run {first.id} has no log of b"):
-        read_log(store.root, X86, "b", first.id)
+        read_log(store, "b", first.id)
     second.journal.write_text("junk\n")
-    damaged = [one for one in read_all(store.root, X86) if isinstance(one, UsageError)]
+    damaged = [one for one in read_all(store) if isinstance(one, UsageError)]
     assert [one.message.partition(":")[0] for one in damaged] == [f"{second.journal} is damaged"]
 
 
@@ -100,12 +100,12 @@ def test_the_journal_of_a_store_that_kept_only_one_is_read_and_becomes_a_run(sto
     run.log("a").rename(log)
     run.journal.rename(old)
     os.utime(old, (1_000_000_000, 1_000_000_000))
-    status = read_status(store.root, X86)
+    status = read_status(store)
     assert (status.id, status.result.finished) == ("20010909-014640-000000", True)
     assert read(store) == [b"built"]
     assert build(store).id != status.id
     assert not old.exists()
-    assert read_status(store.root, X86, status.id).result == status.result
+    assert read_status(store, status.id).result == status.result
 
 
 def test_a_log_is_followed_until_its_unit_is_settled(
@@ -119,7 +119,7 @@ def test_a_log_is_followed_until_its_unit_is_settled(
     found: SimpleQueue[bytes] = SimpleQueue()
 
     def listen() -> None:
-        for line in read_log(store.root, X86, "a", follow=True):
+        for line in read_log(store, "a", follow=True):
             found.put(line)
 
     with begin_journal(run, ABOUT, scheduler) as journal:

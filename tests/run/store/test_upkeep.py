@@ -13,8 +13,9 @@ from dag.core.arch import Arch
 from dag.core.store.layout import blob_name, record_name
 from dag.core.store.records import Built, Record
 from dag.errors import UsageError
+from dag.io.store.directory import DirectoryObjects
 from dag.io.store.local import Store
-from dag.io.store.objects import DirectoryObjects
+from dag.io.store.places import StorePlace
 from dag.run.store.upkeep import prune_store, verify_store
 from tests.support.apks import make_apk
 
@@ -30,6 +31,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
         promote(store, tmp_path, name)
     yield store
     store.close()
+
+
+def place(store: Store) -> StorePlace:
+    return StorePlace(str(store.root), store.root)
 
 
 def promote(store: Store, place: Path, name: str, data: bytes = b"data", log: str = "") -> Record:
@@ -64,7 +69,7 @@ def age(path: Path, days: float) -> None:
 
 
 def test_a_sound_store_has_no_problems(store: Store) -> None:
-    found = verify_store(store.root)
+    found = verify_store(place(store))
     assert (found.blobs, found.records, found.published, found.problems) == (2, 2, 2, ())
 
 
@@ -77,19 +82,19 @@ def test_everything_that_is_damaged_is_told_and_what_is_repaired_comes_back(
     overwrite(record_b, b"junk")
     overwrite(store.packages / "a-1-r0.apk", b"junk")
     (store.state / "blobs/sha256/readme").write_text("")
-    found = verify_store(store.root)
-    told = {problem.path.name: problem.what for problem in found.problems}
+    found = verify_store(place(store))
+    told = {Path(problem.address).name: problem.what for problem in found.problems}
     assert told.keys() == {damaged.name, record_b.name, "a-1-r0.apk", "readme"}
     assert "has the SHA-256" in told[damaged.name]
     assert "is no record: it is not JSON" in told[record_b.name]
     assert "is no package" in told["a-1-r0.apk"]
     assert damaged.exists()
-    assert verify_store(store.root, repair=True) == found
+    assert verify_store(place(store), repair=True) == found
     assert not damaged.exists()
     assert not record_b.exists()
     for name in ("a", "b"):
         promote(store, tmp_path, name)
-    assert verify_store(store.root).problems == ()
+    assert verify_store(place(store)).problems == ()
 
 
 @pytest.mark.parametrize("what", ["gone", "another"])
@@ -100,8 +105,8 @@ def test_published_files_are_compared_with_the_records(
     path.unlink()
     if what == "another":
         make_apk(path, "a", data=b"else")
-    (problem,) = verify_store(store.root).problems
-    assert problem.path == path
+    (problem,) = verify_store(place(store)).problems
+    assert problem.address == str(path)
     assert ("not there" if what == "gone" else "another package") in problem.what
 
 
@@ -114,12 +119,12 @@ def test_only_what_no_record_names_and_nobody_renewed_goes(store: Store, tmp_pat
         (store.state / record_name("x86_64", record)).unlink()
         age(unneeded[days], days)
     age(needed, 1000)
-    assert prune_store(store.root, dry_run=True).blobs == 2
+    assert prune_store(place(store), dry_run=True).blobs == 2
     assert all(path.exists() for path in unneeded.values())
-    assert prune_store(store.root).blobs == 2
+    assert prune_store(place(store)).blobs == 2
     assert [path.exists() for path in unneeded.values()] == [True, True, False, False]
     assert needed.exists()
-    assert prune_store(store.root).blobs == 0
+    assert prune_store(place(store)).blobs == 0
     assert not list(store.state.rglob(".tmp-*"))
 
 
@@ -134,14 +139,14 @@ def test_old_runs_go_but_the_latest_and_what_records_name(store: Store, tmp_path
     record = promote(store, tmp_path, "d", log=by_id[ids[3]].names.log("a"))
     assert record.log
     (store.root / "logs/x86_64/gone.log").symlink_to("nowhere")
-    assert prune_store(store.root, dry_run=True).runs == 3
+    assert prune_store(place(store), dry_run=True).runs == 3
     assert len(list(store.runs.all())) == 14
-    assert prune_store(store.root).runs == 3
+    assert prune_store(place(store)).runs == 3
     assert [run.id for run in store.runs.all()] == [*reversed([ids[1], *ids[4:]])]
     assert by_id[ids[3]].log("a").exists()
     assert not (store.state / "runs" / ids[0]).exists()
     assert not (store.root / "logs/x86_64/gone.log").is_symlink()
-    assert prune_store(store.root).runs == 0
+    assert prune_store(place(store)).runs == 0
 
 
 def test_what_a_build_renews_while_it_is_pruned_stays(
@@ -151,16 +156,16 @@ def test_what_a_build_renews_while_it_is_pruned_stays(
     path = blob(store, "c")
     (store.state / record_name("x86_64", record)).unlink()
     age(path, 100)
-    real = DirectoryObjects.remove_older
+    real = DirectoryObjects.delete_older
 
     def renew_first(self: DirectoryObjects, name: str, seconds: float) -> bool:
         promote(store, tmp_path, "c")
         return real(self, name, seconds)
 
-    monkeypatch.setattr(DirectoryObjects, "remove_older", renew_first)
-    assert prune_store(store.root).blobs == 0
+    monkeypatch.setattr(DirectoryObjects, "delete_older", renew_first)
+    assert prune_store(place(store)).blobs == 0
     assert path.exists()
-    assert verify_store(store.root).problems == ()
+    assert verify_store(place(store)).problems == ()
 
 
 def test_a_build_that_relies_on_a_blob_that_is_just_removed_makes_it_again(
@@ -183,11 +188,11 @@ def test_nothing_is_removed_if_a_record_cannot_be_read(store: Store) -> None:
     overwrite(record, b'{"format": 99}')
     age(blob(store, "a"), 100)
     with pytest.raises(UsageError, match="cannot be read as a record: format is wrong"):
-        prune_store(store.root)
+        prune_store(place(store))
     assert blob(store, "a").exists()
 
 
 def test_a_directory_that_is_no_store_is_said(tmp_path: Path) -> None:
     for look in (verify_store, prune_store):
         with pytest.raises(UsageError, match="is no store"):
-            look(tmp_path)
+            look(StorePlace(str(tmp_path), tmp_path))

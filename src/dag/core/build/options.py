@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.flags import Options, arguments, flag, list_flag, switch
 from dag.core.kinds import (
-    DIRECTORY,
     DURATION,
     EXISTING_FILE,
     FILE,
@@ -17,6 +16,7 @@ from dag.core.kinds import (
     PATH_OR_URL,
     QUANTITY,
     TEXT,
+    PathRule,
     ValueKind,
     whole,
 )
@@ -29,6 +29,7 @@ from dag.core.package.options import (
     PackageOptions,
     TargetOptions,
 )
+from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ def _place(text: str) -> str:
     if text not in ("local", "kubernetes"):
         raise UsageError(f"{text!r} is no place to build at: there are `local` and `kubernetes`")
     return text
+
+
+def _store_name(text: str) -> str:
+    if "://" in text and not text.startswith("pvc://"):
+        Bucket.parse(text)
+    return text
+
+
+_STORE = ValueKind(metavar="DIR|URL", parse=_store_name, path=PathRule(directory=True, url=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +116,9 @@ class StoreOptions(Options):
     heading: ClassVar[str] = "Store"
 
     store: str | None = flag(
-        DIRECTORY,
+        _STORE,
         "--store",
-        "Keep finished packages in this directory.",
+        "Keep finished packages in this directory or bucket: gs://, s3:// or az://.",
         shown="packages in the directory of --dir",
     )
 
@@ -120,7 +130,7 @@ class SharedStoreOptions(Options):
     heading: ClassVar[str] = "Store"
 
     other_stores: tuple[str, ...] = list_flag(
-        DIRECTORY,
+        _STORE,
         "--from",
         "Take what this store has of the same definition, instead of building it.",
         metavar="STORE",

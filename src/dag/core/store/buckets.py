@@ -15,7 +15,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*")
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, or a folder in one. Packages are below `packages/ARCH` in it."""
+    """A bucket, or a folder in one."""
 
     scheme: str
     path: str
@@ -53,6 +53,10 @@ class Bucket:
     def folder(self) -> str:
         """The folder in it; empty if it is the whole bucket."""
         return self.path.partition("/")[2]
+
+    def below(self, name: str) -> Bucket:
+        """Return a folder in it."""
+        return Bucket(self.scheme, f"{self.path}/{name}")
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.path}"

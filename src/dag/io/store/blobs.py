@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from dag.core.limits import PACKAGE
 from dag.core.package.apk import Apk, BrokenPackage
-from dag.core.store.layout import blob_name
+from dag.core.store.layout import BLOBS, blob_name, read_blob_name
 from dag.errors import InfrastructureError
+from dag.io.files import sha256_of
 from dag.io.package.apk import ReadApk
 from dag.io.package.prover import PackageReader, copy_bytes, open_inside
-from dag.io.store.objects import DirectoryObjects
+from dag.io.store.directory import DirectoryObjects
+from dag.io.store.objects import Objects, insist
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,19 @@ class StagedApk:
 class Blobs:
     """The packages of a store, without their signatures, by their hashes."""
 
-    def __init__(self, objects: DirectoryObjects, incoming: Path) -> None:
-        """Take the objects of the store, and the directory of what is on its way in."""
+    def __init__(
+        self, objects: Objects, incoming: Path, near: DirectoryObjects | None = None
+    ) -> None:
+        """Take the objects of the store, and the directory of what is on its way in.
+
+        `near` keeps copies of those that come from far away, so that each comes once.
+        """
         self.reader = PackageReader()
         self._objects = objects
         self._incoming = incoming
+        self._near = near
+        self._sizes: dict[str, int] = {}
+        """The bytes of those that were listed, by their hashes."""
 
     def stage(self, directory: Path, path: PurePath) -> StagedApk:
         """Copy a package that a stranger wrote below `directory`, and read the copy.
@@ -47,12 +57,22 @@ class Blobs:
             FileNotFoundError: there is nothing.
 
         """
+        with open_inside(directory, path) as source:
+            return self.stage_file(source, path.name)
+
+    def stage_file(self, source: int, name: str) -> StagedApk:
+        """Copy a package that a stranger wrote from an open file, and read the copy.
+
+        Raises:
+            BrokenPackage: it is no package; the message names the file.
+
+        """
         copy = self._incoming / f"{secrets.token_hex(8)}.apk"
         try:
-            with open_inside(directory, path) as source, copy.open("xb+", buffering=0) as file:
+            with copy.open("xb+", buffering=0) as file:
                 copy_bytes(source, file.fileno())
                 os.fsync(file.fileno())
-                return StagedApk(copy, self._read(file.fileno(), path.name))
+                return StagedApk(copy, self._read(file.fileno(), name))
         except BaseException:
             copy.unlink(missing_ok=True)
             raise
@@ -94,41 +114,59 @@ class Blobs:
             if self.is_whole(staged.apk.sha256) and self._objects.renew(name):
                 return
             # It is damaged, or somebody has just removed it.
-            self._objects.remove(name)
+            self._objects.delete(name)
             self._objects.create_from(name, file.fileno(), begin=begin)
+
+    def learn(self) -> None:
+        """Find out in one go which packages there are, where it would take long for each."""
+        if self._near is not None:
+            found = ((read_blob_name(one.name), one.size) for one in self._objects.list(BLOBS))
+            self._sizes = {digest: size for digest, size in found if digest is not None}
 
     def has(self, apk: Apk) -> bool:
         """Return whether a package is there, to all appearances."""
-        return self._objects.size(blob_name(apk.sha256)) == apk.size
+        if self._sizes.get(apk.sha256) == apk.size:
+            return True
+        found = self._objects.look(blob_name(apk.sha256))
+        return found is not None and found.size == apk.size
 
     def is_whole(self, digest: str) -> bool:
         """Return whether the blob with this SHA-256 is there and has it."""
-        try:
-            with self._objects.path(blob_name(digest)).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == digest
-        except FileNotFoundError:
-            return False
+        with self._objects.opened(blob_name(digest), PACKAGE) as file:
+            return file is not None and sha256_of(file) == digest
 
     def hand_out(self, apk: Apk, directory: Path) -> Path:
-        """Copy a package into a directory under its name in a repository, and verify the copy.
+        """Copy a package into a directory under its name in a repository; see `fetch`."""
+        target = directory / apk.file
+        self.fetch(apk.sha256, target, what=f"{apk.name} {apk.version}")
+        return target
+
+    def fetch(self, digest: str, target: Path, *, what: str) -> None:
+        """Copy the package with this SHA-256 to a file, and verify the copy; `what` names it.
 
         Raises:
             InfrastructureError: the store's own copy is damaged or gone.
             OSError: the disk is full, for example.
 
         """
-        target = directory / apk.file
-        name = blob_name(apk.sha256)
-        try:
-            with target.open("xb+", buffering=0) as file:
-                self._objects.fetch(name, file.fileno())
-                file.seek(0)
-                if hashlib.file_digest(file, "sha256").hexdigest() == apk.sha256:
-                    return target
-            what = "is damaged"
-        except FileNotFoundError:
-            what = "is gone"
+        if self._near is not None and self._copy(self._near, digest, target) == digest:
+            return
+        found = insist(lambda: self._copy(self._objects, digest, target))
+        if found == digest:
+            if self._near is not None:
+                self._near.delete(blob_name(digest))
+                with target.open("rb") as file:
+                    self._near.create_from(blob_name(digest), file.fileno())
+            return
+        is_what = "is gone" if found is None else "is damaged"
         raise InfrastructureError(
-            f"{self._objects.path(name)}, which is {apk.name} {apk.version}, {what}",
+            f"{self._objects.address(blob_name(digest))}, which is {what}, {is_what}",
             hint="`dag store verify --repair` removes what is damaged; then build again",
         )
+
+    def _copy(self, objects: Objects, digest: str, target: Path) -> str | None:
+        """Copy a blob to a file, and return the SHA-256 of the copy; None if it is not there."""
+        if not objects.download(blob_name(digest), target, PACKAGE):
+            return None
+        with target.open("rb") as file:
+            return sha256_of(file.fileno())

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS
+from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, PUBLIC_KEY
 from dag.core.package.apk import index_archive, listed_packages
 from dag.core.package.apkindex import FILE_NAME
 from dag.core.tar import BrokenArchive, TarReader
-from dag.io import durable
 from dag.io.archives import DamagedStream, gunzip, limit_pieces, reader_of
-from dag.io.files import read_bytes
+from dag.io.retries import RetryPolicy
 from dag.io.store.local import Store
+from dag.io.store.objects import StoredObject
 
 _SIGNATURE = ".SIGN."
 
@@ -30,30 +30,58 @@ def write_index(
 ) -> None:
     """Write the index of all packages that a store publishes; `sign` adds a signature to a file.
 
-    An index that lists just these stays as it is, with its signature, whoever made it, unless
+    It is replaced only if it is still the one that was read. Where others may have published
+    meanwhile, what they have is read first, so whoever comes last lists it all. An index that lists just these stays as it is, with its signature, whoever made it, unless
     `anew` asks for a new one. `say` is told before an index is replaced that was signed with
     another key than `key`, the name of the public half.
     """
-    index = store.packages / FILE_NAME
+    name = f"{store.arch.apk}/{FILE_NAME}"
+    pauses = RetryPolicy().pauses()
+    while not _write(_Writing(store, name, sign, say, key, anew)):
+        time.sleep(next(pauses))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    store: Store
+    name: str
+    sign: Callable[[Path], None]
+    say: Callable[[str], None]
+    key: str
+    anew: bool
+
+
+def _write(it: _Writing) -> bool:
+    """Write the index unless it is as it should be; return False if somebody else did it just now."""
+    store = it.store
+    before = store.files.read(it.name, PACKAGE_INDEX)
+    if store.is_shared:
+        store.read()
     data = index_archive(store.published())
-    before = read_bytes(index, PACKAGE_INDEX) if index.is_file() else b""
-    found = _read(before, str(index))
-    if found.signer and not anew and found.packages == _read(data, FILE_NAME).packages:
-        return
-    memory = store.state / f"index-{store.arch.apk}.sha256"
-    if found.signer and (found.signer != key or not _is_ours(memory, before)):
-        say(
-            f"{index} is signed with the key {found.signer}, which this build does not have, and is "
-            f"replaced by one that is signed with {key}; --signing-key names the key to sign with"
+    found = _read(before.data if before else b"", it.name)
+    if found.signer and not it.anew and found.packages == _read(data, FILE_NAME).packages:
+        return True
+    memory = f"index-{store.arch.apk}.sha256"
+    if before and found.signer and (found.signer != it.key or not _is_ours(store, memory, before)):
+        it.say(
+            f"{store.files.address(it.name)} is signed with the key {found.signer}, which this build "
+            f"does not have, and is replaced by one that is signed with {it.key}; --signing-key names "
+            "the key to sign with"
         )
-    temporary = store.incoming / index.name
+    temporary = store.incoming / FILE_NAME
     temporary.write_bytes(data)
-    sign(temporary)
+    it.sign(temporary)
     data = temporary.read_bytes()
-    if data != before:
-        durable.write(memory, hashlib.sha256(data).hexdigest().encode())
-        durable.write(index, data)
     temporary.unlink()
+    if before and data == before.data:
+        return True
+    store.objects.write(memory, hashlib.sha256(data).hexdigest().encode())
+    if before is None and store.is_shared:
+        return store.files.create(it.name, data)
+    if before is None:
+        store.files.write(it.name, data)
+        return True
+    return store.files.replace(it.name, data, before.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +108,7 @@ def _read(archive: bytes, where: str) -> _Index:
     return _Index(signer, packages)
 
 
-def _is_ours(memory: Path, index: bytes) -> bool:
+def _is_ours(store: Store, memory: str, index: StoredObject) -> bool:
     """Return whether `dag` wrote this index; an older one has left no word about that."""
-    with suppress(FileNotFoundError):
-        return memory.read_bytes() == hashlib.sha256(index).hexdigest().encode()
-    return True
+    found = store.objects.read(memory, PUBLIC_KEY)
+    return found is None or found.data == hashlib.sha256(index.data).hexdigest().encode()

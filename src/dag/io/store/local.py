@@ -1,9 +1,10 @@
-"""The local store: finished packages by architecture, and their records.
+"""The store: finished packages by architecture, and their records, in a directory or a bucket.
 
 ```
 STORE/ARCH/NAME-VERSION-rEPOCH.apk, APKINDEX.tar.gz     what is published: a repository for apk
 STORE/logs/ARCH/NAME.log                                links to the latest logs
 STORE/.dag/blobs, records, published, runs              see `dag.core.store.layout`
+STORE/.dag/lock                                         its holder builds on this machine
 STORE/.dag/incoming/…                                   packages on their way in
 STORE/.dag/work/…                                       workspaces; those of a dead run are moved to
 STORE/.dag/trash/…                                      what is removed while the next run builds
@@ -12,25 +13,30 @@ STORE/.dag/trash/…                                      what is removed while 
 A unit comes in blobs first, then its record: from then on it is finished. Its published files follow
 from that. While these are replaced, nothing says which record they are of; so whoever dies then
 leaves a unit that is finished and not published, and who needs it next publishes it anew.
+
+Of a store in a bucket, what is only needed here is in a directory of the user's cache, with copies of
+blobs: a lock, workspaces, what is on its way in. Others may write to the bucket at the same time. So
+whoever publishes a unit there must have been the first to say so, or leaves it to the other.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from dag.core.arch import Arch
-from dag.core.decoding import Undecodable, decode
 from dag.core.limits import RECORD
 from dag.core.package.apk import PublishedApk
 from dag.core.store.layout import (
+    PUBLISHED,
+    RECORDS,
     STATE,
     RecordName,
-    publication_name,
     read_record_name,
     record_name,
 )
@@ -38,44 +44,65 @@ from dag.core.store.publication import (
     Publication,
     choose_result,
     decode_publication,
-    encode_publication,
 )
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
 from dag.io.removal import Trash, remove
+from dag.io.retries import RetryPolicy
 from dag.io.store.blobs import Blobs, StagedApk
+from dag.io.store.directory import DirectoryObjects
+from dag.io.store.hints import MemoryHints
 from dag.io.store.lock import Lock
-from dag.io.store.objects import DirectoryObjects
+from dag.io.store.objects import Objects, insist, read_each
+from dag.io.store.publications import Publications
 from dag.io.store.runs import Runs
 
-_HINTS_LIMIT = 64 << 20
-"""How many bytes of hints are read."""
-_HINTS = msgspec.json.Decoder(dict[str, int])
+_PATIENCE = RetryPolicy(longest=15.0)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketObjects:
+    """The objects of a store that is in a bucket."""
+
+    url: str
+    files: Objects
+    """What is published, by architecture."""
+    state: Objects
+    """What the store keeps for itself."""
 
 
 class Store:
     """The store of one architecture; only the holder of its lock changes it."""
 
-    def __init__(self, root: Path, arch: Arch) -> None:
-        """Name the store; `prepare`, its lock and `recover` make it usable."""
+    def __init__(self, root: Path, arch: Arch, bucket: BucketObjects | None = None) -> None:
+        """Name the store; `prepare`, its lock and `recover` make it usable.
+
+        Of a store in a bucket, `root` is the directory of what is only needed here.
+        """
         # Builds run in other directories, and melange needs ones that are not behind a link.
         root = root.resolve()
         self.root = root
         self.arch = arch
         self.packages = root / arch.apk
         self.state = root / STATE
-        self.objects = DirectoryObjects(self.state)
+        changes = self.state / "changes.lock"
+        self._near = DirectoryObjects(self.state, changes)
+        self.is_shared = bucket is not None
+        """Whether others may write to it although the lock is held."""
+        self.name = bucket.url if bucket else str(root)
+        self.objects: Objects = bucket.state if bucket else self._near
+        self.files: Objects = bucket.files if bucket else DirectoryObjects(root, changes)
         self.work = self.state / "work"
         self.trash = Trash(self.state / "trash")
         """What a dead run has left; it is removed while the next one builds."""
         self.log_links = root / "logs" / arch.apk
-        self.runs = Runs(self.state, arch.apk, self.log_links)
+        self.runs = Runs(self.objects, self.state, arch.apk, self.log_links, is_far=self.is_shared)
         self.incoming = self.state / "incoming" / arch.apk
-        self.blobs = Blobs(self.objects, self.incoming)
-        self._hints = self.state / f"hints-{arch.apk}.json"
+        self.blobs = Blobs(self.objects, self.incoming, self._near if bucket else None)
+        self.hints = MemoryHints(self.objects, arch.apk)
         self.lock_path = self.state / "lock"
-        self.lock = Lock(self.lock_path, what=f"the store {root}")
+        self.lock = Lock(self.lock_path, what=f"the store {self.name}")
         self.records: dict[tuple[str, str], Record] = {}
         """The published records by the unit's name and version."""
         self.sizes: dict[str, int] = {}
@@ -84,6 +111,9 @@ class Store:
         """The unit of each published file."""
         self.half_published: dict[tuple[str, str], tuple[str, ...]] = {}
         """The units whose published files may be of different records, with these files."""
+        self.left: dict[tuple[str, str], Record] = {}
+        """The units that somebody else was publishing when they came in."""
+        self._publications = Publications(self.objects, arch.apk, is_shared=self.is_shared)
 
     def prepare(self) -> None:
         """Make the directories, so that the lock can be taken.
@@ -119,78 +149,70 @@ class Store:
             self.trash.take(self.state / "cache")
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
-        self.objects.clear_temporary("published", "records", "blobs")
+        self.runs.keep_left()
+        self._near.clear_temporary("published", "records", "blobs")
         for name, why in self.read():
             if why:
                 say(
-                    f"{self.state / name} is damaged ({why}) and is removed; its packages stay, "
-                    "and count as if make had built them"
+                    f"{self.objects.address(name)} is damaged ({why}) and is removed; its packages "
+                    "stay, and count as if make had built them"
                 )
-            remove(self.state / name)
+            # Without a word it may be that somebody has just begun to publish other files.
+            if why or not self.is_shared:
+                self.objects.delete(name)
 
     def read(self) -> list[tuple[str, str]]:
         """Read what is published, which needs no lock.
 
         Returns the objects that are worth nothing any more, each with what is damaged, if that is why.
         """
+        self.blobs.learn()
+        folder = f"{self.arch.apk}/"
+        sizes = {one.name.removeprefix(folder): one.size for one in self.files.list(self.arch.apk)}
         worthless = []
-        for name in self.objects.names(f"published/{self.arch.apk}"):
-            try:
-                publication = decode_publication(self.objects.read(name, RECORD))
-            except (OSError, Undecodable) as error:
-                worthless.append((name, _reason(error)))
-                continue
-            if not publication.sizes:
+        found: dict[str, Publication] = {}
+        self._forget()
+        names = self.objects.names(f"{PUBLISHED}/{self.arch.apk}")
+        for name, publication in read_each(self.objects, names, RECORD, decode_publication):
+            if isinstance(publication, str):
+                worthless.append((name, publication))
+            elif publication is not None and publication.sizes:
+                found[name] = publication
+            elif publication is not None:
                 unit = (publication.name, publication.version)
                 self.half_published[unit] = publication.leaving
-                continue
-            record = self._record_of(publication)
-            if isinstance(record, Record) and self._is_published(publication, record):
+        by_publication = {name: _record_name(self.arch, one) for name, one in found.items()}
+        records = dict(read_each(self.objects, by_publication.values(), RECORD, decode_record))
+        for name, publication in found.items():
+            record = records[by_publication[name]]
+            if (
+                isinstance(record, Record)
+                and self._has_blobs(record)
+                and publication.sizes.keys() == record.files.keys()
+                and all(sizes.get(file) == size for file, size in publication.sizes.items())
+            ):
                 self._count(record, publication.sizes)
                 continue
             worthless.append((name, ""))
             if isinstance(record, str):
-                worthless.append((_record_name(self.arch, publication), record))
+                worthless.append((by_publication[name], record))
         return worthless
 
-    def _record_of(self, publication: Publication) -> Record | str | None:
-        """Return the record that a publication names; or what is damaged; or None if it is gone."""
-        try:
-            record = self._read_record(_record_name(self.arch, publication))
-        except FileNotFoundError:
-            return None
-        except (OSError, Undecodable) as error:
-            return _reason(error)
-        return record if self._has_blobs(record) else None
-
-    def _read_record(self, name: str) -> Record:
-        return decode_record(self.objects.read(name, RECORD))
-
-    def _is_published(self, publication: Publication, record: Record) -> bool:
-        if publication.sizes.keys() != record.files.keys():
-            return False
-        for file, size in publication.sizes.items():
-            try:
-                if (self.packages / file).stat().st_size != size:
-                    return False
-            except FileNotFoundError:
-                return False
-        return True
+    def _forget(self) -> None:
+        for one in (self.records, self.sizes, self._owners, self.half_published):
+            one.clear()
 
     def _has_blobs(self, record: Record) -> bool:
         return all(self.blobs.has(one.apk) for one in record.built)
 
     def records_of(self, name: str, key: str = "") -> Iterator[Record]:
         """Yield all records of a unit that are whole, published or not; with `key` only those of it."""
-        folder = f"records/{self.arch.apk}/{name}"
-        for found in self.objects.names(f"{folder}/{key}" if key else folder):
-            if read_record_name(found) is None:
-                continue
-            try:
-                record = self._read_record(found)
-            except (OSError, Undecodable):
-                continue  # it counts for nothing; `dag store verify` tells of it
-            if self._has_blobs(record):
+        folder = f"{RECORDS}/{self.arch.apk}/{name}"
+        names = self.objects.names(f"{folder}/{key}" if key else folder)
+        whole = (one for one in names if read_record_name(one) is not None)
+        for _, record in read_each(self.objects, whole, RECORD, decode_record):
+            # One that is damaged counts for nothing; `dag store verify` tells of it.
+            if isinstance(record, Record) and self._has_blobs(record):
                 yield record
 
     def find(self, name: str, version: str, fingerprint: str) -> Record | None:
@@ -227,46 +249,50 @@ class Store:
 
         """
         for one in staged.values():
-            self.blobs.keep(one)
+            insist(partial(self.blobs.keep, one))
         self.keep_record(record)
-        self._publish(record, {file: one.path for file, one in staged.items()})
-        return sum(
-            1 for _ in self.objects.names(f"records/{self.arch.apk}/{record.name}/{record.key}")
-        )
+        files = {file: one.path for file, one in staged.items()}
+        if not insist(lambda: self._publish(record, files)):
+            self.left[record.name, record.version] = record
+        folder = f"{RECORDS}/{self.arch.apk}/{record.name}/{record.key}"
+        return sum(1 for _ in self.objects.list(folder))
 
     def keep_record(self, record: Record) -> None:
         """Write a record, whose blobs are there; from then on its unit is finished."""
-        self.objects.create(record_name(self.arch.apk, record), encode_record(record))
+        name = record_name(self.arch.apk, record)
+        insist(lambda: self.objects.create(name, encode_record(record)))
 
-    def _publish(self, record: Record, files: Mapping[str, Path]) -> None:
-        """Let the published files of a unit be these, which move, and which are on the disk.
+    def _publish(self, record: Record, files: Mapping[str, Path]) -> bool:
+        """Let the published files of a unit be these, which are on the disk.
 
         A package may have moved from one definition to another. Then its file belongs to the new
-        one.
+        one. Returns False if somebody else publishes the unit just now.
         """
-        unit = (record.name, record.version)
+        unit, folder = (record.name, record.version), self.arch.apk
         lost = {self._owners[file] for file in files if file in self._owners} - {unit}
-        before = self.records.pop(unit, None)
+        before = self.records.get(unit)
         leaving = {*(before.files if before else ()), *self.half_published.get(unit, ())}
         # As long as this stands there, nobody believes what is published of the unit.
-        self._say_published(record, {}, leaving=tuple(sorted({*leaving, *files})))
+        if not self._say_published(record, {}, leaving=tuple(sorted({*leaving, *files}))):
+            return False
+        self.records.pop(unit, None)
         for one in lost:
-            self.objects.remove(publication_name(self.arch.apk, *one))
+            self._publications.delete(*one)
             del self.records[one]
         sizes = {}
         for file, source in files.items():
             sizes[file] = source.stat().st_size
-            source.replace(self.packages / file)
+            self.files.upload(f"{folder}/{file}", source)
         for file in leaving.difference(files):
             if self._owners.get(file, unit) == unit:
-                (self.packages / file).unlink(missing_ok=True)
+                self.files.delete(f"{folder}/{file}")
                 self._owners.pop(file, None)
-        durable.sync(self.packages)
-        self._say_published(record, sizes)
+        return self._say_published(record, sizes)
 
     def _say_published(
         self, record: Record, sizes: dict[str, int], *, leaving: tuple[str, ...] = ()
-    ) -> None:
+    ) -> bool:
+        """Say which files of a unit are published; return False if somebody else says so now."""
         publication = Publication(
             name=record.name,
             version=record.version,
@@ -275,14 +301,13 @@ class Store:
             sizes=sizes,
             leaving=leaving,
         )
-        unit = (record.name, record.version)
-        self.objects.replace(
-            publication_name(self.arch.apk, *unit), encode_publication(publication)
-        )
+        if not self._publications.say(publication):
+            return False
         if sizes:
             self._count(record, sizes)
         else:
-            self.half_published[unit] = leaving
+            self.half_published[record.name, record.version] = leaving
+        return True
 
     def _count(self, record: Record, sizes: Mapping[str, int]) -> None:
         unit = (record.name, record.version)
@@ -293,6 +318,8 @@ class Store:
 
     def publish(self, record: Record, sign: Callable[[Iterable[Path]], None]) -> None:
         """Publish a record of the store, unless it is; `sign` adds a signature to each of some files.
+
+        If somebody else publishes the unit just now, this waits for that.
 
         Raises:
             InfrastructureError: a blob is damaged.
@@ -311,7 +338,9 @@ class Store:
             sign(files.values())
             for path in files.values():
                 durable.sync(path)
-            self._publish(record, files)
+            pauses = _PATIENCE.pauses()
+            while not insist(lambda: self._publish(record, files)):
+                time.sleep(next(pauses))
         finally:
             remove(place)
 
@@ -338,29 +367,6 @@ class Store:
         """Return how long units took, by name; of several versions the last record counts."""
         return {r.name: r.seconds for r in self.records.values() if r.seconds > 0}
 
-    def ram(self) -> dict[str, int]:
-        """Return the bytes of memory that units turned out to need, by name."""
-        try:
-            return decode(_HINTS, _read(self._hints, _HINTS_LIMIT), limit=_HINTS_LIMIT)
-        except (FileNotFoundError, Undecodable):
-            return {}  # these are only hints; what is lost is found out again
-
-    def remember_ram(self, name: str, ram: int) -> None:
-        """Remember that the unit `name` needs `ram` bytes."""
-        known = self.ram()
-        if known.get(name, 0) < ram:
-            durable.write(self._hints, msgspec.json.encode(known | {name: ram}))
-
 
 def _record_name(arch: Arch, publication: Publication) -> str:
     return str(RecordName(arch.apk, publication.name, publication.key, publication.result))
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """Return the bytes of a file, one more than `limit` at most."""
-    with path.open("rb") as file:
-        return file.read(limit + 1)

@@ -1,164 +1,239 @@
-"""What a store keeps, by name, as files below a directory.
+"""Objects in a bucket or below a directory, and writes that happen only if nobody else wrote.
 
-An object is there as a whole or not at all. Whoever creates one never overwrites another, so two
-writers need no lock.
+Every kind of store has the same few operations. A write has a condition: that there is no such object
+yet, or that it is still the one that was read. So of several writers at once one wins, the others are
+told, and no lock is needed.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
+import random
+import tempfile
 import time
-from contextlib import suppress
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from dag.io import durable
-from dag.io.durable import TEMPORARY
-from dag.io.files import read_bytes
-from dag.io.package.prover import copy_bytes
+from dag.core.decoding import Undecodable
+from dag.core.limits import TooLarge
+from dag.errors import InfrastructureError
+from dag.io.retries import RetryPolicy, retry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dag.core.limits import Limit
 
+T = TypeVar("T")
 
-class DirectoryObjects:
-    """Objects that are files below a directory."""
+_PATIENCE = RetryPolicy()
+_CONTENTION = 600.0
+"""Seconds for which an object is tried to be changed that others change, too."""
 
-    def __init__(self, root: Path) -> None:
-        """Use a directory, which may not be there yet."""
-        self._root = root
 
-    def names(self, below: str) -> Iterator[str]:
-        """Yield the names below a folder, sorted; none if there is no such folder."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            with os.scandir(self._root / below) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-            for entry in entries:
-                name = f"{below}/{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self.names(name)
-                elif not entry.name.startswith(TEMPORARY):
-                    yield name
+class StoreError(InfrastructureError):
+    """A store cannot be reached, or refuses."""
 
-    def read(self, name: str, limit: Limit) -> bytes:
-        """Return an object's bytes.
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was read, and what tells this version of it from any other."""
+
+    data: bytes
+    version: str
+    """A generation or an ETag; only the store it is from knows what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What is known of an object without reading it."""
+
+    name: str
+    size: int
+    """In bytes."""
+    age: float
+    """The seconds since it was written or renewed."""
+
+
+class Objects(ABC):
+    """The objects in a bucket or a directory, or in a folder of it; a name is a relative path.
+
+    An object is there as a whole or not at all. Every method raises `StoreError`, or `OSError` for
+    files, if the store fails or refuses.
+    """
+
+    at_once: ClassVar[int] = 1
+    """How many objects are best asked for at the same time."""
+
+    @abstractmethod
+    def address(self, name: str) -> str:
+        """Return the path or the URL of an object, for messages."""
+
+    @abstractmethod
+    def read(self, name: str, limit: Limit) -> StoredObject | None:
+        """Return an object, or None if there is none.
 
         Raises:
-            FileNotFoundError: it is not there.
-            TooLarge: it is over the limit.
+            TooLarge: it has more bytes than the limit.
 
         """
-        return read_bytes(self._root / name, limit)
 
-    def fetch(self, name: str, target: int) -> None:
-        """Copy an object to the end of an open file.
-
-        Raises:
-            FileNotFoundError: it is not there.
-
-        """
-        source = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            copy_bytes(source, target)
-        finally:
-            os.close(source)
-
+    @abstractmethod
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object; return False, and change nothing, if it is there already."""
-        return durable.create(self._made(name), lambda file: _write(file, data))
+        """Write an object unless there is one; return whether it was written."""
 
+    @abstractmethod
     def create_from(self, name: str, source: int, *, begin: int = 0) -> bool:
-        """Create an object from an open file's bytes from `begin` on; see `create`."""
-        return durable.create(self._made(name), lambda file: copy_bytes(source, file, begin=begin))
+        """Write an object from an open file's bytes from `begin` on, unless there is one."""
 
-    def replace(self, name: str, data: bytes) -> None:
-        """Create or replace an object."""
-        durable.write(self._made(name), data)
+    @abstractmethod
+    def replace(self, name: str, data: bytes, version: str) -> bool:
+        """Write an object if it is still of this version; return whether it was written."""
 
-    def remove(self, name: str) -> None:
-        """Remove an object, if it is there."""
-        (self._root / name).unlink(missing_ok=True)
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write an object, whatever is there."""
 
+    @abstractmethod
+    def upload(self, name: str, path: Path) -> None:
+        """Write an object from a file that nobody changes any more, whatever is there."""
+
+    @abstractmethod
+    def download(self, name: str, path: Path, limit: Limit) -> bool:
+        """Write an object to a file; return whether there is such an object.
+
+        Raises:
+            TooLarge: it has more bytes than the limit.
+            OSError: the file cannot be written.
+
+        """
+
+    @abstractmethod
+    def list(self, folder: str) -> Iterator[ObjectFacts]:
+        """Yield all objects below a folder, in any order; none if there is no bucket."""
+
+    @abstractmethod
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the names of the folders in a folder, each without what leads to it, in any order."""
+
+    @abstractmethod
+    def look(self, name: str) -> ObjectFacts | None:
+        """Return what is known of an object; None if there is none."""
+
+    @abstractmethod
     def renew(self, name: str) -> bool:
-        """Let an object count as just written; return False if it is not there."""
+        """Let an object count as just written; return False if there is none."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Delete an object; there need not be one."""
+
+    @abstractmethod
+    def delete_older(self, name: str, seconds: float) -> bool:
+        """Delete an object unless it was written or renewed in so many seconds; return whether."""
+
+    @contextmanager
+    def opened(self, name: str, limit: Limit) -> Iterator[int | None]:
+        """Open an object's bytes as a file; None if there is none.
+
+        Raises:
+            TooLarge: it has more bytes than the limit.
+
+        """
+        with tempfile.TemporaryDirectory(prefix="dag-") as place:
+            copy = Path(place, "object")
+            if not self.download(name, copy, limit):
+                yield None
+                return
+            with copy.open("rb", buffering=0) as file:
+                yield file.fileno()
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the names of all objects below a folder, sorted."""
+        yield from sorted(one.name for one in self.list(folder))
+
+
+def read_each(
+    objects: Objects, names: Iterable[str], limit: Limit, decode: Callable[[bytes], T]
+) -> Iterator[tuple[str, T | str | None]]:
+    """Yield objects by their names, as `decode` makes them of bytes, or None where one is gone.
+
+    In the place of one that is damaged come words that say how. `decode` raises Undecodable.
+    """
+
+    def read(name: str) -> tuple[str, T | str | None]:
         try:
-            os.utime(self._root / name)
-        except FileNotFoundError:
-            return False
-        return True
+            found = objects.read(name, limit)
+            return name, decode(found.data) if found is not None else None
+        except (Undecodable, TooLarge) as error:
+            return name, str(error)
+        except OSError as error:
+            return name, error.strerror or str(error)
 
-    def size(self, name: str) -> int | None:
-        """Return the bytes of an object's file; None if it is not there."""
-        try:
-            return (self._root / name).stat().st_size
-        except FileNotFoundError:
-            return None
-
-    def age(self, name: str) -> float | None:
-        """Return the seconds since an object was written or renewed; None if it is not there."""
-        return _age(self._root / name)
-
-    def remove_older(self, name: str, seconds: float) -> bool:
-        """Remove an object unless it was written or renewed in so many seconds; return whether."""
-        path = self._root / name
-        aside = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
-        try:
-            path.rename(aside)
-        except FileNotFoundError:
-            return False
-        try:
-            # From here on nobody can renew it; whoever wants to creates it anew.
-            age = _age(aside)
-            if age is not None and age > seconds:
-                return True
-            try:
-                os.link(aside, path)
-            except FileExistsError:
-                pass  # somebody created it meanwhile
-            except OSError:
-                aside.replace(path)  # there are no links here
-            return False
-        finally:
-            aside.unlink(missing_ok=True)
-
-    def remove_empty(self, below: str) -> None:
-        """Remove a folder and those below it, as far as there is nothing in them."""
-        for folder, _, _ in os.walk(self._root / below, topdown=False):
-            with suppress(OSError):
-                Path(folder).rmdir()
-
-    def path(self, name: str) -> Path:
-        """Return the path of an object's file."""
-        return self._root / name
-
-    def clear_temporary(self, *below: str) -> None:
-        """Remove what dead writers left below some folders; no other writer may be alive."""
-        for folder, _, files in chain.from_iterable(os.walk(self._root / one) for one in below):
-            for file in files:
-                if file.startswith(TEMPORARY):
-                    Path(folder, file).unlink(missing_ok=True)
-
-    def _made(self, name: str) -> Path:
-        path = self._root / name
-        missing = [folder for folder in path.parents if not folder.exists()]
-        for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
-            durable.sync(folder.parent)
-        return path
+    if objects.at_once == 1:
+        yield from map(read, names)
+        return
+    with ThreadPoolExecutor(objects.at_once) as pool:
+        yield from pool.map(read, names)
 
 
-def _age(path: Path) -> float | None:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return None
+def insist(operation: Callable[[], T]) -> T:
+    """Do something to a store, and try it again for a short while if the store fails or refuses.
+
+    Raises:
+        StoreError: it still does.
+
+    """
+    return retry(operation, _PATIENCE, heals=lambda error: isinstance(error, StoreError))
 
 
-def _write(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+def update(
+    objects: Objects,
+    key: str,
+    limit: Limit,
+    change: Callable[[bytes | None], bytes],
+    *,
+    patience: float = _CONTENTION,
+) -> None:
+    """Replace an object by what `change` makes of it, however many others do so at the same time.
+
+    `change` may be called several times, with what is there by then; None is nothing.
+
+    Raises:
+        StoreError: the store fails, or others were always faster for `patience` seconds.
+        TooLarge: the object has more bytes than the limit.
+
+    """
+    deadline = time.monotonic() + patience
+    wait = 0.05
+    while True:
+        found = objects.read(key, limit)
+        data = change(found.data if found is not None else None)
+        if found is None:
+            written = objects.create(key, data)
+        else:
+            written = found.data == data or objects.replace(key, data, found.version)
+        if written:
+            return
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"{objects.address(key)} could not be changed for {patience:g} s, because others change it all the time"
+            )
+        # Each takes another time, so that they do not meet again.
+        time.sleep(random.uniform(0, wait))  # noqa: S311  # no secret
+        wait = min(2 * wait, 5.0)
+
+
+def check_key(key: str) -> str:
+    """Return a key, once it is sure that it leads nowhere else.
+
+    Raises:
+        StoreError: it does.
+
+    """
+    parts = key.split("/")
+    if not key or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise StoreError(f"{key!r} is no name of an object")
+    return str(PurePosixPath(key))

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dag.errors import InfrastructureError
+from dag.core.limits import PUBLIC_KEY
+from dag.errors import InfrastructureError, UsageError
 from dag.io import durable
 from dag.io.store.local import Store
 
@@ -31,10 +32,23 @@ def own_key(store: Store, make: Callable[[Path], None]) -> Path:
         if not key.exists():
             key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make(key, make)
-        public = store.state / "key" / f"{NAME}.pub"
-        public.parent.mkdir(exist_ok=True)
-        durable.write_changed(public, _public(key).read_bytes())
+        _let_be_public(store, _public(key).read_bytes())
     return key
+
+
+def _let_be_public(store: Store, data: bytes) -> None:
+    name = f"key/{NAME}.pub"
+    found = store.objects.read(name, PUBLIC_KEY)
+    if found is None and store.objects.create(name, data):
+        return
+    if found is None or found.data != data:
+        if store.is_shared:
+            raise UsageError(
+                f"the key of the store {store.name} is not on this machine",
+                hint="give a --signing-key to every build that has this store, or copy the key: it is "
+                "below ~/.local/share/dag/keys on the machine that built there first",
+            )
+        store.objects.write(name, data)
 
 
 def move_out(store: Store, say: Callable[[str], None]) -> None:
@@ -73,19 +87,17 @@ def _kept_as(key: Path) -> Iterator[None]:
 def _path(store: Store) -> Path:
     """Return the path of a store's key, in a directory that no other store has."""
     base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111
-    name = store.state / "id"
-    if not name.exists():
-        durable.create(name, lambda file: _write(file, secrets.token_hex(16).encode()))
-    identity = name.read_bytes()[:32].decode("ascii", errors="replace")
+    found = store.objects.read("id", PUBLIC_KEY)
+    if found is None:
+        store.objects.create("id", secrets.token_hex(16).encode())
+        found = store.objects.read("id", PUBLIC_KEY)
+    identity = (found.data if found else b"")[:32].decode("ascii", errors="replace")
     if not (identity.isalnum() and len(identity) == 32):
         raise InfrastructureError(
-            f"{name} does not have the name of this store", hint="remove it; another is made"
+            f"{store.objects.address('id')} does not have the name of this store",
+            hint="remove it; another is made",
         )
     return Path(base, "dag", "keys", identity, NAME)
-
-
-def _write(file: int, data: bytes) -> None:
-    os.write(file, data)
 
 
 def _make(key: Path, make: Callable[[Path], None]) -> None:

@@ -1,4 +1,8 @@
-"""The runs of a store: of each one its journal, its result and its logs stay."""
+"""The runs of a store: of each one its journal, its result and its logs stay.
+
+They are written on this machine, line by line. In a store that is a directory that is their place;
+into a bucket goes a log when its attempt has ended, and the journal again and again.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,33 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from dag.core.limits import BUILD_LOG
 from dag.core.store.layout import RUNS, RunNames, is_run_id, make_run_id
 from dag.io import durable
+from dag.io.removal import remove
+from dag.io.store.objects import Objects, insist
+
+_SILENT = 120.0
+"""Seconds after which a run on another machine is dead that has written nothing into its bucket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What is kept of one run for one architecture."""
 
+    objects: Objects
     state: Path
-    """The directory of what the store keeps for itself."""
+    """The directory in which it is written, or was."""
     names: RunNames
     journal: Path
+    """The path of its journal on this machine."""
+    is_far: bool
+    """Whether what is written has to be brought into a bucket."""
 
     @property
     def id(self) -> str:
@@ -29,34 +44,75 @@ class Run:
         return self.names.run
 
     @property
-    def result(self) -> Path:
-        """Return the path of its result, which is not there before the run has ended."""
-        return self.state / self.names.result
-
-    def keep_result(self, data: bytes) -> None:
-        """Write the result as JSON."""
-        durable.write(self.result, data)
+    def address(self) -> str:
+        """Return the path or the URL of its journal, for messages."""
+        return self.objects.address(self.names.journal) if self.is_far else str(self.journal)
 
     def log(self, unit: str) -> Path:
-        """Return the path of a unit's log."""
+        """Return the path of a unit's log on this machine."""
         return self.state / self.names.log(unit)
+
+    def keep_log(self, unit: str) -> None:
+        """Bring a unit's log, as far as it is written, into the store."""
+        if self.is_far:
+            insist(lambda: self.objects.upload(self.names.log(unit), self.log(unit)))
+
+    def keep_journal(self) -> None:
+        """Bring the journal, as far as it is written, into the store."""
+        if self.is_far:
+            insist(lambda: self.objects.upload(self.names.journal, self.journal))
+
+    def keep_result(self, data: bytes) -> None:
+        """Write the result as JSON; after that nothing more comes."""
+        insist(lambda: self.objects.write(self.names.result, data))
+        if self.is_far:
+            remove(self.state / RUNS / self.id)
+
+    def says_it_lives(self) -> bool:
+        """Return whether the journal in a bucket was written a short while ago."""
+        found = self.objects.look(self.names.journal) if self.is_far else None
+        return found is not None and found.age < _SILENT
+
+    def has_log(self, unit: str) -> bool:
+        """Return whether there is a log of a unit."""
+        return self.log(unit).is_file() or self.objects.look(self.names.log(unit)) is not None
+
+    @contextmanager
+    def brought(self, path: Path, name: str) -> Iterator[Path]:
+        """Return where a journal or a log can be read: as it is written, or a copy of the object.
+
+        Raises:
+            FileNotFoundError: it is not there.
+
+        """
+        if path.exists() or not self.is_far:
+            yield path
+            return
+        with TemporaryDirectory(prefix="dag-") as place:
+            copy = Path(place, path.name)
+            self.objects.download(name, copy, BUILD_LOG)
+            yield copy
 
 
 class Runs:
     """The runs of one architecture."""
 
-    def __init__(self, state: Path, arch: str, links: Path) -> None:
-        """Take the directory of what the store keeps for itself, and that of links to logs."""
+    def __init__(
+        self, objects: Objects, state: Path, arch: str, links: Path, *, is_far: bool
+    ) -> None:
+        """Take the objects of the store, the directory in which runs are written, and that of links."""
+        self._objects = objects
         self._state = state
         self._arch = arch
         self._links = links
+        self._is_far = is_far
         self._old = state / f"journal-{arch}.jsonl"
         """The journal of the only run that earlier versions kept."""
 
     def begin(self) -> Run:
         """Make the place of a run that begins now."""
         self._keep_old()
-        run = self._run(make_run_id(time.time(), secrets.token_hex(2)[:3]))
+        run = self.of(make_run_id(time.time(), secrets.token_hex(2)[:3]))
         run.log("").parent.mkdir(parents=True)
         return run
 
@@ -70,32 +126,42 @@ class Runs:
 
     def all(self) -> Iterator[Run]:
         """Yield all runs, the latest first."""
-        folders: list[Path] = []
-        with suppress(FileNotFoundError):
-            folders = sorted((self._state / RUNS).iterdir(), reverse=True)
-        for name in filter(is_run_id, (folder.name for folder in folders)):
-            run = self._run(name)
-            if run.journal.exists():
+        for name in sorted(filter(is_run_id, self._objects.folders(RUNS)), reverse=True):
+            run = self.of(name)
+            if self._objects.look(run.names.journal) is not None:
                 yield run
         if self._old.exists():
-            yield Run(self._state, RunNames(self._old_id(), self._arch), self._old)
+            yield self.of(self._old_id(), self._old)
 
-    def latest_log(self, unit: str) -> Path | None:
-        """Return the path of the latest log of a unit; None if there is none."""
-        logs = (run.log(unit) for run in self.all())
-        old = self._state / "logs" / self._arch / f"{unit}.log"
-        return next((log for log in (*logs, old) if log.is_file()), None)
+    def latest_with_log(self, unit: str) -> Run | None:
+        """Return the latest run that has a log of a unit; None if there is none."""
+        return next((run for run in self.all() if run.has_log(unit)), None)
 
-    def _run(self, name: str) -> Run:
+    def old_log(self, unit: str) -> Path:
+        """Return the path of a unit's log as earlier versions wrote it."""
+        return self._state / "logs" / self._arch / f"{unit}.log"
+
+    def keep_left(self) -> None:
+        """Bring the journals of runs that were killed on this machine into their bucket."""
+        folder = self._state / RUNS
+        left = sorted(folder.iterdir()) if self._is_far and folder.is_dir() else []
+        for path in left:
+            if is_run_id(path.name) and (run := self.of(path.name)).journal.exists():
+                run.keep_journal()
+            remove(path)
+
+    def of(self, name: str, journal: Path | None = None) -> Run:
+        """Return the run with this id, whether it is there or not."""
         names = RunNames(name, self._arch)
-        return Run(self._state, names, self._state / names.journal)
+        path = journal or self._state / names.journal
+        return Run(self._objects, self._state, names, path, self._is_far)
 
     def _old_id(self) -> str:
         return make_run_id(self._old.stat().st_mtime, "000")
 
     def _keep_old(self) -> None:
         """Make a run of the journal that an earlier version wrote."""
-        if self._old.exists():
-            run = self._run(self._old_id())
+        with suppress(FileNotFoundError):
+            run = self.of(self._old_id())
             run.log("").parent.mkdir(parents=True, exist_ok=True)
             durable.rename(self._old, run.journal)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
+from dag.core.limits import PACKAGE
 from dag.core.package.apk import BrokenPackage
 from dag.core.store.layout import blob_name
 from dag.core.store.records import Record
@@ -25,10 +24,13 @@ def take_from(store: Store, other: Store, record: Record) -> None:
         if store.blobs.has(one.apk) and store.blobs.is_whole(one.apk.sha256):
             store.objects.renew(blob_name(one.apk.sha256))
             continue
-        try:
-            staged = store.blobs.stage(other.state, PurePath(blob_name(one.apk.sha256)))
-        except (BrokenPackage, FileNotFoundError) as error:
-            raise _unusable(other, record, str(error)) from error
+        with other.objects.opened(blob_name(one.apk.sha256), PACKAGE) as file:
+            if file is None:
+                raise _unusable(other, record, f"{one.apk.file} is gone")
+            try:
+                staged = store.blobs.stage_file(file, one.apk.file)
+            except BrokenPackage as error:
+                raise _unusable(other, record, str(error)) from error
         try:
             if staged.apk != one.apk:
                 raise _unusable(other, record, f"{one.apk.file} is another package")
@@ -40,6 +42,6 @@ def take_from(store: Store, other: Store, record: Record) -> None:
 
 def _unusable(other: Store, record: Record, why: str) -> InfrastructureError:
     return InfrastructureError(
-        f"{record.name} {record.version} of the store {other.root} cannot be used: {why}",
+        f"{record.name} {record.version} of the store {other.name} cannot be used: {why}",
         hint="`dag store verify` tells what is wrong with that store; leave --from out to build it",
     )

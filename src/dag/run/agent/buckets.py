@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dag.core.store.buckets import Bucket, translate_settings
-from dag.io.store.buckets.objects import ObjectStore, StoreError
-from dag.io.store.buckets.opening import open_bucket
+from dag.core.store.buckets import Bucket
+from dag.io.store.buckets.opening import open_bucket, use_settings
+from dag.io.store.objects import Objects, StoreError
 from dag.report.terminal import say
 
 PACKAGES = "packages"
 
 
-def open_with_settings(bucket: Bucket) -> ObjectStore:
+def open_with_settings(bucket: Bucket) -> Objects:
     """Open a bucket; settings by rclone's names are translated, and said.
 
     Raises:
         StoreError: the settings are not enough.
 
     """
-    settings = translate_settings(os.environ)
-    # The libraries of the clouds read the environment of the process.
-    os.environ.update(settings.variables)
-    for note in settings.notes:
-        say(note)
-    return open_bucket(bucket, settings.variables)
+    return open_bucket(bucket, use_settings(say))
 
 
 def try_bucket(bucket: Bucket, probe: str | None) -> bool:

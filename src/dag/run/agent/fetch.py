@@ -26,7 +26,7 @@ def fetch(bucket: Bucket, arch: str, wanted: Collection[str], workspace: Path) -
     os.umask(0o022)
     store = open_with_settings(bucket)
     place = f"{PACKAGES}/{arch}"
-    there = {key.removeprefix(f"{place}/") for key in store.list(place)}
+    there = {name.removeprefix(f"{place}/") for name in store.names(place)}
     found = sorted(there.intersection(wanted))
     say(f"{len(found)} of {len(wanted)} packages are in {bucket}/{place}")
     if not found:

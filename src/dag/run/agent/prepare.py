@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from dag.core.jobs.order import GivenPackage, UnitOrder, decode_order
 from dag.core.limits import RECORD
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.repositories import Repositories
-from dag.core.store.layout import blob_name
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
 from dag.io.agent.signals import make_pipe
@@ -149,18 +147,12 @@ def _prepare(order: UnitOrder, words: str, places: UnitPlaces, bundle: Path) -> 
 def _hand_out(store: Store, one: GivenPackage, directory: Path, reader: PackageReader) -> Apk:
     """Copy a package of the store into a directory, and return what it says of itself."""
     target = directory / f"{one.name}-{one.version}.apk"
+    store.blobs.fetch(one.digest.hex(), target, what=f"{one.name} {one.version}")
     try:
-        with target.open("xb+", buffering=0) as file:
-            store.objects.fetch(blob_name(one.digest.hex()), file.fileno())
-            file.seek(0)
-            if hashlib.file_digest(file, "sha256").digest() == one.digest:
-                return reader.read(file.fileno()).apk
-        what = "is damaged"
-    except FileNotFoundError:
-        what = "is gone"
+        with target.open("rb") as file:
+            return reader.read(file.fileno()).apk
     except BrokenPackage as error:
-        what = f"cannot be read: {error}"
-    raise InfrastructureError(
-        f"{one.name} {one.version} of the store {what}",
-        hint="`dag store verify --repair` removes what is damaged; then build again",
-    )
+        raise InfrastructureError(
+            f"{one.name} {one.version} of the store cannot be read: {error}",
+            hint="`dag store verify --repair` removes what is damaged; then build again",
+        ) from error

@@ -17,6 +17,7 @@ from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
 from dag.core.jobs.order import decode_texts
 from dag.core.limits import RECORD
 from dag.core.package.apk import pack_signature
+from dag.core.store.layout import PUBLISHED, RECORDS
 from dag.core.store.records import decode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
@@ -48,17 +49,24 @@ def list_store(root: Path, arch: Arch) -> None:
     store = Store(root, arch)
     _make(store)
     objects = {}
-    for name in store.objects.names(f"records/{arch.apk}"):
-        data = store.objects.read(name, RECORD)
+    for name in store.objects.names(f"{RECORDS}/{arch.apk}"):
+        data = _read(store, name)
         try:
             record = decode_record(data)
         except Undecodable:
             continue  # it counts for nothing; `dag store verify` tells of it
         if all(store.blobs.has(one.apk) for one in record.built):
             objects[name] = data
-    for name in store.objects.names(f"published/{arch.apk}"):
-        objects[name] = store.objects.read(name, RECORD)
+    for name in store.objects.names(f"{PUBLISHED}/{arch.apk}"):
+        objects[name] = _read(store, name)
     show(encode_listing(StoreListing(objects=objects)))
+
+
+def _read(store: Store, name: str) -> bytes:
+    found = store.objects.read(name, RECORD)
+    if found is None:
+        raise InfrastructureError(f"{store.objects.address(name)} has gone meanwhile")
+    return found.data
 
 
 def publish_records(
@@ -77,7 +85,7 @@ def publish_records(
         store.read()
         before = dict(store.records)
         for name in decode_texts(names):
-            record = decode_record(store.objects.read(name, RECORD))
+            record = decode_record(_read(store, name))
             # The index is signed, and says of each package which one it is.
             store.publish(record, lambda _: None)
         published = sum(1 for unit, one in store.records.items() if before.get(unit) is not one)

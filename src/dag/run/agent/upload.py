@@ -19,7 +19,7 @@ from dag.io.agent.signals import await_end, await_start
 from dag.io.package.apkindex import index_text
 from dag.io.package.prover import PackageReader
 from dag.io.package.signing import SigningKey
-from dag.io.store.buckets.objects import StoreError, update
+from dag.io.store.objects import StoreError, update
 from dag.report.terminal import say
 from dag.report.words import count
 from dag.run.agent.buckets import PACKAGES, open_with_settings

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dag.core.arch import Arch
 from dag.core.build.events import Action, Event
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import UnitState
 from dag.core.build.summary import PlanSummary
 from dag.io import durable
+from dag.io.store.local import Store
+from dag.io.store.objects import StoreError
 from dag.report.page.run import RunPage, run_page
 from dag.report.terminal import say
 from dag.run.build.runs import read_before, read_status
@@ -29,16 +30,16 @@ _LOGS = 100
 """Of how many failures the logs are in the page."""
 
 
-def report_page(root: Path, arch: Arch, words: str, *, shown: str) -> str:
+def report_page(store: Store, words: str, *, shown: str) -> str:
     """Return the page about a run of a store, as `dag.run.build.runs.read_status` finds it.
 
-    `shown` is the path of the store as the reader knows it.
+    `shown` is the path or URL of the store as the reader knows it.
 
     Raises:
         UsageError: there was no such run, or its journal cannot be read.
 
     """
-    status = read_status(root, arch, words)
+    status = read_status(store, words)
     return run_page(
         RunPage(
             result=status.result,
@@ -46,8 +47,8 @@ def report_page(root: Path, arch: Arch, words: str, *, shown: str) -> str:
             written=time.time(),
             is_alive=status.is_alive,
             store=shown,
-            logs=_log_ends(root, status.result),
-            before=read_before(root, arch, status.id),
+            logs=_log_ends(store, status.id, status.result),
+            before=read_before(store, status.id),
         )
     )
 
@@ -56,13 +57,11 @@ def report_page(root: Path, arch: Arch, words: str, *, shown: str) -> str:
 class RunPlace:
     """Where a run is kept."""
 
-    root: Path
-    """The store."""
-    arch: Arch
+    store: Store
     run: str
     """The run's id."""
     shown: str
-    """The path of the store as the reader knows it."""
+    """The path or URL of the store as the reader knows it."""
 
 
 class PageWriter:
@@ -81,7 +80,7 @@ class PageWriter:
         self._about = about
         self._place = place
         self._began = time.time()
-        self._before = read_before(place.root, place.arch, place.run)
+        self._before = read_before(place.store, place.run)
         self._due = 0.0
         self._cost = 0.0
         self._writing: threading.Thread | None = None
@@ -116,7 +115,7 @@ class PageWriter:
             written=time.time(),
             is_alive=is_alive,
             store=self._place.shown,
-            logs=_log_ends(self._place.root, result),
+            logs=_log_ends(self._place.store, self._place.run, result),
             before=self._before,
         )
         try:
@@ -128,14 +127,18 @@ class PageWriter:
         self._cost = time.thread_time() - began
 
 
-def _log_ends(root: Path, result: Result) -> dict[str, str]:
+def _log_ends(store: Store, run_id: str, result: Result) -> dict[str, str]:
     """Return the ends of the logs of what failed, as far as they are there."""
     ends = {}
+    run = store.runs.of(run_id)
     for unit in result.with_state(UnitState.FAILED)[:_LOGS]:
         try:
-            with (root / unit.log).open("rb") as file:
+            with (
+                run.brought(store.root / unit.log, run.names.log(unit.name)) as path,
+                path.open("rb") as file,
+            ):
                 file.seek(max(0, file.seek(0, 2) - _LOG_END))
                 ends[unit.name] = file.read(_LOG_END).decode(errors="replace")
-        except OSError:
+        except (OSError, StoreError):
             continue
     return ends

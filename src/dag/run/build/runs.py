@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 import msgspec
 
-from dag.core.arch import Arch
 from dag.core.build import journal as lines
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
@@ -23,6 +23,7 @@ from dag.errors import UsageError
 from dag.io.build.journal import Journal, read_journal
 from dag.io.store.local import Store
 from dag.io.store.lock import holder
+from dag.io.store.objects import StoreError
 from dag.io.store.runs import Run
 
 _LOOK = 0.25
@@ -30,6 +31,8 @@ _LOOK = 0.25
 _ASK = 2.0
 """Seconds between two questions whether its unit is still built: the whole journal is read for each."""
 _PIECE = 1 << 20
+_BRING = 30.0
+"""Seconds between two times that a journal is brought into a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,31 @@ def begin_journal(run: Run, about: PlanSummary, scheduler: Scheduler) -> Iterato
     head = lines.make_head(about, scheduler, began=time.time(), pid=os.getpid(), run=run.id)
     with Journal(run.journal) as journal:
         journal.append(lines.encode_head(head))
-        yield journal
+        with _brought_again_and_again(run):
+            yield journal
+    run.keep_journal()
+
+
+@contextmanager
+def _brought_again_and_again(run: Run) -> Iterator[None]:
+    """Bring the journal into the store all the time, if that is in a bucket."""
+    ended = Event()
+
+    def bring() -> None:
+        while not ended.wait(_BRING):
+            with suppress(StoreError):  # the next time; who builds is told at the end
+                run.keep_journal()
+
+    thread = Thread(target=bring, name="journal", daemon=True)
+    if run.is_far:
+        run.keep_journal()
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if run.is_far:
+            thread.join()
 
 
 def keep_result(run: Run, result: Result) -> Result:
@@ -59,20 +86,18 @@ def keep_result(run: Run, result: Result) -> Result:
     return result
 
 
-def read_status(root: Path, arch: Arch, words: str = "") -> RunStatus:
+def read_status(store: Store, words: str = "") -> RunStatus:
     """Read how a run stands, or how it ended: the latest one, or the one whose id begins so.
 
     Raises:
         UsageError: there was no such run, or its journal cannot be read.
 
     """
-    store = Store(root, arch)
     return _status(store, _find(store, words))
 
 
-def read_before(root: Path, arch: Arch, run: str) -> Result | None:
+def read_before(store: Store, run: str) -> Result | None:
     """Return the result of the run before the one with this id; None if there is none to be read."""
-    store = Store(root, arch)
     for one in store.runs.all():
         if one.id < run:
             with suppress(UsageError):
@@ -80,14 +105,13 @@ def read_before(root: Path, arch: Arch, run: str) -> Result | None:
     return None
 
 
-def read_all(root: Path, arch: Arch) -> Iterator[RunStatus | UsageError]:
+def read_all(store: Store) -> Iterator[RunStatus | UsageError]:
     """Yield how each run stands or ended, the latest first; an error for one that is damaged.
 
     Raises:
         UsageError: there was none.
 
     """
-    store = Store(root, arch)
     for run in (_find(store, ""), *list(store.runs.all())[1:]):
         try:
             yield _status(store, run)
@@ -95,9 +119,7 @@ def read_all(root: Path, arch: Arch) -> Iterator[RunStatus | UsageError]:
             yield error
 
 
-def read_log(
-    root: Path, arch: Arch, unit: str, words: str = "", *, follow: bool = False
-) -> Iterator[bytes]:
+def read_log(store: Store, unit: str, words: str = "", *, follow: bool = False) -> Iterator[bytes]:
     """Yield the lines of a unit's log: the latest one, or that of the run whose id begins so.
 
     With `follow` this goes on until the unit is settled or its run has ended.
@@ -106,19 +128,28 @@ def read_log(
         UsageError: there is no such run, or it has no such log.
 
     """
-    store = Store(root, arch)
     run = _find(store, words)
     growth = _Growth(store, run, unit) if follow else None
-    log: Path | None = run.log(unit)
-    where = f"the run {run.id}" if words else f"the store {root}"
-    if not words and not (growth and growth.goes_on()):
-        log = store.runs.latest_log(unit)
-    if log is None or not (log.is_file() or (growth and growth.goes_on())):
+    where = f"the run {run.id}" if words else f"the store {store.name}"
+    goes_on = growth is not None and growth.goes_on()
+    if not words and not goes_on:
+        latest = store.runs.latest_with_log(unit)
+        if latest is None and (old := store.runs.old_log(unit)).is_file():
+            return _lines(old, growth)
+        run = latest or run
+    if not (goes_on or run.has_log(unit)):
         raise UsageError(
-            f"{where} has no log of {unit} for {arch}",
+            f"{where} has no log of {unit} for {store.arch}",
             hint="`dag status --json` names the packages of the latest run",
         )
-    return _lines(log, growth)
+    return _log_of(run, unit, growth)
+
+
+def _log_of(run: Run, unit: str, growth: _Growth | None) -> Iterator[bytes]:
+    while growth is not None and growth.goes_on() and not run.has_log(unit):
+        time.sleep(_LOOK)
+    with run.brought(run.log(unit), run.names.log(unit)) as path:
+        yield from _lines(path, growth)
 
 
 class _Growth:
@@ -164,7 +195,7 @@ def _find(store: Store, words: str) -> Run:
         if (latest := next(runs, None)) is not None:
             return latest
         raise UsageError(
-            f"{store.root}: nothing was built here for {store.arch}",
+            f"{store.name}: nothing was built here for {store.arch}",
             hint="--store names another store",
         )
     found = [run for run in runs if run.id.startswith(words)]
@@ -172,19 +203,22 @@ def _find(store: Store, words: str) -> Run:
         return found[0]
     how_many = f"{len(found)} runs begin with {words}" if found else f"there was no run {words}"
     raise UsageError(
-        f"{store.root}: {how_many} for {store.arch}", hint="`dag status --all` lists the runs"
+        f"{store.name}: {how_many} for {store.arch}", hint="`dag status --all` lists the runs"
     )
 
 
 def _status(store: Store, run: Run) -> RunStatus:
     try:
-        found = lines.replay_run(read_journal(run.journal))
+        with run.brought(run.journal, run.names.journal) as path:
+            found = lines.replay_run(read_journal(path))
     except ValueError as error:
         raise UsageError(
-            f"{run.journal} is damaged: {error}", hint="the next `dag build` writes another one"
+            f"{run.address} is damaged: {error}", hint="the next `dag build` writes another one"
         ) from error
     # The journal of a run that died tells nothing of the time after its last event.
-    is_alive = not found.scheduler.finished and holder(store.lock_path) == found.head.pid
+    is_alive = not found.scheduler.finished and (
+        holder(store.lock_path) == found.head.pid or run.says_it_lives()
+    )
     now = max(found.last, time.time() - found.head.began) if is_alive else found.last
     result = make_result(found.head, found.scheduler, now, found.head.run)
     return RunStatus(run.id, found.head.began, result, is_alive)

@@ -53,7 +53,7 @@ from dag.run.build.runs import begin_journal, keep_result
 from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
-from dag.run.build.stores import read_others, store_path
+from dag.run.build.stores import read_others, store_name
 from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
@@ -171,7 +171,7 @@ class Build:
         names = (*request.packages, *request.rebuild)
         packages = self.graph.packages
         wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
-        others = read_others(options.other_stores, store)
+        others = read_others(options.other_stores, store, self.say)
         self.finished = find_finished(store, others, packages, wanted, self.fingerprints)
         known = Known(
             stored=self._stored(request),
@@ -179,7 +179,7 @@ class Build:
             available=have.names,
             fingerprints=self.fingerprints,
             seconds=store.seconds(),
-            ram=store.ram(),
+            ram=store.hints.all(),
         )
         if options.since is not None:
             request = request_since(options, self.graph, self.found, request)
@@ -269,14 +269,14 @@ class Build:
                     keeper.close(engine.now)
                 for one in scheduler.units.values():
                     if one.resources.ram > one.unit.resources.ram:
-                        self.store.remember_ram(one.unit.key, one.resources.ram)
+                        self.store.hints.remember(one.unit.key, one.resources.ram)
             return make_result(self.about, scheduler, engine.now, run.id)
 
     def _page(self, run: Run, scheduler: Scheduler) -> list[PageWriter]:
         """Return what keeps the page about the run, if one was asked for."""
         if self.options.report is None:
             return []
-        place = RunPlace(self.store.root, self.options.arch, run.id, str(store_path(self.options)))
+        place = RunPlace(self.store, run.id, self._store_name)
         return [PageWriter(Path(self.options.report), scheduler, self.about, place)]
 
     def end_without_units(self) -> Result:
@@ -343,4 +343,4 @@ def this_machine(options: BuildOptions) -> Builder:
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
     melange = melange_version(melange_here(options.make_vars))
-    return Builder(machine, melange, str(store_path(options)))
+    return Builder(machine, melange, store_name(options))

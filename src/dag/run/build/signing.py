@@ -53,7 +53,10 @@ def publish(
         tools = Tools.find()
         tools.sign_index(path, key(tools))
 
-    for record in records:
+    if store.is_shared:
+        store.read()  # what others have published meanwhile stays as it is
+    left = (one for unit, one in store.left.items() if unit not in store.records)
+    for record in [*records, *left]:
         store.publish(record, sign_packages)
     name = public_half(given).name if given else f"{ownkey.NAME}.pub"
     write_index(store, sign_index, say, key=name, anew=given is not None)

@@ -12,7 +12,7 @@ from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.run.build.here import build_here
 from dag.run.build.session import Build, Builder, Say, this_machine
-from dag.run.build.stores import open_store, read_store, store_path
+from dag.run.build.stores import open_store, read_store, store_place
 from dag.run.signals import run_interruptibly
 
 
@@ -23,7 +23,7 @@ def plan_build(options: BuildOptions, say: Say) -> Build:
         UsageError: a definition is wrong, a name unknown, or there is no Makefile.
 
     """
-    store = read_store(store_path(options), options.arch)
+    store = read_store(store_place(options, say), options.arch)
     try:
         return plan_in(store, options, say, this_machine(options))
     finally:
@@ -41,7 +41,8 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
 
     """
     makefile_of(Path(options.directory), options.target_template)  # before a store is made in vain
-    store = open_store(store_path(options), options.arch, wait=options.wait, say=say)
+    place = store_place(options, say)
+    store = open_store(place, options.arch, wait=options.wait, say=say)
     try:
         build = plan_in(store, options, say, this_machine(options))
         planned(build)

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Protocol
 
 from dag.core.arch import Arch
+from dag.core.store.buckets import Bucket
 from dag.core.store.layout import STATE
 from dag.errors import InfrastructureError, UsageError
 from dag.io.build.processes import end_below
 from dag.io.store.local import Store
 from dag.io.store.ownkey import move_out
+from dag.io.store.places import StorePlace, open_place
 from dag.io.store.takeover import old_records, read_old_records, take_over
+
+Say = Callable[[str], None]
 
 
 class NamesStore(Protocol):
@@ -24,35 +28,52 @@ class NamesStore(Protocol):
 
     @property
     def store(self) -> str | None:
-        """Return the directory of the store, if one is given."""
+        """Return the directory or the URL of the store, if one is given."""
 
 
-def store_path(options: NamesStore) -> Path:
-    """Return the directory of finished packages, which need not be there yet.
+def store_name(options: NamesStore) -> str:
+    """Return what the user calls the store: a path or a URL."""
+    return options.store or str(Path(options.directory) / "packages")
+
+
+def store_place(options: NamesStore, say: Say) -> StorePlace:
+    """Return the place of finished packages, where nothing need be yet.
 
     Raises:
-        UsageError: it can be none, because it or something above it is a file.
+        UsageError: it can be none.
+        StoreError: the settings do not say how to reach it.
 
     """
-    root = Path(options.store or Path(options.directory) / "packages")
+    return _place_of(store_name(options), "--store", say)
+
+
+def _place_of(name: str, flag: str, say: Say) -> StorePlace:
+    if name.startswith("pvc://"):
+        raise UsageError(
+            f"{flag} {name} is a volume claim, which only pods reach",
+            hint="build there with --on kubernetes, or name a directory or a bucket: gs://, s3://, az://",
+        )
+    if "://" in name:
+        return open_place(Bucket.parse(name), say)
+    root = Path(name)
     there = next((path for path in (root, *root.parents) if path.exists()), root)
     if there.exists() and not there.is_dir():
         raise UsageError(
             f"the store {root} can be no directory, because {there} is a file",
-            hint="name another directory with --store",
+            hint=f"name another directory with {flag}",
         )
-    return root
+    return open_place(root, say)
 
 
-def open_store(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]) -> Store:
+def open_store(place: StorePlace, arch: Arch, *, wait: bool, say: Say) -> Store:
     """Open a store for writing: take its lock, and end and undo what a dead run has left.
 
     Raises:
-        Held: somebody else builds there, and `wait` is false.
+        Held: somebody else builds there on this machine, and `wait` is false.
         InfrastructureError: the store cannot be used.
 
     """
-    store = Store(root, arch)
+    store = place.store(arch)
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
     end_below(store.work)
@@ -63,21 +84,21 @@ def open_store(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]
     except OSError as error:
         store.close()
         raise InfrastructureError(
-            f"the store {root} cannot be read or written: {error.strerror or error}",
-            hint="see to the disk, or name another directory with --store",
+            f"the store {store.name} cannot be read or written: {error.strerror or error}",
+            hint="see to the disk, or name another place with --store",
         ) from error
     return store
 
 
-def read_store(root: Path, arch: Arch) -> Store:
+def read_store(place: StorePlace, arch: Arch) -> Store:
     """Read a store without a lock and without changing it, which is enough for a dry run."""
-    store = Store(root, arch)
+    store = place.store(arch)
     store.read()
     read_old_records(store)
     return store
 
 
-def read_others(roots: Iterable[str], own: Store) -> list[Store]:
+def read_others(names: Iterable[str], own: Store, say: Say) -> list[Store]:
     """Read other stores, for what is finished there; `own` is not one of them.
 
     Raises:
@@ -85,15 +106,16 @@ def read_others(roots: Iterable[str], own: Store) -> list[Store]:
 
     """
     others = []
-    for root in dict.fromkeys(roots):
-        store = Store(Path(root), own.arch)
+    for name in dict.fromkeys(names):
+        place = _place_of(name, "--from", say)
+        store = place.store(own.arch)
         if store.root == own.root:
-            raise UsageError(f"--from {root} is the store itself: leave it out")
-        if not store.state.is_dir():
-            raise UsageError(f"--from {root} is no store: it has no {STATE}")
+            raise UsageError(f"--from {name} is the store itself: leave it out")
+        if not place.exists():
+            raise UsageError(f"--from {name} is no store: it has no {STATE}")
         if old_records(store):
             raise UsageError(
-                f"--from {root} was written by an older dag",
+                f"--from {name} was written by an older dag",
                 hint="`dag build` takes it over when it builds there the next time",
             )
         store.read()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from dag.core.decoding import Undecodable
-from dag.core.limits import RECORD, TooLarge
-from dag.core.package.apk import BrokenPackage
+from dag.core.limits import PACKAGE, RECORD
+from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.store.layout import (
     BLOBS,
     PUBLISHED,
@@ -27,17 +25,21 @@ from dag.core.store.publication import Publication, decode_publication
 from dag.core.store.records import Record, decode_record
 from dag.core.store.upkeep import GRACE, unneeded_blobs, unneeded_runs
 from dag.errors import UsageError
-from dag.io.package.prover import PackageReader, open_inside
-from dag.io.store.objects import DirectoryObjects
+from dag.io.files import sha256_of
+from dag.io.package.prover import PackageReader
+from dag.io.store.directory import DirectoryObjects
+from dag.io.store.objects import Objects, read_each
+from dag.io.store.places import StorePlace
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something in a store that is not as it should be."""
 
-    path: Path
+    address: str
+    """Its path or URL."""
     what: str
-    """What is wrong, as the end of a sentence that begins with the path."""
+    """What is wrong, as the end of a sentence that begins with the address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class Pruning:
     runs: int
 
 
-def verify_store(root: Path, *, repair: bool = False) -> Verification:
+def verify_store(place: StorePlace, *, repair: bool = False) -> Verification:
     """Compare every blob with its hash, every record with its blobs, published files with records.
 
     With `repair`, blobs and records that are damaged are removed; what they were of is built again.
@@ -69,10 +71,10 @@ def verify_store(root: Path, *, repair: bool = False) -> Verification:
         UsageError: there is no store.
 
     """
-    return _Verifier(root).verify(repair=repair)
+    return _Verifier(place).verify(repair=repair)
 
 
-def prune_store(root: Path, *, dry_run: bool = False) -> Pruning:
+def prune_store(place: StorePlace, *, dry_run: bool = False) -> Pruning:
     """Remove the blobs that no record names and that nobody has written or renewed for seven days.
 
     What is left of runs that ended thirty days ago goes, too, but for the ten latest ones and for the
@@ -82,39 +84,35 @@ def prune_store(root: Path, *, dry_run: bool = False) -> Pruning:
         UsageError: there is no store, or a record cannot be read, so that nobody knows what it names.
 
     """
-    objects = _objects(root)
+    objects = _state_of(place)
     # Ages first: whoever writes a record meanwhile has renewed its blobs.
-    ages: dict[str, float] = {}
-    for name in objects.names(BLOBS):
-        digest, age = read_blob_name(name), objects.age(name)
-        if digest is not None and age is not None:
-            ages[digest] = age
+    listed = ((read_blob_name(one.name), one) for one in objects.list(BLOBS))
+    blobs = {digest: one for digest, one in listed if digest is not None}
+    records = list(_records(objects))
     removed = size = 0
-    records = list(_records(root, objects))
-    for digest in unneeded_blobs(ages, records):
-        name = blob_name(digest)
-        bytes_ = objects.size(name) or 0
-        if dry_run or objects.remove_older(name, GRACE):
-            removed, size = removed + 1, size + bytes_
+    for digest in unneeded_blobs({digest: one.age for digest, one in blobs.items()}, records):
+        if dry_run or objects.delete_older(blob_name(digest), GRACE):
+            removed, size = removed + 1, size + blobs[digest].size
     runs = _prune_runs(objects, {record.log for record in records}, dry_run=dry_run)
-    if not dry_run:
-        _remove_dead_links(root / "logs")
+    if not dry_run and place.bucket is None:
+        _remove_dead_links(place.root / "logs")
     return Pruning(removed, size, runs)
 
 
-def _prune_runs(objects: DirectoryObjects, needed: Collection[str], *, dry_run: bool) -> int:
+def _prune_runs(objects: Objects, needed: Collection[str], *, dry_run: bool) -> int:
     ages: dict[str, float] = {}
     files: dict[str, list[str]] = {}
-    for name in objects.names(RUNS):
-        run, age = read_run_of(name), objects.age(name)
-        if run is not None and age is not None and name not in needed:
-            ages[run] = min(age, ages.get(run, age))
-            files.setdefault(run, []).append(name)
+    for one in objects.list(RUNS):
+        run = read_run_of(one.name)
+        if run is not None and one.name not in needed:
+            ages[run] = min(one.age, ages.get(run, one.age))
+            files.setdefault(run, []).append(one.name)
     unneeded = unneeded_runs(ages)
     for run in () if dry_run else unneeded:
         for name in files[run]:
-            objects.remove(name)
-        objects.remove_empty(f"{RUNS}/{run}")
+            objects.delete(name)
+        if isinstance(objects, DirectoryObjects):
+            objects.remove_empty(f"{RUNS}/{run}")
     return len(unneeded)
 
 
@@ -124,47 +122,56 @@ def _remove_dead_links(logs: Path) -> None:
             link.unlink(missing_ok=True)
 
 
-def _records(root: Path, objects: DirectoryObjects) -> Iterator[Record]:
-    for name in objects.names(RECORDS):
-        try:
-            yield decode_record(objects.read(name, RECORD))
-        except FileNotFoundError:
-            continue  # it went meanwhile
-        except (OSError, Undecodable, TooLarge) as error:
+def _records(objects: Objects) -> Iterator[Record]:
+    for name, record in read_each(objects, objects.names(RECORDS), RECORD, decode_record):
+        if isinstance(record, str):
             raise UsageError(
-                f"{root / STATE / name} cannot be read as a record: {error}",
+                f"{objects.address(name)} cannot be read as a record: {record}",
                 hint="`dag build` takes over older records, `dag store verify` tells of damaged ones",
-            ) from error
+            )
+        if record is not None:  # else it went meanwhile
+            yield record
 
 
-def _objects(root: Path) -> DirectoryObjects:
-    if not (root / STATE).is_dir():
-        raise UsageError(f"{root} is no store: it has no {STATE}", hint="--store names another one")
-    return DirectoryObjects(root / STATE)
+def _state_of(place: StorePlace) -> Objects:
+    if not place.exists():
+        raise UsageError(
+            f"{place.name} is no store: it has no {STATE}", hint="--store names another one"
+        )
+    return place.state
 
 
 class _Verifier:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._objects = _objects(root)
+    def __init__(self, place: StorePlace) -> None:
+        self._files = place.files
+        self._objects = _state_of(place)
         self._problems: list[Problem] = []
         self._damaged: list[str] = []
 
     def verify(self, *, repair: bool) -> Verification:
-        blobs = sum(map(self._verify_blob, self._objects.names(BLOBS)))
-        records = sum(map(self._verify_record, self._objects.names(RECORDS)))
+        sizes = {one.name: one.size for one in self._objects.list(BLOBS)}
+        blobs = sum(map(self._verify_blob, sorted(sizes)))
+        names = self._objects.names(RECORDS)
+        found = read_each(self._objects, names, RECORD, decode_record)
+        records = {name: record for name, record in found if record is not None}
+        for name, record in records.items():
+            self._verify_record(name, record, sizes)
         with PackageReader() as reader:
             published = sum(
-                self._verify_publication(name, reader) for name in self._objects.names(PUBLISHED)
+                self._verify_publication(name, records, reader)
+                for name in self._objects.names(PUBLISHED)
             )
         for name in self._damaged if repair else ():
-            self._objects.remove(name)
+            self._objects.delete(name)
         return Verification(
-            blobs=blobs, records=records, published=published, problems=tuple(self._problems)
+            blobs=blobs,
+            records=sum(read_record_name(name) is not None for name in records),
+            published=published,
+            problems=tuple(self._problems),
         )
 
     def _tell(self, name: str, what: str, *, is_damaged: bool = True) -> None:
-        self._problems.append(Problem(self._root / STATE / name, what))
+        self._problems.append(Problem(self._objects.address(name), what))
         if is_damaged:
             self._damaged.append(name)
 
@@ -174,10 +181,10 @@ class _Verifier:
             self._tell(name, "is no blob")
             return False
         try:
-            with self._objects.path(name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            return False  # it went meanwhile
+            with self._objects.opened(name, PACKAGE) as file:
+                if file is None:
+                    return False  # it went meanwhile
+                found = sha256_of(file)
         except OSError as error:
             self._tell(name, f"cannot be read: {error.strerror}", is_damaged=False)
             return False
@@ -185,66 +192,69 @@ class _Verifier:
             self._tell(name, f"has the SHA-256 {found}")
         return True
 
-    def _verify_record(self, name: str) -> bool:
+    def _verify_record(self, name: str, record: Record | str, sizes: Mapping[str, int]) -> None:
         parts = read_record_name(name)
         if parts is None:
             self._tell(
                 name, "is a record of an older dag; `dag build` takes it over", is_damaged=False
             )
-            return False
-        try:
-            record = decode_record(self._objects.read(name, RECORD))
-        except FileNotFoundError:
-            return False
-        except (OSError, Undecodable, TooLarge) as error:
-            self._tell(name, f"is no record: {error}")
-            return True
+            return
+        if isinstance(record, str):
+            self._tell(name, f"is no record: {record}")
+            return
         if (record.name, record.key, record.result) != (parts.name, parts.key, parts.result):
             self._tell(name, "is a record of something else")
         for one in record.built:
-            if self._objects.size(blob_name(one.apk.sha256)) != one.apk.size:
+            blob = blob_name(one.apk.sha256)
+            if sizes.get(blob) != one.apk.size and not self._has(blob, one.apk.size):
                 self._tell(name, f"names {one.apk.file}, of which there is no whole blob")
-        return True
 
-    def _verify_publication(self, name: str, reader: PackageReader) -> int:
-        parts = read_publication_name(name)
+    def _has(self, blob: str, size: int) -> bool:
+        """Return whether there is a blob of this size, which may have come meanwhile."""
+        found = self._objects.look(blob)
+        return found is not None and found.size == size
+
+    def _verify_publication(
+        self, name: str, records: Mapping[str, Record | str], reader: PackageReader
+    ) -> int:
+        arch = read_publication_name(name)
         publication = self._publication(name)
-        if parts is None or publication is None:
+        if arch is None or publication is None:
             return 0
-        record_name = RecordName(parts, publication.name, publication.key, publication.result)
-        try:
-            record = decode_record(self._objects.read(str(record_name), RECORD))
-        except FileNotFoundError:
+        record_name = str(RecordName(arch, publication.name, publication.key, publication.result))
+        record = records.get(record_name) or self._record(record_name)
+        if record is None:
             self._tell(name, "says that a record is published that is not there", is_damaged=False)
             return 0
-        except (OSError, Undecodable, TooLarge):
+        if isinstance(record, str):
             return 0  # that was told
         for file, size in publication.sizes.items():
-            what = self._compare(parts, file, size, record, reader)
+            what = self._compare(f"{arch}/{file}", size, record.files.get(file), reader)
             # A build may be about to replace the files.
             if what and self._publication(name) == publication:
-                self._problems.append(Problem(self._root / parts / file, what))
+                self._problems.append(Problem(self._files.address(f"{arch}/{file}"), what))
         return len(publication.sizes)
 
+    def _record(self, name: str) -> Record | str | None:
+        """Return a record that may have come meanwhile."""
+        return next(read_each(self._objects, [name], RECORD, decode_record))[1]
+
     def _publication(self, name: str) -> Publication | None:
-        try:
-            return decode_publication(self._objects.read(name, RECORD))
-        except FileNotFoundError:
+        found = next(read_each(self._objects, [name], RECORD, decode_publication))[1]
+        if isinstance(found, str):
+            self._tell(name, f"does not say what is published: {found}")
             return None
-        except (OSError, Undecodable, TooLarge) as error:
-            self._tell(name, f"does not say what is published: {error}")
-            return None
+        return found
 
     def _compare(
-        self, arch: str, file: str, size: int, record: Record, reader: PackageReader
+        self, name: str, size: int, wanted: Apk | None, reader: PackageReader
     ) -> str | None:
         """Return what is wrong with a published file; None if it is the record's."""
-        wanted = record.files.get(file)
         try:
-            with open_inside(self._root, PurePath(arch, file)) as descriptor:
-                found = reader.read(descriptor)
-        except FileNotFoundError:
-            return "is published and not there; the next build of it publishes it anew"
+            with self._files.opened(name, PACKAGE) as file:
+                if file is None:
+                    return "is published and not there; the next build of it publishes it anew"
+                found = reader.read(file)
         except (BrokenPackage, OSError) as error:
             return f"is no package: {error}"
         if wanted is None or found.apk.sha256 != wanted.sha256:

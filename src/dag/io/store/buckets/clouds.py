@@ -7,8 +7,12 @@ https://developmentseed.org/obstore/latest/api/store/aws/, …/azure/
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
@@ -20,11 +24,12 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, S3Store
 
+from dag.core.limits import BUILT_PACKAGE
 from dag.io import durable
-from dag.io.store.buckets.objects import StoredObject, StoreError, check_key
+from dag.io.store.objects import ObjectFacts, Objects, StoredObject, StoreError, check_key
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from obstore import ObjectMeta
 
     from dag.core.limits import Limit
     from dag.core.store.buckets import Bucket
@@ -35,10 +40,14 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes"""
 _PIECE = 10 << 20
+_LARGE = 64 << 20
+"""Bytes up to which an object is written at once, from memory."""
 
 
-class CloudStore:
+class CloudStore(Objects):
     """The objects of a bucket or a container, or of a folder in one."""
+
+    at_once = 32
 
     def __init__(self, bucket: Bucket, environment: Mapping[str, str]) -> None:
         """Open a bucket, without asking it anything.
@@ -51,32 +60,52 @@ class CloudStore:
         with self._explained():
             self._store = _open(bucket, environment)
 
-    def read(self, key: str, limit: Limit) -> StoredObject | None:
+    def address(self, name: str) -> str:
+        """Return the URL of an object."""
+        return f"{self._where}/{name}"
+
+    def read(self, name: str, limit: Limit) -> StoredObject | None:
         """Return an object, or None if there is none."""
         with self._explained():
             try:
-                found = obstore.get(self._store, check_key(key))
+                found = obstore.get(self._store, check_key(name))
             except (FileNotFoundError, NotFoundError):
                 return None
-            limit.check(found.meta["size"], f"{self._where}/{key}")
+            limit.check(found.meta["size"], self.address(name))
             return StoredObject(bytes(found.bytes()), found.meta["e_tag"] or "")
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
         with self._explained():
             try:
-                obstore.put(self._store, check_key(key), data, mode="create", use_multipart=False)
+                obstore.put(self._store, check_key(name), data, mode="create", use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
 
-    def replace(self, key: str, data: bytes, version: str) -> bool:
+    def create_from(self, name: str, source: int, *, begin: int = 0) -> bool:
+        """Write an object from an open file's bytes from `begin` on, unless there is one.
+
+        A large one is written in parts, which obstore does without a condition. So two writers may
+        both write it: such names must be of what is in them.
+        """
+        size = os.fstat(source).st_size - begin
+        if size <= _LARGE:
+            return self.create(name, os.pread(source, size, begin))
+        if self.look(name) is not None:
+            return False
+        with self._explained(), os.fdopen(os.dup(source), "rb") as file:
+            file.seek(begin)
+            obstore.put(self._store, check_key(name), iter(lambda: file.read(_PIECE), b""))
+        return True
+
+    def replace(self, name: str, data: bytes, version: str) -> bool:
         """Write an object if it is still of this version; return whether it was written."""
         with self._explained():
             try:
                 obstore.put(
                     self._store,
-                    check_key(key),
+                    check_key(name),
                     data,
                     mode={"e_tag": version},
                     use_multipart=False,
@@ -85,42 +114,82 @@ class CloudStore:
                 return False
             return True
 
-    def upload(self, key: str, path: Path) -> None:
+    def write(self, name: str, data: bytes) -> None:
+        """Write an object, whatever is there."""
+        with self._explained():
+            obstore.put(self._store, check_key(name), data)
+
+    def upload(self, name: str, path: Path) -> None:
         """Write an object from a file, whatever is there."""
         with self._explained():
-            obstore.put(self._store, check_key(key), path)
+            obstore.put(self._store, check_key(name), path)
 
-    def download(self, key: str, path: Path, limit: Limit) -> bool:
-        """Write an object to a new file; return whether there is such an object."""
+    def download(self, name: str, path: Path, limit: Limit) -> bool:
+        """Write an object to a file; return whether there is such an object."""
         with self._explained():
             try:
-                found = obstore.get(self._store, check_key(key))
+                found = obstore.get(self._store, check_key(name))
             except (FileNotFoundError, NotFoundError):
                 return False
-            limit.check(found.meta["size"], f"{self._where}/{key}")
+            limit.check(found.meta["size"], self.address(name))
             with durable.replacing(path, lasting=False) as file:
                 for piece in found.stream(min_chunk_size=_PIECE):
                     file.write(piece)
             return True
 
-    def list(self, folder: str) -> Iterator[str]:
-        """Return the keys of all objects below a folder, in any order."""
+    def list(self, folder: str) -> Iterator[ObjectFacts]:
+        """Yield all objects below a folder, in any order; none if there is no bucket."""
         with self._explained():
             try:
                 for several in obstore.list(self._store, prefix=check_key(folder)):
                     for one in several:
-                        yield one["path"]
+                        yield _facts(one)
             except BaseError as error:
                 if not any(code in str(error) for code in _NO_BUCKET):
                     raise
 
-    def delete(self, key: str) -> None:
-        """Delete an object; there need not be one."""
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the names of the folders in a folder, each without what leads to it."""
+        with self._explained():
+            found = obstore.list_with_delimiter(self._store, prefix=check_key(folder))
+            yield from (one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
+
+    def look(self, name: str) -> ObjectFacts | None:
+        """Return what is known of an object; None if there is none."""
         with self._explained():
             try:
-                obstore.delete(self._store, check_key(key))
+                return _facts(obstore.head(self._store, check_key(name)))
             except (FileNotFoundError, NotFoundError):
-                return
+                return None
+
+    def renew(self, name: str) -> bool:
+        """Let an object count as just written; return False if there is none.
+
+        Nothing but a write changes its time, so it is read and written again.
+        """
+        with tempfile.TemporaryDirectory(prefix="dag-") as place:
+            copy = Path(place, "object")
+            if not self.download(name, copy, BUILT_PACKAGE):
+                return False
+            self.upload(name, copy)
+        return True
+
+    def delete(self, name: str) -> None:
+        """Delete an object; there need not be one."""
+        with self._explained(), suppress(FileNotFoundError, NotFoundError):
+            obstore.delete(self._store, check_key(name))
+
+    def delete_older(self, name: str, seconds: float) -> bool:
+        """Delete an object unless it was written or renewed in so many seconds; return whether.
+
+        obstore knows no condition for that. Who renews it in the instant between the look and the
+        deletion loses it: a record whose blob is gone counts for nothing, and its unit is built.
+        """
+        found = self.look(name)
+        if found is None or found.age <= seconds:
+            return False
+        self.delete(name)
+        return True
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -161,6 +230,10 @@ def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStor
         account_name=account,
         client_options={"allow_http": (endpoint or "").startswith("http://"), "timeout": "120s"},
     )
+
+
+def _facts(meta: ObjectMeta) -> ObjectFacts:
+    return ObjectFacts(meta["path"], meta["size"], time.time() - meta["last_modified"].timestamp())
 
 
 def _first_line(error: Exception) -> str:

@@ -8,9 +8,13 @@ https://cloud.google.com/docs/authentication/application-default-credentials
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import google.api_core.exceptions
@@ -20,7 +24,7 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
 
-from dag.io.store.buckets.objects import StoredObject, StoreError, check_key
+from dag.io.store.objects import ObjectFacts, Objects, StoredObject, StoreError, check_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,11 +35,15 @@ if TYPE_CHECKING:
 _TIMEOUT = 60.0
 """How many seconds a server may be silent."""
 _RETRY = DEFAULT_RETRY.with_timeout(120)
+_RENEWED = "renewed"
+"""The name in an object's metadata of the time when it was renewed."""
 _HINT = "may the pod's service account, or the Secret of --bucket-secret, read and write there?"
 
 
-class GoogleStore:
+class GoogleStore(Objects):
     """The objects of a bucket, or of a folder in one."""
+
+    at_once = 32
 
     def __init__(self, bucket: Bucket, environment: Mapping[str, str]) -> None:
         """Open a bucket, without asking it anything.
@@ -50,14 +58,18 @@ class GoogleStore:
             self._client = _client(environment)
             self._bucket = self._client.bucket(bucket.name)
 
-    def read(self, key: str, limit: Limit) -> StoredObject | None:
+    def address(self, name: str) -> str:
+        """Return the URL of an object."""
+        return f"{self._where}/{name}"
+
+    def read(self, name: str, limit: Limit) -> StoredObject | None:
         """Return an object, or None if there is none."""
         while True:
             with self._explained():
-                blob = self._bucket.get_blob(self._name(key), timeout=_TIMEOUT, retry=_RETRY)
+                blob = self._get(name)
                 if blob is None:
                     return None
-                limit.check(int(blob.size or 0), f"{self._where}/{key}")
+                limit.check(int(blob.size or 0), self.address(name))
                 try:
                     data = blob.download_as_bytes(
                         if_generation_match=blob.generation, timeout=_TIMEOUT, retry=_RETRY
@@ -69,54 +81,122 @@ class GoogleStore:
                     continue  # somebody wrote meanwhile
                 return StoredObject(data, str(blob.generation))
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
-        return self._write(key, data, 0)
+        return self._write(name, data, 0)
 
-    def replace(self, key: str, data: bytes, version: str) -> bool:
+    def create_from(self, name: str, source: int, *, begin: int = 0) -> bool:
+        """Write an object from an open file's bytes from `begin` on, unless there is one."""
+        if self.look(name) is not None:  # before so many bytes go there in vain
+            return False
+        tail = _Tail(source, begin)
+        with self._explained():
+            try:
+                self._blob(name).upload_from_file(
+                    tail, size=tail.size, if_generation_match=0, timeout=_TIMEOUT, retry=_RETRY
+                )
+            except google.api_core.exceptions.PreconditionFailed:
+                return False
+            return True
+
+    def replace(self, name: str, data: bytes, version: str) -> bool:
         """Write an object if it is still of this version; return whether it was written."""
-        return self._write(key, data, int(version))
+        return self._write(name, data, int(version))
 
-    def upload(self, key: str, path: Path) -> None:
+    def write(self, name: str, data: bytes) -> None:
+        """Write an object, whatever is there."""
+        self._write(name, data, None)
+
+    def upload(self, name: str, path: Path) -> None:
         """Write an object from a file, whatever is there."""
         with self._explained():
-            blob = self._bucket.blob(self._name(key))
-            blob.upload_from_filename(str(path), timeout=_TIMEOUT, retry=_RETRY)
+            self._blob(name).upload_from_filename(str(path), timeout=_TIMEOUT, retry=_RETRY)
 
-    def download(self, key: str, path: Path, limit: Limit) -> bool:
-        """Write an object to a new file; return whether there is such an object."""
+    def download(self, name: str, path: Path, limit: Limit) -> bool:
+        """Write an object to a file; return whether there is such an object."""
         with self._explained():
-            blob = self._bucket.get_blob(self._name(key), timeout=_TIMEOUT, retry=_RETRY)
+            blob = self._get(name)
             if blob is None:
                 return False
-            limit.check(int(blob.size or 0), f"{self._where}/{key}")
+            limit.check(int(blob.size or 0), self.address(name))
             blob.download_to_filename(str(path), timeout=_TIMEOUT, retry=_RETRY)
             return True
 
-    def list(self, folder: str) -> Iterator[str]:
-        """Return the keys of all objects below a folder, in any order."""
+    def list(self, folder: str) -> Iterator[ObjectFacts]:
+        """Yield all objects below a folder, in any order; none if there is no bucket."""
         with self._explained():
             prefix = f"{self._name(folder)}/"
             try:
                 for blob in self._client.list_blobs(
                     self._bucket, prefix=prefix, timeout=_TIMEOUT, retry=_RETRY
                 ):
-                    yield str(blob.name)[len(self._prefix) :]
+                    yield _facts(str(blob.name)[len(self._prefix) :], blob)
             except google.api_core.exceptions.NotFound:
                 return
 
-    def delete(self, key: str) -> None:
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the names of the folders in a folder, each without what leads to it."""
+        prefix = f"{self._name(folder)}/"
+        with self._explained(), suppress(google.api_core.exceptions.NotFound):
+            found = self._client.list_blobs(
+                self._bucket, prefix=prefix, delimiter="/", timeout=_TIMEOUT, retry=_RETRY
+            )
+            for _ in found:  # the folders come with the pages of what is beside them
+                pass
+            yield from (one[len(prefix) :].rstrip("/") for one in found.prefixes)
+
+    def look(self, name: str) -> ObjectFacts | None:
+        """Return what is known of an object; None if there is none."""
+        with self._explained():
+            blob = self._get(name)
+            return None if blob is None else _facts(name, blob)
+
+    def renew(self, name: str) -> bool:
+        """Let an object count as just written; return False if there is none."""
+        with self._explained():
+            blob = self._blob(name)
+            blob.metadata = {_RENEWED: datetime.now(UTC).isoformat()}
+            try:
+                blob.patch(timeout=_TIMEOUT, retry=_RETRY)
+            except google.api_core.exceptions.NotFound:
+                return False
+            return True
+
+    def delete(self, name: str) -> None:
         """Delete an object; there need not be one."""
-        with self._explained():
-            try:
-                self._bucket.blob(self._name(key)).delete(timeout=_TIMEOUT, retry=_RETRY)
-            except google.api_core.exceptions.NotFound:
-                return
+        with self._explained(), suppress(google.api_core.exceptions.NotFound):
+            self._blob(name).delete(timeout=_TIMEOUT, retry=_RETRY)
 
-    def _write(self, key: str, data: bytes, generation: int) -> bool:
+    def delete_older(self, name: str, seconds: float) -> bool:
+        """Delete an object unless it was written or renewed in so many seconds; return whether."""
+        with self._explained():
+            blob = self._get(name)
+            if blob is None or _facts(name, blob).age <= seconds:
+                return False
+            try:
+                blob.delete(
+                    if_generation_match=blob.generation,
+                    if_metageneration_match=blob.metageneration,
+                    timeout=_TIMEOUT,
+                    retry=_RETRY,
+                )
+            except (
+                google.api_core.exceptions.NotFound,
+                google.api_core.exceptions.PreconditionFailed,
+            ):
+                return False
+            return True
+
+    def _blob(self, name: str) -> storage.Blob:
+        return self._bucket.blob(self._name(name))
+
+    def _get(self, name: str) -> storage.Blob | None:
+        return self._bucket.get_blob(self._name(name), timeout=_TIMEOUT, retry=_RETRY)
+
+    def _write(self, name: str, data: bytes, generation: int | None) -> bool:
         with self._explained():
             try:
-                self._bucket.blob(self._name(key)).upload_from_string(
+                self._blob(name).upload_from_string(
                     data,
                     content_type="application/octet-stream",
                     if_generation_match=generation,
@@ -127,8 +207,8 @@ class GoogleStore:
                 return False
             return True
 
-    def _name(self, key: str) -> str:
-        return f"{self._prefix}{check_key(key)}"
+    def _name(self, name: str) -> str:
+        return f"{self._prefix}{check_key(name)}"
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -140,6 +220,40 @@ class GoogleStore:
             raise StoreError(f"{self._where}: {_first_line(error)}", hint=_HINT) from error
         except requests.RequestException as error:
             raise StoreError(f"{self._where} cannot be reached: {_first_line(error)}") from error
+
+
+class _Tail(io.RawIOBase):
+    """An open file's bytes from some byte on."""
+
+    def __init__(self, descriptor: int, begin: int) -> None:
+        self._descriptor = descriptor
+        self._begin = begin
+        self._at = 0
+        self.size = os.fstat(descriptor).st_size - begin
+
+    def read(self, size: int | None = -1) -> bytes:
+        most = self.size - self._at
+        data = os.pread(
+            self._descriptor, most if size is None or size < 0 else size, self._begin + self._at
+        )
+        self._at += len(data)
+        return data
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}
+        self._at = base[whence] + offset
+        return self._at
+
+
+def _facts(name: str, blob: storage.Blob) -> ObjectFacts:
+    times = [then.timestamp() for then in (blob.updated, blob.time_created) if then is not None]
+    with suppress(ValueError):  # somebody else may have written there
+        renewed = datetime.fromisoformat((blob.metadata or {}).get(_RENEWED, ""))
+        times.append(renewed.timestamp())
+    return ObjectFacts(name, int(blob.size or 0), time.time() - max(times, default=time.time()))
 
 
 def _client(environment: Mapping[str, str]) -> storage.Client:

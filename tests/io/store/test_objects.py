@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +14,12 @@ import pytest
 
 from dag.core.limits import Limit, TooLarge
 from dag.core.store.buckets import Bucket, translate_settings
-from dag.io.store.buckets.objects import ObjectStore, StoreError, update
+from dag.io.files import sha256_of
 from dag.io.store.buckets.opening import open_bucket
+from dag.io.store.directory import DirectoryObjects
+from dag.io.store.objects import Objects, StoreError, update
 from tests.support.buckets import Store, azure, gcs, s3
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.installs
 
@@ -27,14 +32,20 @@ SMALL = Limit("an object of a test", 1 << 20)
 HOST = "127.0.0.1"
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def opened(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
+@pytest.fixture(scope="module", params=["directory", *SERVERS])
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Objects]:
     """Return a store of each kind, below a folder."""
+    if request.param == "directory":
+        place = tmp_path_factory.mktemp("objects")
+        yield DirectoryObjects(place / "folder", place / "lock")
+        return
     with SERVERS[request.param](HOST) as server, server.opened("a/folder") as store:
         yield store
 
 
-def test_what_is_created_is_read_and_not_created_again(opened: ObjectStore) -> None:
+def test_what_is_created_is_read_and_not_created_again(opened: Objects) -> None:
     assert opened.read("made/one", SMALL) is None
     assert opened.create("made/one", b"first")
     assert not opened.create("made/one", b"second")
@@ -43,7 +54,7 @@ def test_what_is_created_is_read_and_not_created_again(opened: ObjectStore) -> N
     assert found.data == b"first"
 
 
-def test_only_the_version_that_was_read_is_replaced(opened: ObjectStore) -> None:
+def test_only_the_version_that_was_read_is_replaced(opened: Objects) -> None:
     opened.create("kept/one", b"first")
     first = opened.read("kept/one", SMALL)
     assert first is not None
@@ -58,11 +69,11 @@ def test_only_the_version_that_was_read_is_replaced(opened: ObjectStore) -> None
 
 
 @pytest.mark.parametrize("name", ["libstdc++-1.2-r0.apk", "a~b_git2026-r0.apk", "a=b@c.apk"])
-def test_names_of_packages_stay_as_they_are(opened: ObjectStore, tmp_path: Path, name: str) -> None:
+def test_names_of_packages_stay_as_they_are(opened: Objects, tmp_path: Path, name: str) -> None:
     whole = tmp_path / "whole"
     whole.write_bytes(b"a package" * 2_000_000)
     opened.upload(f"packages/{name}", whole)
-    assert f"packages/{name}" in list(opened.list("packages"))
+    assert f"packages/{name}" in list(opened.names("packages"))
     assert opened.download(f"packages/{name}", tmp_path / "back", Limit("it", 1 << 30))
     assert (tmp_path / "back").read_bytes() == whole.read_bytes()
     whole.write_bytes(b"another")
@@ -70,19 +81,73 @@ def test_names_of_packages_stay_as_they_are(opened: ObjectStore, tmp_path: Path,
     assert opened.download(f"packages/{name}", tmp_path / "back", SMALL)
     assert (tmp_path / "back").read_bytes() == b"another"
     opened.delete(f"packages/{name}")
-    assert list(opened.list("packages")) == []
+    assert list(opened.names("packages")) == []
     assert not opened.download(f"packages/{name}", tmp_path / "none", SMALL)
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_is_not_one_whose_name_begins_alike(opened: ObjectStore) -> None:
+def test_a_file_from_some_byte_on_is_created_once(opened: Objects, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.write_bytes(b"signed" + b"a package" * 100_000)
+    with whole.open("rb") as file:
+        assert opened.create_from("blobs/one", file.fileno(), begin=6)
+        assert not opened.create_from("blobs/one", file.fileno())
+    found = opened.look("blobs/one")
+    assert found is not None
+    assert (found.name, found.size) == ("blobs/one", 900_000)
+    with opened.opened("blobs/one", SMALL) as descriptor:
+        assert descriptor is not None
+        assert os.pread(descriptor, 9, 899_991) == b"a package"
+    with opened.opened("blobs/none", SMALL) as descriptor:
+        assert descriptor is None
+    assert opened.look("blobs/none") is None
+
+
+def test_what_is_large_is_created_once_too(
+    opened: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.io.store.buckets.clouds._LARGE", 1 << 20)
+    whole = tmp_path / "whole"
+    whole.write_bytes(os.urandom(12 << 20))
+    with whole.open("rb") as file:
+        assert opened.create_from("big/one", file.fileno(), begin=1)
+        assert not opened.create_from("big/one", file.fileno(), begin=1)
+    with opened.opened("big/one", Limit("it", 1 << 30)) as descriptor:
+        assert descriptor is not None
+        assert sha256_of(descriptor) == hashlib.sha256(whole.read_bytes()[1:]).hexdigest()
+
+
+def test_what_was_renewed_is_not_deleted_for_its_age(opened: Objects) -> None:
+    assert not opened.renew("aged/one")
+    opened.write("aged/one", b"first")
+    opened.write("aged/one", b"second")
+    first = opened.look("aged/one")
+    assert first is not None
+    eventually(
+        lambda: (found := opened.look("aged/one")) and found.age > 2, "it is two seconds old"
+    )
+    assert opened.renew("aged/one")
+    assert not opened.delete_older("aged/one", 2)
+    eventually(lambda: opened.delete_older("aged/one", 1), "it is old enough")
+    assert opened.look("aged/one") is None
+    assert not opened.delete_older("aged/one", 0)
+
+
+def test_folders_are_listed_without_what_is_in_them(opened: Objects) -> None:
+    for name in ("tree/one/a/b", "tree/two/c", "tree/file"):
+        opened.create(name, b"")
+    assert sorted(opened.folders("tree")) == ["one", "two"]
+    assert list(opened.folders("tree/none")) == []
+
+
+def test_a_folder_is_not_one_whose_name_begins_alike(opened: Objects) -> None:
     opened.create("x/y/one", b"")
     opened.create("x/yz/two", b"")
-    assert list(opened.list("x/y")) == ["x/y/one"]
-    assert list(opened.list("x/none")) == []
+    assert list(opened.names("x/y")) == ["x/y/one"]
+    assert list(opened.names("x/none")) == []
 
 
-def test_what_is_too_large_is_not_read(opened: ObjectStore, tmp_path: Path) -> None:
+def test_what_is_too_large_is_not_read(opened: Objects, tmp_path: Path) -> None:
     opened.create("large", b"12345")
     with pytest.raises(TooLarge, match="large has more than 4 bytes"):
         opened.read("large", Limit("a small thing", 4))
@@ -91,12 +156,12 @@ def test_what_is_too_large_is_not_read(opened: ObjectStore, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "a/../b", "a//b", "./a"])
-def test_a_key_leads_nowhere_else(opened: ObjectStore, key: str) -> None:
+def test_a_key_leads_nowhere_else(opened: Objects, key: str) -> None:
     with pytest.raises(StoreError, match="is no name of an object"):
         opened.create(key, b"")
 
 
-def test_twenty_writers_at_once_lose_nothing(opened: ObjectStore) -> None:
+def test_twenty_writers_at_once_lose_nothing(opened: Objects) -> None:
     ready = threading.Barrier(20)
 
     def add(number: int) -> None:
@@ -115,7 +180,7 @@ def test_twenty_writers_at_once_lose_nothing(opened: ObjectStore) -> None:
     assert sorted(map(int, found.data.split())) == list(range(20))
 
 
-def test_a_change_that_changes_nothing_writes_nothing(opened: ObjectStore) -> None:
+def test_a_change_that_changes_nothing_writes_nothing(opened: Objects) -> None:
     opened.create("same", b"as it is")
     before = opened.read("same", SMALL)
     update(opened, "same", SMALL, lambda found: found or b"")
@@ -125,12 +190,10 @@ def test_a_change_that_changes_nothing_writes_nothing(opened: ObjectStore) -> No
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_bucket_that_is_not_there_is_an_error_that_names_it(kind: str) -> None:
     with SERVERS[kind](HOST) as server, server.opened():
-        import os
-
         store = open_bucket(Bucket.parse(f"{kind}://nowhere-to-be-found"), os.environ)
         with pytest.raises(StoreError, match=f"{kind}://nowhere-to-be-found"):
             store.create("one", b"")
-        assert list(store.list("packages")) == []
+        assert list(store.names("packages")) == []
 
 
 def test_settings_of_rclone_are_translated_with_a_word() -> None:

@@ -1,0 +1,45 @@
+"""What a store remembers of the needs of units; it can be lost, because it is found out again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dag.core.decoding import Undecodable, decode
+from dag.core.limits import Limit, TooLarge
+from dag.io.store.objects import Objects, update
+
+_LIMIT = Limit("the hints of a store", 64 << 20)
+_DECODER = msgspec.json.Decoder(dict[str, int])
+
+
+class MemoryHints:
+    """The bytes of memory that units of one architecture turned out to need, by name."""
+
+    def __init__(self, objects: Objects, arch: str) -> None:
+        """Take the objects of the store."""
+        self._objects = objects
+        self._name = f"hints-{arch}.json"
+
+    def all(self) -> dict[str, int]:
+        """Return what is known."""
+        try:
+            found = self._objects.read(self._name, _LIMIT)
+        except TooLarge:
+            return {}
+        return _decode(found.data if found is not None else None)
+
+    def remember(self, unit: str, ram: int) -> None:
+        """Remember that a unit needs `ram` bytes."""
+
+        def change(data: bytes | None) -> bytes:
+            known = _decode(data)
+            return msgspec.json.encode({**known, unit: max(ram, known.get(unit, 0))})
+
+        update(self._objects, self._name, _LIMIT, change)
+
+
+def _decode(data: bytes | None) -> dict[str, int]:
+    try:
+        return decode(_DECODER, data or b"{}", limit=_LIMIT.most)
+    except Undecodable:
+        return {}

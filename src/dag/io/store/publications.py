@@ -1,0 +1,59 @@
+"""What a store says of its published files: of which record they are."""
+
+from __future__ import annotations
+
+from dag.core.decoding import Undecodable
+from dag.core.limits import RECORD
+from dag.core.store.layout import publication_name
+from dag.core.store.publication import Publication, decode_publication, encode_publication
+from dag.io.store.objects import Objects
+
+_HALF = 600.0
+"""Seconds after which files are published in the place of somebody who began to and did not end."""
+
+
+class Publications:
+    """The publications of one architecture, and who may write them.
+
+    In a store where others may write at the same time, whoever publishes a unit must have been the
+    first to say so.
+    """
+
+    def __init__(self, objects: Objects, arch: str, *, is_shared: bool) -> None:
+        """Take the objects of the store; it is not shared if its lock guards it."""
+        self._objects = objects
+        self._arch = arch
+        self._is_shared = is_shared
+        self._said: dict[str, bytes] = {}
+        """What this process has said last, by the names of the objects."""
+
+    def say(self, publication: Publication) -> bool:
+        """Write a publication; return False if somebody else publishes the unit just now."""
+        name = publication_name(self._arch, publication.name, publication.version)
+        data = encode_publication(publication)
+        if not self._is_shared:
+            self._objects.write(name, data)
+            return True
+        found, own = self._objects.read(name, RECORD), self._said.pop(name, None)
+        if found is None:
+            written = own is None and self._objects.create(name, data)
+        elif found.data == own or (own is None and not self._is_half(name, found.data)):
+            written = self._objects.replace(name, data, found.version)
+        else:
+            written = False
+        if written:
+            self._said[name] = data
+        return written
+
+    def delete(self, name: str, version: str) -> None:
+        """Let nothing be published of a unit."""
+        self._objects.delete(publication_name(self._arch, name, version))
+
+    def _is_half(self, name: str, data: bytes) -> bool:
+        """Return whether somebody has begun to publish these files, and may still be at it."""
+        try:
+            is_half = not decode_publication(data).sizes
+        except Undecodable:
+            return False
+        found = self._objects.look(name) if is_half else None
+        return found is not None and found.age < _HALF
