@@ -47,7 +47,8 @@ class BuildProgress:
         self._scheduler = scheduler
         self._packages = about.packages
         self._timed = about.timed > 0
-        self._logs = f"{store}/logs/{about.arch}"
+        self._store = store
+        self._arch = about.arch
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
@@ -119,11 +120,16 @@ class BuildProgress:
                 self._write(f"dag: FAILED {self._name(key)}: {progress.cause}", Paint.FAILURE)
                 for line in progress.lines:
                     self._write(f"    {line}")
-                self._write(f"dag: the whole log is {self._logs}/{key}.log")
+                self._write(f"dag: {self._where_the_log_is(key)}")
             case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
                 pass
+
+    def _where_the_log_is(self, key: str) -> str:
+        if "://" in self._store:
+            return f"`dag logs --store {self._store} {key}` prints the whole log"
+        return f"the whole log is {self._store}/logs/{self._arch}/{key}.log"
 
     def _tell_running(self) -> None:
         live = [self._scheduler.units[key] for key in self._scheduler.live]

@@ -233,7 +233,7 @@ class Store:
 
     def find_key(self, name: str, key: str) -> Record | None:
         """Return the record of just what goes into a unit; the published one goes before others."""
-        published = [one.result for one in self.records.values() if one.name == name]
+        published = [one.result for one in list(self.records.values()) if one.name == name]
         same = self.records_of(name, key)
         return choose_result(same, published)
 

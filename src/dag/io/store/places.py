@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.store.buckets import Bucket
-from dag.core.store.layout import STATE
+from dag.core.store.layout import RUNS, STATE
 from dag.io.store.buckets.opening import open_bucket, use_settings
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.local import BucketObjects, Store
@@ -48,7 +48,7 @@ class StorePlace:
         """Return whether there is a store."""
         if self.bucket is None:
             return (self.root / STATE).is_dir()
-        return self.bucket.state.look("id") is not None
+        return next(self.bucket.state.folders(RUNS), None) is not None
 
 
 def open_place(

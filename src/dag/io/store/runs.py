@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -142,13 +143,15 @@ class Runs:
         return self._state / "logs" / self._arch / f"{unit}.log"
 
     def keep_left(self) -> None:
-        """Bring the journals of runs that were killed on this machine into their bucket."""
+        """Bring what is left of runs that were killed on this machine into their bucket."""
+        if not self._is_far:
+            return
         folder = self._state / RUNS
-        left = sorted(folder.iterdir()) if self._is_far and folder.is_dir() else []
-        for path in left:
-            if is_run_id(path.name) and (run := self.of(path.name)).journal.exists():
-                run.keep_journal()
-            remove(path)
+        for path in folder.rglob("*"):
+            name = str(path.relative_to(self._state))
+            if path.is_file():
+                insist(partial(self._objects.upload, name, path))
+        remove(folder)
 
     def of(self, name: str, journal: Path | None = None) -> Run:
         """Return the run with this id, whether it is there or not."""

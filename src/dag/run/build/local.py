@@ -133,7 +133,7 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         place = self._store.work / f"{key}.{attempt}"
         unit = self._units.resolve(key)
-        if (same := self._units.same(unit)) is not None:
+        if (same := await asyncio.to_thread(self._units.same, unit)) is not None:
             self.reused[key] = same
             self._units.shelf.add(same.built)
             return Unchanged(key, attempt, gives=names_given(same))
@@ -149,6 +149,7 @@ class LocalRunner:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
             work.log = self._store.runs.log(self._run, key)
             ended = await self._execute(start, work)
+            await asyncio.to_thread(self._run.keep_log, key)
             kept = isinstance(ended, Succeeded)
             return ended
         finally:

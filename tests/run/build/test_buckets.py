@@ -1,0 +1,162 @@
+"""`dag build` into a bucket: what one machine has built, no other one builds again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dag.core.limits import PACKAGE_INDEX
+from dag.core.store.layout import BLOBS, RECORDS
+from dag.io.package.apkindex import index_text
+from tests.support.buckets import Store, azure, gcs, s3
+from tests.support.builds import SHARE, Make, definition, new_key
+from tests.support.waiting import eventually
+from tests.torture.kills import environment
+
+pytestmark = pytest.mark.installs
+
+HOST = "127.0.0.1"
+SERVERS: dict[str, Callable[[str], AbstractContextManager[Store]]] = {
+    "gs": gcs,
+    "s3": s3,
+    "az": azure,
+}
+UNITS = {
+    "a": definition("a"),
+    "b": definition("b", "a", runs=f"test -s {SHARE}/a"),
+    "c": definition("c", "a"),
+    "d": definition("d", "b", "c", runs=f"test -s {SHARE}/c"),
+}
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[Store]:
+    with SERVERS[request.param](HOST) as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of its own, as far as `dag` knows: it shares nothing but the bucket."""
+
+    place: Path
+    home: Path
+    server: Store
+    key: Path
+
+    @property
+    def store(self) -> str:
+        return f"{self.server.bucket}/built"
+
+    def start(self, *words: str, command: str = "build") -> subprocess.Popen[str]:
+        key = ["--signing-key", str(self.key)] if command == "build" else []
+        homes = {name: str(self.home / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "dag", *command.split(), "--store", self.store, *key, *words],
+            cwd=self.place,
+            env={**environment(self.server.secret), **homes},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, command: str = "build") -> tuple[int, str, str]:
+        process = self.start(*words, command=command)
+        out, said = process.communicate()
+        return process.returncode, out, said
+
+
+@pytest.fixture
+def machine(make: Make, server: Store, tmp_path: Path) -> Callable[[str], Machine]:
+    place, key = make(**UNITS), new_key(tmp_path)
+    return lambda name: Machine(place, tmp_path / name, server, key)
+
+
+def built(said: str) -> list[str]:
+    return sorted(line.split()[2] for line in said.splitlines() if line.startswith("dag: built "))
+
+
+def listed(server: Store) -> list[str]:
+    """Return the packages that the published index lists, each of which is there."""
+    with server.opened("built") as objects:
+        found = objects.read("x86_64/APKINDEX.tar.gz", PACKAGE_INDEX)
+        assert found is not None
+        text = index_text(found.data)
+        names = [line[2:] for line in text.splitlines() if line.startswith("P:")]
+        files = [f"x86_64/{name}-1-r0.apk" for name in names]
+        assert [file for file in files if objects.look(file) is None] == []
+    return sorted(names)
+
+
+def test_a_second_machine_builds_nothing_again(machine: Callable[[str], Machine]) -> None:
+    first, second = machine("first"), machine("second")
+    code, _, said = first.run("a", "b")
+    assert code == 0, said
+    assert built(said) == ["a", "b"]
+    code, out, said = second.run("--dry-run")
+    assert code == 0, said
+    assert "skipped b 1-r0: in the store" in out
+    code, _, said = second.run()
+    assert code == 0, said
+    assert built(said) == ["c", "d"]
+    assert listed(first.server) == ["a", "b", "c", "d"]
+    assert "0 packages to build" in first.run()[2]
+    code, out, said = first.run(command="store verify")
+    assert (code, out) == (0, "4 blobs, 4 records, 4 published files: all as it should be\n"), said
+    code, out, said = first.run("d", command="logs")
+    assert "dag: end of log" in out, said
+    code, out, said = first.run("--all", command="status")
+    runs = [line.partition("  ")[2].partition(" in ")[0] for line in out.splitlines()]
+    assert runs == ["4 skipped", "2 built, 2 skipped", "2 built"], said
+
+
+def test_two_machines_at_once_share_what_they_build(machine: Callable[[str], Machine]) -> None:
+    processes = [machine(name).start() for name in ("first", "second")]
+    ends = [(process.communicate()[1], process.returncode) for process in processes]
+    assert [code for _, code in ends] == [0, 0], ends
+    one = machine("third")
+    assert listed(one.server) == ["a", "b", "c", "d"]
+    code, out, said = one.run(command="store verify")
+    assert (code, out.rpartition(": ")[2]) == (0, "all as it should be\n"), out + said
+    assert "0 packages to build" in one.run()[2]
+
+
+def test_who_is_killed_between_blob_and_record_leaves_nothing_that_counts(
+    machine: Callable[[str], Machine],
+) -> None:
+    one = machine("first")
+    process = one.start("a")
+    with one.server.opened("built/.dag") as state:
+        eventually(lambda: list(state.list(BLOBS)), "there is a blob")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for name in list(state.names(RECORDS)):  # it may have been faster than this test
+            state.delete(name)
+    code, _, said = machine("second").run("a")
+    assert code == 0, said
+    assert built(said) == ["a"]
+    assert one.run(command="store verify")[0] == 0
+    code, _, said = one.run("a")
+    assert code == 0, said
+    assert built(said) == []
+
+
+def test_what_refuses_is_named(make: Make, tmp_path: Path) -> None:
+    place, key = make(a=definition("a")), new_key(tmp_path)
+    with s3(HOST) as server:
+        secret = {**server.secret, "AWS_ENDPOINT_URL": f"{server.url}/nothing"}
+        one = Machine(place, tmp_path / "home", Store("s3", server.url, secret), key)
+        code, _, said = one.run()
+    assert code == 3, said
+    assert "s3://built/built" in said
+    code, _, said = Machine(place, tmp_path, server, key).run(command="status --store pvc://claim")
+    assert code == 2
+    assert "pvc://claim is a volume claim, which only pods reach" in said
+    assert "--on kubernetes" in said
