@@ -50,6 +50,9 @@ PARTS: dict[str, tuple[Binary, ...]] = {
     "melange": (Binary(name="melange", package="chainguard.dev/melange"),),
     "apko": (Binary(name="apko-resolver", package="."),),
     "tools": (Binary(name="fake-gcs-server", package=_GCS),),
+    "actionlint": (
+        Binary(name="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint"),
+    ),
     "etcd": (Binary(name="etcd", package="go.etcd.io/etcd/server/v3"),),
     "containerd": (
         _containerd("containerd"),

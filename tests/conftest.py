@@ -39,6 +39,7 @@ INSTALLING = tuple(
     for name in (
         "bare",
         "browser",
+        "ci",
         "cluster",
         "examples",
         "io/sources/git",

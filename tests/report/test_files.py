@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.summary import SkippedSummary
+from dag.report.annotations import annotations
 from dag.report.files import to_json, to_junit, to_markdown
 
 EVIL = "\x1b]52;c;ZXZpbA==\a<img src=x onerror=y>|[a](http://b) `c`\n::error::\u202ed"
@@ -72,3 +73,15 @@ def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:
     text = to_json(result())
     assert text.replace("\n", "").isprintable()
     assert json.loads(text)["units"][0]["cause"] == EVIL
+
+
+def test_a_ci_service_obeys_what_is_said_about_a_build_and_nothing_that_the_build_says() -> None:
+    lines = list(annotations(result(), "./os"))
+    commands = [line.split("::")[1] for line in lines if line.lstrip().startswith("::")]
+    assert commands == [
+        "error file=os/talks.yaml,line=1,title=talks 1-r0 failed",
+        "group",
+        "endgroup",
+        "error file=os/foreign.yaml,line=1,title=foreign cannot be built",
+    ]
+    assert all(line.isprintable() for line in lines)

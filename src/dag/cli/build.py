@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dag.cli.options import command_of
 from dag.core.jobs.options import UnitBuildOptions
 from dag.errors import UsageError
-from dag.report.terminal import Paint, Terminal, say, show, show_document, silence, tell
+from dag.report.terminal import Paint, Terminal, instruct, say, show, show_document, silence, tell
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
@@ -64,6 +64,12 @@ def command(options: UnitBuildOptions) -> int:
         result = build_packages(options, say, planned=_tell_plan)
     _report(result, options)
     return result.exit_code
+
+
+def annotated_directory(directory: str) -> str:
+    """Return a directory as GitHub's annotations name it: relative to the checkout."""
+    checkout = os.environ.get("GITHUB_WORKSPACE") or "."
+    return os.path.relpath(Path(directory).resolve(), Path(checkout).resolve())
 
 
 def _tell_plan(build: Build) -> None:
@@ -130,6 +136,10 @@ def _report(result: Result, options: UnitBuildOptions) -> None:
                 file.write(to_markdown(result))
         except OSError as error:  # what was built is more than its summary
             say(f"$GITHUB_STEP_SUMMARY {page}: {error.strerror}")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from dag.report.annotations import annotations
+
+        instruct(annotations(result, annotated_directory(options.directory)))
     if options.json:
         try:
             show_document(to_json(result))

@@ -87,6 +87,15 @@ def complain(text: str) -> None:
     tell(f"dag: {text}", paint=Paint.FAILURE)
 
 
+def instruct(lines: Iterable[str]) -> None:
+    """Write to stderr what a CI service is to obey, with the escapes of that."""
+    try:
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
+
+
 def show(lines: Iterable[str]) -> None:
     """Write lines to stdout.
 
