@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock release
+.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock release docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -33,7 +33,7 @@ unit: venv ## the tests that need no cluster, no network and nothing to be insta
 
 golden: venv ## write the files anew that tests compare with (tests/*/golden)
 	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py \
-		tests/cli/test_help.py --golden
+		tests/cli/test_help.py tests/publish/test_pages.py --golden
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
@@ -61,6 +61,9 @@ demo: venv ## build the example distribution on this machine
 
 demo-kubernetes: venv ## build it in a pod of a real Kubernetes on this machine
 	@scripts/demo-kubernetes
+
+docs: venv ## the documentation as a site in build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
 release: venv ## the wheel, the source archive and an SBOM in dist/, built twice, compared and tried
 	@$(PY) -m publish.release

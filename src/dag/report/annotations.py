@@ -22,7 +22,7 @@ def annotations(result: Result, directory: str) -> Iterator[str]:
     `directory` is that of the definitions, relative to the checkout.
     """
     for unit in result.with_state(UnitState.FAILED):
-        said = "\n".join([visible_line(unit.cause), *map(visible_line, unit.lines)])
+        said = "\n".join([visible_line(unit.cause), *unit.lines])
         title = f"{unit.name} {unit.version} failed"
         yield _error(directory, unit.name, title, said)
         yield f"::group::the end of the log of {visible(unit.name)}"
@@ -40,7 +40,7 @@ def _error(directory: str, package: str, title: str, said: str) -> str:
     file = posixpath.normpath(posixpath.join(directory, f"{package}.yaml"))
     values = {"file": file, "line": "1", "title": title}
     shown = ",".join(f"{name}={_value(one)}" for name, one in values.items())
-    return f"::error {shown}::{said.translate(_ENDS)}"
+    return f"::error {shown}::{visible(said).translate(_ENDS)}"
 
 
 def _value(text: str) -> str:
