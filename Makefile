@@ -26,7 +26,7 @@ lint: venv ## ruff, mypy, import-linter, shellcheck
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	PYTHONPATH=src $(VENV)/bin/lint-imports
-	$(VENV)/bin/shellcheck $$(find src -name '*.sh') $$(grep -lE '^#!.*sh$$' scripts/* .ci/*)
+	$(VENV)/bin/shellcheck $$(find src -name '*.sh') $$(grep -lE '^#!.*sh$$' scripts/* .ci/* .github/actions/*/*)
 
 unit: venv ## the tests that need no cluster, no network and nothing to be installed
 	DAG_NO_INSTALL=1 $(PY) -m pytest -q -n 2 -m "not installs"

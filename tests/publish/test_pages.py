@@ -36,7 +36,7 @@ def problems(text: str) -> list[str]:
     [
         (ROOT / "examples/distribution/dag.toml").read_text(),
         starter_files("r", "k")["dag.toml"],
-        starter_files("r", "k")["dag.toml"].replace("# [", "[").replace('# bundle', "bundle"),
+        starter_files("r", "k")["dag.toml"].replace("# [", "[").replace("# bundle", "bundle"),
         'arch = "aarch64"\n[build]\njobs = 4\n[unit]\ncommon = ["licenses"]\n',
         '[pod]\ncpu = "8"\n[melange]\npackage-append = ["busybox"]\nvars-file = "a"\n',
         '[setup]\nservice-account = "builder"\n[cache]\nout = "elsewhere"\n',

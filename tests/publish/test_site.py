@@ -49,7 +49,9 @@ def test_a_link_that_leads_nowhere_is_noticed(tmp_path: Path, link: str) -> None
 def steps() -> list[tuple[str, list[str]]]:
     """Return the commands of the tutorial, each with what it is said to print; … is anything."""
     found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.*?)^```$", TUTORIAL.read_text(), re.M | re.S):
+    for block in re.findall(
+        r"^```console\n(.*?)^```$", TUTORIAL.read_text(), re.MULTILINE | re.DOTALL
+    ):
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append((line.removeprefix("$ "), []))

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.summary import SkippedSummary
-from dag.report.annotations import annotations
+from dag.report.annotations import workflow_commands
 from dag.report.files import to_json, to_junit, to_markdown
 
 EVIL = "\x1b]52;c;ZXZpbA==\a<img src=x onerror=y>|[a](http://b) `c`\n::error::\u202ed"
@@ -76,7 +76,7 @@ def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:
 
 
 def test_a_ci_service_obeys_what_is_said_about_a_build_and_nothing_that_the_build_says() -> None:
-    lines = list(annotations(result(), "./os"))
+    lines = list(workflow_commands(result(), "./os"))
     commands = [line.split("::")[1] for line in lines if line.lstrip().startswith("::")]
     assert commands == [
         "error file=os/talks.yaml,line=1,title=talks 1-r0 failed",

@@ -137,9 +137,9 @@ def _report(result: Result, options: UnitBuildOptions) -> None:
         except OSError as error:  # what was built is more than its summary
             say(f"$GITHUB_STEP_SUMMARY {page}: {error.strerror}")
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from dag.report.annotations import annotations
+        from dag.report.annotations import workflow_commands
 
-        instruct(annotations(result, annotated_directory(options.directory)))
+        instruct(workflow_commands(result, annotated_directory(options.directory)))
     if options.json:
         try:
             show_document(to_json(result))

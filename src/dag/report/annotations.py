@@ -16,7 +16,7 @@ _ENDS = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _SEPARATORS = str.maketrans({":": "%3A", ",": "%2C"})
 
 
-def annotations(result: Result, directory: str) -> Iterator[str]:
+def workflow_commands(result: Result, directory: str) -> Iterator[str]:
     """Yield the commands for GitHub: of each failure an annotation, and its last lines as a group.
 
     `directory` is that of the definitions, relative to the checkout.
