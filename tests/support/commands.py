@@ -22,6 +22,7 @@ from typing import IO
 from unittest import mock
 
 from dag.cli.main import run
+from dag.report import terminal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STREAMS = {"stdin": "strict", "stdout": "surrogateescape", "stderr": "backslashreplace"}
@@ -83,7 +84,10 @@ def _manners() -> Iterator[None]:
     os.umask(umask)
     try:
         # pytest's own handlers would keep from stderr what nobody handles.
-        with mock.patch.object(logging.root, "handlers", []):
+        with (
+            mock.patch.object(logging.root, "handlers", []),
+            mock.patch.object(terminal, "_manner", terminal.Manner()),
+        ):
             yield
     finally:
         for number, handler in handlers.items():
