@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
+# Without byte code, which images of Python like to switch off, each start of dag reads all sources.
+unexport PYTHONDONTWRITEBYTECODE
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)

@@ -15,10 +15,11 @@ from tests.support.distributions import SHARED, MissingDataError
 
 # A slow example is no failure: the machine may be busy.
 # The same examples in every run, so that a failure has to do with a change. DAG_EXPLORE=1 makes new
-# ones.
+# ones, and more.
 explore = bool(os.environ.get("DAG_EXPLORE"))
-settings.register_profile("dag", deadline=None, derandomize=not explore)
-settings.load_profile("dag")
+settings.register_profile("dag", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile("explore" if explore else "dag")
 
 
 # Programs that tests start receive SIGHUP, even if the tests run under nohup.

@@ -21,6 +21,7 @@ from dag.errors import UsageError
 from publish.declared import context_of, every_command
 from publish.flags import reference
 from tests.cli.test_docs import refusal
+from tests.support import commands
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 80
@@ -61,13 +62,7 @@ def test_the_reference_is_made_from_the_declarations(request: pytest.FixtureRequ
 
 
 def test_what_is_typed_prints_the_same() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dag", "setup", "kind", "-h"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": str(WIDTH)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commands.dag("setup", "kind", "-h", environment=os.environ | {"COLUMNS": str(WIDTH)})
     golden = ROOT / "tests/cli/golden/help-dag-setup-kind.txt"
     assert (done.returncode, done.stdout, done.stderr) == (0, golden.read_text(), "")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cli.test_graph_commands import ROOT, define
+from tests.cli.test_graph_commands import define
+from tests.support import commands
 from tests.support.kubeconfigs import kubeconfig
 
 MAKEFILE = (
@@ -33,16 +33,8 @@ def place(tmp_path: Path) -> Path:
 
 def dag(*words: str | Path, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the definitions, with a home of its own and no kubeconfig."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    home = {"HOME": str(place.parent), "PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run(
-        [sys.executable, "-m", "dag", *map(str, words), "-d", str(place)],
-        env={**kept, **home, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    own = {"PATH": os.environ["PATH"], "HOME": str(place.parent)}
+    return commands.dag(*words, "-d", place, environment=own | environment)
 
 
 def printed(*words: str | Path, place: Path, **environment: str) -> Any:
@@ -148,15 +140,9 @@ def test_a_variable_that_cannot_be_meant_so_is_named(
 ) -> None:
     repo = () if "REPO" in variable or variable == "PROJECT" else ("--bundle-repo=127.0.0.1:1/a",)
     directory = () if variable == "DAG_DIR" else ("-d", str(place))
-    kept = {"PATH": os.environ["PATH"], "HOME": str(place.parent), "PYTHONPATH": str(ROOT / "src")}
+    own = {"PATH": os.environ["PATH"], "HOME": str(place.parent), variable: value}
     for command in ("pod", "doctor"):
-        done = subprocess.run(
-            [sys.executable, "-m", "dag", command, *repo, *directory],
-            env={**kept, variable: value},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = commands.dag(command, *repo, *directory, environment=own)
         assert done.returncode == 2
         said = done.stderr if command == "pod" else done.stdout + done.stderr
         assert words.removeprefix("dag: " if command == "doctor" else "") in said

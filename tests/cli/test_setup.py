@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.standins import HANG, IGNORE, Standins
+from tests.support import commands
+from tests.support.standins.programs import HANG, IGNORE, Standins
 from tests.support.waiting import eventually
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,24 +31,15 @@ SCRIPTS = {
 
 
 @pytest.fixture
-def standins(tmp_path: Path) -> Standins:
-    return Standins(tmp_path / "standins")
+def standins(tmp_path: Path) -> Iterator[Standins]:
+    with Standins(tmp_path / "standins") as made:
+        yield made
 
 
 def dag(*words: str, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
     clean.pop("PROJECT", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "dag", "setup", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        cwd=place,
-        env=clean | {"PYTHONPATH": str(Path("src").resolve()), "DAG_DEBUG": "1"} | environment,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return commands.dag("setup", *words, environment=clean | environment, cwd=place)
 
 
 @pytest.mark.parametrize("undo", [False, True], ids=["do", "undo"])
@@ -92,16 +84,16 @@ def test_a_binding_is_ours_only_if_its_account_is(tmp_path: Path, standins: Stan
     ):
         environment = os.environ | standins.environment
         subprocess.run([gcloud, *call], check=True, env=environment, stdin=subprocess.DEVNULL)
-    before = standins.world()["projects"]
+    before = standins.world["projects"]
     words = ("gke", "--project=p", "--zone=z", "--undo")
     environment = standins.environment | {"KUBECONFIG": str(tmp_path / "none")}
     done = dag(*words, "--yes", place=tmp_path, **environment)
     assert done.returncode == 0, done.stderr
-    assert standins.world()["projects"] == before
+    assert standins.world["projects"] == before
     script = dag(*words, "--print", place=tmp_path).stdout
     ran = subprocess.run(["sh", "-c", script], env=os.environ | environment, check=False)
     assert ran.returncode == 0
-    assert standins.world()["projects"] == before
+    assert standins.world["projects"] == before
 
 
 def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Standins) -> None:

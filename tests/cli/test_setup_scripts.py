@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from dag.core.setup import steps
 from tests.cli.test_setup import dag
-from tests.support.standins import Call, Standins
+from tests.support.standins.programs import Standins
+from tests.support.standins.world import Call
 
 RBAC = "rbac.authorization.k8s.io/v1"
 WORDS = ("cluster", "--context=here", "-n", "builds", "--service-account=builder", "--user=ann")
@@ -43,10 +45,9 @@ def made(api: str, kind: str, name: str, namespace: str = "builds", owner: str =
 class Undoing:
     """A world with what was set up, and the script that takes it away."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, standins: Standins) -> None:
         self.place = place
-        names = ("gcloud", "kind", "docker", "kubectl")
-        self.standins = Standins(place / "standins", names=names)
+        self.standins = standins
         namespace = made("v1", "Namespace", "builds", namespace="")
         namespace["metadata"]["managedFields"].append({"manager": steps.GUEST})
         self.objects = [
@@ -59,8 +60,7 @@ class Undoing:
     def run(self, *words: str, undo: tuple[str, ...] = ("--undo",)) -> tuple[int, str]:
         script = dag(*(words or WORDS), *undo, "--print", place=self.place)
         assert script.returncode == 0, script.stderr
-        world = self.standins.world() | {"objects": self.objects}
-        (self.standins.directory / "world.json").write_text(json.dumps(world))
+        self.standins.world["objects"] = self.objects
         done = subprocess.run(
             ["sh", "-c", script.stdout],
             env=os.environ | self.standins.environment,
@@ -73,8 +73,7 @@ class Undoing:
         return done.returncode, done.stdout + done.stderr
 
     def left(self) -> list[str]:
-        objects: Any = self.standins.world()["objects"]
-        return [one["kind"] for one in objects]
+        return [one["kind"] for one in self.standins.world["objects"]]
 
     def deletions(self) -> list[Call]:
         calls = self.standins.calls()
@@ -83,8 +82,10 @@ class Undoing:
 
 
 @pytest.fixture
-def undoing(tmp_path: Path) -> Undoing:
-    return Undoing(tmp_path)
+def undoing(tmp_path: Path) -> Iterator[Undoing]:
+    names = ("gcloud", "kind", "docker", "kubectl")
+    with Standins(tmp_path / "standins", names=names) as standins:
+        yield Undoing(tmp_path, standins)
 
 
 def test_what_is_ours_goes_and_is_said_before(undoing: Undoing) -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from dag.core.setup import steps
+from tests.support import commands
 from tests.support.apiserver import ApiServer
 from tests.support.kubeconfigs import kubeconfig
 
@@ -38,31 +39,33 @@ class Bench:
     place: Path
     named: tuple[str, ...] = ("--namespace=builds",)
 
-    def __call__(self, *words: str, stdin: int = subprocess.DEVNULL) -> tuple[int, str]:
-        done = self.start(*words, stdin=stdin, stderr=subprocess.PIPE)
-        _, said = done.communicate(timeout=60)
-        assert "Traceback" not in said, said
-        return done.returncode, said
+    def __call__(self, *words: str) -> tuple[int, str]:
+        done = self.run(*words)
+        return done.returncode, done.stderr
 
-    def start(self, *words: str, stdin: int, stderr: int) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "dag", "setup", "cluster", *self.named]
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return commands.dag(*self.command(*words), environment=self.environment(), cwd=self.place)
+
+    def command(self, *words: str) -> list[str]:
+        flags = [*self.named, "--service-account=builder", "--user=ann"]
+        return ["setup", "cluster", *flags, *words]
+
+    def environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
-        path = {"PYTHONPATH": str(Path("src").resolve()), "KUBECONFIG": str(self.place / "config")}
-        return subprocess.Popen(
-            [*command, "--service-account=builder", "--user=ann", *words],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            cwd=self.place,
-            env=clean | path,
-        )
+        return clean | {"KUBECONFIG": str(self.place / "config")}
 
     def typed(self, answer: str, *words: str) -> tuple[int, str]:
         """Run it on a terminal, on which somebody types this."""
         ours, theirs = pty.openpty()
         os.write(ours, answer.encode())
-        process = self.start(*words, stdin=theirs, stderr=theirs)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dag", *self.command(*words)],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            cwd=self.place,
+            env=self.environment() | {"PYTHONPATH": str(Path("src").resolve())},
+        )
         os.close(theirs)
         said = b""
         while True:
@@ -71,8 +74,7 @@ class Bench:
             except OSError:  # it has ended, and nobody holds the other end
                 break
         os.close(ours)
-        process.communicate(timeout=60)
-        return process.returncode, said.decode()
+        return process.wait(timeout=60), said.decode()
 
 
 @pytest.fixture
@@ -235,10 +237,9 @@ def test_the_context_is_found_once_and_said(setup: Bench) -> None:
 
 def test_the_context_of_this_moment_is_written_into_the_script(setup: Bench) -> None:
     for words in (("--print",), ("--print", "--undo")):
-        process = setup.start(*words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        script, said = process.communicate(timeout=60)
-        assert (process.returncode, said) == (0, "")
-        assert 'kubectl() { command kubectl --context=here "$@"; }' in script
+        done = setup.run(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert 'kubectl() { command kubectl --context=here "$@"; }' in done.stdout
 
 
 def test_without_a_current_context_one_must_be_named(setup: Bench) -> None:

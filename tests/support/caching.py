@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import dag.core.sources as sources
+from tests.support import commands
 
 BODIES = {name: name.encode() * 5000 for name in ("lib", "app", "tool")}
 
@@ -42,17 +40,8 @@ class Done:
 
 
 def dag(*arguments: object, cwd: Path | None = None, **environment: str) -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", "dag", "cache", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
-        | {"PYTHONPATH": str(Path(sources.__file__).parents[3])}
-        | environment,
-    )
-    assert "Traceback" not in done.stderr
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
+    done = commands.dag("cache", *arguments, environment=clean | environment, cwd=cwd)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Handlers of `http.server` behind a server on loopback that ends at once, with all that it opened."""
+"""Handlers of `http.server` or `socketserver` behind a server on loopback that ends at once, with all that it opened."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+from socketserver import BaseRequestHandler
 
-Handlers = Callable[..., BaseHTTPRequestHandler]
+Handlers = Callable[..., BaseRequestHandler]
 
 _LOOKS = 0.01
 """How many seconds pass between two looks of the server whether it is to end: http.server's are

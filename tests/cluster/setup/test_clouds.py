@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cluster import Cluster, secret_store
 from tests.cluster.setup.test_setup import KEY, deliver, exists, get, outcomes
 from tests.support.cluster.running import Dag, Done
 from tests.support.faults import Origin
-from tests.support.standins import Standins
+from tests.support.standins.programs import Standins
 
 pytestmark = pytest.mark.cluster
 
@@ -33,10 +33,7 @@ class Cloud:
 
     dag: Dag
     place: Path
-    standins: Standins = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.standins = Standins(self.place / "standins")
+    standins: Standins
 
     def setup(self, *words: str | Path) -> Done:
         return self.run(sys.executable, "-m", "dag", "setup", *words)
@@ -62,13 +59,14 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(dag: Dag, tmp_path: Path) -> Cloud:
-    return Cloud(dag, tmp_path)
+def cloud(dag: Dag, tmp_path: Path) -> Iterator[Cloud]:
+    with Standins(tmp_path / "standins") as standins:
+        yield Cloud(dag, tmp_path, standins)
 
 
 def undone(cloud: Cloud) -> dict[str, Any]:
     """Return what is left in the cloud, without kinds of things of which there are none."""
-    return {kind: things for kind, things in cloud.standins.world().items() if things}
+    return {kind: things for kind, things in cloud.standins.world.items() if things}
 
 
 def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
@@ -84,11 +82,11 @@ def test_gke_is_made_once_and_taken_away(cloud: Cloud) -> None:
     annotations = get(cloud.dag, "serviceaccount/builder")["metadata"]["annotations"]
     email = "dag-builds@shop.iam.gserviceaccount.com"
     assert annotations == {"iam.gke.io/gcp-service-account": email}
-    world = cloud.standins.world()
+    world = cloud.standins.world
     roles = [
         binding.split(",")[0]
         for kind in ("projects", "storage buckets", "secrets", "artifacts repositories")
-        for thing in world.get(kind, {}).values()  # type: ignore[attr-defined]
+        for thing in world.get(kind, {}).values()
         for binding in thing.get("bindings", [])
         if email in binding
     ]
@@ -191,7 +189,7 @@ def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud:
         calls = [f"{call} {call.stdin}" for call in cloud.standins.calls()]
         assert [call for call in calls if "eyes" in call] == []
         assert "eyes" not in done.stderr + done.stdout
-        versions = cloud.standins.world()["secrets"]["melange-signing-key"]["versions"]  # type: ignore[index]
+        versions = cloud.standins.world["secrets"]["melange-signing-key"]["versions"]
         assert versions == [len(KEY)]
         again = cloud.setup(*words)
         assert again.returncode == 0, again.stderr
@@ -245,7 +243,7 @@ def test_kind_is_made_once_and_taken_away(cloud: Cloud) -> None:
     calls = cloud.standins.changes()
     (created,) = (call for call in calls if call.argv[:3] == ("kind", "create", "cluster"))
     assert 'config_path = "/etc/containerd/certs.d"' in created.stdin
-    containers: Any = cloud.standins.world()["containers"]
+    containers: Any = cloud.standins.world["containers"]
     assert containers["kind-registry"]["networks"] == ["bridge", "kind"]
     hosts = '[host."http://kind-registry:5000"]\n'
     assert containers["dag-control-plane"]["files"] == {

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.arch import Arch
@@ -250,7 +250,6 @@ changes = st.lists(
 
 
 @given(worlds(), changes)
-@settings(max_examples=150)
 def test_in_the_end_all_is_as_if_it_were_built_from_nothing(
     world: World, changes: list[tuple[dict[int, int], BuildRequest]]
 ) -> None:

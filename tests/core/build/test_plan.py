@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.arch import Arch
@@ -326,7 +326,6 @@ def distributions(draw: st.DrawFn) -> list[Package]:
 
 
 @given(distributions(), st.sets(st.sampled_from([f"p{n}" for n in range(9)])))
-@settings(max_examples=500, deadline=None)
 def test_whatever_the_graph_every_package_is_accounted_for_and_built_after_its_needs(
     packages: list[Package], available: set[str]
 ) -> None:

@@ -326,4 +326,4 @@ class Run(RuleBasedStateMachine):
 
 
 TestRun = Run.TestCase
-TestRun.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestRun.settings = settings(stateful_step_count=40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.graph import digraph, feedback
@@ -65,7 +65,6 @@ def edges_of(installs: Installs) -> list[set[int]]:
 
 
 @given(distributions())
-@settings(max_examples=500, deadline=None)
 def test_reachability_components_and_order_are_those_of_all_edges(packages: list[Package]) -> None:
     installs = Installs(packages, None)
     edges = edges_of(installs)
@@ -94,7 +93,6 @@ def test_reachability_components_and_order_are_those_of_all_edges(packages: list
 
 
 @given(distributions(), st.data())
-@settings(max_examples=300, deadline=None)
 def test_a_shortest_path_is_as_short_as_one_over_all_edges(
     packages: list[Package], data: st.DataObject
 ) -> None:
@@ -111,7 +109,6 @@ def test_a_shortest_path_is_as_short_as_one_over_all_edges(
 
 
 @given(distributions())
-@settings(max_examples=300, deadline=None)
 def test_each_package_that_is_installed_has_a_way_there(packages: list[Package]) -> None:
     installs = Installs(packages, None)
     for unit, one in enumerate(packages):

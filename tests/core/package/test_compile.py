@@ -210,15 +210,15 @@ def test_what_refers_to_itself_too_deeply_is_a_problem() -> None:
     assert "too deeply" in deep.what
 
 
-def test_too_many_steps_are_one_problem() -> None:
-    data = "data: [{name: d, items: {" + ", ".join(f"k{n}: v" for n in range(2000)) + "}}]\n"
-    steps = "runs: x" + "}, {runs: x" * 999
+def test_too_many_steps_are_one_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("compile", "pipelines"):
+        monkeypatch.setattr(f"dag.core.package.{module}.MAX_STEPS", 1000)
+    data = "data: [{name: d, items: {" + ", ".join(f"k{n}: v" for n in range(20)) + "}}]\n"
+    steps = "runs: x" + "}, {runs: x" * 99
     subpackage = "subpackages: [{range: d, name: 's${{range.key}}', pipeline: [{" + steps + "}]}]\n"
-    assert "more than 100,000 subpackages" in problem(HEAD + data + subpackage).what
-    flat = problem(
-        HEAD + "pipeline:\n" + "  - uses: local\n" * 60_000, local="pipeline: [{runs: x}]"
-    )
-    assert "with its pipelines the file has more than 100,000 steps" in flat.what
+    assert "more than 1,000 subpackages" in problem(HEAD + data + subpackage).what
+    flat = problem(HEAD + "pipeline:\n" + "  - uses: local\n" * 600, local="pipeline: [{runs: x}]")
+    assert "with its pipelines the file has more than 1,000 steps" in flat.what
 
 
 def test_bombs_are_problems() -> None:

@@ -5,12 +5,10 @@ https://cloud.google.com/sdk/gcloud/reference
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.standins.world import World, credentials, fail, main
+from tests.support.standins.world import Call, World, fail
 
 COMMON = {"project", "format", "quiet", "flatten"}
 BINDING = {"member", "role"}
@@ -73,13 +71,13 @@ COMMANDS: dict[str, set[str]] = {
 }
 
 
-def answer(world: World, argv: list[str], _stdin: str) -> str | None:
-    words, flags, operands = _parse(argv[1:])
+def answer(world: World, call: Call) -> str | None:
+    words, flags, operands = _parse(call.argv[1:])
     *noun, verb = words.split()
     if noun[0] in ("services", "config"):
         return "(unset)" if verb == "get-value" else _services(world, verb, operands)
     if words.startswith("secrets versions"):
-        return _versions(world, verb, flags, operands)
+        return _versions(world, verb, flags, operands, call.directory)
     things = world.setdefault(" ".join(noun), {})
     key = _key(operands[0], flags)
     if verb == "create":
@@ -98,7 +96,7 @@ def answer(world: World, argv: list[str], _stdin: str) -> str | None:
         return None
     if verb == "get-credentials":
         place = flags.get("zone") or flags["region"]
-        credentials(f"gke_{flags['project']}_{place}_{operands[0]}")
+        call.write_credentials(f"gke_{flags['project']}_{place}_{operands[0]}")
         return None
     return _answer_of(world, things[key], verb, flags)
 
@@ -114,7 +112,7 @@ def _answer_of(world: World, thing: dict[str, Any], verb: str, flags: dict[str, 
             return _policy(world, thing, verb, flags)
 
 
-def _parse(argv: list[str]) -> tuple[str, dict[str, str], list[str]]:
+def _parse(argv: tuple[str, ...]) -> tuple[str, dict[str, str], list[str]]:
     plain = [word for word in argv if not word.startswith("--")]
     known = [name for name in COMMANDS if plain[: len(name.split())] == name.split()]
     if not known:
@@ -186,13 +184,15 @@ def _services(world: World, verb: str, operands: list[str]) -> str:
     return "\n".join(enabled)
 
 
-def _versions(world: World, verb: str, flags: dict[str, str], operands: list[str]) -> str | None:
+def _versions(
+    world: World, verb: str, flags: dict[str, str], operands: list[str], directory: Path
+) -> str | None:
     secret = world.get("secrets", {}).get(flags.get("secret") or operands[0])
     if secret is None or (verb == "describe" and not secret["versions"]):
         fail("ERROR: NOT_FOUND: Secret or version not found")
     if verb == "describe":
         return "ENABLED"
-    secret["versions"].append(len(Path(flags["data-file"]).read_bytes()))
+    secret["versions"].append(len((directory / flags["data-file"]).read_bytes()))
     return None
 
 
@@ -214,9 +214,3 @@ def _policy(world: World, thing: dict[str, Any], verb: str, flags: dict[str, str
             fail("ERROR: Policy binding with the specified principal and role not found!")
         bindings.remove(binding)
     return ""
-
-
-if __name__ == "__main__":
-    asks = {"describe", "list", "get-iam-policy", "get-value"} & set(sys.argv[:7])
-    assert "KUBECONFIG" in os.environ or "get-credentials" not in sys.argv
-    main(answer, question=bool(asks))

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import Any
 
-from tests.support.standins.world import World, credentials, fail, main
+from tests.support.standins.world import Call, World, fail
 
 
-def kind(world: World, argv: list[str], stdin: str) -> str | None:
+def answer_kind(world: World, call: Call) -> str | None:
+    argv = call.argv
     clusters = world.setdefault("clusters", {})
     flags = dict(word[2:].split("=", 1) for word in argv if word.startswith("--"))
     name = flags.get("name", "")
     match argv[1:3]:
-        case ["get", "clusters"]:
+        case ("get", "clusters"):
             return "\n".join(clusters)
-        case ["get", "nodes"]:
+        case ("get", "nodes"):
             return "\n".join(clusters[name])
-        case ["create", "cluster"]:
+        case ("create", "cluster"):
             if name in clusters:
                 fail(f'ERROR: node(s) already exist for a cluster with the name "{name}"')
-            if flags["config"] != "-" or "kind: Cluster" not in stdin:
+            if flags["config"] != "-" or "kind: Cluster" not in call.stdin:
                 fail("ERROR: no configuration")
             clusters[name] = [f"{name}-control-plane"]
             world.setdefault("containers", {})[f"{name}-control-plane"] = {"files": {}}
-        case ["delete", "cluster"]:
+        case ("delete", "cluster"):
             for node in clusters.pop(name):
                 del world["containers"][node]
-        case ["export", "kubeconfig"]:
-            credentials(f"kind-{name}")
+        case ("export", "kubeconfig"):
+            call.write_credentials(f"kind-{name}")
         case _:
             fail(f"ERROR: unknown command {argv}")
     return None
 
 
-def docker(world: World, argv: list[str], stdin: str) -> str | None:
+def answer_docker(world: World, call: Call) -> str | None:
+    argv = call.argv
     containers = world.setdefault("containers", {})
     words = [word for word in argv[2:] if not word.startswith("--")]
     match argv[1]:
@@ -55,7 +56,7 @@ def docker(world: World, argv: list[str], stdin: str) -> str | None:
         case "network":
             _container(containers, words[2])["networks"].append(words[1])
         case "exec":
-            return _exec(containers, [word for word in words if word != "-i"], stdin)
+            return _exec(containers, [word for word in words if word != "-i"], call.stdin)
         case "rm":
             del containers[words[0]]
         case _:
@@ -70,7 +71,7 @@ def _container(containers: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _inspect(container: dict[str, Any], name: str, argv: list[str]) -> str:
+def _inspect(container: dict[str, Any], name: str, argv: tuple[str, ...]) -> str:
     (shape,) = (word.removeprefix("--format=") for word in argv if word.startswith("--format="))
     answers = {
         "{{.Name}}": f"/{name}",
@@ -99,8 +100,3 @@ def _exec(containers: dict[str, Any], words: list[str], stdin: str) -> str | Non
             assert found
             files[found[2]] = found[1]
     return None
-
-
-if __name__ == "__main__":
-    asks = {"get", "inspect", "cat"} & set(sys.argv[:6])
-    main(kind if sys.argv[1] == "kind" else docker, question=bool(asks))

@@ -9,23 +9,23 @@ from typing import Any
 import yaml
 
 from dag.core.setup.steps import GUEST, identity, object_path
-from tests.support.standins.world import World, fail, main
+from tests.support.standins.world import Call, World, fail
 
 _TAKE_A_VALUE = {"-n", "-o", "-f", "-p", "--raw"}
 Object = dict[str, Any]
 
 
-def answer(world: World, argv: list[str], stdin: str) -> str | None:
+def answer(world: World, call: Call) -> str | None:
     objects: list[Object] = world.setdefault("objects", [])
-    words, flags = _parse(argv[1:])
+    words, flags = _parse(call.argv[1:])
     match words[0]:
         case "get":
             return "\n".join(_row(one, flags["-o"]) for one in _chosen(objects, words, flags))
         case "delete":
             assert "--raw" in flags, "nothing is deleted by its name alone"
-            _delete(objects, flags["--raw"], json.loads(stdin))
+            _delete(objects, flags["--raw"], json.loads(call.stdin))
         case "apply":
-            _apply(objects, yaml.safe_load(stdin), flags["--field-manager"])
+            _apply(objects, yaml.safe_load(call.stdin), flags["--field-manager"])
         case "wait":
             return None
         case _:
@@ -33,7 +33,7 @@ def answer(world: World, argv: list[str], stdin: str) -> str | None:
     return None
 
 
-def _parse(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+def _parse(argv: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     words, flags = [], {}
     rest = iter(argv)
     for word in rest:
@@ -101,7 +101,3 @@ def _apply(objects: list[Object], manifest: Object, manager: str) -> None:
             metadata["resourceVersion"] += "0"
             return
     fail("Error from server (Conflict): no object of this UID")
-
-
-if __name__ == "__main__":
-    main(answer, question=False)
