@@ -1,12 +1,15 @@
 """A process gives up rights for good, for itself and for all that it starts: Landlock of Linux.
 
+As a program it gives up abstract sockets, and becomes the command that its arguments are.
 https://docs.kernel.org/userspace-api/landlock.html
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+import sys
 
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
 """The numbers of the system calls, which are the same on all architectures that apks are for."""
@@ -52,8 +55,9 @@ def _restrict(*, files: int = 0, network: int = 0, scope: int = 0) -> None:
     # An older kernel knows fewer fields, and takes more of them if they are zero.
     ruleset = _call(_CREATE_RULESET, rights, ctypes.c_size_t(len(rights)), 0)
     if ruleset >= 0:
-        _LIBC.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _call(_RESTRICT_SELF, ruleset, 0)
+        if _call(_RESTRICT_SELF, ruleset, 0) < 0:  # only root may keep programs like sudo
+            _LIBC.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            _call(_RESTRICT_SELF, ruleset, 0)
         _LIBC.close(ruleset)
 
 
@@ -62,3 +66,13 @@ def _call(number: int, *arguments: object) -> int:
 
 
 _LIBC = ctypes.CDLL(None)
+
+
+def main() -> None:
+    """Give up abstract sockets, and become another program."""
+    give_up_abstract_sockets()
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is wanted
+
+
+if __name__ == "__main__":
+    main()
