@@ -9,6 +9,7 @@ import runpy
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 
 import pytest
@@ -17,6 +18,7 @@ from dag.core.package.apk import BrokenPackage
 from dag.io.package.prover import PackageReader, copy_bytes, open_inside
 from tests.support.apks import make_apk, read
 from tests.support.distributions import case
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -80,8 +82,35 @@ def test_the_reader_has_limits_and_neither_environment_nor_files(
     assert {name.partition(":")[0] for name in files} == {"/dev/null", "socket"}
     assert resource.prlimit(process, resource.RLIMIT_AS)[0] == 512 << 20
     assert resource.prlimit(process, resource.RLIMIT_FSIZE) == (0, 0)
-    assert 20 <= resource.prlimit(process, resource.RLIMIT_CPU)[0] <= 30
     os.close(kept)
+
+
+def test_each_package_has_a_reader_of_its_own_which_ends_alone(
+    reader: PackageReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = make_apk(tmp_path / "good.apk", "good")
+    assert ask(reader, good) == read(good)
+    assert reader._process is not None
+    first = reader._process.pid
+    waits, nothing = os.pipe()  # whoever reads this waits
+    monkeypatch.setattr("dag.io.package.prover.os.lseek", lambda *_: 0)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(reader.read, waits)
+        children = Path(f"/proc/{first}/task/{first}/children")
+        eventually(lambda: children.read_text().split(), "a reader")
+        (child,) = map(int, children.read_text().split())
+        eventually(lambda: resource.prlimit(child, resource.RLIMIT_CPU)[0] == 21, "its limit")
+        files = [str(path.readlink()) for path in Path(f"/proc/{child}/fd").iterdir()]
+        kinds = sorted(name.partition(":")[0] for name in files)
+        assert kinds == ["/dev/null", "/dev/null", "pipe", "pipe"]
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(BrokenPackage, match="it makes its reader end: exit code -9"):
+            asked.result()
+    monkeypatch.undo()
+    os.close(waits)
+    os.close(nothing)
+    assert ask(reader, good) == read(good)
+    assert reader._process.pid == first
 
 
 def test_the_reader_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
@@ -141,9 +170,8 @@ def test_a_bomb_takes_little_memory(reader: PackageReader, tmp_path: Path) -> No
     with gzip.open(path, "wb", 9) as file:
         for _ in range(200):
             file.write(bytes(1 << 20))
+    ask(reader, make_apk(tmp_path / "a.apk", "a"))
+    assert reader._process is not None
+    resource.prlimit(reader._process.pid, resource.RLIMIT_AS, (256 << 20, 256 << 20))
     with pytest.raises(BrokenPackage, match="64 MiB"):
         ask(reader, path)
-    assert reader._process is not None
-    status = Path(f"/proc/{reader._process.pid}/status").read_text()
-    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    assert int(peak) < 256 << 10

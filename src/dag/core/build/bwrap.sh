@@ -79,13 +79,21 @@ add_repository() {
 
 # The words of the call become those of the inner sandbox, after the --, which the directories that
 # the outer one binds come before.
-# A step makes no further user namespaces: in those it could mount.
+# A step makes no further user namespaces: in those it could mount. It leaves no pipe in the package:
+# melange opens programs, libraries and files for pkg-config, and would wait for who writes into it.
 # shellcheck disable=SC2016  # the inner shell looks at the variables
 limit='[ -z "$dag_namespaces" ] ||
   { echo "$dag_namespaces" >/proc/sys/user/max_user_namespaces; } 2>/dev/null
-unset dag_namespaces
-exec "$0" "$@" 7<&-'
-started='' option='' values=0 source='' command='' cache='' namespaces=0
+out=$dag_out
+unset dag_namespaces dag_out
+[ -n "$out" ] || exec "$0" "$@" 7<&-
+"$0" "$@" 7<&-
+code=$?
+pipe=$(find "$out" -type p 2>/dev/null | head -n 1)
+[ -n "$pipe" ] || exit $code
+echo "dag: the step has left a pipe in the package, ${pipe#"$out/"}, which melange would read for ever" >&2
+exit 1'
+out='' started='' option='' values=0 source='' command='' cache='' namespaces=0
 for word; do
   if [ -z "$started" ]; then
     started=yes
@@ -117,6 +125,10 @@ for word; do
         done <<NAMES
 $names
 NAMES
+        ;;
+      --bind:/home/build)
+        out=$source/melange-out
+        set -- "$option" "$source" "$source" "$@" "$option" "$source" "$word"
         ;;
       --bind:/etc/resolv.conf) set -- "$@" --ro-bind "$source" "$word" ;;
       --bind:* | --bind-try:* | --dev-bind:* | --dev-bind-try:*)
@@ -159,6 +171,7 @@ done
 # The store may be in /dev/shm.
 set -- --ro-bind / / --dev /dev --ro-bind-try /dev/shm /dev/shm --dev-bind /proc /proc "$@"
 set -- --unshare-user --unshare-ipc --unshare-uts --die-with-parent "$@"
+set -- --setenv dag_out "$out" "$@"
 [ ! -e "$here/hermetic" ] || set -- --unshare-net "$@"
 [ ! -e "$here/root" ] || set -- --cap-add CAP_SYS_RESOURCE --setenv dag_namespaces "$namespaces" "$@"
 [ -e "$here/root" ] || [ -e "$here/hermetic" ] || exec "$here/bwrap" "$@"

@@ -1,6 +1,6 @@
-"""Limits of memory and CPU for processes of this machine, where it allows them.
+"""Limits of memory, CPU and processes on this machine, where it allows them.
 
-Memory is a hard limit, as in a pod; CPU is a share, so that no processor idles. Used are control
+Memory is a hard limit, as in a pod, and so is how many processes there are; CPU is a share, so that no processor idles. Used are control
 groups of version 1 or 2 if we may write them, else scopes of systemd, else nothing.
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
@@ -23,6 +23,9 @@ from typing import Protocol
 from dag.core.build.events import ComputeResources
 
 ROOT = Path("/sys/fs/cgroup")
+_PID_MAX = Path("/proc/sys/kernel/pid_max")
+_MOST_PROCESSES = 32_768
+"""The largest builds have some thousands, on machines with hundreds of processors."""
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -114,6 +117,8 @@ class ControlGroups:
         for path in dict.fromkeys(paths.values()):
             path.mkdir()
         for (controller, file), value in self._values(resources).items():
+            if controller not in paths:
+                continue
             path = paths[controller] / file
             if path.exists():  # it does not if swap is not accounted for
                 path.write_text(str(value))
@@ -125,11 +130,13 @@ class ControlGroups:
                 ("memory", "memory.max"): resources.ram,
                 ("memory", "memory.swap.max"): 0,
                 ("cpu", "cpu.weight"): max(1, min(10_000, resources.cpu // 10)),
+                ("pids", "pids.max"): most_processes(),
             }
         return {
             ("memory", "memory.limit_in_bytes"): resources.ram,
             ("memory", "memory.memsw.limit_in_bytes"): resources.ram,
             ("cpu", "cpu.shares"): max(2, resources.cpu * 1024 // 1000),
+            ("pids", "pids.max"): most_processes(),
         }
 
 
@@ -197,8 +204,15 @@ class _Scope(Unlimited):
             "MemorySwapMax=0",
             "-p",
             f"CPUWeight={max(1, min(10_000, self._resources.cpu // 10))}",
+            "-p",
+            f"TasksMax={most_processes()}",
             "--",
         ]
+
+
+def most_processes() -> int:
+    """Return how many processes and threads an attempt may have, so that others can start some."""
+    return min(_MOST_PROCESSES, int(_PID_MAX.read_text()) // 4)
 
 
 def detect(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
@@ -228,7 +242,11 @@ def _version_2(root: Path, mine: str) -> Limiter | None:
         (parent / "cgroup.subtree_control").write_text("+memory +cpu")
     except OSError:
         return None
-    return ControlGroups({"memory": parent, "cpu": parent}, version=2)
+    parents = {"memory": parent, "cpu": parent}
+    with suppress(OSError):
+        (parent / "cgroup.subtree_control").write_text("+pids")
+        parents["pids"] = parent
+    return ControlGroups(parents, version=2)
 
 
 def _version_1(root: Path, mine: Mapping[str, str]) -> Limiter | None:
@@ -238,6 +256,9 @@ def _version_1(root: Path, mine: Mapping[str, str]) -> Limiter | None:
         parents[controller] = path if path.is_dir() else root / controller
         if not (parents[controller] / "cgroup.procs").exists():
             return None
+    pids = root / "pids" / mine.get("pids", "")
+    if (pids / "cgroup.procs").exists():
+        parents["pids"] = pids
     return ControlGroups(parents, version=1)
 
 

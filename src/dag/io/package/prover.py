@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ import msgspec
 from dag.core.decoding import Undecodable, decode
 from dag.core.limits import PACKAGE, RECORD, TooLarge
 from dag.core.package.apk import BrokenPackage
-from dag.io.package.reader import Answer
+from dag.io.package.reader import EXIT_CODE, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class PackageReader:
-    """A process that reads packages; it is started when the first one is asked for."""
+    """Processes that read packages; the one that they are made from is started at the first package."""
 
     def __init__(self) -> None:
         """Start nothing yet."""
@@ -68,22 +69,29 @@ class PackageReader:
     def _ask(self, descriptor: int) -> Answer:
         # The reader shares the position of whoever opened the file.
         os.lseek(descriptor, 0, os.SEEK_SET)
-        asked = self._socket or self._start()
         try:
-            socket.send_fds(asked, [b"?"], [descriptor])
-            return decode(_ANSWER, self._line(asked), limit=RECORD.most)
-        except (OSError, Undecodable):
+            said, code = self._hear(self._socket or self._start(), descriptor)
+        except (OSError, struct.error):
+            # The process from which readers are made is gone.
             return Answer(broken=f"it makes its reader end: {self._end()}")
+        if code == -signal.SIGXCPU:
+            return Answer(broken="it makes its reader end: it takes too much time")
+        try:
+            return decode(_ANSWER, said, limit=RECORD.most)
+        except Undecodable:
+            return Answer(broken=f"it makes its reader end: exit code {code}")
 
-    def _line(self, asked: socket.socket) -> bytes:
-        line = bytearray()
-        while not line.endswith(b"\n"):
-            data = asked.recv(1 << 20)
-            if not data:
-                raise OSError(errno.EPIPE, "the reader has ended")
-            line += data
-            RECORD.check(len(line), "the answer of a reader")
-        return bytes(line)
+    def _hear(self, asked: socket.socket, descriptor: int) -> tuple[bytes, int]:
+        """Return what a reader says of a file, and how it ended."""
+        hear, say = os.pipe()
+        with os.fdopen(hear, "rb") as pipe:
+            try:
+                socket.send_fds(asked, [b"?"], [descriptor, say])
+            finally:
+                os.close(say)
+            said = pipe.read(RECORD.most + 1)
+        (code,) = EXIT_CODE.unpack(asked.recv(EXIT_CODE.size))
+        return said, code
 
     def _start(self) -> socket.socket:
         ours, its = socket.socketpair()
@@ -106,15 +114,10 @@ class PackageReader:
         if self._socket is not None:
             self._socket.close()
         self._socket, process, self._process = None, self._process, None
-        if process is None:
-            return "it never began"
-        code = process.wait()
-        if code == -signal.SIGXCPU:
-            return "it takes too much time"
-        return f"exit code {code}"
+        return "it never began" if process is None else f"exit code {process.wait()}"
 
     def close(self) -> None:
-        """End the process, which reads nothing any more."""
+        """End the process; nothing is read any more."""
         with self._turn:
             self._end()
 

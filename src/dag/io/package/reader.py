@@ -1,22 +1,30 @@
 """The process that reads packages, which `dag.io.package.prover` starts: `python -m` runs it.
 
-Its standard input is a socket. Each message there is one byte and the descriptor of a file, and each
-answer a line of JSON. It can write no file, and ends with the process that started it.
+Its standard input is a socket. Each message there is one byte, the descriptor of a file, and that of
+a pipe. Another process reads the file, one for each, and writes a line of JSON into the pipe; how it
+has ended is the answer on the socket. So the interpreter starts once, and what one package does to
+its reader does not reach the next one. A reader has these two descriptors, and can open no file.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import socket
+import struct
+from typing import NoReturn
 
 import msgspec
 from msgspec import Struct
 
 from dag.core.limits import PACKAGE, READER_MEMORY, READER_SECONDS, TooLarge
 from dag.core.package.apk import BrokenPackage
+from dag.io.landlock import give_up_everything
 from dag.io.package.apk import ReadApk, read_apk
 
+EXIT_CODE = struct.Struct("i")
+"""How the reader of one package has ended, on the socket; a signal is negative."""
 _BYTES_A_SECOND = 32 << 20
 
 
@@ -31,27 +39,52 @@ class Answer(Struct, frozen=True):
 
 
 def main() -> None:
-    """Read one file after the other until nobody asks for more."""
+    """Have one file after the other read until nobody asks for more."""
     for kind, most in (
         (resource.RLIMIT_AS, READER_MEMORY.most),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (most, most))
-    with socket.socket(fileno=os.dup(0)) as asked:
+    gc.freeze()  # so that readers share the pages of what is there already
+    with socket.socket(fileno=0) as asked:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(asked, 1, 1)
+            message, descriptors, _, _ = socket.recv_fds(asked, 1, 2)
             if not message:
                 return
-            asked.sendall(msgspec.json.encode(_answer(descriptors[0])) + b"\n")
+            reader = os.fork()
+            if reader == 0:
+                asked.close()
+                _read_alone(*descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            _, status = os.waitpid(reader, 0)
+            asked.sendall(EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
+
+
+def _read_alone(descriptor: int, pipe: int) -> NoReturn:
+    code = 1
+    try:
+        _begin_reading(os.fstat(descriptor).st_size)
+        with os.fdopen(pipe, "wb") as answers:
+            answers.write(msgspec.json.encode(_answer(descriptor)) + b"\n")
+        code = 0
+    finally:
+        os._exit(code)  # it must not go on as the process that it was made from
+
+
+def _begin_reading(size: int) -> None:
+    give_up_everything()
+    seconds = 1 + READER_SECONDS.most + size // _BYTES_A_SECOND
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    most = seconds + 1 if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, most), most))
 
 
 def _answer(descriptor: int) -> Answer:
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         try:
-            size = os.fstat(file.fileno()).st_size
-            PACKAGE.check(size, "it")
-            _limit_seconds(READER_SECONDS.most + size // _BYTES_A_SECOND)
+            PACKAGE.check(os.fstat(descriptor).st_size, "it")
             return Answer(read=read_apk(file))
         except (BrokenPackage, TooLarge) as error:
             return Answer(broken=str(error))
@@ -59,14 +92,6 @@ def _answer(descriptor: int) -> Answer:
             return Answer(broken=f"to read it takes more than {READER_MEMORY} of memory")
         except OSError as error:
             return Answer(failed=error.strerror or str(error))
-
-
-def _limit_seconds(seconds: int) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    until = int(used.ru_utime + used.ru_stime) + 1 + seconds
-    until = until if most == resource.RLIM_INFINITY else min(until, most)
-    resource.setrlimit(resource.RLIMIT_CPU, (until, most))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dag.core.shell import ShellScript, script_text
+from dag.io import landlock
 from dag.io.build.confinement import Group
 
 _GRACE = 3.0
@@ -27,6 +29,14 @@ def words_to_be_alone() -> list[str]:
     if os.geteuid() != 0:
         words += ["--user", f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}"]
     return words
+
+
+def words_to_be_quiet() -> list[str]:
+    """Return the words before a command that then connects to no abstract socket of the machine.
+
+    Steps have the network of the machine, and these sockets belong to that.
+    """
+    return [sys.executable, "-I", "-S", landlock.__file__]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ async def run_script(
     leash = ShellScript(script_text("dag.run.build", "leash"), (*files, "--"))
     process = await asyncio.create_subprocess_exec(
         *group.prefix(),
-        *leash.command(*(words_to_be_alone() if alone else ()), *command),
+        *leash.command(*([*words_to_be_alone(), *words_to_be_quiet()] if alone else ()), *command),
         stdin=asyncio.subprocess.PIPE,
         stdout=output,
         stderr=output,
