@@ -23,11 +23,14 @@ def main() -> None:
     """Build and compare. Raises ClusterError, which says what differs or does not work."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.real", description=__doc__)
     parser.add_argument("--set", choices=sets.SETS, default="real")
+    parser.add_argument("--definitions", type=Path, metavar="DIR", help="build --names of these")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
     parser.add_argument("--names", nargs="+", metavar="NAME", help="build only these of the set")
     given = parser.parse_args()
-    definitions, names = sets.found(given.set)
-    if not names:
+    if given.definitions and not given.names:
+        parser.error("--definitions needs --names, because no set is known in other definitions")
+    definitions, names = (given.definitions, ()) if given.definitions else sets.found(given.set)
+    if not (given.names or names):
         return
     with workplace() as place:
         distribution = lay_out(place / "distribution", definitions, given.names or names)
