@@ -53,15 +53,7 @@ def compare(distribution: Distribution, place: Path, ways: list[str]) -> None:
     differences = [
         f"{WAYS[first].summary}, {WAYS[way].summary}: {line}"
         for way in others
-        for line in find_differences(
-            {
-                name: one
-                for name, one in found[first].items()
-                if one.origin not in WAYS[way].without
-            },
-            found[way],
-            sets.NOT_REPRODUCIBLE,
-        )
+        for line in find_differences(found[first], found[way], sets.NOT_REPRODUCIBLE)
     ]
     if differences:
         raise ClusterError("\n".join(differences))
