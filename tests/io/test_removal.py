@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_tree_deeper_than_paths_and_descriptors_reach_is_removed(tmp_path: Pat
     os.close(here)
     remove(tmp_path / "place")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_on_another_file_system_is_removed_too(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        assert Path(memory).stat().st_dev != tmp_path.stat().st_dev
+        place = Path(memory) / "place"
+        (place / "a").mkdir(parents=True)
+        (place / "a").chmod(0)
+        trash = Trash(tmp_path / "trash")
+        trash.take(place)
+        assert list(Path(memory).iterdir()) == []
+        trash.empty()
 
 
 def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:

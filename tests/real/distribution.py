@@ -16,7 +16,7 @@ from dag.core.package.model import Fetch, Package
 from dag.io.package.definitions import read_directory
 from tests.real import apt
 from tests.real.convert import ARCH
-from tests.real.repository import KEY, repository
+from tests.real.repository import KEY, lacking_names, repository
 
 RULES = Path(__file__).with_name("rules.mk")
 PROGRAMS = Path(__file__).with_name("programs")
@@ -69,44 +69,58 @@ def lay_out(directory: Path, definitions: Path, names: Sequence[str]) -> Distrib
 
     What it takes to build is installed if it is missing.
 
-    Raises ClusterError if Debian does not have a source or a package.
+    Raises ClusterError if Debian does not have some sources or packages; the message has all of them.
     """
     install("bubblewrap", "make", "openssl")
     directory.mkdir(parents=True)
-    for file in sorted(definitions.glob("*.yaml")):
-        shutil.copyfile(file, directory / file.name)
-    for name in names:
-        if (PROGRAMS / name).is_dir():
-            shutil.copyfile(PROGRAMS / f"{name}.yaml", directory / f"{name}.yaml")
-            shutil.copytree(PROGRAMS / name, directory / name)
+    _copy(definitions, directory, names)
     packages = read_directory(directory, arch=ARCH).packages
+    pipelines = "PIPELINES := pipelines\n" if (directory / "pipelines").is_dir() else ""
     rules = (f"$(eval $(call build-package,{one.name},{one.full_version}))\n" for one in packages)
-    (directory / "Makefile").write_text(RULES.read_text() + "".join(rules))
+    (directory / "Makefile").write_text(pipelines + RULES.read_text() + "".join(rules))
     (directory / f"build-{ARCH}.env").write_text(_FLAGS)
-    add_sources(directory / "cache", [one for one in packages if one.name in names])
-    made = repository(directory, names)
+    built = [one for one in packages if one.name in names]
+    lacking = [*lacking_names(packages, names), *_lacking_sources(built)]
+    if lacking:
+        raise ClusterError("\n".join(lacking))
+    _add_sources(directory / "cache", built)
+    made = repository(packages, names)
     (directory / "dag.toml").write_text(
         _SETTINGS.format(repository=made, key=KEY, options=MAKE_OPTIONS)
     )
     return Distribution(directory=directory, names=tuple(names), repository=made)
 
 
-def add_sources(cache: Path, packages: Iterable[Package]) -> None:
-    """Put the files that the definitions fetch into the new directory `cache`.
+def _copy(definitions: Path, directory: Path, names: Sequence[str]) -> None:
+    """Copy all definitions, and what belongs to those that are built."""
+    for file in sorted(definitions.glob("*.yaml")):
+        shutil.copyfile(file, directory / file.name)
+    for name in ("pipelines", *names):
+        if (definitions / name).is_dir():
+            shutil.copytree(definitions / name, directory / name)
+        elif (PROGRAMS / name).is_dir():
+            shutil.copyfile(PROGRAMS / f"{name}.yaml", directory / f"{name}.yaml")
+            shutil.copytree(PROGRAMS / name, directory / name)
 
-    Raises ClusterError if Debian does not have one; the message has all that it does not have.
-    """
+
+def _lacking_sources(packages: Iterable[Package]) -> list[str]:
+    """Fetch the files that the definitions fetch; return what Debian does not have, in words."""
     wanted = {
         source.sha256: f"{package.name} ({source.uri})"
         for package in packages
         for source in package.sources
         if isinstance(source, Fetch)
     }
-    sources = apt.place() / "sources"
-    lacking = wanted.keys() - apt.fetch_sources(wanted.keys(), sources)
-    if lacking:
-        listed = ", ".join(sorted(wanted[one] for one in lacking))
-        raise ClusterError(f"Debian's mirror does not have the sources of {listed}")
+    lacking = wanted.keys() - apt.fetch_sources(wanted.keys(), apt.place() / "sources")
+    listed = ", ".join(sorted(wanted[one] for one in lacking))
+    return [f"Debian's mirror does not have the sources of {listed}"] if lacking else []
+
+
+def _add_sources(cache: Path, packages: Iterable[Package]) -> None:
+    """Put the files that the definitions fetch into the new directory `cache`."""
     cache.mkdir()
-    for digest in wanted:
-        shutil.copyfile(sources / f"sha256:{digest}", cache / f"sha256:{digest}")
+    for package in packages:
+        for source in package.sources:
+            if isinstance(source, Fetch):
+                name = f"sha256:{source.sha256}"
+                shutil.copyfile(apt.place() / "sources" / name, cache / name)

@@ -5,7 +5,8 @@ Most have similar names in both. The tables have the others, and what is to be k
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from functools import cache
 
 BASE = (
     "base-files",
@@ -45,6 +46,7 @@ _BASE_IS_ENOUGH = frozenset(
 
 _DEBIAN = {  # by the name of a definition
     "acl": "acl libacl1-dev",
+    "alsa-lib": "libasound2-dev",
     "attr": "attr libattr1-dev",
     "binutils": "binutils",
     "binutils-dev": "binutils binutils-dev",
@@ -52,57 +54,77 @@ _DEBIAN = {  # by the name of a definition
     "build-base": "g++ gcc libc6-dev make pkgconf",
     "busybox": "busybox-static",
     "bzip2": "bzip2 libbz2-dev",
-    "cairo": "libcairo2-dev",
     "curl": "curl libcurl4-openssl-dev",
     "cyrus-sasl": "libsasl2-dev",
     "cython": "cython3",
     "dav1d": "libdav1d-dev",
     "dbus": "dbus libdbus-1-dev",
+    "dns-root-hints": "dns-root-data",
+    "dnssec-root": "dns-root-data",
     "docbook-xml": "docbook-xml docbook-xsl",
     "e2fsprogs": "comerr-dev e2fsprogs libext2fs-dev ss-dev",
-    "expat": "libexpat1-dev",
+    "eudev": "libudev-dev",
     "file": "file libmagic-dev",
     "flex": "flex libfl-dev",
+    "font-util": "xfonts-utils",
     "gcc": "g++ gcc",
     "gettext": "autopoint gettext",
     "giflib": "libgif-dev",
-    "glib": "libglib2.0-dev",
     "glibc": "libc6-dev",
     "go-1.19": "golang-1.19-go",
+    "gtk-doc": "gtk-doc-tools",
+    "guile": "guile-3.0 guile-3.0-dev",
     "libjpeg": "libjpeg62-turbo-dev",
-    "librsvg": "librsvg2-dev",
+    "libjpeg-turbo": "libjpeg62-turbo-dev",
     "libtool": "libtool libtool-bin",
-    "libuv": "libuv1-dev",
-    "libxcb": "libxcb1-dev",
     "libxcrypt": "libcrypt-dev",
     "libxml2": "libxml2-dev libxml2-utils",
     "libxslt": "libxslt1-dev xsltproc",
     "linux-headers": "linux-libc-dev",
+    "linux-pam": "libpam0g-dev",
+    "mesa": "libegl-dev libgbm-dev libgl-dev",
+    "mimalloc2": "libmimalloc-dev",
     "mkfontscale": "xfonts-utils",
     "ncurses": "libncurses-dev ncurses-bin",
+    "oniguruma": "libonig-dev",
+    "openjdk-17": "openjdk-17-jdk-headless",
+    "openjpeg": "libopenjp2-7-dev",
     "openldap": "libldap-dev",
+    "openssh": "openssh-client",
     "openssl": "libssl-dev openssl",
-    "pango": "libpango1.0-dev",
     "pcre": "libpcre3-dev",
     "perl": "perl",
     "perl-dev": "libperl-dev perl",
-    "pixman": "libpixman-1-dev",
+    "perl-devel-ppport": "perl",
+    "perl-libwww": "libwww-perl",
     "pkgconf": "pkgconf",
+    "py3-cython": "cython3",
+    "py3-flit-core": "flit",
+    "py3-parsing": "python3-pyparsing",
     "python3": "python3 python3-distutils",
     "python3-dev": "python3 python3-dev python3-distutils",
     "samurai": "ninja-build",
     "scanelf": "pax-utils",
-    "startup-notification": "libstartup-notification0-dev",
+    "sqlite": "libsqlite3-dev sqlite3",
+    "ttf-dejavu": "fonts-dejavu-core",
+    "userspace-rcu": "liburcu-dev",
     "util-linux": "libblkid-dev libmount-dev util-linux uuid-dev",
     "util-macros": "xutils-dev",
+    "vala": "valac",
     "wayland": "libwayland-bin libwayland-dev",
     "xorgproto": "x11proto-dev",
+    "xkbcomp": "x11-xkb-utils",
+    "xkeyboard-config": "xkb-data",
     "xz": "liblzma-dev xz-utils",
+    "zeromq": "libzmq3-dev",
     "zlib": "zlib1g-dev",
 }
 
 _PARTS = frozenset({"bundle", "dev", "extras", "lang", "libs", "progs", "static", "tools", "utils"})
 """What follows the name of a package in the names of those that are split from it."""
+
+_ANY_VERSION = frozenset({"cmake", "gcc", "glibc", "openldap"})
+"""The packages that are found without the version in their name, as `gcc-14`: no build looks at it."""
 
 UNNEEDED = {
     "libc6-dev": frozenset({"libnsl-dev", "libtirpc-dev", "rpcsvc-proto"}),
@@ -142,7 +164,7 @@ LINKS = {
 """By package of Debian, the links in /usr/bin that its maintainer scripts would make."""
 
 
-def find(name: str, known: Collection[str]) -> tuple[str, ...] | None:
+def find(name: str, known: frozenset[str]) -> tuple[str, ...] | None:
     """Return the packages of Debian, among those `known`, that stand for `name`; None if none does.
 
     What is split from a package, such as NAME-dev, has the packages of NAME unless the table has
@@ -156,13 +178,29 @@ def find(name: str, known: Collection[str]) -> tuple[str, ...] | None:
             return ()
         if name in _DEBIAN:
             return tuple(_DEBIAN[name].split())
-        forms = [name, f"{name}-dev", f"lib{name}-dev"]
-        if name.startswith(("perl-", "py3-")):
-            language, _, module = name.partition("-")
-            forms = [f"lib{module}-perl" if language == "perl" else f"python3-{module}"]
-        if found := tuple(form for form in forms if form in known):
+        if found := _find_form(name, known):
             return found
         name, _, part = name.rpartition("-")
-        if part not in _PARTS:
+        if part not in _PARTS and not (name in _ANY_VERSION and part[:1].isdigit()):
             return None
     return None
+
+
+def _find_form(name: str, known: frozenset[str]) -> tuple[str, ...]:
+    if name.startswith(("perl-", "py3-")):
+        language, _, module = name.partition("-")
+        forms = [f"lib{module}-perl" if language == "perl" else f"python3-{module}"]
+    else:
+        forms = [name, f"{name}-dev", f"lib{name}-dev"]
+    found = tuple(form for form in forms if form in known)
+    return found or _versioned(known).get(name.removeprefix("lib"), ())
+
+
+@cache
+def _versioned(known: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """Return, by NAME, what Debian calls libNAME2-dev, if there is no libNAME3-dev beside it."""
+    found: dict[str, list[str]] = {}
+    for name in known:
+        if match := re.fullmatch(r"lib(.+?)-?\d+(?:\.\d+)*-dev", name):
+            found.setdefault(match[1], []).append(name)
+    return {name: tuple(several) for name, several in found.items() if len(several) == 1}

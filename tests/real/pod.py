@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from examples.sources import ADDRESS
 from tests.real.convert import ARCH
 from tests.real.distribution import Distribution
 from tests.real.repository import KEY
-from tests.real.standin import serving
+from tests.real.standin import standing_in
 from tests.support.cluster.running import Dag, Done, Running
 from tests.torture.kills import environment
 
@@ -25,19 +25,23 @@ _SECONDS = 3600.0
 def build_in_pods(distribution: Distribution, place: Path) -> Path:
     """Build each half in a pod of its own, and return where the packages of both are.
 
-    The sources come from a cache bundle, and the steps have no network. Each pod requests more than
-    half of a node's processors, so that the second one runs on the other node.
+    The sources come from a cache bundle, and the steps have no network. Repositories that
+    definitions name themselves are asked through a stand-in that listens where pods reach it. Each pod
+    requests more than half of a node's processors, so that the second one runs on the other node.
 
     Raises ClusterError if a build fails, or if both pods ran on one node.
     """
-    with _on_cluster(place) as dag, serving(distribution.repository, host=ADDRESS) as url:
+    with _on_cluster(place) as dag, standing_in(distribution.repository, host=ADDRESS) as variables:
+        directory = _with_variables(distribution.directory, place / "distribution", variables)
+        dag.environment |= {**variables, "NO_PROXY": f"127.0.0.1,{ADDRESS}"}
+        url = variables["HTTPS_PROXY"]
         words: list[str | Path] = [
             *("--repository", url, "--keyring", f"{url}/{KEY}.pub"),
             *("--cache-bundle", _push_cache(dag, distribution, place), "--hermetic"),
             *("--cpu=1100m", "--ram=2Gi", "--disk=1Gi"),
         ]
         pods = [
-            dag.start(distribution.directory, *words, "--out", place / f"out-{number}", *half)
+            dag.start(directory, *words, "--out", place / f"out-{number}", *half)
             for number, half in enumerate(_halves(distribution))
         ]
         nodes = {_node_of(dag, pod) for pod in pods}
@@ -50,6 +54,17 @@ def build_in_pods(distribution: Distribution, place: Path) -> Path:
     for apk in place.glob(f"out-*/{ARCH}/*.apk"):
         apk.rename(packages / apk.name)
     return place / "packages"
+
+
+def _with_variables(directory: Path, copy: Path, variables: Mapping[str, str]) -> Path:
+    """Make a copy of a directory whose Makefile gives melange these variables in a pod, too."""
+    shutil.copytree(directory, copy)
+    certificate = shutil.copy(variables["SSL_CERT_FILE"], copy / "standin.crt")
+    there = {**variables, "SSL_CERT_FILE": f"$(CURDIR)/{Path(certificate).name}"}
+    exported = "".join(f"export {name} := {value}\n" for name, value in there.items())
+    makefile = copy / "Makefile"
+    makefile.write_text(exported + makefile.read_text())
+    return copy
 
 
 def _halves(distribution: Distribution) -> list[list[str]]:

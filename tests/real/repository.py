@@ -29,7 +29,7 @@ from pathlib import Path
 from cluster import parts
 from cluster.system import ClusterError, explained, locked, run, step
 from dag.core.graph.graph import Graph
-from dag.core.package.model import bare_name
+from dag.core.package.model import Package, bare_name
 from dag.io.package.definitions import read_directory
 from examples import apk
 from examples.apk import Entry
@@ -54,14 +54,16 @@ class Outside:
     provides: tuple[str, ...] = ()
 
 
-def repository(definitions: Path, wanted: Sequence[str]) -> Path:
-    """Make the repository from which the definitions `wanted` can be built, and return it.
+def repository(definitions: Sequence[Package], wanted: Sequence[str]) -> Path:
+    """Make the repository from which those of `definitions` can be built that `wanted` names.
 
-    It has `x86_64/*.apk`, their index, the public key (`debian.rsa.pub`), and in `debian.txt` the
+    Returns its directory. That has `x86_64/*.apk`, their index, the public key (`debian.rsa.pub`), and in `debian.txt` the
     digests of the packages of Debian that it was made of.
 
-    Raises ClusterError if the table of names lacks something; the message has all that it lacks.
+    Raises ClusterError if Debian has nothing for some names; the message has all of them.
     """
+    if lacking := lacking_names(definitions, wanted):
+        raise ClusterError("\n".join(lacking))
     outside = find_outside(definitions, wanted)
     debs = apt.fetch_packages(_wanted(outside))
     listed = "".join(f"{deb.sha256}  {deb.path.name}\n" for deb in debs)
@@ -106,23 +108,24 @@ def make(place: Path, debs: Sequence[Deb], outside: Iterable[Outside], key: Path
     shutil.copy(key.with_name(f"{KEY}.pub"), place)
 
 
-def find_outside(definitions: Path, wanted: Sequence[str]) -> list[Outside]:
-    """Return what the environments of the definitions `wanted` have that is not built.
-
-    Raises ClusterError if the table of names lacks some of it; the message has all of that.
-    """
-    graph = Graph(read_directory(definitions, arch=ARCH).packages, arch=ARCH)
-    installed = {one for name in wanted for one in graph.installed(name) or ()}
-    defined = [one for one in graph.packages if one.name in installed.difference(wanted)]
-    undefined = {bare_name(name) for name in graph.missing(wanted)}
+def lacking_names(definitions: Sequence[Package], wanted: Iterable[str]) -> list[str]:
+    """Return, in words, what nobody has of what is `wanted`, and of what their environments have."""
+    names = {one.name for one in definitions}
+    undefined = sorted({*wanted} - names)
+    found = [f"there are no definitions for: {', '.join(undefined)}"] if undefined else []
+    ours, theirs = _not_built(definitions, names.intersection(wanted))
     known = apt.known_packages()
-    lacking = sorted(
-        name for name in (*undefined, *(one.name for one in defined)) if find(name, known) is None
-    )
-    if lacking:
-        raise ClusterError(
-            f"neither Debian nor tests/real/names.py has packages for: {', '.join(lacking)}"
-        )
+    asked = {*theirs, *(one.name for one in ours)}
+    if lacking := sorted(name for name in asked if find(name, known) is None):
+        told = "neither Debian nor tests/real/names.py has packages for"
+        found.append(f"{told}: {', '.join(lacking)}")
+    return found
+
+
+def find_outside(definitions: Sequence[Package], wanted: Iterable[str]) -> list[Outside]:
+    """Return what the environments of the definitions `wanted` have that is not built."""
+    defined, undefined = _not_built(definitions, wanted)
+    known = apt.known_packages()
     outside = [
         Outside(
             name=one.name,
@@ -139,6 +142,17 @@ def find_outside(definitions: Path, wanted: Sequence[str]) -> list[Outside]:
         for name in undefined
     ]
     return sorted(outside, key=lambda one: one.name)
+
+
+def _not_built(
+    definitions: Sequence[Package], wanted: Iterable[str]
+) -> tuple[list[Package], set[str]]:
+    """Return the definitions that environments need beside `wanted`, and names that have none."""
+    wanted = {*wanted}
+    graph = Graph(definitions, arch=ARCH)
+    installed = {one for name in wanted for one in graph.installed(name) or ()}
+    defined = [one for one in graph.packages if one.name in installed - wanted]
+    return defined, {bare_name(name) for name in graph.missing(wanted)}
 
 
 def _wanted(outside: Iterable[Outside]) -> set[str]:
@@ -240,7 +254,8 @@ def _hash(text: str) -> str:
 
 def main() -> None:
     """Print the directory of the repository for what the command line names."""
-    print(repository(Path(sys.argv[1]), sys.argv[2:]))
+    definitions = read_directory(Path(sys.argv[1]), arch=ARCH).packages
+    print(repository(definitions, sys.argv[2:]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 ARCH := $(shell uname -m)
 SOURCE_DATE_EPOCH ?= 0
 MELANGE ?= ${MELANGE_DIR}/melange
+PIPELINES ?= ${MELANGE_DIR}/pipelines
 KEY ?= local-melange.rsa
 REPO ?= $(shell pwd)/packages
 CACHE_DIR ?= gs://example-sources/
@@ -9,7 +10,7 @@ CACHE_DIR ?= gs://example-sources/
 MELANGE_OPTS += --repository-append ${REPO}
 MELANGE_OPTS += --keyring-append ${KEY}.pub
 MELANGE_OPTS += --signing-key ${KEY}
-MELANGE_OPTS += --pipeline-dir ${MELANGE_DIR}/pipelines
+MELANGE_OPTS += --pipeline-dir ${PIPELINES}
 MELANGE_OPTS += --arch ${ARCH}
 MELANGE_OPTS += --env-file build-${ARCH}.env
 MELANGE_OPTS += --cache-dir ${CACHE_DIR}

@@ -48,9 +48,6 @@ LONG = (
 )
 """What `make torture` builds as well."""
 
-WITH_REPOSITORY = frozenset({"scdoc"})
-"""Those that name a repository themselves. A stand-in serves it on this machine, not to pods."""
-
 SETS: dict[str, tuple[str, ...]] = {"quick": QUICK, "real": REAL, "long": LONG}
 
 NOT_REPRODUCIBLE: dict[str, str] = {}

@@ -18,8 +18,10 @@ from tests.support.faults.certificates import make_certificate
 
 
 @contextmanager
-def standing_in(repository: Path, *, name: str = "packages.wolfi.dev") -> Iterator[dict[str, str]]:
-    """Serve on loopback while the context is open, with a certificate of the host `name`.
+def standing_in(
+    repository: Path, *, name: str = "packages.wolfi.dev", host: str = "127.0.0.1"
+) -> Iterator[dict[str, str]]:
+    """Serve at the address `host` while the context is open, with a certificate of the host `name`.
 
     It gives the variables by which programs find the server and trust it.
     """
@@ -27,31 +29,23 @@ def standing_in(repository: Path, *, name: str = "packages.wolfi.dev") -> Iterat
         certificate, key = make_certificate(Path(temporary), name)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate, key)
-        with serving(repository, tls=tls) as url:
+        server = _Server((host, 0), _Handler)
+        server.repository, server.tls = repository, tls
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            url = f"http://{host}:{server.server_address[1]}"
             yield {"HTTPS_PROXY": url, "SSL_CERT_FILE": str(certificate)}
-
-
-@contextmanager
-def serving(
-    repository: Path, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
-) -> Iterator[str]:
-    """Serve at the address `host` while the context is open; it gives the URL of the server."""
-    server = _Server((host, 0), _Handler)
-    server.repository, server.tls = repository, tls
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://{host}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     repository: Path
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,9 +57,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()  # the one that speaks TLS, which the server does not know
 
     def do_CONNECT(self) -> None:
-        if self.server.tls is None:
-            self.send_error(501)
-            return
         self.send_response(200)
         self.end_headers()
         try:

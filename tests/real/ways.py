@@ -9,12 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import parts
 from cluster.system import ClusterError
-from tests.real import sets
 from tests.real.convert import ARCH
 from tests.real.distribution import MAKE_OPTIONS, Distribution
 from tests.real.pod import build_in_pods
@@ -33,23 +32,15 @@ class Way:
     build: Callable[[Distribution, Path, Variables], Path]
     """Build everything, with a new directory to work in and variables for every program, and
     return the directory of the packages. Raises ClusterError if a build fails."""
-    without: frozenset[str] = frozenset()
-    """The definitions that cannot be built in this way."""
 
 
-def build_by(
-    way: str, distribution: Distribution, place: Path, more: Variables | None = None
-) -> Path:
+def build_by(way: str, distribution: Distribution, place: Path) -> Path:
     """Build in the way of that name, in the new directory `place`; return where the packages are.
-
-    Programs get `more` in their environment. melange's own cache of packages is in `place`, too, because it grows with every build.
 
     Raises ClusterError with the end of the log if a build fails.
     """
-    chosen = WAYS[way]
-    names = tuple(name for name in distribution.names if name not in chosen.without)
     with variables_of(distribution, place) as variables:
-        return chosen.build(replace(distribution, names=names), place, variables)
+        return WAYS[way].build(distribution, place, variables)
 
 
 @contextmanager
@@ -165,6 +156,6 @@ WAYS = {
     "make": Way(summary="make and melange alone", build=by_make),
     "build": Way(summary="dag build", build=by_dag_build),
     "killed": Way(summary="dag build, killed and resumed", build=by_killed_dag_build),
-    "pod": Way(summary="dag pod on both nodes", build=by_dag_pod, without=sets.WITH_REPOSITORY),
+    "pod": Way(summary="dag pod on both nodes", build=by_dag_pod),
 }
 """By name. Where units are built in pods of their own, that way belongs beside these."""

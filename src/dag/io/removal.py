@@ -53,17 +53,23 @@ class Trash:
         self._stopping = False
 
     def take(self, path: Path) -> None:
-        """Move a file or a tree of the same file system there.
+        """Move a file or a tree there; what is on another file system is removed at once.
 
         Raises:
             FileNotFoundError: it is not there.
+            OSError: it belongs to somebody else, or the disk fails.
 
         """
         mode = path.lstat().st_mode
         self.directory.mkdir(mode=0o700, exist_ok=True)
         if stat.S_ISDIR(mode):
             _let_in(path)
-        path.rename(self.directory / secrets.token_hex(8))
+        try:
+            path.rename(self.directory / secrets.token_hex(8))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            remove(path)
 
     @contextmanager
     def emptied_meanwhile(self, say: Callable[[str], None]) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -137,3 +138,27 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, apk: Path, origi
     with pytest.raises(InfrastructureError, match="cannot be used") as caught:
         cache(tmp_path).bring(served(origin, apk))
     assert caught.value.hint == "$XDG_CACHE_HOME names another place for it"
+
+
+@pytest.mark.parametrize("builds", [None, Path("/dev/shm")], ids=["here", "other-file-system"])
+def test_what_a_build_unpacks_is_there_for_the_next_one(
+    tmp_path: Path, apk: Path, builds: Path | None
+) -> None:
+    entry = entry_of(apk, str(tmp_path))
+    with tempfile.TemporaryDirectory(dir=builds) as place:
+        assert builds is None or Path(place).stat().st_dev != tmp_path.stat().st_dev
+        for number in (1, 2):
+            one, folder = cache(tmp_path), Path(place) / str(number)
+            served = {folder / "repository": [entry]}
+            one.lead_to_unpacked(folder / "unpacked", served)
+            (unpacked,) = (folder / "unpacked").glob("file*/x86_64")
+            own = unpacked / "a-1-r0"
+            if number == 1:
+                assert not own.exists()
+                own.mkdir()
+                (own / "1234.dat.tar").write_bytes(b"what is in it")
+                (own / "link").symlink_to("1234.dat.tar")
+                one.keep_unpacked(folder / "unpacked", served)
+        assert (own / "link").readlink() == Path("1234.dat.tar")
+        assert (own / "link").read_bytes() == b"what is in it"
+    assert len(list((tmp_path / "cache-unpacked").iterdir())) == 1

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import errno
 import os
 import shutil
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -102,10 +104,11 @@ class PackageCache:
         for repository, entries in served.items():
             for entry in entries:
                 own = self._unpacked_at(directory, repository) / f"{entry.name}-{entry.version}"
-                if own.is_symlink() or not any(own.glob("*.dat.tar")):
+                kept = self._unpacked / _hexadecimal(entry)
+                if own.is_symlink() or kept.is_dir() or not any(own.glob("*.dat.tar")):
                     continue
-                with contextlib.suppress(OSError):  # it is there, or on another file system
-                    own.rename(self._unpacked / _hexadecimal(entry))
+                with contextlib.suppress(OSError):  # it is there now, or the disk is full
+                    _move(own, kept)
 
     @property
     def _unpacked(self) -> Path:
@@ -233,6 +236,19 @@ def _fault(apk: Apk, entry: Entry) -> str | None:
     if (apk.name, apk.version) != (entry.name, entry.version):
         return f"it says that it is {apk.name} {apk.version}"
     return None
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a directory, also to another file system, so that the target is there as a whole."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=durable.TEMPORARY) as directory:
+            copy = Path(directory) / target.name
+            shutil.copytree(source, copy, symlinks=True)
+            copy.rename(target)
 
 
 def _trim(unpacked: Path) -> None:

@@ -199,7 +199,10 @@ class LocalRunner:
             async with DiskWatch(work.place, self._store.root) as disk:
                 end = await self._run_script(start, work, group)
             work.seconds = time.monotonic() - began
-            return self._judge(start, work, end, oom=group.out_of_memory(), full=disk.was_full)
+            oom = group.out_of_memory()
+            return await asyncio.to_thread(
+                self._judge, start, work, end, oom=oom, full=disk.was_full
+            )
         finally:
             await asyncio.to_thread(group.close)
             if not self._settings.confined:
