@@ -91,7 +91,7 @@ remove secretproviderclass melange-key -n builds
 # 7. Role binding: ann, builders may run `dag pod`
 remove rolebinding dag -n builds
 
-# 8. Role: it allows what `dag pod` does, and no more
+# 8. Role: it allows what `dag pod` and `dag build` do, and no more
 remove role dag -n builds
 
 # 9. Identity: the service account stands for an account of the cloud

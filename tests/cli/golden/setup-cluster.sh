@@ -106,7 +106,7 @@ metadata:
     eks.amazonaws.com/role-arn: arn:aws:iam::1:role/dag
 EOF
 
-# 5. Role: it allows what `dag pod` does, and no more
+# 5. Role: it allows what `dag pod` and `dag build` do, and no more
 if ours_to_make role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -137,6 +137,22 @@ rules:
   - ""
   resources:
   - pods/proxy
+  verbs:
+  - get
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - persistentvolumeclaims
   verbs:
   - get
 - apiGroups:

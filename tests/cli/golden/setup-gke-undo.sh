@@ -185,7 +185,7 @@ remove -f "$url"
 # 13. Role binding: ann@example.com may run `dag pod`
 remove rolebinding dag -n builds
 
-# 14. Role: it allows what `dag pod` does, and no more
+# 14. Role: it allows what `dag pod` and `dag build` do, and no more
 remove role dag -n builds
 
 # 15. Identity: the service account stands for an account of the cloud

@@ -247,7 +247,7 @@ metadata:
     iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
 EOF
 
-# 25. Role: it allows what `dag pod` does, and no more
+# 25. Role: it allows what `dag pod` and `dag build` do, and no more
 if ours_to_make role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -278,6 +278,22 @@ rules:
   - ""
   resources:
   - pods/proxy
+  verbs:
+  - get
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - persistentvolumeclaims
   verbs:
   - get
 - apiGroups:

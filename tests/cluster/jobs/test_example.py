@@ -19,6 +19,9 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def store(dag: Dag) -> Iterator[Path]:
+    """Make a claim, and permit a user to do what `dag setup cluster` permits, and no more."""
+    permitted = dag("setup", "cluster", "--user=limited")
+    assert permitted.returncode == 0, permitted.stderr
     with shared_claim(dag) as place:
         yield place
 
@@ -31,9 +34,9 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 def build(dag: Dag, directory: Path, *words: str) -> Done:
-    return dag(
-        "build", "--dir", directory, "--on=kubernetes", "--store=pvc://store", "--ram=256Mi", *words
-    )
+    where = ("--on=kubernetes", "--store=pvc://store", "--ram=256Mi")
+    user = f"--kubeconfig={dag.cluster.limited_kubeconfig}"
+    return dag("build", "--dir", directory, user, *where, *words)
 
 
 def test_every_package_is_a_job_and_what_is_finished_is_not_built_again(

@@ -1,4 +1,4 @@
-"""The steps that every cluster needs before `dag pod` builds on it, through Kubernetes' API alone."""
+"""The steps that every cluster needs before `dag` builds on it, through Kubernetes' API alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dag.core.jobs.permissions import permissions_for_jobs
 from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
 from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
@@ -79,7 +80,7 @@ class ClusterSettings:
     """Annotations of the service account, by which clouds tie it to an identity of theirs."""
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
-    """The users and groups that may run `dag pod` in the namespace, as the API server names them."""
+    """The users and groups that may run `dag pod` and `dag build` in the namespace, as the API server names them."""
     secret_key: bool = False
     project: str | None = None
     """The project whose Secret Manager has the signing key. With None, somebody else makes the
@@ -161,7 +162,11 @@ def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
 
 
 def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
-    verbs = [*permissions.permissions_for_pod(follow=True, out=True), *permissions.EXPLAIN]
+    verbs = [
+        *permissions.permissions_for_pod(follow=True, out=True),
+        *permissions_for_jobs(),
+        *permissions.EXPLAIN,
+    ]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY
     group = "rbac.authorization.k8s.io"
@@ -173,7 +178,8 @@ def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
         "rules": permissions.role_rules(verbs),
     }
     yield Ensure(
-        title="Role: it allows what `dag pod` does, and no more", manifest=mark_as_ours(role)
+        title="Role: it allows what `dag pod` and `dag build` do, and no more",
+        manifest=mark_as_ours(role),
     )
     people = [("User", name) for name in settings.users]
     people += [("Group", name) for name in settings.groups]

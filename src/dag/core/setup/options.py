@@ -47,10 +47,10 @@ class BuilderOptions(Options):
         NAME, "--service-account", "Have pods run as this service account.", default="default"
     )
     users: tuple[str, ...] = list_flag(
-        TEXT, "--user", "Permit this user to run `dag pod` there.", metavar="NAME"
+        TEXT, "--user", "Permit this user to run `dag pod` and `dag build` there.", metavar="NAME"
     )
     groups: tuple[str, ...] = list_flag(
-        TEXT, "--group", "Permit the users of this group to run `dag pod` there.", metavar="NAME"
+        TEXT, "--group", "Permit the users of this group to do the same.", metavar="NAME"
     )
     binfmt: bool = switch("--binfmt", "Emulate other architectures on every node.")
     binfmt_image: str = flag(

@@ -1,0 +1,18 @@
+"""The permissions that `dag build --on kubernetes` needs at the API server."""
+
+from __future__ import annotations
+
+from dag.core.pod.permissions import Permission
+
+BATCH = "batch"
+
+
+def permissions_for_jobs() -> list[Permission]:
+    """Return what is needed to run units as Jobs, to follow them, and to read how they ended."""
+    needed = [
+        Permission(verb, "jobs", group=BATCH)
+        for verb in ("create", "get", "list", "watch", "delete")
+    ]
+    needed += [Permission(verb, "pods") for verb in ("get", "list", "watch")]
+    needed += [Permission("get", "pods", "log"), Permission("get", "persistentvolumeclaims")]
+    return needed
