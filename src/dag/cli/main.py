@@ -34,7 +34,7 @@ SUMMARIES = {
     "report": "Write a page about a build, for a browser.",
     "store": "Verify the store of `dag build`, or remove what nobody needs.",
     "cache": "Fetch and verify the sources that the definitions name.",
-    "setup": "Make a cluster ready for `dag pod`.",
+    "setup": "Make a cluster ready for builds.",
     "image": "Make the image of what runs in pods beside the build.",
     "completion": "Print a script that has a shell complete what is typed.",
     "version": "Tell which dag this is.",

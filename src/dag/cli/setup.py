@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Make a cluster ready for `dag pod` and `dag build --on kubernetes`.
+    """Make a cluster ready for builds.
 
     It goes step by step. Each step looks first whether it is done, and looks again after it ran: run
     it as often as you like, and again after it broke off. --print shows the commands as a shell
