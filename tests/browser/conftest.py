@@ -17,9 +17,13 @@ PATIENCE = 120_000
 """Milliseconds that a step may take: a busy machine is no failure."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return Debian's Chromium, without a window."""
+    """Return Debian's Chromium, without a window.
+
+    It goes with the module: as long as it is there, an event loop runs in this thread, and tests of
+    commands start their own.
+    """
     install(*BROWSER_PACKAGES)
     program = shutil.which("chromium")
     with sync_playwright() as playwright:
