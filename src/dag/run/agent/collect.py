@@ -22,8 +22,9 @@ from dag.io.retries import RetryPolicy
 from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
 from dag.report.terminal import say, show
+from dag.run.agent.awaiting import BuildEnd, await_build
+from dag.run.agent.places import open_agent_store
 from dag.run.agent.prepare import PreparedUnit, UnitPlaces, read_prepared, server_of
-from dag.run.agent.upload import BuildEnd, await_build
 
 _PATIENCE = 1800.0
 """Seconds for which a store is tried that cannot be written, before a finished build is given up."""
@@ -65,7 +66,7 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
     else:
         end = await_build(places.pipe, last=True)
         order = decode_order([prepared.order])
-        store = Store(places.store, order.platform)
+        store = open_agent_store(places.store, order.platform, places.state / "collect")
         answer, rest = _keep(_Collection(order, prepared, places, logs, end, store))
         store.close()
     show(rest)
