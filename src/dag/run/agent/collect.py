@@ -97,10 +97,26 @@ def _keep(what: _Collection) -> tuple[Answer, list[str]]:
 
 def _keep_log(what: _Collection) -> None:
     try:
+        _require_readable(what.logs, PurePath("log"))
         with open_inside(what.logs, PurePath("log")) as file:
             what.store.objects.create_from(what.log, file)
     except (FileNotFoundError, BrokenPackage) as error:
         say(f"the build left no log: {error}")
+
+
+def _require_readable(place: Path, path: PurePath) -> None:
+    """Tell what a build keeps from its judge from what the store refuses.
+
+    Raises:
+        BrokenPackage: this user may not read it.
+        FileNotFoundError: there is nothing.
+
+    """
+    try:
+        with open_inside(place, path):
+            pass
+    except PermissionError:
+        raise BrokenPackage(f"the build lets nobody read {path.name}") from None
 
 
 def _promote(what: _Collection) -> tuple[Record, int]:
@@ -112,6 +128,7 @@ def _promote(what: _Collection) -> tuple[Record, int]:
         for name in order.package.promised:
             file = f"{name}-{order.package.full_version}.apk"
             try:
+                _require_readable(what.places.place, below / file)
                 staged[file] = store.blobs.stage(what.places.place, below / file)
             except FileNotFoundError:
                 raise BrokenPackage(f"make ended well but built no {file}") from None
