@@ -24,6 +24,8 @@ def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
     bootstrap()
     with kind() as bucket:
         dag.apply("Secret", "bucket", stringData=dict(bucket.secret))
+        permitted = dag("setup", "cluster", "--user=limited")
+        assert permitted.returncode == 0, permitted.stderr
         jobs = Jobs(dag, tmp_path, lay_out(tmp_path / "d"), f"{bucket.bucket}/dist")
         jobs.define(one="! env | grep a-secret-that-nothing-may-show")
         first = jobs.build("--bucket-secret=bucket")

@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from dag.core.decoding import Undecodable
-from dag.core.jobs.listing import StoreListing, decode_listing, encode_listing, planning_record
+from dag.core.jobs.answers import without_environment
+from dag.core.jobs.listing import StoreListing, decode_listing, encode_listing
 from dag.core.package.apk import Apk
 from dag.core.store.records import Built, Inputs, Record, encode_record
 
@@ -52,7 +53,7 @@ def record(number: int) -> Record:
 
 
 def listing(count: int) -> StoreListing:
-    found = (planning_record(record(number)) for number in range(count))
+    found = (without_environment(record(number)) for number in range(count))
     return StoreListing(
         objects={f"records/x86_64/{one.name}/{one.key}/{one.result}.json": encode_record(one) for one in found},
         ram={"package-1": 1 << 32},
@@ -63,9 +64,9 @@ def test_a_listing_is_read_as_it_was_written() -> None:
     assert decode_listing(encode_listing(listing(3))) == listing(3)
 
 
-def test_a_record_for_planning_has_the_name_of_the_whole_one() -> None:
+def test_a_record_without_its_environment_has_the_name_of_the_whole_one() -> None:
     whole = record(1)
-    short = planning_record(whole)
+    short = without_environment(whole)
     assert (short.key, short.result, short.files) == (whole.key, whole.result, whole.files)
     assert len(encode_record(short)) < len(encode_record(whole)) / 4
 

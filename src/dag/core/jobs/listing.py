@@ -11,7 +11,6 @@ from dag.core.decoding import Undecodable
 from dag.core.jobs.order import pack_words, unpack_words
 from dag.core.limits import STORE_LISTING
 from dag.core.package.apk import Digest
-from dag.core.store.records import Record
 
 
 class StoreListing(Struct, frozen=True, kw_only=True):
@@ -30,18 +29,6 @@ class PublishAnswer(Struct, frozen=True, kw_only=True):
     """The units that were published anew."""
     unsigned: Digest | None = None
     """The SHA-256 of the index that is to be signed; None if it is in its place."""
-
-
-def planning_record(record: Record) -> Record:
-    """Return a record without what planning does without: the packages that it was built with.
-
-    They are most of it, hashes that nothing makes smaller, and a log holds 10 MiB. Its key, which
-    covers them, stays.
-    """
-    if record.inputs is None:
-        return record
-    inputs = msgspec.structs.replace(record.inputs, environment={}, repository=())
-    return msgspec.structs.replace(record, inputs=inputs)
 
 
 _LISTING = msgspec.msgpack.Decoder(StoreListing)

@@ -13,12 +13,8 @@ import msgspec
 
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
-from dag.core.jobs.listing import (
-    PublishAnswer,
-    StoreListing,
-    encode_listing,
-    planning_record,
-)
+from dag.core.jobs.answers import without_environment
+from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
 from dag.core.jobs.order import decode_texts
 from dag.core.limits import RECORD
 from dag.core.package.apk import pack_signature
@@ -77,7 +73,7 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
         if isinstance(record, Record) and all(
             sizes.get(blob_name(one.apk.sha256)) == one.apk.size for one in record.built
         ):
-            objects[name] = encode_record(planning_record(record))
+            objects[name] = encode_record(without_environment(record))
     names = state.names(f"{PUBLISHED}/{arch.apk}")
     for name, publication in read_each(state, names, RECORD, decode_publication):
         if isinstance(publication, Publication):

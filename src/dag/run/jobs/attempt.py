@@ -132,7 +132,7 @@ class JobFollower:
         if isinstance(news, dict):
             if news.get("gone") and self._job is not None:
                 self._end_without_pod("somebody deleted the Job")
-            elif why := _ended(news):
+            elif why := how_job_ended(news):
                 # News of its Pod come by another watch, and may come later.
                 self._loop.call_later(_LAG, self._end_without_pod, f"the Job has no pod: {why}")
             return
@@ -244,7 +244,7 @@ class JobFollower:
         return await self._kube.delete(path, uid=uid, dependents=True, patience=patience)
 
 
-def _ended(job: KubeView) -> str:
+def how_job_ended(job: KubeView) -> str:
     """Return how a Job has ended, in words; empty if it has not."""
     for one in job.get("status", {}).get("conditions", ()):
         if one.get("type") in ("Failed", "Complete") and one.get("status") == "True":

@@ -17,6 +17,7 @@ from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.names import STORE_LABEL, attempt_of, labels
 from dag.core.jobs.options import UnitBuildOptions
+from dag.core.kube.objects import KubeObject
 from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
 from dag.errors import UsageError
 from dag.io.image.tree import definitions_tree
@@ -35,7 +36,7 @@ from dag.run.build.session import Build, Builder
 from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
-from dag.run.jobs.attempt import jobs_path
+from dag.run.jobs.attempt import how_job_ended, jobs_path
 from dag.run.jobs.mirror import mirror_place, open_mirror
 from dag.run.jobs.orders import make_orders
 from dag.run.jobs.preflight import check_cluster
@@ -57,8 +58,13 @@ class _Seen:
     server: str
     listing: StoreListing
     capacity: ClusterCapacity
-    run: str
-    """The newest run of which Jobs are there; empty if there is none."""
+    jobs: tuple[KubeObject, ...]
+    """The Jobs of units that are there, of any run."""
+
+    @property
+    def run(self) -> str:
+        """Return the newest run of which Jobs are there; empty if there is none."""
+        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in self.jobs), default="")
 
 
 class ClusterBuild:
@@ -144,9 +150,8 @@ class ClusterBuild:
                 self._terminal.say(f"going on with run {self._seen.run}, of which there are Jobs")
             self._settings = replace(self._settings, bundle=bundle, run=self._seen.run or run.id)
             return run_interruptibly(self._drive(run))
-        if build.unpublished():
-            self._settings = replace(self._settings, run="publish")
-            run_interruptibly(self._publish(build.unpublished()))
+        self._settings = replace(self._settings, run="publish")
+        run_interruptibly(self._publish(build.unpublished()))
         return build.end_without_units()
 
     async def _check(self, settings: JobSettings) -> None:
@@ -158,16 +163,24 @@ class ClusterBuild:
             nodes = await read_list(kube, "/api/v1/nodes")
             capacity = capacity_of(nodes or (), self._settings.node)
             listing = await self._agent(kube).list()
-            return _Seen(kube.server, listing, capacity, await self._find_run(kube))
+            return _Seen(kube.server, listing, capacity, await self._find_jobs(kube))
 
-    async def _find_run(self, kube: Kube) -> str:
-        """Return the newest run in this store and for this architecture of which Jobs are there."""
+    async def _find_jobs(self, kube: Kube) -> tuple[KubeObject, ...]:
+        """Return the Jobs of units in this store and for this architecture, of any run."""
         settings = self._settings
         marks = labels("", settings.arch.apk, str(settings.store))
         chosen = ",".join(f"{name}={marks[name]}" for name in (ARCH_LABEL, STORE_LABEL))
         jobs = await kube.items(jobs_path(settings.namespace), labelSelector=chosen)
-        runs = {str(one["metadata"]["labels"][RUN_LABEL]) for one in jobs if attempt_of(one)}
-        return max(runs, default="")
+        return tuple(one for one in jobs if attempt_of(one) is not None)
+
+    async def _clear(self, kube: Kube) -> None:
+        """Delete Jobs that had ended before and that nobody takes note of: the store has all."""
+        path = jobs_path(self._settings.namespace)
+        for one in self._seen.jobs:
+            about = one["metadata"]
+            if how_job_ended(one) and about["labels"][RUN_LABEL] != self._settings.run:
+                name = f"{path}/{about['name']}"
+                await kube.delete(name, uid=str(about["uid"]), dependents=True)
 
     def _require_room(self) -> None:
         """Refuse a unit that no node has room for.
@@ -204,12 +217,14 @@ class ClusterBuild:
         async with self._cluster() as kube:
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
             result = await build.drive(run, runner)
+            await self._clear(kube)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
         return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:
+            await self._clear(kube)
             await self._publish_with(kube, records)
 
     async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
