@@ -146,7 +146,7 @@ def try_bucket(bucket: Bucket, probe: str | None) -> int:
         return 0 if run(bucket, probe) or probe is not None else EMPTY
 
 
-_STORE = click.option("--store", required=True, type=_PATH, help="Where the store is.")
+_STORE = click.option("--store", required=True, help="The path or the URL of the store.")
 _PLACE = click.option("--place", required=True, type=_PATH, help="Where the unit is built.")
 
 
@@ -160,7 +160,7 @@ _PLACE = click.option("--place", required=True, type=_PATH, help="Where the unit
 @click.argument("order", nargs=-1, required=True)
 def prepare(
     *,
-    store: Path,
+    store: str,
     place: Path,
     state: Path,
     pipe: Path,
@@ -182,7 +182,7 @@ def prepare(
 @_STATE
 @_PIPE
 @click.option("--log-directory", required=True, type=_PATH, help="Where the build's log is.")
-def collect(*, store: Path, place: Path, state: Path, pipe: Path, log_directory: Path) -> None:
+def collect(*, store: str, place: Path, state: Path, pipe: Path, log_directory: Path) -> None:
     """Take what one unit's build left into the store, if it is what was promised."""
     from dag.run.agent.collect import collect as run
     from dag.run.agent.prepare import UnitPlaces
@@ -195,42 +195,50 @@ def collect(*, store: Path, place: Path, state: Path, pipe: Path, log_directory:
 @command.command(name="list-store")
 @_STORE
 @_ARCH
-def list_store(store: Path, arch: str) -> None:
+@_STATE
+def list_store(store: str, arch: str, state: Path) -> None:
     """Tell what a store has."""
     from dag.core.arch import Arch
     from dag.run.agent.store import list_store as run
 
     with _last_words():
-        run(store, Arch.parse(arch))
+        run(store, Arch.parse(arch), state / "store")
 
 
 @command.command()
 @_STORE
 @_ARCH
+@_STATE
 @click.option("--public-name", required=True, help="The name of the public key.")
 @click.option("--public-key", required=True, help="The public key, in base64.")
 @click.option("--digest", default="", help="The SHA-256 of the index that is signed.")
 @click.option("--signature", default="", help="The signature of that, in base64.")
+@click.option("--ram", type=(str, int), multiple=True, help="Remember what a unit needs, in bytes.")
 @click.argument("records", nargs=-1, required=True)
 def publish(
     *,
-    store: Path,
+    store: str,
     arch: str,
+    state: Path,
     public_name: str,
     public_key: str,
     digest: str,
     signature: str,
+    ram: tuple[tuple[str, int], ...],
     records: tuple[str, ...],
 ) -> None:
     """Publish RECORDS of a store, and its index."""
     from dag.core.arch import Arch
-    from dag.run.agent.store import Signature, publish_records
+    from dag.run.agent.places import open_agent_store
+    from dag.run.agent.store import PublishOrder, Signature, publish_records
 
     signed = Signature(
         public_name=public_name, public_key=public_key, digest=digest, signature=signature
     )
     with _last_words():
-        publish_records(store, Arch.parse(arch), records, signed, _TERMINATION_LOG)
+        order = PublishOrder(records=records, ram=dict(ram))
+        opened = open_agent_store(store, Arch.parse(arch), state / "store")
+        publish_records(opened, order, signed, _TERMINATION_LOG)
 
 
 @contextmanager

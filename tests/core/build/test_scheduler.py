@@ -160,6 +160,23 @@ def test_fail_fast_cancels_what_runs_and_keeps_what_ends_well_all_the_same() -> 
     assert scheduler.units["c"].cause == "a failed"
 
 
+def test_a_unit_whose_place_was_taken_is_tried_again_any_number_of_times() -> None:
+    scheduler = Scheduler([Unit("a")], RunLimits(jobs=1, faults=1, first_pause=2))
+    scheduler.handle(Began(), 0)
+    now = 0.0
+    for attempt in range(1, 10):
+        (woken,) = (
+            action.when
+            for action in scheduler.handle(Faulted("a", attempt, "preempted", disrupted=True), now)
+            if isinstance(action, Retry)
+        )
+        assert woken == now + 2
+        now = woken
+        scheduler.handle(Ticked(), now)
+    scheduler.handle(Faulted("a", 10, "disk full"), now)
+    assert scheduler.units["a"].state is UnitState.PAUSED
+
+
 def test_a_stop_before_the_beginning_starts_nothing() -> None:
     scheduler = Scheduler([Unit("a")], RunLimits(jobs=1))
     scheduler.handle(StopRequested("Ctrl-C"), 0)

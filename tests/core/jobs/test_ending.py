@@ -131,6 +131,34 @@ def test_a_pod_that_somebody_deleted_is_a_fault() -> None:
     assert isinstance(failure_of("a", 1, (ending, found), lines=(), lacking={}), Faulted)
 
 
+@pytest.mark.parametrize(
+    ("reason", "disrupted"),
+    [
+        ("PreemptionByScheduler", True),
+        ("EvictionByEvictionAPI", True),
+        ("DeletionByTaintManager", True),
+        ("TerminationByKubelet", False),
+    ],
+)
+def test_what_is_not_the_pods_own_doing_is_a_disruption(reason: str, disrupted: bool) -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason}
+    found = pod(build=RUNNING, collect=RUNNING, conditions=[condition])
+    ending = how_attempt_ended(PodFacts(found))
+    assert ending is not None
+    failure = failure_of("a", 1, (ending, found), lines=(), lacking={})
+    assert isinstance(failure, Faulted)
+    assert failure.disrupted is disrupted
+
+
+def test_a_build_that_nobody_waits_for_any_more_is_given_up() -> None:
+    found = pod(build=RUNNING, collect=ended(137, reason="OOMKilled"))
+    ending = how_attempt_ended(PodFacts(found))
+    assert ending is not None
+    failure = failure_of("a", 1, (ending, found), lines=(), lacking={})
+    assert isinstance(failure, Faulted)
+    assert "the agent failed: OOMKilled" in failure.cause
+
+
 def test_a_build_that_lacked_a_known_name_waits_for_it() -> None:
     found = pod(build=ended(2), collect=answered(EndedAnswer(2)))
     ending = how_attempt_ended(PodFacts(found))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from dag.core.decoding import Undecodable
 from dag.core.jobs.order import (
-    GivenPackage,
-    ServedPackage,
-    UnitOrder,
     bare_package,
     decode_order,
     decode_texts,
@@ -18,54 +13,7 @@ from dag.core.jobs.order import (
     encode_texts,
     unpack_words,
 )
-from dag.core.package.model import Need, Package, Subpackage
-
-PACKAGE = Package(
-    name="Catch2",
-    version="3.1",
-    epoch=2,
-    file="catch2.yaml",
-    line=2,
-    environment=(Need("busybox", "catch2.yaml", 9, "environment"),),
-    subpackages=(Subpackage("Catch2-dev", "catch2.yaml", 20, runtime=("Catch2",)),),
-)
-
-
-def digest(number: int) -> bytes:
-    return hashlib.sha256(str(number).encode()).digest()
-
-
-def order(given: int = 2, served: int = 1) -> UnitOrder:
-    return UnitOrder(
-        run="20260101-000000-000abc",
-        attempt=1,
-        arch="x86_64",
-        package=bare_package(PACKAGE),
-        paths=("Makefile", "catch2.yaml"),
-        copies=("keys/a.rsa.pub",),
-        given=tuple(
-            GivenPackage(f"some-library-{n}", f"{n}.2.3-r1", digest(n)) for n in range(given)
-        ),
-        served=tuple(
-            ServedPackage(f"other-{n}", f"{n}-r0", f"Q1{digest(n).hex()[:27]}=", 0, "P:other\n")
-            for n in range(served)
-        ),
-        repositories=("https://example.com/os",),
-        named={},
-        roots={},
-        public_key="melange.rsa.pub",
-        own="0" * 64,
-        dropped=(),
-        open="",
-        melange="0.56.0",
-        defined=(),
-        fingerprint="1" * 64,
-        epoch=7,
-        memory=1 << 30,
-        arguments=("--state=/tmp/.dag", "--", "packages/x86_64/Catch2-3.1-r2.apk"),
-        confined=True,
-        reuse=True,
-    )
+from tests.support.orders import PACKAGE, digest, order
 
 
 def test_an_order_is_read_as_it_was_written() -> None:

@@ -121,6 +121,8 @@ class Faulted(_Event, frozen=True):
     attempt: int
     cause: str
     lines: tuple[str, ...] = ()
+    disrupted: bool = False
+    """Whether somebody took its place for reasons of his own: that may happen any number of times."""
 
 
 class Cancelled(_Event, frozen=True):

@@ -186,7 +186,10 @@ class UnitOptions(Options):
         default="local",
     )
     jobs: int | None = flag(
-        whole(1), "-j --jobs", "Build this many units at once.", shown="one for each processor"
+        whole(1),
+        "-j --jobs",
+        "Build this many units at once.",
+        shown="one for each processor; on Kubernetes as many as have room on the nodes",
     )
     fail_fast: bool = switch("--fail-fast", "Stop everything at the first failure.")
     retries: int = flag(

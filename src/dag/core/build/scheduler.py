@@ -165,8 +165,8 @@ class Scheduler:
                 pause = 0.0 if self._grow(progress) else None
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case Faulted():
-                progress.faults += 1
-                pause = self.limits.pause_after(progress.faults)
+                progress.faults += not event.disrupted
+                pause = self.limits.pause_after(max(1, progress.faults))
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case _:
                 assert_never(event)

@@ -28,7 +28,8 @@ class ProvenAnswer(Struct, frozen=True, tag="proven"):
     built: bool
     """False if the store had a record of just that, so that nothing was built."""
     record: str = ""
-    """The record, packed; empty if it is on the container's log, because it is too long."""
+    """The record, without its environment and packed; empty if that is on the container's log,
+    because it is too long."""
 
 
 class UnprovenAnswer(Struct, frozen=True, tag="unproven"):
@@ -47,9 +48,21 @@ Answer = ProvenAnswer | UnprovenAnswer | EndedAnswer
 _ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
+def without_environment(record: Record) -> Record:
+    """Return a record without the packages that its unit was built with.
+
+    They are most of it, hashes that nothing makes smaller, and neither planning nor a run needs them.
+    The key, which covers them, stays. So an answer fits into a message, and a store's into a log.
+    """
+    if record.inputs is None:
+        return record
+    inputs = msgspec.structs.replace(record.inputs, environment={}, repository=())
+    return msgspec.structs.replace(record, inputs=inputs)
+
+
 def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
     """Return the answer for a record, and what has to be written on the log: the rest of it."""
-    words = pack_words(encode_record(record))
+    words = pack_words(encode_record(without_environment(record)))
     answer = ProvenAnswer(record.result, record.key, results, built)
     if sum(map(len, words)) <= _ROOM:
         return msgspec.structs.replace(answer, record="".join(words)), []

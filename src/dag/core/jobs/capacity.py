@@ -1,26 +1,83 @@
-"""How much of a cluster units may take."""
+"""How much of a cluster units may take: how many at once, and how large a single one may be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from dag.core.arch import Arch
-from dag.core.build.options import MachineResources
+from dag.core.build.events import ComputeResources
 from dag.core.kube.objects import KubeView
 from dag.core.units import amount
 
-UNKNOWN = MachineResources(processors=16, ram=1 << 40)
-"""What is assumed where nobody may look at nodes, or where they are made when they are needed."""
+AGENT = ComputeResources(cpu=50, ram=256 << 20)
+"""What the agent beside a build asks for."""
+_UNKNOWN_JOBS = 16
+"""How many units are built at once where nobody may look at nodes, or they are made when needed."""
 
 
-def capacity_of(nodes: Iterable[KubeView], arch: Arch) -> MachineResources:
-    """Return the processors and the memory of all nodes of an architecture that take pods."""
-    processors, ram = 0, 0
+@dataclass(frozen=True, slots=True)
+class NodeCapacity:
+    """What Pods may take of a node."""
+
+    name: str
+    free: ComputeResources
+
+    def fits(self, unit: ComputeResources) -> int:
+        """Return how many such units have room on the node at once, if nothing else is there."""
+        return min(
+            self.free.cpu // max(1, unit.cpu + AGENT.cpu),
+            self.free.ram // max(1, unit.ram + AGENT.ram),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCapacity:
+    """The nodes of an architecture that take Pods; none if nobody may look, or there are none now."""
+
+    nodes: tuple[NodeCapacity, ...] = ()
+
+    def jobs(self, unit: ComputeResources) -> int:
+        """Return how many such units are built at once."""
+        return sum(node.fits(unit) for node in self.nodes) or _UNKNOWN_JOBS
+
+    def has_room(self, unit: ComputeResources) -> bool:
+        """Return whether some node has room for a unit, as far as nodes are known."""
+        return not self.nodes or any(node.fits(unit) for node in self.nodes)
+
+    @property
+    def max_ram(self) -> int | None:
+        """Return the most memory that a unit can get; None if nobody knows."""
+        return max((node.free.ram - AGENT.ram for node in self.nodes), default=None)
+
+
+def capacity_of(nodes: Iterable[KubeView], arch: Arch) -> ClusterCapacity:
+    """Return what Pods may take of the nodes of an architecture."""
+    found = []
     for node in nodes:
-        labels = node["metadata"].get("labels", {})
-        if labels.get("kubernetes.io/arch") != arch.kubernetes or node["spec"].get("unschedulable"):
+        metadata, spec = node["metadata"], node.get("spec", {})
+        if metadata.get("labels", {}).get("kubernetes.io/arch") != arch.kubernetes:
             continue
-        allocatable = node.get("status", {}).get("allocatable", {})
-        processors += int(amount(allocatable.get("cpu", "0")))
-        ram += int(amount(allocatable.get("memory", "0")))
-    return MachineResources(processors=processors, ram=ram) if processors else UNKNOWN
+        if not spec.get("unschedulable"):
+            found.append(NodeCapacity(str(metadata["name"]), _allocatable(node)))
+    return ClusterCapacity(tuple(found))
+
+
+def requests_of(pod: KubeView, container: str) -> ComputeResources | None:
+    """Return what a container of a Pod's spec asks for; None if there is no such container."""
+    for one in pod.get("containers", ()):
+        if one["name"] == container:
+            asked = one.get("resources", {}).get("requests", {})
+            return _resources(asked)
+    return None
+
+
+def _allocatable(node: KubeView) -> ComputeResources:
+    return _resources(node.get("status", {}).get("allocatable", {}))
+
+
+def _resources(amounts: KubeView) -> ComputeResources:
+    return ComputeResources(
+        int(amount(str(amounts.get("cpu", "0"))) * 1000),
+        int(amount(str(amounts.get("memory", "0")))),
+    )

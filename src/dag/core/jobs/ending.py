@@ -41,6 +41,9 @@ def how_attempt_ended(facts: PodFacts) -> Ending | None:
     if isinstance(answer_of(facts.pod), ProvenAnswer):
         return Ending(Cause.DONE, "the unit is proven")
     ending = how_build_ended(facts)
+    if ending is None and _is_alone(facts.pod):
+        words = f"nobody waits for the build any more: the agent failed: {_agents_words(facts.pod)}"
+        return Ending(Cause.START, words, container=COLLECT)
     if ending is None or facts.deleted:
         return ending
     if ending.cause in NEVER_BUILT | TAKEN_AWAY or ending.cause is Cause.TIMEOUT:
@@ -83,7 +86,28 @@ def failure_of(
         case Cause.DONE | Cause.MAKE:
             return Faulted(key, attempt, f"the agent failed: {_agents_words(pod)}", told)
         case _:
-            return Faulted(key, attempt, ending.message, told)
+            return Faulted(key, attempt, ending.message, told, disrupted=_is_disruption(pod))
+
+
+def _is_alone(pod: KubeView) -> bool:
+    """Return whether the agent has ended that waits for the build; nobody would take what it makes."""
+    ended = termination(containers(pod).get(COLLECT, {}))
+    return ended is not None and ended["exitCode"] != 0
+
+
+def _is_disruption(pod: KubeView) -> bool:
+    """Return whether somebody took the Pod away for reasons that have nothing to do with it.
+
+    A node that is short of something may be so because of this very Pod, and one attempt after the
+    other would end in that way.
+    https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+    """
+    return any(
+        one.get("type") == "DisruptionTarget"
+        and one.get("status") == "True"
+        and one.get("reason") != "TerminationByKubelet"
+        for one in pod.get("status", {}).get("conditions", ())
+    )
 
 
 def _broke_in(pod: KubeView, name: str) -> bool:

@@ -18,8 +18,8 @@ class StoreListing(Struct, frozen=True, kw_only=True):
 
     objects: dict[str, bytes]
     """Records whose packages are there, and what is published, by name."""
-    hints: bytes = b""
-    """What the store remembers of its units."""
+    ram: dict[str, int] = {}
+    """The bytes of memory that units turned out to need, by name."""
 
 
 class PublishAnswer(Struct, frozen=True, kw_only=True):

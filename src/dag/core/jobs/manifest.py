@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.image.layers import ROOT
+from dag.core.jobs.capacity import AGENT as AGENT_SHARE
 from dag.core.jobs.claims import Claim
 from dag.core.jobs.names import ATTEMPT_ANNOTATION, PACKAGE_ANNOTATION, job_name, labels
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
-from dag.core.pod.manifest import BUILD, CACHE, PIPES
+from dag.core.pod.manifest import BUILD, CACHE, PIPES, WITHOUT_IDENTITY
 from dag.core.pod.pieces import (
     agent_security,
     builder_fields,
@@ -21,6 +22,7 @@ from dag.core.pod.pieces import (
     node_fields,
     resource_requests,
 )
+from dag.core.store.buckets import Bucket
 
 PREPARE, COLLECT, AGENT = "prepare", "collect", "agent"
 PLACE = "/unit"
@@ -35,7 +37,7 @@ SCRIPT = f"{PIPES}/build"
 _TMP, _SHARED_TMP = "/tmp", "/dag-tmp"  # noqa: S108
 LOGS = f"{_SHARED_TMP}/.dag"
 _FIELDS = ("cpu", "memory", "ephemeral-storage")
-_AGENT_RESOURCES = resource_requests(cpu="50m", memory="256Mi", disk="64Mi")
+_AGENT_RESOURCES = resource_requests(cpu=f"{AGENT_SHARE.cpu}m", memory="256Mi", disk="64Mi")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,9 @@ class JobSettings:
     run: str
     arch: Arch
     node_arch: Arch | None
-    store: Claim
+    store: Claim | Bucket
+    bucket_secret: str | None = None
+    """The Secret with the settings of the store's bucket; without it pods have an identity."""
     bundle: str
     """The image of the agent with the directory of the definitions, by digest."""
     sdk_image: str
@@ -68,7 +72,6 @@ class JobSettings:
 def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResources) -> KubeObject:
     """Return the manifest of the Job of one attempt."""
     name = job_name(settings.run, order.package.name, order.arch, order.attempt)
-    store = _store_volume(settings)
     spec: KubeObject = {
         "initContainers": [_prepare_container(settings, order), *_cache_containers(settings)],
         "containers": [
@@ -77,13 +80,14 @@ def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResource
         ],
         "volumes": [
             *({"name": one, "emptyDir": {}} for one in ("unit", "cache", "tmp", "pipes", "agent")),
-            store,
+            *_store_volumes(settings),
         ],
     }
     annotations = {
         PACKAGE_ANNOTATION: order.package.name,
         ATTEMPT_ANNOTATION: str(order.attempt),
         "kubectl.kubernetes.io/default-container": BUILD,
+        WITHOUT_IDENTITY: f"{BUILD},populate-cache",
     }
     return _job(settings, name, spec, annotations, confined=settings.confined)
 
@@ -92,12 +96,13 @@ def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[st
     """Return the manifest of a Job that does something to the store."""
     container = {
         **_agent_fields(settings, AGENT),
-        "args": container_words([command, _store_word(settings), *words]),
-        "volumeMounts": _mounts("store", "agent"),
+        **_store_settings(settings),
+        "args": container_words([command, _store_word(settings), f"--state={STATE}", *words]),
+        "volumeMounts": [*_mounts("agent"), *_store_mounts(settings)],
     }
     spec: KubeObject = {
         "containers": [container],
-        "volumes": [_store_volume(settings), {"name": "agent", "emptyDir": {}}],
+        "volumes": [*_store_volumes(settings), {"name": "agent", "emptyDir": {}}],
     }
     return _job(settings, name, spec, {}, confined=True)
 
@@ -168,11 +173,12 @@ def _prepare_container(settings: JobSettings, order: UnitOrder) -> KubeObject:
     return {
         "name": PREPARE,
         "image": settings.bundle,
+        **_store_settings(settings),
         "args": container_words(words),
         "resources": resource_requests(cpu="100m", memory="256Mi", disk=settings.disk),
         "volumeMounts": [
             *_mounts("unit", "pipes", "agent"),
-            *_mounts("store", read_only=True),
+            *_store_mounts(settings, read_only=True),
         ],
     }
 
@@ -191,9 +197,8 @@ def _cache_containers(settings: JobSettings) -> list[KubeObject]:
 
 
 def _build_container(settings: JobSettings, resources: ComputeResources) -> KubeObject:
-    amounts = dict(
-        zip(_FIELDS, (f"{resources.cpu}m", str(resources.ram), settings.disk), strict=True)
-    )
+    memory = f"{resources.ram >> 20}Mi" if resources.ram % (1 << 20) == 0 else str(resources.ram)
+    amounts = dict(zip(_FIELDS, (f"{resources.cpu}m", memory, settings.disk), strict=True))
     return {
         "name": BUILD,
         "image": settings.sdk_image,
@@ -213,15 +218,19 @@ def _build_container(settings: JobSettings, resources: ComputeResources) -> Kube
 def _collect_container(settings: JobSettings) -> KubeObject:
     return {
         **_agent_fields(settings, COLLECT),
+        **_store_settings(settings),
         "args": container_words(["collect", *_agent_words(settings), f"--log-directory={LOGS}"]),
         "volumeMounts": [
             *_mounts("unit", "tmp", "pipes", read_only=True),
-            *_mounts("agent", "store"),
+            *_mounts("agent"),
+            *_store_mounts(settings),
         ],
     }
 
 
 def _store_word(settings: JobSettings) -> str:
+    if isinstance(settings.store, Bucket):
+        return f"--store={settings.store}"
     return f"--store={STORE}/{settings.store.folder}".rstrip("/")
 
 
@@ -229,8 +238,23 @@ def _agent_words(settings: JobSettings) -> list[str]:
     return [_store_word(settings), f"--place={PLACE}", f"--state={STATE}", f"--pipe={PIPE}"]
 
 
-def _store_volume(settings: JobSettings) -> KubeObject:
-    return {"name": "store", "persistentVolumeClaim": {"claimName": settings.store.name}}
+def _store_volumes(settings: JobSettings) -> list[KubeObject]:
+    if isinstance(settings.store, Bucket):
+        return []
+    return [{"name": "store", "persistentVolumeClaim": {"claimName": settings.store.name}}]
+
+
+def _store_mounts(settings: JobSettings, *, read_only: bool = False) -> list[KubeObject]:
+    if isinstance(settings.store, Bucket):
+        return []
+    return _mounts("store", read_only=read_only)
+
+
+def _store_settings(settings: JobSettings) -> KubeObject:
+    """Return what an agent's container needs to reach a bucket."""
+    if settings.bucket_secret is None:
+        return {}
+    return {"envFrom": [{"secretRef": {"name": settings.bucket_secret}}]}
 
 
 def _mounts(*volumes: str, read_only: bool = False) -> list[KubeObject]:

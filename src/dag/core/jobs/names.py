@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from dag.core.kube.objects import KubeView
 from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
 
 STORE_LABEL = "dag/store"
@@ -23,6 +24,13 @@ def job_name(run: str, package: str, arch: str, attempt: int) -> str:
     digest = hashlib.sha256("\0".join((run, package, arch, str(attempt))).encode()).hexdigest()
     slug = _REPLACED.sub("-", package.lower())[:_SLUG].strip("-")
     return f"dag-{slug}-{digest[:16]}" if slug else f"dag-{digest[:16]}"
+
+
+def attempt_of(job: KubeView) -> tuple[str, int] | None:
+    """Return the package and the number of a Job's attempt; None if it is not for a unit."""
+    annotations = job["metadata"].get("annotations") or {}
+    package, number = annotations.get(PACKAGE_ANNOTATION), annotations.get(ATTEMPT_ANNOTATION, "")
+    return (str(package), int(number)) if package and str(number).isdecimal() else None
 
 
 def labels(run: str, arch: str, store: str) -> dict[str, str]:

@@ -6,9 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.build.options import BuildOptions
+from dag.core.build.states import RunLimits
 from dag.core.flags import flag
+from dag.core.jobs.capacity import ClusterCapacity
+from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.kinds import choice
-from dag.core.pod.options import BundleOptions, ClusterOptions, DiskOptions, ImagesOptions
+from dag.core.pod.options import (
+    BucketSecretOptions,
+    BundleOptions,
+    ClusterOptions,
+    DiskOptions,
+    ImagesOptions,
+)
+from dag.core.store.buckets import Bucket
+from dag.core.units import quantity
+from dag.errors import UsageError
+
+_MAX_RAM = 64 << 30
+"""The most memory that a unit gets after it ran out, where nobody knows how large nodes are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +41,41 @@ class UnitPlaceOptions(ClusterOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitBuildOptions(BuildOptions, ImagesOptions, BundleOptions, UnitPlaceOptions, DiskOptions):
+class UnitBuildOptions(
+    BuildOptions, ImagesOptions, BundleOptions, UnitPlaceOptions, DiskOptions, BucketSecretOptions
+):
     """The flags of `dag build`."""
+
+    def cluster_limits(self, capacity: ClusterCapacity) -> RunLimits:
+        """Return what bounds the scheduler; nodes count themselves what is taken of them."""
+        unit = self.request().resources
+        most = int(quantity(self.max_ram)) if self.max_ram else capacity.max_ram
+        return RunLimits(
+            jobs=self.jobs or capacity.jobs(unit),
+            max_ram=most if most is not None else _MAX_RAM,
+            retries=self.retries,
+            fail_fast=self.fail_fast,
+        )
+
+    def cluster_store(self) -> Claim | Bucket:
+        """Return the store, which agents on all nodes must reach.
+
+        Raises:
+            UsageError: it is none that they do.
+
+        """
+        hint = "name a volume claim, like --store pvc://CLAIM, or a bucket: gs://, s3://, az://"
+        if self.store is None or "://" not in self.store:
+            raise UsageError("--on kubernetes needs a store that all nodes reach", hint=hint)
+        if self.store.startswith(SCHEME):
+            return Claim.parse(self.store)
+        bucket = Bucket.parse(self.store)
+        if bucket.scheme == "az" and not self.bucket_secret:
+            raise UsageError(
+                f"--store {bucket} needs --bucket-secret: nothing else says whose it is",
+                hint="its entries are AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+            )
+        return bucket
 
     @property
     def is_on_cluster(self) -> bool:

@@ -50,7 +50,7 @@ OURS = frozenset({"init", "fetch-packages", "populate-cache", BUILD, OUT, UPLOAD
 
 _TRANSFERRING = frozenset({"fetch-packages", UPLOAD})
 """The containers that move packages, and need an identity of the cloud for that."""
-_WITHOUT_TOKEN = "eks.amazonaws.com/skip-containers"  # noqa: S105  # the name of an annotation
+WITHOUT_IDENTITY = "eks.amazonaws.com/skip-containers"  # the name of an annotation
 """The containers that get no token of a service account's role, init containers included.
 https://github.com/aws/amazon-eks-pod-identity-webhook"""
 _UPLOAD_GRACE = 300
@@ -145,7 +145,7 @@ def pod(settings: PodSettings) -> KubeObject:
                 "dag/packages": _packages_annotation(options.packages),
                 "dag/version": settings.version,
                 "kubectl.kubernetes.io/default-container": BUILD,
-                _WITHOUT_TOKEN: ",".join(_names_without_identity(spec, options)),
+                WITHOUT_IDENTITY: ",".join(_names_without_identity(spec, options)),
             },
         },
         "spec": spec,

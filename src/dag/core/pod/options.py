@@ -215,7 +215,22 @@ class ExtentOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketOptions(Options):
+class BucketSecretOptions(Options):
+    """The credentials of pods for buckets."""
+
+    heading: ClassVar[str] = "Buckets"
+
+    bucket_secret: str | None = flag(
+        TEXT,
+        "--bucket-secret",
+        "Reach the buckets with the entries of this Secret, named as the cloud's own tools have them.",
+        shown="the pod's own identity",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketOptions(BucketSecretOptions):
     """Buckets that packages come from and go to."""
 
     heading: ClassVar[str] = "Buckets"
@@ -229,13 +244,6 @@ class BucketOptions(Options):
         _BUCKET,
         "--src-bucket",
         "Take what this bucket has in the very version, and do not build it.",
-    )
-    bucket_secret: str | None = flag(
-        TEXT,
-        "--bucket-secret",
-        "Reach the buckets with the entries of this Secret, named as the cloud's own tools have them.",
-        shown="the pod's own identity",
-        metavar="NAME",
     )
     transfer_image: str | None = flag(
         IMAGE,

@@ -22,8 +22,9 @@ from dag.io.retries import RetryPolicy
 from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
 from dag.report.terminal import say, show
+from dag.run.agent.awaiting import BuildEnd, await_build
+from dag.run.agent.places import open_agent_store
 from dag.run.agent.prepare import PreparedUnit, UnitPlaces, read_prepared, server_of
-from dag.run.agent.upload import BuildEnd, await_build
 
 _PATIENCE = 1800.0
 """Seconds for which a store is tried that cannot be written, before a finished build is given up."""
@@ -65,7 +66,7 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
     else:
         end = await_build(places.pipe, last=True)
         order = decode_order([prepared.order])
-        store = Store(places.store, order.platform)
+        store = open_agent_store(places.store, order.platform, places.state / "collect")
         answer, rest = _keep(_Collection(order, prepared, places, logs, end, store))
         store.close()
     show(rest)
@@ -96,10 +97,26 @@ def _keep(what: _Collection) -> tuple[Answer, list[str]]:
 
 def _keep_log(what: _Collection) -> None:
     try:
+        _require_readable(what.logs, PurePath("log"))
         with open_inside(what.logs, PurePath("log")) as file:
             what.store.objects.create_from(what.log, file)
     except (FileNotFoundError, BrokenPackage) as error:
         say(f"the build left no log: {error}")
+
+
+def _require_readable(place: Path, path: PurePath) -> None:
+    """Tell what a build keeps from its judge from what the store refuses.
+
+    Raises:
+        BrokenPackage: this user may not read it.
+        FileNotFoundError: there is nothing.
+
+    """
+    try:
+        with open_inside(place, path):
+            pass
+    except PermissionError:
+        raise BrokenPackage(f"the build lets nobody read {path.name}") from None
 
 
 def _promote(what: _Collection) -> tuple[Record, int]:
@@ -111,6 +128,7 @@ def _promote(what: _Collection) -> tuple[Record, int]:
         for name in order.package.promised:
             file = f"{name}-{order.package.full_version}.apk"
             try:
+                _require_readable(what.places.place, below / file)
                 staged[file] = store.blobs.stage(what.places.place, below / file)
             except FileNotFoundError:
                 raise BrokenPackage(f"make ended well but built no {file}") from None

@@ -24,6 +24,7 @@ from dag.io.package.prover import PackageReader
 from dag.io.store.local import Store
 from dag.report.terminal import say
 from dag.report.words import count
+from dag.run.agent.places import open_agent_store
 from dag.run.build.serving import PackageServer
 
 _PREPARED = "prepared.json"
@@ -33,7 +34,8 @@ _PREPARED = "prepared.json"
 class UnitPlaces:
     """Where the parts of a unit are in its pod."""
 
-    store: Path
+    store: str
+    """Its path or its URL."""
     place: Path
     """Where the unit is built."""
     state: Path
@@ -113,7 +115,7 @@ def prepare(words: tuple[str, ...], places: UnitPlaces, bundle: Path, script: Pa
 
 
 def _prepare(order: UnitOrder, words: str, places: UnitPlaces, bundle: Path) -> PreparedUnit:
-    store = Store(places.store, order.platform)
+    store = open_agent_store(places.store, order.platform, places.state / "prepare")
     name = order.package.name
     workspace = places.place / "workspace"
     workspace.mkdir()

@@ -16,7 +16,7 @@ from dag.core.package.apkindex import FILE_NAME
 from dag.errors import InfrastructureError
 from dag.io.agent.intake import Taken, take, take_packages
 from dag.report.terminal import say
-from dag.run.agent.upload import await_build
+from dag.run.agent.awaiting import await_build
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +13,20 @@ import msgspec
 
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
+from dag.core.jobs.answers import without_environment
 from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
 from dag.core.jobs.order import decode_texts
 from dag.core.limits import RECORD
 from dag.core.package.apk import pack_signature
-from dag.core.store.layout import PUBLISHED, RECORDS
-from dag.core.store.records import decode_record
+from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, blob_name
+from dag.core.store.publication import Publication, decode_publication, encode_publication
+from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
-from dag.io import durable
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
+from dag.io.store.objects import read_each
 from dag.report.terminal import say, show
+from dag.run.agent.places import open_agent_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,26 +43,42 @@ class Signature:
     """In base64."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishOrder:
+    """What is published, and what is remembered besides."""
+
+    records: Sequence[str]
+    """The names of records, as words."""
+    ram: Mapping[str, int]
+    """The bytes of memory that units turned out to need, by name."""
+
+
 class _Unsigned(Exception):
     """There is an index to be signed, with this SHA-256."""
 
 
-def list_store(root: Path, arch: Arch) -> None:
-    """Write what a store has for an architecture to the standard output."""
-    store = Store(root, arch)
+def list_store(location: str, arch: Arch, scratch: Path) -> None:
+    """Write what a store has for an architecture to the standard output.
+
+    What is damaged counts for nothing; `dag store verify` tells of it.
+    """
+    store = open_agent_store(location, arch, scratch)
     _make(store)
+    state = store.objects
+    sizes = {one.name: one.size for one in state.list(BLOBS)}
     objects = {}
-    for name in store.objects.names(f"{RECORDS}/{arch.apk}"):
-        data = _read(store, name)
-        try:
-            record = decode_record(data)
-        except Undecodable:
-            continue  # it counts for nothing; `dag store verify` tells of it
-        if all(store.blobs.has(one.apk) for one in record.built):
-            objects[name] = data
-    for name in store.objects.names(f"{PUBLISHED}/{arch.apk}"):
-        objects[name] = _read(store, name)
-    show(encode_listing(StoreListing(objects=objects)))
+    for name, record in read_each(
+        state, state.names(f"{RECORDS}/{arch.apk}"), RECORD, decode_record
+    ):
+        if isinstance(record, Record) and all(
+            sizes.get(blob_name(one.apk.sha256)) == one.apk.size for one in record.built
+        ):
+            objects[name] = encode_record(without_environment(record))
+    names = state.names(f"{PUBLISHED}/{arch.apk}")
+    for name, publication in read_each(state, names, RECORD, decode_publication):
+        if isinstance(publication, Publication):
+            objects[name] = encode_publication(publication)
+    show(encode_listing(StoreListing(objects=objects, ram=store.hints.all())))
 
 
 def _read(store: Store, name: str) -> bytes:
@@ -69,22 +88,21 @@ def _read(store: Store, name: str) -> bytes:
     return found.data
 
 
-def publish_records(
-    root: Path, arch: Arch, names: Sequence[str], signature: Signature, message: Path
-) -> None:
+def publish_records(store: Store, order: PublishOrder, signature: Signature, message: Path) -> None:
     """Publish records of a store, and its index if its signature is there; answer in `message`.
 
     Raises:
         InfrastructureError: a package is gone or damaged, or the store cannot be written.
 
     """
-    store = Store(root, arch)
     _make(store)
     store.lock.acquire(wait=True, say=say)
     try:
         store.read()
         before = dict(store.records)
-        for name in decode_texts(names):
+        for name, ram in order.ram.items():
+            store.hints.remember(name, ram)
+        for name in decode_texts(order.records):
             record = decode_record(_read(store, name))
             # The index is signed, and says of each package which one it is.
             store.publish(record, lambda _: None)
@@ -110,9 +128,8 @@ def _index(store: Store, signature: Signature, published: int) -> PublishAnswer:
         signed = base64.b64decode(signature.signature)
         path.write_bytes(pack_signature(signature.public_name, signed) + data)
 
-    public = store.state / "key" / signature.public_name
-    public.parent.mkdir(exist_ok=True)
-    durable.write_changed(public, base64.b64decode(signature.public_key))
+    public = base64.b64decode(signature.public_key)
+    store.objects.write(f"key/{signature.public_name}", public)
     try:
         write_index(store, sign, say, key=signature.public_name)
     except _Unsigned as unsigned:

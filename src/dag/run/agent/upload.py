@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +13,13 @@ from dag.core.store.buckets import Bucket
 from dag.core.store.merging import is_listed, listed_stanzas, merge_index
 from dag.errors import InfrastructureError
 from dag.io.agent.intake import Taken, take_packages
-from dag.io.agent.signals import await_end, await_start
 from dag.io.package.apkindex import index_text
 from dag.io.package.prover import PackageReader
 from dag.io.package.signing import SigningKey
 from dag.io.store.objects import StoreError, update
 from dag.report.terminal import say
 from dag.report.words import count
+from dag.run.agent.awaiting import await_build
 from dag.run.agent.buckets import PACKAGES, open_with_settings
 
 
@@ -42,39 +40,9 @@ class UploadOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class BuildEnd:
-    """The end of a build as others see it."""
-
-    code: int | None
-    """What the build script said; None if it was ended before it came to that."""
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Built:
     file: Path
     package: PublishedApk
-
-
-def await_build(pipe: Path, *, last: bool) -> BuildEnd:
-    """Wait until the build has ended, however it ends.
-
-    With `last` this goes on when somebody ends the pod: that ends the build, and what is finished
-    by then is not lost.
-
-    Raises:
-        InfrastructureError: the pod was ended before the build had begun.
-
-    """
-    try:
-        descriptor = await_start(pipe)
-    except KeyboardInterrupt:
-        raise InfrastructureError("the pod was ended before the build started") from None
-    if last:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    began = time.monotonic()
-    code = await_end(descriptor)
-    return BuildEnd(code, time.monotonic() - began)
 
 
 def upload(order: UploadOrder) -> None:

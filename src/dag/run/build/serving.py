@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from dag.core.arch import Arch
-from dag.core.build.plan import BuildPlan
 from dag.core.build.scripts import melange_of
 from dag.core.build.served import ServedPackages
 from dag.core.package.apk import BrokenPackage, archive_of
@@ -24,15 +24,17 @@ from dag.core.package.repositories import Repositories, hosts_of, read_line, tru
 from dag.core.package.rewriting import Unchangeable, replace_named
 from dag.core.shell import script_text
 from dag.io import durable
-from dag.io.package.packagecache import PackageCache
 from dag.io.package.prover import open_inside
-from dag.io.package.reach import Fetcher, Patience, Reach
 from dag.report.words import some
-from dag.run.graph.asking import at_once
+
+if TYPE_CHECKING:
+    from dag.core.build.plan import BuildPlan
+    from dag.io.package.packagecache import PackageCache
 
 FOLDER = "inputs"
 """The directory beside the workspace of a unit."""
-_PATIENCE = Patience(in_all=6 * 3600.0)
+_PATIENCE = 6 * 3600.0
+"""Seconds for which a server is asked for a package."""
 _OPEN, _UNPACKED = "open", "unpacked"
 _MOST_ASKED = 1 << 16
 """Bytes that are read of what a build says it asked."""
@@ -81,10 +83,14 @@ class PackageServer:
     @cached_property
     def cache(self) -> PackageCache:
         """The packages that were fetched before."""
+        # The HTTP stack, which a unit does without that gets nothing of repositories.
+        from dag.io.package.packagecache import PackageCache
+        from dag.io.package.reach import Fetcher, Patience, Reach
+
         places = [*self.named.values(), *self.repositories.roots.values()]
         fetcher = None
         if any("://" in place for place in places):
-            fetcher = Fetcher(Reach(hosts_of(self.named.values())), _PATIENCE)
+            fetcher = Fetcher(Reach(hosts_of(self.named.values())), Patience(in_all=_PATIENCE))
         return PackageCache(self.arch.apk, fetcher, self.place)
 
     def lay_out(self, package: Package, served: ServedPackages, place: Path) -> ServedPackages:
@@ -203,6 +209,8 @@ class PackageServer:
 
     def _serve(self, package: Package, served: ServedPackages, folder: Path) -> ServedPackages:
         by_checksum = {entry.checksum: entry for entry in served.packages}
+        from dag.run.graph.asking import at_once
+
         files = at_once(lambda checksum: self.cache.bring(by_checksum[checksum]), [*by_checksum])
         lines: list[str] = []
         places = self._places(package)

@@ -23,6 +23,7 @@ from dag.core.build.plan import (
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script
+from dag.core.build.states import RunLimits
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
@@ -66,12 +67,14 @@ Say = Callable[[str], None]
 class Builder:
     """What builds."""
 
-    machine: MachineResources
-    """What all units together may take."""
+    limits: RunLimits
+    """What bounds the scheduler."""
     melange: str
     """The melange; empty if nobody knows which."""
     store: str
     """The store's name, as people know it."""
+    is_here: bool = False
+    """Whether it is this machine, which has the cache of sources beside the definitions."""
 
 
 class Build:
@@ -89,7 +92,7 @@ class Build:
         """
         self.options = options
         self.directory = Path(options.directory)
-        self.limits = options.limits(builder.machine)
+        self.limits = builder.limits
         self._melange = builder.melange
         self._store_name = builder.store
         self.store = store
@@ -117,7 +120,7 @@ class Build:
             self._settle(self._without(refused))
         if options.strict and self.plan.same_version:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
-        if options.hermetic:
+        if options.hermetic and builder.is_here:
             require_cached_sources(self.cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
@@ -343,4 +346,4 @@ def this_machine(options: BuildOptions) -> Builder:
         ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
     melange = melange_version(melange_here(options.make_vars))
-    return Builder(machine, melange, store_name(options))
+    return Builder(options.limits(machine), melange, store_name(options), is_here=True)

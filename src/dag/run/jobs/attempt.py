@@ -7,7 +7,7 @@ It is to Jobs what `dag.run.pod.follow` is to single Pods: what happens becomes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,14 +22,17 @@ from dag.core.pod.events import (
     PodAction,
     PodCreated,
     PodEvent,
+    PodEventSeen,
     PodNotCreated,
     PodResult,
     PodSeen,
+    Tell,
     Ticked,
     WakeAt,
     WatchFailed,
 )
 from dag.core.pod.states import WatchRules, WatchState
+from dag.core.pod.waiting import event_time
 from dag.core.pod.watch import PodWatch
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
@@ -37,6 +40,12 @@ from dag.run.jobs.news import JobNews, RunNews
 
 _PATIENCE = 600.0
 """Seconds for which a request is repeated while the API server does not answer."""
+_LAG = 10.0
+"""Seconds by which news of Pods may be later than those of Jobs."""
+_LOOK = 20.0
+"""Seconds between two looks at why nothing runs."""
+_REFUSED = 120.0
+"""Seconds for which a Job is waited for whose Pod the API server refuses: quotas become free."""
 
 
 def jobs_path(namespace: str) -> str:
@@ -47,7 +56,15 @@ def jobs_path(namespace: str) -> str:
 class JobFollower:
     """One Job, followed from its creation to the end of its Pod's work."""
 
-    def __init__(self, kube: Kube, news: RunNews, manifest: KubeObject, rules: WatchRules) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        news: RunNews,
+        manifest: KubeObject,
+        rules: WatchRules,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Take the manifest of the Job; `tell` is told why it waits, if that takes long."""
         self.watch = PodWatch(rules)
         self._kube = kube
         self._news = news
@@ -59,6 +76,9 @@ class JobFollower:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._job: KubeObject | None = None
+        self._say = tell
+        self._why = ""
+        """What was told last of why the Pod waits."""
 
     @property
     def pod(self) -> KubeView:
@@ -76,6 +96,7 @@ class JobFollower:
         """
         self._news.listen(self._name, self._hear)
         self._spawn(self._create())
+        self._spawn(self._explain())
         interrupted = False
         ends: list[asyncio.Future[Any]] = [self._result, self._news.failed]
         try:
@@ -109,10 +130,11 @@ class JobFollower:
 
     def _hear(self, news: JobNews) -> None:
         if isinstance(news, dict):
-            if news.get("gone") and self.watch.state is WatchState.CREATING and self._job:
-                self._tell(WatchFailed(InfrastructureError("somebody deleted the Job")))
-            elif (why := _failed(news)) and self.watch.state is WatchState.CREATING:
-                self._tell(WatchFailed(InfrastructureError(f"the Job made no pod: {why}")))
+            if news.get("gone") and self._job is not None:
+                self._end_without_pod("somebody deleted the Job")
+            elif why := how_job_ended(news):
+                # News of its Pod come by another watch, and may come later.
+                self._loop.call_later(_LAG, self._end_without_pod, f"the Job has no pod: {why}")
             return
         if isinstance(news, PodSeen) and self.watch.state is WatchState.CREATING:
             self._tell(PodCreated(news.pod))
@@ -142,8 +164,14 @@ class JobFollower:
                 self._spawn(self._delete(patience))
             case FindPod(patience):
                 self._spawn(self._give_up(patience))
+            case Tell(text):
+                self._why = text
             case _:
                 pass
+
+    def _end_without_pod(self, why: str) -> None:
+        if self.watch.state is WatchState.CREATING:
+            self._tell(WatchFailed(InfrastructureError(why)))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(self._guard(work))
@@ -163,6 +191,38 @@ class JobFollower:
 
     async def _create(self) -> None:
         self._job = await self._kube.create_named(self._path, self._manifest, patience=_PATIENCE)
+        self._hear(self._job)  # one that is adopted may have ended
+
+    async def _explain(self) -> None:
+        """Tell why nothing runs, as long as that is so, and end what the API server refuses."""
+        refused_since: float | None = None
+        said = ""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if self.watch.state not in (WatchState.CREATING, WatchState.WAITING):
+                continue
+            about = self.watch.pod or self._job
+            for event in await self._events(about) if about else ():
+                if self.watch.pod:
+                    self._tell(PodEventSeen(event))
+                elif event.get("reason") == "FailedCreate":
+                    self._why = f"the Job cannot make its pod: {event.get('message', '')}"
+                    refused_since = refused_since or self._loop.time()
+            if self._why != said:
+                said = self._why
+                self._say(said)
+            if refused_since is not None and self._loop.time() - refused_since > _REFUSED:
+                self._end_without_pod(self._why)
+
+    async def _events(self, about: KubeView) -> Sequence[KubeObject]:
+        """Return the Events about an object, oldest first; none if they may not be read."""
+        path = f"/api/v1/namespaces/{about['metadata']['namespace']}/events"
+        chosen = f"involvedObject.uid={about['metadata']['uid']}"
+        try:
+            found = await self._kube.items(path, fieldSelector=chosen)
+        except ApiError:
+            return ()
+        return sorted(found, key=event_time)
 
     async def _delete(self, patience: float) -> None:
         self._tell(DeletionAccepted(await self._delete_job(patience)))
@@ -184,9 +244,9 @@ class JobFollower:
         return await self._kube.delete(path, uid=uid, dependents=True, patience=patience)
 
 
-def _failed(job: KubeView) -> str:
-    """Return why a Job has failed, in words; empty if it has not."""
+def how_job_ended(job: KubeView) -> str:
+    """Return how a Job has ended, in words; empty if it has not."""
     for one in job.get("status", {}).get("conditions", ()):
-        if one.get("type") == "Failed" and one.get("status") == "True":
+        if one.get("type") in ("Failed", "Complete") and one.get("status") == "True":
             return f"{one.get('reason', '')}: {one.get('message', '')}"
     return ""

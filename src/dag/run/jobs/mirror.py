@@ -48,6 +48,8 @@ def open_mirror(
             file.unlink()
         _fill(store, listing)
         store.recover(say)
+        for name, ram in listing.ram.items():
+            store.hints.remember(name, ram)
     except Undecodable as error:
         store.close()
         raise InfrastructureError(

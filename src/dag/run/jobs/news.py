@@ -77,12 +77,11 @@ class RunNews:
         match change:
             case ObjectSeen(pod):
                 job = _job_of(pod)
-                if job in self._listeners:
-                    self._pods[job] = pod
-                    self._listeners[job](PodSeen(pod))
+                self._pods[job] = pod  # who adopts a Job listens later
+                self._tell(job, PodSeen(pod))
             case ObjectGone(pod):
-                if (listener := self._listeners.get(_job_of(pod))) is not None:
-                    listener(PodGone(pod))
+                self._pods.pop(_job_of(pod), None)
+                self._tell(_job_of(pod), PodGone(pod))
             case Listed():
                 self._tell_all(NewsResumed())
             case WatchStopped():
@@ -92,10 +91,12 @@ class RunNews:
 
     def _take_job(self, change: Change) -> None:
         if isinstance(change, ObjectSeen | ObjectGone):
-            listener = self._listeners.get(str(change.item["metadata"]["name"]))
-            if listener is not None:
-                gone = {"gone": True} if isinstance(change, ObjectGone) else {}
-                listener({**change.item, **gone})
+            gone = {"gone": True} if isinstance(change, ObjectGone) else {}
+            self._tell(str(change.item["metadata"]["name"]), {**change.item, **gone})
+
+    def _tell(self, job: str, news: JobNews) -> None:
+        if (listener := self._listeners.get(job)) is not None:
+            listener(news)
 
     def _tell_all(self, news: PodNews) -> None:
         for listener in list(self._listeners.values()):

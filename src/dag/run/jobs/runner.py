@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
 
 from dag.core.build.events import (
     Began,
+    ComputeResources,
     Proven,
     ProvePackages,
     Start,
@@ -17,18 +19,20 @@ from dag.core.build.events import (
 from dag.core.build.scripts import read_trailer
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import ProvenAnswer, record_of
+from dag.core.jobs.capacity import requests_of
 from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
 from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
-from dag.core.jobs.names import labels
+from dag.core.jobs.names import attempt_of, job_name, labels
 from dag.core.kube.objects import KubeView
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.states import WatchRules
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
+from dag.report.terminal import Terminal
 from dag.run.build.resolving import UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
-from dag.run.jobs.attempt import JobFollower
+from dag.run.jobs.attempt import JobFollower, jobs_path
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.orders import Orders
 
@@ -49,14 +53,23 @@ class JobRunner:
     """A `Runner` whose attempts are Jobs. Of a Job's containers it believes the agent alone."""
 
     def __init__(
-        self, kube: Kube, settings: JobSettings, units: UnitResolver, orders: Orders
+        self,
+        kube: Kube,
+        settings: JobSettings,
+        units: UnitResolver,
+        orders: Orders,
+        terminal: Terminal,
     ) -> None:
         self._kube = kube
         self._settings = settings
         self._units = units
         self._orders = orders
+        self._terminal = terminal
+        self._alive: dict[tuple[str, int], ComputeResources] = {}
+        """What attempts may take that were there before, by package and number."""
         self._news: RunNews | None = None
         self._collected: dict[tuple[str, int], _Collected] = {}
+        self._removals: set[asyncio.Task[None]] = set()
         self.finished: list[Record] = []
         """The records of units that were proven, or found unchanged."""
         self.open_units: dict[str, str] = {}
@@ -69,7 +82,11 @@ class JobRunner:
         wanted = ",".join(f"{name}={value}" for name, value in marks.items() if "dag/" in name)
         self._news = RunNews(self._kube, settings.namespace, wanted)
         self._news.open()
-        return Began()
+        for job in await self._kube.items(jobs_path(settings.namespace), labelSelector=wanted):
+            if (attempt := attempt_of(job)) is not None:
+                asked = requests_of(job["spec"]["template"]["spec"], BUILD)
+                self._alive[attempt] = asked or ComputeResources(0, 0)
+        return Began(live=tuple(sorted(self._alive)))
 
     async def run(self, start: Start) -> Ended:
         """Run an attempt as a Job; see `Runner.run`."""
@@ -78,13 +95,15 @@ class JobRunner:
         unit = self._units.resolve(key)
         if (same := self._units.same(unit)) is not None:
             return self._reuse(start, same)
+        start = replace(start, resources=self._alive.pop((key, attempt), start.resources))
         manifest = unit_job(self._settings, self._orders.of(unit, start), start.resources)
-        follower = JobFollower(self._kube, self._news, manifest, _RULES)
+        say = self._terminal.about(key).say
+        follower = JobFollower(self._kube, self._news, manifest, _RULES, say)
         result = await follower.run()
         answer = answer_of(follower.pod)
         if isinstance(answer, ProvenAnswer):
             record = await self._record(follower.pod, answer)
-            await follower.remove()
+            self._remove(follower)
             if not answer.built:
                 return self._reuse(start, record)
             self._collected[key, attempt] = _Collected(record, answer.results)
@@ -96,7 +115,7 @@ class JobRunner:
             lines=await self._tail(follower.pod),
             lacking=unit.lacking,
         )
-        await follower.remove()
+        self._remove(follower)
         return failure
 
     async def prove(self, prove: ProvePackages) -> Answer:
@@ -106,10 +125,23 @@ class JobRunner:
         return Proven(prove.key, prove.attempt, found.results, names_given(found.record))
 
     async def cancel(self, key: str, attempt: int) -> None:
-        """Do nothing, because no attempt is alive that `run` was not called for."""
+        """Delete the Job of an attempt from before."""
+        path = jobs_path(self._settings.namespace)
+        name = job_name(self._settings.run, key, self._settings.arch.apk, attempt)
+        with suppress(ApiError):
+            job = await self._kube.get(f"{path}/{name}")
+            uid = str(job["metadata"]["uid"])
+            await self._kube.delete(f"{path}/{name}", uid=uid, dependents=True)
+
+    def _remove(self, follower: JobFollower) -> None:
+        """Delete a Job whose end is known; nobody waits for that but `close`."""
+        task = asyncio.create_task(follower.remove())
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
 
     async def close(self) -> None:
-        """End the watches."""
+        """Wait until the Jobs are deleted whose ends are known, and end the watches."""
+        await asyncio.gather(*self._removals)
         if self._news is not None:
             await self._news.close()
 

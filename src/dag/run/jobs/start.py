@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import dag
 from dag.core.build.events import INTERRUPTED
-from dag.core.build.options import MachineResources
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
-from dag.core.jobs.capacity import UNKNOWN, capacity_of
-from dag.core.jobs.claims import Claim
+from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
+from dag.core.jobs.names import STORE_LABEL, attempt_of, labels
 from dag.core.jobs.options import UnitBuildOptions
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
 from dag.errors import UsageError
 from dag.io.image.tree import definitions_tree
 from dag.io.kube.api import Kube
@@ -34,8 +35,11 @@ from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build, Builder
 from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
+from dag.run.build.workspace import fingerprints
+from dag.run.jobs.attempt import how_job_ended, jobs_path
 from dag.run.jobs.mirror import mirror_place, open_mirror
 from dag.run.jobs.orders import make_orders
+from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.stores import ClaimAgent
 from dag.run.pod.access import read_list
@@ -53,7 +57,14 @@ class _Seen:
 
     server: str
     listing: StoreListing
-    machine: MachineResources
+    capacity: ClusterCapacity
+    jobs: tuple[KubeObject, ...]
+    """The Jobs of units that are there, of any run."""
+
+    @property
+    def run(self) -> str:
+        """Return the newest run of which Jobs are there; empty if there is none."""
+        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in self.jobs), default="")
 
 
 class ClusterBuild:
@@ -69,34 +80,36 @@ class ClusterBuild:
         """
         self._options = options
         self._terminal = terminal
-        if options.store is None:
-            raise UsageError(
-                "--on kubernetes needs a store that all nodes reach",
-                hint="name a volume claim with --store pvc://CLAIM",
-            )
-        claim = Claim.parse(options.store)
+        store = options.cluster_store()
         makefile_of(Path(options.directory), options.target_template)
         self._target = BundleTarget.of(options)
-        images = (one for one in (options.sdk_image, options.cache_bundle) if one)
-        digests = self._target.resolve(images)
         cache = options.cache_bundle
-        self._settings = JobSettings(
+        settings = JobSettings(
             namespace=namespace_of(options, terminal),
             run="look",
             arch=options.arch,
             node_arch=options.node_arch,
-            store=claim,
-            bundle=self._target.push_agent(terminal),
-            sdk_image=digests[options.sdk_image],
-            cache_bundle=digests[cache] if cache else None,
+            store=store,
+            bucket_secret=options.bucket_secret,
+            bundle="",
+            sdk_image=options.sdk_image,
+            cache_bundle=cache,
             service_account=options.service_account,
             confined=options.confined,
             disk=options.disk,
             timeout=options.timeout,
             version=dag.__version__,
         )
+        run_interruptibly(self._check(settings))
+        digests = self._target.resolve(one for one in (options.sdk_image, cache) if one)
+        self._settings = replace(
+            settings,
+            bundle=self._target.push_agent(terminal),
+            sdk_image=digests[options.sdk_image],
+            cache_bundle=digests[cache] if cache else None,
+        )
         seen = run_interruptibly(self._look())
-        place = mirror_place(seen.server, self._settings.namespace, options.store)
+        place = mirror_place(seen.server, self._settings.namespace, str(store))
         self._store: Store = open_mirror(
             place, options.arch, seen.listing, wait=options.wait, say=terminal.say
         )
@@ -104,7 +117,8 @@ class ClusterBuild:
             here = replace(options, store=str(place))
             # Which melange the image has, nobody knows; but which image it is.
             image = f"image {self._settings.sdk_image.partition('@')[2]}"
-            builder = Builder(seen.machine, image, str(claim))
+            builder = Builder(options.cluster_limits(seen.capacity), image, str(store))
+            self._seen = seen
             self.build: Build = plan_in(self._store, here, terminal.say, builder)
         except BaseException:
             self._store.close()
@@ -123,23 +137,69 @@ class ClusterBuild:
         """
         build = self.build
         if build.plan.steps:
+            self._require_room()
             tree = definitions_tree(build.directory, include=self._options.include)
             bundle = self._target.push(tree, self._terminal)
+            if fingerprints(build.parts, build.graph.packages) != build.fingerprints:
+                raise UsageError(
+                    f"a definition in {build.directory} changed while it was pushed",
+                    hint="run this again",
+                )
             run = self._store.runs.begin()
-            self._settings = replace(self._settings, bundle=bundle, run=run.id)
+            if self._seen.run:
+                self._terminal.say(f"going on with run {self._seen.run}, of which there are Jobs")
+            self._settings = replace(self._settings, bundle=bundle, run=self._seen.run or run.id)
             return run_interruptibly(self._drive(run))
-        if build.unpublished():
-            self._settings = replace(self._settings, run="publish")
-            run_interruptibly(self._publish(build.unpublished()))
+        self._settings = replace(self._settings, run="publish")
+        run_interruptibly(self._publish(build.unpublished()))
         return build.end_without_units()
+
+    async def _check(self, settings: JobSettings) -> None:
+        async with self._cluster() as kube:
+            await check_cluster(kube, settings)
 
     async def _look(self) -> _Seen:
         async with self._cluster() as kube:
             nodes = await read_list(kube, "/api/v1/nodes")
-            listing = await ClaimAgent(kube, self._settings).list()
-            arch = self._settings.node
-            machine = UNKNOWN if nodes is None else capacity_of(nodes, arch)
-            return _Seen(kube.server, listing, machine)
+            capacity = capacity_of(nodes or (), self._settings.node)
+            listing = await self._agent(kube).list()
+            return _Seen(kube.server, listing, capacity, await self._find_jobs(kube))
+
+    async def _find_jobs(self, kube: Kube) -> tuple[KubeObject, ...]:
+        """Return the Jobs of units in this store and for this architecture, of any run."""
+        settings = self._settings
+        marks = labels("", settings.arch.apk, str(settings.store))
+        chosen = ",".join(f"{name}={marks[name]}" for name in (ARCH_LABEL, STORE_LABEL))
+        jobs = await kube.items(jobs_path(settings.namespace), labelSelector=chosen)
+        return tuple(one for one in jobs if attempt_of(one) is not None)
+
+    async def _clear(self, kube: Kube) -> None:
+        """Delete Jobs that had ended before and that nobody takes note of: the store has all."""
+        path = jobs_path(self._settings.namespace)
+        for one in self._seen.jobs:
+            about = one["metadata"]
+            if how_job_ended(one) and about["labels"][RUN_LABEL] != self._settings.run:
+                name = f"{path}/{about['name']}"
+                await kube.delete(name, uid=str(about["uid"]), dependents=True)
+
+    def _require_room(self) -> None:
+        """Refuse a unit that no node has room for.
+
+        Raises:
+            UsageError: there is one.
+
+        """
+        capacity = self._seen.capacity
+        for unit in self.build.plan.units:
+            if not unit.is_gate and not capacity.has_room(unit.resources):
+                asked = f"{unit.resources.cpu / 1000:g} CPUs and {unit.resources.ram >> 20:,} MiB"
+                raise UsageError(
+                    f"no node has room for {unit.key}, which asks for {asked}",
+                    hint="ask for less with --cpu and --ram or in its definition, or add a larger node",
+                )
+
+    def _agent(self, kube: Kube) -> ClaimAgent:
+        return ClaimAgent(kube, self._settings, self._terminal.say)
 
     async def _drive(self, run: Run) -> Result:
         build, options = self.build, self._options
@@ -153,21 +213,26 @@ class ClusterBuild:
             public_key=f"{PurePosixPath(name).name}.pub",
             bypass=bypass_of(options.make_vars),
         )
-        orders = make_orders(build, units, server, run.id, confined=options.confined)
+        orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
         async with self._cluster() as kube:
-            runner = JobRunner(kube, self._settings, units, orders)
+            runner = JobRunner(kube, self._settings, units, orders, self._terminal)
             result = await build.drive(run, runner)
+            await self._clear(kube)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
         return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:
+            await self._clear(kube)
             await self._publish_with(kube, records)
 
     async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
         if records:
-            await ClaimAgent(kube, self._settings).publish(records, self._key())
+            known = self._seen.listing.ram
+            now = self._store.hints.all()
+            learnt = {name: ram for name, ram in now.items() if ram > known.get(name, 0)}
+            await self._agent(kube).publish(records, self._key(), learnt)
 
     def _key(self) -> SigningKey:
         given = given_key(self._options.signing_key)

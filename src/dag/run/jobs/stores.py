@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.decoding import Undecodable
@@ -35,6 +35,8 @@ class ClaimAgent:
 
     kube: Kube
     settings: JobSettings
+    tell: Callable[[str], None]
+    """It is told why an agent waits, if that takes long."""
 
     async def list(self) -> StoreListing:
         """Return what the store has.
@@ -54,8 +56,12 @@ class ClaimAgent:
         await follower.remove()
         return listing
 
-    async def publish(self, records: Sequence[Record], key: SigningKey) -> int:
+    async def publish(
+        self, records: Sequence[Record], key: SigningKey, ram: Mapping[str, int]
+    ) -> int:
         """Publish records of the store and sign its index here; return how many are new there.
+
+        `ram` are the bytes of memory that units turned out to need, to be remembered.
 
         Raises:
             InfrastructureError: no agent could do it.
@@ -64,6 +70,7 @@ class ClaimAgent:
         arch = self.settings.arch.apk
         public = key.path.with_name(f"{key.path.name}.pub").read_bytes()
         words = [f"--public-name={key.public_name}", f"--public-key={_base64(public)}"]
+        words += [word for name, size in ram.items() for word in ("--ram", name, str(size))]
         names = encode_texts(record_name(arch, one) for one in records)
         signed: list[str] = []
         published = 0
@@ -91,7 +98,7 @@ class ClaimAgent:
         news = RunNews(self.kube, settings.namespace, selector)
         news.open()
         try:
-            follower = JobFollower(self.kube, news, manifest, _RULES)
+            follower = JobFollower(self.kube, news, manifest, _RULES, self.tell)
             result = await follower.run()
         finally:
             await news.close()

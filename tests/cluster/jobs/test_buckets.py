@@ -1,0 +1,41 @@
+"""A store in a bucket of each kind: agents reach it, and neither builds nor the client do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from examples.bootstrap import bootstrap
+from examples.layout import lay_out
+from tests.support.buckets import Store, azure, gcs, s3
+from tests.support.cluster.jobs import Jobs
+from tests.support.cluster.running import Dag
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.mark.parametrize("kind", [gcs, s3, azure])
+def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
+    dag: Dag, kind: Callable[[], AbstractContextManager[Store]], tmp_path: Path
+) -> None:
+    bootstrap()
+    with kind() as bucket:
+        dag.apply("Secret", "bucket", stringData=dict(bucket.secret))
+        permitted = dag("setup", "cluster", "--user=limited")
+        assert permitted.returncode == 0, permitted.stderr
+        jobs = Jobs(dag, tmp_path, lay_out(tmp_path / "d"), f"{bucket.bucket}/dist")
+        jobs.define(one="! env | grep a-secret-that-nothing-may-show")
+        first = jobs.build("--bucket-secret=bucket")
+        assert first.returncode == 0, first.stderr
+        files = bucket.files("dist")
+        assert "x86_64/one-1-r0.apk" in files
+        assert "x86_64/APKINDEX.tar.gz" in files
+        assert any(name.endswith("one.log") for name in files)
+        again = jobs.build("--bucket-secret=bucket")
+    assert again.returncode == 0, again.stderr
+    assert "0 packages to build for x86_64" in again.stderr
+    said = first.stdout + first.stderr + dag.kubectl("get", "pods,jobs", "-o", "yaml")
+    assert "a-secret-that-nothing-may-show" not in said

@@ -1,0 +1,46 @@
+"""How many units have room on the nodes, and how large one may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dag.core.arch import Arch
+from dag.core.build.events import ComputeResources
+from dag.core.jobs.capacity import ClusterCapacity, capacity_of
+
+GIB = 1 << 30
+
+
+def node(
+    cpu: str, memory: str, *, arch: str = "amd64", unschedulable: bool = False
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"{arch}-{cpu}", "labels": {"kubernetes.io/arch": arch}},
+        "spec": {"unschedulable": unschedulable},
+        "status": {"allocatable": {"cpu": cpu, "memory": memory}},
+    }  # fmt: skip
+
+
+NODES = [node("4", "8Gi"), node("1950m", "3Gi"), node("64", "1Ti", unschedulable=True), node("64", "1Ti", arch="arm64")]  # fmt: skip
+
+
+def capacity() -> ClusterCapacity:
+    return capacity_of(NODES, Arch.parse("x86_64"))
+
+
+def test_as_many_units_as_have_room_are_built_at_once() -> None:
+    # Beside each runs an agent, which takes a little.
+    assert capacity().jobs(ComputeResources(1000, GIB)) == 3 + 1
+    assert capacity().jobs(ComputeResources(100, 2 * GIB)) == 3 + 1
+
+
+def test_a_unit_must_have_room_on_one_node() -> None:
+    assert capacity().has_room(ComputeResources(1000, 7 * GIB))
+    assert not capacity().has_room(ComputeResources(1000, 8 * GIB))
+    assert not capacity().has_room(ComputeResources(4000, GIB))
+
+
+def test_where_no_nodes_are_known_nothing_is_refused() -> None:
+    assert ClusterCapacity().has_room(ComputeResources(10**6, 1 << 50))
+    assert ClusterCapacity().jobs(ComputeResources(1000, GIB)) > 1
+    assert ClusterCapacity().max_ram is None

@@ -1,0 +1,82 @@
+"""What an agent tells of a store is read as it was written, and a distribution's fits into a log."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from dag.core.decoding import Undecodable
+from dag.core.jobs.answers import without_environment
+from dag.core.jobs.listing import StoreListing, decode_listing, encode_listing
+from dag.core.package.apk import Apk
+from dag.core.store.records import Built, Inputs, Record, encode_record
+
+LOG = 10 << 20
+"""Bytes of a container's log that a node keeps as one file."""
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record(number: int) -> Record:
+    """Return the record of a unit with two packages and an environment of a hundred."""
+    names = (f"package-{number}", f"package-{number}-dev")
+    return Record(
+        name=names[0],
+        version="1.2.3-r4",
+        key=digest(f"key {number}"),
+        fingerprint=digest(f"print {number}"),
+        inputs=Inputs(own=digest(f"own {number}"), environment={f"needed-{n}": digest(f"{number} {n}") for n in range(100)}),
+        epoch=1_700_000_000 + number,
+        seconds=number / 7,
+        built=tuple(
+            Built(
+                apk=Apk(
+                    name=name,
+                    version="1.2.3-r4",
+                    arch="x86_64",
+                    origin=names[0],
+                    depends=("so:libc.so.6", f"so:lib{number}.so.1"),
+                    provides=(f"cmd:tool-{number}=1.2.3-r4",),
+                    installed_size=number * 1009,
+                    data_hash=digest(f"data {name}"),
+                    sha256=digest(name),
+                    size=number * 997,
+                    stanza=f"C:Q1{digest(name)[:27]}=\nP:{name}\nV:1.2.3-r4\nT:What package {number} is for\n",
+                )
+            )
+            for name in names
+        ),
+    )  # fmt: skip
+
+
+def listing(count: int) -> StoreListing:
+    found = (without_environment(record(number)) for number in range(count))
+    return StoreListing(
+        objects={f"records/x86_64/{one.name}/{one.key}/{one.result}.json": encode_record(one) for one in found},
+        ram={"package-1": 1 << 32},
+    )  # fmt: skip
+
+
+def test_a_listing_is_read_as_it_was_written() -> None:
+    assert decode_listing(encode_listing(listing(3))) == listing(3)
+
+
+def test_a_record_without_its_environment_has_the_name_of_the_whole_one() -> None:
+    whole = record(1)
+    short = without_environment(whole)
+    assert (short.key, short.result, short.files) == (whole.key, whole.result, whole.files)
+    assert len(encode_record(short)) < len(encode_record(whole)) / 4
+
+
+def test_the_records_of_a_distribution_fit_into_a_log() -> None:
+    lines = encode_listing(listing(340))
+    assert sum(map(len, lines)) * 10 < LOG  # Wolfi has 3,401 definitions
+
+
+def test_half_a_listing_is_refused() -> None:
+    (line,) = encode_listing(listing(3))
+    with pytest.raises(Undecodable):
+        decode_listing([line[: len(line) // 2]])

@@ -1,0 +1,135 @@
+"""What a unit's Job asks for: rights, places and memory, and that its parts cannot reach each other's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.build.events import ComputeResources
+from dag.core.jobs.capacity import requests_of
+from dag.core.jobs.claims import Claim
+from dag.core.jobs.manifest import JobSettings, agent_job, unit_job
+from dag.core.jobs.names import attempt_of
+from dag.core.kube.objects import is_made_of
+from dag.core.store.buckets import Bucket
+from tests.support.orders import order
+
+Json = dict[str, Any]
+RESOURCES = ComputeResources(1500, 3 << 30)
+SETTINGS = JobSettings(
+    namespace="builds",
+    run="20260101-000000-000abc",
+    arch=Arch.parse("x86_64"),
+    node_arch=None,
+    store=Claim("packages", "wolfi"),
+    bundle="registry.example.com/dag@sha256:1",
+    sdk_image="registry.example.com/sdk@sha256:2",
+    cache_bundle=None,
+    service_account="builder",
+    confined=True,
+    disk="1Gi",
+    timeout=None,
+    version="1",
+)
+IN_BUCKET = replace(SETTINGS, store=Bucket.parse("s3://bucket/wolfi"), bucket_secret="bucket")
+
+
+def job(settings: JobSettings = SETTINGS) -> Json:
+    return unit_job(settings, order(), RESOURCES)
+
+
+def pod(manifest: Json) -> Json:
+    return dict(manifest["spec"]["template"]["spec"])
+
+
+def container(manifest: Json, name: str) -> Json:
+    spec = pod(manifest)
+    found = [*spec.get("initContainers", ()), *spec["containers"]]
+    return next(one for one in found if one["name"] == name)
+
+
+def mounts(manifest: Json, name: str) -> dict[str, bool]:
+    """Return the volumes that a container has, and whether it may only read each."""
+    listed = container(manifest, name)["volumeMounts"]
+    return {one["name"]: one.get("readOnly", False) for one in listed}
+
+
+def test_the_build_has_neither_the_store_nor_what_the_agent_keeps() -> None:
+    assert mounts(job(), "build") == {"unit": False, "cache": False, "tmp": False, "pipes": True}
+    assert "envFrom" not in container(job(IN_BUCKET), "build")
+    assert pod(job())["automountServiceAccountToken"] is False
+
+
+def test_the_agent_reads_what_was_built_and_cannot_change_it() -> None:
+    found = mounts(job(), "collect")
+    assert (found["unit"], found["tmp"], found["pipes"], found["store"]) == (
+        True,
+        True,
+        True,
+        False,
+    )
+    assert mounts(job(), "prepare")["store"] is True
+    security = container(job(), "collect")["securityContext"]
+    assert security["runAsNonRoot"]
+    assert security["readOnlyRootFilesystem"]
+    assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("name", ["prepare", "collect"])
+def test_only_agents_have_the_secret_of_a_bucket(name: str) -> None:
+    found = container(job(IN_BUCKET), name)
+    assert found["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    assert "--store=s3://bucket/wolfi" in found["args"]
+    assert "store" not in mounts(job(IN_BUCKET), name)
+
+
+def test_a_folder_of_a_claim_is_a_place_on_its_volume() -> None:
+    assert "--store=/dag-store/wolfi" in container(job(), "collect")["args"]
+    assert (
+        "--store=/dag-store"
+        in container(job(replace(SETTINGS, store=Claim("a"))), "collect")["args"]
+    )
+
+
+def test_what_a_build_may_have_of_memory_is_what_it_asks_for() -> None:
+    resources = container(job(), "build")["resources"]
+    assert resources["limits"] == {"memory": resources["requests"]["memory"]}
+    assert requests_of(pod(job()), "build") == RESOURCES
+
+
+def test_a_job_without_privilege_is_in_a_user_namespace_and_another_one_is_named() -> None:
+    assert pod(job())["hostUsers"] is False
+    assert container(job(), "build")["securityContext"].get("privileged") is None
+    named = job(replace(SETTINGS, confined=False))
+    assert container(named, "build")["securityContext"] == {"privileged": True}
+
+
+def test_a_job_ends_by_itself_and_is_one_attempt() -> None:
+    spec = job()["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["activeDeadlineSeconds"] > 0
+    assert spec["ttlSecondsAfterFinished"] > 0
+    assert attempt_of(job()) == ("Catch2", 1)
+
+
+def test_the_same_attempt_is_the_same_job_and_another_one_is_told_apart() -> None:
+    assert job() == job()
+    assert is_made_of(job(), job())
+    other = unit_job(SETTINGS, order(), replace(RESOURCES, ram=1 << 30))
+    assert not is_made_of(other, job())
+
+
+def test_the_agent_of_a_store_has_no_privilege() -> None:
+    listed = agent_job(SETTINGS, "dag-list", "list-store", ["--arch=x86_64"])
+    assert pod(listed)["hostUsers"] is False
+    assert container(listed, "agent")["args"][:2] == ["list-store", "--store=/dag-store/wolfi"]
+    assert attempt_of(listed) is None
+
+
+def test_a_job_of_a_small_environment_is_small() -> None:
+    # It is in etcd twice, with the Pod that is made of it.
+    assert len(json.dumps(job())) < 8_000

@@ -1,0 +1,177 @@
+"""The agent of a unit lays out what it gets, and judges what its build left, without a pod."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dag.core.jobs.answers import (
+    Answer,
+    EndedAnswer,
+    ProvenAnswer,
+    UnprovenAnswer,
+    decode_answer,
+    record_of,
+    without_environment,
+)
+from dag.core.jobs.order import UnitOrder, encode_order
+from dag.io.store.local import Store
+from dag.run.agent.collect import collect
+from dag.run.agent.prepare import UnitPlaces, prepare
+from tests.support.apks import make_apk
+from tests.support.orders import PACKAGE, order
+
+PACKAGES = "workspace/packages/x86_64"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> UnitPlaces:
+    for name in ("unit", "state", "pipes", "log", "bundle"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bundle/Makefile").write_text("all:\n")
+    (tmp_path / "bundle/catch2.yaml").write_text("package: {name: Catch2}\n")
+    (tmp_path / "bundle/keys").mkdir()
+    (tmp_path / "bundle/keys/a.rsa.pub").write_text("a key\n")
+    return UnitPlaces(
+        store=str(tmp_path / "store"),
+        place=tmp_path / "unit",
+        state=tmp_path / "state",
+        pipe=tmp_path / "pipes/collect",
+    )
+
+
+def lay_out(places: UnitPlaces, told: UnitOrder | None = None) -> Path:
+    """Prepare a unit, and return the script that builds it."""
+    script = places.pipe.with_name("build")
+    told = told or order(given=0, served=0)
+    prepare(tuple(encode_order(told)), places, places.place.with_name("bundle"), script)
+    return script
+
+
+@contextmanager
+def build(places: UnitPlaces, code: int = 0) -> Iterator[None]:
+    """Hold the pipe as a build does, and end with this exit code."""
+
+    def hold() -> None:
+        with places.pipe.open("wb", buffering=0) as pipe:
+            pipe.write(b"started\n")
+            pipe.write(b"exit %d\n" % code)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    yield
+    holder.join()
+
+
+def judge(places: UnitPlaces, code: int = 0) -> Answer:
+    message = places.state / "message"
+    with build(places, code):
+        collect(places, places.place.with_name("log"), message)
+    return decode_answer(message.read_text())
+
+
+def made(places: UnitPlaces, name: str, **more: str) -> Path:
+    path = places.place / PACKAGES / f"{name}-{PACKAGE.full_version}.apk"
+    return make_apk(path, name, PACKAGE.full_version, origin=more.get("origin", "Catch2"))
+
+
+def test_a_unit_gets_its_own_files_and_keys_and_nothing_else(places: UnitPlaces) -> None:
+    (places.place.with_name("bundle") / "other.yaml").write_text("package: {name: other}\n")
+    script = lay_out(places)
+    workspace = places.place / "workspace"
+    found = {str(path.relative_to(workspace)) for path in workspace.rglob("*") if path.is_file()}
+    assert found == {"Makefile", "catch2.yaml", "keys/a.rsa.pub"}
+    assert "packages/x86_64/Catch2-3.1-r2.apk" in script.read_text()
+
+
+def test_what_the_definition_promises_is_proven_and_kept(places: UnitPlaces) -> None:
+    lay_out(places)
+    for name in PACKAGE.promised:
+        made(places, name)
+    (places.place.with_name("log") / "log").write_text("it went well\n")
+    answer = judge(places)
+    assert isinstance(answer, ProvenAnswer)
+    record = record_of(answer, [])
+    assert [one.apk.name for one in record.built] == ["Catch2", "Catch2-dev"]
+    store = Store(Path(places.store), order().platform)
+    kept = store.find_key("Catch2", record.key)
+    assert kept is not None
+    assert without_environment(kept) == record
+    assert (store.state / record.log).read_text() == "it went well\n"
+
+
+def test_a_second_attempt_finds_the_record_and_builds_nothing(places: UnitPlaces) -> None:
+    lay_out(places)
+    for name in PACKAGE.promised:
+        made(places, name)
+    assert isinstance(judge(places), ProvenAnswer)
+    again = places.place.with_name("again")
+    again.mkdir()
+    later = msgspec.structs.replace(order(given=0, served=0), attempt=2)
+    elsewhere = UnitPlaces(
+        store=places.store, place=again, state=places.state, pipe=places.pipe.with_name("second")
+    )
+    script = places.pipe.with_name("script")
+    prepare(tuple(encode_order(later)), elsewhere, places.place.with_name("bundle"), script)
+    assert script.read_text() == "exit 0\n"
+    message = places.state / "message"
+    collect(elsewhere, places.place.with_name("log"), message)
+    answer = decode_answer(message.read_text())
+    assert isinstance(answer, ProvenAnswer)
+    assert not answer.built
+
+
+@pytest.mark.parametrize("code", [1, 2, 137])
+def test_a_build_that_failed_proves_nothing_whatever_it_left(places: UnitPlaces, code: int) -> None:
+    lay_out(places)
+    for name in PACKAGE.promised:
+        made(places, name)
+    assert judge(places, code) == EndedAnswer(code)
+    assert list(Path(places.store).glob(".dag/records/**/*.json")) == []
+
+
+def leave_nothing(places: UnitPlaces) -> None:
+    """Build nothing."""
+
+
+def leave_half(places: UnitPlaces) -> None:
+    made(places, "Catch2")
+
+
+def leave_another(places: UnitPlaces) -> None:
+    made(places, "Catch2", origin="other")
+    made(places, "Catch2-dev")
+
+
+def leave_a_link(places: UnitPlaces) -> None:
+    (places.place / PACKAGES / "Catch2-3.1-r2.apk").symlink_to("/etc/passwd")
+
+
+def leave_a_pipe(places: UnitPlaces) -> None:
+    os.mkfifo(places.place / PACKAGES / "Catch2-3.1-r2.apk")
+
+
+@pytest.mark.parametrize(
+    ("leave", "words"),
+    [
+        (leave_nothing, "built no Catch2-3.1-r2.apk"),
+        (leave_half, "built no Catch2-dev-3.1-r2.apk"),
+        (leave_another, "of other"),
+        (leave_a_link, "is not an ordinary file"),
+        (leave_a_pipe, "is not an ordinary file"),
+    ],
+)  # fmt: skip
+def test_what_was_not_promised_is_refused(places: UnitPlaces, leave: object, words: str) -> None:
+    lay_out(places)
+    assert callable(leave)
+    leave(places)
+    answer = judge(places)
+    assert isinstance(answer, UnprovenAnswer)
+    assert words in answer.why
+    assert list(Path(places.store).glob(".dag/records/**/*.json")) == []

@@ -1,0 +1,66 @@
+"""Builds of one directory as Jobs on the cluster, and what they leave there."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.builds import definition
+from tests.support.cluster.running import Dag, Done, Running
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Jobs:
+    """Builds of one directory as Jobs, in one store."""
+
+    dag: Dag
+    store: Path
+    directory: Path
+    url: str = "pvc://store"
+
+    def words(self, *more: str) -> list[str]:
+        return [
+            *("build", "--dir", str(self.directory)),
+            f"--kubeconfig={self.dag.cluster.limited_kubeconfig}",
+            *("--on=kubernetes", f"--store={self.url}", "--ram=256Mi", *more),
+        ]
+
+    def build(self, *more: str) -> Done:
+        return self.dag(*self.words(*more), timeout=400)
+
+    def start(self, *more: str) -> Running:
+        return self.dag.run("dag", *self.words(*more))
+
+    def define(self, **definitions: str) -> None:
+        """Let the directory have just these definitions."""
+        for old in self.directory.glob("*.yaml"):
+            old.unlink()
+        for name, runs in definitions.items():
+            (self.directory / f"{name}.yaml").write_text(definition(name, runs=runs))
+
+    def await_build(self, seconds: float = 90) -> Json:
+        """Wait until a build has said something, and return its Pod."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for pod in json.loads(self.dag.kubectl("get", "pods", "-o", "json"))["items"]:
+                statuses = pod["status"].get("containerStatuses", ())
+                running = {one["name"] for one in statuses if "running" in one["state"]}
+                name = pod["metadata"]["name"]
+                if "build" in running and self.dag.kubectl("logs", name, "-c", "build"):
+                    return dict(pod)
+            time.sleep(0.3)
+        raise AssertionError(f"nothing builds after {seconds:g} s")
+
+    def jobs(self) -> list[Json]:
+        return list(json.loads(self.dag.kubectl("get", "jobs", "-o", "json"))["items"])
+
+    def logs(self) -> list[str]:
+        return sorted(path.name for path in self.store.glob(".dag/runs/*/x86_64/logs/*"))
+
+    def records(self) -> list[Path]:
+        return sorted(self.store.glob(".dag/records/x86_64/**/*.json"))
