@@ -81,6 +81,29 @@ def build(report: Report) -> None:
     report.line("  processor time of dag itself, a unit", own / PACKAGES * 1000, 20.0, "ms")
 
 
+def overhead(report: Report) -> None:
+    """Build one package whose step keeps a processor busy for 30 seconds, with make and with `dag`.
+
+    That is of the clock, whoever else wants the processor, so that both wait for just the same.
+    """
+    burns = "end=$(($(date +%s) + 30)); while [ $(date +%s) -lt $end ]; do :; done"
+    with tempfile.TemporaryDirectory() as temporary:
+        directory, store = Path(temporary, "distribution"), Path(temporary, "store")
+        generate(directory, count=1, seed=3, work=burns)
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "dag", "build", f"--store={store}"],
+            cwd=directory,
+            env=environment(),
+            check=True,
+            capture_output=True,
+        )
+        ours = time.monotonic() - began
+        alone = one_after_the_other(directory)
+    ratio = f"{ours:.1f} s; melange alone {alone:.1f} s"
+    report.line("a unit of 30 s, beside melange alone", ours / alone, 1.05, "x", ratio)
+
+
 def least(directory: Path, store: Path) -> float:
     """Return the bound in seconds, for the durations of the run that the store has recorded."""
     opened = Store(store, Arch.parse("x86_64"))
@@ -152,6 +175,7 @@ def main() -> None:
     report = Report()
     plan(report)
     build(report)
+    overhead(report)
     raise SystemExit(report.failed)
 
 

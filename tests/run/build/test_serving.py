@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from dag.core.package.apk import archive_of
+from dag.core.store.records import decode_record
+from tests.support.apks import read
 from tests.support.builds import Make, definition, run
 from tests.support.faults import Answer, Origin
 from tests.support.melange import binary as melange
@@ -52,6 +54,14 @@ def test_each_package_is_fetched_once_and_nothing_else_is_served(
     fetched = [one.request.target for one in origin.matching(path=r"\.apk$")]
     assert len(fetched) == len(set(fetched)) > 0
     assert origin.count(path="APKINDEX") == 1
+    # A record tells of just what came: its key goes by the index, which has a SHA-1.
+    for path in (place / "packages/.dag/records").rglob("*.json"):
+        record = decode_record(path.read_bytes())
+        assert record.inputs is not None
+        assert record.served.keys() == {one.name for one in record.inputs.repository}
+        for one in record.inputs.repository:
+            apk = bootstrap / ARCH / f"{one.name}-{one.version}.apk"
+            assert record.served[one.name] == read(apk).sha256
     # melange itself asked nobody.
     assert {one.request.header("user-agent") for one in origin.exchanges} == {"dag"}
     # Another store needs no package again.

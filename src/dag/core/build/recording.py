@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dag.core.package.apk import Apk
 from dag.core.package.model import Package
@@ -17,6 +17,7 @@ def make_record(
     *,
     provider: Callable[[str], str | None],
     inputs: Inputs,
+    served: Mapping[str, str],
     fingerprint: str,
     epoch: int,
     seconds: float,
@@ -25,7 +26,8 @@ def make_record(
 ) -> Record:
     """Return the record of an attempt that made some packages where others were given.
 
-    `provider` names the package that is chosen for a name among the definitions.
+    `provider` names the package that is chosen for a name among the definitions; `served` are the
+    SHA-256 of packages of repositories, by name.
     """
     around = [*made, *given]
     return Record(
@@ -34,6 +36,7 @@ def make_record(
         key=inputs.key,
         fingerprint=fingerprint,
         inputs=inputs,
+        served=dict(sorted(served.items())),
         epoch=epoch,
         seconds=round(seconds, 3),
         memory=memory,

@@ -77,6 +77,9 @@ class Record(Struct, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
     log: str = ""
     """The path of its log below the store's state; empty if there is none."""
     built: tuple[Built, ...]
+    served: dict[str, Digest] = {}
+    """The SHA-256 of each package of a repository that it got, without its signature, by name; its
+    key has the index's checksum, a SHA-1. Empty in older records, and where melange asked itself."""
 
     @property
     def files(self) -> dict[str, Apk]:

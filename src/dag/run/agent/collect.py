@@ -153,6 +153,7 @@ def _record(what: _Collection, made: Sequence[Apk]) -> Record:
         what.prepared.given,
         provider=lambda name: name if name in defined else None,
         inputs=msgspec.structs.replace(order.inputs, open=why),
+        served=what.prepared.served,
         fingerprint=order.fingerprint,
         epoch=order.epoch,
         seconds=what.end.seconds,

@@ -50,6 +50,8 @@ class PreparedUnit(Struct, frozen=True, kw_only=True):
     order: str
     given: tuple[Apk, ...] = ()
     """The packages of the store in its environment."""
+    served: dict[str, str] = {}
+    """The SHA-256 of each package of a repository that it gets, by name."""
     open: str = ""
     """Why melange may get other packages of repositories."""
     known: Record | None = None
@@ -143,7 +145,7 @@ def _prepare(order: UnitOrder, words: str, places: UnitPlaces, bundle: Path) -> 
         f"{count(len(given), 'package')} of the store and {count(len(served.packages), 'package')}"
         f" of repositories are there for {name} {order.package.full_version}"
     )
-    return PreparedUnit(order=words, given=given, open=served.open)
+    return PreparedUnit(order=words, given=given, served=dict(served.sha256), open=served.open)
 
 
 def _hand_out(store: Store, one: GivenPackage, directory: Path, reader: PackageReader) -> Apk:

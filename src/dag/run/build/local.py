@@ -308,6 +308,7 @@ class LocalRunner:
             (one.apk for one in work.unit.given.values()),
             provider=units.graph.provider_for(package.name),
             inputs=work.inputs,
+            served=work.served.sha256,
             fingerprint=self._settings.fingerprints.get(package.name, ""),
             epoch=units.inputs.epoch(package.name),
             seconds=work.seconds,
