@@ -23,6 +23,7 @@ SUMMARIES = {
     "init": "Begin a distribution that builds at once.",
     "text": "Print packages in the order in which they can be built.",
     "svg": "Draw the graph of packages as a picture.",
+    "graph": "Write a page on which the graph can be searched, for a browser.",
     "cycles": "Show which packages need each other, and what to bootstrap.",
     "path": "Explain why one package needs another.",
     "affected": "Print what must be built again after files have changed.",

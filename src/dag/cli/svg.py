@@ -15,6 +15,7 @@ MANY = 300
 @command_of(
     SvgOptions,
     ("Draw brotli and what it needs into dag.svg.", "dag svg brotli"),
+    ("Draw only what is next to it.", "dag svg --depth 1 brotli"),
     ("Describe everything in the language of Graphviz.", "dag svg --format dot --out -"),
 )
 def command(options: SvgOptions) -> None:
@@ -24,17 +25,26 @@ def command(options: SvgOptions) -> None:
     """
     from dag.cli.graphs import tell_notes
     from dag.core.graph.draw import dot
+    from dag.core.graph.sketch import make_sketch, nearest, reduced
     from dag.run.graph.reading import read_graph, selected_packages
 
     graph = read_graph(options, options.repositories)
     packages = selected_packages(graph, options)
+    sketch = make_sketch(graph, packages)
+    if options.depth is not None:
+        starts = options.packages or [one.name for one in packages]
+        named = [one.name for name in starts if (one := graph.origin(name))]
+        sketch = nearest(sketch, named, options.depth, dependents=options.show_dependents)
+        packages = list(sketch.packages)
+    if options.reduce:
+        sketch = reduced(sketch)
     if len(packages) > MANY and options.form == "svg":
         say(
             f"{len(packages):,} packages make a picture that takes Graphviz minutes and nobody can "
-            "read; select some, or take `--format dot`"
+            "read; --depth and --reduce make it smaller, and `dag graph` makes a page to search"
         )
     tell_notes(graph, packages, options)
-    data = dot(graph, packages).encode()
+    data = dot(sketch).encode()
     if options.form == "svg":
         from dag.io.graph.graphviz import render
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from itertools import pairwise
 
 from dag.core.arch import Arch
 from dag.core.graph.edges import Edge
 from dag.core.graph.graph import Graph
+from dag.core.graph.sketch import Sketch
 from dag.core.package.makefile import NO_MAKEFILE, Makefile
 from dag.core.package.model import APPENDED, Package
 from dag.core.visible import visible, visible_json
@@ -109,37 +110,22 @@ def _made_by(name: str, provider: str | None, origin: str) -> str:
     return f" (of {origin})" if name != origin else ""
 
 
-def dot(graph: Graph, packages: Sequence[Package], *, name: str = "packages") -> str:
-    """Return the edges among `packages` and to external names, in Graphviz's language.
+def dot(sketch: Sketch, *, name: str = "packages") -> str:
+    """Return a sketch in Graphviz's language.
 
     An edge points at the package that is needed. Dashed lines are edges that the order drops, and
     names that no definition gives. Dotted lines lead to what is needed only at run time of what is
     installed.
     """
-    chosen = {one.name for one in packages}
-    dropped = {(edge.package, edge.origin) for edge in graph.dropped_edges}
     output = [f"digraph {_quote(name)} {{", "  rankdir=LR;", "  node [shape=box];"]
-    externals: set[str] = set()
-    edges: list[str] = []
-    for package in sorted(packages, key=lambda one: one.name):
+    for package in sketch.packages:
         label = f"{package.name} {package.full_version}"
         output.append(f"  {_quote(package.name)} [label={_quote(label)}];")
-        seen: set[str] = set()
-        needs = [*graph.needs(package.name), *graph.runtime_needs(package.name)]
-        for edge in sorted(needs, key=lambda edge: edge.origin):
-            if edge.origin in seen:
-                continue
-            seen.add(edge.origin)
-            if not edge.is_ours:
-                externals.add(edge.origin)
-            elif edge.origin not in chosen:
-                continue
-            style = " [style=dotted]" if edge.through else ""
-            if (package.name, edge.origin) in dropped:
-                style = " [style=dashed]"
-            edges.append(f"  {_quote(package.name)} -> {_quote(edge.origin)}{style};")
-    output += [f"  {_quote(one)} [style=dashed];" for one in sorted(externals)]
-    return "\n".join([*output, *edges, "}", ""])
+    output += [f"  {_quote(one)} [style=dashed];" for one in sketch.externals]
+    for line in sketch.lines:
+        style = " [style=dashed]" if line.dropped else " [style=dotted]" if line.at_run_time else ""
+        output.append(f"  {_quote(line.start)} -> {_quote(line.goal)}{style};")
+    return "\n".join([*output, "}", ""])
 
 
 def _quote(text: str) -> str:

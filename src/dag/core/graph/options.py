@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dag.core.flags import Options, argument, flag, list_flag, required_flag, switch
 from dag.core.graph.draw import Kind
-from dag.core.kinds import FILE_OR_STDOUT, PACKAGE, PATH_OR_URL, TEXT, ValueKind, choice
+from dag.core.kinds import FILE_OR_STDOUT, PACKAGE, PATH_OR_URL, TEXT, ValueKind, choice, whole
 from dag.core.package.options import (
     DefinitionOptions,
     GeneralOptions,
@@ -81,7 +81,24 @@ class PictureOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SvgOptions(GraphOptions, PictureOptions):
+class LessOptions(Options):
+    """Ways to draw less."""
+
+    heading: ClassVar[str] = "Selection"
+
+    depth: int | None = flag(
+        whole(0),
+        "--depth",
+        "Draw only what is at most so many edges away from the packages.",
+        shown="all that they lead to",
+    )
+    reduce: bool = switch(
+        "--reduce", "Leave out each edge that follows from others: a → c beside a → b and b → c."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SvgOptions(GraphOptions, LessOptions, PictureOptions):
     """The flags of `dag svg`."""
 
 

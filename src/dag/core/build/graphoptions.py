@@ -1,0 +1,30 @@
+"""The flags of `dag graph`, which asks the graph and the store of a build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dag.core.build.options import StoreOptions
+from dag.core.flags import Options, flag
+from dag.core.graph.options import GraphOptions
+from dag.core.kinds import FILE_OR_STDOUT
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphFileOptions(Options):
+    """The file of the page."""
+
+    heading: ClassVar[str] = "Output"
+
+    html: str = flag(
+        FILE_OR_STDOUT,
+        "-o --html",
+        "Write the page to this file; - is the standard output.",
+        default="dag-graph.html",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphPageOptions(GraphOptions, StoreOptions, GraphFileOptions):
+    """The flags of `dag graph`."""
