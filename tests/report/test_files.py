@@ -8,9 +8,11 @@ from xml.etree import ElementTree as ET
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.summary import SkippedSummary
 from dag.report.annotations import workflow_commands
-from dag.report.files import to_json, to_junit, to_markdown
+from dag.report.files import ShownPlaces, to_json, to_junit, to_markdown
 
 EVIL = "\x1b]52;c;ZXZpbA==\a<img src=x onerror=y>|[a](http://b) `c`\n::error::\u202ed"
+
+PLACES = ShownPlaces(store="there/packages", directory="there")
 
 
 def result() -> Result:
@@ -27,6 +29,7 @@ def result() -> Result:
         ended=1.0,
         lines=(EVIL, "```", "</failure>"),
         log="logs/x86_64/talks.log",
+        file="talks.yaml",
     )
     return Result(
         arch="x86_64",
@@ -45,7 +48,7 @@ def result() -> Result:
 
 
 def test_a_page_shows_what_a_build_says_and_nothing_of_it_is_live() -> None:
-    page = to_markdown(result())
+    page = to_markdown(result(), PLACES)
     assert page.replace("\n", "").isprintable()
     log = page.partition("\n````\n")[2].partition("\n````\n")[0]
     assert log.splitlines()[1:] == ["```", "</failure>"]
@@ -58,11 +61,17 @@ def test_a_page_shows_what_a_build_says_and_nothing_of_it_is_live() -> None:
 
 
 def test_what_test_readers_read_is_xml_and_visible() -> None:
-    text = to_junit(result())
+    text = to_junit(result(), PLACES)
     suite = ET.fromstring(text).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "3")
     assert text.replace("\n", "").isprintable()
+    case = suite.find("testcase")
+    assert case is not None
+    assert case.get("file") == "there/talks.yaml"
+    log = case.find("properties/property[@name='attachment']")
+    assert log is not None
+    assert log.get("value") == "there/packages/logs/x86_64/talks.log"
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert failure.text is not None
@@ -70,7 +79,7 @@ def test_what_test_readers_read_is_xml_and_visible() -> None:
 
 
 def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:
-    text = to_json(result())
+    text = to_json(result(), PLACES)
     assert text.replace("\n", "").isprintable()
     assert json.loads(text)["units"][0]["cause"] == EVIL
 

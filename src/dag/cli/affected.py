@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dag.cli.options import command_of
 from dag.core.graph.options import AffectedOptions
-from dag.report.terminal import say
+from dag.report.terminal import say, show_document
 
 
 @command_of(
@@ -23,7 +23,8 @@ def command(options: AffectedOptions) -> None:
     needs such a package follows. What is needed goes first.
     """
     from dag.cli.graphs import show_packages, tell_stopped
-    from dag.core.graph.draw import lines
+    from dag.core.graph.draw import descriptions, lines
+    from dag.report.envelope import envelope
     from dag.run.graph.reading import read_affected, target_rules
 
     makefile = target_rules(options, options.directory)
@@ -45,5 +46,13 @@ def command(options: AffectedOptions) -> None:
         for one in found.packages
         if one.name not in stopped and (not options.direct or one.name in found.reasons)
     ]
-    printed = lines(graph, chosen, options.kind, options.arch, makefile)
-    show_packages(printed, options.kind)
+    if options.json:
+        body = {
+            "packages": descriptions(graph, chosen),
+            "changed": found.reasons,
+            "unrelated": found.unrelated,
+        }
+        show_document(envelope("affected", body))
+    else:
+        printed = lines(graph, chosen, options.kind, options.arch, makefile)
+        show_packages(printed, options.kind)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
+from dag.cli.outputs import require_directories, write_results
 from dag.core.jobs.options import UnitBuildOptions
-from dag.errors import UsageError
-from dag.report.terminal import Paint, Terminal, instruct, say, show, show_document, silence, tell
+from dag.report.terminal import Paint, Terminal, instruct, say, show, show_document, tell
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
@@ -37,11 +36,7 @@ def command(options: UnitBuildOptions) -> int:
     from dag.core.build.plan import Absence
     from dag.run.build.start import build_packages, plan_build
 
-    files = {"junit": options.junit, "markdown": options.markdown, "report": options.report}
-    for flag, given in files.items():
-        place = Path(given or ".").parent
-        if not place.is_dir():  # not after hours of building
-            raise UsageError(f"--{flag} {given}: there is no directory {place}")
+    require_directories(junit=options.junit, markdown=options.markdown, report=options.report)
     if options.dry_run:
         if options.is_on_cluster:
             from dag.run.jobs.start import plan_on_cluster
@@ -50,11 +45,12 @@ def command(options: UnitBuildOptions) -> int:
         else:
             build = plan_build(options, say)
         _tell_plan(build)
-        _print_plan(build)
         impossible = any(
             one.named and one.absence is Absence.OTHER_ARCH for one in build.plan.skipped
         )
-        return 1 if build.plan.stuck or build.plan.unbuildable or impossible else 0
+        code = 1 if build.plan.stuck or build.plan.unbuildable or impossible else 0
+        _print_plan(build, code)
+        return code
     if options.is_on_cluster:
         from dag.run.jobs.start import build_on_cluster
 
@@ -107,17 +103,17 @@ def _tell_plan(build: Build) -> None:
             say(f"{one.package} is built with the repository's {one.name}: a cycle")
 
 
-def _print_plan(build: Build) -> None:
+def _print_plan(build: Build, exit_code: int) -> None:
     from dag.report.plan import plan_json, plan_lines
 
     if build.options.json:
-        show_document(plan_json(build.plan, build.limits, build.about))
+        show_document(plan_json(build.plan, build.limits, build.about, exit_code=exit_code))
     else:
         show(plan_lines(build.plan, build.limits))
 
 
 def _report(result: Result, options: UnitBuildOptions) -> None:
-    from dag.report.files import to_json, to_junit, to_markdown
+    from dag.report.files import ShownPlaces, to_json, to_junit, to_markdown
     from dag.report.progress import result_lines
     from dag.run.build.stores import store_name
 
@@ -125,23 +121,14 @@ def _report(result: Result, options: UnitBuildOptions) -> None:
         for line in result_lines(result, store=store_name(options), verbosity=options.verbose):
             paint = Paint.FAILURE if line.startswith("FAILED ") else None
             tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
-    if options.junit:
-        Path(options.junit).write_text(to_junit(result), encoding="utf-8")
-    if options.markdown:
-        Path(options.markdown).write_text(to_markdown(result), encoding="utf-8")
-    page = os.environ.get("GITHUB_STEP_SUMMARY")
-    if page:
-        try:
-            with Path(page).open("a", encoding="utf-8") as file:
-                file.write(to_markdown(result))
-        except OSError as error:  # what was built is more than its summary
-            say(f"$GITHUB_STEP_SUMMARY {page}: {error.strerror}")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from dag.report.annotations import workflow_commands
 
         instruct(workflow_commands(result, annotated_directory(options.directory)))
-    if options.json:
-        try:
-            show_document(to_json(result))
-        except OSError:  # whoever reads it has left; the exit code tells
-            silence(sys.stdout)
+    places = ShownPlaces(store=store_name(options), directory=options.directory)
+    write_results(
+        options,
+        json=lambda: to_json(result, places),
+        junit=lambda: to_junit(result, places),
+        markdown=lambda: to_markdown(result, places),
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
 from dag.core.sources.options import CacheOptions
-from dag.core.visible import visible_json
+from dag.report.envelope import envelope
 from dag.report.terminal import say, show, show_document, tell
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def _fetch(options: CacheOptions) -> int:
 
     result = fetch_sources(options)
     if options.json:
-        document = visible_json(result.as_json(cache_directory(options)), indent=1)
-        show_document(f"{document}\n")
+        body = result.as_json(cache_directory(options))
+        show_document(envelope("sources", body, exit_code=1 if result.failures else 0))
     elif result.bundle:
         show([result.bundle])
     _tell_unpinned(result.sources)
@@ -84,12 +84,13 @@ def _list(options: CacheOptions) -> int:
     from dag.run.sources.command import list_sources
 
     found = list_sources(options)
+    failures = CacheResult(sources=found.sources).failures
     if options.json:
-        show_document(f"{visible_json([asdict(one) for one in found.states], indent=1)}\n")
+        body = {"sources": [asdict(one) for one in found.states]}
+        show_document(envelope("wanted sources", body, exit_code=1 if failures else 0))
     else:
         show("\t".join(astuple(state)) for state in found.states)
     _tell_unpinned(found.sources)
-    failures = CacheResult(sources=found.sources).failures
     for failure in failures:
         for line in failure.lines():
             say(line)
@@ -112,7 +113,7 @@ def _prune(options: CacheOptions) -> int:
 
     removed = prune_cache(options)
     if options.json:
-        show_document(f"{visible_json([asdict(one) for one in removed], indent=1)}\n")
+        show_document(envelope("removed sources", {"removed": [asdict(one) for one in removed]}))
     else:
         show(one.name for one in removed)
     verb = "would be removed" if options.dry_run else "removed"
@@ -138,7 +139,7 @@ def _fill(options: CacheOptions, reference: str) -> int:
             "repositories": number,
             "problems": problems,
         }
-        show_document(f"{visible_json(document, indent=1)}\n")
+        show_document(envelope("filled cache", document, exit_code=1 if problems else 0))
     else:
         show([filled.reference])
     say(

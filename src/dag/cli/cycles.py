@@ -33,6 +33,7 @@ def command(options: CyclesOptions) -> None:
     from elsewhere first. For each group of such packages, its shortest cycles are shown, and a small
     set of packages that would break it, and which of these a --repository has.
     """
+    from dag.report.envelope import envelope
     from dag.report.terminal import show, show_document
     from dag.report.words import count
     from dag.run.graph.reading import read_graph
@@ -40,26 +41,21 @@ def command(options: CyclesOptions) -> None:
     verbose = options.verbose
     graph = read_graph(options, options.repositories)
     found = graph.components(cycles=MOST_SHOWN if verbose else SHOWN)
-    if options.kind == "json":
-        for component in found:
-            show_document(f"{visible_json(_component_json(graph, component))}\n")
-        for edge in graph.self_loops():
-            fields = {
-                "packages": [edge.package],
-                "needs": edge.need.name,
-                "where": edge.where,
-                "kind": edge.kind,
-                "through": list(edge.through),
-            }
-            show_document(f"{visible_json(fields)}\n")
+    if options.json or options.kind == "json":
+        components = [_component_json(graph, component) for component in found]
+        loops = [_loop_json(edge) for edge in graph.self_loops()]
+        if options.json:
+            show_document(envelope("cycles", {"components": components, "loops": loops}))
+        else:
+            show_document("".join(f"{visible_json(one)}\n" for one in (*components, *loops)))
         return
     for number, component in enumerate(found, start=1):
         show(_component_lines(graph, component, number, verbose=verbose))
-    loops = graph.self_loops()
-    if loops:
-        show([f"needed by themselves: {count(len(loops), 'package')}"])
-        show(f"  {_self_loop(edge)}{availability(graph, edge.wanted)}" for edge in loops)
-    if not found and not loops:
+    selfish = graph.self_loops()
+    if selfish:
+        show([f"needed by themselves: {count(len(selfish), 'package')}"])
+        show(f"  {_self_loop(edge)}{availability(graph, edge.wanted)}" for edge in selfish)
+    if not found and not selfish:
         show(["there are no cycles"])
 
 
@@ -98,6 +94,16 @@ def _component_lines(graph: Graph, component: Component, number: int, *, verbose
             f"    {describe(edge)}{availability(graph, edge.wanted)}" for edge in component.dropped
         ]
     return [*words, ""]
+
+
+def _loop_json(edge: Edge) -> dict[str, object]:
+    return {
+        "packages": [edge.package],
+        "needs": edge.need.name,
+        "where": edge.where,
+        "kind": edge.kind,
+        "through": list(edge.through),
+    }
 
 
 def _component_json(graph: Graph, component: Component) -> dict[str, object]:

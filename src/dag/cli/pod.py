@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
+from dag.cli.outputs import require_directories, write_results
 from dag.core.pod.options import PodOptions
+from dag.report.envelope import envelope
 from dag.report.terminal import Terminal, show, show_document, tell
 
 if TYPE_CHECKING:
@@ -26,17 +28,38 @@ def command(options: PodOptions) -> int:
     The exit code is 0 if everything is built, 1 if the build failed, 2 if the request was wrong, 3
     if the cluster, the registry or the network failed, and 130 after an interruption.
     """
+    from dag.report import pods
     from dag.run.pod.command import build_in_pods, manifests
 
-    terminal = Terminal(verbosity=options.verbose)
+    require_directories(junit=options.junit, markdown=options.markdown)
+    # With --json the standard output is for the JSON alone.
+    terminal = Terminal(verbosity=options.verbose, logs_aside=options.json)
     if not options.create:
         from dag.report.manifest import to_yaml
 
-        show_document("---\n".join(map(to_yaml, manifests(options, terminal))))
+        made = manifests(options, terminal)
+        if options.json:
+            show_document(envelope("manifests", {"manifests": made}))
+        else:
+            show_document("---\n".join(map(to_yaml, made)))
         return 0
-    outcome = build_in_pods(options, terminal, created=lambda name: show([name]))
+    created: list[str] = []
+
+    def note(name: str) -> None:
+        created.append(name)
+        if not options.json:
+            show([name])
+
+    outcome = build_in_pods(options, terminal, created=note)
     for result in outcome.results:
         _show_result(result, outcome.namespace, terminal)
+    results = {result.label or str(options.arch[0]): result for result in outcome.results}
+    write_results(
+        options,
+        json=lambda: pods.to_json(results, created, outcome.namespace, outcome.exit_code),
+        junit=lambda: pods.to_junit(results),
+        markdown=lambda: pods.to_markdown(results),
+    )
     return outcome.exit_code
 
 

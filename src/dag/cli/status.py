@@ -25,7 +25,7 @@ def command(options: StatusOptions) -> int:
     disturbed. The exit code is 0 if everything is built or the build still runs, and otherwise that
     of `dag build`.
     """
-    from dag.report.files import to_json
+    from dag.report.files import ShownPlaces, to_json
     from dag.report.terminal import say, show, show_document
     from dag.run.build.runs import read_status
     from dag.run.build.stores import store_name, store_place
@@ -35,10 +35,12 @@ def command(options: StatusOptions) -> int:
     if options.all:
         return _list(options)
     status = read_status(store_place(options, say).store(options.arch), *options.runs)
+    name = store_name(options)
     if options.json:
-        show_document(to_json(status.result))
+        places = ShownPlaces(store=name, directory=options.directory)
+        show_document(to_json(status.result, places, is_alive=status.is_alive))
     else:
-        show(_lines(status, store=store_name(options), verbosity=options.verbose))
+        show(_lines(status, store=name, verbosity=options.verbose))
     return 0 if status.is_alive else status.result.exit_code
 
 
@@ -61,7 +63,7 @@ def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
 
 
 def _list(options: StatusOptions) -> int:
-    from dag.core.visible import visible_json
+    from dag.report.envelope import envelope
     from dag.report.files import headline
     from dag.report.terminal import say, show, show_document
     from dag.run.build.runs import read_all
@@ -86,5 +88,5 @@ def _list(options: StatusOptions) -> int:
         else:
             show([f"{status.id}  {'running: ' if status.is_alive else ''}{said}"])
     if options.json:
-        show_document(f"{visible_json(found, indent=2)}\n")
+        show_document(envelope("runs", {"runs": found}))
     return 0

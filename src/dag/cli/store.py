@@ -7,7 +7,7 @@ import click
 from dag.cli.examples import ExampleGroup
 from dag.cli.options import command_of
 from dag.core.build.storeoptions import PruneStoreOptions, VerifyStoreOptions
-from dag.report.terminal import say, show
+from dag.report.terminal import say, show, show_document
 
 
 @click.group(
@@ -26,8 +26,6 @@ def command(context: click.Context) -> None:
     A build may run meanwhile.
     """
     if context.invoked_subcommand is None:
-        from dag.report.terminal import show_document
-
         show_document(f"{context.get_help()}\n")
 
 
@@ -44,11 +42,22 @@ def verify(options: VerifyStoreOptions) -> int:
 
     The exit code is 0 if all is well, and 1 if anything is not.
     """
+    from dag.report.envelope import envelope
     from dag.report.words import count
     from dag.run.build.stores import store_place
     from dag.run.store.upkeep import verify_store
 
     found = verify_store(store_place(options, say), repair=options.repair)
+    if options.json:
+        body = {
+            "blobs": found.blobs,
+            "records": found.records,
+            "published": found.published,
+            "problems": [{"path": one.address, "what": one.what} for one in found.problems],
+        }
+        code = 1 if found.problems else 0
+        show_document(envelope("verified store", body, exit_code=code))
+        return code
     numbers = (
         count(found.blobs, "blob"),
         count(found.records, "record"),
@@ -75,11 +84,21 @@ def prune(options: PruneStoreOptions) -> None:
     that ended more than thirty days ago, except for the latest ten, what `dag status` and `dag logs`
     tell goes, too; the log of the build that made a package stays.
     """
+    from dag.report.envelope import envelope
     from dag.report.words import count
     from dag.run.build.stores import store_place
     from dag.run.store.upkeep import prune_store
 
     done = prune_store(store_place(options, say), dry_run=options.dry_run)
+    if options.json:
+        body = {
+            "blobs": done.blobs,
+            "bytes": done.size,
+            "runs": done.runs,
+            "dry_run": options.dry_run,
+        }
+        show_document(envelope("pruned store", body))
+        return
     what = "would be removed" if options.dry_run else "removed"
     show(
         [f"{count(done.blobs, 'blob')} ({done.size:,} bytes) and {count(done.runs, 'run')} {what}"]

@@ -18,12 +18,17 @@ def command(options: TextOptions) -> None:
     built at the same time is in the order of the names. An edge that closes a cycle is left out.
     """
     from dag.cli.graphs import show_packages, tell_notes
-    from dag.core.graph.draw import lines
+    from dag.core.graph.draw import descriptions, lines
+    from dag.report.envelope import envelope
+    from dag.report.terminal import show_document
     from dag.run.graph.reading import read_graph, selected_packages, target_rules
 
     makefile = target_rules(options, options.directory)
     graph = read_graph(options, options.repositories)
     packages = selected_packages(graph, options)
     tell_notes(graph, packages, options)
-    found = lines(graph, packages, options.kind, options.arch, makefile)
-    show_packages(found, options.kind)
+    if options.json:
+        show_document(envelope("packages", {"packages": descriptions(graph, packages)}))
+    else:
+        found = lines(graph, packages, options.kind, options.arch, makefile)
+        show_packages(found, options.kind)

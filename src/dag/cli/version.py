@@ -25,14 +25,13 @@ def command(options: VersionOptions) -> None:
     import platform
 
     from dag.core.package.builtin import MELANGE
-    from dag.core.visible import visible_json
+    from dag.report.envelope import envelope
 
     facts = {
-        "format": 1,
         "name": "melange-dag",
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "melange": MELANGE.removeprefix("v"),
     }
-    show_document(f"{visible_json(facts)}\n")
+    show_document(envelope("version", facts))

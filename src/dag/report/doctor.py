@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dag.core.doctor.checks import Finding, Status, exit_code
-from dag.core.visible import visible_json
+from dag.report.envelope import envelope
 from dag.report.words import count
 
 
@@ -29,8 +29,7 @@ def to_json(findings: Mapping[str, Finding]) -> str:
         }
         for name, finding in findings.items()
     ]
-    data = {"exit_code": exit_code(findings.values()), "checks": checks}
-    return visible_json(data, indent=2) + "\n"
+    return envelope("checks", {"checks": checks}, exit_code=exit_code(findings.values()))
 
 
 def headline(findings: Mapping[str, Finding]) -> str:

@@ -10,7 +10,7 @@ from dag.core.build.estimate import estimate
 from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
-from dag.core.visible import visible_json
+from dag.report.envelope import envelope
 from dag.report.words import count, seconds, some, stuck_lines
 
 
@@ -59,11 +59,13 @@ def same_version_words(plan: BuildPlan) -> str:
     )
 
 
-def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
+def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary, *, exit_code: int) -> str:
     """Return the same as one JSON object; `about` is the plan's summary."""
     expected = estimate(plan.units, limits)
     data = {
         **msgspec.to_builtins(about),
+        "skipped": [msgspec.structs.asdict(one) for one in about.skipped],
+        "dropped": [msgspec.structs.asdict(one) for one in about.dropped],
         "packages": {
             name: msgspec.structs.asdict(planned) for name, planned in about.packages.items()
         },
@@ -77,4 +79,4 @@ def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary) -> str:
         "open": plan.open,
         "same_version": plan.same_version,
     }
-    return visible_json(data, indent=2) + "\n"
+    return envelope("plan", data, exit_code=exit_code)

@@ -130,19 +130,19 @@ def show_log(lines: Iterable[bytes], *, raw: bool, at_once: bool) -> None:
         if raw:
             sys.stdout.buffer.write(line + b"\n")
         else:
-            _write_log_line(line)
+            _write_log_line(line, sys.stdout)
         if at_once:
             sys.stdout.buffer.flush()
     sys.stdout.buffer.flush()
 
 
-def _write_log_line(line: bytes) -> None:
+def _write_log_line(line: bytes, stream: TextIO) -> None:
     # As bytes: a stream of another encoding would refuse letters. And in pieces: a line may be very
     # long, and what is written out is four times as long.
     for start in range(0, len(line), _PIECE):
         piece = line[start : start + _PIECE]
-        sys.stdout.buffer.write(visible_log_line(piece).encode())
-    sys.stdout.buffer.write(b"\n")
+        stream.buffer.write(visible_log_line(piece).encode())
+    stream.buffer.write(b"\n")
 
 
 class Terminal:
@@ -151,16 +151,24 @@ class Terminal:
     A reader of stdout who leaves (`dag pod | head`) ends the printing, not the build.
     """
 
-    def __init__(self, *, verbosity: int = 0, subject: str = "") -> None:
-        """Name `subject` with everything that is said, where there are several."""
+    def __init__(self, *, verbosity: int = 0, subject: str = "", logs_aside: bool = False) -> None:
+        """Name `subject` with everything that is said, where there are several.
+
+        With `logs_aside` logs go to stderr, because stdout is for something else.
+        """
         self.verbosity = verbosity
+        self._logs_aside = logs_aside
         self._subject = subject
         self._reading = True
         self._said: set[str] = set()
 
     def about(self, subject: str) -> Terminal:
         """Return a terminal that names its subject; without any, this one."""
-        return Terminal(verbosity=self.verbosity, subject=subject) if subject else self
+        return (
+            Terminal(verbosity=self.verbosity, subject=subject, logs_aside=self._logs_aside)
+            if subject
+            else self
+        )
 
     def say(self, text: str) -> None:
         """Say what happens."""
@@ -186,15 +194,16 @@ class Terminal:
         """Print lines of a container's log, made visible, each behind the container's name."""
         if not self._reading:
             return
+        stream = sys.stderr if self._logs_aside else sys.stdout
         prefix = f"[{self._subject}{'/' if self._subject else ''}{container}] "
         try:
             for line in lines:
-                sys.stdout.buffer.write(prefix.encode())
-                _write_log_line(line)
-            sys.stdout.buffer.flush()
+                stream.buffer.write(prefix.encode())
+                _write_log_line(line, stream)
+            stream.buffer.flush()
         except OSError as error:
             self._reading = False
-            silence(sys.stdout)
+            silence(stream)
             if isinstance(error, BrokenPipeError):
                 self.say("nobody reads the log any more; the build goes on")
             else:

@@ -36,7 +36,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits, UnitState
 from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.io.build.journal import Journal, read_journal
-from dag.report.files import to_json
+from dag.report.files import ShownPlaces, to_json
 
 WRITTEN = Path(__file__).with_name("journal-0.1.0.jsonl")
 EVENTS: list[Event] = [
@@ -94,15 +94,21 @@ def test_a_run_is_rebuilt_from_its_journal(tmp_path: Path) -> None:
 def test_a_journal_that_version_0_1_0_wrote_is_read() -> None:
     run = replay_run(read_journal(WRITTEN))
     assert (run.head.began, run.head.pid, run.last) == (1700000000.5, 4711, 3)
-    result = json.loads(to_json(make_result(run.head, run.scheduler, run.last)))
+    places = ShownPlaces(store="packages", directory=".")
+    result = json.loads(to_json(make_result(run.head, run.scheduler, run.last), places))
     (a, b) = result["units"]
     assert (a["state"], a["version"], a["seconds"]) == ("done", "1-r0", 2.25)
     assert (b["state"], b["reason"], b["because"]) == ("failed", "dependency rebuilt", "a")
     assert b["lines"] == ["ünïcode", 'quote " and \\']
     skipped = {"name": "c", "version": "1-r0", "why": "in the store", "named": True}
     assert result["skipped"] == [skipped]
-    assert result["stuck"] == [{"packages": ["d", "e"], "cycles": [["d", "e"]], "bootstrap": ["d"]}]
-    assert (result["blocked"], result["dropped"]) == ({"f": "d"}, [["b", "a"]])
+    assert result["stuck"] == [
+        {"packages": ["d", "e"], "cycles": [["d", "e"]], "bootstrap": ["d"], "needs": []}
+    ]
+    assert (result["blocked"], result["dropped"]) == (
+        {"f": "d"},
+        [{"package": "b", "name": "a"}],
+    )
 
 
 def test_a_torn_tail_of_any_length_is_left_out(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
     code, out, _ = run(place, "--dry-run", "--json", "--rebuild", "dependents")
     assert code == 0
     assert json.loads(out)["packages"] == {
-        "b": {"version": "1-r0", "reason": "definition changed", "because": ""},
-        "c": {"version": "1-r0", "reason": "dependency rebuilt", "because": "b"},
+        "b": {"version": "1-r0", "reason": "definition changed", "because": "", "file": "b.yaml"},
+        "c": {"version": "1-r0", "reason": "dependency rebuilt", "because": "b", "file": "c.yaml"},
     }
     code, _, said = run(place, "--rebuild", "dependents")
     assert code == 0, said

@@ -26,6 +26,7 @@ from dag.core.package.options import (
     DefinitionOptions,
     DirectoryOptions,
     GeneralOptions,
+    JsonOptions,
     PackageOptions,
     TargetOptions,
 )
@@ -233,24 +234,31 @@ class KeyOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportFileOptions(Options):
-    """Output of a build."""
+class ResultFileOptions(JsonOptions):
+    """Files about what became of a build, for programs and for pages."""
 
     heading: ClassVar[str] = _OUTPUT
 
-    dry_run: bool = switch("--dry-run", "Print the plan and build nothing.")
-    json: bool = switch("--json", "Print the plan or the result as JSON on the standard output.")
     junit: str | None = flag(FILE, "--junit", "Write the result to this file as JUnit's XML.")
-    report: str | None = flag(
-        FILE,
-        "--report",
-        "Write a page about the build for a browser to this file, and again while it goes on.",
-    )
     markdown: str | None = flag(
         FILE,
         "--markdown",
         "Write the result to this file as Markdown. "
         "It is also appended to the file that $GITHUB_STEP_SUMMARY names.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFileOptions(ResultFileOptions):
+    """Output of a build."""
+
+    heading: ClassVar[str] = _OUTPUT
+
+    dry_run: bool = switch("--dry-run", "Print the plan and build nothing.")
+    report: str | None = flag(
+        FILE,
+        "--report",
+        "Write a page about the build for a browser to this file, and again while it goes on.",
     )
 
 
@@ -317,13 +325,12 @@ class BuildOptions(
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusReportOptions(Options):
+class StatusReportOptions(JsonOptions):
     """Output about the state of a build."""
 
     heading: ClassVar[str] = _OUTPUT
 
     all: bool = switch("--all", "List all runs of the store, the latest first.", typed_only=True)
-    json: bool = switch("--json", "Print everything as JSON on the standard output.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,8 @@ class UnitResult:
     """The last lines of its log, if it failed."""
     log: str
     """The path of its log below the store."""
+    file: str = ""
+    """The definition, relative to the directory of definitions."""
     cpu: int = 0
     """The CPUs that its latest attempt got, or that its next one would get, in millicores."""
     ram: int = 0
@@ -125,6 +127,7 @@ class Result:
         return {
             **msgspec.to_builtins(self),
             "skipped": [msgspec.structs.asdict(one) for one in self.skipped],
+            "dropped": [msgspec.structs.asdict(one) for one in self.dropped],
             "exit_code": self.exit_code,
             "units": [
                 {**msgspec.to_builtins(unit), "seconds": unit.seconds} for unit in self.units
@@ -152,6 +155,7 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
                 ended=progress.ended,
                 lines=progress.lines if progress.state is UnitState.FAILED else (),
                 log=f"{STATE}/{names.log(name)}" if run else f"logs/{about.arch}/{name}.log",
+                file=planned.file,
                 cpu=progress.resources.cpu,
                 ram=progress.resources.ram,
                 results=progress.results,

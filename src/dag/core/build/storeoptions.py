@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.build.options import StoreOptions
-from dag.core.flags import Options, switch
-from dag.core.package.options import DirectoryOptions, GeneralOptions
+from dag.core.flags import switch
+from dag.core.package.options import DirectoryOptions, GeneralOptions, JsonOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepairOptions(Options):
+class RepairOptions(JsonOptions):
     """The choice of removing what is damaged."""
 
     heading: ClassVar[str] = "Store"
@@ -24,7 +24,7 @@ class RepairOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruneOptions(Options):
+class PruneOptions(JsonOptions):
     """The choice of only looking."""
 
     heading: ClassVar[str] = "Store"

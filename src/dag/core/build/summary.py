@@ -18,6 +18,8 @@ class PlannedPackage(Struct, frozen=True, array_like=True):
     """The value of a `Reason`: why it is built."""
     because: str
     """The dependency that is rebuilt, or the old version; often empty."""
+    file: str = ""
+    """The definition, relative to the directory of definitions."""
 
 
 class SkippedSummary(Struct, frozen=True, array_like=True):
@@ -54,7 +56,7 @@ def summarize(plan: BuildPlan) -> PlanSummary:
         arch=plan.arch.apk,
         packages={
             step.package.name: PlannedPackage(
-                step.package.full_version, step.reason.value, step.because
+                step.package.full_version, step.reason.value, step.because, step.package.file
             )
             for step in plan.steps
         },

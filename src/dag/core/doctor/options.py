@@ -11,7 +11,7 @@ from dag.core.pod.options import PodOptions
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminationOptions(Options):
-    """Extent and output of an examination."""
+    """Extent of an examination."""
 
     heading: ClassVar[str] = "Examination"
 
@@ -20,7 +20,6 @@ class ExaminationOptions(Options):
         "Try with small pods what only a node can tell. If false, none is created.",
         default=True,
     )
-    json: bool = switch("--json", "Print the findings as JSON on the standard output.")
 
 
 @dataclass(frozen=True, kw_only=True)

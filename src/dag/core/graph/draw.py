@@ -48,43 +48,46 @@ def lines(
                 f"$(eval $(call build-package,{one.name},{one.full_version}))" for one in packages
             ]
         case Kind.JSON:
-            dropped: dict[str, dict[str, Edge]] = {}
-            for edge in graph.dropped_edges:
-                dropped.setdefault(edge.package, {})[edge.origin] = edge
-            return [_json(graph, one, dropped.get(one.name, {})) for one in packages]
+            return [visible_json(one) for one in descriptions(graph, packages)]
 
 
-def _json(graph: Graph, package: Package, dropped: Mapping[str, Edge]) -> str:
+def descriptions(graph: Graph, packages: Iterable[Package]) -> list[dict[str, object]]:
+    """Return everything about packages, in a form that JSON can hold."""
+    dropped: dict[str, dict[str, Edge]] = {}
+    for edge in graph.dropped_edges:
+        dropped.setdefault(edge.package, {})[edge.origin] = edge
+    return [_description(graph, one, dropped.get(one.name, {})) for one in packages]
+
+
+def _description(graph: Graph, package: Package, dropped: Mapping[str, Edge]) -> dict[str, object]:
     edges = graph.needs(package.name)
     left_out = [edge for edge in edges if edge.is_ours and edge.origin in dropped]
     left_out += [edge for edge in dropped.values() if edge.through]
-    return visible_json(
-        {
-            "name": package.name,
-            "version": package.version,
-            "epoch": package.epoch,
-            "file": package.file,
-            "line": package.line,
-            "level": graph.level(package.name),
-            "architectures": list(package.target_architecture),
-            "subpackages": [one.name for one in package.subpackages],
-            "dependencies": [edge.need.name for edge in edges],
-            "origins": sorted({edge.origin for edge in edges if edge.is_ours}),
-            "external": [edge.need.name for edge in edges if not edge.is_ours],
-            "appended": [one.name for one in package.environment if one.reason == APPENDED],
-            "needs": graph.needs_by_text(package.name),
-            "installs": graph.installed(package.name),
-            "dropped": [
-                {
-                    "name": edge.need.name,
-                    "origin": edge.origin,
-                    "where": edge.where,
-                    "kind": edge.kind,
-                }
-                for edge in left_out
-            ],
-        }
-    )
+    return {
+        "name": package.name,
+        "version": package.version,
+        "epoch": package.epoch,
+        "file": package.file,
+        "line": package.line,
+        "level": graph.level(package.name),
+        "architectures": list(package.target_architecture),
+        "subpackages": [one.name for one in package.subpackages],
+        "dependencies": [edge.need.name for edge in edges],
+        "origins": sorted({edge.origin for edge in edges if edge.is_ours}),
+        "external": [edge.need.name for edge in edges if not edge.is_ours],
+        "appended": [one.name for one in package.environment if one.reason == APPENDED],
+        "needs": graph.needs_by_text(package.name),
+        "installs": graph.installed(package.name),
+        "dropped": [
+            {
+                "name": edge.need.name,
+                "origin": edge.origin,
+                "where": edge.where,
+                "kind": edge.kind,
+            }
+            for edge in left_out
+        ],
+    }
 
 
 def describe(edge: Edge) -> str:

@@ -11,6 +11,7 @@ from dag.core.kinds import FILE_OR_STDOUT, PACKAGE, PATH_OR_URL, TEXT, ValueKind
 from dag.core.package.options import (
     DefinitionOptions,
     GeneralOptions,
+    JsonOptions,
     PackageOptions,
     TargetOptions,
 )
@@ -46,7 +47,7 @@ class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, Ge
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineOptions(TargetOptions):
+class LineOptions(TargetOptions, JsonOptions):
     """The line that is printed of each package."""
 
     heading: ClassVar[str] = _OUTPUT
@@ -103,7 +104,7 @@ class SvgOptions(GraphOptions, LessOptions, PictureOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(Options):
+class ReportOptions(JsonOptions):
     """An answer for people or for programs."""
 
     heading: ClassVar[str] = _OUTPUT

@@ -117,6 +117,17 @@ class TargetOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JsonOptions(Options):
+    """Output for programs."""
+
+    heading: ClassVar[str] = "Output"
+
+    json: bool = switch(
+        "--json", "Print everything as one JSON object on the standard output, for programs."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneralOptions(Options):
     """Flags that nearly every command has."""
 

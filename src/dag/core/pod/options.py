@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import Arch
-from dag.core.build.options import SelectionOptions
+from dag.core.build.options import ResultFileOptions, SelectionOptions
 from dag.core.flags import Options, flag, list_flag, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
@@ -286,6 +286,7 @@ class PodOptions(
     ResourceOptions,
     BucketOptions,
     SigningOptions,
+    ResultFileOptions,
     GeneralOptions,
 ):
     """The flags of `dag pod`; durations in seconds."""

@@ -16,7 +16,7 @@ from dag.core.kinds import (
     URL,
     whole,
 )
-from dag.core.package.options import DefinitionOptions
+from dag.core.package.options import DefinitionOptions, JsonOptions
 from dag.errors import UsageError
 
 PRUNE = "prune"
@@ -102,7 +102,7 @@ class FetchSelectionOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheOutputOptions(Options):
+class CacheOutputOptions(JsonOptions):
     """Output, for people or for programs."""
 
     heading: ClassVar[str] = "Output"
@@ -110,7 +110,6 @@ class CacheOutputOptions(Options):
     dry_run: bool = switch(
         "--dry-run", "Only list what is there, what is missing and what would be removed."
     )
-    json: bool = switch("--json", "Print one JSON document on the standard output.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,19 @@
+"""JSON for programs: what all commands print with --json has the same frame.
+
+docs/json.md describes it, and docs/json.schema.json is the schema that tests hold it to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dag.core.visible import visible_json
+
+FORMAT = 1
+"""It grows when something that a reader may rely on changes its meaning or goes; not for additions."""
+
+
+def envelope(kind: str, body: Mapping[str, object], *, exit_code: int = 0) -> str:
+    """Return one JSON object: the format, what it is about, how the command ends, and `body`."""
+    frame = {"format": FORMAT, "kind": kind, "exit_code": exit_code}
+    return visible_json({**frame, **body}, indent=2) + "\n"

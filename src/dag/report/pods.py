@@ -1,0 +1,79 @@
+"""What became of the pods of one command, for programs and for pages: JSON, JUnit, Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dag.core.pod.events import PodResult
+from dag.report.envelope import envelope
+from dag.report.markup import Suite, fenced, plain, row
+from dag.report.words import seconds
+
+
+def to_json(
+    results: Mapping[str, PodResult], created: Sequence[str], namespace: str, exit_code: int
+) -> str:
+    """Return everything that is known as one JSON object; `results` are by architecture.
+
+    `created` are the names of pods that nobody follows.
+    """
+    pods = [_pod(arch, result) for arch, result in results.items()]
+    pods += [{"name": name} for name in created]
+    return envelope("pods", {"namespace": namespace, "pods": pods}, exit_code=exit_code)
+
+
+def _pod(arch: str, result: PodResult) -> dict[str, object]:
+    ending = result.ending
+    return {
+        "name": result.name,
+        "arch": arch,
+        "exit_code": ending.exit_code,
+        "cause": ending.cause.name.lower().replace("_", " "),
+        "message": ending.message,
+        "hint": ending.hint,
+        "container": ending.container,
+        "target": result.failed_target,
+        "step": result.step,
+        "lines": result.tail,
+        "seconds": result.seconds,
+        "kept": result.kept,
+    }
+
+
+def to_junit(results: Mapping[str, PodResult]) -> str:
+    """Return a test suite in which each pod is a test case."""
+    suite = Suite("dag pod", "")
+    for arch, result in results.items():
+        case = suite.case(f"{arch} {result.name}".rstrip(), seconds=result.seconds)
+        if result.ending.exit_code:
+            case.fail(_why(result), result.tail)
+    return suite.to_xml(max((result.seconds for result in results.values()), default=0.0))
+
+
+def to_markdown(results: Mapping[str, PodResult]) -> str:
+    """Return a page about the pods for people."""
+    return "\n".join(_markdown(results)) + "\n"
+
+
+def _markdown(results: Mapping[str, PodResult]) -> Iterator[str]:
+    failed = {arch: one for arch, one in results.items() if one.ending.exit_code}
+    yield f"## dag pod: {f'{len(failed)} of {len(results)} failed' if failed else 'all is built'}"
+    for arch, result in failed.items():
+        yield ""
+        yield f"### {plain(f'{arch} failed: {_why(result)}')}"
+        if result.ending.hint:
+            yield f"{plain(result.ending.hint)}"
+        if result.tail:
+            yield from fenced(result.tail)
+    yield ""
+    yield "| architecture | pod | result | time |"
+    yield "|---|---|---|---|"
+    for arch, result in results.items():
+        ended = "failed" if arch in failed else "built"
+        yield row(arch, result.name, ended, seconds(result.seconds))
+
+
+def _why(result: PodResult) -> str:
+    target = f" (target {result.failed_target})" if result.failed_target else ""
+    step = f": {result.step}" if result.step else ""
+    return f"{result.ending.message}{target}{step}"
