@@ -54,10 +54,10 @@ def without_environment(record: Record) -> Record:
     They are most of it, hashes that nothing makes smaller, and neither planning nor a run needs them.
     The key, which covers them, stays. So an answer fits into a message, and a store's into a log.
     """
-    if record.inputs is None:
-        return record
-    inputs = msgspec.structs.replace(record.inputs, environment={}, repository=())
-    return msgspec.structs.replace(record, inputs=inputs)
+    inputs = record.inputs
+    if inputs is not None:
+        inputs = msgspec.structs.replace(inputs, environment={}, repository=())
+    return msgspec.structs.replace(record, inputs=inputs, served={})
 
 
 def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
