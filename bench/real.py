@@ -7,13 +7,19 @@ knows how long each takes. It is compared with the bound that no scheduler can b
 durations of the same run, and with make, which builds one after the other. NAME… are those to
 build, instead of all. Without the data of the real distribution those that this repository has are
 built.
+
+Before that the first of them, which has next to nothing to do itself, is built alone, again, and again
+with its workspace on a disk: so most of the processor time is what its environment costs, a compiler.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +34,7 @@ from dag.io.store.local import Store  # noqa: E402
 from tests.real import sets  # noqa: E402
 from tests.real.convert import ARCH  # noqa: E402
 from tests.real.distribution import Distribution, lay_out, workplace  # noqa: E402
-from tests.real.ways import build_by, dag_build, variables_of  # noqa: E402
+from tests.real.ways import build_by, dag_build, order, variables_of  # noqa: E402
 
 JOBS = 2
 
@@ -39,6 +45,14 @@ def main() -> None:
     with workplace() as place:
         chosen = sys.argv[1:] or names
         distribution = lay_out(place / "distribution", definitions, chosen)
+        one = replace(distribution, names=distribution.names[:1])
+        first, again, on_disk = environments(one, place / "one")
+        told = f"{again:.1f} s of processor time; the first time {first:.1f} s"
+        report.line(
+            "a compiler installed again, beside the first time", again / first, 0.75, "x", told
+        )
+        told = f"on a disk {on_disk:.1f} s"
+        report.line("  in memory, beside on a disk", again / on_disk, 0.85, "x", told)
         seconds, bound = rebuilt(distribution, place / "build")
         began = time.monotonic()
         build_by("make", distribution, place / "make")
@@ -47,6 +61,20 @@ def main() -> None:
     report.line(f"{len(chosen)} real definitions, {JOBS} jobs", seconds / bound, 1.05, "x", told)
     report.line("  beside make", seconds / alone, 1.0, "x")
     raise SystemExit(report.failed)
+
+
+def environments(distribution: Distribution, place: Path) -> tuple[float, float, float]:
+    """Return the processor time of a build: the first one, another one, and one on a disk."""
+    with variables_of(distribution, place) as variables, tempfile.TemporaryDirectory() as disk:
+        order(distribution, variables)  # reads the definitions once
+
+        def spent(store: Path) -> float:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            dag_build(distribution, store, variables)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+        return spent(place / "first"), spent(place / "again"), spent(Path(disk) / "store")
 
 
 def rebuilt(distribution: Distribution, place: Path) -> tuple[float, float]:
