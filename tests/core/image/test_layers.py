@@ -21,7 +21,7 @@ files = st.dictionaries(
     st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8})?\.yaml", fullmatch=True),
     st.binary(max_size=200),
     min_size=1,
-    max_size=60,
+    max_size=25,
 )
 
 

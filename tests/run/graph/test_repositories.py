@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
+from dag.core.limits import Limit
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
@@ -146,7 +147,7 @@ def _changed(world: World) -> None:
 
 
 def _many(world: World) -> None:
-    text = b"P:a\nV:1\n\n" * 1_000_001
+    text = b"P:a\nV:1\n\n" * 1001
     tar = tar_header(b"0", len(text), "APKINDEX") + text + bytes(-len(text) % 512 + 1024)
     world.serve("/r", gzip.compress(tar, 1, mtime=0))
 
@@ -156,17 +157,17 @@ FAULTS: dict[str, tuple[Callable[[World], object], str]] = {
     "unsigned": (_unsigned, "is not signed"),
     "wrong": (_wrong, "has a wrong signature for test.rsa.pub"),
     "changed": (_changed, "has a wrong signature for test.rsa.pub"),
-    "many": (_many, "more than 1,000,000 packages"),
+    "many": (_many, "more than 1,000 packages"),
     "gone": (lambda world: world.origin.on("GET", PATH).reset(), "cannot be read"),
     "not there": (lambda world: world.origin.on("GET", PATH).answer(404), "is not there"),
     "refused": (lambda world: world.origin.on("GET", PATH).answer(403), "answered with HTTP 403"),
     "endless": (
         lambda world: world.origin.endless(PATH),
-        "more than 256 MiB, which is the limit of an APKINDEX",
+        "more than 4 MiB, which is the limit of an APKINDEX",
     ),
     "bomb": (
-        lambda world: world.serve("/r", gzip.compress(bytes(257 << 20), 1, mtime=0)),
-        "more than 256 MiB, which is the limit of an APKINDEX",
+        lambda world: world.serve("/r", gzip.compress(bytes(5 << 20), 1, mtime=0)),
+        "more than 4 MiB, which is the limit of an APKINDEX",
     ),
     "junk": (lambda world: world.origin.put(PATH, b"junk"), "is not an index"),
     "redirect": (
@@ -177,7 +178,12 @@ FAULTS: dict[str, tuple[Callable[[World], object], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_a_warning_that_names_who_asks(world: World, fault: str) -> None:
+def test_a_fault_is_a_warning_that_names_who_asks(
+    world: World, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.io.package.apkindex.PACKAGE_INDEX", Limit("an APKINDEX", 4 << 20))
+    few = Limit("an APKINDEX", 1000, "packages")
+    monkeypatch.setattr("dag.core.package.apkindex.LISTED_PACKAGES", few)
     place = world.serve("/r", world.key.signed(world.index("gcc")))
     arrange, why = FAULTS[fault]
     arrange(world)

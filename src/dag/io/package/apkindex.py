@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
@@ -21,7 +22,9 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.archives import gunzip, limit_pieces, reader_of
 from dag.io.files import read_bytes
 from dag.io.package import indexcache
-from dag.io.package.reach import Fetcher, Reach, Unreachable
+
+if TYPE_CHECKING:
+    from dag.io.package.reach import Fetcher
 
 _GZIP = 31
 """For zlib: gzip's header and trailer, and the largest window."""
@@ -100,6 +103,8 @@ def repository(places: Iterable[str], arch: Arch) -> PackageRepository:
     places = list(places)
     fetcher = None
     if any("://" in place for place in places):
+        from dag.io.package.reach import Fetcher, Reach
+
         fetcher = Fetcher(Reach(hosts_of(places)))
     return PackageRepository(
         entry for place in places for entry in open_index(place, arch, fetcher).entries
@@ -116,6 +121,9 @@ def open_index(place: str, arch: Arch, fetcher: Fetcher | None) -> Index:
     """
     if "://" not in place:
         return _local(place, arch)
+    # Its import takes long, and whoever reads an index need not ask a server.
+    from dag.io.package.reach import Fetcher, Reach
+
     return _download(place, arch, fetcher or Fetcher(Reach()))
 
 
@@ -157,6 +165,8 @@ def _download(place: str, arch: Arch, fetcher: Fetcher) -> Index:
 
 
 def _fetch(url: str, fetcher: Fetcher) -> bytes:
+    from dag.io.package.reach import Unreachable
+
     shown = redact(url)
     kept = indexcache.load(url)
     try:
