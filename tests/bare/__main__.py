@@ -1,5 +1,7 @@
 """The command `make bare`: what the README tells a newcomer to type works on a bare machine.
 
+So does the tutorial, with a wheel that was installed there.
+
 It clones the HEAD of the checkout there. It types the commands below each heading of the README in
 a terminal of its own. Of `make test` it types only the start, because the whole takes long and runs
 here anyway.
@@ -39,6 +41,15 @@ changed=$(git status --porcelain)
 [ -z "$changed" ] || { echo "the clone is not as it was:"; echo "$changed"; exit 1; } >&2
 """
 
+TUTORIAL = """
+~/dag/bin/pip wheel --quiet --no-deps --wheel-dir /tmp/wheel .
+python3 -m venv /tmp/installed
+/tmp/installed/bin/pip install --quiet /tmp/wheel/*.whl
+melange=$(python3 -m cluster part melange | tail -n 1)
+PATH="/tmp/installed/bin:$melange:$PATH" python3 -m tests.support.tutorial /tmp/tutorial
+"""
+"""A script that follows the tutorial with a wheel that was installed where no clone is."""
+
 END = """
 kill -KILL -1 2>/dev/null
 exec python3 -m cluster down
@@ -59,6 +70,7 @@ def main() -> None:
             for block in blocks((clone / "README.md").read_text()):
                 _type(machine, f"README.md, {block.heading}", _script(block))
                 _type(machine, "git status", CLEAN)
+            _type(machine, "docs/tutorial.md, with a wheel", TUTORIAL)
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             machine.run(f"cd {CLONE}\n{END}", detached=True)

@@ -27,7 +27,10 @@ def require_directories(**files: str | None) -> None:
     for flag, given in files.items():
         place = Path(given or ".").parent
         if not place.is_dir():
-            raise UsageError(f"--{flag} {given}: there is no directory {place}")
+            raise UsageError(
+                f"--{flag} {given}: there is no directory {place}",
+                hint="make it, or name a file elsewhere",
+            )
 
 
 def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdown: Text) -> None:

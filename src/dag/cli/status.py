@@ -31,7 +31,10 @@ def command(options: StatusOptions) -> int:
     from dag.run.build.stores import store_name, store_place
 
     if len(options.runs) > 1 or (options.runs and options.all):
-        raise UsageError("dag status tells of one run, or with --all of all of them")
+        raise UsageError(
+            "dag status tells of one run, or with --all of all of them",
+            hint="name one run, or give --all alone",
+        )
     if options.all:
         return _list(options)
     status = read_status(store_place(options, say).store(options.arch), *options.runs)

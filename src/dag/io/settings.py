@@ -60,7 +60,9 @@ def parse_settings(path: Path) -> SettingsFile | None:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(
+            f"{path}: {error.strerror}", hint="make it a file that you can read, or remove it"
+        ) from error
     import tomllib
 
     try:

@@ -143,7 +143,10 @@ class BaseFacts:
 
         """
         if not self.python:
-            raise UsageError(f"{image} has no python3 in /usr/local/bin or /usr/bin")
+            raise UsageError(
+                f"{image} has no python3 in /usr/local/bin or /usr/bin",
+                hint=f"name an image like python:{PYTHON}-slim",
+            )
         if self.python != PYTHON:
             raise UsageError(
                 f"{image} has Python {self.python}, and dag runs on {PYTHON}, so its byte code would"
@@ -158,7 +161,10 @@ class BaseFacts:
                 hint="python:VERSION-slim has it; python:VERSION-alpine has musl",
             )
         if tuple(map(int, self.glibc.split("."))) < LEAST_GLIBC:
-            raise UsageError(f"{image} has glibc {self.glibc}, and dag's wheels need {least}")
+            raise UsageError(
+                f"{image} has glibc {self.glibc}, and dag's wheels need {least}",
+                hint=f"name a newer one, like python:{PYTHON}-slim",
+            )
 
 
 class FactFinder:

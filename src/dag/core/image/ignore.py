@@ -80,7 +80,10 @@ def compile_pattern(text: str, where: str) -> Pattern | None:
     keeps = text.startswith("!")
     glob = text[1:].strip() if keeps else text
     if not glob:
-        raise UsageError(f"{where}: a ! alone keeps nothing")
+        raise UsageError(
+            f"{where}: a ! alone keeps nothing",
+            hint="write behind it what is to be kept, or remove the line",
+        )
     glob = posixpath.normpath(posixpath.normpath(glob).lstrip("/").strip() or ".").lstrip("/")
     if glob in ("", "."):
         return None

@@ -252,7 +252,10 @@ def check_template(template: str) -> str:
     try:
         parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
-        raise UsageError(f"the target template {template!r} is wrong: {error}") from error
+        raise UsageError(
+            f"the target template {template!r} is wrong: {error}",
+            hint="write it like package/{name}",
+        ) from error
     fields = {str(name) for _, name, _, _ in parts}
     if any(spec or conversion for _, _, spec, conversion in parts):
         raise UsageError(

@@ -64,7 +64,10 @@ def read_base(repository: ImageRepository, image: Reference) -> BaseImage:
             return BaseImage(digest, (_read_platform(repository, top),))
         entries = _linux_entries(top["manifests"])
         if not entries:
-            raise UsageError(f"the base image {image} has no platform with Linux")
+            raise UsageError(
+                f"the base image {image} has no platform with Linux",
+                hint="name another image with --bundle-base",
+            )
         with ThreadPoolExecutor(_THREADS) as pool:
             platforms = pool.map(lambda entry: _read_entry(repository, *entry), entries)
             return BaseImage(digest, tuple(platforms))

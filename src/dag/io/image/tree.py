@@ -144,7 +144,10 @@ def definitions_tree(directory: str | Path, *, include: Sequence[str] = ()) -> D
     walk.walk()
     for text in include:
         if text not in rules.matched:
-            raise UsageError(f"--include {text}: nothing in {root} matches")
+            raise UsageError(
+                f"--include {text}: nothing in {root} matches",
+                hint="write it as in .gitignore, relative to that directory",
+            )
     return walk.tree()
 
 

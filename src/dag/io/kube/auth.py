@@ -76,7 +76,9 @@ class TokenFile(httpx2.Auth):
         try:
             return _bearer(read_named(self._path, CREDENTIALS).decode(), source)
         except OSError as error:
-            raise CredentialError(f"{source} cannot be read: {error.strerror}") from error
+            raise CredentialError(
+                f"{source} cannot be read: {error.strerror}", hint=_KUBECTL
+            ) from error
         except TooLarge as error:
             raise CredentialError(f"{source}: {error.message}", hint=_KUBECTL) from None
         except UnicodeDecodeError:

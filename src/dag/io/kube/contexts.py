@@ -251,7 +251,10 @@ def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
             _name_of(merged, context),
         )
     except msgspec.ValidationError as error:
-        raise UsageError(f"{where} has mistakes: {error}") from error
+        raise UsageError(
+            f"{where} has mistakes: {error}",
+            hint="correct it there; `kubectl config view` shows it",
+        ) from error
 
 
 def _entry(merged: dict[str, Any], kind: str, name: object, where: str) -> dict[str, Any]:
@@ -267,7 +270,8 @@ def _entry(merged: dict[str, Any], kind: str, name: object, where: str) -> dict[
     raise UsageError(
         f"{where} is not complete: there is no {name!r} in {kind}"
         if name
-        else f"{where} is not complete: it names no {kind.removesuffix('s')}"
+        else f"{where} is not complete: it names no {kind.removesuffix('s')}",
+        hint="add it there, or choose another context with --context",
     )
 
 
@@ -302,7 +306,9 @@ def _merge_files(paths: list[Path]) -> dict[str, Any]:
                 raise UsageError(f"{path}: {kind} is no list", hint=_ANOTHER)
             for item in entries:
                 if not isinstance(item, dict) or "name" not in item:
-                    raise UsageError(f"{path}: an entry of {kind} has no name")
+                    raise UsageError(
+                        f"{path}: an entry of {kind} has no name", hint="give it one, or remove it"
+                    )
                 if item["name"] not in known:
                     merged[kind].append({**item, key: _with_absolute_paths(item.get(key), path)})
     return merged

@@ -55,13 +55,19 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
     chosen = choose_context(kubeconfig, context)
     where = chosen.where
     if chosen.user is None:
-        raise InfrastructureError(f"{where} names no user")
+        raise InfrastructureError(
+            f"{where} names no user",
+            hint="choose another context with --context, or add a user to it",
+        )
     server = _server(chosen.cluster.server, where)
     proxy = _proxy(chosen.written.get("proxy-url"), where) or proxy_of_environment(server)
     try:
         verify = tls_context(chosen)
     except (OSError, ValueError) as error:
-        raise InfrastructureError(f"{where}: the certificates cannot be used: {error}") from error
+        raise InfrastructureError(
+            f"{where}: the certificates cannot be used: {error}",
+            hint="correct the certificates that it names or has in it",
+        ) from error
     transport = httpx2.AsyncHTTPTransport(
         verify=verify,
         limits=httpx2.Limits(max_connections=2000, max_keepalive_connections=50),

@@ -138,7 +138,10 @@ def _local(place: str, arch: Arch) -> Index:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror}",
+                hint="make it readable, or leave out the -r that names it",
+            ) from error
         above = path.parent
         return Index(str(path), str(above.parent if above.name == arch.apk else above), data)
     raise UsageError(

@@ -75,7 +75,9 @@ def find_source(directory: Path) -> MakefileText | None:
             try:
                 return _Includer(directory).read(name)
             except OSError as error:
-                raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+                raise UsageError(
+                    f"{path} cannot be read: {error.strerror}", hint="make it readable"
+                ) from error
     return None
 
 

@@ -45,9 +45,13 @@ class SigningKey:
         except (ValueError, TypeError, TooLarge):
             key = None
         except OSError as error:
-            raise InfrastructureError(f"{self.path}: {error.strerror}") from error
+            raise InfrastructureError(
+                f"{self.path}: {error.strerror}", hint="the key must be a file that you can read"
+            ) from error
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise InfrastructureError(f"{self.path} is no RSA key in PEM")
+            raise InfrastructureError(
+                f"{self.path} is no RSA key in PEM", hint="`melange keygen FILE` makes one"
+            )
         return key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
 
 

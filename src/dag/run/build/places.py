@@ -59,7 +59,10 @@ def absolute_location(item: str) -> str:
         return item
     path = Path(item)
     if not path.exists():
-        raise UsageError(f"{item}: there is no such file or directory")
+        raise UsageError(
+            f"{item}: there is no such file or directory",
+            hint="-r and --keyring take paths relative to where dag runs, or URLs",
+        )
     return os.fspath(path.resolve())
 
 

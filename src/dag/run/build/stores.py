@@ -112,7 +112,10 @@ def read_others(names: Iterable[str], own: Store, say: Say) -> list[Store]:
         if store.root == own.root:
             raise UsageError(f"--from {name} is the store itself: leave it out")
         if not place.exists():
-            raise UsageError(f"--from {name} is no store: it has no {STATE}")
+            raise UsageError(
+                f"--from {name} is no store: it has no {STATE}",
+                hint="a store is what `dag build` has made: `packages` beside the definitions, if not --store",
+            )
         if old_records(store):
             raise UsageError(
                 f"--from {name} was written by an older dag",

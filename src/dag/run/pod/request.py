@@ -238,7 +238,9 @@ def _path_in_pod(directory: Path, item: str) -> str:
     root = directory.resolve()
     path = Path(item)
     if not path.exists():
-        raise UsageError(f"{item}: there is nothing of that name")
+        raise UsageError(
+            f"{item}: there is nothing of that name", hint="a path is relative to where dag runs"
+        )
     try:
         return f"./{path.resolve().relative_to(root)}"
     except ValueError:

@@ -126,6 +126,8 @@ def _check_private_key(path: str) -> None:
             return  # gcloud reads it, and it can be read only once
         content = read_bytes(Path(path), CREDENTIALS)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(
+            f"{path}: {error.strerror}", hint="it must be a file that you can read"
+        ) from error
     if not is_private_key(content):
         raise UsageError(f"{path} is no private key", hint="`melange keygen FILE` makes one")

@@ -265,7 +265,10 @@ def _client(environment: Mapping[str, str]) -> storage.Client:
         credentials = make(json.loads(text))  # type: ignore[no-untyped-call]
     except ValueError as error:
         # The error's text may have a part of the key in it.
-        raise StoreError("$GOOGLE_CREDENTIALS is no key of a service account in JSON") from error
+        raise StoreError(
+            "$GOOGLE_CREDENTIALS is no key of a service account in JSON",
+            hint="its value is the whole text of the key's file",
+        ) from error
     return storage.Client(project=credentials.project_id, credentials=credentials)
 
 
