@@ -146,6 +146,7 @@ class Store:
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
         self.runs.keep_left()
+        self.blobs.trim()
         self._near.clear_temporary("published", "records", "blobs")
         for name, why in self.read():
             if why:
