@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     ("Build brotli and what is missing of its needs.", "dag build brotli"),
     ("Print what would be built, and why.", "dag build --dry-run"),
     (
+        "Share what is built with other machines.",
+        "dag build --store s3://packages/wolfi --signing-key my.rsa",
+    ),
+    (
         "Build brotli anew, and what is built with it.",
         "dag build --rebuild brotli --rebuild dependents",
     ),

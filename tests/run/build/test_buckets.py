@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from dag.core.limits import PACKAGE_INDEX
-from dag.core.store.layout import BLOBS, RECORDS
+from dag.core.store.layout import BLOBS, RECORDS, STATE
 from dag.io.package.apkindex import index_text
 from tests.support.buckets import Store, azure, gcs, s3
 from tests.support.builds import SHARE, Make, definition, new_key
@@ -133,12 +134,12 @@ def test_who_is_killed_between_blob_and_record_leaves_nothing_that_counts(
 ) -> None:
     one = machine("first")
     process = one.start("a")
-    with one.server.opened("built/.dag") as state:
-        eventually(lambda: list(state.list(BLOBS)), "there is a blob")
+    with one.server.opened("built") as objects:
+        eventually(lambda: list(objects.list(f"{STATE}/{BLOBS}")), "there is a blob")
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        for name in list(state.names(RECORDS)):  # it may have been faster than this test
-            state.delete(name)
+        for name in objects.names(f"{STATE}/{RECORDS}"):  # it may have been faster than this test
+            objects.delete(name)
     code, _, said = machine("second").run("a")
     assert code == 0, said
     assert built(said) == ["a"]
@@ -146,6 +147,29 @@ def test_who_is_killed_between_blob_and_record_leaves_nothing_that_counts(
     code, _, said = one.run("a")
     assert code == 0, said
     assert built(said) == []
+
+
+def test_a_bucket_that_is_gone_is_waited_for(make: Make, tmp_path: Path) -> None:
+    place = make(a=definition("a", runs="echo sleeping\nsleep 2"))
+    with s3(HOST) as server:
+        one = Machine(place, tmp_path / "home", server, new_key(tmp_path))
+        process = one.start()
+        logs = "XDG_CACHE_HOME/dag/stores/*/.dag/runs/*/x86_64/logs/a.log"
+        eventually(
+            lambda: any("sleeping" in log.read_text() for log in one.home.glob(logs)), "it builds"
+        )
+        httpx2.post(f"{server.url}/moto-api/reset")
+        said = []
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line)
+            if "it is tried again" in line:
+                assert "s3://built/built" in line
+                assert httpx2.put(f"{server.url}/built").status_code == 200
+        process.communicate()
+        assert process.returncode == 0, said
+        assert sum("it is tried again" in line for line in said) == 1, said
+        assert listed(server) == ["a"]
 
 
 def test_what_refuses_is_named(make: Make, tmp_path: Path) -> None:
@@ -156,7 +180,7 @@ def test_what_refuses_is_named(make: Make, tmp_path: Path) -> None:
         code, _, said = one.run()
     assert code == 3, said
     assert "s3://built/built" in said
-    code, _, said = Machine(place, tmp_path, server, key).run(command="status --store pvc://claim")
+    code, _, said = one.run("--store", "pvc://claim", command="status")
     assert code == 2
     assert "pvc://claim is a volume claim, which only pods reach" in said
     assert "--on kubernetes" in said

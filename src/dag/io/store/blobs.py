@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from dag.core.limits import PACKAGE
+from dag.core.limits import PACKAGE, PACKAGE_CACHE
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.store.layout import BLOBS, blob_name, read_blob_name
 from dag.errors import InfrastructureError
@@ -117,6 +117,14 @@ class Blobs:
             self._objects.delete(name)
             self._objects.create_from(name, file.fileno(), begin=begin)
 
+    def trim(self) -> None:
+        """Remove those copies that were not used for longest, if they take too much room."""
+        room = PACKAGE_CACHE.most
+        for one in sorted(self._near.list(BLOBS) if self._near else (), key=lambda one: one.age):
+            room -= one.size
+            if room < 0 and self._near is not None:
+                self._near.delete(one.name)
+
     def learn(self) -> None:
         """Find out in one go which packages there are, where it would take long for each."""
         if self._near is not None:
@@ -150,6 +158,7 @@ class Blobs:
 
         """
         if self._near is not None and self._copy(self._near, digest, target) == digest:
+            self._near.renew(blob_name(digest))
             return
         found = insist(lambda: self._copy(self._objects, digest, target))
         if found == digest:

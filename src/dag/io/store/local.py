@@ -22,7 +22,6 @@ whoever publishes a unit there must have been the first to say so, or leaves it 
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,7 +48,6 @@ from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
 from dag.io.removal import Trash, remove
-from dag.io.retries import RetryPolicy
 from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.hints import MemoryHints
@@ -57,8 +55,6 @@ from dag.io.store.lock import Lock
 from dag.io.store.objects import Objects, insist, read_each
 from dag.io.store.publications import Publications
 from dag.io.store.runs import Runs
-
-_PATIENCE = RetryPolicy(longest=15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +146,7 @@ class Store:
         for left in self.packages.glob(f"{durable.TEMPORARY}*"):
             left.unlink()
         self.runs.keep_left()
+        self.blobs.trim()
         self._near.clear_temporary("published", "records", "blobs")
         for name, why in self.read():
             if why:
@@ -316,10 +313,10 @@ class Store:
         self.sizes |= sizes
         self._owners |= dict.fromkeys(sizes, unit)
 
-    def publish(self, record: Record, sign: Callable[[Iterable[Path]], None]) -> None:
+    def publish(self, record: Record, sign: Callable[[Iterable[Path]], None]) -> bool:
         """Publish a record of the store, unless it is; `sign` adds a signature to each of some files.
 
-        If somebody else publishes the unit just now, this waits for that.
+        Returns False if somebody else publishes another result of the unit just now.
 
         Raises:
             InfrastructureError: a blob is damaged.
@@ -330,7 +327,7 @@ class Store:
             record.key,
             record.result,
         ):
-            return
+            return True
         place = self.incoming / secrets.token_hex(8)
         place.mkdir()
         try:
@@ -338,9 +335,7 @@ class Store:
             sign(files.values())
             for path in files.values():
                 durable.sync(path)
-            pauses = _PATIENCE.pauses()
-            while not insist(lambda: self._publish(record, files)):
-                time.sleep(next(pauses))
+            return insist(lambda: self._publish(record, files))
         finally:
             remove(place)
 

@@ -33,6 +33,12 @@ _CONTENTION = 600.0
 """Seconds for which an object is tried to be changed that others change, too."""
 
 
+HINT = (
+    "may they read and write there whose credentials the environment has? In a pod these are those of "
+    "its service account, or of --bucket-secret"
+)
+
+
 class StoreError(InfrastructureError):
     """A store cannot be reached, or refuses."""
 

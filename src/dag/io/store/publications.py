@@ -37,7 +37,11 @@ class Publications:
         found, own = self._objects.read(name, RECORD), self._said.pop(name, None)
         if found is None:
             written = own is None and self._objects.create(name, data)
-        elif found.data == own or (own is None and not self._is_half(name, found.data)):
+        elif found.data == data:
+            written = True
+        elif found.data == own or (
+            own is None and not self._is_taken(name, found.data, publication)
+        ):
             written = self._objects.replace(name, data, found.version)
         else:
             written = False
@@ -49,11 +53,13 @@ class Publications:
         """Let nothing be published of a unit."""
         self._objects.delete(publication_name(self._arch, name, version))
 
-    def _is_half(self, name: str, data: bytes) -> bool:
-        """Return whether somebody has begun to publish these files, and may still be at it."""
+    def _is_taken(self, name: str, data: bytes, wanted: Publication) -> bool:
+        """Return whether somebody has begun to publish other files, and may still be at it."""
         try:
-            is_half = not decode_publication(data).sizes
+            there = decode_publication(data)
         except Undecodable:
             return False
-        found = self._objects.look(name) if is_half else None
+        if there.sizes or (there.key, there.result) == (wanted.key, wanted.result):
+            return False
+        found = self._objects.look(name)
         return found is not None and found.age < _HALF

@@ -55,7 +55,6 @@ def begin_journal(run: Run, about: PlanSummary, scheduler: Scheduler) -> Iterato
         journal.append(lines.encode_head(head))
         with _brought_again_and_again(run):
             yield journal
-    run.keep_journal()
 
 
 @contextmanager
@@ -78,6 +77,7 @@ def _brought_again_and_again(run: Run) -> Iterator[None]:
         ended.set()
         if run.is_far:
             thread.join()
+            run.keep_journal()
 
 
 def keep_result(run: Run, result: Result) -> Result:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dag.core.store.records import Record
 from dag.errors import UsageError
+from dag.io.retries import RetryPolicy
 from dag.io.store import ownkey
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
+from dag.report.words import seconds
 from dag.run.build.tools import Tools
+
+_PATIENCE = RetryPolicy(longest=60.0)
 
 
 def public_half(key: Path) -> Path:
@@ -57,6 +62,13 @@ def publish(
         store.read()  # what others have published meanwhile stays as it is
     left = (one for unit, one in store.left.items() if unit not in store.records)
     for record in [*records, *left]:
-        store.publish(record, sign_packages)
+        pauses = _PATIENCE.pauses()
+        while not store.publish(record, sign_packages):
+            pause = next(pauses)
+            say(
+                f"another build publishes {record.name} {record.version} in {store.name} just now; "
+                f"looking again in {seconds(pause)}"
+            )
+            time.sleep(pause)
     name = public_half(given).name if given else f"{ownkey.NAME}.pub"
     write_index(store, sign_index, say, key=name, anew=given is not None)

@@ -26,7 +26,7 @@ from obstore.store import AzureStore, S3Store
 
 from dag.core.limits import BUILT_PACKAGE
 from dag.io import durable
-from dag.io.store.objects import ObjectFacts, Objects, StoredObject, StoreError, check_key
+from dag.io.store.objects import HINT, ObjectFacts, Objects, StoredObject, StoreError, check_key
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from dag.core.limits import Limit
     from dag.core.store.buckets import Bucket
 
-_HINT = "may the pod's service account, or the Secret of --bucket-secret, read and write there?"
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 """The codes of S3 and of Azure, which obstore tells from other answers only in words.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -196,12 +195,12 @@ class CloudStore(Objects):
         try:
             yield
         except BaseError as error:
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=_HINT) from error
+            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
         except OSError as error:
             if error.errno is not None:  # of a file here
                 raise
             # obstore raises Python's own errors, such as FileNotFoundError, for some answers.
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=_HINT) from error
+            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
 
 
 def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStore:
@@ -221,7 +220,7 @@ def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStor
     if not account:
         raise StoreError(
             f"{bucket}: $AZURE_STORAGE_ACCOUNT_NAME does not say whose container that is",
-            hint="put it into the Secret of --bucket-secret",
+            hint="set it; for pods, put it into the Secret of --bucket-secret",
         )
     return AzureStore(
         bucket.name,

@@ -24,7 +24,7 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
 
-from dag.io.store.objects import ObjectFacts, Objects, StoredObject, StoreError, check_key
+from dag.io.store.objects import HINT, ObjectFacts, Objects, StoredObject, StoreError, check_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,6 @@ _TIMEOUT = 60.0
 _RETRY = DEFAULT_RETRY.with_timeout(120)
 _RENEWED = "renewed"
 """The name in an object's metadata of the time when it was renewed."""
-_HINT = "may the pod's service account, or the Secret of --bucket-secret, read and write there?"
 
 
 class GoogleStore(Objects):
@@ -215,9 +214,9 @@ class GoogleStore(Objects):
         try:
             yield
         except google.auth.exceptions.GoogleAuthError as error:
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=_HINT) from error
+            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
         except google.api_core.exceptions.GoogleAPIError as error:
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=_HINT) from error
+            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
         except requests.RequestException as error:
             raise StoreError(f"{self._where} cannot be reached: {_first_line(error)}") from error
 
