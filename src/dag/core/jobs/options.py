@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.build.options import BuildOptions
-from dag.core.build.states import RunLimits
 from dag.core.flags import flag
-from dag.core.jobs.capacity import ClusterCapacity
 from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.kinds import choice
 from dag.core.pod.options import (
@@ -21,6 +19,10 @@ from dag.core.pod.options import (
 from dag.core.store.buckets import Bucket
 from dag.core.units import quantity
 from dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from dag.core.build.states import RunLimits
+    from dag.core.jobs.capacity import ClusterCapacity
 
 _MAX_RAM = 64 << 30
 """The most memory that a unit gets after it ran out, where nobody knows how large nodes are."""
@@ -48,6 +50,8 @@ class UnitBuildOptions(
 
     def cluster_limits(self, capacity: ClusterCapacity) -> RunLimits:
         """Return what bounds the scheduler; nodes count themselves what is taken of them."""
+        from dag.core.build.states import RunLimits
+
         unit = self.request().resources
         most = int(quantity(self.max_ram)) if self.max_ram else capacity.max_ram
         return RunLimits(
