@@ -168,9 +168,8 @@ def test_a_journal_of_one_endless_line_is_not_read(tmp_path: Path) -> None:
         list(read_journal(tmp_path / "journal"))
 
 
-def test_the_journal_before_is_kept(tmp_path: Path) -> None:
+def test_no_journal_is_begun_where_there_is_one(tmp_path: Path) -> None:
     old = written(tmp_path / "journal")
-    with Journal(tmp_path / "journal"):
-        pass
-    assert (tmp_path / "journal.old").read_bytes() == old
-    assert (tmp_path / "journal").read_bytes() == b""
+    with pytest.raises(FileExistsError):
+        Journal(tmp_path / "journal")
+    assert (tmp_path / "journal").read_bytes() == old
