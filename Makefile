@@ -61,7 +61,7 @@ bench: venv ## how fast it is, as ratios against peers; fails if one is over its
 demo: venv ## build the example distribution on this machine
 	@$(PY) -m examples.demo
 
-demo-kubernetes: venv ## build it in a pod of a real Kubernetes on this machine
+demo-kubernetes: venv ## build it as Jobs of a real Kubernetes on this machine
 	@scripts/demo-kubernetes
 
 docs: venv ## the documentation as a site in build/site; a link that leads nowhere is an error

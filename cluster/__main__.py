@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cluster import Cluster, emulation, kwok, lifecycle, parts, secret_store
+from cluster import Cluster, claims, emulation, kwok, lifecycle, parts, secret_store
 from cluster.cluster import processes
 from cluster.config import NODES
 from cluster.system import explained
@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
         "secrets", _secrets, "start a Secrets Store CSI driver on the nodes, or end it"
     )
     secrets.add_argument("action", choices=["up", "down"])
+    claim = command("claim", _claim, "make a volume claim that all nodes share, or remove it")
+    claim.add_argument("action", choices=["up", "down"])
+    claim.add_argument("name", metavar="NAME")
+    claim.add_argument("-n", "--namespace", default="default")
     binfmt = command(
         "binfmt", _binfmt, "let programs of another architecture run here, or stop that"
     )
@@ -101,6 +105,12 @@ def _node(options: argparse.Namespace) -> None:
     cluster = Cluster.current()
     change = cluster.stop_node if options.action == "stop" else cluster.start_node
     change(options.name)
+
+
+def _claim(options: argparse.Namespace) -> None:
+    change = claims.make_claim if options.action == "up" else claims.remove_claim
+    if place := change(Cluster.current(), options.namespace, options.name):
+        print(place)
 
 
 def _restart(_: argparse.Namespace) -> None:

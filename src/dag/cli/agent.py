@@ -241,6 +241,22 @@ def publish(
         publish_records(opened, order, signed, _TERMINATION_LOG)
 
 
+@command.command(name="keep-run")
+@_STORE
+@_ARCH
+@_STATE
+@click.option("--run", "run_id", required=True, help="The run's id.")
+@click.argument("files", nargs=-1, required=True)
+def keep_run(*, store: str, arch: str, state: Path, run_id: str, files: tuple[str, ...]) -> None:
+    """Keep the FILES of a run in a store."""
+    from dag.core.arch import Arch
+    from dag.run.agent.places import open_agent_store
+    from dag.run.agent.store import keep_run as run
+
+    with _last_words():
+        run(open_agent_store(store, Arch.parse(arch), state / "store"), run_id, files)
+
+
 @contextmanager
 def _last_words() -> Iterator[None]:
     """Leave an error as the termination message, which Kubernetes shows as the container's reason."""

@@ -34,6 +34,7 @@ def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
         assert "x86_64/one-1-r0.apk" in files
         assert "x86_64/APKINDEX.tar.gz" in files
         assert any(name.endswith("one.log") for name in files)
+        assert any(name.endswith("journal.jsonl") for name in files)
         again = jobs.build("--bucket-secret=bucket")
     assert again.returncode == 0, again.stderr
     assert "0 packages to build for x86_64" in again.stderr

@@ -20,10 +20,12 @@ from dag.core.jobs.answers import (
     record_of,
     without_environment,
 )
+from dag.core.jobs.history import MOST_WORDS, RunFiles, encode_files
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.io.store.local import Store
 from dag.run.agent.collect import collect
 from dag.run.agent.prepare import UnitPlaces, prepare
+from dag.run.agent.store import keep_run
 from tests.support.apks import make_apk
 from tests.support.orders import PACKAGE, order
 
@@ -175,3 +177,15 @@ def test_what_was_not_promised_is_refused(places: UnitPlaces, leave: object, wor
     assert isinstance(answer, UnprovenAnswer)
     assert words in answer.why
     assert list(Path(places.store).glob(".dag/records/**/*.json")) == []
+
+
+def test_the_files_of_a_run_are_kept_beside_its_logs(places: UnitPlaces) -> None:
+    store = Store(Path(places.store), order().platform)
+    keep_run(store, "20260101-000000-000abc", encode_files(RunFiles(b"events", b"{}")))
+    folder = store.state / "runs/20260101-000000-000abc/x86_64"
+    assert (folder / "journal.jsonl").read_bytes() == b"events"
+    assert (folder / "result.json").read_bytes() == b"{}"
+
+
+def test_files_that_etcd_would_not_take_are_not_sent() -> None:
+    assert encode_files(RunFiles(os.urandom(MOST_WORDS), b"")) == []

@@ -43,7 +43,7 @@ class Jobs:
         for name, runs in definitions.items():
             (self.directory / f"{name}.yaml").write_text(definition(name, runs=runs))
 
-    def await_build(self, seconds: float = 90) -> Json:
+    def await_build(self, seconds: float = 240) -> Json:
         """Wait until a build has said something, and return its Pod."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -14,11 +14,12 @@ import msgspec
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import without_environment
+from dag.core.jobs.history import decode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
 from dag.core.jobs.order import decode_texts
 from dag.core.limits import RECORD
 from dag.core.package.apk import pack_signature
-from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, blob_name
+from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, RunNames, blob_name
 from dag.core.store.publication import Publication, decode_publication, encode_publication
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
@@ -112,6 +113,23 @@ def publish_records(store: Store, order: PublishOrder, signature: Signature, mes
         raise InfrastructureError(f"a record is damaged: {error}") from error
     finally:
         store.close()
+
+
+def keep_run(store: Store, run: str, words: Sequence[str]) -> None:
+    """Keep the journal and the result of a run in a store, beside the logs of its units.
+
+    Raises:
+        InfrastructureError: they are damaged, or the store cannot be written.
+
+    """
+    _make(store)
+    names = RunNames(run, store.arch.apk)
+    try:
+        files = decode_files(words)
+    except Undecodable as error:
+        raise InfrastructureError(f"the files of run {run} are damaged: {error}") from error
+    store.objects.create(names.journal, files.journal)
+    store.objects.create(names.result, files.result)
 
 
 def _make(store: Store) -> None:

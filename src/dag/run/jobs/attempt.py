@@ -40,6 +40,8 @@ from dag.run.jobs.news import JobNews, RunNews
 
 _PATIENCE = 600.0
 """Seconds for which a request is repeated while the API server does not answer."""
+_CREATED = "created in namespace"
+"""What is said of every Pod is no reason to wait."""
 _LAG = 10.0
 """Seconds by which news of Pods may be later than those of Jobs."""
 _LOOK = 20.0
@@ -164,7 +166,7 @@ class JobFollower:
                 self._spawn(self._delete(patience))
             case FindPod(patience):
                 self._spawn(self._give_up(patience))
-            case Tell(text):
+            case Tell(text) if _CREATED not in text:
                 self._why = text
             case _:
                 pass

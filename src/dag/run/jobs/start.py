@@ -13,6 +13,7 @@ from dag.core.build.events import INTERRUPTED
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.jobs.capacity import ClusterCapacity, capacity_of
+from dag.core.jobs.history import RunFiles
 from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.names import STORE_LABEL, attempt_of, labels
@@ -217,10 +218,15 @@ class ClusterBuild:
         async with self._cluster() as kube:
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
             result = await build.drive(run, runner)
+            result = replace(result, open=dict(sorted(runner.open_units.items())))
+            keep_result(run, result)
             await self._clear(kube)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
-        return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
+                ended = run.state / run.names.result
+                files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
+                await self._agent(kube).keep_run(files)
+        return result
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:

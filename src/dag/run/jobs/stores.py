@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.decoding import Undecodable
+from dag.core.jobs.history import RunFiles, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
 from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
 from dag.core.jobs.names import labels
@@ -87,6 +88,17 @@ class ClaimAgent:
             f"the index of {self.settings.store} changes all the time, so it could not be signed",
             hint="run this again when nobody else publishes there",
         )
+
+    async def keep_run(self, files: RunFiles) -> None:
+        """Keep the journal and the result of the run of the settings, unless they are too long.
+
+        Raises:
+            InfrastructureError: no agent could do it.
+
+        """
+        if words := encode_files(files):
+            follower = await self._run("keep-run", f"--run={self.settings.run}", "--", *words)
+            await follower.remove()
 
     async def _run(self, command: str, *words: str) -> JobFollower:
         """Run an agent to its end, and return what has followed it."""

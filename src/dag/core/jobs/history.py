@@ -1,0 +1,44 @@
+"""What the client tells an agent of a run that has ended, so that the store keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from dag.core.decoding import Undecodable
+from dag.core.jobs.order import pack_words, unpack_words
+from dag.core.limits import JOURNAL_LINE
+
+MOST_WORDS = 900_000
+"""Characters; etcd takes no object above 1.5 MiB, and the Pod of a Job has all of them once more."""
+
+
+class RunFiles(Struct, frozen=True, array_like=True):
+    """The files of a run."""
+
+    journal: bytes
+    result: bytes
+
+
+_FILES = msgspec.msgpack.Decoder(RunFiles)
+
+
+def encode_files(files: RunFiles) -> list[str]:
+    """Return the files of a run as words for the arguments of a container; none if they are too long."""
+    words = pack_words(msgspec.msgpack.encode(files))
+    return words if sum(map(len, words)) <= MOST_WORDS else []
+
+
+def decode_files(words: Iterable[str]) -> RunFiles:
+    """Return the files that `encode_files` has written.
+
+    Raises:
+        Undecodable: they are something else.
+
+    """
+    try:
+        return _FILES.decode(unpack_words(words, JOURNAL_LINE.most))
+    except msgspec.DecodeError as error:
+        raise Undecodable(str(error)) from error
