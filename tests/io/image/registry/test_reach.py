@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from dag.io.image.registry.refusals import (
 )
 from dag.io.image.registry.repository import resolve
 from dag.io.retries import RetryPolicy
-from tests.support.faults import FaultProxy
+from tests.support.faults import FaultProxy, Origin
 from tests.support.registries import Server, registry, self_signed
 
 AT_ONCE = RetryPolicy(first=0)
@@ -230,3 +232,28 @@ def test_the_command_that_makes_a_repository(
 )
 def test_the_command_that_logs_in(host: str, words: str) -> None:
     assert denied_hint(host, push=True).startswith(words)
+
+
+def test_a_connection_that_is_just_being_made_at_the_end_is_closed(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, closed, made = Event(), Event(), []
+    real = socket.create_connection
+
+    def connect(*given: Any, **more: Any) -> socket.socket:
+        begun.set()
+        assert closed.wait(60)
+        made.append(real(*given, **more))
+        return made[-1]
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    url = origin.put("/v2/a/blobs/x", b"data")
+    transport = registry_requests.RegistryTransport(url.split("/")[2])
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(transport.send, "GET", transport.url("a/blobs/x"), scopes=(), ok={200})
+        assert begun.wait(60)
+        transport.close()
+        closed.set()
+        with pytest.raises(registry_requests.RequestGivenUp):
+            asked.result(60)
+    assert [one.fileno() for one in made] == [-1]

@@ -175,12 +175,17 @@ class RegistryTransport:
 
     def _deliver(self, client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:
         try:
-            return client.send(request, stream=True, auth=None, follow_redirects=False)
+            response = client.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.TransportError as error:
             host = request.url.netloc.decode()
             if request.url.origin == self._clients.base().origin:
                 host = self.host
             raise unreachable(host, error, insecure=self.insecure) from error
+        if self._stop.is_set():
+            # Whoever closes the clients does not close a connection that is just being made.
+            response.close()
+            self._check_stopped()
+        return response
 
     def _until_stopped(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         for chunk in chunks:
