@@ -28,6 +28,7 @@ from dag.io.store.local import Store
 from dag.io.store.objects import read_each
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
+from dag.run.build.signing import publish_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def publish_records(store: Store, order: PublishOrder, signature: Signature, mes
         for name in decode_texts(order.records):
             record = decode_record(_read(store, name))
             # The index is signed, and says of each package which one it is.
-            store.publish(record, lambda _: None)
+            publish_record(store, record, lambda _: None, say)
         published = sum(1 for unit, one in store.records.items() if before.get(unit) is not one)
         message.write_bytes(msgspec.json.encode(_index(store, signature, published)))
     except Undecodable as error:

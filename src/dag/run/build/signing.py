@@ -39,6 +39,26 @@ def given_key(path: str | None) -> Path | None:
     return key
 
 
+def publish_record(
+    store: Store,
+    record: Record,
+    sign: Callable[[Iterable[Path]], None],
+    say: Callable[[str], None],
+) -> None:
+    """Publish a record of a store; `say` is told of each wait for a build that is about to do so.
+
+    `sign` adds a signature to each of some files.
+    """
+    pauses = _PATIENCE.pauses()
+    while not store.publish(record, sign):
+        pause = next(pauses)
+        say(
+            f"another build publishes {record.name} {record.version} in {store.name} just now; "
+            f"looking again in {seconds(pause)}"
+        )
+        time.sleep(pause)
+
+
 def publish(
     store: Store, records: Iterable[Record], given: Path | None, say: Callable[[str], None]
 ) -> None:
@@ -62,13 +82,6 @@ def publish(
         store.read()  # what others have published meanwhile stays as it is
     left = (one for unit, one in store.left.items() if unit not in store.records)
     for record in [*records, *left]:
-        pauses = _PATIENCE.pauses()
-        while not store.publish(record, sign_packages):
-            pause = next(pauses)
-            say(
-                f"another build publishes {record.name} {record.version} in {store.name} just now; "
-                f"looking again in {seconds(pause)}"
-            )
-            time.sleep(pause)
+        publish_record(store, record, sign_packages, say)
     name = public_half(given).name if given else f"{ownkey.NAME}.pub"
     write_index(store, sign_index, say, key=name, anew=given is not None)
