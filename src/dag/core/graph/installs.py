@@ -172,9 +172,9 @@ class Installs:
 
     @property
     def components(self) -> Iterator[Sequence[int]]:
-        """Yield all packages that are reached; those that need each other are together.
+        """Yield the packages that need others at run time, each after those that it needs.
 
-        They come after those that they need.
+        Those that need each other are together.
         """
         return (one for group in self._groups for one in group.environments.components)
 
@@ -206,6 +206,14 @@ class Installs:
     def owner(self, number: int) -> int | None:
         """Return the unit that makes a package; None if it comes from elsewhere."""
         return self.owners.get(number)
+
+    def owners(self) -> list[int]:
+        """Return, by package, the unit that makes it; -1 if it comes from elsewhere."""
+        owners = [-1] * len(self.candidates)
+        for group in self._groups:
+            first, places = group.supply.numbers.start, group.supply.places
+            owners[first : first + len(places)] = map(self._makers.__getitem__, places)
+        return owners
 
     def installed(self, unit: int) -> set[int] | None:
         """Return the units whose packages an environment installs; None if apko gives up."""
