@@ -60,38 +60,35 @@ def topological(
     size = len(successors)
     counted = size if counted is None else counted
     done = bytearray(size)
-    levels = [0] * size
-    steps = [0] * size  # the lengths of the longest paths that go on from a node with one step more
+    reach = [0] * size  # the length of the longest path that goes on from a node, with its own step
     # A node waits for one of its successors at a time, the last one first, because that is likely
-    # to be done last. So nobody has to be told of every edge.
+    # to be done last. So hardly anybody waits twice.
     rest = [*map(reversed, successors)]
     waiting: defaultdict[int, list[int]] = defaultdict(list)
     awake = list(range(size))
     ready: list[int] = []
     order: list[int] = []
-    passed = 0
     while awake or ready:
-        if awake:
+        while awake:
             node = awake.pop()
-            successor = next((one for one in rest[node] if not done[one]), None)
-            if successor is not None:
-                waiting[successor].append(node)
-                continue
-            if node < counted:
-                heappush(ready, node)
-                continue
-            passed += 1
-        else:
+            for successor in rest[node]:
+                if not done[successor]:
+                    waiting[successor].append(node)
+                    break
+            else:
+                heappush(ready, node if node < counted else node - size)  # the others go first
+        if ready:
             node = heappop(ready)
-            order.append(node)
-        level = levels[node] = max(map(steps.__getitem__, successors[node]), default=0)
-        steps[node] = level + 1 if node < counted else level
-        done[node] = 1
-        if node in waiting:
-            awake += waiting.pop(node)
-    if len(order) + passed != size:
+            step = 0
+            if node >= 0:
+                order.append(node)
+                step = 1
+            reach[node] = step + max(map(reach.__getitem__, successors[node]), default=0)
+            done[node] = 1
+            awake += waiting.pop(node if node >= 0 else node + size, ())
+    if 0 in done:
         raise ValueError("the graph has a cycle")
-    return order, levels
+    return order, [length - (node < counted) for node, length in enumerate(reach)]
 
 
 def shortest_path(

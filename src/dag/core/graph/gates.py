@@ -10,6 +10,7 @@ Only among the units of a cyclic component the edges are explicit, because some 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -22,8 +23,9 @@ class Gates:
 
     def __init__(self, installs: Installs) -> None:
         self.count = len(installs.packages)
-        gate_of = installs.owners()
-        behind: list[list[int]] = []
+        # Arrays, because millions of edges that lead to objects all over the memory take longer.
+        gate_of = array("i", installs.owners())
+        behind: list[array[int]] = []
         for members in installs.components:
             targets = {gate_of[number] for number in members}
             for number in members:
@@ -32,13 +34,13 @@ class Gates:
             gate = next(iter(targets), -1)
             if len(targets) > 1:
                 gate = self.count + len(behind)
-                behind.append(sorted(targets))
+                behind.append(array("i", sorted(targets)))
             for number in members:
                 gate_of[number] = gate
         self.selfish: set[int] = set()
         """The units that need themselves."""
         units = [self._unit(installs, unit, gate_of) for unit in range(self.count)]
-        self.successors: list[list[int]] = [*units, *behind]
+        self.successors: Sequence[Sequence[int]] = [*units, *behind]
         self.explicit: list[list[int]] = [[] for _ in range(self.count)]
         """For the units of a cyclic component, the units of it that they need."""
         self.components: list[list[int]] = []
@@ -48,7 +50,7 @@ class Gates:
         for members in digraph.components(self.successors):
             self._explain(members)
 
-    def _unit(self, installs: Installs, unit: int, gate_of: Sequence[int]) -> list[int]:
+    def _unit(self, installs: Installs, unit: int, gate_of: Sequence[int]) -> array[int]:
         numbers = installs.targets[unit]
         if numbers and numbers[0] < 0:
             owners = (installs.owner(~number) for number in numbers)
@@ -59,7 +61,7 @@ class Gates:
         if unit in targets:
             self.selfish.add(unit)
             targets.discard(unit)
-        return sorted(targets)
+        return array("i", sorted(targets))
 
     def _explain(self, members: Sequence[int]) -> None:
         units = [node for node in members if node < self.count]

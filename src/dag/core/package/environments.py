@@ -17,6 +17,7 @@ through the algorithm itself.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -67,11 +68,12 @@ class Decisions:
 class _Contested(NamedTuple):
     """A need whose choice has rivals, or that nothing satisfies."""
 
-    choice: int | None
+    choice: int
+    """-1 if nothing satisfies the need."""
     rivals: _Rivals
 
 
-_NEVER = _Contested(None, _ODDITY)
+_NEVER = _Contested(-1, _ODDITY)
 
 
 class _Preferred(dict[str, int]):
@@ -117,7 +119,7 @@ class Environments:
             self._found = {**decided.installed, **decided.refused}
         self._preferred = _Preferred(decided.choices if decided else {}, self._find)
         preferred = self._preferred.__getitem__
-        self._rows = [[*map(preferred, world)] for world in worlds]
+        self._rows = [array("i", map(preferred, world)) for world in worlds]
         self.components = decided.components if decided else self._explore(self._chosen())
         """All packages that need others at run time, and that any environment leads to.
 
@@ -129,9 +131,12 @@ class Environments:
         """Return all that is decided here, so that it need not be found again."""
         uneven = [place for place, plain in enumerate(self._plain) if not plain]
         found = {place: self.install(place) for place in uneven}
-        choices = {text: self.choice(text) for text in self._preferred}
+        contested = self._contested
         return Decisions(
-            choices={text: -1 if one is None else one for text, one in choices.items()},
+            choices={
+                text: one if one >= 0 else contested[~one].choice
+                for text, one in self._preferred.items()
+            },
             runtime=self._runtime,
             components=self.components,
             plain=self._plain,
@@ -142,15 +147,17 @@ class Environments:
     def choice(self, text: str) -> int | None:
         """Return what apko prefers of all that satisfies `text`; None if nothing does."""
         number = self._preferred[text]
-        return number if number >= 0 else self._contested[~number].choice
+        if number < 0:
+            number = self._contested[~number].choice
+        return number if number >= 0 else None
 
-    def chosen(self, place: int) -> list[int]:
+    def chosen(self, place: int) -> Sequence[int]:
         """Return what `choice` gives for the needs of an environment, in their order."""
-        row = self._rows[place]
+        row, contested = self._rows[place], self._contested
         if min(row, default=0) >= 0:
             return row
-        choices = (one if one >= 0 else self._contested[~one].choice for one in row)
-        return [number for number in choices if number is not None]
+        choices = [one if one >= 0 else contested[~one].choice for one in row if one != ~0]
+        return array("i", choices)
 
     def runtime(self, number: int) -> tuple[int, ...]:
         """Return what is preferred for each need that a package has of others at run time.
@@ -273,7 +280,7 @@ class Environments:
     def _chosen(self) -> set[int]:
         """Return all that is preferred for any need."""
         found = {number for number in self._preferred.values() if number >= 0}
-        found.update(one.choice for one in self._contested if one.choice is not None)
+        found.update(one.choice for one in self._contested[1:])
         return found
 
     def _explore(self, numbers: Iterable[int]) -> Sequence[Sequence[int]]:
@@ -290,9 +297,13 @@ class Environments:
 
     def _look(self, number: int) -> tuple[int, ...]:
         """Find what a package needs, and its rivals and those of its needs."""
-        if self._is_simple(number):
-            self._runtime[number] = ()
-            return ()
+        universe, one = self._resolver.universe, self._candidates[number]
+        if one.name in universe.only and not (one.provides or universe.triggers):
+            # So it is no rival, except by its needs.
+            needs = [self._preferred[text] for text in one.depends]
+            if min(needs, default=0) >= 0 and number not in needs and is_version(one.version):
+                self._runtime[number] = simple = tuple(dict.fromkeys(needs))
+                return simple
         rivals = self._of_package(number)
         found: dict[int, None] = {}
         if wanted := self._candidates[number].depends and self._resolver.universe.wanted(number):
@@ -303,24 +314,12 @@ class Environments:
                     continue
                 contested = self._contested[~need]
                 rivals += contested.rivals
-                if contested.choice is not None:
+                if contested.choice >= 0:
                     found[contested.choice] = None
         if rivals:
             self._rivals[number] = self._kept(rivals)
         self._runtime[number] = needed = tuple(found)
         return needed
-
-    def _is_simple(self, number: int) -> bool:
-        """Tell whether a package has no rivals and no needs, as far as that is seen quickly."""
-        one = self._candidates[number]
-        universe = self._resolver.universe
-        return not (
-            one.depends
-            or one.provides
-            or universe.triggers
-            or one.name not in universe.only
-            or not is_version(one.version)
-        )
 
     def _of_package(self, number: int) -> list[int]:
         exclusions = self._resolver.exclusions
@@ -353,9 +352,9 @@ class Environments:
         rows = map(marked.intersection, self._rows)
         return [not row or _is_plain(map(marks.__getitem__, row)) for row in rows]
 
-    def _marked(self) -> dict[int | None, _Marks]:
+    def _marked(self) -> dict[int, _Marks]:
         """Find the marks of each package, those of all that it needs included."""
-        found: dict[int | None, _Marks] = {}
+        found: dict[int, _Marks] = {}
         room = _ROOM
 
         def keep(members: Iterable[int], marks: _Marks) -> None:
