@@ -20,11 +20,10 @@ from dag.core.package.makefunctions import (
     MARKS,
     SILENT,
     UNKNOWN,
-    each_word,
     mark_of,
     matches,
     reference_at,
-    replace_stem,
+    replace_words,
 )
 
 _MOST_WHILE_READING = 200_000
@@ -257,7 +256,7 @@ class MakeText:
             pattern, _, replacement = change.partition("=")
             if "%" not in pattern:
                 pattern, replacement = f"%{pattern}", f"%{replacement}"
-            return each_word(value, lambda word: replace_stem(pattern, replacement, word))
+            return replace_words(pattern, replacement, value)
         return value
 
     def _variable(self, name: str, local: Mapping[str, str], depth: int) -> str:
