@@ -129,6 +129,7 @@ line = st.one_of(
 
 
 @settings(max_examples=40)
+@example(["package/app: OPTS = ", "package/%: OPTS ?= --package-append a", "OPTS = "], "")
 @given(st.lists(line, max_size=4), options)
 def test_melange_gets_the_packages_that_the_text_tells(before: list[str], own: str) -> None:
     text = "\n".join([*before, f"package/%:\n\t@$(MELANGE) build $*.yaml $(OPTS) {own}", ""])
