@@ -24,7 +24,9 @@ class Gates:
     def __init__(self, installs: Installs) -> None:
         self.count = len(installs.packages)
         # Arrays, because millions of edges that lead to objects all over the memory take longer.
-        gate_of = array("i", installs.owners())
+        gate_of = array("i", [-1]) * len(installs.candidates)
+        for number, unit in installs.owners.items():
+            gate_of[number] = unit
         behind: list[array[int]] = []
         for members in installs.components:
             targets = {gate_of[number] for number in members}

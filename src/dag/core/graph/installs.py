@@ -209,14 +209,6 @@ class Installs:
         """Return the unit that makes a package; None if it comes from elsewhere."""
         return self.owners.get(number)
 
-    def owners(self) -> list[int]:
-        """Return, by package, the unit that makes it; -1 if it comes from elsewhere."""
-        owners = [-1] * len(self.candidates)
-        for group in self._groups:
-            first, places = group.supply.numbers.start, group.supply.places
-            owners[first : first + len(places)] = map(self._makers.__getitem__, places)
-        return owners
-
     def installed(self, unit: int) -> set[int] | None:
         """Return the units whose packages an environment installs; None if apko gives up."""
         if self.lacks(unit):

@@ -35,13 +35,12 @@ class Supply:
         self.packages = tuple(packages)
         self.available = available
         """The names that the repositories can install."""
-        self.places: list[int] = []
-        """Where in `packages` the definition is that makes a package, for each of the first."""
+        self._owners: list[int] = []
         candidates: list[Candidate] = []
         for place, package in enumerate(self.packages):
             origin, full_version = package.name, package.full_version
             outputs: tuple[Package | Subpackage, ...] = (package, *package.subpackages)
-            self.places += [place] * len(outputs)
+            self._owners += [place] * len(outputs)
             candidates += [
                 _candidate(
                     (
@@ -69,7 +68,7 @@ class Supply:
         It is None if a repository has the package, or if it is external.
         """
         place = number - self.numbers.start
-        return self.places[place] if 0 <= place < len(self.places) else None
+        return self._owners[place] if 0 <= place < len(self._owners) else None
 
     def made(self) -> Iterator[tuple[int, int]]:
         """Yield the packages that definitions make, each with the place of its definition."""
@@ -77,7 +76,7 @@ class Supply:
 
     def owners(self, numbers: Iterable[int]) -> set[int]:
         """Return the places in `packages` of all definitions that make any of these packages."""
-        owners, first = self.places, self.numbers.start
+        owners, first = self._owners, self.numbers.start
         end = first + len(owners)
         return {owners[number - first] for number in numbers if first <= number < end}
 
