@@ -83,6 +83,7 @@ class Installs:
         what `decisions` returned for the very same.
         """
         self.packages = packages
+        self.arch = arch
         self._makers = [
             unit for unit, one in enumerate(packages) if arch is None or one.builds_on(arch)
         ]

@@ -63,6 +63,8 @@ class Decisions:
     """What an environment installs that is not plain."""
     refused: dict[int, GaveUp]
     """Where apko gives up at an environment that is not plain."""
+    externals: list[str]
+    """What some need and nobody has, in the order of the numbers."""
 
 
 class _Contested(NamedTuple):
@@ -117,13 +119,15 @@ class Environments:
         if decided:
             self._runtime = decided.runtime
             self._found = {**decided.installed, **decided.refused}
+            for name in decided.externals:
+                resolver.universe.catalogue.external(name)
         self._preferred = _Preferred(decided.choices if decided else {}, self._find)
         preferred = self._preferred.__getitem__
         self._rows = [array("i", map(preferred, world)) for world in worlds]
         self.components = decided.components if decided else self._explore(self._chosen())
-        """All packages that need others at run time, and that any environment leads to.
+        """All reached packages that need others at run time, those that need each other together.
 
-        Those that need each other are together, after those that they need.
+        They come after those that they need.
         """
         self._plain = decided.plain if decided else self._judged()
 
@@ -142,6 +146,7 @@ class Environments:
             plain=self._plain,
             installed={p: one for p, one in found.items() if not isinstance(one, GaveUp)},
             refused={p: one for p, one in found.items() if isinstance(one, GaveUp)},
+            externals=[one.name for one in self._candidates[self._resolver.universe.listed :]],
         )
 
     def choice(self, text: str) -> int | None:
