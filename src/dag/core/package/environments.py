@@ -125,10 +125,7 @@ class Environments:
         preferred = self._preferred.__getitem__
         self._rows = [array("i", map(preferred, world)) for world in worlds]
         self.components = decided.components if decided else self._explore(self._chosen())
-        """All reached packages that need others at run time, those that need each other together.
-
-        They come after those that they need.
-        """
+        """Reached packages that need others, as for `Decisions`, after those that they need."""
         self._plain = decided.plain if decided else self._judged()
 
     def decisions(self) -> Decisions:
