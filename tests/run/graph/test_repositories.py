@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.limits import Limit
 from dag.core.build.served import choose_served
+from dag.core.limits import Limit
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
