@@ -115,6 +115,33 @@ def test_affected_by_names_that_are_gone(directory: Path) -> None:
     assert "doc" in out.split()
 
 
+def test_affected_by_a_version_that_another_constraint_wants(directory: Path) -> None:
+    def write(name: str, version: int, dependencies: str) -> None:
+        (directory / f"{name}.yaml").write_text(
+            f"package: {{name: {name}, version: {version}, epoch: 0, dependencies: {dependencies}}}"
+        )
+
+    write("old", 1, "{provides: [virtual=5]}")
+    write("other", 1, "{provides: [virtual=4]}")
+    write("carrier", 1, "{runtime: ['old<2']}")
+    for name, needs in {
+        "direct": "['old<2']",
+        "through": "[carrier]",
+        "choice": "[virtual]",
+    }.items():
+        define(directory, name, needs)
+    define(directory, "same", "[old]")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    write("old", 2, "{provides: [virtual=3]}")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", "-v")
+    assert set(out.split()) == {"old", "direct", "through", "choice", "same"}
+    for name in ("direct", "through", "choice"):
+        assert f"{name}: old.yaml changed" in err
+    assert "same: " not in err
+
+
 def test_affected_leaves_out_what_is_stopped(directory: Path) -> None:
     define(directory, "bad", "[]")
     define(directory, "user", "[bad, zip]")

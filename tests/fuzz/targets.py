@@ -110,7 +110,7 @@ def makefile(data: bytes) -> None:
     text = _text(data)
     with suppress(DagError):
         read_makefile(text)
-    included_patterns(text)
+    included_patterns(text, str)
 
 
 @target

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dag.core.package.makefunctions import UNKNOWN
@@ -19,7 +19,7 @@ NAMES = ("A", "B", "C")
 WORDS = ("x", "x.y", "d/x.y", "d/", "-a", "%", "x%", "a,b")
 
 words = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
-pattern = st.sampled_from(("%", "x%", "%.y", "x", "d/%.y"))
+pattern = st.sampled_from(("%", "x%", "%.y", "x", "d/%.y", "", " "))
 
 
 def functions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -83,6 +83,8 @@ def make(text: str) -> list[str] | None:
 
 
 @settings(max_examples=60)
+@example(["A := $(patsubst x,,x y x)|", "B :=  x  y x", "C := ${B:x=}|$(basename .y x.y)|"])
+@example(["A := $(subst x,,x y)", "B := $(if $(subst x,,x x),a,b)", "C := $(patsubst ,z,$(A) x )"])
 @given(lines())
 def test_variables_have_the_values_that_make_gives_them(written: list[str]) -> None:
     text = "\n".join(written)
@@ -127,6 +129,7 @@ line = st.one_of(
 
 
 @settings(max_examples=40)
+@example(["package/app: OPTS = ", "package/%: OPTS ?= --package-append a", "OPTS = "], "")
 @given(st.lists(line, max_size=4), options)
 def test_melange_gets_the_packages_that_the_text_tells(before: list[str], own: str) -> None:
     text = "\n".join([*before, f"package/%:\n\t@$(MELANGE) build $*.yaml $(OPTS) {own}", ""])

@@ -42,7 +42,7 @@ def failed_target(size: int) -> None:
 
 def makefile(text: str) -> None:
     read_makefile(text)
-    included_patterns(text)
+    included_patterns(text, str)
 
 
 def make_text(text: str) -> None:

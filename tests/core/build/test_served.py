@@ -65,14 +65,13 @@ def test_what_does_not_matter_is_left_out_and_nothing_else(seed: int) -> None:
     def listed(one: Candidate) -> Entry:
         return Entry(
             one.name, one.version, one.origin, one.depends, one.provides, one.priority,
-            one.install_if, SUM, one.repository,
+            one.install_if, SUM, one.repository, pin=one.pin,
         )  # fmt: skip
 
     entries = [listed(one) for one in candidates]
-    pins = {one.repository: one.pin for one in candidates if one.pin}
     for needs in environments:
         whole = install(Resolver(candidates), sorted(set(needs)))
-        found = choose_served(needs, [], PackageRepository(entries, pins))
+        found = choose_served(needs, [], PackageRepository(entries))
         if isinstance(whole, Installed):
             expected = sorted((candidates[n].name, candidates[n].version) for n in whole.packages)
             assert sorted((one.name, one.version) for one in found.packages) == expected

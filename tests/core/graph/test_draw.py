@@ -92,7 +92,7 @@ def test_what_changed_files_affect() -> None:
     assert names(find_affected(made, ["b.yaml"], []).packages) == ["b", "a"]
     assert names(find_affected(made, ["c/patch.diff"], []).packages) == ["c", "d"]
     assert find_affected(made, ["gone.yaml"], []).reasons == {}
-    before = {"gone.yaml": ["gone"], "b.yaml": ["b", "b-dev"]}
+    before = {"gone.yaml": package("gone"), "b.yaml": package("b")}
     assert find_affected(made, ["gone.yaml"], [], before).reasons == {"a": ["gone.yaml"]}
     assert find_affected(made, ["../x", "c"], []).unrelated == ()
     assert find_affected(made, ["README.md", "x/y", "new.yaml"], []).unrelated == (

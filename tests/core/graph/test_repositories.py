@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dag.core.arch import Arch
 from dag.core.build.plan import BuildRequest, Known, make_plan
 from dag.core.graph.graph import Graph
@@ -54,7 +56,7 @@ def test_what_all_can_have_is_there_for_those_that_ask_more() -> None:
 
 
 def test_a_tag_is_for_needs_that_have_it() -> None:
-    own = PackageRepository([entry("lib", "9-r0")], {"https://r.example": "edge"})
+    own = PackageRepository([replace(entry("lib", "9-r0"), pin="edge")])
     packages = [
         package("lib"),
         package("a", "lib"),

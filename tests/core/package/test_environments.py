@@ -111,6 +111,19 @@ def test_an_environment_with_unsatisfied_needs_still_has_what_the_others_lead_to
     assert isinstance(environments.install(0), GaveUp)
 
 
+def test_what_was_decided_is_decided_again_with_the_same_numbers() -> None:
+    worlds = [["app", "nowhere", "gone>1"], ["app", "!other"], ["nobody"]]
+    several = [*PLAIN, Candidate("user", "1-r0", depends=("elsewhere", "app")), PLAIN[0]]
+    worlds.append(["user"])
+    first = Environments(Resolver(several, externals=True), worlds)
+    again = Environments(Resolver(several, externals=True), worlds, first.decisions())
+    assert again.decisions() == first.decisions()
+    assert again._candidates == first._candidates
+    for place in range(len(worlds)):
+        assert again.install(place) == first.install(place)
+        assert list(again.chosen(place)) == list(first.chosen(place))
+
+
 def test_a_long_circle_is_one_set() -> None:
     size = 5000
     circle = [

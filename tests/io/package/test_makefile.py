@@ -1,9 +1,11 @@
 """The Makefile beside the definitions is found as make would find it."""
 
+import subprocess
 from pathlib import Path
 
 from dag.core.package.makefile import NAME_TEMPLATE
-from dag.io.package.makefile import find_makefile
+from dag.core.package.maketext import MakeText
+from dag.io.package.makefile import find_makefile, find_source
 
 
 def test_what_it_includes_counts(tmp_path: Path) -> None:
@@ -15,3 +17,34 @@ def test_what_it_includes_counts(tmp_path: Path) -> None:
     assert makefile is not None
     assert makefile.has_all
     assert makefile.template == NAME_TEMPLATE
+
+
+def test_what_variables_name_is_included_as_make_includes_it(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    for number in range(1, 6):
+        (tmp_path / "rules" / f"{number}.mk").write_text(f"SEEN += {number}\nNEXT = {number + 1}\n")
+    lines = [
+        "RULES := rules/",
+        "include $(RULES)1.mk",
+        "-include $(addprefix $(RULES),$(NEXT).mk none$(NEXT).mk)",
+        "ifeq ($(NEXT),2)",
+        "include ${RULES}$(NEXT).mk",
+        "endif",
+        "-include $(MORE)/4.mk $(shell echo rules/5.mk) rules/$(ARCH).mk",
+        "RULES := later/",
+        "all: ; @:",
+    ]
+    (tmp_path / "Makefile").write_text("\n".join([*lines, ""]))
+    source = find_source(tmp_path, {"MORE": "rules"})
+    assert source is not None
+    assert MakeText(source.text, {}).expand("$(SEEN)", {}) == "1 2 4"
+    asked = ["make", "-s", "MORE=rules", "--eval", "print: ; @echo '$(SEEN)'", "print"]
+    done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "2", "4", "5"], "the shell names the last one"
+
+
+def test_lines_that_include_variables_are_read_again_and_again_only_so_often(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Makefile").write_text("X = y\n" + "-include $(X).mk\n" * 5000)
+    assert find_source(tmp_path) is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
+from dag.core.build.served import choose_served
 from dag.core.limits import Limit
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.model import Named as Line
@@ -283,6 +284,24 @@ def test_tags_are_kept(world: World) -> None:
     found = world.ask(world.package("a", f"@edge {place}", keys=(world.key_url,)))
     (candidate,) = found.own["a"].candidates
     assert (candidate.name, candidate.pin, candidate.repository) == ("gcc", "edge", place)
+
+
+def test_a_repository_with_and_without_a_tag_is_for_all_needs(world: World) -> None:
+    place = world.serve("/r", world.key.signed(world.index("gcc")))
+    app = world.package("app", place, f"@edge {place}", keys=(world.key_url,))
+    found = world.ask(app).own["app"]
+    assert [one.pin for one in found.candidates] == ["edge", ""]
+    for need in ("gcc", "gcc@edge"):
+        (served,) = choose_served([need], [], found).packages
+        assert (served.name, served.repository) == ("gcc", place)
+
+
+def test_a_tag_is_not_for_what_the_user_names(world: World) -> None:
+    place = world.serve("/named", world.key.signed(world.index("gcc")))
+    named = NamedByUser(repositories=[place])
+    packages = [world.package("app", f"@edge {place}", keys=(world.key_url,))]
+    found = ask_repositories(packages, world.directory, ARCH, named)
+    assert [one.pin for one in found.own["app"].candidates] == ["", "edge"]
 
 
 def test_what_the_user_names_must_be_there(world: World) -> None:

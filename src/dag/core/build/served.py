@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dag.core.package.apkindex import Entry, PackageRepository
-from dag.core.package.candidates import Candidate
 from dag.core.package.constraints import parse
 from dag.core.package.outcome import GaveUp
 from dag.core.package.resolver import Resolver
@@ -43,7 +42,7 @@ def choose_served(
     """
     texts = sorted(dict.fromkeys(needs))  # as melange sorts them
     listed = _reachable(texts, given, repository)
-    candidates = [*map(_candidate, given), *(_candidate(one, repository.pins) for one in listed)]
+    candidates = [one.candidate for one in (*given, *listed)]
     found = install(Resolver(candidates), texts)
     if isinstance(found, GaveUp):
         return ServedPackages(open=f"its environment is not known: {found.message}")
@@ -54,23 +53,6 @@ def choose_served(
         if not _CHECKSUM.fullmatch(one.checksum):
             return ServedPackages(packages, open=f"{one.repository} has no checksum of {one.name}")
     return ServedPackages(packages)
-
-
-_NO_PINS: dict[str, str] = {}
-
-
-def _candidate(one: Entry, pins: dict[str, str] = _NO_PINS) -> Candidate:
-    return Candidate(
-        one.name,
-        one.version,
-        one.origin,
-        one.depends,
-        one.provides,
-        one.priority,
-        one.install_if,
-        one.repository,
-        pins.get(one.repository, ""),
-    )
 
 
 def _reachable(

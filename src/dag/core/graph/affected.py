@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dag.core.graph.graph import Graph
+from dag.core.graph.installs import Installs
 from dag.core.package.directory import NO_INPUTS
-from dag.core.package.model import Package
+from dag.core.package.model import Package, Subpackage
+from dag.core.package.names import settle_clashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +29,17 @@ def find_affected(
     graph: Graph,
     files: Iterable[str],
     pipeline_dirs: Sequence[str],
-    before: Mapping[str, Collection[str]] | None = None,
+    before: Mapping[str, Package] | None = None,
     inputs: Mapping[str, Iterable[str]] = NO_INPUTS,
 ) -> Affected:
     """Return the packages that a change of `files` concerns.
 
     The files are relative to the directory of the definitions. Concerned is a package whose
     definition changed, whose source directory (it has the name of the definition) has a changed
-    file, or whose pipelines from `pipeline_dirs` changed, or another of its `inputs`. Concerned is also a package that needs a
-    name which a changed definition gave `before` and does not give any more. A directory that is
-    named as a whole (a submodule, a link) counts for all that is in it.
+    file, or whose pipelines from `pipeline_dirs` changed, or another of its `inputs`. Concerned is
+    also a package that is not built any more with what a changed definition made `before`, which
+    are the definitions of these files as they were. A directory that is named as a whole (a
+    submodule, a link) counts for all that is in it.
     """
     concerned = _Concerned(graph, pipeline_dirs, before or {}, inputs)
     reasons: dict[str, list[str]] = {}
@@ -57,7 +60,7 @@ class _Concerned:
         self,
         graph: Graph,
         pipeline_dirs: Sequence[str],
-        before: Mapping[str, Collection[str]],
+        before: Mapping[str, Package],
         inputs: Mapping[str, Iterable[str]],
     ) -> None:
         self.by_file: dict[str, str] = {}
@@ -87,14 +90,75 @@ class _Concerned:
                     yield from users
 
 
-def _losses(graph: Graph, before: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
-    """Return, by file, the packages that need a name which its definition does not give any more."""
-    now = {package.file: package.given for package in graph.packages if package.file in before}
-    lost: dict[str, str] = {}
-    for file, names in before.items():
-        lost |= dict.fromkeys(set(names).difference(now.get(file, ())), file)
+class _Users:
+    """Whose environments have what a definition makes."""
+
+    def __init__(self, installs: Installs) -> None:
+        self._installs = installs
+        self._units: dict[int, list[int]] = {}
+        """By what is in `Installs.targets`: the units that have it there."""
+        self._needed_by: dict[int, list[int]] = {}
+        for unit, targets in enumerate(installs.targets):
+            for target in targets:
+                self._units.setdefault(target, []).append(unit)
+        for number in (number for members in installs.components for number in members):
+            for needed in installs.runtime(number):
+                self._needed_by.setdefault(needed, []).append(number)
+
+    def of(self, name: str) -> set[str]:
+        """Return the packages that a definition is there for when they are built."""
+        installs = self._installs
+        packages = installs.packages
+        own = [one for one, unit in installs.owners.items() if packages[unit].name == name]
+        found = dict.fromkeys(own)
+        queue = list(own)
+        for number in queue:  # grows while it is walked
+            new = [one for one in self._needed_by.get(number, ()) if one not in found]
+            found.update(dict.fromkeys(new))
+            queue += new
+        # A target is `~` of a package if what that needs does not follow from it.
+        targets = [*found, *(~number for number in own)]
+        return {packages[unit].name for one in targets for unit in self._units.get(one, ())}
+
+
+def _losses(graph: Graph, before: Mapping[str, Package]) -> dict[str, list[str]]:
+    """Return, by file, the packages that were built with what it made, and are not any more.
+
+    They may have lost it because of a version that another constraint wants now, or another
+    provider goes before it: then nothing of the graph as it is tells that they have changed.
+    """
+    now = {package.file: package for package in graph.packages}
+    changed = {
+        file: old for file, old in before.items() if file not in now or _differs(old, now[file])
+    }
+    if not changed:
+        return {}
+    others = [package for package in graph.packages if package.file not in before]
+    arch = graph.installs.arch
+    then = _Users(
+        Installs(settle_clashes(sorted([*others, *before.values()], key=_name)).packages, arch)
+    )
+    users = _Users(graph.installs)
+    everyone = {package.name for package in graph.packages}
     losses: dict[str, list[str]] = {}
-    for package in graph.packages if lost else ():
-        for file in {lost[need.name] for need in package.environment if need.name in lost}:
-            losses.setdefault(file, []).append(package.name)
+    for file, old in changed.items():
+        left = users.of(old.name) | (users.of(now[file].name) if file in now else set())
+        losses[file] = sorted(then.of(old.name) & everyone - left)
     return losses
+
+
+def _name(package: Package) -> str:
+    return package.name
+
+
+def _differs(one: Package, other: Package) -> bool:
+    """Tell whether two definitions make different packages, as far as apko chooses by them."""
+
+    def facts(package: Package) -> object:
+        outputs: tuple[Package | Subpackage, ...] = (package, *package.subpackages)
+        made = [
+            (each.name, each.runtime, each.provides, each.provider_priority) for each in outputs
+        ]
+        return made, package.full_version, package.target_architecture
+
+    return facts(one) != facts(other)

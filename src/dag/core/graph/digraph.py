@@ -5,63 +5,20 @@ Numbers stand for names in sorted order, so that of two equal nodes the first by
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Container, Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
+
+from dag.core.components import strongly_connected
 
 Successors = Sequence[Sequence[int]]
 CYCLE_STEPS = 2_000_000
 """How many steps the search for short cycles may take, about one second."""
 
 
-def components(successors: Successors) -> list[list[int]]:  # noqa: C901  # one walk, as published
-    """Return the strongly connected components of several nodes, each sorted, by first member.
-
-    Tarjan's algorithm, without recursion.
-    """
-    size = len(successors)
-    index = [0] * size  # 0: not seen yet
-    low = [0] * size
-    done = bytearray(size)
-    pending: list[int] = []
-    found: list[list[int]] = []
-    counter = 0
-    for root in range(size):
-        if index[root]:
-            continue
-        counter += 1
-        index[root] = low[root] = counter
-        pending.append(root)
-        work = [(root, iter(successors[root]))]
-        while work:
-            node, rest = work[-1]
-            for successor in rest:
-                if not index[successor]:
-                    counter += 1
-                    index[successor] = low[successor] = counter
-                    pending.append(successor)
-                    work.append((successor, iter(successors[successor])))
-                    break
-                if not done[successor] and index[successor] < low[node]:
-                    low[node] = index[successor]
-            else:
-                work.pop()
-                if work and low[node] < low[work[-1][0]]:
-                    low[work[-1][0]] = low[node]
-                if low[node] == index[node]:
-                    if pending[-1] == node:
-                        pending.pop()
-                        done[node] = 1
-                    else:
-                        start = len(pending) - 1
-                        while pending[start] != node:
-                            start -= 1
-                        members = pending[start:]
-                        del pending[start:]
-                        for member in members:
-                            done[member] = 1
-                        found.append(sorted(members))
-    return sorted(found)
+def components(successors: Successors) -> list[list[int]]:
+    """Return the strongly connected components of several nodes, each sorted, by first member."""
+    return sorted(sorted(one) for one in strongly_connected(successors) if len(one) > 1)
 
 
 def reachable(
@@ -88,55 +45,50 @@ def reverse(successors: Successors) -> list[list[int]]:
 
 
 def topological(
-    successors: Successors,
-    predecessors: Successors,
-    dropped: frozenset[tuple[int, int]] = frozenset(),
-    *,
-    counted: int | None = None,
+    successors: Successors, *, counted: int | None = None
 ) -> tuple[list[int], list[int]]:
     """Return an order with successors first, and each node's level.
 
     Of the nodes that are ready the smallest number is next. A node's level is the length of the
-    longest path from it. `dropped` edges do not count. Nodes from the number `counted` on stand
-    only for those behind them: they are not in the order, and a path is no longer for them.
+    longest path from it. Nodes from the number `counted` on stand only for those behind them: they
+    are not in the order, and a path is no longer for them.
 
     Raises:
-        ValueError: there is a cycle without them.
+        ValueError: there is a cycle.
 
     """
-    waiting = [len(targets) for targets in successors]
-    for node, _ in dropped:
-        waiting[node] -= 1
-    levels = [0] * len(successors)
-    size = len(successors) if counted is None else counted
-    ready = [node for node, count in enumerate(waiting[:size]) if not count]
-    open_now = [node for node, count in enumerate(waiting) if node >= size and not count]
-    heapify(ready)
+    size = len(successors)
+    counted = size if counted is None else counted
+    done = bytearray(size)
+    reach = [0] * size  # the length of the longest path that goes on from a node, with its own step
+    # A node waits for one of its successors at a time, the last one first, because that is likely
+    # to be done last. So hardly anybody waits twice.
+    rest = [*map(reversed, successors)]
+    waiting: defaultdict[int, list[int]] = defaultdict(list)
+    awake = list(range(size))
+    ready: list[int] = []
     order: list[int] = []
-    passed = 0
-    while ready or open_now:
-        if open_now:
-            node = open_now.pop()
-            level = levels[node]
-            passed += 1
-        else:
+    while awake or ready:
+        while awake:
+            node = awake.pop()
+            for successor in rest[node]:
+                if not done[successor]:
+                    waiting[successor].append(node)
+                    break
+            else:
+                heappush(ready, node if node < counted else node - size)  # the others go first
+        if ready:
             node = heappop(ready)
-            order.append(node)
-            level = levels[node] + 1
-        for user in predecessors[node]:
-            if dropped and (user, node) in dropped:
-                continue
-            if levels[user] < level:  # noqa: PLR1730  # max() takes three times as long
-                levels[user] = level
-            waiting[user] -= 1
-            if not waiting[user]:
-                if user < size:
-                    heappush(ready, user)
-                else:
-                    open_now.append(user)
-    if len(order) + passed != len(successors):
-        raise ValueError("the dropped edges leave a cycle in the graph")
-    return order, levels
+            step = 0
+            if node >= 0:
+                order.append(node)
+                step = 1
+            reach[node] = step + max(map(reach.__getitem__, successors[node]), default=0)
+            done[node] = 1
+            awake += waiting.pop(node if node >= 0 else node + size, ())
+    if 0 in done:
+        raise ValueError("the graph has a cycle")
+    return order, [length - (node < counted) for node, length in enumerate(reach)]
 
 
 def shortest_path(

@@ -10,6 +10,7 @@ Only among the units of a cyclic component the edges are explicit, because some 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -22,14 +23,26 @@ class Gates:
 
     def __init__(self, installs: Installs) -> None:
         self.count = len(installs.packages)
-        self._gate_of: dict[int, int] = {}
-        behind: list[list[int]] = []
+        # Arrays, because millions of edges that lead to objects all over the memory take longer.
+        gate_of = array("i", [-1]) * len(installs.candidates)
+        for number, unit in installs.owners.items():
+            gate_of[number] = unit
+        behind: list[array[int]] = []
         for members in installs.components:
-            self._make(installs, members, behind)
+            targets = {gate_of[number] for number in members}
+            for number in members:
+                targets.update(map(gate_of.__getitem__, installs.runtime(number)))
+            targets.discard(-1)
+            gate = next(iter(targets), -1)
+            if len(targets) > 1:
+                gate = self.count + len(behind)
+                behind.append(array("i", sorted(targets)))
+            for number in members:
+                gate_of[number] = gate
         self.selfish: set[int] = set()
         """The units that need themselves."""
-        units = [self._unit(installs, unit) for unit in range(self.count)]
-        self.successors: list[list[int]] = [*units, *behind]
+        units = [self._unit(installs, unit, gate_of) for unit in range(self.count)]
+        self.successors: Sequence[Sequence[int]] = [*units, *behind]
         self.explicit: list[list[int]] = [[] for _ in range(self.count)]
         """For the units of a cyclic component, the units of it that they need."""
         self.components: list[list[int]] = []
@@ -39,39 +52,18 @@ class Gates:
         for members in digraph.components(self.successors):
             self._explain(members)
 
-    def _make(self, installs: Installs, members: Sequence[int], behind: list[list[int]]) -> None:
-        if len(members) == 1 and not installs.runtime(members[0]):
-            owner = installs.owner(members[0])  # as most are
-            self._gate_of[members[0]] = -1 if owner is None else owner
-            return
-        targets: set[int] = set()
-        for number in members:
-            owner = installs.owner(number)
-            if owner is not None:
-                targets.add(owner)
-            for needed in installs.runtime(number):
-                gate = self._gate_of.get(needed, -1)  # none yet if it is a member itself
-                if gate >= 0:
-                    targets.add(gate)
-        if len(targets) > 1:
-            gate = self.count + len(behind)
-            behind.append(sorted(targets))
-        else:
-            gate = targets.pop() if targets else -1
-        self._gate_of.update(dict.fromkeys(members, gate))
-
-    def _unit(self, installs: Installs, unit: int) -> list[int]:
+    def _unit(self, installs: Installs, unit: int, gate_of: Sequence[int]) -> array[int]:
         numbers = installs.targets[unit]
         if numbers and numbers[0] < 0:
             owners = (installs.owner(~number) for number in numbers)
             targets = {owner for owner in owners if owner is not None}
         else:
-            targets = set(map(self._gate_of.__getitem__, numbers))
+            targets = set(map(gate_of.__getitem__, numbers))
             targets.discard(-1)
         if unit in targets:
             self.selfish.add(unit)
             targets.discard(unit)
-        return sorted(targets)
+        return array("i", sorted(targets))
 
     def _explain(self, members: Sequence[int]) -> None:
         units = [node for node in members if node < self.count]
@@ -119,7 +111,7 @@ class Gates:
                 else:
                     kept = (t for t in self.explicit[node] if (node, t) not in dropped)
                     successors[node] = [*targets, *kept]
-        return digraph.topological(successors, digraph.reverse(successors), counted=self.count)
+        return digraph.topological(successors, counted=self.count)
 
     def reachable(self, units: Iterable[int]) -> set[int]:
         """Return all units that some need, themselves included."""

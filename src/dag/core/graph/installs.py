@@ -83,10 +83,13 @@ class Installs:
         what `decisions` returned for the very same.
         """
         self.packages = packages
+        self.arch = arch
         self._makers = [
             unit for unit, one in enumerate(packages) if arch is None or one.builds_on(arch)
         ]
-        if find_clashes(packages):
+        self.clashes = find_clashes(packages)
+        """The names of which two definitions make a package."""
+        if self.clashes:
             # Of two packages of one name and version, that of the later file counts.
             self._makers.sort(key=lambda unit: packages[unit].file, reverse=True)
         self._groups = self._grouped(repository or PackageRepository(), own or {}, decided)
@@ -143,7 +146,7 @@ class Installs:
         """Return all that was decided; None if not all units ask the same repositories."""
         return self._groups[0].environments.decisions() if len(self._groups) == 1 else None
 
-    def _targets(self, unit: int) -> list[int]:
+    def _targets(self, unit: int) -> Sequence[int]:
         environments, place = self._environment(unit)
         if environments.is_plain(place) or self.lacks(unit):
             return environments.chosen(place)
@@ -172,9 +175,9 @@ class Installs:
 
     @property
     def components(self) -> Iterator[Sequence[int]]:
-        """Yield all packages that are reached; those that need each other are together.
+        """Yield the packages that need others at run time, each after those that it needs.
 
-        They come after those that they need.
+        Those that need each other are together.
         """
         return (one for group in self._groups for one in group.environments.components)
 

@@ -9,7 +9,7 @@ from dag.core.graph.asked import PathNames, plain_name
 from dag.core.graph.installs import Installs
 from dag.core.graph.stops import BrokenNames
 from dag.core.package.model import Package, bare_name
-from dag.core.package.names import find_clashes
+from dag.core.package.names import Clash
 from dag.errors import UsageError
 
 
@@ -23,7 +23,7 @@ class Names:
         self._arch = arch
         self._broken = broken
         self._own = {package.name: unit for unit, package in enumerate(self._packages)}
-        self._makers = _find_makers(self._packages)
+        self._makers = _find_makers(self._packages, installs.clashes)
 
     @cached_property
     def given(self) -> frozenset[str]:
@@ -89,7 +89,7 @@ class Names:
         return PathNames(self._packages, self._arch or "")
 
 
-def _find_makers(packages: Sequence[Package]) -> dict[str, int]:
+def _find_makers(packages: Sequence[Package], clashes: Sequence[Clash]) -> dict[str, int]:
     """Return the place in `packages` of the definition that makes each package or subpackage.
 
     Of two definitions that make a package of one name, it is the one that counts for apko.
@@ -98,7 +98,7 @@ def _find_makers(packages: Sequence[Package]) -> dict[str, int]:
     for number, package in enumerate(packages):
         for subpackage in package.subpackages:
             makers[subpackage.name] = number
-    for clash in find_clashes(packages):
+    for clash in clashes:
         makers[clash.name] = clash.counts.place
     return makers
 

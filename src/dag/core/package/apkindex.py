@@ -39,6 +39,23 @@ class Entry:
     """The repository that lists it, without the architecture."""
     stanza: str = field(default="", compare=False, repr=False)
     """Its lines in the index."""
+    pin: str = ""
+    """The tag with which an environment names the repository; it may also name it without one."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """Return the package as what can be installed."""
+        return Candidate(
+            self.name,
+            self.version,
+            self.origin,
+            self.depends,
+            self.provides,
+            self.priority,
+            self.install_if,
+            self.repository,
+            self.pin,
+        )
 
 
 FILE_NAME = "APKINDEX.tar.gz"
@@ -130,13 +147,9 @@ def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
 class PackageRepository:
     """The packages of one or more indexes."""
 
-    def __init__(self, entries: Iterable[Entry] = (), pins: dict[str, str] | None = None) -> None:
-        """Keep `entries`; one package may have several versions.
-
-        `pins` are the tags of repositories that have one.
-        """
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        """Keep `entries`; one package may have several versions."""
         self.entries = tuple(entries)
-        self.pins = pins or {}
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -160,19 +173,8 @@ class PackageRepository:
 
     @property
     def candidates(self) -> Iterator[Candidate]:
-        """Yield what can be installed, in the order of the indexes."""
-        for one in self.entries:
-            yield Candidate(
-                one.name,
-                one.version,
-                one.origin,
-                one.depends,
-                one.provides,
-                one.priority,
-                one.install_if,
-                one.repository,
-                self.pins.get(one.repository, ""),
-            )
+        """Return what can be installed, in the order of the indexes."""
+        return (one.candidate for one in self.entries)
 
     @cached_property
     def versions(self) -> dict[str, frozenset[str]]:

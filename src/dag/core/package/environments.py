@@ -17,10 +17,12 @@ through the algorithm itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from dag.core.package.components import components
+from dag.core.components import strongly_connected
 from dag.core.package.constraints import SATISFIES, is_version, simple_constraint, version
 from dag.core.package.exclusion import MANY, BadConstraint
 from dag.core.package.outcome import GaveUp, Installed
@@ -49,30 +51,46 @@ _ODDITY: _Rivals = frozenset([_ODD])
 class Decisions:
     """All that was decided about the environments of a directory, for whoever asks again."""
 
-    choices: dict[str, int | None]
-    """Need → what apko prefers of all that satisfies it."""
+    choices: dict[str, int]
+    """Need → what apko prefers of all that satisfies it; -1 if nothing does."""
     runtime: dict[int, tuple[int, ...]]
     """Package → what is preferred for its needs at run time."""
     components: Sequence[Sequence[int]]
-    """All packages that these lead to, those that need each other together."""
+    """Those of them that need others, those that need each other together."""
     plain: list[bool]
     """By environment, whether it installs just what these lead to."""
     installed: dict[int, frozenset[int]]
     """What an environment installs that is not plain."""
     refused: dict[int, GaveUp]
     """Where apko gives up at an environment that is not plain."""
+    externals: list[str]
+    """What some need and nobody has, in the order of the numbers."""
 
 
-class _Need:
-    """A need, whoever has it."""
+class _Contested(NamedTuple):
+    """A need whose choice has rivals, or that nothing satisfies."""
 
-    __slots__ = ("choice", "marks", "rivals")
+    choice: int
+    """-1 if nothing satisfies the need."""
+    rivals: _Rivals
 
-    def __init__(self, choice: int | None, rivals: _Rivals) -> None:
-        self.choice = choice
-        self.rivals = rivals
-        self.marks: _Marks | None = None
-        """Those of the choice and the rivals; None if there are none."""
+
+_NEVER = _Contested(-1, _ODDITY)
+
+
+class _Preferred(dict[str, int]):
+    """Need → the package that is preferred, or `~` of the place of a contested need.
+
+    There are a million needs in a large directory, so a need is a number as soon as it is known.
+    """
+
+    def __init__(self, known: dict[str, int], find: Callable[[str], int]) -> None:
+        super().__init__(known)
+        self._find = find
+
+    def __missing__(self, text: str) -> int:
+        found = self[text] = self._find(text)
+        return found
 
 
 class Environments:
@@ -91,55 +109,57 @@ class Environments:
         self._resolver = resolver
         self._candidates = resolver.candidates
         self._worlds = worlds
-        self._needs: dict[str, _Need] = {}
-        self._alone: dict[int, _Need] = {}
-        """The needs that only one package can satisfy, whatever their texts."""
+        self._contested = [_NEVER]
         self._runtime: dict[int, tuple[int, ...]] = {}
         self._rivals: dict[int, _Rivals] = {}
         self._relatives: dict[tuple[str, str], list[int]] | None = None
         self._places: dict[int, int] = {_ODD: 0}
         """Package that is a rival to any → its place in `_Marks`."""
         self._found: dict[int, frozenset[int] | GaveUp] = {}
-        if decided is not None:
-            self._needs = {
-                text: _Need(choice, _NOTHING) for text, choice in decided.choices.items()
-            }
+        if decided:
             self._runtime = decided.runtime
             self._found = {**decided.installed, **decided.refused}
-        get, need = self._needs.get, self._need
-        self._rows = [[get(text) or need(text) for text in world] for world in worlds]
-        if decided is not None:
-            self.components = decided.components
-            self._plain = decided.plain
-            return
-        chosen = [one.choice for one in self._needs.values() if one.choice is not None]
-        self.components = components(chosen, self._look)
-        """All packages that `choice` and `runtime` lead to from any environment.
-
-        Those that need each other are together, after those that they need.
-        """
-        self._plain = self._judged()
+            for name in decided.externals:
+                resolver.universe.catalogue.external(name)
+        self._preferred = _Preferred(decided.choices if decided else {}, self._find)
+        preferred = self._preferred.__getitem__
+        self._rows = [array("i", map(preferred, world)) for world in worlds]
+        self.components = decided.components if decided else self._explore(self._chosen())
+        """Reached packages that need others, as for `Decisions`, after those that they need."""
+        self._plain = decided.plain if decided else self._judged()
 
     def decisions(self) -> Decisions:
         """Return all that is decided here, so that it need not be found again."""
         uneven = [place for place, plain in enumerate(self._plain) if not plain]
         found = {place: self.install(place) for place in uneven}
+        contested = self._contested
         return Decisions(
-            choices={text: need.choice for text, need in self._needs.items()},
+            choices={
+                text: one if one >= 0 else contested[~one].choice
+                for text, one in self._preferred.items()
+            },
             runtime=self._runtime,
             components=self.components,
             plain=self._plain,
             installed={p: one for p, one in found.items() if not isinstance(one, GaveUp)},
             refused={p: one for p, one in found.items() if isinstance(one, GaveUp)},
+            externals=[one.name for one in self._candidates[self._resolver.universe.listed :]],
         )
 
     def choice(self, text: str) -> int | None:
         """Return what apko prefers of all that satisfies `text`; None if nothing does."""
-        return self._need(text).choice
+        number = self._preferred[text]
+        if number < 0:
+            number = self._contested[~number].choice
+        return number if number >= 0 else None
 
-    def chosen(self, place: int) -> list[int]:
+    def chosen(self, place: int) -> Sequence[int]:
         """Return what `choice` gives for the needs of an environment, in their order."""
-        return [need.choice for need in self._rows[place] if need.choice is not None]
+        row, contested = self._rows[place], self._contested
+        if min(row, default=0) >= 0:
+            return row
+        choices = [one if one >= 0 else contested[~one].choice for one in row if one != ~0]
+        return array("i", choices)
 
     def runtime(self, number: int) -> tuple[int, ...]:
         """Return what is preferred for each need that a package has of others at run time.
@@ -167,8 +187,7 @@ class Environments:
     def reached(self, place: int) -> frozenset[int]:
         """Return what `choice` and `runtime` lead to from the needs of the environment."""
         runtime = self._runtime
-        choices = (need.choice for need in self._rows[place])
-        found = {number for number in choices if number is not None}
+        found = set(self.chosen(place))
         stack = list(found)
         while stack:
             for number in runtime[stack.pop()]:
@@ -177,21 +196,19 @@ class Environments:
                     stack.append(number)
         return frozenset(found)
 
-    def _need(self, text: str) -> _Need:
-        """Return what is preferred for a need, and the rivals of that choice."""
-        found = self._needs.get(text)
-        if found is None:
-            only = self._only(text)
-            if only is None:
-                choice = self._resolver.preferences.choice(text)
-                rivals = _ODDITY if choice is None else self._kept(self._of_need(text, choice))
-                found = _Need(choice, rivals)
-            else:
-                found = self._alone.get(only)
-                if found is None:
-                    found = self._alone[only] = _Need(only, _NOTHING)
-            self._needs[text] = found
-        return found
+    def _find(self, text: str) -> int:
+        """Return what `_Preferred` has for a need."""
+        only = self._only(text)
+        if only is not None:
+            return only
+        choice = self._resolver.preferences.choice(text)
+        if choice is None:
+            return ~0
+        rivals = self._kept(self._of_need(text, choice))
+        if not rivals:
+            return choice
+        self._contested.append(_Contested(choice, rivals))
+        return ~(len(self._contested) - 1)
 
     def _only(self, text: str) -> int | None:
         """Return the package that satisfies a need if nothing else has that name at all.
@@ -262,34 +279,49 @@ class Environments:
                 self._relatives.setdefault((one.origin, one.version), []).append(number)
         return self._relatives[origin, release]
 
-    def _look(self, number: int) -> tuple[int, ...]:
-        """Find what a package needs, and its rivals and those of its needs."""
-        if self._is_simple(number):
-            self._runtime[number] = ()
-            return ()
-        rivals = self._of_package(number)
-        found: tuple[int, ...] = ()
-        if wanted := self._candidates[number].depends and self._resolver.universe.wanted(number):
-            needs = [self._need(want.text) for want in wanted]
-            for need in needs:
-                rivals += need.rivals
-            found = tuple(dict.fromkeys(need.choice for need in needs if need.choice is not None))
-        if rivals:
-            self._rivals[number] = self._kept(rivals)
-        self._runtime[number] = found
+    def _chosen(self) -> set[int]:
+        """Return all that is preferred for any need."""
+        found = {number for number in self._preferred.values() if number >= 0}
+        found.update(one.choice for one in self._contested[1:])
         return found
 
-    def _is_simple(self, number: int) -> bool:
-        """Tell whether a package has no rivals and no needs, as far as that is seen quickly."""
-        one = self._candidates[number]
-        universe = self._resolver.universe
-        return not (
-            one.depends
-            or one.provides
-            or universe.triggers
-            or one.name not in universe.only
-            or not is_version(one.version)
-        )
+    def _explore(self, numbers: Iterable[int]) -> Sequence[Sequence[int]]:
+        """Look at packages and all that they need; return the components of those that need any."""
+        queue = sorted(numbers)  # in the order in which they lie in memory
+        needing: dict[int, int] = {}
+        for number in queue:  # grows while it is walked
+            if number not in self._runtime and (needed := self._look(number)):
+                needing[number] = len(needing)
+                queue += needed
+        runtime, members = self._runtime, list(needing)
+        successors = [[needing[one] for one in runtime[m] if one in needing] for m in members]
+        return [[members[place] for place in one] for one in strongly_connected(successors)]
+
+    def _look(self, number: int) -> tuple[int, ...]:
+        """Find what a package needs, and its rivals and those of its needs."""
+        universe, one = self._resolver.universe, self._candidates[number]
+        if one.name in universe.only and not (one.provides or universe.triggers):
+            # So it is no rival, except by its needs.
+            needs = [self._preferred[text] for text in one.depends]
+            if min(needs, default=0) >= 0 and number not in needs and is_version(one.version):
+                self._runtime[number] = simple = tuple(dict.fromkeys(needs))
+                return simple
+        rivals = self._of_package(number)
+        found: dict[int, None] = {}
+        if wanted := self._candidates[number].depends and self._resolver.universe.wanted(number):
+            for want in wanted:
+                need = self._preferred[want.text]
+                if need >= 0:
+                    found[need] = None
+                    continue
+                contested = self._contested[~need]
+                rivals += contested.rivals
+                if contested.choice >= 0:
+                    found[contested.choice] = None
+        if rivals:
+            self._rivals[number] = self._kept(rivals)
+        self._runtime[number] = needed = tuple(found)
+        return needed
 
     def _of_package(self, number: int) -> list[int]:
         exclusions = self._resolver.exclusions
@@ -314,36 +346,38 @@ class Environments:
         """Tell the plain environments from the others."""
         if self._resolver.universe.has_pins:
             return [False] * len(self._worlds)
-        by_package = self._marked()
-        if not by_package and not any(need.rivals for need in self._needs.values()):
-            return [True] * len(self._worlds)
-        for need in self._needs.values():
-            marks = None if need.choice is None else by_package.get(need.choice)
-            if need.rivals:
-                marks = dict(marks or {})
-                self._mark(marks, need.rivals, 1)
-            need.marks = marks
-        return [_is_plain(row) for row in self._rows]
+        marks = self._marked()
+        for place, need in enumerate(self._contested):
+            marks[~place] = {**marks.get(need.choice, {})}
+            self._mark(marks[~place], need.rivals, 1)
+        marked = frozenset(marks)
+        rows = map(marked.intersection, self._rows)
+        return [not row or _is_plain(map(marks.__getitem__, row)) for row in rows]
 
     def _marked(self) -> dict[int, _Marks]:
         """Find the marks of each package, those of all that it needs included."""
         found: dict[int, _Marks] = {}
-        places, room = self._places, _ROOM
-        if len(places) == 1 and not self._rivals:
-            return found
-        for component in self.components:
+        room = _ROOM
+
+        def keep(members: Iterable[int], marks: _Marks) -> None:
+            nonlocal room
+            room -= len(marks)
+            found.update(dict.fromkeys(members, marks if room > 0 else {0: 1}))
+
+        for number in sorted((self._places.keys() | self._rivals.keys()) - {_ODD}):
             marks: _Marks = {}
+            if number in self._places:
+                self._mark(marks, (number,), _MEMBER)
+            self._mark(marks, self._rivals.get(number, _NOTHING), 1)
+            keep((number,), marks)
+        for component in self.components if found else ():
+            marks = {}
             for number in component:
-                if number in places:
-                    self._mark(marks, (number,), _MEMBER)
-                if number in self._rivals:
-                    self._mark(marks, self._rivals[number], 1)
-                for need in self._runtime[number]:
-                    if need in found:
-                        _add(marks, found[need])
+                for one in (number, *self._runtime[number]):
+                    if one in found:
+                        _add(marks, found[one])
             if marks:
-                room -= len(marks)
-                found.update(dict.fromkeys(component, marks if room > 0 else {0: 1}))
+                keep(component, marks)
         return found
 
     def _mark(self, marks: _Marks, numbers: Iterable[int], unit: int) -> None:
@@ -357,11 +391,9 @@ def _add(marks: _Marks, others: _Marks) -> None:
         marks[block] = marks.get(block, 0) | bits
 
 
-def _is_plain(needs: Iterable[_Need]) -> bool:
+def _is_plain(several: Iterable[_Marks]) -> bool:
     """Tell whether no member is a rival."""
     found: _Marks = {0: _MEMBER}
-    for need in needs:
-        if need.marks is not None:
-            for block, bits in need.marks.items():
-                found[block] = found.get(block, 0) | bits
+    for marks in several:
+        _add(found, marks)
     return not any(bits >> _BITS & bits for bits in found.values())

@@ -8,13 +8,13 @@ no make at all. The two kinds in use are told apart by their rules: since 2024 W
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Formatter
 
 from dag.core.arch import Arch
-from dag.core.package.makefunctions import UNKNOWN
+from dag.core.package.makefunctions import UNKNOWN, mark_of
 from dag.core.package.maketext import MakeText
 from dag.core.package.model import Package
 from dag.errors import UsageError
@@ -43,6 +43,11 @@ _BY_NAME = re.compile(r"package/(?P<name>[^%$]+)")
 _FINDS_FILE = re.compile(r"(?:\$(?:\*|\(\*\)|\{\*\})|%)\.yaml\b")
 _CALL = re.compile(r"\$[({]call\s+build-package,\s*(?P<name>[^,\s]+)\s*,")
 _INCLUDE = re.compile(r"^[ ]*(?:-|s)?include[ \t]+(?P<names>[^#\n]*)", re.MULTILINE)
+GIVEN: Mapping[str, str] = dict.fromkeys(
+    ("ARCH", "KEY", "REPO", "MELANGE", "MELANGE_DIR", "MELANGE_EXTRA_OPTS", "MELANGE_RUNNER"),
+    UNKNOWN,
+)
+"""The variables that `dag` itself sets on make's command line, to what it knows only then."""
 _UNREAD = {
     "KEY": "melange will not trust what is signed with our key, such as packages of other units",
     "MELANGE_EXTRA_OPTS": "neither the cache nor -r, --keyring, --pipeline-dir and --build-option"
@@ -224,10 +229,16 @@ def _other_key(text: str) -> str | None:
     return word if word and word.isprintable() and "$" not in word and UNKNOWN not in word else None
 
 
-def included_patterns(text: str) -> list[str]:
-    """Return the files that a Makefile includes, as far as its text tells, as the shell's patterns."""
-    words = [word for line in _INCLUDE.finditer(text) for word in line["names"].split()]
-    return [word for word in words if "$" not in word]
+def included_patterns(line: str, expand: Callable[[str], str]) -> list[str]:
+    """Return the files that a line of a Makefile includes, as the shell's patterns.
+
+    `expand` returns a text of it with its references expanded, as far as they are known.
+    """
+    found = _INCLUDE.match(line)
+    names = found["names"] if found else ""
+    return [
+        word for word in (expand(names) if "$" in names else names).split() if not mark_of(word)
+    ]
 
 
 def _unread(text: str) -> Iterator[str]:

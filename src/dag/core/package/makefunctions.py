@@ -6,6 +6,7 @@ compare with make itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -53,9 +54,9 @@ def _pure_function(compute: Callable[..., str], count: int) -> Function:
 
 def _if(make: Expander, rest: str, local: Mapping[str, str], depth: int) -> str:
     condition, *branches = arguments(rest, 3)
-    truth = make.expand(condition.strip(), local, depth).strip()
+    truth = make.expand(condition.strip(), local, depth)  # a blank that comes of it is true
     values = [make.expand(branch, local, depth) for branch in (*branches, "", "")[:2]]
-    if truth.replace(UNKNOWN, "").replace(VARIES, "").strip():
+    if truth.replace(UNKNOWN, "").replace(VARIES, ""):
         return values[0]
     if truth:
         return values[0] if values[0] == values[1] else mark_of(truth)
@@ -129,7 +130,7 @@ def _without_directory(word: str) -> str:
 
 
 def _every_word(text: str, change: Callable[[str], str]) -> str:
-    """Return the words of `text`, each changed; unlike most, `notdir` leaves empty ones in."""
+    """Return the words of `text`, each changed; `notdir` and `basename` leave empty ones in."""
     return " ".join(map(change, text.split()))
 
 
@@ -138,8 +139,30 @@ def _suffix_at(word: str) -> int:
     return dot if dot > word.rfind("/") else len(word)
 
 
+def replace_words(pattern: str, replacement: str, text: str) -> str:
+    """Return `text` with the replacement in the place of words that `pattern` matches: `patsubst`.
+
+    A word of which an empty replacement makes nothing goes with the blank behind it. Without a `%`
+    in the pattern all blanks stay as they are, and an empty pattern matches the end of a text that
+    ends with no word (function.c of make 4.3: patsubst_expand_pat, subst_expand).
+    """
+    start, percent, end = pattern.partition("%")
+    if not pattern:
+        return text if text and not text[-1].isspace() else text + replacement
+    if not percent:
+        return re.sub(rf"(?<!\S){re.escape(pattern)}(?!\S)", lambda _: replacement, text)
+    found = []
+    for word in text.split():
+        stem = _stem(start, end, word)
+        if stem is None:
+            found.append(word)
+        elif replacement:
+            found.append(replacement.replace("%", stem, 1))
+    return " ".join(found)
+
+
 def _per_word(change: Callable[[str], str]) -> Function:
-    return _pure_function(lambda text: each_word(text, change), 1)
+    return _pure_function(lambda text: _each_word(text, change), 1)
 
 
 FUNCTIONS: Mapping[str, Function] = {
@@ -152,9 +175,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "subst": _pure_function(
         lambda old, new, text: text.replace(old, new) if old else text + new, 3
     ),
-    "patsubst": _pure_function(
-        lambda old, new, text: each_word(text, lambda word: replace_stem(old.strip(), new, word)), 3
-    ),
+    "patsubst": _pure_function(replace_words, 3),
     "strip": _per_word(lambda word: word),
     "findstring": _pure_function(lambda part, text: part if part in text else "", 2),
     "filter": _pure_function(_filter, 2),
@@ -167,27 +188,18 @@ FUNCTIONS: Mapping[str, Function] = {
     "dir": _per_word(_directory),
     "notdir": _pure_function(lambda text: _every_word(text, _without_directory), 1),
     "suffix": _per_word(lambda word: word[_suffix_at(word) :]),
-    "basename": _per_word(lambda word: word[: _suffix_at(word)]),
-    "addsuffix": _pure_function(lambda end, text: each_word(text, lambda word: word + end), 2),
-    "addprefix": _pure_function(lambda start, text: each_word(text, lambda word: start + word), 2),
+    "basename": _pure_function(
+        lambda text: _every_word(text, lambda word: word[: _suffix_at(word)]), 1
+    ),
+    "addsuffix": _pure_function(lambda end, text: _each_word(text, lambda word: word + end), 2),
+    "addprefix": _pure_function(lambda start, text: _each_word(text, lambda word: start + word), 2),
 }
 SILENT = frozenset({"error", "warning", "info"})
 
 
-def each_word(text: str, change: Callable[[str], str]) -> str:
+def _each_word(text: str, change: Callable[[str], str]) -> str:
     """Return the words of `text`, each changed; those that become empty are left out."""
     return " ".join(filter(None, map(change, text.split())))
-
-
-def replace_stem(pattern: str, replacement: str, word: str) -> str:
-    """Return `word` with the replacement in the place of what `pattern` matches, as `patsubst`."""
-    start, percent, end = pattern.partition("%")
-    if not percent:
-        return replacement if word == pattern else word
-    stem = _stem(start, end, word)
-    if stem is None:
-        return word
-    return replacement.replace("%", stem, 1)
 
 
 def _stem(start: str, end: str, word: str) -> str | None:

@@ -20,11 +20,10 @@ from dag.core.package.makefunctions import (
     MARKS,
     SILENT,
     UNKNOWN,
-    each_word,
     mark_of,
     matches,
     reference_at,
-    replace_stem,
+    replace_words,
 )
 
 _MOST_WHILE_READING = 200_000
@@ -71,6 +70,11 @@ class ScopedAssignment:
     value: str
     unsure: bool
     """Whether it is not known if the line counts."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the targets are plain words, and no patterns."""
+        return not {"%", "$"}.intersection(self.targets)
 
 
 @dataclass(slots=True)
@@ -151,7 +155,7 @@ class MakeText:
             before = self.scope(one.targets.split()[:1], {})
             one = replace(one, value=self.expand(one.value, before).replace("$", "$$"))
         targets = one.targets.split()
-        if one.kind == "?" and (
+        if (one.is_plain and one.kind == "?") and (
             one.name in self._variables
             or any(
                 other.name == one.name for target in targets for _, other in self._scoped[target]
@@ -159,9 +163,8 @@ class MakeText:
         ):
             return
         # Those for targets that are plain words are found by these: a package may have one each.
-        is_plain = not {"%", "$"}.intersection(one.targets)
         self._count += 1
-        for target in targets if is_plain else [*targets, ""]:
+        for target in targets if one.is_plain else [*targets, ""]:
             self._scoped[target].append((self._count, one))
 
     @property
@@ -176,7 +179,7 @@ class MakeText:
             (_LONGEST, place): one
             for target in targets
             for place, one in self._scoped.get(target, ())
-            if not {"%", "$"}.intersection(one.targets)
+            if one.is_plain
         }
         for place, one in self._scoped.get("", ()):
             patterns = self.expand(one.targets, local)
@@ -200,6 +203,12 @@ class MakeText:
             known = {**local, **last, **found}
             if one.name in self._given:
                 continue
+            if (
+                one.kind == "?"
+                and not one.is_plain
+                and (one.name in self._variables or one.name in found)
+            ):
+                continue  # of patterns, make asks that when it knows the target
             if one.name not in found:
                 known.pop(one.name, None)
             if one.unsure or one.kind == "!":
@@ -257,7 +266,7 @@ class MakeText:
             pattern, _, replacement = change.partition("=")
             if "%" not in pattern:
                 pattern, replacement = f"%{pattern}", f"%{replacement}"
-            return each_word(value, lambda word: replace_stem(pattern, replacement, word))
+            return replace_words(pattern, replacement, value)
         return value
 
     def _variable(self, name: str, local: Mapping[str, str], depth: int) -> str:

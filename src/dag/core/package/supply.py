@@ -95,5 +95,5 @@ class Supply:
         A conflict with something unknown means nothing; apko itself gives up at any conflict here.
         """
         known = self.resolver.universe.is_known
-        texts = [need[0] for need in package.environment]
-        return [text for text in texts if text[:1] != "!" or known(text)]
+        needs = package.environment
+        return [text for need in needs if (text := need[0])[:1] != "!" or known(text)]

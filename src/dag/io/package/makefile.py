@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.limits import MAKEFILE
+from dag.core.package.directory import NO_VARIABLES
 from dag.core.package.makefile import (
     FILE_NAMES,
+    GIVEN,
     Makefile,
     built_in_makefile,
     built_in_text,
     included_patterns,
     read_makefile,
 )
+from dag.core.package.makefunctions import UNKNOWN
 from dag.core.package.makesource import MakefilePart, MakefileText
+from dag.core.package.maketext import MakeText
 from dag.core.package.melangeflags import MelangeFlags
 from dag.core.package.melangetable import NO_TABLE, TABLE, read_table
 from dag.errors import UsageError
@@ -24,6 +28,8 @@ from dag.io.files import read_text
 from dag.io.package.definitions import no_definitions_error
 from dag.io.settings import FILE_NAME, read_settings_file
 
+_MOST_EVALUATED = 10
+"""Lines with `include` and a variable; for each of them all text before it is read again."""
 BUILT_IN = "the Makefile of dag's own"
 """Stands for its file's name."""
 
@@ -62,8 +68,12 @@ def find_makefile(directory: Path, template: str | None) -> Makefile | None:
     return None if source is None else read_makefile(source.text, template)
 
 
-def find_source(directory: Path) -> MakefileText | None:
+def find_source(
+    directory: Path, make_vars: Mapping[str, str] = NO_VARIABLES
+) -> MakefileText | None:
     """Return the text of a directory's Makefile with those that it includes, or None.
+
+    `make_vars` are the assignments on make's command line, which may name what is included.
 
     Raises:
         UsageError: it cannot be read.
@@ -73,7 +83,7 @@ def find_source(directory: Path) -> MakefileText | None:
         path = directory / name
         if path.is_file():
             try:
-                return _Includer(directory).read(name)
+                return _Includer(directory, make_vars).read(name)
             except OSError as error:
                 raise UsageError(
                     f"{path} cannot be read: {error.strerror}", hint="make it readable"
@@ -97,7 +107,8 @@ def melange_flags(
         UsageError: one of these files cannot be read, or the table is wrong.
 
     """
-    source = find_source(directory)
+    make_vars = tuple(make_vars)
+    source = find_source(directory, dict(make_vars))
     makefile = built_in_makefile() if source is None else read_makefile(source.text)
     if source is None:
         source = MakefileText(built_in_text(), (MakefilePart(1, BUILT_IN, 1),))
@@ -121,8 +132,10 @@ def melange_flags(
 class _Includer:
     """Puts files that a Makefile includes into its text; make looks for them in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, make_vars: Mapping[str, str]) -> None:
         self._directory = directory
+        self._make_vars = make_vars
+        self._left = _MOST_EVALUATED
         self._lines: list[str] = []
         self._parts: list[MakefilePart] = []
         self._seen: set[Path] = set()
@@ -140,11 +153,19 @@ class _Includer:
         self._begin(name, 1)
         for number, line in enumerate(lines, start=1):
             self._lines.append(line)
-            for pattern in included_patterns(line):
+            for pattern in included_patterns(line, self._expand):
                 # A pattern may be an absolute one.
                 for one in sorted(glob(pattern, root_dir=self._directory)):  # noqa: PTH207
                     self._add(one)
                 self._begin(name, number + 1)
+
+    def _expand(self, names: str) -> str:
+        """Expand what a line has behind `include`, by all that make has read until then."""
+        if not self._left:
+            return UNKNOWN
+        self._left -= 1
+        given = {**GIVEN, **self._make_vars}
+        return MakeText("\n".join([*self._lines, ""]), given).expand(names, {})
 
     def _begin(self, name: str, line: int) -> None:
         self._parts.append(MakefilePart(len(self._lines) + 1, name, line))

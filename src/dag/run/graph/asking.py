@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -161,17 +162,12 @@ class Asking:
     def _joined(self, common: PackageRepository, places: Collection[Place]) -> PackageRepository:
         there = {entry.repository for entry in common.entries}
         entries = [
-            entry
+            replace(entry, pin=place.pin) if place.pin else entry
             for place in places
             for entry in self._entries(place.text)
             if place.pin or entry.repository not in there
         ]
-        pins = {
-            index.repository: place.pin
-            for place in places
-            if place.pin and isinstance(index := self._indexes.get(place.text), Index)
-        }
-        return PackageRepository((*common.entries, *entries), pins)
+        return PackageRepository((*common.entries, *entries))
 
     # ---- which are asked ----------------------------------------------------------------------
 

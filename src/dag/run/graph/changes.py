@@ -7,7 +7,11 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.graph.affected import Affected, find_affected
 from dag.core.graph.graph import Graph
+from dag.core.package.compile import read_definition
 from dag.core.package.directory import Definitions
+from dag.core.package.model import BrokenDefinition, Package
+from dag.core.package.pipelines import Table
+from dag.core.package.step import PipelineStep
 from dag.io.graph.changes import changed_files, files_at
 
 
@@ -27,19 +31,28 @@ def affected_since(since: str, graph: Graph, arch: Arch, definitions: Definition
         if file.endswith(".yaml") and "/" not in file and not file.startswith(".")
     ]
     before = {
-        file: _names_given(data, file, arch)
+        file: package
         for file, data in files_at(directory, since, changed).items()
+        if (package := _as_it_was(data, file, arch)) is not None
     }
     return find_affected(graph, files, definitions.pipeline_roots, before, definitions.inputs)
 
 
-def _names_given(data: bytes, file: str, arch: Arch) -> frozenset[str]:
-    """Return the names that a definition gave: its packages, and what they provide."""
-    from dag.core.package.compile import compile_definition
-    from dag.core.package.pipelines import Table
+class _AnyPipeline(Table):
+    """Pipelines as they may have been then: what a definition makes does not depend on them."""
 
-    package, problems = compile_definition(data, file, arch=arch, table=Table({}))
-    if package is None:
-        # It was unreadable then, or it used pipelines that were different then.
-        return frozenset([file.removesuffix(".yaml")] if problems else ())
-    return package.given
+    def find(self, uses: str) -> PipelineStep:
+        """Return the pipeline that `uses` names, or one that does nothing."""
+        return super().find(uses) or PipelineStep(1)
+
+
+def _as_it_was(data: bytes, file: str, arch: Arch) -> Package | None:
+    """Return a definition as far as it tells what it made; None if it was none."""
+    match read_definition(data, file, arch=arch, table=_AnyPipeline({})):
+        case BrokenDefinition() as broken:
+            name, *others = broken.names
+            return Package(
+                name=name, version="0", epoch=0, file=file, line=1, provides=tuple(others)
+            )
+        case found:
+            return found

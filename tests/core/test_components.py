@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.package.components import components
+from dag.core.components import strongly_connected
 
 graphs = st.integers(1, 8).flatmap(
     lambda size: st.lists(
@@ -22,21 +22,13 @@ def reached(graph: list[list[int]], start: int) -> set[int]:
     return found
 
 
-@given(graphs, st.integers(0, 7))
-def test_numbers_are_together_if_each_leads_to_the_other(graph: list[list[int]], root: int) -> None:
-    root %= len(graph)
-    asked: list[int] = []
-
-    def needs(node: int) -> list[int]:
-        asked.append(node)
-        return graph[node]
-
-    found = components([root, root], needs)
-    assert sorted(asked) == sorted(node for one in found for node in one)
-    assert set(asked) == reached(graph, root)
+@given(graphs)
+def test_nodes_are_together_if_each_leads_to_the_other(graph: list[list[int]]) -> None:
+    found = list(strongly_connected(graph))
+    assert sorted(node for one in found for node in one) == list(range(len(graph)))
     place = {node: number for number, one in enumerate(found) for node in one}
-    for one in asked:
-        for other in asked:
+    for one in range(len(graph)):
+        for other in range(len(graph)):
             both = other in reached(graph, one) and one in reached(graph, other)
             assert (place[one] == place[other]) == both
             if other in reached(graph, one):
@@ -45,5 +37,5 @@ def test_numbers_are_together_if_each_leads_to_the_other(graph: list[list[int]],
 
 def test_a_chain_of_any_length_needs_no_recursion() -> None:
     size = 5000
-    found = components([0], lambda node: [node + 1] if node + 1 < size else [])
-    assert [list(one) for one in found] == [[node] for node in reversed(range(size))]
+    found = strongly_connected([[node + 1] if node + 1 < size else [] for node in range(size)])
+    assert list(found) == [[node] for node in reversed(range(size))]
