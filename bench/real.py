@@ -52,7 +52,7 @@ def main() -> None:
             "a compiler installed again, beside the first time", again / first, 0.75, "x", told
         )
         told = f"on a disk {on_disk:.1f} s"
-        report.line("  in memory, beside on a disk", again / on_disk, 0.85, "x", told)
+        report.line("  in memory, beside on a disk", again / on_disk, 0.95, "x", told)
         seconds, bound = rebuilt(distribution, place / "build")
         began = time.monotonic()
         build_by("make", distribution, place / "make")

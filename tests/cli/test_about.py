@@ -58,3 +58,13 @@ def test_what_make_would_read_otherwise_is_refused(tmp_path: Path, bad: str) -> 
     assert "cannot be written into a Makefile" in refused.output
     assert "secret" not in refused.output
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("elsewhere", ["/bootstrap", "../bootstrap", "a/../../bootstrap"])
+def test_a_repository_that_no_other_clone_would_have_is_refused(
+    tmp_path: Path, elsewhere: str
+) -> None:
+    refused = dag("init", "-r", elsewhere, str(tmp_path / "x"))
+    assert refused.exit_code == 2
+    assert f"{elsewhere} is not in the new directory" in refused.output
+    assert not (tmp_path / "x").exists()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.summary import SkippedSummary
 from dag.report.annotations import workflow_commands
-from dag.report.files import ShownPlaces, to_json, to_junit, to_markdown
+from dag.report.files import ShownPlaces, headline, to_json, to_junit, to_markdown
 
 EVIL = "\x1b]52;c;ZXZpbA==\a<img src=x onerror=y>|[a](http://b) `c`\n::error::\u202ed"
 
@@ -94,3 +95,15 @@ def test_a_ci_service_obeys_what_is_said_about_a_build_and_nothing_that_the_buil
         "error file=os/foreign.yaml,line=1,title=foreign cannot be built",
     ]
     assert all(line.isprintable() for line in lines)
+
+
+def test_what_is_there_is_told_apart_from_what_is_left_out() -> None:
+    whys = ("in the store", "in a repository", "needs a broken definition")
+    skipped = tuple(
+        SkippedSummary(name=str(number), version="1-r0", why=why, named=False)
+        for number, why in enumerate((*whys, "not for this architecture"))
+    )
+    ended = replace(result(), units=(), skipped=skipped, stopped=None)
+    assert headline(ended).startswith(
+        "2 there already, 1 not for x86_64, 1 left out because of broken definitions, "
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dag.core.build.plan import Absence
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
@@ -103,10 +105,14 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
 
 def headline(result: Result) -> str:
     """Return in one line how a run ended."""
+    absent = Counter(one.why for one in result.skipped)
+    stopped, foreign = absent[Absence.STOPPED.value], absent[Absence.OTHER_ARCH.value]
     numbers = [
         (len(result.with_state(UnitState.DONE)), "built"),
         (len(result.with_state(UnitState.UNCHANGED)), "unchanged"),
-        (len(result.skipped), "skipped"),
+        (absent.total() - stopped - foreign, "there already"),
+        (foreign, f"not for {result.arch}"),
+        (stopped, "left out because of broken definitions"),
         (len(result.with_state(UnitState.FAILED)), "failed"),
         (
             len(result.with_state(UnitState.BLOCKED))
@@ -119,8 +125,8 @@ def headline(result: Result) -> str:
         (sum(UnitState(unit.state) not in SETTLED for unit in result.units), "not finished"),
     ]
     said = ", ".join(f"{number} {what}" for number, what in numbers if number)
-    stopped = f"; stopped: {result.stopped}" if result.stopped else ""
-    return f"{said or 'nothing to build'} in {seconds(result.seconds)}{stopped}"
+    early = f"; stopped: {result.stopped}" if result.stopped else ""
+    return f"{said or 'nothing to build'} in {seconds(result.seconds)}{early}"
 
 
 def _reason(unit: UnitResult) -> str:

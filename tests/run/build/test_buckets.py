@@ -115,7 +115,7 @@ def test_a_second_machine_builds_nothing_again(machine: Callable[[str], Machine]
     assert "dag: end of log" in out, said
     code, out, said = first.run("--all", command="status")
     runs = [line.partition("  ")[2].partition(" in ")[0] for line in out.splitlines()]
-    assert runs == ["4 skipped", "2 built, 2 skipped", "2 built"], said
+    assert runs == ["4 there already", "2 built, 2 there already", "2 built"], said
 
 
 def test_two_machines_at_once_share_what_they_build(machine: Callable[[str], Machine]) -> None:

@@ -30,6 +30,11 @@ def _literal(text: str) -> str:
             "this cannot be written into a Makefile as it is",
             hint="it must be a URL without a password, or a path, without spaces and without $ and #",
         )
+    if "://" not in text and (text.startswith("/") or ".." in text.split("/")):
+        raise UsageError(
+            f"{text} is not in the new directory, so no other clone of it would have that",
+            hint="copy it into that directory, and name its path in there; or give a URL",
+        )
     return text
 
 
