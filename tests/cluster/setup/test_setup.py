@@ -159,7 +159,7 @@ def test_what_somebody_else_has_decided_is_not_overruled(dag: Dag) -> None:
     assert not exists(dag, "serviceaccount/builder")
 
 
-def test_with_the_role_dag_pod_builds_and_may_do_nothing_more(dag: Dag, tmp_path: Path) -> None:
+def test_with_the_role_dag_builds_and_may_do_nothing_more(dag: Dag, tmp_path: Path) -> None:
     assert setup(dag).returncode == 0
     limited = dag.cluster.limited_kubeconfig
     words = ("--kubeconfig", limited, "--service-account=builder", "--out", tmp_path / "out")
@@ -174,6 +174,8 @@ def test_with_the_role_dag_pod_builds_and_may_do_nothing_more(dag: Dag, tmp_path
         "pods/log": "[] [] [get]",
         "pods/proxy": "[] [] [get]",
         "events": "[] [] [list watch]",
+        "jobs.batch": "[] [] [create get list watch delete]",
+        "persistentvolumeclaims": "[] [] [get]",
     }
 
 
