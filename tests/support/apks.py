@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import zlib
 from pathlib import Path
 
 from dag.core.package.apk import Apk
@@ -56,6 +57,17 @@ def write_index(directory: Path, versions: dict[str, str]) -> None:
     text = "\n".join(f"P:{name}\nV:{version}\nA:x86_64\n" for name, version in versions.items())
     archive = gzip.compress(_tar({"APKINDEX": f"{text}\n".encode()}), mtime=0)
     (directory / "APKINDEX.tar.gz").write_bytes(archive)
+
+
+def gzip_members(data: bytes) -> list[bytes]:
+    """Return the gzip members that follow each other, as they are; a signature may look like one."""
+    members = []
+    while data:
+        unpacker = zlib.decompressobj(31)
+        unpacker.decompress(data)
+        members.append(data[: len(data) - len(unpacker.unused_data)])
+        data = unpacker.unused_data
+    return members
 
 
 def _tar(files: dict[str, bytes]) -> bytes:

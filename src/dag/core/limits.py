@@ -89,6 +89,8 @@ KUBERNETES_ANSWER = Limit("an answer of Kubernetes", 256 * _MIB)
 """A list of 10,000 pods has 100 MiB."""
 WATCH_EVENT = Limit("an event of a watch", 16 * _MIB)
 """One object of the API, of which etcd keeps 1.5 MiB."""
+CONTAINER_LOG = Limit("what is read at once of a container's log", 256 * _MIB)
+"""A node keeps 10 MiB of a log, unless somebody has told it otherwise."""
 LOG_LINE = Limit("a line of a log", 64 * _MIB)
 """It is held as a whole, because its time stands at its beginning; a longer one comes in pieces."""
 

@@ -11,8 +11,9 @@ from dag.core.jobs.order import (
     decode_texts,
     encode_order,
     encode_texts,
-    unpack_words,
 )
+from dag.core.jobs.packing import unpack_words
+from dag.core.limits import Limit
 from tests.support.orders import PACKAGE, digest, order
 
 
@@ -47,7 +48,7 @@ def test_damaged_words_are_refused(words: list[str]) -> None:
 
 def test_words_that_unpack_to_more_than_is_allowed_are_refused() -> None:
     with pytest.raises(Undecodable, match="too large"):
-        unpack_words(encode_texts(["a" * 1000]), 999)
+        unpack_words(encode_texts(["a" * 1000]), Limit("texts", 999))
 
 
 def test_the_words_of_something_else_are_no_order() -> None:

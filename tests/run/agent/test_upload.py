@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from dag.core.package.apkindex import read_index
 from dag.io.package.apkindex import index_text
 from tests.run.agent.conftest import Pod
-from tests.support.apks import make_apk
+from tests.support.apks import gzip_members, make_apk
 from tests.support.buckets import Store, s3
 from tests.support.waiting import eventually, opens_something
 
@@ -145,7 +145,7 @@ def test_the_index_is_signed_as_melange_signs_it(pod: Pod, bucket: Store) -> Non
         assert file is not None
         signature = file.read()
         assert [member.name for member in archive] == [first.name, "APKINDEX", "DESCRIPTION"]
-    index = data[data.index(b"\x1f\x8b", 2) :]
+    _, index = gzip_members(data)
     verifier = load_pem_public_key(public.read_bytes())
     assert isinstance(verifier, rsa.RSAPublicKey)
     verifier.verify(signature, index, padding.PKCS1v15(), hashes.SHA256())

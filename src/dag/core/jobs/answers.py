@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Struct
 
 from dag.core.decoding import Undecodable, decode
-from dag.core.jobs.order import pack_words, unpack_words
+from dag.core.jobs.packing import lines_of_words, pack_words, unpack_words, words_of_lines
 from dag.core.limits import RECORD
 from dag.core.store.records import Record, decode_record, encode_record
 
-_MESSAGE = 4096
+MESSAGE = 4096
 """Bytes; a container runtime keeps no more of a termination message.
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
 _ROOM = 3600
@@ -66,7 +66,7 @@ def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, 
     answer = ProvenAnswer(record.result, record.key, results, built)
     if sum(map(len, words)) <= _ROOM:
         return msgspec.structs.replace(answer, record="".join(words)), []
-    return answer, words
+    return answer, lines_of_words(words)
 
 
 def encode_answer(answer: Answer) -> bytes:
@@ -83,7 +83,7 @@ def decode_answer(message: str) -> Answer:
         Undecodable: it is something else.
 
     """
-    return decode(_ANSWER, message.encode(), limit=_MESSAGE)
+    return decode(_ANSWER, message.encode(), limit=MESSAGE)
 
 
 def record_of(answer: ProvenAnswer, log: list[str]) -> Record:
@@ -93,7 +93,8 @@ def record_of(answer: ProvenAnswer, log: list[str]) -> Record:
         Undecodable: it is something else than what the answer names.
 
     """
-    record = decode_record(unpack_words([answer.record] if answer.record else log, RECORD.most))
+    words = [answer.record] if answer.record else words_of_lines(log)
+    record = decode_record(unpack_words(words, RECORD))
     if (record.result, record.key) != (answer.result, answer.key):
         raise Undecodable("it is another record than the agent named")
     return record

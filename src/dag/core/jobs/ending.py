@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dag.core.build.events import Broke, Faulted, Lacked, OutOfMemory
+from dag.core.build.failure import failure_words
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import Answer, EndedAnswer, ProvenAnswer, UnprovenAnswer, decode_answer
 from dag.core.jobs.manifest import COLLECT, PREPARE
@@ -18,6 +19,9 @@ from dag.core.pod.ending import (
     how_build_ended,
 )
 from dag.core.pod.status import containers, termination
+
+SHOWN = 20
+"""How many lines of a failed attempt's log are shown at once."""
 
 Failure = Broke | Lacked | OutOfMemory | Faulted
 
@@ -62,11 +66,12 @@ def failure_of(
 ) -> Failure:
     """Return what an attempt that proved nothing means for its unit.
 
-    `facts` are how it ended, and its Pod. `lines` are the last ones of the build's log, and `lacking` what packages of its environment need
-    and nobody is known to give → one that needs it.
+    `facts` are how it ended, and its Pod. `lines` are the last ones of the build's log, of which the
+    failure shows a few, and `lacking` what packages of its environment need and nobody is known to
+    give → one that needs it.
     """
     ending, pod = facts
-    told, answer = tuple(lines), answer_of(pod)
+    told, answer = tuple(lines[-SHOWN:]), answer_of(pod)
     if isinstance(answer, UnprovenAnswer):
         return Broke(key, attempt, answer.why, told)
     match ending.cause:
@@ -80,7 +85,8 @@ def failure_of(
                 needs = ", ".join(f"{lacking[name]} turned out to need {name}" for name in found)
                 cause = f"{needs} at run time, which no package gives that is here"
                 return Lacked(key, attempt, tuple(found), cause, told)
-            return Broke(key, attempt, ending.message, told)
+            words = failure_words(lines, SHOWN, ending.message)
+            return Broke(key, attempt, words.cause, words.lines)
         case Cause.INIT if _broke_in(pod, PREPARE):
             return Broke(key, attempt, ending.message, told)
         case Cause.DONE | Cause.MAKE:

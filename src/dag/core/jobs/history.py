@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from dag.core.decoding import Undecodable
-from dag.core.jobs.order import pack_words, unpack_words
+from dag.core.jobs.packing import pack_words, unpack_object
 from dag.core.limits import JOURNAL_LINE
 
 MOST_WORDS = 900_000
@@ -38,7 +37,4 @@ def decode_files(words: Iterable[str]) -> RunFiles:
         Undecodable: they are something else.
 
     """
-    try:
-        return _FILES.decode(unpack_words(words, JOURNAL_LINE.most))
-    except msgspec.DecodeError as error:
-        raise Undecodable(str(error)) from error
+    return unpack_object(_FILES, words, JOURNAL_LINE)

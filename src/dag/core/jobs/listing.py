@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from dag.core.decoding import Undecodable
-from dag.core.jobs.order import pack_words, unpack_words
+from dag.core.decoding import decode
+from dag.core.jobs.answers import MESSAGE
+from dag.core.jobs.packing import lines_of_words, pack_words, unpack_object, words_of_lines
 from dag.core.limits import STORE_LISTING
 from dag.core.package.apk import Digest
 
@@ -37,20 +38,17 @@ _PUBLISHED = msgspec.json.Decoder(PublishAnswer)
 
 def encode_listing(listing: StoreListing) -> list[str]:
     """Return a listing as lines of a log."""
-    return pack_words(msgspec.msgpack.encode(listing))
+    return lines_of_words(pack_words(msgspec.msgpack.encode(listing)))
 
 
 def decode_listing(lines: Iterable[str]) -> StoreListing:
-    """Return the listing that `encode_listing` has written.
+    """Return the listing that is on a log.
 
     Raises:
         Undecodable: it is something else, or not whole.
 
     """
-    try:
-        return _LISTING.decode(unpack_words(lines, STORE_LISTING.most))
-    except msgspec.DecodeError as error:
-        raise Undecodable(str(error)) from error
+    return unpack_object(_LISTING, words_of_lines(lines), STORE_LISTING)
 
 
 def decode_published(message: str) -> PublishAnswer:
@@ -60,7 +58,4 @@ def decode_published(message: str) -> PublishAnswer:
         Undecodable: it is something else.
 
     """
-    try:
-        return _PUBLISHED.decode(message)
-    except msgspec.DecodeError as error:
-        raise Undecodable(str(error)) from error
+    return decode(_PUBLISHED, message.encode(), limit=MESSAGE)

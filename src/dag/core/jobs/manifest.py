@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
@@ -21,6 +22,7 @@ from dag.core.pod.pieces import (
     isolation_fields,
     node_fields,
     resource_requests,
+    volume_mounts,
 )
 from dag.core.store.buckets import Bucket
 
@@ -257,14 +259,14 @@ def _store_settings(settings: JobSettings) -> KubeObject:
     return {"envFrom": [{"secretRef": {"name": settings.bucket_secret}}]}
 
 
-def _mounts(*volumes: str, read_only: bool = False) -> list[KubeObject]:
-    paths: Mapping[str, str] = {
+_mounts = partial(
+    volume_mounts,
+    {
         "unit": PLACE,
         "cache": CACHE,
         "tmp": _SHARED_TMP,
         "pipes": PIPES,
         "agent": STATE,
         "store": STORE,
-    }
-    more: KubeObject = {"readOnly": True} if read_only else {}
-    return [{"name": name, "mountPath": paths[name], **more} for name in volumes]
+    },
+)

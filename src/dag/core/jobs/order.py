@@ -6,27 +6,19 @@ etcd, and a container takes 128 KiB in one argument.
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Iterable
-from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from dag.core.arch import Arch
 from dag.core.build.served import ServedPackages
-from dag.core.decoding import Undecodable
+from dag.core.jobs.packing import pack_words, unpack_object
 from dag.core.limits import UNIT_ORDER
 from dag.core.package.apk import Digest, PathPart
 from dag.core.package.apkindex import Entry
 from dag.core.package.model import Package
 from dag.core.store.records import Inputs, RepositoryPackage
-
-T = TypeVar("T")
-
-_WORD = 100_000
-"""Characters of one argument."""
 
 
 class GivenPackage(Struct, frozen=True, array_like=True):
@@ -150,7 +142,7 @@ def bare_package(package: Package) -> Package:
 
 
 _ORDER = msgspec.msgpack.Decoder(UnitOrder)
-_PATHS = msgspec.msgpack.Decoder(tuple[str, ...])
+_TEXTS = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
 def encode_order(order: UnitOrder) -> list[str]:
@@ -165,7 +157,7 @@ def decode_order(words: Iterable[str]) -> UnitOrder:
         Undecodable: it is something else.
 
     """
-    return _decode(_ORDER, words)
+    return unpack_object(_ORDER, words, UNIT_ORDER)
 
 
 def encode_texts(texts: Iterable[str]) -> list[str]:
@@ -180,35 +172,4 @@ def decode_texts(words: Iterable[str]) -> tuple[str, ...]:
         Undecodable: it is something else.
 
     """
-    return _decode(_PATHS, words)
-
-
-def pack_words(data: bytes) -> list[str]:
-    """Return bytes, compressed, as words that a container's argument and a log take."""
-    text = base64.b64encode(zlib.compress(data, 9)).decode()
-    return [text[begin : begin + _WORD] for begin in range(0, len(text), _WORD)]
-
-
-def unpack_words(words: Iterable[str], most: int) -> bytes:
-    """Return the bytes that `pack_words` has packed, of which there may be `most`.
-
-    Raises:
-        Undecodable: they are something else, or more.
-
-    """
-    try:
-        packed = base64.b64decode("".join(words), validate=True)
-        unpacker = zlib.decompressobj()
-        data = unpacker.decompress(packed, most)
-    except (ValueError, zlib.error) as error:
-        raise Undecodable(f"it is damaged: {error}") from error
-    if not unpacker.eof:
-        raise Undecodable("it is not whole, or too large")
-    return data
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[T], words: Iterable[str]) -> T:
-    try:
-        return decoder.decode(unpack_words(words, UNIT_ORDER.most))
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Undecodable(str(error)) from error
+    return unpack_object(_TEXTS, words, UNIT_ORDER)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import OUT_PORT, OUT_SECONDS, STATE
@@ -21,6 +22,7 @@ from dag.core.pod.pieces import (
     isolation_fields,
     node_fields,
     resource_requests,
+    volume_mounts,
 )
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
@@ -320,13 +322,13 @@ def _volumes(settings: PodSettings) -> list[KubeObject]:
     return volumes
 
 
-def _mounts(*volumes: str, read_only: bool = False) -> list[KubeObject]:
-    paths: Mapping[str, str] = {
+_mounts = partial(
+    volume_mounts,
+    {
         "workspace": WORKSPACE,
         "cache": CACHE,
         "tmp": _SHARED_TMP,
         "pipes": PIPES,
         "agent": _AGENT_STATE,
-    }
-    more: KubeObject = {"readOnly": True} if read_only else {}
-    return [{"name": name, "mountPath": paths[name], **more} for name in volumes]
+    },
+)

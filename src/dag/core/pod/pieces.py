@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dag.core.arch import Arch
 from dag.core.kube.objects import KubeObject
 
@@ -9,6 +11,14 @@ AGENT_USER = 65532
 """User of the agent's containers beside the build. It is neither root nor the build's."""
 _BUILDER = 1000
 """User of a pod without privilege. Any but root will do: bubblewrap makes a user namespace itself."""
+
+
+def volume_mounts(
+    paths: Mapping[str, str], *volumes: str, read_only: bool = False
+) -> list[KubeObject]:
+    """Return the mounts of volumes at their paths; `paths` has these by the volumes' names."""
+    more: KubeObject = {"readOnly": True} if read_only else {}
+    return [{"name": name, "mountPath": paths[name], **more} for name in volumes]
 
 
 def node_fields(arch: Arch) -> KubeObject:

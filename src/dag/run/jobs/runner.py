@@ -24,6 +24,7 @@ from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
 from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
 from dag.core.jobs.names import attempt_of, job_name, labels
 from dag.core.kube.objects import KubeView
+from dag.core.limits import CONTAINER_LOG
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.states import WatchRules
 from dag.core.store.records import Record
@@ -36,9 +37,8 @@ from dag.run.jobs.attempt import JobFollower, jobs_path
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.orders import Orders
 
-TAIL = 20
-"""How many lines of a failed attempt's log are shown at once."""
-_READ = 2 * TAIL
+_READ = 400
+"""How many of the last lines of a failed attempt's log are read: melange says much around a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class JobRunner:
             lines = await self._lines(pod, BUILD, tail=_READ) if pod else []
         except ApiError:
             return []
-        return [line for line in lines if line.strip() and not read_trailer(line)][-TAIL:]
+        return [line for line in lines if line.strip() and not read_trailer(line)]
 
     async def _lines(self, pod: KubeView, container: str, *, tail: int | None) -> list[str]:
         return await read_lines(self._kube, pod, container, tail=tail)
@@ -181,14 +181,18 @@ async def read_lines(
 
     Raises:
         ApiError: the API server or the node does not have it.
+        TooLarge: it is over the limit.
 
     """
     metadata = pod["metadata"]
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
     found: list[str] = []
+    size = 0
     batches: AsyncGenerator[list[bytes]] = kube.log(path, container, tail=tail)
     async with aclosing(batches):
         async for batch in batches:
+            size += sum(map(len, batch))
+            CONTAINER_LOG.check(size, f"the log of {container} in {metadata['name']}")
             # Each line has its time before it.
             found += [line.partition(b" ")[2].decode(errors="replace") for line in batch]
     return found

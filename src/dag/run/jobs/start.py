@@ -38,11 +38,11 @@ from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
 from dag.run.jobs.attempt import how_job_ended, jobs_path
-from dag.run.jobs.mirror import mirror_place, open_mirror
 from dag.run.jobs.orders import make_orders
 from dag.run.jobs.preflight import check_cluster
+from dag.run.jobs.replica import open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
-from dag.run.jobs.stores import ClaimAgent
+from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
 from dag.run.pod.bundle import BundleTarget, namespace_of
 from dag.run.signals import run_interruptibly
@@ -110,8 +110,8 @@ class ClusterBuild:
             cache_bundle=digests[cache] if cache else None,
         )
         seen = run_interruptibly(self._look())
-        place = mirror_place(seen.server, self._settings.namespace, str(store))
-        self._store: Store = open_mirror(
+        place = replica_place(seen.server, self._settings.namespace, str(store))
+        self._store: Store = open_replica(
             place, options.arch, seen.listing, wait=options.wait, say=terminal.say
         )
         try:
@@ -199,8 +199,8 @@ class ClusterBuild:
                     hint="ask for less with --cpu and --ram or in its definition, or add a larger node",
                 )
 
-    def _agent(self, kube: Kube) -> ClaimAgent:
-        return ClaimAgent(kube, self._settings, self._terminal.say)
+    def _agent(self, kube: Kube) -> StoreAgent:
+        return StoreAgent(kube, self._settings, self._terminal.say)
 
     async def _drive(self, run: Run) -> Result:
         build, options = self.build, self._options

@@ -1,4 +1,4 @@
-"""Short Jobs whose agents tell what a store on a volume claim has, and publish there."""
+"""Short Jobs whose agents tell what a store has, on a volume claim or in a bucket, and publish there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimAgent:
+class StoreAgent:
     """Agents that do something to the store of some settings."""
 
     kube: Kube

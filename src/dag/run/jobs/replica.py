@@ -1,4 +1,4 @@
-"""A store on a volume claim as planning sees it: what the agent tells of it, in a directory here.
+"""A cluster's store as planning sees it: what the agent tells of it, in a directory here.
 
 It has the records and what is published, and of the packages nothing but their sizes.
 """
@@ -22,13 +22,13 @@ from dag.io.store.local import Store
 from dag.io.usercache import user_cache
 
 
-def mirror_place(server: str, namespace: str, store: str) -> Path:
+def replica_place(server: str, namespace: str, store: str) -> Path:
     """Return the directory here that stands for a store in a cluster."""
     name = f"{server}\n{namespace}\n{store}"
-    return user_cache("claims") / hashlib.sha256(name.encode()).hexdigest()[:32]
+    return user_cache("replicas") / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def open_mirror(
+def open_replica(
     root: Path, arch: Arch, listing: StoreListing, *, wait: bool, say: Callable[[str], None]
 ) -> Store:
     """Return the store that has what is listed; its lock is held.
