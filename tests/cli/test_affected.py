@@ -150,7 +150,8 @@ def test_affected_leaves_out_what_is_stopped(directory: Path) -> None:
     git("commit", "-qm", "first")
     define(directory, "bad", "[")
     define(directory, "zip", "[]")
-    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", code=2)
     assert out == "zip\n"
     assert "user needs bad" in err
     assert "belong to no package" not in err
+    assert "dag: changed, and broken: bad.yaml\n" in err

@@ -20,7 +20,8 @@ def command(options: AffectedOptions) -> None:
 
     A package is concerned if its definition has changed, the directory beside it that has its name,
     or a pipeline of the directory that it uses. What is not committed yet counts. Everything that
-    needs such a package follows. What is needed goes first.
+    needs such a package follows. What is needed goes first. If a definition has changed and is
+    broken, the exit code is 2.
     """
     from dag.cli.graphs import show_packages, tell_stopped
     from dag.core.graph.draw import descriptions, lines
@@ -56,3 +57,4 @@ def command(options: AffectedOptions) -> None:
     else:
         printed = lines(graph, chosen, options.kind, options.arch, makefile)
         show_packages(printed, options.kind)
+    found.require_sound()

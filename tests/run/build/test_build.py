@@ -228,6 +228,13 @@ def test_since_asks_for_what_has_changed(make: Make) -> None:
     code, _, said = run(place, "--since", "HEAD")
     assert code == 0
     assert "nothing has changed since HEAD" in said
+    (place / "a.yaml").write_text(definition("a") + "\t")
+    code, _, said = run(place, "--since", "HEAD")
+    assert code == 2
+    assert "changed, and broken: a.yaml" in said
+    assert "nothing has changed" not in said
+    code, _, said = run(place, "c", "--since", "HEAD")
+    assert code == 0, said
 
 
 def test_what_changes_during_the_build_is_built_as_it_was_or_not_at_all(make: Make) -> None:

@@ -11,6 +11,7 @@ from dag.core.graph.installs import Installs
 from dag.core.package.directory import NO_INPUTS
 from dag.core.package.model import Package, Subpackage
 from dag.core.package.names import settle_clashes
+from dag.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,21 @@ class Affected:
     """The packages of `reasons` and all that need them, dependencies first."""
     unrelated: tuple[str, ...]
     """The changed files that concern no package."""
+    broken: tuple[str, ...]
+    """The changed files that are definitions, and cannot be used: nobody knows what they concern."""
+
+    def require_sound(self) -> None:
+        """Refuse a change that breaks a definition; what is wrong with it has been told.
+
+        Raises:
+            UsageError: it does.
+
+        """
+        if self.broken:
+            raise UsageError(
+                f"changed, and broken: {', '.join(self.broken)}",
+                hint="correct what is said above; nobody knows what such a definition concerns",
+            )
 
 
 def find_affected(
@@ -44,13 +60,17 @@ def find_affected(
     concerned = _Concerned(graph, pipeline_dirs, before or {}, inputs)
     reasons: dict[str, list[str]] = {}
     unrelated: list[str] = []
+    broken: list[str] = []
     for file in sorted(files):
         names = list(concerned.by(file))
         for name in dict.fromkeys(names):
             reasons.setdefault(name, []).append(file)
-        if not names and file not in graph.broken and not file.startswith("../"):
+        if file in graph.broken:
+            broken.append(file)
+        elif not names and not file.startswith("../"):
             unrelated.append(file)
-    return Affected(reasons, tuple(graph.dependents(reasons)), tuple(unrelated))
+    packages = tuple(graph.dependents(reasons))
+    return Affected(reasons, packages, tuple(unrelated), tuple(broken))
 
 
 class _Concerned:

@@ -75,7 +75,8 @@ def request_since(
     """Return a request for what has changed since a commit, of what `request` is for.
 
     Raises:
-        UsageError: there is no such commit, or no repository.
+        UsageError: there is no such commit, or no repository; or nobody has named packages, and a
+            changed definition is broken.
         InfrastructureError: there is no git.
 
     """
@@ -87,6 +88,8 @@ def request_since(
     if request.rebuild_dependents:
         changed = {package.name for package in found.packages}
     lenient = not request.packages
+    if lenient:
+        found.require_sound()
     if request.packages:
         changed &= {package.name for package in graph.order(request.packages)}
     names = changed | request.rebuild
