@@ -200,9 +200,6 @@ class Server(ABC):
         ready.set_result(None)
         await self._stop.wait()
         await self._down(cut=True)
-        for _ in range(_TURNS):  # a connection that was just being accepted comes only now
-            await asyncio.sleep(0)
-            await self._cut()
 
     async def _listen(self) -> None:
         if self._listener is None:
@@ -212,8 +209,14 @@ class Server(ABC):
 
     async def _down(self, *, cut: bool) -> None:
         if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+            listener, self._listener = self._listener, None
+            # asyncio forgets a connection that it has accepted and made no object of yet when its
+            # server is closed: nobody would end that connection.
+            for listening in listener.sockets:
+                self._loop.remove_reader(listening.fileno())
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            listener.close()
         if cut:
             await self._cut()
 

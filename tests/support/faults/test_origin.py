@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import gzip
+import socket
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -101,3 +104,21 @@ def test_rules_apply_here_too(origin: Origin) -> None:
             httpx2.get(url)
     assert httpx2.get(url).content == DATA
     assert origin.sent() == 2000 + len(DATA)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_connection_that_comes_while_the_server_goes_is_reset(turns: int) -> None:
+    with Origin() as server:
+
+        async def come_and_go() -> socket.socket:
+            client = socket.create_connection(("127.0.0.1", server.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server._down(cut=True)
+            return client
+
+        with asyncio.run_coroutine_threadsafe(come_and_go(), server._loop).result(30) as client:
+            client.settimeout(10)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+    gc.collect()  # what is forgotten there fails this test
