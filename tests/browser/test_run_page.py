@@ -46,6 +46,11 @@ def test_search_and_result_choose_rows_and_the_address_remembers_them(opened: Op
     page.reload()
     assert shown(opened) == ["p0014", "p0015"]
     assert page.title().startswith("dag build, x86_64: ")
+    page.fill("#search", "")
+    page.select_option("#state", "")
+    page.wait_for_function("document.getElementById('shown').textContent.startsWith('60 of 60')")
+    page.reload()
+    assert len(shown(opened)) == 60
     assert opened.complaints == []
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dag.core.graph.graph import Graph
 from dag.core.graph.sketch import Line, Sketch, make_sketch, nearest, reduced
-from tests.core.graph.test_graph import package
+from tests.core.graph.test_graph import package, repository
 
 
 def sketch(**needs: str) -> Sketch:
@@ -21,6 +21,14 @@ def pairs(found: Sketch) -> set[tuple[str, str]]:
 
 def names(found: Sketch) -> set[str]:
     return {one.name for one in found.packages} | set(found.externals)
+
+
+def test_what_a_repository_gives_is_not_the_definition_of_the_same_name() -> None:
+    definitions = [package("app", "foo"), package("foo", "lib"), package("lib")]
+    graph = Graph(definitions, repository=repository("foo", "9-r0"))
+    made = make_sketch(graph, graph.packages)
+    assert made.externals == ("foo (from a repository)",)
+    assert pairs(made) == {("app", "foo (from a repository)"), ("foo", "lib")}
 
 
 def test_what_is_near() -> None:

@@ -53,6 +53,7 @@ def make_sketch(graph: Graph, packages: Iterable[Package]) -> Sketch:
     """Return the lines among `packages` and to names that no definition gives."""
     chosen = sorted(packages, key=lambda one: one.name)
     inside = {one.name for one in chosen}
+    defined = {one.name for one in graph.packages}
     dropped = set(graph.dropped_pairs)
     externals: set[str] = set()
     lines: list[Line] = []
@@ -60,15 +61,18 @@ def make_sketch(graph: Graph, packages: Iterable[Package]) -> Sketch:
         seen: set[str] = set()
         needs = [*graph.needs(package.name), *graph.runtime_needs(package.name)]
         for edge in sorted(needs, key=lambda edge: edge.origin):
-            if edge.origin in seen:
+            goal = edge.origin
+            if not edge.is_ours and goal in defined:
+                goal = f"{goal} (from a repository)"  # it is not what the definition gives
+            if goal in seen:
                 continue
-            seen.add(edge.origin)
+            seen.add(goal)
             if not edge.is_ours:
-                externals.add(edge.origin)
-            elif edge.origin not in inside:
+                externals.add(goal)
+            elif goal not in inside:
                 continue
-            is_dropped = (package.name, edge.origin) in dropped
-            lines.append(Line(package.name, edge.origin, bool(edge.through), is_dropped))
+            is_dropped = (package.name, goal) in dropped
+            lines.append(Line(package.name, goal, bool(edge.through), is_dropped))
     return Sketch(packages=tuple(chosen), externals=tuple(sorted(externals)), lines=tuple(lines))
 
 
@@ -85,6 +89,8 @@ def nearest(sketch: Sketch, starts: Iterable[str], depth: int, *, dependents: bo
         found = list(
             dict.fromkeys(goal for name in found for goal in ways[name] if goal not in seen)
         )
+        if not found:
+            break
         seen.update(found)
     return sketch.among(seen)
 

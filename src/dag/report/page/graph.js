@@ -21,10 +21,10 @@
 
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(`--${name}`).trim();
-  const fills = {
-    done: "done", unchanged: "unchanged", failed: "failed", blocked: "blocked", running: "running",
-    proving: "running",
-  };
+  // The legend names each state that there is, in the state's own colours.
+  const legend = new Map(
+    [...document.querySelectorAll("#legend .s")].map((one) => [one.textContent, getComputedStyle(one)]),
+  );
   // Cytoscape adds a style unless it is there already. The policy forbids that, and page.css has it.
   const added = Object.assign(document.createElement("meta"), { id: "__________cytoscape_stylesheet" });
   document.head.append(added);
@@ -40,10 +40,7 @@
           "background-color": color("box"), "border-width": 1, "border-color": color("edge"),
         },
       },
-      ...Object.entries(fills).map(([state, fill]) => ({
-        selector: `node[state = "${state}"]`,
-        style: { "background-color": color(fill), color: color("on-bar") },
-      })),
+      { selector: "node[fill]", style: { "background-color": "data(fill)", color: "data(ink)" } },
       { selector: "node[?external]", style: { "border-style": "dashed" } },
       { selector: "node[?several]", style: { "border-style": "double", "border-width": 5 } },
       { selector: "node[?chosen]", style: { "border-width": 4, "border-color": color("critical") } },
@@ -64,7 +61,7 @@
     const direction = find("direction").value;
     let found = [start];
     const seen = new Set(found);
-    for (let depth = Number(find("depth").value); depth > 0 && seen.size < MOST; depth--) {
+    for (let depth = Number(find("depth").value); depth > 0 && seen.size <= MOST; depth--) {
       const next = [];
       for (const one of found) {
         const ways = [
@@ -143,7 +140,10 @@
     return edges.filter(
       ({ a, b }) =>
         behind.get(b).has(a) ||
-        !(next.get(a) ?? []).some((other) => other !== b && !behind.get(other).has(a) && behind.get(other).has(b)),
+        !(next.get(a) ?? []).some(
+          (other) =>
+            other !== b && !behind.get(other).has(a) && behind.get(other).has(b) && !behind.get(b).has(other),
+        ),
     );
   };
 
@@ -176,9 +176,10 @@
     layout.setDefaultEdgeLabel(() => ({}));
     const nodes = ids.map((id) => {
       const about = describe(id, group);
+      const { backgroundColor: fill, color: ink } = legend.get(about.state) ?? {};
       const width = 24 + 7 * about.label.length;
       layout.setNode(id, { width, height: 26 });
-      return { data: { id, width, ...about, chosen: chosen.some((one) => group.get(one) === id) } };
+      return { data: { id, width, fill, ink, ...about, chosen: chosen.some((one) => group.get(one) === id) } };
     });
     for (const { a, b } of edges) layout.setEdge(a, b);
     dagre.layout(layout);
@@ -243,7 +244,7 @@
       }
     }
     if (shown.length > MOST) {
-      said += `${shown.length} packages are around it, and ${MOST} are shown: choose one direction or less depth. `;
+      said += `More than ${MOST} packages are around it, and ${MOST} are shown: choose one direction or less depth. `;
       shown = shown.slice(0, MOST);
     }
     const drawn = draw(shown, chosen, all);

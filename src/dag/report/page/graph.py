@@ -76,6 +76,7 @@ def _legend(states: Mapping[str, str]) -> Node:
         "A solid line is a need of the build, a dotted one a need at run time of what is installed, "
         "a dashed one is left out of the order because it closes a cycle.",
         *([" The colours are those of the latest build:", *parts] if known else []),
+        id="legend",
     )
 
 

@@ -22,7 +22,7 @@
     const asked = new URLSearchParams();
     if (search.value) asked.set("q", search.value);
     if (state.value) asked.set("state", state.value);
-    if (asked.size) history.replaceState(null, "", `#?${asked}`);
+    if (asked.size || location.hash.startsWith("#?")) history.replaceState(null, "", `#?${asked}`);
   }
 
   function sort(head) {

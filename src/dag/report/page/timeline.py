@@ -37,8 +37,9 @@ def timeline(result: Result) -> Node | None:
         role="img",
         aria_label=f"{words} The table of packages has every one.",
     )
-    scroll = node("div", picture, class_="timeline", tabindex="0", role="region")
-    scroll.set("aria-label", "Timeline")
+    scroll = node(
+        "div", picture, class_="timeline", tabindex="0", role="region", aria_label="Timeline"
+    )
     return node("section", node("h2", "Timeline"), node("p", words), scroll)
 
 
