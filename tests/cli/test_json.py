@@ -132,7 +132,10 @@ def test_what_came_of_pods() -> None:
     junit = pods.to_junit(results)
     assert 'tests="2" failures="1"' in junit
     assert "cc: &lt;no&gt;" in junit
-    page = pods.to_markdown(results)
+    page = pods.to_markdown(results, ())
     assert "### aarch64 failed: make failed with exit code 2: exit status 1 in a step" in page
     assert "````\ncc: <no>\n```\n````" in page
     assert "| x86\\_64 | dag-y | built | 0.0s |" in page
+    assert pods.to_markdown({}, ["dag-y", "dag-z"]) == (
+        "## dag pod: 2 pods are created, and nobody follows them\n\n- dag-y\n- dag-z\n"
+    )

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.test_graph_commands import define
+from tests.cli.test_graph_commands import define, index
 from tests.support import commands
 from tests.support.kubeconfigs import kubeconfig
+from tests.support.schema import checked
 
 MAKEFILE = (
     "KEY ?= local.rsa\n${KEY}:\n\t${MELANGE} keygen ${KEY}\n"
@@ -146,6 +147,17 @@ def test_a_variable_that_cannot_be_meant_so_is_named(
         assert done.returncode == 2
         said = done.stderr if command == "pod" else done.stdout + done.stderr
         assert words.removeprefix("dag: " if command == "doctor" else "") in said
+
+
+def test_if_a_repository_has_everything_that_is_said(place: Path, tmp_path: Path) -> None:
+    repository, page = tmp_path / "repository" / "x86_64", tmp_path / "page.md"
+    repository.mkdir(parents=True)
+    (repository / "APKINDEX.tar.gz").write_bytes(index("P:one\nV:1.10-r2\n\n"))
+    flags = ("--bundle-repo=127.0.0.1:1/a", "-n", "builds", "-r", repository.parent)
+    done = dag("pod", *flags, "--json", "--markdown", page, place=place)
+    assert done.returncode == 0, done.stderr
+    assert checked(done.stdout, "pods")["namespace"] == "builds"
+    assert page.read_text() == "## dag pod: nothing to build\n"
 
 
 @pytest.mark.parametrize("files", [(), ("Makefile",), ("Makefile", "other.yaml")])

@@ -58,12 +58,13 @@ def command(options: PodOptions) -> int:
         options,
         json=lambda: pods.to_json(results, created, outcome.namespace, outcome.exit_code),
         junit=lambda: pods.to_junit(results),
-        markdown=lambda: pods.to_markdown(results),
+        markdown=lambda: pods.to_markdown(results, created),
     )
     return outcome.exit_code
 
 
 def _show_result(result: PodResult, namespace: str, terminal: Terminal) -> None:
+    from dag.report.pods import why
     from dag.report.words import seconds
 
     ending = result.ending
@@ -73,9 +74,7 @@ def _show_result(result: PodResult, namespace: str, terminal: Terminal) -> None:
         if ending.hint:
             terminal.say(ending.hint)
         return
-    target = f" (target {result.failed_target})" if result.failed_target else ""
-    step = f": {result.step}" if result.step else ""
-    terminal.complain(f"{ending.message}{target}{step}")
+    terminal.complain(why(result))
     if ending.hint:
         terminal.complain(f"hint: {ending.hint}")
     if result.tail:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dag.core.pod.events import PodResult
 from dag.report.envelope import envelope
 from dag.report.markup import Suite, fenced, plain, row
-from dag.report.words import seconds
+from dag.report.words import count, seconds
 
 
 def to_json(
@@ -46,13 +46,24 @@ def to_junit(results: Mapping[str, PodResult]) -> str:
     for arch, result in results.items():
         case = suite.case(f"{arch} {result.name}".rstrip(), seconds=result.seconds)
         if result.ending.exit_code:
-            case.fail(_why(result), result.tail)
+            case.fail(why(result), result.tail)
     return suite.to_xml(max((result.seconds for result in results.values()), default=0.0))
 
 
-def to_markdown(results: Mapping[str, PodResult]) -> str:
-    """Return a page about the pods for people."""
-    return "\n".join(_markdown(results)) + "\n"
+def to_markdown(results: Mapping[str, PodResult], created: Sequence[str]) -> str:
+    """Return a page about the pods for people; `created` are the names of pods that nobody follows."""
+    lines = _markdown(results) if results else _created(created)
+    return "\n".join(lines) + "\n"
+
+
+def _created(names: Sequence[str]) -> Iterator[str]:
+    if not names:
+        yield "## dag pod: nothing to build"
+        return
+    verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    yield f"## dag pod: {count(len(names), 'pod')} {verb} created, and nobody follows {them}"
+    yield ""
+    yield from (f"- {plain(name)}" for name in names)
 
 
 def _markdown(results: Mapping[str, PodResult]) -> Iterator[str]:
@@ -60,9 +71,9 @@ def _markdown(results: Mapping[str, PodResult]) -> Iterator[str]:
     yield f"## dag pod: {f'{len(failed)} of {len(results)} failed' if failed else 'all is built'}"
     for arch, result in failed.items():
         yield ""
-        yield f"### {plain(f'{arch} failed: {_why(result)}')}"
+        yield f"### {plain(f'{arch} failed: {why(result)}')}"
         if result.ending.hint:
-            yield f"{plain(result.ending.hint)}"
+            yield plain(result.ending.hint)
         if result.tail:
             yield from fenced(result.tail)
     yield ""
@@ -73,7 +84,8 @@ def _markdown(results: Mapping[str, PodResult]) -> Iterator[str]:
         yield row(arch, result.name, ended, seconds(result.seconds))
 
 
-def _why(result: PodResult) -> str:
+def why(result: PodResult) -> str:
+    """Return why a pod failed: its ending, the target that failed, and the step within that."""
     target = f" (target {result.failed_target})" if result.failed_target else ""
     step = f": {result.step}" if result.step else ""
     return f"{result.ending.message}{target}{step}"

@@ -25,8 +25,8 @@ class PodOutcome:
 
     results: tuple[PodResult, ...] = ()
     """One for each pod that was followed to its end."""
-    namespace: str = ""
-    """Where these pods are, or were."""
+    namespace: str
+    """Where the pods of the command are, or were."""
     exit_code: int = 0
 
 
@@ -59,13 +59,13 @@ def build_in_pods(
 
     """
     from dag.run.pod.out import prepare_directory
-    from dag.run.pod.several import FollowOptions, PodGroup
+    from dag.run.pod.several import FollowOptions, PodGroup, exit_code_of
     from dag.run.signals import run_interruptibly
 
     options.check()
     request = prepare(options, terminal)
     if not request.pods:
-        return PodOutcome()
+        return PodOutcome(namespace=request.namespace)
     if options.out:
         prepare_directory(Path(options.out), Path(options.directory))
     run_interruptibly(_check_beforehand(options, request, terminal))
@@ -74,7 +74,10 @@ def build_in_pods(
         pending_timeout=options.pending_timeout, out=Path(options.out) if options.out else None
     )
     pods = PodGroup(request.manifests(), following, terminal)
-    return run_interruptibly(_create(options, pods, terminal, created), pods.leftovers)
+    results = run_interruptibly(_create(options, pods, terminal, created), pods.leftovers)
+    return PodOutcome(
+        results=tuple(results), namespace=request.namespace, exit_code=exit_code_of(results)
+    )
 
 
 async def _check_beforehand(options: PodOptions, request: PodRequest, terminal: Terminal) -> None:
@@ -91,22 +94,16 @@ async def _create(
     pods: PodGroup,
     terminal: Terminal,
     created: Callable[[str], None],
-) -> PodOutcome:
+) -> list[PodResult]:
     from dag.run.pod.create import create_pod
-    from dag.run.pod.several import exit_code_of
 
     async with _cluster(options, terminal) as kube:
         if not options.watch:
             for manifest in pods.manifests:
                 pod = await create_pod(kube, manifest)
                 created(pod["metadata"]["name"])
-            return PodOutcome()
-        results = await pods.run(kube)
-        return PodOutcome(
-            results=tuple(results),
-            namespace=pods.manifests[0]["metadata"]["namespace"],
-            exit_code=exit_code_of(results),
-        )
+            return []
+        return await pods.run(kube)
 
 
 @asynccontextmanager

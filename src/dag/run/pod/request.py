@@ -42,6 +42,7 @@ from dag.run.pod.bundle import BundleTarget, namespace_of
 class PodRequest:
     """One build as it will be posted, a pod for each architecture, and what is pushed for it."""
 
+    namespace: str
     pods: tuple[PodSettings, ...]
     tree: DirectoryTree
     target: BundleTarget
@@ -111,6 +112,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
             )
     common = _CommonSettings(namespace=namespace, run=run, epoch=epoch or 0)
     request = PodRequest(
+        namespace=namespace,
         pods=tuple(
             _settings(raised[arch].options, common, arch, selection)
             for arch, selection in selections.items()

@@ -97,6 +97,6 @@ class PodGroup:
 
 
 def exit_code_of(results: Sequence[PodResult]) -> int:
-    """Return the exit code of several Pods: 1 if a build failed, else 3 if anything else did."""
+    """Return the exit code of several Pods: 1 if a build failed, else 3 if anything else did; 0 for none."""
     codes = {result.ending.exit_code for result in results}
-    return 1 if 1 in codes else max(codes)
+    return 1 if 1 in codes else max(codes, default=0)
