@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dag.report.terminal import Terminal, show, tell
+from dag.report.terminal import Terminal, show, show_document, tell
 
 _TALKS = """
 from dag.report.terminal import Terminal
@@ -67,6 +68,15 @@ def test_a_log_is_shown_line_by_line_and_nothing_in_it_is_obeyed(
         "[x86_64/build] ",
     ]
     assert shown[4:] == [rf"[x86_64/build] \xff{'x' * (3 << 20)}", ""]
+
+
+def test_a_document_is_utf_8_whatever_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", stream)
+    stream.write("before ")
+    show_document("a → b\n")
+    assert written.getvalue().decode() == "before a → b\n"
 
 
 def test_a_message_of_several_lines_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,8 +113,10 @@ def show_document(text: str) -> None:
         OSError: nobody reads it any more, or it cannot be written.
 
     """
-    sys.stdout.write(text)
+    # As bytes: every document is UTF-8, whatever the terminal has.
     sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
 
 
 def show_log(lines: Iterable[bytes], *, raw: bool, at_once: bool) -> None:
