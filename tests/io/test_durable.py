@@ -43,6 +43,30 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
     assert names(tmp_path) == ["file"]
 
 
+def test_what_is_delivered_leaves_links_and_pipes_in_their_places(tmp_path: Path) -> None:
+    link, file, pipe = (tmp_path / name for name in ("link", "file", "pipe"))
+    link.symlink_to("file")
+    for text in (b"first", b"second"):
+        durable.deliver(link, text)
+        assert file.read_bytes() == text
+    assert link.is_symlink()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    durable.deliver(pipe, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["file", "link", "pipe"]
+
+
+def test_what_cannot_be_delivered_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("no/file")
+    for path in (tmp_path / "no" / "file", tmp_path / "link"):
+        with pytest.raises(FileNotFoundError) as error:
+            durable.deliver(path, b"text")
+        assert error.value.filename == str(path)
+
+
 def test_many_writers_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "file"
     texts = [bytes([n]) * 100_000 for n in range(8)]

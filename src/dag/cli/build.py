@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
-from dag.cli.outputs import require_directories, write_results
+from dag.cli.outputs import refuse_pipe, require_directories, write_results
 from dag.core.jobs.options import UnitBuildOptions
 from dag.report.terminal import Paint, Terminal, instruct, say, show, show_document, tell
 
@@ -41,6 +41,7 @@ def command(options: UnitBuildOptions) -> int:
     from dag.run.build.start import build_packages, plan_build
 
     require_directories(junit=options.junit, markdown=options.markdown, report=options.report)
+    refuse_pipe(report=options.report)
     if options.dry_run:
         if options.is_on_cluster:
             from dag.run.jobs.start import plan_on_cluster

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
+from dag.cli.outputs import write_document
 from dag.core.build.graphoptions import GraphPageOptions
 from dag.errors import UsageError
-from dag.report.terminal import say, show_document
+from dag.report.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,6 @@ def command(options: GraphPageOptions) -> None:
     """
     from dag.cli.graphs import tell_notes
     from dag.core.graph.sketch import make_sketch
-    from dag.io import durable
     from dag.report.page.graph import graph_page
     from dag.run.graph.reading import read_graph, selected_packages
 
@@ -38,20 +37,19 @@ def command(options: GraphPageOptions) -> None:
     asked = [one.name for name in options.packages if (one := graph.origin(name))]
     starts = asked or [one.name for one in packages[-1:]]
     page = graph_page(make_sketch(graph, packages), _states(options), starts)
-    if options.html == "-":
-        show_document(page)
-    else:
-        durable.write(Path(options.html), page.encode(), lasting=False)
-        say(f"wrote {options.html}")
+    write_document(page, options.html, flag="html")
 
 
 def _states(options: GraphPageOptions) -> Mapping[str, str]:
-    """Return what became of packages in the latest build."""
-    from dag.run.build.runs import read_status
+    """Return what became of packages in the latest build; say why nothing is known of it."""
+    from dag.run.build.runs import NoSuchRun, read_status
     from dag.run.build.stores import store_place
 
     try:
         result = read_status(store_place(options, say).store(options.arch)).result
-    except UsageError:  # there was none
+    except UsageError as error:
+        # Nobody asked for a build that was none, unless they named its store.
+        if options.store or not isinstance(error, NoSuchRun):
+            say(f"the packages have no colours: {error.message}")
         return {}
     return {unit.name: unit.state for unit in result.units}

@@ -33,21 +33,65 @@ def require_directories(**files: str | None) -> None:
             )
 
 
+def refuse_pipe(**files: str | None) -> None:
+    """Refuse a pipe for what is written again and again: who reads it may be gone, and all would wait.
+
+    Raises:
+        UsageError: one of the files is a pipe; the names are their flags'.
+
+    """
+    for flag, given in files.items():
+        if given and Path(given).is_fifo():
+            raise UsageError(
+                f"--{flag} {given} is a pipe, and it is written more than once",
+                hint="name a file",
+            )
+
+
+def write_document(text: str, target: str, *, flag: str) -> None:
+    """Write what a command makes to the file that a flag names; `-` is the standard output.
+
+    Raises:
+        UsageError: there is no directory for it.
+        OSError: it cannot be written.
+
+    """
+    if target == "-":
+        show_document(text)
+        return
+    from dag.io import durable
+
+    require_directories(**{flag: target})
+    durable.deliver(Path(target), text.encode())
+    say(f"wrote {target}")
+
+
 def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdown: Text) -> None:
-    """Write what was asked for, each text if it is wanted."""
-    if options.junit:
-        Path(options.junit).write_text(junit(), encoding="utf-8")
-    if options.markdown:
-        Path(options.markdown).write_text(markdown(), encoding="utf-8")
-    page = os.environ.get("GITHUB_STEP_SUMMARY")
-    if page:
+    """Write what was asked for, each text if it is wanted.
+
+    Raises:
+        OSError: a file cannot be written; all others are.
+
+    """
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    page = markdown() if options.markdown or summary else ""
+    errors: list[OSError] = []
+    for file, text in ((options.junit, junit), (options.markdown, lambda: page)):
+        if file:
+            try:
+                Path(file).write_text(text(), encoding="utf-8")
+            except OSError as error:  # what took hours to build has more to tell
+                errors.append(error)
+    if summary:
         try:
-            with Path(page).open("a", encoding="utf-8") as file:
-                file.write(markdown())
+            with Path(summary).open("a", encoding="utf-8") as appended:
+                appended.write(page)
         except OSError as error:  # what was built is more than its summary
-            say(f"$GITHUB_STEP_SUMMARY {page}: {error.strerror}")
+            say(f"$GITHUB_STEP_SUMMARY {summary}: {error.strerror}")
     if options.json:
         try:
             show_document(json())
         except OSError:  # whoever reads it has left; the exit code tells
             silence(sys.stdout)
+    if errors:
+        raise errors[0]

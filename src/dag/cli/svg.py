@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dag.cli.options import command_of
+from dag.cli.outputs import write_document
 from dag.core.graph.options import SvgOptions
-from dag.report.terminal import say, show_document
+from dag.report.terminal import say
 
 MANY = 300
 """Packages beyond which Graphviz takes minutes and nobody can read the picture."""
@@ -44,14 +43,9 @@ def command(options: SvgOptions) -> None:
             "read; --depth and --reduce make it smaller, and `dag graph` makes a page to search"
         )
     tell_notes(graph, packages, options)
-    data = dot(sketch).encode()
+    picture = dot(sketch)
     if options.form == "svg":
         from dag.io.graph.graphviz import render
 
-        data = render(data.decode())
-    target = options.out or f"dag.{options.form}"
-    if target == "-":
-        show_document(data.decode())
-    else:
-        Path(target).write_bytes(data)
-        say(f"wrote {target}")
+        picture = render(picture)
+    write_document(picture, options.out or f"dag.{options.form}", flag="out")

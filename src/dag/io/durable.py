@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TEMPORARY = ".tmp-"
 """How the names of files begin that are not finished: what a dead process left of them may go."""
@@ -39,6 +39,25 @@ def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """
     with replacing(path, lasting=lasting) as file:
         file.write(data)
+
+
+def deliver(path: Path, data: bytes) -> None:
+    """Write what a person asked for to where they asked for it, as a whole.
+
+    A link stays, and what it leads to is written. What is there and is no regular file, such as a pipe
+    or /dev/null, stays too and is given the bytes.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+
+    """
+    try:
+        if path.is_file() or not path.exists():
+            write(Path(os.path.realpath(path)), data, lasting=False)
+        else:
+            path.write_bytes(data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def create(path: Path, fill: Callable[[int], None]) -> bool:

@@ -52,6 +52,15 @@ def test_what_is_there_after_a_kill_is_a_page_of_a_run_that_goes_on(tmp_path: Pa
     assert text.endswith("</html>\n")
 
 
+def test_a_link_to_the_page_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("page.html")
+    _, page = writer(tmp_path / "link", tmp_path)
+    page.look_at_clock(1.0)
+    page.close(2.0)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "page.html").read_text().endswith("</html>\n")
+
+
 def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -358,7 +358,7 @@ class PageOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(DirectoryOptions, ArchOptions, StoreOptions, PageOptions, GeneralOptions):
+class RunPageOptions(DirectoryOptions, ArchOptions, StoreOptions, PageOptions, GeneralOptions):
     """The flags of `dag report`."""
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")

@@ -104,7 +104,7 @@ class SvgOptions(GraphOptions, LessOptions, PictureOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(JsonOptions):
+class AnswerOptions(JsonOptions):
     """An answer for people or for programs."""
 
     heading: ClassVar[str] = _OUTPUT
@@ -118,12 +118,12 @@ class ReportOptions(JsonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CyclesOptions(DefinitionOptions, KnownRepositoryOptions, ReportOptions, GeneralOptions):
+class CyclesOptions(DefinitionOptions, KnownRepositoryOptions, AnswerOptions, GeneralOptions):
     """The flags of `dag cycles`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathOptions(DefinitionOptions, ReportOptions):
+class PathOptions(DefinitionOptions, AnswerOptions):
     """The flags of `dag path`."""
 
     start: str = argument(PACKAGE, "A", "The package that needs the other one.")

@@ -10,8 +10,8 @@ TIMEOUT = 600.0
 """How many seconds Graphviz may take."""
 
 
-def render(dot: str, *, form: str = "svg") -> bytes:
-    """Return what `dot -T FORM` makes of `dot`.
+def render(dot: str) -> str:
+    """Return the picture, as SVG, that Graphviz makes of a graph in its language.
 
     Raises:
         InfrastructureError: Graphviz is not installed, failed, or took more than ten minutes.
@@ -19,7 +19,7 @@ def render(dot: str, *, form: str = "svg") -> bytes:
     """
     try:
         process = subprocess.run(
-            ["dot", f"-T{form}"],
+            ["dot", "-Tsvg"],
             input=dot.encode(),
             capture_output=True,
             check=False,
@@ -36,4 +36,4 @@ def render(dot: str, *, form: str = "svg") -> bytes:
         ) from None
     if process.returncode != 0:
         raise InfrastructureError(f"Graphviz failed: {process.stderr.decode(errors='replace')}")
-    return process.stdout
+    return process.stdout.decode()

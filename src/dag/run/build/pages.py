@@ -30,7 +30,7 @@ _LOGS = 100
 """Of how many failures the logs are in the page."""
 
 
-def report_page(store: Store, words: str, *, shown: str) -> str:
+def report_page(store: Store, words: str = "", *, shown: str) -> str:
     """Return the page about a run of a store, as `dag.run.build.runs.read_status` finds it.
 
     `shown` is the path or URL of the store as the reader knows it.
@@ -119,7 +119,7 @@ class PageWriter:
             before=self._before,
         )
         try:
-            durable.write(self._path, run_page(page).encode(), lasting=False)
+            durable.deliver(self._path, run_page(page).encode())
         except OSError as error:
             if not self._broken:
                 self._broken = True

@@ -35,6 +35,10 @@ _BRING = 30.0
 """Seconds between two times that a journal is brought into a bucket."""
 
 
+class NoSuchRun(UsageError):
+    """Nothing was built here yet, or there is not just one run whose id begins as was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run of a store."""
@@ -194,7 +198,7 @@ def _find(store: Store, words: str) -> Run:
     if not words:
         if (latest := next(runs, None)) is not None:
             return latest
-        raise UsageError(
+        raise NoSuchRun(
             f"{store.name}: nothing was built here for {store.arch}",
             hint="--store names another store",
         )
@@ -202,7 +206,7 @@ def _find(store: Store, words: str) -> Run:
     if len(found) == 1:
         return found[0]
     how_many = f"{len(found)} runs begin with {words}" if found else f"there was no run {words}"
-    raise UsageError(
+    raise NoSuchRun(
         f"{store.name}: {how_many} for {store.arch}", hint="`dag status --all` lists the runs"
     )
 
