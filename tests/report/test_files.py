@@ -6,9 +6,12 @@ import json
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
-from dag.core.build.result import Result, UnitResult
+import pytest
+
+from dag.core.build.result import OTHER_ARCH, Result, UnitResult
 from dag.core.build.summary import SkippedSummary
 from dag.report.annotations import workflow_commands
+from dag.report.envelope import envelope
 from dag.report.files import ShownPlaces, headline, to_json, to_junit, to_markdown
 
 EVIL = "\x1b]52;c;ZXZpbA==\a<img src=x onerror=y>|[a](http://b) `c`\n::error::\u202ed"
@@ -35,7 +38,10 @@ def result() -> Result:
     return Result(
         arch="x86_64",
         units=(unit,),
-        skipped=(SkippedSummary(name="old", version="1-r0", why=EVIL, named=False),),
+        skipped=(
+            SkippedSummary(name="old", version="1-r0", why=EVIL, named=False),
+            SkippedSummary(name="arm", version="1-r0", why=OTHER_ARCH, named=True),
+        ),
         stuck=(),
         blocked={"waits": EVIL},
         unbuildable={"foreign": EVIL},
@@ -65,7 +71,10 @@ def test_what_test_readers_read_is_xml_and_visible() -> None:
     text = to_junit(result(), PLACES)
     suite = ET.fromstring(text).find("testsuite")
     assert suite is not None
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "3")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "3", "2")
+    failed = {case.get("name") for case in suite.findall("testcase[failure]")}
+    assert failed == {"talks", "foreign", "arm"}
+    assert "arm 1-r0 was asked for but is not built for x86_64" in text
     assert text.replace("\n", "").isprintable()
     case = suite.find("testcase")
     assert case is not None
@@ -86,15 +95,22 @@ def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:
 
 
 def test_a_ci_service_obeys_what_is_said_about_a_build_and_nothing_that_the_build_says() -> None:
-    lines = list(workflow_commands(result(), "./os"))
+    unit = replace(result().units[0], file="below/talking.yaml")
+    lines = list(workflow_commands(replace(result(), units=(unit,)), "./os"))
     commands = [line.split("::")[1] for line in lines if line.lstrip().startswith("::")]
     assert commands == [
-        "error file=os/talks.yaml,line=1,title=talks 1-r0 failed",
+        "error file=os/below/talking.yaml,line=1,title=talks 1-r0 failed",
         "group",
         "endgroup",
         "error file=os/foreign.yaml,line=1,title=foreign cannot be built",
     ]
     assert all(line.isprintable() for line in lines)
+
+
+def test_no_body_replaces_a_field_of_the_frame() -> None:
+    assert json.loads(envelope("pods", {"pods": []}, exit_code=1))["exit_code"] == 1
+    with pytest.raises(ValueError, match="exit_code, kind"):
+        envelope("pods", {"kind": "x", "exit_code": 0})
 
 
 def test_what_is_there_is_told_apart_from_what_is_left_out() -> None:

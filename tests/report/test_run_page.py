@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -91,6 +92,18 @@ def test_it_stands_beside_the_run_before() -> None:
         "p0006 7.0s → 14s",
     ):
         assert words in text, words
+
+
+def test_what_has_become_slower_is_counted_before_it_is_cut_and_only_if_it_can_be_seen() -> None:
+    now, before = made_run(20, pace=2.0), made_run(20, run="20260828-000000-000000")
+    text = Markup(page_of(now, before=before)).text
+    counted = re.search(r"Slower \((\d+)\): .* and (\d+) more", text)
+    assert counted is not None
+    assert int(counted[1]) == int(counted[2]) + 10
+    late = tuple(replace(one, ended=one.ended and one.ended + 0.001) for one in before.units)
+    text = Markup(page_of(replace(before, units=late), before=before)).text
+    assert "Slower" not in text
+    assert "Faster" not in text
 
 
 @pytest.mark.parametrize("place", ["name", "version", "cause", "because", "log", "lines", "store"])

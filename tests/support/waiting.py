@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait until `condition` holds; after so many seconds it is an AssertionError with `what`."""
+def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+    """Wait until `condition` holds, and return what it gives.
+
+    After so many seconds it is an AssertionError with `what`.
+    """
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.1)
+    return found
 
 
 def opens_something(pid: int) -> bool:

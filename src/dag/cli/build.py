@@ -77,7 +77,7 @@ def _tell_plan(build: Build) -> None:
     from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
     from dag.report.plan import SAME_VERSION_HINT, same_version_words
-    from dag.report.words import blocked_lines, count, some
+    from dag.report.words import blocked_lines, count, ring, some
 
     plan, verbose = build.plan, build.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
@@ -97,7 +97,7 @@ def _tell_plan(build: Build) -> None:
     for cycle in plan.stuck:
         say(
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
-            f"{' → '.join((*cycle.cycles[0], cycle.cycles[0][0]))}"
+            f"{ring(cycle.cycles[0])}"
         )
         if holder := build.repositories.holder(cycle.bootstrap):
             say(f"{holder} has what may open it: -r makes that known to all packages")

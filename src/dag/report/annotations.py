@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dag.core.build.result import Result
 from dag.core.build.states import UnitState
 from dag.core.visible import visible, visible_line
+from dag.report.words import ring
 
 _ENDS = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _SEPARATORS = str.maketrans({":": "%3A", ",": "%2C"})
@@ -24,20 +25,20 @@ def workflow_commands(result: Result, directory: str) -> Iterator[str]:
     for unit in result.with_state(UnitState.FAILED):
         said = "\n".join([visible_line(unit.cause), *unit.lines])
         title = f"{unit.name} {unit.version} failed"
-        yield _error(directory, unit.name, title, said)
+        yield _error(directory, unit.file or f"{unit.name}.yaml", title, said)
         yield f"::group::the end of the log of {visible(unit.name)}"
         yield from map(visible_line, unit.lines)
         yield "::endgroup::"
     for cycle in result.stuck:
-        way = " → ".join((*cycle.cycles[0], cycle.cycles[0][0]))
         for name in cycle.packages:
-            yield _error(directory, name, f"{name} is in a cycle", way)
+            title = f"{name} is in a cycle"
+            yield _error(directory, f"{name}.yaml", title, ring(cycle.cycles[0]))
     for name, because in result.unbuildable.items():
-        yield _error(directory, name, f"{name} cannot be built", because)
+        yield _error(directory, f"{name}.yaml", f"{name} cannot be built", because)
 
 
-def _error(directory: str, package: str, title: str, said: str) -> str:
-    file = posixpath.normpath(posixpath.join(directory, f"{package}.yaml"))
+def _error(directory: str, definition: str, title: str, said: str) -> str:
+    file = posixpath.normpath(posixpath.join(directory, definition))
     values = {"file": file, "line": "1", "title": title}
     shown = ",".join(f"{name}={_value(one)}" for name, one in values.items())
     return f"::error {shown}::{visible(said).translate(_ENDS)}"

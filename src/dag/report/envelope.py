@@ -14,6 +14,13 @@ FORMAT = 1
 
 
 def envelope(kind: str, body: Mapping[str, object], *, exit_code: int = 0) -> str:
-    """Return one JSON object: the format, what it is about, how the command ends, and `body`."""
+    """Return one JSON object: the format, what it is about, how the command ends, and `body`.
+
+    Raises:
+        ValueError: the body has a field of the frame.
+
+    """
     frame = {"format": FORMAT, "kind": kind, "exit_code": exit_code}
+    if twice := frame.keys() & body.keys():
+        raise ValueError(f"{kind}: a field of the frame, too: {', '.join(sorted(twice))}")
     return visible_json({**frame, **body}, indent=2) + "\n"

@@ -14,7 +14,7 @@ from dag.core.build.stuck import Stuck
 from dag.core.visible import visible_line
 from dag.report.envelope import envelope
 from dag.report.markup import Suite, fenced, plain, row
-from dag.report.words import count, seconds
+from dag.report.words import count, impossible_words, opening_words, reason_words, ring, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,17 @@ class ShownPlaces:
 def to_json(result: Result, places: ShownPlaces, *, is_alive: bool = False) -> str:
     """Return everything that is known, as one JSON object; `is_alive` says if the run goes on."""
     body = {"running": is_alive, **result.to_json()}
-    body["exit_code"] = 0 if is_alive else result.exit_code
+    code = body.pop("exit_code")
     for unit, data in zip(result.units, body["units"], strict=True):
         data |= {"log": places.log(unit), "file": places.definition(unit)}
-    return envelope("result", body)
+    return envelope("result", body, exit_code=0 if is_alive else code)
 
 
 def to_junit(result: Result, places: ShownPlaces) -> str:
-    """Return a test suite: each package is a test case, and one that was not built is skipped."""
+    """Return a test suite: each package is a test case.
+
+    One that was not built is skipped, unless it failed by itself: then the exit code is not 0.
+    """
     suite = Suite("dag build", result.arch)
     for unit in result.units:
         file, log = places.definition(unit), places.log(unit)
@@ -55,11 +58,11 @@ def to_junit(result: Result, places: ShownPlaces) -> str:
     for cycle in result.stuck:
         for name in cycle.packages:
             suite.case(name).fail(_in_cycle(cycle))
-    skips = [
-        *((name, _behind_cycle(stuck)) for name, stuck in result.blocked.items()),
-        *result.unbuildable.items(),
-        *((skipped.name, skipped.why) for skipped in result.skipped),
-    ]
+    impossible = {one.name: impossible_words(one, result.arch) for one in result.impossible}
+    for name, because in {**result.unbuildable, **impossible}.items():
+        suite.case(name).fail(because)
+    skips = [(name, _behind_cycle(stuck)) for name, stuck in result.blocked.items()]
+    skips += [(one.name, one.why) for one in result.skipped if one.name not in impossible]
     for name, because in skips:
         suite.case(name).skip(because)
     return suite.to_xml(result.seconds)
@@ -83,14 +86,13 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
         yield ""
         yield "### Cycles"
         for cycle in result.stuck:
-            ways = "; ".join(" → ".join((*way, way[0])) for way in cycle.cycles)
-            opens = f"a repository with {', '.join(cycle.bootstrap)} would open it"
-            yield f"- {count(len(cycle.packages), 'package')}: {plain(f'{ways}; {opens}')}"
+            said = "; ".join((*map(ring, cycle.cycles), opening_words(cycle)))
+            yield f"- {count(len(cycle.packages), 'package')}: {plain(said)}"
     yield ""
     yield "| package | version | result | time | why |"
     yield "|---|---|---|---|---|"
     for unit in result.units:
-        text = _reason(unit) if UnitState(unit.state) in THERE else why(unit)
+        text = reason_words(unit) if UnitState(unit.state) in THERE else why(unit)
         yield row(unit.name, unit.version, unit.state, seconds(unit.seconds), text)
     for name, stuck in result.blocked.items():
         yield row(name, "", "blocked", "–", _behind_cycle(stuck))
@@ -127,13 +129,6 @@ def headline(result: Result) -> str:
     said = ", ".join(f"{number} {what}" for number, what in numbers if number)
     early = f"; stopped: {result.stopped}" if result.stopped else ""
     return f"{said or 'nothing to build'} in {seconds(result.seconds)}{early}"
-
-
-def _reason(unit: UnitResult) -> str:
-    because = f" ({unit.because})" if unit.because else ""
-    if unit.results > 1:
-        because += f"; not reproducible: the same inputs gave {unit.results} different results"
-    return unit.reason + because
 
 
 def why(unit: UnitResult) -> str:

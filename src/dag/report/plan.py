@@ -29,7 +29,6 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
     for cycle in plan.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
         yield from stuck_lines(cycle, "  ")
-        yield f"  a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     for name, stuck in plan.blocked.items():
         yield f"blocked {name}: it needs {stuck}, which is in a cycle"
     for name, because in plan.unbuildable.items():

@@ -16,7 +16,7 @@ from dag.core.visible import visible_entry
 from dag.report.files import headline
 from dag.report.table import LiveTable, numbers
 from dag.report.terminal import Paint, current_manner, shows_tables, silence, tell
-from dag.report.words import blocked_lines, count, seconds, some, stuck_lines
+from dag.report.words import blocked_lines, count, impossible_words, seconds, some, stuck_lines
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -134,7 +134,6 @@ class BuildProgress:
     def _tell_running(self) -> None:
         live = [self._scheduler.units[key] for key in self._scheduler.live]
         if live:
-            live.sort(key=lambda progress: progress.started or 0.0)
             told = [f"{p.unit.key} for {seconds(self._now - (p.started or 0.0))}" for p in live]
             counted = numbers(self._scheduler, self._now, timed=self._timed)
             self._say(
@@ -182,12 +181,10 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
     for failed, blocked in by_failure.items():
         yield f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}"
-    for one in result.impossible:
-        yield f"{one.name} {one.version} was asked for but is not built for {result.arch}"
+    yield from (impossible_words(one, result.arch) for one in result.impossible)
     for cycle in result.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
         yield from stuck_lines(cycle, "    ")
-        yield f"    a repository (-r) with {', '.join(cycle.bootstrap)} would open it"
     if result.blocked:
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"

@@ -67,7 +67,10 @@ class LiveTable:
         self.now = 0.0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines; they are drawn anew below each line, so must not know less than that."""
+        """Yield the lines.
+
+        They are drawn again after each line that is told, so they must already include what it tells.
+        """
         width, height = options.size
         told = [*numbers(self._scheduler, self.now, timed=self._timed)]
         told.append((f"{seconds(self.now)} so far", ""))

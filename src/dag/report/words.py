@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dag.core.build.result import UnitResult
     from dag.core.build.stuck import Stuck
+    from dag.core.build.summary import SkippedSummary
     from dag.core.graph.remarks import Refusal
 
 
@@ -102,12 +104,36 @@ def _refusal(one: Refusal) -> str:
     return f"{one.package}: it cannot have {one.gave_up.constraint}{user}; {there}"
 
 
+def reason_words(unit: UnitResult) -> str:
+    """Return why a unit was to be built, and whether it turned out not to be reproducible."""
+    because = f" ({unit.because})" if unit.because else ""
+    if unit.results > 1:
+        because += f"; not reproducible: the same inputs gave {unit.results} different results"
+    return unit.reason + because
+
+
+def impossible_words(one: SkippedSummary, arch: str) -> str:
+    """Return that a package that was asked for is not for this architecture."""
+    return f"{one.name} {one.version} was asked for but is not built for {arch}"
+
+
+def ring(way: Sequence[str]) -> str:
+    """Return a cycle in words: a → b → a."""
+    return " → ".join((*way, way[0]))
+
+
+def opening_words(stuck: Stuck) -> str:
+    """Return what would open a cycle of packages."""
+    return f"a repository (-r) with {', '.join(stuck.bootstrap)} would open it"
+
+
 def stuck_lines(stuck: Stuck, indent: str) -> Iterator[str]:
-    """Yield the cycles of packages that cannot be built, each with its needs."""
+    """Yield the cycles of packages that cannot be built, each with its needs, and what would open them."""
     for place, way in enumerate(stuck.cycles):
-        yield f"{indent}{' → '.join((*way, way[0]))}"
+        yield f"{indent}{ring(way)}"
         for need in stuck.needs[place] if stuck.needs else ():
             yield f"{indent}  {need}"
+    yield f"{indent}{opening_words(stuck)}"
 
 
 def stopped_lines(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.builds import definition
 from tests.support.cluster.running import Dag, Done, Running
+from tests.support.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -45,16 +45,17 @@ class Jobs:
 
     def await_build(self, seconds: float = 240) -> Json:
         """Wait until a build has said something, and return its Pod."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            for pod in json.loads(self.dag.kubectl("get", "pods", "-o", "json"))["items"]:
-                statuses = pod["status"].get("containerStatuses", ())
-                running = {one["name"] for one in statuses if "running" in one["state"]}
-                name = pod["metadata"]["name"]
-                if "build" in running and self.dag.kubectl("logs", name, "-c", "build"):
-                    return dict(pod)
-            time.sleep(0.3)
-        raise AssertionError(f"nothing builds after {seconds:g} s")
+        return eventually(self._find_build, "a build says something", seconds)
+
+    def _find_build(self) -> Json:
+        """Return the Pod of a build that has said something; an empty one if there is none."""
+        for pod in json.loads(self.dag.kubectl("get", "pods", "-o", "json"))["items"]:
+            statuses = pod["status"].get("containerStatuses", ())
+            running = {one["name"] for one in statuses if "running" in one["state"]}
+            name = pod["metadata"]["name"]
+            if "build" in running and self.dag.kubectl("logs", name, "-c", "build"):
+                return dict(pod)
+        return {}
 
     def jobs(self) -> list[Json]:
         return list(json.loads(self.dag.kubectl("get", "jobs", "-o", "json"))["items"])

@@ -96,15 +96,23 @@ class Standins:
 
         class Handler(StreamRequestHandler):
             def handle(self) -> None:
-                directory, kubeconfig, cluster, count = (self._word() for _ in range(4))
-                argv = tuple(self._word() for _ in range(int(count)))
-                call = Call(argv, self._word(), Path(directory), kubeconfig, cluster)
+                try:
+                    directory, kubeconfig, cluster, count = (self._word() for _ in range(4))
+                    argv = tuple(self._word() for _ in range(int(count)))
+                    call = Call(argv, self._word(), Path(directory), kubeconfig, cluster)
+                except ConnectionError:  # the program was killed before it had said all
+                    return
                 with one_by_one:
                     code, said = standins.answer(call)
                 self.wfile.write(f"{code}\n{said}".encode())
 
             def _word(self) -> str:
                 """Read until a NUL, which no word has in it, and no input of these programs."""
-                return b"".join(iter(lambda: self.rfile.read(1), b"\0")).decode()
+                word = bytearray()
+                while (byte := self.rfile.read(1)) != b"\0":
+                    if not byte:
+                        raise ConnectionError("the input ends within a word")
+                    word += byte
+                return word.decode()
 
         return Handler

@@ -13,10 +13,20 @@ from dag.core.build.timeline import Comparison, compare
 from dag.report.files import headline, why
 from dag.report.page.document import Child, Node, document, node
 from dag.report.page.timeline import timeline
-from dag.report.words import count, seconds, some
+from dag.report.words import (
+    count,
+    impossible_words,
+    opening_words,
+    reason_words,
+    ring,
+    seconds,
+    some,
+)
 
 _NAMED = 200
 """How many names a list has at most."""
+_CHANGED = 10
+"""How many packages are named that took longer than before, and how many that did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +96,14 @@ def _failures(page: RunPage) -> Iterator[Node]:
         _failure(page, unit, behind[unit.name]) for unit in result.with_state(UnitState.FAILED)
     ]
     for cycle in result.stuck:
-        ways = "; ".join(" → ".join((*way, way[0])) for way in cycle.cycles)
-        opens = f"A repository with {', '.join(cycle.bootstrap)} would open it."
         title = f"A cycle of {count(len(cycle.packages), 'package')} cannot be built"
-        failed.append(node("article", node("h3", title), node("p", ways), node("p", opens)))
+        said = "; ".join((*map(ring, cycle.cycles), opening_words(cycle)))
+        failed.append(node("article", node("h3", title), node("p", said)))
     for name, because in result.unbuildable.items():
         failed.append(node("article", node("h3", f"{name} cannot be built"), node("p", because)))
-    for one in result.impossible:
-        words = f"{one.name} {one.version} was asked for but is not built for {result.arch}"
-        failed.append(node("article", node("h3", words)))
+    failed += [
+        node("article", node("h3", impossible_words(one, result.arch))) for one in result.impossible
+    ]
     if failed:
         yield node("section", node("h2", "What failed"), *failed, aria_label="What failed")
 
@@ -144,16 +153,21 @@ def _comparison(result: Result, before: Result | None, found: Comparison | None)
     if before is None or found is None:
         return None
     now = {unit.name: unit.seconds or 0.0 for unit in result.units}
-    slower = sorted(found.seconds, key=lambda name: found.seconds[name] - now[name])
-    lines = [
-        ("Failed now and not before", found.failed),
-        ("Mended", found.mended),
-        ("Slower", [_change(name, found, now) for name in slower[:10] if now[name] > found.seconds[name]]),
-        ("Faster", [_change(name, found, now) for name in slower[:-11:-1] if now[name] < found.seconds[name]]),
-    ]  # fmt: skip
+    gained = {name: then - now[name] for name, then in found.seconds.items()}
+    # As far as it can be seen: what takes 12s then and now has not changed.
+    by_gain = sorted(
+        (name for name in gained if seconds(found.seconds[name]) != seconds(now[name])),
+        key=gained.__getitem__,
+    )
+    lines = (
+        ("Failed now and not before", found.failed, _NAMED),
+        ("Mended", found.mended, _NAMED),
+        ("Slower", [_change(name, found, now) for name in by_gain if gained[name] < 0], _CHANGED),
+        ("Faster", [_change(name, found, now) for name in by_gain[::-1] if gained[name] > 0], _CHANGED),
+    )  # fmt: skip
     told = [
-        node("li", f"{title} ({len(names)}): {some(names, _NAMED)}")
-        for title, names in lines
+        node("li", f"{title} ({len(names)}): {some(names, most)}")
+        for title, names, most in lines
         if names
     ]
     title = f"Beside the run before, {before.run or 'of an older version'}"
@@ -206,9 +220,7 @@ def _units(page: RunPage, compared: Comparison | None) -> Node:
 
 def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # noqa: FBT001
     there = UnitState(unit.state) in THERE
-    reason = f"{unit.reason} ({unit.because})" if unit.because else unit.reason
-    if unit.results > 1:
-        reason += f"; not reproducible: {unit.results} different results"
+    reason = reason_words(unit)
     name: Child = unit.name
     if unit.state == UnitState.FAILED.value:
         name = node("a", unit.name, href=f"#failed-{unit.name}")
