@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dag.core.doctor.checks import Status
-from dag.core.doctor.fitting import judge, obstacle, requests
+from dag.core.doctor.fitting import judge, requests
+from dag.core.pod.nodes import obstacle
 
 GIB = 1 << 30
 

@@ -7,6 +7,7 @@ from typing import Any
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.jobs.capacity import ClusterCapacity, capacity_of
+from dag.core.pod.scheduling import NodeLabel, SchedulingOptions, Toleration
 
 GIB = 1 << 30
 
@@ -17,21 +18,39 @@ def node(
     return {
         "metadata": {"name": f"{arch}-{cpu}", "labels": {"kubernetes.io/arch": arch}},
         "spec": {"unschedulable": unschedulable},
-        "status": {"allocatable": {"cpu": cpu, "memory": memory}},
-    }  # fmt: skip
+        "status": {
+            "allocatable": {"cpu": cpu, "memory": memory},
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
 
 
 NODES = [node("4", "8Gi"), node("1950m", "3Gi"), node("64", "1Ti", unschedulable=True), node("64", "1Ti", arch="arm64")]  # fmt: skip
 
 
 def capacity() -> ClusterCapacity:
-    return capacity_of(NODES, Arch.parse("x86_64"))
+    return capacity_of(NODES, Arch.parse("x86_64"), SchedulingOptions())
 
 
 def test_as_many_units_as_have_room_are_built_at_once() -> None:
     # Beside each runs an agent, which takes a little.
     assert capacity().jobs(ComputeResources(1000, GIB)) == 3 + 1
     assert capacity().jobs(ComputeResources(100, 2 * GIB)) == 3 + 1
+
+
+def test_only_nodes_count_that_the_flags_and_their_taints_leave() -> None:
+    unit = ComputeResources(1000, GIB)
+    tainted = node("8", "8Gi")
+    tainted["metadata"]["labels"]["pool"] = "builds"
+    tainted["spec"]["taints"] = [{"key": "pool", "value": "builds", "effect": "NoSchedule"}]
+    amd64 = Arch.parse("x86_64")
+    tolerant = SchedulingOptions(tolerations=(Toleration.parse("pool=builds:NoSchedule"),))
+    assert capacity_of([*NODES, tainted], amd64, SchedulingOptions()) == capacity()
+    assert capacity_of([*NODES, tainted], amd64, tolerant).jobs(unit) == capacity().jobs(unit) + 6
+    chosen = SchedulingOptions(
+        node_labels=(NodeLabel("pool", "builds"),), tolerations=tolerant.tolerations
+    )
+    assert capacity_of([*NODES, tainted], amd64, chosen).jobs(unit) == 6
 
 
 def test_a_unit_must_have_room_on_one_node() -> None:

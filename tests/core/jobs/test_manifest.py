@@ -15,6 +15,7 @@ from dag.core.jobs.claims import Claim
 from dag.core.jobs.manifest import JobSettings, agent_job, unit_job
 from dag.core.jobs.names import attempt_of
 from dag.core.kube.objects import is_made_of
+from dag.core.pod.scheduling import NodeLabel, SchedulingOptions
 from dag.core.store.buckets import Bucket
 from tests.support.orders import order
 
@@ -30,6 +31,7 @@ SETTINGS = JobSettings(
     sdk_image="registry.example.com/sdk@sha256:2",
     cache_bundle=None,
     service_account="builder",
+    scheduling=SchedulingOptions(),
     confined=True,
     disk="1Gi",
     timeout=None,
@@ -114,6 +116,22 @@ def test_a_job_ends_by_itself_and_is_one_attempt() -> None:
     assert spec["activeDeadlineSeconds"] > 0
     assert spec["ttlSecondsAfterFinished"] > 0
     assert attempt_of(job()) == ("Catch2", 1)
+
+
+def test_a_job_in_a_queue_waits_and_one_in_none_does_not() -> None:
+    queued = job(replace(SETTINGS, queue="builds"))
+    assert queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "builds"
+    assert queued["spec"]["suspend"] is True
+    assert queued["spec"]["template"] == job()["spec"]["template"]
+    assert "suspend" not in job()["spec"]
+
+
+def test_agents_and_units_are_on_the_nodes_that_the_flags_name() -> None:
+    options = SchedulingOptions(node_labels=(NodeLabel("pool", "builds"),), pull_secrets=("pull",))
+    settings = replace(SETTINGS, scheduling=options)
+    for one in (job(settings), agent_job(settings, "dag-list", "list-store", ())):
+        assert pod(one)["nodeSelector"]["pool"] == "builds"
+        assert pod(one)["imagePullSecrets"] == [{"name": "pull"}]
 
 
 def test_the_same_attempt_is_the_same_job_and_another_one_is_told_apart() -> None:

@@ -12,6 +12,7 @@ import yaml
 from dag.core.arch import Arch
 from dag.core.pod.manifest import PodSettings, pod
 from dag.core.pod.options import PodOptions
+from dag.core.pod.scheduling import NodeLabel, Toleration
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 from dag.report.manifest import to_yaml
@@ -44,6 +45,10 @@ EVERYTHING = replace(
         secret_key=True,
         signing_key_name="example",
         isolation="userns",
+        node_labels=(NodeLabel("pool", "builds"),),
+        tolerations=(Toleration("pool", "builds", "NoSchedule"),),
+        priority_class="low",
+        pull_secrets=("registry",),
     ),
     namespace="builds",
     arch=Arch.parse("arm64"),
@@ -69,8 +74,8 @@ def test_the_pod_is_the_one_in_the_golden_file(
 
 def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None:
     spec = pod(asking(EVERYTHING, node_arch=Arch.parse("amd64")))["spec"]
-    assert spec["nodeSelector"] == {"kubernetes.io/arch": "amd64"}
-    assert "tolerations" not in spec
+    assert spec["nodeSelector"] == {"kubernetes.io/arch": "amd64", "pool": "builds"}
+    assert [one["key"] for one in spec["tolerations"]] == ["pool"]
     assert spec["containers"] == pod(EVERYTHING)["spec"]["containers"]
 
 

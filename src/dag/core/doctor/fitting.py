@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.kube.objects import KubeView
+from dag.core.pod.nodes import obstacle
 from dag.core.units import amount
 
 Amounts = dict[str, Decimal]
@@ -73,25 +74,6 @@ def judge(spec: KubeView, nodes: Sequence[KubeView], pods: Iterable[KubeView] | 
     return ok(f"{_names(having)} {'has' if len(having) == 1 else 'have'} room now")
 
 
-def obstacle(spec: KubeView, node: KubeView) -> str | None:
-    """Return what keeps a Pod from a node, its size aside, or None if nothing does."""
-    labels = node["metadata"].get("labels") or {}
-    for name, value in spec["nodeSelector"].items():
-        if labels.get(name) != value:
-            return f"{name} is {labels.get(name)}"
-    if node["spec"].get("unschedulable"):
-        return "cordoned"
-    conditions = node.get("status", {}).get("conditions") or ()
-    if not any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
-        return "not ready"
-    for taint in node["spec"].get("taints") or ():
-        if taint["effect"] != "PreferNoSchedule" and not any(
-            _tolerates(one, taint) for one in spec.get("tolerations") or ()
-        ):
-            return f"tainted {taint['key']}"
-    return None
-
-
 def _none(spec: KubeView, nodes: Sequence[KubeView], arch: str) -> Finding:
     fix = f"add {arch} nodes, or have a pool of them that scales from zero"
     same = [
@@ -104,17 +86,6 @@ def _none(spec: KubeView, nodes: Sequence[KubeView], arch: str) -> Finding:
     why = ", ".join(f"{_name(node)} ({obstacle(spec, node)})" for node in same[:3])
     more = f" and {len(same) - 3} more" if len(same) > 3 else ""
     return Finding(Status.WARNING, f"no {arch} node takes the pod now: {why}{more}", fix)
-
-
-def _tolerates(toleration: KubeView, taint: KubeView) -> bool:
-    if toleration.get("effect") not in (None, "", taint["effect"]):
-        return False
-    if toleration.get("operator", "Equal") == "Exists":
-        return toleration.get("key") in (None, "", taint["key"])
-    return bool(
-        toleration.get("key") == taint["key"]
-        and toleration.get("value", "") == taint.get("value", "")
-    )
 
 
 def _free(nodes: Sequence[KubeView], pods: Iterable[KubeView]) -> dict[str, Amounts]:

@@ -100,7 +100,10 @@ def _command(*words: str) -> list[str]:
     return container_words(_script("probe", *words))
 
 
-_PLACE = ("serviceAccountName", "automountServiceAccountToken", "nodeSelector", "tolerations")
+_PLACE = (
+    *("serviceAccountName", "automountServiceAccountToken", "nodeSelector", "tolerations"),
+    *("priorityClassName", "imagePullSecrets"),
+)
 _CONFINEMENT = ("hostUsers", "securityContext")
 
 

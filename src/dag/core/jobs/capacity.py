@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.kube.objects import KubeView
+from dag.core.pod.nodes import obstacle
+from dag.core.pod.scheduling import SchedulingOptions, scheduling_fields
 from dag.core.units import amount
 
 AGENT = ComputeResources(cpu=50, ram=256 << 20)
@@ -33,7 +35,7 @@ class NodeCapacity:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCapacity:
-    """The nodes of an architecture that take Pods; none if nobody may look, or there are none now."""
+    """The nodes that take Pods; none if nobody may look, or there are none now."""
 
     nodes: tuple[NodeCapacity, ...] = ()
 
@@ -51,16 +53,18 @@ class ClusterCapacity:
         return max((node.free.ram - AGENT.ram for node in self.nodes), default=None)
 
 
-def capacity_of(nodes: Iterable[KubeView], arch: Arch) -> ClusterCapacity:
-    """Return what Pods may take of the nodes of an architecture."""
-    found = []
-    for node in nodes:
-        metadata, spec = node["metadata"], node.get("spec", {})
-        if metadata.get("labels", {}).get("kubernetes.io/arch") != arch.kubernetes:
-            continue
-        if not spec.get("unschedulable"):
-            found.append(NodeCapacity(str(metadata["name"]), _allocatable(node)))
-    return ClusterCapacity(tuple(found))
+def capacity_of(
+    nodes: Iterable[KubeView], arch: Arch, options: SchedulingOptions
+) -> ClusterCapacity:
+    """Return what Pods for an architecture may take of the nodes that take them."""
+    spec = scheduling_fields(arch, options)
+    return ClusterCapacity(
+        tuple(
+            NodeCapacity(str(node["metadata"]["name"]), _allocatable(node))
+            for node in nodes
+            if obstacle(spec, node) is None
+        )
+    )
 
 
 def requests_of(pod: KubeView, container: str) -> ComputeResources | None:

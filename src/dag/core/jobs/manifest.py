@@ -20,10 +20,10 @@ from dag.core.pod.pieces import (
     agent_security,
     builder_fields,
     isolation_fields,
-    node_fields,
     resource_requests,
     volume_mounts,
 )
+from dag.core.pod.scheduling import SchedulingOptions, scheduling_fields
 from dag.core.store.buckets import Bucket
 
 PREPARE, COLLECT, AGENT = "prepare", "collect", "agent"
@@ -38,6 +38,8 @@ SCRIPT = f"{PIPES}/build"
 """The script that builds. In a Job's manifest it would be the most part of that."""
 _TMP, _SHARED_TMP = "/tmp", "/dag-tmp"  # noqa: S108
 LOGS = f"{_SHARED_TMP}/.dag"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 _FIELDS = ("cpu", "memory", "ephemeral-storage")
 _AGENT_RESOURCES = resource_requests(cpu=f"{AGENT_SHARE.cpu}m", memory="256Mi", disk="64Mi")
 
@@ -58,6 +60,9 @@ class JobSettings:
     sdk_image: str
     cache_bundle: str | None
     service_account: str
+    scheduling: SchedulingOptions
+    queue: str | None = None
+    """The queue of Kueue in which Jobs wait for their turn."""
     confined: bool
     disk: str
     """The request of a build for ephemeral storage, as a quantity."""
@@ -118,13 +123,14 @@ def _job(
     confined: bool,
 ) -> KubeObject:
     marks = labels(settings.run, settings.arch.apk, str(settings.store))
+    queue = {} if settings.queue is None else {QUEUE_LABEL: settings.queue}
     annotations = {"dag/version": settings.version, "dag/bundle": settings.bundle, **annotations}
     pod: KubeObject = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **node_fields(settings.node),
+        **scheduling_fields(settings.node, settings.scheduling),
         **isolation_fields(confined=confined),
         **spec,
     }
@@ -132,6 +138,8 @@ def _job(
         pod["activeDeadlineSeconds"] = max(1, round(settings.timeout))
     # Who judges how an attempt ended, and whether there is another, is the client: it knows why.
     job: KubeObject = {
+        # Kueue lets go of it in its turn, and of nothing that is not suspended.
+        **({"suspend": True} if queue else {}),
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",
         "activeDeadlineSeconds": round(settings.timeout or 0) + _DEADLINE,
@@ -145,7 +153,7 @@ def _job(
             "metadata": {
                 "name": name,
                 "namespace": settings.namespace,
-                "labels": marks,
+                "labels": {**marks, **queue},
                 "annotations": annotations,
             },
             "spec": job,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.build.options import BuildOptions
-from dag.core.flags import flag
+from dag.core.flags import Options, flag
 from dag.core.jobs.claims import SCHEME, Claim
-from dag.core.kinds import choice
+from dag.core.kinds import NAME, choice
 from dag.core.pod.options import (
     BucketSecretOptions,
     BundleOptions,
@@ -43,8 +43,28 @@ class UnitPlaceOptions(ClusterOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueueOptions(Options):
+    """The queue of Jobs."""
+
+    heading: ClassVar[str] = "Scheduling"
+
+    queue: str | None = flag(
+        NAME,
+        "--queue",
+        "Have Jobs wait for their turn in this queue of Kueue.",
+        shown="they do not wait",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnitBuildOptions(
-    BuildOptions, ImagesOptions, BundleOptions, UnitPlaceOptions, DiskOptions, BucketSecretOptions
+    BuildOptions,
+    ImagesOptions,
+    BundleOptions,
+    UnitPlaceOptions,
+    QueueOptions,
+    DiskOptions,
+    BucketSecretOptions,
 ):
     """The flags of `dag build`."""
 

@@ -20,10 +20,10 @@ from dag.core.pod.pieces import (
     agent_security,
     builder_fields,
     isolation_fields,
-    node_fields,
     resource_requests,
     volume_mounts,
 )
+from dag.core.pod.scheduling import scheduling_fields
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 
@@ -117,7 +117,7 @@ def pod(settings: PodSettings) -> KubeObject:
         "restartPolicy": "Never",
         "serviceAccountName": options.service_account,
         "automountServiceAccountToken": False,
-        **node_fields(settings.node),
+        **scheduling_fields(settings.node, options),
         "initContainers": _init_containers(settings),
         "containers": [_build_container(settings)],
         "volumes": _volumes(settings),

@@ -13,6 +13,7 @@ from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchsOptions, GeneralOptions
+from dag.core.pod.scheduling import SchedulingOptions
 from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
 
@@ -140,7 +141,7 @@ class PlaceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterOptions(ContextOptions, KubeconfigOptions, PlaceOptions):
+class ClusterOptions(ContextOptions, KubeconfigOptions, PlaceOptions, SchedulingOptions):
     """The cluster, the place in it, and the rights there."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dag.core.arch import Arch
 from dag.core.kube.objects import KubeObject
 
 AGENT_USER = 65532
@@ -19,22 +18,6 @@ def volume_mounts(
     """Return the mounts of volumes at their paths; `paths` has these by the volumes' names."""
     more: KubeObject = {"readOnly": True} if read_only else {}
     return [{"name": name, "mountPath": paths[name], **more} for name in volumes]
-
-
-def node_fields(arch: Arch) -> KubeObject:
-    """Return what of a Pod's spec brings it to a node of an architecture."""
-    fields: KubeObject = {"nodeSelector": {"kubernetes.io/arch": arch.kubernetes}}
-    if arch.kubernetes == "arm64":
-        # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
-        fields["tolerations"] = [
-            {
-                "key": "kubernetes.io/arch",
-                "operator": "Equal",
-                "value": "arm64",
-                "effect": "NoSchedule",
-            }
-        ]
-    return fields
 
 
 def isolation_fields(*, confined: bool) -> KubeObject:

@@ -18,6 +18,7 @@ from dag.core.image.agent import default_base
 from dag.core.image.references import Reference, parse_reference, parse_repository
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
+from dag.core.pod.nodes import obstacle
 from dag.core.pod.options import PodOptions
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError
@@ -304,9 +305,7 @@ class Doctor:
             return skipped("--probe=false")
         if not self._cluster.may_probe:
             return skipped("no permission to create, follow and delete a probe")
-        if self._nodes is not None and all(
-            fitting.obstacle(probe["spec"], node) for node in self._nodes
-        ):
+        if self._nodes is not None and all(obstacle(probe["spec"], node) for node in self._nodes):
             return skipped("there is no node now to try it on")
         try:
             return judge(await run_probe(self._cluster.kube, probe, self._terminal))

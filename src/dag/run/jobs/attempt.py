@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
+from dag.core.jobs.manifest import QUEUE_LABEL
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.events import (
     Abort,
@@ -204,6 +205,10 @@ class JobFollower:
             if self.watch.state not in (WatchState.CREATING, WatchState.WAITING):
                 continue
             about = self.watch.pod or self._job
+            if not self.watch.pod and (
+                queue := self._manifest["metadata"]["labels"].get(QUEUE_LABEL)
+            ):
+                self._why = f"the Job waits in queue {queue}"
             for event in await self._events(about) if about else ():
                 if self.watch.pod:
                     self._tell(PodEventSeen(event))

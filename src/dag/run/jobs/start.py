@@ -96,6 +96,8 @@ class ClusterBuild:
             sdk_image=options.sdk_image,
             cache_bundle=cache,
             service_account=options.service_account,
+            scheduling=options,
+            queue=options.queue,
             confined=options.confined,
             disk=options.disk,
             timeout=options.timeout,
@@ -162,7 +164,7 @@ class ClusterBuild:
     async def _look(self) -> _Seen:
         async with self._cluster() as kube:
             nodes = await read_list(kube, "/api/v1/nodes")
-            capacity = capacity_of(nodes or (), self._settings.node)
+            capacity = capacity_of(nodes or (), self._settings.node, self._options)
             listing = await self._agent(kube).list()
             return _Seen(kube.server, listing, capacity, await self._find_jobs(kube))
 
