@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Installs
@@ -114,22 +115,24 @@ class _Users:
     """Whose environments have what a definition makes."""
 
     def __init__(self, installs: Installs) -> None:
-        self._installs = installs
+        self._packages = installs.packages
+        self._made: dict[str, list[int]] = {}
+        """By name of a definition: the packages that it makes."""
+        for number, unit in installs.owners.items():
+            self._made.setdefault(self._packages[unit].name, []).append(number)
         self._units: dict[int, list[int]] = {}
         """By what is in `Installs.targets`: the units that have it there."""
         self._needed_by: dict[int, list[int]] = {}
         for unit, targets in enumerate(installs.targets):
             for target in targets:
                 self._units.setdefault(target, []).append(unit)
-        for number in (number for members in installs.components for number in members):
+        for number in chain.from_iterable(installs.components):
             for needed in installs.runtime(number):
                 self._needed_by.setdefault(needed, []).append(number)
 
     def of(self, name: str) -> set[str]:
         """Return the packages that a definition is there for when they are built."""
-        installs = self._installs
-        packages = installs.packages
-        own = [one for one, unit in installs.owners.items() if packages[unit].name == name]
+        own = self._made.get(name, [])
         found = dict.fromkeys(own)
         queue = list(own)
         for number in queue:  # grows while it is walked
@@ -138,7 +141,7 @@ class _Users:
             queue += new
         # A target is `~` of a package if what that needs does not follow from it.
         targets = [*found, *(~number for number in own)]
-        return {packages[unit].name for one in targets for unit in self._units.get(one, ())}
+        return {self._packages[unit].name for one in targets for unit in self._units.get(one, ())}
 
 
 def _losses(graph: Graph, before: Mapping[str, Package]) -> dict[str, list[str]]:
@@ -154,16 +157,14 @@ def _losses(graph: Graph, before: Mapping[str, Package]) -> dict[str, list[str]]
     if not changed:
         return {}
     others = [package for package in graph.packages if package.file not in before]
-    arch = graph.installs.arch
-    then = _Users(
-        Installs(settle_clashes(sorted([*others, *before.values()], key=_name)).packages, arch)
-    )
-    users = _Users(graph.installs)
+    settled = settle_clashes(sorted([*others, *before.values()], key=_name))
+    then, users = _Users(graph.installs.of_others(settled.packages)), _Users(graph.installs)
     everyone = {package.name for package in graph.packages}
     losses: dict[str, list[str]] = {}
     for file, old in changed.items():
-        left = users.of(old.name) | (users.of(now[file].name) if file in now else set())
-        losses[file] = sorted(then.of(old.name) & everyone - left)
+        if had := then.of(old.name) & everyone:
+            names = {one.name for one in (old, now.get(file)) if one}
+            losses[file] = sorted(had.difference(*map(users.of, names)))
     return losses
 
 
