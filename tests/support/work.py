@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from dag.core.limits import LOG_LINE
 from dag.core.graph.affected import find_affected
 from dag.core.graph.graph import Graph
+from dag.core.limits import LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.package import constraints
 from dag.core.package.apkindex import read_index

@@ -9,7 +9,10 @@ from tests.core.graph.test_graph import package, repository
 
 
 def test_what_a_repository_has_may_lose_a_definition() -> None:
-    listed = [Entry("carrier", "1-r0", "carrier", ("old<2",), ()), Entry("old", "1-r0", "old", (), ())]
+    listed = [
+        Entry("carrier", "1-r0", "carrier", ("old<2",), ()),
+        Entry("old", "1-r0", "old", (), ()),
+    ]
     made = [package("old", version="2"), package("user", "carrier")]
     before = {"old.yaml": package("old")}
     for graph in (
@@ -25,4 +28,3 @@ def test_what_a_repository_gave_before_is_no_loss() -> None:
     graph = Graph(made, repository=repository("lib", "9-r0"))
     before = {"lib.yaml": package("lib")}
     assert find_affected(graph, ["lib.yaml"], [], before).reasons == {"lib": ["lib.yaml"]}
-

@@ -70,8 +70,9 @@ def test_if_the_process_that_makes_readers_is_killed_another_one_is_started(
     [
         ("sys.exit(3)", "the process that has packages read ends without an answer"),
         (
-            "os.fork = lambda: open('/proc/self/fd/none/x')\n"
-            "from dag.io.package.reader import main\nmain()",
+            """os.fork = lambda: open('/proc/self/fd/none/x')
+from dag.io.package.reader import main
+main()""",
             "no process can be made: No such file",
         ),
     ],

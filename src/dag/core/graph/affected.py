@@ -10,7 +10,7 @@ from itertools import chain
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Installs
 from dag.core.package.directory import NO_INPUTS
-from dag.core.package.model import Package, Subpackage
+from dag.core.package.model import BrokenDefinition, Package, Subpackage
 from dag.core.package.names import settle_clashes
 from dag.errors import UsageError
 
@@ -26,7 +26,8 @@ class Affected:
     unrelated: tuple[str, ...]
     """The changed files that concern no package."""
     broken: tuple[str, ...]
-    """The changed files that are definitions, and cannot be used: nobody knows what they concern."""
+    """The definitions that changed, or of which a pipeline or the like did, and that cannot be used:
+    nobody knows what they concern."""
 
     def require_sound(self) -> None:
         """Refuse a change that breaks a definition; what is wrong with it has been told.
@@ -61,17 +62,44 @@ def find_affected(
     concerned = _Concerned(graph, pipeline_dirs, before or {}, inputs)
     reasons: dict[str, list[str]] = {}
     unrelated: list[str] = []
-    broken: list[str] = []
+    broken: set[str] = set()
     for file in sorted(files):
         names = list(concerned.by(file))
         for name in dict.fromkeys(names):
             reasons.setdefault(name, []).append(file)
-        if file in graph.broken:
-            broken.append(file)
-        elif not names and not file.startswith("../"):
+        failed = list(concerned.broken.users(file))
+        broken.update(failed)
+        if not (names or failed or file.startswith("../")):
             unrelated.append(file)
     packages = tuple(graph.dependents(reasons))
-    return Affected(reasons, packages, tuple(unrelated), tuple(broken))
+    return Affected(reasons, packages, tuple(unrelated), tuple(sorted(broken)))
+
+
+class _Inputs:
+    """Who reads which files."""
+
+    def __init__(self, pipeline_dirs: Sequence[str], inputs: Mapping[str, Iterable[str]]) -> None:
+        self._pipeline_dirs = pipeline_dirs
+        self._inputs = inputs
+        self._users: dict[str, list[str]] = {}
+
+    def add(self, user: str, definition: Package | BrokenDefinition) -> None:
+        """Note the files that a definition is resolved from, its own first, as read by `user`."""
+        # A pipeline may be one that another place had before, or will have.
+        read = (
+            f"{root}/{uses}.yaml" for root in self._pipeline_dirs for uses in definition.pipelines
+        )
+        found = (definition.file, *read, *self._inputs.get(definition.file, ()))
+        for path in {posixpath.normpath(one) for one in found}:
+            self._users.setdefault(path, []).append(user)
+
+    def users(self, file: str) -> Iterator[str]:
+        """Yield who reads a file, or what is in a directory that is named as a whole."""
+        yield from self._users.get(file, ())
+        if not file.endswith(".yaml"):
+            for path, users in self._users.items():
+                if path.startswith(f"{file.rstrip('/')}/"):
+                    yield from users
 
 
 class _Concerned:
@@ -84,31 +112,24 @@ class _Concerned:
         before: Mapping[str, Package],
         inputs: Mapping[str, Iterable[str]],
     ) -> None:
-        self.by_file: dict[str, str] = {}
         self.by_directory: dict[str, str] = {}
-        self.by_input: dict[str, list[str]] = {}
+        self.by_input = _Inputs(pipeline_dirs, inputs)
         for package in graph.packages:
-            self.by_file[package.file] = package.name
             self.by_directory[package.file.removesuffix(".yaml")] = package.name
             self.by_directory[package.name] = package.name
-            # A pipeline may be one that another place had before, or will have.
-            read = {f"{root}/{uses}.yaml" for root in pipeline_dirs for uses in package.pipelines}
-            for path in {posixpath.normpath(one) for one in (*read, *inputs.get(package.file, ()))}:
-                self.by_input.setdefault(path, []).append(package.name)
+            self.by_input.add(package.name, package)
+        self.broken = _Inputs(pipeline_dirs, inputs)
+        """The files of broken definitions."""
+        for definition in graph.broken.definitions:
+            self.broken.add(definition.file, definition)
         self.by_loss = _losses(graph, before)
 
     def by(self, file: str) -> Iterator[str]:
         yield from self.by_loss.get(file, ())
-        yield from self.by_input.get(file, ())
+        yield from self.by_input.users(file)
         top = file.partition("/")[0]
-        if file in self.by_file:
-            yield self.by_file[file]
-        elif top in self.by_directory:
+        if top in self.by_directory:
             yield self.by_directory[top]
-        if not file.endswith(".yaml"):
-            for path, users in self.by_input.items():
-                if path.startswith(f"{file.rstrip('/')}/"):
-                    yield from users
 
 
 class _Users:

@@ -33,9 +33,7 @@ BUILT_IN = "the Makefile of dag's own"
 """Stands for its file's name."""
 
 
-def makefile_of(
-    directory: Path, template: str | None, make_vars: Mapping[str, str]
-) -> Makefile:
+def makefile_of(directory: Path, template: str | None, make_vars: Mapping[str, str]) -> Makefile:
     """Return the rules of a directory's Makefile; `template` replaces what they say of targets.
 
     Where there is none, they are the rules of dag's own. `make_vars` are as for `find_source`.
