@@ -51,8 +51,10 @@ def test_nothing_is_overwritten_and_nothing_written_beside_it(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
 
 
-@pytest.mark.parametrize("bad", ["a b", "$(shell id)", "https://me:secret@example.com/os", "a#b"])
-def test_what_make_would_read_otherwise_is_refused(tmp_path: Path, bad: str) -> None:
+@pytest.mark.parametrize(
+    "bad", ["a b", "$(shell id)", "https://me:secret@example.com/os", "a#b", "a&b", "~/x"]
+)
+def test_what_make_or_a_shell_would_read_otherwise_is_refused(tmp_path: Path, bad: str) -> None:
     refused = dag("init", "-r", bad, str(tmp_path / "x"))
     assert refused.exit_code == 2
     assert "cannot be written into a Makefile" in refused.output

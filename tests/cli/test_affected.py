@@ -155,3 +155,42 @@ def test_affected_leaves_out_what_is_stopped(directory: Path) -> None:
     assert "user needs bad" in err
     assert "belong to no package" not in err
     assert "dag: changed, and broken: bad.yaml\n" in err
+
+
+def test_affected_by_a_pipeline_that_breaks_what_uses_it(directory: Path) -> None:
+    pipelines = directory / "pipelines"
+    pipelines.mkdir()
+    for name in ("gone", "broken", "kept"):
+        (pipelines / f"{name}.yaml").write_text("needs: {packages: []}\n")
+        (pipelines / f"{name}-more.yaml").write_text(f"pipeline: [{{uses: {name}}}]\n")
+        define(directory, f"by-{name}", "[]", f"pipeline: [{{uses: {name}-more}}]")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    (pipelines / "gone.yaml").unlink()
+    (pipelines / "broken.yaml").write_text("needs: 1\n")
+    out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", code=2)
+    assert out == ""
+    assert "dag: changed, and broken: by-broken.yaml, by-gone.yaml\n" in err
+    assert "belong to no package" not in err
+    git("commit", "-qam", "second")
+    define(directory, "zip", "[]", "subpackages: [{name: zip-more}]")
+    out, _ = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")
+    assert out == "zip\n"
+
+
+def test_affected_by_variables_that_break_what_uses_them(directory: Path) -> None:
+    (directory / "Makefile").write_text(
+        "package/zip: VARIABLES = --vars-file=z.vars\n"
+        "package/%:\n\tmelange build $*.yaml $(VARIABLES)\n"
+    )
+    define(directory, "zip", "[]", "vars: {}")
+    (directory / "z.vars").write_text("a: b\n")
+    git = committing(directory)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    (directory / "z.vars").write_text("a: c\n")
+    assert dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")[0] == "zip\n"
+    (directory / "z.vars").write_text("[")
+    _, err = dag("affected", "-d", directory, "--since", "HEAD", code=2)
+    assert "dag: changed, and broken: zip.yaml\n" in err

@@ -88,6 +88,15 @@ def test_what_is_added_to_the_flags_of_melange_counts(place: Path) -> None:
     assert out == "app needs other at Makefile:3, appended\n"
 
 
+def test_what_make_includes_by_them_counts_for_targets_too(place: Path) -> None:
+    (place / "x").mkdir()
+    makefile(place / "x", "")
+    (place / "x" / "Makefile").rename(place / "x" / "r.mk")
+    (place / "Makefile").write_text("include $(R)/r.mk\n")
+    assert dag("text", "-d", place, "--make-var", "R=x", "app")[0] == "package/app\n"
+    assert dag("text", "-d", place, "app")[0] == "packages/x86_64/app-1.10-r2.apk\n"
+
+
 @pytest.mark.parametrize(
     "wanted", ["--package-append", "--vars-file", "--pipeline-dirs", "--build-option"]
 )

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from dag.core.arch import Arch
-from dag.core.package.compile import compile_definition
 from dag.core.package.melangeflags import Resolution
 from dag.core.package.pipelines import Table
 from dag.io.package.ways import Ways
+from tests.support.definitions import compiled
 from tests.support.distributions import as_melange_says, in_order
 from tests.support.melange import answer
 
@@ -248,12 +248,12 @@ def write(directory: Path, case: dict[str, Any]) -> Path:
 def compare(directory: Path, case: dict[str, Any], arch: str, options: list[str]) -> None:
     path = write(directory, case)
     theirs = answer(path, arch=arch, options=options)
-    ours, problems = compile_definition(
+    ours, problems = compiled(
         path.read_bytes(),
         path.name,
-        arch=Arch.parse(arch),
+        arch=arch,
         table=Table(Ways(directory, Arch.parse(arch)).find(Resolution()).texts),
-        build_options=options,
+        options=options,
     )
     if isinstance(theirs, str):
         if "skip this arch" in theirs:

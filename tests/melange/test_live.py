@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.package.compile import compile_definition
 from dag.core.package.melangeflags import Resolution
 from dag.core.package.model import Package
 from dag.core.package.pipelines import Table
 from dag.errors import UsageError
 from dag.io.package.definitions import read
 from dag.io.package.ways import Ways
+from tests.support.definitions import compiled
 from tests.support.distributions import TODAY, as_melange_says, in_order, unpacked
 from tests.support.melange import ROOT, answer
 
@@ -308,12 +308,12 @@ def _dedented(text: str) -> str:
 
 
 def _ours(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> Package:
-    package, problems = compile_definition(
+    package, problems = compiled(
         path.read_bytes(),
         path.name,
-        arch=Arch.parse(arch),
+        arch=arch,
         table=Table(Ways(path.parent, Arch.parse(arch)).find(Resolution()).texts),
-        build_options=options,
+        options=options,
     )
     assert not problems
     assert package is not None

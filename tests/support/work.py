@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from msgspec.structs import replace
+
+from dag.core.graph.affected import find_affected
+from dag.core.graph.graph import Graph
 from dag.core.limits import LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.package import constraints
@@ -13,6 +17,7 @@ from dag.core.package.apkindex import read_index
 from dag.core.package.makefile import included_patterns, read_makefile
 from dag.core.package.maketext import MakeText
 from dag.core.package.melangecall import _BUILD, MelangeCalls
+from dag.core.package.model import Need, Package
 from dag.core.package.nametext import names_in_text
 from dag.core.package.substitutions import Unresolvable, substitute
 from dag.core.package.transforms import transform
@@ -56,6 +61,22 @@ def transformed(text: str, match: str, replace: str) -> None:
         return
 
 
+def changed_definitions(size: int) -> None:
+    before = Package(name="", version="1", epoch=0, file="", line=1)
+    packages = [
+        replace(
+            before,
+            name=f"p{number}",
+            version="2",
+            file=f"p{number}.yaml",
+            environment=(Need(f"p{number - number % 5}", f"p{number}.yaml", 5, "environment"),),
+        )
+        for number in range(size)
+    ]
+    then = {one.file: replace(one, version="1") for one in packages}
+    find_affected(Graph(packages), then, [], then)
+
+
 def waiting(detail: str) -> None:
     state = {"waiting": {"reason": "ErrImagePull", "message": detail}}
     status = {"containerStatuses": [{"name": "a", "image": "b", "state": state}]}
@@ -89,6 +110,7 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "references": (lambda n: transformed("${{" * n, "x", "y"), 10_000),
     "open references": (lambda n: _refused("${{ " + " " * n), 20_000),
     "a replacement that looks ahead": (lambda n: transformed("a" * n, "a.*z|a", "b"), 1_000),
+    "changed definitions": (changed_definitions, 1000),
     "a pull's prefixes": (lambda n: waiting('Failed to pull image "' * n), 5_000),
 }
 

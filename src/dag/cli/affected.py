@@ -28,7 +28,7 @@ def command(options: AffectedOptions) -> None:
     from dag.report.envelope import envelope
     from dag.run.graph.reading import read_affected, target_rules
 
-    makefile = target_rules(options, options.directory)
+    makefile = target_rules(options)
     graph, found = read_affected(options)
     if options.verbose:
         for name, because in found.reasons.items():

@@ -23,7 +23,7 @@ def command(options: TextOptions) -> None:
     from dag.report.terminal import show_document
     from dag.run.graph.reading import read_graph, selected_packages, target_rules
 
-    makefile = target_rules(options, options.directory)
+    makefile = target_rules(options)
     graph = read_graph(options, options.repositories)
     packages = selected_packages(graph, options)
     tell_notes(graph, packages, options)

@@ -61,6 +61,8 @@ PIPELINES = Limit("a directory of pipelines", 10_000, "files")
 """melange's own are 150; links may lead to one file in very many ways."""
 VARIABLES = Limit("a file of variables", _MIB)
 MAKEFILE = Limit("a Makefile", 8 * _MIB)
+MELANGE_VERSION = Limit("what melange says of its version", 64 * _KIB)
+"""It has 300 bytes."""
 SETTINGS = Limit("a settings file", _MIB)
 IGNORE_FILE = Limit("an ignore file", _MIB)
 """A thousand patterns have 20 KiB, and each one is matched against each path."""

@@ -9,7 +9,9 @@ import pytest
 from dag.core.arch import Arch
 from dag.core.build.scripts import MakeVariables, build_script, read_trailer
 from dag.core.package.makeassignments import split_assignment
-from dag.core.package.makefile import KeyMaker
+from dag.core.package.makefile import GIVEN, KeyMaker, read_makefile
+from dag.core.package.makesource import MakefilePart, MakefileText
+from dag.core.package.melangeflags import MelangeFlags
 from dag.errors import UsageError
 from tests.core.build.test_scripts import VARIABLES
 
@@ -24,6 +26,19 @@ def test_the_users_assignments_win_over_ours() -> None:
     assert {"MELANGE=/opt/melange", "ARCH=aarch64", "SOURCE_DATE_EPOCH=1700000000"} < set(words)
     assert "X=a=b" in words
     assert len({word.partition("=")[0] for word in words}) == len(words)
+
+
+def test_what_reads_a_makefile_knows_all_variables_that_a_build_sets() -> None:
+    names = {word.partition("=")[0] for word in VARIABLES.words()}
+    assert names == GIVEN.keys()
+    for name in names:
+        call = f"melange build $*.yaml --build-option=a$({name})b"
+        text = MakefileText(
+            f"{name} := other\npackage/%:\n\t{call}\n", (MakefilePart(1, "Makefile", 1),)
+        )
+        flags = MelangeFlags(read_makefile(text.text), text, arch=VARIABLES.arch)
+        (option,) = flags.resolution("x").build_options
+        assert option != "aotherb", name
 
 
 @pytest.mark.parametrize("text", ["", "=x", "NAME", "A B=1", "A:=1", "A=1\n2", "A=\0"])

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.arch import Arch
-from dag.core.package.compile import compile_definition
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.core.package.pipelines import Table
 from dag.core.package.problems import FileProblem
+from tests.support.definitions import compiled
 
-ARCH = Arch.parse("x86_64")
 
-
-def compiled(text: str | bytes, **own: str) -> tuple[Package | None, list[FileProblem]]:
+def read(text: str | bytes, **own: str) -> tuple[Package | None, Sequence[FileProblem]]:
     data = text.encode() if isinstance(text, str) else text
     pipelines = {
         name.replace("_", "/"): (f"pipelines/{name}.yaml", body.encode())
         for name, body in own.items()
     }
-    return compile_definition(data, "x.yaml", arch=ARCH, table=Table(pipelines))
+    return compiled(data, "x.yaml", table=Table(pipelines))
 
 
 def package(text: str, **own: str) -> Package:
-    result, problems = compiled(text, **own)
+    result, problems = read(text, **own)
     assert not problems
     assert result is not None
     return result
 
 
 def problem(text: str | bytes, **own: str) -> FileProblem:
-    result, problems = compiled(text, **own)
+    result, problems = read(text, **own)
     assert result is None
     (only,) = problems
     assert only.file == "x.yaml"
@@ -53,7 +52,7 @@ HEAD = "package:\n  name: x\n  version: 1\n"
     ],
 )
 def test_what_has_no_package_is_no_definition(text: str) -> None:
-    assert compiled(text) == (None, [])
+    assert read(text) == (None, ())
 
 
 @pytest.mark.parametrize("version", ["1.10", "00303", "1e3", "on", "2023-01-25", "0x1F", "1_000"])
@@ -190,7 +189,7 @@ def test_a_problem_names_line_and_remedy(text: str | bytes, line: int, what: str
 
 
 def test_all_problems_of_a_file_at_once() -> None:
-    _, problems = compiled("package:\n  name: ..\n  version: /\npipeline:\n  - uses: nope\n")
+    _, problems = read("package:\n  name: ..\n  version: /\npipeline:\n  - uses: nope\n")
     assert [one.line for one in problems] == [2, 3, 5]
 
 
@@ -223,7 +222,7 @@ def test_too_many_steps_are_one_problem(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_bombs_are_problems() -> None:
     layers = "".join(f"  - &l{n} {{pipeline: [{f'*l{n - 1}, ' * 9}]}}\n" for n in range(1, 9))
-    _, problems = compiled(HEAD + "pipeline:\n  - &l0 {uses: strip}\n" + layers)
+    _, problems = read(HEAD + "pipeline:\n  - &l0 {uses: strip}\n" + layers)
     assert "more than 100,000 steps" in problems[0].what
     deep = problem(HEAD + "pipeline: " + "[{pipeline: " * 400 + "[]" + "}]" * 400 + "\n")
     assert "nested deeper than 50" in deep.what
@@ -243,7 +242,7 @@ def test_an_unknown_tag_is_no_problem() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_an_exception(data: bytes) -> None:
-    made, problems = compiled(data)
+    made, problems = read(data)
     assert made is None or not problems
 
 
@@ -267,7 +266,7 @@ def test_architectures_that_melange_does_not_know_are_told(listed: str, said: st
 @pytest.mark.parametrize(("name", "file"), [("pipelines", "x.yaml"), ("x", "pipelines.yaml")])
 def test_the_name_of_the_local_pipelines_is_reserved(name: str, file: str) -> None:
     text = f"package:\n  description: d\n  name: {name}\n  version: 1\n"
-    package, problems = compile_definition(text.encode(), file, arch=ARCH, table=Table({}))
+    package, problems = compiled(text.encode(), file)
     assert package is None
     assert [(one.file, one.line) for one in problems] == [(file, 3)]
     assert problems[0].what.startswith("'pipelines' is reserved")

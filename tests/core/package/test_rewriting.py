@@ -7,19 +7,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.arch import Arch
-from dag.core.package.compile import compile_definition
 from dag.core.package.model import Package
-from dag.core.package.pipelines import Table
 from dag.core.package.rewriting import Unchangeable, replace_named
+from tests.support.definitions import compiled
 
 HEAD = "package: {name: a, version: 1.5, epoch: 0, description: ä–𝄞}\n"
 
 
 def read(text: str) -> Package:
-    package, problems = compile_definition(
-        text.encode(), "a.yaml", arch=Arch.parse("x86_64"), table=Table({})
-    )
+    package, problems = compiled(text.encode(), "a.yaml")
     assert package is not None, problems
     return package
 

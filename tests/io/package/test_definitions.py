@@ -208,7 +208,7 @@ def test_a_file_name_that_is_no_text_is_a_problem(directory: Path) -> None:
 def test_all_code_that_resolves_is_part_of_the_key(directory: Path) -> None:
     define(directory, "c", "pipeline: [{uses: fetch, with: {uri: x}}]")
     resolve = (
-        "import sys; from dag.core.package.compile import compile_definition as c;"
+        "import sys; from dag.core.package.compile import read_definition as c;"
         "from dag.core.package.pipelines import Table; from dag.core.arch import Arch;"
         "c(sys.stdin.buffer.read(), 'c.yaml', arch=Arch.parse('x86_64'), table=Table({}));"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'dag'))"

@@ -1,5 +1,6 @@
 """The Makefile beside the definitions is found as make would find it."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def test_what_it_includes_counts(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("-include none.mk $(MORE)\ninclude rules/*.mk # all\n")
     (tmp_path / "rules" / "a.mk").write_text("all: x\ninclude rules/b.inc Makefile\n")
     (tmp_path / "rules" / "b.inc").write_text("package/%:\n\ttrue\n")
-    makefile = find_makefile(tmp_path, None)
+    makefile = find_makefile(tmp_path, None, {})
     assert makefile is not None
     assert makefile.has_all
     assert makefile.template == NAME_TEMPLATE
@@ -46,5 +47,34 @@ def test_what_variables_name_is_included_as_make_includes_it(tmp_path: Path) -> 
 def test_lines_that_include_variables_are_read_again_and_again_only_so_often(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "Makefile").write_text("X = y\n" + "-include $(X).mk\n" * 5000)
-    assert find_source(tmp_path) is not None
+    for number in range(20):
+        (tmp_path / f"{number}.mk").write_text("SEEN += x\n")
+    lines = [f"-include $(X){number}.mk" for number in range(20)]
+    (tmp_path / "Makefile").write_text("\n".join(["X =", *lines, "-include $(X)0.mk\n" * 5000]))
+    source = find_source(tmp_path, {})
+    assert source is not None
+    assert MakeText(source.text, {}).expand("$(SEEN)", {}).split() == ["x"] * 10
+
+
+def test_what_only_the_environment_names_is_not_included(tmp_path: Path) -> None:
+    (tmp_path / "home" / "else").mkdir(parents=True)
+    for place in (tmp_path, tmp_path / "home", tmp_path / "home" / "else"):
+        (place / "rules.mk").write_text(f"SEEN += {place.name}\n")
+    lines = [
+        "HERE := $(dir $(lastword $(MAKEFILE_LIST)))",
+        "NOTHING =",
+        "LATER := $(PLACE)",
+        "-include $(PLACE)rules.mk $(LATER)rules.mk $(if $(PLACE),$(PLACE),./)rules.mk",
+        "include home/else/rules.mk",
+        "include $(HERE)home/rules.mk$(NOTHING)",
+        "all: ; @echo '$(SEEN)'",
+    ]
+    (tmp_path / "Makefile").write_text("\n".join([*lines, ""]))
+    source = find_source(tmp_path, {})
+    assert source is not None
+    assert MakeText(source.text, {}).expand("$(SEEN)", {}) == "else home"
+    environment = {**os.environ, "PLACE": "nowhere/"}
+    done = subprocess.run(
+        ["make", "-s"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["else", "home"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -162,3 +164,24 @@ def test_what_a_build_unpacks_is_there_for_the_next_one(
         assert (own / "link").readlink() == Path("1234.dat.tar")
         assert (own / "link").read_bytes() == b"what is in it"
     assert len(list((tmp_path / "cache-unpacked").iterdir())) == 1
+
+
+def test_what_other_processes_move_and_remove_meanwhile_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = tmp_path / "cache-unpacked"
+    for name in (".tmp-dead", ".tmp-moved", "gone", "kept"):
+        (unpacked / name).mkdir(parents=True)
+        (unpacked / name / "1234.dat.tar").write_bytes(b"what is in it")
+    os.utime(unpacked / ".tmp-dead", (0, 0))
+    walk = Path.rglob
+
+    def walk_and_lose(directory: Path, pattern: str) -> Iterator[Path]:
+        found = list(walk(directory, pattern))
+        if directory.name != "kept":
+            shutil.rmtree(directory)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "rglob", walk_and_lose)
+    cache(tmp_path).lead_to_unpacked(tmp_path / "build", {})
+    assert sorted(path.name for path in unpacked.iterdir()) == [".tmp-moved", "kept"]

@@ -8,6 +8,7 @@ import resource
 import runpy
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
@@ -54,16 +55,42 @@ def test_each_is_a_broken_package_and_the_next_one_is_read(
         assert ask(reader, cases / "good.apk") == read(cases / "good.apk")
 
 
-def test_a_reader_that_is_killed_is_one_broken_package(
+def test_if_the_process_that_makes_readers_is_killed_another_one_is_started(
     reader: PackageReader, tmp_path: Path
 ) -> None:
     good = make_apk(tmp_path / "good.apk", "good")
     assert ask(reader, good) == read(good)
     assert reader._process is not None
     os.kill(reader._process.pid, signal.SIGKILL)
-    with pytest.raises(BrokenPackage, match="it makes its reader end: exit code -9"):
-        ask(reader, good)
     assert ask(reader, good) == read(good)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("sys.exit(3)", "the process that has packages read ends without an answer"),
+        (
+            """os.fork = lambda: open('/proc/self/fd/none/x')
+from dag.io.package.reader import main
+main()""",
+            "no process can be made: No such file",
+        ),
+    ],
+)
+def test_a_package_is_not_broken_because_it_has_no_reader(
+    reader: PackageReader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    does: str,
+    said: str,
+) -> None:
+    good = make_apk(tmp_path / "good.apk", "good")
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\nimport os, sys\n{does}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(OSError, match=said):
+        ask(reader, good)
 
 
 def test_the_reader_has_limits_and_neither_environment_nor_files(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Installs
 from dag.core.package.directory import NO_INPUTS
-from dag.core.package.model import Package, Subpackage
+from dag.core.package.model import BrokenDefinition, Package, Subpackage
 from dag.core.package.names import settle_clashes
 from dag.errors import UsageError
 
@@ -25,7 +26,8 @@ class Affected:
     unrelated: tuple[str, ...]
     """The changed files that concern no package."""
     broken: tuple[str, ...]
-    """The changed files that are definitions, and cannot be used: nobody knows what they concern."""
+    """The definitions that changed, or of which a pipeline or the like did, and that cannot be used:
+    nobody knows what they concern."""
 
     def require_sound(self) -> None:
         """Refuse a change that breaks a definition; what is wrong with it has been told.
@@ -60,17 +62,44 @@ def find_affected(
     concerned = _Concerned(graph, pipeline_dirs, before or {}, inputs)
     reasons: dict[str, list[str]] = {}
     unrelated: list[str] = []
-    broken: list[str] = []
+    broken: set[str] = set()
     for file in sorted(files):
         names = list(concerned.by(file))
         for name in dict.fromkeys(names):
             reasons.setdefault(name, []).append(file)
-        if file in graph.broken:
-            broken.append(file)
-        elif not names and not file.startswith("../"):
+        failed = list(concerned.broken.users(file))
+        broken.update(failed)
+        if not (names or failed or file.startswith("../")):
             unrelated.append(file)
     packages = tuple(graph.dependents(reasons))
-    return Affected(reasons, packages, tuple(unrelated), tuple(broken))
+    return Affected(reasons, packages, tuple(unrelated), tuple(sorted(broken)))
+
+
+class _Inputs:
+    """Who reads which files."""
+
+    def __init__(self, pipeline_dirs: Sequence[str], inputs: Mapping[str, Iterable[str]]) -> None:
+        self._pipeline_dirs = pipeline_dirs
+        self._inputs = inputs
+        self._users: dict[str, list[str]] = {}
+
+    def add(self, user: str, definition: Package | BrokenDefinition) -> None:
+        """Note the files that a definition is resolved from, its own first, as read by `user`."""
+        # A pipeline may be one that another place had before, or will have.
+        read = (
+            f"{root}/{uses}.yaml" for root in self._pipeline_dirs for uses in definition.pipelines
+        )
+        found = (definition.file, *read, *self._inputs.get(definition.file, ()))
+        for path in {posixpath.normpath(one) for one in found}:
+            self._users.setdefault(path, []).append(user)
+
+    def users(self, file: str) -> Iterator[str]:
+        """Yield who reads a file, or what is in a directory that is named as a whole."""
+        yield from self._users.get(file, ())
+        if not file.endswith(".yaml"):
+            for path, users in self._users.items():
+                if path.startswith(f"{file.rstrip('/')}/"):
+                    yield from users
 
 
 class _Concerned:
@@ -83,53 +112,48 @@ class _Concerned:
         before: Mapping[str, Package],
         inputs: Mapping[str, Iterable[str]],
     ) -> None:
-        self.by_file: dict[str, str] = {}
         self.by_directory: dict[str, str] = {}
-        self.by_input: dict[str, list[str]] = {}
+        self.by_input = _Inputs(pipeline_dirs, inputs)
         for package in graph.packages:
-            self.by_file[package.file] = package.name
             self.by_directory[package.file.removesuffix(".yaml")] = package.name
             self.by_directory[package.name] = package.name
-            # A pipeline may be one that another place had before, or will have.
-            read = {f"{root}/{uses}.yaml" for root in pipeline_dirs for uses in package.pipelines}
-            for path in {posixpath.normpath(one) for one in (*read, *inputs.get(package.file, ()))}:
-                self.by_input.setdefault(path, []).append(package.name)
+            self.by_input.add(package.name, package)
+        self.broken = _Inputs(pipeline_dirs, inputs)
+        """The files of broken definitions."""
+        for definition in graph.broken.definitions:
+            self.broken.add(definition.file, definition)
         self.by_loss = _losses(graph, before)
 
     def by(self, file: str) -> Iterator[str]:
         yield from self.by_loss.get(file, ())
-        yield from self.by_input.get(file, ())
+        yield from self.by_input.users(file)
         top = file.partition("/")[0]
-        if file in self.by_file:
-            yield self.by_file[file]
-        elif top in self.by_directory:
+        if top in self.by_directory:
             yield self.by_directory[top]
-        if not file.endswith(".yaml"):
-            for path, users in self.by_input.items():
-                if path.startswith(f"{file.rstrip('/')}/"):
-                    yield from users
 
 
 class _Users:
     """Whose environments have what a definition makes."""
 
     def __init__(self, installs: Installs) -> None:
-        self._installs = installs
+        self._packages = installs.packages
+        self._made: dict[str, list[int]] = {}
+        """By name of a definition: the packages that it makes."""
+        for number, unit in installs.owners.items():
+            self._made.setdefault(self._packages[unit].name, []).append(number)
         self._units: dict[int, list[int]] = {}
         """By what is in `Installs.targets`: the units that have it there."""
         self._needed_by: dict[int, list[int]] = {}
         for unit, targets in enumerate(installs.targets):
             for target in targets:
                 self._units.setdefault(target, []).append(unit)
-        for number in (number for members in installs.components for number in members):
+        for number in chain.from_iterable(installs.components):
             for needed in installs.runtime(number):
                 self._needed_by.setdefault(needed, []).append(number)
 
     def of(self, name: str) -> set[str]:
         """Return the packages that a definition is there for when they are built."""
-        installs = self._installs
-        packages = installs.packages
-        own = [one for one, unit in installs.owners.items() if packages[unit].name == name]
+        own = self._made.get(name, [])
         found = dict.fromkeys(own)
         queue = list(own)
         for number in queue:  # grows while it is walked
@@ -138,7 +162,7 @@ class _Users:
             queue += new
         # A target is `~` of a package if what that needs does not follow from it.
         targets = [*found, *(~number for number in own)]
-        return {packages[unit].name for one in targets for unit in self._units.get(one, ())}
+        return {self._packages[unit].name for one in targets for unit in self._units.get(one, ())}
 
 
 def _losses(graph: Graph, before: Mapping[str, Package]) -> dict[str, list[str]]:
@@ -154,16 +178,14 @@ def _losses(graph: Graph, before: Mapping[str, Package]) -> dict[str, list[str]]
     if not changed:
         return {}
     others = [package for package in graph.packages if package.file not in before]
-    arch = graph.installs.arch
-    then = _Users(
-        Installs(settle_clashes(sorted([*others, *before.values()], key=_name)).packages, arch)
-    )
-    users = _Users(graph.installs)
+    settled = settle_clashes(sorted([*others, *before.values()], key=_name))
+    then, users = _Users(graph.installs.of_others(settled.packages)), _Users(graph.installs)
     everyone = {package.name for package in graph.packages}
     losses: dict[str, list[str]] = {}
     for file, old in changed.items():
-        left = users.of(old.name) | (users.of(now[file].name) if file in now else set())
-        losses[file] = sorted(then.of(old.name) & everyone - left)
+        if had := then.of(old.name) & everyone:
+            names = {one.name for one in (old, now.get(file)) if one}
+            losses[file] = sorted(had.difference(*map(users.of, names)))
     return losses
 
 

@@ -84,6 +84,8 @@ class Installs:
         """
         self.packages = packages
         self.arch = arch
+        self._repository = repository or PackageRepository()
+        self._own = own or {}
         self._makers = [
             unit for unit, one in enumerate(packages) if arch is None or one.builds_on(arch)
         ]
@@ -92,7 +94,7 @@ class Installs:
         if self.clashes:
             # Of two packages of one name and version, that of the later file counts.
             self._makers.sort(key=lambda unit: packages[unit].file, reverse=True)
-        self._groups = self._grouped(repository or PackageRepository(), own or {}, decided)
+        self._groups = self._grouped(decided)
         self._starts = [group.supply.numbers.start for group in self._groups]
         self._group_of = [self._groups[0]] * len(packages)
         for group in self._groups:
@@ -115,13 +117,13 @@ class Installs:
         Where apko does not install just that, it is every single package, and `~` of its number.
         """
 
-    def _grouped(
-        self,
-        common: PackageRepository,
-        own: Mapping[str, PackageRepository],
-        decided: Decisions | None,
-    ) -> list[_Group]:
-        """Return the groups, first that of the units which ask nothing but `common`."""
+    def of_others(self, packages: Sequence[Package]) -> Installs:
+        """Return what the environments of other definitions install, from the same repositories."""
+        return Installs(packages, self.arch, self._repository, self._own)
+
+    def _grouped(self, decided: Decisions | None) -> list[_Group]:
+        """Return the groups, first that of the units which ask only the common repository."""
+        common, own = self._repository, self._own
         repositories = {id(common): common}
         units: dict[int, list[int]] = {id(common): []}
         for unit, package in enumerate(self.packages):

@@ -114,21 +114,23 @@ def reduced(sketch: Sketch) -> Sketch:
     for node, goals in enumerate(successors):
         direct[component[node]].update(component[goal] for goal in goals)
         direct[component[node]].discard(component[node])
-    behind = _reachable(direct)
+    behind = _behind_others(direct)
 
     def follows(line: Line) -> bool:
         start, goal = component[number[line.start]], component[number[line.goal]]
-        return start != goal and any(behind[other] >> goal & 1 for other in direct[start])
+        return start != goal and bool(behind[start] >> goal & 1)
 
     return replace(sketch, lines=tuple(line for line in sketch.lines if not follows(line)))
 
 
-def _reachable(successors: Mapping[int, Collection[int]]) -> dict[int, int]:
-    """Return, for each node of a graph without cycles, a bit for every other that it leads to."""
-    found: dict[int, int] = {}
+def _behind_others(successors: Mapping[int, Collection[int]]) -> dict[int, int]:
+    """Return, for each node of a graph without cycles, a bit for all that its successors lead to."""
+    reachable: dict[int, int] = {}
+    behind: dict[int, int] = {}
     for node in TopologicalSorter(successors).static_order():
-        bits = 0
+        direct = bits = 0
         for goal in successors[node]:
-            bits |= 1 << goal | found[goal]
-        found[node] = bits
-    return found
+            direct |= 1 << goal
+            bits |= reachable[goal]
+        reachable[node], behind[node] = direct | bits, bits
+    return behind

@@ -36,9 +36,10 @@ class BrokenNames:
 
     def __init__(self, definitions: Iterable[BrokenDefinition]) -> None:
         """Take the broken definitions."""
+        self.definitions = tuple(definitions)
         self._definitions = {
             name: definition
-            for definition in definitions
+            for definition in self.definitions
             for name in (*definition.names, definition.file)
         }
 

@@ -55,24 +55,6 @@ PIPELINES = "pipelines"
 """The directory of the local pipelines, which belongs to no package."""
 
 
-def compile_definition(
-    data: bytes,
-    file: str,
-    *,
-    arch: Arch,
-    table: Table,
-    build_options: Sequence[str] = (),
-    variables: Mapping[str, str] = NO_VARIABLES,
-) -> tuple[Package | None, list[FileProblem]]:
-    """Return the definition in `data`, read from `file`, resolved for one architecture.
-
-    `variables` win over the definition's own. The package is None if this is not a definition (it has
-    no `package:` mapping), or if it has problems; these are returned with it.
-    """
-    package, problems = _compile(data, file, arch, table, (build_options, variables))
-    return (None if problems else package), problems
-
-
 def read_definition(
     data: bytes,
     file: str,
@@ -82,11 +64,16 @@ def read_definition(
     build_options: Sequence[str] = (),
     variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Package | BrokenDefinition | None:
-    """Return the definition in `data`, resolved or as a broken one; None if it is no definition."""
+    """Return the definition in `data`, read from `file`, resolved for one architecture.
+
+    `variables` win over the definition's own. It is None if this is no definition (it has no
+    `package:` mapping), and a broken one if it has problems.
+    """
     package, problems = _compile(data, file, arch, table, (build_options, variables))
     if not problems:
         return package
-    return BrokenDefinition(file, names_in_text(data, file, package), tuple(problems))
+    used = package.pipelines if package else ()
+    return BrokenDefinition(file, names_in_text(data, file, package), tuple(problems), used)
 
 
 def _compile(

@@ -30,8 +30,8 @@ class Definitions(NamedTuple):
     warnings: tuple[FileProblem, ...] = ()
     """What a person should know of the way in which all are read."""
     inputs: Mapping[str, tuple[str, ...]] = NO_INPUTS
-    """File of a definition → the pipelines and the file of variables that it is resolved from, with
-    paths that are relative to the directory or absolute."""
+    """File of a definition, sound or broken → the pipelines and the file of variables that it is
+    resolved from, with paths that are relative to the directory or absolute."""
     variables: Mapping[str, str] = NO_VARIABLES
     """File of a definition → the file of variables that melange is given with it."""
     pipeline_roots: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Definitions(NamedTuple):
     def without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
         """Return the same, where the definitions in files that somebody `refused` are broken."""
         broken = [
-            BrokenDefinition(one.file, tuple(sorted(one.given)), refused[one.file])
+            BrokenDefinition(one.file, tuple(sorted(one.given)), refused[one.file], one.pipelines)
             for one in self.packages
             if one.file in refused
         ]

@@ -44,7 +44,16 @@ _FINDS_FILE = re.compile(r"(?:\$(?:\*|\(\*\)|\{\*\})|%)\.yaml\b")
 _CALL = re.compile(r"\$[({]call\s+build-package,\s*(?P<name>[^,\s]+)\s*,")
 _INCLUDE = re.compile(r"^[ ]*(?:-|s)?include[ \t]+(?P<names>[^#\n]*)", re.MULTILINE)
 GIVEN: Mapping[str, str] = dict.fromkeys(
-    ("ARCH", "KEY", "REPO", "MELANGE", "MELANGE_DIR", "MELANGE_EXTRA_OPTS", "MELANGE_RUNNER"),
+    (
+        "ARCH",
+        "KEY",
+        "REPO",
+        "SOURCE_DATE_EPOCH",
+        "MELANGE",
+        "MELANGE_DIR",
+        "MELANGE_EXTRA_OPTS",
+        "MELANGE_RUNNER",
+    ),
     UNKNOWN,
 )
 """The variables that `dag` itself sets on make's command line, to what it knows only then."""

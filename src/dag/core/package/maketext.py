@@ -86,10 +86,11 @@ class _Variable:
 class MakeText:
     """The variables and rules of a Makefile.
 
-    `given` are the assignments of the command line: they win over those of the text.
+    `given` are the assignments of the command line: they win over those of the text. `unset` is the
+    value of what nothing sets.
     """
 
-    def __init__(self, text: str, given: Mapping[str, str]) -> None:
+    def __init__(self, text: str, given: Mapping[str, str], *, unset: str = "") -> None:
         self.rules: list[MakeRule] = []
         self._scoped: defaultdict[str, list[tuple[int, ScopedAssignment]]] = defaultdict(list)
         """Target → the assignments for it, with their places; those for patterns are at "", too."""
@@ -97,6 +98,7 @@ class MakeText:
         self._lost: dict[str, str] = {}
         """Variables of such assignments, of which there are too many."""
         self._given = given
+        self._unset = unset
         self._variables = {"MAKE": _Variable("make", recursive=False)}
         self._variables |= {name: _Variable(one, recursive=False) for name, one in given.items()}
         self._definitions: dict[str, list[_Line]] = {}
@@ -155,13 +157,10 @@ class MakeText:
             before = self.scope(one.targets.split()[:1], {})
             one = replace(one, value=self.expand(one.value, before).replace("$", "$$"))
         targets = one.targets.split()
-        if (one.is_plain and one.kind == "?") and (
-            one.name in self._variables
-            or any(
-                other.name == one.name for target in targets for _, other in self._scoped[target]
-            )
-        ):
-            return
+        if one.is_plain and one.kind == "?":
+            scoped = (other.name for target in targets for _, other in self._scoped[target])
+            if one.name in self._variables or one.name in scoped:
+                return
         # Those for targets that are plain words are found by these: a package may have one each.
         self._count += 1
         for target in targets if one.is_plain else [*targets, ""]:
@@ -285,7 +284,7 @@ class MakeText:
             return "" if self._reading else UNKNOWN  # they have values in recipes alone
         if name == "CURDIR":
             return UNKNOWN
-        return ""  # a number that is no argument, and what nothing sets
+        return "" if name.isdecimal() else self._unset  # a number is an argument that is not there
 
 
 class _Reader:

@@ -205,3 +205,5 @@ class BrokenDefinition(Struct, frozen=True, array_like=True, tag=True):
     """The names that it may give, as far as its text tells; its file's name if that tells none."""
     problems: tuple[FileProblem, ...]
     """What is wrong with it, at least one problem."""
+    pipelines: tuple[str, ...] = ()
+    """The pipelines that its steps use, as far as they could be read, sorted."""

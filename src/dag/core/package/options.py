@@ -8,6 +8,7 @@ from typing import ClassVar
 from dag.core.arch import ARCHITECTURES, Arch
 from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
 from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, PACKAGE, TEXT, choice
+from dag.core.package.makeassignments import split_assignment
 
 _DEFINITIONS = "Definitions"
 _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
@@ -94,6 +95,10 @@ class CompileOptions(Options):
         "Refuse the whole directory if anything is wrong with any definition, not only what needs "
         "that definition. `dag build` also refuses a definition that changed under its version.",
     )
+
+    def make_assignments(self) -> dict[str, str]:
+        """Return the variables of `make_vars` with their values."""
+        return dict(map(split_assignment, self.make_vars))
 
 
 @dataclass(frozen=True, kw_only=True)

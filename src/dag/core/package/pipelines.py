@@ -118,13 +118,12 @@ class Compiler:
             raise Unresolvable(
                 f"the pipelines are nested deeper than {MAX_NESTING} levels; do they use themselves?"
             )
-        uses, body = step.uses, step
-        if uses and not step.steps:
-            body = self._find(uses)
-        way = at.way
+        uses, body, way = step.uses, step, at.way
         if uses:
             self.used.add(uses)
             way = f"{way} > {uses}" if way else f"uses {uses}"
+            if not step.steps:
+                body = self._find(uses)
         needs = step.needs if body.needs is None else body.needs
         if body.simple and (step.needs is None or step.plain) and not step.condition:
             # Most steps come here: what they need depends on nothing.

@@ -62,14 +62,6 @@ class Supply:
         self.numbers = self.resolver.universe.numbers
         """The numbers of its packages; those of the definitions come first."""
 
-    def owner(self, number: int) -> int | None:
-        """Return the place in `packages` of the definition that makes a package.
-
-        It is None if a repository has the package, or if it is external.
-        """
-        place = number - self.numbers.start
-        return self._owners[place] if 0 <= place < len(self._owners) else None
-
     def made(self) -> Iterator[tuple[int, int]]:
         """Yield the packages that definitions make, each with the place of its definition."""
         return enumerate(self._owners, self.numbers.start)

@@ -112,14 +112,16 @@ def read_directory(
         if cached and (new or len(known) != len(entries)):
             parses.store(directory, wanted.apk, known)
         packages: list[Package] = []
-        inputs: dict[str, tuple[str, ...]] = {}
         for file in files:
             match known.get(file.key):
                 case Package() as package:
                     packages.append(flags.with_appended(package) if flags else package)
-                    inputs[file.name] = way_of[file.name].inputs(package)
-                case BrokenDefinition() as one:
-                    broken.append(one)
+                case BrokenDefinition() as failed:
+                    broken.append(failed)
+        inputs = {one.file: way_of[one.file].inputs(one.pipelines) for one in packages}
+        for one in broken:
+            if way := way_of.get(one.file):  # a name that cannot be shown has none
+                inputs[one.file] = way.inputs(one.pipelines)
         remarks: list[str] = []
         if listing.yml or listing.folders:
             stems = {name.removesuffix(".yaml") for name in listing.yaml}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.limits import MAKEFILE
-from dag.core.package.directory import NO_VARIABLES
 from dag.core.package.makefile import (
     FILE_NAMES,
     GIVEN,
@@ -34,10 +33,10 @@ BUILT_IN = "the Makefile of dag's own"
 """Stands for its file's name."""
 
 
-def makefile_of(directory: Path, template: str | None) -> Makefile:
+def makefile_of(directory: Path, template: str | None, make_vars: Mapping[str, str]) -> Makefile:
     """Return the rules of a directory's Makefile; `template` replaces what they say of targets.
 
-    Where there is none, they are the rules of dag's own.
+    Where there is none, they are the rules of dag's own. `make_vars` are as for `find_source`.
 
     Raises:
         UsageError: there is nothing to build, the Makefile cannot be read, or the template is wrong
@@ -46,7 +45,7 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
     """
     if not any(directory.glob("*.yaml")):
         raise no_definitions_error(directory)
-    found = find_makefile(directory, template)
+    found = find_makefile(directory, template, make_vars)
     if found is not None:
         return found
     if template is not None:
@@ -57,20 +56,22 @@ def makefile_of(directory: Path, template: str | None) -> Makefile:
     return built_in_makefile()
 
 
-def find_makefile(directory: Path, template: str | None) -> Makefile | None:
+def find_makefile(
+    directory: Path, template: str | None, make_vars: Mapping[str, str]
+) -> Makefile | None:
     """Return the rules of a directory's Makefile, or None if there is none.
+
+    `make_vars` are as for `find_source`.
 
     Raises:
         UsageError: it cannot be read, or the template is wrong.
 
     """
-    source = find_source(directory)
+    source = find_source(directory, make_vars)
     return None if source is None else read_makefile(source.text, template)
 
 
-def find_source(
-    directory: Path, make_vars: Mapping[str, str] = NO_VARIABLES
-) -> MakefileText | None:
+def find_source(directory: Path, make_vars: Mapping[str, str]) -> MakefileText | None:
     """Return the text of a directory's Makefile with those that it includes, or None.
 
     `make_vars` are the assignments on make's command line, which may name what is included.
@@ -150,7 +151,8 @@ class _Includer:
             return
         self._seen.add(path)
         lines = read_text(path, MAKEFILE, errors="replace").removesuffix("\n").split("\n")
-        self._begin(name, 1)
+        self._begin(name, 0)
+        self._lines.append(f"MAKEFILE_LIST += {' '.join(name.split())}")  # as make does
         for number, line in enumerate(lines, start=1):
             self._lines.append(line)
             for pattern in included_patterns(line, self._expand):
@@ -160,12 +162,16 @@ class _Includer:
                 self._begin(name, number + 1)
 
     def _expand(self, names: str) -> str:
-        """Expand what a line has behind `include`, by all that make has read until then."""
+        """Expand what a line has behind `include`, by all that make has read until then.
+
+        What nothing there sets may be in the environment of make, and then nobody knows it.
+        """
         if not self._left:
             return UNKNOWN
         self._left -= 1
         given = {**GIVEN, **self._make_vars}
-        return MakeText("\n".join([*self._lines, ""]), given).expand(names, {})
+        text = "\n".join([*self._lines, ""])
+        return MakeText(text, given, unset=UNKNOWN).expand(names, {})
 
     def _begin(self, name: str, line: int) -> None:
         self._parts.append(MakefilePart(len(self._lines) + 1, name, line))

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from dag.io.usercache import user_cache
 
 _UNQUOTED = "/$&+,:;=@~"
 """What Go leaves as it is in the path of a URL."""
+_DAY = 24 * 60 * 60
+"""Seconds; no package is moved for so long."""
 
 
 class WrongPackage(BuildError):
@@ -252,11 +255,17 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _trim(unpacked: Path) -> None:
-    """Remove what was unpacked longest ago, if all is too large."""
+    """Remove what was unpacked longest ago, if all is too large, and what a dead process left."""
     found = []
     for directory in unpacked.iterdir():
-        size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-        found.append((directory.stat().st_mtime, size, directory))
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it meanwhile
+            changed = directory.stat().st_mtime
+            if directory.name.startswith(durable.TEMPORARY):
+                if changed < time.time() - _DAY:
+                    shutil.rmtree(directory, ignore_errors=True)
+                continue
+            size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+            found.append((changed, size, directory))
     size = sum(one for _, one, _ in found)
     for _, own, directory in sorted(found):
         if size <= PACKAGE_CACHE.most:

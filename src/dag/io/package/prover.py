@@ -67,13 +67,11 @@ class PackageReader:
         return answer.read
 
     def _ask(self, descriptor: int) -> Answer:
-        # The reader shares the position of whoever opened the file.
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            said, code = self._hear(self._socket or self._start(), descriptor)
-        except (OSError, struct.error):
-            # The process from which readers are made is gone.
-            return Answer(broken=f"it makes its reader end: {self._end()}")
+        # A package ends its own reader alone, so it is not to blame if readers cannot be made.
+        heard = self._hear(descriptor) or self._hear(descriptor)
+        if heard is None:
+            return Answer(failed="the process that has packages read ends without an answer")
+        said, code = heard
         if code == -signal.SIGXCPU:
             return Answer(broken="it makes its reader end: it takes too much time")
         try:
@@ -81,16 +79,21 @@ class PackageReader:
         except Undecodable:
             return Answer(broken=f"it makes its reader end: exit code {code}")
 
-    def _hear(self, asked: socket.socket, descriptor: int) -> tuple[bytes, int]:
-        """Return what a reader says of a file, and how it ended."""
+    def _hear(self, descriptor: int) -> tuple[bytes, int] | None:
+        """Return what a reader says of a file, and how it ended; None if none was made."""
+        asked = self._socket or self._start()
+        # The reader shares the position of whoever opened the file.
+        os.lseek(descriptor, 0, os.SEEK_SET)
         hear, say = os.pipe()
         with os.fdopen(hear, "rb") as pipe:
             try:
-                socket.send_fds(asked, [b"?"], [descriptor, say])
-            finally:
-                os.close(say)
-            said = pipe.read(RECORD.most + 1)
-        (code,) = EXIT_CODE.unpack(asked.recv(EXIT_CODE.size))
+                with os.fdopen(say, "wb"):
+                    socket.send_fds(asked, [b"?"], [descriptor, say])
+                said = pipe.read(RECORD.most + 1)
+                (code,) = EXIT_CODE.unpack(asked.recv(EXIT_CODE.size))
+            except (OSError, struct.error):
+                self._end()
+                return None
         return said, code
 
     def _start(self) -> socket.socket:
@@ -109,12 +112,13 @@ class PackageReader:
         self._socket = ours
         return ours
 
-    def _end(self) -> str:
-        """End the process; return how it ended, in words."""
+    def _end(self) -> None:
+        """End the process, if there is one."""
         if self._socket is not None:
             self._socket.close()
-        self._socket, process, self._process = None, self._process, None
-        return "it never began" if process is None else f"exit code {process.wait()}"
+        if self._process is not None:
+            self._process.wait()
+        self._socket = self._process = None
 
     def close(self) -> None:
         """End the process; nothing is read any more."""

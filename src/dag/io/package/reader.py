@@ -52,14 +52,24 @@ def main() -> None:
             message, descriptors, _, _ = socket.recv_fds(asked, 1, 2)
             if not message:
                 return
-            reader = os.fork()
-            if reader == 0:
-                asked.close()
-                _read_alone(*descriptors)
+            code = _have_read(asked, *descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
-            _, status = os.waitpid(reader, 0)
-            asked.sendall(EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
+            asked.sendall(EXIT_CODE.pack(code))
+
+
+def _have_read(asked: socket.socket, descriptor: int, pipe: int) -> int:
+    """Make a process that reads a file; return how it has ended."""
+    try:
+        reader = os.fork()
+    except OSError as error:
+        os.write(pipe, _line(Answer(failed=f"no process can be made: {error.strerror}")))
+        return 0
+    if reader == 0:
+        asked.close()
+        _read_alone(descriptor, pipe)
+    _, status = os.waitpid(reader, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def _read_alone(descriptor: int, pipe: int) -> NoReturn:
@@ -67,10 +77,14 @@ def _read_alone(descriptor: int, pipe: int) -> NoReturn:
     try:
         _begin_reading(os.fstat(descriptor).st_size)
         with os.fdopen(pipe, "wb") as answers:
-            answers.write(msgspec.json.encode(_answer(descriptor)) + b"\n")
+            answers.write(_line(_answer(descriptor)))
         code = 0
     finally:
         os._exit(code)  # it must not go on as the process that it was made from
+
+
+def _line(answer: Answer) -> bytes:
+    return msgspec.json.encode(answer) + b"\n"
 
 
 def _begin_reading(size: int) -> None:

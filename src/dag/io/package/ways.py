@@ -13,7 +13,6 @@ from typing import NamedTuple
 from dag.core.arch import Arch
 from dag.core.limits import PIPELINE, PIPELINES, VARIABLES
 from dag.core.package.melangeflags import MELANGE_DIR, Resolution
-from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 from dag.io.files import is_so, read_bytes
@@ -55,13 +54,13 @@ class Way:
         """Return the path and the text of each pipeline."""
         return {uses: (one.path, one.text) for uses, one in self.pipelines.items()}
 
-    def inputs(self, package: Package) -> tuple[str, ...]:
-        """Return the files, but for the definition, that a package of this way is resolved from."""
-        if not (package.pipelines or self.vars_input):
+    def inputs(self, used: Sequence[str]) -> tuple[str, ...]:
+        """Return the files that a definition which uses these pipelines is resolved from, but it."""
+        if not (used or self.vars_input):
             return ()
-        names = map(posixpath.normpath, package.pipelines)
-        used = [self.pipelines[name].input for name in names if name in self.pipelines]
-        return tuple(filter(None, (*used, self.vars_input)))
+        names = map(posixpath.normpath, used)
+        found = [self.pipelines[name].input for name in names if name in self.pipelines]
+        return tuple(filter(None, (*found, self.vars_input)))
 
 
 @dataclass(slots=True)
@@ -108,7 +107,9 @@ class Ways:
             pipelines=pipelines,
             behind=behind,
             variables=variables,
-            vars_input=self._input(self.directory / resolution.vars_file) if variables else "",
+            vars_input=self._input(self.directory / resolution.vars_file)
+            if variables or problems
+            else "",
             problems=problems,
             salt=salt,
         )

@@ -102,7 +102,9 @@ class Build:
                 hint=f"name a directory below it, like {self.directory / 'packages'}",
             )
         self.say = say
-        self.makefile = makefile_of(self.directory, options.target_template)
+        self.makefile = makefile_of(
+            self.directory, options.target_template, options.make_assignments()
+        )
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
             say(note)
         foreign = self.makefile.foreign_key_note("--signing-key") if options.signing_key else None

@@ -40,7 +40,8 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         Interrupted: somebody asked to stop.
 
     """
-    makefile_of(Path(options.directory), options.target_template)  # before a store is made in vain
+    # Before a store is made in vain.
+    makefile_of(Path(options.directory), options.target_template, options.make_assignments())
     place = store_place(options, say)
     store = open_store(place, options.arch, wait=options.wait, say=say)
     try:

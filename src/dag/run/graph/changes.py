@@ -47,7 +47,11 @@ class _AnyPipeline(Table):
 
 
 def _as_it_was(data: bytes, file: str, arch: Arch) -> Package | None:
-    """Return a definition as far as it tells what it made; None if it was none."""
+    """Return a definition as far as it tells what it made; None if it was none.
+
+    It is read without build options and without a file of variables, which may have been others
+    then. So a name, a version or a need that only they give is not seen.
+    """
     match read_definition(data, file, arch=arch, table=_AnyPipeline({})):
         case BrokenDefinition() as broken:
             name, *others = broken.names

@@ -9,7 +9,7 @@ from pathlib import Path
 from dag.core.graph.affected import Affected
 from dag.core.graph.draw import Kind
 from dag.core.graph.graph import Graph
-from dag.core.graph.options import AffectedOptions, GraphOptions, LineOptions
+from dag.core.graph.options import AffectedOptions, GraphOptions, TextOptions
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import NO_MAKEFILE, Makefile, built_in_makefile, read_makefile
 from dag.core.package.model import Package
@@ -63,7 +63,7 @@ def graph_of(
     return graph
 
 
-def target_rules(options: LineOptions, directory: str) -> Makefile:
+def target_rules(options: TextOptions | AffectedOptions) -> Makefile:
     """Return how packages become targets, if these are printed: as the directory's Makefile says.
 
     Raises:
@@ -73,7 +73,7 @@ def target_rules(options: LineOptions, directory: str) -> Makefile:
     template = options.target_template
     if options.kind is not Kind.TARGET:
         return NO_MAKEFILE
-    found = find_makefile(Path(directory), template)
+    found = find_makefile(Path(options.directory), template, options.make_assignments())
     if found is not None:
         return found
     return built_in_makefile() if template is None else read_makefile("", template)

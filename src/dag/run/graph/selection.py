@@ -74,7 +74,7 @@ def select(
     found = read_definitions(options, options.directory, arch)
     for line in found.words():
         say(line)
-    makefile = makefile_of(directory, options.target_template)
+    makefile = makefile_of(directory, options.target_template, options.make_assignments())
     asked = Repositories()
     if ask:
         named = NamedByUser(repositories=options.repositories, keys=options.keyrings)

@@ -20,15 +20,16 @@ _FILES = {
     ".gitignore": "gitignore",
 }
 """Each file of a distribution, and the file beside this one that has its text."""
-_LITERAL = re.compile(r"[\w.~:/?&=%@+,-]+", re.ASCII)
-"""What make takes as it is written."""
+_LITERAL = re.compile(r"[\w./][\w.~:/?=%@+,-]*", re.ASCII)
+"""What make and a shell take as it is written."""
 
 
 def _literal(text: str) -> str:
     if not _LITERAL.fullmatch(text) or secret_of(text):
         raise UsageError(
             "this cannot be written into a Makefile as it is",
-            hint="it must be a URL without a password, or a path, without spaces and without $ and #",
+            hint="it must be a URL without a password, or a path, of letters, digits and"
+            " . / _ ~ : ? = % @ + , - and begin with a letter, a digit, . or /",
         )
     if "://" not in text and (text.startswith("/") or ".." in text.split("/")):
         raise UsageError(
