@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
 import yaml
 
 from cluster import parts
+from dag import __version__
+from dag.core.package.builtin import MELANGE
 from examples.bootstrap import bootstrap
 from tests.support.builds import apks
 
@@ -20,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ACTION = ROOT / ".github" / "actions" / "build"
 WORKFLOW = ROOT / "examples" / "ci" / "github.yml"
 TEMPLATE = ROOT / "examples" / "ci" / "gitlab.yml"
+PAGE = ROOT / "docs" / "ci.md"
 
 
 def lint(place: Path, workflow: str) -> subprocess.CompletedProcess[str]:
@@ -41,12 +46,36 @@ def lint(place: Path, workflow: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_workflow_and_the_inputs_of_the_action_are_right(tmp_path: Path) -> None:
     local = "./.github/actions/build"
-    workflow = WORKFLOW.read_text().replace("OWNER/REPOSITORY/.github/actions/build@v0.2.0", local)
+    place = f"OWNER/REPOSITORY/.github/actions/build@v{__version__}"
+    workflow = WORKFLOW.read_text().replace(place, local)
     assert local in workflow
     done = lint(tmp_path / "right", workflow)
     assert (done.returncode, done.stdout) == (0, "")
     done = lint(tmp_path / "wrong", workflow.replace("          arch: ${{", "          arhc: ${{"))
     assert 'input "arhc" is not defined' in done.stdout
+
+
+@pytest.mark.parametrize("file", [WORKFLOW, TEMPLATE, PAGE])
+def test_this_version_of_dag_is_taken(file: Path) -> None:
+    versions = re.findall(r"(?:OWNER/REPOSITORY|GROUP/dag)\S*@v([0-9.]+)", file.read_text())
+    assert {*versions} == {__version__}
+
+
+def test_the_melange_whose_pipelines_dag_knows_is_installed() -> None:
+    action = yaml.safe_load((ACTION / "action.yml").read_text())
+    assert action["inputs"]["melange"]["default"] == MELANGE
+    assert f"| `melange` | `{MELANGE}` |" in PAGE.read_text()
+
+
+def test_what_a_build_that_fails_has_built_is_kept() -> None:
+    steps = yaml.safe_load((ACTION / "action.yml").read_text())["runs"]["steps"]
+    taken = [one.get("uses", "").partition("@")[0] for one in steps]
+    save = steps[taken.index("actions/cache/save")]
+    assert "actions/cache" not in taken, "it saves only after success"
+    assert steps.index(save) > next(n for n, one in enumerate(steps) if one.get("id") == "build")
+    assert save["if"].startswith("always()")
+    restored = steps[taken.index("actions/cache/restore")]
+    assert save["with"]["path"] == restored["with"]["path"]
 
 
 class Checkout:
@@ -67,6 +96,13 @@ class Checkout:
         return subprocess.run(
             words, cwd=self.place, env=environment, capture_output=True, text=True, check=False
         )
+
+    def move_to(self, name: str) -> None:
+        """Move the definitions, with all that is beside them, into a directory of the repository."""
+        (self.place / name).mkdir()
+        for path in self.place.iterdir():
+            if path.name not in (".git", name):
+                path.rename(self.place / name / path.name)
 
     def commit(self) -> str:
         """Commit everything, and return the name of the commit."""
@@ -144,17 +180,51 @@ def test_without_a_commit_to_compare_with_the_action_builds_everything_once(
     assert "0 packages to build" in again.stderr
 
 
+def listed(checkout: Checkout, since: str) -> tuple[int, str]:
+    """Return the exit code of the workflow's list, and what the list is."""
+    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["touched"]["steps"]
+    script = next(one["run"] for one in steps if one.get("id") == "list")
+    output = checkout.service / "output"
+    output.write_text("")
+    done = checkout.run("bash", "-ec", script, SINCE=since, GITHUB_OUTPUT=str(output))
+    return done.returncode, output.read_text()
+
+
+def test_the_workflow_lists_what_is_touched_or_everything_and_fails_with_dag(
+    checkout: Checkout,
+) -> None:
+    subprocess.run([ROOT / "scripts/apt", "jq"], check=True)
+    both = 'packages=["example-greeting","example-hello"]\n'
+    first = checkout.commit()
+    assert listed(checkout, first) == (0, "packages=[]\n")
+    checkout.break_hello()
+    checkout.commit()
+    assert listed(checkout, first) == (0, 'packages=["example-hello"]\n')
+    assert listed(checkout, "0" * 40) == (0, both)
+    assert listed(checkout, "") == (0, both)
+    (checkout.place / "dag.toml").write_text("no-such-key = 1\n")
+    assert listed(checkout, first) == (2, "")
+
+
 def test_the_template_builds_what_a_merge_request_touches(checkout: Checkout) -> None:
     job: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text())["packages"]
+    checkout.move_to("os")
     first = checkout.commit()
-    greeting = checkout.place / "example-greeting.yaml"
+    greeting = checkout.place / "os" / "example-greeting.yaml"
     greeting.write_text(greeting.read_text().replace("epoch: 0", "epoch: 1"))
     checkout.commit()
+    ((arch,),) = (one["BUILD_ARCH"] for one in job["parallel"]["matrix"])
     variables = {name: str(value) for name, value in job["variables"].items()}
-    done = checkout.run(
-        "bash", "-ec", job["script"][0], **{**variables, "CI_MERGE_REQUEST_DIFF_BASE_SHA": first}
-    )
+    variables |= {"DIRECTORY": "os", "BUILD_ARCH": arch, "CI_MERGE_REQUEST_DIFF_BASE_SHA": first}
+    done = checkout.run("bash", "-ec", job["script"][0], **variables)
     assert done.returncode == 0, done.stderr
-    assert apks(checkout.place) == ["example-greeting-1.0.0-r1.apk"]
+    assert apks(checkout.place / "os") == ["example-greeting-1.0.0-r1.apk"]
+    for path in job["artifacts"]["paths"]:
+        place = checkout.place / Template(path).substitute(variables)
+        kept = [place, *place.rglob("*")]
+        assert not any(one.is_symlink() for one in kept), "it would lead nowhere"
+        assert any(one.is_file() for one in kept)
+    (kept_between,) = job["cache"]["paths"]
+    assert (checkout.place / Template(kept_between).substitute(variables)).is_dir()
     assert (checkout.place / job["artifacts"]["reports"]["junit"]).exists()
     assert done.stdout.count("section_start") == done.stdout.count("section_end") == 1

@@ -9,7 +9,7 @@ reports=$(mktemp -d "${RUNNER_TEMP:-/tmp}/dag-XXXXXX")
 } >>"$GITHUB_OUTPUT"
 cd "$DIRECTORY"
 set -- --arch "$BUILD_ARCH" --markdown "$reports/dag.md" --junit "$reports/dag.xml"
-if git cat-file -e "${SINCE:-none}^{commit}" 2>/dev/null; then
+if [ -n "$SINCE" ] && git cat-file -e "$SINCE^{commit}" 2>/dev/null; then
   set -- "$@" --since "$SINCE"
 else # a new branch, or a checkout without the history
   echo "::notice::The commit to compare with is not known, so everything is built."
