@@ -80,7 +80,7 @@ def test_a_constraint_that_nothing_satisfies_is_said_with_what_there_is(case: Pa
     assert out == "app\n"
     assert err == (
         "dag: melange must find asm<3 (there is only asm-3.0.1-r0) in a repository; "
-        "it is needed by app\n"
+        "it is needed by app (app.yaml:7)\n"
     )
     _, err = dag("text", "-d", case, "-t", "name", "app")
     assert "asm<3 (there is only asm-3.0.1-r0)" in err

@@ -125,7 +125,7 @@ def test_an_unknown_name_prints_nothing_else(directory: Path) -> None:
 def test_v_names_every_dropped_edge_and_who_needs_what_is_not_there(directory: Path) -> None:
     _, err = dag("text", "-d", directory, "-v")
     assert "dropped, must be bootstrapped: tool needs lib at tool.yaml:7, environment" in err
-    assert "melange must find elsewhere in a repository; it is needed by app\n" in err
+    assert "melange must find elsewhere in a repository; it is needed by app (app.yaml:7)\n" in err
 
 
 @pytest.mark.parametrize("place", ["directory", "url"])
@@ -310,7 +310,7 @@ def test_words_for_what_was_meant(directory: Path) -> None:
     _, err = dag("text", "-d", directory)
     assert "melange must find in a repository: lib-deb (did you mean lib-dev?), " in err
     _, err = dag("text", "-d", directory, "-v")
-    assert "find lib-deb in a repository; it is needed by more; did you mean lib-dev?\n" in err
+    assert "find lib-deb in a repository; it is needed by more (more.yaml:7); did you mean lib-dev?\n" in err
     _, err = dag("biuld", code=2)
     assert "No such command 'biuld'" in err
     assert "build" in err.splitlines()[-1]

@@ -61,14 +61,14 @@ def tell_missing(
 
     Of other needs that apko cannot satisfy, write whose environments it does not make.
     """
-    from dag.core.graph.remarks import find_offers, find_refusals
+    from dag.core.graph.remarks import find_offers, find_places, find_refusals
     from dag.report.words import missing_lines, refusal_lines
 
     inside = frozenset(names)
     missing = graph.missing(inside)
     there = {name: find_offers(graph, name) for name in missing}
     for line in missing_lines(
-        missing,
+        find_places(graph, missing) if verbose else missing,
         graph.names,
         others=bool(graph.available or (repositories and repositories.own)),
         verbose=verbose,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dag.core.graph.graph import Graph
@@ -75,6 +75,20 @@ def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
                 )
             )
     return found
+
+
+def find_places(graph: Graph, missing: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Return for each missing name who needs it, with the place that says so: `app (app.yaml:4)`."""
+    users = {user for each in missing.values() for user in each}
+    places = {
+        (user, edge.origin): edge.where
+        for user in users
+        for edge in graph.needs(user)
+        if not edge.is_ours
+    }
+    return {
+        name: [f"{user} ({places[user, name]})" for user in each] for name, each in missing.items()
+    }
 
 
 def find_offers(graph: Graph, text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
 from dag.core.graph.foreign import foreign_needs
 from dag.core.graph.graph import Graph
-from dag.core.graph.remarks import Refusal, find_offers, find_refusals
+from dag.core.graph.remarks import Refusal, find_offers, find_places, find_refusals
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
 from dag.core.package.directory import Definitions
@@ -38,7 +38,7 @@ class Selection:
     missing: int
     """How many dependencies close a cycle, so that they are not built yet when they are needed."""
     external: Mapping[str, Sequence[str]]
-    """Names that neither the directory nor a repository has → who needs them."""
+    """Names that neither the directory nor a repository has → who needs them, and where that is said."""
     there: Mapping[str, Sequence[str]]
     """What there is of these names, in versions that nobody wants."""
     refusals: Sequence[Refusal]
@@ -117,7 +117,7 @@ def select(
         definitions=found,
         left_out=len(whole) - len(order) - len(stopped),
         missing=missing,
-        external=external,
+        external=find_places(graph, external),
         there={name: find_offers(graph, name) for name in external},
         refusals=find_refusals(graph, inside),
         names=graph.names,
