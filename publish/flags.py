@@ -12,7 +12,7 @@ INTRODUCTION = """\
 # Flags
 
 What every flag is called, in the environment and in `dag.toml`, too. `make golden` writes this page
-from the declarations in `src/dag/core/*/options.py`.
+from the declarations of the flags in `src/dag/core`.
 
 A value comes from the command line, else from the environment, else from `dag.toml` in the directory
 of the definitions (`--dir`), else it is the default. In `dag.toml` a key counts for every command
@@ -45,13 +45,14 @@ def _section(typed: str, command: Command) -> Iterator[str]:
     if arguments:
         yield from (f"- `{one.metavar}`: {one.text}" for one in arguments)
         yield ""
+    if not command.flags:
+        return
     yield "| flag | variable | dag.toml | default | |"
     yield "|---|---|---|---|---|"
-    for heading in dict.fromkeys(one.heading for one in command.flags):
-        yield f"| **{heading}** | | | | |"
-        for one in command.flags:
-            if one.heading == heading:
-                yield _row(one, command)
+    for heading, options in command.sections(context_of(command, typed)).items():
+        rows = [_row(one, command) for one in options if isinstance(one, Option)]
+        if rows:
+            yield from (f"| **{heading}** | | | | |", *rows)
     yield ""
 
 

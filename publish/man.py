@@ -11,7 +11,7 @@ from dag import __version__
 from dag.cli.examples import ExampleGroup
 from dag.cli.main import SUMMARIES, main
 from dag.cli.options import Command
-from dag.cli.parameters import Argument, Option
+from dag.cli.parameters import Argument
 from publish.declared import context_of, every_command
 
 EXIT_CODES = (
@@ -61,11 +61,10 @@ def _lines(typed: str, command: click.Command) -> Iterator[str]:
 
 def _flags(command: Command, context: click.Context) -> Iterator[str]:
     yield ".SH OPTIONS"
-    for heading in dict.fromkeys(one.heading for one in command.flags):
+    for heading, options in command.sections(context).items():
         yield f".SS {_escaped(heading)}"
-        for one in command.flags:
-            if isinstance(one, Option) and one.heading == heading:
-                yield from _entry(*one.get_help_record(context))
+        for record in filter(None, (one.get_help_record(context) for one in options)):
+            yield from _entry(*record)
 
 
 def _commands(typed: str, group: click.Group) -> Iterator[tuple[str, str]]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import click
-
-from dag.cli.main import SUMMARIES, main
+from dag.cli.main import SUMMARIES
 from dag.cli.options import Command
-from dag.cli.parameters import Option
 from dag.core.flags import Flag, Shape
 from dag.core.package.melangetable import KEYS, TABLE
-from publish.declared import context_of
+from publish.declared import every_command
 
 Schema = dict[str, Any]
 
@@ -22,19 +20,17 @@ _VALUE: Schema = {"type": ["string", "integer", "number", "boolean"]}
 
 def settings_schema() -> str:
     """Return the schema: for an editor, `#:schema PATH` in the first line of the file names it."""
-    tables = {name: _options(name) for name in SUMMARIES}
-    shared: Schema = {}
-    for option in (one for options in tables.values() for one in options):
-        flag = option.flag
-        if flag.inside:
-            table = shared.setdefault(flag.inside, _table(f"For every command: [{flag.inside}]."))
-            table["properties"][flag.name] = _value(flag)
-        elif flag.table:
-            shared[flag.table] = {**_table(flag.text), "additionalProperties": _VALUE}
-        elif not flag.command:
-            shared[flag.key] = _value(flag)
-    for name, options in tables.items():
-        if properties := {one.flag.key: _value(one.flag) for one in options if _is_own(one.flag)}:
+    flags = [*_flags()]
+    inside = {flag.inside for _, flag in flags if flag.inside}
+    shared = _properties((typed, one) for typed, one in flags if _is_own(one) and not one.command)
+    for name in inside:
+        own = ((typed, one) for typed, one in flags if one.inside == name)
+        shared[name] = _table(f"For every command: [{name}].", _properties(own))
+    for flag in (one for _, one in flags if one.table):
+        shared[flag.table] = {**_table(flag.text), "additionalProperties": _VALUE}
+    for name in SUMMARIES:
+        own = ((typed, one) for typed, one in flags if typed.split()[1] == name and _is_own(one))
+        if properties := _properties(own):
             shared[name] = _table(f"For `dag {name}` only.", properties)
     lists = {key: _TEXTS for key, field in KEYS.items() if field != "vars_file"}
     shared[TABLE] = _table(
@@ -51,12 +47,35 @@ def settings_schema() -> str:
     return f"{json.dumps(schema, indent=2)}\n"
 
 
-def _options(section: str) -> list[Option]:
-    """Return the flags that the file may set in a command, or in any of a group of commands."""
-    command = main.get_command(context_of(main, "dag"), section)
-    each = command.commands.values() if isinstance(command, click.Group) else [command]
-    flags = [flag for one in each if isinstance(one, Command) for flag in one.flags]
-    return [one for one in flags if one.flag.key and not one.flag.typed_only]
+def _flags() -> Iterator[tuple[str, Flag]]:
+    """Yield the flags that the file may set, each with the command that has it, as that is typed."""
+    for typed, command in every_command():
+        for one in command.flags if isinstance(command, Command) else ():
+            if one.flag.key and not one.flag.typed_only:
+                yield typed, one.flag
+
+
+def _properties(flags: Iterable[tuple[str, Flag]]) -> Schema:
+    """Return what the keys of a table are; commands may mean different things by one key."""
+    by_key: dict[str, list[tuple[str, Flag]]] = {}
+    for typed, flag in flags:
+        by_key.setdefault(flag.name if flag.inside else flag.key, []).append((typed, flag))
+    return {key: _united(having) for key, having in by_key.items()}
+
+
+def _united(having: Sequence[tuple[str, Flag]]) -> Schema:
+    """Return what a key is for all the commands that have it."""
+    commands: dict[str, list[str]] = {}
+    values = [_value(flag) for _, flag in having]
+    for (typed, _), value in zip(having, values, strict=True):
+        commands.setdefault(value["description"], []).append(f"`{typed}`")
+    united = values[0]
+    if len(commands) > 1:
+        told = (f"{', '.join(typed)}: {text}" for text, typed in commands.items())
+        united["description"] = " ".join(told)
+    if "enum" in united:
+        united["enum"] = [*dict.fromkeys(word for value in values for word in value["enum"])]
+    return united
 
 
 def _is_own(flag: Flag) -> bool:

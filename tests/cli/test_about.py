@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_a_new_distribution_is_understood_at_once(
     assert told.stdout.split() == ["package/example-greeting", "package/example-hello"]
     makefile = (tmp_path / "a" / "b" / "Makefile").read_text()
     assert "KEYRING ?= https://packages.wolfi.dev/os/wolfi-signing.rsa.pub\n" in makefile
+
+
+def test_what_builds_it_can_be_typed_as_it_is_said(tmp_path: Path) -> None:
+    target = str(tmp_path / "a b; c")
+    said = dag("init", target).stderr.split("`")[1]
+    assert shlex.split(said) == ["dag", "build", "--dir", target]
 
 
 def test_nothing_is_overwritten_and_nothing_written_beside_it(tmp_path: Path) -> None:

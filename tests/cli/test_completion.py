@@ -70,6 +70,14 @@ def test_bash_completes(place: Path, typed: list[str], offered: list[str]) -> No
     assert shell(place, "bash", "-c", BASH, "bash", *typed).splitlines() == offered
 
 
+def test_names_that_no_terminal_shows_are_not_offered(place: Path) -> None:
+    for odd in (b"br\xff", b"br\nx", b"br\x1b[2J", b"br\xc2\x9b2J"):
+        (place / os.fsdecode(odd + b".yaml")).write_text("")
+    (place / "brü.yaml").write_text("")
+    said = shell(place, "bash", "-c", BASH, "bash", "dag", "build", "br").splitlines()
+    assert said == ["brotli-tools", "brotli", "brü"]
+
+
 def test_settings_that_are_wrong_do_not_disturb_it(place: Path) -> None:
     (place / "dag.toml").write_text("no-such-key = 1\n")
     assert shell(place, "bash", "-c", BASH, "bash", "dag", "build", "cu") == "curl\n"

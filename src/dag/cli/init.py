@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from dag.cli.options import command_of
 from dag.core.package.starter import InitOptions
 from dag.report.terminal import say, show
@@ -24,4 +26,4 @@ def command(options: InitOptions) -> None:
     from dag.io.package.starter import write_starter
 
     show(write_starter(options))
-    say(f"`dag build --dir {options.target}` builds it")
+    say(f"`dag build --dir {shlex.quote(options.target)}` builds it")

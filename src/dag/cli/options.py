@@ -154,15 +154,15 @@ class Command(click.Command):
         if arguments:
             with formatter.section("Arguments"):
                 formatter.write_dl([(one.metavar, one.text) for one in arguments])
-        for heading, records in self._sections(ctx).items():
+        for heading, options in self.sections(ctx).items():
             with formatter.section(heading):
-                formatter.write_dl(records)
+                formatter.write_dl(filter(None, (one.get_help_record(ctx) for one in options)))
 
-    def _sections(self, ctx: click.Context) -> Mapping[str, Sequence[tuple[str, str]]]:
-        sections: dict[str, list[tuple[str, str]]] = {}
+    def sections(self, ctx: click.Context) -> Mapping[str, Sequence[click.Option]]:
+        """Return the flags below their headings, with `--help`."""
+        sections: dict[str, list[click.Option]] = {}
         for one in self.get_params(ctx):
-            record = one.get_help_record(ctx) if isinstance(one, click.Option) else None
-            if record is not None:
+            if isinstance(one, click.Option):
                 heading = one.heading if isinstance(one, Option) else GENERAL
-                sections.setdefault(heading, []).append(record)
+                sections.setdefault(heading, []).append(one)
         return sections

@@ -137,7 +137,12 @@ class _Type(click.ParamType[Any]):
         except UsageError:
             return []
         stems = (name.removesuffix(".yaml") for name in names)
-        return [CompletionItem(stem) for stem in stems if stem.startswith(incomplete)]
+        # A shell gets the others as they are: what ends a line there, and what no terminal shows.
+        return [
+            CompletionItem(stem)
+            for stem in stems
+            if stem.startswith(incomplete) and stem.isprintable()
+        ]
 
 
 class _ChoiceType(click.Choice[str]):

@@ -119,7 +119,8 @@ class StoreOptions(Options):
     store: str | None = flag(
         _STORE,
         "--store",
-        "Keep finished packages in this directory or bucket: gs://, s3:// or az://.",
+        "Keep finished packages in this directory or bucket (gs://, s3:// or az://), or on this volume"
+        " claim (pvc://CLAIM[/FOLDER], with `dag build --on kubernetes`).",
         shown="packages in the directory of --dir",
     )
 
