@@ -39,9 +39,11 @@ def main() -> None:
         wheel = next(first.glob("*.whl"))
         version = wheel.name.split("-")[1]
         check_changelog(_git("show", "HEAD:CHANGELOG.md"), version)
-        environment = _install(place / "venv", wheel)
+        source = source_of(first.parent)
+        environment = _install(place / "venv", wheel, source / "requirements.lock")
         _try(environment)
-        _write_sbom(environment, first / f"{wheel.stem}.cdx.json", version)
+        bill = first / f"{wheel.stem}.cdx.json"
+        _write_sbom(environment, source / "pyproject.toml", bill, version)
         _write_sums(first)
         shutil.rmtree(DIST, ignore_errors=True)
         shutil.copytree(first, DIST)
@@ -50,14 +52,21 @@ def main() -> None:
     _say(f"two builds gave the same bytes; `git tag v{version}` makes it a release")
 
 
+def source_of(place: Path) -> Path:
+    """Return where the source of HEAD is after it was built in `place`."""
+    return place / "source"
+
+
 def build(place: Path, mask: int) -> Path:
     """Build HEAD in a directory of its own, where files are made with this mask of modes."""
-    source = place / "source"
+    source = source_of(place)
     source.mkdir(parents=True)
     archive = subprocess.run(
         ["git", "-C", ROOT, "archive", "HEAD"], check=True, stdout=subprocess.PIPE
     ).stdout
-    subprocess.run(["tar", "-xC", source], input=archive, check=True, umask=mask)
+    # By default root gives files the modes that the archive has, whatever the mask.
+    unpack = ["tar", "--no-same-permissions", "-xC", source]
+    subprocess.run(unpack, input=archive, check=True, umask=mask)
     out = place / "dist"
     # The wheel is made from the source archive, so that also shows that this one is whole.
     subprocess.run(
@@ -85,7 +94,7 @@ def compare(first: Path, second: Path) -> None:
     sums = [{path.name: _sha256(path) for path in one.iterdir()} for one in (first, second)]
     if sums[0] != sums[1]:
         raise ReleaseError(f"two builds of one commit differ: {sums[0]} and {sums[1]}")
-    kinds = sorted("".join(Path(name).suffixes[-1:]) for name in sums[0])
+    kinds = sorted(Path(name).suffix for name in sums[0])
     if kinds != [".gz", ".whl"]:
         raise ReleaseError(f"a wheel and a source archive were expected, not {sorted(sums[0])}")
 
@@ -98,7 +107,7 @@ def check_changelog(changelog: str, version: str) -> None:
         raise ReleaseError(f"CHANGELOG.md begins with {found}, and this is version {version}")
 
 
-def _install(environment: Path, wheel: Path) -> Path:
+def _install(environment: Path, wheel: Path, lock: Path) -> Path:
     """Install the wheel with the locked versions of what it needs, and nothing else."""
     uv = BIN / "uv"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
@@ -112,7 +121,7 @@ def _install(environment: Path, wheel: Path) -> Path:
             environment / "bin/python",
             wheel,
             "--constraint",
-            ROOT / "requirements.lock",
+            lock,
         ],
         check=True,
     )
@@ -131,7 +140,7 @@ def _try(environment: Path) -> None:
         raise ReleaseError("the wheel has no manual pages")
 
 
-def _write_sbom(environment: Path, path: Path, version: str) -> None:
+def _write_sbom(environment: Path, project: Path, path: Path, version: str) -> None:
     subprocess.run(
         [
             BIN / "cyclonedx-py",
@@ -139,7 +148,7 @@ def _write_sbom(environment: Path, path: Path, version: str) -> None:
             "--output-reproducible",
             "--validate",
             "--pyproject",
-            ROOT / "pyproject.toml",
+            project,
             "--mc-type",
             "application",
             "--output-file",

@@ -13,7 +13,7 @@ import pytest
 
 from dag import __version__
 from publish.man import manual_pages
-from publish.release import ReleaseError, build, check_changelog, compare
+from publish.release import ReleaseError, build, check_changelog, compare, source_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +29,8 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_two_builds_of_a_commit_are_equal_and_a_difference_is_noticed(
     builds: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    modes = [(source_of(one.parent) / "README.md").stat().st_mode & 0o777 for one in builds]
+    assert modes == [0o644, 0o600], "what may differ between machines has differed"
     compare(*builds)
     for path in builds[1].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes() + b"x")
