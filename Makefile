@@ -33,9 +33,8 @@ lint: venv ## ruff, mypy, import-linter, shellcheck
 unit: venv ## the tests that need no cluster, no network and nothing to be installed
 	DAG_NO_INSTALL=1 $(PY) -m pytest -q -n 2 -m "not installs"
 
-golden: venv ## write the files anew that tests compare with (tests/*/golden)
-	$(PY) -m pytest -q tests/core/pod/test_manifest.py tests/cli/test_setup.py \
-		tests/cli/test_help.py tests/publish/test_pages.py --golden
+golden: venv ## write the files anew that tests compare with: help, manifests, pages that are made
+	$(PY) -m pytest -q --golden $$(grep -rl --include='test_*.py' 'golden: Golden' tests)
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare

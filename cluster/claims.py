@@ -19,8 +19,14 @@ def claim_directory(cluster: Cluster, namespace: str, name: str) -> Path:
 
 
 def make_claim(cluster: Cluster, namespace: str, name: str) -> Path:
-    """Make a claim to which everybody may write, and return its directory."""
+    """Make a claim to which everybody may write, and return its directory.
+
+    It waits until one with this name that was removed is gone. Raises ClusterError if that takes
+    longer than a minute, because pods still use it.
+    """
     place, volume = claim_directory(cluster, namespace, name), _volume(namespace, name)
+    former = (f"persistentvolumeclaim/{name}", f"persistentvolume/{volume}")
+    cluster.run_kubectl("wait", "--for=delete", "--timeout=60s", "-n", namespace, *former)
     place.mkdir(exist_ok=True)
     place.chmod(0o777)
     size = {"storage": "1Gi"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.support.distributions import SHARED, MissingDataError
+from tests.support.golden import Golden
 
 # A slow example is no failure: the machine may be busy.
 # The same examples in every run, so that a failure has to do with a change. DAG_EXPLORE=1 makes new
@@ -124,10 +125,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Return a function that compares a text with a file in `golden/` beside the test."""
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Return what compares a text with a file."""
 
-    def compare(name: str, text: str) -> None:
+    def compare(name: str | Path, text: str) -> None:
         path = request.path.parent / "golden" / name
         if request.config.getoption("--golden"):
             path.parent.mkdir(exist_ok=True)

@@ -310,7 +310,18 @@ def test_words_for_what_was_meant(directory: Path) -> None:
     _, err = dag("text", "-d", directory)
     assert "melange must find in a repository: lib-deb (did you mean lib-dev?), " in err
     _, err = dag("text", "-d", directory, "-v")
-    assert "find lib-deb in a repository; it is needed by more (more.yaml:7); did you mean lib-dev?\n" in err
+    assert (
+        "find lib-deb in a repository; it is needed by more (more.yaml:7); did you mean lib-dev?\n"
+        in err
+    )
+    _, err = dag("text", "--no-wtach", "--qiet", code=2)
+    assert "No such option '--no-wtach'.\n" in err, "no form that the help does not list"
+    _, err = dag("text", "--qiet", code=2)
+    assert "No such option '--qiet'. Did you mean '--quiet'?\n" in err
+    _, err = dag("-d", directory, "text", code=2)
+    assert "No such option '-d'. Flags stand behind the command: `dag text …`.\n" in err
+    _, err = dag("text", "--dir", directory / "app.yaml", code=2)
+    assert f"{directory}/app.yaml is no directory\nhint: --dir takes the directory" in err
     _, err = dag("biuld", code=2)
     assert "No such command 'biuld'" in err
     assert "build" in err.splitlines()[-1]

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,6 +21,7 @@ from publish.declared import context_of, every_command
 from publish.flags import reference
 from tests.cli.test_docs import refusal
 from tests.support import commands
+from tests.support.golden import Golden
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 80
@@ -46,7 +46,7 @@ def help_of(typed: str) -> str:
 
 
 @pytest.mark.parametrize("typed", ["dag", *COMMANDS])
-def test_help_is_the_one_that_was_read(typed: str, golden: Callable[[str, str], None]) -> None:
+def test_help_is_the_one_that_was_read(typed: str, golden: Golden) -> None:
     text = help_of(typed)
     golden(f"help-{typed.replace(' ', '-')}.txt", text)
     too_long = [line for line in text.splitlines() if len(line) > WIDTH and "dag " not in line]
@@ -54,11 +54,8 @@ def test_help_is_the_one_that_was_read(typed: str, golden: Callable[[str, str], 
     assert "..." not in text.replace("[PKG]...", "").replace("[ARGS]...", "")
 
 
-def test_the_reference_is_made_from_the_declarations(request: pytest.FixtureRequest) -> None:
-    path = ROOT / "docs" / "flags.md"
-    if request.config.getoption("--golden"):
-        path.write_text(reference())
-    assert path.read_text() == reference(), f"{path}: `make golden` writes it anew"
+def test_the_reference_is_made_from_the_declarations(golden: Golden) -> None:
+    golden(ROOT / "docs/flags.md", reference())
 
 
 def test_what_is_typed_prints_the_same() -> None:

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import commands
+from tests.support.golden import Golden
 from tests.support.standins.programs import HANG, IGNORE, Standins
 from tests.support.waiting import eventually
 
@@ -45,7 +46,7 @@ def dag(*words: str, place: Path, **environment: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize("undo", [False, True], ids=["do", "undo"])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_script_is_the_one_that_was_read(
-    tmp_path: Path, name: str, undo: bool, golden: Callable[[str, str], None]
+    tmp_path: Path, name: str, undo: bool, golden: Golden
 ) -> None:
     (tmp_path / "melange.rsa").write_text(KEY)
     words = [*SCRIPTS[name].split(), *(["--undo"] if undo else [])]

@@ -18,15 +18,13 @@ from dag.errors import UsageError
 from publish.declared import context_of, every_command
 from publish.diagrams import scheduler_diagram
 from publish.schema import settings_schema
+from tests.support.golden import Golden
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = ROOT / "docs" / "dag-toml.schema.json"
 
 
-def test_the_schema_is_made_from_the_declarations(request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("--golden"):
-        SCHEMA.write_text(settings_schema())
-    assert SCHEMA.read_text() == settings_schema(), f"{SCHEMA}: `make golden` writes it anew"
+def test_the_schema_is_made_from_the_declarations(golden: Golden) -> None:
+    golden(ROOT / "docs/dag-toml.schema.json", settings_schema())
 
 
 def problems(text: str) -> list[str]:
@@ -105,5 +103,9 @@ def test_what_dag_refuses_does_not_fit_it(
     assert any(refused in problem for problem in refusals(tmp_path, text))
 
 
-def test_the_diagram_of_the_scheduler_is_its_table() -> None:
-    assert f"```mermaid\n{scheduler_diagram()}```\n" in (ROOT / "docs/scheduler.md").read_text()
+def test_the_diagram_of_the_scheduler_is_its_table(golden: Golden) -> None:
+    page = ROOT / "docs/scheduler.md"
+    end = "```\n"
+    before, mark, rest = page.read_text().partition("```mermaid\n")
+    assert mark
+    golden(page, f"{before}{mark}{scheduler_diagram()}{end}{rest.partition(end)[2]}")

@@ -21,7 +21,7 @@ class Run:
         self.scheduler = Scheduler([Unit(name) for name in names], RunLimits(jobs=20))
         planned = {name: PlannedPackage("1-r0", "missing", "") for name in names}
         about = PlanSummary(arch="x86_64", packages=planned, timed=0)
-        self.progress = BuildProgress(self.scheduler, about, store="store", stream=self.stream)
+        self.progress = BuildProgress(self.scheduler, about, stream=self.stream)
         self.tell(Began(), 0.0)
 
     def tell(self, event: Began | Succeeded | Proven, now: float) -> None:

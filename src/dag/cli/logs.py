@@ -31,5 +31,5 @@ def command(options: LogsOptions) -> None:
         )
     *run, package = options.words
     store = store_place(options, say).store(options.arch)
-    found = read_log(store, package, "".join(run), follow=options.follow)
+    found = read_log(store, package, "".join(run), say=say, follow=options.follow)
     show_log(found, raw=options.raw, at_once=options.follow)

@@ -65,6 +65,17 @@ class Commands(ExampleGroup):
         assert isinstance(command, click.Command)  # noqa: S101  # a command module without a command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, and say where a flag belongs that stands before the command."""
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            command = next((word for word in args if word in SUMMARIES), None)
+            if command is None:
+                raise
+            message = f"{error.format_message()} Flags stand behind the command: `dag {command} …`."
+            raise click.UsageError(message, ctx=ctx) from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -90,7 +90,7 @@ class Command(click.Command):
         if directory is not None:
             ctx.default_map = read_settings(directory, self, self.section, ctx)
         check_variables(self)
-        left = super().parse_args(ctx, args)
+        left = self._parse(ctx, args)
         check_typed_values(self, ctx)
         for one in self.flags:
             # One more assignment does not undo the others; of the same name the last one counts.
@@ -100,6 +100,15 @@ class Command(click.Command):
             if below and source is not click.core.ParameterSource.DEFAULT_MAP:
                 ctx.params[name] = (*below, *ctx.params[name])
         return left
+
+    def _parse(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # click would suggest `--no-watch`, too, which no help lists.
+            listed = [name for one in self.get_params(ctx) for name in one.opts if name[0] == "-"]
+            name = error.option_name
+            raise click.NoSuchOption(name, possibilities=listed, ctx=ctx) from None
 
     def rewrite_booleans(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
         """Replace `--watch=false` by `--no-watch`, and so on.

@@ -57,6 +57,10 @@ def parse_settings(path: Path) -> SettingsFile | None:
         text = read_text(path, SETTINGS)
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise UsageError(
+            f"{path.parent} is no directory", hint="--dir takes the directory of the definitions"
+        ) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
     except OSError as error:

@@ -39,16 +39,13 @@ class BuildProgress:
         scheduler: Scheduler,
         about: PlanSummary,
         *,
-        store: str,
         verbosity: int = 0,
         stream: TextIO | None = None,
     ) -> None:
-        """Watch `scheduler`, whose plan `about` sums up; `store` is its place in the user's words."""
+        """Watch `scheduler`, whose plan `about` sums up."""
         self._scheduler = scheduler
         self._packages = about.packages
         self._timed = about.timed > 0
-        self._store = store
-        self._arch = about.arch
         self._verbosity = verbosity
         self._stream = stream or sys.stderr
         self._live: Live | None = None
@@ -120,16 +117,10 @@ class BuildProgress:
                 self._write(f"dag: FAILED {self._name(key)}: {progress.cause}", Paint.FAILURE)
                 for line in progress.lines:
                     self._write(f"    {line}")
-                self._write(f"dag: {self._where_the_log_is(key)}")
             case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
                 pass
-
-    def _where_the_log_is(self, key: str) -> str:
-        if "://" in self._store:
-            return f"`dag logs --store {self._store} {key}` prints the whole log"
-        return f"the whole log is {self._store}/logs/{self._arch}/{key}.log"
 
     def _tell_running(self) -> None:
         live = [self._scheduler.units[key] for key in self._scheduler.live]
@@ -175,7 +166,10 @@ def _later(pause: float) -> str:
 def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[str]:
     """Yield a result as lines for people; a line that belongs to the one before is indented."""
     for unit in result.with_state(UnitState.FAILED):
-        yield f"FAILED {unit.name} {unit.version}: {unit.cause}; its log is {store}/{unit.log}"
+        log = f"its log is {store}/{unit.log}"
+        if "://" in store:
+            log = f"`dag logs --store {store} {unit.name}` prints its log"
+        yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)

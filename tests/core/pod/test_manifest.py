@@ -16,6 +16,7 @@ from dag.core.pod.scheduling import NodeLabel, Toleration
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
 from dag.report.manifest import to_yaml
+from tests.support.golden import Golden
 
 SMALLEST = PodSettings(
     options=PodOptions(packages=("one",), sdk_image="registry.example.com/sdk@sha256:" + "5" * 64),
@@ -67,7 +68,7 @@ def asking(settings: PodSettings, **flags: object) -> PodSettings:
     ("name", "settings"), [("pod-smallest", SMALLEST), ("pod-everything", EVERYTHING)]
 )
 def test_the_pod_is_the_one_in_the_golden_file(
-    golden: Callable[[str, str], None], name: str, settings: PodSettings
+    golden: Golden, name: str, settings: PodSettings
 ) -> None:
     golden(f"{name}.yaml", to_yaml(pod(settings)))
 

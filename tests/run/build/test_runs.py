@@ -13,11 +13,12 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, Event, Proven, Succeeded, Unit
+from dag.core.build.events import Began, Broke, Event, Proven, Succeeded, Unit
 from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
+from dag.core.store.layout import make_run_id
 from dag.errors import UsageError
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
@@ -52,7 +53,7 @@ def build(store: Store, log: bytes = b"built\n") -> Run:
 
 
 def read(store: Store, *words: str) -> list[bytes]:
-    return list(read_log(store, "a", *words))
+    return list(read_log(store, "a", *words, say=print))
 
 
 def test_each_run_has_its_journal_its_result_and_its_logs(
@@ -83,14 +84,48 @@ def test_what_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(UsageError, match="2 runs begin with 2"):
         read_status(store, "2")
     with pytest.raises(UsageError, match="there was no run 1999"):
-        read_log(store, "a", "1999")
+        read_log(store, "a", "1999", say=print)
     with pytest.raises(UsageError, match="has no log of b for x86_64"):
-        read_log(store, "b")
+        read_log(store, "b", say=print)
     with pytest.raises(UsageError, match=f"the run {first.id} has no log of b"):
-        read_log(store, "b", first.id)
+        read_log(store, "b", first.id, say=print)
     second.journal.write_text("junk\n")
     damaged = [one for one in read_all(store) if isinstance(one, UsageError)]
     assert [one.message.partition(":")[0] for one in damaged] == [f"{second.journal} is damaged"]
+
+
+def test_the_log_of_a_package_that_was_blocked_is_not_looked_for_in_vain(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((1e9, 1e9 + 1, 1e9 + 2))
+    monkeypatch.setattr(
+        "dag.io.store.runs.make_run_id", lambda _, ends: make_run_id(next(seconds), ends)
+    )
+
+    def build_both(*events: Event) -> Run:
+        packages = {name: PlannedPackage("1-r0", "missing", "") for name in "ab"}
+        about, run = PlanSummary(arch="x86_64", packages=packages, timed=0), store.runs.begin()
+        units = [Unit("a"), Unit("b", needs=("a",))]
+        with begin_journal(run, about, Scheduler(units, RunLimits(jobs=1))) as journal:
+            for now, event in enumerate((Began(), *events)):
+                journal.append(lines.encode_event(now, event))
+                if isinstance(event, Succeeded):
+                    store.runs.log(run, event.key).write_bytes(b"built\n")
+        return run
+
+    failed = Broke("a", 1, "exit status 2")
+    run = build_both(failed)
+    for words in ("", run.id):
+        with pytest.raises(UsageError) as raised:
+            read_log(store, "b", words, say=print)
+        because = f"b was not built in the run {run.id}, because it needs a, which failed"
+        assert (raised.value.message, raised.value.hint) == (because, "`dag logs a` prints why")
+    done = build_both(*ENDS[1:], Succeeded("b", 1), Proven("b", 1))
+    again = build_both(failed)
+    assert list(read_log(store, "b", say=print)) == [b"built"]
+    said = capsys.readouterr().out
+    assert said.startswith(f"b was not built in the run {again.id}, because it needs a")
+    assert said.endswith(f"this log is of the run {done.id}\n")
 
 
 def test_the_journal_of_a_store_that_kept_only_one_is_read_and_becomes_a_run(store: Store) -> None:
@@ -119,7 +154,7 @@ def test_a_log_is_followed_until_its_unit_is_settled(
     found: SimpleQueue[bytes] = SimpleQueue()
 
     def listen() -> None:
-        for line in read_log(store, "a", follow=True):
+        for line in read_log(store, "a", say=print, follow=True):
             found.put(line)
 
     with begin_journal(run, ABOUT, scheduler) as journal:

@@ -323,7 +323,12 @@ def test_what_the_user_names_is_used_for_the_plan_and_not_served_unless_it_is_tr
     why = f"-r {place}: {place}{INDEX} is signed with test.rsa.pub, which is no trusted key"
     assert words == f"melange will refuse {why}; --keyring names a key"
     assert found.untrusted == {"a": why}
-    named = NamedByUser(repositories=[place], keys=[str(world.key.public)])
+    outside = str(world.key.public)
+    unread = world.package("a", keys=(outside,))
+    (words,) = ask_repositories([unread], world.directory, ARCH, named).words
+    told = f"{outside} is not read: it is a path of the machine; --keyring names a key"
+    assert words == f"melange may refuse {why}; {told}"
+    named = NamedByUser(repositories=[place], keys=[outside])
     found = ask_repositories(packages, world.directory, ARCH, named)
     assert (found.untrusted, found.words) == ({}, ())
 

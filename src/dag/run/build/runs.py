@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from dag.io.store.local import Store
 from dag.io.store.lock import holder
 from dag.io.store.objects import StoreError
 from dag.io.store.runs import Run
+
+Say = Callable[[str], None]
 
 _LOOK = 0.25
 """Seconds between two looks at a log that grows."""
@@ -123,9 +125,12 @@ def read_all(store: Store) -> Iterator[RunStatus | UsageError]:
             yield error
 
 
-def read_log(store: Store, unit: str, words: str = "", *, follow: bool = False) -> Iterator[bytes]:
+def read_log(
+    store: Store, unit: str, words: str = "", *, say: Say, follow: bool = False
+) -> Iterator[bytes]:
     """Yield the lines of a unit's log: the latest one, or that of the run whose id begins so.
 
+    If another package kept the latest run from building it, that is said before an older log.
     With `follow` this goes on until the unit is settled or its run has ended.
 
     Raises:
@@ -136,17 +141,32 @@ def read_log(store: Store, unit: str, words: str = "", *, follow: bool = False) 
     growth = _Growth(store, run, unit) if follow else None
     where = f"the run {run.id}" if words else f"the store {store.name}"
     goes_on = growth is not None and growth.goes_on()
+    blocked = None if goes_on or run.has_log(unit) else _blocked(store, run, unit)
     if not words and not goes_on:
         latest = store.runs.latest_with_log(unit)
         if latest is None and (old := store.runs.old_log(unit)).is_file():
             return _lines(old, growth)
+        if blocked and latest:
+            say(f"{blocked.message}; this log is of the run {latest.id}")
         run = latest or run
     if not (goes_on or run.has_log(unit)):
-        raise UsageError(
+        raise blocked or UsageError(
             f"{where} has no log of {unit} for {store.arch}",
             hint="`dag status --json` names the packages of the latest run",
         )
     return _log_of(run, unit, growth)
+
+
+def _blocked(store: Store, run: Run, unit: str) -> UsageError | None:
+    """Return what to say of a unit that was not built because another one failed."""
+    for one in _status(store, run).result.units:
+        if one.name == unit and one.blocked_by:
+            return UsageError(
+                f"{unit} was not built in the run {run.id}, because it needs {one.blocked_by},"
+                " which failed",
+                hint=f"`dag logs {one.blocked_by}` prints why",
+            )
+    return None
 
 
 def _log_of(run: Run, unit: str, growth: _Growth | None) -> Iterator[bytes]:

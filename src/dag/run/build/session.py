@@ -261,7 +261,6 @@ class Build:
             progress = BuildProgress(
                 scheduler,
                 self.about,
-                store=self._store_name,
                 verbosity=self.options.verbose,
             )
             page = self._page(run, scheduler)

@@ -13,6 +13,7 @@ from dag.io.store.local import Store
 from dag.run.build.here import build_here
 from dag.run.build.session import Build, Builder, Say, this_machine
 from dag.run.build.stores import open_store, read_store, store_place
+from dag.run.build.tools import Tools
 from dag.run.signals import run_interruptibly
 
 
@@ -40,15 +41,16 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         Interrupted: somebody asked to stop.
 
     """
-    # Before a store is made in vain.
+    # Before a store is made, or a repository is asked, in vain.
     makefile_of(Path(options.directory), options.target_template, options.make_assignments())
+    tools = Tools.find()
     place = store_place(options, say)
     store = open_store(place, options.arch, wait=options.wait, say=say)
     try:
         build = plan_in(store, options, say, this_machine(options))
         planned(build)
         with store.trash.emptied_meanwhile(say):
-            return run_interruptibly(build_here(build))
+            return run_interruptibly(build_here(build, tools))
     finally:
         store.close()
 

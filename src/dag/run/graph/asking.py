@@ -103,7 +103,11 @@ class Asking:
                 if trust.keys not in known:
                     known[trust.keys] = self._distrust(self._keyring(trust))
                 if (why := known[trust.keys]) is not None:
-                    self._faults.setdefault(f"melange will refuse {why}; --keyring names a key", {})
+                    judged = f"melange will refuse {why}"
+                    if unread := next(filter(self._is_elsewhere, trust.keys), None):
+                        unread_words = f"{unread.shown} is not read: it is a path of the machine"
+                        judged = f"melange may refuse {why}; {unread_words}"
+                    self._faults.setdefault(f"{judged}; --keyring names a key", {})
                     yield name, why
 
     def _distrust(self, keys: Mapping[str, PublicKey]) -> str | None:
@@ -224,6 +228,10 @@ class Asking:
             if key is not None:
                 found[key_name(text)] = key
         return found
+
+    def _is_elsewhere(self, key: Place) -> bool:
+        """Return whether a key is a file that melange reads, and that is not the directory's."""
+        return not (key.is_url or key.is_inside) and self._inside(key.text) is None
 
     def _key(self, text: str, path: Path | None) -> PublicKey | None:
         if text not in self._keys:

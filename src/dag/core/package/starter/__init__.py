@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import ClassVar
 
-from dag.core.flags import Options, argument, flag
+from dag.core.flags import argument, flag
 from dag.core.kinds import DIRECTORY, ValueKind
+from dag.core.package.options import GeneralOptions
 from dag.core.web import secret_of
 from dag.errors import UsageError
 
@@ -43,7 +44,7 @@ _PLACE = ValueKind(metavar="URL|PATH", parse=_literal)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InitOptions(Options):
+class InitOptions(GeneralOptions):
     """The place of the new distribution, and what it begins with."""
 
     heading: ClassVar[str] = "Repositories"
