@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cluster.debian import install
 from cluster.system import ClusterError
-from dag.core.package.model import Fetch, Package
+from dag.core.package.model import Checkout, Fetch, Package
 from dag.io.package.definitions import read_directory
 from tests.real import apt
 from tests.real.convert import ARCH
-from tests.real.repository import KEY, lacking_names, repository
+from tests.real.repository import KEY, find_outside, repository
 
 RULES = Path(__file__).with_name("rules.mk")
 PROGRAMS = Path(__file__).with_name("programs")
@@ -80,11 +80,12 @@ def lay_out(directory: Path, definitions: Path, names: Sequence[str]) -> Distrib
     (directory / "Makefile").write_text(pipelines + RULES.read_text() + "".join(rules))
     (directory / f"build-{ARCH}.env").write_text(_FLAGS)
     built = [one for one in packages if one.name in names]
-    lacking = [*lacking_names(packages, names), *_lacking_sources(built)]
+    outside, lacking = find_outside(packages, names)
+    lacking += _lacking_sources(built)
     if lacking:
         raise ClusterError("\n".join(lacking))
     _add_sources(directory / "cache", built)
-    made = repository(packages, names)
+    made = repository(outside)
     (directory / "dag.toml").write_text(
         _SETTINGS.format(repository=made, key=KEY, options=MAKE_OPTIONS)
     )
@@ -104,16 +105,26 @@ def _copy(definitions: Path, directory: Path, names: Sequence[str]) -> None:
 
 
 def _lacking_sources(packages: Iterable[Package]) -> list[str]:
-    """Fetch the files that the definitions fetch; return what Debian does not have, in words."""
-    wanted = {
-        source.sha256: f"{package.name} ({source.uri})"
-        for package in packages
-        for source in package.sources
-        if isinstance(source, Fetch)
+    """Fetch the files that the definitions fetch; return in words what is not to be had of Debian."""
+    files: dict[str, str] = {}
+    uncompared, checkouts = [], []
+    for package in packages:
+        for source in package.sources:
+            if not source.runs:
+                continue
+            if isinstance(source, Checkout):
+                checkouts.append(f"{package.name} ({source.repository})")
+            elif source.sha256:
+                files[source.sha256] = f"{package.name} ({source.uri})"
+            else:
+                uncompared.append(f"{package.name} ({source.uri})")
+    lacking = files.keys() - apt.fetch_sources(files.keys(), apt.place() / "sources")
+    told = {
+        "Debian's mirror does not have the sources of": [files[one] for one in lacking],
+        "without a SHA-256 no file of Debian can be found for": uncompared,
+        "Debian has no git repositories for the checkouts of": checkouts,
     }
-    lacking = wanted.keys() - apt.fetch_sources(wanted.keys(), apt.place() / "sources")
-    listed = ", ".join(sorted(wanted[one] for one in lacking))
-    return [f"Debian's mirror does not have the sources of {listed}"] if lacking else []
+    return [f"{words} {', '.join(sorted(named))}" for words, named in told.items() if named]
 
 
 def _add_sources(cache: Path, packages: Iterable[Package]) -> None:
@@ -121,6 +132,6 @@ def _add_sources(cache: Path, packages: Iterable[Package]) -> None:
     cache.mkdir()
     for package in packages:
         for source in package.sources:
-            if isinstance(source, Fetch):
+            if isinstance(source, Fetch) and source.runs:
                 name = f"sha256:{source.sha256}"
                 shutil.copyfile(apt.place() / "sources" / name, cache / name)

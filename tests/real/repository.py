@@ -54,17 +54,12 @@ class Outside:
     provides: tuple[str, ...] = ()
 
 
-def repository(definitions: Sequence[Package], wanted: Sequence[str]) -> Path:
-    """Make the repository from which those of `definitions` can be built that `wanted` names.
+def repository(outside: Sequence[Outside]) -> Path:
+    """Make the repository that has all this, and return its directory.
 
-    Returns its directory. That has `x86_64/*.apk`, their index, the public key (`debian.rsa.pub`), and in `debian.txt` the
+    That has `x86_64/*.apk`, their index, the public key (`debian.rsa.pub`), and in `debian.txt` the
     digests of the packages of Debian that it was made of.
-
-    Raises ClusterError if Debian has nothing for some names; the message has all of them.
     """
-    if lacking := lacking_names(definitions, wanted):
-        raise ClusterError("\n".join(lacking))
-    outside = find_outside(definitions, wanted)
     debs = apt.fetch_packages(_wanted(outside))
     listed = "".join(f"{deb.sha256}  {deb.path.name}\n" for deb in debs)
     key = _key()
@@ -108,24 +103,26 @@ def make(place: Path, debs: Sequence[Deb], outside: Iterable[Outside], key: Path
     shutil.copy(key.with_name(f"{KEY}.pub"), place)
 
 
-def lacking_names(definitions: Sequence[Package], wanted: Iterable[str]) -> list[str]:
-    """Return, in words, what nobody has of what is `wanted`, and of what their environments have."""
-    names = {one.name for one in definitions}
-    undefined = sorted({*wanted} - names)
-    found = [f"there are no definitions for: {', '.join(undefined)}"] if undefined else []
-    ours, theirs = _not_built(definitions, names.intersection(wanted))
+def find_outside(
+    definitions: Sequence[Package], wanted: Iterable[str]
+) -> tuple[list[Outside], list[str]]:
+    """Return what the environments of the definitions `wanted` have that is not built.
+
+    With it comes, in words, what nobody has of that and of what is `wanted`.
+    """
+    wanted = {*wanted}
+    graph = Graph(definitions, arch=ARCH)
+    undefined = sorted(wanted - graph.names)
+    lacking = [f"there are no definitions for: {', '.join(undefined)}"] if undefined else []
+    built = wanted & graph.names
+    installed = {one for name in built for one in graph.installed(name) or ()}
+    defined = [one for one in graph.packages if one.name in installed - built]
+    others = {bare_name(name) for name in graph.missing(built)}
     known = apt.known_packages()
-    asked = {*theirs, *(one.name for one in ours)}
-    if lacking := sorted(name for name in asked if find(name, known) is None):
+    asked = {*others, *(one.name for one in defined)}
+    if unknown := sorted(name for name in asked if find(name, known) is None):
         told = "neither Debian nor tests/real/names.py has packages for"
-        found.append(f"{told}: {', '.join(lacking)}")
-    return found
-
-
-def find_outside(definitions: Sequence[Package], wanted: Iterable[str]) -> list[Outside]:
-    """Return what the environments of the definitions `wanted` have that is not built."""
-    defined, undefined = _not_built(definitions, wanted)
-    known = apt.known_packages()
+        lacking.append(f"{told}: {', '.join(unknown)}")
     outside = [
         Outside(
             name=one.name,
@@ -139,20 +136,9 @@ def find_outside(definitions: Sequence[Package], wanted: Iterable[str]) -> list[
     ]
     outside += [
         Outside(name=name, version="1-r0", packages={name: find(name, known) or ()})
-        for name in undefined
+        for name in others
     ]
-    return sorted(outside, key=lambda one: one.name)
-
-
-def _not_built(
-    definitions: Sequence[Package], wanted: Iterable[str]
-) -> tuple[list[Package], set[str]]:
-    """Return the definitions that environments need beside `wanted`, and names that have none."""
-    wanted = {*wanted}
-    graph = Graph(definitions, arch=ARCH)
-    installed = {one for name in wanted for one in graph.installed(name) or ()}
-    defined = [one for one in graph.packages if one.name in installed - wanted]
-    return defined, {bare_name(name) for name in graph.missing(wanted)}
+    return sorted(outside, key=lambda one: one.name), lacking
 
 
 def _wanted(outside: Iterable[Outside]) -> set[str]:
@@ -253,9 +239,15 @@ def _hash(text: str) -> str:
 
 
 def main() -> None:
-    """Print the directory of the repository for what the command line names."""
+    """Print the directory of the repository for what the command line names.
+
+    Raises ClusterError if Debian has nothing for some names; the message has all of them.
+    """
     definitions = read_directory(Path(sys.argv[1]), arch=ARCH).packages
-    print(repository(definitions, sys.argv[2:]))
+    outside, lacking = find_outside(definitions, sys.argv[2:])
+    if lacking:
+        raise ClusterError("\n".join(lacking))
+    print(repository(outside))
 
 
 if __name__ == "__main__":

@@ -121,7 +121,12 @@ def test_the_same_packages_make_the_same_repository(
 
 
 def test_all_that_debian_lacks_is_said_at_once(tmp_path: Path) -> None:
-    source = f"pipeline: [{{uses: fetch, with: {{uri: https://a/b, expected-sha256: {'0' * 64}}}}}]"
+    source = f"""\
+pipeline:
+  - {{uses: fetch, with: {{uri: https://a/b, expected-sha256: {"0" * 64}}}}}
+  - {{uses: fetch, with: {{uri: https://a/c, expected-sha512: {"0" * 128}}}}}
+  - {{uses: git-checkout, with: {{repository: https://a/d, expected-commit: {"0" * 40}}}}}
+"""
     text = definition("a", "build-base", "unheard-of-dev", "b")
     (tmp_path / "a.yaml").write_text(re.sub("(?ms)^pipeline:.*", source, text))
     (tmp_path / "b.yaml").write_text(definition("b", "never-seen"))
@@ -131,6 +136,8 @@ def test_all_that_debian_lacks_is_said_at_once(tmp_path: Path) -> None:
         "there are no definitions for: c",
         "neither Debian nor tests/real/names.py has packages for: never-seen, unheard-of-dev",
         "Debian's mirror does not have the sources of a (https://a/b)",
+        "without a SHA-256 no file of Debian can be found for a (https://a/c)",
+        "Debian has no git repositories for the checkouts of a (https://a/d)",
     ]
 
 
