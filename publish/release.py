@@ -65,7 +65,7 @@ def build(place: Path, mask: int) -> Path:
         ["git", "-C", ROOT, "archive", "HEAD"], check=True, stdout=subprocess.PIPE
     ).stdout
     # By default root gives files the modes that the archive has, whatever the mask.
-    unpack = ["tar", "--no-same-permissions", "-xC", source]
+    unpack: list[str | Path] = ["tar", "--no-same-permissions", "-xC", source]
     subprocess.run(unpack, input=archive, check=True, umask=mask)
     out = place / "dist"
     # The wheel is made from the source archive, so that also shows that this one is whole.

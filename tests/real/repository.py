@@ -112,9 +112,9 @@ def find_outside(
     """
     wanted = {*wanted}
     graph = Graph(definitions, arch=ARCH)
-    undefined = sorted(wanted - graph.names)
+    undefined = sorted(wanted.difference(graph.names))
     lacking = [f"there are no definitions for: {', '.join(undefined)}"] if undefined else []
-    built = wanted & graph.names
+    built = wanted.intersection(graph.names)
     installed = {one for name in built for one in graph.installed(name) or ()}
     defined = [one for one in graph.packages if one.name in installed - built]
     others = {bare_name(name) for name in graph.missing(built)}
