@@ -48,6 +48,7 @@ def verify(options: VerifyStoreOptions) -> int:
     from dag.run.store.upkeep import verify_store
 
     found = verify_store(store_place(options, say), repair=options.repair)
+    code = 1 if found.problems else 0
     if options.json:
         body = {
             "blobs": found.blobs,
@@ -55,7 +56,6 @@ def verify(options: VerifyStoreOptions) -> int:
             "published": found.published,
             "problems": [{"path": one.address, "what": one.what} for one in found.problems],
         }
-        code = 1 if found.problems else 0
         show_document(envelope("verified store", body, exit_code=code))
         return code
     numbers = (
@@ -66,7 +66,7 @@ def verify(options: VerifyStoreOptions) -> int:
     wrong = count(len(found.problems), "problem") if found.problems else "all as it should be"
     problems = (f"{problem.address} {problem.what}" for problem in found.problems)
     show([*problems, f"{', '.join(numbers)}: {wrong}"])
-    return 1 if found.problems else 0
+    return code
 
 
 @command_of(

@@ -62,3 +62,12 @@ def test_without_melange_the_last_lines_tell() -> None:
 def test_a_hostile_line_of_a_step_takes_no_long_time() -> None:
     line = "2026/11/29 20:41:10 ERRO " + " arch=" * 40_000
     assert failure_words([line, line], 1, "").lines == (line,)
+
+
+def test_the_name_of_a_step_is_cut_off_where_nobody_reads_on() -> None:
+    failed = "failed to build package: unable to run package a pipeline: "
+    lines = [
+        f'2026/11/29 20:41:12 INFO running step "{"x" * 100_000}" arch=x86_64',
+        f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 2",
+    ]
+    assert len(failure_words(lines, 20, "").cause) < 1000

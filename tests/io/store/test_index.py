@@ -11,10 +11,12 @@ import pytest
 from dag.core.arch import Arch
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.apkindex import read_index
+from dag.core.store.layout import STATE
 from dag.core.store.records import Built, Record
 from dag.io.package.apkindex import index_text
+from dag.io.store.directory import DirectoryObjects
 from dag.io.store.index import write_index
-from dag.io.store.local import Store
+from dag.io.store.local import BucketObjects, Store
 from tests.support.apks import make_apk, read
 from tests.support.archives import tar_header
 
@@ -94,6 +96,32 @@ def test_one_that_another_made_stays_if_it_lists_the_same_and_is_told_before_it_
     promote(store, tmp_path, "c")
     write_index(store, ours, said.append, key="melange.rsa.pub")
     assert len(said) == 2
+
+
+def test_one_that_another_machine_made_with_the_same_key_is_replaced_without_a_word(
+    tmp_path: Path,
+) -> None:
+    near = [DirectoryObjects(tmp_path / "bucket" / name, tmp_path / "lock") for name in ("", STATE)]
+    bucket, said = BucketObjects("s3://b", *near), list[str]()
+    one, other = (Store(tmp_path / name, Arch.parse("x86_64"), bucket) for name in ("one", "other"))
+    one.prepare()
+    other.prepare()
+    promote(one, tmp_path, "a")
+    ours = Signer("our.pub")
+
+    def sign_after_the_other(path: Path) -> None:
+        if ours.signed == 0:
+            promote(other, tmp_path, "b")
+            write_index(other, ours, said.append, key="our.pub")
+            promote(one, tmp_path, "c")
+        ours(path)
+
+    write_index(one, sign_after_the_other, said.append, key="our.pub")
+    index = tmp_path / "bucket/x86_64/APKINDEX.tar.gz"
+    assert [entry.name for entry in read_index(index_text(index.read_bytes()))] == ["a", "b", "c"]
+    assert said == []
+    for machine in (one, other):
+        machine.close()
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", gzip.compress(b"junk", mtime=0)])

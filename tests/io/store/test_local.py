@@ -346,10 +346,45 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
 
 def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) -> None:
     store = opened(tmp_path / "store")
-    store.hints.remember("a", 5)
-    store.hints.remember("a", 3)
-    store.hints.remember("b", 1)
+    said: list[str] = []
+    store.hints.remember({"a": 5}, said.append)
+    store.hints.remember({"a": 3, "b": 1}, said.append)
     assert again(store).hints.all() == {"a": 5, "b": 1}
+    assert said == []
+
+
+def test_what_a_unit_needed_ends_no_build_if_it_cannot_be_remembered(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    hints = store.state / "hints-x86_64.json"
+    hints.touch()
+    os.truncate(hints, (64 << 20) + 1)
+    said: list[str] = []
+    store.hints.remember({"a": 5}, said.append)
+    assert len(said) == 1
+    assert "the memory that units needed is not remembered" in said[0]
+    assert "hints-x86_64.json" in said[0]
+
+
+def test_a_package_that_moves_twice_in_one_build_is_published_of_the_last(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    one, staged = unit(store, tmp_path / "one", "a", "b")
+    store.promote(one, staged)
+    other, staged = unit(store, tmp_path / "other", "b")
+    del store.records["a", "1-r0"]  # another attempt at it has begun to publish
+    store.promote(other, staged)
+    assert store.records == {("b", "1-r0"): other}
+
+
+@pytest.mark.parametrize("kind", ["link", "directory"])
+def test_what_is_no_file_in_the_place_of_a_blob_is_replaced(tmp_path: Path, kind: str) -> None:
+    store = opened(tmp_path / "store")
+    record, staged = unit(store, tmp_path / "made")
+    blob = store.state / blob_name(record.built[0].apk.sha256)
+    blob.parent.mkdir(parents=True)
+    blob.symlink_to("/dev/zero") if kind == "link" else blob.mkdir()
+    store.promote(record, staged)
+    assert not blob.is_symlink()
+    assert store.blobs.is_whole(record.built[0].apk.sha256)
 
 
 def test_what_is_no_file_is_no_package_and_a_damaged_record_is_told(tmp_path: Path) -> None:

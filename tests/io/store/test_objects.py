@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from dag.core.limits import Limit, TooLarge
@@ -18,7 +19,7 @@ from dag.io.files import sha256_of
 from dag.io.store.buckets.opening import open_bucket
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.objects import Objects, StoreError, update
-from tests.support.buckets import Store, azure, gcs, s3
+from tests.support.buckets import NAME, Store, azure, gcs, s3
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.installs
@@ -140,6 +141,32 @@ def test_folders_are_listed_without_what_is_in_them(opened: Objects) -> None:
     assert list(opened.folders("tree/none")) == []
 
 
+@pytest.mark.parametrize("kind", ["gs", "s3"])
+def test_what_a_console_shows_as_an_empty_folder_is_no_object(kind: str) -> None:
+    with SERVERS[kind](HOST) as server, server.opened("store") as store:
+        store.create("tree/file", b"")
+        name = "store/tree/"
+        if kind == "gs":
+            url = f"{server.url}/upload/storage/v1/b/{NAME}/o?uploadType=media&name={name}"
+            made = httpx2.post(url, content=b"")
+        else:
+            made = httpx2.put(f"{server.url}/{NAME}/{name}", content=b"")
+        assert made.status_code == 200
+        assert list(store.names("tree")) == ["tree/file"]
+
+
+def test_a_sparse_file_is_one_and_a_link_is_none(tmp_path: Path) -> None:
+    store = DirectoryObjects(tmp_path / "folder", tmp_path / "lock")
+    store.create("one", b"begins")
+    os.truncate(tmp_path / "folder/one", 1 << 20)
+    (tmp_path / "folder/link").symlink_to("one")
+    with store.opened("one", SMALL) as file:
+        assert file is not None
+        assert os.pread(file, 7, 0) == b"begins\0"
+    with pytest.raises(OSError, match="link"), store.opened("link", SMALL):
+        pass
+
+
 def test_a_folder_is_not_one_whose_name_begins_alike(opened: Objects) -> None:
     opened.create("x/y/one", b"")
     opened.create("x/yz/two", b"")
@@ -155,7 +182,7 @@ def test_what_is_too_large_is_not_read(opened: Objects, tmp_path: Path) -> None:
         opened.download("large", tmp_path / "large", Limit("a small thing", 4))
 
 
-@pytest.mark.parametrize("key", ["", "/etc/passwd", "a/../b", "a//b", "./a"])
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "a/../b", "a//b", "./a", "a/", "a\0b"])
 def test_a_key_leads_nowhere_else(opened: Objects, key: str) -> None:
     with pytest.raises(StoreError, match="is no name of an object"):
         opened.create(key, b"")

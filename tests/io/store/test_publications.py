@@ -60,3 +60,22 @@ def test_somebody_who_died_is_not_waited_for_without_end(objects: DirectoryObjec
     assert second.say(half("2" * 64))
     assert not first.say(whole())
     assert second.say(whole("2" * 64))
+
+
+class Unheard(DirectoryObjects):
+    """Objects whose writes are done, and whose answers to that are lost, as if they met themselves."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        super().create(name, data)
+        return False
+
+    def replace(self, name: str, data: bytes, version: str) -> bool:
+        super().replace(name, data, version)
+        return False
+
+
+def test_who_was_first_and_did_not_hear_of_it_goes_on(tmp_path: Path) -> None:
+    one = somebody(Unheard(tmp_path, tmp_path / "lock"))
+    assert one.say(half())
+    assert one.say(whole())
+    assert one.say(half("2" * 64))

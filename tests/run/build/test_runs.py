@@ -18,9 +18,10 @@ from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
-from dag.core.store.layout import make_run_id
+from dag.core.store.layout import STATE, make_run_id
 from dag.errors import UsageError
-from dag.io.store.local import Store
+from dag.io.store.directory import DirectoryObjects
+from dag.io.store.local import BucketObjects, Store
 from dag.io.store.runs import Run
 from dag.run.build.runs import begin_journal, keep_result, read_all, read_log, read_status
 
@@ -174,3 +175,44 @@ def test_a_log_is_followed_until_its_unit_is_settled(
     assert not thread.is_alive()
     assert found.get_nowait() == b"no end"
     assert found.empty()
+
+
+def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.build.runs._LOOK", 0.01)
+    monkeypatch.setattr("dag.run.build.runs._ASK", 0.01)
+    near = [DirectoryObjects(tmp_path / "bucket" / name, tmp_path / "lock") for name in ("", STATE)]
+    builder, reader = (
+        Store(tmp_path / name, X86, BucketObjects("s3://b", *near)) for name in ("one", "two")
+    )
+    builder.prepare()
+    run, scheduler = builder.runs.begin(), begin()
+    asked: SimpleQueue[None] = SimpleQueue()
+    lives = Run.says_it_lives
+
+    def says_it_lives(run: Run) -> bool:
+        asked.put(None)
+        return lives(run)
+
+    monkeypatch.setattr(Run, "says_it_lives", says_it_lives)
+    found: list[bytes] = []
+    with begin_journal(run, ABOUT, scheduler) as journal:
+        journal.append(lines.encode_event(0, Began()))
+        journal.sync()
+        builder.runs.log(run, "a").write_bytes(b"the first attempt\n")
+        run.keep_log("a")
+        run.keep_journal()
+        thread = threading.Thread(
+            target=lambda: found.extend(read_log(reader, "a", say=print, follow=True))
+        )
+        thread.start()
+        for _ in range(4):  # it does not read what is there, and goes on asking
+            asked.get(timeout=60)
+        builder.runs.log(run, "a").write_bytes(b"the first attempt\nthe second\n")
+        run.keep_log("a")
+        for event in ENDS[1:]:
+            journal.append(lines.encode_event(1, event))
+    thread.join(60)
+    assert not thread.is_alive()
+    assert found == [b"the first attempt", b"the second"]

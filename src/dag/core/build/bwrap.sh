@@ -126,12 +126,9 @@ for word; do
 $names
 NAMES
         ;;
-      --bind:/home/build)
-        out=$source/melange-out
-        set -- "$option" "$source" "$source" "$@" "$option" "$source" "$word"
-        ;;
       --bind:/etc/resolv.conf) set -- "$@" --ro-bind "$source" "$word" ;;
       --bind:* | --bind-try:* | --dev-bind:* | --dev-bind-try:*)
+        [ "$option:$word" != --bind:/home/build ] || out=$source/melange-out
         set -- "$option" "$source" "$source" "$@" "$option" "$source" "$word"
         ;;
       --setenv:* | --symlink:* | --chmod:* | --ro-bind:* | --ro-bind-try:*)

@@ -24,7 +24,7 @@ _PIPELINE = re.compile(
     r"(?:unable to run pipeline: )*(?P<why>.*)"
 )
 _LONGEST = 500
-"""Characters of melange's message that are told."""
+"""Characters that are told of melange's message, and of a step's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _words(message: str, before: Sequence[re.Match[str]], most: int) -> FailureW
     step, said = "", list[str]()
     for one in before:
         if began := _BEGAN.fullmatch(one["text"]):
-            step, said = began["step"], []
+            step, said = began["step"][:_LONGEST], []
         elif one["text"].strip():
             said.append(one["text"])
     # Steps without a name are not announced, so it may be one of those that failed.

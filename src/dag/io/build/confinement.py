@@ -1,7 +1,8 @@
 """Limits of memory, CPU and processes on this machine, where it allows them.
 
-Memory is a hard limit, as in a pod, and so is how many processes there are; CPU is a share, so that no processor idles. Used are control
-groups of version 1 or 2 if we may write them, else scopes of systemd, else nothing.
+Memory is a hard limit, as in a pod, and so is how many processes there are; CPU is a share, so that no
+processor idles. Used are control groups of version 1 or 2 if we may write them, else scopes of
+systemd, else nothing. Where processes are not counted, or not for us, there are the other two limits.
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
@@ -87,10 +88,10 @@ class Unlimited:
 
 
 class ControlGroups:
-    """Control groups: directories in one hierarchy (version 2) or in two (version 1)."""
+    """Control groups: directories in one hierarchy (version 2) or in several (version 1)."""
 
     def __init__(self, parents: Mapping[str, Path], *, version: int) -> None:
-        """Take the directories in which groups are made, by controller (`memory`, `cpu`)."""
+        """Take the directories in which groups are made, by controller (`memory`, `cpu`, `pids`)."""
         self.name = f"cgroup v{version}"
         self._parents = parents
         self._version = version
@@ -251,14 +252,14 @@ def _version_2(root: Path, mine: str) -> Limiter | None:
 
 def _version_1(root: Path, mine: Mapping[str, str]) -> Limiter | None:
     parents = {}
-    for controller in ("memory", "cpu"):
+    for controller in ("memory", "cpu", "pids"):
         path = root / controller / mine.get(controller, "")
         parents[controller] = path if path.is_dir() else root / controller
-        if not (parents[controller] / "cgroup.procs").exists():
-            return None
-    pids = root / "pids" / mine.get("pids", "")
-    if (pids / "cgroup.procs").exists():
-        parents["pids"] = pids
+    there = {name for name, path in parents.items() if (path / "cgroup.procs").exists()}
+    if not {"memory", "cpu"} <= there:
+        return None
+    if "pids" not in there or not os.access(parents["pids"], os.W_OK):
+        del parents["pids"]
     return ControlGroups(parents, version=1)
 
 

@@ -140,8 +140,11 @@ class Blobs:
 
     def is_whole(self, digest: str) -> bool:
         """Return whether the blob with this SHA-256 is there and has it."""
-        with self._objects.opened(blob_name(digest), PACKAGE) as file:
-            return file is not None and sha256_of(file) == digest
+        try:
+            with self._objects.opened(blob_name(digest), PACKAGE) as file:
+                return file is not None and sha256_of(file) == digest
+        except OSError:  # it is a link, for example
+            return False
 
     def hand_out(self, apk: Apk, directory: Path) -> Path:
         """Copy a package into a directory under its name in a repository; see `fetch`."""

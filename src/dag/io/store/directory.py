@@ -10,16 +10,16 @@ import hashlib
 import os
 import secrets
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.io import durable
 from dag.io.durable import TEMPORARY
-from dag.io.files import read_bytes
+from dag.io.files import read_bytes, require_file
 from dag.io.locks import lock
-from dag.io.package.prover import copy_bytes, open_inside
+from dag.io.package.prover import copy_bytes
 from dag.io.removal import remove
 from dag.io.store.objects import ObjectFacts, Objects, StoredObject, check_key
 
@@ -118,15 +118,25 @@ class DirectoryObjects(Objects):
 
     @contextmanager
     def opened(self, name: str, limit: Limit) -> Iterator[int | None]:
-        """Open an object's file; None if there is none."""
-        with ExitStack() as stack:
-            try:
-                file = stack.enter_context(open_inside(self._root, PurePath(check_key(name))))
-            except FileNotFoundError:
-                yield None
-                return
-            limit.check(os.fstat(file).st_size, self.address(name))
+        """Open an object's file; None if there is none.
+
+        Raises:
+            OSError: there is something else than a file.
+
+        """
+        path = self.path(name)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            status = os.fstat(file)
+            require_file(path, status)
+            limit.check(status.st_size, self.address(name))
             yield file
+        finally:
+            os.close(file)
 
     def renew(self, name: str) -> bool:
         """Let an object count as just written; return False if there is none."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import msgspec
 
 from dag.core.decoding import Undecodable, decode
 from dag.core.limits import Limit, TooLarge
-from dag.io.store.objects import Objects, update
+from dag.io.store.objects import Objects, StoreError, update
 
 _LIMIT = Limit("the hints of a store", 64 << 20)
 _DECODER = msgspec.json.Decoder(dict[str, int])
@@ -28,14 +30,23 @@ class MemoryHints:
             return {}
         return _decode(found.data if found is not None else None)
 
-    def remember(self, unit: str, ram: int) -> None:
-        """Remember that a unit needs `ram` bytes."""
+    def remember(self, needs: Mapping[str, int], say: Callable[[str], None]) -> None:
+        """Remember how many bytes units need, by name; `say` is told if that cannot be.
+
+        What is lost is found out again, so no build ends for that.
+        """
 
         def change(data: bytes | None) -> bytes:
             known = _decode(data)
-            return msgspec.json.encode({**known, unit: max(ram, known.get(unit, 0))})
+            grown = {unit: max(ram, known.get(unit, 0)) for unit, ram in needs.items()}
+            return msgspec.json.encode({**known, **grown})
 
-        update(self._objects, self._name, _LIMIT, change)
+        if not needs:
+            return
+        try:
+            update(self._objects, self._name, _LIMIT, change)
+        except (OSError, StoreError, TooLarge) as error:
+            say(f"the memory that units needed is not remembered: {error}")
 
 
 def _decode(data: bytes | None) -> dict[str, int]:

@@ -30,10 +30,11 @@ def write_index(
 ) -> None:
     """Write the index of all packages that a store publishes; `sign` adds a signature to a file.
 
-    It is replaced only if it is still the one that was read. Where others may have published
-    meanwhile, what they have is read first, so whoever comes last lists it all. An index that lists just these stays as it is, with its signature, whoever made it, unless
-    `anew` asks for a new one. `say` is told before an index is replaced that was signed with
-    another key than `key`, the name of the public half.
+    It is replaced only if it is still the one that was read. Where it lists something else and others
+    may have published meanwhile, what they have is read first, so whoever comes last lists it all. An
+    index that lists just these stays as it is, with its signature, whoever made it, unless `anew`
+    asks for a new one. `say` is told before an index is replaced that was signed with another key
+    than `key`, the name of the public half.
     """
     name = f"{store.arch.apk}/{FILE_NAME}"
     pauses = RetryPolicy().pauses()
@@ -55,14 +56,19 @@ def _write(it: _Writing) -> bool:
     """Write the index unless it is as it should be; return False if somebody else did it just now."""
     store = it.store
     before = store.files.read(it.name, PACKAGE_INDEX)
-    if store.is_shared:
-        store.read()
-    data = index_archive(store.published())
     found = _read(before.data if before else b"", it.name)
-    if found.signer and not it.anew and found.packages == _read(data, FILE_NAME).packages:
+    data = index_archive(store.published())
+    is_same = found.packages == _read(data, FILE_NAME).packages
+    if store.is_shared and not is_same:
+        store.read()
+        data = index_archive(store.published())
+        is_same = found.packages == _read(data, FILE_NAME).packages
+    if found.signer and not it.anew and is_same:
         return True
     memory = f"index-{store.arch.apk}.sha256"
-    if before and found.signer and (found.signer != it.key or not _is_ours(store, memory, before)):
+    # Where others write, too, it may be theirs, with the same key.
+    is_ours = before is None or store.is_shared or _is_ours(store, memory, before)
+    if found.signer and (found.signer != it.key or not is_ours):
         it.say(
             f"{store.files.address(it.name)} is signed with the key {found.signer}, which this build "
             f"does not have, and is replaced by one that is signed with {it.key}; --signing-key names "
@@ -75,7 +81,8 @@ def _write(it: _Writing) -> bool:
     temporary.unlink()
     if before and data == before.data:
         return True
-    store.objects.write(memory, hashlib.sha256(data).hexdigest().encode())
+    if not store.is_shared:
+        store.objects.write(memory, hashlib.sha256(data).hexdigest().encode())
     if before is None and store.is_shared:
         return store.files.create(it.name, data)
     if before is None:

@@ -110,6 +110,8 @@ class Store:
         self.left: dict[tuple[str, str], Record] = {}
         """The units that somebody else was publishing when they came in."""
         self._publications = Publications(self.objects, arch.apk, is_shared=self.is_shared)
+        self._listed: dict[str, set[str]] | None = None
+        """The names of all records by the unit's name, where it would take long to list each unit's."""
 
     def prepare(self) -> None:
         """Make the directories, so that the lock can be taken.
@@ -164,6 +166,7 @@ class Store:
         Returns the objects that are worth nothing any more, each with what is damaged, if that is why.
         """
         self.blobs.learn()
+        self._listed = self._list_records() if self.is_shared else None
         folder = f"{self.arch.apk}/"
         sizes = {one.name.removeprefix(folder): one.size for one in self.files.list(self.arch.apk)}
         worthless = []
@@ -199,13 +202,26 @@ class Store:
         for one in (self.records, self.sizes, self._owners, self.half_published):
             one.clear()
 
+    def _list_records(self) -> dict[str, set[str]]:
+        names: dict[str, set[str]] = {}
+        for one in self.objects.list(f"{RECORDS}/{self.arch.apk}"):
+            if (parts := read_record_name(one.name)) is not None:
+                names.setdefault(parts.name, set()).add(one.name)
+        return names
+
     def _has_blobs(self, record: Record) -> bool:
         return all(self.blobs.has(one.apk) for one in record.built)
 
     def records_of(self, name: str, key: str = "") -> Iterator[Record]:
-        """Yield all records of a unit that are whole, published or not; with `key` only those of it."""
+        """Yield all records of a unit that are whole, published or not; with `key` only those of it.
+
+        Of a store in a bucket, those without a `key` are the ones that were there when it was read.
+        """
         folder = f"{RECORDS}/{self.arch.apk}/{name}"
-        names = self.objects.names(f"{folder}/{key}" if key else folder)
+        if self._listed is not None and not key:
+            names = iter(sorted(self._listed.get(name, ())))
+        else:
+            names = self.objects.names(f"{folder}/{key}" if key else folder)
         whole = (one for one in names if read_record_name(one) is not None)
         for _, record in read_each(self.objects, whole, RECORD, decode_record):
             # One that is damaged counts for nothing; `dag store verify` tells of it.
@@ -258,6 +274,8 @@ class Store:
         """Write a record, whose blobs are there; from then on its unit is finished."""
         name = record_name(self.arch.apk, record)
         insist(lambda: self.objects.create(name, encode_record(record)))
+        if self._listed is not None:
+            self._listed.setdefault(record.name, set()).add(name)
 
     def _publish(self, record: Record, files: Mapping[str, Path]) -> bool:
         """Let the published files of a unit be these, which are on the disk.
@@ -275,7 +293,7 @@ class Store:
         self.records.pop(unit, None)
         for one in lost:
             self._publications.delete(*one)
-            del self.records[one]
+            self.records.pop(one, None)  # this may be another attempt
         sizes = {}
         for file, source in files.items():
             sizes[file] = source.stat().st_size
@@ -313,6 +331,11 @@ class Store:
         self.sizes |= sizes
         self._owners |= dict.fromkeys(sizes, unit)
 
+    def publishes(self, record: Record) -> bool:
+        """Return whether the published files of a unit are those of this record."""
+        there = self.records.get((record.name, record.version))
+        return there is not None and (there.key, there.result) == (record.key, record.result)
+
     def publish(self, record: Record, sign: Callable[[Iterable[Path]], None]) -> bool:
         """Publish a record of the store, unless it is; `sign` adds a signature to each of some files.
 
@@ -322,11 +345,7 @@ class Store:
             InfrastructureError: a blob is damaged.
 
         """
-        published = self.records.get((record.name, record.version))
-        if published is not None and (published.key, published.result) == (
-            record.key,
-            record.result,
-        ):
+        if self.publishes(record):
             return True
         place = self.incoming / secrets.token_hex(8)
         place.mkdir()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from dag.core.decoding import Undecodable
@@ -225,11 +225,17 @@ def update(
             return
         if time.monotonic() > deadline:
             raise StoreError(
-                f"{objects.address(key)} could not be changed for {patience:g} s, because others change it all the time"
+                f"{objects.address(key)} could not be changed for {patience:g} s, because others "
+                "change it all the time"
             )
         # Each takes another time, so that they do not meet again.
         time.sleep(random.uniform(0, wait))  # noqa: S311  # no secret
         wait = min(2 * wait, 5.0)
+
+
+def is_key(name: str) -> bool:
+    """Return whether an object of a store may have this name: it leads nowhere else."""
+    return "\0" not in name and not {"", ".", ".."}.intersection(name.split("/"))
 
 
 def check_key(key: str) -> str:
@@ -239,7 +245,6 @@ def check_key(key: str) -> str:
         StoreError: it does.
 
     """
-    parts = key.split("/")
-    if not key or any(part in ("", ".", "..") or "\0" in part for part in parts):
+    if not is_key(key):
         raise StoreError(f"{key!r} is no name of an object")
-    return str(PurePosixPath(key))
+    return key

@@ -25,6 +25,7 @@ def own_key(store: Store, make: Callable[[Path], None]) -> Path:
 
     Raises:
         InfrastructureError: it cannot be kept.
+        UsageError: others share the store, and its key is on another machine.
 
     """
     key = _path(store)

@@ -36,13 +36,13 @@ class Publications:
             return True
         found, own = self._objects.read(name, RECORD), self._said.pop(name, None)
         if found is None:
-            written = own is None and self._objects.create(name, data)
+            written = own is None and (self._objects.create(name, data) or self._says(name, data))
         elif found.data == data:
             written = True
         elif found.data == own or (
             own is None and not self._is_taken(name, found.data, publication)
         ):
-            written = self._objects.replace(name, data, found.version)
+            written = self._objects.replace(name, data, found.version) or self._says(name, data)
         else:
             written = False
         if written:
@@ -52,6 +52,11 @@ class Publications:
     def delete(self, name: str, version: str) -> None:
         """Let nothing be published of a unit."""
         self._objects.delete(publication_name(self._arch, name, version))
+
+    def _says(self, name: str, data: bytes) -> bool:
+        """Return whether just this stands there, as it does if only the answer to a write was lost."""
+        found = self._objects.read(name, RECORD)
+        return found is not None and found.data == data
 
     def _is_taken(self, name: str, data: bytes, wanted: Publication) -> bool:
         """Return whether somebody has begun to publish other files, and may still be at it."""

@@ -102,8 +102,7 @@ def publish_records(store: Store, order: PublishOrder, signature: Signature, mes
     try:
         store.read()
         before = dict(store.records)
-        for name, ram in order.ram.items():
-            store.hints.remember(name, ram)
+        store.hints.remember(order.ram, say)
         for name in decode_texts(order.records):
             record = decode_record(_read(store, name))
             # The index is signed, and says of each package which one it is.

@@ -13,6 +13,7 @@ from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import UnitState
 from dag.core.build.summary import PlanSummary
+from dag.core.limits import TooLarge
 from dag.io import durable
 from dag.io.store.local import Store
 from dag.io.store.objects import StoreError
@@ -139,6 +140,6 @@ def _log_ends(store: Store, run_id: str, result: Result) -> dict[str, str]:
             ):
                 file.seek(max(0, file.seek(0, 2) - _LOG_END))
                 ends[unit.name] = file.read(_LOG_END).decode(errors="replace")
-        except (OSError, StoreError):
+        except (OSError, StoreError, TooLarge):
             continue
     return ends

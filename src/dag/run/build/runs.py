@@ -118,7 +118,7 @@ def read_all(store: Store) -> Iterator[RunStatus | UsageError]:
         UsageError: there was none.
 
     """
-    for run in (_find(store, ""), *list(store.runs.all())[1:]):
+    for run in _runs(store):
         try:
             yield _status(store, run)
         except UsageError as error:
@@ -130,8 +130,9 @@ def read_log(
 ) -> Iterator[bytes]:
     """Yield the lines of a unit's log: the latest one, or that of the run whose id begins so.
 
-    If another package kept the latest run from building it, that is said before an older log.
-    With `follow` this goes on until the unit is settled or its run has ended.
+    If another package kept the latest run from building it, that is said before an older log. With
+    `follow` this goes on until the unit is settled or its run has ended; of a run on another machine
+    the lines come then, all at once.
 
     Raises:
         UsageError: there is no such run, or it has no such log.
@@ -170,7 +171,8 @@ def _blocked(store: Store, run: Run, unit: str) -> UsageError | None:
 
 
 def _log_of(run: Run, unit: str, growth: _Growth | None) -> Iterator[bytes]:
-    while growth is not None and growth.goes_on() and not run.has_log(unit):
+    # What is built on another machine comes into a bucket only when an attempt has ended.
+    while growth is not None and growth.goes_on() and not run.log(unit).is_file():
         time.sleep(_LOOK)
     with run.brought(run.log(unit), run.names.log(unit)) as path:
         yield from _lines(path, growth)
@@ -213,15 +215,23 @@ def _lines(log: Path, growth: _Growth | None) -> Iterator[bytes]:
         yield rest
 
 
-def _find(store: Store, words: str) -> Run:
+def _runs(store: Store) -> Iterator[Run]:
+    """Yield all runs, the latest first; it is an error if there is none."""
     runs = store.runs.all()
-    if not words:
-        if (latest := next(runs, None)) is not None:
-            return latest
+    latest = next(runs, None)
+    if latest is None:
         raise NoSuchRun(
             f"{store.name}: nothing was built here for {store.arch}",
             hint="--store names another store",
         )
+    yield latest
+    yield from runs
+
+
+def _find(store: Store, words: str) -> Run:
+    runs = _runs(store)
+    if not words:
+        return next(runs)
     found = [run for run in runs if run.id.startswith(words)]
     if len(found) == 1:
         return found[0]

@@ -117,6 +117,7 @@ class Build:
         for line in self.repositories.words:
             say(line)
         self._entries = find_entries(options, found, store.root, say)
+        self._others = read_others(options.other_stores, store, say)
         self._settle(found)
         while refused := self._refused():
             self._settle(self._without(refused))
@@ -176,8 +177,7 @@ class Build:
         names = (*request.packages, *request.rebuild)
         packages = self.graph.packages
         wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
-        others = read_others(options.other_stores, store, self.say)
-        self.finished = find_finished(store, others, packages, wanted, self.fingerprints)
+        self.finished = find_finished(store, self._others, packages, wanted, self.fingerprints)
         known = Known(
             stored=self._stored(request),
             repository=have.versions,
@@ -271,10 +271,17 @@ class Build:
                 progress.close()
                 for keeper in page:
                     keeper.close(engine.now)
-                for one in scheduler.units.values():
-                    if one.resources.ram > one.unit.resources.ram:
-                        self.store.hints.remember(one.unit.key, one.resources.ram)
+                self._remember_needs(scheduler)
             return make_result(self.about, scheduler, engine.now, run.id)
+
+    def _remember_needs(self, scheduler: Scheduler) -> None:
+        """Remember which units needed more memory than planned."""
+        needs = {
+            one.unit.key: one.resources.ram
+            for one in scheduler.units.values()
+            if one.resources.ram > one.unit.resources.ram
+        }
+        self.store.hints.remember(needs, self.say)
 
     def _page(self, run: Run, scheduler: Scheduler) -> list[PageWriter]:
         """Return what keeps the page about the run, if one was asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from dag.core.store.records import Record
@@ -67,21 +68,24 @@ def publish(
     They are signed with the `given` key, or with the store's own.
     """
 
-    def key(tools: Tools) -> Path:
-        return given or ownkey.own_key(store, tools.make_key)
+    @cache
+    def signer() -> tuple[Tools, Path]:
+        tools = Tools.find()
+        return tools, given or ownkey.own_key(store, tools.make_key)
 
     def sign_packages(paths: Iterable[Path]) -> None:
-        tools = Tools.find()
-        tools.sign_packages(paths, key(tools))
+        tools, key = signer()
+        tools.sign_packages(paths, key)
 
     def sign_index(path: Path) -> None:
-        tools = Tools.find()
-        tools.sign_index(path, key(tools))
+        tools, key = signer()
+        tools.sign_index(path, key)
 
-    if store.is_shared:
+    missing = [one for one in records if not store.publishes(one)]
+    if store.is_shared and (missing or store.left):
         store.read()  # what others have published meanwhile stays as it is
     left = (one for unit, one in store.left.items() if unit not in store.records)
-    for record in [*records, *left]:
+    for record in [*missing, *left]:
         publish_record(store, record, sign_packages, say)
     name = public_half(given).name if given else f"{ownkey.NAME}.pub"
     write_index(store, sign_index, say, key=name, anew=given is not None)

@@ -76,8 +76,8 @@ def open_store(place: StorePlace, arch: Arch, *, wait: bool, say: Say) -> Store:
     store = place.store(arch)
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
-    end_below(store.work)
     try:
+        end_below(store.work)
         store.recover(say)
         take_over(store, say)
         move_out(store, say)
@@ -87,6 +87,9 @@ def open_store(place: StorePlace, arch: Arch, *, wait: bool, say: Say) -> Store:
             f"the store {store.name} cannot be read or written: {error.strerror or error}",
             hint="see to the disk, or name another place with --store",
         ) from error
+    except BaseException:
+        store.close()
+        raise
     return store
 
 

@@ -48,8 +48,7 @@ def open_replica(
             file.unlink()
         _fill(store, listing)
         store.recover(say)
-        for name, ram in listing.ram.items():
-            store.hints.remember(name, ram)
+        store.hints.remember(listing.ram, say)
     except Undecodable as error:
         store.close()
         raise InfrastructureError(

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from dag.io.store.objects import HINT, ObjectFacts, Objects, StoredObject, Store
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+    from obstore.store import RetryConfig
 
     from dag.core.limits import Limit
     from dag.core.store.buckets import Bucket
@@ -38,6 +40,8 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 """The codes of S3 and of Azure, which obstore tells from other answers only in words.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes"""
+_RETRY: RetryConfig = {"retry_timeout": timedelta(seconds=10)}
+"""Short, because whoever needs more patience tries again."""
 _PIECE = 10 << 20
 _LARGE = 64 << 20
 """Bytes up to which an object is written at once, from memory."""
@@ -141,8 +145,8 @@ class CloudStore(Objects):
         with self._explained():
             try:
                 for several in obstore.list(self._store, prefix=check_key(folder)):
-                    for one in several:
-                        yield _facts(one)
+                    # A console may have made the folder itself, as an object whose name ends with "/".
+                    yield from (_facts(one) for one in several if one["path"] != folder)
             except BaseError as error:
                 if not any(code in str(error) for code in _NO_BUCKET):
                     raise
@@ -212,6 +216,7 @@ def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStor
             prefix=bucket.folder or None,
             endpoint=endpoint,
             client_options={"allow_http": plain, "timeout": "120s"},
+            retry_config=_RETRY,
         )
     endpoint = environment.get("AZURE_STORAGE_ENDPOINT") or environment.get("AZURE_ENDPOINT")
     account = environment.get("AZURE_STORAGE_ACCOUNT_NAME") or environment.get(
@@ -228,6 +233,7 @@ def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStor
         endpoint=endpoint,
         account_name=account,
         client_options={"allow_http": (endpoint or "").startswith("http://"), "timeout": "120s"},
+        retry_config=_RETRY,
     )
 
 

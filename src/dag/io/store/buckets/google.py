@@ -12,19 +12,30 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import google.api_core.exceptions
 import google.auth.exceptions
+import google.cloud.storage.exceptions
 import requests
+import requests.adapters
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
 
-from dag.io.store.objects import HINT, ObjectFacts, Objects, StoredObject, StoreError, check_key
+from dag.io import durable
+from dag.io.store.objects import (
+    HINT,
+    ObjectFacts,
+    Objects,
+    StoredObject,
+    StoreError,
+    check_key,
+    is_key,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +43,12 @@ if TYPE_CHECKING:
     from dag.core.limits import Limit
     from dag.core.store.buckets import Bucket
 
+T = TypeVar("T")
+
 _TIMEOUT = 60.0
 """How many seconds a server may be silent."""
-_RETRY = DEFAULT_RETRY.with_timeout(120)
+_RETRY = DEFAULT_RETRY.with_timeout(10)
+"""Short, because whoever needs more patience tries again."""
 _RENEWED = "renewed"
 """The name in an object's metadata of the time when it was renewed."""
 
@@ -54,7 +68,7 @@ class GoogleStore(Objects):
         self._where = str(bucket)
         self._prefix = f"{bucket.folder}/" if bucket.folder else ""
         with self._explained():
-            self._client = _client(environment)
+            self._client = self._open(environment)
             self._bucket = self._client.bucket(bucket.name)
 
     def address(self, name: str) -> str:
@@ -63,22 +77,14 @@ class GoogleStore(Objects):
 
     def read(self, name: str, limit: Limit) -> StoredObject | None:
         """Return an object, or None if there is none."""
-        while True:
-            with self._explained():
-                blob = self._get(name)
-                if blob is None:
-                    return None
-                limit.check(int(blob.size or 0), self.address(name))
-                try:
-                    data = blob.download_as_bytes(
-                        if_generation_match=blob.generation, timeout=_TIMEOUT, retry=_RETRY
-                    )
-                except (
-                    google.api_core.exceptions.NotFound,
-                    google.api_core.exceptions.PreconditionFailed,
-                ):
-                    continue  # somebody wrote meanwhile
-                return StoredObject(data, str(blob.generation))
+
+        def take(blob: storage.Blob) -> StoredObject:
+            data = blob.download_as_bytes(
+                if_generation_match=blob.generation, timeout=_TIMEOUT, retry=_RETRY
+            )
+            return StoredObject(data, str(blob.generation))
+
+        return self._take(name, limit, take)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
@@ -113,13 +119,15 @@ class GoogleStore(Objects):
 
     def download(self, name: str, path: Path, limit: Limit) -> bool:
         """Write an object to a file; return whether there is such an object."""
-        with self._explained():
-            blob = self._get(name)
-            if blob is None:
-                return False
-            limit.check(int(blob.size or 0), self.address(name))
-            blob.download_to_filename(str(path), timeout=_TIMEOUT, retry=_RETRY)
+
+        def take(blob: storage.Blob) -> bool:
+            with durable.replacing(path, lasting=False) as file:
+                blob.download_to_file(
+                    file, if_generation_match=blob.generation, timeout=_TIMEOUT, retry=_RETRY
+                )
             return True
+
+        return self._take(name, limit, take) or False
 
     def list(self, folder: str) -> Iterator[ObjectFacts]:
         """Yield all objects below a folder, in any order; none if there is no bucket."""
@@ -129,7 +137,9 @@ class GoogleStore(Objects):
                 for blob in self._client.list_blobs(
                     self._bucket, prefix=prefix, timeout=_TIMEOUT, retry=_RETRY
                 ):
-                    yield _facts(str(blob.name)[len(self._prefix) :], blob)
+                    name = str(blob.name)[len(self._prefix) :]
+                    if is_key(name):  # else it may be what a console shows as an empty folder
+                        yield _facts(name, blob)
             except google.api_core.exceptions.NotFound:
                 return
 
@@ -192,6 +202,20 @@ class GoogleStore(Objects):
     def _get(self, name: str) -> storage.Blob | None:
         return self._bucket.get_blob(self._name(name), timeout=_TIMEOUT, retry=_RETRY)
 
+    def _take(self, name: str, limit: Limit, take: Callable[[storage.Blob], T]) -> T | None:
+        """Return what `take` makes of an object, which is asked again if somebody wrote meanwhile."""
+        while True:
+            with self._explained():
+                blob = self._get(name)
+                if blob is None:
+                    return None
+                limit.check(int(blob.size or 0), self.address(name))
+                with suppress(
+                    google.api_core.exceptions.NotFound,
+                    google.api_core.exceptions.PreconditionFailed,
+                ):
+                    return take(blob)
+
     def _write(self, name: str, data: bytes, generation: int | None) -> bool:
         with self._explained():
             try:
@@ -209,16 +233,44 @@ class GoogleStore(Objects):
     def _name(self, name: str) -> str:
         return f"{self._prefix}{check_key(name)}"
 
+    def _open(self, environment: Mapping[str, str]) -> storage.Client:
+        credentials = None
+        if text := environment.get("GOOGLE_CREDENTIALS", ""):
+            make = service_account.Credentials.from_service_account_info
+            try:
+                credentials = make(json.loads(text))  # type: ignore[no-untyped-call]
+            except ValueError as error:
+                # The error's text may have a part of the key in it.
+                raise StoreError(
+                    f"{self._where}: $GOOGLE_CREDENTIALS is no key of a service account in JSON",
+                    hint="its value is the whole text of the key's file",
+                ) from error
+        try:
+            # Objects are of buckets, and only who makes a bucket needs a project.
+            client = storage.Client(project=None, credentials=credentials)
+        except ValueError as error:  # settings of the environment that contradict each other
+            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
+        for scheme in ("https://", "http://"):
+            adapter = requests.adapters.HTTPAdapter(pool_maxsize=self.at_once)
+            client._http.mount(scheme, adapter)  # noqa: SLF001  # there is no other way to it
+        return client
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except google.auth.exceptions.GoogleAuthError as error:
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
-        except google.api_core.exceptions.GoogleAPIError as error:
+        except (
+            google.auth.exceptions.GoogleAuthError,
+            google.api_core.exceptions.GoogleAPIError,
+            google.cloud.storage.exceptions.DataCorruption,
+            google.cloud.storage.exceptions.InvalidResponse,
+        ) as error:
             raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
         except requests.RequestException as error:
-            raise StoreError(f"{self._where} cannot be reached: {_first_line(error)}") from error
+            raise StoreError(
+                f"{self._where} cannot be reached: {_first_line(error)}",
+                hint="does the network of this machine lead there?",
+            ) from error
 
 
 class _Tail(io.RawIOBase):
@@ -253,22 +305,6 @@ def _facts(name: str, blob: storage.Blob) -> ObjectFacts:
         renewed = datetime.fromisoformat((blob.metadata or {}).get(_RENEWED, ""))
         times.append(renewed.timestamp())
     return ObjectFacts(name, int(blob.size or 0), time.time() - max(times, default=time.time()))
-
-
-def _client(environment: Mapping[str, str]) -> storage.Client:
-    text = environment.get("GOOGLE_CREDENTIALS", "")
-    if not text:
-        return storage.Client()
-    try:
-        make = service_account.Credentials.from_service_account_info
-        credentials = make(json.loads(text))  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        # The error's text may have a part of the key in it.
-        raise StoreError(
-            "$GOOGLE_CREDENTIALS is no key of a service account in JSON",
-            hint="its value is the whole text of the key's file",
-        ) from error
-    return storage.Client(project=credentials.project_id, credentials=credentials)
 
 
 def _first_line(error: Exception) -> str:
