@@ -24,6 +24,8 @@ from dag.core.store.records import Built, Record
 from tests.support.podstories import RUNNING, ended
 
 Json = dict[str, Any]
+SHARE = 1024
+"""Bytes of a message in a Pod of twelve containers, which share 12 KiB."""
 NOTE = "dag: the store cannot be written, trying again: no space left on device"
 PROVEN = encode_answer(ProvenAnswer("0" * 64, "1" * 64, 1, built=True)).decode()
 
@@ -182,11 +184,21 @@ def test_a_record_comes_whole_in_a_message_or_on_the_log(packages: int) -> None:
     )
     answer, rest = proven(record, results=1, built=True)
     message = encode_answer(answer)
-    assert len(message) <= 4096
+    assert len(message) <= SHARE
     assert bool(rest) == (packages > 1)
     read = decode_answer(message.decode())
     assert isinstance(read, ProvenAnswer)
     assert record_of(read, [NOTE, *rest]) == record  # what the agent says besides is there, too
+
+
+@pytest.mark.parametrize("letter", ["a", "\0", "ä", "😀", '"'])
+def test_a_long_reason_is_cut_so_that_it_is_read_whatever_it_is_made_of(letter: str) -> None:
+    message = encode_answer(UnprovenAnswer(letter * 5000))
+    assert len(message) <= SHARE
+    answer = decode_answer(message.decode())
+    assert isinstance(answer, UnprovenAnswer)
+    assert len(answer.why) > 100
+    assert set(answer.why) == {letter}
 
 
 def _apk(number: int) -> Apk:

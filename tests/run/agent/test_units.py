@@ -92,14 +92,16 @@ def test_a_unit_gets_its_own_files_and_keys_and_nothing_else(places: UnitPlaces)
     assert "packages/x86_64/Catch2-3.1-r2.apk" in script.read_text()
 
 
-def test_what_the_definition_promises_is_proven_and_kept(places: UnitPlaces) -> None:
+def test_what_the_definition_promises_is_proven_and_kept(
+    places: UnitPlaces, capfd: pytest.CaptureFixture[str]
+) -> None:
     lay_out(places)
     for name in PACKAGE.promised:
         made(places, name)
     (places.place.with_name("log") / "log").write_text("it went well\n")
     answer = judge(places)
     assert isinstance(answer, ProvenAnswer)
-    record = record_of(answer, [])
+    record = record_of(answer, capfd.readouterr().out.splitlines())
     assert [one.apk.name for one in record.built] == ["Catch2", "Catch2-dev"]
     store = Store(Path(places.store), order().platform)
     kept = store.find_key("Catch2", record.key)

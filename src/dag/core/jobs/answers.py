@@ -11,10 +11,11 @@ from dag.core.limits import RECORD
 from dag.core.store.records import Record, decode_record, encode_record
 
 MESSAGE = 4096
-"""Bytes; a container runtime keeps no more of a termination message.
+"""Bytes; the kubelet keeps no more of a termination message."""
+_ROOM = 1000
+"""Bytes of an answer. The messages of all containers of a Pod get 12 KiB in equal parts, and others may
+put containers of their own into a Pod: twelve leave 1 KiB to each. An answer that is cut is lost.
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
-_ROOM = 3600
-"""Bytes of a message that a record may take."""
 
 
 class ProvenAnswer(Struct, frozen=True, tag="proven"):
@@ -64,16 +65,20 @@ def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, 
     """Return the answer for a record, and what has to be written on the log: the rest of it."""
     words = pack_words(encode_record(without_environment(record)))
     answer = ProvenAnswer(record.result, record.key, results, built)
-    if sum(map(len, words)) <= _ROOM:
-        return msgspec.structs.replace(answer, record="".join(words)), []
+    whole = msgspec.structs.replace(answer, record="".join(words))
+    if len(msgspec.json.encode(whole)) <= _ROOM:
+        return whole, []
     return answer, lines_of_words(words)
 
 
 def encode_answer(answer: Answer) -> bytes:
     """Return an answer as JSON that a termination message takes."""
-    if isinstance(answer, UnprovenAnswer):
-        answer = UnprovenAnswer(answer.why[:1000])
-    return msgspec.json.encode(answer)
+    data = msgspec.json.encode(answer)
+    while isinstance(answer, UnprovenAnswer) and (over := len(data) - _ROOM) > 0:
+        # No character has more than 6 bytes there.
+        answer = UnprovenAnswer(answer.why[: -(over // 6 + 1)])
+        data = msgspec.json.encode(answer)
+    return data
 
 
 def decode_answer(message: str) -> Answer:

@@ -90,13 +90,15 @@ def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResource
             *_store_volumes(settings),
         ],
     }
+    if settings.timeout is not None:
+        spec["activeDeadlineSeconds"] = max(1, round(settings.timeout))
     annotations = {
         PACKAGE_ANNOTATION: order.package.name,
         ATTEMPT_ANNOTATION: str(order.attempt),
         "kubectl.kubernetes.io/default-container": BUILD,
         WITHOUT_IDENTITY: f"{BUILD},populate-cache",
     }
-    return _job(settings, name, spec, annotations, confined=settings.confined)
+    return _job(settings, name, spec, annotations)
 
 
 def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[str]) -> KubeObject:
@@ -111,16 +113,11 @@ def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[st
         "containers": [container],
         "volumes": [*_store_volumes(settings), {"name": "agent", "emptyDir": {}}],
     }
-    return _job(settings, name, spec, {}, confined=True)
+    return _job(settings, name, spec, {})
 
 
 def _job(
-    settings: JobSettings,
-    name: str,
-    spec: KubeObject,
-    annotations: Mapping[str, str],
-    *,
-    confined: bool,
+    settings: JobSettings, name: str, spec: KubeObject, annotations: Mapping[str, str]
 ) -> KubeObject:
     marks = labels(settings.run, settings.arch.apk, str(settings.store))
     queue = {} if settings.queue is None else {QUEUE_LABEL: settings.queue}
@@ -131,11 +128,9 @@ def _job(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **scheduling_fields(settings.node, settings.scheduling),
-        **isolation_fields(confined=confined),
+        **isolation_fields(confined=settings.confined),
         **spec,
     }
-    if settings.timeout is not None:
-        pod["activeDeadlineSeconds"] = max(1, round(settings.timeout))
     # Who judges how an attempt ended, and whether there is another, is the client: it knows why.
     job: KubeObject = {
         # Kueue lets go of it in its turn, and of nothing that is not suspended.

@@ -15,4 +15,5 @@ def permissions_for_jobs() -> list[Permission]:
     ]
     needed += [Permission(verb, "pods") for verb in ("get", "list", "watch")]
     needed += [Permission("get", "pods", "log"), Permission("get", "persistentvolumeclaims")]
+    needed.append(Permission("list", "events"))  # they alone tell why a Job has no Pod
     return needed

@@ -16,11 +16,10 @@ from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.names import STORE_LABEL, attempt_of, labels
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.kube.objects import KubeObject
-from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
-from dag.errors import UsageError
+from dag.core.pod.manifest import RUN_LABEL
+from dag.errors import InfrastructureError, UsageError
 from dag.io.image.tree import definitions_tree
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
@@ -37,8 +36,8 @@ from dag.run.build.session import Build, Builder
 from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
-from dag.run.jobs.attempt import how_job_ended, jobs_path
-from dag.run.jobs.orders import make_orders
+from dag.run.jobs.earlier import clear_jobs, find_jobs
+from dag.run.jobs.orders import make_orders, require_inside
 from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.replica import open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
@@ -83,6 +82,7 @@ class ClusterBuild:
         self._terminal = terminal
         store = options.cluster_store()
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
+        require_inside(options)
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
         settings = JobSettings(
@@ -166,24 +166,11 @@ class ClusterBuild:
             nodes = await read_list(kube, "/api/v1/nodes")
             capacity = capacity_of(nodes or (), self._settings.node, self._options)
             listing = await self._agent(kube).list()
-            return _Seen(kube.server, listing, capacity, await self._find_jobs(kube))
-
-    async def _find_jobs(self, kube: Kube) -> tuple[KubeObject, ...]:
-        """Return the Jobs of units in this store and for this architecture, of any run."""
-        settings = self._settings
-        marks = labels("", settings.arch.apk, str(settings.store))
-        chosen = ",".join(f"{name}={marks[name]}" for name in (ARCH_LABEL, STORE_LABEL))
-        jobs = await kube.items(jobs_path(settings.namespace), labelSelector=chosen)
-        return tuple(one for one in jobs if attempt_of(one) is not None)
+            jobs = await find_jobs(kube, self._settings)
+            return _Seen(kube.server, listing, capacity, jobs)
 
     async def _clear(self, kube: Kube) -> None:
-        """Delete Jobs that had ended before and that nobody takes note of: the store has all."""
-        path = jobs_path(self._settings.namespace)
-        for one in self._seen.jobs:
-            about = one["metadata"]
-            if how_job_ended(one) and about["labels"][RUN_LABEL] != self._settings.run:
-                name = f"{path}/{about['name']}"
-                await kube.delete(name, uid=str(about["uid"]), dependents=True)
+        await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
 
     def _require_room(self) -> None:
         """Refuse a unit that no node has room for.
@@ -225,10 +212,17 @@ class ClusterBuild:
             await self._clear(kube)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
-                ended = run.state / run.names.result
-                files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
-                await self._agent(kube).keep_run(files)
+                await self._keep_run(kube, run)
         return result
+
+    async def _keep_run(self, kube: Kube, run: Run) -> None:
+        """Keep the files of a run in the store; a build that ended is no failure for lack of them."""
+        ended = run.state / run.names.result
+        files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
+        try:
+            await self._agent(kube).keep_run(files)
+        except InfrastructureError as error:
+            self._terminal.say(f"the journal of the run is not in the store: {error.message}")
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:
