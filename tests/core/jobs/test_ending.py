@@ -12,9 +12,9 @@ from dag.core.jobs.answers import (
     EndedAnswer,
     ProvenAnswer,
     UnprovenAnswer,
+    answer_for,
     decode_answer,
     encode_answer,
-    proven,
     record_of,
 )
 from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
@@ -91,7 +91,7 @@ def test_an_agent_that_failed_has_proven_nothing() -> None:
 @pytest.mark.parametrize(
     ("found", "event", "words"),
     [
-        (pod(build=ended(2), collect=answered(EndedAnswer(2))), Broke, "make failed with exit code 2"),
+        (pod(build=ended(2), collect=answered(EndedAnswer())), Broke, "make failed with exit code 2"),
         (
             pod(build=ended(137, reason="OOMKilled"), collect=answered(EndedAnswer())),
             OutOfMemory,
@@ -163,7 +163,7 @@ def test_a_build_that_nobody_waits_for_any_more_is_given_up() -> None:
 
 
 def test_a_build_that_lacked_a_known_name_waits_for_it() -> None:
-    found = pod(build=ended(2), collect=answered(EndedAnswer(2)))
+    found = pod(build=ended(2), collect=answered(EndedAnswer()))
     ending = how_attempt_ended(PodFacts(found))
     assert ending is not None
     lines = ['solving "so:libz.so.1" constraint: nothing provides it']
@@ -182,7 +182,7 @@ def test_a_record_comes_whole_in_a_message_or_on_the_log(packages: int) -> None:
         seconds=1.0,
         built=tuple(Built(apk=_apk(number)) for number in range(packages)),
     )
-    answer, rest = proven(record, results=1, built=True)
+    answer, rest = answer_for(record, results=1, built=True)
     message = encode_answer(answer)
     assert len(message) <= SHARE
     assert bool(rest) == (packages > 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import msgspec
 import pytest
 
 from dag.core.jobs.answers import (
-    Answer,
+    AgentAnswer,
     EndedAnswer,
     ProvenAnswer,
     UnprovenAnswer,
@@ -48,6 +50,16 @@ def places(tmp_path: Path) -> UnitPlaces:
     )
 
 
+@pytest.fixture(autouse=True)
+def process_as_before() -> Iterator[None]:
+    """Let the tests that follow have the umask and the signals that they expect, which agents change."""
+    mask = os.umask(0o022)
+    ends = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, ends)
+    os.umask(mask)
+
+
 def lay_out(places: UnitPlaces, told: UnitOrder | None = None) -> Path:
     """Prepare a unit, and return the script that builds it."""
     script = places.pipe.with_name("build")
@@ -71,7 +83,7 @@ def build(places: UnitPlaces, code: int = 0) -> Iterator[None]:
     holder.join()
 
 
-def judge(places: UnitPlaces, code: int = 0) -> Answer:
+def judge(places: UnitPlaces, code: int = 0) -> AgentAnswer:
     message = places.state / "message"
     with build(places, code):
         collect(places, places.place.with_name("log"), message)
@@ -110,6 +122,19 @@ def test_what_the_definition_promises_is_proven_and_kept(
     assert (store.state / record.log).read_text() == "it went well\n"
 
 
+def test_the_log_of_an_attempt_that_is_made_again_is_the_new_one(places: UnitPlaces) -> None:
+    # A client that was killed has forgotten that there was an attempt of this number.
+    for words in ("before", "after"):
+        lay_out(places)
+        (places.place.with_name("log") / "log").write_text(words)
+        judge(places, code=2)
+        shutil.rmtree(places.place)
+        places.place.mkdir()
+        places.pipe.unlink()
+    (log,) = Path(places.store).glob(".dag/runs/*/x86_64/logs/*")
+    assert log.read_text() == "after"
+
+
 def test_a_second_attempt_finds_the_record_and_builds_nothing(places: UnitPlaces) -> None:
     lay_out(places)
     for name in PACKAGE.promised:
@@ -136,7 +161,7 @@ def test_a_build_that_failed_proves_nothing_whatever_it_left(places: UnitPlaces,
     lay_out(places)
     for name in PACKAGE.promised:
         made(places, name)
-    assert judge(places, code) == EndedAnswer(code)
+    assert judge(places, code) == EndedAnswer()
     assert list(Path(places.store).glob(".dag/records/**/*.json")) == []
 
 

@@ -42,11 +42,9 @@ class UnprovenAnswer(Struct, frozen=True, tag="unproven"):
 class EndedAnswer(Struct, frozen=True, tag="ended"):
     """The build did not end well: what happened, its container's status tells."""
 
-    code: int | None = None
 
-
-Answer = ProvenAnswer | UnprovenAnswer | EndedAnswer
-_ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+AgentAnswer = ProvenAnswer | UnprovenAnswer | EndedAnswer
+_ANSWER: msgspec.json.Decoder[AgentAnswer] = msgspec.json.Decoder(AgentAnswer)
 
 
 def without_environment(record: Record) -> Record:
@@ -61,7 +59,7 @@ def without_environment(record: Record) -> Record:
     return msgspec.structs.replace(record, inputs=inputs, served={})
 
 
-def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
+def answer_for(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
     """Return the answer for a record, and what has to be written on the log: the rest of it."""
     words = pack_words(encode_record(without_environment(record)))
     answer = ProvenAnswer(record.result, record.key, results, built)
@@ -71,7 +69,7 @@ def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, 
     return answer, lines_of_words(words)
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(answer: AgentAnswer) -> bytes:
     """Return an answer as JSON that a termination message takes."""
     data = msgspec.json.encode(answer)
     while isinstance(answer, UnprovenAnswer) and (over := len(data) - _ROOM) > 0:
@@ -81,7 +79,7 @@ def encode_answer(answer: Answer) -> bytes:
     return data
 
 
-def decode_answer(message: str) -> Answer:
+def decode_answer(message: str) -> AgentAnswer:
     """Return the answer in a termination message.
 
     Raises:

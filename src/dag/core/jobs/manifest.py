@@ -9,9 +9,15 @@ from functools import partial
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.image.layers import ROOT
-from dag.core.jobs.capacity import AGENT as AGENT_SHARE
+from dag.core.jobs.capacity import AGENT_SHARE
 from dag.core.jobs.claims import Claim
-from dag.core.jobs.names import ATTEMPT_ANNOTATION, PACKAGE_ANNOTATION, job_name, labels
+from dag.core.jobs.names import (
+    ATTEMPT_ANNOTATION,
+    BUNDLE_ANNOTATION,
+    PACKAGE_ANNOTATION,
+    job_name,
+    labels,
+)
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
@@ -41,7 +47,9 @@ LOGS = f"{_SHARED_TMP}/.dag"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 _FIELDS = ("cpu", "memory", "ephemeral-storage")
-_AGENT_RESOURCES = resource_requests(cpu=f"{AGENT_SHARE.cpu}m", memory="256Mi", disk="64Mi")
+_AGENT_RESOURCES = resource_requests(
+    cpu=f"{AGENT_SHARE.cpu}m", memory=f"{AGENT_SHARE.ram >> 20}Mi", disk="64Mi"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +129,11 @@ def _job(
 ) -> KubeObject:
     marks = labels(settings.run, settings.arch.apk, str(settings.store))
     queue = {} if settings.queue is None else {QUEUE_LABEL: settings.queue}
-    annotations = {"dag/version": settings.version, "dag/bundle": settings.bundle, **annotations}
+    annotations = {
+        "dag/version": settings.version,
+        BUNDLE_ANNOTATION: settings.bundle,
+        **annotations,
+    }
     pod: KubeObject = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
@@ -180,7 +192,9 @@ def _prepare_container(settings: JobSettings, order: UnitOrder) -> KubeObject:
         "image": settings.bundle,
         **_store_settings(settings),
         "args": container_words(words),
-        "resources": resource_requests(cpu="100m", memory="256Mi", disk=settings.disk),
+        "resources": resource_requests(
+            cpu="100m", memory=f"{AGENT_SHARE.ram >> 20}Mi", disk=settings.disk
+        ),
         "volumeMounts": [
             *_mounts("unit", "pipes", "agent"),
             *_store_mounts(settings, read_only=True),

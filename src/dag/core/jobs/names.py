@@ -11,6 +11,7 @@ from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
 STORE_LABEL = "dag/store"
 """A hash of the store's name: it finds the Jobs of whoever builds there."""
 PACKAGE_ANNOTATION, ATTEMPT_ANNOTATION = "dag/package", "dag/attempt"
+BUNDLE_ANNOTATION = "dag/bundle"
 _REPLACED = re.compile(r"[^a-z0-9]+")
 _SLUG = 30
 

@@ -9,7 +9,7 @@ from dag.core.jobs.names import attempt_of, selector
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.manifest import RUN_LABEL
 from dag.io.kube.api import ApiError, Kube
-from dag.run.jobs.attempt import how_job_ended, jobs_path
+from dag.run.jobs.attempt import jobs_path
 
 
 async def find_jobs(kube: Kube, settings: JobSettings) -> tuple[KubeObject, ...]:
@@ -27,14 +27,14 @@ async def find_jobs(kube: Kube, settings: JobSettings) -> tuple[KubeObject, ...]
 async def clear_jobs(
     kube: Kube, settings: JobSettings, jobs: Iterable[KubeObject], say: Callable[[str], None]
 ) -> None:
-    """Delete Jobs of other runs that had ended before: the store has all that they made.
+    """Delete Jobs of other runs: the store has all that they made, and nobody drives them any more.
 
     `say` is told of one that cannot be deleted; Kubernetes does it later.
     """
     path = jobs_path(settings.namespace)
     for one in jobs:
         about = one["metadata"]
-        if how_job_ended(one) and about["labels"][RUN_LABEL] != settings.run:
+        if about["labels"][RUN_LABEL] != settings.run:
             try:
                 await kube.delete(f"{path}/{about['name']}", uid=str(about["uid"]), dependents=True)
             except ApiError as error:

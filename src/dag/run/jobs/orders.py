@@ -120,9 +120,12 @@ class Orders:
 
     def _in_image(self, place: str) -> str:
         """Return a URL as it is, and a path inside of the directory as it is in the agent's image."""
-        if "://" in place or not (path := Path(place)).is_relative_to(self.root):
-            return place
-        return f"/{ROOT}/{path.relative_to(self.root)}"
+        return f"/{ROOT}{place.removeprefix(str(self.root))}" if self._is_inside(place) else place
+
+    def _is_inside(self, place: str) -> bool:
+        # Asked for each package of each environment: paths would take most of the time of an order.
+        root = str(self.root)
+        return place == root or place.startswith(f"{root}/")
 
     def _defined(self, unit: ResolvedUnit) -> set[str]:
         provider = self.units.graph.provider_for(unit.package.name)

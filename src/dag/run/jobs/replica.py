@@ -19,6 +19,7 @@ from dag.core.store.publication import decode_publication
 from dag.core.store.records import decode_record
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
+from dag.io.store.ownkey import IDENTITY, PUBLIC
 from dag.io.usercache import user_cache
 
 
@@ -39,6 +40,7 @@ def open_replica(
 
     """
     store = Store(root, arch)
+    store.is_shared = True  # others write to what this stands for
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
     try:
@@ -47,6 +49,7 @@ def open_replica(
         for file in store.packages.iterdir():
             file.unlink()
         _fill(store, listing)
+        _take_identity(store, listing)
         store.recover(say)
         for name, ram in listing.ram.items():
             store.hints.remember(name, ram)
@@ -65,13 +68,24 @@ def _fill(store: Store, listing: StoreListing) -> None:
     for name, data in listing.objects.items():
         if ".." in name.split("/") or name.startswith("/"):
             raise Undecodable(f"{name} is no name of an object")
-        store.objects.create(name, data)
+        path = store.state / name  # made anew for each run, so it need not be durable
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
         if read_record_name(name) is not None:
             for one in decode_record(data).built:
                 _stand_in(store.state / blob_name(one.apk.sha256), one.apk.size)
         else:
             for file, size in decode_publication(data).sizes.items():
                 _stand_in(store.packages / file, size)
+
+
+def _take_identity(store: Store, listing: StoreListing) -> None:
+    """Let the store have the name and the public key of what it stands for."""
+    for name, data in {IDENTITY: listing.identity.encode(), PUBLIC: listing.public_key}.items():
+        if data:
+            store.objects.write(name, data)
+        else:
+            store.objects.delete(name)
 
 
 def _stand_in(path: Path, size: int) -> None:

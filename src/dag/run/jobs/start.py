@@ -16,6 +16,7 @@ from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
+from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.manifest import RUN_LABEL
@@ -28,6 +29,7 @@ from dag.io.package.signing import SigningKey, make_key
 from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.runs import Run
 from dag.report.terminal import Terminal
+from dag.report.words import some
 from dag.run.build.places import named_places
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
@@ -61,10 +63,10 @@ class _Seen:
     jobs: tuple[KubeObject, ...]
     """The Jobs of units that are there, of any run."""
 
-    @property
-    def run(self) -> str:
-        """Return the newest run of which Jobs are there; empty if there is none."""
-        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in self.jobs), default="")
+    def run_of(self, bundle: str) -> str:
+        """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
+        same = (one for one in self.jobs if one["metadata"]["annotations"][BUNDLE_ANNOTATION] == bundle)
+        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in same), default="")
 
 
 class ClusterBuild:
@@ -139,8 +141,9 @@ class ClusterBuild:
 
         """
         build = self.build
+        self._key = self._find_key()  # before anything is built that could not be signed
         if build.plan.steps:
-            self._require_room()
+            self._warn_of_room()
             tree = definitions_tree(build.directory, include=self._options.include)
             bundle = self._target.push(tree, self._terminal)
             if fingerprints(build.parts, build.graph.packages) != build.fingerprints:
@@ -149,9 +152,9 @@ class ClusterBuild:
                     hint="run this again",
                 )
             run = self._store.runs.begin()
-            if self._seen.run:
-                self._terminal.say(f"going on with run {self._seen.run}, of which there are Jobs")
-            self._settings = replace(self._settings, bundle=bundle, run=self._seen.run or run.id)
+            if before := self._seen.run_of(bundle):
+                self._terminal.say(f"going on with run {before}, of which there are Jobs")
+            self._settings = replace(self._settings, bundle=bundle, run=before or run.id)
             return run_interruptibly(self._drive(run))
         self._settings = replace(self._settings, run="publish")
         run_interruptibly(self._publish(build.unpublished()))
@@ -172,21 +175,19 @@ class ClusterBuild:
     async def _clear(self, kube: Kube) -> None:
         await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
 
-    def _require_room(self) -> None:
-        """Refuse a unit that no node has room for.
-
-        Raises:
-            UsageError: there is one.
-
-        """
+    def _warn_of_room(self) -> None:
+        """Say which units no node has room for; a pool that scales may bring a larger one."""
         capacity = self._seen.capacity
-        for unit in self.build.plan.units:
-            if not unit.is_gate and not capacity.has_room(unit.resources):
-                asked = f"{unit.resources.cpu / 1000:g} CPUs and {unit.resources.ram >> 20:,} MiB"
-                raise UsageError(
-                    f"no node has room for {unit.key}, which asks for {asked}",
-                    hint="ask for less with --cpu and --ram or in its definition, or add a larger node",
-                )
+        large = [
+            f"{unit.key} ({unit.resources.cpu / 1000:g} CPUs, {unit.resources.ram >> 20:,} MiB)"
+            for unit in self.build.plan.units
+            if not unit.is_gate and not capacity.has_room(unit.resources)
+        ]
+        if large:
+            self._terminal.say(
+                f"no node has room for {some(large)} now; if no pool of larger nodes scales, ask for"
+                " less with --cpu and --ram or in the definition, or add a larger node"
+            )
 
     def _agent(self, kube: Kube) -> StoreAgent:
         return StoreAgent(kube, self._settings, self._terminal.say)
@@ -205,11 +206,11 @@ class ClusterBuild:
         )
         orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
         async with self._cluster() as kube:
+            await self._clear(kube)
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
             result = await build.drive(run, runner)
             result = replace(result, open=dict(sorted(runner.open_units.items())))
             keep_result(run, result)
-            await self._clear(kube)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
                 await self._keep_run(kube, run)
@@ -234,9 +235,10 @@ class ClusterBuild:
             known = self._seen.listing.ram
             now = self._store.hints.all()
             learnt = {name: ram for name, ram in now.items() if ram > known.get(name, 0)}
-            await self._agent(kube).publish(records, self._key(), learnt)
+            given = self._options.signing_key is not None
+            await self._agent(kube).publish(records, self._key, learnt, anew=given)
 
-    def _key(self) -> SigningKey:
+    def _find_key(self) -> SigningKey:
         given = given_key(self._options.signing_key)
         if given is not None:
             return SigningKey(given, f"{given.name}.pub")

@@ -59,10 +59,16 @@ class StoreAgent:
         return listing
 
     async def publish(
-        self, records: Sequence[Record], key: SigningKey, ram: Mapping[str, int]
+        self,
+        records: Sequence[Record],
+        key: SigningKey,
+        ram: Mapping[str, int],
+        *,
+        anew: bool,
     ) -> int:
         """Publish records of the store and sign its index here; return how many are new there.
 
+        With `anew` the index is signed although it lists all already: the key may be another one.
         `ram` are the bytes of memory that units turned out to need, to be remembered.
 
         Raises:
@@ -73,6 +79,8 @@ class StoreAgent:
         public = public_half(key.path).read_bytes()
         words = [f"--public-name={key.public_name}", f"--public-key={_base64(public)}"]
         words += [word for name, size in ram.items() for word in ("--ram", name, str(size))]
+        if anew:
+            words.append("--anew")
         names = encode_texts(record_name(arch, one) for one in records)
         signed: list[str] = []
         published = 0
