@@ -65,7 +65,9 @@ class _Seen:
 
     def run_of(self, bundle: str) -> str:
         """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
-        same = (one for one in self.jobs if one["metadata"]["annotations"][BUNDLE_ANNOTATION] == bundle)
+        same = (
+            one for one in self.jobs if one["metadata"]["annotations"][BUNDLE_ANNOTATION] == bundle
+        )
         return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in same), default="")
 
 
