@@ -11,7 +11,7 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.package.signing import make_key
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
-from dag.run.jobs.replica import open_replica
+from dag.run.jobs.replica import fill_replica, open_replica
 from tests.support.orders import SETTINGS
 
 IDENTITY = "0123456789abcdef" * 2
@@ -23,7 +23,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def replica(root: Path, listing: StoreListing) -> Store:
-    return open_replica(root, SETTINGS.arch, listing, wait=False, say=lambda _: None)
+    store = open_replica(root, SETTINGS.arch, wait=False, say=lambda _: None)
+    fill_replica(store, listing, lambda _: None)
+    return store
 
 
 def test_the_key_of_a_store_is_the_same_wherever_that_is_known(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dag.core.build.events import ComputeResources
 from dag.core.image.layers import ROOT
 from dag.core.jobs.capacity import AGENT_SHARE
 from dag.core.jobs.claims import Claim
+from dag.core.jobs.lease import AgentPlace
 from dag.core.jobs.names import (
     ATTEMPT_ANNOTATION,
     BUNDLE_ANNOTATION,
@@ -82,6 +83,17 @@ class JobSettings:
     def node(self) -> Arch:
         """The architecture of the node and of the images on it."""
         return self.node_arch or self.arch
+
+
+def agent_place(settings: JobSettings) -> AgentPlace:
+    """Return how agents with these settings reach the store."""
+    return AgentPlace(
+        image=settings.bundle,
+        service_account=settings.service_account,
+        confined=settings.confined,
+        node_arch=settings.node_arch.apk if settings.node_arch else None,
+        bucket_secret=settings.bucket_secret,
+    )
 
 
 def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResources) -> KubeObject:

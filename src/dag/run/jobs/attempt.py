@@ -97,7 +97,8 @@ class JobFollower:
     async def run(self) -> PodResult:
         """Make the Job, or adopt the one that is there, and return how its Pod's work ended.
 
-        When the task is cancelled, the Job is deleted, and CancelledError raised when it is gone.
+        When the task is cancelled, the Job is deleted unless it is abandoned, and CancelledError raised
+        when it is gone.
 
         Raises:
             DagError: the Job could not be made, or contact was lost for good.
@@ -113,6 +114,8 @@ class JobFollower:
                 try:
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 except asyncio.CancelledError:
+                    if self._news.is_abandoned:
+                        raise
                     interrupted = True
                     task = asyncio.current_task()
                     assert task is not None  # noqa: S101  # it has just been cancelled

@@ -46,6 +46,8 @@ class RunNews:
         self._pods: dict[str, KubeObject] = {}
         """The newest Pod of each Job, by the Job's name."""
         self._tasks: list[asyncio.Task[None]] = []
+        self.is_abandoned = False
+        """Whether whoever follows a Job leaves it alone when told to stop."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """It gets the error with which the news ended for good."""
 

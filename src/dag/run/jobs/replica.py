@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
 from dag.core.jobs.listing import StoreListing
+from dag.core.limits import PUBLIC_KEY
 from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, blob_name, read_record_name
 from dag.core.store.publication import decode_publication
 from dag.core.store.records import decode_record
@@ -22,6 +24,8 @@ from dag.io.store.local import Store
 from dag.io.store.ownkey import IDENTITY, PUBLIC
 from dag.io.usercache import user_cache
 
+_CLIENT = "client"
+
 
 def replica_place(server: str, namespace: str, store: str) -> Path:
     """Return the directory here that stands for a store in a cluster."""
@@ -29,20 +33,36 @@ def replica_place(server: str, namespace: str, store: str) -> Path:
     return user_cache("replicas") / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def open_replica(
-    root: Path, arch: Arch, listing: StoreListing, *, wait: bool, say: Callable[[str], None]
-) -> Store:
-    """Return the store that has what is listed; its lock is held.
+def open_replica(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]) -> Store:
+    """Return the store in a directory, with whatever it had before; its lock is held.
 
     Raises:
         Held: somebody else on this machine builds in that store, and `wait` is false.
-        InfrastructureError: the agent tells nonsense.
+        InfrastructureError: the directory cannot be used.
 
     """
     store = Store(root, arch)
     store.is_shared = True  # others write to what this stands for
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
+    return store
+
+
+def client_of(replica: Store) -> str:
+    """Return the name of a replica that no other has."""
+    replica.objects.create(_CLIENT, secrets.token_hex(16).encode())
+    found = replica.objects.read(_CLIENT, PUBLIC_KEY)
+    return found.data.decode(errors="replace") if found else ""
+
+
+def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]) -> None:
+    """Let a replica have what is listed, and nothing else; as far as planning needs it.
+
+    Raises:
+        InfrastructureError: the agent tells nonsense.
+
+    """
+    arch = store.arch
     try:
         for folder in (BLOBS, f"{RECORDS}/{arch.apk}", f"{PUBLISHED}/{arch.apk}"):
             shutil.rmtree(store.state / folder, ignore_errors=True)
@@ -54,14 +74,9 @@ def open_replica(
         for name, ram in listing.ram.items():
             store.hints.remember(name, ram)
     except Undecodable as error:
-        store.close()
         raise InfrastructureError(
             f"what the agent tells of the store is damaged: {error}"
         ) from error
-    except BaseException:
-        store.close()
-        raise
-    return store
 
 
 def _fill(store: Store, listing: StoreListing) -> None:

@@ -76,6 +76,16 @@ class JobRunner:
         self.open_units: dict[str, str] = {}
         """Packages that were built with what melange got from repositories itself → why."""
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Return whether the Jobs are left to another client, which drives them now."""
+        return self._news is not None and self._news.is_abandoned
+
+    def abandon(self) -> None:
+        """Leave all Jobs alone from now on: another client drives them."""
+        if self._news is not None:
+            self._news.is_abandoned = True
+
     async def open(self) -> Began:
         """Begin to watch the Jobs and Pods of the run."""
         settings = self._settings
@@ -126,6 +136,8 @@ class JobRunner:
 
     async def cancel(self, key: str, attempt: int) -> None:
         """Delete the Job of an attempt from before."""
+        if self.is_abandoned:
+            return
         path = jobs_path(self._settings.namespace)
         name = job_name(self._settings.run, key, self._settings.arch.apk, attempt)
         with suppress(ApiError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
+from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
-from dag.core.jobs.manifest import JobSettings
+from dag.core.jobs.manifest import JobSettings, agent_place
 from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.kube.objects import KubeObject
@@ -39,9 +41,10 @@ from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
 from dag.run.jobs.earlier import clear_jobs, find_jobs
+from dag.run.jobs.lease import LeaseEnd, StoreLease
 from dag.run.jobs.orders import make_orders, require_inside
 from dag.run.jobs.preflight import check_cluster
-from dag.run.jobs.replica import open_replica, replica_place
+from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
@@ -57,7 +60,6 @@ if TYPE_CHECKING:
 class _Seen:
     """What there is in the cluster before a run."""
 
-    server: str
     listing: StoreListing
     capacity: ClusterCapacity
     jobs: tuple[KubeObject, ...]
@@ -115,12 +117,16 @@ class ClusterBuild:
             sdk_image=digests[options.sdk_image],
             cache_bundle=digests[cache] if cache else None,
         )
-        seen = run_interruptibly(self._look())
-        place = replica_place(seen.server, self._settings.namespace, str(store))
-        self._store: Store = open_replica(
-            place, options.arch, seen.listing, wait=options.wait, say=terminal.say
-        )
+        server = connect(options.kubeconfig, options.context).server
+        place = replica_place(server, settings.namespace, str(store))
+        self._store: Store = open_replica(place, options.arch, wait=options.wait, say=terminal.say)
+        note = DriverNote(client=client_of(self._store), agent=agent_place(self._settings))
+        self._lease = StoreLease(self._connect, settings, note, terminal.say)
         try:
+            if not options.dry_run:
+                run_interruptibly(self._lease.acquire(wait=options.wait))
+            seen = run_interruptibly(self._look())
+            fill_replica(self._store, seen.listing, terminal.say)
             here = replace(options, store=str(place))
             # Which melange the image has, nobody knows; but which image it is.
             image = f"image {self._settings.sdk_image.partition('@')[2]}"
@@ -128,11 +134,12 @@ class ClusterBuild:
             self._seen = seen
             self.build: Build = plan_in(self._store, here, terminal.say, builder)
         except BaseException:
-            self._store.close()
+            self.close()
             raise
 
     def close(self) -> None:
-        """Let go of the store's place on this machine."""
+        """Let go of the Lease, and of the store's place on this machine."""
+        self._lease.close()
         self._store.close()
 
     def run(self) -> Result:
@@ -172,7 +179,7 @@ class ClusterBuild:
             capacity = capacity_of(nodes or (), self._settings.node, self._options)
             listing = await self._agent(kube).list()
             jobs = await find_jobs(kube, self._settings)
-            return _Seen(kube.server, listing, capacity, jobs)
+            return _Seen(listing, capacity, jobs)
 
     async def _clear(self, kube: Kube) -> None:
         await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
@@ -210,13 +217,30 @@ class ClusterBuild:
         async with self._cluster() as kube:
             await self._clear(kube)
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
+            self._obey_lease(runner)
             result = await build.drive(run, runner)
             result = replace(result, open=dict(sorted(runner.open_units.items())))
             keep_result(run, result)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
+            if not runner.is_abandoned:
                 await self._keep_run(kube, run)
         return result
+
+    def _obey_lease(self, runner: JobRunner) -> None:
+        """Let the run end as after Ctrl-C if somebody cancels it, and leave its Jobs to who takes it."""
+        loop, driving = asyncio.get_running_loop(), asyncio.current_task()
+        total = sum(not unit.is_gate for unit in self.build.plan.units)
+
+        def end(end: LeaseEnd) -> None:
+            if end.is_lost:
+                runner.abandon()
+            if driving is not None:
+                driving.cancel()
+
+        self._lease.tell_run(self._settings.run)
+        self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
+        self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
 
     async def _keep_run(self, kube: Kube, run: Run) -> None:
         """Keep the files of a run in the store; a build that ended is no failure for lack of them."""
@@ -246,9 +270,12 @@ class ClusterBuild:
             return SigningKey(given, f"{given.name}.pub")
         return SigningKey(own_key(self._store, make_key), f"{NAME}.pub")
 
+    def _connect(self, say: Callable[[str], None] = lambda _: None) -> Kube:
+        return Kube(connect(self._options.kubeconfig, self._options.context), say)
+
     @asynccontextmanager
     async def _cluster(self) -> AsyncIterator[Kube]:
-        kube = Kube(connect(self._options.kubeconfig, self._options.context), self._terminal.say)
+        kube = self._connect(self._terminal.say)
         try:
             yield kube
         finally:
