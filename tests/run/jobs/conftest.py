@@ -19,7 +19,13 @@ PODS = "/api/v1/namespaces/n/pods"
 EVENTS = "/api/v1/namespaces/n/events"
 JOB: Json = {
     "kind": "Job",
-    "metadata": {"name": "dag-x", "namespace": "n", "uid": "job", "resourceVersion": "1"},
+    "metadata": {
+        "name": "dag-x",
+        "namespace": "n",
+        "uid": "job",
+        "resourceVersion": "1",
+        "labels": {},
+    },
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.kube.objects import KubeView
 from dag.core.pod.nodes import obstacle

@@ -20,7 +20,6 @@ from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS, PodSettings, pod
 from dag.core.pod.nodes import obstacle
 from dag.core.pod.options import PodOptions
-from dag.core.pod.placing import obstacle
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError
 from dag.io.image.bundle import Pushed, push_bundle
