@@ -13,7 +13,7 @@ SLOW = "sleep 15"
 
 
 def test_a_client_that_was_killed_goes_on_where_it_was(jobs: Jobs) -> None:
-    jobs.define(slow=SLOW)
+    jobs.define(slow="sleep 60")  # the second client looks after a while only
     first = jobs.start()
     jobs.await_build()
     (job,) = jobs.jobs()
