@@ -105,6 +105,14 @@ def test_a_build_on_kubernetes_needs_a_store_that_nodes_reach() -> None:
         main.main(["build", "--on", "kubernetes"], standalone_mode=False)
 
 
+def test_what_no_node_would_have_is_refused_before_a_cluster_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    words = ["--dir", str(tmp_path / "definitions"), "-r", str(tmp_path / "elsewhere")]
+    with pytest.raises(UsageError, match="is not inside"):
+        main.main(["build", "--on=kubernetes", "--store=pvc://a", *words], standalone_mode=False)
+
+
 OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.errors"}
 
 

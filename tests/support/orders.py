@@ -1,12 +1,32 @@
-"""What agents of Jobs are told, for tests."""
+"""What Jobs have in common, and what their agents are told, for tests."""
 
 from __future__ import annotations
 
 import hashlib
 
+from dag.core.arch import Arch
+from dag.core.jobs.claims import Claim
+from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.order import GivenPackage, ServedPackage, UnitOrder, bare_package
 from dag.core.package.model import Need, Package, Subpackage
+from dag.core.pod.scheduling import SchedulingOptions
 
+SETTINGS = JobSettings(
+    namespace="builds",
+    run="20260101-000000-000abc",
+    arch=Arch.parse("x86_64"),
+    node_arch=None,
+    store=Claim("packages", "wolfi"),
+    bundle="registry.example.com/dag@sha256:1",
+    sdk_image="registry.example.com/sdk@sha256:2",
+    cache_bundle=None,
+    service_account="builder",
+    scheduling=SchedulingOptions(),
+    confined=True,
+    disk="1Gi",
+    timeout=None,
+    version="1",
+)
 PACKAGE = Package(
     name="Catch2",
     version="3.1",

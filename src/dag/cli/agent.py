@@ -213,6 +213,7 @@ def list_store(store: str, arch: str, state: Path) -> None:
 @click.option("--public-key", required=True, help="The public key, in base64.")
 @click.option("--digest", default="", help="The SHA-256 of the index that is signed.")
 @click.option("--signature", default="", help="The signature of that, in base64.")
+@click.option("--anew", is_flag=True, help="Sign the index although it lists all already.")
 @click.option("--ram", type=(str, int), multiple=True, help="Remember what a unit needs, in bytes.")
 @click.argument("records", nargs=-1, required=True)
 def publish(
@@ -224,19 +225,20 @@ def publish(
     public_key: str,
     digest: str,
     signature: str,
+    anew: bool,
     ram: tuple[tuple[str, int], ...],
     records: tuple[str, ...],
 ) -> None:
     """Publish RECORDS of a store, and its index."""
     from dag.core.arch import Arch
     from dag.run.agent.places import open_agent_store
-    from dag.run.agent.store import PublishOrder, Signature, publish_records
+    from dag.run.agent.store import IndexSignature, PublishOrder, publish_records
 
-    signed = Signature(
+    signed = IndexSignature(
         public_name=public_name, public_key=public_key, digest=digest, signature=signature
     )
     with _last_words():
-        order = PublishOrder(records=records, ram=dict(ram))
+        order = PublishOrder(records=records, ram=dict(ram), anew=anew)
         opened = open_agent_store(store, Arch.parse(arch), state / "store")
         publish_records(opened, order, signed, _TERMINATION_LOG)
 

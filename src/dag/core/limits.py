@@ -77,6 +77,8 @@ UNIT_ORDER = Limit("what a Job is told of its unit", 16 * _MIB)
 """Unpacked; an environment of 400 packages has 50 KiB."""
 STORE_LISTING = Limit("what an agent tells of a store", 1 * _GIB)
 """Unpacked; the records of 3,400 units have 20 MiB."""
+RUN_FILES = Limit("the journal and the result of a run", 64 * _MIB)
+"""Unpacked; packed, they must fit into the arguments of a container."""
 JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
 """The line that names what a run builds is the longest: 2 MB for 3,401 packages."""
 

@@ -156,6 +156,14 @@ rules:
   verbs:
   - get
 - apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - get
+  - create
+  - patch
+- apiGroups:
   - ""
   resources:
   - events

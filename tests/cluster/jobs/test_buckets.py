@@ -27,8 +27,10 @@ def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
         permitted = dag("setup", "cluster", "--user=limited")
         assert permitted.returncode == 0, permitted.stderr
         jobs = Jobs(dag, tmp_path, lay_out(tmp_path / "d"), f"{bucket.bucket}/dist")
-        jobs.define(one="! env | grep a-secret-that-nothing-may-show")
-        first = jobs.build("--bucket-secret=bucket")
+        jobs.define(one="sleep 15")
+        running = jobs.start("--bucket-secret=bucket")
+        seen = jobs.look_into(jobs.await_build(), "env")
+        first = running.end(400)
         assert first.returncode == 0, first.stderr
         files = bucket.files("dist")
         assert "x86_64/one-1-r0.apk" in files
@@ -38,5 +40,6 @@ def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
         again = jobs.build("--bucket-secret=bucket")
     assert again.returncode == 0, again.stderr
     assert "0 packages to build for x86_64" in again.stderr
-    said = first.stdout + first.stderr + dag.kubectl("get", "pods,jobs", "-o", "yaml")
+    said = seen + first.stdout + first.stderr + dag.kubectl("get", "pods,jobs", "-o", "yaml")
+    assert "PATH=" in seen
     assert "a-secret-that-nothing-may-show" not in said

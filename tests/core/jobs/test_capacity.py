@@ -13,19 +13,24 @@ GIB = 1 << 30
 
 
 def node(
-    cpu: str, memory: str, *, arch: str = "amd64", unschedulable: bool = False
+    cpu: str,
+    memory: str,
+    *,
+    arch: str = "amd64",
+    unschedulable: bool = False,
+    ready: bool = True,
 ) -> dict[str, Any]:
     return {
         "metadata": {"name": f"{arch}-{cpu}", "labels": {"kubernetes.io/arch": arch}},
         "spec": {"unschedulable": unschedulable},
         "status": {
             "allocatable": {"cpu": cpu, "memory": memory},
-            "conditions": [{"type": "Ready", "status": "True"}],
+            "conditions": [{"type": "Ready", "status": str(ready)}],
         },
     }
 
 
-NODES = [node("4", "8Gi"), node("1950m", "3Gi"), node("64", "1Ti", unschedulable=True), node("64", "1Ti", arch="arm64")]  # fmt: skip
+NODES = [node("4", "8Gi"), node("1950m", "3Gi"), node("64", "1Ti", unschedulable=True), node("64", "1Ti", arch="arm64"), node("64", "1Ti", ready=False)]  # fmt: skip
 
 
 def capacity() -> ClusterCapacity:

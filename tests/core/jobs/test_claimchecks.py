@@ -33,3 +33,9 @@ def test_a_claim_that_all_nodes_mount_is_taken(phase: str) -> None:
 def test_another_one_is_refused(claim: dict[str, Any] | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         require_shared_claim(CLAIM, "n", claim)
+
+
+def test_nobody_is_led_to_a_file_system_that_user_namespaces_cannot_have() -> None:
+    with pytest.raises(UsageError) as refused:
+        require_shared_claim(CLAIM, "n", found("ReadWriteOnce"))
+    assert "ID-mapped mounts, which NFS does not" in str(refused.value.hint)

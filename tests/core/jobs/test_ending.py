@@ -12,9 +12,9 @@ from dag.core.jobs.answers import (
     EndedAnswer,
     ProvenAnswer,
     UnprovenAnswer,
+    answer_for,
     decode_answer,
     encode_answer,
-    proven,
     record_of,
 )
 from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
@@ -24,6 +24,8 @@ from dag.core.store.records import Built, Record
 from tests.support.podstories import RUNNING, ended
 
 Json = dict[str, Any]
+SHARE = 1024
+"""Bytes of a message in a Pod of twelve containers, which share 12 KiB."""
 NOTE = "dag: the store cannot be written, trying again: no space left on device"
 PROVEN = encode_answer(ProvenAnswer("0" * 64, "1" * 64, 1, built=True)).decode()
 
@@ -89,7 +91,7 @@ def test_an_agent_that_failed_has_proven_nothing() -> None:
 @pytest.mark.parametrize(
     ("found", "event", "words"),
     [
-        (pod(build=ended(2), collect=answered(EndedAnswer(2))), Broke, "make failed with exit code 2"),
+        (pod(build=ended(2), collect=answered(EndedAnswer())), Broke, "make failed with exit code 2"),
         (
             pod(build=ended(137, reason="OOMKilled"), collect=answered(EndedAnswer())),
             OutOfMemory,
@@ -161,7 +163,7 @@ def test_a_build_that_nobody_waits_for_any_more_is_given_up() -> None:
 
 
 def test_a_build_that_lacked_a_known_name_waits_for_it() -> None:
-    found = pod(build=ended(2), collect=answered(EndedAnswer(2)))
+    found = pod(build=ended(2), collect=answered(EndedAnswer()))
     ending = how_attempt_ended(PodFacts(found))
     assert ending is not None
     lines = ['solving "so:libz.so.1" constraint: nothing provides it']
@@ -180,13 +182,23 @@ def test_a_record_comes_whole_in_a_message_or_on_the_log(packages: int) -> None:
         seconds=1.0,
         built=tuple(Built(apk=_apk(number)) for number in range(packages)),
     )
-    answer, rest = proven(record, results=1, built=True)
+    answer, rest = answer_for(record, results=1, built=True)
     message = encode_answer(answer)
-    assert len(message) <= 4096
+    assert len(message) <= SHARE
     assert bool(rest) == (packages > 1)
     read = decode_answer(message.decode())
     assert isinstance(read, ProvenAnswer)
     assert record_of(read, [NOTE, *rest]) == record  # what the agent says besides is there, too
+
+
+@pytest.mark.parametrize("letter", ["a", "\0", "ä", "😀", '"'])
+def test_a_long_reason_is_cut_so_that_it_is_read_whatever_it_is_made_of(letter: str) -> None:
+    message = encode_answer(UnprovenAnswer(letter * 5000))
+    assert len(message) <= SHARE
+    answer = decode_answer(message.decode())
+    assert isinstance(answer, UnprovenAnswer)
+    assert len(answer.why) > 100
+    assert set(answer.why) == {letter}
 
 
 def _apk(number: int) -> Apk:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.jobs.capacity import requests_of
 from dag.core.jobs.claims import Claim
@@ -17,26 +16,10 @@ from dag.core.jobs.names import attempt_of
 from dag.core.kube.objects import is_made_of
 from dag.core.pod.scheduling import NodeLabel, SchedulingOptions
 from dag.core.store.buckets import Bucket
-from tests.support.orders import order
+from tests.support.orders import SETTINGS, order
 
 Json = dict[str, Any]
 RESOURCES = ComputeResources(1500, 3 << 30)
-SETTINGS = JobSettings(
-    namespace="builds",
-    run="20260101-000000-000abc",
-    arch=Arch.parse("x86_64"),
-    node_arch=None,
-    store=Claim("packages", "wolfi"),
-    bundle="registry.example.com/dag@sha256:1",
-    sdk_image="registry.example.com/sdk@sha256:2",
-    cache_bundle=None,
-    service_account="builder",
-    scheduling=SchedulingOptions(),
-    confined=True,
-    disk="1Gi",
-    timeout=None,
-    version="1",
-)
 IN_BUCKET = replace(SETTINGS, store=Bucket.parse("s3://bucket/wolfi"), bucket_secret="bucket")
 
 
@@ -146,6 +129,20 @@ def test_the_agent_of_a_store_has_no_privilege() -> None:
     assert pod(listed)["hostUsers"] is False
     assert container(listed, "agent")["args"][:2] == ["list-store", "--store=/dag-store/wolfi"]
     assert attempt_of(listed) is None
+
+
+def test_where_builds_are_in_no_user_namespace_no_agent_is_in_one_and_none_has_a_right() -> None:
+    # Not every file system can be mounted there, and older clusters have none.
+    listed = agent_job(replace(SETTINGS, confined=False), "dag-list", "list-store", [])
+    assert "hostUsers" not in pod(listed)
+    assert container(listed, "agent")["securityContext"]["runAsNonRoot"]
+    assert container(listed, "agent")["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_time_that_an_attempt_may_take_limits_no_agent_of_the_store() -> None:
+    limited = replace(SETTINGS, timeout=60.0)
+    assert pod(job(limited))["activeDeadlineSeconds"] == 60
+    assert "activeDeadlineSeconds" not in pod(agent_job(limited, "dag-list", "list-store", []))
 
 
 def test_a_job_of_a_small_environment_is_small() -> None:

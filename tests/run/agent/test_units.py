@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import msgspec
 import pytest
 
 from dag.core.jobs.answers import (
-    Answer,
+    AgentAnswer,
     EndedAnswer,
     ProvenAnswer,
     UnprovenAnswer,
@@ -48,6 +50,16 @@ def places(tmp_path: Path) -> UnitPlaces:
     )
 
 
+@pytest.fixture(autouse=True)
+def process_as_before() -> Iterator[None]:
+    """Let the tests that follow have the umask and the signals that they expect, which agents change."""
+    mask = os.umask(0o022)
+    ends = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, ends)
+    os.umask(mask)
+
+
 def lay_out(places: UnitPlaces, told: UnitOrder | None = None) -> Path:
     """Prepare a unit, and return the script that builds it."""
     script = places.pipe.with_name("build")
@@ -71,7 +83,7 @@ def build(places: UnitPlaces, code: int = 0) -> Iterator[None]:
     holder.join()
 
 
-def judge(places: UnitPlaces, code: int = 0) -> Answer:
+def judge(places: UnitPlaces, code: int = 0) -> AgentAnswer:
     message = places.state / "message"
     with build(places, code):
         collect(places, places.place.with_name("log"), message)
@@ -92,20 +104,35 @@ def test_a_unit_gets_its_own_files_and_keys_and_nothing_else(places: UnitPlaces)
     assert "packages/x86_64/Catch2-3.1-r2.apk" in script.read_text()
 
 
-def test_what_the_definition_promises_is_proven_and_kept(places: UnitPlaces) -> None:
+def test_what_the_definition_promises_is_proven_and_kept(
+    places: UnitPlaces, capfd: pytest.CaptureFixture[str]
+) -> None:
     lay_out(places)
     for name in PACKAGE.promised:
         made(places, name)
     (places.place.with_name("log") / "log").write_text("it went well\n")
     answer = judge(places)
     assert isinstance(answer, ProvenAnswer)
-    record = record_of(answer, [])
+    record = record_of(answer, capfd.readouterr().out.splitlines())
     assert [one.apk.name for one in record.built] == ["Catch2", "Catch2-dev"]
     store = Store(Path(places.store), order().platform)
     kept = store.find_key("Catch2", record.key)
     assert kept is not None
     assert without_environment(kept) == record
     assert (store.state / record.log).read_text() == "it went well\n"
+
+
+def test_the_log_of_an_attempt_that_is_made_again_is_the_new_one(places: UnitPlaces) -> None:
+    # A client that was killed has forgotten that there was an attempt of this number.
+    for words in ("before", "after"):
+        lay_out(places)
+        (places.place.with_name("log") / "log").write_text(words)
+        judge(places, code=2)
+        shutil.rmtree(places.place)
+        places.place.mkdir()
+        places.pipe.unlink()
+    (log,) = Path(places.store).glob(".dag/runs/*/x86_64/logs/*")
+    assert log.read_text() == "after"
 
 
 def test_a_second_attempt_finds_the_record_and_builds_nothing(places: UnitPlaces) -> None:
@@ -134,7 +161,7 @@ def test_a_build_that_failed_proves_nothing_whatever_it_left(places: UnitPlaces,
     lay_out(places)
     for name in PACKAGE.promised:
         made(places, name)
-    assert judge(places, code) == EndedAnswer(code)
+    assert judge(places, code) == EndedAnswer()
     assert list(Path(places.store).glob(".dag/records/**/*.json")) == []
 
 

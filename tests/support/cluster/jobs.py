@@ -57,6 +57,11 @@ class Jobs:
                 return dict(pod)
         return {}
 
+    def look_into(self, pod: Json, command: str) -> str:
+        """Return what a shell says in the container that builds."""
+        name = pod["metadata"]["name"]
+        return self.dag.kubectl("exec", name, "-c", "build", "--", "sh", "-c", command)
+
     def jobs(self) -> list[Json]:
         return list(json.loads(self.dag.kubectl("get", "jobs", "-o", "json"))["items"])
 

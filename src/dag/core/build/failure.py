@@ -10,7 +10,7 @@ pkg/cli/build.go. A step can write such lines itself, so they decide nothing: th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _STAMPED = re.compile(
@@ -27,12 +27,27 @@ _LONGEST = 500
 """Characters that are told of melange's message, and of a step's name."""
 
 
+_MOST_LACKED = 5
+
+
 @dataclass(frozen=True, slots=True)
 class FailureWords:
     """The cause of a failure in words, and the last lines of whatever failed."""
 
     cause: str
     lines: tuple[str, ...]
+
+
+def lacked_words(known: Mapping[str, str], lines: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return which names a build could not get, and that in words; no names if it was not for them.
+
+    `known` are what packages of its environment need and nobody is known to give → one that needs it.
+    melange names what it cannot install; that nobody gives it, we know ourselves.
+    """
+    names = tuple(name for name in known if any(f'"{name}"' in line for line in lines))
+    needs = ", ".join(f"{known[name]} turned out to need {name}" for name in names[:_MOST_LACKED])
+    more = f" and {len(names) - _MOST_LACKED} more" if len(names) > _MOST_LACKED else ""
+    return names, f"{needs}{more} at run time, which no package gives that is here"
 
 
 def failure_words(lines: Sequence[str], most: int, otherwise: str) -> FailureWords:

@@ -11,10 +11,11 @@ from dag.core.limits import RECORD
 from dag.core.store.records import Record, decode_record, encode_record
 
 MESSAGE = 4096
-"""Bytes; a container runtime keeps no more of a termination message.
+"""Bytes; the kubelet keeps no more of a termination message."""
+_ROOM = 1000
+"""Bytes of an answer. The messages of all containers of a Pod get 12 KiB in equal parts, and others may
+put containers of their own into a Pod: twelve leave 1 KiB to each. An answer that is cut is lost.
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
-_ROOM = 3600
-"""Bytes of a message that a record may take."""
 
 
 class ProvenAnswer(Struct, frozen=True, tag="proven"):
@@ -41,11 +42,9 @@ class UnprovenAnswer(Struct, frozen=True, tag="unproven"):
 class EndedAnswer(Struct, frozen=True, tag="ended"):
     """The build did not end well: what happened, its container's status tells."""
 
-    code: int | None = None
 
-
-Answer = ProvenAnswer | UnprovenAnswer | EndedAnswer
-_ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+AgentAnswer = ProvenAnswer | UnprovenAnswer | EndedAnswer
+_ANSWER: msgspec.json.Decoder[AgentAnswer] = msgspec.json.Decoder(AgentAnswer)
 
 
 def without_environment(record: Record) -> Record:
@@ -60,23 +59,27 @@ def without_environment(record: Record) -> Record:
     return msgspec.structs.replace(record, inputs=inputs, served={})
 
 
-def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
+def answer_for(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
     """Return the answer for a record, and what has to be written on the log: the rest of it."""
     words = pack_words(encode_record(without_environment(record)))
     answer = ProvenAnswer(record.result, record.key, results, built)
-    if sum(map(len, words)) <= _ROOM:
-        return msgspec.structs.replace(answer, record="".join(words)), []
+    whole = msgspec.structs.replace(answer, record="".join(words))
+    if len(msgspec.json.encode(whole)) <= _ROOM:
+        return whole, []
     return answer, lines_of_words(words)
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(answer: AgentAnswer) -> bytes:
     """Return an answer as JSON that a termination message takes."""
-    if isinstance(answer, UnprovenAnswer):
-        answer = UnprovenAnswer(answer.why[:1000])
-    return msgspec.json.encode(answer)
+    data = msgspec.json.encode(answer)
+    while isinstance(answer, UnprovenAnswer) and (over := len(data) - _ROOM) > 0:
+        # No character has more than 6 bytes there.
+        answer = UnprovenAnswer(answer.why[: -(over // 6 + 1)])
+        data = msgspec.json.encode(answer)
+    return data
 
 
-def decode_answer(message: str) -> Answer:
+def decode_answer(message: str) -> AgentAnswer:
     """Return the answer in a termination message.
 
     Raises:

@@ -12,7 +12,7 @@ from dag.core.pod.nodes import obstacle
 from dag.core.pod.scheduling import SchedulingOptions, scheduling_fields
 from dag.core.units import amount
 
-AGENT = ComputeResources(cpu=50, ram=256 << 20)
+AGENT_SHARE = ComputeResources(cpu=50, ram=256 << 20)
 """What the agent beside a build asks for."""
 _UNKNOWN_JOBS = 16
 """How many units are built at once where nobody may look at nodes, or they are made when needed."""
@@ -28,8 +28,8 @@ class NodeCapacity:
     def fits(self, unit: ComputeResources) -> int:
         """Return how many such units have room on the node at once, if nothing else is there."""
         return min(
-            self.free.cpu // max(1, unit.cpu + AGENT.cpu),
-            self.free.ram // max(1, unit.ram + AGENT.ram),
+            self.free.cpu // max(1, unit.cpu + AGENT_SHARE.cpu),
+            self.free.ram // max(1, unit.ram + AGENT_SHARE.ram),
         )
 
 
@@ -50,7 +50,7 @@ class ClusterCapacity:
     @property
     def max_ram(self) -> int | None:
         """Return the most memory that a unit can get; None if nobody knows."""
-        return max((node.free.ram - AGENT.ram for node in self.nodes), default=None)
+        return max((node.free.ram - AGENT_SHARE.ram for node in self.nodes), default=None)
 
 
 def capacity_of(

@@ -28,7 +28,8 @@ def require_shared_claim(claim: Claim, namespace: str, found: KubeView | None) -
         raise UsageError(
             f"the {where} cannot be mounted on several nodes at once: its access modes are"
             f" {', '.join(map(str, modes)) or 'none'}",
-            hint=f"make one of the access mode {_SHARED}, for example of NFS or a shared file system",
+            hint=f"make one of the access mode {_SHARED}; unless --isolation is privileged, its file"
+            " system must support ID-mapped mounts, which NFS does not",
         )
     if found.get("status", {}).get("phase") == "Lost":
         raise UsageError(f"the {where} has lost its volume", hint="make another claim")

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dag.core.build.events import Broke, Faulted, Lacked, OutOfMemory
-from dag.core.build.failure import failure_words
+from dag.core.build.failure import failure_words, lacked_words
 from dag.core.decoding import Undecodable
-from dag.core.jobs.answers import Answer, EndedAnswer, ProvenAnswer, UnprovenAnswer, decode_answer
+from dag.core.jobs.answers import (
+    AgentAnswer,
+    EndedAnswer,
+    ProvenAnswer,
+    UnprovenAnswer,
+    decode_answer,
+)
 from dag.core.jobs.manifest import COLLECT, PREPARE
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import (
@@ -26,7 +32,7 @@ SHOWN = 20
 Failure = Broke | Lacked | OutOfMemory | Faulted
 
 
-def answer_of(pod: KubeView) -> Answer | None:
+def answer_of(pod: KubeView) -> AgentAnswer | None:
     """Return what the agent answered that looked at what was built; None if it did not come to that."""
     ended = termination(containers(pod).get(COLLECT, {}))
     if ended is None or ended["exitCode"] != 0:
@@ -80,11 +86,9 @@ def failure_of(
         case Cause.TIMEOUT:
             return Broke(key, attempt, ending.message, told)
         case Cause.MAKE if isinstance(answer, EndedAnswer):
-            found = [name for name in lacking if any(f'"{name}"' in line for line in lines)]
-            if found:
-                needs = ", ".join(f"{lacking[name]} turned out to need {name}" for name in found)
-                cause = f"{needs} at run time, which no package gives that is here"
-                return Lacked(key, attempt, tuple(found), cause, told)
+            names, cause = lacked_words(lacking, lines)
+            if names:
+                return Lacked(key, attempt, names, cause, told)
             words = failure_words(lines, SHOWN, ending.message)
             return Broke(key, attempt, words.cause, words.lines)
         case Cause.INIT if _broke_in(pod, PREPARE):

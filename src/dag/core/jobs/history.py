@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from dag.core.jobs.packing import pack_words, unpack_object
-from dag.core.limits import JOURNAL_LINE
+from dag.core.limits import RUN_FILES
 
 MOST_WORDS = 900_000
 """Characters; etcd takes no object above 1.5 MiB, and the Pod of a Job has all of them once more."""
@@ -37,4 +37,4 @@ def decode_files(words: Iterable[str]) -> RunFiles:
         Undecodable: they are something else.
 
     """
-    return unpack_object(_FILES, words, JOURNAL_LINE)
+    return unpack_object(_FILES, words, RUN_FILES)

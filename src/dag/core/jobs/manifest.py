@@ -9,9 +9,16 @@ from functools import partial
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.image.layers import ROOT
-from dag.core.jobs.capacity import AGENT as AGENT_SHARE
+from dag.core.jobs.capacity import AGENT_SHARE
 from dag.core.jobs.claims import Claim
-from dag.core.jobs.names import ATTEMPT_ANNOTATION, PACKAGE_ANNOTATION, job_name, labels
+from dag.core.jobs.lease import AgentPlace
+from dag.core.jobs.names import (
+    ATTEMPT_ANNOTATION,
+    BUNDLE_ANNOTATION,
+    PACKAGE_ANNOTATION,
+    job_name,
+    labels,
+)
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
@@ -41,7 +48,9 @@ LOGS = f"{_SHARED_TMP}/.dag"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 _FIELDS = ("cpu", "memory", "ephemeral-storage")
-_AGENT_RESOURCES = resource_requests(cpu=f"{AGENT_SHARE.cpu}m", memory="256Mi", disk="64Mi")
+_AGENT_RESOURCES = resource_requests(
+    cpu=f"{AGENT_SHARE.cpu}m", memory=f"{AGENT_SHARE.ram >> 20}Mi", disk="64Mi"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,17 @@ class JobSettings:
         return self.node_arch or self.arch
 
 
+def agent_place(settings: JobSettings) -> AgentPlace:
+    """Return how agents with these settings reach the store."""
+    return AgentPlace(
+        image=settings.bundle,
+        service_account=settings.service_account,
+        confined=settings.confined,
+        node_arch=settings.node_arch.apk if settings.node_arch else None,
+        bucket_secret=settings.bucket_secret,
+    )
+
+
 def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResources) -> KubeObject:
     """Return the manifest of the Job of one attempt."""
     name = job_name(settings.run, order.package.name, order.arch, order.attempt)
@@ -90,13 +110,15 @@ def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResource
             *_store_volumes(settings),
         ],
     }
+    if settings.timeout is not None:
+        spec["activeDeadlineSeconds"] = max(1, round(settings.timeout))
     annotations = {
         PACKAGE_ANNOTATION: order.package.name,
         ATTEMPT_ANNOTATION: str(order.attempt),
         "kubectl.kubernetes.io/default-container": BUILD,
         WITHOUT_IDENTITY: f"{BUILD},populate-cache",
     }
-    return _job(settings, name, spec, annotations, confined=settings.confined)
+    return _job(settings, name, spec, annotations)
 
 
 def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[str]) -> KubeObject:
@@ -111,31 +133,28 @@ def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[st
         "containers": [container],
         "volumes": [*_store_volumes(settings), {"name": "agent", "emptyDir": {}}],
     }
-    return _job(settings, name, spec, {}, confined=True)
+    return _job(settings, name, spec, {})
 
 
 def _job(
-    settings: JobSettings,
-    name: str,
-    spec: KubeObject,
-    annotations: Mapping[str, str],
-    *,
-    confined: bool,
+    settings: JobSettings, name: str, spec: KubeObject, annotations: Mapping[str, str]
 ) -> KubeObject:
     marks = labels(settings.run, settings.arch.apk, str(settings.store))
     queue = {} if settings.queue is None else {QUEUE_LABEL: settings.queue}
-    annotations = {"dag/version": settings.version, "dag/bundle": settings.bundle, **annotations}
+    annotations = {
+        "dag/version": settings.version,
+        BUNDLE_ANNOTATION: settings.bundle,
+        **annotations,
+    }
     pod: KubeObject = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **scheduling_fields(settings.node, settings.scheduling),
-        **isolation_fields(confined=confined),
+        **isolation_fields(confined=settings.confined),
         **spec,
     }
-    if settings.timeout is not None:
-        pod["activeDeadlineSeconds"] = max(1, round(settings.timeout))
     # Who judges how an attempt ended, and whether there is another, is the client: it knows why.
     job: KubeObject = {
         # Kueue lets go of it in its turn, and of nothing that is not suspended.
@@ -185,7 +204,9 @@ def _prepare_container(settings: JobSettings, order: UnitOrder) -> KubeObject:
         "image": settings.bundle,
         **_store_settings(settings),
         "args": container_words(words),
-        "resources": resource_requests(cpu="100m", memory="256Mi", disk=settings.disk),
+        "resources": resource_requests(
+            cpu="100m", memory=f"{AGENT_SHARE.ram >> 20}Mi", disk=settings.disk
+        ),
         "volumeMounts": [
             *_mounts("unit", "pipes", "agent"),
             *_store_mounts(settings, read_only=True),

@@ -11,6 +11,7 @@ from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
 STORE_LABEL = "dag/store"
 """A hash of the store's name: it finds the Jobs of whoever builds there."""
 PACKAGE_ANNOTATION, ATTEMPT_ANNOTATION = "dag/package", "dag/attempt"
+BUNDLE_ANNOTATION = "dag/bundle"
 _REPLACED = re.compile(r"[^a-z0-9]+")
 _SLUG = 30
 
@@ -42,3 +43,10 @@ def labels(run: str, arch: str, store: str) -> dict[str, str]:
         ARCH_LABEL: arch,
         STORE_LABEL: hashlib.sha256(store.encode()).hexdigest()[:32],
     }
+
+
+def selector(arch: str, store: str, run: str = "") -> str:
+    """Return the label selector that finds the Jobs and Pods in a store, of any run or of one."""
+    wanted = (ARCH_LABEL, STORE_LABEL, *((RUN_LABEL,) if run else ()))
+    marks = labels(run, arch, store)
+    return ",".join(f"{name}={marks[name]}" for name in wanted)

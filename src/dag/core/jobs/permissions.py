@@ -8,11 +8,16 @@ BATCH = "batch"
 
 
 def permissions_for_jobs() -> list[Permission]:
-    """Return what is needed to run units as Jobs, to follow them, and to read how they ended."""
+    """Return what is needed to run units as Jobs, to follow them, to read how they ended, and to drive alone."""
     needed = [
         Permission(verb, "jobs", group=BATCH)
         for verb in ("create", "get", "list", "watch", "delete")
     ]
     needed += [Permission(verb, "pods") for verb in ("get", "list", "watch")]
     needed += [Permission("get", "pods", "log"), Permission("get", "persistentvolumeclaims")]
+    needed += [
+        Permission(verb, "leases", group="coordination.k8s.io")
+        for verb in ("get", "create", "patch")
+    ]
+    needed.append(Permission("list", "events"))  # they alone tell why a Job has no Pod
     return needed

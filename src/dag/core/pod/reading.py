@@ -21,7 +21,7 @@ _TAIL = 400
 """How many of the last lines are kept, among which are those of the step that failed."""
 _SHOWN = 20
 """How many of them are shown."""
-_LONGEST_SHOWN = 4096
+LONGEST_SHOWN = 4096
 """How many bytes of a line are kept to be shown at the end."""
 _FAILED = re.compile(r"g?make(?:\[[0-9]+\])?: \*\*\* \[")
 """How GNU make begins: `make: *** [Makefile:7: TARGET] Error 1`, also a make below it (`make[1]`)."""
@@ -41,7 +41,7 @@ class ContainerLog:
         """Return the lines to pass on: all but the build script's own last one."""
         kept = [line for line in lines if not self._take_trailer(line)]
         for line in kept[-_TAIL:]:
-            self.tail.append(line[:_LONGEST_SHOWN].decode(errors="replace"))
+            self.tail.append(line[:LONGEST_SHOWN].decode(errors="replace"))
         for line in kept:
             if target := _failed_target(line):
                 self.failed_target = target

@@ -142,6 +142,8 @@ class WatchRules:
     """The container that does the work."""
     how_ended: Callable[[PodFacts], Ending | None] = how_build_ended
     """What judges how the work ended; it returns None while the work goes on."""
+    tells_creation: bool = True
+    """Whether it is said that the Pod was made."""
     reads_logs: bool = True
     fetches: bool = False
     """Whether what was built is brought back."""

@@ -197,7 +197,8 @@ class PodWatch:
             self.pod, self._created, self.patience.idle_since = pod, now, now
             namespace = pod["metadata"]["namespace"]
             self._move(WatchTrigger.CREATED, now)
-            self._actions.append(Tell(f"pod {self.name} created in namespace {namespace}"))
+            if self.rules.tells_creation:
+                self._actions.append(Tell(f"pod {self.name} created in namespace {namespace}"))
         elif self.state is WatchState.SEARCHING:
             self.pod, self._created = pod, now
             self._move(WatchTrigger.CREATED, now)

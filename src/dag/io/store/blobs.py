@@ -127,7 +127,7 @@ class Blobs:
 
     def learn(self) -> None:
         """Find out in one go which packages there are, where it would take long for each."""
-        if self._near is not None:
+        if self._objects.at_once > 1:
             found = ((read_blob_name(one.name), one.size) for one in self._objects.list(BLOBS))
             self._sizes = {digest: size for digest, size in found if digest is not None}
 

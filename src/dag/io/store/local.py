@@ -66,6 +66,8 @@ class BucketObjects:
     """What is published, by architecture."""
     state: Objects
     """What the store keeps for itself."""
+    keeps_copies: bool = True
+    """Whether packages from there are kept here, so that each comes once."""
 
 
 class Store:
@@ -95,7 +97,8 @@ class Store:
         self.log_links = root / "logs" / arch.apk
         self.runs = Runs(self.objects, self.state, arch.apk, self.log_links, is_far=self.is_shared)
         self.incoming = self.state / "incoming" / arch.apk
-        self.blobs = Blobs(self.objects, self.incoming, self._near if bucket else None)
+        copies = self._near if bucket and bucket.keeps_copies else None
+        self.blobs = Blobs(self.objects, self.incoming, copies)
         self.hints = MemoryHints(self.objects, arch.apk)
         self.lock_path = self.state / "lock"
         self.lock = Lock(self.lock_path, what=f"the store {self.name}")

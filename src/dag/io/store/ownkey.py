@@ -18,6 +18,10 @@ from dag.io import durable
 from dag.io.store.local import Store
 
 NAME = "melange.rsa"
+PUBLIC = f"key/{NAME}.pub"
+"""The object that is the public half."""
+IDENTITY = "id"
+"""The object that has the name of the store."""
 
 
 def own_key(store: Store, make: Callable[[Path], None]) -> Path:
@@ -38,9 +42,8 @@ def own_key(store: Store, make: Callable[[Path], None]) -> Path:
 
 
 def _let_be_public(store: Store, data: bytes) -> None:
-    name = f"key/{NAME}.pub"
-    found = store.objects.read(name, PUBLIC_KEY)
-    if found is None and store.objects.create(name, data):
+    found = store.objects.read(PUBLIC, PUBLIC_KEY)
+    if found is None and store.objects.create(PUBLIC, data):
         return
     if found is None or found.data != data:
         if store.is_shared:
@@ -49,7 +52,7 @@ def _let_be_public(store: Store, data: bytes) -> None:
                 hint="give a --signing-key to every build that has this store, or copy the key: it is "
                 "below ~/.local/share/dag/keys on the machine that built there first",
             )
-        store.objects.write(name, data)
+        store.objects.write(PUBLIC, data)
 
 
 def move_out(store: Store, say: Callable[[str], None]) -> None:
@@ -88,17 +91,27 @@ def _kept_as(key: Path) -> Iterator[None]:
 def _path(store: Store) -> Path:
     """Return the path of a store's key, in a directory that no other store has."""
     base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111
-    found = store.objects.read("id", PUBLIC_KEY)
+    return Path(base, "dag", "keys", identity_of(store), NAME)
+
+
+def identity_of(store: Store) -> str:
+    """Return the name of a store that no other has; it gets one the first time.
+
+    Raises:
+        InfrastructureError: there is something else in its place.
+
+    """
+    found = store.objects.read(IDENTITY, PUBLIC_KEY)
     if found is None:
-        store.objects.create("id", secrets.token_hex(16).encode())
-        found = store.objects.read("id", PUBLIC_KEY)
+        store.objects.create(IDENTITY, secrets.token_hex(16).encode())
+        found = store.objects.read(IDENTITY, PUBLIC_KEY)
     identity = (found.data if found else b"")[:32].decode("ascii", errors="replace")
     if not (identity.isalnum() and len(identity) == 32):
         raise InfrastructureError(
-            f"{store.objects.address('id')} does not have the name of this store",
+            f"{store.objects.address(IDENTITY)} does not have the name of this store",
             hint="remove it; another is made",
         )
-    return Path(base, "dag", "keys", identity, NAME)
+    return identity
 
 
 def _make(key: Path, make: Callable[[Path], None]) -> None:

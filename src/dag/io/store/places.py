@@ -56,7 +56,8 @@ def open_place(
 ) -> StorePlace:
     """Return the place of a store; a bucket is opened by the settings in the environment.
 
-    What of a store in a bucket is only needed here is in `scratch`, else in the user's cache.
+    What of a store in a bucket is only needed here is in the user's cache, with copies of packages; or in
+    `scratch`, without any: it goes when its pod does.
 
     Raises:
         StoreError: the settings are not enough.
@@ -70,6 +71,7 @@ def open_place(
         url=url,
         files=open_bucket(location, variables),
         state=open_bucket(location.below(STATE), variables),
+        keeps_copies=scratch is None,
     )
     name = hashlib.sha256(url.encode()).hexdigest()[:32]
     return StorePlace(url, scratch or user_cache("stores") / name, objects)

@@ -11,20 +11,25 @@ from pathlib import Path, PurePath
 import msgspec
 
 from dag.core.build.recording import make_record
-from dag.core.jobs.answers import Answer, EndedAnswer, UnprovenAnswer, encode_answer, proven
+from dag.core.jobs.answers import (
+    AgentAnswer,
+    EndedAnswer,
+    UnprovenAnswer,
+    answer_for,
+    encode_answer,
+)
 from dag.core.jobs.order import UnitOrder, decode_order
-from dag.core.package.apk import Apk, BrokenPackage, require_promised
+from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.store.layout import RunNames
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
-from dag.io.package.prover import open_inside
 from dag.io.retries import RetryPolicy
-from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
 from dag.report.terminal import say, show
 from dag.run.agent.awaiting import BuildEnd, await_build
 from dag.run.agent.places import open_agent_store
 from dag.run.agent.prepare import PreparedUnit, UnitPlaces, read_prepared, server_of
+from dag.run.build.proving import open_readable, staged_promises
 
 _PATIENCE = 1800.0
 """Seconds for which a store is tried that cannot be written, before a finished build is given up."""
@@ -60,9 +65,9 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
     """
     os.umask(0o022)
     prepared = read_prepared(places.state)
-    answer: Answer
+    answer: AgentAnswer
     if prepared.known is not None:
-        answer, rest = proven(prepared.known, results=1, built=False)
+        answer, rest = answer_for(prepared.known, results=1, built=False)
     else:
         end = await_build(places.pipe, last=True)
         order = decode_order([prepared.order])
@@ -73,7 +78,7 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
     message.write_bytes(encode_answer(answer))
 
 
-def _keep(what: _Collection) -> tuple[Answer, list[str]]:
+def _keep(what: _Collection) -> tuple[AgentAnswer, list[str]]:
     """Judge and keep what a build left, as often as the store needs for it."""
     until = time.monotonic() + _PATIENCE
     for pause in RetryPolicy(first=1.0, longest=30.0).pauses():
@@ -81,7 +86,7 @@ def _keep(what: _Collection) -> tuple[Answer, list[str]]:
             what.store.prepare()
             _keep_log(what)
             if what.end.code != 0:
-                return EndedAnswer(what.end.code), []
+                return EndedAnswer(), []
             record, results = _promote(what)
         except BrokenPackage as error:
             return UnprovenAnswer(str(error)), []
@@ -91,56 +96,31 @@ def _keep(what: _Collection) -> tuple[Answer, list[str]]:
             say(f"the store cannot be written, trying again: {error}")
             time.sleep(pause)
         else:
-            return proven(record, results=results, built=True)
+            return answer_for(record, results=results, built=True)
     raise AssertionError
 
 
 def _keep_log(what: _Collection) -> None:
     try:
-        _require_readable(what.logs, PurePath("log"))
-        with open_inside(what.logs, PurePath("log")) as file:
+        with open_readable(what.logs, PurePath("log")) as file:
+            # A client that was killed may have had an attempt of this number before.
+            what.store.objects.delete(what.log)
             what.store.objects.create_from(what.log, file)
     except (FileNotFoundError, BrokenPackage) as error:
         say(f"the build left no log: {error}")
 
 
-def _require_readable(place: Path, path: PurePath) -> None:
-    """Tell what a build keeps from its judge from what the store refuses.
-
-    Raises:
-        BrokenPackage: this user may not read it.
-        FileNotFoundError: there is nothing.
-
-    """
-    try:
-        with open_inside(place, path):
-            pass
-    except PermissionError:
-        raise BrokenPackage(f"the build lets nobody read {path.name}") from None
-
-
 def _promote(what: _Collection) -> tuple[Record, int]:
     """Prove what the definition promises, and take it into the store, the record last."""
     order, store = what.order, what.store
-    below = PurePath("workspace", "packages", order.arch)
-    staged: dict[str, StagedApk] = {}
-    try:
-        for name in order.package.promised:
-            file = f"{name}-{order.package.full_version}.apk"
-            try:
-                _require_readable(what.places.place, below / file)
-                staged[file] = store.blobs.stage(what.places.place, below / file)
-            except FileNotFoundError:
-                raise BrokenPackage(f"make ended well but built no {file}") from None
-            require_promised(name, order.package, order.platform, staged[file].apk)
+    place, package = what.places.place, order.package
+    with staged_promises(store.blobs, place, package, order.platform) as staged:
         for one in staged.values():
             store.blobs.keep(one)
         record = _record(what, [one.apk for one in staged.values()])
         store.keep_record(record)
         folder = f"records/{order.arch}/{record.name}/{record.key}"
         return record, sum(1 for _ in store.objects.names(folder))
-    finally:
-        store.blobs.discard(staged.values())
 
 
 def _record(what: _Collection, made: Sequence[Apk]) -> Record:

@@ -17,7 +17,7 @@ from dag.core.jobs.answers import without_environment
 from dag.core.jobs.history import decode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
 from dag.core.jobs.order import decode_texts
-from dag.core.limits import RECORD
+from dag.core.limits import PUBLIC_KEY, RECORD
 from dag.core.package.apk import pack_signature
 from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, RunNames, blob_name
 from dag.core.store.publication import Publication, decode_publication, encode_publication
@@ -26,13 +26,14 @@ from dag.errors import InfrastructureError
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.objects import read_each
+from dag.io.store.ownkey import PUBLIC, identity_of
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
 from dag.run.build.signing import publish_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class IndexSignature:
     """The signature of an index, made by whoever has the key."""
 
     public_name: str
@@ -53,6 +54,8 @@ class PublishOrder:
     """The names of records, as words."""
     ram: Mapping[str, int]
     """The bytes of memory that units turned out to need, by name."""
+    anew: bool
+    """Whether the index is signed anew although it lists all already."""
 
 
 class _Unsigned(Exception):
@@ -80,7 +83,14 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
     for name, publication in read_each(state, names, RECORD, decode_publication):
         if isinstance(publication, Publication):
             objects[name] = encode_publication(publication)
-    show(encode_listing(StoreListing(objects=objects, ram=store.hints.all())))
+    key = state.read(PUBLIC, PUBLIC_KEY)
+    listing = StoreListing(
+        objects=objects,
+        ram=store.hints.all(),
+        identity=identity_of(store),
+        public_key=key.data if key else b"",
+    )
+    show(encode_listing(listing))
 
 
 def _read(store: Store, name: str) -> bytes:
@@ -90,7 +100,9 @@ def _read(store: Store, name: str) -> bytes:
     return found.data
 
 
-def publish_records(store: Store, order: PublishOrder, signature: Signature, message: Path) -> None:
+def publish_records(
+    store: Store, order: PublishOrder, signature: IndexSignature, message: Path
+) -> None:
     """Publish records of a store, and its index if its signature is there; answer in `message`.
 
     Raises:
@@ -108,7 +120,9 @@ def publish_records(store: Store, order: PublishOrder, signature: Signature, mes
             # The index is signed, and says of each package which one it is.
             publish_record(store, record, lambda _: None, say)
         published = sum(1 for unit, one in store.records.items() if before.get(unit) is not one)
-        message.write_bytes(msgspec.json.encode(_index(store, signature, published)))
+        message.write_bytes(
+            msgspec.json.encode(_index(store, signature, published, anew=order.anew))
+        )
     except Undecodable as error:
         raise InfrastructureError(f"a record is damaged: {error}") from error
     finally:
@@ -137,7 +151,7 @@ def _make(store: Store) -> None:
     store.prepare()
 
 
-def _index(store: Store, signature: Signature, published: int) -> PublishAnswer:
+def _index(store: Store, signature: IndexSignature, published: int, *, anew: bool) -> PublishAnswer:
     def sign(path: Path) -> None:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
@@ -149,7 +163,7 @@ def _index(store: Store, signature: Signature, published: int) -> PublishAnswer:
     public = base64.b64decode(signature.public_key)
     store.objects.write(f"key/{signature.public_name}", public)
     try:
-        write_index(store, sign, say, key=signature.public_name)
+        write_index(store, sign, say, key=signature.public_name, anew=anew)
     except _Unsigned as unsigned:
         return PublishAnswer(published=published, unsigned=str(unsigned))
     return PublishAnswer(published=published)

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import msgspec
 
@@ -25,11 +25,11 @@ from dag.core.build.events import (
     Succeeded,
     Unchanged,
 )
-from dag.core.build.failure import FailureWords, failure_words
+from dag.core.build.failure import FailureWords, failure_words, lacked_words
 from dag.core.build.recording import make_record
 from dag.core.build.scripts import read_trailer
 from dag.core.build.served import ServedPackages
-from dag.core.package.apk import Apk, BrokenPackage, require_promised
+from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.shell import ShellScript
 from dag.core.store.records import Inputs, Record
@@ -39,11 +39,10 @@ from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
 from dag.io.package.packagecache import WrongPackage
 from dag.io.removal import remove
-from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
-from dag.report.words import some
 from dag.run.build.process import ScriptEnd, run_script
+from dag.run.build.proving import staged_promises
 from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.serving import PackageServer
@@ -259,14 +258,10 @@ class LocalRunner:
             return Faulted(key, attempt, "no space left on device", lines)
         if end.signal is not None:
             return Broke(key, attempt, f"ended by {end.signal}", lines)
-        # melange names what it cannot install; that nobody gives it, we know ourselves.
-        known = work.unit.lacking
-        said = work.last_lines() if known else ()
-        lacking = [name for name in known if any(f'"{name}"' in line for line in said)]
-        if lacking:
-            words = [f"{known[name]} turned out to need {name}" for name in lacking]
-            cause = f"{some(words)} at run time, which no package gives that is here"
-            return Lacked(key, attempt, tuple(lacking), cause, lines)
+        if known := work.unit.lacking:
+            names, cause = lacked_words(known, work.last_lines())
+            if names:
+                return Lacked(key, attempt, names, cause, lines)
         return Broke(key, attempt, failure.cause, lines)
 
     async def _forget(self, key: str, attempt: int) -> None:
@@ -285,20 +280,9 @@ class LocalRunner:
 
         """
         package, arch = work.unit.package, self._settings.arch
-        below = PurePath("workspace", "packages", arch.apk)
-        staged: dict[str, StagedApk] = {}
-        try:
-            for name in package.promised:
-                file = f"{name}-{package.full_version}.apk"
-                try:
-                    staged[file] = self._store.blobs.stage(work.place, below / file)
-                except FileNotFoundError:
-                    raise BrokenPackage(f"make ended well but built no {file}") from None
-                require_promised(name, package, arch, staged[file].apk)
+        with staged_promises(self._store.blobs, work.place, package, arch) as staged:
             record = self._record(work, [one.apk for one in staged.values()])
             return record, self._store.promote(record, staged)
-        finally:
-            self._store.blobs.discard(staged.values())
 
     def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
         package, units = work.unit.package, self._units

@@ -7,6 +7,7 @@ It is to Jobs what `dag.run.pod.follow` is to single Pods: what happens becomes 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -37,18 +38,18 @@ from dag.core.pod.waiting import event_time
 from dag.core.pod.watch import PodWatch
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
-from dag.run.jobs.news import JobNews, RunNews
+from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews
 
 _PATIENCE = 600.0
 """Seconds for which a request is repeated while the API server does not answer."""
-_CREATED = "created in namespace"
-"""What is said of every Pod is no reason to wait."""
 _LAG = 10.0
 """Seconds by which news of Pods may be later than those of Jobs."""
 _LOOK = 20.0
 """Seconds between two looks at why nothing runs."""
 _REFUSED = 120.0
 """Seconds for which a Job is waited for whose Pod the API server refuses: quotas become free."""
+_WITHOUT_POD = 600.0
+"""Seconds for which a Job is waited for of which nobody says why it has no Pod."""
 
 
 def jobs_path(namespace: str) -> str:
@@ -78,7 +79,12 @@ class JobFollower:
         self._result: asyncio.Future[PodResult] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._creation: asyncio.Task[None] | None = None
         self._job: KubeObject | None = None
+        self._hopeless_at = math.inf
+        """When the Job is given up if it has no Pod by then."""
+        self._given_up = ""
+        """Why it was; empty if it was not."""
         self._say = tell
         self._why = ""
         """What was told last of why the Pod waits."""
@@ -91,14 +97,15 @@ class JobFollower:
     async def run(self) -> PodResult:
         """Make the Job, or adopt the one that is there, and return how its Pod's work ended.
 
-        When the task is cancelled, the Job is deleted, and CancelledError raised when it is gone.
+        When the task is cancelled, the Job is deleted unless it is abandoned, and CancelledError raised
+        when it is gone.
 
         Raises:
             DagError: the Job could not be made, or contact was lost for good.
 
         """
         self._news.listen(self._name, self._hear)
-        self._spawn(self._create())
+        self._creation = self._spawn(self._create())
         self._spawn(self._explain())
         interrupted = False
         ends: list[asyncio.Future[Any]] = [self._result, self._news.failed]
@@ -107,6 +114,8 @@ class JobFollower:
                 try:
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 except asyncio.CancelledError:
+                    if self._news.is_abandoned:
+                        raise
                     interrupted = True
                     task = asyncio.current_task()
                     assert task is not None  # noqa: S101  # it has just been cancelled
@@ -132,16 +141,18 @@ class JobFollower:
             await self._delete_job(patience=_PATIENCE)
 
     def _hear(self, news: JobNews) -> None:
-        if isinstance(news, dict):
-            if news.get("gone") and self._job is not None:
-                self._end_without_pod("somebody deleted the Job")
-            elif why := how_job_ended(news):
-                # News of its Pod come by another watch, and may come later.
-                self._loop.call_later(_LAG, self._end_without_pod, f"the Job has no pod: {why}")
-            return
-        if isinstance(news, PodSeen) and self.watch.state is WatchState.CREATING:
-            self._tell(PodCreated(news.pod))
-        self._tell(news)
+        match news:
+            case JobGone():
+                if self._job is not None:
+                    self._end_without_pod(self._given_up or "somebody deleted the Job")
+            case JobSeen(job):
+                if why := how_job_ended(job):
+                    # News of its Pod come by another watch, and may come later.
+                    self._loop.call_later(_LAG, self._end_without_pod, f"the Job has no pod: {why}")
+            case _:
+                if isinstance(news, PodSeen) and self.watch.state is WatchState.CREATING:
+                    self._tell(PodCreated(news.pod))
+                self._tell(news)
 
     def _tell(self, event: PodEvent) -> None:
         if self._result.done():
@@ -167,7 +178,7 @@ class JobFollower:
                 self._spawn(self._delete(patience))
             case FindPod(patience):
                 self._spawn(self._give_up(patience))
-            case Tell(text) if _CREATED not in text:
+            case Tell(text):
                 self._why = text
             case _:
                 pass
@@ -176,10 +187,11 @@ class JobFollower:
         if self.watch.state is WatchState.CREATING:
             self._tell(WatchFailed(InfrastructureError(why)))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
         try:
@@ -194,11 +206,12 @@ class JobFollower:
 
     async def _create(self) -> None:
         self._job = await self._kube.create_named(self._path, self._manifest, patience=_PATIENCE)
-        self._hear(self._job)  # one that is adopted may have ended
+        if QUEUE_LABEL not in self._manifest["metadata"]["labels"]:
+            self._hopeless_at = self._loop.time() + _WITHOUT_POD
+        self._hear(JobSeen(self._job))  # one that is adopted may have ended
 
     async def _explain(self) -> None:
-        """Tell why nothing runs, as long as that is so, and end what the API server refuses."""
-        refused_since: float | None = None
+        """Tell why nothing runs, as long as that is so, and give up what gets no Pod."""
         said = ""
         while True:
             await asyncio.sleep(_LOOK)
@@ -214,12 +227,19 @@ class JobFollower:
                     self._tell(PodEventSeen(event))
                 elif event.get("reason") == "FailedCreate":
                     self._why = f"the Job cannot make its pod: {event.get('message', '')}"
-                    refused_since = refused_since or self._loop.time()
+                    self._hopeless_at = min(self._hopeless_at, self._loop.time() + _REFUSED)
             if self._why != said:
                 said = self._why
                 self._say(said)
-            if refused_since is not None and self._loop.time() - refused_since > _REFUSED:
-                self._end_without_pod(self._why)
+            if self.watch.state is WatchState.CREATING and self.watch.has_news:
+                await self._give_up_without_pod()
+
+    async def _give_up_without_pod(self) -> None:
+        """Delete the Job if it should have its Pod by now: else another attempt would not be alone."""
+        if self._loop.time() > self._hopeless_at:
+            self._given_up = self._why or f"the Job has no pod after {_WITHOUT_POD:g} s"
+            await self._delete_job(_PATIENCE)
+            self._end_without_pod(self._given_up)
 
     async def _events(self, about: KubeView) -> Sequence[KubeObject]:
         """Return the Events about an object, oldest first; none if they may not be read."""
@@ -235,12 +255,14 @@ class JobFollower:
         self._tell(DeletionAccepted(await self._delete_job(patience)))
 
     async def _give_up(self, patience: float) -> None:
+        if self._creation is not None:  # what it makes after the look would stay
+            await asyncio.wait([self._creation], timeout=patience)
         await self._delete_job(patience)
         self._tell(PodNotCreated())
 
     async def _delete_job(self, patience: float) -> bool:
         path = f"{self._path}/{self._name}"
-        if self._job is None:  # the request to make it may be under way, or its answer lost
+        if self._job is None:  # it may have been made, and the answer lost
             try:
                 self._job = await self._kube.get(path, patience=patience)
             except ApiError as error:

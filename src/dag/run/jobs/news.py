@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 from dag.core.kube.objects import KubeObject
@@ -15,8 +16,21 @@ JOB_LABEL = "batch.kubernetes.io/job-name"
 _PATIENCE = 3600.0
 """Seconds for which an API server that does not answer is waited for: a run may take days."""
 
-JobNews = PodNews | KubeObject
-"""What is new about a Job's Pod, or the Job itself as it is now."""
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """The Job as a list or a watch shows it."""
+
+    job: KubeObject
+
+
+@dataclass(frozen=True, slots=True)
+class JobGone:
+    """The Job is no longer in the API."""
+
+
+JobNews = PodNews | JobSeen | JobGone
+"""What is new about a Job and its Pod."""
 Listener = Callable[[JobNews], None]
 
 
@@ -32,6 +46,8 @@ class RunNews:
         self._pods: dict[str, KubeObject] = {}
         """The newest Pod of each Job, by the Job's name."""
         self._tasks: list[asyncio.Task[None]] = []
+        self.is_abandoned = False
+        """Whether whoever follows a Job leaves it alone when told to stop."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """It gets the error with which the news ended for good."""
 
@@ -91,8 +107,8 @@ class RunNews:
 
     def _take_job(self, change: Change) -> None:
         if isinstance(change, ObjectSeen | ObjectGone):
-            gone = {"gone": True} if isinstance(change, ObjectGone) else {}
-            self._tell(str(change.item["metadata"]["name"]), {**change.item, **gone})
+            news = JobSeen(change.item) if isinstance(change, ObjectSeen) else JobGone()
+            self._tell(str(change.item["metadata"]["name"]), news)
 
     def _tell(self, job: str, news: JobNews) -> None:
         if (listener := self._listeners.get(job)) is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dag.core.build.events import Start
+from dag.core.build.options import BuildOptions
 from dag.core.build.scripts import MakeVariables, build_script
 from dag.core.build.served import ServedPackages
 from dag.core.image.layers import ROOT
@@ -31,6 +32,8 @@ class Orders:
     """The orders of a run."""
 
     build: Build
+    root: Path
+    """The directory of the definitions, without links in its path."""
     units: UnitResolver
     server: PackageServer
     run: str
@@ -44,7 +47,8 @@ class Orders:
         """Return the order of an attempt."""
         build, package = self.build, unit.package
         served = self.server.judge(package, unit.served)
-        places = list(dict.fromkeys(self._in_image(one.repository) for one in served.packages))
+        places = dict.fromkeys(self._in_image(one.repository) for one in served.packages)
+        numbers = {place: number for number, place in enumerate(places)}
         epoch = self.units.inputs.epoch(package.name)
         targets = build.makefile.targets([package], build.options.arch)
         named = {text: self._in_image(place) for text, place in self.server.named.items()}
@@ -61,7 +65,7 @@ class Orders:
                     one.name,
                     one.version,
                     one.checksum,
-                    places.index(self._in_image(one.repository)),
+                    numbers[self._in_image(one.repository)],
                     one.stanza,
                 )
                 for one in served.packages
@@ -102,10 +106,8 @@ class Orders:
         """Return what is copied from the bundle: keys always, repositories if melange asks them."""
         if served.open:
             return self.links
-        root = self.build.directory.resolve()
-        keys = (Path(one) for one in self.build.options.keyrings if "://" not in one)
-        inside = (key.resolve() for key in keys)
-        return tuple(str(key.relative_to(root)) for key in inside if key.is_relative_to(root))
+        keys = (Path(one).resolve() for one in self.build.options.keyrings if "://" not in one)
+        return tuple(str(key.relative_to(self.root)) for key in keys)
 
     def _roots(self, package: Package, named: Mapping[str, str]) -> dict[str, str]:
         roots = self.server.repositories.roots
@@ -118,10 +120,12 @@ class Orders:
 
     def _in_image(self, place: str) -> str:
         """Return a URL as it is, and a path inside of the directory as it is in the agent's image."""
-        root = self.build.directory.resolve()
-        if "://" in place or not Path(place).is_relative_to(root):
-            return place
-        return f"/{ROOT}/{Path(place).relative_to(root)}"
+        return f"/{ROOT}{place.removeprefix(str(self.root))}" if self._is_inside(place) else place
+
+    def _is_inside(self, place: str) -> bool:
+        # Asked for each package of each environment: paths would take most of the time of an order.
+        root = str(self.root)
+        return place == root or place.startswith(f"{root}/")
 
     def _defined(self, unit: ResolvedUnit) -> set[str]:
         provider = self.units.graph.provider_for(unit.package.name)
@@ -133,30 +137,40 @@ def _given(one: Built) -> GivenPackage:
     return GivenPackage(one.apk.name, one.apk.version, bytes.fromhex(one.apk.sha256))
 
 
-def make_orders(
-    build: Build, units: UnitResolver, server: PackageServer, run: str, *, confined: bool
-) -> Orders:
-    """Return what makes the orders of a run.
+def require_inside(options: BuildOptions) -> None:
+    """Refuse what no node would have, because it is not inside of the directory of the definitions.
 
     Raises:
-        UsageError: a repository or a key is not inside of the directory, so no node would have it.
+        UsageError: a repository, a keyring or a directory of pipelines is so, or is not there.
 
     """
-    options = build.options
-    links = linked_paths(options, build.store.root)
-    root = build.directory.resolve()
+    root = Path(options.directory).resolve()
     for place in (*named_places(options).values(), *options.keyrings):
         if "://" not in place and not Path(place).resolve().is_relative_to(root):
             raise UsageError(
-                f"{place} is not inside {build.directory}, so no node would have it",
+                f"{place} is not inside {options.directory}, so no node would have it",
                 hint="move it there, or serve it over http(s)",
             )
     for one in options.pipeline_dirs:
         if not Path(one).resolve().is_relative_to(root):
             raise UsageError(
-                f"the pipelines in {one} are not inside {build.directory}, so no node would have them",
+                f"the pipelines in {one} are not inside {options.directory}, so no node would have them",
                 hint="move them there",
             )
+
+
+def make_orders(
+    build: Build, units: UnitResolver, server: PackageServer, run: str, *, confined: bool
+) -> Orders:
+    """Return what makes the orders of a run, whose options `require_inside` has looked at.
+
+    Raises:
+        UsageError: a repository is the store itself.
+
+    """
+    options = build.options
+    links = linked_paths(options, build.store.root)
+    root = build.directory.resolve()
     variables = replace(
         build.variables,
         cache_dir=CACHE,
@@ -168,6 +182,7 @@ def make_orders(
     )
     return Orders(
         build=build,
+        root=root,
         units=units,
         server=server,
         run=run,

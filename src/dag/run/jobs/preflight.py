@@ -8,10 +8,9 @@ from dag.core.jobs.claimchecks import require_shared_claim
 from dag.core.jobs.claims import Claim
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.permissions import permissions_for_jobs
-from dag.core.pod.permissions import grant_commands
 from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
-from dag.run.pod.access import Unreadable, missing_permissions, read_object, read_user_name
+from dag.run.pod.access import Unreadable, read_object, require_permissions
 
 _USER_NAMESPACES = 33
 """The first minor version of Kubernetes 1 in which pods get user namespaces if they ask for them."""
@@ -27,13 +26,7 @@ async def check_cluster(kube: Kube, settings: JobSettings) -> None:
 
     """
     namespace = settings.namespace
-    needed = permissions_for_jobs()
-    if lacking := await missing_permissions(kube, namespace, needed):
-        user = await read_user_name(kube)
-        raise InfrastructureError(
-            f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
-            hint=f"who runs the cluster allows it with: {grant_commands(needed, namespace, user)}",
-        )
+    await require_permissions(kube, namespace, permissions_for_jobs())
     if settings.confined:
         await _require_user_namespaces(kube)
     if isinstance(settings.store, Claim):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,16 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
 from dag.core.jobs.listing import StoreListing
+from dag.core.limits import PUBLIC_KEY
 from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, blob_name, read_record_name
 from dag.core.store.publication import decode_publication
 from dag.core.store.records import decode_record
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
+from dag.io.store.ownkey import IDENTITY, PUBLIC
 from dag.io.usercache import user_cache
+
+_CLIENT = "client"
 
 
 def replica_place(server: str, namespace: str, store: str) -> Path:
@@ -28,49 +33,73 @@ def replica_place(server: str, namespace: str, store: str) -> Path:
     return user_cache("replicas") / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def open_replica(
-    root: Path, arch: Arch, listing: StoreListing, *, wait: bool, say: Callable[[str], None]
-) -> Store:
-    """Return the store that has what is listed; its lock is held.
+def open_replica(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], None]) -> Store:
+    """Return the store in a directory, with whatever it had before; its lock is held.
 
     Raises:
         Held: somebody else on this machine builds in that store, and `wait` is false.
-        InfrastructureError: the agent tells nonsense.
+        InfrastructureError: the directory cannot be used.
 
     """
     store = Store(root, arch)
+    store.is_shared = True  # others write to what this stands for
     store.prepare()
     store.lock.acquire(wait=wait, say=say)
+    return store
+
+
+def client_of(replica: Store) -> str:
+    """Return the name of a replica that no other has."""
+    replica.objects.create(_CLIENT, secrets.token_hex(16).encode())
+    found = replica.objects.read(_CLIENT, PUBLIC_KEY)
+    return found.data.decode(errors="replace") if found else ""
+
+
+def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]) -> None:
+    """Let a replica have what is listed, and nothing else; as far as planning needs it.
+
+    Raises:
+        InfrastructureError: the agent tells nonsense.
+
+    """
+    arch = store.arch
     try:
         for folder in (BLOBS, f"{RECORDS}/{arch.apk}", f"{PUBLISHED}/{arch.apk}"):
             shutil.rmtree(store.state / folder, ignore_errors=True)
         for file in store.packages.iterdir():
             file.unlink()
         _fill(store, listing)
+        _take_identity(store, listing)
         store.recover(say)
         store.hints.remember(listing.ram, say)
     except Undecodable as error:
-        store.close()
         raise InfrastructureError(
             f"what the agent tells of the store is damaged: {error}"
         ) from error
-    except BaseException:
-        store.close()
-        raise
-    return store
 
 
 def _fill(store: Store, listing: StoreListing) -> None:
     for name, data in listing.objects.items():
         if ".." in name.split("/") or name.startswith("/"):
             raise Undecodable(f"{name} is no name of an object")
-        store.objects.create(name, data)
+        path = store.state / name  # made anew for each run, so it need not be durable
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
         if read_record_name(name) is not None:
             for one in decode_record(data).built:
                 _stand_in(store.state / blob_name(one.apk.sha256), one.apk.size)
         else:
             for file, size in decode_publication(data).sizes.items():
                 _stand_in(store.packages / file, size)
+
+
+def _take_identity(store: Store, listing: StoreListing) -> None:
+    """Let the store have the name and the public key of what it stands for."""
+    for name, data in {IDENTITY: listing.identity.encode(), PUBLIC: listing.public_key}.items():
+        if data:
+            store.objects.write(name, data)
+        else:
+            store.objects.delete(name)
 
 
 def _stand_in(path: Path, size: int) -> None:

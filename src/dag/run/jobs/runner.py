@@ -22,10 +22,11 @@ from dag.core.jobs.answers import ProvenAnswer, record_of
 from dag.core.jobs.capacity import requests_of
 from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
 from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
-from dag.core.jobs.names import attempt_of, job_name, labels
+from dag.core.jobs.names import attempt_of, job_name, selector
 from dag.core.kube.objects import KubeView
-from dag.core.limits import CONTAINER_LOG
+from dag.core.limits import CONTAINER_LOG, TooLarge
 from dag.core.pod.manifest import BUILD
+from dag.core.pod.reading import LONGEST_SHOWN
 from dag.core.pod.states import WatchRules
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
@@ -75,11 +76,20 @@ class JobRunner:
         self.open_units: dict[str, str] = {}
         """Packages that were built with what melange got from repositories itself → why."""
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Return whether the Jobs are left to another client, which drives them now."""
+        return self._news is not None and self._news.is_abandoned
+
+    def abandon(self) -> None:
+        """Leave all Jobs alone from now on: another client drives them."""
+        if self._news is not None:
+            self._news.is_abandoned = True
+
     async def open(self) -> Began:
         """Begin to watch the Jobs and Pods of the run."""
         settings = self._settings
-        marks = labels(settings.run, settings.arch.apk, str(settings.store))
-        wanted = ",".join(f"{name}={value}" for name, value in marks.items() if "dag/" in name)
+        wanted = selector(settings.arch.apk, str(settings.store), settings.run)
         self._news = RunNews(self._kube, settings.namespace, wanted)
         self._news.open()
         for job in await self._kube.items(jobs_path(settings.namespace), labelSelector=wanted):
@@ -126,6 +136,8 @@ class JobRunner:
 
     async def cancel(self, key: str, attempt: int) -> None:
         """Delete the Job of an attempt from before."""
+        if self.is_abandoned:
+            return
         path = jobs_path(self._settings.namespace)
         name = job_name(self._settings.run, key, self._settings.arch.apk, attempt)
         with suppress(ApiError):
@@ -156,7 +168,7 @@ class JobRunner:
             self.open_units[record.name] = record.inputs.open
 
     async def _record(self, pod: KubeView, answer: ProvenAnswer) -> Record:
-        log = [] if answer.record else await self._lines(pod, COLLECT, tail=None)
+        log = [] if answer.record else await read_lines(self._kube, pod, COLLECT)
         try:
             return record_of(answer, log)
         except Undecodable as error:
@@ -164,20 +176,24 @@ class JobRunner:
 
     async def _tail(self, pod: KubeView) -> list[str]:
         """Return the last lines of the build's log, as far as the node still has it."""
+        if not pod:
+            return []
         try:
-            lines = await self._lines(pod, BUILD, tail=_READ) if pod else []
-        except ApiError:
+            lines = await read_lines(self._kube, pod, BUILD, tail=_READ, longest=LONGEST_SHOWN)
+        except (ApiError, TooLarge):
             return []
         return [line for line in lines if line.strip() and not read_trailer(line)]
 
-    async def _lines(self, pod: KubeView, container: str, *, tail: int | None) -> list[str]:
-        return await read_lines(self._kube, pod, container, tail=tail)
-
 
 async def read_lines(
-    kube: Kube, pod: KubeView, container: str, *, tail: int | None = None
+    kube: Kube,
+    pod: KubeView,
+    container: str,
+    *,
+    tail: int | None = None,
+    longest: int | None = None,
 ) -> list[str]:
-    """Return the lines of a container's log.
+    """Return the lines of a container's log: the last `tail`, and `longest` bytes of each at most.
 
     Raises:
         ApiError: the API server or the node does not have it.
@@ -194,7 +210,8 @@ async def read_lines(
             size += sum(map(len, batch))
             CONTAINER_LOG.check(size, f"the log of {container} in {metadata['name']}")
             # Each line has its time before it.
-            found += [line.partition(b" ")[2].decode(errors="replace") for line in batch]
+            said = (line.partition(b" ")[2] for line in batch)
+            found += [one[:longest].decode(errors="replace") for one in said]
     return found
 
 
@@ -203,5 +220,6 @@ _RULES = WatchRules(
     hopeless_grace=60.0,
     stalled_grace=900.0,
     how_ended=how_attempt_ended,
+    tells_creation=False,
     reads_logs=False,
 )

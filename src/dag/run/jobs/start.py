@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,13 +15,14 @@ from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
+from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
-from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.names import STORE_LABEL, attempt_of, labels
+from dag.core.jobs.manifest import JobSettings, agent_place
+from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.kube.objects import KubeObject
-from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
-from dag.errors import UsageError
+from dag.core.pod.manifest import RUN_LABEL
+from dag.errors import InfrastructureError, UsageError
 from dag.io.image.tree import definitions_tree
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
@@ -29,6 +31,7 @@ from dag.io.package.signing import SigningKey, make_key
 from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.runs import Run
 from dag.report.terminal import Terminal
+from dag.report.words import some
 from dag.run.build.places import named_places
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
@@ -37,10 +40,11 @@ from dag.run.build.session import Build, Builder
 from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
-from dag.run.jobs.attempt import how_job_ended, jobs_path
-from dag.run.jobs.orders import make_orders
+from dag.run.jobs.earlier import clear_jobs, find_jobs
+from dag.run.jobs.lease import LeaseEnd, StoreLease
+from dag.run.jobs.orders import make_orders, require_inside
 from dag.run.jobs.preflight import check_cluster
-from dag.run.jobs.replica import open_replica, replica_place
+from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
@@ -56,16 +60,17 @@ if TYPE_CHECKING:
 class _Seen:
     """What there is in the cluster before a run."""
 
-    server: str
     listing: StoreListing
     capacity: ClusterCapacity
     jobs: tuple[KubeObject, ...]
     """The Jobs of units that are there, of any run."""
 
-    @property
-    def run(self) -> str:
-        """Return the newest run of which Jobs are there; empty if there is none."""
-        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in self.jobs), default="")
+    def run_of(self, bundle: str) -> str:
+        """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
+        same = (
+            one for one in self.jobs if one["metadata"]["annotations"][BUNDLE_ANNOTATION] == bundle
+        )
+        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in same), default="")
 
 
 class ClusterBuild:
@@ -83,6 +88,7 @@ class ClusterBuild:
         self._terminal = terminal
         store = options.cluster_store()
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
+        require_inside(options)
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
         settings = JobSettings(
@@ -111,12 +117,16 @@ class ClusterBuild:
             sdk_image=digests[options.sdk_image],
             cache_bundle=digests[cache] if cache else None,
         )
-        seen = run_interruptibly(self._look())
-        place = replica_place(seen.server, self._settings.namespace, str(store))
-        self._store: Store = open_replica(
-            place, options.arch, seen.listing, wait=options.wait, say=terminal.say
-        )
+        server = connect(options.kubeconfig, options.context).server
+        place = replica_place(server, settings.namespace, str(store))
+        self._store: Store = open_replica(place, options.arch, wait=options.wait, say=terminal.say)
+        note = DriverNote(client=client_of(self._store), agent=agent_place(self._settings))
+        self._lease = StoreLease(self._connect, settings, note, terminal.say)
         try:
+            if not options.dry_run:
+                run_interruptibly(self._lease.acquire(wait=options.wait))
+            seen = run_interruptibly(self._look())
+            fill_replica(self._store, seen.listing, terminal.say)
             here = replace(options, store=str(place))
             # Which melange the image has, nobody knows; but which image it is.
             image = f"image {self._settings.sdk_image.partition('@')[2]}"
@@ -124,11 +134,12 @@ class ClusterBuild:
             self._seen = seen
             self.build: Build = plan_in(self._store, here, terminal.say, builder)
         except BaseException:
-            self._store.close()
+            self.close()
             raise
 
     def close(self) -> None:
-        """Let go of the store's place on this machine."""
+        """Let go of the Lease, and of the store's place on this machine."""
+        self._lease.close()
         self._store.close()
 
     def run(self) -> Result:
@@ -139,8 +150,9 @@ class ClusterBuild:
 
         """
         build = self.build
+        self._key = self._find_key()  # before anything is built that could not be signed
         if build.plan.steps:
-            self._require_room()
+            self._warn_of_room()
             tree = definitions_tree(build.directory, include=self._options.include)
             bundle = self._target.push(tree, self._terminal)
             if fingerprints(build.parts, build.graph.packages) != build.fingerprints:
@@ -149,9 +161,9 @@ class ClusterBuild:
                     hint="run this again",
                 )
             run = self._store.runs.begin()
-            if self._seen.run:
-                self._terminal.say(f"going on with run {self._seen.run}, of which there are Jobs")
-            self._settings = replace(self._settings, bundle=bundle, run=self._seen.run or run.id)
+            if before := self._seen.run_of(bundle):
+                self._terminal.say(f"going on with run {before}, of which there are Jobs")
+            self._settings = replace(self._settings, bundle=bundle, run=before or run.id)
             return run_interruptibly(self._drive(run))
         self._settings = replace(self._settings, run="publish")
         run_interruptibly(self._publish(build.unpublished()))
@@ -166,40 +178,25 @@ class ClusterBuild:
             nodes = await read_list(kube, "/api/v1/nodes")
             capacity = capacity_of(nodes or (), self._settings.node, self._options)
             listing = await self._agent(kube).list()
-            return _Seen(kube.server, listing, capacity, await self._find_jobs(kube))
-
-    async def _find_jobs(self, kube: Kube) -> tuple[KubeObject, ...]:
-        """Return the Jobs of units in this store and for this architecture, of any run."""
-        settings = self._settings
-        marks = labels("", settings.arch.apk, str(settings.store))
-        chosen = ",".join(f"{name}={marks[name]}" for name in (ARCH_LABEL, STORE_LABEL))
-        jobs = await kube.items(jobs_path(settings.namespace), labelSelector=chosen)
-        return tuple(one for one in jobs if attempt_of(one) is not None)
+            jobs = await find_jobs(kube, self._settings)
+            return _Seen(listing, capacity, jobs)
 
     async def _clear(self, kube: Kube) -> None:
-        """Delete Jobs that had ended before and that nobody takes note of: the store has all."""
-        path = jobs_path(self._settings.namespace)
-        for one in self._seen.jobs:
-            about = one["metadata"]
-            if how_job_ended(one) and about["labels"][RUN_LABEL] != self._settings.run:
-                name = f"{path}/{about['name']}"
-                await kube.delete(name, uid=str(about["uid"]), dependents=True)
+        await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
 
-    def _require_room(self) -> None:
-        """Refuse a unit that no node has room for.
-
-        Raises:
-            UsageError: there is one.
-
-        """
+    def _warn_of_room(self) -> None:
+        """Say which units no node has room for; a pool that scales may bring a larger one."""
         capacity = self._seen.capacity
-        for unit in self.build.plan.units:
-            if not unit.is_gate and not capacity.has_room(unit.resources):
-                asked = f"{unit.resources.cpu / 1000:g} CPUs and {unit.resources.ram >> 20:,} MiB"
-                raise UsageError(
-                    f"no node has room for {unit.key}, which asks for {asked}",
-                    hint="ask for less with --cpu and --ram or in its definition, or add a larger node",
-                )
+        large = [
+            f"{unit.key} ({unit.resources.cpu / 1000:g} CPUs, {unit.resources.ram >> 20:,} MiB)"
+            for unit in self.build.plan.units
+            if not unit.is_gate and not capacity.has_room(unit.resources)
+        ]
+        if large:
+            self._terminal.say(
+                f"no node has room for {some(large)} now; if no pool of larger nodes scales, ask for"
+                " less with --cpu and --ram or in the definition, or add a larger node"
+            )
 
     def _agent(self, kube: Kube) -> StoreAgent:
         return StoreAgent(kube, self._settings, self._terminal.say)
@@ -218,17 +215,41 @@ class ClusterBuild:
         )
         orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
         async with self._cluster() as kube:
+            await self._clear(kube)
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
+            self._obey_lease(runner)
             result = await build.drive(run, runner)
             result = replace(result, open=dict(sorted(runner.open_units.items())))
             keep_result(run, result)
-            await self._clear(kube)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
-                ended = run.state / run.names.result
-                files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
-                await self._agent(kube).keep_run(files)
+            if not runner.is_abandoned:
+                await self._keep_run(kube, run)
         return result
+
+    def _obey_lease(self, runner: JobRunner) -> None:
+        """Let the run end as after Ctrl-C if somebody cancels it, and leave its Jobs to who takes it."""
+        loop, driving = asyncio.get_running_loop(), asyncio.current_task()
+        total = sum(not unit.is_gate for unit in self.build.plan.units)
+
+        def end(end: LeaseEnd) -> None:
+            if end.is_lost:
+                runner.abandon()
+            if driving is not None:
+                driving.cancel()
+
+        self._lease.tell_run(self._settings.run)
+        self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
+        self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
+
+    async def _keep_run(self, kube: Kube, run: Run) -> None:
+        """Keep the files of a run in the store; a build that ended is no failure for lack of them."""
+        ended = run.state / run.names.result
+        files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
+        try:
+            await self._agent(kube).keep_run(files)
+        except InfrastructureError as error:
+            self._terminal.say(f"the journal of the run is not in the store: {error.message}")
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:
@@ -240,17 +261,21 @@ class ClusterBuild:
             known = self._seen.listing.ram
             now = self._store.hints.all()
             learnt = {name: ram for name, ram in now.items() if ram > known.get(name, 0)}
-            await self._agent(kube).publish(records, self._key(), learnt)
+            given = self._options.signing_key is not None
+            await self._agent(kube).publish(records, self._key, learnt, anew=given)
 
-    def _key(self) -> SigningKey:
+    def _find_key(self) -> SigningKey:
         given = given_key(self._options.signing_key)
         if given is not None:
             return SigningKey(given, f"{given.name}.pub")
         return SigningKey(own_key(self._store, make_key), f"{NAME}.pub")
 
+    def _connect(self, say: Callable[[str], None] = lambda _: None) -> Kube:
+        return Kube(connect(self._options.kubeconfig, self._options.context), say)
+
     @asynccontextmanager
     async def _cluster(self) -> AsyncIterator[Kube]:
-        kube = Kube(connect(self._options.kubeconfig, self._options.context), self._terminal.say)
+        kube = self._connect(self._terminal.say)
         try:
             yield kube
         finally:

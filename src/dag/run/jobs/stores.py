@@ -11,7 +11,7 @@ from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunFiles, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
 from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
-from dag.core.jobs.names import labels
+from dag.core.jobs.names import selector
 from dag.core.jobs.order import encode_texts
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import Cause, Ending, PodFacts
@@ -22,6 +22,7 @@ from dag.core.store.records import Record
 from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.io.package.signing import SigningKey
+from dag.run.build.signing import public_half
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.runner import read_lines
@@ -46,7 +47,7 @@ class StoreAgent:
             InfrastructureError: no agent could tell.
 
         """
-        follower = await self._run("list-store")
+        follower = await self._run("list-store", "tell what the store has")
         lines = await read_lines(self.kube, follower.pod, AGENT)
         try:
             listing = decode_listing(lines)
@@ -58,10 +59,16 @@ class StoreAgent:
         return listing
 
     async def publish(
-        self, records: Sequence[Record], key: SigningKey, ram: Mapping[str, int]
+        self,
+        records: Sequence[Record],
+        key: SigningKey,
+        ram: Mapping[str, int],
+        *,
+        anew: bool,
     ) -> int:
         """Publish records of the store and sign its index here; return how many are new there.
 
+        With `anew` the index is signed although it lists all already: the key may be another one.
         `ram` are the bytes of memory that units turned out to need, to be remembered.
 
         Raises:
@@ -69,14 +76,16 @@ class StoreAgent:
 
         """
         arch = self.settings.arch.apk
-        public = key.path.with_name(f"{key.path.name}.pub").read_bytes()
+        public = public_half(key.path).read_bytes()
         words = [f"--public-name={key.public_name}", f"--public-key={_base64(public)}"]
         words += [word for name, size in ram.items() for word in ("--ram", name, str(size))]
+        if anew:
+            words.append("--anew")
         names = encode_texts(record_name(arch, one) for one in records)
         signed: list[str] = []
         published = 0
         for _ in range(_ROUNDS):
-            follower = await self._run("publish", *words, *signed, "--", *names)
+            follower = await self._run("publish", "publish", *words, *signed, "--", *names)
             answer = _answer(follower.pod)
             await follower.remove()
             published += answer.published
@@ -90,24 +99,31 @@ class StoreAgent:
         )
 
     async def keep_run(self, files: RunFiles) -> None:
-        """Keep the journal and the result of the run of the settings, unless they are too long.
+        """Keep the journal and the result of the run of the settings; say it if they are too long.
 
         Raises:
             InfrastructureError: no agent could do it.
 
         """
-        if words := encode_files(files):
-            follower = await self._run("keep-run", f"--run={self.settings.run}", "--", *words)
-            await follower.remove()
+        words = encode_files(files)
+        if not words:
+            self.tell(
+                f"the journal of run {self.settings.run} is too long to be kept in"
+                f" {self.settings.store}: `dag status` and `dag logs` will not tell of it there"
+            )
+            return
+        follower = await self._run(
+            "keep-run", "keep the files of the run", f"--run={self.settings.run}", "--", *words
+        )
+        await follower.remove()
 
-    async def _run(self, command: str, *words: str) -> JobFollower:
-        """Run an agent to its end, and return what has followed it."""
+    async def _run(self, command: str, aim: str, *words: str) -> JobFollower:
+        """Run an agent to its end, and return what has followed it; `aim` says what it is for."""
         settings = replace(self.settings, run=f"{self.settings.run}-{secrets.token_hex(3)}")
-        marks = labels(settings.run, settings.arch.apk, str(settings.store))
         name = f"dag-{command}-{settings.run}"
         manifest = agent_job(settings, name, command, [f"--arch={settings.arch.apk}", *words])
-        selector = ",".join(f"{label}={value}" for label, value in marks.items() if "dag/" in label)
-        news = RunNews(self.kube, settings.namespace, selector)
+        wanted = selector(settings.arch.apk, str(settings.store), settings.run)
+        news = RunNews(self.kube, settings.namespace, wanted)
         news.open()
         try:
             follower = JobFollower(self.kube, news, manifest, _RULES, self.tell)
@@ -117,7 +133,7 @@ class StoreAgent:
         if result.ending.cause is not Cause.DONE:
             await follower.remove()
             raise InfrastructureError(
-                f"the agent could not {command.replace('-', ' ')}: {result.ending.message}",
+                f"the agent could not {aim}: {result.ending.message}",
                 hint=result.ending.hint,
             )
         return follower
@@ -154,5 +170,6 @@ _RULES = WatchRules(
     stalled_grace=300.0,
     main=AGENT,
     how_ended=_how_ended,
+    tells_creation=False,
     reads_logs=False,
 )

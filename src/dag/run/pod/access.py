@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from dag.core.kube.objects import KubeView
-from dag.core.pod.permissions import Permission
-from dag.errors import DagError
+from dag.core.pod.permissions import Permission, grant_commands
+from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import PATIENCE, ApiError, Kube
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -62,6 +62,24 @@ async def missing_permissions(
     """
     answers = await asyncio.gather(*(_may(kube, namespace, one) for one in permissions))
     return [one for one, allowed in zip(permissions, answers, strict=True) if not allowed]
+
+
+async def require_permissions(
+    kube: Kube, namespace: str, permissions: Sequence[Permission]
+) -> None:
+    """Refuse to go on if this user has not all of some permissions in a namespace.
+
+    Raises:
+        InfrastructureError: it is so; the hint says how who runs the cluster gives them.
+        ApiError: the API server cannot be reached, or does not answer such questions.
+
+    """
+    if lacking := await missing_permissions(kube, namespace, permissions):
+        user = await read_user_name(kube)
+        raise InfrastructureError(
+            f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
+            hint=f"who runs the cluster allows it with: {grant_commands(permissions, namespace, user)}",
+        )
 
 
 async def read_user_name(kube: Kube) -> str | None:

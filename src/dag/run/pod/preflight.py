@@ -9,16 +9,15 @@ from dag.core.doctor import checks as doctor
 from dag.core.doctor.checks import Finding, Status
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import SECRET_PROVIDER_CLASS
-from dag.core.pod.permissions import grant_commands, permissions_for_pod
+from dag.core.pod.permissions import permissions_for_pod
 from dag.core.pod.waiting import USER_NAMESPACES
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.pod.access import (
     Unreadable,
-    missing_permissions,
     read_list,
     read_object,
-    read_user_name,
+    require_permissions,
 )
 from dag.run.pod.create import pods_path, selector
 
@@ -39,12 +38,7 @@ async def check_pod(
 
     """
     namespace = manifest["metadata"]["namespace"]
-    needed = permissions_for_pod(follow=follow, out=out)
-    if lacking := await missing_permissions(kube, namespace, needed):
-        raise InfrastructureError(
-            f"no permission in namespace {namespace!r} to {', '.join(map(str, lacking))}",
-            hint=f"who runs the cluster allows it with: {grant_commands(needed, namespace, await read_user_name(kube))}",
-        )
+    await require_permissions(kube, namespace, permissions_for_pod(follow=follow, out=out))
     await dry_run(kube, manifest)
     await asyncio.gather(_check_key(kube, manifest), _look_for_nodes(kube, manifest, warn))
 

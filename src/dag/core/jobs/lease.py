@@ -1,0 +1,126 @@
+"""The Lease of a store: who drives a build of it in a cluster, and what others are told of that.
+
+There is one for each store and architecture; it stays when nobody holds it, with what was told last.
+The clocks of machines differ. So whoever finds a holder looks whether the Lease still changes, and
+compares no times.
+https://kubernetes.io/docs/concepts/architecture/leases/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dag.core.decoding import Undecodable, decode
+from dag.core.jobs.names import labels
+from dag.core.kube.objects import KubeObject, KubeView
+
+RENEWAL = 5.0
+"""Seconds between two renewals."""
+DURATION = 30.0
+"""Seconds without a renewal after which a holder counts as gone."""
+_NOTE, _CANCEL = "dag/driver", "dag/cancel"  # names of annotations
+_LONGEST_NOTE = 64 << 10
+
+
+class AgentPlace(Struct, frozen=True, kw_only=True):
+    """How agents reach the store, which whoever builds there tells all others."""
+
+    image: str
+    service_account: str
+    confined: bool
+    node_arch: str | None = None
+    """As apk names it; None if it is that of the store."""
+    bucket_secret: str | None = None
+
+
+class DriverNote(Struct, frozen=True, kw_only=True):
+    """What whoever drives a build tells of it."""
+
+    client: str = ""
+    """The driver's place for the store, which nobody else has: it knows its own Lease by that."""
+    run: str = ""
+    """The run; empty as long as there is none."""
+    progress: str = ""
+    """How far it is, in words."""
+    agent: AgentPlace | None = None
+
+
+_NOTES = msgspec.json.Decoder(DriverNote)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """A Lease as it was read."""
+
+    version: str
+    holder: str
+    """Who drives, in words; empty if nobody does."""
+    renewed: str
+    """When, by the clock of the holder: it changes as long as that is alive."""
+    note: DriverNote
+    cancelled: str
+    """The run that somebody wants to end; empty if nobody does."""
+
+
+def lease_name(arch: str, store: str) -> str:
+    """Return the name of the Lease of a store."""
+    return f"dag-{hashlib.sha256(f'{arch} {store}'.encode()).hexdigest()[:32]}"
+
+
+def read_lease(found: KubeView) -> LeaseView:
+    """Return what a Lease says; a note that cannot be read says nothing."""
+    metadata, spec = found["metadata"], found.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    try:
+        note = decode(_NOTES, str(annotations.get(_NOTE, "")).encode(), limit=_LONGEST_NOTE)
+    except Undecodable:
+        note = DriverNote()
+    return LeaseView(
+        version=str(metadata["resourceVersion"]),
+        holder=str(spec.get("holderIdentity") or ""),
+        renewed=str(spec.get("renewTime") or ""),
+        note=note,
+        cancelled=str(annotations.get(_CANCEL, "")),
+    )
+
+
+def new_lease(namespace: str, arch: str, store: str) -> KubeObject:
+    """Return the manifest of a Lease that nobody holds yet."""
+    marks = {name: value for name, value in labels("", arch, store).items() if value}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": lease_name(arch, store), "namespace": namespace, "labels": marks},
+        "spec": {},
+    }
+
+
+def held_by(lease: LeaseView, holder: str, note: DriverNote, now: datetime) -> list[KubeObject]:
+    """Return the patch with which `holder` takes or renews a Lease, if it is still this one."""
+    stamp = now.isoformat(timespec="microseconds")
+    spec: dict[str, Any] = {"leaseDurationSeconds": round(DURATION), "renewTime": stamp}
+    if holder:
+        spec["holderIdentity"] = holder
+    return _patch(lease, {"/spec": spec, "/metadata/annotations": _annotations(note)})
+
+
+def cancelled_in(lease: LeaseView, run: str) -> list[KubeObject]:
+    """Return the patch that asks the holder of a Lease to end its run, if it is still this one."""
+    annotations = {**_annotations(lease.note), _CANCEL: run}
+    return _patch(lease, {"/metadata/annotations": annotations})
+
+
+def _annotations(note: DriverNote) -> dict[str, str]:
+    return {_NOTE: msgspec.json.encode(note).decode()}
+
+
+def _patch(lease: LeaseView, changes: Mapping[str, object]) -> list[KubeObject]:
+    test = {"op": "test", "path": "/metadata/resourceVersion", "value": lease.version}
+    return [test, *({"op": "add", "path": path, "value": one} for path, one in changes.items())]

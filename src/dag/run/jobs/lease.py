@@ -1,0 +1,245 @@
+"""Holds the Lease of a store, so that one client at a time drives a build there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+import msgspec
+
+from dag.core.jobs.lease import (
+    DURATION,
+    RENEWAL,
+    DriverNote,
+    LeaseView,
+    cancelled_in,
+    held_by,
+    lease_name,
+    new_lease,
+    read_lease,
+)
+from dag.core.jobs.manifest import JobSettings
+from dag.core.kube.objects import KubeObject
+from dag.io.kube.api import ApiError, Kube
+from dag.io.store.lock import Held
+from dag.report.words import seconds
+
+_CHANGED = (409, 422)
+"""The status of a patch whose test has failed: somebody else was faster."""
+Connect = Callable[[], Kube]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseObject:
+    """The Lease of a store in the API."""
+
+    kube: Kube
+    namespace: str
+    arch: str
+    store: str
+
+    @classmethod
+    def of(cls, kube: Kube, settings: JobSettings) -> LeaseObject:
+        """Return that of the store of some settings."""
+        return cls(kube, settings.namespace, settings.arch.apk, str(settings.store))
+
+    @property
+    def _folder(self) -> str:
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+
+    async def read(self) -> LeaseView | None:
+        """Return the Lease as it is; None if there is none.
+
+        Raises:
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
+        try:
+            found = await self.kube.get(f"{self._folder}/{lease_name(self.arch, self.store)}")
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return read_lease(found)
+
+    async def read_or_make(self) -> LeaseView:
+        """Return the Lease; if there is none, make one that nobody holds.
+
+        Raises:
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
+        while (found := await self.read()) is None:
+            manifest = new_lease(self.namespace, self.arch, self.store)
+            try:
+                return read_lease(await self.kube.create_named(self._folder, manifest))
+            except ApiError as error:
+                if error.status != 409:  # somebody else has just made it
+                    raise
+        return found
+
+    async def change(self, patch: list[KubeObject]) -> LeaseView | None:
+        """Patch the Lease; return None if it is another one meanwhile.
+
+        Raises:
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
+        path = f"{self._folder}/{lease_name(self.arch, self.store)}"
+        try:
+            return read_lease(await self.kube.patch(path, patch))
+        except ApiError as error:
+            if error.status in _CHANGED:
+                return None
+            raise
+
+    async def cancel(self, run: str) -> None:
+        """Ask the holder to end its run.
+
+        Raises:
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
+        while (found := await self.read()) is not None and found.note.run == run:
+            if await self.change(cancelled_in(found, run)) is not None:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnd:
+    """Why a build must end although it is not finished."""
+
+    words: str
+    is_lost: bool
+    """Whether another client drives the build now, so that its Jobs are not ours any more."""
+
+
+class StoreLease:
+    """The Lease of a store as this process holds it; a thread renews it, whatever else goes on."""
+
+    def __init__(
+        self, connect: Connect, settings: JobSettings, note: DriverNote, say: Callable[[str], None]
+    ) -> None:
+        """Take what opens a connection, and what others are told of the driver."""
+        self._connect = connect
+        self._settings = settings
+        self._note = note
+        self._say = say
+        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+        self._view: LeaseView | None = None
+        self._closed = Event()
+        self._thread = Thread(target=lambda: asyncio.run(self._keep()), name="lease", daemon=True)
+        self._end: LeaseEnd | None = None
+        self._listener: Callable[[LeaseEnd], object] | None = None
+        self.progress: Callable[[], str] = str
+        """What returns how far the run is, in words."""
+
+    async def acquire(self, *, wait: bool) -> None:
+        """Take the Lease, also of a holder that is gone, and renew it from now on.
+
+        Raises:
+            Held: somebody else drives a build in this store, and `wait` is not set.
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
+        async with self._opened() as lease:
+            while self._view is None:
+                found = await lease.read_or_make()
+                if found.holder and found.note.client != self._note.client:
+                    gone = await self._await_end(lease, found, wait=wait)
+                    if gone is None:
+                        continue
+                    found = gone
+                self._view = await lease.change(self._patch(found))
+        self._thread.start()
+
+    def tell_run(self, run: str) -> None:
+        """Tell others which run is driven."""
+        self._note = msgspec.structs.replace(self._note, run=run)
+
+    def listen(self, listener: Callable[[LeaseEnd], object]) -> None:
+        """Have `listener` called, from another thread, if the build must end."""
+        self._listener = listener
+        if self._end is not None:
+            listener(self._end)
+
+    def close(self) -> None:
+        """Let others have the Lease."""
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    async def _await_end(
+        self, lease: LeaseObject, found: LeaseView, *, wait: bool
+    ) -> LeaseView | None:
+        """Wait until a holder has let go of the Lease; return it if the holder is gone instead."""
+        loop = asyncio.get_running_loop()
+        holder, renewed, since = found.holder, found.renewed, loop.time()
+        store = self._settings.store
+        self._say(f"{holder} builds in {store}; finding out whether it still does")
+        while loop.time() - since < DURATION:
+            await asyncio.sleep(RENEWAL / 2)
+            now = await lease.read_or_make()
+            if now.holder != holder:
+                return None
+            found = now
+            if now.renewed == renewed:
+                continue
+            if not wait:
+                words = f": {now.note.progress}" if now.note.progress else ""
+                raise Held(
+                    f"{holder} drives run {now.note.run or 'that is planned'} in {store}{words}",
+                    hint="wait for it with --wait, look at it with `dag status`, or end it with"
+                    " `dag cancel`",
+                )
+            renewed, since = now.renewed, loop.time()
+        self._say(f"nothing was heard of {holder} for {seconds(DURATION)}: taking over")
+        return found
+
+    def _patch(self, found: LeaseView, *, held: bool = True) -> list[KubeObject]:
+        note = msgspec.structs.replace(self._note, progress=self.progress() if held else "")
+        return held_by(found, self._holder if held else "", note, datetime.now(UTC))
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[LeaseObject]:
+        kube = self._connect()
+        try:
+            yield LeaseObject.of(kube, self._settings)
+        finally:
+            await kube.close()
+
+    async def _keep(self) -> None:
+        async with self._opened() as lease:
+            while self._view is not None and not await asyncio.to_thread(
+                self._closed.wait, RENEWAL
+            ):
+                with suppress(ApiError):  # the next time
+                    await self._renew(lease, self._view)
+            if self._view is not None:
+                with suppress(ApiError):  # then it runs out
+                    await lease.change(self._patch(self._view, held=False))
+
+    async def _renew(self, lease: LeaseObject, view: LeaseView) -> None:
+        renewed = await lease.change(self._patch(view))
+        if renewed is None:
+            renewed = await lease.read_or_make()
+            if renewed.holder not in ("", self._holder):
+                words = f"{renewed.holder} has taken over, and this client drives the build no more"
+                self._view = None
+                self._tell_end(LeaseEnd(words, is_lost=True))
+                return
+            if renewed.cancelled and renewed.cancelled == self._note.run:
+                self._tell_end(LeaseEnd(f"run {self._note.run} is cancelled", is_lost=False))
+        self._view = renewed
+
+    def _tell_end(self, end: LeaseEnd) -> None:
+        self._end = end
+        self._say(end.words)
+        if self._listener is not None:
+            self._listener(end)

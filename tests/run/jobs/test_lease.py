@@ -1,0 +1,149 @@
+"""One client at a time drives a build in a store; whoever is gone is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dag.core.jobs.lease import DriverNote
+from dag.io.kube.api import Kube
+from dag.io.kube.kubeconfig import connect
+from dag.io.store.lock import Held
+from dag.run.jobs.lease import LeaseEnd, LeaseObject, StoreLease
+from tests.support.kubeconfigs import kubeconfig
+from tests.support.leases import OneLease, lease_server
+from tests.support.orders import SETTINGS
+
+SETTINGS_HERE = replace(SETTINGS, namespace="n")
+OTHER = "process 7 on another"
+Make = Callable[[], StoreLease]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneLease]:
+    for name, seconds in {"RENEWAL": 0.02, "DURATION": 0.4}.items():
+        monkeypatch.setattr(f"dag.run.jobs.lease.{name}", seconds)
+    with lease_server() as lease:
+        yield lease
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make(api: OneLease, tmp_path: Path, said: list[str]) -> Iterator[Make]:
+    made: list[StoreLease] = []
+    config = kubeconfig(tmp_path / "config", api.url)
+
+    def make_lease() -> StoreLease:
+        note = DriverNote(client="mine", run="r1")
+        lease = StoreLease(
+            lambda: Kube(connect(config), lambda _: None), SETTINGS_HERE, note, said.append
+        )
+        made.append(lease)
+        return lease
+
+    yield make_lease
+    for one in made:
+        one.close()
+
+
+async def test_who_finds_no_holder_drives_until_that_is_closed(api: OneLease, make: Make) -> None:
+    lease = make()
+    lease.progress = lambda: "2 of 5"
+    await lease.acquire(wait=False)
+    assert api.view.holder.startswith("process ")
+    assert (api.view.note.run, api.view.note.progress) == ("r1", "2 of 5")
+    before = api.view.renewed
+    async with asyncio.timeout(20):
+        while api.view.renewed == before:  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(0.01)
+    lease.close()
+    assert api.view.holder == ""
+
+
+async def test_the_second_client_is_told_who_drives_what(api: OneLease, make: Make) -> None:
+    api.let_hold(OTHER, "0", run="r0", progress="3 of 9 packages are done")
+    renewing = asyncio.create_task(renew(api))
+    with pytest.raises(Held) as refused:
+        await make().acquire(wait=False)
+    renewing.cancel()
+    assert f"{OTHER} drives run r0 in pvc://packages/wolfi: 3 of 9" in refused.value.message
+    assert "dag cancel" in str(refused.value.hint)
+
+
+async def test_who_waits_drives_when_the_holder_lets_go(api: OneLease, make: Make) -> None:
+    api.let_hold(OTHER, "0")
+    renewing = asyncio.create_task(renew(api))
+    acquiring = asyncio.create_task(make().acquire(wait=True))
+    await asyncio.sleep(0.6)  # longer than a holder may be silent
+    assert not acquiring.done()
+    renewing.cancel()
+    api.let_hold("", "end")
+    await acquiring
+    assert api.view.holder.startswith("process ")
+
+
+async def test_a_holder_that_is_silent_is_replaced(
+    api: OneLease, make: Make, said: list[str]
+) -> None:
+    api.let_hold(OTHER, "0")
+    await make().acquire(wait=False)
+    assert api.view.holder != OTHER
+    assert any("taking over" in line for line in said)
+
+
+async def test_the_lease_of_an_earlier_process_of_this_place_is_taken_at_once(
+    api: OneLease, make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.lease.DURATION", 3600.0)
+    api.let_hold(OTHER, "0", client="mine")
+    await make().acquire(wait=False)
+    assert said == []
+
+
+async def test_who_is_replaced_leaves_the_build_and_the_lease_alone(
+    api: OneLease, make: Make
+) -> None:
+    ended: asyncio.Queue[LeaseEnd] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    lease = make()
+    await lease.acquire(wait=False)
+    lease.listen(lambda end: loop.call_soon_threadsafe(ended.put_nowait, end))
+    api.let_hold(OTHER, "1")
+    async with asyncio.timeout(20):
+        end = await ended.get()
+    assert end.is_lost
+    assert OTHER in end.words
+    lease.close()
+    assert api.view.holder == OTHER
+
+
+async def test_a_run_that_somebody_cancels_is_told(
+    api: OneLease, make: Make, tmp_path: Path
+) -> None:
+    ended: asyncio.Queue[LeaseEnd] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    lease = make()
+    await lease.acquire(wait=False)
+    lease.listen(lambda end: loop.call_soon_threadsafe(ended.put_nowait, end))
+    other = Kube(connect(kubeconfig(tmp_path / "other", api.url)), lambda _: None)
+    await LeaseObject.of(other, SETTINGS_HERE).cancel("r1")
+    await other.close()
+    async with asyncio.timeout(20):
+        end = await ended.get()
+    assert (end.is_lost, end.words) == (False, "run r1 is cancelled")
+    assert api.view.holder.startswith("process ")  # until its Jobs are gone
+
+
+async def renew(api: OneLease) -> None:
+    for number in range(1_000_000):
+        note = api.view.note
+        api.let_hold(OTHER, str(number), run=note.run, progress=note.progress)
+        await asyncio.sleep(0.01)

@@ -1,0 +1,54 @@
+"""What stands for a store in a cluster has the name and the key that all machines know it by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dag.core.jobs.listing import StoreListing
+from dag.errors import InfrastructureError, UsageError
+from dag.io.package.signing import make_key
+from dag.io.store.local import Store
+from dag.io.store.ownkey import own_key
+from dag.run.jobs.replica import fill_replica, open_replica
+from tests.support.orders import SETTINGS
+
+IDENTITY = "0123456789abcdef" * 2
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+
+
+def replica(root: Path, listing: StoreListing) -> Store:
+    store = open_replica(root, SETTINGS.arch, wait=False, say=lambda _: None)
+    fill_replica(store, listing, lambda _: None)
+    return store
+
+
+def test_the_key_of_a_store_is_the_same_wherever_that_is_known(tmp_path: Path) -> None:
+    listing = StoreListing(objects={}, identity=IDENTITY)
+    keys = []
+    for place in ("one", "another"):
+        store = replica(tmp_path / place, listing)
+        keys.append(own_key(store, make_key))
+        store.close()
+    assert keys[0] == keys[1]
+    assert IDENTITY in str(keys[0])
+
+
+def test_a_key_that_is_not_the_one_of_the_store_is_refused(tmp_path: Path) -> None:
+    store = replica(
+        tmp_path / "r", StoreListing(objects={}, identity=IDENTITY, public_key=b"another")
+    )
+    with pytest.raises(UsageError, match=r"the key of the store .* is not on this machine"):
+        own_key(store, make_key)
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "records/../../../escaped"])
+def test_what_is_listed_stays_in_its_place(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InfrastructureError, match="is no name of an object"):
+        replica(tmp_path / "r", StoreListing(objects={name: b"{}"}))
