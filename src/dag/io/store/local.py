@@ -24,7 +24,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class BucketObjects:
     """What is published, by architecture."""
     state: Objects
     """What the store keeps for itself."""
-    keeps_copies: bool = True
+    keeps_copies: bool = field(default=True, kw_only=True)
     """Whether packages from there are kept here, so that each comes once."""
 
 

@@ -87,8 +87,8 @@ class ClusterBuild:
         self._options = options
         self._terminal = terminal
         store = options.cluster_store()
-        makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         require_inside(options)
+        makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
         settings = JobSettings(
