@@ -34,17 +34,18 @@ _KEPT = (
 """The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
 
-async def build_here(build: Build, tools: Tools) -> Result:
+async def build_here(build: Build) -> Result:
     """Build what is planned, publish what is finished, and return the result.
 
     Raises:
-        InfrastructureError: steps cannot be confined, or the store fails.
+        InfrastructureError: make, melange or bubblewrap is not installed, or the store fails.
 
     """
     options = build.options
     if not build.plan.steps:
         _publish(build, ())
         return build.end_without_units()
+    tools = Tools.find()
     settings = _settings(build, tools)
     if settings.confined:
         require_confined_steps(settings.environment)

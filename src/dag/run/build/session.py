@@ -75,6 +75,8 @@ class Builder:
     """The store's name, as people know it."""
     is_here: bool = False
     """Whether it is this machine, which has the cache of sources beside the definitions."""
+    require: Callable[[], object] = lambda: None
+    """Raises an error if it cannot build: called before any repository is asked."""
 
 
 class Build:
@@ -113,6 +115,7 @@ class Build:
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
+        builder.require()
         self.repositories = ask_all_repositories(options, found, store, self.makefile)
         for line in self.repositories.words:
             say(line)

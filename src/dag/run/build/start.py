@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from dag.core.build.options import BuildOptions
@@ -41,16 +42,16 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
         Interrupted: somebody asked to stop.
 
     """
-    # Before a store is made, or a repository is asked, in vain.
+    # Before a store is made in vain.
     makefile_of(Path(options.directory), options.target_template, options.make_assignments())
-    tools = Tools.find()
     place = store_place(options, say)
     store = open_store(place, options.arch, wait=options.wait, say=say)
     try:
-        build = plan_in(store, options, say, this_machine(options))
+        builder = replace(this_machine(options), require=Tools.find)
+        build = plan_in(store, options, say, builder)
         planned(build)
         with store.trash.emptied_meanwhile(say):
-            return run_interruptibly(build_here(build, tools))
+            return run_interruptibly(build_here(build))
     finally:
         store.close()
 
