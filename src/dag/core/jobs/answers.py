@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from dag.core.build.usage import Usage
 from dag.core.decoding import Undecodable, decode
 from dag.core.jobs.packing import lines_of_words, pack_words, unpack_words, words_of_lines
 from dag.core.limits import RECORD
@@ -17,7 +18,12 @@ _ROOM = 3600
 """Bytes of a message that a record may take."""
 
 
-class ProvenAnswer(Struct, frozen=True, tag="proven"):
+class _Answer(Struct, frozen=True, kw_only=True):
+    used: Usage | None = None
+    """What the build took, if there was one and it came to say that."""
+
+
+class ProvenAnswer(_Answer, frozen=True, tag="proven"):
     """The unit is proven, and the store has it."""
 
     result: str
@@ -32,13 +38,13 @@ class ProvenAnswer(Struct, frozen=True, tag="proven"):
     because it is too long."""
 
 
-class UnprovenAnswer(Struct, frozen=True, tag="unproven"):
+class UnprovenAnswer(_Answer, frozen=True, tag="unproven"):
     """The build ended well and did not make what the definition promises."""
 
     why: str
 
 
-class EndedAnswer(Struct, frozen=True, tag="ended"):
+class EndedAnswer(_Answer, frozen=True, tag="ended"):
     """The build did not end well: what happened, its container's status tells."""
 
     code: int | None = None
@@ -60,10 +66,12 @@ def without_environment(record: Record) -> Record:
     return msgspec.structs.replace(record, inputs=inputs, served={})
 
 
-def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
+def proven(
+    record: Record, *, results: int, built: bool, used: Usage | None = None
+) -> tuple[ProvenAnswer, list[str]]:
     """Return the answer for a record, and what has to be written on the log: the rest of it."""
     words = pack_words(encode_record(without_environment(record)))
-    answer = ProvenAnswer(record.result, record.key, results, built)
+    answer = ProvenAnswer(record.result, record.key, results, built, used=used)
     if sum(map(len, words)) <= _ROOM:
         return msgspec.structs.replace(answer, record="".join(words)), []
     return answer, lines_of_words(words)
@@ -72,7 +80,7 @@ def proven(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, 
 def encode_answer(answer: Answer) -> bytes:
     """Return an answer as JSON that a termination message takes."""
     if isinstance(answer, UnprovenAnswer):
-        answer = UnprovenAnswer(answer.why[:1000])
+        answer = msgspec.structs.replace(answer, why=answer.why[:1000])
     return msgspec.json.encode(answer)
 
 

@@ -11,12 +11,14 @@ from pathlib import Path, PurePath
 import msgspec
 
 from dag.core.build.recording import make_record
+from dag.core.build.usage import USED
 from dag.core.jobs.answers import Answer, EndedAnswer, UnprovenAnswer, encode_answer, proven
 from dag.core.jobs.order import UnitOrder, decode_order
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.store.layout import RunNames
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
+from dag.io.build.usage import read_usage
 from dag.io.package.prover import open_inside
 from dag.io.retries import RetryPolicy
 from dag.io.store.blobs import StagedApk
@@ -76,22 +78,23 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
 def _keep(what: _Collection) -> tuple[Answer, list[str]]:
     """Judge and keep what a build left, as often as the store needs for it."""
     until = time.monotonic() + _PATIENCE
+    used = read_usage(what.logs, PurePath(USED))
     for pause in RetryPolicy(first=1.0, longest=30.0).pauses():
         try:
             what.store.prepare()
             _keep_log(what)
             if what.end.code != 0:
-                return EndedAnswer(what.end.code), []
+                return EndedAnswer(what.end.code, used=used), []
             record, results = _promote(what)
         except BrokenPackage as error:
-            return UnprovenAnswer(str(error)), []
+            return UnprovenAnswer(str(error), used=used), []
         except (OSError, InfrastructureError) as error:
             if time.monotonic() > until:
                 raise InfrastructureError(f"the store cannot be written: {error}") from error
             say(f"the store cannot be written, trying again: {error}")
             time.sleep(pause)
         else:
-            return proven(record, results=results, built=True)
+            return proven(record, results=results, built=True, used=used)
     raise AssertionError
 
 
