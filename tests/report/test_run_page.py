@@ -82,6 +82,16 @@ def test_every_unit_has_a_row_and_each_that_ran_a_bar() -> None:
     assert critical == set(result.critical_path)
 
 
+def test_what_a_unit_took_stands_beside_what_it_asked_for() -> None:
+    page = page_of(made_run(9, failing=frozenset({8})))
+    cells = {
+        name: re.findall(r"<td class=\"n\"[^>]*>([^<]*)<", row)
+        for name, row in re.findall(r"<tr [^>]*id=\"unit-(\w+)\">(.*?)</tr>", page, re.DOTALL)
+    }
+    assert cells["p0006"] == ["7.0s", "", "1", "0.43", "2 GiB", "6 MiB", "1"]
+    assert cells["p0008"] == ["2.0s", "", "1", "", "2 GiB", "", "1"]
+
+
 def test_it_stands_beside_the_run_before() -> None:
     before = made_run(20, failing=frozenset({12}), run="20260828-000000-000000")
     text = Markup(page_of(made_run(20, failing=frozenset({13}), pace=2.0), before=before)).text

@@ -7,6 +7,7 @@ from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary, SkippedSummary
+from dag.core.build.usage import Usage
 
 LINES = ("cc -c x.c", "x.c:1:10: fatal error: zlib.h: No such file or directory")
 
@@ -56,5 +57,6 @@ def made_run(
         elif number in unchanged:
             actions = scheduler.handle(Unchanged(key, attempt), now)
         else:
-            scheduler.handle(Succeeded(key, attempt), now)
+            used = Usage(cpu_seconds=0.5 * number, ram=number << 20)
+            scheduler.handle(Succeeded(key, attempt, used=used), now)
             actions = scheduler.handle(Proven(key, attempt), now)

@@ -10,6 +10,7 @@ from examples.layout import lay_out
 from examples.sources import ADDRESS, SourceServer
 from tests.support.builds import definition, run
 from tests.support.cluster.jobs import Jobs
+from tests.support.schema import checked
 from tests.torture.kills import environment
 
 pytestmark = pytest.mark.cluster
@@ -41,8 +42,11 @@ def test_what_jobs_build_is_byte_for_byte_what_this_machine_builds(
     for name, needs in (("a", []), ("b", ["a"]), ("c", ["a", "b"])):
         (jobs.directory / f"{name}.yaml").write_text(definition(name, *needs))
     jobs.dag.environment["SOURCE_DATE_EPOCH"] = environment()["SOURCE_DATE_EPOCH"]
-    done = jobs.build()
+    done = jobs.build("--json")
     assert done.returncode == 0, done.stderr
+    units = checked(done.stdout, "result")["units"]
+    assert all(0 < unit["used"]["cpu_seconds"] < 600 for unit in units)
+    assert all((1 << 20) < unit["used"]["ram"] <= unit["ram"] for unit in units)
     code, _, said = run(jobs.directory, "--store", str(tmp_path / "here"))
     assert code == 0, said
     assert blobs(jobs.store) == blobs(tmp_path / "here")

@@ -21,6 +21,7 @@ from dag.core.build.scripts import (
     build_script,
     read_trailer,
 )
+from dag.core.build.usage import USED, parse_usage
 from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
 from tests.support.waiting import eventually, opens_something
@@ -39,6 +40,7 @@ fetches: ; @bwrap --dev-bind / / --tmpfs /var/cache --bind "$(CACHE)" /var/cache
 slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait
 # What is left behind holds the pipe, and would for ever.
 daemon: ; @echo served; sleep 60 & echo $$! >daemon
+busy: ; @i=0; while [ $$i -lt 200000 ]; do i=$$((i+1)); done
 """
 VARIABLES = MakeVariables(arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c")
 
@@ -373,6 +375,13 @@ def test_the_build_waits_for_those_who_wait_for_its_end(
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.startswith("making a for x86_64")
+
+
+def test_what_the_build_took_is_beside_its_log(workspace: Workspace) -> None:
+    assert workspace.run("busy")[0] == 0
+    usage = parse_usage((workspace.directory.parent / "state" / USED).read_text())
+    assert usage is not None
+    assert 0.01 < usage.cpu_seconds < 60
 
 
 def test_a_build_that_still_waits_is_ended(workspace: Workspace, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dag.core.build.usage import USED, Usage
 from dag.core.jobs.answers import (
     AgentAnswer,
     EndedAnswer,
@@ -111,10 +112,12 @@ def test_what_the_definition_promises_is_proven_and_kept(
     for name in PACKAGE.promised:
         made(places, name)
     (places.place.with_name("log") / "log").write_text("it went well\n")
+    (places.place.with_name("log") / USED).write_text("0m1s 0m1s\n0m2.5s 0m0.5s\n9\n")
     answer = judge(places)
     assert isinstance(answer, ProvenAnswer)
     record = record_of(answer, capfd.readouterr().out.splitlines())
     assert [one.apk.name for one in record.built] == ["Catch2", "Catch2-dev"]
+    assert answer.used == Usage(3.0, 9)
     store = Store(Path(places.store), order().platform)
     kept = store.find_key("Catch2", record.key)
     assert kept is not None
@@ -161,6 +164,7 @@ def test_a_build_that_failed_proves_nothing_whatever_it_left(places: UnitPlaces,
     lay_out(places)
     for name in PACKAGE.promised:
         made(places, name)
+    (places.place.with_name("log") / USED).symlink_to("/dev/zero")
     assert judge(places, code) == EndedAnswer()
     assert list(Path(places.store).glob(".dag/records/**/*.json")) == []
 

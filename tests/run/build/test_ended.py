@@ -117,6 +117,8 @@ def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> No
     assert "out of memory: 0.156 GiB were not enough; it is tried again at once" in said
     (unit,) = json.loads(out)["units"]
     assert unit["attempts"] > 1
+    assert 160 << 20 < unit["used"]["ram"] <= unit["ram"]
+    assert 0 < unit["used"]["cpu_seconds"] < 60
     code, out, said = run(place, "--ram", "160Mi", "--json", "--rebuild", "all")
     assert json.loads(out)["units"][0]["attempts"] == 1, said
     code, _, said = run(place, "--ram", "160Mi", "--max-ram", "100Mi", "--rebuild", "all")

@@ -175,6 +175,23 @@ wait "$child" 2>/dev/null || code=$?
 # A signal makes wait return early: the build has ended only when the process is gone.
 while kill -0 "$child" 2>/dev/null; do code=0; wait "$child" 2>/dev/null || code=$?; done
 
+# The most memory that the control group of this script had. A container may see less of the path to
+# that than /proc names.
+peak() {
+  while IFS=: read -r _ kind path; do
+    case $kind in
+      memory) set -- memory.max_usage_in_bytes ;;
+      '') set -- memory.peak ;;
+      *) continue ;;
+    esac
+    until cat "/sys/fs/cgroup/$kind/$path/$1"; do
+      case $path in ?*/*) path=${path#*/} ;; ?*) path='' ;; *) continue 2 ;; esac
+    done
+    return
+  done
+}
+{ times; peak </proc/self/cgroup; } >"$state/used" 2>/dev/null
+
 exec 5>&-
 
 # The exit code is make's all the same; but whoever waits for packages wants to know.

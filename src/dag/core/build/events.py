@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from dag.core.build.usage import Usage
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ComputeResources:
@@ -43,6 +45,11 @@ class _Event(Struct, frozen=True, tag_field="event", tag=True):
     """An event; the journal writes its class's name as `event`."""
 
 
+class _EventOfAttempt(_Event, frozen=True, kw_only=True):
+    used: Usage | None = None
+    """What the attempt took, if it has just ended and somebody knows."""
+
+
 class Began(_Event, frozen=True):
     """The run begins: everything that is ready may start.
 
@@ -55,14 +62,14 @@ class Began(_Event, frozen=True):
     past: tuple[tuple[str, int], ...] = ()
 
 
-class Succeeded(_Event, frozen=True):
+class Succeeded(_EventOfAttempt, frozen=True):
     """The attempt says that it built the unit. Nobody believes that yet: see `ProvePackages`."""
 
     key: str
     attempt: int
 
 
-class Proven(_Event, frozen=True):
+class Proven(_EventOfAttempt, frozen=True):
     """The store holds everything that the unit promises."""
 
     key: str
@@ -73,7 +80,7 @@ class Proven(_Event, frozen=True):
     """Every name that its packages turned out to provide."""
 
 
-class Unchanged(_Event, frozen=True):
+class Unchanged(_EventOfAttempt, frozen=True):
     """Nothing was built, because the store has a record of just what goes into the unit."""
 
     key: str
@@ -82,7 +89,7 @@ class Unchanged(_Event, frozen=True):
     """Every name that its packages provide."""
 
 
-class Broke(_Event, frozen=True):
+class Broke(_EventOfAttempt, frozen=True):
     """The build failed, or built something else than was promised: to repeat it rarely helps."""
 
     key: str
@@ -92,7 +99,7 @@ class Broke(_Event, frozen=True):
     """The last lines of its log."""
 
 
-class Lacked(_Event, frozen=True):
+class Lacked(_EventOfAttempt, frozen=True):
     """The build could not begin, because a package of its environment turned out to need something.
 
     Another unit may give these `names`.
@@ -105,7 +112,7 @@ class Lacked(_Event, frozen=True):
     lines: tuple[str, ...] = ()
 
 
-class OutOfMemory(_Event, frozen=True):
+class OutOfMemory(_EventOfAttempt, frozen=True):
     """The attempt was killed for its memory."""
 
     key: str
@@ -114,7 +121,7 @@ class OutOfMemory(_Event, frozen=True):
     lines: tuple[str, ...] = ()
 
 
-class Faulted(_Event, frozen=True):
+class Faulted(_EventOfAttempt, frozen=True):
     """Something around the build failed (a lost node, a full disk); the package is not at fault."""
 
     key: str
@@ -125,7 +132,7 @@ class Faulted(_Event, frozen=True):
     """Whether somebody took its place for reasons of his own: that may happen any number of times."""
 
 
-class Cancelled(_Event, frozen=True):
+class Cancelled(_EventOfAttempt, frozen=True):
     """The attempt is gone because `Cancel` asked for it."""
 
     key: str

@@ -16,6 +16,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
 from dag.core.build.summary import PlanSummary, SkippedSummary
+from dag.core.build.usage import Usage
 from dag.core.store.layout import STATE, RunNames
 
 OTHER_ARCH = Absence.OTHER_ARCH.value
@@ -52,6 +53,8 @@ class UnitResult:
     """The CPUs that its latest attempt got, or that its next one would get, in millicores."""
     ram: int = 0
     """The memory that it got, in bytes."""
+    used: Usage | None = None
+    """What its latest attempt took; None if nobody knows."""
     results: int = 1
     """How many different results the store has of just what went into it: more than one if it
     cannot be reproduced."""
@@ -158,6 +161,7 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
                 file=planned.file,
                 cpu=progress.resources.cpu,
                 ram=progress.resources.ram,
+                used=progress.used,
                 results=progress.results,
             )
         )

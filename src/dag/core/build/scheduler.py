@@ -146,6 +146,7 @@ class Scheduler:
         progress = self.units.get(event.key)
         if progress is None or event.attempt != progress.attempt or progress.state not in LIVE:
             return  # it is late: its attempt was given up, or the event came twice
+        progress.used = event.used or progress.used
         match event:
             case Succeeded():
                 if progress.state is not UnitState.PROVING:
@@ -183,7 +184,7 @@ class Scheduler:
             self._move(event.key, Trigger.UNCHANGED, now)
         self._release(event.key, now)
         for key in self._lacking.supply(event.gives):
-            self._supplied(key, now)
+            self._queue(key, Trigger.SUPPLIED, now)
 
     def _adopt(self, key: str, attempt: int, now: float) -> None:
         # An attempt that lives but may not run any more, or not yet, is ended. The event of its end
@@ -263,8 +264,7 @@ class Scheduler:
             freed = stack.pop()
             progress = self.units[freed]
             if not progress.unit.is_gate:
-                self._move(freed, Trigger.FREED, now)
-                self._ready.push(progress)
+                self._queue(freed, Trigger.FREED, now)
                 continue
             self._move(freed, Trigger.PASSED, now)
             self._settle(freed)
@@ -288,12 +288,12 @@ class Scheduler:
         progress.cause, progress.lines, progress.ended = event.cause, event.lines, now
         self._move(event.key, Trigger.LACKED, now)
         if not self._lacking.add(event.key, event.names):
-            self._supplied(event.key, now)
+            self._queue(event.key, Trigger.SUPPLIED, now)
         else:
             self._actions.append(Await(event.key, event.attempt, event.cause))
 
-    def _supplied(self, key: str, now: float) -> None:
-        self._move(key, Trigger.SUPPLIED, now)
+    def _queue(self, key: str, trigger: Trigger, now: float) -> None:
+        self._move(key, trigger, now)
         self._ready.push(self.units[key])
 
     def _give_up(self, now: float) -> None:
@@ -318,8 +318,7 @@ class Scheduler:
     def _wake(self, now: float) -> None:
         while self._pauses and self._pauses[0][0] <= now:
             _, key = heappop(self._pauses)
-            self._move(key, Trigger.DUE, now)
-            self._ready.push(self.units[key])
+            self._queue(key, Trigger.DUE, now)
         if self._pauses:
             self._actions.append(WakeAt(self._pauses[0][0]))
 
@@ -339,7 +338,7 @@ class Scheduler:
     def _run(self, key: str, now: float) -> None:
         progress = self.units[key]
         progress.attempt += 1
-        progress.started, progress.ended = now, None
+        progress.started, progress.ended, progress.used = now, None, None
         self._move(key, Trigger.STARTED, now)
         self._actions.append(Start(key, progress.attempt, progress.resources))
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from dag.core.build.events import ComputeResources, Unit
+from dag.core.build.usage import Usage
 
 
 class UnitState(StrEnum):
@@ -163,6 +164,8 @@ class Progress:
     started: float | None = None
     """When the latest attempt started, in the clock of `now`."""
     ended: float | None = None
+    used: Usage | None = None
+    """What the latest attempt took, if somebody knows."""
     results: int = 1
     """How many different results the store has of just what went into it."""
     history: list[tuple[float, Trigger]] = field(default_factory=list)

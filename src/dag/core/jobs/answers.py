@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from dag.core.build.usage import Usage
 from dag.core.decoding import Undecodable, decode
 from dag.core.jobs.packing import lines_of_words, pack_words, unpack_words, words_of_lines
 from dag.core.limits import RECORD
@@ -18,7 +19,12 @@ put containers of their own into a Pod: twelve leave 1 KiB to each. An answer th
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
 
 
-class ProvenAnswer(Struct, frozen=True, tag="proven"):
+class _Answer(Struct, frozen=True, kw_only=True):
+    used: Usage | None = None
+    """What the build took, if there was one and it came to say that."""
+
+
+class ProvenAnswer(_Answer, frozen=True, tag="proven"):
     """The unit is proven, and the store has it."""
 
     result: str
@@ -33,13 +39,13 @@ class ProvenAnswer(Struct, frozen=True, tag="proven"):
     because it is too long."""
 
 
-class UnprovenAnswer(Struct, frozen=True, tag="unproven"):
+class UnprovenAnswer(_Answer, frozen=True, tag="unproven"):
     """The build ended well and did not make what the definition promises."""
 
     why: str
 
 
-class EndedAnswer(Struct, frozen=True, tag="ended"):
+class EndedAnswer(_Answer, frozen=True, tag="ended"):
     """The build did not end well: what happened, its container's status tells."""
 
 
@@ -59,10 +65,12 @@ def without_environment(record: Record) -> Record:
     return msgspec.structs.replace(record, inputs=inputs, served={})
 
 
-def answer_for(record: Record, *, results: int, built: bool) -> tuple[ProvenAnswer, list[str]]:
+def answer_for(
+    record: Record, *, results: int, built: bool, used: Usage | None = None
+) -> tuple[ProvenAnswer, list[str]]:
     """Return the answer for a record, and what has to be written on the log: the rest of it."""
     words = pack_words(encode_record(without_environment(record)))
-    answer = ProvenAnswer(record.result, record.key, results, built)
+    answer = ProvenAnswer(record.result, record.key, results, built, used=used)
     whole = msgspec.structs.replace(answer, record="".join(words))
     if len(msgspec.json.encode(whole)) <= _ROOM:
         return whole, []
@@ -74,7 +82,7 @@ def encode_answer(answer: AgentAnswer) -> bytes:
     data = msgspec.json.encode(answer)
     while isinstance(answer, UnprovenAnswer) and (over := len(data) - _ROOM) > 0:
         # No character has more than 6 bytes there.
-        answer = UnprovenAnswer(answer.why[: -(over // 6 + 1)])
+        answer = msgspec.structs.replace(answer, why=answer.why[: -(over // 6 + 1)])
         data = msgspec.json.encode(answer)
     return data
 

@@ -33,6 +33,9 @@ _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 class Group(Protocol):
     """The limits of one attempt."""
 
+    is_apart: bool
+    """Whether the attempt is alone in a control group, so that what that counts is of the attempt."""
+
     def prefix(self) -> list[str]:
         """Return words to put before the command."""
 
@@ -63,6 +66,7 @@ class Unlimited:
     """No limits at all."""
 
     name = "none"
+    is_apart = False
 
     def sweep(self) -> None:
         """Do nothing, because nothing is ever left."""
@@ -142,6 +146,8 @@ class ControlGroups:
 
 
 class _ControlGroup:
+    is_apart = True
+
     def __init__(self, paths: Mapping[str, Path], version: int) -> None:
         self._paths = tuple(dict.fromkeys(paths.values()))
         self._events = paths["memory"] / ("memory.events" if version == 2 else "memory.oom_control")
@@ -192,6 +198,8 @@ class Scopes:
 
 
 class _Scope(Unlimited):
+    is_apart = True
+
     def __init__(self, command: tuple[str, ...], resources: ComputeResources) -> None:
         self._command = command
         self._resources = resources

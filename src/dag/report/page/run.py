@@ -179,7 +179,10 @@ def _change(name: str, found: Comparison, now: Mapping[str, float]) -> str:
     return f"{name} {seconds(found.seconds[name])} → {seconds(now[name])}"
 
 
-_COLUMNS = ("package", "version", "result", "why", "time", "before", "CPUs", "memory", "attempts")
+_COLUMNS = (
+    *("package", "version", "result", "why", "time", "before"),
+    *("CPUs", "CPUs used", "memory", "memory used", "attempts"),
+)
 
 
 def _units(page: RunPage, compared: Comparison | None) -> Node:
@@ -221,6 +224,8 @@ def _units(page: RunPage, compared: Comparison | None) -> Node:
 def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # noqa: FBT001
     there = UnitState(unit.state) in THERE
     reason = reason_words(unit)
+    cpus = unit.used.cpu_seconds / unit.seconds if unit.used and unit.seconds else None
+    most = unit.used.ram if unit.used else None
     name: Child = unit.name
     if unit.state == UnitState.FAILED.value:
         name = node("a", unit.name, href=f"#failed-{unit.name}")
@@ -232,7 +237,9 @@ def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # 
         _number(unit.seconds, seconds(unit.seconds)),
         _number(before, seconds(before) if before is not None else ""),
         _number(unit.cpu, f"{unit.cpu / 1000:g}"),
-        _number(unit.ram, f"{unit.ram / (1 << 30):.3g} GiB"),
+        _number(cpus, f"{cpus:.2g}" if cpus is not None else ""),
+        _number(unit.ram, _size(unit.ram)),
+        _number(most, _size(most)),
         _number(unit.attempts, str(unit.attempts)),
     )
     return node("tr", *cells, data_state=unit.state, id=f"unit-{unit.name}")
@@ -240,6 +247,12 @@ def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # 
 
 def _number(value: float | None, words: str) -> Node:
     return node("td", words, class_="n", data_value="" if value is None else f"{value:g}")
+
+
+def _size(ram: int | None) -> str:
+    if ram is None:
+        return ""
+    return f"{ram / (1 << 30):.3g} GiB" if ram >= 1 << 30 else f"{ram / (1 << 20):.0f} MiB"
 
 
 def _skipped(result: Result) -> Node | None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from dag.core.build.recording import make_record
+from dag.core.build.usage import USED
 from dag.core.jobs.answers import (
     AgentAnswer,
     EndedAnswer,
@@ -23,6 +24,7 @@ from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.store.layout import RunNames
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
+from dag.io.build.usage import read_usage
 from dag.io.retries import RetryPolicy
 from dag.io.store.local import Store
 from dag.report.terminal import say, show
@@ -81,22 +83,23 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
 def _keep(what: _Collection) -> tuple[AgentAnswer, list[str]]:
     """Judge and keep what a build left, as often as the store needs for it."""
     until = time.monotonic() + _PATIENCE
+    used = read_usage(what.logs, PurePath(USED))
     for pause in RetryPolicy(first=1.0, longest=30.0).pauses():
         try:
             what.store.prepare()
             _keep_log(what)
             if what.end.code != 0:
-                return EndedAnswer(), []
+                return EndedAnswer(used=used), []
             record, results = _promote(what)
         except BrokenPackage as error:
-            return UnprovenAnswer(str(error)), []
+            return UnprovenAnswer(str(error), used=used), []
         except (OSError, InfrastructureError) as error:
             if time.monotonic() > until:
                 raise InfrastructureError(f"the store cannot be written: {error}") from error
             say(f"the store cannot be written, trying again: {error}")
             time.sleep(pause)
         else:
-            return answer_for(record, results=results, built=True)
+            return answer_for(record, results=results, built=True, used=used)
     raise AssertionError
 
 

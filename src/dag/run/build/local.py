@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -29,6 +29,7 @@ from dag.core.build.failure import FailureWords, failure_words, lacked_words
 from dag.core.build.recording import make_record
 from dag.core.build.scripts import read_trailer
 from dag.core.build.served import ServedPackages
+from dag.core.build.usage import USED
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.shell import ShellScript
@@ -37,6 +38,7 @@ from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
 from dag.io.build.processes import end_below
+from dag.io.build.usage import read_usage
 from dag.io.package.packagecache import WrongPackage
 from dag.io.removal import remove
 from dag.io.store.local import Store
@@ -199,9 +201,13 @@ class LocalRunner:
                 end = await self._run_script(start, work, group)
             work.seconds = time.monotonic() - began
             oom = group.out_of_memory()
-            return await asyncio.to_thread(
+            ended = await asyncio.to_thread(
                 self._judge, start, work, end, oom=oom, full=disk.was_full
             )
+            used = read_usage(work.place, PurePath("state", USED))
+            if used and not group.is_apart:
+                used = msgspec.structs.replace(used, ram=None)
+            return msgspec.structs.replace(ended, used=used)
         finally:
             await asyncio.to_thread(group.close)
             if not self._settings.confined:

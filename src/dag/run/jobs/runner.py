@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from dag.core.build.events import (
     Began,
     ComputeResources,
@@ -117,7 +119,7 @@ class JobRunner:
             if not answer.built:
                 return self._reuse(start, record)
             self._collected[key, attempt] = _Collected(record, answer.results)
-            return Succeeded(key, attempt)
+            return Succeeded(key, attempt, used=answer.used)
         failure = failure_of(
             key,
             attempt,
@@ -126,7 +128,7 @@ class JobRunner:
             lacking=unit.lacking,
         )
         self._remove(follower)
-        return failure
+        return msgspec.structs.replace(failure, used=answer.used if answer else None)
 
     async def prove(self, prove: ProvePackages) -> Answer:
         """Take what the agent has proven."""
