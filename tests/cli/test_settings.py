@@ -16,6 +16,12 @@ from dag.errors import UsageError
 from tests.cli.test_graph_commands import dag, define, index
 
 
+def examined(directory: Path, *, on: str) -> dict[str, object]:
+    """Return what `dag.toml` says for `dag doctor --on`."""
+    command = doctor.command
+    return read_settings(str(directory), command, command.section, click.Context(command), on=on)
+
+
 def test_doctor_goes_by_what_pod_is_told_and_by_its_own_table_first(tmp_path: Path) -> None:
     text = 'cpu = "1"\nram = "1Gi"\n[pod]\ncpu = "2"\ndisk = "3Gi"\n[doctor]\ndisk = "4Gi"\n'
     (tmp_path / "dag.toml").write_text(text)
@@ -24,19 +30,23 @@ def test_doctor_goes_by_what_pod_is_told_and_by_its_own_table_first(tmp_path: Pa
         read_settings(str(tmp_path), pod.command, pod.command.section, click.Context(pod.command))
         == of_pod
     )
-    assert read_settings(
-        str(tmp_path), doctor.command, doctor.command.section, click.Context(doctor.command)
-    ) == {
-        **of_pod,
-        "disk": "4Gi",
-    }
+    assert examined(tmp_path, on="pod") == {**of_pod, "disk": "4Gi"}
+
+
+def test_doctor_goes_by_what_a_build_on_kubernetes_is_told_if_it_examines_that(
+    tmp_path: Path,
+) -> None:
+    text = '[pod]\ncpu = "2"\n[build]\nstore = "pvc://a"\ncpu = "3"\nretries = 1\n'
+    (tmp_path / "dag.toml").write_text(text)
+    assert examined(tmp_path, on="kubernetes") == {"cpu": "3", "store": "pvc://a"}
+    assert examined(tmp_path, on="pod") == {"cpu": "2"}
 
 
 def test_a_key_that_pod_does_not_have_is_refused_in_its_table_by_both(tmp_path: Path) -> None:
     (tmp_path / "dag.toml").write_text('[pod]\nrum = "1Gi"\n')
     for command in (pod.command, doctor.command):
         with pytest.raises(UsageError, match=r"dag.toml:2: no flag is called 'rum'"):
-            read_settings(str(tmp_path), command, command.section, click.Context(command))
+            read_settings(str(tmp_path), command, command.section, click.Context(command), on="pod")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

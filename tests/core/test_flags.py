@@ -93,3 +93,19 @@ def test_help_shows_defaults_as_they_are_typed_and_what_may_be_repeated() -> Non
     assert (words["patience"], words["retries"], words["push"]) == ("1m30s", "for ever", "true")
     assert FLAGS["given"].sentences == "Assign. It may be given several times."
     assert FLAGS["names"].sentences == "The names."
+
+
+def test_a_command_may_declare_a_flag_of_a_group_anew_with_another_default() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Louder(Loud):
+        heading: ClassVar[str] = "Voice"
+
+        verbose: int = whole_flag("3")
+
+    (one,) = [one for one in flags_of(Louder) if one.field == "verbose"]
+    assert one.heading == "Voice"
+    assert one.flag.default == "3"
+
+
+def whole_flag(default: str) -> int:
+    return flag(whole(0), "--verbose", "Say this much.", default=default)

@@ -205,6 +205,20 @@ def list_store(store: str, arch: str, state: Path) -> None:
         run(store, Arch.parse(arch), state / "store")
 
 
+@command.command(name="try-store")
+@_STORE
+@_ARCH
+@_STATE
+@click.option("--write", "probe", required=True, help="Write and delete this object.")
+def try_store(store: str, arch: str, state: Path, probe: str) -> None:
+    """Try whether a store can be written."""
+    from dag.core.arch import Arch
+    from dag.run.agent.store import try_store as run
+
+    with _last_words():
+        run(store, Arch.parse(arch), state / "store", probe)
+
+
 @command.command()
 @_STORE
 @_ARCH

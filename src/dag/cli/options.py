@@ -86,9 +86,10 @@ class Command(click.Command):
         from dag.cli.settings import check_typed_values, check_variables, read_settings
 
         args = self.rewrite_booleans(ctx, args)
-        directory = self._directory(ctx, args)
+        directory = self._early(ctx, args, "directory")
         if directory is not None:
-            ctx.default_map = read_settings(directory, self, self.section, ctx)
+            on = self._early(ctx, args, "on") or ""
+            ctx.default_map = read_settings(directory, self, self.section, ctx, on=on)
         check_variables(self)
         left = self._parse(ctx, args)
         check_typed_values(self, ctx)
@@ -142,8 +143,9 @@ class Command(click.Command):
                     rewritten += [value for value in (next(words, None),) if value is not None]
         return rewritten
 
-    def _directory(self, ctx: click.Context, args: Sequence[str]) -> str | None:
-        option = next((one for one in self.flags if one.flag.finds_file), None)
+    def _early(self, ctx: click.Context, args: Sequence[str], field: str) -> str | None:
+        """Return the value of a flag that counts before `dag.toml` is read; None if there is none."""
+        option = next((one for one in self.flags if one.name == field), None)
         if option is None:
             return None
         try:

@@ -18,7 +18,7 @@ Paths are relative to that directory; those of flags and of the environment to w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -29,16 +29,16 @@ from dag.core.package.melangetable import TABLE
 from dag.errors import UsageError
 from dag.io.settings import SettingsFile, read_settings_file
 
-# A command that examines what another would do goes by what that one is told.
-_EXAMINES = {"doctor": ("pod",)}
+# A command that examines what another would do goes by what that one is told: by the value of --on.
+_EXAMINES = {"doctor": {"pod": "pod", "kubernetes": "build"}}
 
 
 def read_settings(
-    directory: str, command: click.Command, section: str, ctx: click.Context
+    directory: str, command: click.Command, section: str, ctx: click.Context, *, on: str = ""
 ) -> dict[str, object]:
     """Read what `dag.toml` says for `command`, as click's default map: parameter name → value.
 
-    `section` is the command's own table. Where the file says so goes into the context's meta.
+    `section` is the command's own table, and `on` the value of its --on, if it has that. Where the file says so goes into the context's meta.
 
     Raises:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.
@@ -51,7 +51,8 @@ def read_settings(
     known = _keys(command)
     places: dict[str, str] = ctx.meta.setdefault(PLACES, {})
     settings: dict[str, object] = {}
-    for key, value in _values_for(command, section, known, file).items():
+    tables = [*filter(None, [_EXAMINES.get(section, {}).get(on)]), section]
+    for key, value in _values_for(command, tables, known, file).items():
         option = known[key]
         settings[str(option.name)] = file.value(key, value, option)
         places[str(option.name)] = file.place(key)
@@ -99,14 +100,14 @@ def _typed_only(what: str, option: Option) -> UsageError:
 
 
 def _values_for(
-    command: click.Command, section: str, known: Mapping[str, Option], file: _Settings
+    command: click.Command, tables: Sequence[str], known: Mapping[str, Option], file: _Settings
 ) -> dict[str, object]:
-    """Return what the file says for a command whose keys are `known`; the closest table counts."""
+    """Return what the file says for a command whose keys are `known`; the last of `tables` counts."""
     from dag.cli.main import SUMMARIES
 
     table = _with_shared_tables(file, known)
     table.pop(TABLE, None)  # what it says counts where the Makefile is read
-    own = {name: table.pop(name, {}) for name in _sections(section)}
+    own = {name: table.pop(name, {}) for name in tables}
     others = {name for name in SUMMARIES if isinstance(table.get(name), dict)}
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -172,11 +173,6 @@ class _Settings:
         close = get_close_matches(key, list(known), n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "keys are named like the flags"
         return UsageError(f"{self.place(key)}: no flag is called {key!r}", hint=hint)
-
-
-def _sections(section: str) -> tuple[str, ...]:
-    """Return the names of the tables that are for a command, the closest last."""
-    return (*_EXAMINES.get(section, ()), section)
 
 
 def _keys(command: click.Command) -> dict[str, Option]:

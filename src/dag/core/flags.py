@@ -141,14 +141,13 @@ def flags_of(options: type[Options]) -> list[Declared]:
 
 
 def _flags_of(options: type[Options]) -> Iterator[Declared]:
+    seen: set[str] = set()
     for owner in options.__mro__:
         if not is_dataclass(owner) or not issubclass(owner, Options):
             continue
-        inherited = {
-            one.name for base in owner.__bases__ if is_dataclass(base) for one in fields(base)
-        }
         for one in fields(owner):
-            if one.name not in inherited:
+            if one.name in owner.__annotations__ and one.name not in seen:  # the last one counts
+                seen.add(one.name)
                 yield Declared(one.name, owner.heading, one.metadata[_KEY])
 
 

@@ -7,16 +7,19 @@ import subprocess
 
 
 def current_project() -> str | None:
-    """Return the project to which gcloud is set; None if there is no gcloud or no project."""
+    """Return the project to which gcloud is set; None if there is none, or no gcloud that says so."""
     gcloud = shutil.which("gcloud")
     if gcloud is None:
         return None
-    process = subprocess.run(
-        [gcloud, "config", "get-value", "project"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    try:
+        process = subprocess.run(
+            [gcloud, "config", "get-value", "project"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except subprocess.TimeoutExpired:
+        return None
     project = process.stdout.strip()
     return project if process.returncode == 0 and project not in ("", "(unset)") else None

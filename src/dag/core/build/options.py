@@ -291,9 +291,8 @@ class BuildOptions(
 
     def request(self) -> BuildRequest:
         """Return what the plan is made for."""
-        from dag.core.build.events import ComputeResources
         from dag.core.build.plan import BuildRequest
-        from dag.core.units import quantity
+        from dag.core.build.resources import resources_of_flags
 
         rebuild = frozenset(self.rebuild)
         return BuildRequest(
@@ -302,9 +301,7 @@ class BuildOptions(
             rebuild=rebuild - {"dependents", "all"},
             rebuild_dependents="dependents" in rebuild,
             rebuild_all="all" in rebuild,
-            resources=ComputeResources(
-                int(quantity(self.cpu) * 1000) or 1, int(quantity(self.ram))
-            ),
+            resources=resources_of_flags(self.cpu, self.ram),
         )
 
     def limits(self, machine: MachineResources) -> RunLimits:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dag.core.build.events import ComputeResources
 from dag.core.package.model import Package
 from dag.core.package.resources import demand_of
+from dag.core.units import quantity
+
+
+def resources_of_flags(cpu: str, ram: str) -> ComputeResources:
+    """Return what `--cpu` and `--ram` say, which are quantities."""
+    return ComputeResources(int(quantity(cpu) * 1000) or 1, int(quantity(ram)))
 
 
 def unit_resources(package: Package, default: ComputeResources, needed: int) -> ComputeResources:

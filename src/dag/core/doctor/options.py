@@ -1,11 +1,15 @@
-"""The flags of `dag doctor`: all of `dag pod`, and how to examine them."""
+"""The flags of `dag doctor`: all of `dag pod`, those that a build as Jobs has besides, and how to look."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, switch
+from dag.core.build.options import StoreOptions
+from dag.core.flags import Options, flag, switch
+from dag.core.jobs.options import QueueOptions
+from dag.core.jobs.stores import store_on_cluster
+from dag.core.kinds import choice
 from dag.core.pod.options import PodOptions
 
 
@@ -15,6 +19,13 @@ class ExaminationOptions(Options):
 
     heading: ClassVar[str] = "Examination"
 
+    on: str = flag(
+        choice("pod", "kubernetes"),
+        "--on",
+        "Examine `dag pod`, or `dag build --on kubernetes`.",
+        default="pod",
+        typed_only=True,
+    )
     probe: bool = switch(
         "--probe",
         "Try with small pods what only a node can tell. If false, none is created.",
@@ -23,5 +34,42 @@ class ExaminationOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorOptions(ExaminationOptions, PodOptions):
+class ExaminedPodOptions(PodOptions):
+    """The flags of `dag pod`, without the default of one that `dag build` has another default of."""
+
+    heading: ClassVar[str] = "Cluster"
+
+    isolation: str = flag(
+        choice("auto", "privileged", "userns"),
+        "--isolation",
+        "Run the build with all privileges on its node, or without any in a user namespace; `auto` is "
+        "what the command does by itself that is examined.",
+        default="auto",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions):
     """The flags of `dag doctor`."""
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises:
+            UsageError: two flags exclude each other, or what is examined has no such store.
+
+        """
+        if self.is_for_jobs:
+            store_on_cluster(self.store, self.bucket_secret)
+        else:
+            super().check()
+
+    @property
+    def is_for_jobs(self) -> bool:
+        """Return whether a build as Jobs is examined."""
+        return self.on == "kubernetes"
+
+    @property
+    def confined(self) -> bool:
+        """Return whether the build has no privilege."""
+        return self.isolation == "userns" or (self.isolation == "auto" and self.is_for_jobs)

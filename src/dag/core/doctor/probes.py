@@ -28,25 +28,27 @@ PROBE = "probe"
 PROBE_LABEL = "dag/probe"
 DEADLINE = 60.0
 """Seconds that an answer may take."""
+NOTHING = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
+"""What a probe requests: so it fits on a full node, and within a quota that wants requests named."""
 # Of a problem that may heal: mounts and sandboxes are tried again, nodes become free.
 _PATIENCE = 10.0
 
 
 def pull_probe(settings: PodSettings) -> KubeObject:
     """Ask a node to pull the bundle and to run a shell of it."""
-    return _probe(settings, "pull", {"image": settings.bundle, "command": _command("true")})
+    return _probe(settings, "pull", {"image": settings.bundle, "command": probe_command("true")})
 
 
 def emulation_probe(settings: PodSettings, image: str) -> KubeObject:
     """Ask a node to run a shell of an image that is for the architecture which is built for."""
     return _probe(
-        settings, "emulation", {"image": image, "command": _command("true")}, _CONFINEMENT
+        settings, "emulation", {"image": image, "command": probe_command("true")}, _CONFINEMENT
     )
 
 
 def userns_probe(settings: PodSettings) -> KubeObject:
     """Ask for a user namespace, and what its users are outside."""
-    container = {"image": settings.bundle, "command": _command("cat", "/proc/self/uid_map")}
+    container = {"image": settings.bundle, "command": probe_command("cat", "/proc/self/uid_map")}
     return _probe(settings, "userns", container, _CONFINEMENT)
 
 
@@ -56,7 +58,7 @@ def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
         "image": settings.options.sdk_image,
-        "command": _command(*_script("sdk", melange, *step)),
+        "command": probe_command(*probe_script("sdk", melange, *step)),
         "securityContext": build["securityContext"],
     }
     return _probe(settings, "sdk", container, _CONFINEMENT)
@@ -69,7 +71,7 @@ def key_probe(settings: PodSettings) -> KubeObject:
     (volume,) = (one for one in spec["volumes"] if "csi" in one)
     container = {
         "image": settings.bundle,
-        "command": _command(*_script("key", place, name)),
+        "command": probe_command(*probe_script("key", place, name)),
         "volumeMounts": [{"name": volume["name"], "mountPath": place, "readOnly": True}],
     }
     return _probe(settings, "key", container, _CONFINEMENT, volumes=[volume])
@@ -91,13 +93,14 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
     return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
 
 
-def _script(name: str, *arguments: str) -> list[str]:
+def probe_script(name: str, *arguments: str) -> list[str]:
+    """Return the words that run a script of a probe."""
     return ShellScript(script_text(_PACKAGE, name), arguments).command()
 
 
-def _command(*words: str) -> list[str]:
+def probe_command(*words: str) -> list[str]:
     """Return the command of a container that runs a program and leaves its last words behind."""
-    return container_words(_script("probe", *words))
+    return container_words(probe_script("probe", *words))
 
 
 _PLACE = (
@@ -117,8 +120,6 @@ def _probe(
     """Describe a Pod that has the place of the build's and, of its specification, `more`."""
     whole = pod(settings)
     spec = whole["spec"]
-    # Asking for nothing, it fits on a full node, and within a quota that wants requests named.
-    nothing = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -133,7 +134,7 @@ def _probe(
             "activeDeadlineSeconds": round(2 * DEADLINE),
             "terminationGracePeriodSeconds": 1,
             **{key: spec[key] for key in (*_PLACE, *more) if key in spec},
-            "containers": [{"name": PROBE, "resources": {"requests": nothing}, **container}],
+            "containers": [{"name": PROBE, "resources": {"requests": NOTHING}, **container}],
             "volumes": [*volumes],
         },
     }

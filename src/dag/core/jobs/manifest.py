@@ -123,12 +123,23 @@ def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResource
 
 def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[str]) -> KubeObject:
     """Return the manifest of a Job that does something to the store."""
-    container = {
-        **_agent_fields(settings, AGENT),
+    return container_job(settings, name, agent_container(settings, AGENT, command, words))
+
+
+def agent_container(
+    settings: JobSettings, name: str, command: str, words: Sequence[str]
+) -> KubeObject:
+    """Return the container of an agent that does something to the store."""
+    return {
+        **_agent_fields(settings, name),
         **_store_settings(settings),
         "args": container_words([command, _store_word(settings), f"--state={STATE}", *words]),
         "volumeMounts": [*_mounts("agent"), *_store_mounts(settings)],
     }
+
+
+def container_job(settings: JobSettings, name: str, container: KubeObject) -> KubeObject:
+    """Return the manifest of a Job of one container, on the nodes of units; the store is a volume."""
     spec: KubeObject = {
         "containers": [container],
         "volumes": [*_store_volumes(settings), {"name": "agent", "emptyDir": {}}],

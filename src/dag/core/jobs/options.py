@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.build.options import BuildOptions
 from dag.core.flags import Options, flag
-from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.kinds import NAME, choice
 from dag.core.pod.options import (
     BucketSecretOptions,
@@ -16,9 +15,7 @@ from dag.core.pod.options import (
     DiskOptions,
     ImagesOptions,
 )
-from dag.core.store.buckets import Bucket
 from dag.core.units import quantity
-from dag.errors import UsageError
 
 if TYPE_CHECKING:
     from dag.core.build.states import RunLimits
@@ -80,26 +77,6 @@ class UnitBuildOptions(
             retries=self.retries,
             fail_fast=self.fail_fast,
         )
-
-    def cluster_store(self) -> Claim | Bucket:
-        """Return the store, which agents on all nodes must reach.
-
-        Raises:
-            UsageError: it is none that they do.
-
-        """
-        hint = "name a volume claim, like --store pvc://CLAIM, or a bucket: gs://, s3://, az://"
-        if self.store is None or "://" not in self.store:
-            raise UsageError("--on kubernetes needs a store that all nodes reach", hint=hint)
-        if self.store.startswith(SCHEME):
-            return Claim.parse(self.store)
-        bucket = Bucket.parse(self.store)
-        if bucket.scheme == "az" and not self.bucket_secret:
-            raise UsageError(
-                f"--store {bucket} needs --bucket-secret: nothing else says whose it is",
-                hint="its entries are AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-            )
-        return bucket
 
     @property
     def is_on_cluster(self) -> bool:

@@ -93,6 +93,19 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
     show(encode_listing(listing))
 
 
+def try_store(location: str, arch: Arch, scratch: Path, probe: str) -> None:
+    """Write an object to a store, and delete it.
+
+    Raises:
+        StoreError: that does not go.
+        OSError: the same, where the store is a directory.
+
+    """
+    objects = open_agent_store(location, arch, scratch).objects
+    objects.create(probe, b"dag doctor wrote this\n")
+    objects.delete(probe)
+
+
 def _read(store: Store, name: str) -> bytes:
     found = store.objects.read(name, RECORD)
     if found is None:

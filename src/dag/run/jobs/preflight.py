@@ -1,53 +1,114 @@
-"""Asks the cluster, before anything is pushed or created, whether units could be built there."""
+"""Asks the cluster, before anything is pushed or created, whether units could be built there.
+
+`dag build` stops at the first thing that is wrong; `dag doctor --on kubernetes` tells all of it.
+"""
 
 from __future__ import annotations
 
-import re
+import asyncio
+from collections.abc import Iterator
+from functools import partial
 
-from dag.core.jobs.claimchecks import require_shared_claim
+from dag.core.doctor import checks as doctor
+from dag.core.doctor import jobchecks
+from dag.core.doctor.checks import Finding, Status
 from dag.core.jobs.claims import Claim
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.permissions import permissions_for_jobs
-from dag.errors import InfrastructureError
-from dag.io.kube.api import Kube
-from dag.run.pod.access import Unreadable, read_object, require_permissions
+from dag.core.pod.permissions import Permission
+from dag.errors import InfrastructureError, UsageError
+from dag.io.kube.api import ApiError
+from dag.run.pod.access import missing_permissions, read_object, read_user_name
+from dag.run.pod.examination import Check, examine
+from dag.run.pod.place import PlaceChecks
 
-_USER_NAMESPACES = 33
-"""The first minor version of Kubernetes 1 in which pods get user namespaces if they ask for them."""
+_EXPLAIN = Permission("list", "events")
+"""Not needed, but without it nobody is told why a Pod waits."""
+_KUEUE = "/apis/kueue.x-k8s.io"
 
 
-async def check_cluster(kube: Kube, settings: JobSettings) -> None:
+class JobChecks:
+    """The checks for Jobs of these settings that the API server alone can answer."""
+
+    def __init__(self, place: PlaceChecks, settings: JobSettings) -> None:
+        self._place = place
+        self._settings = settings
+
+    def all(self) -> Iterator[Check]:
+        """Yield the checks."""
+        place, settings = self._place, self._settings
+        store, secret = settings.store, settings.bucket_secret
+        bucket = None if isinstance(store, Claim) else store
+        yield Check("api", (), place.contact)
+        yield Check("permissions", ("api",), self._permissions)
+        yield Check("namespace", ("api",), place.namespace)
+        yield Check("pod security", ("namespace",), place.pod_security)
+        account = partial(place.service_account, bucket, secret=secret is not None)
+        yield Check("service account", ("namespace",), account)
+        if settings.confined:
+            yield Check("user namespaces", ("api",), self._user_namespaces)
+        if isinstance(store, Claim):
+            yield Check("claim", ("namespace",), partial(self._claim, store))
+        if secret is not None:
+            yield Check("bucket secret", ("namespace",), partial(place.bucket_secret, secret))
+        if settings.queue is not None:
+            yield Check("queue", ("namespace",), partial(self._queue, settings.queue))
+
+    async def _permissions(self) -> Finding:
+        kube, namespace = self._place.kube, self._place.name
+        needed = [*permissions_for_jobs(), _EXPLAIN]
+        lacking, user = await asyncio.gather(
+            missing_permissions(kube, namespace, needed), read_user_name(kube)
+        )
+        return doctor.permissions(namespace, needed, lacking, user)
+
+    async def _user_namespaces(self) -> Finding:
+        return jobchecks.user_namespaces(self._place.version)
+
+    async def _claim(self, store: Claim) -> Finding:
+        namespace = self._place.name
+        path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{store.name}"
+        return jobchecks.claim(store, namespace, await read_object(self._place.kube, path))
+
+    async def _queue(self, name: str) -> Finding:
+        kube, namespace = self._place.kube, self._place.name
+        try:
+            version = (await kube.get(_KUEUE))["preferredVersion"]["groupVersion"]
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return jobchecks.wrong_request(
+                "the cluster has no Kueue, so nothing would let Jobs go that wait in a queue",
+                "leave --queue out, or install Kueue: https://kueue.sigs.k8s.io/docs/installation",
+            )
+        path = f"/apis/{version}/namespaces/{namespace}/localqueues/{name}"
+        return jobchecks.queue(name, namespace, await read_object(kube, path))
+
+
+async def check_cluster(place: PlaceChecks, settings: JobSettings) -> None:
     """Find out whether a cluster takes the Jobs of these settings.
 
     Raises:
-        UsageError: the claim cannot be a store.
-        InfrastructureError: the cluster is too old, or a permission is missing.
-        ApiError: the API server cannot be reached.
+        UsageError: something that was asked for is wrong, such as a claim that cannot be a store.
+        InfrastructureError: the cluster cannot be reached, is too old, or lacks or refuses something.
 
     """
-    namespace = settings.namespace
-    await require_permissions(kube, namespace, permissions_for_jobs())
-    if settings.confined:
-        await _require_user_namespaces(kube)
-    if isinstance(settings.store, Claim):
-        await _require_claim(kube, namespace, settings.store)
-
-
-async def _require_claim(kube: Kube, namespace: str, store: Claim) -> None:
-    path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{store.name}"
     try:
-        claim = await read_object(kube, path)
-    except Unreadable:
-        return  # then the Pods of Jobs tell
-    require_shared_claim(store, namespace, claim)
+        found = await examine([*JobChecks(place, settings).all()])
+    finally:
+        await place.close()
+    for finding in found.values():
+        require(finding)
 
 
-async def _require_user_namespaces(kube: Kube) -> None:
-    version = await kube.get("/version")
-    minor = re.match(r"\d+", str(version.get("minor", "")))
-    if str(version.get("major")) == "1" and minor and int(minor[0]) < _USER_NAMESPACES:
-        raise InfrastructureError(
-            f"Kubernetes {version['gitVersion']} gives pods no user namespaces unless somebody has"
-            " switched that on",
-            hint="build with --isolation privileged, or on Kubernetes 1.33 or later",
-        )
+def require(finding: Finding) -> None:
+    """Raise the error for what a build cannot go on with.
+
+    Raises:
+        UsageError: what was asked for is wrong.
+        InfrastructureError: something else is.
+
+    """
+    if finding.status is Status.FAILED:
+        kind = UsageError if finding.usage else InfrastructureError
+        raise kind(finding.message, hint=finding.fix)

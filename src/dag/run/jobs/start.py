@@ -20,6 +20,7 @@ from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings, agent_place
 from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
+from dag.core.jobs.stores import store_on_cluster
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.manifest import RUN_LABEL
 from dag.errors import InfrastructureError, UsageError
@@ -49,6 +50,7 @@ from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
 from dag.run.pod.bundle import BundleTarget, namespace_of
+from dag.run.pod.place import PlaceChecks
 from dag.run.signals import run_interruptibly
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class ClusterBuild:
         """
         self._options = options
         self._terminal = terminal
-        store = options.cluster_store()
+        store = store_on_cluster(options.store, options.bucket_secret)
         require_inside(options)
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
@@ -170,8 +172,8 @@ class ClusterBuild:
         return build.end_without_units()
 
     async def _check(self, settings: JobSettings) -> None:
-        async with self._cluster() as kube:
-            await check_cluster(kube, settings)
+        place = PlaceChecks(self._options, settings.namespace, self._terminal)
+        await check_cluster(place, settings)
 
     async def _look(self) -> _Seen:
         async with self._cluster() as kube:

@@ -11,7 +11,6 @@ from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunFiles, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
 from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
-from dag.core.jobs.names import selector
 from dag.core.jobs.order import encode_texts
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import Cause, Ending, PodFacts
@@ -24,8 +23,8 @@ from dag.io.kube.api import Kube
 from dag.io.package.signing import SigningKey
 from dag.run.build.signing import public_half
 from dag.run.jobs.attempt import JobFollower
-from dag.run.jobs.news import RunNews
 from dag.run.jobs.runner import read_lines
+from dag.run.jobs.single import run_job
 
 _ROUNDS = 10
 """How often an index is signed anew because somebody else has published meanwhile."""
@@ -122,14 +121,7 @@ class StoreAgent:
         settings = replace(self.settings, run=f"{self.settings.run}-{secrets.token_hex(3)}")
         name = f"dag-{command}-{settings.run}"
         manifest = agent_job(settings, name, command, [f"--arch={settings.arch.apk}", *words])
-        wanted = selector(settings.arch.apk, str(settings.store), settings.run)
-        news = RunNews(self.kube, settings.namespace, wanted)
-        news.open()
-        try:
-            follower = JobFollower(self.kube, news, manifest, _RULES, self.tell)
-            result = await follower.run()
-        finally:
-            await news.close()
+        result, follower = await run_job(self.kube, manifest, _RULES, self.tell)
         if result.ending.cause is not Cause.DONE:
             await follower.remove()
             raise InfrastructureError(

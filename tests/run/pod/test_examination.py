@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.errors import InfrastructureError, UsageError
-from dag.run.doctor.examination import Check, examine
 from dag.run.pod.access import Unreadable
+from dag.run.pod.examination import Check, examine
 
 
 async def fine() -> Finding:

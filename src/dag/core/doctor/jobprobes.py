@@ -1,0 +1,45 @@
+"""Describes small Jobs that try on a node what the Jobs of units need there: each has one question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dag.core.build.scripts import STATE, check_script
+from dag.core.doctor.probes import DEADLINE, NOTHING, PROBE, probe_command, probe_script
+from dag.core.jobs.manifest import JobSettings, agent_container, container_job
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.pieces import agent_security, builder_fields
+
+
+def agent_job_probe(settings: JobSettings) -> KubeObject:
+    """Ask a node to pull the agent's image, to run it, and what its users are outside."""
+    container = {
+        "image": settings.bundle,
+        "command": probe_command("cat", "/proc/self/uid_map"),
+        "securityContext": agent_security(),
+    }
+    return _probe(settings, "agent", container)
+
+
+def sdk_job_probe(settings: JobSettings, melange: str, *, trust_steps: bool) -> KubeObject:
+    """Ask the SDK's image for its tools, and for a step, confined as a unit is."""
+    step = ["true"] if trust_steps else check_script(STATE).command()
+    container = {
+        "image": settings.sdk_image,
+        "command": probe_command(*probe_script("sdk", melange, *step)),
+        **builder_fields("/tmp", confined=settings.confined),  # noqa: S108
+    }
+    return _probe(settings, "sdk", container)
+
+
+def store_job_probe(settings: JobSettings) -> KubeObject:
+    """Ask an agent to write to the store, and to delete that."""
+    words = [f"--arch={settings.arch.apk}", f"--write=probes/{settings.run}"]
+    return _probe(settings, "store", agent_container(settings, PROBE, "try-store", words))
+
+
+def _probe(settings: JobSettings, name: str, container: KubeObject) -> KubeObject:
+    run = f"{settings.run}-{name}"
+    one = replace(settings, run=run, timeout=2 * DEADLINE)
+    whole = {**container, "name": PROBE, "resources": {"requests": NOTHING}}
+    return container_job(one, f"dag-{run}", whole)

@@ -1,0 +1,81 @@
+"""Asks the API server what it knows of the place of a build: itself, namespace, account, Secret."""
+
+from __future__ import annotations
+
+from dag.core.doctor import checks as doctor
+from dag.core.doctor.checks import Finding, ok
+from dag.core.kube.objects import KubeView
+from dag.core.pod.options import ClusterOptions
+from dag.core.store.buckets import Bucket
+from dag.errors import InfrastructureError
+from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.kubeconfig import connect
+from dag.report.terminal import Terminal
+from dag.run.pod.access import Unreadable, read_object
+
+
+class PlaceChecks:
+    """The checks of a namespace in a cluster; each method makes one. `contact` comes first."""
+
+    def __init__(self, chosen: ClusterOptions, namespace: str, terminal: Terminal) -> None:
+        """Take the flags that name the cluster; nothing is asked yet."""
+        self._chosen = chosen
+        self._terminal = terminal
+        self.name = namespace
+        self.version: KubeView = {}
+        """What the API server says of itself."""
+        self._kube: Kube | None = None
+        self._namespace: KubeView | None = None
+
+    @property
+    def kube(self) -> Kube:
+        """The API; whoever asks for it has needed `contact`."""
+        assert self._kube is not None  # noqa: S101
+        return self._kube
+
+    async def close(self) -> None:
+        """Close the connections, if there are any."""
+        if self._kube is not None:
+            await self._kube.close()
+
+    async def contact(self) -> Finding:
+        """Ask the API server who it is."""
+        self._kube = kube = Kube(
+            connect(self._chosen.kubeconfig, self._chosen.context), self._terminal.say
+        )
+        try:
+            self.version = await kube.get("/version")
+        except ApiError as error:
+            if error.status == 403:
+                raise Unreadable(error.message, hint=error.hint) from error
+            if error.status:
+                raise
+            hint = error.hint or "kubectl cluster-info asks the same server; is the cluster up?"
+            raise InfrastructureError(error.message, hint=hint) from error
+        return ok(f"{kube.server} answers: {doctor.version_name(self.version)}")
+
+    async def namespace(self) -> Finding:
+        """Judge the namespace."""
+        self._namespace = await read_object(self.kube, f"/api/v1/namespaces/{self.name}")
+        return doctor.namespace(self.name, self._namespace)
+
+    async def pod_security(self) -> Finding:
+        """Judge what the namespace forbids."""
+        if self._namespace is None:
+            raise Unreadable("the labels of the namespace may not be read")
+        return doctor.pod_security(self.name, self._namespace)
+
+    async def service_account(self, bucket: Bucket | None, *, secret: bool) -> Finding:
+        """Judge the account of Pods, and its identity for a bucket that no Secret opens."""
+        name = self._chosen.service_account
+        found = await read_object(
+            self.kube, f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}"
+        )
+        return doctor.service_account(name, self.name, found, bucket, secret=secret)
+
+    async def bucket_secret(self, name: str) -> Finding:
+        """Judge the Secret of --bucket-secret."""
+        path = f"/api/v1/namespaces/{self.name}/secrets/{name}"
+        return doctor.bucket_secret(
+            name, self.name, await read_object(self.kube, path, secret=True)
+        )
