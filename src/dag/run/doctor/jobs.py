@@ -62,7 +62,7 @@ class JobsDoctor:
         before = [*JobChecks(self._place, self._settings(chosen.arch[0])).all()]
         yield from before
         yield from self._images.checks()
-        place = ["probe image", *(one.name for one in before)]
+        place = [*(one.name for one in before), "probe image"]
         for arch in chosen.arch:
             agent = node = f"agent {arch}"
             yield Check(f"room {arch}", ("definitions", "api"), partial(self._room, arch))
