@@ -156,8 +156,9 @@ class Graph:
         for need in self.packages[unit].environment:
             if not need.text.startswith("!"):
                 edge = self._edge(unit, need)
-                if (need.name, edge.origin) not in seen:
-                    seen.add((need.name, edge.origin))
+                what = (need.name, edge.origin)
+                if what not in seen:
+                    seen.add(what)
                     edges.append(edge)
         return edges
 
@@ -229,13 +230,14 @@ class Graph:
         return [self._edge_of(unit, target, ways[target][1]) for target in targets]
 
     def _edge_of(self, unit: int, target: int, way: Way) -> Edge:
-        names = tuple(self.installs.candidates[number].name for number in way.packages)
+        candidates = self.installs.candidates
+        names = [candidates[number].name for number in way.packages]
         return Edge(
             self.packages[unit].name,
             self.packages[target].name,
             way.need,
             None if names[0] == way.need.name else names[0],
-            names if len(names) > 1 else (),
+            tuple(names) if len(names) > 1 else (),
         )
 
     # ---- order --------------------------------------------------------------------------------
