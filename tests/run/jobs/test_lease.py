@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from tests.support.kubeconfigs import kubeconfig
 from tests.support.leases import OneLease, lease_server
 from tests.support.orders import SETTINGS
 
-SETTINGS_HERE = replace(SETTINGS, namespace="n")
+KEY = SETTINGS.key
 OTHER = "process 7 on another"
 Make = Callable[[], StoreLease]
 
@@ -43,9 +42,7 @@ def make(api: OneLease, tmp_path: Path, said: list[str]) -> Iterator[Make]:
 
     def make_lease() -> StoreLease:
         note = DriverNote(client="mine", run="r1")
-        lease = StoreLease(
-            lambda: Kube(connect(config), lambda _: None), SETTINGS_HERE, note, said.append
-        )
+        lease = StoreLease(lambda: Kube(connect(config), lambda _: None), KEY, note, said.append)
         made.append(lease)
         return lease
 
@@ -134,7 +131,7 @@ async def test_a_run_that_somebody_cancels_is_told(
     await lease.acquire(wait=False)
     lease.listen(lambda end: loop.call_soon_threadsafe(ended.put_nowait, end))
     other = Kube(connect(kubeconfig(tmp_path / "other", api.url)), lambda _: None)
-    await LeaseObject.of(other, SETTINGS_HERE).cancel("r1")
+    await LeaseObject(other, KEY).cancel("r1")
     await other.close()
     async with asyncio.timeout(20):
         end = await ended.get()

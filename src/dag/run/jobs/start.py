@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import dag
 from dag.core.build.events import INTERRUPTED
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
@@ -17,7 +16,7 @@ from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
-from dag.core.jobs.manifest import JobSettings, agent_place
+from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
@@ -47,10 +46,11 @@ from dag.run.jobs.orders import make_orders, require_inside
 from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
+from dag.run.jobs.settings import store_settings
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
-from dag.run.pod.bundle import BundleTarget, namespace_of
 from dag.run.pod.place import PlaceChecks
+from dag.run.pod.bundle import BundleTarget
 from dag.run.signals import run_interruptibly
 
 if TYPE_CHECKING:
@@ -93,23 +93,12 @@ class ClusterBuild:
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
-        settings = JobSettings(
-            namespace=namespace_of(options, terminal),
-            run="look",
-            arch=options.arch,
-            node_arch=options.node_arch,
-            store=store,
-            bucket_secret=options.bucket_secret,
-            bundle="",
+        settings = replace(
+            store_settings(options, terminal),
             sdk_image=options.sdk_image,
             cache_bundle=cache,
-            service_account=options.service_account,
-            scheduling=options,
-            queue=options.queue,
-            confined=options.confined,
             disk=options.disk,
             timeout=options.timeout,
-            version=dag.__version__,
         )
         run_interruptibly(self._check(settings))
         digests = self._target.resolve(one for one in (options.sdk_image, cache) if one)
@@ -122,8 +111,8 @@ class ClusterBuild:
         server = connect(options.kubeconfig, options.context).server
         place = replica_place(server, settings.namespace, str(store))
         self._store: Store = open_replica(place, options.arch, wait=options.wait, say=terminal.say)
-        note = DriverNote(client=client_of(self._store), agent=agent_place(self._settings))
-        self._lease = StoreLease(self._connect, settings, note, terminal.say)
+        note = DriverNote(client=client_of(self._store))
+        self._lease = StoreLease(self._connect, settings.key, note, terminal.say)
         try:
             if not options.dry_run:
                 run_interruptibly(self._lease.acquire(wait=options.wait))
@@ -180,7 +169,7 @@ class ClusterBuild:
             nodes = await read_list(kube, "/api/v1/nodes")
             capacity = capacity_of(nodes or (), self._settings.node, self._options)
             listing = await self._agent(kube).list()
-            jobs = await find_jobs(kube, self._settings)
+            jobs = await find_jobs(kube, self._settings.key)
             return _Seen(listing, capacity, jobs)
 
     async def _clear(self, kube: Kube) -> None:
