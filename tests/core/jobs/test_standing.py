@@ -6,8 +6,10 @@ from typing import Any
 
 from dag.core.jobs.lease import DriverNote, LeaseView
 from dag.core.jobs.standing import standing_of
-from dag.report.standing import standing_lines
+from dag.report.envelope import envelope
+from dag.report.standing import standing_json, standing_lines
 from tests.support.podstories import ended
+from tests.support.schema import checked
 
 Json = dict[str, Any]
 OLD, NEW = "20260101-000000-000abc", "20260102-000000-000abc"
@@ -51,6 +53,8 @@ def test_the_newest_run_is_told_of_and_who_drives_it() -> None:
         "building two for 20s, attempt 2",
         "running; 3 of 9; process 7 on laptop drives it",
     ]
+    told = checked(envelope("jobs", standing_json(found)), "jobs")
+    assert (told["running"], told["attempts"][2]["state"]) == (True, "ended")
 
 
 def test_a_run_that_nobody_drives_is_told_as_such() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 from dag.core.jobs.names import StoreInCluster
 from dag.core.jobs.options import RunPlace
@@ -28,25 +29,27 @@ def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Itera
         ApiError: the API server cannot be reached, or refuses.
 
     """
-    runner = asyncio.Runner()
-    lines = _lines(options, words, unit, follow=follow)
-    first = runner.run(anext(lines, None))
-    if first is None:
-        runner.close()
-        return None
-    return _all(runner, lines, first)
+    with ExitStack() as opened:
+        runner = opened.enter_context(asyncio.Runner())
+        batches = _batches(options, words, unit, follow=follow)
+        if runner.run(_next(batches)) is None:
+            return None
+        return _lines(runner, batches, opened.pop_all())
 
 
-def _all(
-    runner: asyncio.Runner, lines: AsyncIterator[list[bytes]], batch: list[bytes] | None
+def _lines(
+    runner: asyncio.Runner, batches: AsyncIterator[list[bytes]], opened: ExitStack
 ) -> Iterator[bytes]:
-    with runner:
-        while batch is not None:
+    with opened:
+        while (batch := runner.run(_next(batches))) is not None:
             yield from batch
-            batch = runner.run(anext(lines, None))
 
 
-async def _lines(
+async def _next(batches: AsyncIterator[list[bytes]]) -> list[bytes] | None:
+    return await anext(batches, None)
+
+
+async def _batches(
     options: RunPlace, words: str, unit: str, *, follow: bool
 ) -> AsyncIterator[list[bytes]]:
     """Yield the lines of the build in batches, after an empty one as soon as its Pod is known."""
