@@ -49,8 +49,8 @@ from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.settings import store_settings
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
-from dag.run.pod.place import PlaceChecks
 from dag.run.pod.bundle import BundleTarget
+from dag.run.pod.place import PlaceChecks
 from dag.run.signals import run_interruptibly
 
 if TYPE_CHECKING:
