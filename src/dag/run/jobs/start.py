@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from dag.io.store.local import Store
 
 
+_LAST_WORDS = 60.0
+"""Seconds for which somebody who interrupts a build waits for its journal to be kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What there is in the cluster before a run."""
@@ -215,7 +219,8 @@ class ClusterBuild:
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
             if not runner.is_abandoned:
-                await self._keep_run(kube, run)
+                is_hurried = result.stopped == INTERRUPTED
+                await self._keep_run(kube, run, _LAST_WORDS if is_hurried else None)
         return result
 
     def _obey_lease(self, runner: JobRunner) -> None:
@@ -223,8 +228,8 @@ class ClusterBuild:
         loop, driving = asyncio.get_running_loop(), asyncio.current_task()
         total = sum(not unit.is_gate for unit in self.build.plan.units)
 
-        def end(end: LeaseEnd) -> None:
-            if end.is_lost:
+        def end(why: LeaseEnd) -> None:
+            if why.is_lost:
                 runner.abandon()
             if driving is not None:
                 driving.cancel()
@@ -233,14 +238,19 @@ class ClusterBuild:
         self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
         self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
 
-    async def _keep_run(self, kube: Kube, run: Run) -> None:
-        """Keep the files of a run in the store; a build that ended is no failure for lack of them."""
+    async def _keep_run(self, kube: Kube, run: Run, limit: float | None) -> None:
+        """Keep the files of a run in the store, in so many seconds.
+
+        A build that ended is no failure for lack of them.
+        """
         ended = run.state / run.names.result
         files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
         try:
-            await self._agent(kube).keep_run(files)
-        except InfrastructureError as error:
-            self._terminal.say(f"the journal of the run is not in the store: {error.message}")
+            async with asyncio.timeout(limit):
+                await self._agent(kube).keep_run(files)
+        except (InfrastructureError, TimeoutError) as error:
+            why = f": {error}" if isinstance(error, InfrastructureError) else f" after {limit:g} s"
+            self._terminal.say(f"the journal of the run is not in the store{why}")
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:
