@@ -249,7 +249,9 @@ class ClusterBuild:
             async with asyncio.timeout(limit):
                 await self._agent(kube).keep_run(files)
         except (InfrastructureError, TimeoutError) as error:
-            why = f": {error}" if isinstance(error, InfrastructureError) else f" after {limit:g} s"
+            why = (
+                f": {error}" if isinstance(error, InfrastructureError) else ", which took too long"
+            )
             self._terminal.say(f"the journal of the run is not in the store{why}")
 
     async def _publish(self, records: list[Record]) -> None:
