@@ -10,14 +10,14 @@ from tests.support.builds import definition
 from tests.support.cluster.jobs import Jobs
 
 pytestmark = pytest.mark.cluster
-LONG = "sleep 200"
+LONG = "echo it has begun; sleep 200"
 
 
 def test_a_run_is_seen_and_cancelled_from_another_machine(jobs: Jobs) -> None:
     jobs.define(first="echo it is quick")
     (jobs.directory / "slow.yaml").write_text(definition("slow", "first", runs=LONG))
     running = jobs.start()
-    jobs.await_build("slow", "sleep")
+    jobs.await_build("slow", "it has begun")
     seen = jobs.elsewhere("status")
     assert seen.returncode == 0, seen.stderr
     assert "building slow" in seen.stdout
