@@ -24,7 +24,7 @@ Make = Callable[[], StoreLease]
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneLease]:
-    for name, seconds in {"RENEWAL": 0.02, "DURATION": 0.4}.items():
+    for name, seconds in {"RENEWAL": 0.02, "DURATION": 2.0}.items():
         monkeypatch.setattr(f"dag.run.jobs.lease.{name}", seconds)
     with lease_server() as lease:
         yield lease
@@ -79,7 +79,7 @@ async def test_who_waits_drives_when_the_holder_lets_go(api: OneLease, make: Mak
     api.let_hold(OTHER, "0")
     renewing = asyncio.create_task(renew(api))
     acquiring = asyncio.create_task(make().acquire(wait=True))
-    await asyncio.sleep(0.6)  # longer than a holder may be silent
+    await asyncio.sleep(2.5)  # longer than a holder may be silent
     assert not acquiring.done()
     renewing.cancel()
     api.let_hold("", "end")
