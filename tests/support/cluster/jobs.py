@@ -60,7 +60,11 @@ class Jobs:
         for old in self.directory.glob("*.yaml"):
             old.unlink()
         for name, runs in definitions.items():
-            (self.directory / f"{name}.yaml").write_text(definition(name, runs=runs))
+            self.add(name, runs=runs)
+
+    def add(self, name: str, *needs: str, **more: str) -> None:
+        """Add a definition to the directory, see `definition`."""
+        (self.directory / f"{name}.yaml").write_text(definition(name, *needs, **more))
 
     def await_build(self, package: str = "", says: str = "", seconds: float = 240) -> Json:
         """Wait until a build, or that of a package, has said something, and return its Pod."""
