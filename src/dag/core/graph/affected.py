@@ -10,7 +10,7 @@ from itertools import chain
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Installs
 from dag.core.package.directory import NO_INPUTS
-from dag.core.package.model import BrokenDefinition, Package, Subpackage
+from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.names import settle_clashes
 from dag.errors import UsageError
 
@@ -197,9 +197,9 @@ def _differs(one: Package, other: Package) -> bool:
     """Tell whether two definitions make different packages, as far as apko chooses by them."""
 
     def facts(package: Package) -> object:
-        outputs: tuple[Package | Subpackage, ...] = (package, *package.subpackages)
         made = [
-            (each.name, each.runtime, each.provides, each.provider_priority) for each in outputs
+            (each.name, each.runtime, each.provides, each.provider_priority)
+            for each in package.outputs
         ]
         return made, package.full_version, package.target_architecture
 

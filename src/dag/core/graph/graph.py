@@ -229,13 +229,13 @@ class Graph:
         return [self._edge_of(unit, target, ways[target][1]) for target in targets]
 
     def _edge_of(self, unit: int, target: int, way: Way) -> Edge:
-        names = tuple(self.installs.candidates[number].name for number in way.packages)
+        names = [self.installs.candidates[number].name for number in way.packages]
         return Edge(
             self.packages[unit].name,
             self.packages[target].name,
             way.need,
             None if names[0] == way.need.name else names[0],
-            names if len(names) > 1 else (),
+            tuple(names) if len(names) > 1 else (),
         )
 
     # ---- order --------------------------------------------------------------------------------

@@ -28,7 +28,12 @@ class Names:
     @cached_property
     def given(self) -> frozenset[str]:
         """Return every name that the definitions have, build or provide."""
-        return frozenset(name for package in self._packages for name in package.given)
+        names: set[str] = set()
+        for package in self._packages:
+            for one in package.outputs:
+                names.add(one.name)
+                names.update(map(bare_name, one.provides))
+        return frozenset(names)
 
     def find(self, name: str) -> int | None:
         """Return the unit that makes the package `name`, or else the one that provides it.

@@ -44,15 +44,20 @@ class HeaviestWays:
         for way in self._installs.direct_ways(unit):
             owner = self._installs.owner(way.package)
             if owner is not None:
-                weights[owner] = max(weights.get(owner, 0), self._weight(unit, way))
+                weight = UNSATISFIED * self._strength(way)
+                if weight > weights.get(owner, 0):
+                    weights[owner] = weight
         return weights
 
     def _weight(self, unit: int, way: Way) -> int:
-        name = self._installs.candidates[way.package].name
-        if way.before is not None:
-            return self._by_availability(unit, 1, name)
-        weight = 1 if name != way.need.name else _WEIGHTS.get(way.need.kind, 60)
-        return self._by_availability(unit, weight, way.need.name)
+        wanted = self._name(way) if way.before else way.need.name
+        is_satisfied = wanted in self._installs.supply(unit).available
+        return self._strength(way) * (1 if is_satisfied else UNSATISFIED)
 
-    def _by_availability(self, unit: int, weight: int, name: str) -> int:
-        return weight if name in self._installs.supply(unit).available else weight * UNSATISFIED
+    def _strength(self, way: Way) -> int:
+        if way.before is not None or self._name(way) != way.need.name:
+            return 1
+        return _WEIGHTS.get(way.need.kind, 60)
+
+    def _name(self, way: Way) -> str:
+        return self._installs.candidates[way.package].name

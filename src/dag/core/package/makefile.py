@@ -215,9 +215,9 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
 
 def built_in_text() -> str:
     """Return the Makefile of a directory that has none."""
-    from importlib.resources import files
+    from pkgutil import get_data  # importlib.resources takes as long as reading 500 definitions
 
-    return files("dag.core.package").joinpath("builtin.mk").read_text(encoding="utf-8")
+    return (get_data("dag.core.package", "builtin.mk") or b"").decode()
 
 
 def built_in_makefile() -> Makefile:

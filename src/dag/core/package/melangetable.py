@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 
 from dag.errors import UsageError
 
@@ -43,6 +42,8 @@ def read_table(table: object, place: Callable[[str], str]) -> MelangeTable:
     vars_file: str | None = None
     for key, value in table.items():
         if key not in KEYS:
+            from difflib import get_close_matches
+
             close = get_close_matches(key, KEYS, n=3)
             guess = f"did you mean {' or '.join(close)}?" if close else ""
             hint = guess or f"the keys of [{TABLE}] are {', '.join(KEYS)}"

@@ -8,6 +8,7 @@ Small parts are named tuples, because a distribution has 33,000 of them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f]")
 """Characters that no name of a package has, and that no terminal should see."""
 
 
+@lru_cache(maxsize=1 << 16)
 def bare_name(dependency: str) -> str:
     """Return the name without its version constraint and repository tag: `foo>=1.2`, `foo@edge`.
 
@@ -180,6 +182,11 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True, tag=True):
     def full_version(self) -> str:
         """Return `VERSION-rEPOCH`, as in the name of the built file."""
         return f"{self.version}-r{self.epoch}"
+
+    @property
+    def outputs(self) -> tuple[Package | Subpackage, ...]:
+        """Return the packages that this definition builds, its own first."""
+        return (self, *self.subpackages)
 
     @property
     def promised(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from dag.core.package.candidates import Candidate, Catalogue
-from dag.core.package.model import Package, Subpackage
+from dag.core.package.model import Package
 from dag.core.package.resolver import Resolver
 
 # As `_make` does, without a Python call for each of 11,000.
@@ -39,7 +39,7 @@ class Supply:
         candidates: list[Candidate] = []
         for place, package in enumerate(self.packages):
             origin, full_version = package.name, package.full_version
-            outputs: tuple[Package | Subpackage, ...] = (package, *package.subpackages)
+            outputs = package.outputs
             self._owners += [place] * len(outputs)
             candidates += [
                 _candidate(

@@ -7,6 +7,7 @@ import posixpath
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from dag.errors import UsageError
 from dag.io.files import is_so, read_bytes
 from dag.io.package import parses
 
+_normal_path = lru_cache(posixpath.normpath)
 SHARED_PIPELINES = Path(MELANGE_DIR) / "pipelines"
 """The directory in which melange looks before its built-in pipelines."""
 
@@ -58,7 +60,7 @@ class Way:
         """Return the files that a definition which uses these pipelines is resolved from, but it."""
         if not (used or self.vars_input):
             return ()
-        names = map(posixpath.normpath, used)
+        names = map(_normal_path, used)
         found = [self.pipelines[name].input for name in names if name in self.pipelines]
         return tuple(filter(None, (*found, self.vars_input)))
 
