@@ -27,7 +27,7 @@ class Text(NamedTuple):
 
     def replaced_by(self, replace: Replacer) -> Text:
         """Return the text with melange's first, textual substitution done."""
-        return Text(replace(self.text), self.line)
+        return Text(replace(self.text), self.line) if "${{" in self.text else self
 
 
 _NOTHING = Text("", 1)

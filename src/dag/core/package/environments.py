@@ -20,6 +20,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from dag.core.components import strongly_connected
@@ -112,7 +113,6 @@ class Environments:
         self._contested = [_NEVER]
         self._runtime: dict[int, tuple[int, ...]] = {}
         self._rivals: dict[int, _Rivals] = {}
-        self._relatives: dict[tuple[str, str], list[int]] | None = None
         self._places: dict[int, int] = {_ODD: 0}
         """Package that is a rival to any → its place in `_Marks`."""
         self._found: dict[int, frozenset[int] | GaveUp] = {}
@@ -268,16 +268,16 @@ class Environments:
             if twin != choice and self._candidates[twin].version == one.version
         ]
         if one.origin and (one.origin, one.version) != (chosen.origin, chosen.version):
-            found += self._related(one.origin, one.version)
+            siblings = self._by_origin[one.origin]
+            found += (other for other in siblings if self._candidates[other].version == one.version)
         return found
 
-    def _related(self, origin: str, release: str) -> Sequence[int]:
-        if self._relatives is None:
-            self._relatives = {}
-            for number in self._resolver.universe.numbers:
-                one = self._candidates[number]
-                self._relatives.setdefault((one.origin, one.version), []).append(number)
-        return self._relatives[origin, release]
+    @cached_property
+    def _by_origin(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number in self._resolver.universe.numbers:
+            found.setdefault(self._candidates[number].origin, []).append(number)
+        return found
 
     def _chosen(self) -> set[int]:
         """Return all that is preferred for any need."""

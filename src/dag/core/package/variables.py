@@ -57,6 +57,8 @@ class Variables:
         ]
         self._options = tree.mapping(root.get("options"), "options")
         self._effort = Effort()
+        self._transformed: dict[tuple[str, str, str], str] = {}
+        """What was made of a text; the three times that it is asked for, it is mostly the same."""
 
     @property
     def enabled(self) -> tuple[str, ...]:
@@ -85,9 +87,10 @@ class Variables:
         for line, rule in self._transforms:
             try:
                 text = substitute(rule.get("from", ""), lookup)
-                match, replace = rule.get("match", ""), rule.get("replace", "")
-                result = transform(text, match, replace, self._effort)
-                values[f"vars.{rule.get('to', '')}"] = result
+                asked = (text, rule.get("match", ""), rule.get("replace", ""))
+                if asked not in self._transformed:
+                    self._transformed[asked] = transform(*asked, self._effort)
+                values[f"vars.{rule.get('to', '')}"] = self._transformed[asked]
             except Unresolvable as error:
                 self._tree.problem(line, str(error), "correct the var-transform")
         return values
