@@ -21,7 +21,8 @@ from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.core.store.layout import STATE, make_run_id
 from dag.errors import UsageError
 from dag.io.store.directory import DirectoryObjects
-from dag.io.store.local import BucketObjects, Store
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects
 from dag.io.store.runs import Run
 from dag.run.build.runs import begin_journal, keep_result, read_all, read_log, read_status
 

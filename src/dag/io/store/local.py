@@ -24,7 +24,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -52,22 +51,9 @@ from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.hints import MemoryHints
 from dag.io.store.lock import Lock
-from dag.io.store.objects import Objects, insist, read_each
+from dag.io.store.objects import BucketObjects, Objects, insist, read_each
 from dag.io.store.publications import Publications
 from dag.io.store.runs import Runs
-
-
-@dataclass(frozen=True, slots=True)
-class BucketObjects:
-    """The objects of a store that is in a bucket."""
-
-    url: str
-    files: Objects
-    """What is published, by architecture."""
-    state: Objects
-    """What the store keeps for itself."""
-    keeps_copies: bool = field(default=True, kw_only=True)
-    """Whether packages from there are kept here, so that each comes once."""
 
 
 class Store:
@@ -371,6 +357,28 @@ class Store:
             self._count(record, sizes)
 
     # ---- what goes out ------------------------------------------------------------------------
+
+    def forget(self, name: str) -> bool:
+        """Delete what is published of a unit in any version, and then its records.
+
+        Returns False if somebody else publishes it just now.
+        """
+        files = {file for record in self.records_of(name) for file in record.files}
+        units = [one for one in {*self.records, *self.half_published} if one[0] == name]
+        for unit in units:
+            record = self.records.get(unit)
+            if record and not self._say_published(record, {}, leaving=tuple(record.files)):
+                return False
+            self.records.pop(unit, None)
+            files.update(self.half_published.pop(unit, ()))
+        for file in files:
+            if self._owners.get(file, (name, ""))[0] == name:
+                self.files.delete(f"{self.arch.apk}/{file}")
+        for unit in units:  # not before, because nothing else says whose the files were
+            self._publications.delete(*unit)
+        for one in self.objects.names(f"{RECORDS}/{self.arch.apk}/{name}"):
+            self.objects.delete(one)
+        return True
 
     def published(self) -> Iterator[PublishedApk]:
         """Yield the packages that an index of the store lists."""
