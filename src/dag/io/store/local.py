@@ -98,6 +98,8 @@ class Store:
         """The units whose published files may be of different records, with these files."""
         self.left: dict[tuple[str, str], Record] = {}
         """The units that somebody else was publishing when they came in."""
+        self.chosen: Mapping[str, str] = {}
+        """The results, by the units' names, that go before published ones: see `read_results`."""
         self._publications = Publications(self.objects, arch.apk, is_shared=self.is_shared)
         self._listed: dict[str, set[str]] | None = None
         """The names of all records by the unit's name, where it would take long to list each unit's."""
@@ -222,22 +224,21 @@ class Store:
 
         The published one goes before others. One of an unknown definition counts if it is published.
         """
-        published = self.records.get((name, version))
-        if published is not None and (
-            not fingerprint or published.fingerprint in ("", fingerprint)
-        ):
+        published, chosen = self.records.get((name, version)), self.chosen.get(name)
+        if published and fingerprint and published.fingerprint not in ("", fingerprint):
+            published = None
+        if published and chosen in (None, published.result):
             return published
-        return choose_result(
-            one
-            for one in self.records_of(name)
-            if one.version == version and one.fingerprint == fingerprint
-        )
+        of_version = (one for one in self.records_of(name) if one.version == version)
+        same = [one for one in of_version if one.fingerprint == fingerprint]
+        if published:
+            same.append(published)
+        return choose_result(same, [chosen or "", published.result if published else ""])
 
     def find_key(self, name: str, key: str) -> Record | None:
         """Return the record of just what goes into a unit; the published one goes before others."""
         published = [one.result for one in list(self.records.values()) if one.name == name]
-        same = self.records_of(name, key)
-        return choose_result(same, published)
+        return choose_result(self.records_of(name, key), [self.chosen.get(name, ""), *published])
 
     # ---- what comes in ------------------------------------------------------------------------
 
