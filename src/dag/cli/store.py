@@ -90,8 +90,8 @@ def prune(options: PruneStoreOptions) -> None:
     """
     from dag.report.envelope import envelope
     from dag.report.words import count
+    from dag.run.build.gone import forget_gone
     from dag.run.build.stores import store_place
-    from dag.run.store.gone import forget_gone
     from dag.run.store.upkeep import prune_store
 
     place = store_place(options, say)
