@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from dag.core.limits import PUBLIC_KEY, TooLarge
-from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable, _login, is_public
+from dag.io.package.patience import Patience, Unreachable
+from dag.io.package.reach import Fetcher, Reach, _login, is_public
 from tests.support.faults import Answer, Origin
 
 INSIDE = """

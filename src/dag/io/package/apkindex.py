@@ -168,7 +168,7 @@ def _download(place: str, arch: Arch, fetcher: Fetcher) -> Index:
 
 
 def _fetch(url: str, fetcher: Fetcher) -> bytes:
-    from dag.io.package.reach import Unreachable
+    from dag.io.package.patience import Unreachable
 
     shown = redact(url)
     kept = indexcache.load(url)

@@ -25,6 +25,7 @@ import httpcore2
 
 from dag.core.web import MAX_REDIRECTS, check_uri, redact
 from dag.errors import UsageError
+from dag.io.package.patience import Patience, Unreachable
 from dag.io.proxies import check_proxies
 from dag.io.web import tls_context
 
@@ -39,10 +40,6 @@ Resolve = Callable[[str, int], list[str]]
 """Host and port → its addresses."""
 
 
-class Unreachable(Exception):
-    """A server that is not asked, or does not answer as it should; says why, without the URL."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a server answered."""
@@ -51,17 +48,6 @@ class Answer:
     headers: dict[str, str]
     """By their names in lower case."""
     body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a server is waited for, in seconds."""
-
-    connect: float = 20.0
-    silence: float = 30.0
-    """Between two pieces of an answer."""
-    in_all: float = 300.0
-    """Of a request with all its redirects."""
 
 
 def is_public(address: str) -> bool:
