@@ -140,7 +140,7 @@ def test_an_image_with_other_bytes_fills_nothing(
     pushed = push_bundle(f"{running.host}/me/wrong", [file_of(name, b"wrong")], base=base)
     done = dag("--from-bundle", pushed.reference, "-o", tmp_path / "c")
     assert done.code == 3
-    assert "other bytes" in done.err
+    assert "is not what its name says: its hash is" in done.err
     assert files(tmp_path / "c") == []
 
 

@@ -109,13 +109,19 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("gke --project=p", "give --zone, like europe-west4-a, or --region"),
-        ("gke --project=p --zone=a --region=b", "a cluster is in one place"),
+        ("gke --project=p", "give either --zone, like europe-west4-a, or --region"),
+        (
+            "gke --project=p --zone=a --region=b",
+            "nothing says where the cluster is to be, or two flags do",
+        ),
         ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
         ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is not a bucket of Google Cloud"),
-        ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
-        ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
-        ("kind --cluster=a;b", "--cluster 'a;b' is not a name for a container"),
+        ("gke --project=p --zone=z --signing-key=public", "--signing-key public is no private key"),
+        (
+            "gke --project=p --zone=z --signing-key=none",
+            "--signing-key none: No such file or directory",
+        ),
+        ("kind --cluster=a;b", "--cluster 'a;b' is no name that docker takes"),
         ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),
         ("cluster --namespace", "requires an argument"),
     ],
@@ -153,7 +159,8 @@ def test_a_failure_in_the_middle_is_gone_on_with(tmp_path: Path, standins: Stand
     first = dag(*words, place=tmp_path, **environment)
     assert first.returncode == 3
     assert "Cluster dag" in first.stderr
-    assert "gcloud failed: ERROR: quota 'CPUS' exceeded" in first.stderr
+    assert "gcloud failed at the step" in first.stderr
+    assert ": ERROR: quota 'CPUS' exceeded" in first.stderr
     made = [str(call) for call in standins.changes()]
     assert made[-1].startswith("gcloud container clusters create dag")
     standins.fail("get-credentials", saying="ERROR: that is enough for this test")

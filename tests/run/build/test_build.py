@@ -231,7 +231,7 @@ def test_since_asks_for_what_has_changed(make: Make) -> None:
     (place / "a.yaml").write_text(definition("a") + "\t")
     code, _, said = run(place, "--since", "HEAD")
     assert code == 2
-    assert "changed, and broken: a.yaml" in said
+    assert "what has changed is broken: a.yaml" in said
     assert "nothing has changed" not in said
     code, _, said = run(place, "c", "--since", "HEAD")
     assert code == 0, said

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import socket
 import ssl
 import time
@@ -38,6 +39,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 Resolve = Callable[[str, int], list[str]]
 """Host and port → its addresses."""
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,8 @@ def _as_unreachable() -> Iterator[None]:
         httpcore2.ProxyError,
         OSError,
     ) as error:
-        raise Unreachable(str(error) or type(error).__name__) from error
+        words = _ERRNO.sub("", str(error)) or type(error).__name__
+        raise Unreachable(words[0].lower() + words[1:]) from error
 
 
 def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
