@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import commands
 from tests.support.golden import Golden
+from tests.support.schema import checked
 from tests.support.standins.programs import HANG, IGNORE, Standins
 from tests.support.waiting import eventually
 
@@ -54,6 +55,17 @@ def test_the_script_is_the_one_that_was_read(
     assert (done.returncode, done.stderr) == (0, "")
     golden(f"setup-{name}{'-undo' if undo else ''}.sh", done.stdout)
     assert done.stdout.startswith(f"#!/bin/sh\n# What `dag setup {' '.join(words)}` does.\n")
+
+
+def test_programs_get_the_script_and_what_builds_need_to_be_told(tmp_path: Path) -> None:
+    done = dag("kind", "--binfmt", "--print", "--json", place=tmp_path)
+    found = checked(done.stdout, "setup")
+    assert found["script"] == (GOLDEN / "setup-kind.sh").read_text()
+    assert found["flags"]["bundle-repo"]
+    assert len(found["steps"]) > 3
+    refused = dag("kind", "--json", place=tmp_path)
+    assert refused.returncode == 2
+    assert "add --print, or leave --json out" in refused.stderr
 
 
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("setup-*.sh")), ids=lambda path: path.stem)
