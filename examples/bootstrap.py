@@ -110,8 +110,9 @@ def bootstrap(directory: Path = DEFAULT) -> Path:
             with tempfile.TemporaryDirectory(dir=cache) as temporary:
                 _make(_packages(linked), _key(cache), Path(temporary) / "made", ARCH)
                 (Path(temporary) / "made").rename(made)
-    shutil.rmtree(directory, ignore_errors=True)
-    shutil.copytree(made, directory)
+        # Tests in several processes have the same directory.
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(made, directory)
     return directory
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from examples.layout import lay_out
 from examples.sources import ADDRESS, SourceServer
-from tests.support.builds import definition, run
+from tests.support.builds import run
 from tests.support.cluster.jobs import Jobs
 from tests.support.schema import checked
 from tests.torture.kills import environment
@@ -40,7 +40,7 @@ def test_what_jobs_build_is_byte_for_byte_what_this_machine_builds(
 ) -> None:
     jobs.define()
     for name, needs in (("a", []), ("b", ["a"]), ("c", ["a", "b"])):
-        (jobs.directory / f"{name}.yaml").write_text(definition(name, *needs))
+        jobs.add(name, *needs)
     jobs.dag.environment["SOURCE_DATE_EPOCH"] = environment()["SOURCE_DATE_EPOCH"]
     done = jobs.build("--json")
     assert done.returncode == 0, done.stderr

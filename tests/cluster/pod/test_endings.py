@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,11 +66,7 @@ def delete_by_force(dag: Dag, pod: str) -> None:
 
 
 def evict(dag: Dag, pod: str) -> None:
-    name = pod.removeprefix("pod/")
-    metadata = {"name": name, "namespace": dag.namespace}
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-    path = f"/api/v1/namespaces/{dag.namespace}/pods/{name}/eviction"
-    dag.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    dag.evict(pod.removeprefix("pod/"))
 
 
 @pytest.mark.parametrize(

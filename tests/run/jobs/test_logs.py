@@ -10,8 +10,9 @@ from dag.core.limits import Limit
 from dag.io.kube.api import Kube
 from dag.report.terminal import Terminal
 from dag.run.build.resolving import UnitResolver
+from dag.run.jobs.logs import read_lines
 from dag.run.jobs.orders import Orders
-from dag.run.jobs.runner import JobRunner, read_lines
+from dag.run.jobs.runner import JobRunner
 from tests.run.jobs.conftest import PODS
 from tests.support.faults import Answer, Origin
 from tests.support.orders import SETTINGS
@@ -40,5 +41,5 @@ async def test_a_failure_shows_no_log_that_is_over_the_limit_and_no_long_lines(
     units, orders = cast("UnitResolver", None), cast("Orders", None)
     runner = JobRunner(kube, SETTINGS, units, orders, Terminal())
     assert await runner._tail(POD) == ["x" * 4096, "the last words"]
-    monkeypatch.setattr("dag.run.jobs.runner.CONTAINER_LOG", Limit("a log", 100))
+    monkeypatch.setattr("dag.run.jobs.logs.CONTAINER_LOG", Limit("a log", 100))
     assert await runner._tail(POD) == []

@@ -1,4 +1,4 @@
-"""A mutating admission webhook for one namespace, which does to pods what service meshes do."""
+"""Admission in one namespace: a webhook that changes pods as service meshes do, and a refusal."""
 
 from __future__ import annotations
 
@@ -84,3 +84,39 @@ def admission(dag: Dag, directory: Path, mutate: Callable[[Json], list[Json]]) -
             yield
         finally:
             dag.kubectl("delete", "mutatingwebhookconfiguration", dag.namespace)
+
+
+@contextmanager
+def refusing(dag: Dag, package: str, words: str) -> Iterator[None]:
+    """Refuse the pods of one package with these words, by a policy, as a cluster's owner may do."""
+    kind = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+    allowed = f"object.metadata.?annotations[?'dag/package'].orValue('') != '{package}'"
+    policy = {
+        "matchConstraints": {"resourceRules": [{**pods, "operations": ["CREATE"]}]},
+        "validations": [{"expression": allowed, "message": words}],
+    }
+    chosen = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": dag.namespace}}}
+    binding = {
+        "policyName": dag.namespace,
+        "validationActions": ["Deny"],
+        "matchResources": chosen,
+    }
+    dag.apply(kind, dag.namespace, spec=policy)
+    dag.apply(f"{kind}Binding", dag.namespace, spec=binding)
+    like_it = [f"--annotations=dag/package={package}", f"--image={dag.cluster.base_image}"]
+
+    def is_refused() -> bool:
+        # The API server learns of the policy a moment later.
+        try:
+            dag.kubectl("run", "nothing", *like_it, "--dry-run=server", "-o", "name")
+        except AssertionError as refused:
+            return words in str(refused)
+        return False
+
+    try:
+        eventually(is_refused, "a pod that the policy refuses")
+        yield
+    finally:
+        for one in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            dag.kubectl("delete", one, dag.namespace)

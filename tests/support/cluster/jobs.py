@@ -41,18 +41,25 @@ class Jobs:
         for old in self.directory.glob("*.yaml"):
             old.unlink()
         for name, runs in definitions.items():
-            (self.directory / f"{name}.yaml").write_text(definition(name, runs=runs))
+            self.add(name, runs=runs)
 
-    def await_build(self, seconds: float = 240) -> Json:
-        """Wait until a build has said something, and return its Pod."""
-        return eventually(self._find_build, "a build says something", seconds)
+    def add(self, name: str, *needs: str, **more: str) -> None:
+        """Add a definition to the directory, see `definition`."""
+        (self.directory / f"{name}.yaml").write_text(definition(name, *needs, **more))
 
-    def _find_build(self) -> Json:
+    def await_build(self, package: str = "", seconds: float = 240) -> Json:
+        """Wait until the build of a package, or any, has said something, and return its Pod."""
+        what = f"the build of {package or 'a package'} says something"
+        return eventually(lambda: self._find_build(package), what, seconds)
+
+    def _find_build(self, package: str) -> Json:
         """Return the Pod of a build that has said something; an empty one if there is none."""
         for pod in json.loads(self.dag.kubectl("get", "pods", "-o", "json"))["items"]:
             statuses = pod["status"].get("containerStatuses", ())
             running = {one["name"] for one in statuses if "running" in one["state"]}
             name = pod["metadata"]["name"]
+            if package and pod["metadata"]["annotations"].get("dag/package") != package:
+                continue
             if "build" in running and self.dag.kubectl("logs", name, "-c", "build"):
                 return dict(pod)
         return {}

@@ -177,6 +177,13 @@ class Dag:
         described = {"apiVersion": api or "v1", "kind": kind, "metadata": {"name": name}, **content}
         self.kubectl("apply", "-f", "-", stdin=json.dumps(described))
 
+    def evict(self, pod: str) -> None:
+        """Evict a pod by the API for that, as a drain of its node does."""
+        metadata = {"name": pod, "namespace": self.namespace}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
+        self.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
     def limit(self, **limits: str) -> None:
         """Give every container of the namespace a limit, because the manifest sets none."""
         resources = {name.replace("_", "-"): value for name, value in limits.items()}

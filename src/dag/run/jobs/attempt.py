@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from dag.core.jobs.manifest import QUEUE_LABEL
+from dag.core.jobs.manifest import COLLECT, QUEUE_LABEL
 from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.limits import TooLarge
 from dag.core.pod.events import (
     Abort,
     Conclude,
@@ -33,11 +34,14 @@ from dag.core.pod.events import (
     WakeAt,
     WatchFailed,
 )
+from dag.core.pod.manifest import BUILD
 from dag.core.pod.states import WatchRules, WatchState
+from dag.core.pod.status import containers, has_ended
 from dag.core.pod.waiting import event_time
 from dag.core.pod.watch import PodWatch
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
+from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews
 
 _PATIENCE = 600.0
@@ -215,24 +219,36 @@ class JobFollower:
         said = ""
         while True:
             await asyncio.sleep(_LOOK)
-            if self.watch.state not in (WatchState.CREATING, WatchState.WAITING):
-                continue
-            about = self.watch.pod or self._job
-            if not self.watch.pod and (
-                queue := self._manifest["metadata"]["labels"].get(QUEUE_LABEL)
-            ):
-                self._why = f"the Job waits in queue {queue}"
-            for event in await self._events(about) if about else ():
-                if self.watch.pod:
-                    self._tell(PodEventSeen(event))
-                elif event.get("reason") == "FailedCreate":
-                    self._why = f"the Job cannot make its pod: {event.get('message', '')}"
-                    self._hopeless_at = min(self._hopeless_at, self._loop.time() + _REFUSED)
+            match self.watch.state:
+                case WatchState.CREATING | WatchState.WAITING:
+                    await self._look_at_events()
+                case WatchState.WORKING if has_ended(containers(self.pod).get(BUILD, {})):
+                    await self._look_at_agent()
+                case _:
+                    continue
             if self._why != said:
                 said = self._why
                 self._say(said)
             if self.watch.state is WatchState.CREATING and self.watch.has_news:
                 await self._give_up_without_pod()
+
+    async def _look_at_events(self) -> None:
+        about = self.watch.pod or self._job
+        queue = self._manifest["metadata"]["labels"].get(QUEUE_LABEL)
+        if queue and not self.watch.pod:
+            self._why = f"the Job waits in queue {queue}"
+        for event in await self._events(about) if about else ():
+            if self.watch.pod:
+                self._tell(PodEventSeen(event))
+            elif event.get("reason") == "FailedCreate":
+                self._why = f"the Job cannot make its pod: {event.get('message', '')}"
+                self._hopeless_at = min(self._hopeless_at, self._loop.time() + _REFUSED)
+
+    async def _look_at_agent(self) -> None:
+        """Take the last word of the agent that has still not kept what was built."""
+        with suppress(ApiError, TooLarge):
+            for line in await read_lines(self._kube, self.pod, COLLECT, tail=1):
+                self._why = line.removeprefix("dag: ")
 
     async def _give_up_without_pod(self) -> None:
         """Delete the Job if it should have its Pod by now: else another attempt would not be alone."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -26,7 +25,7 @@ from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
 from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
 from dag.core.jobs.names import attempt_of, job_name, selector
 from dag.core.kube.objects import KubeView
-from dag.core.limits import CONTAINER_LOG, TooLarge
+from dag.core.limits import TooLarge
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.reading import LONGEST_SHOWN
 from dag.core.pod.states import WatchRules
@@ -37,6 +36,7 @@ from dag.report.terminal import Terminal
 from dag.run.build.resolving import UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
 from dag.run.jobs.attempt import JobFollower, jobs_path
+from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.orders import Orders
 
@@ -187,36 +187,6 @@ class JobRunner:
         except (ApiError, TooLarge):
             return []
         return [line for line in lines if line.strip() and not read_trailer(line)]
-
-
-async def read_lines(
-    kube: Kube,
-    pod: KubeView,
-    container: str,
-    *,
-    tail: int | None = None,
-    longest: int | None = None,
-) -> list[str]:
-    """Return the lines of a container's log: the last `tail`, and `longest` bytes of each at most.
-
-    Raises:
-        ApiError: the API server or the node does not have it.
-        TooLarge: it is over the limit.
-
-    """
-    metadata = pod["metadata"]
-    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-    found: list[str] = []
-    size = 0
-    batches: AsyncGenerator[list[bytes]] = kube.log(path, container, tail=tail)
-    async with aclosing(batches):
-        async for batch in batches:
-            size += sum(map(len, batch))
-            CONTAINER_LOG.check(size, f"the log of {container} in {metadata['name']}")
-            # Each line has its time before it.
-            said = (line.partition(b" ")[2] for line in batch)
-            found += [one[:longest].decode(errors="replace") for one in said]
-    return found
 
 
 _RULES = WatchRules(

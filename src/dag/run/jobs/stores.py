@@ -23,7 +23,7 @@ from dag.io.kube.api import Kube
 from dag.io.package.signing import SigningKey
 from dag.run.build.signing import public_half
 from dag.run.jobs.attempt import JobFollower
-from dag.run.jobs.runner import read_lines
+from dag.run.jobs.logs import read_lines
 from dag.run.jobs.single import run_job
 
 _ROUNDS = 10
