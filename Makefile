@@ -11,7 +11,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
 PY = PYTHONPATH=src:. $(VENV)/bin/python
 
-.PHONY: help venv format lint unit golden test bare real torture bench demo demo-kubernetes lock release docs
+.PHONY: help venv format lint unit golden errors test bare real torture bench demo demo-kubernetes lock release docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,10 @@ unit: venv ## the tests that need no cluster, no network and nothing to be insta
 
 golden: venv ## write the files anew that tests compare with: help, manifests, pages that are made
 	$(PY) -m pytest -q --golden $$(grep -rl --include='test_*.py' 'golden: Golden' tests)
+
+errors: venv ## write docs/errors.md anew, from all errors that tests of the command line see
+	rm -f docs/errors.md
+	$(PY) -m pytest -q -n 2 tests/cli tests/run/build --errors
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from dag.core.graph.sketch import Line, Sketch
 from dag.report.page.graph import graph_page
 from tests.browser.conftest import Opened, Opener
@@ -11,7 +13,7 @@ NODES = "[...document.querySelector('#picture')._cyreg.cy.nodes()].map((one) => 
 EDGES = "[...document.querySelector('#picture')._cyreg.cy.edges()].map((one) => one.id()).sort()"
 
 
-def small(open_page: Opener) -> Opened:
+def small(open_page: Opener, scheme: Literal["light", "dark"] = "light") -> Opened:
     """app → lib → core, app → core, lib → ring1 ⇄ ring2 ⇄ ring3, lib → ring2; tool needs core at run time."""
     names = ("app", "core", "lib", "ring1", "ring2", "ring3", "tool")
     words = (
@@ -22,7 +24,7 @@ def small(open_page: Opener) -> Opened:
     lines = [*(Line(start, goal) for start, goal in pairs), Line("tool", "core", at_run_time=True)]
     sketch = Sketch(packages=tuple(map(package, names)), externals=(), lines=tuple(lines))
     states = {"lib": "failed", "app": "blocked", "core": "waiting", "ring1": "lacking"}
-    return open_page(graph_page(sketch, states, ["app"]))
+    return open_page(graph_page(sketch, states, ["app"]), scheme)
 
 
 def test_depth_reduction_and_cycles(open_page: Opener) -> None:

@@ -11,8 +11,7 @@ from tests.browser.conftest import Opened, Opener
 from tests.support.runs import made_run
 
 
-@pytest.fixture
-def opened(open_page: Opener) -> Opened:
+def opened_run(open_page: Opener, scheme: Literal["light", "dark"] = "light") -> Opened:
     result = made_run(60, failing=frozenset({7}))
     before = made_run(60, run="20260828-000000-000000")
     return open_page(
@@ -26,8 +25,14 @@ def opened(open_page: Opener) -> Opened:
                 logs={"p0007": "<script>document.title = 'owned'</script>\n" * 50},
                 before=before,
             )
-        )
+        ),
+        scheme,
     )
+
+
+@pytest.fixture
+def opened(open_page: Opener) -> Opened:
+    return opened_run(open_page)
 
 
 def shown(opened: Opened) -> list[str]:

@@ -154,7 +154,7 @@ def test_affected_leaves_out_what_is_stopped(directory: Path) -> None:
     assert out == "zip\n"
     assert "user needs bad" in err
     assert "belong to no package" not in err
-    assert "dag: changed, and broken: bad.yaml\n" in err
+    assert "dag: what has changed is broken: bad.yaml\n" in err
 
 
 def test_affected_by_a_pipeline_that_breaks_what_uses_it(directory: Path) -> None:
@@ -171,7 +171,7 @@ def test_affected_by_a_pipeline_that_breaks_what_uses_it(directory: Path) -> Non
     (pipelines / "broken.yaml").write_text("needs: 1\n")
     out, err = dag("affected", "-d", directory, "--since", "HEAD", "-t", "name", code=2)
     assert out == ""
-    assert "dag: changed, and broken: by-broken.yaml, by-gone.yaml\n" in err
+    assert "dag: what has changed is broken: by-broken.yaml, by-gone.yaml\n" in err
     assert "belong to no package" not in err
     git("commit", "-qam", "second")
     define(directory, "zip", "[]", "subpackages: [{name: zip-more}]")
@@ -193,4 +193,4 @@ def test_affected_by_variables_that_break_what_uses_them(directory: Path) -> Non
     assert dag("affected", "-d", directory, "--since", "HEAD", "-t", "name")[0] == "zip\n"
     (directory / "z.vars").write_text("[")
     _, err = dag("affected", "-d", directory, "--since", "HEAD", code=2)
-    assert "dag: changed, and broken: zip.yaml\n" in err
+    assert "dag: what has changed is broken: zip.yaml\n" in err

@@ -13,7 +13,7 @@ from tests.support.distributions import case
 
 PACKAGE_RULES = "package/%:\n\tmelange build $*.yaml $(MELANGE_EXTRA_OPTS)\nall: package/good\n"
 PROBLEM = "bad.yaml:8: there is no pipeline 'goreleaser/build'"
-STOP = "app needs bad at app.yaml:7, but the definition of that cannot be used: bad.yaml:8"
+STOP = "app needs bad at app.yaml:7, but the definition of that cannot be used, see bad.yaml:8"
 FOREIGN = "app needs armlib at app.yaml:7, but armlib.yaml:2 is not for x86_64"
 PRINTED = ("--create=false", "--push=false", "--bundle-repo", "localhost:5000/x")
 
@@ -87,7 +87,7 @@ def test_a_build_plans_what_is_sound(directory: Path) -> None:
     assert err.count(PROBLEM) == 1
     assert STOP in err
     _, err = dag(*words, "bad", code=2)
-    assert "the definition of bad cannot be used: bad.yaml:8" in err
+    assert "the definition of bad cannot be used, see bad.yaml:8" in err
     dag(*words, "--strict", "good", code=2)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.caching import dag, files, sha256, write_clone
 from tests.support.gitserver import GitServer, Upstream
 from tests.support.registries import Server, base_image, registry, skopeo
+from tests.support.schema import checked
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,8 @@ def test_a_tag_is_resolved_once_and_its_digest_printed(
         *("copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"),
         *(f"docker://{pushed.out.strip()}", f"docker://{image}:latest"),
     )
-    taken = dag("--from-bundle", f"{image}:latest", "-o", tmp_path / "two")
+    taken = dag("--from-bundle", f"{image}:latest", "-o", tmp_path / "two", "--json")
+    checked(taken.out, "filled cache")
     assert taken.out == pushed.out
     assert len(files(tmp_path / "two")) == 1
     missing = dag("--from-bundle", f"{image}:nothing", "-o", tmp_path / "three")
@@ -140,7 +142,7 @@ def test_an_image_with_other_bytes_fills_nothing(
     pushed = push_bundle(f"{running.host}/me/wrong", [file_of(name, b"wrong")], base=base)
     done = dag("--from-bundle", pushed.reference, "-o", tmp_path / "c")
     assert done.code == 3
-    assert "other bytes" in done.err
+    assert "is not what its name says: its hash is" in done.err
     assert files(tmp_path / "c") == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_the_schema_is_one_and_the_page_has_every_kind() -> None:
     rows = re.findall(r"^\| `([a-z ]+)` \|", (DOCS / "json.md").read_text(), re.MULTILINE)
     assert set(rows) - {"format", "kind"} == kinds
     assert len(SCHEMA["oneOf"]) == len(kinds)
+
+
+def test_some_test_holds_each_kind_to_its_schema() -> None:
+    calls = (
+        node
+        for path in Path(__file__).parents[1].rglob("test_*.py")
+        if "checked" in (text := path.read_text())
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "checked"
+    )
+    held = {ast.literal_eval(call.args[1]).replace(" ", "-") for call in calls if call.args[1:]}
+    assert held == {one["$ref"].rpartition("/")[2] for one in SCHEMA["oneOf"]}
 
 
 def test_the_graph(place: Path) -> None:
@@ -98,6 +111,12 @@ def test_stores_and_this_installation(place: Path, tmp_path: Path) -> None:
     checked(dag("store", "verify", "--store", store, "--json")[0], "verified store")
     checked(dag("store", "prune", "--store", store, "--json")[0], "pruned store")
     checked(dag("version", "--json")[0], "version")
+
+
+def test_manifests(place: Path) -> None:
+    words = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag", "--json", "lib")
+    (pod,) = checked(dag("pod", "-d", place, *words)[0], "manifests")["manifests"]
+    assert pod["kind"] == "Pod"
 
 
 def test_what_came_of_a_run() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import commands
 from tests.support.golden import Golden
+from tests.support.schema import checked
 from tests.support.standins.programs import HANG, IGNORE, Standins
 from tests.support.waiting import eventually
 
@@ -54,6 +55,17 @@ def test_the_script_is_the_one_that_was_read(
     assert (done.returncode, done.stderr) == (0, "")
     golden(f"setup-{name}{'-undo' if undo else ''}.sh", done.stdout)
     assert done.stdout.startswith(f"#!/bin/sh\n# What `dag setup {' '.join(words)}` does.\n")
+
+
+def test_programs_get_the_script_and_what_builds_need_to_be_told(tmp_path: Path) -> None:
+    done = dag("kind", "--binfmt", "--print", "--json", place=tmp_path)
+    found = checked(done.stdout, "setup")
+    assert found["script"] == (GOLDEN / "setup-kind.sh").read_text()
+    assert found["flags"]["bundle-repo"]
+    assert len(found["steps"]) > 3
+    refused = dag("kind", "--json", place=tmp_path)
+    assert refused.returncode == 2
+    assert "add --print, or leave --json out" in refused.stderr
 
 
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("setup-*.sh")), ids=lambda path: path.stem)
@@ -109,13 +121,19 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("gke --project=p", "give --zone, like europe-west4-a, or --region"),
-        ("gke --project=p --zone=a --region=b", "a cluster is in one place"),
+        ("gke --project=p", "give either --zone, like europe-west4-a, or --region"),
+        (
+            "gke --project=p --zone=a --region=b",
+            "nothing says where the cluster is to be, or two flags do",
+        ),
         ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
         ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is not a bucket of Google Cloud"),
-        ("gke --project=p --zone=z --signing-key=public", "public is no private key"),
-        ("gke --project=p --zone=z --signing-key=none", "none: No such file or directory"),
-        ("kind --cluster=a;b", "--cluster 'a;b' is not a name for a container"),
+        ("gke --project=p --zone=z --signing-key=public", "--signing-key public is no private key"),
+        (
+            "gke --project=p --zone=z --signing-key=none",
+            "--signing-key none: No such file or directory",
+        ),
+        ("kind --cluster=a;b", "--cluster 'a;b' is no name that docker takes"),
         ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),
         ("cluster --namespace", "requires an argument"),
     ],
@@ -153,7 +171,8 @@ def test_a_failure_in_the_middle_is_gone_on_with(tmp_path: Path, standins: Stand
     first = dag(*words, place=tmp_path, **environment)
     assert first.returncode == 3
     assert "Cluster dag" in first.stderr
-    assert "gcloud failed: ERROR: quota 'CPUS' exceeded" in first.stderr
+    assert "gcloud failed at the step" in first.stderr
+    assert ": ERROR: quota 'CPUS' exceeded" in first.stderr
     made = [str(call) for call in standins.changes()]
     assert made[-1].startswith("gcloud container clusters create dag")
     standins.fail("get-credentials", saying="ERROR: that is enough for this test")

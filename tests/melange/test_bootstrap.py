@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from dag.io.package.definitions import read_directory
 from tests.support.builds import run
 from tests.support.distributions import SEED, unpacked
 from tests.support.faults import Origin
+from tests.support.schema import checked
 from tests.support.signing import SigningKey
 
 STAGE3 = "https://packages.wolfi.dev/bootstrap/stage3"
@@ -58,14 +58,14 @@ def test_cycles_open_where_a_definition_s_repository_has_what_closes_them(
     # Without today's melange, which cannot load 40 of these definitions.
     cache = {"XDG_CACHE_HOME": str(tmp_path / "user"), "PATH": "/usr/bin:/bin"}
     _, out, said = run(place, *words, **cache)
-    before = json.loads(out)
+    before = checked(out, "plan")
     assert f"{origin.url}/stage3 could not be asked" in said
     assert len(max(before["stuck"], key=lambda one: len(one["packages"]))["packages"]) == 40
 
     origin.put("/stage3/x86_64/APKINDEX.tar.gz", key.signed(index))
     origin.put("/stage3/wolfi-signing.rsa.pub", key.public.read_bytes())
     _, out, said = run(place, *words, **cache)
-    after = json.loads(out)
+    after = checked(out, "plan")
     assert "could not be asked" not in said
     assert len(after["packages"]) > 150 > len(before["packages"])
     assert {len(one["packages"]) for one in after["stuck"]} <= {1, 8}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from dag.core.doctor.checks import Finding, Status, ok, skipped
 from dag.report.doctor import headline, lines, to_json
+from tests.support.schema import checked
 
 FINDINGS = {
     "api": ok("it answers"),
@@ -30,7 +29,7 @@ def test_the_last_line_says_whether_a_build_could_work() -> None:
 
 
 def test_programs_get_the_same_and_the_exit_code() -> None:
-    data = json.loads(to_json(FINDINGS))
+    data = checked(to_json(FINDINGS), "checks")
     assert data["exit_code"] == 3
     assert [one["status"] for one in data["checks"]] == ["ok", "failed", "skipped"]
     assert data["checks"][1]["fix"] == "kubectl create namespace x"

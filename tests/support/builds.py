@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dag.io.build.processes import _below
+from tests.support.errors import see
 from tests.torture.kills import dag, environment
 
 SHARE = "/usr/share/torture"
@@ -43,6 +44,7 @@ def run(place: Path, *words: str, command: str = "build", **more: str) -> tuple[
         text=True,
         check=False,
     )
+    see(process.returncode, process.stderr, compared=False)  # a log may end in many ways
     return process.returncode, process.stdout, process.stderr
 
 

@@ -23,6 +23,7 @@ from unittest import mock
 
 from dag.cli.main import run
 from dag.report import terminal
+from tests.support.errors import see
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STREAMS = {"stdin": "strict", "stdout": "surrogateescape", "stderr": "backslashreplace"}
@@ -53,6 +54,7 @@ def dag(
         said = [_text(stream) for stream in (out, err)]
     assert isinstance(code, int)
     assert "this is a bug in dag" not in said[1], said[1]
+    see(code, said[1])
     return subprocess.CompletedProcess(typed, code, *said)
 
 

@@ -27,6 +27,7 @@ from dag.core.pod.waiting import why_waiting
 from dag.core.visible import visible
 from dag.core.web import redact
 from dag.io.image.registry.auth import Challenge
+from tests.support.definitions import compiled
 
 STAMP = b"2026-01-01T00:00:00Z "
 
@@ -83,6 +84,8 @@ def waiting(detail: str) -> None:
     why_waiting({"metadata": {}, "spec": {"containers": [{"name": "a"}]}, "status": status})
 
 
+SUBPACKAGES = b"package: {name: x, version: 1}\nsubpackages: [&a {name: a}"
+
 WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "a line of a log without an end": (log_line, 1 << 20),
     "what make says of a target": (failed_target, 1000),
@@ -111,6 +114,7 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "open references": (lambda n: _refused("${{ " + " " * n), 20_000),
     "a replacement that looks ahead": (lambda n: transformed("a" * n, "a.*z|a", "b"), 1_000),
     "changed definitions": (changed_definitions, 1000),
+    "subpackages": (lambda n: compiled(SUBPACKAGES + b", *a" * n + b"]", "x.yaml"), 2_000),
     "a pull's prefixes": (lambda n: waiting('Failed to pull image "' * n), 5_000),
 }
 

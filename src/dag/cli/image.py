@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dag.cli.options import command_of
 from dag.core.image.options import ImageOptions
-from dag.report.terminal import say, show
+from dag.report.terminal import say, show, show_document
 
 
 @command_of(
@@ -21,7 +21,13 @@ def command(options: ImageOptions) -> int:
     takes it from there. It needs no docker. The name or the digest of the image goes to the standard
     output.
     """
+    from dag.report.envelope import envelope
     from dag.run.image.agent import make_image
 
-    show([make_image(options, say)])
+    made = make_image(options, say)
+    if options.json:
+        body = {"digest": made.digest, "image": made.reference, "file": options.save}
+        show_document(envelope("image", body))
+    else:
+        show([made.reference or made.digest])
     return 0

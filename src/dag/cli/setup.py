@@ -104,15 +104,21 @@ for one in (gke, kind, cluster):
 
 def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
     from dag.core.setup.steps import NEXT
-    from dag.report.setup import to_script
+    from dag.report.setup import to_json, to_script
     from dag.report.terminal import Terminal, show_document, tell
     from dag.run.setup.steps import Setup
     from dag.run.signals import run_interruptibly
 
     if options.print:
-        typed = shlex.join(["dag", *(word for word in sys.argv[1:] if word != "--print")])
-        show_document(to_script(plan, typed, undo=options.undo))
+        given = (word for word in sys.argv[1:] if word not in ("--print", "--json"))
+        script = to_script(plan, shlex.join(["dag", *given]), undo=options.undo)
+        show_document(to_json(plan, script) if options.json else script)
         return
+    if options.json:
+        raise UsageError(
+            "--json tells programs what --print would tell people",
+            hint="add --print, or leave --json out",
+        )
     terminal = Terminal(verbosity=options.verbose)
     setup = Setup(plan, terminal)
     if not options.undo:

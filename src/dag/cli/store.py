@@ -73,6 +73,7 @@ def verify(options: VerifyStoreOptions) -> int:
     PruneStoreOptions,
     ("Remove what nobody needs.", "dag store prune"),
     ("See how much that would be.", "dag store prune --dry-run"),
+    ("Also forget packages whose definitions were removed.", "dag store prune --gone"),
     section="store",
 )
 def prune(options: PruneStoreOptions) -> None:
@@ -83,26 +84,32 @@ def prune(options: PruneStoreOptions) -> None:
     They are what is left of builds that were killed, and of records that were removed. Of builds
     that ended more than thirty days ago, except for the latest ten, what `dag status` and `dag logs`
     tell goes, too; the log of the build that made a package stays.
+
+    With `--gone` the store forgets the packages that no definition of the directory defines any more:
+    their files go at once and the index does not list them. Nobody may build meanwhile.
     """
     from dag.report.envelope import envelope
     from dag.report.words import count
+    from dag.run.build.gone import forget_gone
     from dag.run.build.stores import store_place
     from dag.run.store.upkeep import prune_store
 
-    done = prune_store(store_place(options, say), dry_run=options.dry_run)
+    place = store_place(options, say)
+    gone = forget_gone(options, place, say) if options.gone else ()
+    done = prune_store(place, dry_run=options.dry_run)
     if options.json:
         body = {
             "blobs": done.blobs,
             "bytes": done.size,
             "runs": done.runs,
+            "gone": gone,
             "dry_run": options.dry_run,
         }
         show_document(envelope("pruned store", body))
         return
-    what = "would be removed" if options.dry_run else "removed"
-    show(
-        [f"{count(done.blobs, 'blob')} ({done.size:,} bytes) and {count(done.runs, 'run')} {what}"]
-    )
+    would = "would be " if options.dry_run else ""
+    numbers = f"{count(done.blobs, 'blob')} ({done.size:,} bytes) and {count(done.runs, 'run')}"
+    show([*(f"{name} {would}forgotten" for name in gone), f"{numbers} {would}removed"])
 
 
 command.add_command(verify)

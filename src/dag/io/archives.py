@@ -94,7 +94,9 @@ def gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 if unpacked := unpacker.decompress(data, _PIECE):
                     yield unpacked
             except zlib.error as error:
-                raise DamagedStream(str(error)) from None
+                is_other = "incorrect header check" in str(error)
+                words = "it is not packed by gzip" if is_other else "what gzip packed is damaged"
+                raise DamagedStream(words) from None
             data = unpacker.unconsumed_tail
             if unpacker.eof:
                 data, unpacker = unpacker.unused_data, None

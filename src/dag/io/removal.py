@@ -1,8 +1,8 @@
 """The removal of trees that builds have left, whatever is in them.
 
 A build may take away its own rights to a directory, and nest directories deeper than a path can be
-long or a process has descriptors. So nothing here follows a path or calls itself: each directory
-that is found is first moved to the top, where its name is short.
+long or a process has descriptors. So nothing here follows a path, and each directory that is found
+far below is moved to the top, to be removed from there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FAR = 16
+"""How many directories are open at once, each in the one before."""
 
 
 def remove(path: Path) -> None:
@@ -110,40 +112,64 @@ class Trash:
         try:
             names = os.listdir(top)  # noqa: PTH208  # the directory is open
             while names and not self._stopping:
-                name = names[-1]
+                name = names.pop()
                 if stat.S_ISDIR(os.lstat(name, dir_fd=top).st_mode):
-                    self._take_apart(name, top, names)
+                    self._remove_directory(name, [top], names)
                 else:
                     os.unlink(name, dir_fd=top)
-                    names.pop()
         finally:
             os.close(top)
 
-    def _take_apart(self, name: str, top: int, names: list[str]) -> None:
-        """Remove a directory of the trash, and make what it has directories of the trash."""
-        directory = os.open(name, _OPEN, dir_fd=top)
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if self._stopping:
-                        return
-                    if entry.is_dir(follow_symlinks=False):
-                        _let_in(entry.name, directory)
-                        moved = secrets.token_hex(8)
-                        os.rename(entry.name, moved, src_dir_fd=directory, dst_dir_fd=top)
-                        names.insert(0, moved)
-                    else:
-                        os.unlink(entry.name, dir_fd=directory)
-        finally:
-            os.close(directory)
-        try:
-            os.rmdir(name, dir_fd=top)
-        except OSError as error:
-            # What is in a directory while it is read may be missed, so it is read until it is empty.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            names.pop()
+    def _remove_directory(self, name: str, above: list[int], names: list[str]) -> None:
+        """Remove a directory in the last of those `above`, which are open; the first is the trash.
+
+        `names` gets those that were moved there.
+        """
+        parent = above[-1]
+        while not self._stopping:
+            directory = _open(name, parent)
+            try:
+                self._empty([*above, directory], names)
+            finally:
+                os.close(directory)
+            try:
+                os.rmdir(name, dir_fd=parent)
+            except OSError as error:
+                # What is in a directory while it is read may be missed, so it is read until it is empty.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            else:
+                return
+
+    def _empty(self, opened: list[int], names: list[str]) -> None:
+        """Remove what is in the last of these open directories."""
+        directory = opened[-1]
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if self._stopping:
+                    return
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.name, dir_fd=directory)
+                elif len(opened) < _FAR:
+                    self._remove_directory(entry.name, opened, names)
+                else:
+                    _let_in(entry.name, directory)
+                    moved = secrets.token_hex(8)
+                    os.rename(entry.name, moved, src_dir_fd=directory, dst_dir_fd=opened[0])
+                    names.append(moved)
+
+
+def _open(name: str, parent: int) -> int:
+    """Open a directory that may have taken away our rights to it."""
+    try:
+        directory = os.open(name, _OPEN, dir_fd=parent)
+    except PermissionError:
+        _let_in(name, parent)
+        directory = os.open(name, _OPEN, dir_fd=parent)
+    if os.fstat(directory).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        with suppress(PermissionError):
+            os.fchmod(directory, stat.S_IRWXU)
+    return directory
 
 
 def _let_in(directory: Path | str, parent: int | None = None) -> None:

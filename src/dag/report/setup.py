@@ -28,6 +28,7 @@ from dag.core.setup.steps import (
     Tolerate,
     identity,
 )
+from dag.report.envelope import envelope
 from dag.report.manifest import to_yaml
 
 _COLUMNS = {
@@ -157,6 +158,12 @@ def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
         context = shlex.quote(plan.context)
         head.append(f'kubectl() {{ command kubectl --context={context} "$@"; }}')
     return "\n\n".join([*head, *functions, body]) + "\n"
+
+
+def to_json(plan: SetupPlan, script: str) -> str:
+    """Return a plan and the script that carries it out, or undoes it, as one JSON object."""
+    steps = [step.title for step in plan.steps]
+    return envelope("setup", {"steps": steps, "flags": plan.flags, "script": script})
 
 
 def _parts_doing(plan: SetupPlan) -> list[str]:

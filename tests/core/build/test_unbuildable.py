@@ -54,13 +54,13 @@ def test_what_needs_a_broken_definition_is_left_out_unless_somebody_asks_for_it(
     made = make_plan(graph, X86, ALL, NOTHING)
     assert set(reasons(made)) == {"b", "e", "only-for-d"}
     assert [(one.package.name, one.absence, one.because) for one in made.skipped] == [
-        ("a", Absence.STOPPED, "a needs bad at a.yaml:5, but the definition of that cannot be used: bad.yaml:3"),
-        ("c", Absence.STOPPED, "b needs bad at b.yaml:2, but the definition of that cannot be used: bad.yaml:3"),
-        ("d", Absence.STOPPED, "b needs bad at b.yaml:2, but the definition of that cannot be used: bad.yaml:3"),
+        ("a", Absence.STOPPED, "a needs bad at a.yaml:5, but the definition of that cannot be used, see bad.yaml:3"),
+        ("c", Absence.STOPPED, "b needs bad at b.yaml:2, but the definition of that cannot be used, see bad.yaml:3"),
+        ("d", Absence.STOPPED, "b needs bad at b.yaml:2, but the definition of that cannot be used, see bad.yaml:3"),
     ]  # fmt: skip
     assert not made.unbuildable
     asked = BuildRequest(packages=("e", "d"))
-    with pytest.raises(UsageError, match=r"^b needs bad at b.yaml:2, .*: bad.yaml:3$"):
+    with pytest.raises(UsageError, match=r"^b needs bad at b.yaml:2, .* see bad.yaml:3$"):
         make_plan(graph, X86, asked, NOTHING)
     lenient = BuildRequest(packages=("e", "d"), lenient=True)
     assert set(reasons(make_plan(graph, X86, lenient, NOTHING))) == {"e"}

@@ -30,7 +30,7 @@ def test_what_needs_a_broken_definition_is_stopped_and_so_is_what_needs_that() -
     assert graph.stopped() == {"a", "b"}
     assert graph.stopped(there=["b"]) == frozenset()
     assert str(graph.broken_needs["b"]) == (
-        "b needs bad-dev at b.yaml:10, but the definition of that cannot be used: bad.yaml:3"
+        "b needs bad-dev at b.yaml:10, but the definition of that cannot be used, see bad.yaml:3"
     )
     assert graph.externals == {"gone": ["b"]}
     assert names(graph.closure(["d"])) == ["c", "d"]
@@ -38,7 +38,9 @@ def test_what_needs_a_broken_definition_is_stopped_and_so_is_what_needs_that() -
     with pytest.raises(UsageError, match=r"b needs bad-dev at b\.yaml:10"):
         graph.closure(["a"])
     for asked in ("bad-dev", "bad", "bad.yaml"):
-        with pytest.raises(UsageError, match=f"definition of {asked} cannot be used: bad.yaml:3"):
+        with pytest.raises(
+            UsageError, match=f"definition of {asked} cannot be used, see bad.yaml:3"
+        ):
             graph.closure([asked])
 
 
@@ -51,7 +53,7 @@ def test_what_is_installed_with_a_broken_need_at_run_time_stops_its_users_only()
     ]
     graph = Graph(packages, broken=[broken("bad")])
     assert graph.stopped() == {"app", "user"}
-    words = "lib needs bad at lib.yaml:2, but the definition of that cannot be used: bad.yaml:3"
+    words = "lib needs bad at lib.yaml:2, but the definition of that cannot be used, see bad.yaml:3"
     assert {name: str(need) for name, need in graph.broken_needs.items()} == {"app": words}
     assert graph.stopped(there=["app"]) == frozenset()
     assert names(graph.closure(["tool"])) == ["tool"]

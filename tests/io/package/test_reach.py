@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from dag.core.limits import PUBLIC_KEY, TooLarge
-from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable, _login, is_public
+from dag.io.package.patience import Patience, Unreachable
+from dag.io.package.reach import Fetcher, Reach, _login, is_public
 from tests.support.faults import Answer, Origin
 
 INSIDE = """
@@ -130,7 +131,7 @@ def test_an_answer_has_a_limit_in_size_and_in_time(origin: Origin) -> None:
     with pytest.raises(Unreachable, match="did not end in time"):
         Fetcher(reach, Patience(in_all=-1)).get(origin.put("/slow", b"x"), PUBLIC_KEY)
     origin.down()
-    with pytest.raises(Unreachable, match="Connection refused"):
+    with pytest.raises(Unreachable, match="connection refused"):
         Fetcher(reach).get(f"{origin.url}/x", PUBLIC_KEY)
 
 

@@ -10,8 +10,8 @@ from dag.core.arch import Arch
 from dag.core.store.layout import RECORDS, STATE
 from dag.core.store.records import Built, Record
 from dag.io.store.directory import DirectoryObjects
-from dag.io.store.local import BucketObjects, Store
-from dag.io.store.objects import ObjectFacts
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects, ObjectFacts
 from tests.support.apks import make_apk
 
 

@@ -16,7 +16,8 @@ from dag.core.store.records import Built, Record
 from dag.io.package.apkindex import index_text
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.index import write_index
-from dag.io.store.local import BucketObjects, Store
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects
 from tests.support.apks import make_apk, read
 from tests.support.archives import tar_header
 

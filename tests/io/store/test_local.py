@@ -344,27 +344,6 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
     assert list(again(store).records) == [("whole", "1-r0")]
 
 
-def test_what_a_unit_needed_is_remembered_and_only_ever_grows(tmp_path: Path) -> None:
-    store = opened(tmp_path / "store")
-    said: list[str] = []
-    store.hints.remember({"a": 5}, said.append)
-    store.hints.remember({"a": 3, "b": 1}, said.append)
-    assert again(store).hints.all() == {"a": 5, "b": 1}
-    assert said == []
-
-
-def test_what_a_unit_needed_ends_no_build_if_it_cannot_be_remembered(tmp_path: Path) -> None:
-    store = opened(tmp_path / "store")
-    hints = store.state / "hints-x86_64.json"
-    hints.touch()
-    os.truncate(hints, (64 << 20) + 1)
-    said: list[str] = []
-    store.hints.remember({"a": 5}, said.append)
-    assert len(said) == 1
-    assert "the memory that units needed is not remembered" in said[0]
-    assert "hints-x86_64.json" in said[0]
-
-
 def test_a_package_that_moves_twice_in_one_build_is_published_of_the_last(tmp_path: Path) -> None:
     store = opened(tmp_path / "store")
     one, staged = unit(store, tmp_path / "one", "a", "b")

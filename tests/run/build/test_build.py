@@ -22,6 +22,7 @@ from tests.support.builds import (
     run,
     running,
 )
+from tests.support.schema import checked
 from tests.torture.distribution import contents, index
 from tests.torture.kills import environment
 
@@ -99,7 +100,7 @@ def test_builds_in_order_then_nothing_then_what_has_changed(make: Make) -> None:
     (place / "b.yaml").write_text(definition("b", "a", runs="echo again"))
     code, out, _ = run(place, "--dry-run", "--json", "--rebuild", "dependents")
     assert code == 0
-    assert json.loads(out)["packages"] == {
+    assert checked(out, "plan")["packages"] == {
         "b": {"version": "1-r0", "reason": "definition changed", "because": "", "file": "b.yaml"},
         "c": {"version": "1-r0", "reason": "dependency rebuilt", "because": "b", "file": "c.yaml"},
     }
@@ -127,7 +128,7 @@ def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
     assert "the cause is here" in said
     assert "2 packages blocked by bad: behind, beyond" in said
     assert apks(place) == ["good-1-r0.apk"] == index(place / "packages")
-    result = json.loads(out)
+    result = checked(out, "result")
     assert result["exit_code"] == 1
     states = {unit["name"]: (unit["state"], unit["blocked_by"]) for unit in result["units"]}
     assert states == {
@@ -143,6 +144,9 @@ def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
     code, out, _ = run(place, command="status")
     assert code == 1
     assert "1 built, 1 failed, 2 blocked" in out
+    code, out, _ = run(place, "--all", "--json", command="status")
+    assert code == 0
+    assert [one["exit_code"] for one in checked(out, "runs")["runs"]] == [1]
     assert leftovers(place) == []
     (place / "bad.yaml").write_text(definition("bad"))
     code, _, said = run(place)
@@ -231,7 +235,7 @@ def test_since_asks_for_what_has_changed(make: Make) -> None:
     (place / "a.yaml").write_text(definition("a") + "\t")
     code, _, said = run(place, "--since", "HEAD")
     assert code == 2
-    assert "changed, and broken: a.yaml" in said
+    assert "what has changed is broken: a.yaml" in said
     assert "nothing has changed" not in said
     code, _, said = run(place, "c", "--since", "HEAD")
     assert code == 0, said

@@ -13,7 +13,7 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.core.build import journal as lines
-from dag.core.build.events import Began, Broke, Event, Proven, Succeeded, Unit
+from dag.core.build.events import Began, Broke, Event, Proven, Succeeded, Unchanged, Unit
 from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
@@ -21,9 +21,17 @@ from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.core.store.layout import STATE, make_run_id
 from dag.errors import UsageError
 from dag.io.store.directory import DirectoryObjects
-from dag.io.store.local import BucketObjects, Store
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects
 from dag.io.store.runs import Run
-from dag.run.build.runs import begin_journal, keep_result, read_all, read_log, read_status
+from dag.run.build.runs import (
+    begin_journal,
+    keep_result,
+    read_all,
+    read_log,
+    read_results,
+    read_status,
+)
 
 X86 = Arch.parse("x86_64")
 ABOUT = PlanSummary(arch="x86_64", packages={"a": PlannedPackage("1-r0", "missing", "")}, timed=0)
@@ -216,3 +224,18 @@ def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
     thread.join(60)
     assert not thread.is_alive()
     assert found == [b"the first attempt", b"the second"]
+
+
+def test_who_goes_on_after_a_run_was_killed_goes_on_with_its_results(store: Store) -> None:
+    build(store)
+    assert read_results(store) == {}
+    run, scheduler = store.runs.begin(), begin()
+    with begin_journal(run, ABOUT, scheduler, {"b": "2" * 64}) as journal:
+        journal.append(lines.encode_event(0, Began()))
+        journal.append(lines.encode_event(1, Unchanged("a", 1, result="1" * 64)))
+    assert read_results(store) == {"a": "1" * 64, "b": "2" * 64}
+    with run.journal.open("ab") as file:
+        file.write(b'{"torn')
+    assert read_results(store) == {"a": "1" * 64, "b": "2" * 64}
+    keep_result(run, make_result(ABOUT, scheduler, 2.0, run.id))
+    assert read_results(store) == {}

@@ -17,7 +17,7 @@ from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.errors import DagError
-from dag.io.package.reach import Patience
+from dag.io.package.patience import Patience
 from dag.run.graph import asking
 from dag.run.graph.repositories import ask_repositories
 from tests.support.apks import make_apk, read

@@ -78,6 +78,8 @@ class Proven(_EventOfAttempt, frozen=True):
     """How many different results the store has of just what went into it."""
     gives: tuple[str, ...] = ()
     """Every name that its packages turned out to provide."""
+    result: str = ""
+    """Its record's result, where the store may have several."""
 
 
 class Unchanged(_EventOfAttempt, frozen=True):
@@ -87,6 +89,8 @@ class Unchanged(_EventOfAttempt, frozen=True):
     attempt: int
     gives: tuple[str, ...] = ()
     """Every name that its packages provide."""
+    result: str = ""
+    """The result of that record, where the store may have several."""
 
 
 class Broke(_EventOfAttempt, frozen=True):

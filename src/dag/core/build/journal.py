@@ -6,13 +6,15 @@ needs. Each other one is an event and its time, in seconds since the head's `beg
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
 
-from dag.core.build.events import Event, Unit
+from dag.core.build.events import Event, Proven, Unchanged, Unit
 from dag.core.build.scheduler import Scheduler, replay
 from dag.core.build.states import InvalidTransitionError, RunLimits
 from dag.core.build.summary import PlanSummary
@@ -37,6 +39,8 @@ class JournalHead(PlanSummary, frozen=True, kw_only=True, tag_field="format", ta
     """The run's id; empty if it is of a version that kept only one run."""
     limits: RunLimits
     units: tuple[Unit, ...]
+    results: dict[str, str] = msgspec.field(default_factory=dict)
+    """The results that the run before, which was killed, went on with, by unit."""
 
 
 class _Stamp(Struct):
@@ -60,7 +64,13 @@ class RecordedRun:
 
 
 def make_head(
-    about: PlanSummary, scheduler: Scheduler, *, began: float, pid: int, run: str = ""
+    about: PlanSummary,
+    scheduler: Scheduler,
+    *,
+    began: float,
+    pid: int,
+    run: str = "",
+    results: Mapping[str, str] = MappingProxyType({}),
 ) -> JournalHead:
     """Return the head of a run: its plan, the units and limits of its scheduler, and its process."""
     return JournalHead(
@@ -70,6 +80,7 @@ def make_head(
         run=run,
         limits=scheduler.limits,
         units=tuple(progress.unit for progress in scheduler.units.values()),
+        results=dict(results),
     )
 
 
@@ -93,6 +104,22 @@ def decode_event(line: bytes) -> tuple[float, Event]:
     return decode(_STAMP, line, limit=JOURNAL_LINE.most).t, decode(
         _EVENT, line, limit=JOURNAL_LINE.most
     )
+
+
+def results_of(lines: Iterable[bytes]) -> dict[str, str]:
+    """Return the results that a run has gone on with, by unit; what cannot be read tells of none."""
+    results: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        with suppress(Undecodable):
+            if number == 0:
+                results |= decode(_HEAD, line, limit=JOURNAL_LINE.most).results
+                continue
+            match decode_event(line)[1]:
+                case Proven(key=key, result=result) | Unchanged(key=key, result=result) if result:
+                    results[key] = result
+                case _:
+                    pass
+    return results
 
 
 def replay_run(lines: Iterable[bytes]) -> RecordedRun:

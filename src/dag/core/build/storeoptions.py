@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.build.options import StoreOptions
+from dag.core.build.options import KeyOptions, StoreOptions
 from dag.core.flags import switch
-from dag.core.package.options import DirectoryOptions, GeneralOptions, JsonOptions
+from dag.core.package.options import (
+    CompileOptions,
+    DirectoryOptions,
+    GeneralOptions,
+    JsonOptions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +30,16 @@ class RepairOptions(JsonOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class PruneOptions(JsonOptions):
-    """The choice of only looking."""
+    """The choice of only looking, and of forgetting what has no definition."""
 
     heading: ClassVar[str] = "Store"
 
     dry_run: bool = switch("--dry-run", "Print what would be removed, and remove nothing.")
+    gone: bool = switch(
+        "--gone",
+        "Also unpublish and forget packages that no definition defines any more.",
+        typed_only=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,5 +48,7 @@ class VerifyStoreOptions(DirectoryOptions, StoreOptions, RepairOptions, GeneralO
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruneStoreOptions(DirectoryOptions, StoreOptions, PruneOptions, GeneralOptions):
+class PruneStoreOptions(
+    DirectoryOptions, CompileOptions, StoreOptions, PruneOptions, KeyOptions, GeneralOptions
+):
     """The flags of `dag store prune`."""

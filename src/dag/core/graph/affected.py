@@ -38,7 +38,7 @@ class Affected:
         """
         if self.broken:
             raise UsageError(
-                f"changed, and broken: {', '.join(self.broken)}",
+                f"what has changed is broken: {', '.join(self.broken)}",
                 hint="correct what is said above; nobody knows what such a definition concerns",
             )
 

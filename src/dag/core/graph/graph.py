@@ -156,9 +156,8 @@ class Graph:
         for need in self.packages[unit].environment:
             if not need.text.startswith("!"):
                 edge = self._edge(unit, need)
-                what = (need.name, edge.origin)
-                if what not in seen:
-                    seen.add(what)
+                if (need.name, edge.origin) not in seen:
+                    seen.add((need.name, edge.origin))
                     edges.append(edge)
         return edges
 
@@ -230,8 +229,7 @@ class Graph:
         return [self._edge_of(unit, target, ways[target][1]) for target in targets]
 
     def _edge_of(self, unit: int, target: int, way: Way) -> Edge:
-        candidates = self.installs.candidates
-        names = [candidates[number].name for number in way.packages]
+        names = [self.installs.candidates[number].name for number in way.packages]
         return Edge(
             self.packages[unit].name,
             self.packages[target].name,

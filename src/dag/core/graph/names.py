@@ -120,4 +120,6 @@ def _unknown_names(names: Sequence[str], known: Collection[str]) -> UsageError:
             hints.append(f"did you mean {' or '.join(close)}{instead}?")
     # The words of the original program, which scripts may look for.
     lines = [f'package "{name}" not found in graph' for name in names]
-    return UsageError("\n".join(lines), hint=" ".join(hints) or None)
+    return UsageError(
+        "\n".join(lines), hint=" ".join(hints) or "`dag text -t name` lists all packages"
+    )

@@ -27,7 +27,7 @@ class BrokenNeed(NamedTuple):
         problem = self.definition.problems[0]
         return (
             f"{self.package} needs {self.need.name} at {self.need.file}:{self.need.line}, but the "
-            f"definition of that cannot be used: {problem.file}:{problem.line}"
+            f"definition of that cannot be used, see {problem.file}:{problem.line}"
         )
 
 
@@ -66,9 +66,13 @@ class BrokenNames:
             if (definition := self._definitions.get(name)) is not None:
                 problem = definition.problems[0]
                 lines.append(
-                    f"the definition of {name} cannot be used: {problem.file}:{problem.line}"
+                    f"the definition of {name} cannot be used, see {problem.file}:{problem.line}"
                 )
-        return UsageError("\n".join(lines)) if lines else None
+        return (
+            UsageError("\n".join(lines), hint="what is wrong there is said above")
+            if lines
+            else None
+        )
 
 
 FindNeed = Callable[[str, Supply, Need], _T | None]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, flag, switch
+from dag.core.flags import flag, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import FILE
+from dag.core.package.options import JsonOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageOptions(Options):
+class ImageOptions(JsonOptions):
     """The agent's image, and where it goes."""
 
     heading: ClassVar[str] = "Image"

@@ -94,7 +94,7 @@ def parse_reference(text: str) -> Reference:
     if not _is_host(host):
         raise _reference_error(text, f"{host!r} is no host name")
     if not _REPOSITORY.fullmatch(repository) or len(host) + len(repository) >= _LONGEST_NAME:
-        hint = "lower case letters and digits, separated by . _ - and /, without https://"
+        hint = "it has lower-case letters and digits, separated by . _ - and /, and no https://"
         raise _reference_error(text, f"{path!r} is no repository name", hint)
     if colon and not _TAG.fullmatch(tag):
         raise _reference_error(text, f"{tag!r} is no tag")
@@ -111,7 +111,7 @@ def parse_repository(text: str) -> Reference:
     reference = parse_reference(text)
     if reference.tag or reference.digest:
         raise _reference_error(
-            text, "a repository is meant, without tag and digest", reference.name
+            text, "a repository is meant, without tag and digest", f"write {reference.name}"
         )
     return reference
 

@@ -265,7 +265,9 @@ class _Definition:
             name = self.tree.text(fields.get("name"), "data.name")
             data[name] = self.tree.strings(fields.get("items"), f"items of data {name}")
         parts: list[_Part] = []
+        left = MAX_STEPS
         for node in nodes:
+            before = len(parts)
             fields = self.tree.mapping(node, "a subpackage")
             part = self.part(fields, line_of(node))
             over = self.tree.text(fields.get("range"), "range")
@@ -281,7 +283,8 @@ class _Definition:
                 ]:
                     items = {**values, "range.key": key, "range.value": value}
                     parts.append(part.replaced_by(Replacer(items)))
-            if sum(1 + len(part.steps) for part in parts) > MAX_STEPS:
+            left -= sum(1 + len(one.steps) for one in parts[before:])
+            if left < 0:
                 what = f"the definition has more than {MAX_STEPS:,} subpackages and steps"
                 self.tree.problem(line_of(node), what, "split the definition")
                 break

@@ -43,9 +43,11 @@ class WrittenDependencies:
 
     def replaced_by(self, replace: Replacer) -> WrittenDependencies:
         """Return the dependencies with melange's first, textual substitution done."""
+        if not (self.runtime or self.provides or self.priority.text):
+            return self  # as most subpackages have it
         return WrittenDependencies(
-            tuple(one.replaced_by(replace) for one in self.runtime),
-            tuple(one.replaced_by(replace) for one in self.provides),
+            tuple([one.replaced_by(replace) for one in self.runtime]),
+            tuple([one.replaced_by(replace) for one in self.provides]),
             self.priority.replaced_by(replace),
         )
 

@@ -53,7 +53,7 @@ def kind_plan(settings: KindSettings) -> SetupPlan:
     for flag, name in (("--cluster", settings.cluster), ("--registry", settings.registry)):
         if not _NAME.fullmatch(name):
             raise UsageError(
-                f"{flag} {name!r} is not a name for a container",
+                f"{flag} {name!r} is no name that docker takes for a container",
                 hint="use lower-case letters, digits, - and .",
             )
     inside = settings.inside

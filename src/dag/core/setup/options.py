@@ -98,6 +98,12 @@ class SetupOptions(DirectoryOptions, GeneralOptions):
     heading: ClassVar[str] = "What is done"
 
     print: bool = switch("--print", "Print what would run as a shell script, and run nothing.")
+    json: bool = switch(
+        "--json",
+        "With --print, print the script, its steps and the flags of builds as one JSON object, for "
+        "programs.",
+        typed_only=True,
+    )
     undo: bool = switch(
         "--undo",
         "Take away what was made, after a question. Only the command line can ask for it.",

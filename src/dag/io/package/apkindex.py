@@ -153,10 +153,10 @@ def _local(place: str, arch: Arch) -> Index:
 def _download(place: str, arch: Arch, fetcher: Fetcher) -> Index:
     try:
         parts = urlsplit(place)
-    except ValueError as error:
-        # The error's text may have the user and the password in it.
-        why = "" if "@" in str(error) else f": {error}"
-        raise UsageError(f"{redact(place)} is not a URL{why}", hint="correct it") from None
+    except ValueError:  # its text may have the user and the password in it
+        raise UsageError(
+            f"{redact(place)} is not a URL", hint="write it like https://packages.example.org/os"
+        ) from None
     if parts.scheme not in ("http", "https"):
         raise UsageError(
             f"{place} is neither a directory nor an http(s) URL", hint="name one of these"
@@ -168,7 +168,7 @@ def _download(place: str, arch: Arch, fetcher: Fetcher) -> Index:
 
 
 def _fetch(url: str, fetcher: Fetcher) -> bytes:
-    from dag.io.package.reach import Unreachable
+    from dag.io.package.patience import Unreachable
 
     shown = redact(url)
     kept = indexcache.load(url)

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from dag.core.limits import PACKAGE_CACHE, REPOSITORY_PACKAGE
@@ -26,8 +27,11 @@ from dag.core.web import redact
 from dag.errors import BuildError, InfrastructureError
 from dag.io import durable
 from dag.io.package.apk import ReadApk, read_apk
-from dag.io.package.reach import Fetcher, Unreachable
+from dag.io.package.patience import Unreachable
 from dag.io.usercache import user_cache
+
+if TYPE_CHECKING:
+    from dag.io.package.reach import Fetcher
 
 _UNQUOTED = "/$&+,:;=@~"
 """What Go leaves as it is in the path of a URL."""
@@ -51,6 +55,8 @@ class PackageCache:
         self._proven: dict[Path, tuple[tuple[int, int, int], str]] = {}
         """File → what it was when it was proven in this run, and its SHA-256."""
         self._is_trimmed = False
+        self._used: set[str] = set()
+        """The directories of unpacked packages that this run has used."""
 
     def bring(self, entry: Entry) -> Path:
         """Return the file of a package, fetched if need be.
@@ -60,7 +66,7 @@ class PackageCache:
             InfrastructureError: it cannot be fetched, or kept.
 
         """
-        path = self._root / f"{_hexadecimal(entry)}.apk"
+        path = self._path(entry)
         with self._locks[path.name]:
             try:
                 if not self._is_proven(path, entry):
@@ -72,6 +78,18 @@ class PackageCache:
                     hint="$XDG_CACHE_HOME names another place for it",
                 ) from error
         return path
+
+    def at_hand(self, entry: Entry) -> Path | None:
+        """Return the file of a package that was proven in this run, if it is still the same file."""
+        path = self._path(entry)
+        known = self._proven.get(path)
+        with contextlib.suppress(FileNotFoundError):
+            if known is not None and known[0] == _state_of(path):
+                return path
+        return None
+
+    def _path(self, entry: Entry) -> Path:
+        return self._root / f"{_hexadecimal(entry)}.apk"
 
     def lead_to_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
         """Make a directory in which melange finds what other builds have unpacked.
@@ -90,14 +108,18 @@ class PackageCache:
                 self._unpacked.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _trim(self._unpacked)
                 self._is_trimmed = True
+        root = self._unpacked.absolute()
         for repository, entries in served.items():
             place = self._unpacked_at(directory, repository)
             place.mkdir(parents=True)
             for entry in entries:
-                known = self._unpacked / _hexadecimal(entry)
-                if known.is_dir():
+                known = f"{root}/{_hexadecimal(entry)}"
+                if not os.path.isdir(known):  # noqa: PTH112  # Path is slow, and these are many
+                    continue
+                if known not in self._used:
                     os.utime(known)  # what was not used for long goes
-                    (place / f"{entry.name}-{entry.version}").symlink_to(known.absolute())
+                    self._used.add(known)
+                os.symlink(known, f"{place}/{entry.name}-{entry.version}")  # noqa: PTH211
 
     def keep_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
         """Keep what a build that has ended well has unpacked itself; another may have done so, too.
@@ -105,10 +127,13 @@ class PackageCache:
         No two of them write in one place, so that none sees what is not finished.
         """
         for repository, entries in served.items():
+            place = self._unpacked_at(directory, repository)
             for entry in entries:
-                own = self._unpacked_at(directory, repository) / f"{entry.name}-{entry.version}"
-                kept = self._unpacked / _hexadecimal(entry)
-                if own.is_symlink() or kept.is_dir() or not any(own.glob("*.dat.tar")):
+                name = f"{place}/{entry.name}-{entry.version}"
+                if os.path.islink(name):  # noqa: PTH114
+                    continue
+                own, kept = Path(name), self._unpacked / _hexadecimal(entry)
+                if kept.is_dir() or not any(own.glob("*.dat.tar")):
                     continue
                 with contextlib.suppress(OSError):  # it is there now, or the disk is full
                     _move(own, kept)
@@ -127,16 +152,11 @@ class PackageCache:
 
     def _is_proven(self, path: Path, entry: Entry) -> bool:
         """Return whether the file is there, and is what it was, or is seen to be the package."""
-        try:
-            state = _state_of(path)
-        except FileNotFoundError:
-            return False
-        known = self._proven.get(path)
-        if known is not None and known[0] == state:
+        if self.at_hand(entry) is not None:
             return True
         try:
             apk = _read(path).apk
-        except BrokenPackage:
+        except (BrokenPackage, FileNotFoundError):
             return False
         if _fault(apk, entry):
             return False

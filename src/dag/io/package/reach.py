@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import socket
 import ssl
 import time
@@ -25,6 +26,7 @@ import httpcore2
 
 from dag.core.web import MAX_REDIRECTS, check_uri, redact
 from dag.errors import UsageError
+from dag.io.package.patience import Patience, Unreachable
 from dag.io.proxies import check_proxies
 from dag.io.web import tls_context
 
@@ -37,10 +39,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 Resolve = Callable[[str, int], list[str]]
 """Host and port → its addresses."""
-
-
-class Unreachable(Exception):
-    """A server that is not asked, or does not answer as it should; says why, without the URL."""
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +50,6 @@ class Answer:
     headers: dict[str, str]
     """By their names in lower case."""
     body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a server is waited for, in seconds."""
-
-    connect: float = 20.0
-    silence: float = 30.0
-    """Between two pieces of an answer."""
-    in_all: float = 300.0
-    """Of a request with all its redirects."""
 
 
 def is_public(address: str) -> bool:
@@ -289,7 +277,8 @@ def _as_unreachable() -> Iterator[None]:
         httpcore2.ProxyError,
         OSError,
     ) as error:
-        raise Unreachable(str(error) or type(error).__name__) from error
+        words = _ERRNO.sub("", str(error)) or type(error).__name__
+        raise Unreachable(words[0].lower() + words[1:]) from error
 
 
 def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:

@@ -262,7 +262,7 @@ def _take_file(filling: _Filling, directory: Path, name: str, data: Iterator[byt
             part.write(block)
         wrong = part.find_mismatch()
         if wrong is not None:
-            raise _refusal(name, f"has other bytes: {wrong[1]}")
+            raise _refusal(name, f"is not what its name says: its hash is {wrong[1]}")
         cache.commit(part, digests)
         filling.files += 1
         filling.bytes += part.size

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -191,7 +191,7 @@ class DirectoryObjects(Objects):
 
     def _made(self, name: str) -> Path:
         path = self.path(name)
-        missing = [folder for folder in path.parents if not folder.exists()]
+        missing = [*takewhile(lambda folder: not folder.exists(), path.parents)]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
             durable.sync(folder.parent)

@@ -24,7 +24,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -52,22 +51,9 @@ from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.hints import MemoryHints
 from dag.io.store.lock import Lock
-from dag.io.store.objects import Objects, insist, read_each
+from dag.io.store.objects import BucketObjects, Objects, insist, read_each
 from dag.io.store.publications import Publications
 from dag.io.store.runs import Runs
-
-
-@dataclass(frozen=True, slots=True)
-class BucketObjects:
-    """The objects of a store that is in a bucket."""
-
-    url: str
-    files: Objects
-    """What is published, by architecture."""
-    state: Objects
-    """What the store keeps for itself."""
-    keeps_copies: bool = field(default=True, kw_only=True)
-    """Whether packages from there are kept here, so that each comes once."""
 
 
 class Store:
@@ -112,6 +98,8 @@ class Store:
         """The units whose published files may be of different records, with these files."""
         self.left: dict[tuple[str, str], Record] = {}
         """The units that somebody else was publishing when they came in."""
+        self.chosen: Mapping[str, str] = {}
+        """The results, by the units' names, that go before published ones: see `read_results`."""
         self._publications = Publications(self.objects, arch.apk, is_shared=self.is_shared)
         self._listed: dict[str, set[str]] | None = None
         """The names of all records by the unit's name, where it would take long to list each unit's."""
@@ -236,22 +224,21 @@ class Store:
 
         The published one goes before others. One of an unknown definition counts if it is published.
         """
-        published = self.records.get((name, version))
-        if published is not None and (
-            not fingerprint or published.fingerprint in ("", fingerprint)
-        ):
+        published, chosen = self.records.get((name, version)), self.chosen.get(name)
+        if published and fingerprint and published.fingerprint not in ("", fingerprint):
+            published = None
+        if published and chosen in (None, published.result):
             return published
-        return choose_result(
-            one
-            for one in self.records_of(name)
-            if one.version == version and one.fingerprint == fingerprint
-        )
+        of_version = (one for one in self.records_of(name) if one.version == version)
+        same = [one for one in of_version if one.fingerprint == fingerprint]
+        if published:
+            same.append(published)
+        return choose_result(same, [chosen or "", published.result if published else ""])
 
     def find_key(self, name: str, key: str) -> Record | None:
         """Return the record of just what goes into a unit; the published one goes before others."""
         published = [one.result for one in list(self.records.values()) if one.name == name]
-        same = self.records_of(name, key)
-        return choose_result(same, published)
+        return choose_result(self.records_of(name, key), [self.chosen.get(name, ""), *published])
 
     # ---- what comes in ------------------------------------------------------------------------
 
@@ -371,6 +358,28 @@ class Store:
             self._count(record, sizes)
 
     # ---- what goes out ------------------------------------------------------------------------
+
+    def forget(self, name: str) -> bool:
+        """Delete what is published of a unit in any version, and then its records.
+
+        Returns False if somebody else publishes it just now.
+        """
+        files = {file for record in self.records_of(name) for file in record.files}
+        units = [one for one in {*self.records, *self.half_published} if one[0] == name]
+        for unit in units:
+            record = self.records.get(unit)
+            if record and not self._say_published(record, {}, leaving=tuple(record.files)):
+                return False
+            self.records.pop(unit, None)
+            files.update(self.half_published.pop(unit, ()))
+        for file in files:
+            if self._owners.get(file, (name, ""))[0] == name:
+                self.files.delete(f"{self.arch.apk}/{file}")
+        for unit in units:  # not before, because nothing else says whose the files were
+            self._publications.delete(*unit)
+        for one in self.objects.names(f"{RECORDS}/{self.arch.apk}/{name}"):
+            self.objects.delete(one)
+        return True
 
     def published(self) -> Iterator[PublishedApk]:
         """Yield the packages that an index of the store lists."""

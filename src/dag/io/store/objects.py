@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -159,6 +159,19 @@ class Objects(ABC):
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of all objects below a folder, sorted."""
         yield from sorted(one.name for one in self.list(folder))
+
+
+@dataclass(frozen=True, slots=True)
+class BucketObjects:
+    """The objects of a store that is in a bucket."""
+
+    url: str
+    files: Objects
+    """What is published, by architecture."""
+    state: Objects
+    """What the store keeps for itself."""
+    keeps_copies: bool = field(default=True, kw_only=True)
+    """Whether packages from there are kept here, so that each comes once."""
 
 
 def read_each(

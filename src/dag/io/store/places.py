@@ -12,8 +12,8 @@ from dag.core.store.buckets import Bucket
 from dag.core.store.layout import RUNS, STATE
 from dag.io.store.buckets.opening import open_bucket, use_settings
 from dag.io.store.directory import DirectoryObjects
-from dag.io.store.local import BucketObjects, Store
-from dag.io.store.objects import Objects
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects, Objects
 from dag.io.usercache import user_cache
 
 

@@ -69,6 +69,10 @@ class Run:
         if self.is_far:
             remove(self.state / RUNS / self.id)
 
+    def has_ended(self) -> bool:
+        """Return whether its result is kept, which is the last that comes of it."""
+        return self.objects.look(self.names.result) is not None
+
     def says_it_lives(self) -> bool:
         """Return whether the journal in a bucket was written a short while ago."""
         found = self.objects.look(self.names.journal) if self.is_far else None

@@ -137,7 +137,7 @@ class LocalRunner:
         if (same := await asyncio.to_thread(self._units.same, unit)) is not None:
             self.reused[key] = same
             self._units.shelf.add(same.built)
-            return Unchanged(key, attempt, gives=names_given(same))
+            return Unchanged(key, attempt, gives=names_given(same), result=same.result)
         work = _Attempt(unit, place, unit.inputs, memory=start.resources.ram, served=unit.served)
         self._attempts[key, attempt] = work
         kept = False
@@ -177,7 +177,7 @@ class LocalRunner:
             async with self._promoting:
                 record, results = await asyncio.to_thread(self._promote, work)
             self._units.shelf.add(record.built)
-            return Proven(prove.key, prove.attempt, results, names_given(record))
+            return Proven(prove.key, prove.attempt, results, names_given(record), record.result)
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.words("").lines)
         finally:

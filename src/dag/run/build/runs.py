@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from types import MappingProxyType
 
 import msgspec
 
@@ -54,9 +55,16 @@ class RunStatus:
 
 
 @contextmanager
-def begin_journal(run: Run, about: PlanSummary, scheduler: Scheduler) -> Iterator[Journal]:
-    """Begin the journal of a run of this process."""
-    head = lines.make_head(about, scheduler, began=time.time(), pid=os.getpid(), run=run.id)
+def begin_journal(
+    run: Run,
+    about: PlanSummary,
+    scheduler: Scheduler,
+    results: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Journal]:
+    """Begin the journal of a run of this process; `results` are those that `read_results` returned."""
+    head = lines.make_head(
+        about, scheduler, began=time.time(), pid=os.getpid(), run=run.id, results=results
+    )
     with Journal(run.journal) as journal:
         journal.append(lines.encode_head(head))
         with _brought_again_and_again(run):
@@ -90,6 +98,22 @@ def keep_result(run: Run, result: Result) -> Result:
     """Write the result of a run that has ended, and return it."""
     run.keep_result(msgspec.json.encode(result.to_json()))
     return result
+
+
+def read_results(store: Store) -> dict[str, str]:
+    """Return the results that the latest run went on with, by unit, if that was killed.
+
+    Of several results that a store has of one unit, the next run goes on with the same.
+    """
+    latest = next(store.runs.all(), None)
+    if latest is None or latest.has_ended():
+        return {}
+    with (
+        suppress(OSError, ValueError),
+        latest.brought(latest.journal, latest.names.journal) as path,
+    ):
+        return lines.results_of(read_journal(path))
+    return {}
 
 
 def read_status(store: Store, words: str = "") -> RunStatus:

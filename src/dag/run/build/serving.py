@@ -24,12 +24,13 @@ from dag.core.package.repositories import Repositories, hosts_of, read_line, tru
 from dag.core.package.rewriting import Unchangeable, replace_named
 from dag.core.shell import script_text
 from dag.io import durable
+from dag.io.package.packagecache import PackageCache
+from dag.io.package.patience import Patience
 from dag.io.package.prover import open_inside
 from dag.report.words import some
 
 if TYPE_CHECKING:
     from dag.core.build.plan import BuildPlan
-    from dag.io.package.packagecache import PackageCache
 
 FOLDER = "inputs"
 """The directory beside the workspace of a unit."""
@@ -83,13 +84,11 @@ class PackageServer:
     @cached_property
     def cache(self) -> PackageCache:
         """The packages that were fetched before."""
-        # The HTTP stack, which a unit does without that gets nothing of repositories.
-        from dag.io.package.packagecache import PackageCache
-        from dag.io.package.reach import Fetcher, Patience, Reach
-
         places = [*self.named.values(), *self.repositories.roots.values()]
         fetcher = None
         if any("://" in place for place in places):
+            from dag.io.package.reach import Fetcher, Reach  # HTTP takes long to import
+
             fetcher = Fetcher(Reach(hosts_of(self.named.values())), Patience(in_all=_PATIENCE))
         return PackageCache(self.arch.apk, fetcher, self.place)
 
@@ -211,7 +210,10 @@ class PackageServer:
         by_checksum = {entry.checksum: entry for entry in served.packages}
         from dag.run.graph.asking import at_once
 
-        files = at_once(lambda checksum: self.cache.bring(by_checksum[checksum]), [*by_checksum])
+        at_hand = {checksum: self.cache.at_hand(entry) for checksum, entry in by_checksum.items()}
+        files = {checksum: path for checksum, path in at_hand.items() if path is not None}
+        rest = [checksum for checksum in by_checksum if checksum not in files]
+        files |= at_once(lambda checksum: self.cache.bring(by_checksum[checksum]), rest)
         lines: list[str] = []
         places = self._places(package)
         by_directory = self._by_directory(package, served, folder)

@@ -50,7 +50,7 @@ from dag.run.build.pages import PageWriter, RunPlace
 from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import find_finished
 from dag.run.build.runner import Runner
-from dag.run.build.runs import begin_journal, keep_result
+from dag.run.build.runs import begin_journal, keep_result, read_results
 from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
@@ -121,6 +121,7 @@ class Build:
             say(line)
         self._entries = find_entries(options, found, store.root, say)
         self._others = read_others(options.other_stores, store, say)
+        store.chosen = read_results(store)
         self._settle(found)
         while refused := self._refused():
             self._settle(self._without(refused))
@@ -260,7 +261,7 @@ class Build:
 
         """
         scheduler = self.scheduler()
-        with begin_journal(run, self.about, scheduler) as journal:
+        with begin_journal(run, self.about, scheduler, self.store.chosen) as journal:
             progress = BuildProgress(
                 scheduler,
                 self.about,
@@ -296,7 +297,7 @@ class Build:
     def end_without_units(self) -> Result:
         """Return the result of a plan that has nothing to build; it is a run like others."""
         run, scheduler = self.store.runs.begin(), self.scheduler()
-        with begin_journal(run, self.about, scheduler) as journal:
+        with begin_journal(run, self.about, scheduler, self.store.chosen) as journal:
             journal.append(lines.encode_event(0.0, Began()))
             scheduler.handle(Began(), 0.0)
         for page in self._page(run, scheduler):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dag.core.arch import Arch
 from dag.core.limits import ALL_LISTED_PACKAGES, NAMED_REPOSITORIES, PUBLIC_KEY
@@ -26,8 +26,11 @@ from dag.core.web import redact
 from dag.errors import DagError, InfrastructureError
 from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
-from dag.io.package.reach import Fetcher, Patience, Reach, Unreachable
+from dag.io.package.patience import Patience, Unreachable
 from dag.report.words import some
+
+if TYPE_CHECKING:
+    from dag.io.package.reach import Fetcher
 
 _AT_ONCE = 8
 _STRANGERS = Patience(connect=10.0, silence=20.0, in_all=120.0)
@@ -132,6 +135,8 @@ class Asking:
         wanted = list(asked)[: NAMED_REPOSITORIES.most]
         urls = [key for key in keys if "://" in key][: NAMED_REPOSITORIES.most]
         if urls or any("://" in place for place in wanted):
+            from dag.io.package.reach import Fetcher, Reach
+
             reach = Reach(hosts_of((*named.repositories, *named.keys)))
             self._fetcher, self._strange_fetcher = Fetcher(reach), Fetcher(reach, _STRANGERS)
         self._indexes = at_once(self._open, wanted)

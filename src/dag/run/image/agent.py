@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 _MAKES = "`dag image --push` makes one and prints its name"
 
 
-def make_image(options: ImageOptions, tell: Callable[[str], None]) -> str:
-    """Make the agent's image, put it where the options say, and return its name or its digest.
+@dataclass(frozen=True, slots=True)
+class MadeImage:
+    """The agent's image as it was made."""
+
+    digest: str
+    reference: str | None
+    """Its name in a registry, by digest; None if it was not pushed."""
+
+
+def make_image(options: ImageOptions, tell: Callable[[str], None]) -> MadeImage:
+    """Make the agent's image, and put it where the options say.
 
     Raises:
         UsageError: the base is none that can run dag.
@@ -36,10 +45,10 @@ def make_image(options: ImageOptions, tell: Callable[[str], None]) -> str:
         save_agent(agent, Path(options.save), insecure=insecure)
         tell(f"{options.save} has {agent.digest}")
     if options.push is None:
-        return agent.digest
+        return MadeImage(agent.digest, None)
     reference, uploaded = push_agent(agent, options.push, insecure=insecure, progress=tell)
     tell(f"agent {reference}: {uploaded.bytes:,} bytes sent")
-    return str(reference)
+    return MadeImage(agent.digest, str(reference))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,9 @@ class JobRunner:
         """Take what the agent has proven."""
         found = self._collected.pop((prove.key, prove.attempt))
         self._take(found.record)
-        return Proven(prove.key, prove.attempt, found.results, names_given(found.record))
+        return Proven(
+            prove.key, prove.attempt, found.results, names_given(found.record), found.record.result
+        )
 
     async def cancel(self, key: str, attempt: int) -> None:
         """Delete the Job of an attempt from before."""
@@ -161,7 +163,7 @@ class JobRunner:
 
     def _reuse(self, start: Start, record: Record) -> Unchanged:
         self._take(record)
-        return Unchanged(start.key, start.attempt, gives=names_given(record))
+        return Unchanged(start.key, start.attempt, gives=names_given(record), result=record.result)
 
     def _take(self, record: Record) -> None:
         self.finished.append(record)

@@ -28,14 +28,18 @@ def plan_gke(options: GkeOptions) -> SetupPlan:
     """
     if (options.zone is None) == (options.region is None):
         raise UsageError(
-            "a cluster is in one place", hint="give --zone, like europe-west4-a, or --region"
+            "nothing says where the cluster is to be, or two flags do",
+            hint="give either --zone, like europe-west4-a, or --region",
         )
     place = f"--zone={options.zone}" if options.zone else f"--region={options.region}"
     if options.signing_key is not None:
         _check_private_key(options.signing_key)
     project = options.project or current_project()
     if project is None:
-        raise UsageError("no project", hint="give --project, or `gcloud config set project`")
+        raise UsageError(
+            "nothing names a project of Google Cloud",
+            hint="give --project, or `gcloud config set project`",
+        )
     # Google's own driver comes with the cluster.
     fetched = options.csi_driver != GKE_DRIVER
     inside = replace(
@@ -127,7 +131,9 @@ def _check_private_key(path: str) -> None:
         content = read_bytes(Path(path), CREDENTIALS)
     except OSError as error:
         raise UsageError(
-            f"{path}: {error.strerror}", hint="it must be a file that you can read"
+            f"--signing-key {path}: {error.strerror}", hint="name a file that you can read"
         ) from error
     if not is_private_key(content):
-        raise UsageError(f"{path} is no private key", hint="`melange keygen FILE` makes one")
+        raise UsageError(
+            f"--signing-key {path} is no private key", hint="`melange keygen FILE` makes one"
+        )

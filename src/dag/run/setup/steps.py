@@ -225,7 +225,7 @@ class Setup:
                 return
             if not _may_come(failure) or time.monotonic() > deadline:
                 raise InfrastructureError(
-                    f"{title}: {argv[0]} failed: {failure}",
+                    f'{argv[0]} failed at the step "{title}": {failure}',
                     hint="run it again when the cause is removed; it continues with this step",
                 )
             self._terminal.say(

@@ -16,6 +16,7 @@ import zstandard
 
 from cluster import images, oci
 from tests.support.registries import Server, base_image, registry, skopeo
+from tests.support.schema import checked
 
 pytestmark = pytest.mark.installs
 
@@ -115,8 +116,10 @@ def test_what_is_pushed_is_what_is_saved(
         index = json.load(archive.extractfile("./index.json") or sys.stdin)
     assert [one["digest"] for one in index["manifests"]] == [digest]
     skopeo("inspect", f"oci-archive:{saved}")
-    again = from_wheel.image("--base", base, "--push", f"{running.host}/me/agent")
+    again = from_wheel.image("--base", base, "--push", f"{running.host}/me/agent", "--json")
     assert " 0 bytes sent" in again.stderr
+    told = checked(again.stdout, "image")
+    assert (told["digest"], told["image"]) == (digest, done.stdout.strip())
 
 
 def layers(saved: Path) -> Iterator[tarfile.TarFile]:

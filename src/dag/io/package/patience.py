@@ -1,0 +1,23 @@
+"""How long servers are waited for, and what those are called that are not to be had.
+
+It is apart from what asks them, because HTTP takes long to import, and most builds ask nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class Unreachable(Exception):
+    """A server that is not asked, or does not answer as it should; says why, without the URL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a server is waited for, in seconds."""
+
+    connect: float = 20.0
+    silence: float = 30.0
+    """Between two pieces of an answer."""
+    in_all: float = 300.0
+    """Of a request with all its redirects."""

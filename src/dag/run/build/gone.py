@@ -1,0 +1,72 @@
+"""Forget the units of a store whose definitions are gone: their records, and what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from dag.core.arch import Arch
+from dag.core.build.storeoptions import PruneStoreOptions
+from dag.core.store.layout import PUBLISHED, RECORDS, read_record_name
+from dag.errors import UsageError
+from dag.io.store.objects import Objects
+from dag.io.store.places import StorePlace
+from dag.report.words import some
+from dag.run.build.signing import given_key, publish
+from dag.run.build.stores import open_store
+from dag.run.graph.definitions import read_definitions
+
+Say = Callable[[str], None]
+
+
+def forget_gone(options: PruneStoreOptions, place: StorePlace, say: Say) -> tuple[str, ...]:
+    """Forget every unit that no definition of the directory has the name of; return the names.
+
+    The index lists their packages no more. Their blobs go when nobody has used them for a while.
+    With `options.dry_run` nothing is changed.
+
+    Raises:
+        UsageError: a definition is broken, so that nobody can tell what is gone, or all would go.
+        Held: somebody builds into the store.
+        InfrastructureError: the store cannot be written, or the index not be signed.
+
+    """
+    arches = sorted(place.state.folders(RECORDS))
+    gone = {arch: _gone(options, place.state, Arch.parse(arch)) for arch in arches}
+    for arch, names in () if options.dry_run else gone.items():
+        _forget(options, place, Arch.parse(arch), names, say)
+    return tuple(sorted({name for names in gone.values() for name in names}))
+
+
+def _gone(options: PruneStoreOptions, objects: Objects, arch: Arch) -> set[str]:
+    found = read_definitions(options, options.directory, arch)
+    if found.broken:
+        raise UsageError(
+            "nothing is forgotten, because nobody can tell what the broken definitions define: "
+            + some([one.file for one in found.broken]),
+            hint="mend or remove them first",
+        )
+    records = map(read_record_name, objects.names(f"{RECORDS}/{arch.apk}"))
+    there = {one.name for one in records if one is not None}
+    there |= {one.split("/")[2] for one in objects.names(f"{PUBLISHED}/{arch.apk}")}
+    gone = there - {package.name for package in found.packages}
+    if gone == there and gone:
+        raise UsageError(
+            f"{options.directory} defines nothing of what the store has for {arch.apk}",
+            hint="--dir names the directory of the definitions",
+        )
+    return gone
+
+
+def _forget(
+    options: PruneStoreOptions, place: StorePlace, arch: Arch, names: Collection[str], say: Say
+) -> None:
+    if not names:
+        return
+    store = open_store(place, arch, wait=False, say=say)
+    try:
+        for name in sorted(names):
+            if not store.forget(name):
+                say(f"{name} stays, because another build publishes it just now")
+        publish(store, (), given_key(options.signing_key), say)
+    finally:
+        store.close()

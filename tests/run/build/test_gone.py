@@ -1,0 +1,106 @@
+"""Packages whose definitions were removed are forgotten, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.store.records import Built, Record
+from dag.io.store.local import Store
+from tests.support.apks import make_apk
+from tests.support.builds import Make, apks, definition, run
+from tests.torture.distribution import index
+
+pytestmark = pytest.mark.installs
+
+
+def test_only_what_no_definition_defines_is_forgotten(make: Make) -> None:
+    place = make(a=definition("a"), b=definition("b", "a"), c=definition("c"))
+    store = place / "packages"
+    code, _, said = run(place)
+    assert code == 0, said
+    (place / "b.yaml").unlink()
+    prune = ("store", "prune", "--gone")
+
+    def pruned(*words: str) -> tuple[int, str, str]:
+        return run(place, *prune[1:], *words, command=prune[0])
+
+    (place / "broken.yaml").write_text("package: [")
+    code, out, said = pruned()
+    assert (code, out) == (2, "")
+    assert "nobody can tell what the broken definitions define: broken.yaml" in said
+    (place / "broken.yaml").unlink()
+    code, out, said = pruned("--dry-run")
+    assert (code, out.splitlines()[:-1]) == (0, ["b would be forgotten"]), said
+    assert index(store) == ["a-1-r0.apk", "b-1-r0.apk", "c-1-r0.apk"]
+
+    code, out, said = pruned()
+    assert (code, out.splitlines()[:-1]) == (0, ["b forgotten"]), said
+    assert index(store) == apks(place) == ["a-1-r0.apk", "c-1-r0.apk"]
+    code, out, said = run(place, "verify", command="store")
+    assert (code, out) == (0, "3 blobs, 2 records, 2 published files: all as it should be\n"), said
+    assert pruned()[1].splitlines()[:-1] == []
+    code, _, said = run(place)
+    assert (code, "2 there already" in said) == (0, True), said
+
+    for name in ("a", "c"):
+        (place / f"{name}.yaml").unlink()
+    (place / "d.yaml").write_text(definition("d"))
+    code, _, said = pruned()
+    assert (code, "defines nothing of what the store has for x86_64" in said) == (2, True), said
+    assert index(store) == ["a-1-r0.apk", "c-1-r0.apk"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store", Arch.parse("x86_64"))
+    store.prepare()
+    yield store
+    store.close()
+
+
+def promote(store: Store, place: Path, name: str, *files: str) -> Record:
+    staged = {}
+    for one in files:
+        make_apk(place / f"{one}-1-r0.apk", one, origin=name)
+        staged[f"{one}-1-r0.apk"] = store.blobs.stage(place, PurePath(f"{one}-1-r0.apk"))
+    built = tuple(Built(apk=one.apk) for one in staged.values())
+    record = Record(name=name, version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=built)
+    store.promote(record, staged)
+    return record
+
+
+def test_who_dies_while_forgetting_leaves_what_the_next_one_forgets(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(store, tmp_path, "a", "a", "a-dev")
+    promote(store, tmp_path, "b", "b")
+
+    class Died(BaseException):
+        pass
+
+    def die(name: str) -> None:
+        raise Died(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.files, "delete", die)
+        with pytest.raises(Died):
+            store.forget("a")
+    store.recover(print)
+    assert store.forget("a")
+    assert [path.name for path in store.packages.glob("*.apk")] == ["b-1-r0.apk"]
+    assert list(store.records_of("a")) == []
+    assert store.read() == []
+    assert [*store.records] == [("b", "1-r0")]
+
+
+def test_a_file_that_moved_to_another_unit_stays(store: Store, tmp_path: Path) -> None:
+    promote(store, tmp_path, "a", "a", "a-tool")
+    promote(store, tmp_path, "tool", "a-tool")
+    store.read()
+    assert store.forget("a")
+    assert sorted(path.name for path in store.packages.glob("*.apk")) == ["a-tool-1-r0.apk"]
+    assert [*store.records] == [("tool", "1-r0")]
