@@ -47,6 +47,7 @@ from dag.core.build.scheduler import Scheduler  # noqa: E402
 from dag.core.build.states import RunLimits  # noqa: E402
 from dag.core.jobs.answers import answer_for, encode_answer  # noqa: E402
 from dag.core.jobs.manifest import unit_job  # noqa: E402
+from dag.core.jobs.names import jobs_path  # noqa: E402
 from dag.core.jobs.options import UnitBuildOptions  # noqa: E402
 from dag.core.kube.objects import KubeObject  # noqa: E402
 from dag.core.package.apk import Apk, archive_of  # noqa: E402
@@ -62,7 +63,6 @@ from dag.run.build.resolving import UnitResolver  # noqa: E402
 from dag.run.build.serving import PackageServer  # noqa: E402
 from dag.run.build.session import Build, Builder  # noqa: E402
 from dag.run.build.start import plan_in  # noqa: E402
-from dag.run.jobs.attempt import jobs_path  # noqa: E402
 from dag.run.jobs.orders import make_orders  # noqa: E402
 from dag.run.jobs.runner import JobRunner  # noqa: E402
 from tests.support.distributions import TODAY, unpacked  # noqa: E402

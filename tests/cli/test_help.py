@@ -105,6 +105,11 @@ def test_a_build_on_kubernetes_needs_a_store_that_nodes_reach() -> None:
         main.main(["build", "--on", "kubernetes"], standalone_mode=False)
 
 
+def test_a_build_on_this_machine_is_not_cancelled_from_elsewhere() -> None:
+    with pytest.raises(UsageError, match="ends builds on Kubernetes"):
+        main.main(["cancel", "--store", "built"], standalone_mode=False)
+
+
 def test_what_no_node_would_have_is_refused_before_a_cluster_is_asked(tmp_path: Path) -> None:
     (tmp_path / "definitions").mkdir()
     (tmp_path / "elsewhere").mkdir()

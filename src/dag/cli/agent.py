@@ -257,6 +257,24 @@ def publish(
         publish_records(opened, order, signed, _TERMINATION_LOG)
 
 
+@command.command(name="list-runs")
+@_STORE
+@_ARCH
+@_STATE
+@click.option("--run", "run_id", default="", help="Tell of the runs whose ids begin so.")
+@click.option("--unit", default="", help="Tell the log of this unit, too.")
+@click.option("--all", "every", is_flag=True, help="Tell of all runs.")
+def list_runs(*, store: str, arch: str, state: Path, run_id: str, unit: str, every: bool) -> None:
+    """Tell what a store keeps of its runs."""
+    from dag.core.arch import Arch
+    from dag.core.jobs.history import RunQuery
+    from dag.run.agent.history import list_runs as run
+
+    with _last_words():
+        query = RunQuery(run=run_id, unit=unit, every=every)
+        run(store, Arch.parse(arch), state / "store", query)
+
+
 @command.command(name="keep-run")
 @_STORE
 @_ARCH

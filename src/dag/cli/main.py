@@ -31,6 +31,7 @@ SUMMARIES = {
     "doctor": "Find out whether a cluster could build.",
     "build": "Build packages as units, on this machine or as Jobs on Kubernetes.",
     "status": "Tell how a `dag build` stands, or how it ended.",
+    "cancel": "End a build on Kubernetes.",
     "logs": "Print the log of a package's build.",
     "report": "Write a page about a build, for a browser.",
     "store": "Verify the store of `dag build`, or remove what nobody needs.",

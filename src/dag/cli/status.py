@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
-from dag.core.build.options import StatusOptions
+from dag.core.jobs.options import ClusterStatusOptions
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
+    from dag.core.jobs.standing import Standing
     from dag.run.build.runs import RunStatus
 
 
 @command_of(
-    StatusOptions,
+    ClusterStatusOptions,
     ("See how the build of this directory stands.", "dag status"),
     ("List all builds that the store remembers.", "dag status --all"),
     ("Have everything that is known about the latest one as JSON.", "dag status --json"),
 )
-def command(options: StatusOptions) -> int:
+def command(options: ClusterStatusOptions) -> int:
     """Tell how a `dag build` stands, or how it ended.
 
     It is the latest one, or the one whose id is RUN or begins with that. A build that runs is not
     disturbed. The exit code is 0 if everything is built or the build still runs, and otherwise that
     of `dag build`.
     """
+    from dag.core.jobs.history import RunQuery
     from dag.report.files import ShownPlaces, to_json
-    from dag.report.terminal import say, show, show_document
+    from dag.report.terminal import show, show_document
     from dag.run.build.runs import read_status
-    from dag.run.build.stores import store_name, store_place
+    from dag.run.build.stores import store_name
+    from dag.run.jobs.history import opened_runs
+    from dag.run.jobs.standing import look_at_run
 
     if len(options.runs) > 1 or (options.runs and options.all):
         raise UsageError(
@@ -37,14 +42,29 @@ def command(options: StatusOptions) -> int:
         )
     if options.all:
         return _list(options)
-    status = read_status(store_place(options, say).store(options.arch), *options.runs)
-    name = store_name(options)
+    words, name = "".join(options.runs), store_name(options)
+    if options.is_on_cluster and (standing := look_at_run(options, words)) is not None:
+        _tell_standing(standing, options)
+        return 0
+    with opened_runs(options, RunQuery(run=words)) as store:
+        status = read_status(store, words)
     if options.json:
         places = ShownPlaces(store=name, directory=options.directory)
         show_document(to_json(status.result, places, is_alive=status.is_alive))
     else:
         show(_lines(status, store=name, verbosity=options.verbose))
     return 0 if status.is_alive else status.result.exit_code
+
+
+def _tell_standing(standing: Standing, options: ClusterStatusOptions) -> None:
+    from dag.report.envelope import envelope
+    from dag.report.standing import standing_json, standing_lines
+    from dag.report.terminal import show, show_document
+
+    if options.json:
+        show_document(envelope("jobs", standing_json(standing)))
+    else:
+        show(standing_lines(standing, time.time()))
 
 
 def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
@@ -65,15 +85,18 @@ def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
     return [*lines, *result_lines(result, store=store, verbosity=verbosity)]
 
 
-def _list(options: StatusOptions) -> int:
+def _list(options: ClusterStatusOptions) -> int:
+    from dag.core.jobs.history import RunQuery
     from dag.report.envelope import envelope
     from dag.report.files import headline
     from dag.report.terminal import say, show, show_document
     from dag.run.build.runs import read_all
-    from dag.run.build.stores import store_place
+    from dag.run.jobs.history import opened_runs
 
     found = []
-    for status in read_all(store_place(options, say).store(options.arch)):
+    with opened_runs(options, RunQuery(every=True)) as store:
+        runs = list(read_all(store))
+    for status in runs:
         if isinstance(status, UsageError):
             say(status.message)
             continue

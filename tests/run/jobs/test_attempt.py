@@ -19,18 +19,37 @@ Follow = Callable[[], JobFollower]
 
 
 @pytest.fixture
-async def follow(
-    origin: Origin, kube: Kube, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Follow]:
+async def news(kube: Kube) -> AsyncIterator[RunNews]:
+    found = RunNews(kube, "n", "dag/run=r")
+    found.open()
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def follow(kube: Kube, news: RunNews, monkeypatch: pytest.MonkeyPatch) -> Follow:
     """Return a function that follows the Job, with little patience."""
     for name, seconds in {"_LOOK": 0.01, "_REFUSED": 0.05, "_WITHOUT_POD": 0.2}.items():
         monkeypatch.setattr(f"dag.run.jobs.attempt.{name}", seconds)
     monkeypatch.setattr("dag.io.kube.api._REFUSAL_PATIENCE", 0.05)
-    news = RunNews(kube, "n", "dag/run=r")
-    news.open()
     rules = WatchRules(pending_timeout=60.0, reads_logs=False)
-    yield lambda: JobFollower(kube, news, JOB, rules, lambda _: None)
-    await news.close()
+    return lambda: JobFollower(kube, news, JOB, rules, lambda _: None)
+
+
+async def test_who_is_replaced_leaves_the_job_to_the_successor(
+    origin: Origin, follow: Follow, news: RunNews
+) -> None:
+    api = OneJob(origin)
+    task = asyncio.create_task(follow().run())
+    async with asyncio.timeout(20):
+        while not api.exists:  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(0.01)
+        news.is_abandoned = True
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert origin.count("DELETE") == 0
+    assert api.exists
 
 
 async def test_a_job_without_a_pod_is_given_up_whether_or_not_events_tell_why(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,14 @@ from tests.support.kubeconfigs import kubeconfig
 from tests.support.leases import OneLease, lease_server
 from tests.support.orders import SETTINGS
 
-SETTINGS_HERE = replace(SETTINGS, namespace="n")
+KEY = SETTINGS.key
 OTHER = "process 7 on another"
 Make = Callable[[], StoreLease]
 
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneLease]:
-    for name, seconds in {"RENEWAL": 0.02, "DURATION": 0.4}.items():
+    for name, seconds in {"RENEWAL": 0.02, "DURATION": 2.0}.items():
         monkeypatch.setattr(f"dag.run.jobs.lease.{name}", seconds)
     with lease_server() as lease:
         yield lease
@@ -43,9 +42,7 @@ def make(api: OneLease, tmp_path: Path, said: list[str]) -> Iterator[Make]:
 
     def make_lease() -> StoreLease:
         note = DriverNote(client="mine", run="r1")
-        lease = StoreLease(
-            lambda: Kube(connect(config), lambda _: None), SETTINGS_HERE, note, said.append
-        )
+        lease = StoreLease(lambda: Kube(connect(config), lambda _: None), KEY, note, said.append)
         made.append(lease)
         return lease
 
@@ -82,7 +79,7 @@ async def test_who_waits_drives_when_the_holder_lets_go(api: OneLease, make: Mak
     api.let_hold(OTHER, "0")
     renewing = asyncio.create_task(renew(api))
     acquiring = asyncio.create_task(make().acquire(wait=True))
-    await asyncio.sleep(0.6)  # longer than a holder may be silent
+    await asyncio.sleep(2.5)  # longer than a holder may be silent
     assert not acquiring.done()
     renewing.cancel()
     api.let_hold("", "end")
@@ -134,7 +131,7 @@ async def test_a_run_that_somebody_cancels_is_told(
     await lease.acquire(wait=False)
     lease.listen(lambda end: loop.call_soon_threadsafe(ended.put_nowait, end))
     other = Kube(connect(kubeconfig(tmp_path / "other", api.url)), lambda _: None)
-    await LeaseObject.of(other, SETTINGS_HERE).cancel("r1")
+    await LeaseObject(other, KEY).cancel("r1")
     await other.close()
     async with asyncio.timeout(20):
         end = await ended.get()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dag.io.usercache import user_cache
 from tests.support.builds import definition
 from tests.support.cluster.running import Dag, Done, Running
 from tests.support.waiting import eventually
@@ -36,6 +37,24 @@ class Jobs:
     def start(self, *more: str) -> Running:
         return self.dag.run("dag", *self.words(*more))
 
+    def elsewhere(self, *words: str) -> Done:
+        """Run `dag` as on another machine, which has no place of its own for the store yet."""
+        cache = self.dag.directory / "another"
+        if not cache.exists():
+            (cache / "dag").mkdir(parents=True)
+            for path in user_cache("replicas").parent.iterdir():
+                if path.name != "replicas":
+                    (cache / "dag" / path.name).symlink_to(path)
+        if words[0] != "build":
+            config = f"--kubeconfig={self.dag.cluster.limited_kubeconfig}"
+            words = (*words, "--dir", str(self.directory), config, f"--store={self.url}")
+        here = self.dag.environment
+        self.dag.environment = {**here, "XDG_CACHE_HOME": str(cache)}
+        try:
+            return self.dag(*words, timeout=400)
+        finally:
+            self.dag.environment = here
+
     def define(self, **definitions: str) -> None:
         """Let the directory have just these definitions."""
         for old in self.directory.glob("*.yaml"):
@@ -47,20 +66,22 @@ class Jobs:
         """Add a definition to the directory, see `definition`."""
         (self.directory / f"{name}.yaml").write_text(definition(name, *needs, **more))
 
-    def await_build(self, package: str = "", seconds: float = 240) -> Json:
-        """Wait until the build of a package, or any, has said something, and return its Pod."""
-        what = f"the build of {package or 'a package'} says something"
-        return eventually(lambda: self._find_build(package), what, seconds)
+    def await_build(self, package: str = "", says: str = "", seconds: float = 240) -> Json:
+        """Wait until a build, or that of a package, has said something, and return its Pod."""
+        what = f"the build of {package or 'a package'} says {says or 'something'}"
+        return eventually(lambda: self._find_build(package, says), what, seconds)
 
-    def _find_build(self, package: str) -> Json:
+    def _find_build(self, package: str, says: str) -> Json:
         """Return the Pod of a build that has said something; an empty one if there is none."""
         for pod in json.loads(self.dag.kubectl("get", "pods", "-o", "json"))["items"]:
-            statuses = pod["status"].get("containerStatuses", ())
-            running = {one["name"] for one in statuses if "running" in one["state"]}
-            name = pod["metadata"]["name"]
             if package and pod["metadata"]["annotations"].get("dag/package") != package:
                 continue
-            if "build" in running and self.dag.kubectl("logs", name, "-c", "build"):
+            statuses = pod["status"].get("containerStatuses", ())
+            running = {one["name"] for one in statuses if "running" in one["state"]}
+            if "build" not in running:
+                continue
+            log = self.dag.kubectl("logs", pod["metadata"]["name"], "-c", "build")
+            if log and says in log:
                 return dict(pod)
         return {}
 

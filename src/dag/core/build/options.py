@@ -53,6 +53,7 @@ def _store_name(text: str) -> str:
     return text
 
 
+PLACE = ValueKind(metavar="PLACE", parse=_place)
 _STORE = ValueKind(metavar="DIR|URL", parse=_store_name, path=PathRule(directory=True, url=True))
 
 
@@ -181,7 +182,7 @@ class UnitOptions(Options):
         inside="unit",
     )
     on: str = flag(
-        ValueKind(metavar="PLACE", parse=_place),
+        PLACE,
         "--on",
         "Build at this place: `local`, which is this machine, or `kubernetes`, where each unit is a "
         "Job.",

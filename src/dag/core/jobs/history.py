@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,18 @@ class RunFiles(Struct, frozen=True, array_like=True):
 
     journal: bytes
     result: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuery:
+    """What a client wants to know of the runs of a store."""
+
+    run: str = ""
+    """How the ids of the runs begin; empty for the latest one."""
+    unit: str = ""
+    """The unit whose log is wanted, too; without `run` of the latest run that has one."""
+    every: bool = False
+    """Whether all runs are wanted."""
 
 
 _FILES = msgspec.msgpack.Decoder(RunFiles)

@@ -8,7 +8,6 @@ https://kubernetes.io/docs/concepts/architecture/leases/
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from dag.core.decoding import Undecodable, decode
-from dag.core.jobs.names import labels
+from dag.core.jobs.names import StoreInCluster, labels
 from dag.core.kube.objects import KubeObject, KubeView
 
 RENEWAL = 5.0
@@ -27,17 +26,6 @@ DURATION = 30.0
 """Seconds without a renewal after which a holder counts as gone."""
 _NOTE, _CANCEL = "dag/driver", "dag/cancel"  # names of annotations
 _LONGEST_NOTE = 64 << 10
-
-
-class AgentPlace(Struct, frozen=True, kw_only=True):
-    """How agents reach the store, which whoever builds there tells all others."""
-
-    image: str
-    service_account: str
-    confined: bool
-    node_arch: str | None = None
-    """As apk names it; None if it is that of the store."""
-    bucket_secret: str | None = None
 
 
 class DriverNote(Struct, frozen=True, kw_only=True):
@@ -49,7 +37,6 @@ class DriverNote(Struct, frozen=True, kw_only=True):
     """The run; empty as long as there is none."""
     progress: str = ""
     """How far it is, in words."""
-    agent: AgentPlace | None = None
 
 
 _NOTES = msgspec.json.Decoder(DriverNote)
@@ -69,11 +56,6 @@ class LeaseView:
     """The run that somebody wants to end; empty if nobody does."""
 
 
-def lease_name(arch: str, store: str) -> str:
-    """Return the name of the Lease of a store."""
-    return f"dag-{hashlib.sha256(f'{arch} {store}'.encode()).hexdigest()[:32]}"
-
-
 def read_lease(found: KubeView) -> LeaseView:
     """Return what a Lease says; a note that cannot be read says nothing."""
     metadata, spec = found["metadata"], found.get("spec") or {}
@@ -91,13 +73,13 @@ def read_lease(found: KubeView) -> LeaseView:
     )
 
 
-def new_lease(namespace: str, arch: str, store: str) -> KubeObject:
+def new_lease(key: StoreInCluster) -> KubeObject:
     """Return the manifest of a Lease that nobody holds yet."""
-    marks = {name: value for name, value in labels("", arch, store).items() if value}
+    marks = {one: value for one, value in labels("", key.arch, key.store).items() if value}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"name": lease_name(arch, store), "namespace": namespace, "labels": marks},
+        "metadata": {"name": key.lease_name, "namespace": key.namespace, "labels": marks},
         "spec": {},
     }
 

@@ -11,11 +11,11 @@ from dag.core.build.events import ComputeResources
 from dag.core.image.layers import ROOT
 from dag.core.jobs.capacity import AGENT_SHARE
 from dag.core.jobs.claims import Claim
-from dag.core.jobs.lease import AgentPlace
 from dag.core.jobs.names import (
     ATTEMPT_ANNOTATION,
     BUNDLE_ANNOTATION,
     PACKAGE_ANNOTATION,
+    StoreInCluster,
     job_name,
     labels,
 )
@@ -66,34 +66,29 @@ class JobSettings:
     """The Secret with the settings of the store's bucket; without it pods have an identity."""
     bundle: str
     """The image of the agent with the directory of the definitions, by digest."""
-    sdk_image: str
-    cache_bundle: str | None
     service_account: str
     scheduling: SchedulingOptions
     queue: str | None = None
     """The queue of Kueue in which Jobs wait for their turn."""
     confined: bool
-    disk: str
-    """The request of a build for ephemeral storage, as a quantity."""
-    timeout: float | None
-    """Seconds after which Kubernetes ends an attempt."""
     version: str
+    sdk_image: str = ""
+    """The image that builds; agents of a store need none."""
+    cache_bundle: str | None = None
+    disk: str = ""
+    """The request of a build for ephemeral storage, as a quantity."""
+    timeout: float | None = None
+    """Seconds after which Kubernetes ends an attempt."""
 
     @property
     def node(self) -> Arch:
         """The architecture of the node and of the images on it."""
         return self.node_arch or self.arch
 
-
-def agent_place(settings: JobSettings) -> AgentPlace:
-    """Return how agents with these settings reach the store."""
-    return AgentPlace(
-        image=settings.bundle,
-        service_account=settings.service_account,
-        confined=settings.confined,
-        node_arch=settings.node_arch.apk if settings.node_arch else None,
-        bucket_secret=settings.bucket_secret,
-    )
+    @property
+    def key(self) -> StoreInCluster:
+        """The store as the API knows it."""
+        return StoreInCluster(self.namespace, self.arch.apk, str(self.store))
 
 
 def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResources) -> KubeObject:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 
 from dag.core.kube.objects import KubeView
 from dag.core.pod.manifest import ARCH_LABEL, RUN_LABEL
 
 STORE_LABEL = "dag/store"
 """A hash of the store's name: it finds the Jobs of whoever builds there."""
+JOB_LABEL = "batch.kubernetes.io/job-name"
+"""The label with which Kubernetes says whose Job a Pod is."""
 PACKAGE_ANNOTATION, ATTEMPT_ANNOTATION = "dag/package", "dag/attempt"
 BUNDLE_ANNOTATION = "dag/bundle"
 _REPLACED = re.compile(r"[^a-z0-9]+")
@@ -45,8 +48,52 @@ def labels(run: str, arch: str, store: str) -> dict[str, str]:
     }
 
 
-def selector(arch: str, store: str, run: str = "") -> str:
-    """Return the label selector that finds the Jobs and Pods in a store, of any run or of one."""
-    wanted = (ARCH_LABEL, STORE_LABEL, *((RUN_LABEL,) if run else ()))
-    marks = labels(run, arch, store)
-    return ",".join(f"{name}={marks[name]}" for name in wanted)
+def jobs_path(namespace: str) -> str:
+    """Return the API's path to the Jobs of a namespace."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+def pods_path(namespace: str) -> str:
+    """Return the API's path to the Pods of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInCluster:
+    """The store of one architecture as the Kubernetes API knows it: by namespace and labels."""
+
+    namespace: str
+    arch: str
+    """As apk names it."""
+    store: str
+    """The whole name, such as `pvc://packages/wolfi`."""
+
+    def __str__(self) -> str:
+        return self.store
+
+    def selector(self, run: str = "") -> str:
+        """Return the label selector that finds Jobs and Pods, of any run or of one."""
+        wanted = (ARCH_LABEL, STORE_LABEL, *((RUN_LABEL,) if run else ()))
+        marks = labels(run, self.arch, self.store)
+        return ",".join(f"{name}={marks[name]}" for name in wanted)
+
+    @property
+    def jobs_path(self) -> str:
+        """Return the API's path to Jobs."""
+        return jobs_path(self.namespace)
+
+    @property
+    def pods_path(self) -> str:
+        """Return the API's path to Pods."""
+        return pods_path(self.namespace)
+
+    @property
+    def lease_name(self) -> str:
+        """Return the name of the store's Lease."""
+        digest = hashlib.sha256(f"{self.arch} {self.store}".encode()).hexdigest()
+        return f"dag-{digest[:32]}"
+
+    @property
+    def leases_path(self) -> str:
+        """Return the API's path to Leases."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"

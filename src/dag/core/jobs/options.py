@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from dag.core.build.options import BuildOptions
-from dag.core.flags import Options, flag
-from dag.core.kinds import NAME, choice
+from dag.core.arch import Arch
+from dag.core.build.options import PLACE, BuildOptions, LogsOptions, StatusOptions, StoreOptions
+from dag.core.flags import Options, arguments, flag
+from dag.core.jobs.claims import SCHEME, Claim
+from dag.core.jobs.stores import cluster_store
+from dag.core.kinds import NAME, TEXT, choice
+from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
+from dag.core.package.options import ArchOptions, DirectoryOptions, GeneralOptions
 from dag.core.pod.options import (
     BucketSecretOptions,
     BundleOptions,
@@ -15,6 +20,7 @@ from dag.core.pod.options import (
     DiskOptions,
     ImagesOptions,
 )
+from dag.core.store.buckets import Bucket
 from dag.core.units import quantity
 
 if TYPE_CHECKING:
@@ -53,15 +59,104 @@ class QueueOptions(Options):
     )
 
 
+class RunPlace(Protocol):
+    """The flags that say in which store of which cluster runs are looked for."""
+
+    @property
+    def namespace(self) -> str | None:
+        """Return the namespace, if one is given."""
+
+    @property
+    def kubeconfig(self) -> str | None:
+        """Return the path of the kubeconfig, if one is given."""
+
+    @property
+    def context(self) -> str | None:
+        """Return the context of the kubeconfig, if one is given."""
+
+    @property
+    def arch(self) -> Arch:
+        """Return the architecture."""
+
+    def cluster_store(self) -> Claim | Bucket:
+        """Return the store."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhereOptions(StoreOptions):
+    """The place of runs: this machine, or a cluster."""
+
+    heading: ClassVar[str] = "Store"
+
+    on: str = flag(
+        PLACE,
+        "--on",
+        "Look for builds at this place: `local`, which is this machine, or `kubernetes`.",
+        shown="local; kubernetes if the store is a volume claim",
+        default="local",
+    )
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Return whether builds are looked for in a cluster."""
+        return self.on == "kubernetes" or (self.store or "").startswith(SCHEME)
+
+    def cluster_store(self) -> Claim | Bucket:
+        """Return the store.
+
+        Raises:
+            UsageError: it is none that all nodes reach.
+
+        """
+        return cluster_store(self.store)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelPlaceOptions(ContextOptions, KubeconfigOptions):
+    """The cluster in which a run is ended."""
+
+    heading: ClassVar[str] = "Cluster"
+
+    namespace: str | None = flag(
+        NAME, "-n --namespace", "Look for Jobs in this namespace.", shown=CONTEXT_NAMESPACE
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelOptions(
+    DirectoryOptions, ArchOptions, WhereOptions, CancelPlaceOptions, GeneralOptions
+):
+    """The flags of `dag cancel`."""
+
+    runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions(BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOptions):
+    """The image of agents, their place and their rights."""
+
+    @property
+    def confined(self) -> bool:
+        """Return whether pods have no privilege."""
+        return self.isolation == "userns"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterStatusOptions(StatusOptions, WhereOptions, AgentOptions):
+    """The flags of `dag status`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterLogsOptions(LogsOptions, WhereOptions, AgentOptions):
+    """The flags of `dag logs`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UnitBuildOptions(
     BuildOptions,
     ImagesOptions,
-    BundleOptions,
-    UnitPlaceOptions,
-    QueueOptions,
+    AgentOptions,
     DiskOptions,
-    BucketSecretOptions,
 ):
     """The flags of `dag build`."""
 
@@ -82,8 +177,3 @@ class UnitBuildOptions(
     def is_on_cluster(self) -> bool:
         """Return whether units are Jobs."""
         return self.on == "kubernetes"
-
-    @property
-    def confined(self) -> bool:
-        """Return whether the pods of units have no privilege."""
-        return self.isolation == "userns"

@@ -7,22 +7,32 @@ from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
 
 
-def store_on_cluster(store: str | None, bucket_secret: str | None) -> Claim | Bucket:
-    """Return the store of a build as Jobs, from `--store` and `--bucket-secret`.
+def cluster_store(store: str | None) -> Claim | Bucket:
+    """Return the store that `--store` names.
 
     Raises:
         UsageError: it is none that all nodes reach.
 
     """
-    hint = "name a volume claim, like --store pvc://CLAIM, or a bucket: gs://, s3://, az://"
     if store is None or "://" not in store:
-        raise UsageError("--on kubernetes needs a store that all nodes reach", hint=hint)
-    if store.startswith(SCHEME):
-        return Claim.parse(store)
-    bucket = Bucket.parse(store)
-    if bucket.scheme == "az" and not bucket_secret:
         raise UsageError(
-            f"--store {bucket} needs --bucket-secret: nothing else says whose it is",
+            "--on kubernetes needs a store that all nodes reach",
+            hint="name a volume claim, like --store pvc://CLAIM, or a bucket: gs://, s3://, az://",
+        )
+    return Claim.parse(store) if store.startswith(SCHEME) else Bucket.parse(store)
+
+
+def store_on_cluster(store: str | None, bucket_secret: str | None) -> Claim | Bucket:
+    """Return the store that agents use, from `--store` and `--bucket-secret`.
+
+    Raises:
+        UsageError: it is none that all nodes reach, or a Secret is missing.
+
+    """
+    found = cluster_store(store)
+    if isinstance(found, Bucket) and found.scheme == "az" and not bucket_secret:
+        raise UsageError(
+            f"--store {found} needs --bucket-secret: nothing else says whose it is",
             hint="its entries are AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
         )
-    return bucket
+    return found

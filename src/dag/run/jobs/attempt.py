@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from dag.core.jobs.manifest import COLLECT, QUEUE_LABEL
+from dag.core.jobs.names import jobs_path
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.limits import TooLarge
 from dag.core.pod.events import (
@@ -54,11 +55,6 @@ _REFUSED = 120.0
 """Seconds for which a Job is waited for whose Pod the API server refuses: quotas become free."""
 _WITHOUT_POD = 600.0
 """Seconds for which a Job is waited for of which nobody says why it has no Pod."""
-
-
-def jobs_path(namespace: str) -> str:
-    """Return the API's path to the Jobs of a namespace."""
-    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
 
 
 class JobFollower:

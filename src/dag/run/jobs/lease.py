@@ -20,11 +20,10 @@ from dag.core.jobs.lease import (
     LeaseView,
     cancelled_in,
     held_by,
-    lease_name,
     new_lease,
     read_lease,
 )
-from dag.core.jobs.manifest import JobSettings
+from dag.core.jobs.names import StoreInCluster
 from dag.core.kube.objects import KubeObject
 from dag.io.kube.api import ApiError, Kube
 from dag.io.store.lock import Held
@@ -40,18 +39,11 @@ class LeaseObject:
     """The Lease of a store in the API."""
 
     kube: Kube
-    namespace: str
-    arch: str
-    store: str
-
-    @classmethod
-    def of(cls, kube: Kube, settings: JobSettings) -> LeaseObject:
-        """Return that of the store of some settings."""
-        return cls(kube, settings.namespace, settings.arch.apk, str(settings.store))
+    key: StoreInCluster
 
     @property
-    def _folder(self) -> str:
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+    def _path(self) -> str:
+        return f"{self.key.leases_path}/{self.key.lease_name}"
 
     async def read(self) -> LeaseView | None:
         """Return the Lease as it is; None if there is none.
@@ -61,7 +53,7 @@ class LeaseObject:
 
         """
         try:
-            found = await self.kube.get(f"{self._folder}/{lease_name(self.arch, self.store)}")
+            found = await self.kube.get(self._path)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -76,9 +68,9 @@ class LeaseObject:
 
         """
         while (found := await self.read()) is None:
-            manifest = new_lease(self.namespace, self.arch, self.store)
             try:
-                return read_lease(await self.kube.create_named(self._folder, manifest))
+                made = await self.kube.create_named(self.key.leases_path, new_lease(self.key))
+                return read_lease(made)
             except ApiError as error:
                 if error.status != 409:  # somebody else has just made it
                     raise
@@ -91,9 +83,8 @@ class LeaseObject:
             ApiError: the API server cannot be reached, or refuses.
 
         """
-        path = f"{self._folder}/{lease_name(self.arch, self.store)}"
         try:
-            return read_lease(await self.kube.patch(path, patch))
+            return read_lease(await self.kube.patch(self._path, patch))
         except ApiError as error:
             if error.status in _CHANGED:
                 return None
@@ -124,11 +115,11 @@ class StoreLease:
     """The Lease of a store as this process holds it; a thread renews it, whatever else goes on."""
 
     def __init__(
-        self, connect: Connect, settings: JobSettings, note: DriverNote, say: Callable[[str], None]
+        self, connect: Connect, key: StoreInCluster, note: DriverNote, say: Callable[[str], None]
     ) -> None:
         """Take what opens a connection, and what others are told of the driver."""
         self._connect = connect
-        self._settings = settings
+        self._key = key
         self._note = note
         self._say = say
         self._holder = f"process {os.getpid()} on {socket.gethostname()}"
@@ -181,8 +172,7 @@ class StoreLease:
         """Wait until a holder has let go of the Lease; return it if the holder is gone instead."""
         loop = asyncio.get_running_loop()
         holder, renewed, since = found.holder, found.renewed, loop.time()
-        store = self._settings.store
-        self._say(f"{holder} builds in {store}; finding out whether it still does")
+        self._say(f"{holder} builds in {self._key}; finding out whether it still does")
         while loop.time() - since < DURATION:
             await asyncio.sleep(RENEWAL / 2)
             now = await lease.read_or_make()
@@ -194,7 +184,7 @@ class StoreLease:
             if not wait:
                 words = f": {now.note.progress}" if now.note.progress else ""
                 raise Held(
-                    f"{holder} drives run {now.note.run or 'that is planned'} in {store}{words}",
+                    f"{holder} drives run {now.note.run or 'that is planned'} in {self._key}{words}",
                     hint="wait for it with --wait, look at it with `dag status`, or end it with"
                     " `dag cancel`",
                 )
@@ -210,7 +200,7 @@ class StoreLease:
     async def _opened(self) -> AsyncIterator[LeaseObject]:
         kube = self._connect()
         try:
-            yield LeaseObject.of(kube, self._settings)
+            yield LeaseObject(kube, self._key)
         finally:
             await kube.close()
 

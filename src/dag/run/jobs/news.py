@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from dag.core.jobs.names import JOB_LABEL, jobs_path, pods_path
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.events import NewsResumed, NewsStopped, PodGone, PodNews, PodSeen
 from dag.io.kube.api import Kube
 from dag.io.kube.watch import Change, Listed, ObjectGone, ObjectSeen, WatchStopped, watch_objects
 
-JOB_LABEL = "batch.kubernetes.io/job-name"
 _PATIENCE = 3600.0
 """Seconds for which an API server that does not answer is waited for: a run may take days."""
 
@@ -53,10 +53,9 @@ class RunNews:
 
     def open(self) -> None:
         """Begin to watch."""
-        base = f"/namespaces/{self._namespace}"
         watches = (
-            (f"/api/v1{base}/pods", self._take_pod),
-            (f"/apis/batch/v1{base}/jobs", self._take_job),
+            (pods_path(self._namespace), self._take_pod),
+            (jobs_path(self._namespace), self._take_job),
         )
         for path, take in watches:
             task = asyncio.create_task(self._follow(path, take))

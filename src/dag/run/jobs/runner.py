@@ -23,7 +23,7 @@ from dag.core.jobs.answers import ProvenAnswer, record_of
 from dag.core.jobs.capacity import requests_of
 from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
 from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
-from dag.core.jobs.names import attempt_of, job_name, selector
+from dag.core.jobs.names import attempt_of, job_name
 from dag.core.kube.objects import KubeView
 from dag.core.limits import TooLarge
 from dag.core.pod.manifest import BUILD
@@ -35,7 +35,7 @@ from dag.io.kube.api import ApiError, Kube
 from dag.report.terminal import Terminal
 from dag.run.build.resolving import UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
-from dag.run.jobs.attempt import JobFollower, jobs_path
+from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.orders import Orders
@@ -91,10 +91,10 @@ class JobRunner:
     async def open(self) -> Began:
         """Begin to watch the Jobs and Pods of the run."""
         settings = self._settings
-        wanted = selector(settings.arch.apk, str(settings.store), settings.run)
+        wanted = settings.key.selector(settings.run)
         self._news = RunNews(self._kube, settings.namespace, wanted)
         self._news.open()
-        for job in await self._kube.items(jobs_path(settings.namespace), labelSelector=wanted):
+        for job in await self._kube.items(settings.key.jobs_path, labelSelector=wanted):
             if (attempt := attempt_of(job)) is not None:
                 asked = requests_of(job["spec"]["template"]["spec"], BUILD)
                 self._alive[attempt] = asked or ComputeResources(0, 0)
@@ -142,7 +142,7 @@ class JobRunner:
         """Delete the Job of an attempt from before."""
         if self.is_abandoned:
             return
-        path = jobs_path(self._settings.namespace)
+        path = self._settings.key.jobs_path
         name = job_name(self._settings.run, key, self._settings.arch.apk, attempt)
         with suppress(ApiError):
             job = await self._kube.get(f"{path}/{name}")

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import dag
 from dag.core.build.events import INTERRUPTED
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
@@ -17,7 +16,7 @@ from dag.core.jobs.capacity import ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
-from dag.core.jobs.manifest import JobSettings, agent_place
+from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
@@ -47,15 +46,20 @@ from dag.run.jobs.orders import make_orders, require_inside
 from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
+from dag.run.jobs.settings import store_settings
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
-from dag.run.pod.bundle import BundleTarget, namespace_of
+from dag.run.pod.bundle import BundleTarget
 from dag.run.pod.place import PlaceChecks
 from dag.run.signals import run_interruptibly
 
 if TYPE_CHECKING:
     from dag.core.store.records import Record
     from dag.io.store.local import Store
+
+
+_LAST_WORDS = 60.0
+"""Seconds for which somebody who interrupts a build waits for its journal to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +97,12 @@ class ClusterBuild:
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
-        settings = JobSettings(
-            namespace=namespace_of(options, terminal),
-            run="look",
-            arch=options.arch,
-            node_arch=options.node_arch,
-            store=store,
-            bucket_secret=options.bucket_secret,
-            bundle="",
+        settings = replace(
+            store_settings(options, terminal),
             sdk_image=options.sdk_image,
             cache_bundle=cache,
-            service_account=options.service_account,
-            scheduling=options,
-            queue=options.queue,
-            confined=options.confined,
             disk=options.disk,
             timeout=options.timeout,
-            version=dag.__version__,
         )
         run_interruptibly(self._check(settings))
         digests = self._target.resolve(one for one in (options.sdk_image, cache) if one)
@@ -122,8 +115,8 @@ class ClusterBuild:
         server = connect(options.kubeconfig, options.context).server
         place = replica_place(server, settings.namespace, str(store))
         self._store: Store = open_replica(place, options.arch, wait=options.wait, say=terminal.say)
-        note = DriverNote(client=client_of(self._store), agent=agent_place(self._settings))
-        self._lease = StoreLease(self._connect, settings, note, terminal.say)
+        note = DriverNote(client=client_of(self._store))
+        self._lease = StoreLease(self._connect, settings.key, note, terminal.say)
         try:
             if not options.dry_run:
                 run_interruptibly(self._lease.acquire(wait=options.wait))
@@ -180,7 +173,7 @@ class ClusterBuild:
             nodes = await read_list(kube, "/api/v1/nodes")
             capacity = capacity_of(nodes or (), self._settings.node, self._options)
             listing = await self._agent(kube).list()
-            jobs = await find_jobs(kube, self._settings)
+            jobs = await find_jobs(kube, self._settings.key)
             return _Seen(listing, capacity, jobs)
 
     async def _clear(self, kube: Kube) -> None:
@@ -226,7 +219,8 @@ class ClusterBuild:
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
             if not runner.is_abandoned:
-                await self._keep_run(kube, run)
+                is_hurried = result.stopped == INTERRUPTED
+                await self._keep_run(kube, run, _LAST_WORDS if is_hurried else None)
         return result
 
     def _obey_lease(self, runner: JobRunner) -> None:
@@ -234,8 +228,8 @@ class ClusterBuild:
         loop, driving = asyncio.get_running_loop(), asyncio.current_task()
         total = sum(not unit.is_gate for unit in self.build.plan.units)
 
-        def end(end: LeaseEnd) -> None:
-            if end.is_lost:
+        def end(why: LeaseEnd) -> None:
+            if why.is_lost:
                 runner.abandon()
             if driving is not None:
                 driving.cancel()
@@ -244,14 +238,21 @@ class ClusterBuild:
         self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
         self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
 
-    async def _keep_run(self, kube: Kube, run: Run) -> None:
-        """Keep the files of a run in the store; a build that ended is no failure for lack of them."""
+    async def _keep_run(self, kube: Kube, run: Run, limit: float | None) -> None:
+        """Keep the files of a run in the store, in so many seconds.
+
+        A build that ended is no failure for lack of them.
+        """
         ended = run.state / run.names.result
         files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
         try:
-            await self._agent(kube).keep_run(files)
-        except InfrastructureError as error:
-            self._terminal.say(f"the journal of the run is not in the store: {error.message}")
+            async with asyncio.timeout(limit):
+                await self._agent(kube).keep_run(files)
+        except (InfrastructureError, TimeoutError) as error:
+            why = (
+                f": {error}" if isinstance(error, InfrastructureError) else ", which took too long"
+            )
+            self._terminal.say(f"the journal of the run is not in the store{why}")
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:

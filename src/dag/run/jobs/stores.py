@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dag.core.decoding import Undecodable
-from dag.core.jobs.history import RunFiles, encode_files
+from dag.core.jobs.history import RunFiles, RunQuery, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
 from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
 from dag.core.jobs.order import encode_texts
@@ -46,7 +46,21 @@ class StoreAgent:
             InfrastructureError: no agent could tell.
 
         """
-        follower = await self._run("list-store", "tell what the store has")
+        return await self._listing("list-store", "tell what the store has")
+
+    async def list_runs(self, query: RunQuery) -> StoreListing:
+        """Return what the store keeps of runs.
+
+        Raises:
+            InfrastructureError: no agent could tell.
+
+        """
+        words = [f"--run={query.run}", f"--unit={query.unit}"]
+        words += ["--all"] if query.every else []
+        return await self._listing("list-runs", "tell what the store keeps of runs", *words)
+
+    async def _listing(self, command: str, aim: str, *words: str) -> StoreListing:
+        follower = await self._run(command, aim, *words)
         lines = await read_lines(self.kube, follower.pod, AGENT)
         try:
             listing = decode_listing(lines)

@@ -1,0 +1,85 @@
+"""`dag cancel`: ends a run in a cluster, whoever drives it, and wherever."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from dag.core.jobs.lease import DriverNote
+from dag.core.jobs.names import StoreInCluster, attempt_of
+from dag.core.jobs.options import RunPlace
+from dag.core.kube.objects import KubeView
+from dag.errors import InfrastructureError, UsageError
+from dag.io.kube.api import Kube
+from dag.io.kube.kubeconfig import connect
+from dag.report.terminal import say
+from dag.run.jobs.lease import LeaseObject, StoreLease
+from dag.run.jobs.standing import opened_cluster, read_standing, store_in_cluster
+
+_LOOK = 1.0
+"""Seconds between two looks whether Pods are gone."""
+_PATIENCE = 600.0
+"""Seconds for which Pods are waited for that are being ended."""
+
+
+async def cancel_run(options: RunPlace, words: str) -> str:
+    """End the newest run whose id begins with `words`, and return its id when nothing is left of it.
+
+    Raises:
+        UsageError: there is no such run, or the flags name no store in a cluster.
+        InfrastructureError: the API server cannot be reached or refuses, or Pods do not end.
+
+    """
+    key = store_in_cluster(options)
+    async with opened_cluster(options) as kube:
+        standing = await read_standing(kube, key, words)
+        if standing is None:
+            raise UsageError(
+                f"{f'no run {words}' if words else 'nothing'} is being built in {key.store} for"
+                f" {key.arch}, as far as namespace {key.namespace} tells",
+                hint="`dag status --all` lists the runs that have ended",
+            )
+        if standing.driver:
+            say(f"{standing.driver} is asked to end run {standing.run}")
+            await LeaseObject(kube, key).cancel(standing.run)
+        note = DriverNote(client=secrets.token_hex(16))
+        lease = StoreLease(
+            lambda: Kube(connect(options.kubeconfig, options.context), lambda _: None),
+            key,
+            note,
+            say,
+        )
+        # Who has the Lease drives nothing any more, or is gone; and nobody begins meanwhile.
+        await lease.acquire(wait=True)
+        try:
+            await _remove(kube, key, standing.run)
+        finally:
+            lease.close()
+    return standing.run
+
+
+async def _remove(kube: Kube, key: StoreInCluster, run: str) -> None:
+    """Delete the Jobs of a run, and wait until their Pods are gone."""
+    chosen = key.selector(run)
+    until = asyncio.get_running_loop().time() + _PATIENCE
+    asked: set[str] = set()
+    while left := await _left(kube, key, chosen):
+        for job in left:
+            name, uid = str(job["metadata"]["name"]), str(job["metadata"]["uid"])
+            if job["kind"] == "Job" and uid not in asked:
+                await kube.delete(f"{key.jobs_path}/{name}", uid=uid, dependents=True)
+                asked.add(uid)
+        if asyncio.get_running_loop().time() > until:
+            names = ", ".join(str(one["metadata"]["name"]) for one in left)
+            raise InfrastructureError(
+                f"after {_PATIENCE:.0f} s these are still there: {names}",
+                hint="`kubectl describe` tells what holds them; then run this again",
+            )
+        await asyncio.sleep(_LOOK)
+
+
+async def _left(kube: Kube, key: StoreInCluster, chosen: str) -> list[KubeView]:
+    jobs = await kube.items(key.jobs_path, labelSelector=chosen)
+    pods = await kube.items(key.pods_path, labelSelector=chosen)
+    units = [{**one, "kind": "Job"} for one in jobs if attempt_of(one) is not None]
+    return [*units, *({**one, "kind": "Pod"} for one in pods)]

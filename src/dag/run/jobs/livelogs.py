@@ -1,0 +1,104 @@
+"""Reads what the build of a unit writes in a cluster, while its Pod is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+
+from dag.core.jobs.names import StoreInCluster
+from dag.core.jobs.options import RunPlace
+from dag.core.jobs.standing import LiveAttempt
+from dag.core.pod.log import PodLog
+from dag.core.pod.manifest import BUILD
+from dag.core.pod.status import containers, has_ended, has_started
+from dag.io.kube.api import ApiError, Kube
+from dag.run.jobs.standing import opened_cluster, read_standing, store_in_cluster
+
+_LOOK = 1.0
+"""Seconds between two looks whether a build has begun, or a log goes on."""
+
+
+def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Iterator[bytes] | None:
+    """Return the lines that the build of a unit has written that runs now; None if none does.
+
+    `words` are how the id of its run begins. With `follow` lines come until the build has ended.
+
+    Raises:
+        UsageError: the flags name no cluster or no store.
+        ApiError: the API server cannot be reached, or refuses.
+
+    """
+    with ExitStack() as opened:
+        runner = opened.enter_context(asyncio.Runner())
+        batches = _batches(options, words, unit, follow=follow)
+        if runner.run(_next(batches)) is None:
+            return None
+        return _lines(runner, batches, opened.pop_all())
+
+
+def _lines(
+    runner: asyncio.Runner, batches: AsyncIterator[list[bytes]], opened: ExitStack
+) -> Iterator[bytes]:
+    with opened:
+        while (batch := runner.run(_next(batches))) is not None:
+            yield from batch
+
+
+async def _next(batches: AsyncIterator[list[bytes]]) -> list[bytes] | None:
+    return await anext(batches, None)
+
+
+async def _batches(
+    options: RunPlace, words: str, unit: str, *, follow: bool
+) -> AsyncIterator[list[bytes]]:
+    """Yield the lines of the build in batches, after an empty one as soon as its Pod is known."""
+    key = store_in_cluster(options)
+    async with opened_cluster(options) as kube:
+        standing = await read_standing(kube, key, words)
+        found = [one for one in standing.attempts if one.package == unit] if standing else []
+        if not found or not found[-1].pod:
+            return
+        yield []
+        async for batch in _Reading(kube, key, found[-1]).lines(follow=follow):
+            yield batch
+
+
+class _Reading:
+    """The log of one build, read until its end, whatever happens to connections."""
+
+    def __init__(self, kube: Kube, key: StoreInCluster, attempt: LiveAttempt) -> None:
+        self._kube = kube
+        self._path = f"{key.pods_path}/{attempt.pod}"
+        self._log = PodLog()
+
+    async def lines(self, *, follow: bool) -> AsyncIterator[list[bytes]]:
+        goes_on = follow
+        while True:
+            # Asked first, so that what was written before the end is read.
+            goes_on = follow and not await self._has_ended()
+            since = self._log.resume()
+            try:
+                async for batch in self._kube.log(self._path, BUILD, since=since, follow=goes_on):
+                    yield [one for line in batch if (one := self._log.feed(line)) is not None]
+            except ApiError:
+                if not goes_on:
+                    return  # the Pod has gone, and the store has the log
+            if not goes_on:
+                return
+            await asyncio.sleep(_LOOK)
+
+    async def _has_ended(self) -> bool:
+        """Wait until the build has begun, and return whether it has ended."""
+        while True:
+            try:
+                build = containers(await self._kube.get(self._path)).get(BUILD, {})
+            except ApiError as error:
+                if error.status == 404:
+                    return True
+                raise
+            if has_started(build):
+                return has_ended(build)
+            if has_ended(build):
+                return True
+            await asyncio.sleep(_LOOK)

@@ -1,0 +1,46 @@
+"""What the flags say of all Jobs in a store of a cluster, whether they build or only look."""
+
+from __future__ import annotations
+
+import dag
+from dag.core.jobs.manifest import JobSettings
+from dag.core.jobs.options import ClusterLogsOptions, ClusterStatusOptions, UnitBuildOptions
+from dag.core.jobs.stores import store_on_cluster
+from dag.report.terminal import Terminal
+from dag.run.pod.bundle import BundleTarget, namespace_of
+
+StoreOptions = UnitBuildOptions | ClusterStatusOptions | ClusterLogsOptions
+
+
+def store_settings(options: StoreOptions, terminal: Terminal) -> JobSettings:
+    """Return the settings of Jobs of no run yet, without their image.
+
+    Raises:
+        UsageError: the flags name no store that all nodes reach, or no such context.
+
+    """
+    return JobSettings(
+        namespace=namespace_of(options, terminal),
+        run="look",
+        arch=options.arch,
+        node_arch=options.node_arch,
+        store=store_on_cluster(options.store, options.bucket_secret),
+        bucket_secret=options.bucket_secret,
+        bundle="",
+        service_account=options.service_account,
+        scheduling=options,
+        queue=options.queue,
+        confined=options.confined,
+        version=dag.__version__,
+    )
+
+
+def agent_image(options: StoreOptions, terminal: Terminal) -> str:
+    """Push the agent's image, and return the name by which nodes know it.
+
+    Raises:
+        UsageError: nothing says to which repository.
+        RegistryError: a registry cannot be reached or refuses.
+
+    """
+    return BundleTarget.of(options).push_agent(terminal)

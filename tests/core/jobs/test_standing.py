@@ -1,0 +1,71 @@
+"""How a run stands is read off what the API has, whoever drives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dag.core.jobs.lease import DriverNote, LeaseView
+from dag.core.jobs.standing import standing_of
+from dag.report.envelope import envelope
+from dag.report.standing import standing_json, standing_lines
+from tests.support.podstories import ended
+from tests.support.schema import checked
+
+Json = dict[str, Any]
+OLD, NEW = "20260101-000000-000abc", "20260102-000000-000abc"
+
+
+def job(name: str, run: str, package: str, attempt: int = 1) -> Json:
+    annotations = {"dag/package": package, "dag/attempt": str(attempt)}
+    metadata = {"name": name, "labels": {"dag/run": run}, "annotations": annotations}
+    return {"metadata": {**metadata, "creationTimestamp": "2026-01-02T00:00:00Z"}}
+
+
+def pod(name: str, **state: Json) -> Json:
+    statuses = [{"name": "build", "state": state}] if state else []
+    return {
+        "metadata": {"name": f"{name}-p", "labels": {"batch.kubernetes.io/job-name": name}},
+        "spec": {"containers": [{"name": "build"}], "nodeName": "n"},
+        "status": {"containerStatuses": statuses},
+    }
+
+
+def lease(run: str, holder: str = "process 7 on laptop") -> LeaseView:
+    return LeaseView("1", holder, "now", DriverNote(run=run, progress="3 of 9"), "")
+
+
+def test_the_newest_run_is_told_of_and_who_drives_it() -> None:
+    jobs = [
+        job("a", NEW, "one"),
+        job("b", NEW, "two", 2),
+        job("c", NEW, "three"),
+        job("d", NEW, "four"),
+        job("old", OLD, "one"),
+    ]
+    running = pod("b", running={"startedAt": "2026-01-02T00:00:10Z"})
+    found = standing_of(lease(NEW), jobs, [pod("a"), running, pod("c", **ended(0))])
+    assert found is not None
+    assert list(standing_lines(found, 1767312030.0)) == [
+        f"run {NEW}",
+        "waiting four for 30s",
+        "preparing one for 30s",
+        "ended three for 30s",
+        "building two for 20s, attempt 2",
+        "running; 3 of 9; process 7 on laptop drives it",
+    ]
+    told = checked(envelope("jobs", standing_json(found)), "jobs")
+    assert (told["running"], told["attempts"][2]["state"]) == (True, "ended")
+
+
+def test_a_run_that_nobody_drives_is_told_as_such() -> None:
+    found = standing_of(lease(NEW), [job("old", OLD, "one")], [], OLD[:8])
+    assert found is not None
+    assert found.driver == ""
+    assert "nobody drives it any more" in list(standing_lines(found, 0.0))[-1]
+
+
+def test_a_run_without_jobs_is_there_as_long_as_somebody_drives_it() -> None:
+    assert standing_of(lease(NEW), [], []) is not None
+    assert standing_of(lease(NEW, holder=""), [], []) is None
+    assert standing_of(None, [], []) is None
+    assert standing_of(lease(NEW), [], [], OLD) is None

@@ -1,0 +1,73 @@
+"""The agent tells what a store keeps of its runs, as a client asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dag.core.jobs.history import RunFiles, RunQuery, encode_files
+from dag.core.jobs.listing import decode_listing
+from dag.io.store.local import Store
+from dag.run.agent.history import list_runs
+from dag.run.agent.store import keep_run
+from tests.support.orders import SETTINGS
+
+FIRST, SECOND, THIRD = (f"2026010{day}-000000-000abc" for day in (1, 2, 3))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a store with three runs, of which the second one built `a`."""
+    for run in (FIRST, SECOND, THIRD):
+        store = Store(tmp_path, SETTINGS.arch)
+        keep_run(store, run, encode_files(RunFiles(run.encode(), b"{}")))
+        store.close()
+    for run in (FIRST, SECOND):
+        log = tmp_path / ".dag/runs" / run / "x86_64/logs/a.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(f"{run} built a\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (RunQuery(), {f"{THIRD}/x86_64/journal.jsonl"}),
+        (RunQuery(run=FIRST[:8]), {f"{FIRST}/x86_64/journal.jsonl"}),
+        (RunQuery(run="2025"), set()),
+        (RunQuery(every=True), {f"{one}/x86_64/journal.jsonl" for one in (FIRST, SECOND, THIRD)}),
+        (
+            RunQuery(unit="a"),
+            {
+                f"{THIRD}/x86_64/journal.jsonl",
+                f"{SECOND}/x86_64/journal.jsonl",
+                f"{SECOND}/x86_64/logs/a.log",
+            },
+        ),
+        (
+            RunQuery(run=FIRST, unit="a"),
+            {f"{FIRST}/x86_64/journal.jsonl", f"{FIRST}/x86_64/logs/a.log"},
+        ),
+        (RunQuery(unit="b"), {f"{THIRD}/x86_64/journal.jsonl"}),
+    ],
+)
+def test_what_is_asked_for_is_told(
+    place: Path, query: RunQuery, names: set[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    list_runs(str(place), SETTINGS.arch, place / "scratch", query)
+    listing = decode_listing(capfd.readouterr().out.splitlines())
+    assert listing.objects.keys() == {f"runs/{name}" for name in names}
+    for name, data in listing.objects.items():
+        assert data == (place / ".dag" / name).read_bytes()
+
+
+def test_a_log_that_is_too_large_is_told_as_such(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = place / ".dag/runs" / SECOND / "x86_64/logs/a.log"
+    with log.open("r+b") as file:
+        file.truncate((64 << 20) + 1)
+    list_runs(str(place), SETTINGS.arch, place / "scratch", RunQuery(unit="a"))
+    listing = decode_listing(capfd.readouterr().out.splitlines())
+    assert b"64" in listing.objects[f"runs/{SECOND}/x86_64/logs/a.log"]
