@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.build.options import BuildOptions
 from dag.core.flags import Options, flag
-from dag.core.kinds import NAME, choice
+from dag.core.kinds import DIRECTORY, NAME, choice
 from dag.core.pod.options import (
     BucketSecretOptions,
     BundleOptions,
@@ -16,6 +16,7 @@ from dag.core.pod.options import (
     ImagesOptions,
 )
 from dag.core.units import quantity
+from dag.errors import UsageError
 
 if TYPE_CHECKING:
     from dag.core.build.states import RunLimits
@@ -65,6 +66,13 @@ class UnitBuildOptions(
 ):
     """The flags of `dag build`."""
 
+    out: str | None = flag(
+        DIRECTORY,
+        "--out",
+        "Bring what the store publishes from the cluster to this directory.",
+        typed_only=True,
+    )
+
     def cluster_limits(self, capacity: ClusterCapacity) -> RunLimits:
         """Return what bounds the scheduler; nodes count themselves what is taken of them."""
         from dag.core.build.states import RunLimits
@@ -80,7 +88,17 @@ class UnitBuildOptions(
 
     @property
     def is_on_cluster(self) -> bool:
-        """Return whether units are Jobs."""
+        """Return whether units are Jobs.
+
+        Raises:
+            UsageError: they are not, and a flag is given that is for Jobs.
+
+        """
+        if self.out is not None and self.on != "kubernetes":
+            raise UsageError(
+                "--out is for --on kubernetes: a build on this machine has its packages in its store",
+                hint="name that with --store",
+            )
         return self.on == "kubernetes"
 
     @property
