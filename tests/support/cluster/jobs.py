@@ -31,8 +31,8 @@ class Jobs:
             *("--on=kubernetes", f"--store={self.url}", "--ram=256Mi", *more),
         ]
 
-    def build(self, *more: str) -> Done:
-        return self.dag(*self.words(*more), timeout=400)
+    def build(self, *more: str, seconds: float = 400) -> Done:
+        return self.dag(*self.words(*more), timeout=seconds)
 
     def start(self, *more: str) -> Running:
         return self.dag.run("dag", *self.words(*more))

@@ -85,6 +85,8 @@ class JobFollower:
         """When the Job is given up if it has no Pod by then."""
         self._given_up = ""
         """Why it was; empty if it was not."""
+        self.started = asyncio.Event()
+        """It is set as soon as the main container has begun."""
         self._say = tell
         self._why = ""
         """What was told last of why the Pod waits."""
@@ -160,6 +162,8 @@ class JobFollower:
         try:
             for action in self.watch.handle(event, self._loop.time()):
                 self._execute(action)
+            if self.watch.state is WatchState.WORKING:
+                self.started.set()
         except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
             if not self._result.done():
                 self._result.set_exception(error)
@@ -222,7 +226,7 @@ class JobFollower:
                     await self._look_at_agent()
                 case _:
                     continue
-            if self._why != said:
+            if self._why not in ("", said):
                 said = self._why
                 self._say(said)
             if self.watch.state is WatchState.CREATING and self.watch.has_news:
@@ -243,8 +247,8 @@ class JobFollower:
     async def _look_at_agent(self) -> None:
         """Take the last word of the agent that has still not kept what was built."""
         with suppress(ApiError, TooLarge):
-            for line in await read_lines(self._kube, self.pod, COLLECT, tail=1):
-                self._why = line.removeprefix("dag: ")
+            lines = await read_lines(self._kube, self.pod, COLLECT, tail=1)
+            self._why = "".join(lines).removeprefix("dag: ")
 
     async def _give_up_without_pod(self) -> None:
         """Delete the Job if it should have its Pod by now: else another attempt would not be alone."""
