@@ -55,6 +55,7 @@ from dag.io.build.journal import Journal  # noqa: E402
 from dag.io.kube.api import Kube  # noqa: E402
 from dag.io.kube.kubeconfig import connect  # noqa: E402
 from dag.io.kube.watch import ObjectSeen, watch_objects  # noqa: E402
+from dag.io.package.definitions import read  # noqa: E402
 from dag.io.store.local import Store  # noqa: E402
 from dag.report.terminal import Terminal  # noqa: E402
 from dag.run.build.engine import Engine  # noqa: E402
@@ -163,9 +164,13 @@ def distribution(place: Path) -> Build:
     directory, index = unpacked(TODAY), place / "repository" / ARCH.apk
     index.mkdir(parents=True)
     (place / "store").mkdir()
-    names = [path.stem for path in sorted(directory.glob("*.yaml"))]
+    names = {
+        name
+        for one in read(directory, arch=ARCH.apk)
+        for name in (one.name, *(sub.name for sub in one.subpackages))
+    }
     lines = "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:{}\nV:0-r0\nA:x86_64\nS:1\nI:1\nT:t\n"
-    (index / "APKINDEX.tar.gz").write_bytes(archive_of(lines.format(name) for name in names))
+    (index / "APKINDEX.tar.gz").write_bytes(archive_of(map(lines.format, sorted(names))))
     options = UnitBuildOptions(
         directory=str(directory),
         repositories=(str(index.parent),),
