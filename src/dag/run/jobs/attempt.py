@@ -50,7 +50,8 @@ _PATIENCE = 600.0
 _LAG = 10.0
 """Seconds by which news of Pods may be later than those of Jobs."""
 _LOOK = 20.0
-"""Seconds between two looks at why nothing runs."""
+"""Seconds until the first look at why nothing runs; each next pause is longer."""
+_LONGEST_LOOK = 300.0
 _REFUSED = 120.0
 """Seconds for which a Job is waited for whose Pod the API server refuses: quotas become free."""
 _WITHOUT_POD = 600.0
@@ -217,14 +218,18 @@ class JobFollower:
     async def _explain(self) -> None:
         """Tell why nothing runs, as long as that is so, and give up what gets no Pod."""
         said = ""
+        pause = _LOOK
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(pause)
             match self.watch.state:
                 case WatchState.CREATING | WatchState.WAITING:
                     await self._look_at_events()
+                    pause = min(1.5 * pause, _LONGEST_LOOK)  # hundreds may wait for hours
                 case WatchState.WORKING if has_ended(containers(self.pod).get(BUILD, {})):
                     await self._look_at_agent()
+                    pause = _LOOK
                 case _:
+                    pause = _LOOK
                     continue
             if self._why not in ("", said):
                 said = self._why
