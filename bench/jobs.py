@@ -56,6 +56,7 @@ from dag.io.build.journal import Journal  # noqa: E402
 from dag.io.kube.api import Kube  # noqa: E402
 from dag.io.kube.kubeconfig import connect  # noqa: E402
 from dag.io.kube.watch import ObjectSeen, watch_objects  # noqa: E402
+from dag.io.package.definitions import read  # noqa: E402
 from dag.io.store.local import Store  # noqa: E402
 from dag.report.terminal import Terminal  # noqa: E402
 from dag.run.build.engine import Engine  # noqa: E402
@@ -141,13 +142,14 @@ def apk(name: str, version: str) -> Apk:
     )  # fmt: skip
 
 
-def answer(name: str, version: str, packages: Sequence[str]) -> str:
-    """Return what the agent of a unit says in the end."""
+def answer(name: str, version: str, packages: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what the agent of a unit says in the end, and what it writes on its log."""
     built = tuple(Built(apk=apk(one, version)) for one in packages)
     record = Record(
         name=name, version=version, key="1" * 64, fingerprint="2" * 64, seconds=1, built=built
     )
-    return encode_answer(answer_for(record, results=1, built=True)[0]).decode()
+    said, lines = answer_for(record, results=1, built=True)
+    return encode_answer(said).decode(), lines
 
 
 def drawn(units: Sequence[Unit]) -> list[Unit]:
@@ -163,9 +165,13 @@ def distribution(place: Path) -> Build:
     directory, index = unpacked(TODAY), place / "repository" / ARCH.apk
     index.mkdir(parents=True)
     (place / "store").mkdir()
-    names = [path.stem for path in sorted(directory.glob("*.yaml"))]
+    names = {
+        name
+        for one in read(directory, arch=ARCH.apk)
+        for name in (one.name, *(sub.name for sub in one.subpackages))
+    }
     lines = "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:{}\nV:0-r0\nA:x86_64\nS:1\nI:1\nT:t\n"
-    (index / "APKINDEX.tar.gz").write_bytes(archive_of(lines.format(name) for name in names))
+    (index / "APKINDEX.tar.gz").write_bytes(archive_of(map(lines.format, sorted(names))))
     options = UnitBuildOptions(
         directory=str(directory),
         repositories=(str(index.parent),),
@@ -213,7 +219,7 @@ class GeneratedOrders:
 
 
 @contextmanager
-def serving(place: Path, plan: dict[str, tuple[float, str]]) -> Iterator[str]:
+def serving(place: Path, plan: dict[str, tuple[float, str, list[str]]]) -> Iterator[str]:
     """Run the stand-in for a cluster, and return a kubeconfig for it."""
     file = place / "plan.json"
     file.write_text(json.dumps(plan))
@@ -315,7 +321,7 @@ def run_here(slots: int, count: int) -> dict[str, Any]:
                 package = made.get(unit.key)
                 subs = [one.name for one in package.subpackages] if package else []
                 version = package.full_version if package else "1-r0"
-                plan[unit.key] = (unit.seconds, answer(unit.key, version, [unit.key, *subs]))
+                plan[unit.key] = (unit.seconds, *answer(unit.key, version, [unit.key, *subs]))
         with serving(place, plan) as config:
             return asyncio.run(drive(config, build, units, slots))
 

@@ -94,16 +94,21 @@ def upload(
         )
 
 
+_RUN = click.option("--run", "run_id", required=True, help="The run's id.")
+_PORT = click.option("--port", required=True, type=int, help="The port to listen on.")
+_HOLD = click.option("--hold", required=True, type=float, help="Seconds to wait for a client.")
+
+
 @command.command()
-@click.option("--run", "run_id", required=True, help="The run's id.")
+@_RUN
 @_ARCH
 @_WORKSPACE
 @_PIPE
 @_STATE
 @click.option("--log-directory", required=True, type=_PATH, help="Where the build's log is.")
 @click.option("--public-key", required=True, help="The name of the public key.")
-@click.option("--port", required=True, type=int, help="The port to listen on.")
-@click.option("--hold", required=True, type=float, help="Seconds to wait for a client.")
+@_PORT
+@_HOLD
 def serve(
     *,
     run_id: str,
@@ -119,17 +124,16 @@ def serve(
     """Serve what was built to the client of `--out`."""
     from dag.run.agent.serve import ServeOrder
     from dag.run.agent.serve import serve as run
+    from dag.run.agent.serving import Service
 
     order = ServeOrder(
-        run=run_id,
+        service=Service(run=run_id, port=port, hold=hold),
         arch=arch,
         workspace=workspace,
         pipe=pipe,
         state=state,
         log_directory=log_directory,
         public_key=public_key,
-        port=port,
-        hold=hold,
     )
     with _last_words():
         run(order)
@@ -279,7 +283,7 @@ def list_runs(*, store: str, arch: str, state: Path, run_id: str, unit: str, eve
 @_STORE
 @_ARCH
 @_STATE
-@click.option("--run", "run_id", required=True, help="The run's id.")
+@_RUN
 @click.argument("files", nargs=-1, required=True)
 def keep_run(*, store: str, arch: str, state: Path, run_id: str, files: tuple[str, ...]) -> None:
     """Keep the FILES of a run in a store."""
@@ -289,6 +293,25 @@ def keep_run(*, store: str, arch: str, state: Path, run_id: str, files: tuple[st
 
     with _last_words():
         run(open_agent_store(store, Arch.parse(arch), state / "store"), run_id, files)
+
+
+@command.command(name="serve-store")
+@_STORE
+@_ARCH
+@_STATE
+@_RUN
+@_PORT
+@_HOLD
+def serve_store(*, store: str, arch: str, state: Path, run_id: str, port: int, hold: float) -> None:
+    """Serve what a store publishes to the client of `--out`."""
+    from dag.core.arch import Arch
+    from dag.run.agent.places import open_agent_store
+    from dag.run.agent.published import serve_published
+    from dag.run.agent.serving import Service
+
+    with _last_words():
+        opened = open_agent_store(store, Arch.parse(arch), state / "store")
+        serve_published(opened, Service(run=run_id, port=port, hold=hold))
 
 
 @contextmanager

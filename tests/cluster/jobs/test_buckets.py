@@ -37,9 +37,11 @@ def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
         assert "x86_64/APKINDEX.tar.gz" in files
         assert any(name.endswith("one.log") for name in files)
         assert any(name.endswith("journal.jsonl") for name in files)
-        again = jobs.build("--bucket-secret=bucket")
+        again = jobs.build("--bucket-secret=bucket", f"--out={tmp_path / 'out'}")
     assert again.returncode == 0, again.stderr
     assert "0 packages to build for x86_64" in again.stderr
+    brought = {path.name for path in (tmp_path / "out").rglob("[!.]*") if path.is_file()}
+    assert brought == {"one-1-r0.apk", "APKINDEX.tar.gz", "melange.rsa.pub"}
     said = seen + first.stdout + first.stderr + dag.kubectl("get", "pods,jobs", "-o", "yaml")
     assert "PATH=" in seen
     assert "a-secret-that-nothing-may-show" not in said

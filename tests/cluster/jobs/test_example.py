@@ -11,6 +11,7 @@ from examples.sources import ADDRESS, SourceServer
 from tests.support.builds import run
 from tests.support.cluster.jobs import Jobs
 from tests.support.schema import checked
+from tests.torture.distribution import index
 from tests.torture.kills import environment
 
 pytestmark = pytest.mark.cluster
@@ -30,9 +31,17 @@ def test_every_package_is_a_job_and_what_is_finished_is_not_built_again(
     assert (jobs.store / "x86_64/APKINDEX.tar.gz").exists()
     assert jobs.jobs() == []
     jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=60s")
-    again = jobs.build()
+    again = jobs.build(f"--out={tmp_path / 'out'}")
     assert again.returncode == 0, again.stderr
     assert "0 packages to build for x86_64" in again.stderr
+    brought = {path.name for path in (tmp_path / "out/x86_64").glob("*.apk")}
+    assert brought == {*index(jobs.store)} == {*index(tmp_path / "out")}
+    damaged = tmp_path / "out/x86_64/everything-1-r0.apk"
+    damaged.write_bytes(b"damaged")
+    mended = jobs.build(f"--out={tmp_path / 'out'}")
+    assert mended.returncode == 0, mended.stderr
+    published = jobs.store / "x86_64" / damaged.name
+    assert damaged.read_bytes() == published.read_bytes()
 
 
 def test_what_jobs_build_is_byte_for_byte_what_this_machine_builds(

@@ -12,6 +12,7 @@ import yaml
 from examples.bootstrap import bootstrap
 from examples.layout import lay_out
 from examples.sources import ADDRESS, SourceServer
+from tests.support.cluster.caches import push_cache
 
 if TYPE_CHECKING:
     from tests.support.cluster.running import Dag
@@ -35,25 +36,12 @@ def server() -> Iterator[SourceServer]:
         yield server
 
 
-def pushed(dag: Dag, directory: Path, server: SourceServer) -> str:
-    """Push the cache of a distribution, and forget the requests that the server got for that."""
-    repository = f"{dag.cluster.registry}/{dag.namespace}-cache"
-    base = ["--bundle-base", dag.cluster.base_image, "--bundle-repo", repository]
-    done = dag("cache", "-d", directory, "-o", directory.parent / "cache", *base)
-    assert done.returncode == 0, done.stderr
-    assert server.requests.total() > 0
-    server.requests.clear()
-    reference = done.stdout.strip()
-    assert reference.startswith(f"{repository}@sha256:")
-    return reference
-
-
 @pytest.mark.parametrize("kind", ["2023", "2026"])
 def test_with_the_cache_bundle_a_build_asks_the_source_server_for_nothing(
     dag: Dag, tmp_path: Path, server: SourceServer, kind: Kind
 ) -> None:
     directory = lay_out(tmp_path / "d", kind=kind, source_url=server.url)
-    reference = pushed(dag, directory, server)
+    reference = push_cache(dag, directory, server)
     flags = ["--ram=256Mi", "--cache-bundle", reference]
     done = dag.pod(directory, *flags, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -70,7 +58,7 @@ def test_hermetic_builds_from_the_cache_bundle(
 ) -> None:
     directory = lay_out(tmp_path / "d", kind=kind, source_url=server.url)
     flags = ["--hermetic", "--ram=256Mi", "--isolation", isolation]
-    flags += ["--cache-bundle", pushed(dag, directory, server)]
+    flags += ["--cache-bundle", push_cache(dag, directory, server)]
     done = dag.pod(directory, *flags, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/x86_64/everything-1-r0.apk").exists()

@@ -7,4 +7,4 @@ from dag.core.pod.permissions import Permission
 
 
 def test_events_are_read_which_alone_tell_why_a_job_has_no_pod() -> None:
-    assert Permission("list", "events") in permissions_for_jobs()
+    assert Permission("list", "events") in permissions_for_jobs(out=False)

@@ -31,8 +31,8 @@ class Jobs:
             *("--on=kubernetes", f"--store={self.url}", "--ram=256Mi", *more),
         ]
 
-    def build(self, *more: str) -> Done:
-        return self.dag(*self.words(*more), timeout=400)
+    def build(self, *more: str, seconds: float = 400) -> Done:
+        return self.dag(*self.words(*more), timeout=seconds)
 
     def start(self, *more: str) -> Running:
         return self.dag.run("dag", *self.words(*more))
@@ -68,7 +68,8 @@ class Jobs:
 
     def await_build(self, package: str = "", says: str = "", seconds: float = 240) -> Json:
         """Wait until a build, or that of a package, has said something, and return its Pod."""
-        return eventually(lambda: self._find_build(package, says), f"a build says {says}", seconds)
+        what = f"the build of {package or 'a package'} says {says or 'something'}"
+        return eventually(lambda: self._find_build(package, says), what, seconds)
 
     def _find_build(self, package: str, says: str) -> Json:
         """Return the Pod of a build that has said something; an empty one if there is none."""

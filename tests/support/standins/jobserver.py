@@ -2,8 +2,8 @@
 
     python -m tests.support.standins.jobserver PLAN
 
-PLAN is a file of JSON: for each package, under its name, the seconds that its Pod takes and the last
-words of its agent. A Job for none of them ends at once. The first line on the standard output is the
+PLAN is a file of JSON: for each package, under its name, the seconds that its Pod takes, the last words
+of its agent, and the lines of that one's log. A Job for none of them ends at once. The first line on the standard output is the
 port. What there was of objects and requests is at `/stats`. It knows what the client of Jobs asks for,
 in the forms of the real one: lists, watches, making, reading, deleting.
 """
@@ -44,7 +44,7 @@ class Kind:
 class Server:
     """The server and all that it keeps."""
 
-    def __init__(self, plan: dict[str, tuple[float, str]]) -> None:
+    def __init__(self, plan: dict[str, tuple[float, str, list[str]]]) -> None:
         self.plan = plan
         self.kinds = {name: Kind(name) for name in (JOBS, PODS)}
         self.requests: Counter[str] = Counter()
@@ -82,7 +82,7 @@ class Server:
         metadata = {**template["metadata"], "name": f"{name}-x", "namespace": "n", "labels": marks}
         metadata["uid"] = f"{job['metadata']['uid']}-pod"
         package = job["metadata"].get("annotations", {}).get("dag/package", "")
-        seconds, words = self.plan.get(package, (0.0, ""))
+        seconds, words, _ = self.plan.get(package, (0.0, "", []))
         containers = [one["name"] for one in template["spec"]["containers"]]
         first = [one["name"] for one in template["spec"].get("initContainers", ())]
         running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -151,6 +151,13 @@ class Server:
             found = self.kinds[kind].objects.get(last)
         return (404, _status(404)) if found is None else (200, found)
 
+    def log(self, path: str) -> bytes:
+        """Return the log of the agent of a Pod, as the real one has it."""
+        self.requests["GET log"] += 1
+        pod = self.kinds[PODS].objects[path.split("/")[-2]]
+        _, _, lines = self.plan[pod["metadata"]["annotations"]["dag/package"]]
+        return "".join(f"2026-01-01T00:00:00.000000000Z {line}\n" for line in lines).encode()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
         try:
@@ -163,10 +170,14 @@ class Server:
                 if query.get("watch") == ["true"]:
                     await self._watch(urlsplit(url).path.rpartition("/")[2], writer)
                     return
-                status, found = self.answer(method, url, body)
-                data = json.dumps(found, separators=(",", ":")).encode()
+                if urlsplit(url).path.endswith("/log"):
+                    status, kind, data = 200, "text/plain", self.log(urlsplit(url).path)
+                else:
+                    status, found = self.answer(method, url, body)
+                    kind = "application/json"
+                    data = json.dumps(found, separators=(",", ":")).encode()
                 writer.write(
-                    f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\n"
+                    f"HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\n"
                     f"Content-Length: {len(data)}\r\n\r\n".encode()
                 )
                 writer.write(data)
@@ -208,7 +219,7 @@ def _status(code: int) -> Object:
 
 async def main(plan: Path) -> None:
     """Serve until the process is ended."""
-    server = Server({name: (one[0], one[1]) for name, one in json.loads(plan.read_text()).items()})
+    server = Server(json.loads(plan.read_text()))
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=1 << 22)
     print(listening.sockets[0].getsockname()[1], flush=True)
     await listening.serve_forever()

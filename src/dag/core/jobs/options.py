@@ -10,7 +10,7 @@ from dag.core.build.options import PLACE, BuildOptions, LogsOptions, StatusOptio
 from dag.core.flags import Options, arguments, flag
 from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.jobs.stores import cluster_store
-from dag.core.kinds import NAME, TEXT, choice
+from dag.core.kinds import DIRECTORY, NAME, TEXT, choice
 from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
 from dag.core.package.options import ArchOptions, DirectoryOptions, GeneralOptions
 from dag.core.pod.options import (
@@ -22,6 +22,7 @@ from dag.core.pod.options import (
 )
 from dag.core.store.buckets import Bucket
 from dag.core.units import quantity
+from dag.errors import UsageError
 
 if TYPE_CHECKING:
     from dag.core.build.states import RunLimits
@@ -160,6 +161,13 @@ class UnitBuildOptions(
 ):
     """The flags of `dag build`."""
 
+    out: str | None = flag(
+        DIRECTORY,
+        "--out",
+        "Bring what the store publishes from the cluster to this directory.",
+        typed_only=True,
+    )
+
     def cluster_limits(self, capacity: ClusterCapacity) -> RunLimits:
         """Return what bounds the scheduler; nodes count themselves what is taken of them."""
         from dag.core.build.states import RunLimits
@@ -175,5 +183,15 @@ class UnitBuildOptions(
 
     @property
     def is_on_cluster(self) -> bool:
-        """Return whether units are Jobs."""
+        """Return whether units are Jobs.
+
+        Raises:
+            UsageError: they are not, and a flag is given that is for Jobs.
+
+        """
+        if self.out is not None and self.on != "kubernetes":
+            raise UsageError(
+                "--out is for --on kubernetes: a build on this machine has its packages in its store",
+                hint="name that with --store",
+            )
         return self.on == "kubernetes"

@@ -7,8 +7,11 @@ from dag.core.pod.permissions import Permission
 BATCH = "batch"
 
 
-def permissions_for_jobs() -> list[Permission]:
-    """Return what is needed to run units as Jobs, to follow them, to read how they ended, and to drive alone."""
+def permissions_for_jobs(*, out: bool) -> list[Permission]:
+    """Return what is needed to run units as Jobs, to follow them, to read how they ended, and to drive alone.
+
+    With `out`, what is published can be fetched through a Pod, too.
+    """
     needed = [
         Permission(verb, "jobs", group=BATCH)
         for verb in ("create", "get", "list", "watch", "delete")
@@ -20,4 +23,6 @@ def permissions_for_jobs() -> list[Permission]:
         for verb in ("get", "create", "patch")
     ]
     needed.append(Permission("list", "events"))  # they alone tell why a Job has no Pod
+    if out:
+        needed.append(Permission("get", "pods", "proxy"))
     return needed

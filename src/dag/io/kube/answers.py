@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
+import msgspec
 
 from dag.core.kube.objects import KubeObject
 from dag.core.limits import TooLarge
@@ -109,8 +109,8 @@ def read_answer(server: str, response: httpx2.Response) -> KubeObject:
     check_moved(server, response)
     check_page(server, response)
     try:
-        found = response.json()
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise strange_answer(server, "what came is not JSON") from None
     if not isinstance(found, dict):
         raise strange_answer(server, "what came is no Kubernetes object")
@@ -168,9 +168,9 @@ def read_event(server: str, line: bytes) -> tuple[str, KubeObject]:
 
     """
     try:
-        found = json.loads(line)
+        found = msgspec.json.decode(line)  # of which there are many, and each has a whole Pod
         kind, item = found["type"], found["object"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError):
         # Most often half a line, of a connection that broke.
         raise strange_answer(server, "what came in a watch is no event") from None
     if kind == "ERROR" and isinstance(item, dict):

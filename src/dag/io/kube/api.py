@@ -14,6 +14,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 import httpx2
+import msgspec
 
 from dag.core.kube.objects import KubeObject, is_made_of
 from dag.core.limits import KUBERNETES_ANSWER, LOG_LINE
@@ -44,6 +45,9 @@ _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LOG_SILENCE = 10.0
 # Seconds for which a refusal may be that of an API server that has just started and knows nobody yet.
 _REFUSAL_PATIENCE = 10.0
+_AT_ONCE = 16
+"""How many requests are under way at once, besides what is read bit by bit. The pool of connections
+looks at each that is idle for every request, and no API server answers thousands at once sooner."""
 PATIENCE = 4.0
 """Seconds for which a request is repeated while the server does not answer, if nothing else is said."""
 
@@ -61,6 +65,7 @@ class Kube:
         self._notice = notice
         self._lost: float | None = None
         self._welcome = False
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -329,11 +334,16 @@ class Kube:
         if patch:
             headers["Content-Type"] = _PATCHES[patch]
         with translate_errors(self.server):
+            content = None
+            if body is not None:
+                headers.setdefault("Content-Type", "application/json")
+                content = msgspec.json.encode(body)
             request = self._http.build_request(
-                method, path, params=params, json=body, headers=headers
+                method, path, params=params, content=content, headers=headers
             )
-            sent = await self._http.send(request, stream=True)
-            response = await read_limited_answer(sent, KUBERNETES_ANSWER)
+            async with self._at_once:
+                sent = await self._http.send(request, stream=True)
+                response = await read_limited_answer(sent, KUBERNETES_ANSWER)
         try:
             found = read_answer(self.server, response)
             if listed:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import threading
-import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
 from dag.core.limits import BUILD_LOG, PACKAGE_INDEX, PUBLIC_KEY, Limit
 from dag.core.package.apk import BrokenPackage
 from dag.core.package.apkindex import FILE_NAME
-from dag.errors import InfrastructureError
 from dag.io.agent.intake import Taken, take, take_packages
 from dag.report.terminal import say
 from dag.run.agent.awaiting import await_build
+from dag.run.agent.serving import ServedFiles, Service, serve_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOrder:
     """What is served, and to whom."""
 
-    run: str
-    """The run's id, which only those know who may read the pod."""
+    service: Service
     arch: str
     workspace: Path
     pipe: Path
@@ -34,20 +32,27 @@ class ServeOrder:
     """Where the build's script keeps `log`."""
     public_key: str
     """The name of the file in the workspace."""
-    port: int
-    hold: float
-    """Seconds to wait for a client."""
 
 
-class _Clients:
-    """What is known of clients: when one was there last, and whether one has everything."""
+class _Copies(ServedFiles):
+    """Copies of what a build left, by name."""
 
-    def __init__(self) -> None:
-        self.ended = threading.Event()
-        self.seen = time.monotonic()
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
 
-    def note(self) -> None:
-        self.seen = time.monotonic()
+    def listing(self) -> str:
+        """Return the lines of sha256sum for all files but the log."""
+        lines = []
+        for name, path in self._files.items():
+            if name != "log":
+                with path.open("rb") as file:
+                    lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+        return "".join(lines)
+
+    def opened(self, name: str) -> AbstractContextManager[BinaryIO] | None:
+        """Open a copy; None if there is none of this name."""
+        path = self._files.get(name)
+        return path.open("rb") if path is not None else None
 
 
 def serve(order: ServeOrder) -> None:
@@ -57,18 +62,8 @@ def serve(order: ServeOrder) -> None:
         InfrastructureError: no client came, or the pod was ended before the build had begun.
 
     """
-    clients = _Clients()
     await_build(order.pipe, last=False)
-    files = dict(_served(order))
-    clients.note()
-    with ThreadingHTTPServer(("", order.port), _handler(order.run, files, clients)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        while not clients.ended.wait(1):
-            if time.monotonic() - clients.seen > order.hold:
-                raise InfrastructureError(
-                    f"nobody came for the packages within {order.hold:g} seconds"
-                )
-        server.shutdown()
+    serve_files(order.service, _Copies(dict(_served(order))))
 
 
 def _served(order: ServeOrder) -> list[tuple[str, Path]]:
@@ -92,52 +87,3 @@ def _served(order: ServeOrder) -> list[tuple[str, Path]]:
         except BrokenPackage as error:
             say(f"{name}: {error}")
     return found
-
-
-def _handler(run: str, files: dict[str, Path], clients: _Clients) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            clients.note()
-            match self.path.removeprefix("/"):
-                case path if path == f"list-{run}":
-                    self._answer(_listing(files).encode())
-                case path if path == f"alive-{run}":
-                    self._answer(b"")
-                case path if path == f"end-{run}":
-                    self._answer(b"")
-                    clients.ended.set()
-                case path if (file := files.get(path.removeprefix(f"{run}/"))) is not None and (
-                    path.startswith(f"{run}/")
-                ):
-                    self._send(file)
-                case _:
-                    self.send_error(404)
-
-        def _answer(self, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def _send(self, path: Path) -> None:
-            with path.open("rb") as file:
-                self.send_response(200)
-                self.send_header("Content-Length", str(path.stat().st_size))
-                self.end_headers()
-                shutil.copyfileobj(file, self.wfile, 1 << 20)
-            clients.note()
-
-        def log_message(self, *words: object) -> None:
-            """Say nothing: nobody reads the log of this container."""
-
-    return Handler
-
-
-def _listing(files: dict[str, Path]) -> str:
-    """Return the lines of sha256sum for all files but the log."""
-    lines = []
-    for name, path in files.items():
-        if name != "log":
-            with path.open("rb") as file:
-                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
-    return "".join(lines)

@@ -50,7 +50,8 @@ _PATIENCE = 600.0
 _LAG = 10.0
 """Seconds by which news of Pods may be later than those of Jobs."""
 _LOOK = 20.0
-"""Seconds between two looks at why nothing runs."""
+"""Seconds until the first look at why nothing runs; each next pause is longer."""
+_LONGEST_LOOK = 300.0
 _REFUSED = 120.0
 """Seconds for which a Job is waited for whose Pod the API server refuses: quotas become free."""
 _WITHOUT_POD = 600.0
@@ -85,6 +86,8 @@ class JobFollower:
         """When the Job is given up if it has no Pod by then."""
         self._given_up = ""
         """Why it was; empty if it was not."""
+        self.started = asyncio.Event()
+        """It is set as soon as the main container has begun."""
         self._say = tell
         self._why = ""
         """What was told last of why the Pod waits."""
@@ -160,6 +163,8 @@ class JobFollower:
         try:
             for action in self.watch.handle(event, self._loop.time()):
                 self._execute(action)
+            if self.watch.state is WatchState.WORKING:
+                self.started.set()
         except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
             if not self._result.done():
                 self._result.set_exception(error)
@@ -213,16 +218,20 @@ class JobFollower:
     async def _explain(self) -> None:
         """Tell why nothing runs, as long as that is so, and give up what gets no Pod."""
         said = ""
+        pause = _LOOK
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(pause)
             match self.watch.state:
                 case WatchState.CREATING | WatchState.WAITING:
                     await self._look_at_events()
+                    pause = min(1.5 * pause, _LONGEST_LOOK)  # hundreds may wait for hours
                 case WatchState.WORKING if has_ended(containers(self.pod).get(BUILD, {})):
                     await self._look_at_agent()
+                    pause = _LOOK
                 case _:
+                    pause = _LOOK
                     continue
-            if self._why != said:
+            if self._why not in ("", said):
                 said = self._why
                 self._say(said)
             if self.watch.state is WatchState.CREATING and self.watch.has_news:
@@ -243,8 +252,8 @@ class JobFollower:
     async def _look_at_agent(self) -> None:
         """Take the last word of the agent that has still not kept what was built."""
         with suppress(ApiError, TooLarge):
-            for line in await read_lines(self._kube, self.pod, COLLECT, tail=1):
-                self._why = line.removeprefix("dag: ")
+            lines = await read_lines(self._kube, self.pod, COLLECT, tail=1)
+            self._why = "".join(lines).removeprefix("dag: ")
 
     async def _give_up_without_pod(self) -> None:
         """Delete the Job if it should have its Pod by now: else another attempt would not be alone."""

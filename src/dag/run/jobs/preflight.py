@@ -30,8 +30,9 @@ _KUEUE = "/apis/kueue.x-k8s.io"
 class JobChecks:
     """The checks for Jobs of these settings that the API server alone can answer."""
 
-    def __init__(self, place: PlaceChecks, settings: JobSettings) -> None:
+    def __init__(self, place: PlaceChecks, settings: JobSettings, *, out: bool = False) -> None:
         self._place = place
+        self._out = out
         self._settings = settings
 
     def all(self) -> Iterator[Check]:
@@ -56,7 +57,7 @@ class JobChecks:
 
     async def _permissions(self) -> Finding:
         kube, namespace = self._place.kube, self._place.name
-        needed = [*permissions_for_jobs(), _EXPLAIN]
+        needed = [*permissions_for_jobs(out=self._out), _EXPLAIN]
         lacking, user = await asyncio.gather(
             missing_permissions(kube, namespace, needed), read_user_name(kube)
         )
@@ -85,8 +86,8 @@ class JobChecks:
         return jobchecks.queue(name, namespace, await read_object(kube, path))
 
 
-async def check_cluster(place: PlaceChecks, settings: JobSettings) -> None:
-    """Find out whether a cluster takes the Jobs of these settings.
+async def check_cluster(place: PlaceChecks, settings: JobSettings, *, out: bool) -> None:
+    """Find out whether a cluster takes the Jobs of these settings; `out` is whether packages are fetched.
 
     Raises:
         UsageError: something that was asked for is wrong, such as a claim that cannot be a store.
@@ -94,7 +95,7 @@ async def check_cluster(place: PlaceChecks, settings: JobSettings) -> None:
 
     """
     try:
-        found = await examine([*JobChecks(place, settings).all()])
+        found = await examine([*JobChecks(place, settings, out=out).all()])
     finally:
         await place.close()
     for finding in found.values():

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 
 from dag.core.kube.objects import KubeObject
+from dag.core.pod.ending import Cause
 from dag.core.pod.events import PodResult
 from dag.core.pod.states import WatchRules
+from dag.errors import DagError
 from dag.io.kube.api import Kube
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.news import RunNews
 
+Meanwhile = Callable[[JobFollower], Coroutine[None, None, None]]
+"""What a client does while an agent works for it, such as fetching what that serves."""
+
 
 async def run_job(
-    kube: Kube, manifest: KubeObject, rules: WatchRules, tell: Callable[[str], None]
+    kube: Kube,
+    manifest: KubeObject,
+    rules: WatchRules,
+    tell: Callable[[str], None],
+    meanwhile: Meanwhile | None = None,
 ) -> tuple[PodResult, JobFollower]:
     """Make a Job whose labels no other has; return how its Pod ended, and what has followed it.
 
     Raises:
-        DagError: the Job could not be made, or contact was lost for good.
+        DagError: the Job could not be made, contact was lost for good, or `meanwhile` failed.
 
     """
     metadata = manifest["metadata"]
@@ -28,6 +38,26 @@ async def run_job(
     news.open()
     try:
         follower = JobFollower(kube, news, manifest, rules, tell)
-        return await follower.run(), follower
+        return await _run_beside(follower, meanwhile), follower
     finally:
         await news.close()
+
+
+async def _run_beside(
+    follower: JobFollower,
+    meanwhile: Meanwhile | None,
+) -> PodResult:
+    if meanwhile is None:
+        return await follower.run()
+    work = asyncio.create_task(meanwhile(follower))
+    try:
+        result = await follower.run()
+        if result.ending.cause is Cause.DONE:  # because the work has told the agent to end
+            await work
+    except DagError:
+        await follower.remove()
+        raise
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -43,6 +43,7 @@ from dag.run.build.workspace import fingerprints
 from dag.run.jobs.earlier import clear_jobs, find_jobs
 from dag.run.jobs.lease import LeaseEnd, StoreLease
 from dag.run.jobs.orders import make_orders, require_inside
+from dag.run.jobs.out import Delivery
 from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
@@ -50,6 +51,7 @@ from dag.run.jobs.settings import store_settings
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
 from dag.run.pod.bundle import BundleTarget
+from dag.run.pod.out import prepare_directory
 from dag.run.pod.place import PlaceChecks
 from dag.run.signals import run_interruptibly
 
@@ -94,6 +96,8 @@ class ClusterBuild:
         self._terminal = terminal
         store = store_on_cluster(options.store, options.bucket_secret)
         require_inside(options)
+        if options.out is not None:
+            prepare_directory(Path(options.out), Path(options.directory))
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
@@ -166,7 +170,7 @@ class ClusterBuild:
 
     async def _check(self, settings: JobSettings) -> None:
         place = PlaceChecks(self._options, settings.namespace, self._terminal)
-        await check_cluster(place, settings)
+        await check_cluster(place, settings, out=self._options.out is not None)
 
     async def _look(self) -> _Seen:
         async with self._cluster() as kube:
@@ -218,6 +222,7 @@ class ClusterBuild:
             keep_result(run, result)
             if result.stopped != INTERRUPTED:
                 await self._publish_with(kube, [*build.unpublished(), *runner.finished])
+                await self._deliver(kube, runner.finished)
             if not runner.is_abandoned:
                 is_hurried = result.stopped == INTERRUPTED
                 await self._keep_run(kube, run, _LAST_WORDS if is_hurried else None)
@@ -258,6 +263,16 @@ class ClusterBuild:
         async with self._cluster() as kube:
             await self._clear(kube)
             await self._publish_with(kube, records)
+            await self._deliver(kube, records)
+
+    async def _deliver(self, kube: Kube, published: Iterable[Record]) -> None:
+        """Bring what the store publishes to the directory of --out, if there is one."""
+        if self._options.out is None:
+            return
+        known = {**self._store.records, **{(one.name, one.version): one for one in published}}
+        arch = self._settings.arch.apk
+        where = Path(self._options.out)
+        await self._agent(kube).deliver(Delivery(where, arch, known.values(), self._terminal))
 
     async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
         if records:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dag.core.build.scripts import OUT_PORT
 from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunFiles, RunQuery, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
@@ -24,8 +25,11 @@ from dag.io.package.signing import SigningKey
 from dag.run.build.signing import public_half
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
-from dag.run.jobs.single import run_job
+from dag.run.jobs.out import Delivery
+from dag.run.jobs.single import Meanwhile, run_job
 
+_HOLD = 600
+"""Seconds for which an agent waits for a client that fetches nothing any more."""
 _ROUNDS = 10
 """How often an index is signed anew because somebody else has published meanwhile."""
 
@@ -130,12 +134,41 @@ class StoreAgent:
         )
         await follower.remove()
 
-    async def _run(self, command: str, aim: str, *words: str) -> JobFollower:
-        """Run an agent to its end, and return what has followed it; `aim` says what it is for."""
+    async def deliver(self, delivery: Delivery) -> None:
+        """Bring what the store publishes to a directory here.
+
+        Raises:
+            InfrastructureError: no agent could serve it, or it is not what it should be.
+
+        """
+        run = secrets.token_hex(8)
+        words = (f"--run={run}", f"--port={OUT_PORT}", f"--hold={_HOLD}")
+
+        async def bring(follower: JobFollower) -> None:
+            await delivery.bring(self.kube, follower, run)
+
+        follower = await self._run(
+            "serve-store", "serve what the store publishes", *words, meanwhile=bring
+        )
+        await follower.remove()
+
+    async def _run(
+        self,
+        command: str,
+        aim: str,
+        *words: str,
+        meanwhile: Meanwhile | None = None,
+    ) -> JobFollower:
+        """Run an agent to its end, and return what has followed it; `aim` says what it is for.
+
+        `meanwhile` is done beside it; what that raises counts more than how the agent ended.
+        """
         settings = replace(self.settings, run=f"{self.settings.run}-{secrets.token_hex(3)}")
         name = f"dag-{command}-{settings.run}"
         manifest = agent_job(settings, name, command, [f"--arch={settings.arch.apk}", *words])
-        result, follower = await run_job(self.kube, manifest, _RULES, self.tell)
+        result, follower = await run_job(
+            self.kube, manifest, _RULES, self.tell, meanwhile=meanwhile
+        )
         if result.ending.cause is not Cause.DONE:
             await follower.remove()
             raise InfrastructureError(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from dag.core.limits import (
 )
 from dag.errors import BuildError, DagError, InfrastructureError, UsageError, first_of
 from dag.io import durable
+from dag.io.files import sha256_of
 from dag.io.image.tree import OUT_MARK
 from dag.io.kube.api import ApiError, Kube
 from dag.io.retries import RetryPolicy, retry_async
@@ -30,6 +33,7 @@ from dag.report.terminal import Terminal
 from dag.report.words import count, some
 
 _RETRIES = RetryPolicy(attempts=5, first=1.0)
+_START = RetryPolicy(attempts=12, first=0.2, longest=5.0)
 _PARALLEL = 4
 _ALIVE_EVERY = 60.0
 _LISTED = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -108,14 +112,48 @@ async def copy_packages(
         BuildError: the Pod names files outside `packages/`.
 
     """
-    listing = bytearray()
+    listing = await list_files(kube, pod_path, run, target.arch)
+    if listing.others:
+        left = f"{count(len(listing.others), 'file')} in packages/ that are no packages"
+        terminal.say(f"{left} for {target.arch} stay in the pod: {some(listing.others)}")
+    await copy_files(kube, pod_path, run, target, listing.files)
+    log = kube.proxy_path(pod_path, OUT_PORT, f"{run}/log")
+    await _fetch(kube, log, target.path("build.log"), BUILD_LOG, None)
+    packages = count(sum(name.endswith(".apk") for name in listing.files), "package")
+    terminal.say(f"{packages} and build.log brought back to {target.directory}")
+    await end_serving(kube, pod_path, run)
+
+
+async def list_files(kube: Kube, pod_path: str, run: str, arch: str) -> Listing:
+    """Ask a Pod what it serves; it may just be starting to.
+
+    Raises:
+        InfrastructureError: the Pod cannot be reached, or its list is odd or too long.
+        BuildError: the Pod names files outside `packages/`.
+
+    """
     path = kube.proxy_path(pod_path, OUT_PORT, f"list-{run}")
-    await kube.download(path, _limited(listing.extend, OUT_LISTING))
-    listed = parse_listing(listing.decode(errors="surrogateescape"), target.arch)
-    if listed.others:
-        left = f"{count(len(listed.others), 'file')} in packages/ that are no packages"
-        terminal.say(f"{left} for {target.arch} stay in the pod: {some(listed.others)}")
-    places = {target.path(name).parent for name in (*listed.files, "build.log")}
+
+    async def attempt() -> bytes:
+        listing = bytearray()
+        await kube.download(path, _limited(listing.extend, OUT_LISTING))
+        return bytes(listing)
+
+    listing = await retry_async(attempt, _START, heals=_is_starting)
+    return parse_listing(listing.decode(errors="surrogateescape"), arch)
+
+
+async def copy_files(
+    kube: Kube, pod_path: str, run: str, target: Target, files: Mapping[str, ListedFile]
+) -> None:
+    """Copy files that a Pod serves, unless the directory has them; the Pod waits meanwhile.
+
+    Raises:
+        InfrastructureError: the Pod cannot be reached, what arrives is not what it has or is too
+            large, or it cannot be written.
+
+    """
+    places = {target.path(name).parent for name in (*files, "build.log")}
     for below in places - {target.directory}:
         if below.is_symlink():
             raise InfrastructureError(
@@ -128,12 +166,13 @@ async def copy_packages(
     async def fetch(name: str, file: ListedFile) -> None:
         path = kube.proxy_path(pod_path, OUT_PORT, f"{run}/{name}")
         async with slots:
-            await _fetch(kube, path, target.path(name), file.limit, file.digest)
+            if not await asyncio.to_thread(_has, target.path(name), file.digest):
+                await _fetch(kube, path, target.path(name), file.limit, file.digest)
 
     failed: DagError | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            for name, file in listed.files.items():
+            for name, file in files.items():
                 group.create_task(fetch(name, file))
     except* DagError as errors:
         failed = first_of(errors)
@@ -141,11 +180,18 @@ async def copy_packages(
         alive.cancel()
     if failed is not None:  # what is raised in except* is wrapped before Python 3.11.4
         raise failed
-    log = kube.proxy_path(pod_path, OUT_PORT, f"{run}/log")
-    await _fetch(kube, log, target.path("build.log"), BUILD_LOG, None)
-    packages = count(sum(name.endswith(".apk") for name in listed.files), "package")
-    terminal.say(f"{packages} and build.log brought back to {target.directory}")
-    await end_serving(kube, pod_path, run)
+
+
+def _has(path: Path, digest: str) -> bool:
+    """Return whether a file is there as it should be."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(file).st_mode) and sha256_of(file) == digest
+    finally:
+        os.close(file)
 
 
 async def end_serving(kube: Kube, pod_path: str, run: str) -> None:
@@ -257,6 +303,11 @@ async def _bring(kube: Kube, path: str, target: Path, limit: Limit, digest: str 
 
 class _OtherDigest(InfrastructureError):
     """What arrived is not what the Pod has."""
+
+
+def _is_starting(error: BaseException) -> bool:
+    """Return whether the API server says that nobody listens at the Pod's port."""
+    return isinstance(error, ApiError) and error.status in (502, 503)
 
 
 def _may_heal(error: BaseException) -> bool:
