@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from dag.core.jobs.ending import how_attempt_ended
 from dag.core.pod.states import WatchRules
 from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.news import RunNews
-from tests.run.jobs.conftest import EVENTS, JOB, OneJob, answer, listed
-from tests.support.faults import Origin
+from tests.run.jobs.conftest import EVENTS, JOB, PODS, OneJob, answer, listed
+from tests.support.faults import Answer, Origin
 
 Follow = Callable[[], JobFollower]
 
@@ -32,7 +33,7 @@ def follow(kube: Kube, news: RunNews, monkeypatch: pytest.MonkeyPatch) -> Follow
     for name, seconds in {"_LOOK": 0.01, "_REFUSED": 0.05, "_WITHOUT_POD": 0.2}.items():
         monkeypatch.setattr(f"dag.run.jobs.attempt.{name}", seconds)
     monkeypatch.setattr("dag.io.kube.api._REFUSAL_PATIENCE", 0.05)
-    rules = WatchRules(pending_timeout=60.0, reads_logs=False)
+    rules = WatchRules(pending_timeout=60.0, how_ended=how_attempt_ended, reads_logs=False)
     return lambda: JobFollower(kube, news, JOB, rules, lambda _: None)
 
 
@@ -86,3 +87,40 @@ async def test_who_cancels_while_the_job_is_being_made_gets_it_deleted(
             await task
     assert origin.count("DELETE") == 1
     assert not api.exists
+
+
+async def test_why_the_agent_still_works_is_told_but_not_the_record_that_it_answers(
+    origin: Origin, follow: Follow
+) -> None:
+    OneJob(origin)
+    statuses = [
+        {"name": "build", "state": {"terminated": {"exitCode": 0, "containerID": "c"}}},
+        {"name": "collect", "state": {"running": {}}},
+    ]
+    labels = {"batch.kubernetes.io/job-name": "dag-x"}
+    about = {"name": "dag-x-1", "namespace": "n", "uid": "pod", "resourceVersion": "1"}
+    pod = {
+        "metadata": {**about, "labels": labels},
+        "spec": {"containers": [{"name": "build"}, {"name": "collect"}]},
+        "status": {"phase": "Running", "containerStatuses": statuses},
+    }
+    origin.handle(PODS, lambda _: listed("Pod", [pod]))
+    said = iter([b"dag: the store cannot be written"])
+    time = b"2026-01-01T00:00:00.000000000Z "
+    origin.handle(
+        f"{PODS}/dag-x-1/log",
+        lambda _: Answer.of(200, body=time + next(said, b"packed:eNq") + b"\n"),
+    )
+    third = origin.on("GET", "/log", nth=3).delay(0.01)
+    follower = follow()
+    told: list[str] = []
+    follower._say = told.append
+    task = asyncio.create_task(follower.run())
+    async with asyncio.timeout(20):
+        await third.reached()
+        assert told == ["the store cannot be written"]
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # it leaves at once
+        with pytest.raises(asyncio.CancelledError):
+            await task

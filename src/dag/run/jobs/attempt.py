@@ -47,6 +47,8 @@ from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews
 
 _PATIENCE = 600.0
 """Seconds for which a request is repeated while the API server does not answer."""
+_SAID = "dag: "
+"""It stands before what an agent says."""
 _LAG = 10.0
 """Seconds by which news of Pods may be later than those of Jobs."""
 _LOOK = 20.0
@@ -251,9 +253,12 @@ class JobFollower:
 
     async def _look_at_agent(self) -> None:
         """Take the last word of the agent that has still not kept what was built."""
+        self._why = ""  # why nothing ran before is past
         with suppress(ApiError, TooLarge):
-            lines = await read_lines(self._kube, self.pod, COLLECT, tail=1)
-            self._why = "".join(lines).removeprefix("dag: ")
+            # A record that is too long for its last words is there, too.
+            for line in await read_lines(self._kube, self.pod, COLLECT, tail=1):
+                if line.startswith(_SAID):
+                    self._why = line.removeprefix(_SAID)
 
     async def _give_up_without_pod(self) -> None:
         """Delete the Job if it should have its Pod by now: else another attempt would not be alone."""
