@@ -32,7 +32,7 @@ def record(name: str, version: str, digest: str, *packages: str) -> Record:
         inputs=Inputs(own="x", environment={}),
         epoch=0,
         seconds=1.0,
-        memory=None,
+        memory=0,
         log="",
         built=tuple(Built(apk=one) for one in apks),
     )
