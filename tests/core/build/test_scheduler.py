@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dag.core.build.events import (
+    INTERRUPTED,
     Action,
     Began,
     Broke,
@@ -299,3 +300,14 @@ def test_no_event_looks_at_every_unit() -> None:
                 pass
     assert done == count
     assert scheduler.finished
+
+
+def test_who_interrupts_is_heard_although_a_failure_has_stopped_the_run() -> None:
+    limits = RunLimits(jobs=2, fail_fast=True)
+    scheduler = Scheduler([Unit("a"), Unit("b"), Unit("c")], limits)
+    scheduler.handle(Began(), 0)
+    scheduler.handle(Broke("a", 1, "exit 2"), 1)
+    assert scheduler.handle(StopRequested(INTERRUPTED), 2) == []
+    assert scheduler.stopped == INTERRUPTED
+    scheduler.handle(StopRequested("a bug in dag"), 3)
+    assert scheduler.stopped == INTERRUPTED

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dag.core.jobs.claims import Claim
-from dag.core.jobs.names import job_name, labels
+from dag.core.jobs.names import attempt_of, job_name, labels
 from dag.errors import UsageError
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -50,3 +50,18 @@ def test_a_claim_is_read_and_written(text: str, claim: Claim) -> None:
 def test_what_is_no_claim_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="does not name a volume claim"):
         Claim.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("marks", "annotations"),
+    [
+        ({"dag/run": "r"}, {"dag/package": "a", "dag/attempt": "1"}),
+        ({}, {"dag/package": "a", "dag/attempt": "1", "dag/bundle": "b"}),
+        ({"dag/run": "r"}, {"dag/package": "a", "dag/attempt": "9" * 5000, "dag/bundle": "b"}),
+        (None, None),
+    ],
+)
+def test_a_job_that_somebody_made_by_hand_is_no_attempt(
+    marks: dict[str, str] | None, annotations: dict[str, str] | None
+) -> None:
+    assert attempt_of({"metadata": {"labels": marks, "annotations": annotations}}) is None

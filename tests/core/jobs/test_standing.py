@@ -16,7 +16,7 @@ OLD, NEW = "20260101-000000-000abc", "20260102-000000-000abc"
 
 
 def job(name: str, run: str, package: str, attempt: int = 1) -> Json:
-    annotations = {"dag/package": package, "dag/attempt": str(attempt)}
+    annotations = {"dag/package": package, "dag/attempt": str(attempt), "dag/bundle": "b"}
     metadata = {"name": name, "labels": {"dag/run": run}, "annotations": annotations}
     return {"metadata": {**metadata, "creationTimestamp": "2026-01-02T00:00:00Z"}}
 

@@ -216,6 +216,10 @@ def test_the_files_of_a_run_are_kept_beside_its_logs(places: UnitPlaces) -> None
     folder = store.state / "runs/20260101-000000-000abc/x86_64"
     assert (folder / "journal.jsonl").read_bytes() == b"events"
     assert (folder / "result.json").read_bytes() == b"{}"
+    more = RunFiles(b"more events", b"[]")  # somebody has gone on with the run
+    keep_run(store, "20260101-000000-000abc", encode_files(more))
+    assert (folder / "journal.jsonl").read_bytes() == b"more events"
+    assert (folder / "result.json").read_bytes() == b"[]"
 
 
 def test_files_that_etcd_would_not_take_are_not_sent() -> None:

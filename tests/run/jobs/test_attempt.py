@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -13,7 +14,7 @@ from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.news import RunNews
-from tests.run.jobs.conftest import EVENTS, JOB, PODS, OneJob, answer, listed
+from tests.run.jobs.conftest import EVENTS, JOB, JOBS, PODS, OneJob, answer, listed
 from tests.support.faults import Answer, Origin
 
 Follow = Callable[[], JobFollower]
@@ -28,13 +29,18 @@ async def news(kube: Kube) -> AsyncIterator[RunNews]:
 
 
 @pytest.fixture
-def follow(kube: Kube, news: RunNews, monkeypatch: pytest.MonkeyPatch) -> Follow:
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def follow(kube: Kube, news: RunNews, said: list[str], monkeypatch: pytest.MonkeyPatch) -> Follow:
     """Return a function that follows the Job, with little patience."""
     for name, seconds in {"_LOOK": 0.01, "_REFUSED": 0.05, "_WITHOUT_POD": 0.2}.items():
         monkeypatch.setattr(f"dag.run.jobs.attempt.{name}", seconds)
     monkeypatch.setattr("dag.io.kube.api._REFUSAL_PATIENCE", 0.05)
     rules = WatchRules(pending_timeout=60.0, how_ended=how_attempt_ended, reads_logs=False)
-    return lambda: JobFollower(kube, news, JOB, rules, lambda _: None)
+    return lambda: JobFollower(kube, news, JOB, rules, said.append)
 
 
 async def test_who_is_replaced_leaves_the_job_to_the_successor(
@@ -124,3 +130,31 @@ async def test_why_the_agent_still_works_is_told_but_not_the_record_that_it_answ
         task.cancel()  # it leaves at once
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_a_job_of_other_settings_goes_before_the_next_attempt_begins(
+    origin: Origin, follow: Follow
+) -> None:
+    api = OneJob(origin)
+    api.exists = True
+    there = {"kind": "Status", "reason": "AlreadyExists", "message": "it is there", "code": 409}
+    origin.on("POST", "/jobs").answer(409, body=json.dumps(there).encode())
+    async with asyncio.timeout(20):
+        with pytest.raises(InfrastructureError, match="was made of something else"):
+            await follow().run()
+    assert not api.exists  # else it would build beside the next attempt
+
+
+async def test_who_interrupts_is_told_of_a_job_that_cannot_be_deleted(
+    origin: Origin, follow: Follow, said: list[str]
+) -> None:
+    api = OneJob(origin)
+    origin.handle(f"{JOBS}/dag-x", lambda _: answer(405, {"kind": "Status", "message": "no"}))
+    task = asyncio.create_task(follow().run())
+    async with asyncio.timeout(20):
+        while not api.exists:  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [one for one in said if "may be there" in one]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from dag.core.arch import Arch
 from dag.core.jobs.listing import StoreListing
 from dag.errors import InfrastructureError, UsageError
 from dag.io.package.signing import make_key
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
-from dag.run.jobs.replica import fill_replica, open_replica
+from dag.run.jobs.replica import fill_replica, open_replica, replica_place
 from tests.support.orders import SETTINGS
 
 IDENTITY = "0123456789abcdef" * 2
@@ -52,3 +53,11 @@ def test_a_key_that_is_not_the_one_of_the_store_is_refused(tmp_path: Path) -> No
 def test_what_is_listed_stays_in_its_place(tmp_path: Path, name: str) -> None:
     with pytest.raises(InfrastructureError, match="is no name of an object"):
         replica(tmp_path / "r", StoreListing(objects={name: b"{}"}))
+
+
+def test_builds_of_two_architectures_do_not_wait_for_each_other() -> None:
+    places = [
+        replica_place("https://api", "builds", "pvc://packages", Arch.parse(name))
+        for name in ("x86_64", "aarch64")
+    ]
+    assert places[0] != places[1]

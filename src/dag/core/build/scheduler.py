@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from typing import assert_never
 
 from dag.core.build.events import (
+    INTERRUPTED,
     Action,
     AttemptEvent,
     Await,
@@ -80,7 +81,7 @@ class Scheduler:
         self.counts = Counter({UnitState.WAITING: sum(not unit.is_gate for unit in given.values())})
         """The number of units by state; gates are not counted."""
         self.stopped: str | None = None
-        self.finished = False
+        self.finished = self._began = False
         self.cpu = self.ram = 0
         self.work = math.fsum(u.seconds for u in given.values() if not u.is_gate)
         """The expected seconds of all units that are not settled."""
@@ -89,7 +90,6 @@ class Scheduler:
         self._dependents = links.dependents
         for key, missing in links.missing.items():
             self.units[key].missing = missing
-        self._began = False
         self._unsettled = len(self.units)
         self._ready = ReadyQueue(self.units)
         self._pauses: list[tuple[float, str]] = []
@@ -200,9 +200,10 @@ class Scheduler:
             self._run(key, now)
 
     def _stop(self, cause: str, now: float) -> None:
-        if self.stopped is not None:
+        before = self.stopped
+        self.stopped = cause if cause == INTERRUPTED else before or cause
+        if before is not None:
             return
-        self.stopped = cause
         self._ready.clear()
         self._pauses.clear()
         self._lacking.clear()

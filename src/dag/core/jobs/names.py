@@ -17,6 +17,7 @@ PACKAGE_ANNOTATION, ATTEMPT_ANNOTATION = "dag/package", "dag/attempt"
 BUNDLE_ANNOTATION = "dag/bundle"
 _REPLACED = re.compile(r"[^a-z0-9]+")
 _SLUG = 30
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def job_name(run: str, package: str, arch: str, attempt: int) -> str:
@@ -31,10 +32,16 @@ def job_name(run: str, package: str, arch: str, attempt: int) -> str:
 
 
 def attempt_of(job: KubeView) -> tuple[str, int] | None:
-    """Return the package and the number of a Job's attempt; None if it is not for a unit."""
-    annotations = job["metadata"].get("annotations") or {}
+    """Return the package and the number of a Job's attempt; None if it is not for a unit.
+
+    A Job that has both has the label of a run and the annotation of a bundle, too.
+    """
+    about = job["metadata"]
+    annotations, marks = about.get("annotations") or {}, about.get("labels") or {}
     package, number = annotations.get(PACKAGE_ANNOTATION), annotations.get(ATTEMPT_ANNOTATION, "")
-    return (str(package), int(number)) if package and str(number).isdecimal() else None
+    if not (package and annotations.get(BUNDLE_ANNOTATION) and marks.get(RUN_LABEL)):
+        return None  # somebody has made it by hand
+    return (str(package), int(number)) if _NUMBER.fullmatch(str(number)) else None
 
 
 def labels(run: str, arch: str, store: str) -> dict[str, str]:

@@ -155,8 +155,9 @@ def keep_run(store: Store, run: str, words: Sequence[str]) -> None:
         files = decode_files(words)
     except Undecodable as error:
         raise InfrastructureError(f"the files of run {run} are damaged: {error}") from error
-    store.objects.create(names.journal, files.journal)
-    store.objects.create(names.result, files.result)
+    # A run that somebody has gone on with is there already, as far as it had come.
+    store.objects.write(names.journal, files.journal)
+    store.objects.write(names.result, files.result)
 
 
 def _make(store: Store) -> None:

@@ -36,7 +36,7 @@ from dag.core.pod.events import (
     WatchFailed,
 )
 from dag.core.pod.manifest import BUILD
-from dag.core.pod.states import WatchRules, WatchState
+from dag.core.pod.states import WatchRules, WatchState, WatchTrigger
 from dag.core.pod.status import containers, has_ended
 from dag.core.pod.waiting import event_time
 from dag.core.pod.watch import PodWatch
@@ -129,7 +129,7 @@ class JobFollower:
                 if self._news.failed.done() and not self._result.done():
                     self._news.failed.result()
             if interrupted:
-                self._result.exception()  # that it was interrupted is known
+                self._tell_leftover()
                 raise asyncio.CancelledError
             return self._result.result()
         finally:
@@ -139,6 +139,12 @@ class JobFollower:
                 work.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._news.leave(self._name)
+
+    def _tell_leftover(self) -> None:
+        """Tell what may be left behind; that it was interrupted is known."""
+        error, last = self._result.exception(), self.watch.history[-1][1]
+        if isinstance(error, DagError) and last in (WatchTrigger.FAILED, WatchTrigger.LEFT):
+            self._say(error.message)
 
     async def remove(self) -> None:
         """Delete the Job and its Pod; if that fails, Kubernetes does it later."""
@@ -212,7 +218,14 @@ class JobFollower:
     # ---- requests -----------------------------------------------------------------------------
 
     async def _create(self) -> None:
-        self._job = await self._kube.create_named(self._path, self._manifest, patience=_PATIENCE)
+        try:
+            self._job = await self._kube.create_named(
+                self._path, self._manifest, patience=_PATIENCE
+            )
+        except ApiError as error:
+            if error.status == 409:  # a run with other settings made it: two would do the same work
+                await self._delete_job(_PATIENCE)
+            raise
         if QUEUE_LABEL not in self._manifest["metadata"]["labels"]:
             self._hopeless_at = self._loop.time() + _WITHOUT_POD
         self._hear(JobSeen(self._job))  # one that is adopted may have ended

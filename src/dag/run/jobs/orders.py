@@ -141,9 +141,15 @@ def require_inside(options: BuildOptions) -> None:
     """Refuse what no node would have, because it is not inside of the directory of the definitions.
 
     Raises:
-        UsageError: a repository, a keyring or a directory of pipelines is so, or is not there.
+        UsageError: a repository, a keyring or a directory of pipelines is so, or is not there; or
+            packages are to be taken from another store.
 
     """
+    if options.other_stores:
+        raise UsageError(
+            "--from is for builds on this machine: nodes cannot take packages of another store",
+            hint="leave it out, or make that store the one of --store",
+        )
     root = Path(options.directory).resolve()
     for place in (*named_places(options).values(), *options.keyrings):
         if "://" not in place and not Path(place).resolve().is_relative_to(root):

@@ -27,9 +27,9 @@ from dag.io.usercache import user_cache
 _CLIENT = "client"
 
 
-def replica_place(server: str, namespace: str, store: str) -> Path:
-    """Return the directory here that stands for a store in a cluster."""
-    name = f"{server}\n{namespace}\n{store}"
+def replica_place(server: str, namespace: str, store: str, arch: Arch) -> Path:
+    """Return the directory here that stands for a store in a cluster; each architecture has its own."""
+    name = f"{server}\n{namespace}\n{store}\n{arch.apk}"
     return user_cache("replicas") / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 

@@ -26,6 +26,7 @@ from dag.core.jobs.manifest import COLLECT, JobSettings, unit_job
 from dag.core.jobs.names import attempt_of, job_name
 from dag.core.kube.objects import KubeView
 from dag.core.limits import TooLarge
+from dag.core.pod.ending import Ending
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.reading import LONGEST_SHOWN
 from dag.core.pod.states import WatchRules
@@ -33,7 +34,7 @@ from dag.core.store.records import Record
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.report.terminal import Terminal
-from dag.run.build.resolving import UnitResolver, names_given
+from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
@@ -70,7 +71,7 @@ class JobRunner:
         self._terminal = terminal
         self._alive: dict[tuple[str, int], ComputeResources] = {}
         """What attempts may take that were there before, by package and number."""
-        self._news: RunNews | None = None
+        self._news = RunNews(kube, settings.namespace, settings.key.selector(settings.run))
         self._collected: dict[tuple[str, int], _Collected] = {}
         self._removals: set[asyncio.Task[None]] = set()
         self.finished: list[Record] = []
@@ -81,18 +82,16 @@ class JobRunner:
     @property
     def is_abandoned(self) -> bool:
         """Return whether the Jobs are left to another client, which drives them now."""
-        return self._news is not None and self._news.is_abandoned
+        return self._news.is_abandoned
 
     def abandon(self) -> None:
         """Leave all Jobs alone from now on: another client drives them."""
-        if self._news is not None:
-            self._news.is_abandoned = True
+        self._news.is_abandoned = True
 
     async def open(self) -> Began:
         """Begin to watch the Jobs and Pods of the run."""
         settings = self._settings
         wanted = settings.key.selector(settings.run)
-        self._news = RunNews(self._kube, settings.namespace, wanted)
         self._news.open()
         for job in await self._kube.items(settings.key.jobs_path, labelSelector=wanted):
             if (attempt := attempt_of(job)) is not None:
@@ -102,7 +101,6 @@ class JobRunner:
 
     async def run(self, start: Start) -> Ended:
         """Run an attempt as a Job; see `Runner.run`."""
-        assert self._news is not None  # noqa: S101  # the engine has called `open`
         key, attempt = start.key, start.attempt
         unit = self._units.resolve(key)
         if (same := self._units.same(unit)) is not None:
@@ -112,22 +110,25 @@ class JobRunner:
         say = self._terminal.about(key).say
         follower = JobFollower(self._kube, self._news, manifest, _RULES, say)
         result = await follower.run()
-        answer = answer_of(follower.pod)
-        if isinstance(answer, ProvenAnswer):
-            record = await self._record(follower.pod, answer)
+        try:
+            return await self._judge(start, unit, result.ending, follower.pod)
+        finally:
             self._remove(follower)
+
+    async def _judge(
+        self, start: Start, unit: ResolvedUnit, ending: Ending, pod: KubeView
+    ) -> Ended:
+        """Return what an attempt's Pod and its logs tell of how it ended."""
+        key, attempt = start.key, start.attempt
+        answer = answer_of(pod)
+        if isinstance(answer, ProvenAnswer):
+            record = await self._record(pod, answer)
             if not answer.built:
                 return self._reuse(start, record)
             self._collected[key, attempt] = _Collected(record, answer.results)
             return Succeeded(key, attempt, used=answer.used)
-        failure = failure_of(
-            key,
-            attempt,
-            (result.ending, follower.pod),
-            lines=await self._tail(follower.pod),
-            lacking=unit.lacking,
-        )
-        self._remove(follower)
+        lines = await self._tail(pod)
+        failure = failure_of(key, attempt, (ending, pod), lines=lines, lacking=unit.lacking)
         return msgspec.structs.replace(failure, used=answer.used if answer else None)
 
     async def prove(self, prove: ProvePackages) -> Answer:
@@ -151,6 +152,8 @@ class JobRunner:
 
     def _remove(self, follower: JobFollower) -> None:
         """Delete a Job whose end is known; nobody waits for that but `close`."""
+        if self.is_abandoned:
+            return
         task = asyncio.create_task(follower.remove())
         self._removals.add(task)
         task.add_done_callback(self._removals.discard)
@@ -158,8 +161,7 @@ class JobRunner:
     async def close(self) -> None:
         """Wait until the Jobs are deleted whose ends are known, and end the watches."""
         await asyncio.gather(*self._removals)
-        if self._news is not None:
-            await self._news.close()
+        await self._news.close()
 
     def _reuse(self, start: Start, record: Record) -> Unchanged:
         self._take(record)

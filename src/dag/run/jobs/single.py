@@ -50,14 +50,19 @@ async def _run_beside(
     if meanwhile is None:
         return await follower.run()
     work = asyncio.create_task(meanwhile(follower))
+    following = asyncio.create_task(follower.run())
     try:
-        result = await follower.run()
+        await asyncio.wait((work, following), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()  # if it has failed, it has not told the agent to end
+        result = await following
         if result.ending.cause is Cause.DONE:  # because the work has told the agent to end
             await work
     except DagError:
         await follower.remove()
         raise
     finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        for task in (work, following):
+            task.cancel()
+        await asyncio.gather(work, following, return_exceptions=True)
     return result

@@ -43,7 +43,7 @@ from dag.run.build.workspace import fingerprints
 from dag.run.jobs.earlier import clear_jobs, find_jobs
 from dag.run.jobs.lease import LeaseEnd, StoreLease
 from dag.run.jobs.orders import make_orders, require_inside
-from dag.run.jobs.out import Delivery
+from dag.run.jobs.out import Delivery, records_there
 from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 
 _LAST_WORDS = 60.0
-"""Seconds for which somebody who interrupts a build waits for its journal to be kept."""
+"""Seconds for which a build that was interrupted, or failed at its end, waits for its journal to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ClusterBuild:
         self._terminal = terminal
         store = store_on_cluster(options.store, options.bucket_secret)
         require_inside(options)
-        if options.out is not None:
+        if options.out is not None and not options.dry_run:
             prepare_directory(Path(options.out), Path(options.directory))
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
@@ -117,7 +117,7 @@ class ClusterBuild:
             cache_bundle=digests[cache] if cache else None,
         )
         server = connect(options.kubeconfig, options.context).server
-        place = replica_place(server, settings.namespace, str(store))
+        place = replica_place(server, settings.namespace, str(store), options.arch)
         self._store: Store = open_replica(place, options.arch, wait=options.wait, say=terminal.say)
         note = DriverNote(client=client_of(self._store))
         self._lease = StoreLease(self._connect, settings.key, note, terminal.say)
@@ -170,7 +170,8 @@ class ClusterBuild:
 
     async def _check(self, settings: JobSettings) -> None:
         place = PlaceChecks(self._options, settings.namespace, self._terminal)
-        await check_cluster(place, settings, out=self._options.out is not None)
+        has_out = self._options.out is not None and not self._options.dry_run
+        await check_cluster(place, settings, out=has_out)
 
     async def _look(self) -> _Seen:
         async with self._cluster() as kube:
@@ -214,18 +215,25 @@ class ClusterBuild:
         )
         orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
         async with self._cluster() as kube:
-            await self._clear(kube)
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
             self._obey_lease(runner)
+            await asyncio.sleep(
+                0
+            )  # who has lost the Lease meanwhile hears of it, and deletes nothing
+            await self._clear(kube)
             result = await build.drive(run, runner)
             result = replace(result, open=dict(sorted(runner.open_units.items())))
             keep_result(run, result)
-            if result.stopped != INTERRUPTED:
-                await self._publish_with(kube, [*build.unpublished(), *runner.finished])
-                await self._deliver(kube, runner.finished)
-            if not runner.is_abandoned:
-                is_hurried = result.stopped == INTERRUPTED
-                await self._keep_run(kube, run, _LAST_WORDS if is_hurried else None)
+            limit: float | None = _LAST_WORDS
+            try:
+                if result.stopped != INTERRUPTED and not runner.is_abandoned:
+                    done = [*build.unpublished(), *runner.finished]
+                    await self._publish_with(kube, done)
+                    await self._deliver(kube, done)
+                    limit = None
+            finally:
+                if not runner.is_abandoned:
+                    await self._keep_run(kube, run, limit)
         return result
 
     def _obey_lease(self, runner: JobRunner) -> None:
@@ -269,10 +277,10 @@ class ClusterBuild:
         """Bring what the store publishes to the directory of --out, if there is one."""
         if self._options.out is None:
             return
-        known = {**self._store.records, **{(one.name, one.version): one for one in published}}
+        records = records_there(self._store.records, published)
         arch = self._settings.arch.apk
         where = Path(self._options.out)
-        await self._agent(kube).deliver(Delivery(where, arch, known.values(), self._terminal))
+        await self._agent(kube).deliver(Delivery(where, arch, records, self._terminal))
 
     async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
         if records:
