@@ -200,7 +200,7 @@ def test_no_verb_of_the_role_is_too_much(
     done = dag.pod(definitions(tmp_path / "d"), *words)
     assert done.returncode == 3
     assert f"no permission in namespace '{dag.namespace}' to {named}\n" in done.stderr
-    assert f"kubectl create role dag -n {dag.namespace} " in done.stderr
+    assert f'"metadata":{{"name":"dag","namespace":"{dag.namespace}"}}' in done.stderr
 
 
 INSTALL = """\

@@ -100,7 +100,10 @@ def test_a_role_is_given_to_a_service_account_by_its_own_flag() -> None:
     command = grant_commands(
         permissions_for_pod(follow=False, out=True), "n", "system:serviceaccount:ci:bot"
     )
-    assert "--verb=create,get --resource=pods,pods/proxy " in command
+    assert (
+        '"rules":[{"apiGroups":[""],"resources":["pods"],"verbs":["create"]},'
+        '{"apiGroups":[""],"resources":["pods/proxy"],"verbs":["get"]}]' in command
+    )
     assert command.endswith("-n n --role=dag --serviceaccount=ci:bot")
     assert grant_commands([], "n", "o'brien").endswith("""--role=dag '--user=o'"'"'brien'""")
 

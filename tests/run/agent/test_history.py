@@ -62,6 +62,32 @@ def test_what_is_asked_for_is_told(
         assert data == (place / ".dag" / name).read_bytes()
 
 
+def test_a_log_of_a_run_that_goes_on_is_named(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running = "20260104-000000-000abc"
+    log = place / ".dag/runs" / running / "x86_64/logs/a.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("it goes on\n")
+    for query in (RunQuery(unit="a"), RunQuery(run=running, unit="a")):
+        list_runs(str(place), SETTINGS.arch, place / "scratch", query)
+        (note,) = decode_listing(capfd.readouterr().out.splitlines()).notes
+        assert f"the run {running} has not ended" in note
+        assert str(log) in note
+    list_runs(str(place), SETTINGS.arch, place / "scratch", RunQuery(unit="b"))
+    assert decode_listing(capfd.readouterr().out.splitlines()).notes == []
+
+
+def test_of_too_many_runs_the_latest_are_told(
+    place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.agent.history._MOST", 1)
+    list_runs(str(place), SETTINGS.arch, place / "scratch", RunQuery(every=True))
+    listing = decode_listing(capfd.readouterr().out.splitlines())
+    assert [*listing.objects] == [f"runs/{THIRD}/x86_64/journal.jsonl"]
+    assert listing.notes == ["the list ends here: 2 older runs would make it too long"]
+
+
 def test_a_log_that_is_too_large_is_told_as_such(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,6 +72,14 @@ def test_nobody_is_waited_for_without_end(pod: Pod, tmp_path: Path) -> None:
     )
 
 
+def test_who_does_not_know_the_run_keeps_nothing_alive(pod: Pod) -> None:
+    process, url = serve(pod, hold=2)
+    pod.build()
+    while answers(f"{url}/alive-other"):
+        pass
+    assert process.wait(timeout=30) == 3
+
+
 def test_a_pod_that_ends_ends_it(pod: Pod) -> None:
     process, url = serve(pod)
     pod.build()

@@ -49,7 +49,9 @@ def test_a_key_that_is_not_the_one_of_the_store_is_refused(tmp_path: Path) -> No
     store.close()
 
 
-@pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "records/../../../escaped"])
+@pytest.mark.parametrize(
+    "name", ["../escaped", "/tmp/escaped", "records/../../../escaped", "records/x86_64/a/copy.json"]
+)
 def test_what_is_listed_stays_in_its_place(tmp_path: Path, name: str) -> None:
     with pytest.raises(InfrastructureError, match="is no name of an object"):
         replica(tmp_path / "r", StoreListing(objects={name: b"{}"}))

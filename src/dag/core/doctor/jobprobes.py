@@ -7,7 +7,7 @@ from dataclasses import replace
 from dag.core.build.scripts import STATE, check_script
 from dag.core.doctor.probes import DEADLINE, NOTHING, PROBE, probe_command, probe_script
 from dag.core.jobs.manifest import JobSettings, agent_container, container_job
-from dag.core.kube.objects import KubeObject
+from dag.core.kube.objects import KubeObject, seal
 from dag.core.pod.pieces import agent_security, builder_fields
 
 
@@ -39,7 +39,8 @@ def store_job_probe(settings: JobSettings) -> KubeObject:
 
 
 def _probe(settings: JobSettings, name: str, container: KubeObject) -> KubeObject:
-    run = f"{settings.run}-{name}"
-    one = replace(settings, run=run, timeout=2 * DEADLINE)
+    run = f"{settings.run}-{name}-{settings.arch.oci.replace('/', '-')}"
     whole = {**container, "name": PROBE, "resources": {"requests": NOTHING}}
-    return container_job(one, f"dag-{run}", whole)
+    job = container_job(replace(settings, run=run), f"dag-{run}", whole)
+    job["spec"]["activeDeadlineSeconds"] = round(2 * DEADLINE)
+    return seal(job)

@@ -25,6 +25,8 @@ class StoreListing(Struct, frozen=True, kw_only=True):
     """The name of the store, by which every machine finds the key that is the store's own."""
     public_key: bytes = b""
     """The public half of that; empty if there is none yet."""
+    notes: list[str] = []
+    """Sentences for whoever asked, about what is not told."""
 
 
 class PublishAnswer(Struct, frozen=True, kw_only=True):

@@ -7,17 +7,19 @@ from dag.core.pod.permissions import Permission
 BATCH = "batch"
 
 
-def permissions_for_jobs(*, out: bool) -> list[Permission]:
+def permissions_for_jobs(*, claim: bool, out: bool) -> list[Permission]:
     """Return what is needed to run units as Jobs, to follow them, to read how they ended, and to drive alone.
 
-    With `out`, what is published can be fetched through a Pod, too.
+    With `claim` the store is a volume, which is looked at first. With `out`, what is published can be fetched through a Pod, too.
     """
     needed = [
         Permission(verb, "jobs", group=BATCH)
         for verb in ("create", "get", "list", "watch", "delete")
     ]
     needed += [Permission(verb, "pods") for verb in ("get", "list", "watch")]
-    needed += [Permission("get", "pods", "log"), Permission("get", "persistentvolumeclaims")]
+    needed.append(Permission("get", "pods", "log"))
+    if claim:
+        needed.append(Permission("get", "persistentvolumeclaims"))
     needed += [
         Permission(verb, "leases", group="coordination.k8s.io")
         for verb in ("get", "create", "patch")

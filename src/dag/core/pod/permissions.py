@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
@@ -61,14 +63,19 @@ def grant_commands(permissions: Sequence[Permission], namespace: str, user: str 
 
     The Role may exist and is then replaced, so it has to be told everything that is needed.
     """
-    verbs = ",".join(dict.fromkeys(one.verb for one in permissions))
-    resources = ",".join(dict.fromkeys(one.what for one in permissions))
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "dag", "namespace": namespace},
+        "rules": role_rules(permissions),
+    }
+    # `kubectl create role` would give each verb for each resource.
+    manifest = shlex.quote(msgspec.json.encode(role).decode())
     name = user or "USER"
     account = name.removeprefix(_SERVICE_ACCOUNT)
     subject = f"--user={name}" if account == name else f"--serviceaccount={account}"
     return (
-        f"kubectl create role dag -n {namespace} --verb={verbs} --resource={resources}"
-        f" --dry-run=client -o yaml | kubectl apply -f -"
+        f"echo {manifest} | kubectl apply -f -"
         f" && kubectl create rolebinding {shlex.quote(f'dag-{name}'.replace('/', '-'))}"
         f" -n {namespace} --role=dag {shlex.quote(subject)}"
     )

@@ -164,7 +164,7 @@ def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
 def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
     verbs = [
         *permissions.permissions_for_pod(follow=True, out=True),
-        *permissions_for_jobs(out=True),
+        *permissions_for_jobs(claim=True, out=True),
         *permissions.EXPLAIN,
     ]
     if settings.secret_key:

@@ -143,6 +143,18 @@ def check_version(server: str, found: KubeObject) -> None:
         raise strange_answer(server, "what came is not the version of one")
 
 
+def check_group(server: str, found: KubeObject) -> None:
+    """Refuse an answer that tells of no group of the API, and which version of it is preferred.
+
+    Raises:
+        ApiError: it does not.
+
+    """
+    preferred = found.get("preferredVersion")
+    if not isinstance(preferred, dict) or not isinstance(preferred.get("groupVersion"), str):
+        raise strange_answer(server, "what came is no group of its API")
+
+
 def check_list(server: str, found: KubeObject) -> None:
     """Refuse an answer that is not the list that was asked for.
 

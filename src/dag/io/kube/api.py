@@ -22,6 +22,7 @@ from dag.core.lines import LineSplitter
 from dag.core.web import may_heal
 from dag.io.kube.answers import (
     ApiError,
+    check_group,
     check_list,
     check_moved,
     check_object,
@@ -350,6 +351,8 @@ class Kube:
                 check_list(self.server, found)
             elif path == "/version":
                 check_version(self.server, found)
+            elif path.startswith("/apis/") and path.count("/") == 2:
+                check_group(self.server, found)
             elif method != "DELETE":  # which may answer with the object, or a Status
                 kind = str(body.get("kind")) if isinstance(body, dict) else None
                 check_object(self.server, found, kind)

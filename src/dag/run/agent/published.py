@@ -14,7 +14,9 @@ from dag.core.package.apkindex import FILE_NAME
 from dag.core.store.layout import blob_name
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
+from dag.report.terminal import say
 from dag.run.agent.serving import ServedFiles, Service, serve_files
+from dag.run.pod.out import limit_of
 
 
 def serve_published(store: Store, service: Service) -> None:
@@ -46,8 +48,11 @@ class _Published(ServedFiles):
         if index := store.files.read(f"{store.arch.apk}/{FILE_NAME}", PACKAGE_INDEX):
             self._small[f"{folder}/{FILE_NAME}"] = index.data
         for name in store.objects.names("key"):
-            if name.endswith(".pub") and (key := store.objects.read(name, PUBLIC_KEY)):
-                self._small[name.removeprefix("key/")] = key.data
+            short = name.removeprefix("key/")
+            if short.endswith(".pub") and limit_of(short, store.arch.apk) is None:
+                say(f"{store.objects.address(name)} stays there: --out takes no file of that name")
+            elif short.endswith(".pub") and (key := store.objects.read(name, PUBLIC_KEY)):
+                self._small[short] = key.data
 
     def listing(self) -> str:
         """Return the lines of sha256sum; packages are without signatures, as their records say."""

@@ -72,7 +72,6 @@ def _handler(run: str, files: ServedFiles, clients: _Clients) -> type[BaseHTTPRe
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            clients.note()
             match self.path.removeprefix("/"):
                 case path if path == f"list-{run}":
                     self._answer(listing)
@@ -89,12 +88,14 @@ def _handler(run: str, files: ServedFiles, clients: _Clients) -> type[BaseHTTPRe
                     self.send_error(404)
 
         def _answer(self, body: bytes) -> None:
+            clients.note()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def _send(self, opened: AbstractContextManager[BinaryIO]) -> None:
+            clients.note()
             with opened as file:
                 self.send_response(200)
                 self.send_header("Content-Length", str(file.seek(0, 2)))

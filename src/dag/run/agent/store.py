@@ -19,7 +19,15 @@ from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
 from dag.core.jobs.order import decode_texts
 from dag.core.limits import PUBLIC_KEY, RECORD
 from dag.core.package.apk import pack_signature
-from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, RunNames, blob_name
+from dag.core.store.layout import (
+    BLOBS,
+    PUBLISHED,
+    RECORDS,
+    RunNames,
+    blob_name,
+    read_publication_name,
+    read_record_name,
+)
 from dag.core.store.publication import Publication, decode_publication, encode_publication
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
@@ -65,21 +73,21 @@ class _Unsigned(Exception):
 def list_store(location: str, arch: Arch, scratch: Path) -> None:
     """Write what a store has for an architecture to the standard output.
 
-    What is damaged counts for nothing; `dag store verify` tells of it.
+    What is damaged, or lies there under a name of nobody's, counts for nothing; `dag store verify`
+    tells of it.
     """
     store = open_agent_store(location, arch, scratch)
     _make(store)
     state = store.objects
     sizes = {one.name: one.size for one in state.list(BLOBS)}
     objects = {}
-    for name, record in read_each(
-        state, state.names(f"{RECORDS}/{arch.apk}"), RECORD, decode_record
-    ):
+    names = filter(read_record_name, state.names(f"{RECORDS}/{arch.apk}"))
+    for name, record in read_each(state, names, RECORD, decode_record):
         if isinstance(record, Record) and all(
             sizes.get(blob_name(one.apk.sha256)) == one.apk.size for one in record.built
         ):
             objects[name] = encode_record(without_environment(record))
-    names = state.names(f"{PUBLISHED}/{arch.apk}")
+    names = filter(read_publication_name, state.names(f"{PUBLISHED}/{arch.apk}"))
     for name, publication in read_each(state, names, RECORD, decode_publication):
         if isinstance(publication, Publication):
             objects[name] = encode_publication(publication)
@@ -165,6 +173,20 @@ def _make(store: Store) -> None:
     store.prepare()
 
 
+def _keep_public(store: Store, name: str, public: bytes) -> None:
+    """Keep the public half of a key beside the index; that of the store's own key stays as it is."""
+    if name != PUBLIC:
+        store.objects.write(name, public)
+        return
+    store.objects.create(name, public)
+    found = store.objects.read(name, PUBLIC_KEY)
+    if found is None or found.data != public:
+        raise InfrastructureError(
+            f"{store.objects.address(name)} is of another key than the one that signs here",
+            hint="sign with the store's own key, or give the file of --signing-key another name",
+        )
+
+
 def _index(store: Store, signature: IndexSignature, published: int, *, anew: bool) -> PublishAnswer:
     def sign(path: Path) -> None:
         data = path.read_bytes()
@@ -175,7 +197,7 @@ def _index(store: Store, signature: IndexSignature, published: int, *, anew: boo
         path.write_bytes(pack_signature(signature.public_name, signed) + data)
 
     public = base64.b64decode(signature.public_key)
-    store.objects.write(f"key/{signature.public_name}", public)
+    _keep_public(store, f"key/{signature.public_name}", public)
     try:
         write_index(store, sign, say, key=signature.public_name, anew=anew)
     except _Unsigned as unsigned:

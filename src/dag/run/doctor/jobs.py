@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -59,7 +60,8 @@ class JobsDoctor:
         chosen = self._chosen
         yield Check("definitions", (), self._definitions)
         yield Check("repository", (), self._images.find_repository)
-        before = [*JobChecks(self._place, self._settings(chosen.arch[0])).all()]
+        settings, out = self._settings(chosen.arch[0]), chosen.out is not None
+        before = [*JobChecks(self._place, settings, out=out).all()]
         yield from before
         yield from self._images.checks()
         place = [*(one.name for one in before), "probe image"]
@@ -140,8 +142,14 @@ class JobsDoctor:
     ) -> Finding:
         if not self._chosen.probe:
             return skipped("--probe=false")
-        kube, tell = self._place.kube, self._terminal.detail
-        result, follower = await run_job(kube, probe, probes.PROBE_RULES, tell)
+        kube, tell, queue = self._place.kube, self._terminal.detail, self._chosen.queue
+        try:
+            # Nothing else limits how long a queue holds a Job back.
+            async with asyncio.timeout(2 * probes.DEADLINE if queue else None):
+                result, follower = await run_job(kube, probe, probes.PROBE_RULES, tell)
+        except TimeoutError:
+            why = f"the queue {queue} let no Job go within {2 * probes.DEADLINE:.0f} s"
+            return judge(probes.ProbeOutcome(probes.Fate.WAITING, why))
         await follower.remove()
         events = follower.watch.patience.events()
         return judge(probes.outcome(result.ending, follower.pod, events))

@@ -44,6 +44,8 @@ def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[Store]:
     with TemporaryDirectory(prefix="dag-") as place:
         store = Store(Path(place), options.arch)
         store.name = str(settings.store)
+        for note in listing.notes:
+            say(note)
         for name, data in listing.objects.items():
             if read_run_of(name) is None or ".." in name.split("/"):
                 raise InfrastructureError(f"the agent tells of {name}, which is of no run")

@@ -57,7 +57,8 @@ class JobChecks:
 
     async def _permissions(self) -> Finding:
         kube, namespace = self._place.kube, self._place.name
-        needed = [*permissions_for_jobs(out=self._out), _EXPLAIN]
+        claim = isinstance(self._settings.store, Claim)
+        needed = [*permissions_for_jobs(claim=claim, out=self._out), _EXPLAIN]
         lacking, user = await asyncio.gather(
             missing_permissions(kube, namespace, needed), read_user_name(kube)
         )

@@ -16,7 +16,14 @@ from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
 from dag.core.jobs.listing import StoreListing
 from dag.core.limits import PUBLIC_KEY
-from dag.core.store.layout import BLOBS, PUBLISHED, RECORDS, blob_name, read_record_name
+from dag.core.store.layout import (
+    BLOBS,
+    PUBLISHED,
+    RECORDS,
+    blob_name,
+    read_publication_name,
+    read_record_name,
+)
 from dag.core.store.publication import decode_publication
 from dag.core.store.records import decode_record
 from dag.errors import InfrastructureError
@@ -80,12 +87,13 @@ def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]
 
 def _fill(store: Store, listing: StoreListing) -> None:
     for name, data in listing.objects.items():
-        if ".." in name.split("/") or name.startswith("/"):
+        is_record = read_record_name(name) is not None
+        if ".." in name.split("/") or not (is_record or read_publication_name(name)):
             raise Undecodable(f"{name} is no name of an object")
         path = store.state / name  # made anew for each run, so it need not be durable
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        if read_record_name(name) is not None:
+        if is_record:
             for one in decode_record(data).built:
                 _stand_in(store.state / blob_name(one.apk.sha256), one.apk.size)
         else:

@@ -241,7 +241,7 @@ def parse_listing(text: str, arch: str) -> Listing:
         if match is None:
             raise InfrastructureError(f"the pod's list of packages has the odd line {line[:200]!r}")
         digest, name = match.groups()
-        if (limit := _limit_of(name, arch)) is not None:
+        if (limit := limit_of(name, arch)) is not None:
             files[name] = ListedFile(digest, limit)
         elif _FILE.fullmatch(name):
             others.append(name)
@@ -250,7 +250,7 @@ def parse_listing(text: str, arch: str) -> Listing:
     return Listing(files, others)
 
 
-def _limit_of(name: str, arch: str) -> Limit | None:
+def limit_of(name: str, arch: str) -> Limit | None:
     """Return how large a file may be by its name in the workspace; None if it is not taken."""
     if _PUBLIC_KEY.fullmatch(name):
         return PUBLIC_KEY

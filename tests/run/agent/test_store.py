@@ -1,0 +1,58 @@
+"""The agent tells of a store, and serves from it, whatever else lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dag.core.jobs.listing import decode_listing
+from dag.core.limits import PUBLIC_KEY
+from dag.core.store.publication import Publication, encode_publication
+from dag.errors import InfrastructureError
+from dag.io.store.local import Store
+from dag.io.store.ownkey import PUBLIC
+from dag.run.agent.published import _Published
+from dag.run.agent.store import IndexSignature, _index, list_store
+from tests.support.orders import SETTINGS
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path, SETTINGS.arch)
+    made.prepare()
+    return made
+
+
+def test_a_stray_file_is_not_listed(
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = encode_publication(
+        Publication(name="a", version="1-r0", key="0" * 64, result="0" * 64, sizes={})
+    )
+    store.objects.write("published/x86_64/a/copy of 1-r0.txt", one)
+    store.objects.write("records/x86_64/a/copy.json", one)
+    list_store(str(tmp_path), SETTINGS.arch, tmp_path / "scratch")
+    assert decode_listing(capfd.readouterr().out.splitlines()).objects == {}
+
+
+def test_keys_that_no_client_takes_are_not_served(
+    store: Store, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.rsa.pub", "my key.pub", "old/b.rsa.pub"):
+        store.objects.write(f"key/{name}", b"a key")
+    assert _Published(store).listing().endswith("  a.rsa.pub\n")
+    assert len(_Published(store).listing().splitlines()) == 1
+    said = capfd.readouterr().err
+    assert "my key.pub stays there" in said
+    assert "b.rsa.pub stays there" in said
+
+
+def test_the_key_of_the_store_itself_is_not_replaced(store: Store) -> None:
+    store.objects.write(PUBLIC, b"the store's own")
+    other = IndexSignature(public_name="melange.rsa.pub", public_key="YW5vdGhlcg==")
+    with pytest.raises(InfrastructureError, match="is of another key"):
+        _index(store, other, 0, anew=False)
+    found = store.objects.read(PUBLIC, PUBLIC_KEY)
+    assert found is not None
+    assert found.data == b"the store's own"
