@@ -51,7 +51,10 @@ _VALUES = tuple(
     )
 )
 """What may differ within a family of errors, of which the page has one."""
-_RESULT = re.compile(r"dag: [\d,]+ (?:built|failed|blocked|package)")
+_RESULT = re.compile(
+    r"dag: (?:nothing to build|[\d,]+ (?:built|unchanged|there already|not for|left out|failed|blocked"
+    r"|in cycles|not built|not finished|package))"
+)
 """How the last line about a build begins that has ended."""
 _SECTION = re.compile(r"^## (\d+): [^\n]*\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDING = re.compile(

@@ -366,6 +366,9 @@ class Store:
         """
         files = {file for record in self.records_of(name) for file in record.files}
         units = [one for one in {*self.records, *self.half_published} if one[0] == name]
+        half = self.half_published.keys() - self.records.keys()
+        if any(self._publications.is_under_way(*unit) for unit in half.intersection(units)):
+            return False
         for unit in units:
             record = self.records.get(unit)
             if record and not self._say_published(record, {}, leaving=tuple(record.files)):

@@ -76,7 +76,7 @@ class Builder:
     is_here: bool = False
     """Whether it is this machine, which has the cache of sources beside the definitions."""
     require: Callable[[], object] = lambda: None
-    """Raises an error if it cannot build: called before any repository is asked."""
+    """Raises an error if it cannot build: called if there is something to build."""
 
 
 class Build:
@@ -115,7 +115,6 @@ class Build:
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
-        builder.require()
         self.repositories = ask_all_repositories(options, found, store, self.makefile)
         for line in self.repositories.words:
             say(line)
@@ -123,6 +122,8 @@ class Build:
         self._others = read_others(options.other_stores, store, say)
         store.chosen = read_results(store)
         self._settle(found)
+        if self.plan.steps:
+            builder.require()
         while refused := self._refused():
             self._settle(self._without(refused))
         if options.strict and self.plan.same_version:
