@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_written_takes_no_other_with_it(
         return "# page\n"
 
     options = _Files(junit=str(tmp_path), markdown=str(page))
-    with pytest.raises(InfrastructureError, match=f"^{tmp_path}: Is a directory$"):
+    with pytest.raises(InfrastructureError, match="Is a directory"):
         write_results(options, json=lambda: "{}\n", junit=lambda: "<x/>", markdown=markdown)
     assert page.read_text() == summary.read_text() == "# page\n"
     assert capsys.readouterr().out == "{}\n"
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_written_takes_no_other_with_it(
 def test_a_full_disk_is_an_error_that_names_the_file(directory: Path) -> None:
     _, err = dag("svg", "--format=dot", "--out", "/dev/full", "-d", directory, code=3)
     assert "dag: /dev/full: No space left on device\n" in err
-    with pytest.raises(InfrastructureError, match="^/dev/full: No space left on device$"):
+    with pytest.raises(InfrastructureError, match="/dev/full: No space left"):
         write_results(_Files(junit="/dev/full"), json=str, junit=lambda: "x", markdown=str)
 
 
@@ -106,9 +106,12 @@ def test_a_pipe_whose_reader_left_is_no_end_of_our_own_output(tmp_path: Path) ->
     def write_junit() -> None:
         write_results(_Files(junit=str(pipe)), json=str, junit=lambda: text, markdown=str)
 
-    for write in (lambda: write_document(text, str(pipe), flag="html"), write_junit):
+    def write_page() -> None:
+        write_document(text, str(pipe), flag="html")
+
+    for write in (write_page, write_junit):
         reader = threading.Thread(target=leave)
         reader.start()
-        with pytest.raises(InfrastructureError, match=f"^{pipe}: Broken pipe$"):
+        with pytest.raises(InfrastructureError, match="pipe: Broken pipe"):
             write()
         reader.join()

@@ -107,11 +107,7 @@ class Build:
         self.makefile = makefile_of(
             self.directory, options.target_template, options.make_assignments()
         )
-        for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
-            say(note)
-        foreign = self.makefile.foreign_key_note("--signing-key") if options.signing_key else None
-        if foreign:
-            say(foreign)
+        self._tell_of_makefile()
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
@@ -133,6 +129,14 @@ class Build:
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
+
+    def _tell_of_makefile(self) -> None:
+        for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
+            self.say(note)
+        given = self.options.signing_key
+        foreign = self.makefile.foreign_key_note("--signing-key") if given else None
+        if foreign:
+            self.say(foreign)
 
     def _settle(self, found: Definitions) -> None:
         """Make the graph and the plan of these definitions."""
