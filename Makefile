@@ -37,8 +37,7 @@ golden: venv ## write the files anew that tests compare with: help, manifests, p
 	$(PY) -m pytest -q --golden $$(grep -rl --include='test_*.py' 'golden: Golden' tests)
 
 errors: venv ## write docs/errors.md anew, from all errors that tests of the command line see
-	rm -f docs/errors.md
-	$(PY) -m pytest -q -n 2 tests/cli tests/run/build --errors
+	$(PY) -m pytest -q -n 2 tests/cli --errors-anew
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare

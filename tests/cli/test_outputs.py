@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dag.cli.outputs import write_results
+from dag.cli.outputs import write_document, write_results
 from dag.core.build.options import ResultFileOptions
+from dag.errors import InfrastructureError
 from tests.cli.test_graph_commands import dag, define
 
 
@@ -80,8 +82,36 @@ def test_a_file_that_cannot_be_written_takes_no_other_with_it(
         return "# page\n"
 
     options = _Files(junit=str(tmp_path), markdown=str(page))
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(InfrastructureError, match="Is a directory"):
         write_results(options, json=lambda: "{}\n", junit=lambda: "<x/>", markdown=markdown)
     assert page.read_text() == summary.read_text() == "# page\n"
     assert capsys.readouterr().out == "{}\n"
     assert made == ["once"]
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(directory: Path) -> None:
+    _, err = dag("svg", "--format=dot", "--out", "/dev/full", "-d", directory, code=3)
+    assert "dag: /dev/full: No space left on device\n" in err
+    with pytest.raises(InfrastructureError, match="/dev/full: No space left"):
+        write_results(_Files(junit="/dev/full"), json=str, junit=lambda: "x", markdown=str)
+
+
+def test_a_pipe_whose_reader_left_is_no_end_of_our_own_output(tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe", "x" * 1_000_000  # more than a pipe keeps
+    os.mkfifo(pipe)
+
+    def leave() -> None:
+        os.close(os.open(pipe, os.O_RDONLY))
+
+    def write_junit() -> None:
+        write_results(_Files(junit=str(pipe)), json=str, junit=lambda: text, markdown=str)
+
+    def write_page() -> None:
+        write_document(text, str(pipe), flag="html")
+
+    for write in (write_page, write_junit):
+        reader = threading.Thread(target=leave)
+        reader.start()
+        with pytest.raises(InfrastructureError, match="pipe: Broken pipe"):
+            write()
+        reader.join()

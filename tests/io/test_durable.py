@@ -67,6 +67,26 @@ def test_what_cannot_be_delivered_is_named_as_it_was_asked_for(tmp_path: Path) -
         assert error.value.filename == str(path)
 
 
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EACCES])
+def test_what_cannot_be_replaced_is_written_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"longer than what comes")
+    path.chmod(0o600)
+    durable.deliver(path, b"text")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"text", 0o600)
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    durable.deliver(path, b"more")
+    assert (path.read_bytes(), names(tmp_path)) == (b"more", ["file"])
+    with pytest.raises(OSError, match=os.strerror(code)):
+        durable.deliver(tmp_path / "new", b"text")
+
+
 def test_many_writers_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "file"
     texts = [bytes([n]) * 100_000 for n in range(8)]

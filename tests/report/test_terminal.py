@@ -75,8 +75,8 @@ def test_a_document_is_utf_8_whatever_the_terminal_has(monkeypatch: pytest.Monke
     stream = io.TextIOWrapper(written, encoding="latin-1")
     monkeypatch.setattr(sys, "stdout", stream)
     stream.write("before ")
-    show_document("a → b\n")
-    assert written.getvalue().decode() == "before a → b\n"
+    show_document("a → b, /caf\udce9\n")
+    assert written.getvalue() == "before a → b, ".encode() + b"/caf\xe9\n"
 
 
 def test_a_message_of_several_lines_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,10 @@ _VALUES = tuple(
     )
 )
 """What may differ within a family of errors, of which the page has one."""
-_RESULT = re.compile(r"dag: [\d,]+ (?:built|failed|blocked|package)")
+_RESULT = re.compile(
+    r"dag: (?:nothing to build|[\d,]+ (?:built|unchanged|there already|not for|left out|failed|blocked"
+    r"|in cycles|not built|not finished|package))"
+)
 """How the last line about a build begins that has ended."""
 _SECTION = re.compile(r"^## (\d+): [^\n]*\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDING = re.compile(
@@ -134,19 +137,30 @@ def _lines(errors: list[SeenError]) -> Iterator[str]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag."""
     parser.addoption("--errors", action="store_true", help="add what tests see to docs/errors.md")
+    parser.addoption(
+        "--errors-anew", action="store_true", help="let docs/errors.md be what they see"
+    )
+
+
+def _writes_page(config: pytest.Config) -> bool:
+    """Return whether this process writes the page, when the tests have ended."""
+    asked = config.getoption("--errors") or config.getoption("--errors-anew")
+    return bool(asked) and not hasattr(config, "workerinput")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the directory for all processes of this run."""
-    if config.getoption("--errors") and not hasattr(config, "workerinput"):
+    if _writes_page(config):
         os.environ[_PLACE] = tempfile.mkdtemp(prefix="dag-errors-")
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the page, when the processes of this run have ended."""
-    if session.config.getoption("--errors") and not hasattr(session.config, "workerinput"):
-        place = Path(os.environ.pop(_PLACE))
-        files = (one.read_bytes() for one in place.iterdir())
-        seen = [msgspec.json.decode(data, type=SeenError) for data in files]
-        PAGE.write_text(page([*read_page(), *seen]))
-        shutil.rmtree(place)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the page, when the processes of this run have ended, unless a test failed."""
+    if not _writes_page(session.config):
+        return
+    place = Path(os.environ.pop(_PLACE))
+    seen = [msgspec.json.decode(one.read_bytes(), type=SeenError) for one in place.iterdir()]
+    shutil.rmtree(place)
+    if exitstatus == 0:
+        before = () if session.config.getoption("--errors-anew") else read_page()
+        PAGE.write_text(page([*before, *seen]))

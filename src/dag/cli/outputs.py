@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dag.errors import UsageError
+from dag.errors import InfrastructureError, UsageError
 from dag.report.terminal import say, show_document, silence
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def write_document(text: str, target: str, *, flag: str) -> None:
 
     Raises:
         UsageError: there is no directory for it.
-        OSError: it cannot be written.
+        InfrastructureError: the file cannot be written.
+        OSError: the standard output cannot be written.
 
     """
     if target == "-":
@@ -62,7 +64,8 @@ def write_document(text: str, target: str, *, flag: str) -> None:
     from dag.io import durable
 
     require_directories(**{flag: target})
-    durable.deliver(Path(target), text.encode())
+    with _written(target):
+        durable.deliver(Path(target), text.encode(errors="surrogateescape"))
     say(f"wrote {target}")
 
 
@@ -70,17 +73,18 @@ def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdo
     """Write what was asked for, each text if it is wanted.
 
     Raises:
-        OSError: a file cannot be written; all others are.
+        InfrastructureError: a file cannot be written; all others are.
 
     """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     page = markdown() if options.markdown or summary else ""
-    errors: list[OSError] = []
+    errors: list[InfrastructureError] = []
     for file, text in ((options.junit, junit), (options.markdown, lambda: page)):
         if file:
             try:
-                Path(file).write_text(text(), encoding="utf-8")
-            except OSError as error:  # what took hours to build has more to tell
+                with _written(file):
+                    Path(file).write_text(text(), encoding="utf-8")
+            except InfrastructureError as error:  # what took hours to build has more to tell
                 errors.append(error)
     if summary:
         try:
@@ -95,3 +99,17 @@ def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdo
             silence(sys.stdout)
     if errors:
         raise errors[0]
+
+
+@contextmanager
+def _written(file: str) -> Iterator[None]:
+    """Name the file that cannot be written.
+
+    A pipe that nobody reads any more is an error then, too, and not the end of our own output.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            f"{file}: {error.strerror}", hint="name another file, or make room for it"
+        ) from error

@@ -20,6 +20,8 @@ TEMPORARY = ".tmp-"
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV})
 """The file system has none, the file has as many as it can have, or it is on another one."""
+_NO_REPLACEMENT = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS})
+"""The directory takes no other file, or this one is mounted there; it may be written all the same."""
 
 
 def sync(path: Path) -> None:
@@ -52,12 +54,24 @@ def deliver(path: Path, data: bytes) -> None:
 
     """
     try:
-        if path.is_file() or not path.exists():
-            write(Path(os.path.realpath(path)), data, lasting=False)
-        else:
+        if path.exists() and not path.is_file():
             path.write_bytes(data)
+        else:
+            _deliver_file(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _deliver_file(path: Path, data: bytes) -> None:
+    try:
+        with replacing(path, lasting=False) as file:
+            file.write(data)
+            with suppress(FileNotFoundError):  # whom it is for may have chosen who reads it
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+    except OSError as error:
+        if error.errno not in _NO_REPLACEMENT or not path.exists():
+            raise
+        path.write_bytes(data)
 
 
 def create(path: Path, fill: Callable[[int], None]) -> bool:

@@ -113,9 +113,9 @@ def show_document(text: str) -> None:
         OSError: nobody reads it any more, or it cannot be written.
 
     """
-    # As bytes: every document is UTF-8, whatever the terminal has.
+    # As bytes: every document is UTF-8, whatever the terminal has. A path may have other bytes.
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
     sys.stdout.buffer.flush()
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.errors import InfrastructureError
+from dag.errors import InfrastructureError, UsageError
+from dag.io.store.directory import DirectoryObjects
 from dag.io.store.local import Store
-from dag.io.store.ownkey import move_out, own_key
+from dag.io.store.ownkey import PUBLIC, move_out, own_key
 
 
 def make(path: Path) -> None:
@@ -70,3 +71,23 @@ def test_where_it_cannot_be_kept_that_is_said(tmp_path: Path, home: Path) -> Non
     home.write_text("this is no directory")
     with pytest.raises(InfrastructureError, match="cannot be kept"):
         own_key(opened(tmp_path / "store"), make)
+
+
+class Unheard(DirectoryObjects):
+    """Objects that are created, while the answers to that are lost."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        super().create(name, data)
+        return False
+
+
+def test_a_lost_answer_does_not_make_it_the_key_of_somebody_else(
+    tmp_path: Path, home: Path
+) -> None:
+    store = opened(tmp_path / "store")
+    store.is_shared = True
+    store.objects = Unheard(store.state, tmp_path / "lock")
+    assert own_key(store, make).is_relative_to(home)
+    store.objects.write(PUBLIC, b"somebody else's")
+    with pytest.raises(UsageError, match="is not on this machine"):
+        own_key(store, make_none)

@@ -57,7 +57,9 @@ def test_somebody_who_died_is_not_waited_for_without_end(objects: DirectoryObjec
     assert first.say(half())
     long_ago = time.time() - 601
     os.utime(objects.path(publication_name("x86_64", "a", "1-r0")), (long_ago, long_ago))
+    assert not second.is_under_way("a", "1-r0")
     assert second.say(half("2" * 64))
+    assert first.is_under_way("a", "1-r0")
     assert not first.say(whole())
     assert second.say(whole("2" * 64))
 

@@ -284,6 +284,18 @@ def test_a_missing_program_is_named(make: Make, tmp_path: Path, missing: str) ->
     assert "hint: install " in said
 
 
+def test_a_program_is_not_missed_where_nothing_is_to_be_built(make: Make, tmp_path: Path) -> None:
+    place = make(a=definition("a"))
+    assert run(place)[0] == 0
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.symlink_to(str(shutil.which("git", path=environment()["PATH"])))
+    code, _, said = run(place, PATH=str(git.parent))
+    assert (code, "1 there already" in said) == (0, True), said
+    code, _, said = run(place, "nope", PATH=str(git.parent))
+    assert (code, "nope" in said) == (2, True), said
+
+
 def test_a_promised_subpackage_that_is_not_there_is_a_failure(make: Make) -> None:
     more = "subpackages:\n  - name: a-doc\n    pipeline:\n      - runs: mkdir -p x\n"
     place = make(a=definition("a") + more)

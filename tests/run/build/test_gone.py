@@ -8,11 +8,15 @@ from pathlib import Path, PurePath
 import pytest
 
 from dag.core.arch import Arch
+from dag.core.build.storeoptions import PruneStoreOptions
 from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
+from dag.io.store.places import open_place
+from dag.run.build.gone import forget_gone
 from tests.support.apks import make_apk
 from tests.support.builds import Make, apks, definition, run
 from tests.torture.distribution import index
+from tests.torture.kills import environment
 
 pytestmark = pytest.mark.installs
 
@@ -37,12 +41,21 @@ def test_only_what_no_definition_defines_is_forgotten(make: Make) -> None:
     assert (code, out.splitlines()[:-1]) == (0, ["b would be forgotten"]), said
     assert index(store) == ["a-1-r0.apk", "b-1-r0.apk", "c-1-r0.apk"]
 
+    listed = (store / "x86_64/APKINDEX.tar.gz").read_bytes()
+    code, out, said = pruned("--signing-key", "dag.toml")
+    assert (code, "dag.toml has no public half" in said) == (2, True), said
+    code, out, said = run(place, *prune[1:], command=prune[0], PATH="/nowhere")
+    assert (code, "is not installed" in said) == (3, True), said
+    assert apks(place) == ["a-1-r0.apk", "b-1-r0.apk", "c-1-r0.apk"]
+
     code, out, said = pruned()
     assert (code, out.splitlines()[:-1]) == (0, ["b forgotten"]), said
     assert index(store) == apks(place) == ["a-1-r0.apk", "c-1-r0.apk"]
+    (store / "x86_64/APKINDEX.tar.gz").write_bytes(listed)  # as if that had been killed then
+    assert pruned()[1].splitlines()[:-1] == []
+    assert index(store) == apks(place)
     code, out, said = run(place, "verify", command="store")
     assert (code, out) == (0, "3 blobs, 2 records, 2 published files: all as it should be\n"), said
-    assert pruned()[1].splitlines()[:-1] == []
     code, _, said = run(place)
     assert (code, "2 there already" in said) == (0, True), said
 
@@ -52,6 +65,23 @@ def test_only_what_no_definition_defines_is_forgotten(make: Make) -> None:
     code, _, said = pruned()
     assert (code, "defines nothing of what the store has for x86_64" in said) == (2, True), said
     assert index(store) == ["a-1-r0.apk", "c-1-r0.apk"]
+
+
+def test_what_stays_does_not_count_as_forgotten(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(store, tmp_path, "a", "a")
+    promote(store, tmp_path, "b", "b")
+    (tmp_path / "a.yaml").write_text(definition("a"))
+    monkeypatch.setenv("PATH", environment()["PATH"])
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    options = PruneStoreOptions(directory=str(tmp_path), store=str(store.root), gone=True)
+    said: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "forget", lambda *_: False)
+        assert forget_gone(options, open_place(store.root, print), said.append) == ()
+    assert said == ["b stays, because another build publishes it just now"]
+    assert forget_gone(options, open_place(store.root, print), pytest.fail) == ("b",)
 
 
 @pytest.fixture

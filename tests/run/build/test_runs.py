@@ -101,6 +101,8 @@ def test_what_is_not_there_is_named(store: Store) -> None:
     second.journal.write_text("junk\n")
     damaged = [one for one in read_all(store) if isinstance(one, UsageError)]
     assert [one.message.partition(":")[0] for one in damaged] == [f"{second.journal} is damaged"]
+    second.log("a").unlink()
+    assert list(read_log(store, "a", say=pytest.fail)) == [b"built"]
 
 
 def test_the_log_of_a_package_that_was_blocked_is_not_looked_for_in_vain(

@@ -360,12 +360,11 @@ class Store:
     # ---- what goes out ------------------------------------------------------------------------
 
     def forget(self, name: str) -> bool:
-        """Delete what is published of a unit in any version, and then its records.
-
-        Returns False if somebody else publishes it just now.
-        """
+        """Delete all versions of a unit; return False if somebody else publishes one just now."""
         files = {file for record in self.records_of(name) for file in record.files}
         units = [one for one in {*self.records, *self.half_published} if one[0] == name]
+        if any(self._publications.is_under_way(*one) for one in units if one not in self.records):
+            return False
         for unit in units:
             record = self.records.get(unit)
             if record and not self._say_published(record, {}, leaving=tuple(record.files)):

@@ -45,6 +45,8 @@ def _let_be_public(store: Store, data: bytes) -> None:
     found = store.objects.read(PUBLIC, PUBLIC_KEY)
     if found is None and store.objects.create(PUBLIC, data):
         return
+    if found is None:  # it may be ours, and only the answer to that was lost
+        found = store.objects.read(PUBLIC, PUBLIC_KEY)
     if found is None or found.data != data:
         if store.is_shared:
             raise UsageError(

@@ -53,6 +53,11 @@ class Publications:
         """Let nothing be published of a unit."""
         self._objects.delete(publication_name(self._arch, name, version))
 
+    def is_under_way(self, name: str, version: str) -> bool:
+        """Return whether somebody else may just now publish a unit of which nothing is published."""
+        found = self._objects.look(publication_name(self._arch, name, version))
+        return self._is_shared and found is not None and found.age < _HALF
+
     def _says(self, name: str, data: bytes) -> bool:
         """Return whether just this stands there, as it does if only the answer to a write was lost."""
         found = self._objects.read(name, RECORD)

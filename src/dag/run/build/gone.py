@@ -9,10 +9,12 @@ from dag.core.build.storeoptions import PruneStoreOptions
 from dag.core.store.layout import PUBLISHED, RECORDS, read_record_name
 from dag.errors import UsageError
 from dag.io.store.objects import Objects
+from dag.io.store.ownkey import own_key
 from dag.io.store.places import StorePlace
 from dag.report.words import some
 from dag.run.build.signing import given_key, publish
 from dag.run.build.stores import open_store
+from dag.run.build.tools import Tools
 from dag.run.graph.definitions import read_definitions
 
 Say = Callable[[str], None]
@@ -22,7 +24,7 @@ def forget_gone(options: PruneStoreOptions, place: StorePlace, say: Say) -> tupl
     """Forget every unit that no definition of the directory has the name of; return the names.
 
     The index lists their packages no more. Their blobs go when nobody has used them for a while.
-    With `options.dry_run` nothing is changed.
+    What another build publishes just now stays. With `options.dry_run` nothing is changed.
 
     Raises:
         UsageError: a definition is broken, so that nobody can tell what is gone, or all would go.
@@ -32,9 +34,9 @@ def forget_gone(options: PruneStoreOptions, place: StorePlace, say: Say) -> tupl
     """
     arches = sorted(place.state.folders(RECORDS))
     gone = {arch: _gone(options, place.state, Arch.parse(arch)) for arch in arches}
-    for arch, names in () if options.dry_run else gone.items():
-        _forget(options, place, Arch.parse(arch), names, say)
-    return tuple(sorted({name for names in gone.values() for name in names}))
+    if not options.dry_run:
+        gone = {arch: _forget(options, place, arch, names, say) for arch, names in gone.items()}
+    return tuple(sorted(set[str]().union(*gone.values())))
 
 
 def _gone(options: PruneStoreOptions, objects: Objects, arch: Arch) -> set[str]:
@@ -58,15 +60,21 @@ def _gone(options: PruneStoreOptions, objects: Objects, arch: Arch) -> set[str]:
 
 
 def _forget(
-    options: PruneStoreOptions, place: StorePlace, arch: Arch, names: Collection[str], say: Say
-) -> None:
-    if not names:
-        return
-    store = open_store(place, arch, wait=False, say=say)
+    options: PruneStoreOptions, place: StorePlace, arch: str, names: Collection[str], say: Say
+) -> set[str]:
+    """Forget these units, write the index without them, and return the names of those that went."""
+    given = given_key(options.signing_key)
+    store = open_store(place, Arch.parse(arch), wait=False, say=say)
     try:
-        for name in sorted(names):
-            if not store.forget(name):
-                say(f"{name} stays, because another build publishes it just now")
-        publish(store, (), given_key(options.signing_key), say)
+        if names:  # nothing goes, unless an index without it can be signed
+            tools = Tools.find()
+            if given is None:
+                own_key(store, tools.make_key)
+        forgotten = {name for name in sorted(names) if store.forget(name)}
+        for name in sorted(set(names) - forgotten):
+            say(f"{name} stays, because another build publishes it just now")
+        # Without any names, too: whoever was killed may have left an index that lists them still.
+        publish(store, (), given, say)
+        return forgotten
     finally:
         store.close()

@@ -184,7 +184,11 @@ def read_log(
 
 def _blocked(store: Store, run: Run, unit: str) -> UsageError | None:
     """Return what to say of a unit that was not built because another one failed."""
-    for one in _status(store, run).result.units:
+    try:
+        units = _status(store, run).result.units
+    except UsageError:  # a journal that is damaged tells nothing, and the logs are there
+        return None
+    for one in units:
         if one.name == unit and one.blocked_by:
             return UsageError(
                 f"{unit} was not built in the run {run.id}, because it needs {one.blocked_by},"

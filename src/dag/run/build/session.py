@@ -76,7 +76,7 @@ class Builder:
     is_here: bool = False
     """Whether it is this machine, which has the cache of sources beside the definitions."""
     require: Callable[[], object] = lambda: None
-    """Raises an error if it cannot build: called before any repository is asked."""
+    """Raises an error if it cannot build: called if there is something to build."""
 
 
 class Build:
@@ -107,15 +107,10 @@ class Build:
         self.makefile = makefile_of(
             self.directory, options.target_template, options.make_assignments()
         )
-        for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
-            say(note)
-        foreign = self.makefile.foreign_key_note("--signing-key") if options.signing_key else None
-        if foreign:
-            say(foreign)
+        self._tell_of_makefile()
         found = read_definitions(options, options.directory, options.arch)
         for line in found.words():
             say(line)
-        builder.require()
         self.repositories = ask_all_repositories(options, found, store, self.makefile)
         for line in self.repositories.words:
             say(line)
@@ -123,6 +118,8 @@ class Build:
         self._others = read_others(options.other_stores, store, say)
         store.chosen = read_results(store)
         self._settle(found)
+        if self.plan.steps:
+            builder.require()
         while refused := self._refused():
             self._settle(self._without(refused))
         if options.strict and self.plan.same_version:
@@ -132,6 +129,14 @@ class Build:
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
         self.about = summarize(self.plan)
+
+    def _tell_of_makefile(self) -> None:
+        for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
+            self.say(note)
+        given = self.options.signing_key
+        foreign = self.makefile.foreign_key_note("--signing-key") if given else None
+        if foreign:
+            self.say(foreign)
 
     def _settle(self, found: Definitions) -> None:
         """Make the graph and the plan of these definitions."""
