@@ -11,7 +11,7 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.package.signing import make_key
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
-from dag.run.jobs.replica import fill_replica, open_replica
+from dag.run.jobs.replica import client_of, fill_replica, open_replica
 from tests.support.orders import SETTINGS
 
 IDENTITY = "0123456789abcdef" * 2
@@ -52,3 +52,14 @@ def test_a_key_that_is_not_the_one_of_the_store_is_refused(tmp_path: Path) -> No
 def test_what_is_listed_stays_in_its_place(tmp_path: Path, name: str) -> None:
     with pytest.raises(InfrastructureError, match="is no name of an object"):
         replica(tmp_path / "r", StoreListing(objects={name: b"{}"}))
+
+
+def test_a_copy_on_another_machine_is_another_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = replica(tmp_path / "one", StoreListing(objects={}, identity=IDENTITY))
+    here = client_of(store)
+    assert client_of(store) == here
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    assert client_of(store) != here
+    store.close()
