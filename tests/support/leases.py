@@ -21,6 +21,14 @@ class OneLease:
         self._lock = threading.Lock()
         self._lease: Json | None = None
         self.url = ""
+        self.admits = True
+        """Whether the Lease may be changed by whoever has seen it as it is."""
+
+    @property
+    def exists(self) -> bool:
+        """Return whether there is one."""
+        with self._lock:
+            return self._lease is not None
 
     @property
     def view(self) -> LeaseView:
@@ -38,6 +46,11 @@ class OneLease:
             self._lease["metadata"]["annotations"] = {"dag/driver": json.dumps(note)}
             self._count()
 
+    def delete(self) -> None:
+        """Let there be none, as if somebody had deleted it by hand."""
+        with self._lock:
+            self._lease = None
+
     def answer(self, method: str, body: bytes) -> tuple[int, Json]:
         """Return the status and the body of the answer to a request."""
         with self._lock:
@@ -51,7 +64,7 @@ class OneLease:
                 return _refusal(404, "NotFound")
             if method == "PATCH":
                 test, *changes = json.loads(body)
-                if test["value"] != self._lease["metadata"]["resourceVersion"]:
+                if not self.admits or test["value"] != self._lease["metadata"]["resourceVersion"]:
                     return _refusal(422, "Invalid")
                 for one in changes:
                     *above, last = one["path"].strip("/").split("/")

@@ -24,8 +24,8 @@ def command(options: ClusterStatusOptions) -> int:
     """Tell how a `dag build` stands, or how it ended.
 
     It is the latest one, or the one whose id is RUN or begins with that. A build that runs is not
-    disturbed. The exit code is 0 if everything is built or the build still runs, and otherwise that
-    of `dag build`.
+    disturbed. The exit code is 0 if everything is built or the build still runs, 3 if nobody drives
+    a run in a cluster any more, and otherwise that of `dag build`.
     """
     from dag.core.jobs.history import RunQuery
     from dag.report.files import ShownPlaces, to_json
@@ -44,8 +44,7 @@ def command(options: ClusterStatusOptions) -> int:
         return _list(options)
     words, name = "".join(options.runs), store_name(options)
     if options.is_on_cluster and (standing := look_at_run(options, words)) is not None:
-        _tell_standing(standing, options)
-        return 0
+        return _tell_standing(standing, options)
     with opened_runs(options, RunQuery(run=words)) as store:
         status = read_status(store, words)
     if options.json:
@@ -56,15 +55,17 @@ def command(options: ClusterStatusOptions) -> int:
     return 0 if status.is_alive else status.result.exit_code
 
 
-def _tell_standing(standing: Standing, options: ClusterStatusOptions) -> None:
+def _tell_standing(standing: Standing, options: ClusterStatusOptions) -> int:
     from dag.report.envelope import envelope
     from dag.report.standing import standing_json, standing_lines
     from dag.report.terminal import show, show_document
 
+    code = 0 if standing.driver else 3  # as if it had ended for lack of a driver
     if options.json:
-        show_document(envelope("jobs", standing_json(standing)))
+        show_document(envelope("jobs", standing_json(standing), exit_code=code))
     else:
         show(standing_lines(standing, time.time()))
+    return code
 
 
 def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.jobs.lease import DriverNote
-from dag.io.kube.api import Kube
+from dag.core.jobs.lease import DriverNote, LeaseView
+from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
 from dag.io.store.lock import Held
 from dag.run.jobs.lease import LeaseEnd, LeaseObject, StoreLease
@@ -57,10 +57,7 @@ async def test_who_finds_no_holder_drives_until_that_is_closed(api: OneLease, ma
     await lease.acquire(wait=False)
     assert api.view.holder.startswith("process ")
     assert (api.view.note.run, api.view.note.progress) == ("r1", "2 of 5")
-    before = api.view.renewed
-    async with asyncio.timeout(20):
-        while api.view.renewed == before:  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.01)
+    await renewed(api)
     lease.close()
     assert api.view.holder == ""
 
@@ -136,7 +133,106 @@ async def test_a_run_that_somebody_cancels_is_told(
     async with asyncio.timeout(20):
         end = await ended.get()
     assert (end.is_lost, end.words) == (False, "run r1 is cancelled")
+    await renewed(api)
     assert api.view.holder.startswith("process ")  # until its Jobs are gone
+    assert api.view.cancelled == "r1"  # so that nobody asks again
+
+
+async def test_who_was_replaced_finds_out_although_the_successor_has_let_go(
+    api: OneLease, make: Make
+) -> None:
+    ended: asyncio.Queue[LeaseEnd] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    lease = make()
+    await lease.acquire(wait=False)
+    lease.listen(lambda end: loop.call_soon_threadsafe(ended.put_nowait, end))
+    api.let_hold("", "1", client="theirs", run="r2")
+    async with asyncio.timeout(20):
+        assert (await ended.get()).is_lost
+
+
+async def test_a_lease_that_was_deleted_by_hand_is_made_anew(api: OneLease, make: Make) -> None:
+    await make().acquire(wait=False)
+    api.delete()
+    async with asyncio.timeout(20):
+        while not (api.exists and api.view.holder):  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+    assert api.view.holder.startswith("process ")
+
+
+async def test_a_change_that_is_never_admitted_is_an_error(api: OneLease, make: Make) -> None:
+    api.admits = False
+    async with asyncio.timeout(20):
+        with pytest.raises(ApiError, match="Invalid"):
+            await make().acquire(wait=False)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_only_who_waits_does_so_while_the_api_does_not_answer(
+    api: OneLease, make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch, *, wait: bool
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.lease.DURATION", 0.2)
+    api.let_hold(OTHER, "0")
+    read, reads = LeaseObject.read_or_make, 0
+
+    async def fail(lease: LeaseObject) -> LeaseView:
+        nonlocal reads
+        reads += 1
+        if 1 < reads < 50:  # for longer than a holder may be silent
+            raise ApiError("no answer", status=0)
+        if reads == 50:
+            api.let_hold("", "end")
+        return await read(lease)
+
+    monkeypatch.setattr(LeaseObject, "read_or_make", fail)
+    if wait:
+        await make().acquire(wait=True)
+        assert not any("taking over" in line for line in said)
+    else:
+        with pytest.raises(ApiError, match="no answer"):
+            await make().acquire(wait=False)
+
+
+async def test_the_lease_is_let_go_of_although_somebody_has_just_changed_it(
+    api: OneLease, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.lease.RENEWAL", 3600.0)
+    lease = make()
+    await lease.acquire(wait=False)
+    view = api.view
+    api.let_hold(view.holder, view.renewed, client="mine", run="r1")
+    lease.close()
+    assert api.view.holder == ""
+
+
+async def test_the_lease_is_let_go_of_although_nobody_listens_any_more(
+    api: OneLease, make: Make
+) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def listen(_: LeaseEnd) -> None:
+        loop.call_soon_threadsafe(told.set)
+        raise RuntimeError("Event loop is closed")
+
+    lease = make()
+    await lease.acquire(wait=False)
+    lease.listen(listen)
+    other = LeaseObject(lease._connect(), KEY)
+    await other.cancel("r1")
+    await other.kube.close()
+    async with asyncio.timeout(20):
+        await told.wait()
+    lease.close()
+    assert api.view.holder == ""
+
+
+async def renewed(api: OneLease) -> None:
+    """Wait until the holder has renewed the Lease once more."""
+    before = api.view.renewed
+    async with asyncio.timeout(20):
+        while api.view.renewed == before:  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(0.01)
 
 
 async def renew(api: OneLease) -> None:

@@ -12,7 +12,7 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.package.signing import make_key
 from dag.io.store.local import Store
 from dag.io.store.ownkey import own_key
-from dag.run.jobs.replica import fill_replica, open_replica, replica_place
+from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from tests.support.orders import SETTINGS
 
 IDENTITY = "0123456789abcdef" * 2
@@ -63,3 +63,14 @@ def test_builds_of_two_architectures_do_not_wait_for_each_other() -> None:
         for name in ("x86_64", "aarch64")
     ]
     assert places[0] != places[1]
+
+
+def test_a_copy_on_another_machine_is_another_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = replica(tmp_path / "one", StoreListing(objects={}, identity=IDENTITY))
+    here = client_of(store)
+    assert client_of(store) == here
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    assert client_of(store) != here
+    store.close()

@@ -90,7 +90,10 @@ def held_by(lease: LeaseView, holder: str, note: DriverNote, now: datetime) -> l
     spec: dict[str, Any] = {"leaseDurationSeconds": round(DURATION), "renewTime": stamp}
     if holder:
         spec["holderIdentity"] = holder
-    return _patch(lease, {"/spec": spec, "/metadata/annotations": _annotations(note)})
+    annotations = _annotations(note)
+    if note.run and note.run == lease.cancelled:  # until its Jobs are gone
+        annotations[_CANCEL] = note.run
+    return _patch(lease, {"/spec": spec, "/metadata/annotations": annotations})
 
 
 def cancelled_in(lease: LeaseView, run: str) -> list[KubeObject]:

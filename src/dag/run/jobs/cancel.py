@@ -39,9 +39,6 @@ async def cancel_run(options: RunPlace, words: str) -> str:
                 f" {key.arch}, as far as namespace {key.namespace} tells",
                 hint="`dag status --all` lists the runs that have ended",
             )
-        if standing.driver:
-            say(f"{standing.driver} is asked to end run {standing.run}")
-            await LeaseObject(kube, key).cancel(standing.run)
         note = DriverNote(client=secrets.token_hex(16))
         lease = StoreLease(
             lambda: Kube(connect(options.kubeconfig, options.context), lambda _: None),
@@ -49,13 +46,38 @@ async def cancel_run(options: RunPlace, words: str) -> str:
             note,
             say,
         )
-        # Who has the Lease drives nothing any more, or is gone; and nobody begins meanwhile.
-        await lease.acquire(wait=True)
         try:
+            await _end_driving(lease, LeaseObject(kube, key), standing.run)
             await _remove(kube, key, standing.run)
         finally:
             lease.close()
     return standing.run
+
+
+async def _end_driving(mine: StoreLease, lease: LeaseObject, run: str) -> None:
+    """Wait until nobody drives a run: the Lease is ours, or that of who drives another run."""
+    works = [asyncio.create_task(mine.acquire(wait=True)), asyncio.create_task(_ask(lease, run))]
+    try:
+        done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        for one in works:
+            one.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+
+
+async def _ask(lease: LeaseObject, run: str) -> None:
+    """Ask whoever drives a run, or goes on with it, to end it, until somebody drives another one."""
+    while True:
+        found = await lease.read()
+        if found is not None and found.holder:
+            if found.note.run not in ("", run):
+                return
+            if found.note.run == run != found.cancelled:
+                say(f"{found.holder} is asked to end run {run}")
+                await lease.cancel(run)
+        await asyncio.sleep(_LOOK)
 
 
 async def _remove(kube: Kube, key: StoreInCluster, run: str) -> None:

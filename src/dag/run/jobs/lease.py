@@ -29,8 +29,8 @@ from dag.io.kube.api import ApiError, Kube
 from dag.io.store.lock import Held
 from dag.report.words import seconds
 
-_CHANGED = (409, 422)
-"""The status of a patch whose test has failed: somebody else was faster."""
+_CHANGED = (404, 409, 422)
+"""The status of a patch whose test has failed, as somebody else was faster; or of a Lease deleted."""
 Connect = Callable[[], Kube]
 
 
@@ -76,8 +76,8 @@ class LeaseObject:
                     raise
         return found
 
-    async def change(self, patch: list[KubeObject]) -> LeaseView | None:
-        """Patch the Lease; return None if it is another one meanwhile.
+    async def change(self, seen: LeaseView, patch: list[KubeObject]) -> LeaseView | None:
+        """Patch the Lease as it was seen; return None if it is another one meanwhile.
 
         Raises:
             ApiError: the API server cannot be reached, or refuses.
@@ -86,9 +86,12 @@ class LeaseObject:
         try:
             return read_lease(await self.kube.patch(self._path, patch))
         except ApiError as error:
-            if error.status in _CHANGED:
-                return None
-            raise
+            if error.status not in _CHANGED:
+                raise
+            now = await self.read()
+            if now is not None and now.version == seen.version:
+                raise  # not because of others: the API server admits no such change
+            return None
 
     async def cancel(self, run: str) -> None:
         """Ask the holder to end its run.
@@ -98,7 +101,7 @@ class LeaseObject:
 
         """
         while (found := await self.read()) is not None and found.note.run == run:
-            if await self.change(cancelled_in(found, run)) is not None:
+            if await self.change(found, cancelled_in(found, run)) is not None:
                 return
 
 
@@ -147,7 +150,7 @@ class StoreLease:
                     if gone is None:
                         continue
                     found = gone
-                self._view = await lease.change(self._patch(found))
+                self._view = await lease.change(found, self._patch(found))
         self._thread.start()
 
     def tell_run(self, run: str) -> None:
@@ -175,7 +178,13 @@ class StoreLease:
         self._say(f"{holder} builds in {self._key}; finding out whether it still does")
         while loop.time() - since < DURATION:
             await asyncio.sleep(RENEWAL / 2)
-            now = await lease.read_or_make()
+            try:
+                now = await lease.read_or_make()
+            except ApiError as error:
+                if not wait or not lease.kube.may_heal(error):
+                    raise
+                since = loop.time()  # the holder could tell nobody that it is there, either
+                continue
             if now.holder != holder:
                 return None
             found = now
@@ -211,25 +220,37 @@ class StoreLease:
             ):
                 with suppress(ApiError):  # the next time
                     await self._renew(lease, self._view)
-            if self._view is not None:
-                with suppress(ApiError):  # then it runs out
-                    await lease.change(self._patch(self._view, held=False))
+            with suppress(ApiError):  # then it runs out
+                await self._let_go(lease, self._view)
+
+    async def _let_go(self, lease: LeaseObject, view: LeaseView | None) -> None:
+        while view is not None and view.holder and self._is_ours(view):
+            if await lease.change(view, self._patch(view, held=False)) is not None:
+                return
+            view = await lease.read()  # somebody may have asked just now to cancel the run
 
     async def _renew(self, lease: LeaseObject, view: LeaseView) -> None:
-        renewed = await lease.change(self._patch(view))
+        renewed = await lease.change(view, self._patch(view))
         if renewed is None:
             renewed = await lease.read_or_make()
-            if renewed.holder not in ("", self._holder):
-                words = f"{renewed.holder} has taken over, and this client drives the build no more"
+            if not self._is_ours(renewed):
+                other = renewed.holder or "another client"
+                words = f"{other} has taken over, and this client drives the build no more"
                 self._view = None
                 self._tell_end(LeaseEnd(words, is_lost=True))
                 return
-            if renewed.cancelled and renewed.cancelled == self._note.run:
+            is_cancelled = renewed.cancelled and renewed.cancelled == self._note.run
+            if is_cancelled and self._end is None:  # a second time would hurry the end
                 self._tell_end(LeaseEnd(f"run {self._note.run} is cancelled", is_lost=False))
         self._view = renewed
+
+    def _is_ours(self, view: LeaseView) -> bool:
+        """Return whether nobody else has, or had, the Lease; one that was made anew is nobody's."""
+        return view.holder in ("", self._holder) and view.note.client in ("", self._note.client)
 
     def _tell_end(self, end: LeaseEnd) -> None:
         self._end = end
         self._say(end.words)
         if self._listener is not None:
-            self._listener(end)
+            with suppress(RuntimeError):  # its loop is closed: the build has ended by itself
+                self._listener(end)

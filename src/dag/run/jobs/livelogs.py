@@ -12,11 +12,14 @@ from dag.core.jobs.standing import LiveAttempt
 from dag.core.pod.log import PodLog
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.status import containers, has_ended, has_started
+from dag.errors import UsageError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.jobs.standing import opened_cluster, read_standing, store_in_cluster
 
 _LOOK = 1.0
 """Seconds between two looks whether a build has begun, or a log goes on."""
+_PATIENCE = 600.0
+"""Seconds for which who follows a log waits for an API server that does not answer."""
 
 
 def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Iterator[bytes] | None:
@@ -25,7 +28,8 @@ def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Itera
     `words` are how the id of its run begins. With `follow` lines come until the build has ended.
 
     Raises:
-        UsageError: the flags name no cluster or no store.
+        UsageError: the flags name no cluster or no store; or, while lines are read, the build has
+            not begun, and `follow` is not set.
         ApiError: the API server cannot be reached, or refuses.
 
     """
@@ -69,6 +73,7 @@ class _Reading:
 
     def __init__(self, kube: Kube, key: StoreInCluster, attempt: LiveAttempt) -> None:
         self._kube = kube
+        self._name = attempt.package
         self._path = f"{key.pods_path}/{attempt.pod}"
         self._log = PodLog()
 
@@ -81,9 +86,16 @@ class _Reading:
             try:
                 async for batch in self._kube.log(self._path, BUILD, since=since, follow=goes_on):
                     yield [one for line in batch if (one := self._log.feed(line)) is not None]
-            except ApiError:
-                if not goes_on:
-                    return  # the Pod has gone, and the store has the log
+            except ApiError as error:
+                if error.status == 400 and not follow:
+                    raise UsageError(
+                        f"{self._name} is not built yet: its pod gets ready",
+                        hint="wait for its log with -f",
+                    ) from error
+                # Without Pod the store has the log; a build that never began has none.
+                is_over = error.status in (400, 404)
+                if not is_over and not (goes_on and self._kube.may_heal(error)):
+                    raise
             if not goes_on:
                 return
             await asyncio.sleep(_LOOK)
@@ -92,7 +104,9 @@ class _Reading:
         """Wait until the build has begun, and return whether it has ended."""
         while True:
             try:
-                build = containers(await self._kube.get(self._path)).get(BUILD, {})
+                build = containers(await self._kube.get(self._path, patience=_PATIENCE)).get(
+                    BUILD, {}
+                )
             except ApiError as error:
                 if error.status == 404:
                     return True

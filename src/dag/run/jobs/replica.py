@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from dag.io.store.ownkey import IDENTITY, PUBLIC
 from dag.io.usercache import user_cache
 
 _CLIENT = "client"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def replica_place(server: str, namespace: str, store: str, arch: Arch) -> Path:
@@ -56,10 +58,12 @@ def open_replica(root: Path, arch: Arch, *, wait: bool, say: Callable[[str], Non
 
 
 def client_of(replica: Store) -> str:
-    """Return the name of a replica that no other has."""
+    """Return the name of a replica that no other has, and no copy of it on another machine."""
     replica.objects.create(_CLIENT, secrets.token_hex(16).encode())
     found = replica.objects.read(_CLIENT, PUBLIC_KEY)
-    return found.data.decode(errors="replace") if found else ""
+    boot = _BOOT.read_bytes() if _BOOT.exists() else b""
+    parts = (found.data if found else b"", socket.gethostname().encode(), boot)
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()
 
 
 def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]) -> None:
