@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from examples.layout import lay_out
 from tests.support.cluster.claims import shared_claim
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Dag
+
+collect_ignore = [] if os.environ.get("DAG_EXPLORE") else ["test_generated.py"]
+"""What takes longer than `make test` may: `make torture` runs it."""
 
 
 @pytest.fixture

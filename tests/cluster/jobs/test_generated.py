@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from tests.torture.kills import build, environment
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("generated")]
 
 SEED = 14
-COUNT = 60 if os.environ.get("DAG_EXPLORE") else 8
+COUNT = 60
 BLOBS = ".dag/blobs/sha256/"
 
 
