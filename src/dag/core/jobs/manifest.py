@@ -128,6 +128,8 @@ def agent_container(
     return {
         **_agent_fields(settings, name),
         **_store_settings(settings),
+        # There is no other place to write, and what is served from a bucket is fetched first.
+        "env": [{"name": "TMPDIR", "value": STATE}],
         "args": container_words([command, _store_word(settings), f"--state={STATE}", *words]),
         "volumeMounts": [*_mounts("agent"), *_store_mounts(settings)],
     }

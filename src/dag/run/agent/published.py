@@ -72,5 +72,4 @@ class _Published(ServedFiles):
             if file is None:
                 raise InfrastructureError(f"{self._store.objects.address(blob)} is gone")
             with os.fdopen(os.dup(file), "rb") as opened:
-                opened.seek(0)  # what was fetched from a bucket has just been written there
                 yield opened
