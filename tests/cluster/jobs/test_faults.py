@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.cluster.admission import refusing
-from tests.support.cluster.images import plain_http
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Done
-from tests.support.faults import FaultProxy
 
 pytestmark = pytest.mark.cluster
 SLOW = "echo building; sleep 12"
@@ -37,20 +35,6 @@ def test_what_quota_and_admission_refuse_is_told_and_built_when_they_permit_it(j
     require_converged(jobs, running.end(240), "fine", "large", "refused")
     # It was waited for, and nothing was tried again.
     assert jobs.logs() == ["fine.log", "large.log", "refused.log"]
-
-
-def test_an_image_that_cannot_be_pulled_is_told_and_pulled_when_it_can(jobs: Jobs) -> None:
-    jobs.define(one="true")
-    registry, image = jobs.dag.cluster.sdk_image.split("/", 1)
-    with FaultProxy(f"http://{registry}") as proxy, plain_http(jobs.dag.cluster, proxy.port):
-        # The client sees the image, and no node gets its parts.
-        proxy.on("GET", "/blobs/", times=None).answer(503)
-        running = jobs.start(f"--sdk-image=127.0.0.1:{proxy.port}/{image}")
-        words = running.await_line(r"one: container build: cannot pull .*", 240)[0]
-        assert "503" in words
-        proxy.clear()
-        require_converged(jobs, running.end(240), "one")
-    assert jobs.logs() == ["one.log"]
 
 
 def test_a_volume_that_cannot_be_mounted_is_told_and_mounted_when_it_can(jobs: Jobs) -> None:
