@@ -6,7 +6,7 @@ import re
 
 from dag.core.build.events import ComputeResources
 from dag.core.doctor.checks import Finding, Status, ok, version_name
-from dag.core.jobs.capacity import ClusterCapacity
+from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, in_words
 from dag.core.jobs.claims import Claim
 from dag.core.kube.objects import KubeView
 
@@ -76,7 +76,7 @@ def queue(name: str, namespace: str, found: KubeView | None) -> Finding:
 
 def room(capacity: ClusterCapacity, unit: ComputeResources, name: str) -> Finding:
     """Judge whether some node has room for the unit of a package."""
-    asked = f"{unit.cpu / 1000:g} CPUs and {unit.ram >> 20:,} MiB"
+    asked = in_words(unit)
     if not capacity.nodes:
         return Finding(
             Status.WARNING,
@@ -88,7 +88,6 @@ def room(capacity: ClusterCapacity, unit: ComputeResources, name: str) -> Findin
         return Finding(
             Status.WARNING,
             f"no node has room now for {name}, which asks for {asked}",
-            "if no pool of larger nodes scales, ask for less with --cpu and --ram or in the definition,"
-            " or add a larger node",
+            NO_ROOM,
         )
     return ok(f"there is room for {capacity.jobs(unit)} units like {name} at once: {asked}")

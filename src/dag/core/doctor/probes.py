@@ -232,6 +232,24 @@ def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None)
             )
 
 
+def judge_pull(outcome: ProbeOutcome, done: str, failed: str) -> Finding:
+    """Judge whether a node pulled an image of the bundle's repository."""
+    fix = (
+        "--pull-repo names the repository as nodes know it; a private one needs --image-pull-secret,"
+        " or read access for the nodes"
+    )
+    return judge(outcome, done, failed, fix)
+
+
+def judge_sdk(outcome: ProbeOutcome) -> Finding:
+    """Judge whether a build could run in the image of --sdk-image."""
+    return judge(
+        outcome,
+        "a node runs it: make and melange are there, and a step can be confined",
+        "a build cannot run in the image of --sdk-image",
+    )
+
+
 def judge_userns(outcome: ProbeOutcome) -> Finding:
     """Judge the user namespace by its uid_map: https://man7.org/linux/man-pages/man7/user_namespaces.7.html."""
     fix = USER_NAMESPACES

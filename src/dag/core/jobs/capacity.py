@@ -16,6 +16,16 @@ AGENT_SHARE = ComputeResources(cpu=50, ram=256 << 20)
 """What the agent beside a build asks for."""
 _UNKNOWN_JOBS = 16
 """How many units are built at once where nobody may look at nodes, or they are made when needed."""
+NO_ROOM = (
+    "if no pool of larger nodes scales, ask for less with --cpu and --ram or in the definition, or add"
+    " a larger node"
+)
+"""What mends it that no node has room for a unit."""
+
+
+def in_words(resources: ComputeResources) -> str:
+    """Return resources as people read them."""
+    return f"{resources.cpu / 1000:g} CPUs and {resources.ram >> 20:,} MiB"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The flags of `dag build`: those of a build anywhere, and those of one on Kubernetes."""
+"""The flags of builds as Jobs: of `dag build`, and of what looks for its runs or ends them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from dag.core.flags import Options, arguments, flag
 from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.jobs.stores import cluster_store
 from dag.core.kinds import DIRECTORY, NAME, TEXT, choice
-from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
+from dag.core.kube.options import (
+    CONTEXT_NAMESPACE,
+    ContextOptions,
+    KubeconfigOptions,
+    NamesNamespace,
+)
 from dag.core.package.options import ArchOptions, DirectoryOptions, GeneralOptions
 from dag.core.pod.options import (
     BucketSecretOptions,
@@ -60,20 +65,8 @@ class QueueOptions(Options):
     )
 
 
-class RunPlace(Protocol):
+class RunPlace(NamesNamespace, Protocol):
     """The flags that say in which store of which cluster runs are looked for."""
-
-    @property
-    def namespace(self) -> str | None:
-        """Return the namespace, if one is given."""
-
-    @property
-    def kubeconfig(self) -> str | None:
-        """Return the path of the kubeconfig, if one is given."""
-
-    @property
-    def context(self) -> str | None:
-        """Return the context of the kubeconfig, if one is given."""
 
     @property
     def arch(self) -> Arch:

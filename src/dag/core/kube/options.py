@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from dag.core.flags import Options, flag
 from dag.core.kinds import FILE, TEXT
@@ -37,3 +37,19 @@ class KubeconfigOptions(Options):
     kubeconfig: str | None = flag(
         FILE, "--kubeconfig", "Read this kubeconfig.", shown="as kubectl finds it"
     )
+
+
+class NamesNamespace(Protocol):
+    """The flags that say which namespace of which cluster is meant."""
+
+    @property
+    def namespace(self) -> str | None:
+        """Return the namespace, if one is given."""
+
+    @property
+    def kubeconfig(self) -> str | None:
+        """Return the path of the kubeconfig, if one is given."""
+
+    @property
+    def context(self) -> str | None:
+        """Return the context of the kubeconfig, if one is given."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-import dag
 from dag.core.arch import Arch
 from dag.core.build.resources import resources_of_flags, unit_resources
 from dag.core.build.scripts import melange_of
@@ -18,13 +17,13 @@ from dag.core.doctor.options import DoctorOptions
 from dag.core.jobs.capacity import capacity_of
 from dag.core.jobs.claims import Claim
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.stores import store_on_cluster
 from dag.core.kube.objects import KubeObject
 from dag.core.package.model import Package
 from dag.report.terminal import Terminal
 from dag.run.doctor.definitions import guess_namespace, judge_definitions
 from dag.run.doctor.images import ImageChecks
 from dag.run.jobs.preflight import JobChecks
+from dag.run.jobs.settings import store_settings
 from dag.run.jobs.single import run_job
 from dag.run.pod.access import read_list
 from dag.run.pod.bundle import BundleTarget
@@ -97,12 +96,8 @@ class JobsDoctor:
 
         def judge(outcome: probes.ProbeOutcome) -> Finding:
             self._said[arch] = outcome
-            return probes.judge(
-                outcome,
-                "a node pulled the agent's image and runs it",
-                "no node runs the agent",
-                "--pull-repo names the repository as nodes know it; a private one needs"
-                " --image-pull-secret, or read access for the nodes",
+            return probes.judge_pull(
+                outcome, "a node pulled the agent's image and runs it", "no node runs the agent"
             )
 
         return await self._try(probe, judge)
@@ -115,11 +110,7 @@ class JobsDoctor:
         melange = melange_of(chosen.make_vars)
         return await self._try(
             jobprobes.sdk_job_probe(self._settings(arch), melange, trust_steps=chosen.trust_steps),
-            lambda outcome: probes.judge(
-                outcome,
-                "a node runs it: make and melange are there, and a step can be confined",
-                "a unit cannot be built in the image of --sdk-image",
-            ),
+            probes.judge_sdk,
         )
 
     async def _store(self, arch: Arch) -> Finding:
@@ -157,21 +148,11 @@ class JobsDoctor:
     def _settings(self, arch: Arch) -> JobSettings:
         """Return the settings of Jobs; without the image of probes they are for looking only."""
         chosen, pushed = self._chosen, self._images.pushed
-        return JobSettings(
-            namespace=self._place.name,
+        return replace(
+            store_settings(chosen, self._place.name, arch),
             run=self._run,
-            arch=arch,
-            node_arch=chosen.node_arch,
-            store=store_on_cluster(chosen.store, chosen.bucket_secret),
-            bucket_secret=chosen.bucket_secret,
             bundle=BundleTarget.of(chosen).known_as(pushed.reference) if pushed else "",
             sdk_image=chosen.sdk_image,
             cache_bundle=chosen.cache_bundle,
-            service_account=chosen.service_account,
-            scheduling=chosen,
-            queue=chosen.queue,
-            confined=chosen.confined,
             disk=chosen.disk,
-            timeout=None,
-            version=dag.__version__,
         )

@@ -134,12 +134,10 @@ class PodDoctor:
         image = self._probe_settings(arch).bundle
         return await self._try(
             probe,
-            lambda outcome: probes.judge(
+            lambda outcome: probes.judge_pull(
                 outcome,
                 f"a node pulled {image.partition('@')[0]}",
                 "a node cannot pull from the bundle's repository",
-                "--pull-repo names the repository as nodes know it; a private one needs an"
-                " imagePullSecret on the service account, or read access for the nodes",
             ),
         )
 
@@ -162,11 +160,7 @@ class PodDoctor:
     async def _sdk(self, arch: Arch) -> Finding:
         return await self._try(
             probes.sdk_probe(self._settings(arch), melange_of(self._chosen.make_vars)),
-            lambda outcome: probes.judge(
-                outcome,
-                "a node runs it: make and melange are there, and a step can be confined",
-                "a build cannot run in the image of --sdk-image",
-            ),
+            probes.judge_sdk,
         )
 
     async def _key(self, arch: Arch) -> Finding:

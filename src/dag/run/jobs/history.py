@@ -20,6 +20,7 @@ from dag.run.build.stores import store_place
 from dag.run.jobs.settings import agent_image, store_settings
 from dag.run.jobs.standing import opened_cluster
 from dag.run.jobs.stores import StoreAgent
+from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
 RunsOptions = ClusterStatusOptions | ClusterLogsOptions
@@ -38,7 +39,7 @@ def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[Store]:
         yield store_place(options, say).store(options.arch)
         return
     terminal = Terminal(verbosity=options.verbose)
-    settings = store_settings(options, terminal)
+    settings = store_settings(options, namespace_of(options, terminal), options.arch)
     settings = replace(settings, bundle=agent_image(options, terminal))
     listing = run_interruptibly(_ask(options, settings, query))
     with TemporaryDirectory(prefix="dag-") as place:

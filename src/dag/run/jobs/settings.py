@@ -1,28 +1,32 @@
-"""What the flags say of all Jobs in a store of a cluster, whether they build or only look."""
+"""What the flags say of all Jobs in a store of a cluster, whether they build, look or are tried."""
 
 from __future__ import annotations
 
 import dag
+from dag.core.arch import Arch
+from dag.core.doctor.options import DoctorOptions
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import ClusterLogsOptions, ClusterStatusOptions, UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.report.terminal import Terminal
-from dag.run.pod.bundle import BundleTarget, namespace_of
+from dag.run.pod.bundle import BundleTarget
 
 StoreOptions = UnitBuildOptions | ClusterStatusOptions | ClusterLogsOptions
 
 
-def store_settings(options: StoreOptions, terminal: Terminal) -> JobSettings:
-    """Return the settings of Jobs of no run yet, without their image.
+def store_settings(
+    options: StoreOptions | DoctorOptions, namespace: str, arch: Arch
+) -> JobSettings:
+    """Return the settings of Jobs of no run yet, without their images.
 
     Raises:
-        UsageError: the flags name no store that all nodes reach, or no such context.
+        UsageError: the flags name no store that all nodes reach.
 
     """
     return JobSettings(
-        namespace=namespace_of(options, terminal),
+        namespace=namespace,
         run="look",
-        arch=options.arch,
+        arch=arch,
         node_arch=options.node_arch,
         store=store_on_cluster(options.store, options.bucket_secret),
         bucket_secret=options.bucket_secret,

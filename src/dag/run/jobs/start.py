@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dag.core.build.events import INTERRUPTED
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
-from dag.core.jobs.capacity import ClusterCapacity, capacity_of
+from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, capacity_of, in_words
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
@@ -50,7 +50,7 @@ from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.settings import store_settings
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.access import read_list
-from dag.run.pod.bundle import BundleTarget
+from dag.run.pod.bundle import BundleTarget, namespace_of
 from dag.run.pod.out import prepare_directory
 from dag.run.pod.place import PlaceChecks
 from dag.run.signals import run_interruptibly
@@ -82,7 +82,7 @@ class _Seen:
 
 
 class ClusterBuild:
-    """A build on a cluster, whose store is on a volume claim there."""
+    """A build on a cluster, whose store is on a volume claim or in a bucket."""
 
     def __init__(self, options: UnitBuildOptions, terminal: Terminal) -> None:
         """Push the agent's image, and ask its agent what the store has.
@@ -102,7 +102,7 @@ class ClusterBuild:
         self._target = BundleTarget.of(options)
         cache = options.cache_bundle
         settings = replace(
-            store_settings(options, terminal),
+            store_settings(options, namespace_of(options, terminal), options.arch),
             sdk_image=options.sdk_image,
             cache_bundle=cache,
             disk=options.disk,
@@ -188,15 +188,12 @@ class ClusterBuild:
         """Say which units no node has room for; a pool that scales may bring a larger one."""
         capacity = self._seen.capacity
         large = [
-            f"{unit.key} ({unit.resources.cpu / 1000:g} CPUs, {unit.resources.ram >> 20:,} MiB)"
+            f"{unit.key} ({in_words(unit.resources)})"
             for unit in self.build.plan.units
             if not unit.is_gate and not capacity.has_room(unit.resources)
         ]
         if large:
-            self._terminal.say(
-                f"no node has room for {some(large)} now; if no pool of larger nodes scales, ask for"
-                " less with --cpu and --ram or in the definition, or add a larger node"
-            )
+            self._terminal.say(f"no node has room for {some(large)} now; {NO_ROOM}")
 
     def _agent(self, kube: Kube) -> StoreAgent:
         return StoreAgent(kube, self._settings, self._terminal.say)
@@ -217,9 +214,8 @@ class ClusterBuild:
         async with self._cluster() as kube:
             runner = JobRunner(kube, self._settings, units, orders, self._terminal)
             self._obey_lease(runner)
-            await asyncio.sleep(
-                0
-            )  # who has lost the Lease meanwhile hears of it, and deletes nothing
+            # Who has lost the Lease meanwhile hears of it, and deletes nothing.
+            await asyncio.sleep(0)
             await self._clear(kube)
             result = await build.drive(run, runner)
             result = replace(result, open=dict(sorted(runner.open_units.items())))
@@ -261,11 +257,10 @@ class ClusterBuild:
         try:
             async with asyncio.timeout(limit):
                 await self._agent(kube).keep_run(files)
-        except (InfrastructureError, TimeoutError) as error:
-            why = (
-                f": {error}" if isinstance(error, InfrastructureError) else ", which took too long"
-            )
-            self._terminal.say(f"the journal of the run is not in the store{why}")
+        except InfrastructureError as error:
+            self._terminal.say(f"the journal of the run is not in the store: {error}")
+        except TimeoutError:
+            self._terminal.say("the journal of the run is not in the store: that took too long")
 
     async def _publish(self, records: list[Record]) -> None:
         async with self._cluster() as kube:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from dag.core.image.references import Reference, parse_reference, parse_repository
+from dag.core.kube.options import NamesNamespace
 from dag.core.pod.options import BundleOptions
 from dag.errors import UsageError
 from dag.io.image.bundle import Pushed, digest_bundle, push_bundle
@@ -100,22 +100,6 @@ class BundleTarget:
             known = parse_repository(self.pull_repository)
             reference = replace(reference, host=known.host, repository=known.repository)
         return str(reference)
-
-
-class NamesNamespace(Protocol):
-    """The flags that say which namespace of which cluster is meant."""
-
-    @property
-    def namespace(self) -> str | None:
-        """Return the namespace, if one is given."""
-
-    @property
-    def kubeconfig(self) -> str | None:
-        """Return the path of the kubeconfig, if one is given."""
-
-    @property
-    def context(self) -> str | None:
-        """Return the context of the kubeconfig, if one is given."""
 
 
 def namespace_of(options: NamesNamespace, terminal: Terminal | None = None) -> str:
