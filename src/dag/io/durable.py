@@ -165,13 +165,6 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
 
 
-def _fill(path: Path, data: bytes) -> None:
-    with _new_file(path) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _new_file(path: Path) -> BinaryIO:
     # Neither somebody else's file nor what a link leads to.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
