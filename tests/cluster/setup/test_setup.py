@@ -175,6 +175,7 @@ def test_with_the_role_dag_builds_and_may_do_nothing_more(dag: Dag, tmp_path: Pa
         "pods/proxy": "[] [] [get]",
         "events": "[] [] [list watch]",
         "jobs.batch": "[] [] [create get list watch delete]",
+        "leases.coordination.k8s.io": "[] [] [get create patch]",
         "persistentvolumeclaims": "[] [] [get]",
     }
 

@@ -80,7 +80,7 @@ def test_any_text_is_a_reference_or_an_error(text: str) -> None:
 def test_a_repository_has_neither_tag_nor_digest(text: str) -> None:
     with pytest.raises(UsageError, match="without tag and digest") as caught:
         parse_repository(text)
-    assert caught.value.hint == "a.b/c"
+    assert caught.value.hint == "write a.b/c"
 
 
 def test_what_is_asked_of_a_registry() -> None:

@@ -252,7 +252,8 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_files(
     lie = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
     origin.put("/a", SMALL)
     origin.on("GET", "/a").raw(
-        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(SMALL) + SMALL + lie + b"lie"
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(SMALL) + SMALL + lie + b"lie",
+        closes=False,
     )
     other = wanted(DATA, origin.put("/b", DATA))
     limits = TransferLimits(per_host=1, retry=LIMITS.retry)

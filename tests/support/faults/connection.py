@@ -108,12 +108,14 @@ class Connection:
         exchange = self._begin(request)
         upload = self._upload(exchange)
         match exchange.fault:
-            case Substitute(answer=answer, raw=raw):
+            case Substitute(answer=answer, raw=raw, closes=closes):
                 async for _ in upload:
                     pass
                 exchange.fire()
                 if answer is None:
                     await self._client.write(raw)
+                    if not closes and self._watch:
+                        await asyncio.wait([self._watch])
                     return False
             case _:
                 await self._strike(exchange, Stage.ARRIVAL)

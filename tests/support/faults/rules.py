@@ -51,6 +51,7 @@ class Substitute:
 
     answer: Answer | None = None
     raw: bytes = b""
+    closes: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,9 +175,9 @@ class Match:
         """Answer in place of the server."""
         return self._rule(Substitute(answer=Answer.of(status, headers, body)))
 
-    def raw(self, answer: bytes) -> Rule:
-        """Send exactly these bytes, HTTP or not, and close the connection."""
-        return self._rule(Substitute(raw=answer))
+    def raw(self, answer: bytes, *, closes: bool = True) -> Rule:
+        """Send exactly these bytes, HTTP or not; close the connection, or leave that to the client."""
+        return self._rule(Substitute(raw=answer, closes=closes))
 
     def call(self, function: Callable[[], object]) -> Rule:
         """Run `function` in a thread when the request arrives, then pass the request on."""

@@ -60,9 +60,11 @@ while [ $# -gt 0 ]; do
 done
 
 # To open a pipe is to wait until the other container has it open, too: neither can miss the other.
+# With "command" a signal meanwhile is no error of the shell, which would end with its own words.
 trap 'exit 143' TERM INT
-[ -z "$first_pipe" ] || { exec 9>"$first_pipe" && echo started >&9; } || refuse "no pipe at $first_pipe"
-[ -z "$second_pipe" ] || { exec 8>"$second_pipe" && echo started >&8; } || refuse "no pipe at $second_pipe"
+hold() { [ -p "$1" ] && { command eval "exec $2>\"\$1\""; } 2>/dev/null && echo started >&"$2"; }
+[ -z "$first_pipe" ] || hold "$first_pipe" 9 || refuse "no pipe at $first_pipe"
+[ -z "$second_pipe" ] || hold "$second_pipe" 8 || refuse "no pipe at $second_pipe"
 
 { mkdir -p "$state" && rm -f "$state/pipe" && mkfifo "$state/pipe" && : >"$state/begun"; } ||
   refuse "no file can be made in $state"

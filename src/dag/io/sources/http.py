@@ -222,6 +222,9 @@ class HttpConnection:
         rules = self._dialogue.rules
         if rules.our_state is not h11.DONE or rules.their_state is not h11.DONE:
             return False
+        # Bytes behind the body belong to no request: they must not be taken for the next answer.
+        if rules.trailing_data[0]:
+            return False
         rules.start_next_cycle()
         return self.is_idle
 
