@@ -77,3 +77,23 @@ def test_a_repository_that_no_other_clone_would_have_is_refused(
     assert refused.exit_code == 2
     assert f"{elsewhere} is not in the new directory" in refused.output
     assert not (tmp_path / "x").exists()
+
+
+def test_a_repository_that_is_not_there_yet_is_said(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    words = ("init", "-r", "./bootstrap", "--keyring", "bootstrap/a.rsa.pub", str(target))
+    said = dag(*words)
+    assert said.exit_code == 0
+    assert f"there is no directory {target}/bootstrap yet: copy the repository" in said.stderr
+    assert f"there is no file {target}/bootstrap/a.rsa.pub yet: copy the public key" in said.stderr
+    for name in NAMES:
+        (target / name).unlink()
+    (target / "bootstrap").mkdir()
+    said = dag(*words)
+    assert f"{target}/bootstrap is no repository yet: it has no ARCH/APKINDEX" in said.stderr
+    for name in NAMES:
+        (target / name).unlink()
+    (target / "bootstrap" / "x86_64").mkdir()
+    (target / "bootstrap" / "x86_64" / "APKINDEX.tar.gz").touch()
+    (target / "bootstrap" / "a.rsa.pub").touch()
+    assert len(dag(*words).stderr.splitlines()) == 1

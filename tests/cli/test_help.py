@@ -94,6 +94,17 @@ def test_examples_are_sentences_and_commands_that_exist(typed: str) -> None:
         assert refusal(shlex.split(line)[1:]) is None
 
 
+REQUIRING = [typed for typed, one in DECLARED.items() if any(each.required for each in one.params)]
+
+
+@pytest.mark.parametrize("typed", REQUIRING)
+def test_what_must_be_given_and_is_not_is_refused_with_an_example(typed: str) -> None:
+    example = DECLARED[typed].examples[0][1]
+    with pytest.raises(click.UsageError) as refused:
+        main.main(typed.split()[1:], standalone_mode=False)
+    assert refused.value.format_message().endswith(f" Write it like `{example}`.")
+
+
 def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:
     with pytest.raises(click.UsageError) as refused:
         main.main(["build", "--on", "mars"], standalone_mode=False)

@@ -123,3 +123,6 @@ def test_what_is_there_is_told_apart_from_what_is_left_out() -> None:
     assert headline(ended).startswith(
         "2 there already, 1 not for x86_64, 1 left out because of broken definitions, "
     )
+    assert not headline(ended).endswith("used")
+    assert headline(replace(ended, broken=1)).endswith("; 1 definition cannot be used")
+    assert headline(replace(ended, broken=1234)).endswith("; 1,234 definitions cannot be used")

@@ -23,7 +23,9 @@ def command(options: InitOptions) -> None:
     It gets two definitions, one of which needs the other, a Makefile, a dag.toml that names what can
     be set, and a .gitignore. What is there already is never overwritten.
     """
-    from dag.io.package.starter import write_starter
+    from dag.io.package.starter import missing_places, write_starter
 
     show(write_starter(options))
+    for line in missing_places(options):
+        say(line)
     say(f"`dag build --dir {shlex.quote(options.target)}` builds it")

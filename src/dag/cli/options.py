@@ -110,6 +110,9 @@ class Command(click.Command):
             listed = [name for one in self.get_params(ctx) for name in one.opts if name[0] == "-"]
             name = error.option_name
             raise click.NoSuchOption(name, possibilities=listed, ctx=ctx) from None
+        except click.MissingParameter as error:
+            example = f" Write it like `{self.examples[0][1]}`." if self.examples else ""
+            raise click.UsageError(f"{error.format_message()}{example}", ctx=ctx) from None
 
     def rewrite_booleans(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
         """Replace `--watch=false` by `--no-watch`, and so on.

@@ -11,6 +11,7 @@ from dag.core.build.plan import Absence
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
+from dag.core.package.directory import unusable_words
 from dag.core.visible import visible_line
 from dag.report.envelope import envelope
 from dag.report.markup import Suite, fenced, plain, row
@@ -128,7 +129,8 @@ def headline(result: Result) -> str:
     ]
     said = ", ".join(f"{number} {what}" for number, what in numbers if number)
     early = f"; stopped: {result.stopped}" if result.stopped else ""
-    return f"{said or 'nothing to build'} in {seconds(result.seconds)}{early}"
+    broken = f"; {unusable_words(result.broken)}" if result.broken else ""
+    return f"{said or 'nothing to build'} in {seconds(result.seconds)}{early}{broken}"
 
 
 def why(unit: UnitResult) -> str:

@@ -35,7 +35,12 @@ def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make)
         assert f"dag: inputs.yaml:2: {what}validating configuration" in said
         assert "pipeline contains with but no uses" in said
         assert "left out, because what they need cannot be built: user; user needs old at" in said
+        assert said.count("secfixes not found") == 1
     assert apks(place) == ["good-1-r0.apk"]
+    assert said.endswith("; 2 definitions cannot be used\n")
+    code, out, _ = run(place, command="status")
+    assert code == 0
+    assert out.endswith("; 2 definitions cannot be used\n")
     code, _, said = run(place, "user")
     assert code == 2, said
     code, _, said = run(place, "--strict", "--rebuild", "good", "good")
@@ -43,6 +48,7 @@ def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make)
     code, _, said = run(place, "--strict")
     assert code == 2
     assert "the definitions have 3 problems" in said
+    assert said.count("secfixes not found") == 1
     # What nobody wants to build is not asked about.
     (place / "old.yaml").write_text(definition("old"))
     code, _, said = run(place, "user")

@@ -88,6 +88,8 @@ class Result:
     """How long the run has taken."""
     critical_path: tuple[str, ...]
     """The chain of units, each needed by the next one, that took longest."""
+    broken: int = 0
+    """How many definitions could not be used, if everything was asked for."""
     finished: bool
     """Whether every unit is settled."""
     stopped: str | None
@@ -177,6 +179,7 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
         dropped=about.dropped,
         seconds=now,
         critical_path=_critical_path(scheduler),
+        broken=about.broken,
         finished=scheduler.finished,
         stopped=scheduler.stopped,
         only_faults=bool(failed) and all(one.faults > scheduler.limits.faults for one in failed),

@@ -48,10 +48,12 @@ class PlanSummary(Struct, frozen=True, kw_only=True):
     unbuildable: dict[str, str] = {}
     """Packages that need something for another architecture → words that say so."""
     dropped: tuple[Dropped, ...] = ()
+    broken: int = 0
+    """How many definitions cannot be used, if everything was asked for."""
 
 
-def summarize(plan: BuildPlan) -> PlanSummary:
-    """Return the summary of a plan."""
+def summarize(plan: BuildPlan, *, broken: int = 0) -> PlanSummary:
+    """Return the summary of a plan, which was made without so many `broken` definitions."""
     return PlanSummary(
         arch=plan.arch.apk,
         packages={
@@ -69,4 +71,5 @@ def summarize(plan: BuildPlan) -> PlanSummary:
         blocked=dict(plan.blocked),
         unbuildable=dict(plan.unbuildable),
         dropped=plan.dropped,
+        broken=broken,
     )

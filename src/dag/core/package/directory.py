@@ -36,6 +36,8 @@ class Definitions(NamedTuple):
     """File of a definition → the file of variables that melange is given with it."""
     pipeline_roots: tuple[str, ...] = ()
     """The directories of pipelines, relative to that of the definitions."""
+    unusable: int = 0
+    """How many definitions cannot be used at all, and not because another one goes before."""
     melange_words: tuple[str, ...] = ()
     """What melange must be told besides, because the Makefile does not tell it."""
 
@@ -43,6 +45,8 @@ class Definitions(NamedTuple):
         """Yield what a person should be told of these definitions, a line each."""
         for problem in self.problems:
             yield self.place(problem)
+        if self.unusable:
+            yield unusable_words(self.unusable)
         for warning in self.warnings:
             yield self.place(warning)
         for package in self.packages:
@@ -73,6 +77,7 @@ class Definitions(NamedTuple):
         return self._replace(
             packages=tuple(one for one in self.packages if one.file not in refused),
             broken=(*self.broken, *broken),
+            unusable=self.unusable + len(broken),
             problems=tuple(sorted({*self.problems, *(p for one in broken for p in one.problems)})),
         )
 
@@ -99,4 +104,12 @@ def gather_definitions(
         problems=tuple(sorted(problems)),
         remarks=tuple(remarks),
         warnings=tuple(warnings),
+        unusable=len(broken),
+    )
+
+
+def unusable_words(number: int) -> str:
+    """Return that so many definitions cannot be used."""
+    return (
+        "1 definition cannot be used" if number == 1 else f"{number:,} definitions cannot be used"
     )

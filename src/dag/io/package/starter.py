@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from dag.core.package.starter import InitOptions, starter_files
@@ -37,3 +38,16 @@ def write_starter(options: InitOptions) -> list[str]:
                 f"{path} cannot be written: {error.strerror}", hint="name another directory"
             ) from error
     return [str(path) for path in texts]
+
+
+def missing_places(options: InitOptions) -> Iterator[str]:
+    """Yield what the new distribution names and its directory does not have yet, in words."""
+    directory = Path(options.target)
+    if "://" not in options.repository:
+        place = directory / options.repository
+        if not place.is_dir():
+            yield f"there is no directory {place} yet: copy the repository to there before you build"
+        elif not any(place.glob("*/APKINDEX.tar.gz")):
+            yield f"{place} is no repository yet: it has no ARCH/APKINDEX.tar.gz"
+    if "://" not in options.keyring and not (place := directory / options.keyring).is_file():
+        yield f"there is no file {place} yet: copy the public key to there before you build"

@@ -128,7 +128,8 @@ class Build:
             require_cached_sources(self.cache(), [step.package for step in self.plan.steps])
         for note in self.makefile.file_notes(step.package for step in self.plan.steps):
             say(note)
-        self.about = summarize(self.plan)
+        left_out = 0 if options.packages else self.found.unusable
+        self.about = summarize(self.plan, broken=left_out)
 
     def _tell_of_makefile(self) -> None:
         for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
@@ -172,12 +173,17 @@ class Build:
         return LoadCheck(melange, self.directory).refused(self.found, packages)
 
     def _without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
-        """Return the definitions without those that melange cannot load, and tell of these."""
+        """Return the definitions without those that melange cannot load, and tell of these.
+
+        Raises:
+            UsageError: `--strict` is given, so that nothing is built without them.
+
+        """
         found = self.found.without(refused)
-        for problem in (one for several in refused.values() for one in several):
-            self.say(found.place(problem))
         if self.options.strict:
             found.require_sound()
+        for problem in (one for several in refused.values() for one in several):
+            self.say(found.place(problem))
         return found
 
     def _plan(self, have: PackageRepository) -> BuildPlan:
