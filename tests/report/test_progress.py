@@ -6,11 +6,12 @@ import io
 
 import pytest
 
-from dag.core.build.events import Began, Proven, Start, Succeeded, Unit
+from dag.core.build.events import Began, Broke, Proven, Start, Succeeded, Unit
+from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
-from dag.report.progress import BuildProgress
+from dag.report.progress import BuildProgress, log_words, result_lines
 
 
 class Run:
@@ -21,10 +22,16 @@ class Run:
         self.scheduler = Scheduler([Unit(name) for name in names], RunLimits(jobs=20))
         planned = {name: PlannedPackage("1-r0", "missing", "") for name in names}
         about = PlanSummary(arch="x86_64", packages=planned, timed=0)
-        self.progress = BuildProgress(self.scheduler, about, stream=self.stream)
+        self.about = about
+        self.progress = BuildProgress(
+            self.scheduler,
+            about,
+            logs=lambda name: log_words("packages", name, f"logs/{name}.log"),
+            stream=self.stream,
+        )
         self.tell(Began(), 0.0)
 
-    def tell(self, event: Began | Succeeded | Proven, now: float) -> None:
+    def tell(self, event: Began | Broke | Succeeded | Proven, now: float) -> None:
         actions = self.scheduler.handle(event, now)
         self.progress.observe(event, actions, now)
         self.started = [one for one in actions if isinstance(one, Start)]
@@ -60,3 +67,36 @@ def test_many_that_run_are_counted() -> None:
 @pytest.mark.parametrize("seconds", [0.0, 30.0])
 def test_nothing_is_told_early(seconds: float) -> None:
     assert Run("a").look(seconds) == []
+
+
+def test_a_failure_is_told_once_with_its_words_and_its_log() -> None:
+    run = Run("brotli")
+    run.tell(Broke("brotli", 1, "exit status 2 in a step", ("cc: no such file",)), 1.0)
+    assert run.stream.getvalue().splitlines()[-2:] == [
+        "dag: FAILED brotli 1-r0: exit status 2 in a step; its log is packages/logs/brotli.log",
+        "    cc: no such file",
+    ]
+    result = make_result(run.about, run.scheduler, 1.0)
+    assert [*result_lines(result, store="packages", was_followed=True)] == ["1 failed in 1.0s"]
+    (told, _) = result_lines(result, store="gs://b")
+    log = "`dag logs --store gs://b brotli` prints its log"
+    assert told == f"FAILED brotli 1-r0: exit status 2 in a step; {log}"
+
+
+def test_a_failure_that_other_lines_follow_is_listed_at_the_end() -> None:
+    run = Run("brotli", "zlib", "xz")
+    run.tell(Broke("zlib", 1, "exit status 2 in a step"), 1.0)
+    run.tell(Succeeded("xz", 1), 2.0)
+    run.tell(Proven("xz", 1), 3.0)
+    run.tell(Broke("brotli", 1, "exit status 3 in a step"), 4.0)
+    result = make_result(run.about, run.scheduler, 4.0)
+    assert [*result_lines(result, store="packages", was_followed=True)] == [
+        "failed: brotli 1-r0, zlib 1-r0",
+        "1 built, 2 failed in 4.0s",
+    ]
+    run = Run("zlib", "xz")
+    run.tell(Broke("zlib", 1, "exit status 2 in a step"), 1.0)
+    run.tell(Succeeded("xz", 1), 2.0)
+    run.tell(Proven("xz", 1), 3.0)
+    result = make_result(run.about, run.scheduler, 3.0)
+    assert next(result_lines(result, store="packages", was_followed=True)) == "failed: zlib 1-r0"

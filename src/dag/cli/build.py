@@ -123,8 +123,10 @@ def _report(result: Result, options: UnitBuildOptions) -> None:
     from dag.run.build.stores import store_name
 
     if result.exit_code or not options.quiet:
-        for line in result_lines(result, store=store_name(options), verbosity=options.verbose):
-            paint = Paint.FAILURE if line.startswith("FAILED ") else None
+        for line in result_lines(
+            result, store=store_name(options), verbosity=options.verbose, was_followed=True
+        ):
+            paint = Paint.FAILURE if line.startswith("failed: ") else None
             tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from dag.report.annotations import workflow_commands

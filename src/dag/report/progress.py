@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from dag.core.build.events import Action, Await, Event, Proven, Retry, Settled, Start, StopRequested
-from dag.core.build.result import Result
+from dag.core.build.result import Result, UnitResult
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import THERE, Progress, UnitState
 from dag.core.build.summary import PlanSummary
@@ -40,9 +40,11 @@ class BuildProgress:
         about: PlanSummary,
         *,
         verbosity: int = 0,
+        logs: Callable[[str], str] | None = None,
         stream: TextIO | None = None,
     ) -> None:
-        """Watch `scheduler`, whose plan `about` sums up."""
+        """Watch `scheduler`, whose plan `about` sums up; `logs` says where the log of a unit is."""
+        self._logs = logs
         self._scheduler = scheduler
         self._packages = about.packages
         self._timed = about.timed > 0
@@ -114,7 +116,9 @@ class BuildProgress:
             case UnitState.UNCHANGED:
                 self._say(f"unchanged {self._name(key)}  [{self._done()}]")
             case UnitState.FAILED:
-                self._write(f"dag: FAILED {self._name(key)}: {progress.cause}", Paint.FAILURE)
+                log = f"; {self._logs(key)}" if self._logs else ""
+                failed = f"dag: FAILED {self._name(key)}: {progress.cause}{log}"
+                self._write(failed, Paint.FAILURE)
                 for line in progress.lines:
                     self._write(f"    {line}")
             case UnitState.BLOCKED if self._verbosity:
@@ -163,18 +167,33 @@ def _later(pause: float) -> str:
     return f"in {seconds(pause)}" if pause > 0 else "at once"
 
 
-def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[str]:
-    """Yield a result as lines for people; a line that belongs to the one before is indented."""
-    for unit in result.with_state(UnitState.FAILED):
-        log = f"its log is {store}/{unit.log}"
-        if "://" in store:
-            log = f"`dag logs --store {store} {unit.name}` prints its log"
-        yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
+def log_words(store: str, name: str, log: str) -> str:
+    """Return where the log of a unit is, whose path below the store is `log`."""
+    if "://" in store:
+        return f"`dag logs --store {store} {name}` prints its log"
+    return f"its log is {store}/{log}"
+
+
+def result_lines(
+    result: Result, *, store: str, verbosity: int = 0, was_followed: bool = False
+) -> Iterator[str]:
+    """Yield a result as lines for people; a line that belongs to the one before is indented.
+
+    Whoever followed the build knows why something failed: then failures are only listed, and that
+    if something was told after them.
+    """
+    failed = result.with_state(UnitState.FAILED)
+    if not was_followed:
+        for unit in failed:
+            log = log_words(store, unit.name, unit.log)
+            yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
+    elif len(failed) > 1 or any(_ended_after(unit, result) for unit in failed):
+        yield f"failed: {_some([f'{unit.name} {unit.version}' for unit in failed], verbosity)}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
-    for failed, blocked in by_failure.items():
-        yield f"{count(len(blocked), 'package')} blocked by {failed}: {_some(blocked, verbosity)}"
+    for cause, blocked in by_failure.items():
+        yield f"{count(len(blocked), 'package')} blocked by {cause}: {_some(blocked, verbosity)}"
     yield from (impossible_words(one, result.arch) for one in result.impossible)
     for cycle in result.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
@@ -192,6 +211,11 @@ def result_lines(result: Result, *, store: str, verbosity: int = 0) -> Iterator[
         path = " → ".join(f"{name} {seconds(times.get(name))}" for name in result.critical_path)
         yield f"critical path: {path}"
     yield headline(result)
+
+
+def _ended_after(failed: UnitResult, result: Result) -> bool:
+    """Return whether another unit ended after one that failed."""
+    return any((unit.ended or 0.0) > (failed.ended or 0.0) for unit in result.units)
 
 
 def _some(names: Sequence[str], verbosity: int) -> str:

@@ -71,3 +71,60 @@ def test_the_name_of_a_step_is_cut_off_where_nobody_reads_on() -> None:
         f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 2",
     ]
     assert len(failure_words(lines, 20, "").cause) < 1000
+
+
+UNNAMED = """\
+2026/11/29 20:41:09 WARN git repository URL for build config not provided
+2026/11/29 20:41:09 INFO image configuration:
+2026/11/29 20:41:09 INFO   contents:
+2026/11/29 20:41:09 INFO auth configured for: 0x1071600
+2026/11/29 20:41:10 INFO installing base-files (12.4-r0) arch=x86_64
+2026/11/29 20:41:10 INFO installing busybox (1.37.0-r0) arch=x86_64
+2026/11/29 20:41:10 WARN /etc/os-release is missing arch=x86_64
+2026/11/29 20:41:11 INFO installing hello (1.0) arch=x86_64
+2026/11/29 20:41:11 WARN /bin/sh: chmod_755: not found arch=x86_64
+2026/11/29 20:41:12 ERRO failed to build package: unable to run package a pipeline: unable to run pipeline: exit status 127
+""".splitlines()
+
+
+def test_the_words_of_a_step_without_a_name_begin_behind_those_about_its_environment() -> None:
+    words = failure_words(UNNAMED, 20, "")
+    assert words == FailureWords("exit status 127 in a step", ("/bin/sh: chmod_755: not found",))
+    cut = [*UNNAMED[:7], UNNAMED[0], *UNNAMED[7:]]
+    assert failure_words(cut, 20, "").lines == words.lines
+    begins_amid = UNNAMED[4:]  # where only the end of the log was read
+    assert failure_words(begins_amid, 20, "").lines == words.lines
+    ends_before = [UNNAMED[8], UNNAMED[7], *UNNAMED[8:]]  # and here nothing is about it
+    assert failure_words(ends_before, 20, "").lines == (
+        "/bin/sh: chmod_755: not found",
+        "installing hello (1.0)",
+        "/bin/sh: chmod_755: not found",
+    )
+
+
+def test_the_words_of_a_subpackage_are_not_mixed_with_those_of_the_package() -> None:
+    failed = "failed to build package: unable to run subpackage a-dev pipeline: "
+    lines = [
+        '2026/11/29 20:41:11 INFO running step "make" arch=x86_64',
+        "2026/11/29 20:41:12 WARN a warning of it arch=x86_64",
+        "2026/11/29 20:41:12 INFO running pipeline for subpackage a-dev arch=x86_64",
+        "2026/11/29 20:41:12 WARN no such file arch=x86_64 subpackage=a-dev",
+        f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 1",
+    ]
+    assert failure_words(lines, 20, "") == FailureWords(
+        "exit status 1 in a step of the subpackage a-dev", ("no such file",)
+    )
+
+
+def test_what_melange_warns_of_in_every_build_is_no_word_of_a_failure() -> None:
+    lines = [
+        "2026/11/29 20:41:09 WARN unable to detect commit for build config file: no repository",
+        "2026/11/29 20:41:09 WARN git repository URL for build config not provided",
+        "2026/11/29 20:41:09 WARN getting local index ./p: stat: stat ./p: no such file or directory",
+        "2026/11/29 20:41:09 WARN getting local index ./p: it is signed by nobody",
+        "2026/11/29 20:41:12 ERRO failed to build package: unable to build guest: no key",
+    ]
+    assert failure_words(lines, 20, "") == FailureWords(
+        "melange: unable to build guest: no key",
+        ("getting local index ./p: it is signed by nobody",),
+    )

@@ -124,8 +124,12 @@ def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
     summary = tmp_path / "summary.md"
     code, out, said = run(place, "--json", "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(summary))
     assert code == 1
-    assert "FAILED bad 1-r0: exit status 1 in a step" in said
-    assert "the cause is here" in said
+    failed = "dag: FAILED bad 1-r0: exit status 1 in a step; its log is packages/.dag/runs/"
+    lines = said.splitlines()
+    (place_of_it,) = (number for number, line in enumerate(lines) if line.startswith(failed))
+    assert lines[place_of_it + 1] == "    the cause is here"
+    assert not lines[place_of_it + 2].startswith(" ")
+    assert said.count("FAILED") == 1
     assert "2 packages blocked by bad: behind, beyond" in said
     assert apks(place) == ["good-1-r0.apk"] == index(place / "packages")
     result = checked(out, "result")

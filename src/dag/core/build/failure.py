@@ -18,6 +18,17 @@ _STAMPED = re.compile(
     r"(?: arch=\S+)?(?: subpackage=\S+)?"
 )
 _BEGAN = re.compile(r'running step "(?P<step>.*)"')
+_ENVIRONMENT = "image configuration:"
+"""What melange says before it makes the environment of the steps."""
+_INSTALLING = re.compile(r"installing \S+ \(\S+\)")
+_REMARK = re.compile(
+    r"/etc/(?:passwd|group|os-release) is missing"
+    r"|git repository URL for build config not provided"
+    r"|unable to detect commit for build config file: .*"
+    r"|getting local index .*: no such file or directory"
+)
+"""What melange and apko warn of in any build whose environment is small, and which fails none."""
+_SUBPACKAGE = re.compile(r"running pipeline for subpackage \S+")
 _FAILED = "failed to build package: "
 _PIPELINE = re.compile(
     r"unable to run (?P<kind>package|subpackage) (?P<name>\S+) pipeline: "
@@ -69,12 +80,15 @@ def _words(message: str, before: Sequence[re.Match[str]], most: int) -> FailureW
     pipeline = _PIPELINE.fullmatch(message)
     if pipeline is None:
         # No step failed: melange could not make the environment, or refused what was built.
-        told = [one["text"] for one in before if one["level"] != "INFO" and one["text"].strip()]
+        warned = [one["text"] for one in before if one["level"] != "INFO" and one["text"].strip()]
+        told = [text for text in warned if not _REMARK.fullmatch(text)]
         return FailureWords(f"melange: {message}", tuple(told[-most:]))
     step, said = "", list[str]()
-    for one in before:
+    for one in _of_steps(before):
         if began := _BEGAN.fullmatch(one["text"]):
             step, said = began["step"][:_LONGEST], []
+        elif one["level"] == "INFO" and _SUBPACKAGE.fullmatch(one["text"]):
+            step, said = "", []
         elif one["text"].strip():
             said.append(one["text"])
     # Steps without a name are not announced, so it may be one of those that failed.
@@ -82,3 +96,19 @@ def _words(message: str, before: Sequence[re.Match[str]], most: int) -> FailureW
     of = f" of the subpackage {pipeline['name']}" if pipeline["kind"] == "subpackage" else ""
     cause = f"{pipeline['why']}{where}{of}" if where else f"{pipeline['why']} in a step{of}"
     return FailureWords(cause, tuple(said[-most:]))
+
+
+def _of_steps(lines: Sequence[re.Match[str]]) -> Sequence[re.Match[str]]:
+    """Return the lines without those about the environment, which melange makes before any step.
+
+    They may begin among these.
+    """
+    texts = [one["text"] for one in lines]
+    begun = texts.index(_ENVIRONMENT) if _ENVIRONMENT in texts else 0
+    installing = (n for n in range(begun, len(texts)) if _INSTALLING.fullmatch(texts[n]))
+    ends = next(installing, 0) if begun else 0
+    while ends < len(texts) and (
+        _INSTALLING.fullmatch(texts[ends]) or _REMARK.fullmatch(texts[ends])
+    ):
+        ends += 1
+    return lines[ends:]

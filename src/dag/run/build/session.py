@@ -32,6 +32,7 @@ from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
 from dag.core.shell import ShellScript
+from dag.core.store.layout import STATE
 from dag.core.store.records import Record
 from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
@@ -42,7 +43,7 @@ from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
-from dag.report.progress import BuildProgress
+from dag.report.progress import BuildProgress, log_words
 from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine
 from dag.run.build.inputs import read_inputs
@@ -277,6 +278,7 @@ class Build:
                 scheduler,
                 self.about,
                 verbosity=self.options.verbose,
+                logs=lambda key: log_words(self._store_name, key, f"{STATE}/{run.names.log(key)}"),
             )
             page = self._page(run, scheduler)
             engine = Engine(scheduler, runner, journal, [progress, *page])
