@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
+from enum import Enum
 from typing import Any, Protocol
 
 from dag.core.build import journal as lines
@@ -35,6 +36,14 @@ class Observer(Protocol):
 
     def look_at_clock(self, now: float) -> None:
         """Look at the clock: this is called after events, and at least every second."""
+
+
+class Moment(Enum):
+    """How far the engine is with an event or an action."""
+
+    COME = "has come"
+    WRITTEN = "is in the journal"
+    BEGUN = "has begun"
 
 
 class Engine:
@@ -94,6 +103,9 @@ class Engine:
             raise self._bugs[0]
         return not interrupted
 
+    def reached(self, moment: Moment, what: Event | Action) -> None:
+        """Do nothing: this names each transition, and a test that is to die at one takes its place."""
+
     async def _next(self) -> list[Event]:
         """Wait for events, and return all that have come; none if only time has passed."""
         timeout = 1.0 if self._wake is None else max(0.0, min(1.0, self._wake - self.now))
@@ -121,6 +133,7 @@ class Engine:
         now = self.now
         todo: list[Action] = []
         for event in events:
+            self.reached(Moment.COME, event)
             self._journal.append(lines.encode_event(now, event))
             actions = self.scheduler.handle(event, now)
             for observer in self._observers:
@@ -128,8 +141,11 @@ class Engine:
             todo += actions
         # The journal must have the events before their actions are carried out.
         self._journal.sync()
+        for event in events:
+            self.reached(Moment.WRITTEN, event)
         for action in todo:
             self._do(action)
+            self.reached(Moment.BEGUN, action)
         for observer in self._observers:
             observer.look_at_clock(now)
 
