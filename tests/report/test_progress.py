@@ -91,7 +91,8 @@ def test_a_failure_that_other_lines_follow_is_listed_at_the_end() -> None:
     run.tell(Broke("brotli", 1, "exit status 3 in a step"), 4.0)
     result = make_result(run.about, run.scheduler, 4.0)
     assert [*result_lines(result, store="packages", was_followed=True)] == [
-        "failed: brotli 1-r0, zlib 1-r0",
+        "FAILED brotli 1-r0: exit status 3 in a step; its log is packages/logs/x86_64/brotli.log",
+        "FAILED zlib 1-r0: exit status 2 in a step; its log is packages/logs/x86_64/zlib.log",
         "1 built, 2 failed in 4.0s",
     ]
     run = Run("zlib", "xz")
@@ -99,4 +100,5 @@ def test_a_failure_that_other_lines_follow_is_listed_at_the_end() -> None:
     run.tell(Succeeded("xz", 1), 2.0)
     run.tell(Proven("xz", 1), 3.0)
     result = make_result(run.about, run.scheduler, 3.0)
-    assert next(result_lines(result, store="packages", was_followed=True)) == "failed: zlib 1-r0"
+    told = next(result_lines(result, store="packages", was_followed=True))
+    assert told.startswith("FAILED zlib 1-r0: ")

@@ -126,7 +126,7 @@ def _report(result: Result, options: UnitBuildOptions) -> None:
         for line in result_lines(
             result, store=store_name(options), verbosity=options.verbose, was_followed=True
         ):
-            paint = Paint.FAILURE if line.startswith("failed: ") else None
+            paint = Paint.FAILURE if line.startswith("FAILED ") else None
             tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from dag.report.annotations import workflow_commands

@@ -179,16 +179,14 @@ def result_lines(
 ) -> Iterator[str]:
     """Yield a result as lines for people; a line that belongs to the one before is indented.
 
-    Whoever followed the build knows why something failed: then failures are only listed, and that
-    if something was told after them.
+    A failure was told to whoever followed the build. It is told again, at the end of hours that is
+    where people look, unless it was the last thing that happened.
     """
     failed = result.with_state(UnitState.FAILED)
-    if not was_followed:
+    if not was_followed or len(failed) > 1 or any(_ended_after(unit, result) for unit in failed):
         for unit in failed:
             log = log_words(store, unit.name, unit.log)
             yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
-    elif len(failed) > 1 or any(_ended_after(unit, result) for unit in failed):
-        yield f"failed: {_some([f'{unit.name} {unit.version}' for unit in failed], verbosity)}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
