@@ -14,7 +14,7 @@ from dag.core.jobs.claims import Claim
 from dag.core.jobs.manifest import JobSettings, agent_job, unit_job
 from dag.core.jobs.names import attempt_of
 from dag.core.kube.objects import is_made_of
-from dag.core.pod.scheduling import NodeLabel, SchedulingOptions
+from dag.core.pod.scheduling import NodeLabel, SchedulingOptions, Toleration
 from dag.core.store.buckets import Bucket
 from tests.support.orders import SETTINGS, order
 
@@ -148,3 +148,17 @@ def test_the_time_that_an_attempt_may_take_limits_no_agent_of_the_store() -> Non
 def test_a_job_of_a_small_environment_is_small() -> None:
     # It is in etcd twice, with the Pod that is made of it.
     assert len(json.dumps(job())) < 8_000
+
+
+def test_a_node_that_does_not_answer_is_waited_for_a_minute_unless_the_flags_say_longer() -> None:
+    waits = {
+        one["key"]: one["tolerationSeconds"]
+        for one in pod(job())["tolerations"]
+        if one["effect"] == "NoExecute"
+    }
+    keys = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    assert waits == dict.fromkeys(keys, 60)
+    mine = Toleration.parse("node.kubernetes.io/unreachable")
+    named = job(replace(SETTINGS, scheduling=SchedulingOptions(tolerations=(mine,))))
+    found = [one for one in pod(named)["tolerations"] if one["key"] == mine.key]
+    assert found == [{"key": mine.key, "operator": "Exists"}]

@@ -159,7 +159,7 @@ def _job(
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **scheduling_fields(settings.node, settings.scheduling),
+        **_scheduling_fields(settings),
         **isolation_fields(confined=settings.confined),
         **spec,
     }
@@ -188,6 +188,26 @@ def _job(
     )
 
 
+def _scheduling_fields(settings: JobSettings) -> KubeObject:
+    """Return what brings a Pod to its node, and ends it if that stops answering."""
+    fields = scheduling_fields(settings.node, settings.scheduling)
+    given = fields.get("tolerations", [])
+    mine = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _SILENCE}
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+        if not any(one["key"] == key for one in given)  # the shortest of several would count
+    ]
+    return {**fields, "tolerations": [*given, *mine]}
+
+
+_SILENCE = 60
+"""Seconds for which a node may not answer before another attempt is made elsewhere.
+
+Kubernetes takes note of that only after 40 or 50 seconds, and gives Pods 300 more unless they say
+otherwise: that suits services, of which others are there meanwhile. Nothing is there in the place of a
+unit, and what needs it waits. Two attempts at once harm nobody: what is proven first counts.
+https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
+"""
 _DEADLINE = 48 * 3600
 """Seconds after which a Job ends that nobody drives any more, besides what an attempt may take."""
 _TTL = 24 * 3600
