@@ -27,7 +27,7 @@ from dag.core.jobs.history import MOST_WORDS, RunFiles, encode_files
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.io.store.local import Store
 from dag.run.agent.collect import collect
-from dag.run.agent.prepare import UnitPlaces, prepare
+from dag.run.agent.prepare import UnitPlaces, prepare, read_prepared
 from dag.run.agent.store import keep_run
 from tests.support.apks import make_apk
 from tests.support.orders import PACKAGE, order
@@ -91,9 +91,9 @@ def judge(places: UnitPlaces, code: int = 0) -> AgentAnswer:
     return decode_answer(message.read_text())
 
 
-def made(places: UnitPlaces, name: str, **more: str) -> Path:
+def made(places: UnitPlaces, name: str, *, origin: str = "Catch2", data: bytes = b"") -> Path:
     path = places.place / PACKAGES / f"{name}-{PACKAGE.full_version}.apk"
-    return make_apk(path, name, PACKAGE.full_version, origin=more.get("origin", "Catch2"))
+    return make_apk(path, name, PACKAGE.full_version, origin=origin, data=data)
 
 
 def test_a_unit_gets_its_own_files_and_keys_and_nothing_else(places: UnitPlaces) -> None:
@@ -157,6 +157,36 @@ def test_a_second_attempt_finds_the_record_and_builds_nothing(places: UnitPlaces
     answer = decode_answer(message.read_text())
     assert isinstance(answer, ProvenAnswer)
     assert not answer.built
+
+
+def test_of_several_records_of_its_inputs_an_attempt_takes_the_one_that_its_run_has_fixed(
+    places: UnitPlaces,
+) -> None:
+    told = msgspec.structs.replace(order(given=0, served=0), reuse=False)
+    results = []
+    for data in (b"one", b"two", b"three"):
+        lay_out(places, told)
+        for name in PACKAGE.promised:
+            made(places, name, data=data)
+        answer = judge(places)
+        assert isinstance(answer, ProvenAnswer)
+        assert answer.built
+        shutil.rmtree(places.place)
+        places.place.mkdir()
+        places.pipe.unlink()
+        results = [
+            one.result for one in Store(Path(places.store), told.platform).records_of("Catch2")
+        ]
+    assert len(results) == 3
+    for fixed in results:
+        again = msgspec.structs.replace(told, reuse=True, results=("0" * 64, fixed, results[0]))
+        lay_out(places, again)
+        known = read_prepared(places.state).known
+        assert known is not None
+        assert known.result == fixed
+        shutil.rmtree(places.place)
+        places.place.mkdir()
+        places.pipe.unlink()
 
 
 @pytest.mark.parametrize("code", [1, 2, 137])

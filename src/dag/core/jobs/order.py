@@ -81,6 +81,8 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
     """Whether steps are confined by that."""
     reuse: bool
     """Whether a record of just what goes into the unit makes its build unnecessary."""
+    results: tuple[str, ...] = ()
+    """Which of several such records does, by their results, the best one first: see `choose_result`."""
 
     @property
     def key(self) -> str:

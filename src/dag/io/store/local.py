@@ -42,6 +42,7 @@ from dag.core.store.publication import (
     Publication,
     choose_result,
     decode_publication,
+    preferred_results,
 )
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
@@ -237,8 +238,8 @@ class Store:
 
     def find_key(self, name: str, key: str) -> Record | None:
         """Return the record of just what goes into a unit; the published one goes before others."""
-        published = [one.result for one in list(self.records.values()) if one.name == name]
-        return choose_result(self.records_of(name, key), [self.chosen.get(name, ""), *published])
+        preferred = preferred_results(name, self.chosen, list(self.records.values()))
+        return choose_result(self.records_of(name, key), preferred)
 
     # ---- what comes in ------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from dag.core.jobs.order import GivenPackage, UnitOrder, decode_order
 from dag.core.limits import RECORD
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.repositories import Repositories
+from dag.core.store.publication import choose_result
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
 from dag.io.agent.signals import make_pipe
@@ -122,7 +123,7 @@ def _prepare(order: UnitOrder, words: str, places: UnitPlaces, bundle: Path) -> 
     workspace = places.place / "workspace"
     workspace.mkdir()
     if order.reuse and not order.open:
-        known = store.find_key(name, order.key)
+        known = choose_result(store.records_of(name, order.key), order.results)
         if known is not None:
             say(f"the store has {name} {known.version} of just these inputs: nothing is built")
             return PreparedUnit(order=words, known=known)

@@ -85,6 +85,7 @@ class Orders:
             arguments=(*self._arguments(epoch), *targets),
             confined=not build.options.trust_steps,
             reuse=package.name not in build.forced(),
+            results=self.units.preferred_results(package.name),
         )
 
     def _arguments(self, epoch: int) -> list[str]:

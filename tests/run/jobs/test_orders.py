@@ -1,0 +1,59 @@
+"""What the agent of a Job is told of the store's results, when a run goes on with one that was killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dag.core.arch import Arch
+from dag.core.build.events import ComputeResources, Start
+from dag.core.build.states import RunLimits
+from dag.core.jobs.options import UnitBuildOptions
+from dag.core.store.records import Built, Record
+from dag.io.store.local import Store
+from dag.run.build.resolving import UnitResolver
+from dag.run.build.serving import PackageServer
+from dag.run.build.session import Build, Builder
+from dag.run.build.start import plan_in
+from dag.run.jobs.orders import make_orders
+from tests.support.apks import make_apk
+
+ARCH = Arch.parse("x86_64")
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    directory = tmp_path / "definitions"
+    directory.mkdir()
+    (directory / "Makefile").write_text("package/%:\n\tmelange build ${MELANGE_EXTRA_OPTS}\n")
+    (directory / "a.yaml").write_text("package: {name: a, version: 1, epoch: 0}\npipeline: []\n")
+    store = Store(tmp_path / "store", ARCH)
+    store.prepare()
+    options = UnitBuildOptions(directory=str(directory), store=str(store.root))
+    return plan_in(store, options, lambda _: None, Builder(RunLimits(jobs=1), "image", "store"))
+
+
+def results_told(build: Build) -> tuple[str, ...]:
+    units = UnitResolver.of(build)
+    server = PackageServer(
+        repositories=build.repositories, named={}, arch=ARCH, melange="melange",
+        public_key="melange.rsa.pub", bypass="",
+    )  # fmt: skip
+    orders = make_orders(build, units, server, "run", confined=True)
+    start = Start("a", 1, ComputeResources(1000, 1 << 30))
+    return orders.of(units.resolve("a"), start).results
+
+
+def test_an_agent_is_told_which_result_the_run_has_fixed_and_then_which_is_published(
+    build: Build, tmp_path: Path
+) -> None:
+    assert results_told(build) == ()
+    path = make_apk(tmp_path / "a-1-r0.apk", "a")
+    staged = build.store.blobs.stage(tmp_path, path.relative_to(tmp_path))
+    record = Record(name="a", version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=(Built(apk=staged.apk),))  # fmt: skip
+    build.store.promote(record, {path.name: staged})
+    assert results_told(build) == (record.result,)
+    build.store.chosen = {"a": "f" * 64, "b": "e" * 64}
+    assert results_told(build) == ("f" * 64, record.result)
+    build.store.close()
