@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -43,17 +43,6 @@ def decode_publication(data: bytes) -> Publication:
 
     """
     return decode(_DECODER, data, limit=RECORD.most)
-
-
-def preferred_results(
-    name: str, chosen: Mapping[str, str], published: Iterable[Record]
-) -> tuple[str, ...]:
-    """Return the results of a unit that go before others, the best one first.
-
-    `chosen` are those that the run before went on with, by unit; `published` has records of any units.
-    """
-    results = (one.result for one in published if one.name == name)
-    return tuple(dict.fromkeys(filter(None, (chosen.get(name), *results))))
 
 
 def choose_result(records: Iterable[Record], preferred: Iterable[str] = ()) -> Record | None:

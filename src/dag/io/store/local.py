@@ -42,7 +42,6 @@ from dag.core.store.publication import (
     Publication,
     choose_result,
     decode_publication,
-    preferred_results,
 )
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
@@ -238,8 +237,20 @@ class Store:
 
     def find_key(self, name: str, key: str) -> Record | None:
         """Return the record of just what goes into a unit; the published one goes before others."""
-        preferred = preferred_results(name, self.chosen, list(self.records.values()))
-        return choose_result(self.records_of(name, key), preferred)
+        records = list(self.records_of(name, key))
+        # They have one version, because that goes into the key.
+        return choose_result(
+            records, self.preferred_results(name, records[0].version) if records else ()
+        )
+
+    def preferred_results(self, name: str, version: str) -> tuple[str, ...]:
+        """Return the results of a unit that go before others, the best one first.
+
+        That is what the run before went on with, then what is published.
+        """
+        published = self.records.get((name, version))
+        found = (self.chosen.get(name), published.result if published else None)
+        return tuple(dict.fromkeys(filter(None, found)))
 
     # ---- what comes in ------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from dag.core.build.inputs import UnitInputs
 from dag.core.build.served import ServedPackages
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package, bare_name
-from dag.core.store.publication import preferred_results
 from dag.core.store.records import Built, Inputs, Record
 from dag.core.store.shelf import Shelf
 from dag.io.store.local import Store
@@ -85,10 +84,6 @@ class UnitResolver:
         if name in self._forced or unit.inputs.open:
             return None
         return self._store.find_key(name, unit.inputs.key)
-
-    def preferred_results(self, name: str) -> tuple[str, ...]:
-        """Return the results of a unit that go before others, if there are several: see `choose_result`."""
-        return preferred_results(name, self._store.chosen, self._store.records.values())
 
 
 def names_given(record: Record) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class Orders:
             arguments=(*self._arguments(epoch), *targets),
             confined=not build.options.trust_steps,
             reuse=package.name not in build.forced(),
-            results=self.units.preferred_results(package.name),
+            results=build.store.preferred_results(package.name, package.full_version),
         )
 
     def _arguments(self, epoch: int) -> list[str]:
