@@ -5,9 +5,11 @@ Numbers stand for names in sorted order, so that of two equal nodes the first by
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from array import array
+from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import compress
 
 from dag.core.components import strongly_connected
 
@@ -25,14 +27,16 @@ def reachable(
     successors: Successors, starts: Iterable[int], closed: Container[int] = ()
 ) -> set[int]:
     """Return the nodes that `starts` lead to, themselves included, but not through `closed`."""
-    seen = set(starts)
-    stack = list(seen)
+    seen = bytearray(len(successors))  # not a set, because that is all over the memory
+    stack = list(starts)
+    for node in stack:
+        seen[node] = 1
     while stack:
         for successor in successors[stack.pop()]:
-            if successor not in seen and successor not in closed:
-                seen.add(successor)
+            if not seen[successor] and successor not in closed:
+                seen[successor] = 1
                 stack.append(successor)
-    return seen
+    return set(compress(range(len(seen)), seen))
 
 
 def reverse(successors: Successors) -> list[list[int]]:
@@ -64,7 +68,9 @@ def topological(
     # A node waits for one of its successors at a time, the last one first, because that is likely
     # to be done last. So hardly anybody waits twice.
     rest = [*map(reversed, successors)]
-    waiting: defaultdict[int, list[int]] = defaultdict(list)
+    # Who waits for a node: the last that came, and behind each the one that came before it.
+    waiting = array("i", [-1]) * size
+    before = array("i", [-1]) * size
     awake = list(range(size))
     ready: list[int] = []
     order: list[int] = []
@@ -73,7 +79,8 @@ def topological(
             node = awake.pop()
             for successor in rest[node]:
                 if not done[successor]:
-                    waiting[successor].append(node)
+                    before[node] = waiting[successor]
+                    waiting[successor] = node
                     break
             else:
                 heappush(ready, node if node < counted else node - size)  # the others go first
@@ -85,7 +92,10 @@ def topological(
                 step = 1
             reach[node] = step + max(map(reach.__getitem__, successors[node]), default=0)
             done[node] = 1
-            awake += waiting.pop(node if node >= 0 else node + size, ())
+            user = waiting[node]
+            while user >= 0:
+                awake.append(user)
+                user = before[user]
     if 0 in done:
         raise ValueError("the graph has a cycle")
     return order, [length - (node < counted) for node, length in enumerate(reach)]

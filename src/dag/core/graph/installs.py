@@ -138,7 +138,7 @@ class Installs:
         }
         groups = []
         for key, supply in supplies.items():
-            worlds = [supply.needs(self.packages[unit]) for unit in units[key]]
+            worlds = map(supply.needs, map(self.packages.__getitem__, units[key]))
             places = {unit: place for place, unit in enumerate(units[key])}
             environments = Environments(supply.resolver, worlds, decided)
             groups.append(_Group(self.packages, supply, environments, places))

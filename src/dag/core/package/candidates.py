@@ -118,7 +118,7 @@ class Universe:
     def _read(self) -> None:
         own, provided, constraint = self._own, self._provided, self.constraint
         candidates = self.candidates
-        for number in self.numbers:
+        for number in list(self.numbers):  # a list, so that they lie together in memory
             name, _, _, _, provides, _, install_if, _, pin = candidates[number]
             if name in own:
                 own[name].append(number)

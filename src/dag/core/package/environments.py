@@ -24,25 +24,24 @@ from functools import cached_property
 from typing import NamedTuple
 
 from dag.core.components import strongly_connected
-from dag.core.package.constraints import SATISFIES, is_version, simple_constraint, version
+from dag.core.package.constraints import (
+    SATISFIES,
+    Version,
+    is_version,
+    simple_constraint,
+    version,
+)
 from dag.core.package.exclusion import MANY, BadConstraint
+from dag.core.package.marks import EVERYWHERE, MEMBER, ODD, RIVAL, Marks, join, mark, without_rivals
 from dag.core.package.outcome import GaveUp, Installed
 from dag.core.package.resolver import Resolver
 from dag.core.package.solver import install
 
 _ODD = -1
 """A member of every set, and the rival that makes an environment odd."""
-_BITS = 1024
-_MEMBER = 1 << _BITS
 _ROOM = 1_000_000
 """How many blocks of bits are kept, of 300 bytes at most; what would take more is odd."""
 
-_Marks = dict[int, int]
-"""The members and rivals of a set of packages, as far as they are a rival to any: blocks of bits.
-
-A block has the rivals in its lower `_BITS` and the members above. Only blocks that have some are
-there, because what is rival to each other is mostly close together.
-"""
 _Rivals = frozenset[int]
 _NOTHING: _Rivals = frozenset()
 _ODDITY: _Rivals = frozenset([_ODD])
@@ -100,7 +99,7 @@ class Environments:
     def __init__(
         self,
         resolver: Resolver,
-        worlds: Sequence[Sequence[str]],
+        worlds: Iterable[Sequence[str]],
         decided: Decisions | None = None,
     ) -> None:
         """Judge each of `worlds`: the needs of an environment, as written, in their order.
@@ -109,12 +108,13 @@ class Environments:
         """
         self._resolver = resolver
         self._candidates = resolver.candidates
-        self._worlds = worlds
+        self._first = resolver.universe.numbers.start
+        self._worlds: list[Sequence[str]] = []
         self._contested = [_NEVER]
         self._runtime: dict[int, tuple[int, ...]] = {}
         self._rivals: dict[int, _Rivals] = {}
-        self._places: dict[int, int] = {_ODD: 0}
-        """Package that is a rival to any → its place in `_Marks`."""
+        self._places: dict[int, int] = {_ODD: EVERYWHERE}
+        """Package that is a rival to any → its place in `Marks`."""
         self._found: dict[int, frozenset[int] | GaveUp] = {}
         if decided:
             self._runtime = decided.runtime
@@ -123,7 +123,10 @@ class Environments:
                 resolver.universe.catalogue.external(name)
         self._preferred = _Preferred(decided.choices if decided else {}, self._find)
         preferred = self._preferred.__getitem__
-        self._rows = [array("i", map(preferred, world)) for world in worlds]
+        self._rows: list[array[int]] = []
+        for world in worlds:  # one by one, so that each text is read while it is at hand
+            self._worlds.append(world)
+            self._rows.append(array("i", map(preferred, world)))
         self.components = decided.components if decided else self._explore(self._chosen())
         """Reached packages that need others, as for `Decisions`, after those that they need."""
         self._plain = decided.plain if decided else self._judged()
@@ -226,8 +229,14 @@ class Environments:
         number = only.get(name)
         if number is None:
             return None
-        own, other = version(self._candidates[number].version), version(required)
+        own, other = self._versions[number - self._first], version(required)
         return number if own and other and SATISFIES[sign](own, other) else None
+
+    @cached_property
+    def _versions(self) -> list[Version | None]:
+        """Return the version of each package, in their order: as they lie in memory, at once."""
+        candidates = self._candidates
+        return [version(candidates[number][1]) for number in self._resolver.universe.numbers]
 
     def _kept(self, rivals: Iterable[int]) -> _Rivals:
         kept = frozenset(rivals)
@@ -349,51 +358,34 @@ class Environments:
         marks = self._marked()
         for place, need in enumerate(self._contested):
             marks[~place] = {**marks.get(need.choice, {})}
-            self._mark(marks[~place], need.rivals, 1)
-        marked = frozenset(marks)
-        rows = map(marked.intersection, self._rows)
-        return [not row or _is_plain(map(marks.__getitem__, row)) for row in rows]
+            mark(marks[~place], self._places_of(need.rivals), RIVAL)
+        return without_rivals(self._rows, marks)
 
-    def _marked(self) -> dict[int, _Marks]:
+    def _marked(self) -> dict[int, Marks]:
         """Find the marks of each package, those of all that it needs included."""
-        found: dict[int, _Marks] = {}
+        found: dict[int, Marks] = {}
         room = _ROOM
 
-        def keep(members: Iterable[int], marks: _Marks) -> None:
+        def keep(members: Iterable[int], marks: Marks) -> None:
             nonlocal room
             room -= len(marks)
-            found.update(dict.fromkeys(members, marks if room > 0 else {0: 1}))
+            found.update(dict.fromkeys(members, marks if room > 0 else ODD))
 
         for number in sorted((self._places.keys() | self._rivals.keys()) - {_ODD}):
-            marks: _Marks = {}
+            marks: Marks = {}
             if number in self._places:
-                self._mark(marks, (number,), _MEMBER)
-            self._mark(marks, self._rivals.get(number, _NOTHING), 1)
+                mark(marks, self._places_of((number,)), MEMBER)
+            mark(marks, self._places_of(self._rivals.get(number, _NOTHING)), RIVAL)
             keep((number,), marks)
         for component in self.components if found else ():
             marks = {}
             for number in component:
                 for one in (number, *self._runtime[number]):
                     if one in found:
-                        _add(marks, found[one])
+                        join(marks, found[one])
             if marks:
                 keep(component, marks)
         return found
 
-    def _mark(self, marks: _Marks, numbers: Iterable[int], unit: int) -> None:
-        for number in numbers:
-            block, bit = divmod(self._places[number], _BITS)
-            marks[block] = marks.get(block, 0) | unit << bit
-
-
-def _add(marks: _Marks, others: _Marks) -> None:
-    for block, bits in others.items():
-        marks[block] = marks.get(block, 0) | bits
-
-
-def _is_plain(several: Iterable[_Marks]) -> bool:
-    """Tell whether no member is a rival."""
-    found: _Marks = {0: _MEMBER}
-    for marks in several:
-        _add(found, marks)
-    return not any(bits >> _BITS & bits for bits in found.values())
+    def _places_of(self, numbers: Iterable[int]) -> Iterable[int]:
+        return map(self._places.__getitem__, numbers)
