@@ -23,6 +23,7 @@ def test_the_words_are_those_of_the_step_and_not_those_of_melange_or_of_its_make
         "exit status 2 in the step autoconf/make, or in one without a name after it",
         ("cc -c a.c", "a.c:1: error: expected ';'", "make: *** [Makefile:2: a.o] Error 1"),
     )
+    assert failure_words(STEP, 20, "").step == "autoconf/make"
     assert failure_words(STEP, 2, "").lines == (
         "a.c:1: error: expected ';'",
         "make: *** [Makefile:2: a.o] Error 1",
@@ -50,6 +51,7 @@ def test_what_melange_itself_refuses_is_told_without_what_it_installed() -> None
     assert failure_words(lines, 20, "") == FailureWords(
         "melange: unable to run package linters: bad", ("linter: usr/local",)
     )
+    assert failure_words(lines, 20, "").step is None
 
 
 def test_without_melange_the_last_lines_tell() -> None:
@@ -121,6 +123,7 @@ def test_what_melange_warns_of_in_every_build_is_no_word_of_a_failure() -> None:
         "2026/11/29 20:41:09 WARN unable to detect commit for build config file: no repository",
         "2026/11/29 20:41:09 WARN git repository URL for build config not provided",
         "2026/11/29 20:41:09 WARN getting local index ./p: stat: stat ./p: no such file or directory",
+        '2026/11/29 20:41:09 ERRO request failed error="Head \\"x\\": no host" method=HEAD url=http://x',
         "2026/11/29 20:41:09 WARN getting local index ./p: it is signed by nobody",
         "2026/11/29 20:41:12 ERRO failed to build package: unable to build guest: no key",
     ]

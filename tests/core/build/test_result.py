@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from dag.core.build.events import Action, Began, Proven, ProvePackages, Start, Succeeded, Unit
+from dag.core.build.events import (
+    Action,
+    Began,
+    Broke,
+    Proven,
+    ProvePackages,
+    Start,
+    Succeeded,
+    Unit,
+)
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
@@ -58,3 +67,26 @@ def test_a_package_that_is_not_reproducible_is_told() -> None:
     result = run([Unit("odd"), Unit("even")], {"odd": 1, "even": 1}, 1)
     assert {unit.name: unit.results for unit in result.units} == {"odd": 2, "even": 1}
     assert result.exit_code == 0
+
+
+def test_what_only_the_network_failed_is_no_fault_of_the_packages() -> None:
+    scheduler = Scheduler([Unit("a"), Unit("b")], RunLimits(jobs=2, retries=1))
+    about = PlanSummary(
+        arch="x86_64",
+        packages={name: PlannedPackage("1-r0", "missing", "") for name in "ab"},
+        timed=0,
+    )
+    scheduler.handle(Began(), 0)
+    # It is tried again as often as any failed build, and the last failure counts.
+    scheduler.handle(Broke("a", 1, "exit status 1"), 1)
+    scheduler.handle(Broke("a", 2, "no connection", is_fault=True), 2)
+    scheduler.handle(Broke("b", 1, "no connection", is_fault=True), 3)
+    scheduler.handle(Broke("b", 2, "exit status 1"), 4)
+    assert make_result(about, scheduler, 4).exit_code == 1
+    scheduler = Scheduler([Unit("a"), Unit("b")], RunLimits(jobs=2))
+    scheduler.handle(Began(), 0)
+    scheduler.handle(Broke("a", 1, "no connection", is_fault=True), 1)
+    scheduler.handle(Succeeded("b", 1), 1)
+    scheduler.handle(Proven("b", 1), 1)
+    result = make_result(about, scheduler, 1)
+    assert (result.only_faults, result.exit_code) == (True, 3)

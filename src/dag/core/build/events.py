@@ -101,6 +101,8 @@ class Broke(_EventOfAttempt, frozen=True):
     cause: str
     lines: tuple[str, ...] = ()
     """The last lines of its log."""
+    is_fault: bool = False
+    """Whether that was because of something around the build, such as the network, after all."""
 
 
 class Lacked(_EventOfAttempt, frozen=True):

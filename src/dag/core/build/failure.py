@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _STAMPED = re.compile(
     r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?P<level>DEBU|INFO|WARN|ERRO|FATA) (?P<text>.*?)"
@@ -26,8 +26,9 @@ _REMARK = re.compile(
     r"|git repository URL for build config not provided"
     r"|unable to detect commit for build config file: .*"
     r"|getting local index .*: no such file or directory"
+    r"|request failed error=.* method=[A-Z]+ url=\S+"
 )
-"""What melange and apko warn of in any build whose environment is small, and which fails none."""
+"""What melange and apko warn of in any build, and what they say again at the end if it mattered."""
 _SUBPACKAGE = re.compile(r"running pipeline for subpackage \S+")
 _FAILED = "failed to build package: "
 _PIPELINE = re.compile(
@@ -47,6 +48,8 @@ class FailureWords:
 
     cause: str
     lines: tuple[str, ...]
+    step: str | None = field(default=None, compare=False)
+    """The name of the step that failed, or of one before it; None if it is not known that one failed."""
 
 
 def lacked_words(known: Mapping[str, str], lines: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -95,7 +98,7 @@ def _words(message: str, before: Sequence[re.Match[str]], most: int) -> FailureW
     where = f" in the step {step}, or in one without a name after it" if step else ""
     of = f" of the subpackage {pipeline['name']}" if pipeline["kind"] == "subpackage" else ""
     cause = f"{pipeline['why']}{where}{of}" if where else f"{pipeline['why']} in a step{of}"
-    return FailureWords(cause, tuple(said[-most:]))
+    return FailureWords(cause, tuple(said[-most:]), step)
 
 
 def _of_steps(lines: Sequence[re.Match[str]]) -> Sequence[re.Match[str]]:

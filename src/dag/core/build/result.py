@@ -182,7 +182,11 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
         broken=about.broken,
         finished=scheduler.finished,
         stopped=scheduler.stopped,
-        only_faults=bool(failed) and all(one.faults > scheduler.limits.faults for one in failed),
+        only_faults=bool(failed)
+        and all(
+            one.faults > scheduler.limits.faults or (one.broken and not one.is_at_fault)
+            for one in failed
+        ),
     )
 
 

@@ -159,7 +159,7 @@ class Scheduler:
             case Cancelled():
                 self._fail(event.key, "cancelled", (), None, now)
             case Broke():
-                progress.broken += 1
+                progress.broken, progress.is_at_fault = progress.broken + 1, not event.is_fault
                 pause = 0.0 if progress.broken <= self.limits.retries else None
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case OutOfMemory():

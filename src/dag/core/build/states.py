@@ -153,6 +153,8 @@ class Progress:
     """The number of the latest attempt; 0 before the first."""
     broken: int = 0
     """How often its build failed."""
+    is_at_fault: bool = True
+    """Whether it was itself the reason when its build failed the last time."""
     faults: int = 0
     """How often something around its build failed."""
     cause: str = ""

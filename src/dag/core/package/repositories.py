@@ -127,6 +127,8 @@ class Repositories:
     """Package → what there is for its environment, if that is more than `common`."""
     unasked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Package → the repositories of its environment that are not used."""
+    unreachable: frozenset[str] = frozenset()
+    """Those of them whose servers could not be reached, as they may be shown."""
     untrusted: Mapping[str, str] = field(default_factory=dict)
     """Package → which repository that the user names its environment does not trust, and why."""
     roots: Mapping[str, str] = field(default_factory=dict)

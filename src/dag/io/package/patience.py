@@ -12,6 +12,10 @@ class Unreachable(Exception):
     """A server that is not asked, or does not answer as it should; says why, without the URL."""
 
 
+class Forbidden(Unreachable):
+    """A server that is not asked, because it is none of the internet's and the user has not named it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long a server is waited for, in seconds."""

@@ -26,7 +26,7 @@ import httpcore2
 
 from dag.core.web import MAX_REDIRECTS, check_uri, redact
 from dag.errors import UsageError
-from dag.io.package.patience import Patience, Unreachable
+from dag.io.package.patience import Forbidden, Patience, Unreachable
 from dag.io.proxies import check_proxies
 from dag.io.web import tls_context
 
@@ -91,12 +91,13 @@ class Reach:
         try:
             found = self._resolve(host.rstrip("."), port)
         except (OSError, UnicodeError) as error:
-            raise Unreachable(f"{host} has no address: {error}") from error
+            why = _ERRNO.sub("", str(error))
+            raise Unreachable(f"{host} has no address: {why}") from error
         if host.rstrip(".").lower() in self._named:
             return found
         if closed := [address for address in found if not is_public(address)]:
             where = "" if closed[0] == host else f" ({closed[0]})"
-            raise Unreachable(
+            raise Forbidden(
                 f"{host}{where} is not on the internet, and only -r may name such a host"
             )
         if not found:

@@ -15,6 +15,7 @@ from dag.io.removal import remove
 from dag.io.store.ownkey import own_key
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
+from dag.run.build.network import NetworkFaults
 from dag.run.build.places import linked_paths, named_places
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
@@ -116,6 +117,11 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
             melange=tools.melange,
             public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
             bypass=bypass_of(options.make_vars),
+        ),
+        network=NetworkFaults(
+            repositories=build.repositories,
+            external=build.plan.external,
+            has_network=not options.hermetic,
         ),
         confined=not options.trust_steps,
     )

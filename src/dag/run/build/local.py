@@ -43,6 +43,7 @@ from dag.io.package.packagecache import WrongPackage
 from dag.io.removal import remove
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
+from dag.run.build.network import NetworkFaults
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.proving import staged_promises
 from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
@@ -75,6 +76,7 @@ class LocalSettings:
     """Where symbolic links in the workspace lead, by their paths: the key, repositories."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
+    network: NetworkFaults = field(default_factory=NetworkFaults)
     confined: bool = True
     """Whether the steps of an attempt, and the processes that it leaves, are confined."""
 
@@ -268,6 +270,8 @@ class LocalRunner:
             names, cause = lacked_words(known, work.last_lines())
             if names:
                 return Lacked(key, attempt, names, cause, lines)
+        if lost := self._settings.network.find(work.unit.package, failure):
+            return Broke(key, attempt, lost, lines, is_fault=True)
         return Broke(key, attempt, failure.cause, lines)
 
     async def _forget(self, key: str, attempt: int) -> None:

@@ -26,7 +26,7 @@ from dag.core.web import redact
 from dag.errors import DagError, InfrastructureError
 from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
-from dag.io.package.patience import Patience, Unreachable
+from dag.io.package.patience import Forbidden, Patience, Unreachable
 from dag.report.words import some
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Asking:
         self._indexes: dict[str, Index | DagError] = {}
         self._keys: dict[str, PublicKey | None] = {}
         self._faults: dict[str, dict[str, None]] = {}
+        self._unreachable: set[str] = set()
         """What is wrong with a repository, in words → who names it."""
 
     def ask(self) -> Repositories:
@@ -93,6 +94,7 @@ class Asking:
             common=common,
             own=own,
             unasked=unasked,
+            unreachable=frozenset(self._unreachable),
             untrusted=untrusted,
             roots=roots,
             words=tuple(self._words()),
@@ -212,6 +214,10 @@ class Asking:
                 fault = f"{place.shown} is not asked: {NAMED_REPOSITORIES} are asked at most"
         elif isinstance(index, DagError):
             fault = f"{place.shown} could not be asked: {index.message}"
+            if isinstance(index, InfrastructureError) and not isinstance(
+                index.__cause__, Forbidden
+            ):
+                self._unreachable.add(place.shown)
         else:
             why = None if trust.ignores_signatures else index.distrust(self._keyring(trust))
             if why is None:
