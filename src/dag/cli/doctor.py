@@ -1,4 +1,4 @@
-"""`dag doctor`: whether a build in a cluster with the same flags could work, and what to do if not."""
+"""`dag doctor`: whether a build with the same flags could work, and what to do if not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dag.core.doctor.options import DoctorOptions
 @command_of(
     DoctorOptions,
     ("Find out whether `dag pod brotli` could build here.", "dag doctor brotli"),
+    ("Find out whether `dag build` could build on this machine.", "dag doctor --on local"),
     ("Look at everything without creating a pod.", "dag doctor --probe=false"),
     (
         "Find out whether units could be built as Jobs.",
@@ -16,10 +17,10 @@ from dag.core.doctor.options import DoctorOptions
     ),
 )
 def command(options: DoctorOptions) -> int:
-    """Find out whether a cluster could build.
+    """Find out whether a cluster or this machine could build.
 
     It takes the flags of `dag pod`; with `--on kubernetes` it examines `dag build --on kubernetes`,
-    and goes by the table of that in dag.toml. Each check ends with ok, warning, failed, or skipped because an
+    with `--on local` `dag build` on this machine, and goes by the table of that in dag.toml. Each check ends with ok, warning, failed, or skipped because an
     earlier one failed, and says what mends it. Small pods pull a tiny image that is pushed for them,
     and are deleted. The exit code is 0 if nothing is known that would stop a build, 2 if the
     definitions or the flags are wrong, 3 if something else would stop it, and 130 after an
@@ -29,13 +30,21 @@ def command(options: DoctorOptions) -> int:
     from dag.report.doctor import headline, lines, to_json
     from dag.report.terminal import Terminal, show, show_document
     from dag.run.doctor.jobs import JobsDoctor
+    from dag.run.doctor.local import LocalDoctor
     from dag.run.doctor.pod import PodDoctor
     from dag.run.signals import run_interruptibly
 
     options.check()
     terminal = Terminal(verbosity=options.verbose)
-    doctor = JobsDoctor if options.is_for_jobs else PodDoctor
-    findings = run_interruptibly(doctor(options, terminal).examine())
+    doctor: PodDoctor | JobsDoctor | LocalDoctor
+    match options.on:
+        case "local":
+            doctor = LocalDoctor(options, terminal)
+        case "kubernetes":
+            doctor = JobsDoctor(options, terminal)
+        case _:
+            doctor = PodDoctor(options, terminal)
+    findings = run_interruptibly(doctor.examine())
     if options.json:
         show_document(to_json(findings))
     else:

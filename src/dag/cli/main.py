@@ -28,7 +28,7 @@ SUMMARIES = {
     "path": "Explain why one package needs another.",
     "affected": "Print what must be built again after files have changed.",
     "pod": "Build packages in a pod of a Kubernetes cluster.",
-    "doctor": "Find out whether a cluster could build.",
+    "doctor": "Find out whether a cluster or this machine could build.",
     "build": "Build packages as units, on this machine or as Jobs on Kubernetes.",
     "status": "Tell how a `dag build` stands, or how it ended.",
     "cancel": "End a build on Kubernetes.",

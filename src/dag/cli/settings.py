@@ -30,7 +30,7 @@ from dag.errors import UsageError
 from dag.io.settings import SettingsFile, read_settings_file
 
 # A command that examines what another would do goes by what that one is told: by the value of --on.
-_EXAMINES = {"doctor": {"pod": "pod", "kubernetes": "build"}}
+_EXAMINES = {"doctor": {"pod": "pod", "kubernetes": "build", "local": "build"}}
 
 
 def read_settings(

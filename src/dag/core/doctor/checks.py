@@ -73,15 +73,18 @@ def ok(message: str) -> Finding:
     return Finding(Status.OK, message)
 
 
-def definitions(words: str, refused: Sequence[str]) -> Finding:
+ELSEWHERE = "the build would fail at them, unless the melange of --sdk-image is another one"
+"""What follows from definitions that the melange of this machine cannot load, for a build in pods."""
+
+
+def definitions(words: str, refused: Sequence[str], fix: str = ELSEWHERE) -> Finding:
     """Judge the definitions, of which `words` say how many are made.
 
-    `refused` are, in words, those that a melange cannot load.
+    `refused` are, in words, those that a melange cannot load, and `fix` is what follows from that.
     """
     if not refused:
         return ok(words)
     more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
-    fix = "the build would fail at them, unless the melange of --sdk-image is another one"
     return Finding(Status.WARNING, f"{words}; {'; '.join(refused[:3])}{more}", fix)
 
 

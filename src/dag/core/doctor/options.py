@@ -1,11 +1,11 @@
-"""The flags of `dag doctor`: all of `dag pod`, those that a build as Jobs has besides, and how to look."""
+"""The flags of `dag doctor`: all of `dag pod`, those that `dag build` has besides, and how to look."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.build.options import StoreOptions
+from dag.core.build.options import KeyOptions, StoreOptions
 from dag.core.flags import Options, flag, switch
 from dag.core.jobs.options import QueueOptions
 from dag.core.jobs.stores import store_on_cluster
@@ -20,9 +20,9 @@ class ExaminationOptions(Options):
     heading: ClassVar[str] = "Examination"
 
     on: str = flag(
-        choice("pod", "kubernetes"),
+        choice("pod", "kubernetes", "local"),
         "--on",
-        "Examine `dag pod`, or `dag build --on kubernetes`.",
+        "Examine `dag pod`, `dag build --on kubernetes`, or `dag build` on this machine.",
         default="pod",
         typed_only=True,
     )
@@ -49,7 +49,7 @@ class ExaminedPodOptions(PodOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorOptions(ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions):
+class DoctorOptions(ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions, KeyOptions):
     """The flags of `dag doctor`."""
 
     def check(self) -> None:
@@ -61,7 +61,7 @@ class DoctorOptions(ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueO
         """
         if self.is_for_jobs:
             store_on_cluster(self.store, self.bucket_secret)
-        else:
+        elif self.on == "pod":
             super().check()
 
     @property

@@ -23,16 +23,9 @@ from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
 from dag.run.build.signing import given_key, public_half, publish
 from dag.run.build.sources import renew_git_config
-from dag.run.build.steps import require_confined_steps
+from dag.run.build.steps import environment_of_builds, require_confined_steps
 from dag.run.build.tools import Tools
 from dag.run.sources.place import note_on_old_cache
-
-_KEPT = (
-    *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-    "HTTP_AUTH",
-)
-"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
 
 
 async def build_here(build: Build) -> Result:
@@ -99,13 +92,12 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
         melange_dir=tools.melange_dir,
     )
     units = UnitResolver.of(build)
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return LocalSettings(
         arch=options.arch,
         script_at=lambda epoch: build.script(replace(variables, source_date_epoch=epoch)),
         units=units,
         makefile=build.makefile,
-        environment={**kept, "LC_ALL": "C.UTF-8"},
+        environment=environment_of_builds(),
         parts=build.parts,
         links=links,
         fingerprints=build.fingerprints,

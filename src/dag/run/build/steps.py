@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,20 @@ from dag.core.build.scripts import check_script
 from dag.errors import InfrastructureError
 from dag.run.build.process import words_to_be_alone
 
+_KEPT = (
+    *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    "HTTP_AUTH",
+)
+"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
 _OURS = "dag: "
 """How the script begins what it says itself."""
+
+
+def environment_of_builds() -> dict[str, str]:
+    """Return the whole environment of the processes of a build."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def require_confined_steps(environment: Mapping[str, str]) -> None:

@@ -21,6 +21,23 @@ _HINTS = {
 }
 
 
+PROGRAMS = tuple(_HINTS)
+"""The programs that a build on this machine calls, and what it calls itself."""
+
+
+def find_program(name: str) -> str:
+    """Return the path of one of these programs.
+
+    Raises:
+        InfrastructureError: it is not in PATH.
+
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise InfrastructureError(f"{name} is not installed", hint=_HINTS[name])
+    return path
+
+
 def melange_here(make_vars: Iterable[str]) -> str:
     """Return the path of the melange that make is to call here; empty if there is none."""
     return melange_of(make_vars, shutil.which("melange") or "")
@@ -42,12 +59,7 @@ class Tools:
             InfrastructureError: one of them is not installed.
 
         """
-        found = {}
-        for name, hint in _HINTS.items():
-            path = shutil.which(name)
-            if path is None:
-                raise InfrastructureError(f"{name} is not installed", hint=hint)
-            found[name] = path
+        found = {name: find_program(name) for name in PROGRAMS}
         pipelines = melange_pipeline_dirs()
         place = pipelines[0].parent if pipelines else Path("/usr/share/melange")
         return cls(os.path.realpath(found["melange"]), os.fspath(place))

@@ -22,9 +22,14 @@ from dag.run.pod.bundle import namespace_of
 
 
 async def judge_definitions(
-    chosen: DoctorOptions, terminal: Terminal
+    chosen: DoctorOptions,
+    terminal: Terminal,
+    melange: str | None = None,
+    fix: str = doctor.ELSEWHERE,
 ) -> tuple[Finding, Mapping[Arch, tuple[Package, ...]]]:
     """Judge the definitions, and return what would be built of them for each architecture.
+
+    `melange` is asked whether it can load them, and `fix` is what follows if it cannot.
 
     Raises:
         UsageError: they are wrong.
@@ -33,7 +38,7 @@ async def judge_definitions(
     made: dict[Arch, tuple[Package, ...]] = {}
     refused: list[str] = []
     # A pod's melange may be another; but there is no better one to ask before there is a pod.
-    check = LoadCheck(shutil.which("melange"), Path(chosen.directory))
+    check = LoadCheck(melange or shutil.which("melange"), Path(chosen.directory))
     for arch in chosen.arch:
         # Repositories are asked later, if they are.
         work = partial(select, chosen, arch, terminal.say_once, ask=False)
@@ -43,7 +48,7 @@ async def judge_definitions(
         problems = await aside(partial(check.refused, found, selection.packages))
         refused += [found.place(one) for several in problems.values() for one in several]
     numbers = [f"{count(len(made[arch]), 'package')} to make for {arch}" for arch in made]
-    return doctor.definitions(", ".join(numbers), [*dict.fromkeys(refused)]), made
+    return doctor.definitions(", ".join(numbers), [*dict.fromkeys(refused)], fix), made
 
 
 def guess_namespace(chosen: DoctorOptions) -> str:

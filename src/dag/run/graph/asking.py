@@ -58,8 +58,8 @@ class Asking:
         self._indexes: dict[str, Index | DagError] = {}
         self._keys: dict[str, PublicKey | None] = {}
         self._faults: dict[str, dict[str, None]] = {}
-        self._unreachable: set[str] = set()
         """What is wrong with a repository, in words → who names it."""
+        self._unreachable: set[str] = set()
 
     def ask(self) -> Repositories:
         """Ask all of them once; errors as for `ask_repositories`."""

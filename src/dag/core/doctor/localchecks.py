@@ -1,0 +1,67 @@
+"""Judges facts about this machine: fine for a build on it, doubtful, or wrong and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dag.core.doctor.checks import Finding, Status, ok
+from dag.core.package.builtin import MELANGE
+
+FULL = 64 << 20
+"""Bytes; a disk with less room counts as full."""
+LEFT_OUT = "`dag build` leaves them out, with what needs them: correct them"
+"""What follows from definitions that the melange of this machine cannot load, for a build on it."""
+
+
+def melange(path: str, version: str) -> Finding:
+    """Judge the melange at a path by its version, which is empty if it does not say one."""
+    if not version:
+        return Finding(
+            Status.FAILED,
+            f"{path} does not tell its version, so it may be no melange",
+            "install melange from https://github.com/chainguard-dev/melange",
+        )
+    known = MELANGE.removeprefix("v")
+    if version == known:
+        return ok(f"{path} is version {version}")
+    return ok(f"{path} is version {version}; dag knows the built-in pipelines of {known}")
+
+
+def memory(limits: str) -> Finding:
+    """Judge what limits the memory of units, by its name; `none` is nothing."""
+    if limits != "none":
+        return ok(f"units are limited by {limits}")
+    return Finding(
+        Status.WARNING,
+        "memory is not limited, because dag may not write control groups here",
+        "build as root, or in a session of systemd",
+    )
+
+
+def room(place: str, free: int | None, wanted: int) -> Finding:
+    """Judge the room on the disk of a store, in bytes, by what a unit asks for."""
+    if free is None:
+        return Finding(Status.WARNING, f"the disk of {place} does not say how much it takes")
+    message = f"the disk of {place} has room for {_size(free)}"
+    fix = "make room there, or name another place with --store"
+    if free < FULL:
+        return Finding(Status.FAILED, message, fix)
+    if free < wanted:
+        return Finding(Status.WARNING, f"{message}, and a unit asks for {_size(wanted)}", fix)
+    return ok(message)
+
+
+def repositories(number: int, words: Sequence[str]) -> Finding:
+    """Judge the repositories that were asked, of which `words` say what is wrong."""
+    if not words:
+        return ok(f"{number} asked" if number else "none is asked")
+    more = f"; and {len(words) - 3} more" if len(words) > 3 else ""
+    return Finding(
+        Status.WARNING,
+        f"{'; '.join(words[:3])}{more}",
+        "see to the network and to the keys, or name another with -r; what needs them would fail",
+    )
+
+
+def _size(number: int) -> str:
+    return f"{number / (1 << 30):.3g} GiB"

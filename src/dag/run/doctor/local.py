@@ -1,0 +1,116 @@
+"""Gathers what `core.doctor` judges of a build on this machine: looks at programs, disk, keys, servers.
+
+What a build itself must have is asked by what the build asks, and so told in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from dag.core.arch import Arch
+from dag.core.doctor import localchecks
+from dag.core.doctor.checks import Finding, ok, skipped
+from dag.core.doctor.options import DoctorOptions
+from dag.core.package.repositories import NamedByUser, Repositories
+from dag.core.units import quantity
+from dag.io.build.confinement import detect
+from dag.io.build.disk import free_bytes
+from dag.io.package.makefile import makefile_of
+from dag.io.package.melange import melange_version
+from dag.report.terminal import Terminal
+from dag.run.aside import aside
+from dag.run.build.keyrings import check_keyrings
+from dag.run.build.signing import given_key, public_half
+from dag.run.build.steps import environment_of_builds, require_confined_steps
+from dag.run.build.stores import read_store, store_name, store_place
+from dag.run.build.tools import PROGRAMS, find_program, melange_here
+from dag.run.doctor.definitions import judge_definitions
+from dag.run.graph.definitions import read_definitions
+from dag.run.graph.repositories import ask_repositories
+from dag.run.pod.examination import Check, examine
+
+
+class LocalDoctor:
+    """One examination of what `dag build` with these flags would meet on this machine."""
+
+    def __init__(self, chosen: DoctorOptions, terminal: Terminal) -> None:
+        self._chosen = chosen
+        self._terminal = terminal
+
+    async def examine(self) -> dict[str, Finding]:
+        """Make all checks, in the order in which they are told; nothing is left behind."""
+        return await examine([*self._checks()])
+
+    def _checks(self) -> Iterator[Check]:
+        yield Check("definitions", (), self._definitions)
+        for arch in self._chosen.arch:
+            yield _check(
+                f"repositories {arch}", ("definitions",), partial(self._repositories, arch)
+            )
+        for name in PROGRAMS:
+            look = self._melange if name == "melange" else partial(self._program, name)
+            yield _check(name, (), look)
+        yield _check("steps", [one for one in PROGRAMS if one != "melange"], self._steps)
+        yield _check("memory", (), lambda: localchecks.memory(detect().name))
+        yield _check("store", (), self._store)
+        yield _check("room", ("store",), self._room)
+        yield _check("key", (), self._key)
+
+    async def _definitions(self) -> Finding:
+        melange = melange_here(self._chosen.make_vars)
+        finding, _ = await judge_definitions(
+            self._chosen, self._terminal, melange, localchecks.LEFT_OUT
+        )
+        return finding
+
+    def _repositories(self, arch: Arch) -> Finding:
+        chosen = self._chosen
+        found = read_definitions(chosen, chosen.directory, arch)
+        named = NamedByUser(repositories=chosen.repositories, keys=chosen.keyrings)
+        asked: Repositories = ask_repositories(found.packages, Path(chosen.directory), arch, named)
+        return localchecks.repositories(len(asked.roots), asked.words)
+
+    def _program(self, name: str) -> Finding:
+        return ok(find_program(name))
+
+    def _melange(self) -> Finding:
+        path = melange_here(self._chosen.make_vars) or find_program("melange")
+        return localchecks.melange(path, melange_version(path))
+
+    def _steps(self) -> Finding:
+        if self._chosen.trust_steps:
+            return skipped("--trust-steps gives steps all rights that you have")
+        require_confined_steps(environment_of_builds())
+        return ok("a step that does nothing was confined")
+
+    def _store(self) -> Finding:
+        place, number = store_place(self._chosen, self._terminal.detail), 0
+        for arch in self._chosen.arch:
+            with closing(read_store(place, arch)) as store:
+                number += len(store.records)
+        return ok(f"{store_name(self._chosen)} can be read; finished packages there: {number:,}")
+
+    def _room(self) -> Finding:
+        place = Path(store_place(self._chosen, self._terminal.detail).root)
+        there = next(path for path in (place, *place.absolute().parents) if path.exists())
+        return localchecks.room(str(there), free_bytes(there), int(quantity(self._chosen.disk)))
+
+    def _key(self) -> Finding:
+        chosen = self._chosen
+        key = given_key(chosen.signing_key)
+        makefile = makefile_of(
+            Path(chosen.directory), chosen.target_template, chosen.make_assignments()
+        )
+        own = public_half(key or Path(makefile.key))
+        check_keyrings(chosen.keyrings, own.name, own if key else None)
+        if key is None:
+            return ok("the store's own signs; the first build makes it")
+        return ok(f"{key} signs, and {own} is its public half")
+
+
+def _check(name: str, needs: Sequence[str], look: Callable[[], Finding]) -> Check:
+    """Return a check that waits for files, programs or servers."""
+    return Check(name, needs, lambda: aside(look))

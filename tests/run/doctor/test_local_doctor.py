@@ -1,0 +1,83 @@
+"""`dag doctor --on local`: what `dag build` would meet on this machine, told without building."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.builds import Make, definition, new_key, run
+from tests.support.schema import checked
+
+LACKING = "old: x\n"
+
+
+def doctor(place: Path, *words: str, **more: str) -> tuple[int, dict[str, dict[str, str]], str]:
+    """Examine a build in a directory; return the exit code, the checks by name, and what is said."""
+    code, out, said = run(place, "--on=local", "--json", *words, command="doctor", **more)
+    return code, {one["name"]: one for one in checked(out, "checks")["checks"]}, said
+
+
+def test_a_machine_that_can_build_is_told_as_that_and_nothing_is_written(make: Make) -> None:
+    place = make(a=definition("a"), old=definition("old") + LACKING)
+    code, found, said = doctor(place)
+    assert code == 0, found
+    assert "nothing is known that would stop a build" in said
+    names = "definitions repositories make melange bwrap unshare steps memory store room key"
+    assert [name.split()[0] for name in found] == names.split()
+    assert {one["status"] for name, one in found.items() if name != "memory"} <= {"ok", "warning"}
+    assert found["steps"]["message"] == "a step that does nothing was confined"
+    assert "is version 0.56.0" in found["melange"]["message"]
+    assert found["definitions"]["status"] == "warning"
+    assert "field old not found" in found["definitions"]["message"]
+    assert "leaves them out" in found["definitions"]["fix"]
+    assert not (place / "packages").exists()
+
+
+def test_each_program_that_is_missing_is_named_with_what_installs_it(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(a=definition("a"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("make", "unshare", "sh", "git"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    code, found, _ = doctor(place, PATH=str(programs))
+    assert code == 3
+    failed = {name: one["fix"] for name, one in found.items() if one["status"] == "failed"}
+    assert failed == {
+        "melange": "install melange from https://github.com/chainguard-dev/melange, or put it into PATH",
+        "bwrap": "install bubblewrap",
+    }
+    assert found["steps"]["message"] == "not checked: bwrap comes first"
+
+
+def test_a_place_for_packages_and_a_key_that_cannot_be_used_are_told(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(a=definition("a"))
+    key = new_key(tmp_path)
+    words = ("--store", "packages/below", "--signing-key", str(key))
+    assert doctor(place, *words)[1]["key"]["message"].startswith(f"{key} signs")
+    (tmp_path / "my.rsa.pub").unlink()
+    (place / "packages").touch()
+    code, found, said = doctor(place, *words)
+    assert code == 2
+    assert "a build would fail: 2 problems (1 check not made)" in said
+    assert "has no public half my.rsa.pub" in found["key"]["message"]
+    assert "packages is a file" in found["store"]["message"]
+    assert found["room"]["message"] == "not checked: store comes first"
+    _, found, _ = doctor(place, "--trust-steps", "--disk", "1Pi", "--store", str(tmp_path / "x"))
+    assert found["steps"]["status"] == "skipped"
+    assert found["room"]["status"] == "warning"
+    assert f"the disk of {tmp_path} has room for" in found["room"]["message"]
+
+
+def test_it_goes_by_what_the_file_of_settings_says_to_a_build(make: Make, tmp_path: Path) -> None:
+    place = make(a=definition("a"))
+    settings = place / "dag.toml"
+    settings.write_text(f'{settings.read_text()}[build]\nstore = "{tmp_path}/there"\n')
+    _, found, _ = doctor(place)
+    assert found["store"]["message"] == f"{tmp_path}/there can be read; finished packages there: 0"
+    assert os.fspath(tmp_path) in json.dumps(found["room"])
