@@ -19,12 +19,12 @@ from dag.core.doctor.options import DoctorOptions
 def command(options: DoctorOptions) -> int:
     """Find out whether a cluster or this machine could build.
 
-    It takes the flags of `dag pod`; with `--on kubernetes` it examines `dag build --on kubernetes`,
-    with `--on local` `dag build` on this machine, and goes by the table of that in dag.toml. Each check ends with ok, warning, failed, or skipped because an
-    earlier one failed, and says what mends it. Small pods pull a tiny image that is pushed for them,
-    and are deleted. The exit code is 0 if nothing is known that would stop a build, 2 if the
-    definitions or the flags are wrong, 3 if something else would stop it, and 130 after an
-    interruption.
+    It takes the flags of `dag pod`; with `--on kubernetes` it examines `dag build --on kubernetes`, with
+    `--on local` `dag build` on this machine, and goes by the table of that in dag.toml. Each check
+    ends with ok, warning, failed, or skipped because an earlier one failed, and says what mends it.
+    Small pods pull a tiny image that is pushed for them, and are deleted. The exit code is 0 if nothing
+    is known that would stop a build, 2 if the definitions or the flags are wrong, 3 if something else
+    would stop it, and 130 after an interruption.
     """
     from dag.core.doctor.checks import exit_code
     from dag.report.doctor import headline, lines, to_json
