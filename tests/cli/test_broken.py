@@ -119,3 +119,15 @@ def test_the_file_of_another_name_is_what_a_pod_asks_for(tmp_path: Path) -> None
     (root / "Makefile").write_text("packages/x86_64/%.apk:\n\tmelange build\n")
     _, err = dag("pod", "-d", root, *PRINTED)
     assert "melange.yaml:2: this is myapp, for which the Makefile's rules look in myapp.yaml" in err
+
+
+def test_how_many_definitions_cannot_be_used_is_said_once(directory: Path) -> None:
+    for command in ("text", "cycles"):
+        _, err = dag(command, "-d", directory)
+        assert err.splitlines()[1] == "dag: 1 definition cannot be used"
+    define(directory, "another", "[", "")
+    define(directory, "second", "[]")  # and one that another goes before is no such definition
+    (directory / "second.yaml").write_text((directory / "good.yaml").read_text())
+    _, err = dag("text", "-d", directory)
+    assert err.count("definitions cannot be used") == 1
+    assert "dag: 2 definitions cannot be used\n" in err

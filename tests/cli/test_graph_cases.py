@@ -132,3 +132,30 @@ def test_giving_up_is_said_with_the_need_and_what_there_is(tmp_path: Path) -> No
     ) in err
     out, _ = dag("text", "-d", tmp_path, "-t", "json", "app")
     assert json.loads(out.splitlines()[-1])["installs"] is None
+
+
+def test_what_only_repositories_of_a_definition_may_have_is_no_alarm(tmp_path: Path) -> None:
+    directory = tmp_path / "definitions"
+    directory.mkdir()
+    define(directory, "lib", "[]", "subpackages: [{name: lib-dev}]")
+    (directory / "own.yaml").write_text(
+        "package:\n  name: own\n  version: 1\n  epoch: 0\nenvironment:\n  contents:\n"
+        "    repositories: [https://nowhere.invalid/os]\n    packages: [busybox, lib-deb]\n"
+    )
+    _, err = dag("text", "-d", directory, "own")
+    # A slip of the keyboard is told all the same.
+    assert err == (
+        "dag: melange must find in a repository: lib-deb (did you mean lib-dev?);"
+        " -v names who needs them\n"
+    )
+    left = (
+        "busybox is left to repositories that are not asked here; it is needed by own (own.yaml:8)"
+    )
+    assert f"dag: {left}\n" in dag("text", "-d", directory, "-v", "own")[1]
+    define(directory, "other", "[busybox]")  # which names none
+    assert "find in a repository: lib-deb" in dag("text", "-d", directory, "own", "other")[1]
+    assert "busybox; -v names" in dag("text", "-d", directory, "own", "other")[1]
+    (directory / "Makefile").write_text(
+        "package/%:\n\tmelange build $*.yaml --repository-append https://nowhere.invalid/os\n"
+    )
+    assert "busybox" not in dag("text", "-d", directory, "own", "other")[1]

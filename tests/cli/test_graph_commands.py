@@ -260,19 +260,6 @@ def test_bad_definitions_exit_with_2_if_nothing_is_to_be_wrong(directory: Path) 
     dag("text", "-d", directory, code=2)
 
 
-def test_how_many_definitions_cannot_be_used_is_said_once(directory: Path) -> None:
-    define(directory, "other", "[", "")
-    for command in ("text", "cycles"):
-        _, err = dag(command, "-d", directory)
-        assert err.splitlines()[1] == "dag: 1 definition cannot be used"
-    define(directory, "another", "[", "")
-    define(directory, "second", "[]")  # and one that another goes before is no such definition
-    (directory / "second.yaml").write_text((directory / "zip.yaml").read_text())
-    _, err = dag("text", "-d", directory)
-    assert err.count("cannot be used") == 1
-    assert "dag: 2 definitions cannot be used\n" in err
-
-
 def test_what_is_wrong_with_one_definition_is_named_once_and_stops_what_needs_it(
     directory: Path,
 ) -> None:

@@ -59,9 +59,12 @@ def tell_missing(
 ) -> None:
     """Write what some of `names` need that is neither defined nor in one of the `repositories`.
 
+    Without any, those were not asked that definitions and the Makefile name: so what they may have is
+    no matter.
+
     Of other needs that apko cannot satisfy, write whose environments it does not make.
     """
-    from dag.core.graph.remarks import find_offers, find_places, find_refusals
+    from dag.core.graph.remarks import find_offers, find_places, find_refusals, find_unasked
     from dag.report.words import missing_lines, refusal_lines
 
     inside = frozenset(names)
@@ -74,6 +77,7 @@ def tell_missing(
         verbose=verbose,
         there=there,
         remarks=repositories.remarks(missing) if repositories else {},
+        unasked=() if repositories else find_unasked(graph, missing),
     ):
         say(line)
     for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):

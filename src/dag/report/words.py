@@ -45,11 +45,14 @@ def missing_lines(
     verbose: int,
     there: Mapping[str, Sequence[str]],
     remarks: Mapping[str, str],
+    unasked: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield lines about what is not defined here; `others` says if repositories were asked.
 
-    `there` has what there is of a name in other versions, `remarks` what is known besides. What is nearly one of `names`, which are
-    defined, is told first, because it is most likely misspelt.
+    `there` has what there is of a name in other versions, `remarks` what is known besides. What is
+    nearly one of `names`, which are defined, is told first, because it is most likely misspelt.
+    `unasked` are those that repositories may have which nobody has asked: these are told only with
+    -v, unless there is something else to say about them.
     """
     if not missing:
         return
@@ -61,6 +64,7 @@ def missing_lines(
         for name in missing
         if not there.get(name) and (found := similar.find(name)) not in (None, name)
     }
+    quiet = {name for name in unasked if name not in meant and not there.get(name)}
     where = "another repository" if others else "a repository"
 
     def what(name: str) -> str:
@@ -73,13 +77,17 @@ def missing_lines(
         for name, users in missing.items():
             guess = f"; did you mean {meant[name]}?" if name in meant else ""
             needed = f"it is needed by {', '.join(users)}"
+            if name in quiet:
+                yield f"{name} is left to repositories that are not asked here; {needed}"
+                continue
             yield f"melange must find {what(name)} in {where}; {needed}{guess}"
         return
     told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
     # Then what is there in another version: nobody expects that it is missing.
-    left = (name for name in missing if name not in meant)
+    left = (name for name in missing if name not in meant and name not in quiet)
     told += map(what, sorted(left, key=lambda name: not (there.get(name) or name in remarks)))
-    yield f"melange must find in {where}: {some(told)}; -v names who needs them"
+    if told:
+        yield f"melange must find in {where}: {some(told)}; -v names who needs them"
 
 
 def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:

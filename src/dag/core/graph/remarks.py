@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dag.core.graph.graph import Graph
 from dag.core.package.candidates import Candidate
 from dag.core.package.outcome import GaveUp
+from dag.core.package.repositories import trust_of
 from dag.core.package.supply import Supply
 
 
@@ -89,6 +90,15 @@ def find_places(graph: Graph, missing: Mapping[str, Collection[str]]) -> dict[st
     return {
         name: [f"{user} ({places[user, name]})" for user in each] for name, each in missing.items()
     }
+
+
+def find_unasked(graph: Graph, missing: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the missing names of which each environment that has them names repositories to ask."""
+    users = {user for each in missing.values() for user in each}
+    asking = {
+        one.name for one in graph.packages if one.name in users and trust_of(one).repositories
+    }
+    return {name for name, each in missing.items() if asking.issuperset(each)}
 
 
 def find_offers(graph: Graph, text: str) -> tuple[str, ...]:

@@ -10,7 +10,10 @@ from dag.core.package.directory import Definitions
 from dag.core.package.makeassignments import split_assignment
 from dag.core.package.options import CompileOptions
 from dag.io.package.definitions import read_directory
+from dag.io.package.listing import list_directory
 from dag.io.package.makefile import melange_flags
+from dag.report.words import count
+from dag.run.announcing import announced
 
 
 def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Definitions:
@@ -29,7 +32,12 @@ def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Def
         pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
         build_options=options.build_options,
     )
-    found = read_directory(Path(directory), arch=arch.apk, flags=flags)
+
+    def words() -> str:
+        return f"reading {count(len(list_directory(Path(directory)).yaml), 'definition')}"
+
+    with announced(words):
+        found = read_directory(Path(directory), arch=arch.apk, flags=flags)
     if options.strict:
         found.require_sound()
     return found

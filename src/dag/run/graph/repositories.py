@@ -12,6 +12,7 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories, trust_of
+from dag.run.announcing import announced
 
 
 def ask_repositories(
@@ -29,4 +30,5 @@ def ask_repositories(
         return Repositories()
     from dag.run.graph.asking import Asking  # HTTP takes longer to import than definitions to read
 
-    return Asking(trusts, directory, arch, named).ask()
+    with announced(lambda: "asking the repositories that environments name"):
+        return Asking(trusts, directory, arch, named).ask()

@@ -1,0 +1,41 @@
+"""Says on a terminal what takes long, where nothing else is said for a while."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dag.core.visible import visible_entry
+from dag.report.terminal import current_manner, shows_tables
+
+AFTER = 1.0
+"""Seconds after which somebody who watches wants to know what takes so long."""
+
+
+@contextmanager
+def announced(words: Callable[[], str]) -> Iterator[None]:
+    """Say what is done inside of the block, if that takes longer than a second and a person watches.
+
+    That is told by a signal and not by a thread: where there are threads, nothing may fork, and
+    definitions are read by several processes. So it is told only of what the main thread does.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or current_manner().quiet or not shows_tables(sys.stderr):
+        yield
+        return
+
+    def tell(_signal: int, _frame: object) -> None:
+        # Not through the stream: the program may be in the middle of writing to that.
+        os.write(sys.stderr.fileno(), f"dag: {visible_entry(words())}\n".encode())
+
+    before = signal.signal(signal.SIGALRM, tell)
+    signal.setitimer(signal.ITIMER_REAL, AFTER)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
