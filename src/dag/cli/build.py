@@ -76,7 +76,7 @@ def annotated_directory(directory: str) -> str:
 def _tell_plan(build: Build) -> None:
     from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
-    from dag.report.plan import SAME_VERSION_HINT, same_version_words
+    from dag.report.plan import SAME_VERSION_HINT, opened_lines, same_version_words
     from dag.report.words import blocked_lines, count, ring, some
 
     plan, verbose = build.plan, build.options.verbose
@@ -103,18 +103,21 @@ def _tell_plan(build: Build) -> None:
             say(f"{holder} has what may open it: -r makes that known to all packages")
     names = (step.package.name for step in plan.steps)
     tell_missing(build.graph, names, verbose=verbose, repositories=build.repositories)
-    if verbose:
-        for one in plan.dropped:
-            say(f"{one.package} is built with the repository's {one.name}: a cycle")
+    for line in opened_lines(plan.dropped, verbose=verbose):
+        say(line)
 
 
 def _print_plan(build: Build, exit_code: int) -> None:
+    from dag.core.build.openings import find_openings
     from dag.report.plan import plan_json, plan_lines
 
+    plan, limits = build.plan, build.limits
+    has = build.repositories.common.versions
+    openings = find_openings(build.graph, plan, has, build.finished.records)
     if build.options.json:
-        show_document(plan_json(build.plan, build.limits, build.about, exit_code=exit_code))
+        show_document(plan_json(plan, limits, build.about, openings, exit_code=exit_code))
     else:
-        show(plan_lines(build.plan, build.limits))
+        show(plan_lines(plan, limits, openings))
 
 
 def _report(result: Result, options: UnitBuildOptions) -> None:

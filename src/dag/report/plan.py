@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from dag.core.build.bootstrap import Dropped
 from dag.core.build.estimate import estimate
+from dag.core.build.openings import Holder, Opening
 from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
@@ -14,8 +16,11 @@ from dag.report.envelope import envelope
 from dag.report.words import count, seconds, some, stuck_lines
 
 
-def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
-    """Yield the units by level with their reasons, the critical path, and the expected time."""
+def plan_lines(plan: BuildPlan, limits: RunLimits, openings: Sequence[Opening]) -> Iterator[str]:
+    """Yield the units by level with their reasons, the critical path, and the expected time.
+
+    `openings` are what opens its cycles.
+    """
     expected = estimate(plan.units, limits)
     steps = {step.package.name: step for step in plan.steps}
     for number, names in enumerate(expected.levels):
@@ -26,6 +31,7 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
             yield f"  {name} {step.package.full_version}: {step.reason.value}{because}"
     for one in plan.skipped:
         yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
+    yield from map(_opening_line, openings)
     for cycle in plan.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
         yield from stuck_lines(cycle, "  ")
@@ -46,6 +52,22 @@ def plan_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
             yield f"{count(guessed, 'package')} never built here, so the time is partly a guess"
 
 
+def _opening_line(opening: Opening) -> str:
+    holder = "a repository" if opening.holder is Holder.REPOSITORY else "the store"
+    return f"cycle opened: {holder} has {opening.name}; {opening.need}"
+
+
+def opened_lines(dropped: Sequence[Dropped], *, verbose: int) -> Iterator[str]:
+    """Yield lines about cycles that are opened by packages of a repository."""
+    told = [f"{one.package} is built with the repository's {one.name}" for one in dropped]
+    if verbose:
+        yield from (f"{words}: a cycle" for words in told)
+    elif told:
+        more = "; and so on" if len(told) > 1 else ""
+        number = count(len(told), "need")
+        yield f"cycles are opened at {number}: {told[0]}{more}; -v names all, --dry-run says why"
+
+
 SAME_VERSION_HINT = "raise package.epoch, so that whoever has the old package gets the new one"
 
 
@@ -58,13 +80,21 @@ def same_version_words(plan: BuildPlan) -> str:
     )
 
 
-def plan_json(plan: BuildPlan, limits: RunLimits, about: PlanSummary, *, exit_code: int) -> str:
+def plan_json(
+    plan: BuildPlan,
+    limits: RunLimits,
+    about: PlanSummary,
+    openings: Sequence[Opening],
+    *,
+    exit_code: int,
+) -> str:
     """Return the same as one JSON object; `about` is the plan's summary."""
     expected = estimate(plan.units, limits)
     data = {
         **msgspec.to_builtins(about),
         "skipped": [msgspec.structs.asdict(one) for one in about.skipped],
         "dropped": [msgspec.structs.asdict(one) for one in about.dropped],
+        "opened": msgspec.to_builtins(openings),
         "packages": {
             name: msgspec.structs.asdict(planned) for name, planned in about.packages.items()
         },

@@ -24,6 +24,7 @@ from tests.support.builds import (
     run,
     running,
 )
+from tests.support.schema import checked
 from tests.torture.distribution import index
 from tests.torture.kills import environment
 
@@ -160,9 +161,17 @@ def test_a_cycle_is_reported_opened_by_a_repository_and_stops_nothing_else(
     with (place / "dag.toml").open("w") as file:
         file.write(f'repository = ["{empty}/bootstrap", "{tmp_path}/first"]\n')
         file.write(f'keyring = ["{empty}/bootstrap/bootstrap.rsa.pub", "{key}.pub"]\n')
+    code, out, said = run(place, "--dry-run")
+    assert code == 0, said
+    assert "cycle opened: a repository has egg; hen needs egg at hen.yaml:12, environment\n" in out
+    assert "cycles are opened at 1 need: hen is built with the repository's egg; -v names" in said
     code, _, said = run(place, "-v")
     assert code == 0, said
     assert "hen is built with the repository's egg: a cycle" in said
+    _, out, _ = run(place, "--dry-run", "--json", "--rebuild", "hen", "hen")
+    assert [(one["name"], one["holder"]) for one in checked(out, "plan")["opened"]] == [
+        ("egg", "store")
+    ]
     assert {"egg-2-r0.apk", "hen-1-r0.apk", "chick-1-r0.apk"} <= set(apks(place))
 
 
