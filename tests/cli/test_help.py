@@ -82,6 +82,15 @@ def test_every_flag_has_sentences_and_a_group(typed: str) -> None:
     assert sorted(set(names)) == sorted(names), "a field of one group hides that of another"
 
 
+@pytest.mark.parametrize("typed", ["dag build", "dag logs", "dag status"])
+def test_flags_that_count_only_in_a_cluster_are_below_a_heading_that_says_so(typed: str) -> None:
+    headings = {one.name: one.heading for one in DECLARED[typed].flags}
+    for name in ("bundle_repo", "context", "isolation", "tolerations", "queue", "bucket_secret"):
+        assert headings[name].endswith(", with --on kubernetes"), name
+    for name in ("directory", "arch", "store", "on", "verbose"):
+        assert "kubernetes" not in headings[name]
+
+
 @pytest.mark.parametrize("typed", ["dag", *COMMANDS])
 def test_examples_are_sentences_and_commands_that_exist(typed: str) -> None:
     command = main if typed == "dag" else COMMANDS[typed]

@@ -13,13 +13,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from examples.bootstrap import bootstrap
-
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
-START = {
-    "dag init hello": "dag init -r ./bootstrap --keyring ./bootstrap/bootstrap.rsa.pub hello",
-}
-"""What is typed in the place of a command, because here is no repository of Wolfi."""
+ROOT = TUTORIAL.parents[1]
+ONLINE = ("dag init hello",)
+"""What only somebody types who has a network: the tutorial says what others type in its place."""
 _SOMEBODY = {
     "GIT_CONFIG_COUNT": "2",
     "GIT_CONFIG_KEY_0": "user.name",
@@ -30,7 +27,10 @@ _SOMEBODY = {
 
 
 def steps() -> list[tuple[str, list[str]]]:
-    """Return the commands of the tutorial, each with what it is said to print; … is anything."""
+    """Return the commands of the tutorial, each with what it is said to print; … is anything.
+
+    They are those of somebody who has no network.
+    """
     found: list[tuple[str, list[str]]] = []
     for block in re.findall(
         r"^```console\n(.*?)^```$", TUTORIAL.read_text(), re.MULTILINE | re.DOTALL
@@ -40,20 +40,18 @@ def steps() -> list[tuple[str, list[str]]]:
                 found.append((line.removeprefix("$ "), []))
             else:
                 found[-1][1].append(line)
-    return found
+    return [(command, printed) for command, printed in found if command not in ONLINE]
 
 
 def follow_tutorial(place: Path, environment: Mapping[str, str]) -> None:
     """Type all of it in the directory `place`. Raises AssertionError if something else is printed."""
-    bootstrap(place / "hello" / "bootstrap")
     lines = []
     for number, (command, _) in enumerate(steps()):
-        typed = START.get(command, command)
-        lines += [f"echo {shlex.quote(f'@{number}')}", f"{{ {typed}; }} 2>&1"]
+        lines += [f"echo {shlex.quote(f'@{number}')}", f"{{ {command}; }} 2>&1"]
     done = subprocess.run(
         ["bash", "-c", "\n".join(lines)],
         cwd=place,
-        env={**environment, **_SOMEBODY},
+        env={**environment, **_SOMEBODY, "CLONE": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
         check=False,

@@ -15,7 +15,7 @@ group only, and is given the command's whole object. Nothing here knows click: `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum, auto
 from typing import ClassVar, TypeVar, overload
@@ -36,6 +36,8 @@ class Options:
 
     heading: ClassVar[str] = ""
     """Heading in `--help` of the flags that the class itself declares."""
+    headings: ClassVar[Mapping[str, str]] = {}
+    """Headings of groups → what stands there in a command where they are for something special."""
 
 
 class Shape(Enum):
@@ -148,7 +150,8 @@ def _flags_of(options: type[Options]) -> Iterator[Declared]:
         for one in fields(owner):
             if one.name in owner.__annotations__ and one.name not in seen:  # the last one counts
                 seen.add(one.name)
-                yield Declared(one.name, owner.heading, one.metadata[_KEY])
+                heading = options.headings.get(owner.heading, owner.heading)
+                yield Declared(one.name, heading, one.metadata[_KEY])
 
 
 # The overloads say which type a field has, so that a type checker compares it with the annotation.

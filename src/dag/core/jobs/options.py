@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -63,6 +64,13 @@ class QueueOptions(Options):
         "Have Jobs wait for their turn in this queue of Kueue.",
         shown="they do not wait",
     )
+
+
+FOR_JOBS = {
+    heading: f"{heading}, with --on kubernetes"
+    for heading in ("Bundle", "Cluster", "Scheduling", "Buckets", "Resources")
+}
+"""The headings of flags that count in a cluster only, for commands that also work without one."""
 
 
 class RunPlace(NamesNamespace, Protocol):
@@ -139,20 +147,21 @@ class AgentOptions(BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOp
 class ClusterStatusOptions(StatusOptions, WhereOptions, AgentOptions):
     """The flags of `dag status`."""
 
+    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterLogsOptions(LogsOptions, WhereOptions, AgentOptions):
     """The flags of `dag logs`."""
 
+    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+
 
 @dataclass(frozen=True, kw_only=True)
-class UnitBuildOptions(
-    BuildOptions,
-    ImagesOptions,
-    AgentOptions,
-    DiskOptions,
-):
-    """The flags of `dag build`."""
+class BringOptions(Options):
+    """A copy of what is published."""
+
+    heading: ClassVar[str] = "Output"
 
     out: str | None = flag(
         DIRECTORY,
@@ -160,6 +169,19 @@ class UnitBuildOptions(
         "Bring what the store publishes from the cluster to this directory.",
         typed_only=True,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitBuildOptions(
+    BuildOptions,
+    BringOptions,
+    ImagesOptions,
+    AgentOptions,
+    DiskOptions,
+):
+    """The flags of `dag build`."""
+
+    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
 
     def cluster_limits(self, capacity: ClusterCapacity) -> RunLimits:
         """Return what bounds the scheduler; nodes count themselves what is taken of them."""
