@@ -25,8 +25,10 @@ settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile("explore" if explore else "dag")
 
 
-# Programs that tests start receive SIGHUP, even if the tests run under nohup.
+# Programs that tests start receive SIGHUP and SIGINT, even if the tests run under nohup or in the
+# background of a script.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The keys of the stores that tests make are nobody's.
 _keys = tempfile.TemporaryDirectory(prefix="dag-tests-")

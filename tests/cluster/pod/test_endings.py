@@ -96,7 +96,7 @@ def test_a_timeout_is_the_builds_own_failure_also_with_out(dag: Dag, tmp_path: P
     assert "the build took longer than --timeout (8 s)" in done.stderr
     assert "packages cannot be brought back" in done.stderr
     # On a slow machine the container that waits for the packages has not even begun.
-    assert last_lines(done.stderr) in ([], ["running"])
+    assert last_lines(done.stderr)[:1] in ([], ["running"])
 
 
 def test_an_init_container_that_fails_is_named_with_its_log(dag: Dag, tmp_path: Path) -> None:
