@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
 
@@ -16,6 +17,7 @@ from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.news import RunNews
 from tests.run.jobs.conftest import EVENTS, JOB, JOBS, PODS, OneJob, answer, listed
 from tests.support.faults import Answer, Origin
+from tests.support.podstories import Json
 
 Follow = Callable[[], JobFollower]
 
@@ -41,6 +43,17 @@ def follow(kube: Kube, news: RunNews, said: list[str], monkeypatch: pytest.Monke
     monkeypatch.setattr("dag.io.kube.api._REFUSAL_PATIENCE", 0.05)
     rules = WatchRules(pending_timeout=60.0, how_ended=how_attempt_ended, reads_logs=False)
     return lambda: JobFollower(kube, news, JOB, rules, said.append)
+
+
+def pod_of(phase: str, statuses: list[Json]) -> Json:
+    """Return the Pod of the Job, whose containers have these statuses."""
+    labels = {"batch.kubernetes.io/job-name": "dag-x"}
+    about = {"name": "dag-x-1", "namespace": "n", "uid": "pod", "resourceVersion": "1"}
+    return {
+        "metadata": {**about, "labels": labels},
+        "spec": {"containers": [{"name": "build"}, {"name": "collect"}]},
+        "status": {"phase": phase, "containerStatuses": statuses},
+    }
 
 
 async def test_who_is_replaced_leaves_the_job_to_the_successor(
@@ -103,13 +116,7 @@ async def test_why_the_agent_still_works_is_told_but_not_the_record_that_it_answ
         {"name": "build", "state": {"terminated": {"exitCode": 0, "containerID": "c"}}},
         {"name": "collect", "state": {"running": {}}},
     ]
-    labels = {"batch.kubernetes.io/job-name": "dag-x"}
-    about = {"name": "dag-x-1", "namespace": "n", "uid": "pod", "resourceVersion": "1"}
-    pod = {
-        "metadata": {**about, "labels": labels},
-        "spec": {"containers": [{"name": "build"}, {"name": "collect"}]},
-        "status": {"phase": "Running", "containerStatuses": statuses},
-    }
+    pod = pod_of("Running", statuses)
     origin.handle(PODS, lambda _: listed("Pod", [pod]))
     said = iter([b"dag: the store cannot be written"])
     time = b"2026-01-01T00:00:00.000000000Z "
@@ -130,6 +137,22 @@ async def test_why_the_agent_still_works_is_told_but_not_the_record_that_it_answ
         task.cancel()  # it leaves at once
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_what_ended_before_anybody_listened_is_taken_and_nothing_else_is_begun(
+    origin: Origin, follow: Follow, news: RunNews
+) -> None:
+    OneJob(origin)
+    ended = {"terminated": {"exitCode": 1, "containerID": "c"}}
+    statuses = [{"name": name, "state": ended} for name in ("build", "collect")]
+    origin.handle(PODS, lambda _: listed("Pod", [pod_of("Failed", statuses)]))
+    async with asyncio.timeout(20):
+        while "dag-x" not in news._pods:  # noqa: ASYNC110  # nothing tells of it before `listen`
+            await asyncio.sleep(0.01)
+        result = await follow().run()
+    assert result.ending.exit_code == 1
+    gc.collect()  # of what never ran Python warns when it goes
+    assert origin.count("POST") == 0
 
 
 async def test_a_job_of_other_settings_goes_before_the_next_attempt_begins(
