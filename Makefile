@@ -36,8 +36,8 @@ unit: venv ## the tests that need no cluster, no network and nothing to be insta
 golden: venv ## write the files anew that tests compare with: help, manifests, pages that are made
 	$(PY) -m pytest -q --golden $$(grep -rl --include='test_*.py' 'golden: Golden' tests)
 
-errors: venv ## write docs/errors.md anew, from all errors that tests of the command line see
-	$(PY) -m pytest -q -n 2 tests/cli --errors-anew
+errors: venv ## write docs/errors.md anew, from all errors that tests of the command line and of builds see
+	$(PY) -m pytest -q -n 2 tests/cli tests/run/build tests/run/doctor --errors-anew
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare

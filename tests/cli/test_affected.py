@@ -194,3 +194,11 @@ def test_affected_by_variables_that_break_what_uses_them(directory: Path) -> Non
     (directory / "z.vars").write_text("[")
     _, err = dag("affected", "-d", directory, "--since", "HEAD", code=2)
     assert "dag: what has changed is broken: zip.yaml\n" in err
+
+
+def test_without_a_repository_nothing_tells_what_has_changed(directory: Path) -> None:
+    _, err = dag("affected", "-d", directory, "--since", "HEAD", code=2)
+    assert err == (
+        f"dag: {directory} is in no git repository, so nothing tells what has changed\n"
+        "hint: keep the definitions in git, or correct --dir\n"
+    )

@@ -1,4 +1,4 @@
-"""The errors that tests of the command line see; with `--errors`, pytest adds them to docs/errors.md."""
+"""The errors that tests of commands see; with `--errors`, pytest adds them to docs/errors.md."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ _CODES = {
 _INTRODUCTION = """\
 # Errors
 
-What the command line says when it ends with an error, in the words that its tests have seen. `make errors` writes
-this page. A line that begins with `hint:` says what to do. Paths, addresses and hashes are those of a test.
+What `dag` says when it ends with an error, in the words that tests of the command line and of builds have seen.
+`make errors` writes this page. A line that begins with `hint:` says what to do. Paths, addresses and hashes are those
+of a test. What a build says of packages that failed is not here, because that is in the words of their steps.
 """
 _MASKS = (
     (re.compile(r"(?:/[\w.-]+)*/pytest-of-[^/]+/pytest-\d+(?:/popen-gw\d+)?/[\w-]+"), "/home/you"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:5000"),
+    (
+        re.compile(r"process \d+ on \S+ since [\d-]+ [\d:]+ \([^)]*\)"),
+        "process 4242 on builder since 2026-08-29 14:12:05 (dag build)",
+    ),
+    (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b"), "20260829-141205-3f2a9c"),
+    (re.compile(re.escape(str(PAGE.parents[1]))), "/home/you/dag"),
     (re.compile(r"\b[0-9a-f]{40,}\b"), "0123abcd…"),
     (re.compile(r"\b(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s\b"), "5s"),
 )

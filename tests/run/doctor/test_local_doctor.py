@@ -74,10 +74,21 @@ def test_a_place_for_packages_and_a_key_that_cannot_be_used_are_told(
     assert f"the disk of {tmp_path} has room for" in found["room"]["message"]
 
 
+def test_without_definitions_that_is_all_that_is_wrong(tmp_path: Path) -> None:
+    code, found, _ = doctor(tmp_path)
+    assert code == 2
+    failed = {name for name, one in found.items() if one["status"] == "failed"}
+    assert failed == {"definitions"}
+    assert "`dag init` begins some" in found["definitions"]["fix"]
+
+
 def test_it_goes_by_what_the_file_of_settings_says_to_a_build(make: Make, tmp_path: Path) -> None:
     place = make(a=definition("a"))
     settings = place / "dag.toml"
     settings.write_text(f'{settings.read_text()}[build]\nstore = "{tmp_path}/there"\n')
     _, found, _ = doctor(place)
-    assert found["store"]["message"] == f"{tmp_path}/there can be read; finished packages there: 0"
+    assert found["store"]["message"].startswith(f"{tmp_path}/there is no store yet")
+    assert run(place, "--store", str(tmp_path / "there"))[0] == 0
+    _, found, _ = doctor(place)
+    assert found["store"]["message"] == f"{tmp_path}/there can be read; finished packages there: 1"
     assert os.fspath(tmp_path) in json.dumps(found["room"])

@@ -142,12 +142,17 @@ def run_git(directory: Path, *words: str, inner: bool = False) -> str:
             ["git", "-C", str(directory), *words],
             capture_output=True,
             check=False,
-            env=environment,
+            env={**environment, "LC_ALL": "C"},  # so that its words are known
         )
     except FileNotFoundError:
         raise InfrastructureError("git is not installed", hint="install git") from None
     if process.returncode != 0:
         message = process.stderr.decode(errors="replace").strip()
+        if "not a git repository" in message:
+            raise UsageError(
+                f"{directory} is in no git repository, so nothing tells what has changed",
+                hint="keep the definitions in git, or correct --dir",
+            )
         raise UsageError(
             f"git {words[0]} failed in {directory}: {message}", hint="correct --since or --dir"
         )

@@ -147,7 +147,7 @@ def no_definitions_error(directory: Path) -> UsageError:
     return UsageError(
         f"{directory} has no package definitions",
         hint="a definition is a *.yaml file with a `package:` mapping, at the top level; "
-        "if yours are elsewhere, name that directory with --dir",
+        "if yours are elsewhere, name that directory with --dir, and if you have none, `dag init` begins some",
     )
 
 

@@ -57,7 +57,7 @@ class LocalDoctor:
         yield _check("memory", (), lambda: localchecks.memory(detect().name))
         yield _check("store", (), self._store)
         yield _check("room", ("store",), self._room)
-        yield _check("key", (), self._key)
+        yield _check("key", ("definitions",), self._key)
 
     async def _definitions(self) -> Finding:
         melange = melange_here(self._chosen.make_vars)
@@ -91,7 +91,10 @@ class LocalDoctor:
         for arch in self._chosen.arch:
             with closing(read_store(place, arch)) as store:
                 number += len(store.records)
-        return ok(f"{store_name(self._chosen)} can be read; finished packages there: {number:,}")
+        name = store_name(self._chosen)
+        if not place.exists():
+            return ok(f"{name} is no store yet; the first build makes it one")
+        return ok(f"{name} can be read; finished packages there: {number:,}")
 
     def _room(self) -> Finding:
         place = Path(store_place(self._chosen, self._terminal.detail).root)
