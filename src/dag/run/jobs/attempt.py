@@ -109,7 +109,6 @@ class JobFollower:
             DagError: the Job could not be made, or contact was lost for good.
 
         """
-        self._news.listen(self._name, self._hear)
         self._creation = self._spawn(self._create())
         self._spawn(self._explain())
         interrupted = False
@@ -225,11 +224,17 @@ class JobFollower:
                 self._path, self._manifest, patience=_PATIENCE
             )
         except ApiError as error:
-            if error.status == 409:  # a run with other settings made it: two would do the same work
-                await self._delete_job(_PATIENCE)
-            raise
+            if error.status != 409:
+                raise
+            await self._delete_job(_PATIENCE)  # two would do the same work
+            raise InfrastructureError(
+                "its Job was made of other inputs than there are now, and is deleted"
+            ) from error
         if QUEUE_LABEL not in self._manifest["metadata"]["labels"]:
             self._hopeless_at = self._loop.time() + _WITHOUT_POD
+        # Not before: how a Job ended that was made of something else, such as another environment, says
+        # nothing of this attempt.
+        self._news.listen(self._name, self._hear)
         self._hear(JobSeen(self._job))  # one that is adopted may have ended
 
     async def _explain(self) -> None:
