@@ -180,7 +180,7 @@ def test_what_refuses_is_named(make: Make, tmp_path: Path) -> None:
         code, _, said = one.run()
     assert code == 3, said
     assert "s3://built/built" in said
-    code, _, said = one.run("--store", "pvc://claim", command="status")
-    assert code == 2
+    code, _, said = one.run("--store", "pvc://claim")
+    assert code == 2, said
     assert "pvc://claim is a volume claim, which only pods reach" in said
     assert "--on kubernetes" in said
