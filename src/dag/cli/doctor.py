@@ -29,6 +29,7 @@ def command(options: DoctorOptions) -> int:
     from dag.core.doctor.checks import exit_code
     from dag.report.doctor import headline, lines, to_json
     from dag.report.terminal import Terminal, show, show_document
+    from dag.run.announcing import announced
     from dag.run.doctor.jobs import JobsDoctor
     from dag.run.doctor.local import LocalDoctor
     from dag.run.doctor.pod import PodDoctor
@@ -44,7 +45,8 @@ def command(options: DoctorOptions) -> int:
             doctor = JobsDoctor(options, terminal)
         case _:
             doctor = PodDoctor(options, terminal)
-    findings = run_interruptibly(doctor.examine())
+    with announced(lambda: "examining; that may take some minutes, -v tells of each probe"):
+        findings = run_interruptibly(doctor.examine())
     if options.json:
         show_document(to_json(findings))
     else:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.support.builds import Make, definition, new_key, run
 from tests.support.schema import checked
+from tests.support.screens import Terminal
+from tests.torture.kills import environment
 
 LACKING = "old: x\n"
 
@@ -92,3 +94,30 @@ def test_it_goes_by_what_the_file_of_settings_says_to_a_build(make: Make, tmp_pa
     _, found, _ = doctor(place)
     assert found["store"]["message"] == f"{tmp_path}/there can be read; finished packages there: 1"
     assert os.fspath(tmp_path) in json.dumps(found["room"])
+
+
+SLOW = """
+import signal, sys
+import dag.run.announcing as announcing
+import dag.run.doctor.local as local
+from dag.cli.main import run
+announcing.AFTER = 0.001
+find = local.find_program
+
+def slowly(name):
+    while signal.getitimer(signal.ITIMER_REAL)[0]:  # as long as it takes until it is told, if ever
+        pass
+    return find(name)
+
+local.find_program = slowly
+sys.argv[0] = "dag"
+run()
+"""
+
+
+def test_on_a_terminal_it_is_said_that_it_takes_long(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(definition("a"))
+    terminal = Terminal(100, 30)
+    terminal.run(SLOW, "doctor", "--on=local", "-d", str(tmp_path), PATH=environment()["PATH"])
+    assert terminal.lines[0] == "dag: examining; that may take some minutes, -v tells of each probe"
+    assert sum("examining" in line for line in terminal.lines) == 1
