@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dag.core.store.publication import Publication
 from dag.core.store.records import Record
 
 STATE = ".dag"
@@ -43,8 +44,8 @@ class RecordName:
         return f"records/{self.arch}/{self.name}/{self.key}/{self.result}.json"
 
 
-def record_name(arch: str, record: Record) -> str:
-    """Return the name of a record."""
+def record_name(arch: str, record: Record | Publication) -> str:
+    """Return the name of a record, or of that which is published."""
     return str(RecordName(arch, record.name, record.key, record.result))
 
 

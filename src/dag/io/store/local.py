@@ -34,7 +34,6 @@ from dag.core.store.layout import (
     PUBLISHED,
     RECORDS,
     STATE,
-    RecordName,
     read_record_name,
     record_name,
 )
@@ -162,7 +161,8 @@ class Store:
         sizes = {one.name.removeprefix(folder): one.size for one in self.files.list(self.arch.apk)}
         worthless = []
         found: dict[str, Publication] = {}
-        self._forget()
+        for one in (self.records, self.sizes, self._owners, self.half_published):
+            one.clear()
         names = self.objects.names(f"{PUBLISHED}/{self.arch.apk}")
         for name, publication in read_each(self.objects, names, RECORD, decode_publication):
             if isinstance(publication, str):
@@ -172,7 +172,7 @@ class Store:
             elif publication is not None:
                 unit = (publication.name, publication.version)
                 self.half_published[unit] = publication.leaving
-        by_publication = {name: _record_name(self.arch, one) for name, one in found.items()}
+        by_publication = {name: record_name(self.arch.apk, one) for name, one in found.items()}
         records = dict(read_each(self.objects, by_publication.values(), RECORD, decode_record))
         for name, publication in found.items():
             record = records[by_publication[name]]
@@ -188,10 +188,6 @@ class Store:
             if isinstance(record, str):
                 worthless.append((by_publication[name], record))
         return worthless
-
-    def _forget(self) -> None:
-        for one in (self.records, self.sizes, self._owners, self.half_published):
-            one.clear()
 
     def _list_records(self) -> dict[str, set[str]]:
         names: dict[str, set[str]] = {}
@@ -224,16 +220,16 @@ class Store:
 
         The published one goes before others. One of an unknown definition counts if it is published.
         """
-        published, chosen = self.records.get((name, version)), self.chosen.get(name)
+        published = self.records.get((name, version))
         if published and fingerprint and published.fingerprint not in ("", fingerprint):
             published = None
-        if published and chosen in (None, published.result):
+        if published and self.chosen.get(name) in (None, published.result):
             return published
         of_version = (one for one in self.records_of(name) if one.version == version)
         same = [one for one in of_version if one.fingerprint == fingerprint]
         if published:
             same.append(published)
-        return choose_result(same, [chosen or "", published.result if published else ""])
+        return choose_result(same, self.preferred_results(name, version))
 
     def find_key(self, name: str, key: str) -> Record | None:
         """Return the record of just what goes into a unit; the published one goes before others."""
@@ -398,12 +394,6 @@ class Store:
             for file, apk in record.files.items():
                 yield PublishedApk(apk, self.sizes.get(file, apk.size))
 
-    # ---- what is remembered -------------------------------------------------------------------
-
     def seconds(self) -> dict[str, float]:
         """Return how long units took, by name; of several versions the last record counts."""
         return {r.name: r.seconds for r in self.records.values() if r.seconds > 0}
-
-
-def _record_name(arch: Arch, publication: Publication) -> str:
-    return str(RecordName(arch.apk, publication.name, publication.key, publication.result))
