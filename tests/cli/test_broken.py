@@ -131,3 +131,13 @@ def test_how_many_definitions_cannot_be_used_is_said_once(directory: Path) -> No
     _, err = dag("text", "-d", directory)
     assert err.count("definitions cannot be used") == 1
     assert "dag: 2 definitions cannot be used\n" in err
+
+
+def test_several_architectures_are_refused_on_this_machine_with_what_builds_them(
+    directory: Path,
+) -> None:
+    for words in ((), ("--dry-run",)):
+        _, err = dag("build", "-d", directory, "--arch=x86_64,aarch64", *words, code=2)
+        assert "a build on this machine is for one architecture, and --arch names 2" in err
+        assert "--on kubernetes" in err
+    assert not (directory / "packages").exists()

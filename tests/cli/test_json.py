@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from dag.core.pod.ending import Cause, Ending
 from dag.core.pod.events import PodResult
 from dag.report import pods
-from dag.report.files import ShownPlaces, to_json
+from dag.report.files import ShownPlaces, results_to_json, to_json
 from tests.cli.test_graph_commands import dag
 from tests.support.caching import dag as dag_cache
 from tests.support.gitrepos import git
@@ -125,6 +126,12 @@ def test_what_came_of_a_run() -> None:
     found = checked(to_json(result, places), "result")
     assert (found["exit_code"], found["running"]) == (1, False)
     assert found["units"][2]["log"].startswith("there/packages/.dag/runs/")
+    both = [result, replace(made_run(2), arch="aarch64")]
+    found = checked(results_to_json(both, places, exit_code=1), "results")
+    assert [(one["arch"], one["exit_code"]) for one in found["results"]] == [
+        ("x86_64", 1),
+        ("aarch64", 0),
+    ]
     found = checked(to_json(made_run(9, until=3.0), places, is_alive=True), "result")
     assert (found["exit_code"], found["running"]) == (0, True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, kwok, lifecycle
+from cluster import Cluster, ClusterError, emulation, kwok, lifecycle
 from cluster.config import cache_directory, state_directory
 from tests.support.cluster.running import Dag
 
@@ -91,6 +91,18 @@ def _lock_turn(mode: int) -> Iterator[None]:
 @pytest.fixture
 def alone() -> None:
     """Have the whole cluster alone, because the test stops a node or the API server."""
+
+
+@pytest.fixture
+def arm_node(cluster: Cluster, alone: None) -> Iterator[Cluster]:
+    """Return the cluster while its node-b says that it is arm64, and the machine runs such programs."""
+    try:
+        emulation.up("aarch64")
+        emulation.disguise(cluster, "node-b", "arm64")
+        yield cluster
+    finally:
+        emulation.reveal(cluster, "node-b")
+        emulation.down()
 
 
 @pytest.fixture

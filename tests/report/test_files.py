@@ -55,7 +55,7 @@ def result() -> Result:
 
 
 def test_a_page_shows_what_a_build_says_and_nothing_of_it_is_live() -> None:
-    page = to_markdown(result(), PLACES)
+    page = to_markdown([result()], PLACES)
     assert page.replace("\n", "").isprintable()
     log = page.partition("\n````\n")[2].partition("\n````\n")[0]
     assert log.splitlines()[1:] == ["```", "</failure>"]
@@ -68,7 +68,7 @@ def test_a_page_shows_what_a_build_says_and_nothing_of_it_is_live() -> None:
 
 
 def test_what_test_readers_read_is_xml_and_visible() -> None:
-    text = to_junit(result(), PLACES)
+    text = to_junit([result()], PLACES)
     suite = ET.fromstring(text).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "3", "2")
@@ -86,6 +86,20 @@ def test_what_test_readers_read_is_xml_and_visible() -> None:
     assert failure is not None
     assert failure.text is not None
     assert failure.text.startswith(r"\x1b]52;c;ZXZpbA==\x07<img src=x onerror=y>")
+
+
+def test_each_architecture_has_a_suite_and_a_part_of_the_page() -> None:
+    both = [replace(result(), arch="aarch64", seconds=2.0), result()]
+    suites = ET.fromstring(to_junit(both, PLACES)).findall("testsuite")
+    told = [(one.get("name"), one.get("time"), one.get("tests")) for one in suites]
+    assert told == [("dag build aarch64", "2.000", "5"), ("dag build x86_64", "1.000", "5")]
+    page = to_markdown(both, PLACES)
+    assert page == "\n".join(to_markdown([one], PLACES) for one in both)
+    heads = [line for line in page.splitlines() if line.startswith("## ")]
+    assert [head.partition(":")[0] for head in heads] == [
+        "## dag build, aarch64",
+        "## dag build, x86_64",
+    ]
 
 
 def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:

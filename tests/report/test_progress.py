@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.report.progress import BuildProgress, log_words, result_lines
+from dag.report.screen import Screen
 
 
 class Run:
@@ -27,7 +29,7 @@ class Run:
             self.scheduler,
             about,
             logs=lambda name: log_words("packages", name, f"logs/{name}.log"),
-            stream=self.stream,
+            screen=Screen(self.stream),
         )
         self.tell(Began(), 0.0)
 
@@ -81,6 +83,8 @@ def test_a_failure_is_told_once_with_its_words_and_its_log() -> None:
     (told, _) = result_lines(result, store="gs://b")
     log = "`dag logs --store gs://b brotli` prints its log"
     assert told == f"FAILED brotli 1-r0: exit status 2 in a step; {log}"
+    (told, _) = result_lines(replace(result, arch="aarch64"), store="gs://b")
+    assert "`dag logs --store gs://b --arch aarch64 brotli`" in told
 
 
 def test_a_failure_that_other_lines_follow_is_listed_at_the_end() -> None:

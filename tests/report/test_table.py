@@ -42,6 +42,41 @@ if end in ("interrupted", "closed"):
 os._exit(0)
 """
 
+TWO = """
+import os, sys
+from dag.core.build.events import Began, Broke, Proven, Succeeded, Unit
+from dag.core.build.scheduler import Scheduler
+from dag.core.build.states import RunLimits
+from dag.core.build.summary import PlannedPackage, PlanSummary
+from dag.report.progress import BuildProgress
+from dag.report.screen import Screen
+
+screen = Screen(is_shared=True)
+names = [f"package-{one}" for one in range(9)]
+both = {}
+for arch in ("aarch64", "x86_64"):
+    scheduler = Scheduler(map(Unit, names), RunLimits(jobs=9))
+    planned = {name: PlannedPackage("1-r0", "missing", "") for name in names}
+    about = PlanSummary(arch=arch, packages=planned, timed=0)
+    both[arch] = scheduler, BuildProgress(scheduler, about, screen=screen)
+
+def tell(arch, event, now):
+    scheduler, progress = both[arch]
+    progress.observe(event, scheduler.handle(event, now), now)
+    progress.look_at_clock(now)
+
+for arch in both:
+    tell(arch, Began(), 0.0)
+tell("x86_64", Succeeded("package-0", 1), 3.0)
+tell("x86_64", Proven("package-0", 1), 4.0)
+tell("aarch64", Broke("package-0", 1, "exit status 2", ()), 5.0)
+both["x86_64"][1].look_at_clock(6.0)
+if sys.argv[1] == "one":
+    both["aarch64"][1].close()
+    tell("x86_64", Broke("package-1", 1, "exit status 3", ()), 7.0)
+os._exit(0)
+"""
+
 SIZES = [(40, 9), (60, 12), (100, 30), (200, 60)]
 
 
@@ -103,3 +138,27 @@ def test_quiet_tells_failures_and_nothing_else() -> None:
         f"dag: FAILED {name} 1.2.3-r0: exit status 2",
         "    cc: no such file",
     ]
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(50, 12), (100, 30)])
+def test_two_builds_have_a_table_each_and_every_line_says_of_which_it_is(
+    columns: int, rows: int
+) -> None:
+    terminal = Terminal(columns, rows)
+    assert terminal.run(TWO, "both") == 0
+    screen = " ".join(terminal.lines)
+    assert "dag: x86_64: built package-0 1-r0 in 4.0s  [1/9]" in screen
+    assert "dag: aarch64: FAILED package-0 1-r0: exit status 2" in screen
+    assert "aarch64: 0 of 9 done, 8 of 9 slots in use, 1 failed" in screen
+    assert "x86_64: 1 of 9 done, 8 of 9 slots in use" in screen
+    assert len(terminal.lines) <= rows
+    numbers = [n for n, line in enumerate(terminal.lines) if " of 9 done" in line]
+    between = terminal.lines[numbers[0] + 1 : numbers[1]]
+    assert any("package-1 1-r0" in line for line in between)
+
+
+def test_the_table_of_a_build_that_has_ended_goes_and_the_other_stays() -> None:
+    terminal = Terminal(100, 30)
+    assert terminal.run(TWO, "one") == 0
+    (numbers,) = (line for line in terminal.lines if " of 9 done" in line)
+    assert numbers.startswith("x86_64: 1 of 9 done, 7 of 9 slots in use, 1 failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,34 +38,54 @@ def command(options: UnitBuildOptions) -> int:
     everything that was asked for is there, 1 if something failed, 2 if the request was wrong, 3 if
     the machine failed, and 130 after an interruption.
     """
-    from dag.core.build.plan import Absence
-    from dag.run.build.start import build_packages, plan_build
-
     require_directories(junit=options.junit, markdown=options.markdown, report=options.report)
     refuse_pipe(report=options.report)
     if options.dry_run:
-        if options.is_on_cluster:
-            from dag.run.jobs.start import plan_on_cluster
+        return _plan(options)
+    if not options.is_on_cluster:
+        from dag.run.build.start import build_packages
 
-            build = plan_on_cluster(options, Terminal(verbosity=options.verbose))
-        else:
-            build = plan_build(options, say)
-        _tell_plan(build)
-        impossible = any(
-            one.named and one.absence is Absence.OTHER_ARCH for one in build.plan.skipped
-        )
-        code = 1 if build.plan.stuck or build.plan.unbuildable or impossible else 0
-        _print_plan(build, code)
-        return code
-    if options.is_on_cluster:
-        from dag.run.jobs.start import build_on_cluster
-
-        terminal = Terminal(verbosity=options.verbose)
-        result = build_on_cluster(options, terminal, planned=_tell_plan)
-    else:
         result = build_packages(options, say, planned=_tell_plan)
-    _report(result, options)
-    return result.exit_code
+        _report([result], options, result.exit_code)
+        return result.exit_code
+    from dag.run.jobs.start import build_on_cluster
+
+    terminal = Terminal(verbosity=options.verbose)
+    outcome = build_on_cluster(options, terminal, planned=_tell_plan)
+    if outcome.results:
+        _report(outcome.results, options, outcome.exit_code)
+    code = outcome.exit_code
+    worst = next((error for error in outcome.errors if error.exit_code == code), None)
+    for error in outcome.errors:
+        if error is not worst:
+            terminal.complain(error.message)
+    if worst is not None:
+        raise worst
+    return code
+
+
+def _plan(options: UnitBuildOptions) -> int:
+    from dag.core.build.plan import Absence
+
+    if options.is_on_cluster:
+        from dag.run.jobs.start import plan_on_cluster
+
+        builds = plan_on_cluster(options, Terminal(verbosity=options.verbose))
+    else:
+        from dag.run.build.start import plan_build
+
+        builds = (plan_build(options, say),)
+    for build in builds:
+        _tell_plan(build)
+    impossible = any(
+        one.named and one.absence is Absence.OTHER_ARCH
+        for build in builds
+        for one in build.plan.skipped
+    )
+    incomplete = any(build.plan.stuck or build.plan.unbuildable for build in builds)
+    code = 1 if incomplete or impossible else 0
+    _print_plans(builds, code, as_json=options.json)
+    return code
 
 
 def annotated_directory(directory: str) -> str:
@@ -107,38 +128,58 @@ def _tell_plan(build: Build) -> None:
         say(line)
 
 
-def _print_plan(build: Build, exit_code: int) -> None:
+def _print_plans(builds: Sequence[Build], exit_code: int, *, as_json: bool) -> None:
     from dag.core.build.openings import find_openings
-    from dag.report.plan import plan_json, plan_lines
+    from dag.report.plan import LimitedPlan, plan_json, plan_lines, plans_json
 
-    plan, limits = build.plan, build.limits
-    has = build.repositories.common.versions
-    openings = find_openings(build.graph, plan, has, build.finished.records)
-    if build.options.json:
-        show_document(plan_json(plan, limits, build.about, openings, exit_code=exit_code))
-    else:
-        show(plan_lines(plan, limits, openings))
+    plans = []
+    for build in builds:
+        has = build.repositories.common.versions
+        openings = find_openings(build.graph, build.plan, has, build.finished.records)
+        plans.append(LimitedPlan(build.plan, build.limits, build.about, openings))
+    several = len(plans) > 1
+    if as_json:
+        show_document(
+            plans_json(plans, exit_code=exit_code)
+            if several
+            else plan_json(plans[0], exit_code=exit_code)
+        )
+        return
+    for one in plans:
+        if several:
+            show([f"for {one.plan.arch}:"])
+        show(plan_lines(one))
 
 
-def _report(result: Result, options: UnitBuildOptions) -> None:
-    from dag.report.files import ShownPlaces, to_json, to_junit, to_markdown
+def _report(results: Sequence[Result], options: UnitBuildOptions, exit_code: int) -> None:
+    from dag.report import files
     from dag.report.progress import result_lines
     from dag.run.build.stores import store_name
 
-    if result.exit_code or not options.quiet:
-        for line in result_lines(
-            result, store=store_name(options), verbosity=options.verbose, was_followed=True
-        ):
-            paint = Paint.FAILURE if line.startswith("FAILED ") else None
-            tell(line if line.startswith(" ") else f"dag: {line}", paint=paint)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        from dag.report.annotations import workflow_commands
+    is_several = len(options.arch) > 1
+    for result in results:
+        label = f"{result.arch}: " if is_several else ""
+        if result.exit_code or not options.quiet:
+            for line in result_lines(
+                result,
+                store=store_name(options),
+                verbosity=options.verbose,
+                was_followed=not is_several,  # what was told last may be of another one
+            ):
+                paint = Paint.FAILURE if line.startswith("FAILED ") else None
+                tell(line if line.startswith(" ") else f"dag: {label}{line}", paint=paint)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from dag.report.annotations import workflow_commands
 
-        instruct(workflow_commands(result, annotated_directory(options.directory)))
-    places = ShownPlaces(store=store_name(options), directory=options.directory)
+            instruct(workflow_commands(result, annotated_directory(options.directory)))
+    places = files.ShownPlaces(store=store_name(options), directory=options.directory)
     write_results(
         options,
-        json=lambda: to_json(result, places),
-        junit=lambda: to_junit(result, places),
-        markdown=lambda: to_markdown(result, places),
+        json=lambda: (
+            files.results_to_json(results, places, exit_code=exit_code)
+            if is_several
+            else files.to_json(results[0], places)
+        ),
+        junit=lambda: files.to_junit(results, places),
+        markdown=lambda: files.to_markdown(results, places),
     )

@@ -19,6 +19,8 @@ _OCI = {
     "x86": "386",
 }
 ARCHITECTURES = tuple(_OCI)
+DEFAULT_ARCH = "x86_64"
+"""The architecture of commands to which nobody names another one."""
 _ALIASES = {oci: apk for apk, oci in _OCI.items()} | {"i386": "x86", "arm": "armv7"}
 
 

@@ -14,7 +14,17 @@ FORMAT = 1
 
 
 def envelope(kind: str, body: Mapping[str, object], *, exit_code: int = 0) -> str:
-    """Return one JSON object: the format, what it is about, how the command ends, and `body`.
+    """Return one JSON object as text, see `framed`.
+
+    Raises:
+        ValueError: the body has a field of the frame.
+
+    """
+    return visible_json(framed(kind, body, exit_code=exit_code), indent=2) + "\n"
+
+
+def framed(kind: str, body: Mapping[str, object], *, exit_code: int = 0) -> dict[str, object]:
+    """Return one object: the format, what it is about, how the command ends, and `body`.
 
     Raises:
         ValueError: the body has a field of the frame.
@@ -23,4 +33,4 @@ def envelope(kind: str, body: Mapping[str, object], *, exit_code: int = 0) -> st
     frame = {"format": FORMAT, "kind": kind, "exit_code": exit_code}
     if twice := frame.keys() & body.keys():
         raise ValueError(f"{kind}: a field of the frame, too: {', '.join(sorted(twice))}")
-    return visible_json({**frame, **body}, indent=2) + "\n"
+    return {**frame, **body}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dag.core.build.plan import Absence
@@ -13,8 +13,8 @@ from dag.core.build.states import SETTLED, THERE, UnitState
 from dag.core.build.stuck import Stuck
 from dag.core.package.directory import unusable_words
 from dag.core.visible import visible_line
-from dag.report.envelope import envelope
-from dag.report.markup import Suite, fenced, plain, row
+from dag.report.envelope import envelope, framed
+from dag.report.markup import Suite, fenced, plain, row, suites_to_xml
 from dag.report.words import count, impossible_words, opening_words, reason_words, ring, seconds
 
 
@@ -36,19 +36,36 @@ class ShownPlaces:
 
 def to_json(result: Result, places: ShownPlaces, *, is_alive: bool = False) -> str:
     """Return everything that is known, as one JSON object; `is_alive` says if the run goes on."""
+    code, body = _body(result, places, is_alive=is_alive)
+    return envelope("result", body, exit_code=code)
+
+
+def results_to_json(results: Iterable[Result], places: ShownPlaces, *, exit_code: int) -> str:
+    """Return the results for several architectures as one JSON object, in which each is one."""
+    bodies = (_body(one, places, is_alive=False) for one in results)
+    each = [framed("result", body, exit_code=code) for code, body in bodies]
+    return envelope("results", {"results": each}, exit_code=exit_code)
+
+
+def _body(result: Result, places: ShownPlaces, *, is_alive: bool) -> tuple[int, dict[str, object]]:
+    """Return how a command ends with this result, and the result as an object."""
     body = {"running": is_alive, **result.to_json()}
     code = body.pop("exit_code")
     for unit, data in zip(result.units, body["units"], strict=True):
         data |= {"log": places.log(unit), "file": places.definition(unit)}
-    return envelope("result", body, exit_code=0 if is_alive else code)
+    return 0 if is_alive else code, body
 
 
-def to_junit(result: Result, places: ShownPlaces) -> str:
-    """Return a test suite: each package is a test case.
+def to_junit(results: Iterable[Result], places: ShownPlaces) -> str:
+    """Return a test suite for each architecture: each package is a test case.
 
     One that was not built is skipped, unless it failed by itself: then the exit code is not 0.
     """
-    suite = Suite("dag build", result.arch)
+    return suites_to_xml([_suite(one, places) for one in results])
+
+
+def _suite(result: Result, places: ShownPlaces) -> Suite:
+    suite = Suite("dag build", result.arch, result.seconds)
     for unit in result.units:
         file, log = places.definition(unit), places.log(unit)
         case = suite.case(unit.name, seconds=unit.seconds, file=file, log=log)
@@ -66,12 +83,12 @@ def to_junit(result: Result, places: ShownPlaces) -> str:
     skips += [(one.name, one.why) for one in result.skipped if one.name not in impossible]
     for name, because in skips:
         suite.case(name).skip(because)
-    return suite.to_xml(result.seconds)
+    return suite
 
 
-def to_markdown(result: Result, places: ShownPlaces) -> str:
-    """Return a page about the run for people."""
-    return "\n".join(_markdown(result, places)) + "\n"
+def to_markdown(results: Iterable[Result], places: ShownPlaces) -> str:
+    """Return a page about the run for people, with a part for each architecture."""
+    return "\n".join("\n".join([*_markdown(one, places), ""]) for one in results)
 
 
 def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from xml.etree import ElementTree as ET
 
 from dag.core.visible import visible, visible_line
@@ -43,8 +43,10 @@ class Suite:
     The format is the one that most readers agree on: https://github.com/testmoapp/junitxml
     """
 
-    def __init__(self, name: str, arch: str) -> None:
+    def __init__(self, name: str, arch: str, seconds: float) -> None:
+        """Begin a suite, which took so many seconds."""
         self._suite = ET.Element("testsuite", name=f"{name} {arch}".rstrip())
+        self._seconds = seconds
         self._arch = arch
 
     def case(
@@ -60,18 +62,23 @@ class Suite:
             ET.SubElement(properties, "property", name="attachment", value=visible(log))
         return Case(case)
 
-    def to_xml(self, seconds: float) -> str:
-        """Return the suite as a file; it took so many seconds."""
+    def element(self) -> ET.Element:
+        """Return the suite with its numbers."""
         suite = self._suite
         suite.set("tests", str(len(suite.findall("testcase"))))
         suite.set("failures", str(len(suite.findall("testcase/failure"))))
         suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
         suite.set("errors", "0")
-        suite.set("time", f"{seconds:.3f}")
-        root = ET.Element("testsuites")
-        root.append(suite)
-        ET.indent(root)
-        return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+        suite.set("time", f"{self._seconds:.3f}")
+        return suite
+
+
+def suites_to_xml(suites: Iterable[Suite]) -> str:
+    """Return suites as a file."""
+    root = ET.Element("testsuites")
+    root.extend(one.element() for one in suites)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 class Case:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,15 +13,25 @@ from dag.core.build.openings import Holder, Opening
 from dag.core.build.plan import BuildPlan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
-from dag.report.envelope import envelope
+from dag.report.envelope import envelope, framed
 from dag.report.words import count, seconds, some, stuck_lines
 
 
-def plan_lines(plan: BuildPlan, limits: RunLimits, openings: Sequence[Opening]) -> Iterator[str]:
-    """Yield the units by level with their reasons, the critical path, and the expected time.
+@dataclass(frozen=True, slots=True)
+class LimitedPlan:
+    """A plan, and what bounds its scheduler."""
 
-    `openings` are what opens its cycles.
-    """
+    plan: BuildPlan
+    limits: RunLimits
+    about: PlanSummary
+    """The plan's summary."""
+    openings: Sequence[Opening] = ()
+    """What opens its cycles."""
+
+
+def plan_lines(planned: LimitedPlan) -> Iterator[str]:
+    """Yield the units by level with their reasons, the critical path, and the expected time."""
+    plan, limits = planned.plan, planned.limits
     expected = estimate(plan.units, limits)
     steps = {step.package.name: step for step in plan.steps}
     for number, names in enumerate(expected.levels):
@@ -31,7 +42,7 @@ def plan_lines(plan: BuildPlan, limits: RunLimits, openings: Sequence[Opening]) 
             yield f"  {name} {step.package.full_version}: {step.reason.value}{because}"
     for one in plan.skipped:
         yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
-    yield from map(_opening_line, openings)
+    yield from map(_opening_line, planned.openings)
     for cycle in plan.stuck:
         yield f"a cycle of {count(len(cycle.packages), 'package')}: {', '.join(cycle.packages)}"
         yield from stuck_lines(cycle, "  ")
@@ -80,17 +91,21 @@ def same_version_words(plan: BuildPlan) -> str:
     )
 
 
-def plan_json(
-    plan: BuildPlan,
-    limits: RunLimits,
-    about: PlanSummary,
-    openings: Sequence[Opening],
-    *,
-    exit_code: int,
-) -> str:
-    """Return the same as one JSON object; `about` is the plan's summary."""
+def plan_json(planned: LimitedPlan, *, exit_code: int) -> str:
+    """Return what `plan_lines` tells as one JSON object."""
+    return envelope("plan", _body(planned), exit_code=exit_code)
+
+
+def plans_json(each: Iterable[LimitedPlan], *, exit_code: int) -> str:
+    """Return the plans for several architectures as one JSON object, in which each is one."""
+    plans = [framed("plan", _body(one), exit_code=exit_code) for one in each]
+    return envelope("plans", {"plans": plans}, exit_code=exit_code)
+
+
+def _body(planned: LimitedPlan) -> dict[str, object]:
+    plan, limits, about, openings = planned.plan, planned.limits, planned.about, planned.openings
     expected = estimate(plan.units, limits)
-    data = {
+    return {
         **msgspec.to_builtins(about),
         "skipped": [msgspec.structs.asdict(one) for one in about.skipped],
         "dropped": [msgspec.structs.asdict(one) for one in about.dropped],
@@ -108,4 +123,3 @@ def plan_json(
         "open": plan.open,
         "same_version": plan.same_version,
     }
-    return envelope("plan", data, exit_code=exit_code)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dag.core.pod.events import PodResult
 from dag.report.envelope import envelope
-from dag.report.markup import Suite, fenced, plain, row
+from dag.report.markup import Suite, fenced, plain, row, suites_to_xml
 from dag.report.words import count, seconds
 
 
@@ -42,12 +42,13 @@ def _pod(arch: str, result: PodResult) -> dict[str, object]:
 
 def to_junit(results: Mapping[str, PodResult]) -> str:
     """Return a test suite in which each pod is a test case."""
-    suite = Suite("dag pod", "")
+    longest = max((result.seconds for result in results.values()), default=0.0)
+    suite = Suite("dag pod", "", longest)
     for arch, result in results.items():
         case = suite.case(f"{arch} {result.name}".rstrip(), seconds=result.seconds)
         if result.ending.exit_code:
             case.fail(why(result), result.tail)
-    return suite.to_xml(max((result.seconds for result in results.values()), default=0.0))
+    return suites_to_xml([suite])
 
 
 def to_markdown(results: Mapping[str, PodResult], created: Sequence[str]) -> str:

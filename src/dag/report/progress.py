@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, TextIO
 
+from dag.core.arch import DEFAULT_ARCH
 from dag.core.build.events import Action, Await, Event, Proven, Retry, Settled, Start, StopRequested
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import THERE, Progress, UnitState
 from dag.core.build.summary import PlanSummary
-from dag.core.visible import visible_entry
 from dag.report.files import headline
+from dag.report.screen import Screen
 from dag.report.table import LiveTable, numbers
-from dag.report.terminal import Paint, current_manner, shows_tables, silence, tell
+from dag.report.terminal import Paint
 from dag.report.words import blocked_lines, count, impossible_words, seconds, some, stuck_lines
-
-if TYPE_CHECKING:
-    from rich.live import Live
 
 _REDRAW = 0.25
 """How many seconds pass between two drawings of the table."""
@@ -27,8 +22,6 @@ _EVERY = 60.0
 """How many seconds pass between two lines about what runs, where there is no table."""
 _SHOWN = 16
 """How many running units such a line names."""
-
-_STYLES = {Paint.FAILURE: "red", Paint.SUCCESS: "green"}
 
 
 class BuildProgress:
@@ -41,28 +34,22 @@ class BuildProgress:
         *,
         verbosity: int = 0,
         logs: Callable[[str], str] | None = None,
-        stream: TextIO | None = None,
+        screen: Screen | None = None,
     ) -> None:
-        """Watch `scheduler`, whose plan `about` sums up; `logs` says where the log of a unit is."""
+        """Watch `scheduler`, whose plan `about` sums up; `logs` says where the log of a unit is.
+
+        The screen is that of stderr if none is given.
+        """
         self._logs = logs
         self._scheduler = scheduler
         self._packages = about.packages
         self._timed = about.timed > 0
         self._verbosity = verbosity
-        self._stream = stream or sys.stderr
-        self._live: Live | None = None
-        self._table = LiveTable(scheduler, self._name, timed=self._timed)
+        self._screen = screen or Screen()
+        self._label = f"{about.arch}: " if self._screen.is_shared else ""
+        self._table = LiveTable(scheduler, self._name, timed=self._timed, label=self._label)
         self._drawn = self._now = self._told = 0.0
-        manner = current_manner()
-        self._quiet = manner.quiet
-        if shows_tables(self._stream) and not manner.quiet:
-            from rich.console import Console
-            from rich.live import Live
-
-            plain = not manner.paints(self._stream)
-            console = Console(file=self._stream, highlight=False, no_color=plain)
-            self._live = Live(self._table, console=console, auto_refresh=False, transient=True)
-            self._live.start()
+        self._screen.show(self._table)
 
     def observe(self, event: Event, actions: Sequence[Action], now: float) -> None:
         """Tell what changed."""
@@ -72,7 +59,7 @@ class BuildProgress:
         for action in actions:
             match action:
                 case Start(key, attempt):
-                    if self._live is None:
+                    if not self._screen.has_tables:
                         again = f" (attempt {attempt})" if attempt > 1 else ""
                         self._say(f"building {self._name(key)}{again}")
                 case Retry(key, _, cause, when):
@@ -87,19 +74,17 @@ class BuildProgress:
     def look_at_clock(self, now: float) -> None:
         """Draw the table anew if it is old; without one, tell every minute what runs."""
         self._now = now
-        if self._live is not None:
+        if self._screen.has_tables:
             if now - self._drawn >= _REDRAW:
                 self._drawn = self._table.now = now
-                self._draw(self._live.refresh)
+                self._screen.refresh()
         elif now - self._told >= _EVERY:
             self._told = now
             self._tell_running()
 
     def close(self) -> None:
         """Remove the table."""
-        if self._live is not None:
-            self._draw(self._live.stop)
-            self._live = None
+        self._screen.remove(self._table)
 
     def _tell_settled(self, progress: Progress, event: Event) -> None:
         key = progress.unit.key
@@ -117,10 +102,10 @@ class BuildProgress:
                 self._say(f"unchanged {self._name(key)}  [{self._done()}]")
             case UnitState.FAILED:
                 log = f"; {self._logs(key)}" if self._logs else ""
-                failed = f"dag: FAILED {self._name(key)}: {progress.cause}{log}"
-                self._write(failed, Paint.FAILURE)
+                failed = f"dag: {self._label}FAILED {self._name(key)}: {progress.cause}{log}"
+                self._screen.write(failed, Paint.FAILURE)
                 for line in progress.lines:
-                    self._write(f"    {line}")
+                    self._screen.write(f"    {line}")
             case UnitState.BLOCKED if self._verbosity:
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
@@ -143,34 +128,18 @@ class BuildProgress:
         return f"{key} {self._packages[key].version}"
 
     def _say(self, text: str, paint: Paint | None = None) -> None:
-        if not self._quiet:
-            self._write(f"dag: {text}", paint)
-
-    def _write(self, text: str, paint: Paint | None = None) -> None:
-        """Write a line, above the table if there is one."""
-        if self._live is None:
-            tell(text, self._stream, paint=paint)
-        else:
-            style = _STYLES[paint] if paint else None
-            shown = visible_entry(text)
-            self._draw(partial(self._live.console.out, shown, style=style, highlight=False))
-
-    def _draw(self, draw: Callable[[], object]) -> None:
-        try:
-            draw()
-        except OSError:  # the terminal is gone; the build is not
-            self._live = None
-            silence(self._stream)
+        self._screen.say(f"dag: {self._label}{text}", paint)
 
 
 def _later(pause: float) -> str:
     return f"in {seconds(pause)}" if pause > 0 else "at once"
 
 
-def log_words(store: str, name: str, log: str) -> str:
+def log_words(store: str, name: str, log: str, *, arch: str = DEFAULT_ARCH) -> str:
     """Return where the log of a unit is, whose path below the store is `log`."""
     if "://" in store:
-        return f"`dag logs --store {store} {name}` prints its log"
+        chosen = "" if arch == DEFAULT_ARCH else f" --arch {arch}"
+        return f"`dag logs --store {store}{chosen} {name}` prints its log"
     return f"its log is {store}/{log}"
 
 
@@ -185,7 +154,7 @@ def result_lines(
     failed = result.with_state(UnitState.FAILED)
     if not was_followed or len(failed) > 1 or any(_ended_after(unit, result) for unit in failed):
         for unit in failed:
-            log = log_words(store, unit.name, unit.log)
+            log = log_words(store, unit.name, unit.log, arch=result.arch)
             yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):

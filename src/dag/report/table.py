@@ -54,26 +54,29 @@ def numbers(scheduler: Scheduler, now: float, *, timed: bool) -> Iterator[Part]:
 
 
 class LiveTable:
-    """A renderable of rich that takes half of the terminal, so that there is room for what is told.
+    """A table that takes half of the terminal, so that there is room for what is told.
 
     The numbers come first where room is short, then those units that have run for longest.
     """
 
-    def __init__(self, scheduler: Scheduler, name: Callable[[str], str], *, timed: bool) -> None:
-        """Show what `scheduler` knows; `name` says how a unit is called."""
+    def __init__(
+        self, scheduler: Scheduler, name: Callable[[str], str], *, timed: bool, label: str = ""
+    ) -> None:
+        """Show what `scheduler` knows; `name` says how a unit is called, `label` whose numbers they are."""
         self._scheduler = scheduler
         self._name = name
         self._timed = timed
+        self._label = label
         self.now = 0.0
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines.
+    def lines(self, width: int, height: int) -> Iterator[Text]:
+        """Yield the lines for a terminal of so many columns and rows.
 
         They are drawn again after each line that is told, so they must already include what it tells.
         """
-        width, height = options.size
         told = [*numbers(self._scheduler, self.now, timed=self._timed)]
         told.append((f"{seconds(self.now)} so far", ""))
+        told[0] = (f"{self._label}{told[0][0]}", told[0][1])
         last = list(_wrapped(told, max(8, width - _ECHO)))[: max(1, height - 1)]
         room = min(height - 1, max(height // 2, len(last) + 1)) - len(last)
         yield from self._rows(width, min(_MOST_ROWS, room))
@@ -101,6 +104,32 @@ class LiveTable:
         took = seconds(self.now - (progress.started or 0.0))
         name = shortened(visible_line(self._name(progress.unit.key)), max(3, width - 9))
         return set_cell_size(f"{took:>7}  {name}", width)
+
+
+class TableStack:
+    """A renderable of rich: tables one below the other, which share the terminal evenly."""
+
+    def __init__(self) -> None:
+        self._tables: list[LiveTable] = []
+
+    def __len__(self) -> int:
+        """Return how many tables there are."""
+        return len(self._tables)
+
+    def add(self, table: LiveTable) -> None:
+        """Show a table below the others."""
+        self._tables.append(table)
+
+    def remove(self, table: LiveTable) -> None:
+        """Show a table no more, if it is shown."""
+        if table in self._tables:
+            self._tables.remove(table)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines of all tables."""
+        width, height = options.size
+        for table in self._tables:
+            yield from table.lines(width, height // len(self._tables))
 
 
 def shortened(text: str, width: int) -> str:

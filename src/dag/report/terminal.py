@@ -165,12 +165,11 @@ class Terminal:
         self._said: set[str] = set()
 
     def about(self, subject: str) -> Terminal:
-        """Return a terminal that names its subject; without any, this one."""
-        return (
-            Terminal(verbosity=self.verbosity, subject=subject, logs_aside=self._logs_aside)
-            if subject
-            else self
-        )
+        """Return a terminal that names its subject, behind this one's; without any, this one."""
+        if not subject:
+            return self
+        within = f"{self._subject} {subject}".lstrip()
+        return Terminal(verbosity=self.verbosity, subject=within, logs_aside=self._logs_aside)
 
     def say(self, text: str) -> None:
         """Say what happens."""

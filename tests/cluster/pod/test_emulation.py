@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,31 +16,11 @@ from dag.core.image.agent import LABEL
 from examples.bootstrap import add_foreign
 from examples.layout import lay_out
 from tests.support.cluster.findings import Findings
+from tests.support.cluster.foreign import MACHINE, member
 from tests.support.cluster.images import busybox_image
 from tests.support.cluster.running import Dag, definitions
 
 pytestmark = pytest.mark.cluster
-
-MACHINE = """\
-package: {name: machine, version: 1, epoch: 0, description: What it was built on}
-environment: {contents: {packages: [baselayout, busybox]}}
-pipeline:
-  - runs: |
-      mkdir -p ${{targets.destdir}}/usr/share
-      uname -m >${{targets.destdir}}/usr/share/machine
-"""
-
-
-@pytest.fixture
-def arm_node(cluster: Cluster, alone: None) -> Iterator[Cluster]:
-    """Return the cluster while its node-b says that it is arm64."""
-    try:
-        emulation.up("aarch64")
-        emulation.disguise(cluster, "node-b", "arm64")
-        yield cluster
-    finally:
-        emulation.reveal(cluster, "node-b")
-        emulation.down()
 
 
 @pytest.fixture
@@ -66,14 +45,6 @@ def test_down_leaves_the_machine_as_up_found_it(cluster: Cluster, alone: None) -
     assert registered == ["dag-aarch64"]
     assert list(emulation.PLACE.glob("dag-*")) == []
     assert Path("/proc/mounts").read_text() == before
-
-
-def member(apk: Path, name: str) -> str:
-    """Return a file of a package."""
-    with tarfile.open(apk) as tar:
-        file = tar.extractfile(name)
-        assert file is not None
-        return file.read().decode()
 
 
 @pytest.mark.parametrize("isolation", ["privileged", "userns"])

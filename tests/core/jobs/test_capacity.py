@@ -7,6 +7,7 @@ from typing import Any
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
 from dag.core.jobs.capacity import ClusterCapacity, capacity_of
+from dag.core.jobs.options import UnitBuildOptions
 from dag.core.pod.scheduling import NodeLabel, SchedulingOptions, Toleration
 
 GIB = 1 << 30
@@ -41,6 +42,14 @@ def test_as_many_units_as_have_room_are_built_at_once() -> None:
     # Beside each runs an agent, which takes a little.
     assert capacity().jobs(ComputeResources(1000, GIB)) == 3 + 1
     assert capacity().jobs(ComputeResources(100, 2 * GIB)) == 3 + 1
+
+
+def test_architectures_that_share_nodes_share_what_has_room_there() -> None:
+    options = UnitBuildOptions(cpu="1", ram="1Gi")
+    assert options.cluster_limits(capacity()).jobs == 4
+    assert options.cluster_limits(capacity(), sharing=2).jobs == 2
+    assert options.cluster_limits(capacity(), sharing=9).jobs == 1
+    assert UnitBuildOptions(jobs=7).cluster_limits(capacity(), sharing=2).jobs == 7
 
 
 def test_only_nodes_count_that_the_flags_and_their_taints_leave() -> None:

@@ -22,8 +22,8 @@ from dag.core.kinds import (
 )
 from dag.core.package.options import (
     ArchOptions,
+    ArchsOptions,
     CompileOptions,
-    DefinitionOptions,
     DirectoryOptions,
     GeneralOptions,
     JsonOptions,
@@ -191,7 +191,7 @@ class UnitOptions(Options):
     jobs: int | None = flag(
         whole(1),
         "-j --jobs",
-        "Build this many units at once.",
+        "Build this many units at once. With several architectures, this is for each.",
         shown="one for each processor; on Kubernetes as many as have room on the nodes",
     )
     fail_fast: bool = switch("--fail-fast", "Stop everything at the first failure.")
@@ -260,7 +260,8 @@ class ReportFileOptions(ResultFileOptions):
     report: str | None = flag(
         FILE,
         "--report",
-        "Write a page about the build for a browser to this file, and again while it goes on.",
+        "Write a page about the build for a browser to this file, and again while it goes on. With "
+        "several architectures each has one, with its name before the suffix.",
     )
 
 
@@ -275,7 +276,9 @@ class MachineResources:
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions(
     PackageOptions,
-    DefinitionOptions,
+    DirectoryOptions,
+    ArchsOptions,
+    CompileOptions,
     OnlyOptions,
     RebuildOptions,
     RepositoryOptions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -138,6 +138,14 @@ class Result:
                 {**msgspec.to_builtins(unit), "seconds": unit.seconds} for unit in self.units
             ],
         }
+
+
+def exit_code_of(codes: Collection[int]) -> int:
+    """Return how a command ends whose builds end with these codes; 0 for none.
+
+    An interruption counts most, then a package that failed; else what is worst.
+    """
+    return next((code for code in (130, 1) if code in codes), max(codes, default=0))
 
 
 def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str = "") -> Result:

@@ -84,6 +84,11 @@ class StoreInCluster:
         marks = labels(run, self.arch, self.store)
         return ",".join(f"{name}={marks[name]}" for name in wanted)
 
+    def selector_of_all(self, run: str) -> str:
+        """Return the label selector that finds the Jobs and Pods of a run for any architecture."""
+        marks = labels(run, self.arch, self.store)
+        return ",".join(f"{name}={marks[name]}" for name in (STORE_LABEL, RUN_LABEL))
+
     @property
     def jobs_path(self) -> str:
         """Return the API's path to Jobs."""

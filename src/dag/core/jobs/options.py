@@ -183,14 +183,17 @@ class UnitBuildOptions(
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
 
-    def cluster_limits(self, capacity: ClusterCapacity) -> RunLimits:
-        """Return what bounds the scheduler; nodes count themselves what is taken of them."""
+    def cluster_limits(self, capacity: ClusterCapacity, *, sharing: int = 1) -> RunLimits:
+        """Return what bounds the scheduler; nodes count themselves what is taken of them.
+
+        So many schedulers share these nodes, and what has room there is divided among them.
+        """
         from dag.core.build.states import RunLimits
 
         unit = self.request().resources
         most = int(quantity(self.max_ram)) if self.max_ram else capacity.max_ram
         return RunLimits(
-            jobs=self.jobs or capacity.jobs(unit),
+            jobs=self.jobs or max(1, capacity.jobs(unit) // sharing),
             max_ram=most if most is not None else _MAX_RAM,
             retries=self.retries,
             fail_fast=self.fail_fast,

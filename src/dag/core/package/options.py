@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.arch import ARCHITECTURES, Arch
+from dag.core.arch import ARCHITECTURES, DEFAULT_ARCH, Arch
 from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
 from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, PACKAGE, TEXT, choice
 from dag.core.package.makeassignments import split_assignment
@@ -48,7 +48,7 @@ class ArchOptions(Options):
         ARCH,
         "-a --arch",
         f"Take the definitions for this architecture: {_NAMES}.",
-        default="x86_64",
+        default=DEFAULT_ARCH,
     )
 
 
@@ -62,7 +62,7 @@ class ArchsOptions(Options):
         ARCHS,
         "-a --arch",
         f"Take the definitions for these architectures, with commas between them: {_NAMES}.",
-        default="x86_64",
+        default=DEFAULT_ARCH,
     )
 
 

@@ -99,6 +99,11 @@ class Run:
             yield copy
 
 
+def new_run_id() -> str:
+    """Return the id of a run that begins now, which no other has."""
+    return make_run_id(time.time(), secrets.token_hex(2)[:3])
+
+
 class Runs:
     """The runs of one architecture."""
 
@@ -114,10 +119,10 @@ class Runs:
         self._old = state / f"journal-{arch}.jsonl"
         """The journal of the only run that earlier versions kept."""
 
-    def begin(self) -> Run:
-        """Make the place of a run that begins now."""
+    def begin(self, name: str = "") -> Run:
+        """Make the place of a run that begins now, with this id, or with a new one."""
         self._keep_old()
-        run = self.of(make_run_id(time.time(), secrets.token_hex(2)[:3]))
+        run = self.of(name or new_run_id())
         run.log("").parent.mkdir(parents=True)
         return run
 

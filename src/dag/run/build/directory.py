@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from dag.core.arch import Arch
 from dag.core.build.options import BuildOptions
 from dag.core.build.plan import BuildRequest
 from dag.core.graph.graph import Graph
@@ -66,11 +67,15 @@ def ask_all_repositories(
         repositories=tuple(named_places(options).values()),
         keys=(*options.keyrings, *(os.fspath(path) for path in own if path.is_file())),
     )
-    return ask_repositories(found.packages, directory, options.arch, named)
+    return ask_repositories(found.packages, directory, store.arch, named)
 
 
 def request_since(
-    options: BuildOptions, graph: Graph, definitions: Definitions, request: BuildRequest
+    options: BuildOptions,
+    arch: Arch,
+    graph: Graph,
+    definitions: Definitions,
+    request: BuildRequest,
 ) -> BuildRequest:
     """Return a request for what has changed since a commit, of what `request` is for.
 
@@ -83,7 +88,7 @@ def request_since(
     from dag.run.graph.changes import affected_since
 
     assert options.since is not None  # noqa: S101  # the caller's condition
-    found = affected_since(options.since, graph, options.arch, definitions)
+    found = affected_since(options.since, graph, arch, definitions)
     changed = set(found.reasons)
     if request.rebuild_dependents:
         changed = {package.name for package in found.packages}

@@ -106,6 +106,10 @@ class Engine:
     def reached(self, moment: Moment, what: Event | Action) -> None:
         """Do nothing: this names each transition, and a test that is to die at one takes its place."""
 
+    def stop(self, cause: str) -> None:
+        """Let the run end early, because of something that it does not know of."""
+        self._tell(StopRequested(cause))
+
     async def _next(self) -> list[Event]:
         """Wait for events, and return all that have come; none if only time has passed."""
         timeout = 1.0 if self._wake is None else max(0.0, min(1.0, self._wake - self.now))

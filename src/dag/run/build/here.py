@@ -93,7 +93,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
     )
     units = UnitResolver.of(build)
     return LocalSettings(
-        arch=options.arch,
+        arch=build.arch,
         script_at=lambda epoch: build.script(replace(variables, source_date_epoch=epoch)),
         units=units,
         makefile=build.makefile,
@@ -105,7 +105,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
         server=PackageServer(
             repositories=build.repositories,
             named=named_places(options),
-            arch=options.arch,
+            arch=build.arch,
             melange=tools.melange,
             public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
             bypass=bypass_of(options.make_vars),

@@ -47,7 +47,8 @@ from dag.report.progress import BuildProgress, log_words
 from dag.report.words import count
 from dag.run.announcing import announced
 from dag.run.build.directory import ask_all_repositories, find_entries, request_since
-from dag.run.build.engine import Engine
+from dag.run.build.engine import Engine, Observer
+from dag.run.build.group import BuildGroup
 from dag.run.build.inputs import read_inputs
 from dag.run.build.pages import PageWriter, RunPlace
 from dag.run.build.places import location_in_workspace, named_places
@@ -96,6 +97,7 @@ class Build:
 
         """
         self.options = options
+        self.arch = store.arch
         self.directory = Path(options.directory)
         self.limits = builder.limits
         self._melange = builder.melange
@@ -111,7 +113,7 @@ class Build:
             self.directory, options.target_template, options.make_assignments()
         )
         self._tell_of_makefile()
-        found = read_definitions(options, options.directory, options.arch)
+        found = read_definitions(options, options.directory, self.arch)
         for line in found.words():
             say(line)
         self.repositories = ask_all_repositories(options, found, store, self.makefile)
@@ -148,7 +150,7 @@ class Build:
         self.elsewhere = frozenset(one.name for one in packages if offers(have.versions, one))
         self.graph = Graph(
             packages,
-            arch=self.options.arch.apk,
+            arch=self.arch.apk,
             repository=have,
             own=self.repositories.own,
             broken=found.broken,
@@ -162,7 +164,7 @@ class Build:
             common=self.options.common,
         )
         self.fingerprints = fingerprints(self.parts, packages)
-        here = (one for one in packages if one.builds_on(self.options.arch.apk))
+        here = (one for one in packages if one.builds_on(self.arch.apk))
         adopt(self.store, here, self.say)
         self.variables = self._variables()
         self.plan = self._plan(have)
@@ -207,14 +209,14 @@ class Build:
             ram=store.hints.all(),
         )
         if options.since is not None:
-            request = request_since(options, self.graph, self.found, request)
+            request = request_since(options, self.arch, self.graph, self.found, request)
             if not request.packages:
                 self.say(f"nothing has changed since {options.since}")
                 return BuildPlan(
-                    arch=options.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
+                    arch=self.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
                     unbuildable={}, dropped=(), timed=0, external={},
                 )  # fmt: skip
-        plan = make_plan(self.graph, options.arch, request, known)
+        plan = make_plan(self.graph, self.arch, request, known)
         bypass = bypass_of(options.make_vars)
         return replace(plan, open=expected_open(plan, self.repositories, bypass))
 
@@ -269,23 +271,33 @@ class Build:
         """Make the scheduler of the plan."""
         return Scheduler(self.plan.units, self.limits)
 
-    async def drive(self, run: Run, runner: Runner) -> Result:
+    async def drive(self, run: Run, runner: Runner, group: BuildGroup | None = None) -> Result:
         """Build what is planned with a runner, and return the result, which is kept nowhere yet.
+
+        `group` has the builds of the same command; if none is given, this is the only one.
 
         Raises:
             InfrastructureError: the runner cannot be opened, or the store fails.
 
         """
-        scheduler = self.scheduler()
+        scheduler, group = self.scheduler(), group or BuildGroup()
         with begin_journal(run, self.about, scheduler, self.store.chosen) as journal:
             progress = BuildProgress(
                 scheduler,
                 self.about,
                 verbosity=self.options.verbose,
-                logs=lambda key: log_words(self._store_name, key, f"{STATE}/{run.names.log(key)}"),
+                logs=lambda key: log_words(
+                    self._store_name,
+                    key,
+                    f"{STATE}/{run.names.log(key)}",
+                    arch=self.about.arch,
+                ),
+                screen=group.screen,
             )
             page = self._page(run, scheduler)
-            engine = Engine(scheduler, runner, journal, [progress, *page])
+            observers: list[Observer] = [progress, *page]
+            engine = Engine(scheduler, runner, journal, observers)
+            observers.append(group.join(engine, self.about.arch))
             try:
                 await engine.run()
             finally:
@@ -311,9 +323,9 @@ class Build:
         place = RunPlace(self.store, run.id, self._store_name)
         return [PageWriter(Path(self.options.report), scheduler, self.about, place)]
 
-    def end_without_units(self) -> Result:
+    def end_without_units(self, run_id: str = "") -> Result:
         """Return the result of a plan that has nothing to build; it is a run like others."""
-        run, scheduler = self.store.runs.begin(), self.scheduler()
+        run, scheduler = self.store.runs.begin(run_id), self.scheduler()
         with begin_journal(run, self.about, scheduler, self.store.chosen) as journal:
             journal.append(lines.encode_event(0.0, Began()))
             scheduler.handle(Began(), 0.0)
@@ -349,7 +361,7 @@ class Build:
         options, directory = self.options, self.directory
         key = given_key(options.signing_key)
         return MakeVariables(
-            arch=options.arch,
+            arch=self.arch,
             source_date_epoch=0,
             cache_dir="cache",
             key=os.fspath(key.resolve()) if key else self.makefile.key,

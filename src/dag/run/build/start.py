@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from dag.core.arch import Arch
 from dag.core.build.options import BuildOptions
 from dag.core.build.result import Result
+from dag.errors import UsageError
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.run.build.here import build_here
@@ -25,7 +27,7 @@ def plan_build(options: BuildOptions, say: Say) -> Build:
         UsageError: a definition is wrong, a name unknown, or there is no Makefile.
 
     """
-    store = read_store(store_place(options, say), options.arch)
+    store = read_store(store_place(options, say), _only_arch(options))
     try:
         return plan_in(store, options, say, this_machine(options))
     finally:
@@ -43,9 +45,10 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
 
     """
     # Before a store is made in vain.
+    arch = _only_arch(options)
     makefile_of(Path(options.directory), options.target_template, options.make_assignments())
     place = store_place(options, say)
-    store = open_store(place, options.arch, wait=options.wait, say=say)
+    store = open_store(place, arch, wait=options.wait, say=say)
     try:
         builder = replace(this_machine(options), require=Tools.find)
         build = plan_in(store, options, say, builder)
@@ -54,6 +57,15 @@ def build_packages(options: BuildOptions, say: Say, planned: Callable[[Build], N
             return run_interruptibly(build_here(build))
     finally:
         store.close()
+
+
+def _only_arch(options: BuildOptions) -> Arch:
+    if len(options.arch) > 1:
+        raise UsageError(
+            f"a build on this machine is for one architecture, and --arch names {len(options.arch)}",
+            hint="run it once for each, or build all of them at once with --on kubernetes",
+        )
+    return options.arch[0]
 
 
 def plan_in(store: Store, options: BuildOptions, say: Say, builder: Builder) -> Build:

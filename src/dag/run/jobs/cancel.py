@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.names import StoreInCluster, attempt_of
 from dag.core.jobs.options import RunPlace
 from dag.core.kube.objects import KubeView
+from dag.core.pod.manifest import ARCH_LABEL
 from dag.errors import InfrastructureError, UsageError
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
@@ -39,19 +41,28 @@ async def cancel_run(options: RunPlace, words: str) -> str:
                 f" {key.arch}, as far as namespace {key.namespace} tells",
                 hint="`dag status --all` lists the runs that have ended",
             )
-        note = DriverNote(client=secrets.token_hex(16))
-        lease = StoreLease(
-            lambda: Kube(connect(options.kubeconfig, options.context), lambda _: None),
-            key,
-            note,
-            say,
-        )
-        try:
-            await _end_driving(lease, LeaseObject(kube, key), standing.run)
-            await _remove(kube, key, standing.run)
-        finally:
-            lease.close()
-    return standing.run
+        run = standing.run
+        await _cancel(options, kube, key, run)
+        # What was built for other architectures by the same command goes, too.
+        for job in await kube.items(key.jobs_path, labelSelector=key.selector_of_all(run)):
+            if (arch := str(job["metadata"]["labels"][ARCH_LABEL])) != key.arch:
+                await _cancel(options, kube, replace(key, arch=arch), run)
+    return run
+
+
+async def _cancel(options: RunPlace, kube: Kube, key: StoreInCluster, run: str) -> None:
+    """End a run for one architecture."""
+    lease = StoreLease(
+        lambda: Kube(connect(options.kubeconfig, options.context), lambda _: None),
+        key,
+        DriverNote(client=secrets.token_hex(16)),
+        say,
+    )
+    try:
+        await _end_driving(lease, LeaseObject(kube, key), run)
+        await _remove(kube, key, run)
+    finally:
+        lease.close()
 
 
 async def _end_driving(mine: StoreLease, lease: LeaseObject, run: str) -> None:

@@ -50,12 +50,12 @@ class Orders:
         places = dict.fromkeys(self._in_image(one.repository) for one in served.packages)
         numbers = {place: number for number, place in enumerate(places)}
         epoch = self.units.inputs.epoch(package.name)
-        targets = build.makefile.targets([package], build.options.arch)
+        targets = build.makefile.targets([package], build.arch)
         named = {text: self._in_image(place) for text, place in self.server.named.items()}
         return UnitOrder(
             run=self.run,
             attempt=start.attempt,
-            arch=build.options.arch.apk,
+            arch=build.arch.apk,
             package=bare_package(package),
             paths=tuple(sorted(entry.path for entry in build.parts.of(package.name))),
             copies=self._copies(served),

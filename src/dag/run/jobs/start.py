@@ -1,91 +1,64 @@
-"""`dag build --on kubernetes`, from its options to a plan, or to a result."""
+"""`dag build --on kubernetes`, from its options to plans, or to results: one for each architecture.
+
+Nothing that is built for one architecture is an input of what is built for another, and their Jobs
+are on other nodes. So each has a plan, a scheduler and a place in the store of its own; what they
+have in common is the command: its checks, its bundle, its run, its screen and its end.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from dag.core.build.events import INTERRUPTED
-from dag.core.build.result import Result
-from dag.core.build.scripts import key_of
-from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, capacity_of, in_words
-from dag.core.jobs.history import RunFiles
-from dag.core.jobs.lease import DriverNote
-from dag.core.jobs.listing import StoreListing
+from dag.core.build.result import Result, exit_code_of
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
-from dag.core.kube.objects import KubeObject
-from dag.core.pod.manifest import RUN_LABEL
-from dag.errors import InfrastructureError, UsageError
+from dag.core.pod.scheduling import scheduling_fields
+from dag.errors import DagError, Interrupted
 from dag.io.image.tree import definitions_tree
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from dag.io.package.makefile import makefile_of
-from dag.io.package.signing import SigningKey, make_key
-from dag.io.store.ownkey import NAME, own_key
-from dag.io.store.runs import Run
+from dag.io.store.runs import new_run_id
 from dag.report.terminal import Terminal
-from dag.report.words import some
-from dag.run.build.places import named_places
-from dag.run.build.resolving import UnitResolver
-from dag.run.build.runs import keep_result
-from dag.run.build.serving import PackageServer, bypass_of
-from dag.run.build.session import Build, Builder
-from dag.run.build.signing import given_key
-from dag.run.build.start import plan_in
-from dag.run.build.workspace import fingerprints
-from dag.run.jobs.earlier import clear_jobs, find_jobs
-from dag.run.jobs.lease import LeaseEnd, StoreLease
-from dag.run.jobs.orders import make_orders, require_inside
-from dag.run.jobs.out import Delivery, records_there
+from dag.run.build.group import BuildGroup
+from dag.run.build.session import Build
+from dag.run.jobs.build import ChosenRun, ClusterBuild
+from dag.run.jobs.orders import require_inside
 from dag.run.jobs.preflight import check_cluster
-from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
-from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.settings import store_settings
-from dag.run.jobs.stores import StoreAgent
-from dag.run.pod.access import read_list
 from dag.run.pod.bundle import BundleTarget, namespace_of
 from dag.run.pod.out import prepare_directory
 from dag.run.pod.place import PlaceChecks
+from dag.run.pod.preflight import look_for_nodes
 from dag.run.signals import run_interruptibly
 
-if TYPE_CHECKING:
-    from dag.core.store.records import Record
-    from dag.io.store.local import Store
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOutcome:
+    """The end of a command."""
+
+    results: tuple[Result, ...]
+    """One for each architecture that was built to its end, in the order of their names."""
+    errors: tuple[DagError, ...] = ()
+    """Why there is none for the others; each names its architecture if there are several."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return how the command ends; see `exit_code_of`."""
+        built = {one.exit_code for one in self.results}
+        return exit_code_of(built | {one.exit_code for one in self.errors})
 
 
-_LAST_WORDS = 60.0
-"""Seconds for which a build that was interrupted, or failed at its end, waits for its journal to be kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What there is in the cluster before a run."""
-
-    listing: StoreListing
-    capacity: ClusterCapacity
-    jobs: tuple[KubeObject, ...]
-    """The Jobs of units that are there, of any run."""
-
-    def run_of(self, bundle: str) -> str:
-        """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
-        same = (
-            one for one in self.jobs if one["metadata"]["annotations"][BUNDLE_ANNOTATION] == bundle
-        )
-        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in same), default="")
-
-
-class ClusterBuild:
-    """A build on a cluster, whose store is on a volume claim or in a bucket."""
+class ClusterBuilds:
+    """The builds of one command on a cluster, one for each architecture."""
 
     def __init__(self, options: UnitBuildOptions, terminal: Terminal) -> None:
-        """Push the agent's image, and ask its agent what the store has.
+        """Push the agent's image, ask its agents what the store has, and plan.
 
         Raises:
             UsageError: something that was asked for is wrong.
@@ -94,219 +67,173 @@ class ClusterBuild:
         """
         self._options = options
         self._terminal = terminal
-        store = store_on_cluster(options.store, options.bucket_secret)
+        store_on_cluster(options.store, options.bucket_secret)
         require_inside(options)
         if options.out is not None and not options.dry_run:
             prepare_directory(Path(options.out), Path(options.directory))
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
         self._target = BundleTarget.of(options)
-        cache = options.cache_bundle
-        settings = replace(
-            store_settings(options, namespace_of(options, terminal), options.arch),
-            sdk_image=options.sdk_image,
-            cache_bundle=cache,
-            disk=options.disk,
-            timeout=options.timeout,
-        )
-        run_interruptibly(self._check(settings))
-        digests = self._target.resolve(one for one in (options.sdk_image, cache) if one)
-        self._settings = replace(
-            settings,
-            bundle=self._target.push_agent(terminal),
-            sdk_image=digests[options.sdk_image],
-            cache_bundle=digests[cache] if cache else None,
-        )
-        server = connect(options.kubeconfig, options.context).server
-        place = replica_place(server, settings.namespace, str(store), options.arch)
-        self._store: Store = open_replica(place, options.arch, wait=options.wait, say=terminal.say)
-        note = DriverNote(client=client_of(self._store))
-        self._lease = StoreLease(self._connect, settings.key, note, terminal.say)
+        namespace = namespace_of(options, terminal)
+        # In the order of their names, so that no two commands wait for each other.
+        arches = sorted(options.arch, key=str)
+        each = [
+            replace(
+                store_settings(options, namespace, arch),
+                sdk_image=options.sdk_image,
+                cache_bundle=options.cache_bundle,
+                disk=options.disk,
+                timeout=options.timeout,
+            )
+            for arch in arches
+        ]
+        run_interruptibly(self._check(each))
+        self._stack = ExitStack()
         try:
-            if not options.dry_run:
-                run_interruptibly(self._lease.acquire(wait=options.wait))
-            seen = run_interruptibly(self._look())
-            fill_replica(self._store, seen.listing, terminal.say)
-            here = replace(options, store=str(place))
-            # Which melange the image has, nobody knows; but which image it is.
-            image = f"image {self._settings.sdk_image.partition('@')[2]}"
-            builder = Builder(options.cluster_limits(seen.capacity), image, str(store))
-            self._seen = seen
-            self.build: Build = plan_in(self._store, here, terminal.say, builder)
+            self._clusters = self._open(each)
+            run_interruptibly(self._look())
+            for cluster, settings in zip(self._clusters, each, strict=True):
+                sharing = sum(one.node.kubernetes == settings.node.kubernetes for one in each)
+                # What is found out of the definitions is found out for each.
+                cluster.plan(terminal.say_once if len(each) > 1 else terminal.say, sharing=sharing)
         except BaseException:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Let go of the Lease, and of the store's place on this machine."""
-        self._lease.close()
-        self._store.close()
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """Return what is planned for each architecture."""
+        return tuple(one.build for one in self._clusters)
 
-    def run(self) -> Result:
-        """Build what is planned, publish what is finished, and return the result.
+    def close(self) -> None:
+        """Let go of the Leases, and of the places of the store on this machine."""
+        self._stack.close()
+
+    def run(self) -> ClusterOutcome:
+        """Build what is planned and publish what is finished; one that fails does not end the others.
 
         Raises:
-            InfrastructureError: the cluster or a registry cannot be reached or refuses.
+            UsageError: a definition has changed meanwhile.
+            InfrastructureError: a registry cannot be reached or refuses.
+            Interrupted: somebody asked to stop, and there is no result.
 
         """
-        build = self.build
-        self._key = self._find_key()  # before anything is built that could not be signed
-        if build.plan.steps:
-            self._warn_of_room()
-            tree = definitions_tree(build.directory, include=self._options.include)
+        bundle = ""
+        for one in self._clusters:
+            one.find_key()
+        if building := [one for one in self._clusters if one.build.plan.steps]:
+            for one in building:
+                one.warn_of_room()
+            directory = Path(self._options.directory)
+            tree = definitions_tree(directory, include=self._options.include)
             bundle = self._target.push(tree, self._terminal)
-            if fingerprints(build.parts, build.graph.packages) != build.fingerprints:
-                raise UsageError(
-                    f"a definition in {build.directory} changed while it was pushed",
-                    hint="run this again",
+            for one in building:
+                one.require_unchanged()
+        return run_interruptibly(self._run(bundle))
+
+    def _open(self, each: list[JobSettings]) -> list[ClusterBuild]:
+        """Return the builds, with the images that they have in common."""
+        options = self._options
+        cache = options.cache_bundle
+        digests = self._target.resolve(one for one in (options.sdk_image, cache) if one)
+        agent = self._target.push_agent(self._terminal)
+        clusters = []
+        for one in each:
+            settings = replace(
+                one,
+                bundle=agent,
+                sdk_image=digests[options.sdk_image],
+                cache_bundle=digests[cache] if cache else None,
+            )
+            arch, label = settings.arch.apk, self._label(settings.arch.apk)
+            cluster = ClusterBuild(
+                replace(options, report=_page_of(options.report, arch if label else "")),
+                settings,
+                self._terminal.about(label),
+            )
+            self._stack.callback(cluster.close)
+            clusters.append(cluster)
+        return clusters
+
+    def _label(self, arch: str) -> str:
+        """Return what names an architecture before all that is said of it, where there are several."""
+        return arch if len(self._options.arch) > 1 else ""
+
+    async def _check(self, each: list[JobSettings]) -> None:
+        options = self._options
+        place = PlaceChecks(options, each[0].namespace, self._terminal)
+        await check_cluster(place, each[0], out=options.out is not None and not options.dry_run)
+        async with self._cluster() as kube:
+            for settings in each:
+                spec = scheduling_fields(settings.node, settings.scheduling)
+                await look_for_nodes(kube, spec, self._terminal.say_once)
+
+    async def _look(self) -> None:
+        if not self._options.dry_run:
+            for one in self._clusters:
+                await one.acquire()
+        await asyncio.gather(*(one.look() for one in self._clusters))
+
+    async def _run(self, bundle: str) -> ClusterOutcome:
+        """Run all builds at once, and wait for all of them, also when this is cancelled."""
+        mine, whole = new_run_id(), asyncio.current_task()
+        assert whole is not None  # noqa: S101  # asyncio.run runs tasks
+        before = [one.run_before(bundle) if bundle else "" for one in self._clusters]
+        if there := sorted({*before} - {""}):
+            self._terminal.say(f"going on with run {' and '.join(there)}, of which there are Jobs")
+        name = there[-1] if there else mine
+        group = BuildGroup(is_several=len(self._clusters) > 1)
+        tasks = [
+            asyncio.create_task(
+                cluster.run(
+                    ChosenRun(id=mine, name=earlier or name, bundle=bundle, end=whole.cancel),
+                    group,
                 )
-            run = self._store.runs.begin()
-            if before := self._seen.run_of(bundle):
-                self._terminal.say(f"going on with run {before}, of which there are Jobs")
-            self._settings = replace(self._settings, bundle=bundle, run=before or run.id)
-            return run_interruptibly(self._drive(run))
-        self._settings = replace(self._settings, run="publish")
-        run_interruptibly(self._publish(build.unpublished()))
-        return build.end_without_units()
-
-    async def _check(self, settings: JobSettings) -> None:
-        place = PlaceChecks(self._options, settings.namespace, self._terminal)
-        has_out = self._options.out is not None and not self._options.dry_run
-        await check_cluster(place, settings, out=has_out)
-
-    async def _look(self) -> _Seen:
-        async with self._cluster() as kube:
-            nodes = await read_list(kube, "/api/v1/nodes")
-            capacity = capacity_of(nodes or (), self._settings.node, self._options)
-            listing = await self._agent(kube).list()
-            jobs = await find_jobs(kube, self._settings.key)
-            return _Seen(listing, capacity, jobs)
-
-    async def _clear(self, kube: Kube) -> None:
-        await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
-
-    def _warn_of_room(self) -> None:
-        """Say which units no node has room for; a pool that scales may bring a larger one."""
-        capacity = self._seen.capacity
-        large = [
-            f"{unit.key} ({in_words(unit.resources)})"
-            for unit in self.build.plan.units
-            if not unit.is_gate and not capacity.has_room(unit.resources)
+            )
+            for cluster, earlier in zip(self._clusters, before, strict=True)
         ]
-        if large:
-            self._terminal.say(f"no node has room for {some(large)} now; {NO_ROOM}")
-
-    def _agent(self, kube: Kube) -> StoreAgent:
-        return StoreAgent(kube, self._settings, self._terminal.say)
-
-    async def _drive(self, run: Run) -> Result:
-        build, options = self.build, self._options
-        units = UnitResolver.of(build)
-        name = key_of(options.make_vars, build.makefile.key)
-        server = PackageServer(
-            repositories=build.repositories,
-            named=named_places(build.options),
-            arch=options.arch,
-            melange="melange",
-            public_key=f"{PurePosixPath(name).name}.pub",
-            bypass=bypass_of(options.make_vars),
-        )
-        orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
-        async with self._cluster() as kube:
-            runner = JobRunner(kube, self._settings, units, orders, self._terminal)
-            self._obey_lease(runner)
-            # Who has lost the Lease meanwhile hears of it, and deletes nothing.
-            await asyncio.sleep(0)
-            await self._clear(kube)
-            result = await build.drive(run, runner)
-            result = replace(result, open=dict(sorted(runner.open_units.items())))
-            keep_result(run, result)
-            limit: float | None = _LAST_WORDS
-            try:
-                if result.stopped != INTERRUPTED and not runner.is_abandoned:
-                    done = [*build.unpublished(), *runner.finished]
-                    await self._publish_with(kube, done)
-                    await self._deliver(kube, done)
-                    limit = None
-            finally:
-                if not runner.is_abandoned:
-                    await self._keep_run(kube, run, limit)
-        return result
-
-    def _obey_lease(self, runner: JobRunner) -> None:
-        """Let the run end as after Ctrl-C if somebody cancels it, and leave its Jobs to who takes it."""
-        loop, driving = asyncio.get_running_loop(), asyncio.current_task()
-        total = sum(not unit.is_gate for unit in self.build.plan.units)
-
-        def end(why: LeaseEnd) -> None:
-            if why.is_lost:
-                runner.abandon()
-            if driving is not None:
-                driving.cancel()
-
-        self._lease.tell_run(self._settings.run)
-        self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
-        self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
-
-    async def _keep_run(self, kube: Kube, run: Run, limit: float | None) -> None:
-        """Keep the files of a run in the store, in so many seconds.
-
-        A build that ended is no failure for lack of them.
-        """
-        ended = run.state / run.names.result
-        files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
         try:
-            async with asyncio.timeout(limit):
-                await self._agent(kube).keep_run(files)
-        except InfrastructureError as error:
-            self._terminal.say(f"the journal of the run is not in the store: {error}")
-        except TimeoutError:
-            self._terminal.say("the journal of the run is not in the store: that took too long")
+            await asyncio.gather(*tasks, return_exceptions=True)
+        except asyncio.CancelledError:
+            whole.uncancel()
+        return self._outcome(tasks)
 
-    async def _publish(self, records: list[Record]) -> None:
-        async with self._cluster() as kube:
-            await self._clear(kube)
-            await self._publish_with(kube, records)
-            await self._deliver(kube, records)
-
-    async def _deliver(self, kube: Kube, published: Iterable[Record]) -> None:
-        """Bring what the store publishes to the directory of --out, if there is one."""
-        if self._options.out is None:
-            return
-        records = records_there(self._store.records, published)
-        arch = self._settings.arch.apk
-        where = Path(self._options.out)
-        await self._agent(kube).deliver(Delivery(where, arch, records, self._terminal))
-
-    async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
-        if records:
-            known = self._seen.listing.ram
-            now = self._store.hints.all()
-            learnt = {name: ram for name, ram in now.items() if ram > known.get(name, 0)}
-            given = self._options.signing_key is not None
-            await self._agent(kube).publish(records, self._key, learnt, anew=given)
-
-    def _find_key(self) -> SigningKey:
-        given = given_key(self._options.signing_key)
-        if given is not None:
-            return SigningKey(given, f"{given.name}.pub")
-        return SigningKey(own_key(self._store, make_key), f"{NAME}.pub")
-
-    def _connect(self, say: Callable[[str], None] = lambda _: None) -> Kube:
-        return Kube(connect(self._options.kubeconfig, self._options.context), say)
+    def _outcome(self, tasks: list[asyncio.Task[Result]]) -> ClusterOutcome:
+        results: list[Result] = []
+        errors: list[DagError] = []
+        for task, build in zip(tasks, self.builds, strict=True):
+            if task.cancelled():
+                errors.append(Interrupted("interrupted"))
+            elif (error := task.exception()) is None:
+                results.append(task.result())
+            elif isinstance(error, DagError):
+                if label := self._label(build.arch.apk):
+                    error.message = f"{label}: {error.message}"
+                errors.append(error)
+            else:
+                raise error
+        return ClusterOutcome(results=tuple(results), errors=tuple(errors))
 
     @asynccontextmanager
     async def _cluster(self) -> AsyncIterator[Kube]:
-        kube = self._connect(self._terminal.say)
+        kube = Kube(connect(self._options.kubeconfig, self._options.context), self._terminal.say)
         try:
             yield kube
         finally:
             await kube.close()
 
 
+def _page_of(report: str | None, arch: str) -> str | None:
+    """Return the file of a page about the build of one architecture, where there are several."""
+    if report is None or not arch:
+        return report
+    path = Path(report)
+    return str(path.with_name(f"{path.stem}-{arch}{path.suffix}"))
+
+
 def build_on_cluster(
     options: UnitBuildOptions, terminal: Terminal, planned: Callable[[Build], None]
-) -> Result:
-    """Build what is missing as Jobs; `planned` is called before it begins.
+) -> ClusterOutcome:
+    """Build what is missing as Jobs; `planned` is called with each plan before anything begins.
 
     Raises:
         UsageError: something that was asked for is wrong.
@@ -314,22 +241,23 @@ def build_on_cluster(
         Interrupted: somebody asked to stop.
 
     """
-    building = ClusterBuild(options, terminal)
+    building = ClusterBuilds(options, terminal)
     try:
-        planned(building.build)
+        for one in building.builds:
+            planned(one)
         return building.run()
     finally:
         building.close()
 
 
-def plan_on_cluster(options: UnitBuildOptions, terminal: Terminal) -> Build:
-    """Plan a build without changing anything.
+def plan_on_cluster(options: UnitBuildOptions, terminal: Terminal) -> tuple[Build, ...]:
+    """Plan a build for each architecture, without changing anything.
 
     Raises:
         UsageError: something that was asked for is wrong.
         InfrastructureError: the cluster or a registry cannot be reached or refuses.
 
     """
-    building = ClusterBuild(options, terminal)
+    building = ClusterBuilds(options, terminal)
     building.close()
-    return building.build
+    return building.builds

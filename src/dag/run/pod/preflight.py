@@ -40,7 +40,7 @@ async def check_pod(
     namespace = manifest["metadata"]["namespace"]
     await require_permissions(kube, namespace, permissions_for_pod(follow=follow, out=out))
     await dry_run(kube, manifest)
-    await asyncio.gather(_check_key(kube, manifest), _look_for_nodes(kube, manifest, warn))
+    await asyncio.gather(_check_key(kube, manifest), look_for_nodes(kube, manifest["spec"], warn))
 
 
 async def dry_run(kube: Kube, manifest: KubeObject) -> None:
@@ -110,8 +110,17 @@ async def _look(kube: Kube, path: str) -> KubeView | None:
         return {}
 
 
-async def _look_for_nodes(kube: Kube, manifest: KubeObject, warn: Callable[[str], None]) -> None:
-    wanted = ",".join(f"{name}={value}" for name, value in manifest["spec"]["nodeSelector"].items())
+async def look_for_nodes(kube: Kube, spec: KubeView, warn: Callable[[str], None]) -> None:
+    """Warn if no node has the labels that a Pod's spec asks for, as far as nodes may be listed.
+
+    Raises:
+        ApiError: the API server cannot be reached, or fails.
+
+    """
+    wanted = ",".join(f"{name}={value}" for name, value in spec["nodeSelector"].items())
     nodes = await read_list(kube, "/api/v1/nodes", labelSelector=wanted, limit="1")
     if nodes is not None and not nodes:
-        warn(f"no node has {wanted} now; a pool that scales from zero may bring one")
+        warn(
+            f"no node has {wanted} now; a pool that scales from zero may bring one, else add such a node,"
+            " or let nodes that emulate it do the work, with --node-arch"
+        )

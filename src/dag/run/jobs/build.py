@@ -1,0 +1,320 @@
+"""The build of one architecture on a cluster: what the store has, the plan, and the result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dag.core.build.events import INTERRUPTED
+from dag.core.build.result import Result
+from dag.core.build.scripts import key_of
+from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, capacity_of, in_words
+from dag.core.jobs.history import RunFiles
+from dag.core.jobs.lease import DriverNote
+from dag.core.jobs.listing import StoreListing
+from dag.core.jobs.manifest import JobSettings
+from dag.core.jobs.names import BUNDLE_ANNOTATION
+from dag.core.jobs.options import UnitBuildOptions
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.manifest import RUN_LABEL
+from dag.errors import InfrastructureError, UsageError
+from dag.io.kube.api import Kube
+from dag.io.kube.kubeconfig import connect
+from dag.io.package.signing import SigningKey, make_key
+from dag.io.store.ownkey import NAME, own_key
+from dag.io.store.runs import Run
+from dag.report.terminal import Terminal
+from dag.report.words import some
+from dag.run.build.group import BuildGroup
+from dag.run.build.places import named_places
+from dag.run.build.resolving import UnitResolver
+from dag.run.build.runs import keep_result
+from dag.run.build.serving import PackageServer, bypass_of
+from dag.run.build.session import Build, Builder
+from dag.run.build.signing import given_key
+from dag.run.build.start import plan_in
+from dag.run.build.workspace import fingerprints
+from dag.run.jobs.earlier import clear_jobs, find_jobs
+from dag.run.jobs.lease import LeaseEnd, StoreLease
+from dag.run.jobs.orders import make_orders
+from dag.run.jobs.out import Delivery, records_there
+from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
+from dag.run.jobs.runner import JobRunner
+from dag.run.jobs.stores import StoreAgent
+from dag.run.pod.access import read_list
+
+if TYPE_CHECKING:
+    from dag.core.store.records import Record
+    from dag.io.store.local import Store
+
+
+_LAST_WORDS = 60.0
+"""Seconds for which a build that was interrupted, or failed at its end, waits for its journal to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What there is in the cluster before a run."""
+
+    listing: StoreListing
+    capacity: ClusterCapacity
+    jobs: tuple[KubeObject, ...]
+    """The Jobs of units that are there, of any run."""
+
+    def run_of(self, bundle: str) -> str:
+        """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
+        same = (
+            one for one in self.jobs if one["metadata"]["annotations"][BUNDLE_ANNOTATION] == bundle
+        )
+        return max((str(one["metadata"]["labels"][RUN_LABEL]) for one in same), default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenRun:
+    """The run of a command, for one architecture."""
+
+    id: str
+    """Its id on this machine."""
+    name: str
+    """Its id in the cluster and in the store: another one, if it goes on with an earlier run."""
+    bundle: str
+    """The image of the directory, by digest; empty if there is nothing to build."""
+    end: Callable[[], object]
+    """Ends the command as Ctrl-C does."""
+
+
+class ClusterBuild:
+    """The build of one architecture on a cluster, whose store is on a volume claim or in a bucket."""
+
+    def __init__(
+        self, options: UnitBuildOptions, settings: JobSettings, terminal: Terminal
+    ) -> None:
+        """Open what stands for the store on this machine; no cluster is asked.
+
+        Raises:
+            Held: somebody else on this machine builds in the store for this architecture.
+            InfrastructureError: the directory that stands for the store cannot be used.
+
+        """
+        self._options = options
+        self._settings = settings
+        self._terminal = terminal
+        server, arch = connect(options.kubeconfig, options.context).server, settings.arch
+        self._place = replica_place(server, settings.namespace, str(settings.store), arch)
+        self._store: Store = open_replica(self._place, arch, wait=options.wait, say=terminal.say)
+        note = DriverNote(client=client_of(self._store))
+        self._lease = StoreLease(self._connect, settings.key, note, terminal.say)
+
+    async def acquire(self) -> None:
+        """Become who drives builds in the store for this architecture.
+
+        Raises:
+            Held: somebody else does, and `--wait` was not given.
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
+        await self._lease.acquire(wait=self._options.wait)
+
+    async def look(self) -> None:
+        """Ask the agent what the store has, and the cluster for its nodes and Jobs.
+
+        Raises:
+            InfrastructureError: the cluster cannot be reached or refuses, or no agent could tell.
+
+        """
+        async with self._cluster() as kube:
+            nodes = await read_list(kube, "/api/v1/nodes")
+            capacity = capacity_of(nodes or (), self._settings.node, self._options)
+            listing = await self._agent(kube).list()
+            self._seen = _Seen(listing, capacity, await find_jobs(kube, self._settings.key))
+
+    def plan(self, say: Callable[[str], None], *, sharing: int) -> None:
+        """Plan the build; `say` is told of the definitions.
+
+        So many architectures share the nodes of this one.
+
+        Raises:
+            UsageError: something that was asked for is wrong.
+            InfrastructureError: what the agent told of the store is damaged.
+
+        """
+        options = self._options
+        fill_replica(self._store, self._seen.listing, self._terminal.say)
+        # Which melange the image has, nobody knows; but which image it is.
+        image = f"image {self._settings.sdk_image.partition('@')[2]}"
+        limits = options.cluster_limits(self._seen.capacity, sharing=sharing)
+        builder = Builder(limits, image, str(self._settings.store))
+        here = replace(options, store=str(self._place))
+        self.build: Build = plan_in(self._store, here, say, builder)
+
+    def close(self) -> None:
+        """Let go of the Lease, and of the store's place on this machine."""
+        self._lease.close()
+        self._store.close()
+
+    def find_key(self) -> None:
+        """Find the key that signs, before anything is built that could not be signed.
+
+        Raises:
+            UsageError: it is not on this machine.
+            InfrastructureError: a new one cannot be kept.
+
+        """
+        given = given_key(self._options.signing_key)
+        if given is not None:
+            self._key = SigningKey(given, f"{given.name}.pub")
+        else:
+            self._key = SigningKey(own_key(self._store, make_key), f"{NAME}.pub")
+
+    def run_before(self, bundle: str) -> str:
+        """Return the run of a bundle of which Jobs are there; empty if there is none."""
+        return self._seen.run_of(bundle)
+
+    def require_unchanged(self) -> None:
+        """Find out whether the definitions are still those of the plan.
+
+        Raises:
+            UsageError: they are not.
+
+        """
+        build = self.build
+        if fingerprints(build.parts, build.graph.packages) != build.fingerprints:
+            raise UsageError(
+                f"a definition in {build.directory} changed while it was pushed",
+                hint="run this again",
+            )
+
+    async def run(self, chosen: ChosenRun, group: BuildGroup) -> Result:
+        """Build what is planned, publish what is finished, and return the result.
+
+        Raises:
+            InfrastructureError: the cluster refuses something, or the store does.
+
+        """
+        if self.build.plan.steps:
+            self._settings = replace(self._settings, bundle=chosen.bundle, run=chosen.name)
+            return await self._drive(self._store.runs.begin(chosen.id), chosen, group)
+        self._settings = replace(self._settings, run="publish")
+        await self._publish(self.build.unpublished())
+        return self.build.end_without_units(chosen.id)
+
+    async def _clear(self, kube: Kube) -> None:
+        await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
+
+    def warn_of_room(self) -> None:
+        """Say which units no node has room for; a pool that scales may bring a larger one."""
+        capacity = self._seen.capacity
+        large = [
+            f"{unit.key} ({in_words(unit.resources)})"
+            for unit in self.build.plan.units
+            if not unit.is_gate and not capacity.has_room(unit.resources)
+        ]
+        if large:
+            self._terminal.say(f"no node has room for {some(large)} now; {NO_ROOM}")
+
+    def _agent(self, kube: Kube) -> StoreAgent:
+        return StoreAgent(kube, self._settings, self._terminal.say)
+
+    async def _drive(self, run: Run, chosen: ChosenRun, group: BuildGroup) -> Result:
+        build, options = self.build, self._options
+        units = UnitResolver.of(build)
+        name = key_of(options.make_vars, build.makefile.key)
+        server = PackageServer(
+            repositories=build.repositories,
+            named=named_places(build.options),
+            arch=build.arch,
+            melange="melange",
+            public_key=f"{PurePosixPath(name).name}.pub",
+            bypass=bypass_of(options.make_vars),
+        )
+        orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
+        async with self._cluster() as kube:
+            runner = JobRunner(kube, self._settings, units, orders, self._terminal)
+            self._obey_lease(runner, chosen.end)
+            # Who has lost the Lease meanwhile hears of it, and deletes nothing.
+            await asyncio.sleep(0)
+            await self._clear(kube)
+            result = await build.drive(run, runner, group)
+            result = replace(result, open=dict(sorted(runner.open_units.items())))
+            keep_result(run, result)
+            limit: float | None = _LAST_WORDS
+            try:
+                if result.stopped != INTERRUPTED and not runner.is_abandoned:
+                    done = [*build.unpublished(), *runner.finished]
+                    await self._publish_with(kube, done)
+                    await self._deliver(kube, done)
+                    limit = None
+            finally:
+                if not runner.is_abandoned:
+                    await self._keep_run(kube, run, limit)
+        return result
+
+    def _obey_lease(self, runner: JobRunner, end_run: Callable[[], object]) -> None:
+        """Let the run end as after Ctrl-C if somebody cancels it, and leave its Jobs to who takes it."""
+        loop, driving = asyncio.get_running_loop(), asyncio.current_task()
+        total = sum(not unit.is_gate for unit in self.build.plan.units)
+
+        def end(why: LeaseEnd) -> None:
+            if not why.is_lost:
+                end_run()
+                return
+            runner.abandon()
+            if driving is not None:
+                driving.cancel()
+
+        self._lease.tell_run(self._settings.run)
+        self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
+        self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
+
+    async def _keep_run(self, kube: Kube, run: Run, limit: float | None) -> None:
+        """Keep the files of a run in the store, in so many seconds.
+
+        A build that ended is no failure for lack of them.
+        """
+        ended = run.state / run.names.result
+        files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
+        try:
+            async with asyncio.timeout(limit):
+                await self._agent(kube).keep_run(files)
+        except InfrastructureError as error:
+            self._terminal.say(f"the journal of the run is not in the store: {error}")
+        except TimeoutError:
+            self._terminal.say("the journal of the run is not in the store: that took too long")
+
+    async def _publish(self, records: list[Record]) -> None:
+        async with self._cluster() as kube:
+            await self._clear(kube)
+            await self._publish_with(kube, records)
+            await self._deliver(kube, records)
+
+    async def _deliver(self, kube: Kube, published: Iterable[Record]) -> None:
+        """Bring what the store publishes to the directory of --out, if there is one."""
+        if self._options.out is None:
+            return
+        records = records_there(self._store.records, published)
+        arch = self._settings.arch.apk
+        where = Path(self._options.out)
+        await self._agent(kube).deliver(Delivery(where, arch, records, self._terminal))
+
+    async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
+        if records:
+            known = self._seen.listing.ram
+            now = self._store.hints.all()
+            learnt = {name: ram for name, ram in now.items() if ram > known.get(name, 0)}
+            given = self._options.signing_key is not None
+            await self._agent(kube).publish(records, self._key, learnt, anew=given)
+
+    def _connect(self, say: Callable[[str], None] = lambda _: None) -> Kube:
+        return Kube(connect(self._options.kubeconfig, self._options.context), say)
+
+    @asynccontextmanager
+    async def _cluster(self) -> AsyncIterator[Kube]:
+        kube = self._connect(self._terminal.say)
+        try:
+            yield kube
+        finally:
+            await kube.close()

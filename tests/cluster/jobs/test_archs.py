@@ -1,0 +1,118 @@
+"""`dag build --on kubernetes` for several architectures: one run, Jobs on the nodes of each, one end."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from cluster import Cluster
+from dag.core.jobs.names import job_name
+from examples.bootstrap import add_foreign
+from tests.support.builds import SHARE
+from tests.support.cluster.foreign import member
+from tests.support.cluster.jobs import Jobs
+from tests.support.schema import checked
+
+pytestmark = pytest.mark.cluster
+ONLY_INTEL = "test $(uname -m) = x86_64"
+TELLS = f"uname -m >${{{{targets.destdir}}}}{SHARE}/kernel"
+
+
+def nodes_of(jobs: Jobs) -> dict[str, str]:
+    """Return the node of each Job that a scheduler has assigned, by the name of the Job."""
+    said = jobs.dag.kubectl("get", "events", "--field-selector=reason=Scheduled", "-o", "json")
+    found: dict[str, Any] = {
+        one["involvedObject"]["name"]: one for one in json.loads(said)["items"]
+    }
+    return {
+        name.rpartition("-")[0]: re.findall(r"to (\S+)$", one["message"])[0]
+        for name, one in found.items()
+    }
+
+
+def test_one_run_builds_for_each_architecture_on_its_nodes_and_joins_the_results(
+    jobs: Jobs, arm_node: Cluster, tmp_path: Path
+) -> None:
+    jobs.define(picky=ONLY_INTEL, machine=TELLS)
+    add_foreign(jobs.directory / "bootstrap", "aarch64")
+    out, suites = tmp_path / "out", tmp_path / "junit.xml"
+    words = ("--arch=amd64,arm64", "--json", f"--out={out}", f"--junit={suites}")
+    page = tmp_path / "page.html"
+    done = jobs.build(*words, f"--report={page}")
+    assert done.returncode == 1, done.stderr
+    arm, intel = checked(done.stdout, "results")["results"]
+    codes = [(one["arch"], one["exit_code"]) for one in (arm, intel)]
+    assert codes == [("aarch64", 1), ("x86_64", 0)], done.stderr
+    assert arm["run"] == intel["run"]
+    assert {one["name"]: one["state"] for one in arm["units"]} == {"machine": "done", "picky": "failed"}  # fmt: skip
+    assert {one["state"] for one in intel["units"]} == {"done"}
+    for arch in ("x86_64", "aarch64"):
+        assert member(out / arch / "machine-1-r0.apk", f"{SHARE}/kernel"[1:]) == f"{arch}\n"
+        assert (jobs.store / arch / "APKINDEX.tar.gz").exists()
+        assert (tmp_path / f"page-{arch}.html").exists()
+    assert [one.get("name") for one in ET.parse(suites).iter("testsuite")] == ["dag build aarch64", "dag build x86_64"]  # fmt: skip
+    where = nodes_of(jobs)
+    for arch, node in (("x86_64", "node-a"), ("aarch64", "node-b")):
+        assert where[job_name(intel["run"], "machine", arch, 1)] == node
+    assert jobs.jobs() == []
+    # What the store keeps of the run is found for each.
+    for arch, code in (("x86_64", 0), ("aarch64", 1)):
+        told = jobs.elsewhere("status", intel["run"], f"--arch={arch}", "--json")
+        assert checked(told.stdout, "result")["exit_code"] == told.returncode == code
+
+
+def test_an_architecture_without_nodes_is_said_before_anything_is_made_and_ctrl_c_ends_all(
+    jobs: Jobs,
+) -> None:
+    jobs.define(first="true")
+    everywhere = f"--kubeconfig={jobs.dag.cluster.kubeconfig}"  # who may list nodes
+    running = jobs.start("--arch=s390x,x86_64", everywhere)
+    running.await_line(r"no node has kubernetes.io/arch=s390x now; .* --node-arch")
+    assert jobs.jobs() == []
+    running.await_line(r"s390x: not scheduled", seconds=120)
+    running.signal(signal.SIGINT)
+    done = running.end()
+    assert done.returncode == 130, done.stderr
+    assert jobs.jobs() == []
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, driven: bool) -> None:
+    jobs.define(slow="echo it has begun; sleep 200")
+    add_foreign(jobs.directory / "bootstrap", "aarch64")
+    running = jobs.start("--arch=x86_64,aarch64")
+    for arch in ("x86_64", "aarch64"):
+        running.await_line(rf"^dag: {arch}: building slow", seconds=120)
+    jobs.await_build("slow", "it has begun")
+    if not driven:
+        running.signal(signal.SIGKILL)
+    cancelled = jobs.elsewhere("cancel", "--arch=aarch64")
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert jobs.jobs() == []
+    if driven:
+        done = running.end()
+        assert done.returncode == 130, done.stderr
+
+
+def test_a_command_that_was_killed_is_gone_on_with_for_each_architecture(
+    jobs: Jobs, arm_node: Cluster
+) -> None:
+    jobs.define(slow="echo it has begun; sleep 30")
+    add_foreign(jobs.directory / "bootstrap", "aarch64")
+    running = jobs.start("--arch=x86_64,aarch64")
+    for arch in ("x86_64", "aarch64"):
+        running.await_line(rf"^dag: {arch}: building slow", seconds=120)
+    jobs.await_build("slow", "it has begun")
+    running.signal(signal.SIGKILL)
+    done = jobs.build("--arch=x86_64,aarch64", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "going on with run" in done.stderr
+    results = checked(done.stdout, "results")["results"]
+    assert [one["attempts"] for result in results for one in result["units"]] == [1, 1]
+    assert len({*jobs.store.glob(".dag/runs/*")}) == 1

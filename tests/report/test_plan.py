@@ -1,0 +1,28 @@
+"""Plans for several architectures: each is whole, and says what is not for it."""
+
+from __future__ import annotations
+
+from dag.core.arch import Arch
+from dag.core.build.plan import BuildRequest, Known, make_plan
+from dag.core.build.states import RunLimits
+from dag.core.build.summary import summarize
+from dag.core.graph.graph import Graph
+from dag.report.plan import LimitedPlan, plans_json
+from tests.core.build.test_plan import package
+from tests.support.schema import checked
+
+
+def planned(arch: str) -> LimitedPlan:
+    packages = [package("lib"), package("intel", "lib", only_for=("x86_64",))]
+    chosen = Arch.parse(arch)
+    graph = Graph(packages, arch=chosen.apk)
+    plan = make_plan(graph, chosen, BuildRequest(), Known())
+    return LimitedPlan(plan, RunLimits(jobs=4), summarize(plan))
+
+
+def test_each_architecture_has_a_plan_of_its_own() -> None:
+    text = plans_json([planned("aarch64"), planned("x86_64")], exit_code=1)
+    arm, intel = checked(text, "plans")["plans"]
+    assert (arm["arch"], intel["arch"]) == ("aarch64", "x86_64")
+    assert (arm["levels"], intel["levels"]) == ([["lib"]], [["lib"], ["intel"]])
+    assert [one["why"] for one in arm["skipped"]] == ["not for this architecture"]
