@@ -232,7 +232,8 @@ def try_store(store: str, arch: str, state: Path, probe: str) -> None:
 @click.option("--digest", default="", help="The SHA-256 of the index that is signed.")
 @click.option("--signature", default="", help="The signature of that, in base64.")
 @click.option("--anew", is_flag=True, help="Sign the index although it lists all already.")
-@click.option("--ram", type=(str, int), multiple=True, help="Remember what a unit needs, in bytes.")
+@click.option("--ram", type=(str, int), multiple=True, help="Remember the bytes that a unit needs.")
+@click.option("--disk", type=(str, int), multiple=True, help="Remember the disk that it needs.")
 @click.argument("records", nargs=-1, required=True)
 def publish(
     *,
@@ -245,6 +246,7 @@ def publish(
     signature: str,
     anew: bool,
     ram: tuple[tuple[str, int], ...],
+    disk: tuple[tuple[str, int], ...],
     records: tuple[str, ...],
 ) -> None:
     """Publish RECORDS of a store, and its index."""
@@ -256,7 +258,7 @@ def publish(
         public_name=public_name, public_key=public_key, digest=digest, signature=signature
     )
     with _last_words():
-        order = PublishOrder(records=records, ram=dict(ram), anew=anew)
+        order = PublishOrder(records=records, ram=dict(ram), disk=dict(disk), anew=anew)
         opened = open_agent_store(store, Arch.parse(arch), state / "store")
         publish_records(opened, order, signed, _TERMINATION_LOG)
 

@@ -287,6 +287,16 @@ def test_a_package_that_needs_itself_needs_a_repository() -> None:
     assert simulate(plan(packages, Known(repository={"go": {"0-r0"}}))) == ["go", "app"]
 
 
+def test_where_disk_is_counted_it_comes_from_the_same_places() -> None:
+    packages = [package("a"), package("b", resources=Asked(disk="20Gi")), package("c")]
+    request = BuildRequest(resources=ComputeResources(500, 1 << 30, 1 << 30))
+    known = Known(needed={"a": ComputeResources(0, 0, 1), "c": ComputeResources(0, 0, 4 << 30)})
+    units = {step.package.name: step.unit for step in plan(packages, known, request).steps}
+    sizes = {name: unit.resources.disk >> 30 for name, unit in units.items()}
+    assert sizes == {"a": 1, "b": 20, "c": 4}
+    assert {unit.resources.ram for unit in units.values()} == {1 << 30}
+
+
 def test_resources_come_from_the_definition_the_request_and_earlier_runs() -> None:
     packages = [
         package("a"),
@@ -294,8 +304,13 @@ def test_resources_come_from_the_definition_the_request_and_earlier_runs() -> No
         package("c", resources=Asked(memory="1Gi")),
     ]
     request = BuildRequest(resources=ComputeResources(500, 1 << 30))
-    made = plan(packages, Known(ram={"c": 3 << 30}, seconds={"a": 7, "b": 1}), request)
+    made = plan(
+        packages,
+        Known(needed={"c": ComputeResources(0, 3 << 30)}, seconds={"a": 7, "b": 1}),
+        request,
+    )
     units = {step.package.name: step.unit for step in made.steps}
+    assert {unit.resources.disk for unit in units.values()} == {0}, "nobody counts it"
     assert units["a"].resources == ComputeResources(500, 1 << 30)
     assert units["b"].resources == ComputeResources(1500, 4 << 30)
     assert units["c"].resources == ComputeResources(500, 3 << 30)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dag.core.build.events import (
@@ -117,6 +119,27 @@ def test_out_of_memory_is_tried_again_with_twice_as_much_up_to_the_maximum() -> 
         sizes += [action.resources.ram for action in actions if isinstance(action, Start)]
     assert sizes == [2 * GIB, 3 * GIB]
     assert scheduler.units["a"].state is UnitState.FAILED
+
+
+def test_a_unit_whose_node_ran_short_of_disk_asks_for_twice_as_much_up_to_the_largest_node() -> (
+    None
+):
+    limits = RunLimits(jobs=1, max_disk=3 * GIB, first_pause=0)
+    unit = Unit("a", resources=ComputeResources(1000, GIB, GIB))
+    scheduler = Scheduler([unit], limits)
+    scheduler.handle(Began(), 0)
+    sizes = []
+    for attempt, wants in enumerate((True, False, True, True), start=1):
+        event = Faulted("a", attempt, "the node evicted the pod", wants_disk=wants)
+        actions = scheduler.handle(event, attempt)
+        sizes += [action.resources for action in actions if isinstance(action, Start)]
+    assert [size.disk for size in sizes] == [2 * GIB, 2 * GIB, 3 * GIB, 3 * GIB]
+    assert {(size.cpu, size.ram) for size in sizes} == {(1000, GIB)}
+    again = Scheduler([replace(unit, resources=ComputeResources(1000, GIB))], RunLimits(jobs=1, max_disk=GIB, first_pause=0))  # fmt: skip
+    again.handle(Began(), 0)
+    (_, start) = again.handle(Faulted("a", 1, "the node evicted the pod", wants_disk=True), 1)
+    assert isinstance(start, Start)
+    assert start.resources.disk == 0, "nobody counts disk"
 
 
 def test_faults_pause_longer_each_time_and_leave_the_retries_of_builds_alone() -> None:

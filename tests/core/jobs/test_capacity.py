@@ -44,6 +44,22 @@ def test_as_many_units_as_have_room_are_built_at_once() -> None:
     assert capacity().jobs(ComputeResources(100, 2 * GIB)) == 3 + 1
 
 
+def test_disk_counts_where_nodes_count_it() -> None:
+    large, small = node("4", "8Gi"), node("4", "8Gi")
+    large["status"]["allocatable"]["ephemeral-storage"] = "10Gi"
+    small["status"]["allocatable"]["ephemeral-storage"] = "3Gi"
+    found = capacity_of([large, small], Arch.parse("x86_64"), SchedulingOptions())
+    assert found.jobs(ComputeResources(1000, GIB, 4 * GIB)) == 2
+    assert not found.has_room(ComputeResources(1000, GIB, 10 * GIB))
+    assert found.max_disk == 10 * GIB - (64 << 20)
+    assert capacity().jobs(ComputeResources(1000, GIB, 4 * GIB)) == 3 + 1
+    flags = UnitBuildOptions(on="kubernetes", disk="4Gi", ram="1Gi")
+    assert flags.request().resources == ComputeResources(1000, GIB, 4 * GIB)
+    assert flags.cluster_limits(found).jobs == 2
+    assert flags.cluster_limits(ClusterCapacity()).max_disk == 256 * GIB
+    assert UnitBuildOptions(disk="4Gi").request().resources.disk == 0
+
+
 def test_architectures_that_share_nodes_share_what_has_room_there() -> None:
     options = UnitBuildOptions(cpu="1", ram="1Gi")
     assert options.cluster_limits(capacity()).jobs == 4

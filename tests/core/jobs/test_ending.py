@@ -127,6 +127,30 @@ def test_each_failure_is_what_it_was(found: Json, event: type, words: str) -> No
     assert failure.lines == ("last",)
 
 
+SHORT = (
+    "The node was low on resource: {}. Threshold quantity: 2Gi, available: 1Gi. Container build was using"
+    " 5Gi, request is 1Gi, has larger consumption of {}. "
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "wants"),
+    [
+        (SHORT.format("ephemeral-storage", "ephemeral-storage"), True),
+        (SHORT.format("memory", "memory"), False),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 300Mi. ", False),
+        ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ', False),
+    ],
+)
+def test_more_disk_is_asked_for_if_the_node_ran_short_of_it(message: str, wants: bool) -> None:
+    found = pod(build=RUNNING, reason="Evicted", message=message, phase="Failed")
+    ending = how_attempt_ended(PodFacts(found))
+    assert ending is not None
+    failure = failure_of("a", 1, (ending, found), lines=[], lacking={})
+    assert isinstance(failure, Faulted)
+    assert failure.wants_disk is wants
+
+
 def test_a_pod_that_somebody_deleted_is_a_fault() -> None:
     found = pod(build=RUNNING, collect=RUNNING)
     ending = how_attempt_ended(PodFacts(found, deleted=True))

@@ -19,7 +19,7 @@ from dag.core.store.buckets import Bucket
 from tests.support.orders import SETTINGS, order
 
 Json = dict[str, Any]
-RESOURCES = ComputeResources(1500, 3 << 30)
+RESOURCES = ComputeResources(1500, 3 << 30, 5 << 30)
 IN_BUCKET = replace(SETTINGS, store=Bucket.parse("s3://bucket/wolfi"), bucket_secret="bucket")
 
 
@@ -84,6 +84,7 @@ def test_what_a_build_may_have_of_memory_is_what_it_asks_for() -> None:
     resources = container(job(), "build")["resources"]
     assert resources["limits"] == {"memory": resources["requests"]["memory"]}
     assert requests_of(pod(job()), "build") == RESOURCES
+    assert "ephemeral-storage" not in resources["limits"]
 
 
 def test_a_job_without_privilege_is_in_a_user_namespace_and_another_one_is_named() -> None:

@@ -47,6 +47,9 @@ def test_what_a_unit_needed_is_remembered_and_only_ever_grows(store: Store) -> N
     store.hints.remember({"a": 5}, said.append)
     store.hints.remember({"a": 3, "b": 1}, said.append)
     assert store.hints.all() == {"a": 5, "b": 1}
+    assert store.disk_hints.all() == {}
+    store.disk_hints.remember({"a": 7}, said.append)
+    assert (store.disk_hints.all(), store.hints.all()) == ({"a": 7}, {"a": 5, "b": 1})
     assert said == []
 
 

@@ -20,6 +20,8 @@ class ComputeResources:
 
     cpu: int
     ram: int
+    disk: int = 0
+    """0 where nobody counts it: only nodes of a cluster do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class Faulted(_EventOfAttempt, frozen=True):
     lines: tuple[str, ...] = ()
     disrupted: bool = False
     """Whether somebody took its place for reasons of his own: that may happen any number of times."""
+    wants_disk: bool = False
+    """Whether it had to go because its node ran short of disk: the next attempt asks for more."""
 
 
 class Cancelled(_EventOfAttempt, frozen=True):

@@ -17,7 +17,7 @@ from dag.core.build.bootstrap import Dropped, find_build_order
 from dag.core.build.clashes import refuse_clashing_files
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
-from dag.core.build.resources import unit_resources
+from dag.core.build.resources import NOTHING, unit_resources
 from dag.core.build.stuck import Stuck, needs_of
 from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.graph import Graph
@@ -113,8 +113,8 @@ class Known:
     """The fingerprints of today's definitions, by package."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long a package took the last time."""
-    ram: Mapping[str, int] = field(default_factory=dict)
-    """The bytes of memory that a package turned out to need."""
+    needed: Mapping[str, ComputeResources] = field(default_factory=dict)
+    """The memory and the disk that a package turned out to need; 0 of what nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +208,7 @@ class _Planner:
         order = self.needs_first()
         found = find_build_order(self.needs, order, follow=not request.only)
         guess = median(self.known.seconds.values()) if self.known.seconds else 1.0
+        asked_for, needed = request.resources, self.known.needed
         steps = tuple(
             PlannedUnit(
                 package=package,
@@ -216,9 +217,7 @@ class _Planner:
                 unit=Unit(
                     package.name,
                     found.units[package.name],
-                    unit_resources(
-                        package, self.request.resources, self.known.ram.get(package.name, 0)
-                    ),
+                    unit_resources(package, asked_for, needed.get(package.name, NOTHING)),
                     self.known.seconds.get(package.name, guess),
                 ),
             )

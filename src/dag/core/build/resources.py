@@ -5,27 +5,35 @@ from __future__ import annotations
 from dag.core.build.events import ComputeResources
 from dag.core.package.model import Package
 from dag.core.package.resources import demand_of
-from dag.core.units import quantity
+from dag.core.units import amount, quantity
+
+NOTHING = ComputeResources(0, 0)
 
 
-def resources_of_flags(cpu: str, ram: str) -> ComputeResources:
-    """Return what `--cpu` and `--ram` say, which are quantities."""
-    return ComputeResources(int(quantity(cpu) * 1000) or 1, int(quantity(ram)))
+def resources_of_flags(cpu: str, ram: str, disk: str = "0") -> ComputeResources:
+    """Return what `--cpu`, `--ram` and `--disk` say, which are quantities."""
+    return ComputeResources(int(quantity(cpu) * 1000) or 1, int(quantity(ram)), int(amount(disk)))
 
 
-def unit_resources(package: Package, default: ComputeResources, needed: int) -> ComputeResources:
+def unit_resources(
+    package: Package, default: ComputeResources, needed: ComputeResources = NOTHING
+) -> ComputeResources:
     """Return what the definition asks for, else the `default`; at least the bytes that it `needed`.
+
+    Where the `default` counts no disk, none is counted.
 
     Raises:
         UsageError: the definition's resources are not quantities.
 
     """
     asked = package.resources
-    if not (asked.cpu or asked.memory or needed):
+    if not (asked.cpu or asked.memory or asked.disk) and needed == NOTHING:
         return default
     cpu = demand_of(package, "cpu")
     memory = demand_of(package, "memory")
+    disk = demand_of(package, "disk") if default.disk else None
     return ComputeResources(
         default.cpu if cpu is None else int(cpu.amount * 1000),
-        max(needed, default.ram if memory is None else int(memory.amount)),
+        max(needed.ram, default.ram if memory is None else int(memory.amount)),
+        max(needed.disk if default.disk else 0, default.disk if disk is None else int(disk.amount)),
     )

@@ -163,14 +163,22 @@ class Scheduler:
                 pause = 0.0 if progress.broken <= self.limits.retries else None
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case OutOfMemory():
-                pause = 0.0 if self._grow(progress) else None
+                more = self.limits.with_more_ram(progress.resources)
+                pause = None if more == progress.resources else 0.0
+                progress.resources = more
                 self._fail(event.key, event.cause, event.lines, pause, now)
             case Faulted():
-                progress.faults += not event.disrupted
-                pause = self.limits.pause_after(max(1, progress.faults))
-                self._fail(event.key, event.cause, event.lines, pause, now)
+                self._fault(event, now)
             case _:
                 assert_never(event)
+
+    def _fault(self, event: Faulted, now: float) -> None:
+        progress = self.units[event.key]
+        progress.faults += not event.disrupted
+        if event.wants_disk:
+            progress.resources = self.limits.with_more_disk(progress.resources)
+        pause = self.limits.pause_after(max(1, progress.faults))
+        self._fail(event.key, event.cause, event.lines, pause, now)
 
     def _prove(self, event: Proven | Unchanged, now: float) -> None:
         progress = self.units[event.key]
@@ -303,16 +311,6 @@ class Scheduler:
             progress = self.units[key]
             if progress.state is UnitState.LACKING:  # the first failure may stop the run
                 self._fail(key, progress.cause, progress.lines, None, now)
-
-    def _grow(self, progress: Progress) -> bool:
-        most = self.limits.max_ram
-        if most is not None and self.limits.capacity is not None:
-            most = min(most, self.limits.capacity.ram)
-        if most is None or progress.resources.ram >= most:
-            return False
-        ram = min(progress.resources.ram * 2, most)
-        progress.resources = ComputeResources(progress.resources.cpu, ram)
-        return True
 
     # ---- slots --------------------------------------------------------------------------------
 

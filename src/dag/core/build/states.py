@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -108,6 +108,8 @@ class RunLimits:
     """The resources for all live attempts together; None if somebody else counts them."""
     max_ram: int | None = None
     """How many bytes a unit may get after it ran out of memory; None if it is not tried again."""
+    max_disk: int | None = None
+    """How many bytes of disk a unit may ask for after its node ran short; None if it asks for no more."""
     retries: int = 0
     """How often a failed build is tried again."""
     faults: int = 5
@@ -123,9 +125,23 @@ class RunLimits:
         """Return what a unit gets that asks for this: everything, alone, if it asks for more."""
         if self.capacity is None:
             return resources
-        return ComputeResources(
-            min(resources.cpu, self.capacity.cpu), min(resources.ram, self.capacity.ram)
+        return replace(
+            resources,
+            cpu=min(resources.cpu, self.capacity.cpu),
+            ram=min(resources.ram, self.capacity.ram),
         )
+
+    def with_more_ram(self, resources: ComputeResources) -> ComputeResources:
+        """Return twice the memory, as far as a unit may have it that ran out of it."""
+        most = self.max_ram or 0
+        if self.capacity is not None:
+            most = min(most, self.capacity.ram)
+        return replace(resources, ram=max(resources.ram, min(2 * resources.ram, most)))
+
+    def with_more_disk(self, resources: ComputeResources) -> ComputeResources:
+        """Return twice the disk, as far as a unit may ask for it whose node ran short."""
+        most = self.max_disk or 0
+        return replace(resources, disk=max(resources.disk, min(2 * resources.disk, most)))
 
     def pause_after(self, faults: int) -> float | None:
         """Return the seconds until a unit with so many faults is tried again; None if it is not."""

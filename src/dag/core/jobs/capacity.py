@@ -12,12 +12,12 @@ from dag.core.pod.nodes import obstacle
 from dag.core.pod.scheduling import SchedulingOptions, scheduling_fields
 from dag.core.units import amount
 
-AGENT_SHARE = ComputeResources(cpu=50, ram=256 << 20)
+AGENT_SHARE = ComputeResources(cpu=50, ram=256 << 20, disk=64 << 20)
 """What the agent beside a build asks for."""
 _UNKNOWN_JOBS = 16
 """How many units are built at once where nobody may look at nodes, or they are made when needed."""
 NO_ROOM = (
-    "if no pool of larger nodes scales, ask for less with --cpu and --ram or in the definition, or add"
+    "if no pool of larger nodes scales, ask for less with --cpu, --ram and --disk or in the definition, or add"
     " a larger node"
 )
 """What mends it that no node has room for a unit."""
@@ -25,7 +25,8 @@ NO_ROOM = (
 
 def in_words(resources: ComputeResources) -> str:
     """Return resources as people read them."""
-    return f"{resources.cpu / 1000:g} CPUs and {resources.ram >> 20:,} MiB"
+    disk = f", and {resources.disk >> 20:,} MiB of disk" if resources.disk else ""
+    return f"{resources.cpu / 1000:g} CPUs and {resources.ram >> 20:,} MiB{disk}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,13 @@ class NodeCapacity:
 
     def fits(self, unit: ComputeResources) -> int:
         """Return how many such units have room on the node at once, if nothing else is there."""
-        return min(
+        room = min(
             self.free.cpu // max(1, unit.cpu + AGENT_SHARE.cpu),
             self.free.ram // max(1, unit.ram + AGENT_SHARE.ram),
         )
+        if not self.free.disk:  # the node counts none
+            return room
+        return min(room, self.free.disk // max(1, unit.disk + AGENT_SHARE.disk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ class ClusterCapacity:
     def max_ram(self) -> int | None:
         """Return the most memory that a unit can get; None if nobody knows."""
         return max((node.free.ram - AGENT_SHARE.ram for node in self.nodes), default=None)
+
+    @property
+    def max_disk(self) -> int | None:
+        """Return the most disk that a unit can ask for; None if nobody knows."""
+        return max((node.free.disk - AGENT_SHARE.disk for node in self.nodes), default=None)
 
 
 def capacity_of(
@@ -94,4 +103,5 @@ def _resources(amounts: KubeView) -> ComputeResources:
     return ComputeResources(
         int(amount(str(amounts.get("cpu", "0"))) * 1000),
         int(amount(str(amounts.get("memory", "0")))),
+        int(amount(str(amounts.get("ephemeral-storage", "0")))),
     )

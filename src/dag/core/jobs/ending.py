@@ -96,7 +96,14 @@ def failure_of(
         case Cause.DONE | Cause.MAKE:
             return Faulted(key, attempt, f"the agent failed: {_agents_words(pod)}", told)
         case _:
-            return Faulted(key, attempt, ending.message, told, disrupted=_is_disruption(pod))
+            return Faulted(
+                key,
+                attempt,
+                ending.message,
+                told,
+                disrupted=_is_disruption(pod),
+                wants_disk=_was_short_of_disk(pod),
+            )
 
 
 def _is_alone(pod: KubeView) -> bool:
@@ -118,6 +125,20 @@ def _is_disruption(pod: KubeView) -> bool:
         and one.get("reason") != "TerminationByKubelet"
         for one in pod.get("status", {}).get("conditions", ())
     )
+
+
+def _was_short_of_disk(pod: KubeView) -> bool:
+    """Return whether a node that ran short of disk took the Pod away; a limit of its own is another thing.
+
+    Nodes begin with those Pods that take more than they have asked for.
+    https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#pod-selection-for-kubelet-eviction
+    """
+    status = pod.get("status", {})
+    return status.get("reason") == "Evicted" and str(status.get("message", "")).startswith(_SHORT)
+
+
+_SHORT = "The node was low on resource: ephemeral-storage"
+"""https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/kubelet/eviction/helpers.go, nodeLowMessageFmt"""
 
 
 def _broke_in(pod: KubeView, name: str) -> bool:

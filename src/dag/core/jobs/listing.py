@@ -21,6 +21,8 @@ class StoreListing(Struct, frozen=True, kw_only=True):
     """Records whose packages are there, and what is published, by name."""
     ram: dict[str, int] = {}
     """The bytes of memory that units turned out to need, by name."""
+    disk: dict[str, int] = {}
+    """The bytes of disk that they turned out to need."""
     identity: str = ""
     """The name of the store, by which every machine finds the key that is the store's own."""
     public_key: bytes = b""

@@ -49,7 +49,9 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 _FIELDS = ("cpu", "memory", "ephemeral-storage")
 _AGENT_RESOURCES = resource_requests(
-    cpu=f"{AGENT_SHARE.cpu}m", memory=f"{AGENT_SHARE.ram >> 20}Mi", disk="64Mi"
+    cpu=f"{AGENT_SHARE.cpu}m",
+    memory=f"{AGENT_SHARE.ram >> 20}Mi",
+    disk=f"{AGENT_SHARE.disk >> 20}Mi",
 )
 
 
@@ -76,7 +78,7 @@ class JobSettings:
     """The image that builds; agents of a store need none."""
     cache_bundle: str | None = None
     disk: str = ""
-    """The request of a build for ephemeral storage, as a quantity."""
+    """The request for ephemeral storage of what is laid out for a build, as a quantity."""
     timeout: float | None = None
     """Seconds after which Kubernetes ends an attempt."""
 
@@ -256,8 +258,9 @@ def _cache_containers(settings: JobSettings) -> list[KubeObject]:
 
 
 def _build_container(settings: JobSettings, resources: ComputeResources) -> KubeObject:
-    memory = f"{resources.ram >> 20}Mi" if resources.ram % (1 << 20) == 0 else str(resources.ram)
-    amounts = dict(zip(_FIELDS, (f"{resources.cpu}m", memory, settings.disk), strict=True))
+    disk = _quantity(resources.disk) if resources.disk else settings.disk
+    each = (f"{resources.cpu}m", _quantity(resources.ram), disk)
+    amounts = dict(zip(_FIELDS, each, strict=True))
     return {
         "name": BUILD,
         "image": settings.sdk_image,
@@ -272,6 +275,11 @@ def _build_container(settings: JobSettings, resources: ComputeResources) -> Kube
             *_mounts("pipes", read_only=True),
         ],
     }
+
+
+def _quantity(size: int) -> str:
+    """Return bytes as Kubernetes takes them."""
+    return f"{size >> 20}Mi" if size % (1 << 20) == 0 else str(size)
 
 
 def _collect_container(settings: JobSettings) -> KubeObject:

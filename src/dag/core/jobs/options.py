@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dag.core.arch import Arch
 from dag.core.build.options import PLACE, BuildOptions, LogsOptions, StatusOptions, StoreOptions
+from dag.core.build.resources import resources_of_flags
 from dag.core.flags import Options, arguments, flag
 from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.jobs.stores import cluster_store
@@ -31,11 +32,14 @@ from dag.core.units import quantity
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
+    from dag.core.build.plan import BuildRequest
     from dag.core.build.states import RunLimits
     from dag.core.jobs.capacity import ClusterCapacity
 
 _MAX_RAM = 64 << 30
 """The most memory that a unit gets after it ran out, where nobody knows how large nodes are."""
+_MAX_DISK = 256 << 30
+"""The most disk that a unit asks for after its node ran short, where nobody knows that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +187,13 @@ class UnitBuildOptions(
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
 
+    def request(self) -> BuildRequest:
+        """Return what the plan is made for; only nodes of a cluster count disk."""
+        request = super().request()
+        if self.on != "kubernetes":
+            return request
+        return replace(request, resources=resources_of_flags(self.cpu, self.ram, self.disk))
+
     def cluster_limits(self, capacity: ClusterCapacity, *, sharing: int = 1) -> RunLimits:
         """Return what bounds the scheduler; nodes count themselves what is taken of them.
 
@@ -195,6 +206,7 @@ class UnitBuildOptions(
         return RunLimits(
             jobs=self.jobs or max(1, capacity.jobs(unit) // sharing),
             max_ram=most if most is not None else _MAX_RAM,
+            max_disk=capacity.max_disk if capacity.nodes else _MAX_DISK,
             retries=self.retries,
             fail_fast=self.fail_fast,
         )

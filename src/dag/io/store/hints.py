@@ -14,13 +14,14 @@ _LIMIT = Limit("the hints of a store", 64 << 20)
 _DECODER = msgspec.json.Decoder(dict[str, int])
 
 
-class MemoryHints:
-    """The bytes of memory that units of one architecture turned out to need, by name."""
+class Hints:
+    """The bytes of something that units of one architecture turned out to need, by name."""
 
-    def __init__(self, objects: Objects, arch: str) -> None:
-        """Take the objects of the store."""
+    def __init__(self, objects: Objects, name: str, what: str) -> None:
+        """Take the objects of the store, the name of the one that has this, and what it is in words."""
         self._objects = objects
-        self._name = f"hints-{arch}.json"
+        self._name = name
+        self._what = what
 
     def all(self) -> dict[str, int]:
         """Return what is known."""
@@ -38,7 +39,7 @@ class MemoryHints:
 
         def change(data: bytes | None) -> bytes:
             known = _decode(data)
-            grown = {unit: max(ram, known.get(unit, 0)) for unit, ram in needs.items()}
+            grown = {unit: max(size, known.get(unit, 0)) for unit, size in needs.items()}
             return msgspec.json.encode({**known, **grown})
 
         if not needs:
@@ -46,7 +47,13 @@ class MemoryHints:
         try:
             update(self._objects, self._name, _LIMIT, change)
         except (OSError, StoreError, TooLarge) as error:
-            say(f"the memory that units needed is not remembered: {error}")
+            say(f"the {self._what} that units needed is not remembered: {error}")
+
+
+def hints_of(objects: Objects, arch: str) -> tuple[Hints, Hints]:
+    """Return what a store knows of memory, and what it knows of disk."""
+    memory = Hints(objects, f"hints-{arch}.json", "memory")
+    return memory, Hints(objects, f"disk-hints-{arch}.json", "disk")
 
 
 def _decode(data: bytes | None) -> dict[str, int]:

@@ -48,7 +48,7 @@ from dag.io import durable
 from dag.io.removal import Trash, remove
 from dag.io.store.blobs import Blobs, StagedApk
 from dag.io.store.directory import DirectoryObjects
-from dag.io.store.hints import MemoryHints
+from dag.io.store.hints import hints_of
 from dag.io.store.lock import Lock
 from dag.io.store.objects import BucketObjects, Objects, insist, read_each
 from dag.io.store.publications import Publications
@@ -84,7 +84,7 @@ class Store:
         self.incoming = self.state / "incoming" / arch.apk
         copies = self._near if bucket and bucket.keeps_copies else None
         self.blobs = Blobs(self.objects, self.incoming, copies)
-        self.hints = MemoryHints(self.objects, arch.apk)
+        self.hints, self.disk_hints = hints_of(self.objects, arch.apk)
         self.lock_path = self.state / "lock"
         self.lock = Lock(self.lock_path, what=f"the store {self.name}")
         self.records: dict[tuple[str, str], Record] = {}

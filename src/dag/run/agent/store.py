@@ -62,6 +62,8 @@ class PublishOrder:
     """The names of records, as words."""
     ram: Mapping[str, int]
     """The bytes of memory that units turned out to need, by name."""
+    disk: Mapping[str, int]
+    """The bytes of disk that they turned out to need."""
     anew: bool
     """Whether the index is signed anew although it lists all already."""
 
@@ -95,6 +97,7 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
     listing = StoreListing(
         objects=objects,
         ram=store.hints.all(),
+        disk=store.disk_hints.all(),
         identity=identity_of(store),
         public_key=key.data if key else b"",
     )
@@ -136,6 +139,7 @@ def publish_records(
         store.read()
         before = dict(store.records)
         store.hints.remember(order.ram, say)
+        store.disk_hints.remember(order.disk, say)
         for name in decode_texts(order.records):
             record = decode_record(_read(store, name))
             # The index is signed, and says of each package which one it is.

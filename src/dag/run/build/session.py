@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dag.core.build import journal as lines
-from dag.core.build.events import Began
+from dag.core.build.events import Began, ComputeResources
 from dag.core.build.inputs import UnitInputs
 from dag.core.build.options import BuildOptions, MachineResources
 from dag.core.build.plan import (
@@ -200,13 +200,17 @@ class Build:
         packages = self.graph.packages
         wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
         self.finished = find_finished(store, self._others, packages, wanted, self.fingerprints)
+        ram, disk = store.hints.all(), store.disk_hints.all()
         known = Known(
             stored=self._stored(request),
             repository=have.versions,
             available=have.names,
             fingerprints=self.fingerprints,
             seconds=store.seconds(),
-            ram=store.hints.all(),
+            needed={
+                name: ComputeResources(0, ram.get(name, 0), disk.get(name, 0))
+                for name in ram.keys() | disk.keys()
+            },
         )
         if options.since is not None:
             request = request_since(options, self.arch, self.graph, self.found, request)
@@ -308,13 +312,14 @@ class Build:
             return make_result(self.about, scheduler, engine.now, run.id)
 
     def _remember_needs(self, scheduler: Scheduler) -> None:
-        """Remember which units needed more memory than planned."""
-        needs = {
-            one.unit.key: one.resources.ram
-            for one in scheduler.units.values()
-            if one.resources.ram > one.unit.resources.ram
-        }
-        self.store.hints.remember(needs, self.say)
+        """Remember which units needed more memory or disk than planned."""
+        each = [
+            (one.unit.key, one.unit.resources, one.resources) for one in scheduler.units.values()
+        ]
+        ram = {key: now.ram for key, planned, now in each if now.ram > planned.ram}
+        disk = {key: now.disk for key, planned, now in each if now.disk > planned.disk}
+        self.store.hints.remember(ram, self.say)
+        self.store.disk_hints.remember(disk, self.say)
 
     def _page(self, run: Run, scheduler: Scheduler) -> list[PageWriter]:
         """Return what keeps the page about the run, if one was asked for."""

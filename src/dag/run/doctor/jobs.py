@@ -82,8 +82,8 @@ class JobsDoctor:
         chosen = self._chosen
         nodes = await read_list(self._place.kube, "/api/v1/nodes")
         capacity = capacity_of(nodes or (), chosen.node_arch or arch, chosen)
-        default = resources_of_flags(chosen.cpu, chosen.ram)
-        units = [(one.name, unit_resources(one, default, 0)) for one in self._packages[arch]]
+        default = resources_of_flags(chosen.cpu, chosen.ram, chosen.disk)
+        units = [(one.name, unit_resources(one, default)) for one in self._packages[arch]]
         if not units:
             return skipped("there is nothing to build")
         name, largest = max(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -44,7 +44,7 @@ from dag.run.jobs.orders import make_orders
 from dag.run.jobs.out import Delivery, records_there
 from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
-from dag.run.jobs.stores import StoreAgent
+from dag.run.jobs.stores import LearntNeeds, StoreAgent
 from dag.run.pod.access import read_list
 
 if TYPE_CHECKING:
@@ -302,9 +302,11 @@ class ClusterBuild:
 
     async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
         if records:
-            known = self._seen.listing.ram
-            now = self._store.hints.all()
-            learnt = {name: ram for name, ram in now.items() if ram > known.get(name, 0)}
+            known, store = self._seen.listing, self._store
+            learnt = LearntNeeds(
+                ram=_more(store.hints.all(), known.ram),
+                disk=_more(store.disk_hints.all(), known.disk),
+            )
             given = self._options.signing_key is not None
             await self._agent(kube).publish(records, self._key, learnt, anew=given)
 
@@ -318,3 +320,8 @@ class ClusterBuild:
             yield kube
         finally:
             await kube.close()
+
+
+def _more(now: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:
+    """Return what is larger now than it was known to be."""
+    return {name: size for name, size in now.items() if size > known.get(name, 0)}

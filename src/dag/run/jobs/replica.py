@@ -83,6 +83,7 @@ def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]
         _take_identity(store, listing)
         store.recover(say)
         store.hints.remember(listing.ram, say)
+        store.disk_hints.remember(listing.disk, say)
     except Undecodable as error:
         raise InfrastructureError(
             f"what the agent tells of the store is damaged: {error}"

@@ -35,6 +35,14 @@ _ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class LearntNeeds:
+    """What units turned out to need, which the store does not know yet: bytes, by name."""
+
+    ram: Mapping[str, int]
+    disk: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreAgent:
     """Agents that do something to the store of some settings."""
 
@@ -79,14 +87,14 @@ class StoreAgent:
         self,
         records: Sequence[Record],
         key: SigningKey,
-        ram: Mapping[str, int],
+        learnt: LearntNeeds,
         *,
         anew: bool,
     ) -> int:
         """Publish records of the store and sign its index here; return how many are new there.
 
         With `anew` the index is signed although it lists all already: the key may be another one.
-        `ram` are the bytes of memory that units turned out to need, to be remembered.
+        `learnt` is what units turned out to need, to be remembered.
 
         Raises:
             InfrastructureError: no agent could do it.
@@ -95,7 +103,8 @@ class StoreAgent:
         arch = self.settings.arch.apk
         public = public_half(key.path).read_bytes()
         words = [f"--public-name={key.public_name}", f"--public-key={_base64(public)}"]
-        words += [word for name, size in ram.items() for word in ("--ram", name, str(size))]
+        for flag, needs in (("--ram", learnt.ram), ("--disk", learnt.disk)):
+            words += [word for name, size in needs.items() for word in (flag, name, str(size))]
         if anew:
             words.append("--anew")
         names = encode_texts(record_name(arch, one) for one in records)
