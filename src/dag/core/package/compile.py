@@ -20,6 +20,7 @@ from dag.core.package.dependencies import (
     WrittenDependencies,
     read_dependencies,
     read_texts,
+    replaced_texts,
 )
 from dag.core.package.model import (
     NO_RESOURCES,
@@ -322,8 +323,8 @@ class _Definition:
         listed = self.contents.get("packages")
         what = "environment.contents.packages"
         asked = [
-            Need(resolver.package(one.replaced_by(replace)), tree.file, one.line, "environment")
-            for one in read_texts(listed, tree, what)
+            Need(resolver.package(one), tree.file, one.line, "environment")
+            for one in replaced_texts(read_texts(listed, tree, what), replace)
         ]
         for name in self.variables.build_options:
             packages = self.variables.option(name, "environment", "contents", "packages")

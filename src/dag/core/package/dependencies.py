@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from yaml.nodes import Node
@@ -30,7 +31,13 @@ class Text(NamedTuple):
         return Text(replace(self.text), self.line) if "${{" in self.text else self
 
 
+def replaced_texts(texts: tuple[Text, ...], replace: Replacer) -> tuple[Text, ...]:
+    """Return texts with melange's first, textual substitution done, which few need."""
+    return tuple([one.replaced_by(replace) if "${{" in one[0] else one for one in texts])
+
+
 _NOTHING = Text("", 1)
+_text = partial(tuple.__new__, Text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,8 @@ class WrittenDependencies:
         if not (self.runtime or self.provides or self.priority.text):
             return self  # as most subpackages have it
         return WrittenDependencies(
-            tuple([one.replaced_by(replace) for one in self.runtime]),
-            tuple([one.replaced_by(replace) for one in self.provides]),
+            replaced_texts(self.runtime, replace),
+            replaced_texts(self.provides, replace),
             self.priority.replaced_by(replace),
         )
 
@@ -76,7 +83,7 @@ def read_dependencies(node: Node | None, tree: NodeReader) -> WrittenDependencie
 
 def read_texts(node: Node | None, tree: NodeReader, what: str) -> tuple[Text, ...]:
     """Return the texts of a list; `what` names it in problems."""
-    return tuple(Text(text, line) for text, line in tree.texts(node, what))
+    return () if node is None else tuple(map(_text, tree.texts(node, what)))
 
 
 class TextResolver:
@@ -103,6 +110,9 @@ class TextResolver:
 
     def package(self, written: Text) -> str:
         """Return the resolved name of one package."""
+        text = written[0]
+        if text.isprintable() and " " not in text and "${{" not in text:
+            return text  # as 44,000 of 45,000
         result = self._substitute(written, self._lookup)
         if UNPRINTABLE.search(result.strip()):
             what = f"{result[:60]!r} is not a package"
