@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from dag.cli.outputs import write_document, write_results
 from dag.core.build.options import ResultFileOptions
+from dag.core.flags import flag_group
 from dag.errors import InfrastructureError
 from tests.cli.test_graph_commands import dag, define
 
@@ -65,7 +65,7 @@ def test_a_build_does_not_write_a_page_into_a_pipe(directory: Path, tmp_path: Pa
     assert f"dag: --report {tmp_path}/pipe is a pipe, and it is written more than once\n" in err
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class _Files(ResultFileOptions):
     json: bool = True
 

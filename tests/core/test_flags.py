@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import ClassVar
 
 import pytest
@@ -13,6 +13,7 @@ from dag.core.flags import (
     arguments,
     counting_flag,
     flag,
+    flag_group,
     flags_of,
     list_flag,
     required_flag,
@@ -21,14 +22,14 @@ from dag.core.flags import (
 from dag.core.kinds import DURATION, EXISTING_DIRECTORY, TEXT, whole
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class Loud(Options):
     heading: ClassVar[str] = GENERAL
 
     verbose: int = counting_flag("-v --verbose", "Say more.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class Times(Options):
     heading: ClassVar[str] = "Times"
 
@@ -37,7 +38,7 @@ class Times(Options):
     out: str | None = flag(TEXT, "-o --out", "Write here.", command="x", variable="OUT")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class Everything(Loud, Times):
     heading: ClassVar[str] = "Own"
 
@@ -96,7 +97,7 @@ def test_help_shows_defaults_as_they_are_typed_and_what_may_be_repeated() -> Non
 
 
 def test_a_command_may_declare_a_flag_of_a_group_anew_with_another_default() -> None:
-    @dataclass(frozen=True, kw_only=True)
+    @flag_group
     class Louder(Loud):
         heading: ClassVar[str] = "Voice"
 
@@ -109,3 +110,19 @@ def test_a_command_may_declare_a_flag_of_a_group_anew_with_another_default() -> 
 
 def whole_flag(default: str) -> int:
     return flag(whole(0), "--verbose", "Say this much.", default=default)
+
+
+def test_options_are_equal_if_their_values_are_and_cannot_be_changed() -> None:
+    made = Everything(since="now", names=("a",))
+    assert made == Everything(since="now", names=("a",))
+    assert hash(made) == hash(Everything(since="now", names=("a",)))
+    assert made != Everything(since="then", names=("a",))
+    assert made != Loud()
+    assert replace(made, since="then").since == "then"
+    assert repr(Loud(verbose=2)) == "Loud(verbose=2)"
+    with pytest.raises(FrozenInstanceError, match="since"):
+        made.since = "then"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError, match="since"):
+        del made.since
+    with pytest.raises(TypeError, match="unheard"):
+        Loud(unheard=1)  # type: ignore[call-arg]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, argument, switch
+from dag.core.flags import Options, argument, flag_group, switch
 from dag.core.kinds import choice
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CompletionOptions(Options):
     """The shell that completes what is typed."""
 
@@ -18,7 +17,7 @@ class CompletionOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class VersionOptions(Options):
     """The form of what is told about this installation."""
 

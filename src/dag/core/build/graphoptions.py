@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.build.options import StoreOptions
-from dag.core.flags import Options, flag
+from dag.core.flags import Options, flag, flag_group
 from dag.core.graph.options import GraphOptions
 from dag.core.kinds import FILE_OR_STDOUT
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GraphFileOptions(Options):
     """The file of the page."""
 
@@ -25,6 +24,6 @@ class GraphFileOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GraphPageOptions(GraphOptions, StoreOptions, GraphFileOptions):
     """The flags of `dag graph`."""

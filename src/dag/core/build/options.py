@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dag.core.flags import Options, arguments, flag, list_flag, switch
+from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.kinds import (
     DURATION,
     EXISTING_FILE,
@@ -57,7 +57,7 @@ PLACE = ValueKind(metavar="PLACE", parse=_place)
 _STORE = ValueKind(metavar="DIR|URL", parse=_store_name, path=PathRule(directory=True, url=True))
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class OnlyOptions(Options):
     """The choice of building the packages alone."""
 
@@ -66,7 +66,7 @@ class OnlyOptions(Options):
     only: bool = switch("--only", "Build just these packages, not what they depend on.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class RepositoryOptions(Options):
     """Repositories whose packages need not be built, and the keys that they are signed with."""
 
@@ -84,7 +84,7 @@ class RepositoryOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class MakeOptions(TargetOptions):
     """The targets of make, and the confinement of a build."""
 
@@ -99,7 +99,7 @@ class MakeOptions(TargetOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SelectionOptions(
     PackageOptions,
     DirectoryOptions,
@@ -111,7 +111,7 @@ class SelectionOptions(
     """Everything that decides what make is asked for, but for the architecture."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class StoreOptions(Options):
     """The place of finished packages."""
 
@@ -126,7 +126,7 @@ class StoreOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SharedStoreOptions(Options):
     """Other stores, whose finished packages need not be built."""
 
@@ -140,7 +140,7 @@ class SharedStoreOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class WaitOptions(Options):
     """The choice of waiting for a store."""
 
@@ -149,7 +149,7 @@ class WaitOptions(Options):
     wait: bool = switch("--wait", "Wait for another build that uses the store.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class RebuildOptions(Options):
     """Packages that are built although they exist, and those that have changed."""
 
@@ -168,7 +168,7 @@ class RebuildOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class UnitOptions(Options):
     """The number of units that are built at once, their limits, and their failures."""
 
@@ -221,7 +221,7 @@ class UnitOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class KeyOptions(Options):
     """The key that signs."""
 
@@ -235,7 +235,7 @@ class KeyOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ResultFileOptions(JsonOptions):
     """Files about what became of a build, for programs and for pages."""
 
@@ -250,7 +250,7 @@ class ResultFileOptions(JsonOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ReportFileOptions(ResultFileOptions):
     """Output of a build."""
 
@@ -273,7 +273,7 @@ class MachineResources:
     ram: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class BuildOptions(
     PackageOptions,
     DirectoryOptions,
@@ -326,7 +326,7 @@ class BuildOptions(
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class StatusReportOptions(JsonOptions):
     """Output about the state of a build."""
 
@@ -335,7 +335,7 @@ class StatusReportOptions(JsonOptions):
     all: bool = switch("--all", "List all runs of the store, the latest first.", typed_only=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class StatusOptions(
     DirectoryOptions, ArchOptions, StoreOptions, StatusReportOptions, GeneralOptions
 ):
@@ -344,7 +344,7 @@ class StatusOptions(
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PageOptions(Options):
     """The file of a page."""
 
@@ -359,14 +359,14 @@ class PageOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class RunPageOptions(DirectoryOptions, ArchOptions, StoreOptions, PageOptions, GeneralOptions):
     """The flags of `dag report`."""
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class LogOutputOptions(Options):
     """Output of a log."""
 
@@ -376,7 +376,7 @@ class LogOutputOptions(Options):
     raw: bool = switch("--raw", "Print the bytes as they are, with all that a terminal obeys.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class LogsOptions(DirectoryOptions, ArchOptions, StoreOptions, LogOutputOptions, GeneralOptions):
     """The flags of `dag logs`."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.build.options import KeyOptions, StoreOptions
-from dag.core.flags import switch
+from dag.core.flags import flag_group, switch
 from dag.core.package.options import (
     CompileOptions,
     DirectoryOptions,
@@ -15,7 +14,7 @@ from dag.core.package.options import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class RepairOptions(JsonOptions):
     """The choice of removing what is damaged."""
 
@@ -28,7 +27,7 @@ class RepairOptions(JsonOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PruneOptions(JsonOptions):
     """The choice of only looking, and of forgetting what has no definition."""
 
@@ -42,12 +41,12 @@ class PruneOptions(JsonOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class VerifyStoreOptions(DirectoryOptions, StoreOptions, RepairOptions, GeneralOptions):
     """The flags of `dag store verify`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PruneStoreOptions(
     DirectoryOptions, CompileOptions, StoreOptions, PruneOptions, KeyOptions, GeneralOptions
 ):

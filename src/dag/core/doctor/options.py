@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.build.options import KeyOptions, StoreOptions
-from dag.core.flags import Options, flag, switch
+from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.options import QueueOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.kinds import choice
 from dag.core.pod.options import PodOptions
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ExaminationOptions(Options):
     """Extent of an examination."""
 
@@ -33,7 +32,7 @@ class ExaminationOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ExaminedPodOptions(PodOptions):
     """The flags of `dag pod`, without the default of one that `dag build` has another default of."""
 
@@ -48,7 +47,7 @@ class ExaminedPodOptions(PodOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class DoctorOptions(ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions, KeyOptions):
     """The flags of `dag doctor`."""
 

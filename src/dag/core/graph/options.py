@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, argument, flag, list_flag, required_flag, switch
+from dag.core.flags import Options, argument, flag, flag_group, list_flag, required_flag, switch
 from dag.core.graph.draw import Kind
 from dag.core.kinds import FILE_OR_STDOUT, PACKAGE, PATH_OR_URL, TEXT, ValueKind, choice, whole
 from dag.core.package.options import (
@@ -21,7 +20,7 @@ _LINES = ValueKind(metavar="", parse=Kind, choices=tuple(kind.value for kind in 
 _TEXT_OR_JSON = choice("text", "json")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class KnownRepositoryOptions(Options):
     """Repositories that the graph asks."""
 
@@ -34,7 +33,7 @@ class KnownRepositoryOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, GeneralOptions):
     """A part of the graph: packages with what they need, or with what needs them."""
 
@@ -46,7 +45,7 @@ class GraphOptions(PackageOptions, DefinitionOptions, KnownRepositoryOptions, Ge
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class LineOptions(TargetOptions, JsonOptions):
     """The line that is printed of each package."""
 
@@ -55,12 +54,12 @@ class LineOptions(TargetOptions, JsonOptions):
     kind: Kind = flag(_LINES, "-t --type", "Print this of each package.", default="target")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class TextOptions(GraphOptions, LineOptions):
     """The flags of `dag text`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PictureOptions(Options):
     """File and format of a picture."""
 
@@ -81,7 +80,7 @@ class PictureOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class LessOptions(Options):
     """Ways to draw less."""
 
@@ -98,12 +97,12 @@ class LessOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SvgOptions(GraphOptions, LessOptions, PictureOptions):
     """The flags of `dag svg`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class AnswerOptions(JsonOptions):
     """An answer for people or for programs."""
 
@@ -117,12 +116,12 @@ class AnswerOptions(JsonOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CyclesOptions(DefinitionOptions, KnownRepositoryOptions, AnswerOptions, GeneralOptions):
     """The flags of `dag cycles`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PathOptions(DefinitionOptions, AnswerOptions):
     """The flags of `dag path`."""
 
@@ -130,7 +129,7 @@ class PathOptions(DefinitionOptions, AnswerOptions):
     goal: str = argument(PACKAGE, "B", "The package that is needed.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ChangeOptions(Options):
     """The files that count as changed, and how far that reaches."""
 
@@ -144,6 +143,6 @@ class ChangeOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class AffectedOptions(DefinitionOptions, ChangeOptions, LineOptions, GeneralOptions):
     """The flags of `dag affected`."""

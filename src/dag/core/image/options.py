@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import flag, switch
+from dag.core.flags import flag, flag_group, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import FILE
 from dag.core.package.options import JsonOptions
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ImageOptions(JsonOptions):
     """The agent's image, and where it goes."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dag.core.arch import Arch
 from dag.core.build.options import PLACE, BuildOptions, LogsOptions, StatusOptions, StoreOptions
 from dag.core.build.resources import resources_of_flags
-from dag.core.flags import Options, arguments, flag
+from dag.core.flags import Options, arguments, flag, flag_group
 from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.jobs.stores import cluster_store
 from dag.core.kinds import DIRECTORY, NAME, TEXT, choice
@@ -42,7 +42,7 @@ _MAX_DISK = 256 << 30
 """The most disk that a unit asks for after its node ran short, where nobody knows that."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class UnitPlaceOptions(ClusterOptions):
     """The privilege of the pods of units."""
 
@@ -56,7 +56,7 @@ class UnitPlaceOptions(ClusterOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class QueueOptions(Options):
     """The queue of Jobs."""
 
@@ -88,7 +88,7 @@ class RunPlace(NamesNamespace, Protocol):
         """Return the store."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class WhereOptions(StoreOptions):
     """The place of runs: this machine, or a cluster."""
 
@@ -117,7 +117,7 @@ class WhereOptions(StoreOptions):
         return cluster_store(self.store)
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CancelPlaceOptions(ContextOptions, KubeconfigOptions):
     """The cluster in which a run is ended."""
 
@@ -128,7 +128,7 @@ class CancelPlaceOptions(ContextOptions, KubeconfigOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CancelOptions(
     DirectoryOptions, ArchOptions, WhereOptions, CancelPlaceOptions, GeneralOptions
 ):
@@ -137,7 +137,7 @@ class CancelOptions(
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class AgentOptions(BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOptions):
     """The image of agents, their place and their rights."""
 
@@ -147,21 +147,21 @@ class AgentOptions(BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOp
         return self.isolation == "userns"
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ClusterStatusOptions(StatusOptions, WhereOptions, AgentOptions):
     """The flags of `dag status`."""
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ClusterLogsOptions(LogsOptions, WhereOptions, AgentOptions):
     """The flags of `dag logs`."""
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class BringOptions(Options):
     """A copy of what is published."""
 
@@ -175,7 +175,7 @@ class BringOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class UnitBuildOptions(
     BuildOptions,
     BringOptions,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from dag.core.flags import Options, flag
+from dag.core.flags import Options, flag, flag_group
 from dag.core.kinds import FILE, TEXT
 
 _CLUSTER = "Cluster"
@@ -13,7 +12,7 @@ CONTEXT_NAMESPACE = "the context's, as kubectl has it, else default"
 """The default of every --namespace in a cluster that is there, in words."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ContextOptions(Options):
     """One of the clusters that a kubeconfig names."""
 
@@ -28,7 +27,7 @@ class ContextOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class KubeconfigOptions(Options):
     """The file that names clusters and credentials."""
 

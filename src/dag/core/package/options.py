@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import ARCHITECTURES, DEFAULT_ARCH, Arch
-from dag.core.flags import GENERAL, Options, arguments, counting_flag, flag, list_flag, switch
+from dag.core.flags import (
+    GENERAL,
+    Options,
+    arguments,
+    counting_flag,
+    flag,
+    flag_group,
+    list_flag,
+    switch,
+)
 from dag.core.kinds import ARCH, ARCHS, ASSIGNMENT, EXISTING_DIRECTORY, PACKAGE, TEXT, choice
 from dag.core.package.makeassignments import split_assignment
 
@@ -14,7 +22,7 @@ _DEFINITIONS = "Definitions"
 _NAMES = f"{', '.join(ARCHITECTURES)}, or a name that OCI has for one"
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PackageOptions(Options):
     """The packages that are asked for."""
 
@@ -23,7 +31,7 @@ class PackageOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class DirectoryOptions(Options):
     """The place of the definitions."""
 
@@ -38,7 +46,7 @@ class DirectoryOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ArchOptions(Options):
     """The architecture that definitions are read for."""
 
@@ -52,7 +60,7 @@ class ArchOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ArchsOptions(Options):
     """The architectures that definitions are read for."""
 
@@ -66,7 +74,7 @@ class ArchsOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CompileOptions(Options):
     """Everything else that decides how definitions are resolved, and which ones are refused."""
 
@@ -101,12 +109,12 @@ class CompileOptions(Options):
         return dict(map(split_assignment, self.make_vars))
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class DefinitionOptions(DirectoryOptions, ArchOptions, CompileOptions):
     """The definitions that are read, and how."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class TargetOptions(Options):
     """The way in which a package becomes a target of make."""
 
@@ -121,7 +129,7 @@ class TargetOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class JsonOptions(Options):
     """Output for programs."""
 
@@ -132,7 +140,7 @@ class JsonOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GeneralOptions(Options):
     """Flags that nearly every command has."""
 

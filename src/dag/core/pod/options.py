@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import Arch
 from dag.core.build.options import ResultFileOptions, SelectionOptions
-from dag.core.flags import Options, flag, list_flag, switch
+from dag.core.flags import Options, flag, flag_group, list_flag, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
 from dag.core.kube.options import CONTEXT_NAMESPACE, ContextOptions, KubeconfigOptions
@@ -33,7 +32,7 @@ def _key_name(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ImagesOptions(Options):
     """The images of a build in a pod."""
 
@@ -52,14 +51,14 @@ class ImagesOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PodBuildOptions(ImagesOptions):
     """The images and the manner of a build in a pod."""
 
     keep_going: bool = switch("--keep-going", "Go on after a failure, as make -k does.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class BundleOptions(Options):
     """The image that brings the directory to the nodes."""
 
@@ -108,7 +107,7 @@ class BundleOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PushOptions(BundleOptions):
     """The choice of pushing no bundle."""
 
@@ -117,7 +116,7 @@ class PushOptions(BundleOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PlaceOptions(Options):
     """The place of the pod in the cluster, and its rights."""
 
@@ -140,12 +139,12 @@ class PlaceOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ClusterOptions(ContextOptions, KubeconfigOptions, PlaceOptions, SchedulingOptions):
     """The cluster, the place in it, and the rights there."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PodPlaceOptions(ClusterOptions):
     """The privilege of the pod."""
 
@@ -159,7 +158,7 @@ class PodPlaceOptions(ClusterOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class DiskOptions(Options):
     """The request of a build for the disk of its node; a definition may raise it."""
 
@@ -173,7 +172,7 @@ class DiskOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ResourceOptions(DiskOptions):
     """Requests of the build to its node; a definition may raise them."""
 
@@ -191,7 +190,7 @@ class ResourceOptions(DiskOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ExtentOptions(Options):
     """The end of the command: a manifest, a pod or a result, and the time until then."""
 
@@ -215,7 +214,7 @@ class ExtentOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class BucketSecretOptions(Options):
     """The credentials of pods for buckets."""
 
@@ -230,7 +229,7 @@ class BucketSecretOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class BucketOptions(BucketSecretOptions):
     """Buckets that packages come from and go to."""
 
@@ -254,7 +253,7 @@ class BucketOptions(BucketSecretOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SigningOptions(Options):
     """The key that signs in the pod."""
 
@@ -276,7 +275,7 @@ class SigningOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PodOptions(
     ArchsOptions,
     SelectionOptions,

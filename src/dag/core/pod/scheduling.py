@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import Arch
-from dag.core.flags import Options, flag, list_flag
+from dag.core.flags import Options, flag, flag_group, list_flag
 from dag.core.kinds import NAME, ValueKind
 from dag.core.kube.objects import KubeObject
 from dag.errors import UsageError
@@ -83,7 +83,7 @@ class Toleration:
         return {**fields, "effect": self.effect} if self.effect else fields
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SchedulingOptions(Options):
     """The nodes that take Pods, how important these are, and the credentials for their images."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, flag, list_flag, switch
+from dag.core.flags import Options, flag, flag_group, list_flag, switch
 from dag.core.image.kinds import IMAGE
 from dag.core.kinds import DURATION, FILE, NAME, TEXT, URL, ValueKind, whole
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
@@ -34,7 +34,7 @@ def _annotation(text: str) -> Annotation:
     return Annotation(found[1], found[2])
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class BuilderOptions(Options):
     """The account that pods build as, and the people who may have them do so."""
 
@@ -68,7 +68,7 @@ class BuilderOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SecretOptions(Options):
     """The way of pods to the signing key."""
 
@@ -91,7 +91,7 @@ class SecretOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class SetupOptions(DirectoryOptions, GeneralOptions):
     """The choice of making, printing or taking away."""
 
@@ -116,7 +116,7 @@ class SetupOptions(DirectoryOptions, GeneralOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GkeClusterOptions(Options):
     """The cluster that is made at Google."""
 
@@ -163,7 +163,7 @@ class GkeClusterOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GkeBucketOptions(Options):
     """Buckets that builds may use."""
 
@@ -180,7 +180,7 @@ class GkeBucketOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class PrivateKeyOptions(Options):
     """The key that is handed over."""
 
@@ -196,7 +196,7 @@ class PrivateKeyOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class GkeOptions(
     SetupOptions,
     GkeClusterOptions,
@@ -209,7 +209,7 @@ class GkeOptions(
     """The flags of `dag setup gke`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class KindClusterOptions(Options):
     """The cluster that is made on this machine."""
 
@@ -236,12 +236,12 @@ class KindClusterOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class KindOptions(SetupOptions, KindClusterOptions, KubeconfigOptions, BuilderOptions):
     """The flags of `dag setup kind`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class IdentityOptions(Options):
     """The ties of the service account and the key to a cloud."""
 
@@ -261,7 +261,7 @@ class IdentityOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class ExistingOptions(
     SetupOptions, ContextOptions, KubeconfigOptions, IdentityOptions, BuilderOptions, SecretOptions
 ):

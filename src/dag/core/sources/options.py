@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from dag.core.flags import Options, arguments, flag, list_flag, switch
+from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import (
     DIRECTORY,
@@ -22,7 +21,7 @@ from dag.errors import UsageError
 PRUNE = "prune"
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CacheWords(Options):
     """The task, and the packages that it is for."""
 
@@ -44,7 +43,7 @@ class CacheWords(Options):
         return self.words[1:] if self.pruning else self.words
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class FetchOptions(Options):
     """The cache, and how it is filled."""
 
@@ -82,7 +81,7 @@ class FetchOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class FetchSelectionOptions(Options):
     """The plan of `dag build` whose sources are fetched."""
 
@@ -101,7 +100,7 @@ class FetchSelectionOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CacheOutputOptions(JsonOptions):
     """Output, for people or for programs."""
 
@@ -112,7 +111,7 @@ class CacheOutputOptions(JsonOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CacheImageOptions(Options):
     """The cache as an image."""
 
@@ -143,7 +142,7 @@ class CacheImageOptions(Options):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class CacheOptions(
     CacheWords,
     DefinitionOptions,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import ClassVar
 
-from dag.core.flags import argument, flag
+from dag.core.flags import argument, flag, flag_group
 from dag.core.kinds import DIRECTORY, ValueKind
 from dag.core.package.options import GeneralOptions
 from dag.core.web import secret_of
@@ -43,7 +42,7 @@ def _literal(text: str) -> str:
 _PLACE = ValueKind(metavar="URL|PATH", parse=_literal)
 
 
-@dataclass(frozen=True, kw_only=True)
+@flag_group
 class InitOptions(GeneralOptions):
     """The place of the new distribution, and what it begins with."""
 
