@@ -133,7 +133,7 @@ def rename(source: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path | str) -> None:
     """Give a file a second name, or copy it where that cannot be."""
     try:
         os.link(source, target)
@@ -143,7 +143,7 @@ def link(source: Path, target: Path) -> None:
         import shutil  # rarely: all that it imports takes longer than the rest of this module
 
         shutil.copyfile(source, target)
-        sync(target)
+        sync(Path(target))
 
 
 def place(source: Path, target: Path) -> None:

@@ -136,28 +136,35 @@ class LocalRunner:
         key, attempt = start.key, start.attempt
         place = self._store.work / f"{key}.{attempt}"
         unit = self._units.resolve(key)
-        if (same := await asyncio.to_thread(self._units.same, unit)) is not None:
-            self.reused[key] = same
-            self._units.shelf.add(same.built)
-            return Unchanged(key, attempt, gives=names_given(same), result=same.result)
         work = _Attempt(unit, place, unit.inputs, memory=start.resources.ram, served=unit.served)
         self._attempts[key, attempt] = work
         kept = False
         try:
             try:
-                await asyncio.to_thread(self._lay_out, work)
+                same = await asyncio.to_thread(self._same_or_lay_out, work)
             except WrongPackage as error:
                 return Broke(key, attempt, f"{error.message}; {error.hint}")
             except (UsageError, FileNotFoundError) as error:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
+            if same is not None:
+                self.reused[key] = same
+                self._units.shelf.add(same.built)
+                return Unchanged(key, attempt, gives=names_given(same), result=same.result)
             work.log = self._store.runs.log(self._run, key)
             ended = await self._execute(start, work)
-            await asyncio.to_thread(self._run.keep_log, key)
+            if self._run.is_far:
+                await asyncio.to_thread(self._run.keep_log, key)
             kept = isinstance(ended, Succeeded)
             return ended
         finally:
             if not kept:
                 await self._forget(key, attempt)
+
+    def _same_or_lay_out(self, work: _Attempt) -> Record | None:
+        same = self._units.same(work.unit)
+        if same is None:
+            self._lay_out(work)
+        return same
 
     def _lay_out(self, work: _Attempt) -> None:
         """Make the workspace of an attempt, with its own copies of the packages that it gets."""
@@ -201,19 +208,28 @@ class LocalRunner:
         try:
             async with DiskWatch(work.place, self._store.root) as disk:
                 end = await self._run_script(start, work, group)
-            work.seconds = time.monotonic() - began
-            oom = group.out_of_memory()
-            ended = await asyncio.to_thread(
-                self._judge, start, work, end, oom=oom, full=disk.was_full
-            )
+        except BaseException:
+            await asyncio.to_thread(self._end_processes, work, group)
+            raise
+        work.seconds = time.monotonic() - began
+        return await asyncio.to_thread(self._conclude, start, work, end, group, full=disk.was_full)
+
+    def _end_processes(self, work: _Attempt, group: Group) -> None:
+        group.close()
+        if not self._settings.confined:
+            end_below(work.place)
+
+    def _conclude(
+        self, start: Start, work: _Attempt, end: ScriptEnd, group: Group, *, full: bool
+    ) -> Ended:
+        try:
+            ended = self._judge(start, work, end, oom=group.out_of_memory(), full=full)
             used = read_usage(work.place, PurePath("state", USED))
             if used and not group.is_apart:
                 used = msgspec.structs.replace(used, ram=None)
             return msgspec.structs.replace(ended, used=used)
         finally:
-            await asyncio.to_thread(group.close)
-            if not self._settings.confined:
-                await asyncio.to_thread(end_below, work.place)
+            self._end_processes(work, group)
 
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
         settings = self._settings

@@ -218,11 +218,12 @@ class PackageServer:
         places = self._places(package)
         by_directory = self._by_directory(package, served, folder)
         for text, (stand_in, entries) in zip(places, by_directory.items(), strict=True):
-            directory = stand_in / self.arch.apk
-            directory.mkdir(parents=True)
+            directory = os.fspath(stand_in / self.arch.apk)  # Path is slow, and these are many
+            os.makedirs(directory)  # noqa: PTH103
             for entry in entries:
-                durable.link(files[entry.checksum], directory / f"{entry.name}-{entry.version}.apk")
-            (directory / FILE_NAME).write_bytes(archive_of(entry.stanza for entry in entries))
+                file = f"{directory}/{entry.name}-{entry.version}.apk"
+                durable.link(files[entry.checksum], file)
+            Path(directory, FILE_NAME).write_bytes(archive_of(entry.stanza for entry in entries))
             if text.isprintable():
                 lines.append(f"{text}\t../{FOLDER}/{stand_in.name}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dag.core.package.model import Checkout, Fetch, Package
-from dag.core.sources.checkouts import GitRepository, repositories_of
-from dag.core.sources.downloads import SourceProblem, downloads_of
 from dag.core.sources.gitconfig import CONFIG_NAME
 from dag.core.web import redact
 from dag.errors import DagError, UsageError
-from dag.io.sources.cache import Cache
-from dag.io.sources.git.stored import read_states, redirected_uris, write_config
+
+if TYPE_CHECKING:
+    from dag.core.sources.checkouts import GitRepository
+    from dag.core.sources.downloads import SourceProblem
+    from dag.io.sources.cache import Cache
+
+# What is about sources takes long to import, and most builds ask for none of it.
 
 _SHOWN = 20
 """How many missing sources an error names."""
@@ -26,6 +30,8 @@ def require_cached_sources(directory: Path, packages: Iterable[Package]) -> None
         UsageError: there are some; the message names each source with the file and the line.
 
     """
+    from dag.io.sources.cache import Cache
+
     found = set(_missing(Cache(directory, make=False), packages))
     if not found:
         return
@@ -47,11 +53,18 @@ def renew_git_config(directory: Path) -> None:
     Steps of earlier versions could. A cache that cannot be written is one that they could not write.
     """
     if (directory / CONFIG_NAME).exists():
+        from dag.io.sources.cache import Cache
+        from dag.io.sources.git.stored import write_config
+
         with suppress(DagError, OSError):
             write_config(Cache(directory))
 
 
 def _missing(cache: Cache, packages: Iterable[Package]) -> Iterator[SourceProblem]:
+    from dag.core.sources.checkouts import repositories_of
+    from dag.core.sources.downloads import SourceProblem, downloads_of
+    from dag.io.sources.git.stored import read_states, redirected_uris
+
     steps = [step for package in packages for step in package.sources if step.runs]
     downloads, problems = downloads_of(step for step in steps if isinstance(step, Fetch))
     clones = (step for step in steps if isinstance(step, Checkout))
