@@ -22,7 +22,10 @@ pytest_plugins = ["tests.support.errors"]
 explore = bool(os.environ.get("DAG_EXPLORE"))
 settings.register_profile("dag", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=500)
-settings.load_profile("explore" if explore else "dag")
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=20)
+# `make unit` asks for that: a fifth of the examples, and `make test` tries them all.
+quick = bool(os.environ.get("DAG_QUICK"))
+settings.load_profile("explore" if explore else "quick" if quick else "dag")
 
 
 # Programs that tests start receive SIGHUP and SIGINT, even if the tests run under nohup or in the

@@ -354,6 +354,7 @@ def test_a_word_about_architectures_that_melange_does_not_know() -> None:
     )
 
 
+@pytest.mark.long
 def test_the_order_of_today_is_the_same_however_often_it_is_made() -> None:
     command = [sys.executable, "-m", "dag", "text", "-d", str(unpacked(TODAY))]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}

@@ -26,6 +26,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     )
 
 
+@pytest.mark.long
 def test_two_builds_of_a_commit_are_equal_and_a_difference_is_noticed(
     builds: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -38,6 +39,7 @@ def test_two_builds_of_a_commit_are_equal_and_a_difference_is_noticed(
         compare(builds[0], tmp_path)
 
 
+@pytest.mark.long
 def test_the_wheel_has_the_program_its_manual_and_nothing_else(builds: tuple[Path, Path]) -> None:
     (wheel,) = builds[0].glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -26,6 +26,7 @@ def make_site(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_every_page_is_in_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     done = make_site(ROOT, tmp_path / "site")
     assert done.returncode == 0, done.stderr
@@ -36,6 +37,7 @@ def test_every_page_is_in_the_site_and_every_link_leads_somewhere(tmp_path: Path
 @pytest.mark.parametrize(
     ("link", "code"), [("nowhere.md", 1), ("build.md#nowhere", 1), ("build.md#build", 0)]
 )
+@pytest.mark.long
 def test_a_link_that_leads_nowhere_is_noticed(tmp_path: Path, link: str, code: int) -> None:
     settings = (ROOT / "mkdocs.yml").read_text()
     (tmp_path / "mkdocs.yml").write_text(settings.partition("nav:\n")[0])

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from tests.support.archives import tar_header
 
+_TURNS = itertools.count()
+_KEYS = 4
+"""How many different keys there are: making one takes longer than most tests that need one."""
+
+
+@cache
+def _key_pair(_number: int) -> tuple[bytes, bytes]:
+    """Return a private key and its public half; for each number others."""
+    private = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True).stdout
+    run = ["openssl", "rsa", "-pubout"]
+    done = subprocess.run(run, input=private, check=True, capture_output=True)
+    return private, done.stdout
+
 
 class SigningKey:
-    """An RSA key on the disk, with its public half beside it."""
+    """An RSA key on the disk, with its public half beside it; the next ones made are others."""
 
-    def __init__(self, directory: Path, name: str = "test.rsa", *, bits: int = 2048) -> None:
+    def __init__(self, directory: Path, name: str = "test.rsa") -> None:
         self.private = directory / name
         self.public = directory / f"{name}.pub"
-        run = ["openssl", "genrsa", "-out", str(self.private), str(bits)]
-        subprocess.run(run, check=True, capture_output=True)
-        run = ["openssl", "rsa", "-in", str(self.private), "-pubout", "-out", str(self.public)]
-        subprocess.run(run, check=True, capture_output=True)
+        private, public = _key_pair(next(_TURNS) % _KEYS)
+        self.private.write_bytes(private)
+        self.public.write_bytes(public)
 
     def sign(self, data: bytes, digest: str = "sha256") -> bytes:
         """Return the signature of `data`, PKCS #1 v1.5."""

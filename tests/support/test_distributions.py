@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 TESTS = """
 import pytest
+
 from tests.support.distributions import TODAY, compiled, unpacked
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,7 @@ def pytest_without_data(place: Path, *flags: str, **variables: str) -> tuple[int
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_comparisons_are_left_out_and_the_last_line_says_so(tmp_path: Path) -> None:
     code, lines = pytest_without_data(tmp_path, "-q", "-n", "1")
     assert code == 0, lines

@@ -14,6 +14,8 @@ from dag.core.package.model import Package, Subpackage
 from dag.core.store.layout import blob_name, record_name
 from dag.core.store.records import Built, Record
 from dag.errors import InfrastructureError
+from dag.io.package.prover import PackageReader
+from dag.io.store import blobs
 from dag.io.store.blobs import StagedApk
 from dag.io.store.local import Store
 from dag.io.store.takeover import adopt
@@ -25,8 +27,23 @@ X86 = Arch.parse("x86_64")
 _OPENED: list[Store] = []
 
 
+class _Reader(PackageReader):
+    """A reader of packages that stays: starting one for each store takes longer than the tests."""
+
+    def close(self) -> None:
+        """Leave the process alive for the next store."""
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[PackageReader]:
+    shared = _Reader()
+    yield shared
+    PackageReader.close(shared)
+
+
 @pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
+def closed(reader: PackageReader, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(blobs, "PackageReader", lambda: reader)
     yield
     while _OPENED:
         _OPENED.pop().close()

@@ -173,6 +173,7 @@ def test_a_pod_that_ends_later_still_uploads(pod: Pod, bucket: Store) -> None:
     assert process.returncode != -signal.SIGTERM
 
 
+@pytest.mark.long
 def test_twenty_pods_at_once_lose_no_entry(server: Store, bucket: Store, tmp_path: Path) -> None:
     pods = []
     for number in range(20):
