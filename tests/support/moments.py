@@ -55,7 +55,9 @@ def _definitions() -> Iterator[tuple[str, str]]:
         script, program, run = f"script{number}", f"z{number}", f"{_BIN}/run{number}"
         asks = f"mkdir -p {_BIN}\nprintf '#!/usr/bin/{program}\\n' >{run}\nchmod 755 {run}"
         gives = f"mkdir -p {_BIN}\ncp /bin/busybox {_BIN}/{program}"
-        yield script, definition(script, runs=asks)
+        # Each begins when the one before is done, because Jobs go on when their client has died.
+        first = [f"app{number - 1}"] if number > 1 else ["same2"]
+        yield script, definition(script, *first, runs=asks)
         yield f"app{number}", definition(f"app{number}", script, runs=f"test -x /usr/bin/{program}")
-        yield f"long{number}", definition(f"long{number}", "same2", runs="sleep 4")
+        yield f"long{number}", definition(f"long{number}", *first, runs="sleep 4")
         yield f"tool{number}", definition(f"tool{number}", f"long{number}", runs=gives)

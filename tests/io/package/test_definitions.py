@@ -161,10 +161,12 @@ def test_what_is_wrong_stays_where_it_is(directory: Path) -> None:
         "d.yaml": ("dd", "e"),
         "f.yaml": ("f",),
     }
-    lines = list(found.words())
+    *lines, last = found.words()
     assert [line.partition(": ")[0] for line in lines] == [
         f"{directory}/{place}" for place in ("a.yaml:2", "c.yaml:4", "d.yaml:3", "f.yaml:1")
     ]
+    # For the package of the first one there is another definition.
+    assert last == "3 definitions cannot be used"
     with pytest.raises(UsageError, match="the definitions have 4 problems"):
         found.require_sound()
 
