@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,23 @@ class Jobs:
     def start(self, *more: str) -> Running:
         return self.dag.run("dag", *self.words(*more))
 
-    def elsewhere(self, *words: str) -> Done:
-        """Run `dag` as on another machine, which has no place of its own for the store yet."""
-        cache = self.dag.directory / "another"
+    def another(self, machine: str = "another") -> str:
+        """Return the directory of caches of another machine, which has no place for the store yet."""
+        cache = self.dag.directory / machine
         if not cache.exists():
             (cache / "dag").mkdir(parents=True)
             for path in user_cache("replicas").parent.iterdir():
                 if path.name != "replicas":
                     (cache / "dag" / path.name).symlink_to(path)
+        return str(cache)
+
+    def elsewhere(self, *words: str) -> Done:
+        """Run `dag` as on another machine."""
         if words[0] != "build":
             config = f"--kubeconfig={self.dag.cluster.limited_kubeconfig}"
             words = (*words, "--dir", str(self.directory), config, f"--store={self.url}")
         here = self.dag.environment
-        self.dag.environment = {**here, "XDG_CACHE_HOME": str(cache)}
+        self.dag.environment = {**here, "XDG_CACHE_HOME": self.another()}
         try:
             return self.dag(*words, timeout=400)
         finally:
@@ -61,6 +66,11 @@ class Jobs:
             old.unlink()
         for name, runs in definitions.items():
             self.add(name, runs=runs)
+
+    def write(self, definitions: Mapping[str, str]) -> None:
+        """Write definitions, by name, into the directory."""
+        for name, text in definitions.items():
+            (self.directory / f"{name}.yaml").write_text(text)
 
     def add(self, name: str, *needs: str, **more: str) -> None:
         """Add a definition to the directory, see `definition`."""
