@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from cluster import Cluster, ClusterError, lifecycle
+from cluster import ClusterError
 from dag.core.graph.graph import Graph
 from dag.io.package.definitions import read_directory
 from examples.sources import ADDRESS
 from tests.real.convert import ARCH
 from tests.real.distribution import Distribution
+from tests.real.nodes import SECONDS, on_cluster, push_cache, require
 from tests.real.repository import KEY
 from tests.real.standin import standing_in
-from tests.support.cluster.running import Dag, Done, Running
-from tests.torture.kills import environment
-
-_SECONDS = 3600.0
+from tests.support.cluster.running import Dag, Running
 
 
 def build_in_pods(distribution: Distribution, place: Path) -> Path:
@@ -31,13 +27,13 @@ def build_in_pods(distribution: Distribution, place: Path) -> Path:
 
     Raises ClusterError if a build fails, or if both pods ran on one node.
     """
-    with _on_cluster(place) as dag, standing_in(distribution.repository, host=ADDRESS) as variables:
+    with on_cluster(place) as dag, standing_in(distribution.repository, host=ADDRESS) as variables:
         directory = _with_variables(distribution.directory, place / "distribution", variables)
         dag.environment |= {**variables, "NO_PROXY": f"127.0.0.1,{ADDRESS}"}
         url = variables["HTTPS_PROXY"]
         words: list[str | Path] = [
             *("--repository", url, "--keyring", f"{url}/{KEY}.pub"),
-            *("--cache-bundle", _push_cache(dag, distribution, place), "--hermetic"),
+            *("--cache-bundle", push_cache(dag, distribution, place), "--hermetic"),
             *("--cpu=1100m", "--ram=2Gi", "--disk=1Gi"),
         ]
         pods = [
@@ -46,7 +42,7 @@ def build_in_pods(distribution: Distribution, place: Path) -> Path:
         ]
         nodes = {_node_of(dag, pod) for pod in pods}
         for pod in pods:
-            _require(pod.end(_SECONDS), "dag pod")
+            require(pod.end(SECONDS), "dag pod")
         if len(nodes) != len(pods):
             raise ClusterError(f"all pods ran on {', '.join(nodes)}")
     packages = place / "packages" / ARCH
@@ -82,52 +78,11 @@ def _halves(distribution: Distribution) -> list[list[str]]:
     return [half for half in halves if half]
 
 
-def _push_cache(dag: Dag, distribution: Distribution, place: Path) -> str:
-    """Push the sources of the distribution as an image, and return its reference."""
-    directory = place / "definitions"
-    directory.mkdir(parents=True)
-    for name in distribution.names:  # `dag cache` would fetch also for what is not built
-        shutil.copy(distribution.directory / f"{name}.yaml", directory)
-    repository = f"{dag.repository}-cache"
-    base = ("--bundle-base", dag.cluster.base_image, "--bundle-repo", repository)
-    cache = distribution.directory / "cache"
-    return _require(dag("cache", "-d", directory, "-o", cache, *base), "dag cache").strip()
-
-
 def _node_of(dag: Dag, running: Running) -> str:
     try:
-        created = running.await_line(r"pod (\S+) created", _SECONDS)
+        created = running.await_line(r"pod (\S+) created", SECONDS)
     except AssertionError as error:
         raise ClusterError(f"dag pod failed: {error}") from None
     pod, node = f"pod/{created[1]}", "jsonpath={.spec.nodeName}"
     dag.kubectl("wait", pod, f"--for={node}", "--timeout=100s")
     return dag.kubectl("get", pod, f"--output={node}")
-
-
-def _require(done: Done, what: str) -> str:
-    if done.returncode:
-        raise ClusterError(f"{what} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-    return done.stdout
-
-
-@contextmanager
-def _on_cluster(place: Path) -> Iterator[Dag]:
-    """Give a runner of `dag` on the cluster that is up, or on one that is up only meanwhile."""
-    try:
-        cluster, is_ours = Cluster.current(), False
-    except ClusterError:
-        cluster, is_ours = lifecycle.up(), True
-    try:
-        dag = Dag(cluster, f"real-{secrets.token_hex(4)}", place / "runs")
-        dag.environment["SOURCE_DATE_EPOCH"] = environment()["SOURCE_DATE_EPOCH"]
-        dag.kubectl("create", "namespace", dag.namespace)
-        dag.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
-        try:
-            yield dag
-        finally:
-            for running in dag.started:
-                running.stop()
-            dag.kubectl("delete", "namespace", dag.namespace, "--wait=false")
-    finally:
-        if is_ours:
-            lifecycle.down()

@@ -16,6 +16,7 @@ from cluster import parts
 from cluster.system import ClusterError
 from tests.real.convert import ARCH
 from tests.real.distribution import MAKE_OPTIONS, Distribution
+from tests.real.jobs import build_as_jobs
 from tests.real.pod import build_in_pods
 from tests.real.repository import KEY
 from tests.real.standin import standing_in
@@ -115,6 +116,11 @@ def by_dag_pod(distribution: Distribution, place: Path, _: Variables) -> Path:
     return build_in_pods(distribution, place)
 
 
+def by_jobs(distribution: Distribution, place: Path, _: Variables) -> Path:
+    """Build with `dag build --on kubernetes` on both nodes of the test cluster."""
+    return build_as_jobs(distribution, place)
+
+
 def by_killed_dag_build(distribution: Distribution, place: Path, variables: Variables) -> Path:
     """Build with `dag build`, which is killed three times and started again."""
     store = place / "store"
@@ -157,5 +163,6 @@ WAYS = {
     "build": Way(summary="dag build", build=by_dag_build),
     "killed": Way(summary="dag build, killed and resumed", build=by_killed_dag_build),
     "pod": Way(summary="dag pod on both nodes", build=by_dag_pod),
+    "jobs": Way(summary="dag build --on kubernetes on both nodes", build=by_jobs),
 }
-"""By name. Where units are built in pods of their own, that way belongs beside these."""
+"""By name."""
