@@ -66,13 +66,15 @@ class Cluster:
         """Make the kubelet of node `name` work again."""
         _machinery(name).kubelet.signal(signal.SIGCONT)
 
-    def restart_apiserver(self, *, emulating: str | None = None) -> None:
+    def restart_apiserver(self, *, emulating: str | None = None, compacting: bool = False) -> None:
         """Kill the API server and start it again: all watches break, and it forgets old versions.
 
         `emulating` makes the server behave like an earlier version, such as `1.32`; without it, the
-        server behaves like its own version again.
+        server behaves like its own version again. With `compacting` etcd forgets old versions, too.
         """
         control.API_SERVER.kill()
+        if compacting:
+            control.compact_etcd()
         credentials = Credentials(self.directory / "credentials")
         control.start_api_server(parts.build("kubernetes"), credentials, emulating)
 

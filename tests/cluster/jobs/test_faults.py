@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests.support.cluster.admission import refusing
+from tests.support.cluster.images import plain_http
 from tests.support.cluster.jobs import Jobs
-from tests.support.cluster.running import Done
+from tests.support.cluster.running import Dag, Done
+from tests.support.faults import FaultProxy
+from tests.support.kubeconfigs import plugin
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 SLOW = "echo building; sleep 12"
@@ -35,6 +43,21 @@ def test_what_quota_and_admission_refuse_is_told_and_built_when_they_permit_it(j
     require_converged(jobs, running.end(240), "fine", "large", "refused")
     # It was waited for, and nothing was tried again.
     assert jobs.logs() == ["fine.log", "large.log", "refused.log"]
+
+
+def test_an_image_that_cannot_be_pulled_is_told_and_pulled_when_it_can(jobs: Jobs) -> None:
+    jobs.define(one="true")
+    registry, image = jobs.dag.cluster.sdk_image.split("/", 1)
+    with FaultProxy(f"http://{registry}") as proxy, plain_http(jobs.dag.cluster, proxy.port):
+        # The client sees the image, and no node does.
+        node = ("User-Agent", "containerd")
+        proxy.on(path="/manifests/", header=node, times=None).answer(503)
+        running = jobs.start(f"--sdk-image=127.0.0.1:{proxy.port}/{image}")
+        words = running.await_line(r"one: container build: cannot pull .*", 240)[0]
+        assert "503" in words
+        proxy.clear()
+        require_converged(jobs, running.end(240), "one")
+    assert jobs.logs() == ["one.log"]
 
 
 def test_a_volume_that_cannot_be_mounted_is_told_and_mounted_when_it_can(jobs: Jobs) -> None:
@@ -132,3 +155,100 @@ def test_an_api_server_that_starts_again_costs_nothing(jobs: Jobs) -> None:
     jobs.dag.cluster.restart_apiserver()
     require_converged(jobs, running.end(240), "one", "two")
     assert jobs.logs() == ["one.log", "two.log"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_cluster_that_forgets_what_was_before_costs_nothing(jobs: Jobs) -> None:
+    jobs.define(one=SLOW)
+    jobs.add("two", "one")
+    running = jobs.start()
+    jobs.await_build("one")
+    path = f"/apis/batch/v1/namespaces/{jobs.dag.namespace}/jobs"
+    before = json.loads(jobs.dag.kubectl("get", "--raw", path))["metadata"]["resourceVersion"]
+    jobs.dag.cluster.restart_apiserver(compacting=True)
+    watched = f"{path}?watch=1&timeoutSeconds=5&resourceVersion={before}"
+    assert '"code":410' in jobs.dag.kubectl("get", "--raw", watched)
+    require_converged(jobs, running.end(240), "one", "two")
+    assert jobs.logs() == ["one.log", "two.log"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_pod_that_is_preempted_is_built_again(jobs: Jobs) -> None:
+    jobs.define(one=SLOW)
+    running = jobs.start("--cpu=1")
+    node = jobs.await_build("one")["spec"]["nodeName"]
+    name = f"urgent-{jobs.dag.namespace}"
+    jobs.dag.apply("scheduling.k8s.io/v1/PriorityClass", name, value=1000)
+    try:
+        jobs.dag.apply("Pod", "urgent", spec=urgent(jobs, name, node))
+        done = running.end(240)
+    finally:
+        jobs.dag.kubectl("delete", "priorityclass", name)
+    require_converged(jobs, done, "one")
+    assert "one: the pod was preempted by one of higher priority" in done.stderr
+    assert jobs.logs() == ["one.attempt-2.log", "one.log"]
+
+
+def urgent(jobs: Jobs, priority: str, node: str) -> dict[str, object]:
+    """Return what a pod is that leaves no room for a build on this node."""
+    return {
+        "priorityClassName": priority,
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "restartPolicy": "Never",
+        "containers": [
+            {
+                "name": "urgent",
+                "image": jobs.dag.cluster.base_image,
+                "command": ["true"],
+                "resources": {"requests": {"cpu": "1500m"}},
+            }
+        ],
+    }
+
+
+def test_a_token_that_expires_is_asked_for_anew(jobs: Jobs, tmp_path: Path) -> None:
+    dag, config = jobs.dag, tmp_path / "kubeconfig"
+    who = f"system:serviceaccount:{dag.namespace}:driver"
+    dag.kubectl("create", "serviceaccount", "driver")
+    permitted = dag("setup", "cluster", f"--user={who}")
+    assert permitted.returncode == 0, permitted.stderr
+    credential, asked = tmp_path / "credential", tmp_path / "asked"
+    described = yaml.safe_load(dag.cluster.kubeconfig.read_text())
+    user = plugin(tmp_path / "plugin", f"echo asked >>{asked}\ncat {credential}")
+    for one in described["users"]:
+        one["user"] = user
+    config.write_text(yaml.safe_dump(described))
+    first = renew(dag, "first", credential)
+    jobs.define(one=SLOW)
+    jobs.add("two", "one")
+    running = jobs.start(f"--kubeconfig={config}")
+    jobs.await_build("one")
+    # A token that is bound to a Secret is worth nothing without that.
+    renew(dag, "second", credential)
+    dag.kubectl("delete", "secret", "first")
+    told = asked.read_text()
+    eventually(lambda: not is_welcome(dag, first), "the first token is refused", 60)
+    require_converged(jobs, running.end(240), "one", "two")
+    assert len(asked.read_text()) > len(told)
+
+
+def renew(dag: Dag, name: str, credential: Path) -> str:
+    """Let a credential plugin print another token, which lives as long as the Secret of that name."""
+    dag.apply("Secret", name)
+    bound = ("--bound-object-kind=Secret", f"--bound-object-name={name}")
+    token = dag.kubectl("create", "token", "driver", *bound).strip()
+    api = "client.authentication.k8s.io/v1"
+    said = {"apiVersion": api, "kind": "ExecCredential", "status": {"token": token}}
+    credential.write_text(json.dumps(said))
+    return token
+
+
+def is_welcome(dag: Dag, token: str) -> bool:
+    """Return whether the API server takes this token, and no other credential."""
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token},
+    }
+    said = dag.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(review))
+    return bool(json.loads(said)["status"].get("authenticated"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,18 @@ def busybox_image(
     layout = place / f"{name}.layout"
     oci.write_layout(layout, layer, {"Env": ["PATH=/bin"], **(config or {})}, architecture)
     return oci.push(layout, cluster.registry, name, architecture)
+
+
+@contextmanager
+def plain_http(cluster: Cluster, port: int) -> Iterator[None]:
+    """Let the nodes pull from a registry at this port of the machine without TLS."""
+    host = f"127.0.0.1:{port}"
+    places = [cluster.directory / node / "certs.d" / host for node in cluster.nodes]
+    try:
+        for place in places:
+            place.mkdir()
+            (place / "hosts.toml").write_text(f'server = "http://{host}"\n')
+        yield
+    finally:
+        for place in places:
+            shutil.rmtree(place, ignore_errors=True)
