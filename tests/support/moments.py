@@ -22,6 +22,8 @@ MOMENTS = (
     "Finish BEGUN",
 )
 """Where the builds die, one after the other."""
+LAST = f"chain{len(_CHAIN) - 1}"
+"""The package that is built last."""
 SAME = ("base1", "same1", "base2", "same2")
 """Packages that are built beforehand. Then each base changes, and comes out the same."""
 
