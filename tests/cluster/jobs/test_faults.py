@@ -165,6 +165,8 @@ def test_a_cluster_that_forgets_what_was_before_costs_nothing(jobs: Jobs) -> Non
     jobs.await_build("one")
     path = f"/apis/batch/v1/namespaces/{jobs.dag.namespace}/jobs"
     before = json.loads(jobs.dag.kubectl("get", "--raw", path))["metadata"]["resourceVersion"]
+    for number in range(3):  # else there would be nothing to forget
+        jobs.dag.apply("ConfigMap", f"changed-{number}")
     jobs.dag.cluster.restart_apiserver(compacting=True)
     watched = f"{path}?watch=1&timeoutSeconds=5&resourceVersion={before}"
     assert '"code":410' in jobs.dag.kubectl("get", "--raw", watched)
