@@ -220,6 +220,7 @@ def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     assert bindings[0] == bindings[1]
 
 
+@pytest.mark.long
 def test_a_command_that_only_says_it_succeeded_is_found_out(
     tmp_path: Path, standins: Standins
 ) -> None:

@@ -19,6 +19,7 @@ from tests.support import commands
 from tests.support.apiserver import ApiServer
 from tests.support.kubeconfigs import kubeconfig
 
+pytestmark = pytest.mark.long
 PLACE = "/api/v1/namespaces/builds"
 ACCOUNT = f"{PLACE}/serviceaccounts/builder"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/builds"

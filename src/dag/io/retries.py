@@ -66,9 +66,9 @@ class RetryPolicy:
         """Return the pauses between attempts, without an end, for a loop that has its own."""
         import random
 
-        pause = self.first
+        pause, chance = self.first, random.Random()  # noqa: S311  # spreads, hides nothing
         while True:
-            yield pause + random.uniform(0, self.first)  # noqa: S311  # spreads, hides nothing
+            yield pause + chance.uniform(0, self.first)
             pause = min(_DOUBLED * pause, self.longest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -18,9 +19,10 @@ def test_a_client_that_was_killed_goes_on_where_it_was(jobs: Jobs) -> None:
     jobs.await_build()
     (job,) = jobs.jobs()
     first.signal(signal.SIGKILL)
-    second = jobs.build()
+    second = jobs.build("--json")
     assert second.returncode == 0, second.stderr
     assert "going on with run" in second.stderr
+    assert json.loads(second.stdout)["run"] == job["metadata"]["labels"]["dag/run"]
     # Nothing was built twice: there is one log, and it is of the first attempt.
     assert jobs.logs() == ["slow.log"]
     (record,) = jobs.records()

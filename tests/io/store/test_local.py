@@ -141,6 +141,7 @@ def moments() -> Iterator[int]:
     yield from range(1, 200)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", ["nothing", "an older build of it"])
 def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
     tmp_path: Path, before: str

@@ -7,11 +7,14 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.builds import Make, definition, new_key, run
 from tests.support.schema import checked
 from tests.support.screens import Terminal
 from tests.torture.kills import environment
 
+pytestmark = pytest.mark.installs
 LACKING = "old: x\n"
 
 

@@ -29,6 +29,7 @@ def replica(root: Path, listing: StoreListing) -> Store:
     return store
 
 
+@pytest.mark.long
 def test_the_key_of_a_store_is_the_same_wherever_that_is_known(tmp_path: Path) -> None:
     listing = StoreListing(objects={}, identity=IDENTITY)
     keys = []
@@ -40,6 +41,7 @@ def test_the_key_of_a_store_is_the_same_wherever_that_is_known(tmp_path: Path) -
     assert IDENTITY in str(keys[0])
 
 
+@pytest.mark.long
 def test_a_key_that_is_not_the_one_of_the_store_is_refused(tmp_path: Path) -> None:
     store = replica(
         tmp_path / "r", StoreListing(objects={}, identity=IDENTITY, public_key=b"another")

@@ -242,7 +242,7 @@ def update(
                 "change it all the time"
             )
         # Each takes another time, so that they do not meet again.
-        time.sleep(random.uniform(0, wait))  # noqa: S311  # no secret
+        time.sleep(random.Random().uniform(0, wait))  # noqa: S311  # no secret
         wait = min(2 * wait, 5.0)
 
 

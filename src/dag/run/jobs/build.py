@@ -239,7 +239,9 @@ class ClusterBuild:
             await asyncio.sleep(0)
             await self._clear(kube)
             result = await build.drive(run, runner, group)
-            result = replace(result, open=dict(sorted(runner.open_units.items())))
+            # The store has it by this id, and so have `dag status` and `dag logs`.
+            opened = dict(sorted(runner.open_units.items()))
+            result = replace(result, run=chosen.name, open=opened)
             keep_result(run, result)
             limit: float | None = _LAST_WORDS
             try:
