@@ -45,6 +45,7 @@ def steps() -> list[tuple[str, list[str]]]:
 
 def follow_tutorial(place: Path, environment: Mapping[str, str]) -> None:
     """Type all of it in the directory `place`. Raises AssertionError if something else is printed."""
+    place.mkdir(parents=True, exist_ok=True)
     lines = []
     for number, (command, _) in enumerate(steps()):
         lines += [f"echo {shlex.quote(f'@{number}')}", f"{{ {command}; }} 2>&1"]
