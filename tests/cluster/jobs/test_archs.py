@@ -17,6 +17,7 @@ from examples.bootstrap import add_foreign
 from tests.support.builds import SHARE
 from tests.support.cluster.foreign import member
 from tests.support.cluster.jobs import Jobs
+from tests.support.cluster.running import Running
 from tests.support.schema import checked
 
 pytestmark = pytest.mark.cluster
@@ -82,14 +83,20 @@ def test_an_architecture_without_nodes_is_said_before_anything_is_made_and_ctrl_
     assert jobs.jobs() == []
 
 
-@pytest.mark.parametrize("driven", [True, False])
-def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, driven: bool) -> None:
-    jobs.define(slow="echo it has begun; sleep 200")
+def begin(jobs: Jobs, *, sleep: int) -> Running:
+    """Start a build for both architectures, and return when its unit is being built for both."""
+    jobs.define(slow=f"echo it has begun; sleep {sleep}")
     add_foreign(jobs.directory / "bootstrap", "aarch64")
     running = jobs.start("--arch=x86_64,aarch64")
     for arch in ("x86_64", "aarch64"):
         running.await_line(rf"^dag: {arch}: building slow", seconds=120)
     jobs.await_build("slow", "it has begun")
+    return running
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, driven: bool) -> None:
+    running = begin(jobs, sleep=200)
     if not driven:
         running.signal(signal.SIGKILL)
     cancelled = jobs.elsewhere("cancel", "--arch=aarch64")
@@ -103,12 +110,7 @@ def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, drive
 def test_a_command_that_was_killed_is_gone_on_with_for_each_architecture(
     jobs: Jobs, arm_node: Cluster
 ) -> None:
-    jobs.define(slow="echo it has begun; sleep 30")
-    add_foreign(jobs.directory / "bootstrap", "aarch64")
-    running = jobs.start("--arch=x86_64,aarch64")
-    for arch in ("x86_64", "aarch64"):
-        running.await_line(rf"^dag: {arch}: building slow", seconds=120)
-    jobs.await_build("slow", "it has begun")
+    running = begin(jobs, sleep=30)
     running.signal(signal.SIGKILL)
     done = jobs.build("--arch=x86_64,aarch64", "--json")
     assert done.returncode == 0, done.stderr

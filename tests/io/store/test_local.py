@@ -22,8 +22,6 @@ from dag.io.store.takeover import adopt
 from tests.support.apks import make_apk, read
 
 X86 = Arch.parse("x86_64")
-
-
 _OPENED: list[Store] = []
 
 
@@ -49,12 +47,12 @@ def closed(reader: PackageReader, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         _OPENED.pop().close()
 
 
-def opened(root: Path) -> Store:
+def opened(root: Path, say: Callable[[str], None] = print) -> Store:
     store = Store(root, X86)
     _OPENED.append(store)
     store.prepare()
     store.lock.try_acquire()
-    store.recover(print)
+    store.recover(say)
     return store
 
 
@@ -137,17 +135,13 @@ def dying(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
     return lambda: count
 
 
-def moments() -> Iterator[int]:
-    yield from range(1, 200)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("before", ["nothing", "an older build of it"])
 def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
     tmp_path: Path, before: str
 ) -> None:
     outcomes = set()
-    for moment in moments():
+    for moment in range(1, 200):
         root = tmp_path / f"store-{moment}"
         store = opened(root)
         old = None
@@ -157,12 +151,11 @@ def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
         record, files = unit(store, tmp_path / "new", "a", "a-dev", data=b"new")
         with pytest.MonkeyPatch.context() as patch:
             count = dying(patch, moment)
+            died = False
             try:
                 store.promote(record, files)
-                died = False
             except Died:
                 died = True
-            total = count()
         store = again(store)
         there = store.find("a", "1-r0", "f") or store.find("a", "1-r0", "g")
         outcomes.add("new" if there == record else "old" if there == old else "broken")
@@ -181,7 +174,7 @@ def test_whenever_it_dies_a_unit_is_there_as_a_whole_or_not_at_all(
         assert list(store.incoming.iterdir()) == []
         store.close()
         if not died:
-            assert total < moment
+            assert count() < moment
             break
     else:
         pytest.fail("it always died")
@@ -398,13 +391,10 @@ def test_what_is_no_file_is_no_package_and_a_damaged_record_is_told(tmp_path: Pa
     (store.packages / "directory-1-r0.apk").mkdir()
     store.close()
     said: list[str] = []
-    store = Store(tmp_path / "store", X86)
-    store.lock.try_acquire()
-    store.recover(said.append)
+    store = opened(tmp_path / "store", said.append)
     assert ["/records/x86_64/a/" in line and "is damaged" in line for line in said] == [True, False]
     names = ("a", "b", "dangling", "directory")
     wanted = [Package(name=n, version="1", epoch=0, file=f"{n}.yaml", line=1) for n in names]
     adopt(store, wanted, said.append)
     assert sorted(store.records) == [("a", "1-r0"), ("b", "1-r0"), ("c", "1-r0")]
     assert len(said) == 2
-    store.close()

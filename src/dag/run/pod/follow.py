@@ -173,8 +173,6 @@ class PodFollower:
         task = self._loop.create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # One that is cancelled before it begins would otherwise leave a warning that it never ran.
-        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
