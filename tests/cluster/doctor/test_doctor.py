@@ -76,20 +76,7 @@ def test_what_a_namespace_lacks_is_there_after_the_commands_that_are_told(
     assert "violates PodSecurity" in found.failed("pod x86_64")
     found.mend(dag, "pod security")
 
-    limits = {"hard": {"requests.cpu": "50m"}}
-    dag.kubectl(
-        "apply",
-        "-f-",
-        f"--namespace={absent}",
-        stdin=json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "ResourceQuota",
-                "metadata": {"name": "small"},
-                "spec": limits,
-            }
-        ),
-    )
+    dag.quota({"requests.cpu": "50m"}, absent)
     found = Findings(dag, directory, *words)
     assert found.with_status("failed") == ["pod x86_64"]
     assert "exceeded quota: small" in found.failed("pod x86_64")

@@ -33,7 +33,7 @@ def require_converged(jobs: Jobs, done: Done, *packages: str) -> None:
 def test_what_quota_and_admission_refuse_is_told_and_built_when_they_permit_it(jobs: Jobs) -> None:
     jobs.define(fine="true", refused="true")
     jobs.add("large", extra="  resources:\n    memory: 3Gi\n")
-    jobs.dag.apply("ResourceQuota", "small", spec={"hard": {"limits.memory": "2Gi"}})
+    jobs.dag.quota({"limits.memory": "2Gi"})
     jobs.dag.limit(memory="256Mi")
     with refusing(jobs.dag, "refused", "no such package on this cluster"):
         running = jobs.start("--max-ram=4Gi")

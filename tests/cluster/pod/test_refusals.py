@@ -40,19 +40,18 @@ def test_what_cannot_run_ends_with_the_reason(
 
 
 def test_a_registry_that_nodes_cannot_reach_is_told_once_a_change(dag: Dag, tmp_path: Path) -> None:
-    words = ["--pull-repo=127.0.0.1:1/x", "--pending-timeout=25s"]
+    words = ["--pull-repo=127.0.0.1:1/x", "--pending-timeout=60s"]
     done = dag.pod(definitions(tmp_path / "d"), *words)
     assert done.returncode == 3, done.stderr
     told = [line for line in done.stderr.splitlines() if "cannot pull 127.0.0.1:1/x@" in line]
     assert len(told) == 2
     assert told[0].endswith("connect: connection refused")
-    assert "nothing ran for 25 s (--pending-timeout): container init: cannot pull" in told[1]
+    assert "nothing ran for 60 s (--pending-timeout): container init: cannot pull" in told[1]
     assert dag.pods() == []
 
 
 def test_a_quota_is_named_before_anything_is_pushed(dag: Dag, tmp_path: Path) -> None:
-    dag.apply("ResourceQuota", "small", spec={"hard": {"requests.cpu": "500m"}})
-    dag.kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/small", "--timeout=30s")
+    dag.quota({"requests.cpu": "500m"})
     done = dag.pod(definitions(tmp_path / "d"))
     assert done.returncode == 3, done.stderr
     assert "exceeded quota: small, requested: requests.cpu=1" in done.stderr

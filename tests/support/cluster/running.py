@@ -184,6 +184,15 @@ class Dag:
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
         self.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
+    def quota(self, hard: dict[str, str], namespace: str = "") -> None:
+        """Make the quota `small`; before its status is there, the API server lets all through."""
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
+        within = [f"--namespace={namespace}"] if namespace else []
+        described = json.dumps({**quota, "spec": {"hard": hard}})
+        self.kubectl("apply", "-f", "-", *within, stdin=described)
+        until = ("--for=jsonpath={.status.hard}", "--timeout=60s")
+        self.kubectl("wait", *until, "resourcequota/small", *within)
+
     def limit(self, **limits: str) -> None:
         """Give every container of the namespace a limit, because the manifest sets none."""
         resources = {name.replace("_", "-"): value for name, value in limits.items()}
