@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given, more = parser.parse_known_args()
     if given.one:
-        return fuzz(given.one, more)
+        return fuzz(given.one, [*more, *given.targets])  # which are directories then
     from tests.fuzz.targets import TARGETS
 
     names = given.targets or list(TARGETS)

@@ -55,3 +55,15 @@ def test_the_corpus_takes_little_memory() -> None:
 
 def test_there_is_nothing_in_the_corpus_that_no_parser_reads() -> None:
     assert {path.name for path in CORPUS.iterdir()} == {*TARGETS}
+
+
+@pytest.mark.long
+def test_the_fuzzer_begins_with_the_corpus() -> None:
+    directory = CORPUS / "lock_holder"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--one", "lock_holder", "-runs=1", str(directory)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"{len([*directory.iterdir()])} files found in {directory}" in done.stderr

@@ -65,6 +65,21 @@ def check_uri(uri: str) -> SplitResult:
     return parts
 
 
+def ascii_host(host: str) -> str:
+    """Return the name of a host as it is asked for: an international one in ASCII.
+
+    Raises:
+        UsageError: no host can have it.
+
+    """
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError as error:
+        raise UsageError(f"{host!r} is no host name: {error}") from None
+
+
 def host_of(uri: str) -> str:
     """Return the host and port that `uri` is asked from, in lower case: limits count by it."""
     parts = check_uri(uri)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dag.core.decoding import Undecodable
 from dag.core.jobs.order import (
+    ServedPackage,
+    UnitOrder,
     bare_package,
     decode_order,
     decode_texts,
     encode_order,
     encode_texts,
 )
-from dag.core.jobs.packing import unpack_words
+from dag.core.jobs.packing import pack_words, unpack_words
 from dag.core.limits import Limit
 from tests.support.orders import PACKAGE, digest, order
 
@@ -54,3 +57,26 @@ def test_words_that_unpack_to_more_than_is_allowed_are_refused() -> None:
 def test_the_words_of_something_else_are_no_order() -> None:
     with pytest.raises(Undecodable):
         decode_order(encode_texts(["a"]))
+
+
+def test_an_order_of_no_architecture_is_refused() -> None:
+    words = encode_order(order())
+    data = unpack_words(words, Limit("an order", 1 << 20)).replace(b"x86_64", b"vax_11", 1)
+    with pytest.raises(Undecodable, match="its architecture is none"):
+        decode_order(pack_words(data))
+
+
+@pytest.mark.parametrize("place", [1, -1])
+def test_an_order_that_names_no_repository_for_a_package_is_refused(place: int) -> None:
+    parts = msgspec.msgpack.decode(msgspec.msgpack.encode(order()))
+    served = UnitOrder.__struct_fields__.index("served")
+    parts[served][0][ServedPackage.__struct_fields__.index("repository")] = place
+    with pytest.raises(Undecodable, match="a repository that it does not name"):
+        decode_order(pack_words(msgspec.msgpack.encode(parts)))
+
+
+def test_a_text_that_is_none_is_refused() -> None:
+    # msgspec says so in another way than of anything else.
+    words = pack_words(msgspec.msgpack.encode(("aé",)).replace("é".encode(), b"\xe9x"))
+    with pytest.raises(Undecodable):
+        decode_texts(words)

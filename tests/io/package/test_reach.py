@@ -9,7 +9,7 @@ import pytest
 
 from dag.core.limits import PUBLIC_KEY, TooLarge
 from dag.io.package.patience import Patience, Unreachable
-from dag.io.package.reach import Fetcher, Reach, _login, is_public
+from dag.io.package.reach import Fetcher, Reach, _login, is_public, request_for
 from tests.support.faults import Answer, Origin
 
 INSIDE = """
@@ -73,6 +73,19 @@ def test_a_redirect_to_nonsense_is_said(origin: Origin) -> None:
     url = origin.redirect("/r", "http://[::x/")
     with pytest.raises(Unreachable):
         Fetcher(Reach(["127.0.0.1"])).get(url, PUBLIC_KEY)
+
+
+@pytest.mark.parametrize("host", ["☃..example", "x" * 64 + "é.example"])
+def test_a_host_that_no_name_server_knows_is_unreachable(host: str) -> None:
+    with pytest.raises(Unreachable, match="is no host name"):
+        Fetcher(Reach()).get(f"https://{host}/os", PUBLIC_KEY)
+
+
+def test_a_host_with_letters_of_any_alphabet_is_asked_by_its_ascii_name() -> None:
+    request = request_for("https://bücher.example:8443/ä?b=ö%20", {})
+    assert (request.host, request.port) == ("xn--bcher-kva.example", 8443)
+    assert (b"Host", b"xn--bcher-kva.example:8443") in request.headers
+    assert request.url.target == b"/%C3%A4?b=%C3%B6%20"
 
 
 def test_redirects_are_followed_and_end(origin: Origin) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.core.jobs.listing import StoreListing
+from dag.core.store.publication import Publication, encode_publication
 from dag.errors import InfrastructureError, UsageError
 from dag.io.package.signing import make_key
 from dag.io.store.local import Store
@@ -52,11 +53,35 @@ def test_a_key_that_is_not_the_one_of_the_store_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["../escaped", "/tmp/escaped", "records/../../../escaped", "records/x86_64/a/copy.json"]
+    "name",
+    [
+        "../escaped",
+        "/tmp/escaped",
+        "records/../../../escaped",
+        "records/x86_64/a/copy.json",
+        "published/aarch64/a/1-r0.json",
+    ],
 )
 def test_what_is_listed_stays_in_its_place(tmp_path: Path, name: str) -> None:
     with pytest.raises(InfrastructureError, match="is no name of an object"):
         replica(tmp_path / "r", StoreListing(objects={name: b"{}"}))
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a\0b", "é" * 200])
+def test_a_listed_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    listed = f"published/x86_64/{name}/1-r0.json"
+    with pytest.raises(InfrastructureError, match="is no name of a file"):
+        replica(tmp_path / "r", StoreListing(objects={listed: b"{}"}))
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 62])
+def test_a_listed_size_that_no_package_has_is_refused(tmp_path: Path, size: int) -> None:
+    publication = Publication(
+        name="a", version="1-r0", key="0" * 64, result="1" * 64, sizes={"a-1-r0.apk": size}
+    )
+    listed = {"published/x86_64/a/1-r0.json": encode_publication(publication)}
+    with pytest.raises(InfrastructureError, match=rf"a-1-r0.apk cannot have {size} bytes"):
+        replica(tmp_path / "r", StoreListing(objects=listed))
 
 
 def test_builds_of_two_architectures_do_not_wait_for_each_other() -> None:

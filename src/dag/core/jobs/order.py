@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import UNSET, Struct
 
-from dag.core.arch import Arch
+from dag.core.arch import Arch, apk_name
 from dag.core.build.served import ServedPackages
 from dag.core.jobs.packing import pack_words, unpack_object
 from dag.core.limits import UNIT_ORDER
@@ -83,6 +83,18 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
     """Whether a record of just what goes into the unit makes its build unnecessary."""
     results: tuple[str, ...] = ()
     """Which of several such records does, by their results, the best one first: see `choose_result`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no client would order, also where it is read.
+
+        Raises:
+            ValueError: the architecture is none, or a package is of a repository that is not named.
+
+        """
+        if apk_name(self.arch) is None:
+            raise ValueError("its architecture is none")
+        if any(not 0 <= one.repository < len(self.repositories) for one in self.served):
+            raise ValueError("a package is of a repository that it does not name")
 
     @property
     def key(self) -> str:

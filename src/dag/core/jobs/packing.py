@@ -53,7 +53,7 @@ def unpack_object(decoder: msgspec.msgpack.Decoder[T], words: Iterable[str], lim
     """
     try:
         return decoder.decode(unpack_words(words, limit))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
 
 

@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from string import punctuation
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urljoin
+from urllib.parse import SplitResult, quote, unquote, urljoin
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 
-from dag.core.web import MAX_REDIRECTS, check_uri, redact
+from dag.core.web import MAX_REDIRECTS, ascii_host, check_uri, redact
 from dag.errors import UsageError
 from dag.io.package.patience import Forbidden, Patience, Unreachable
 from dag.io.proxies import check_proxies
@@ -196,7 +197,7 @@ class Fetcher:
             if response.status not in _REDIRECTS or "location" not in found:
                 return response, found
             stack.close()
-            url = _joined(url, found["location"])
+            url = joined(url, found["location"])
             if time.monotonic() > until:
                 break
         raise Unreachable("it redirects without an end")
@@ -204,34 +205,14 @@ class Fetcher:
     def _ask(
         self, stack: contextlib.ExitStack, url: str, headers: dict[str, str]
     ) -> httpcore2.Response:
-        try:
-            parts = check_uri(url)
-        except UsageError as error:
-            raise Unreachable(error.message) from error
-        host = parts.hostname or ""
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        pool = stack.enter_context(self._pool(parts, host, port))
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = request_for(url, headers)
+        pool = stack.enter_context(self._pool(request))
         patience = self._patience
-        asked = httpcore2.URL(
-            scheme=parts.scheme.encode(),
-            host=host.encode("idna") if not host.isascii() else host.encode(),
-            port=parts.port,
-            target=target.encode(),
-        )
-        sent = {
-            "Host": parts.netloc.rpartition("@")[2],
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            "User-Agent": "dag",
-            **_login(parts),
-            **headers,
-        }
         return stack.enter_context(
             pool.stream(
                 "GET",
-                asked,
-                headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+                request.url,
+                headers=request.headers,
                 extensions={
                     "timeout": {
                         "connect": patience.connect,
@@ -243,23 +224,77 @@ class Fetcher:
             )
         )
 
-    def _pool(self, parts: SplitResult, host: str, port: int) -> httpcore2.ConnectionPool:
-        if parts.scheme == "https" and self._tls is None:
+    def _pool(self, request: Request) -> httpcore2.ConnectionPool:
+        if request.scheme == "https" and self._tls is None:
             self._tls = tls_context()
         proxies = getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        if not proxy or proxy_bypass(host):
+        proxy = proxies.get(request.scheme) or proxies.get("all")
+        if not proxy or proxy_bypass(request.host):
             return httpcore2.ConnectionPool(
                 ssl_context=self._tls, network_backend=_Backend(self._reach)
             )
-        self._reach.check_behind_proxy(host, port)
+        self._reach.check_behind_proxy(request.host, request.port)
         proxy = proxy if "://" in proxy else f"http://{proxy}"
         return httpcore2.ConnectionPool(
             ssl_context=self._tls, proxy=httpcore2.Proxy(_without_login(proxy), _login_of(proxy))
         )
 
 
-def _joined(url: str, location: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, as it goes over the wire."""
+
+    scheme: str
+    host: str
+    """In ASCII, as the names of hosts are resolved."""
+    port: int
+    url: httpcore2.URL
+    headers: list[tuple[bytes, bytes]]
+
+
+def request_for(url: str, headers: dict[str, str]) -> Request:
+    """Return the request for a URL that a stranger may have written.
+
+    Raises:
+        Unreachable: it is none that may be asked for.
+
+    """
+    try:
+        parts = check_uri(url)
+        host = ascii_host(parts.hostname or "")
+    except UsageError as error:
+        raise Unreachable(error.message) from error
+    authority = f"[{host}]" if ":" in host else host
+    sent = {
+        "Host": authority if parts.port is None else f"{authority}:{parts.port}",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "User-Agent": "dag",
+        **_login(parts),
+        **headers,
+    }
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Request(
+        scheme=parts.scheme,
+        host=host,
+        port=parts.port or {"http": 80, "https": 443}[parts.scheme],
+        url=httpcore2.URL(
+            scheme=parts.scheme.encode(),
+            host=host.encode(),
+            port=parts.port,
+            target=quote(target, safe=punctuation).encode(),
+        ),
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+    )
+
+
+def joined(url: str, location: str) -> str:
+    """Return the URL that an answer redirects to.
+
+    Raises:
+        Unreachable: it is none.
+
+    """
     try:
         return urljoin(url, location)
     except ValueError:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from dag.core.web import check_uri
-from dag.errors import InfrastructureError, UsageError
+from dag.core.web import ascii_host, check_uri
+from dag.errors import InfrastructureError
 from dag.io.proxies import check_proxies, proxy_variable, proxy_variables
 from dag.io.sources.logins import basic_login
 
@@ -69,7 +69,7 @@ def target_of(uri: str, logins: Logins) -> Target:
 
     """
     parts = check_uri(uri)
-    host = _ascii_host(parts.hostname or "")
+    host = ascii_host(parts.hostname or "")
     is_secure = parts.scheme == "https"
     path = quote(parts.path or "/", safe=_AS_WRITTEN)
     if parts.query:
@@ -120,12 +120,3 @@ def _own_login(parts: SplitResult) -> str:
     if parts.username is None and parts.password is None:
         return ""
     return basic_login(unquote(parts.username or ""), unquote(parts.password or ""))
-
-
-def _ascii_host(host: str) -> str:
-    if host.isascii():
-        return host
-    try:
-        return host.encode("idna").decode()
-    except UnicodeError as error:
-        raise UsageError(f"{host!r} is no host name: {error}") from None

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from dag.core.build.scripts import MELANGE, bwrap_argument, script_file
-from dag.core.decoding import Undecodable
+from dag.core.decoding import Undecodable, decode
 from dag.core.jobs.order import GivenPackage, UnitOrder, decode_order
 from dag.core.limits import RECORD
 from dag.core.package.apk import Apk, BrokenPackage
@@ -70,8 +70,8 @@ def read_prepared(state: Path) -> PreparedUnit:
 
     """
     try:
-        return _DECODER.decode(read_bytes(state / _PREPARED, RECORD))
-    except (OSError, msgspec.DecodeError) as error:
+        return decode(_DECODER, read_bytes(state / _PREPARED, RECORD), limit=RECORD.most)
+    except (OSError, Undecodable) as error:
         raise InfrastructureError(f"nothing is prepared here: {error}") from error
 
 

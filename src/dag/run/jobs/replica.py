@@ -16,7 +16,7 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
 from dag.core.jobs.listing import StoreListing
-from dag.core.limits import PUBLIC_KEY
+from dag.core.limits import PACKAGE, PUBLIC_KEY
 from dag.core.store.layout import (
     BLOBS,
     PUBLISHED,
@@ -33,6 +33,8 @@ from dag.io.store.ownkey import IDENTITY, PUBLIC
 from dag.io.usercache import user_cache
 
 _CLIENT = "client"
+_LONGEST = 255
+"""Bytes of a file's name; Linux takes no more."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -86,24 +88,34 @@ def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]
         store.disk_hints.remember(listing.disk, say)
     except Undecodable as error:
         raise InfrastructureError(
-            f"what the agent tells of the store is damaged: {error}"
+            f"what the agent tells of the store cannot be a store: {error}",
+            hint="is the image of --agent-image one of the same version of dag?",
         ) from error
 
 
 def _fill(store: Store, listing: StoreListing) -> None:
     for name, data in listing.objects.items():
-        is_record = read_record_name(name) is not None
-        if ".." in name.split("/") or not (is_record or read_publication_name(name)):
-            raise Undecodable(f"{name} is no name of an object")
-        path = store.state / name  # made anew for each run, so it need not be durable
+        parts = read_record_name(name)
+        arch = parts.arch if parts is not None else read_publication_name(name)
+        if arch != store.arch.apk:
+            raise Undecodable(f"{name} is no name of an object for {store.arch}")
+        path = _below(store.state, name)  # made anew for each run, so it need not be durable
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        if is_record:
+        if parts is not None:
             for one in decode_record(data).built:
                 _stand_in(store.state / blob_name(one.apk.sha256), one.apk.size)
         else:
             for file, size in decode_publication(data).sizes.items():
-                _stand_in(store.packages / file, size)
+                _stand_in(_below(store.packages, file), size)
+
+
+def _below(folder: Path, name: str) -> Path:
+    """Return the path of a file by its name, which a stranger may have chosen."""
+    parts = name.split("/")
+    if "\0" in name or any(one in ("", ".", "..") or len(one.encode()) > _LONGEST for one in parts):
+        raise Undecodable(f"{name[:200]!r} is no name of a file")
+    return folder / name
 
 
 def _take_identity(store: Store, listing: StoreListing) -> None:
@@ -117,6 +129,8 @@ def _take_identity(store: Store, listing: StoreListing) -> None:
 
 def _stand_in(path: Path, size: int) -> None:
     """Make a file of a size that has nothing in it."""
+    if not 0 <= size <= PACKAGE.most:
+        raise Undecodable(f"{path.name} cannot have {size} bytes")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         os.truncate(file.fileno(), size)
