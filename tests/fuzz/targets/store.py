@@ -11,7 +11,7 @@ from dag.core.store.layout import (
     read_record_name,
     read_run_of,
 )
-from dag.core.store.publication import decode_publication
+from dag.core.store.publication import decode_fixed, decode_publication
 from dag.core.store.records import choose_records, decode_record, encode_record
 from dag.io.store import hints as stored_hints
 from tests.fuzz.targets.common import target, text_of
@@ -33,8 +33,9 @@ def old_record(data: bytes) -> None:
 
 @target
 def publication(data: bytes) -> None:
-    with suppress(ValueError):
-        decode_publication(data)
+    for decode in (decode_publication, decode_fixed):
+        with suppress(ValueError):
+            decode(data)
 
 
 @target

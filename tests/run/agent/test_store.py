@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dag.core.jobs.listing import decode_listing
@@ -14,6 +15,7 @@ from dag.io.store.local import Store
 from dag.io.store.ownkey import PUBLIC
 from dag.run.agent.published import _Published
 from dag.run.agent.store import IndexSignature, _index, list_store
+from tests.core.jobs.test_listing import record
 from tests.support.orders import SETTINGS
 
 
@@ -34,6 +36,22 @@ def test_a_stray_file_is_not_listed(
     store.objects.write("records/x86_64/a/copy.json", one)
     list_store(str(tmp_path), SETTINGS.arch, tmp_path / "scratch")
     assert decode_listing(capfd.readouterr().out.splitlines()).objects == {}
+
+
+def test_the_results_are_listed_that_runs_went_on_with_which_have_not_ended(
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, other, third = (record(number) for number in range(3))
+    runs = [store.runs.of(f"2026010{day}-000000-000abc") for day in range(1, 5)]
+    runs[0].fix_result(third)
+    runs[1].keep_result(b"{}")
+    runs[2].fix_result(one)
+    runs[2].fix_result(other)
+    later = msgspec.structs.replace(one, key="9" * 64, built=other.built)
+    runs[3].fix_result(later)
+    list_store(str(tmp_path), SETTINGS.arch, tmp_path / "scratch")
+    listed = decode_listing(capfd.readouterr().out.splitlines()).results
+    assert listed == {one.name: later.result, other.name: other.result}
 
 
 def test_keys_that_no_client_takes_are_not_served(

@@ -164,8 +164,8 @@ def test_of_several_records_of_its_inputs_an_attempt_takes_the_one_that_its_run_
 ) -> None:
     told = msgspec.structs.replace(order(given=0, served=0), reuse=False)
     results = []
-    for data in (b"one", b"two", b"three"):
-        lay_out(places, told)
+    for number, data in enumerate((b"one", b"two", b"three")):
+        lay_out(places, msgspec.structs.replace(told, run=f"20260101-000000-00000{number}"))
         for name in PACKAGE.promised:
             made(places, name, data=data)
         answer = judge(places)
@@ -187,6 +187,58 @@ def test_of_several_records_of_its_inputs_an_attempt_takes_the_one_that_its_run_
         shutil.rmtree(places.place)
         places.place.mkdir()
         places.pipe.unlink()
+
+
+def attempt(places: UnitPlaces, told: UnitOrder, data: bytes = b"") -> ProvenAnswer:
+    """Build a unit, with something in it, and return what the agent answers."""
+    lay_out(places, told)
+    if read_prepared(places.state).known is None:
+        for name in PACKAGE.promised:
+            made(places, name, data=data)
+        answer = judge(places)
+    else:
+        collect(places, places.place.with_name("log"), places.state / "message")
+        answer = decode_answer((places.state / "message").read_text())
+    assert isinstance(answer, ProvenAnswer)
+    shutil.rmtree(places.place)
+    places.place.mkdir()
+    places.pipe.unlink()
+    return answer
+
+
+def test_all_attempts_of_a_run_answer_with_the_result_of_the_first(places: UnitPlaces) -> None:
+    told = msgspec.structs.replace(order(given=0, served=0), reuse=False)
+    first = attempt(places, told, b"one")
+    # One whose node was taken for lost may end after another one.
+    late = attempt(places, msgspec.structs.replace(told, attempt=2), b"two")
+    assert (late.result, late.results, late.built) == (first.result, 2, True)
+    # What a client with another journal prefers counts for nothing, either.
+    (other,) = {
+        one.result for one in Store(Path(places.store), told.platform).records_of("Catch2")
+    } - {first.result}
+    again = msgspec.structs.replace(told, attempt=3, reuse=True, results=(other,))
+    found = attempt(places, again)
+    assert (found.result, found.built) == (first.result, False)
+    another = msgspec.structs.replace(again, run="20260102-000000-000abc")
+    assert attempt(places, another).result == other
+
+
+@pytest.mark.parametrize("damage", ["record", "fixed"])
+def test_a_result_that_is_gone_is_not_gone_on_with(places: UnitPlaces, damage: str) -> None:
+    told = msgspec.structs.replace(order(given=0, served=0), reuse=False)
+    first = attempt(places, told, b"one")
+    state = Store(Path(places.store), told.platform).state
+    if damage == "record":
+        (record,) = state.glob(f"records/x86_64/Catch2/*/{first.result}.json")
+        record.unlink()
+    else:
+        (fixed,) = state.glob("runs/*/x86_64/results/*.json")
+        fixed.write_bytes(b"{")
+    late = attempt(places, msgspec.structs.replace(told, attempt=2), b"two")
+    assert late.result != first.result
+    assert Store(Path(places.store), told.platform).runs.of(told.run).fixed_results() == {
+        "Catch2": late.result
+    }
 
 
 @pytest.mark.parametrize("code", [1, 2, 137])

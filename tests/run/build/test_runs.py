@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
+import msgspec
 import pytest
 
 from dag.core.arch import Arch
@@ -32,6 +33,7 @@ from dag.run.build.runs import (
     read_results,
     read_status,
 )
+from tests.core.jobs.test_listing import record
 
 X86 = Arch.parse("x86_64")
 ABOUT = PlanSummary(arch="x86_64", packages={"a": PlannedPackage("1-r0", "missing", "")}, timed=0)
@@ -226,6 +228,30 @@ def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
     thread.join(60)
     assert not thread.is_alive()
     assert found == [b"the first attempt", b"the second"]
+
+
+def test_a_run_that_goes_on_with_another_one_is_told_by_the_id_of_that(store: Store) -> None:
+    run, scheduler = store.runs.begin(goes_on_with="20260101-000000-000abc"), begin()
+    with begin_journal(run, ABOUT, scheduler):
+        pass
+    result = read_status(store).result
+    assert result.run == "20260101-000000-000abc"
+    assert result.units[0].log == ".dag/runs/20260101-000000-000abc/x86_64/logs/a.log"
+
+
+def test_who_goes_on_after_several_runs_were_killed_goes_on_with_the_results_of_all(
+    store: Store,
+) -> None:
+    build(store)
+    results = {}
+    for day, name in enumerate("abb", start=1):
+        run = store.runs.of(f"2999010{day}-000000-000abc")
+        one = msgspec.structs.replace(record(day), name=name)
+        run.fix_result(one)
+        results[name] = one.result
+    assert read_results(store) == results
+    run.keep_result(b"{}")
+    assert read_results(store) == {}
 
 
 def test_who_goes_on_after_a_run_was_killed_goes_on_with_its_results(store: Store) -> None:

@@ -84,6 +84,12 @@ def test_a_listed_size_that_no_package_has_is_refused(tmp_path: Path, size: int)
         replica(tmp_path / "r", StoreListing(objects=listed))
 
 
+def test_what_runs_went_on_with_goes_before_what_is_published(tmp_path: Path) -> None:
+    store = replica(tmp_path / "r", StoreListing(objects={}, results={"a": "1" * 64}))
+    assert store.preferred_results("a", "1-r0") == ("1" * 64,)
+    store.close()
+
+
 def test_builds_of_two_architectures_do_not_wait_for_each_other() -> None:
     places = [
         replica_place("https://api", "builds", "pvc://packages", Arch.parse(name))

@@ -23,6 +23,8 @@ class StoreListing(Struct, frozen=True, kw_only=True):
     """The bytes of memory that units turned out to need, by name."""
     disk: dict[str, int] = {}
     """The bytes of disk that they turned out to need."""
+    results: dict[str, Digest] = {}
+    """The results that runs went on with that have not ended, by unit."""
     identity: str = ""
     """The name of the store, by which every machine finds the key that is the store's own."""
     public_key: bytes = b""

@@ -7,6 +7,7 @@ published/ARCH/NAME/VERSION-rEPOCH.json     which record the published files are
 runs/ID/ARCH/journal.jsonl                  what happened in a run, event by event
 runs/ID/ARCH/result.json                    what came of it, once it has ended
 runs/ID/ARCH/logs/NAME.log                  the log of a unit, with all its attempts in that run
+runs/ID/ARCH/results/KEY.json               which result a run as Jobs goes on with, of several of a key
 ```
 """
 
@@ -118,3 +119,12 @@ class RunNames:
     def log(self, unit: str) -> str:
         """Return the name of a unit's log."""
         return f"{RUNS}/{self.run}/{self.arch}/logs/{unit}.log"
+
+    @property
+    def results(self) -> str:
+        """Return the folder of the results that it goes on with."""
+        return f"{RUNS}/{self.run}/{self.arch}/results"
+
+    def result_of(self, key: str) -> str:
+        """Return the name of what says which result of a unit's key that is."""
+        return f"{self.results}/{key}.json"

@@ -1,7 +1,8 @@
 """The runs of a store: of each one its journal, its result and its logs stay.
 
 They are written on this machine, line by line. In a store that is a directory that is their place;
-into a bucket goes a log when its attempt has ended, and the journal again and again.
+into a bucket goes a log when its attempt has ended, and the journal again and again. Of a run as Jobs
+the journal comes at its end; until then the store has which results it goes on with.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dag.core.limits import BUILD_LOG
+from dag.core.decoding import Undecodable
+from dag.core.limits import BUILD_LOG, RECORD
 from dag.core.store.layout import RUNS, RunNames, is_run_id, make_run_id
+from dag.core.store.publication import FixedResult, decode_fixed, encode_fixed
+from dag.core.store.records import Record
 from dag.io import durable
 from dag.io.removal import remove
-from dag.io.store.objects import Objects, insist
+from dag.io.store.objects import Objects, insist, read_each
 
 _SILENT = 120.0
 """Seconds after which a run on another machine is dead that has written nothing into its bucket."""
@@ -38,11 +42,18 @@ class Run:
     """The path of its journal on this machine."""
     is_far: bool
     """Whether what is written has to be brought into a bucket."""
+    goes_on_with: str = ""
+    """The run in the store of a cluster that it goes on with; empty if there is none."""
 
     @property
     def id(self) -> str:
         """Return the run's id."""
         return self.names.run
+
+    @property
+    def known(self) -> RunNames:
+        """Return the names by which others find it: in the store of a cluster it may have another id."""
+        return RunNames(self.goes_on_with or self.id, self.names.arch)
 
     @property
     def address(self) -> str:
@@ -68,6 +79,28 @@ class Run:
         insist(lambda: self.objects.write(self.names.result, data))
         if self.is_far:
             remove(self.state / RUNS / self.id)
+
+    def fix_result(self, record: Record, *, anew: bool = False) -> str:
+        """Return the result of a record's key that this run goes on with: that of who asks first.
+
+        With `anew` it is that of this record, whatever was there.
+        """
+        name = self.names.result_of(record.key)
+        mine = encode_fixed(FixedResult(name=record.name, result=record.result))
+        if anew:
+            self.objects.write(name, mine)
+        elif not self.objects.create(name, mine):
+            found = self.objects.read(name, RECORD)
+            with suppress(Undecodable):
+                return decode_fixed(found.data if found is not None else mine).result
+            self.objects.write(name, mine)
+        return record.result
+
+    def fixed_results(self) -> dict[str, str]:
+        """Return the results that `fix_result` has fixed, by unit."""
+        names = self.objects.names(self.names.results)
+        each = read_each(self.objects, names, RECORD, decode_fixed)
+        return {one.name: one.result for _, one in each if isinstance(one, FixedResult)}
 
     def has_ended(self) -> bool:
         """Return whether its result is kept, which is the last that comes of it."""
@@ -119,10 +152,10 @@ class Runs:
         self._old = state / f"journal-{arch}.jsonl"
         """The journal of the only run that earlier versions kept."""
 
-    def begin(self, name: str = "") -> Run:
+    def begin(self, name: str = "", goes_on_with: str = "") -> Run:
         """Make the place of a run that begins now, with this id, or with a new one."""
         self._keep_old()
-        run = self.of(name or new_run_id())
+        run = replace(self.of(name or new_run_id()), goes_on_with=goes_on_with)
         run.log("").parent.mkdir(parents=True)
         return run
 
@@ -140,6 +173,19 @@ class Runs:
             run = self.of(name)
             if self._objects.look(run.names.journal) is not None:
                 yield run
+        if self._old.exists():
+            yield self.of(self._old_id(), self._old)
+
+    def unfinished(self) -> Iterator[Run]:
+        """Yield the runs that began after the last one that has ended, the latest first.
+
+        A run as Jobs has no journal in its store before it ends.
+        """
+        for name in sorted(filter(is_run_id, self._objects.folders(RUNS)), reverse=True):
+            run = self.of(name)
+            if run.has_ended():
+                return
+            yield run
         if self._old.exists():
             yield self.of(self._old_id(), self._old)
 

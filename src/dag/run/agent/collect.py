@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 import msgspec
 
 from dag.core.build.recording import make_record
-from dag.core.build.usage import USED
+from dag.core.build.usage import USED, Usage
 from dag.core.jobs.answers import (
     AgentAnswer,
     EndedAnswer,
@@ -33,6 +35,7 @@ from dag.run.agent.places import open_agent_store
 from dag.run.agent.prepare import PreparedUnit, UnitPlaces, read_prepared, server_of
 from dag.run.build.proving import open_readable, staged_promises
 
+T = TypeVar("T")
 _PATIENCE = 1800.0
 """Seconds for which a store is tried that cannot be written, before a finished build is given up."""
 
@@ -68,39 +71,62 @@ def collect(places: UnitPlaces, logs: Path, message: Path) -> None:
     os.umask(0o022)
     prepared = read_prepared(places.state)
     answer: AgentAnswer
-    if prepared.known is not None:
-        answer, rest = answer_for(prepared.known, results=1, built=False)
+    order = decode_order([prepared.order])
+    store = open_agent_store(places.store, order.platform, places.state / "collect")
+    known = prepared.known
+    if known is not None:
+        record = _stubbornly(lambda: _fix(store, order.run, known))
+        answer, rest = answer_for(record, results=1, built=False)
     else:
         end = await_build(places.pipe, last=True)
-        order = decode_order([prepared.order])
-        store = open_agent_store(places.store, order.platform, places.state / "collect")
-        answer, rest = _keep(_Collection(order, prepared, places, logs, end, store))
-        store.close()
+        what = _Collection(order, prepared, places, logs, end, store)
+        used = read_usage(logs, PurePath(USED))
+        answer, rest = _stubbornly(lambda: _keep(what, used))
+    store.close()
     show(rest)
     message.write_bytes(encode_answer(answer))
 
 
-def _keep(what: _Collection) -> tuple[AgentAnswer, list[str]]:
-    """Judge and keep what a build left, as often as the store needs for it."""
+def _stubbornly(work: Callable[[], T]) -> T:
+    """Return what `work` returns, which is done as often as the store needs for it."""
     until = time.monotonic() + _PATIENCE
-    used = read_usage(what.logs, PurePath(USED))
     for pause in RetryPolicy(first=1.0, longest=30.0).pauses():
         try:
-            what.store.prepare()
-            _keep_log(what)
-            if what.end.code != 0:
-                return EndedAnswer(used=used), []
-            record, results = _promote(what)
-        except BrokenPackage as error:
-            return UnprovenAnswer(str(error), used=used), []
+            return work()
         except (OSError, InfrastructureError) as error:
             if time.monotonic() > until:
                 raise InfrastructureError(f"the store cannot be written: {error}") from error
             say(f"the store cannot be written, trying again: {error}")
             time.sleep(pause)
-        else:
-            return answer_for(record, results=results, built=True, used=used)
     raise AssertionError
+
+
+def _keep(what: _Collection, used: Usage | None) -> tuple[AgentAnswer, list[str]]:
+    """Judge and keep what a build left."""
+    what.store.prepare()
+    _keep_log(what)
+    if what.end.code != 0:
+        return EndedAnswer(used=used), []
+    try:
+        record, results = _promote(what)
+    except BrokenPackage as error:
+        return UnprovenAnswer(str(error), used=used), []
+    record = _fix(what.store, what.order.run, record)
+    return answer_for(record, results=results, built=True, used=used)
+
+
+def _fix(store: Store, run: str, record: Record) -> Record:
+    """Return the record of a key with which a run goes on: another one, if an attempt was faster.
+
+    Whoever goes on with that run, from whichever machine, goes on with the same.
+    """
+    kept = store.runs.of(run)
+    result = kept.fix_result(record)
+    for one in chain([record], store.records_of(record.name, record.key)):
+        if one.result == result:
+            return one
+    kept.fix_result(record, anew=True)  # as the other one is gone, or damaged
+    return record
 
 
 def _keep_log(what: _Collection) -> None:

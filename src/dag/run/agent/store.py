@@ -37,6 +37,7 @@ from dag.io.store.objects import read_each
 from dag.io.store.ownkey import PUBLIC, identity_of
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
+from dag.run.build.runs import read_results
 from dag.run.build.signing import publish_record
 
 
@@ -98,6 +99,7 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
         objects=objects,
         ram=store.hints.all(),
         disk=store.disk_hints.all(),
+        results=read_results(store),
         identity=identity_of(store),
         public_key=key.data if key else b"",
     )

@@ -63,7 +63,7 @@ def begin_journal(
 ) -> Iterator[Journal]:
     """Begin the journal of a run of this process; `results` are those that `read_results` returned."""
     head = lines.make_head(
-        about, scheduler, began=time.time(), pid=os.getpid(), run=run.id, results=results
+        about, scheduler, began=time.time(), pid=os.getpid(), run=run.known.run, results=results
     )
     with Journal(run.journal) as journal:
         journal.append(lines.encode_head(head))
@@ -101,19 +101,17 @@ def keep_result(run: Run, result: Result) -> Result:
 
 
 def read_results(store: Store) -> dict[str, str]:
-    """Return the results that the latest run went on with, by unit, if that was killed.
+    """Return the results that the latest runs went on with, by unit, as far as they were killed.
 
     Of several results that a store has of one unit, the next run goes on with the same.
     """
-    latest = next(store.runs.all(), None)
-    if latest is None or latest.has_ended():
-        return {}
-    with (
-        suppress(OSError, ValueError),
-        latest.brought(latest.journal, latest.names.journal) as path,
-    ):
-        return lines.results_of(read_journal(path))
-    return {}
+    found: dict[str, str] = {}
+    for run in store.runs.unfinished():
+        own = run.fixed_results()
+        with suppress(OSError, ValueError), run.brought(run.journal, run.names.journal) as path:
+            own = {**lines.results_of(read_journal(path)), **own}
+        found = {**own, **found}
+    return found
 
 
 def read_status(store: Store, words: str = "") -> RunStatus:

@@ -121,7 +121,7 @@ class Build:
             say(line)
         self._entries = find_entries(options, found, store.root, say)
         self._others = read_others(options.other_stores, store, say)
-        store.chosen = read_results(store)
+        store.chosen = {**read_results(store), **store.chosen}
         self._settle(found)
         if self.plan.steps:
             builder.require()
@@ -293,7 +293,7 @@ class Build:
                 logs=lambda key: log_words(
                     self._store_name,
                     key,
-                    f"{STATE}/{run.names.log(key)}",
+                    f"{STATE}/{run.known.log(key)}",
                     arch=self.about.arch,
                 ),
                 screen=group.screen,
@@ -309,7 +309,7 @@ class Build:
                 for keeper in page:
                     keeper.close(engine.now)
                 self._remember_needs(scheduler)
-            return make_result(self.about, scheduler, engine.now, run.id)
+            return make_result(self.about, scheduler, engine.now, run.known.run)
 
     def _remember_needs(self, scheduler: Scheduler) -> None:
         """Remember which units needed more memory or disk than planned."""
@@ -325,7 +325,7 @@ class Build:
         """Return what keeps the page about the run, if one was asked for."""
         if self.options.report is None:
             return []
-        place = RunPlace(self.store, run.id, self._store_name)
+        place = RunPlace(self.store, run.known.run, self._store_name)
         return [PageWriter(Path(self.options.report), scheduler, self.about, place)]
 
     def end_without_units(self, run_id: str = "") -> Result:

@@ -197,7 +197,8 @@ class ClusterBuild:
         """
         if self.build.plan.steps:
             self._settings = replace(self._settings, bundle=chosen.bundle, run=chosen.name)
-            return await self._drive(self._store.runs.begin(chosen.id), chosen, group)
+            run = self._store.runs.begin(chosen.id, goes_on_with=chosen.name)
+            return await self._drive(run, chosen, group)
         self._settings = replace(self._settings, run="publish")
         await self._publish(self.build.unpublished())
         return self.build.end_without_units(chosen.id)
@@ -239,9 +240,7 @@ class ClusterBuild:
             await asyncio.sleep(0)
             await self._clear(kube)
             result = await build.drive(run, runner, group)
-            # The store has it by this id, and so have `dag status` and `dag logs`.
-            opened = dict(sorted(runner.open_units.items()))
-            result = replace(result, run=chosen.name, open=opened)
+            result = replace(result, open=dict(sorted(runner.open_units.items())))
             keep_result(run, result)
             limit: float | None = _LAST_WORDS
             try:

@@ -86,6 +86,7 @@ def fill_replica(store: Store, listing: StoreListing, say: Callable[[str], None]
         store.recover(say)
         store.hints.remember(listing.ram, say)
         store.disk_hints.remember(listing.disk, say)
+        store.chosen = listing.results
     except Undecodable as error:
         raise InfrastructureError(
             f"what the agent tells of the store cannot be a store: {error}",
