@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,33 +17,27 @@ from dag.core.jobs.names import jobs_path
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.limits import TooLarge
 from dag.core.pod.events import (
-    Abort,
-    Conclude,
     DeletePod,
     DeletionAccepted,
     FindPod,
     InterruptRequested,
-    PodAction,
     PodCreated,
-    PodEvent,
     PodEventSeen,
     PodNotCreated,
     PodResult,
     PodSeen,
     Tell,
-    Ticked,
-    WakeAt,
     WatchFailed,
 )
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.states import WatchRules, WatchState, WatchTrigger
 from dag.core.pod.status import containers, has_ended
 from dag.core.pod.waiting import event_time
-from dag.core.pod.watch import PodWatch
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews
+from dag.run.pod.driver import Outward, WatchDriver
 
 _PATIENCE = 600.0
 """Seconds for which a request is repeated while the API server does not answer."""
@@ -72,16 +66,13 @@ class JobFollower:
         tell: Callable[[str], None],
     ) -> None:
         """Take the manifest of the Job; `tell` is told why it waits, if that takes long."""
-        self.watch = PodWatch(rules)
+        self._driver = WatchDriver(rules, self._execute)
+        self.watch = self._driver.watch
         self._kube = kube
         self._news = news
         self._manifest = manifest
         self._name = str(manifest["metadata"]["name"])
         self._path = jobs_path(manifest["metadata"]["namespace"])
-        self._loop = asyncio.get_running_loop()
-        self._result: asyncio.Future[PodResult] = self._loop.create_future()
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._creation: asyncio.Task[None] | None = None
         self._job: KubeObject | None = None
         self._hopeless_at = math.inf
@@ -109,12 +100,12 @@ class JobFollower:
             DagError: the Job could not be made, or contact was lost for good.
 
         """
-        self._creation = self._spawn(self._create())
-        self._spawn(self._explain())
+        self._creation = self._driver.spawn(self._create())
+        self._driver.spawn(self._explain())
         interrupted = False
-        ends: list[asyncio.Future[Any]] = [self._result, self._news.failed]
+        ends: list[asyncio.Future[Any]] = [self._driver.result, self._news.failed]
         try:
-            while not self._result.done():
+            while not self._driver.result.done():
                 try:
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 except asyncio.CancelledError:
@@ -124,24 +115,20 @@ class JobFollower:
                     task = asyncio.current_task()
                     assert task is not None  # noqa: S101  # it has just been cancelled
                     task.uncancel()  # what follows is not to be cut short by what asked for it
-                    self._tell(InterruptRequested())
-                if self._news.failed.done() and not self._result.done():
+                    self._driver.tell(InterruptRequested())
+                if self._news.failed.done() and not self._driver.result.done():
                     self._news.failed.result()
             if interrupted:
                 self._tell_leftover()
                 raise asyncio.CancelledError
-            return self._result.result()
+            return self._driver.result.result()
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            for work in self._tasks:
-                work.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._driver.close()
             self._news.leave(self._name)
 
     def _tell_leftover(self) -> None:
         """Tell what may be left behind; that it was interrupted is known."""
-        error, last = self._result.exception(), self.watch.history[-1][1]
+        error, last = self._driver.result.exception(), self.watch.history[-1][1]
         if isinstance(error, DagError) and last in (WatchTrigger.FAILED, WatchTrigger.LEFT):
             self._say(error.message)
 
@@ -158,38 +145,21 @@ class JobFollower:
             case JobSeen(job):
                 if why := how_job_ended(job):
                     # News of its Pod come by another watch, and may come later.
-                    self._loop.call_later(_LAG, self._end_without_pod, f"the Job has no pod: {why}")
+                    told = f"the Job has no pod: {why}"
+                    asyncio.get_running_loop().call_later(_LAG, self._end_without_pod, told)
             case _:
                 if isinstance(news, PodSeen) and self.watch.state is WatchState.CREATING:
-                    self._tell(PodCreated(news.pod))
-                self._tell(news)
+                    self._driver.tell(PodCreated(news.pod))
+                self._driver.tell(news)
+                if self.watch.state is WatchState.WORKING:
+                    self.started.set()
 
-    def _tell(self, event: PodEvent) -> None:
-        if self._result.done():
-            return
-        try:
-            for action in self.watch.handle(event, self._loop.time()):
-                self._execute(action)
-            if self.watch.state is WatchState.WORKING:
-                self.started.set()
-        except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
-            if not self._result.done():
-                self._result.set_exception(error)
-
-    def _execute(self, action: PodAction) -> None:
+    def _execute(self, action: Outward) -> None:
         match action:
-            case WakeAt(when):
-                if self._timer is not None:
-                    self._timer.cancel()
-                self._timer = self._loop.call_at(when, self._tell, Ticked())
-            case Conclude(result):
-                self._result.set_result(result)
-            case Abort(error):
-                self._result.set_exception(error)
             case DeletePod(patience):
-                self._spawn(self._delete(patience))
+                self._driver.spawn(self._delete(patience))
             case FindPod(patience):
-                self._spawn(self._give_up(patience))
+                self._driver.spawn(self._give_up(patience))
             case Tell(text):
                 self._why = text
             case _:
@@ -197,22 +167,7 @@ class JobFollower:
 
     def _end_without_pod(self, why: str) -> None:
         if self.watch.state is WatchState.CREATING:
-            self._tell(WatchFailed(InfrastructureError(why)))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(self._guard(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _guard(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except DagError as error:
-            self._tell(WatchFailed(error))
-        except Exception as error:  # noqa: BLE001  # `run` raises it, wherever it happened
-            if not self._result.done():
-                self._result.set_exception(error)
+            self._driver.tell(WatchFailed(InfrastructureError(why)))
 
     # ---- requests -----------------------------------------------------------------------------
 
@@ -229,7 +184,7 @@ class JobFollower:
                 "its Job was made of other inputs than there are now, and is deleted"
             ) from error
         if QUEUE_LABEL not in self._manifest["metadata"]["labels"]:
-            self._hopeless_at = self._loop.time() + _WITHOUT_POD
+            self._hopeless_at = self._driver.now + _WITHOUT_POD
         # Not before: how a Job ended that was made of something else, such as another environment, says
         # nothing of this attempt.
         self._news.listen(self._name, self._hear)
@@ -264,10 +219,10 @@ class JobFollower:
             self._why = f"the Job waits in queue {queue}"
         for event in await self._events(about) if about else ():
             if self.watch.pod:
-                self._tell(PodEventSeen(event))
+                self._driver.tell(PodEventSeen(event))
             elif event.get("reason") == "FailedCreate":
                 self._why = f"the Job cannot make its pod: {event.get('message', '')}"
-                self._hopeless_at = min(self._hopeless_at, self._loop.time() + _REFUSED)
+                self._hopeless_at = min(self._hopeless_at, self._driver.now + _REFUSED)
 
     async def _look_at_agent(self) -> None:
         """Take the last word of the agent that has still not kept what was built."""
@@ -280,7 +235,7 @@ class JobFollower:
 
     async def _give_up_without_pod(self) -> None:
         """Delete the Job if it should have its Pod by now: else another attempt would not be alone."""
-        if self._loop.time() > self._hopeless_at:
+        if self._driver.now > self._hopeless_at:
             self._given_up = self._why or f"the Job has no pod after {_WITHOUT_POD:g} s"
             await self._delete_job(_PATIENCE)
             self._end_without_pod(self._given_up)
@@ -296,13 +251,13 @@ class JobFollower:
         return sorted(found, key=event_time)
 
     async def _delete(self, patience: float) -> None:
-        self._tell(DeletionAccepted(await self._delete_job(patience)))
+        self._driver.tell(DeletionAccepted(await self._delete_job(patience)))
 
     async def _give_up(self, patience: float) -> None:
         if self._creation is not None:  # what it makes after the look would stay
             await asyncio.wait([self._creation], timeout=patience)
         await self._delete_job(patience)
-        self._tell(PodNotCreated())
+        self._driver.tell(PodNotCreated())
 
     async def _delete_job(self, patience: float) -> bool:
         path = f"{self._path}/{self._name}"
