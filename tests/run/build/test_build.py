@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tarfile
 from pathlib import Path
@@ -60,6 +62,29 @@ def test_a_makefile_without_source_dir_builds_too(make: Make) -> None:
     code, _, said = run(place, "--timeout=60s")
     assert code == 0, said
     assert apks(place) == ["a-1-r0.apk", "b-1-r0.apk"]
+
+
+def test_workspaces_are_spread_over_the_disk_where_it_knows_that(make: Make) -> None:
+    place = make(a=definition("a"))
+    code, _, said = run(place)
+    assert code == 0, said
+
+    def flags(directory: Path, more: int = 0) -> int:
+        opened = os.open(directory, os.O_RDONLY)
+        try:
+            (found,) = struct.unpack("i", fcntl.ioctl(opened, 0x80086601, bytes(4)))
+            if more:
+                fcntl.ioctl(opened, 0x40086602, struct.pack("i", found | more))
+        except OSError:
+            return 0  # the file system has no such flags
+        finally:
+            os.close(opened)
+        return int(found)
+
+    work, like = place / "packages/.dag/work", place / "like"
+    like.mkdir()
+    flags(like, 0x00020000)  # chattr +T
+    assert flags(work) == flags(like)
 
 
 def test_pipelines_of_another_directory_reach_melange(make: Make, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.store.records import Record
 from dag.io.build.confinement import detect
+from dag.io.build.disk import spread
 from dag.io.removal import remove
 from dag.io.store.ownkey import own_key
 from dag.run.build.keyrings import check_keyrings
@@ -50,6 +51,7 @@ async def build_here(build: Build) -> Result:
         build.say(f"limits of memory and CPU: {limiter.name}")
     if limiter.name == "none":
         build.say("memory is not limited: dag may not write control groups here")
+    spread(build.store.work)
     run = build.store.runs.begin()
     runner = LocalRunner(build.store, run, settings, limiter)
     try:
