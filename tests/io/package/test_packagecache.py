@@ -163,7 +163,37 @@ def test_what_a_build_unpacks_is_there_for_the_next_one(
                 one.keep_unpacked(folder / "unpacked", served)
         assert (own / "link").readlink() == Path("1234.dat.tar")
         assert (own / "link").read_bytes() == b"what is in it"
-    assert len(list((tmp_path / "cache-unpacked").iterdir())) == 1
+    kept = [one.name for one in (tmp_path / "cache-unpacked").iterdir()]
+    assert len([name for name in kept if not name.startswith("together-")]) == 1
+
+
+def test_builds_with_the_same_packages_have_one_directory_of_what_is_unpacked(
+    tmp_path: Path, apk: Path
+) -> None:
+    entry, cached = entry_of(apk, str(tmp_path)), cache(tmp_path)
+
+    def place_of(build: str, one: PackageCache) -> Path:
+        folder = tmp_path / build
+        one.lead_to_unpacked(folder / "unpacked", {folder / "repository": [entry]})
+        (place,) = (folder / "unpacked").glob("file*/x86_64")
+        return place
+
+    first = place_of("first", cached)
+    (first / "a-1-r0").mkdir()
+    (first / "a-1-r0" / "1234.dat.tar").write_bytes(b"what is in it")
+    cached.keep_unpacked(tmp_path / "first/unpacked", {tmp_path / "first/repository": [entry]})
+    shared = place_of("second", cached).readlink()
+    assert place_of("third", cached).readlink() == shared
+    assert (shared / "a-1-r0/1234.dat.tar").read_bytes() == b"what is in it"
+
+    (unpacked,) = (one for one in shared.parent.iterdir() if one != shared)
+    os.utime(shared, (0, 0))
+    cache(tmp_path).lead_to_unpacked(tmp_path / "trims", {})
+    assert not shared.exists()
+    assert unpacked.exists()
+    assert place_of("fourth", cached).readlink() == shared
+    shutil.rmtree(unpacked)
+    assert not place_of("fifth", cached).is_symlink()
 
 
 def test_what_other_processes_move_and_remove_meanwhile_is_no_failure(

@@ -124,9 +124,8 @@ class ControlGroups:
         for (controller, file), value in self._values(resources).items():
             if controller not in paths:
                 continue
-            path = paths[controller] / file
-            if path.exists():  # it does not if swap is not accounted for
-                path.write_text(str(value))
+            with suppress(FileNotFoundError):  # as if swap is not accounted for
+                _write(paths[controller] / file, str(value))
         return _ControlGroup(paths, self._version)
 
     def _values(self, resources: ComputeResources) -> dict[tuple[str, str], int]:
@@ -168,17 +167,29 @@ class _ControlGroup:
     def close(self) -> None:
         for path in self._paths:
             for _ in range(100):
-                with suppress(OSError):
-                    for process in (path / "cgroup.procs").read_text().split():
-                        with suppress(ProcessLookupError):
-                            os.kill(int(process), signal.SIGKILL)
                 try:
                     path.rmdir()
                     break
                 except FileNotFoundError:
                     break
-                except OSError:
-                    time.sleep(0.005)  # a killed process is not gone at once
+                except OSError:  # a process is in it, and is not gone at once when it is killed
+                    _kill(path / "cgroup.procs")
+                    time.sleep(0.005)
+
+
+def _write(file: Path, text: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _kill(file: Path) -> None:
+    with suppress(OSError):
+        for process in file.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
 
 
 class Scopes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _UNQUOTED = "/$&+,:;=@~"
 """What Go leaves as it is in the path of a URL."""
+_TOGETHER = "together-"
+"""How the names of directories begin that lead to all unpacked packages of some environment."""
 _DAY = 24 * 60 * 60
 """Seconds; no package is moved for so long."""
 
@@ -51,9 +54,12 @@ class PackageCache:
         self._arch = arch
         self._fetcher = fetcher
         self._root = root or user_cache("packages")
+        self._unpacked = self._root.with_name(f"{self._root.name}-unpacked").absolute()
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._proven: dict[Path, tuple[tuple[int, int, int], str]] = {}
         """File → what it was when it was proven in this run, and its SHA-256."""
+        self._paths: dict[str, Path] = {}
+        """The file of each package, by the checksum of its entry: to make a path takes long."""
         self._is_trimmed = False
         self._used: set[str] = set()
         """The directories of unpacked packages that this run has used."""
@@ -89,7 +95,10 @@ class PackageCache:
         return None
 
     def _path(self, entry: Entry) -> Path:
-        return self._root / f"{_hexadecimal(entry)}.apk"
+        path = self._paths.get(entry.checksum)
+        if path is None:
+            path = self._paths[entry.checksum] = self._root / f"{_hexadecimal(entry)}.apk"
+        return path
 
     def lead_to_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
         """Make a directory in which melange finds what other builds have unpacked.
@@ -108,18 +117,47 @@ class PackageCache:
                 self._unpacked.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _trim(self._unpacked)
                 self._is_trimmed = True
-        root = self._unpacked.absolute()
         for repository, entries in served.items():
             place = self._unpacked_at(directory, repository)
+            names = {f"{one.name}-{one.version}": _hexadecimal(one) for one in entries}
+            known = {name: one for name, one in names.items() if self._is_unpacked(one)}
+            if len(known) == len(names):
+                place.parent.mkdir(parents=True)
+                place.symlink_to(self._together(known))
+                continue
             place.mkdir(parents=True)
-            for entry in entries:
-                known = f"{root}/{_hexadecimal(entry)}"
-                if not os.path.isdir(known):  # noqa: PTH112  # Path is slow, and these are many
-                    continue
-                if known not in self._used:
-                    os.utime(known)  # what was not used for long goes
-                    self._used.add(known)
-                os.symlink(known, f"{place}/{entry.name}-{entry.version}")  # noqa: PTH211
+            for name, one in known.items():
+                os.symlink(f"{self._unpacked}/{one}", f"{place}/{name}")  # noqa: PTH211
+
+    def _is_unpacked(self, name: str) -> bool:
+        path = f"{self._unpacked}/{name}"
+        if not os.path.isdir(path):  # noqa: PTH112  # Path is slow, and these are many
+            return False
+        if name not in self._used:
+            os.utime(path)  # what was not used for long goes
+            self._used.add(name)
+        return True
+
+    def _together(self, known: Mapping[str, str]) -> Path:
+        """Return a directory of links to unpacked packages, by their names and versions.
+
+        All builds have it that install just these, and none writes there.
+        """
+        text = "".join(f"{name} {one}\n" for name, one in known.items())
+        place = self._unpacked / f"{_TOGETHER}{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(place)  # what was not used for long goes
+            return place
+        made = Path(tempfile.mkdtemp(dir=self._unpacked, prefix=durable.TEMPORARY))
+        for name, one in known.items():
+            (made / name).symlink_to(f"../{one}")
+        try:
+            made.rename(place)
+        except OSError:
+            shutil.rmtree(made, ignore_errors=True)
+            if not place.is_dir():  # nobody else has made it meanwhile
+                raise
+        return place
 
     def keep_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
         """Keep what a build that has ended well has unpacked itself; another may have done so, too.
@@ -128,6 +166,8 @@ class PackageCache:
         """
         for repository, entries in served.items():
             place = self._unpacked_at(directory, repository)
+            if place.is_symlink():  # all was known
+                continue
             for entry in entries:
                 name = f"{place}/{entry.name}-{entry.version}"
                 if os.path.islink(name):  # noqa: PTH114
@@ -137,10 +177,6 @@ class PackageCache:
                     continue
                 with contextlib.suppress(OSError):  # it is there now, or the disk is full
                     _move(own, kept)
-
-    @property
-    def _unpacked(self) -> Path:
-        return self._root.with_name(f"{self._root.name}-unpacked")
 
     def _unpacked_at(self, directory: Path, repository: Path) -> Path:
         url = f"file://{quote(str(repository.absolute()), safe=_UNQUOTED)}"
@@ -242,7 +278,7 @@ def _hexadecimal(entry: Entry) -> str:
 
 
 def _state_of(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
+    status = os.stat(path)  # noqa: PTH116  # this is asked often
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -280,7 +316,7 @@ def _trim(unpacked: Path) -> None:
     for directory in unpacked.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process has removed it meanwhile
             changed = directory.stat().st_mtime
-            if directory.name.startswith(durable.TEMPORARY):
+            if directory.name.startswith((durable.TEMPORARY, _TOGETHER)):
                 if changed < time.time() - _DAY:
                     shutil.rmtree(directory, ignore_errors=True)
                 continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,10 @@ _PATIENCE = 6 * 3600.0
 _OPEN, _UNPACKED = "open", "unpacked"
 _MOST_ASKED = 1 << 16
 """Bytes that are read of what a build says it asked."""
+
+
+_index = lru_cache(maxsize=64)(archive_of)
+"""The index of some packages by their stanzas: many units have the same ones of a repository."""
 
 
 def bypass_of(make_vars: Iterable[str]) -> str:
@@ -223,7 +227,7 @@ class PackageServer:
             for entry in entries:
                 file = f"{directory}/{entry.name}-{entry.version}.apk"
                 durable.link(files[entry.checksum], file)
-            Path(directory, FILE_NAME).write_bytes(archive_of(entry.stanza for entry in entries))
+            Path(directory, FILE_NAME).write_bytes(_index(tuple(one.stanza for one in entries)))
             if text.isprintable():
                 lines.append(f"{text}\t../{FOLDER}/{stand_in.name}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")
