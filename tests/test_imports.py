@@ -7,12 +7,14 @@ as those of the tests are.
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+IMPORT = re.compile(r"^[ \t]*(?:from .+ import (?:\([^)]*\)|.*)|import .*)", re.MULTILINE)
 ROOTS = ("bench", "cluster", "examples", "src/dag", "tests")
 
 
@@ -32,7 +34,7 @@ def imports(files: dict[str, Path]) -> dict[str, set[str]]:
     graph = {}
     for module, path in files.items():
         named = set()
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        for node in statements(path.read_text()):
             match node:
                 case ast.Import(names=names):
                     named |= {alias.name for alias in names}
@@ -41,6 +43,19 @@ def imports(files: dict[str, Path]) -> dict[str, set[str]]:
                     named |= members & files.keys() or {origin}
         graph[module] = (named & files.keys()) - {module}
     return graph
+
+
+def statements(text: str) -> list[ast.stmt]:
+    """Return the imports of a module; whatever else is returned is none.
+
+    Each begins a line, as ruff has it, so that only these lines are parsed: whole modules take forty
+    times as long.
+    """
+    found = "\n".join(line.strip() for line in IMPORT.findall(text))
+    try:
+        return ast.parse(found).body
+    except SyntaxError:  # a line of prose begins like one
+        return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:

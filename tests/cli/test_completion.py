@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import commands
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -41,11 +44,21 @@ def shell(place: Path, *words: str | Path) -> str:
 
 
 BASH = """
-eval "$(dag completion bash)"
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
 _dag_completion dag
 printf '%s\\n' "${COMPREPLY[@]}"
 """
+
+
+@functools.cache
+def functions() -> str:
+    """Return what a shell reads when it starts."""
+    return commands.dag("completion", "bash", environment=os.environ).stdout
+
+
+def bash(place: Path, *typed: str) -> list[str]:
+    """Return what is offered for the last word."""
+    return shell(place, "bash", "-c", functions() + BASH, "bash", *typed).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -67,20 +80,19 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def test_bash_completes(place: Path, typed: list[str], offered: list[str]) -> None:
     (place / "elsewhere").mkdir()
     (place / "elsewhere" / "wget.yaml").write_text("")
-    assert shell(place, "bash", "-c", BASH, "bash", *typed).splitlines() == offered
+    assert bash(place, *typed) == offered
 
 
 def test_names_that_no_terminal_shows_are_not_offered(place: Path) -> None:
     for odd in (b"br\xff", b"br\nx", b"br\x1b[2J", b"br\xc2\x9b2J"):
         (place / os.fsdecode(odd + b".yaml")).write_text("")
     (place / "brü.yaml").write_text("")
-    said = shell(place, "bash", "-c", BASH, "bash", "dag", "build", "br").splitlines()
-    assert said == ["brotli-tools", "brotli", "brü"]
+    assert bash(place, "dag", "build", "br") == ["brotli-tools", "brotli", "brü"]
 
 
 def test_settings_that_are_wrong_do_not_disturb_it(place: Path) -> None:
     (place / "dag.toml").write_text("no-such-key = 1\n")
-    assert shell(place, "bash", "-c", BASH, "bash", "dag", "build", "cu") == "curl\n"
+    assert bash(place, "dag", "build", "cu") == ["curl"]
 
 
 @pytest.mark.installs

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from dag.core.pod.ending import Cause, Ending
 from dag.core.pod.events import PodResult
@@ -16,9 +15,10 @@ from dag.report import pods
 from dag.report.files import ShownPlaces, results_to_json, to_json
 from tests.cli.test_graph_commands import dag
 from tests.support.caching import dag as dag_cache
+from tests.support.faults import Origin
 from tests.support.gitrepos import git
 from tests.support.runs import made_run
-from tests.support.schema import SCHEMA, checked
+from tests.support.schema import SCHEMA, Draft202012Validator, checked
 
 DOCS = Path(__file__).parents[2] / "docs"
 DEFINITION = """\
@@ -91,11 +91,11 @@ def test_what_a_change_touches(place: Path) -> None:
     assert found["unrelated"] == ["notes"]
 
 
-def test_sources(place: Path) -> None:
+def test_sources(place: Path, origin: Origin) -> None:
     (place / "lib.yaml").write_text(
         DEFINITION.format(name="lib", needs="").replace(
             "pipeline: []",
-            "pipeline:\n  - uses: fetch\n    with:\n      uri: http://127.0.0.1:9/x\n"
+            f"pipeline:\n  - uses: fetch\n    with:\n      uri: {origin.url}/missing\n"
             f"      expected-sha256: {'0' * 64}",
         )
     )

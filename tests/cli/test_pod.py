@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from tests.cli.test_graph_commands import define, index
 from tests.support import commands
+from tests.support.faults import Origin
 from tests.support.kubeconfigs import kubeconfig
 from tests.support.schema import checked
 
@@ -75,11 +77,19 @@ def test_a_kubeconfig_that_is_not_there_is_said_and_no_error(place: Path) -> Non
     )
 
 
-def test_the_doctor_looks_into_the_namespace_of_the_context(place: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def unserved() -> Iterator[dict[str, str]]:
+    """Return variables that name images of a server that has none: no other is asked for them."""
+    with Origin() as server:
+        image = f"{server.url.removeprefix('http://')}/dag"
+        yield dict.fromkeys(("DAG_BUNDLE_REPO", "DAG_BUNDLE_BASE", "DAG_SDK_IMAGE"), image)
+
+
+def test_the_doctor_looks_into_the_namespace_of_the_context(
+    place: Path, unserved: dict[str, str]
+) -> None:
     for missing in ({}, {"KUBECONFIG": "/nope"}):
-        done = dag(
-            "doctor", "--probe=false", "--bundle-repo=127.0.0.1:1/dag", place=place, **missing
-        )
+        done = dag("doctor", "--probe=false", place=place, **unserved | missing)
         assert "ok       bundle" in done.stdout
         assert "failed   api" in done.stdout
 
@@ -137,13 +147,14 @@ def test_the_pod_requests_what_the_largest_definition_asks_for(place: Path) -> N
     ],
 )
 def test_a_variable_that_cannot_be_meant_so_is_named(
-    place: Path, variable: str, value: str, words: str
+    place: Path, unserved: dict[str, str], variable: str, value: str, words: str
 ) -> None:
-    repo = () if "REPO" in variable or variable == "PROJECT" else ("--bundle-repo=127.0.0.1:1/a",)
+    if "REPO" in variable or variable == "PROJECT":
+        del unserved["DAG_BUNDLE_REPO"]
     directory = () if variable == "DAG_DIR" else ("-d", str(place))
-    own = {"PATH": os.environ["PATH"], "HOME": str(place.parent), variable: value}
+    own = {"PATH": os.environ["PATH"], "HOME": str(place.parent), **unserved, variable: value}
     for command in ("pod", "doctor"):
-        done = commands.dag(command, *repo, *directory, environment=own)
+        done = commands.dag(command, *directory, environment=own)
         assert done.returncode == 2
         said = done.stderr if command == "pod" else done.stdout + done.stderr
         assert words.removeprefix("dag: " if command == "doctor" else "") in said
@@ -162,7 +173,7 @@ def test_if_a_repository_has_everything_that_is_said(place: Path, tmp_path: Path
 
 @pytest.mark.parametrize("files", [(), ("Makefile",), ("Makefile", "other.yaml")])
 def test_a_directory_without_definitions_is_said_to_have_none(
-    tmp_path: Path, files: tuple[str, ...]
+    tmp_path: Path, unserved: dict[str, str], files: tuple[str, ...]
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -173,7 +184,7 @@ def test_a_directory_without_definitions_is_said_to_have_none(
         assert done.returncode == 2
         assert f"dag: {empty} has no package definitions" in done.stderr
         assert "--dir" in done.stderr
-    done = dag("doctor", "--probe=false", "--bundle-repo=127.0.0.1:1/a", place=empty)
+    done = dag("doctor", "--probe=false", place=empty, **unserved)
     assert f"failed   definitions      {empty} has no package definitions" in done.stdout
 
 

@@ -203,6 +203,14 @@ def test_a_cluster_that_was_there_gets_what_it_lacks_and_stays(
     ]
 
 
+@pytest.fixture
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a cloud that settles soon and is asked often."""
+    monkeypatch.setattr("dag.run.setup.steps._SETTLING", 0.1)
+    monkeypatch.setattr("dag.run.setup.steps._PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("prompt")
 def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     tmp_path: Path, standins: Standins
 ) -> None:
@@ -220,7 +228,7 @@ def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     assert bindings[0] == bindings[1]
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("prompt")
 def test_a_command_that_only_says_it_succeeded_is_found_out(
     tmp_path: Path, standins: Standins
 ) -> None:

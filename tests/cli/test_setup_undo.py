@@ -164,9 +164,11 @@ def test_a_pod_of_somebody_else_is_not_taken_for_the_one_that_tries_the_key(setu
 @pytest.mark.parametrize("status", [403, 500])
 @pytest.mark.parametrize("path", [PLACE, ACCOUNT, ROLE])
 def test_a_look_that_fails_ends_undoing_and_nothing_is_deleted(
-    setup: Bench, path: str, status: int
+    setup: Bench, path: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert setup()[0] == 0
+    # For so long a refusal may be that of a server that has just started.
+    monkeypatch.setattr("dag.io.kube.api._REFUSAL_PATIENCE", 0.05)
     setup.server.before = lambda method, asked: status if (method, asked) == ("GET", path) else None
     setup.server.changes.clear()
     code, said = setup("--undo", "--yes")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
-import jsonschema
 import pytest
 
 from dag.cli.options import Command
@@ -19,6 +19,7 @@ from publish.declared import context_of, every_command
 from publish.diagrams import scheduler_diagram
 from publish.schema import settings_schema
 from tests.support.golden import Golden
+from tests.support.schema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,11 +28,15 @@ def test_the_schema_is_made_from_the_declarations(golden: Golden) -> None:
     golden(ROOT / "docs/dag-toml.schema.json", settings_schema())
 
 
-def problems(text: str) -> list[str]:
+@functools.cache
+def validator() -> Draft202012Validator:
     schema: dict[str, Any] = json.loads(settings_schema())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    return [error.message for error in validator.iter_errors(tomllib.loads(text))]
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def problems(text: str) -> list[str]:
+    return [error.message for error in validator().iter_errors(tomllib.loads(text))]
 
 
 def refusals(place: Path, text: str) -> set[str]:

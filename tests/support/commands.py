@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from unittest import mock
 
 from dag.cli.main import run
@@ -76,11 +76,9 @@ def _directory(cwd: Path | None) -> Iterator[None]:
 @contextmanager
 def _manners() -> Iterator[None]:
     """Begin like a process of its own, and undo afterwards what a process keeps until its end."""
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "dag":
-            for value in vars(module).values():
-                if isinstance(value, functools._lru_cache_wrapper):
-                    value.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("dag.")]:
+        for remembering in _remembering(name):
+            remembering.cache_clear()
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     umask = os.umask(0o022)
     os.umask(umask)
@@ -97,6 +95,13 @@ def _manners() -> Iterator[None]:
         os.umask(umask)
         gc.unfreeze()
         gc.enable()
+
+
+@functools.cache
+def _remembering(name: str) -> list[functools._lru_cache_wrapper[Any]]:
+    """Return the functions of a module that remember what they have returned."""
+    members = vars(sys.modules[name]).values()
+    return [member for member in members if isinstance(member, functools._lru_cache_wrapper)]
 
 
 @contextmanager

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+# What checks the format `iri` compiles forty grammars when it is imported, for more than a second,
+# in each process of the tests; no schema of ours has that format, and jsonschema goes without.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+from jsonschema import Draft202012Validator  # noqa: E402
+
+__all__ = ["SCHEMA", "Draft202012Validator", "checked"]
 
 _PATH = Path(__file__).parents[2] / "docs" / "json.schema.json"
 SCHEMA: dict[str, Any] = json.loads(_PATH.read_text())

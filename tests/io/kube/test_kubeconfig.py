@@ -148,6 +148,15 @@ async def connect_and_ask(config: str) -> None:
         await kube.close()
 
 
+def test_who_is_trusted_is_read_for_https_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    connect(kubeconfig(tmp_path / "plain", "HTTP://h:1"))
+    with pytest.raises(DagError, match=r"the certificates cannot be used: .*No such file"):
+        connect(kubeconfig(tmp_path / "secure", "https://h:1"))
+
+
 @pytest.mark.parametrize("as_data", [False, True])
 def test_a_user_proves_itself_by_a_certificate(tmp_path: Path, *, as_data: bool) -> None:
     certificate, key = make_certificate(tmp_path, "127.0.0.1")
