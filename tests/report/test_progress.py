@@ -80,10 +80,11 @@ def test_a_failure_is_told_once_with_its_words_and_its_log() -> None:
     ]
     result = make_result(run.about, run.scheduler, 1.0)
     assert [*result_lines(result, store="packages", was_followed=True)] == ["1 failed in 1.0s"]
-    (told, _) = result_lines(result, store="gs://b")
+    (told, words, _) = result_lines(result, store="gs://b")
+    assert words == "    cc: no such file"
     log = "`dag logs --store gs://b brotli` prints its log"
     assert told == f"FAILED brotli 1-r0: exit status 2 in a step; {log}"
-    (told, _) = result_lines(replace(result, arch="aarch64"), store="gs://b")
+    (told, _, _) = result_lines(replace(result, arch="aarch64"), store="gs://b")
     assert "`dag logs --store gs://b --arch aarch64 brotli`" in told
 
 
@@ -92,10 +93,12 @@ def test_a_failure_that_other_lines_follow_is_listed_at_the_end() -> None:
     run.tell(Broke("zlib", 1, "exit status 2 in a step"), 1.0)
     run.tell(Succeeded("xz", 1), 2.0)
     run.tell(Proven("xz", 1), 3.0)
-    run.tell(Broke("brotli", 1, "exit status 3 in a step"), 4.0)
+    said = ("compiling", "in file a.c:", "a.c:1: no", "ld: no")
+    run.tell(Broke("brotli", 1, "exit status 3 in a step", said), 4.0)
     result = make_result(run.about, run.scheduler, 4.0)
     assert [*result_lines(result, store="packages", was_followed=True)] == [
         "FAILED brotli 1-r0: exit status 3 in a step; its log is packages/logs/x86_64/brotli.log",
+        *(f"    {line}" for line in said[1:]),
         "FAILED zlib 1-r0: exit status 2 in a step; its log is packages/logs/x86_64/zlib.log",
         "1 built, 2 failed in 4.0s",
     ]

@@ -99,6 +99,18 @@ def test_the_numbers_and_the_failure_are_on_the_screen(
     assert len(terminal.lines) <= rows
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(40, 4), (30, 5)])
+def test_what_failed_and_what_is_left_come_first_where_there_is_hardly_any_room(
+    columns: int, rows: int
+) -> None:
+    terminal = Terminal(columns, rows)
+    assert terminal.run(RUNS, "3400", "512", "left", "auto") == 0
+    screen = " ".join(line.strip() for line in terminal.lines)
+    wanted = ["1 of 3,400 done,", "512 slots in use,", "1 failed,", "1 blocked,"]
+    wanted += [" left,"] if columns == 40 else []
+    assert [words for words in wanted if words not in screen] == []
+
+
 @pytest.mark.parametrize(("columns", "rows"), SIZES[:2])
 @pytest.mark.parametrize("end", ["closed", "interrupted"])
 def test_nothing_of_the_table_stays_when_it_is_closed(columns: int, rows: int, end: str) -> None:

@@ -81,7 +81,7 @@ def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
             lines.append(f"{unit.state} {unit.name} {unit.version} for {took}")
     left = sum(unit.ended is None and not unit.blocked_by for unit in result.units)
     if status.is_alive:
-        lines.append(f"running; {left} of {len(result.units)} units are left")
+        lines.append(f"running; {left:,} of {len(result.units):,} units are left")
     elif not result.finished:
         lines.append("not running: it ended before its work was done; `dag build` goes on")
     return [*lines, *result_lines(result, store=store, verbosity=verbosity)]

@@ -1,4 +1,4 @@
-"""Durations as Go writes them, and Kubernetes quantities."""
+"""Durations as Go writes them, Kubernetes quantities, and sizes in words."""
 
 from __future__ import annotations
 
@@ -71,3 +71,8 @@ def amount(text: str) -> Decimal:
         raise UsageError(f"{text!r} is no Kubernetes quantity: write it like 500m, 4, 2Gi or 1.5G")
     number, exponent, suffix = match.groups()
     return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+
+
+def size_words(number: float) -> str:
+    """Return how much so many bytes are: 10 MiB, 1.5 GiB."""
+    return f"{number / (1 << 30):.3g} GiB" if number >= 1 << 30 else f"{number / (1 << 20):.0f} MiB"

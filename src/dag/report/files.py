@@ -144,7 +144,7 @@ def headline(result: Result) -> str:
         (len(result.with_state(UnitState.DROPPED)), "not built"),
         (sum(UnitState(unit.state) not in SETTLED for unit in result.units), "not finished"),
     ]
-    said = ", ".join(f"{number} {what}" for number, what in numbers if number)
+    said = ", ".join(f"{number:,} {what}" for number, what in numbers if number)
     early = f"; stopped: {result.stopped}" if result.stopped else ""
     broken = f"; {unusable_words(result.broken)}" if result.broken else ""
     return f"{said or 'nothing to build'} in {seconds(result.seconds)}{early}{broken}"

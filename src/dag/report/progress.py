@@ -22,6 +22,8 @@ _EVERY = 60.0
 """How many seconds pass between two lines about what runs, where there is no table."""
 _SHOWN = 16
 """How many running units such a line names."""
+_LAST = 3
+"""How many lines of what failed are told again at the end; more of them would hide each other."""
 
 
 class BuildProgress:
@@ -156,6 +158,7 @@ def result_lines(
         for unit in failed:
             log = log_words(store, unit.name, unit.log, arch=result.arch)
             yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
+            yield from (f"    {line}" for line in unit.lines[-_LAST:])
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)

@@ -14,6 +14,8 @@ from dag.report.terminal import Paint, current_manner, shows_tables, silence, te
 if TYPE_CHECKING:
     from rich.live import Live
 
+_UP, _CLEAR = "\x1b[A", "\x1b[2K"
+"""What makes a terminal go up one row, and clear one."""
 _STYLES = {Paint.FAILURE: "red", Paint.SUCCESS: "green"}
 
 
@@ -80,8 +82,17 @@ class Screen:
 
     def _draw(self, draw: Callable[[], object]) -> None:
         try:
+            self._clear_wrapped()
             draw()
         except OSError:  # the terminal is gone; the builds are not
             self._live = None
             self._shows_tables = False
             silence(self._stream)
+
+    def _clear_wrapped(self) -> None:
+        """Clear the rows that the tables have got because the terminal has become narrower.
+
+        rich clears as many rows as it has drawn lines.
+        """
+        if self._live and (rows := self._tables.wrapped(self._live.console.width)):
+            self._stream.write(f"{_CLEAR}{f'{_UP}{_CLEAR}' * rows}")

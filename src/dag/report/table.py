@@ -26,31 +26,28 @@ _ECHO = 4
 
 If that began another line, the table would be one line higher than is known, and a line would stay.
 """
-_COUNTED = (
-    UnitState.READY,
-    UnitState.WAITING,
-    UnitState.PAUSED,
-    UnitState.LACKING,
-    UnitState.BLOCKED,
-    UnitState.FAILED,
-    UnitState.DROPPED,
-)
+_BAD = (UnitState.FAILED, UnitState.BLOCKED, UnitState.DROPPED)
+_OTHERS = (UnitState.READY, UnitState.WAITING, UnitState.PAUSED, UnitState.LACKING)
 
 
 def numbers(scheduler: Scheduler, now: float, *, timed: bool) -> Iterator[Part]:
     """Yield how many units are in which state, the slots in use, and the time that is left.
 
-    `timed` says whether anything is known of how long units take.
+    What matters most comes first, because a small terminal does not show the end. `timed` says
+    whether anything is known of how long units take.
     """
     counts = scheduler.counts
     done = sum(counts[state] for state in THERE)
     yield f"{done:,} of {sum(counts.values()):,} done", "bold"
     yield f"{len(scheduler.live):,} of {scheduler.limits.jobs:,} slots in use", "cyan"
-    for state in _COUNTED:
+    for state in _BAD:
         if number := counts[state]:
             yield f"{number:,} {state.value}", "red" if state is UnitState.FAILED else ""
     if (timed or counts[UnitState.DONE]) and (left := scheduler.remaining(now)):
         yield f"about {seconds(left)} left", "bold"
+    for state in _OTHERS:
+        if number := counts[state]:
+            yield f"{number:,} {state.value}", ""
 
 
 class LiveTable:
@@ -93,7 +90,7 @@ class LiveTable:
         height = -(-len(shown) // columns)
         for number in range(height):
             row = (self._cell(one, width // columns - 1) for one in shown[number::height])
-            yield Text(" ".join(row), "cyan", no_wrap=True, overflow="crop")
+            yield Text(" ".join(row).rstrip(), "cyan", no_wrap=True, overflow="crop")
         if counts_others:
             more = f"{'':9}and {len(live) - len(shown):,} more"
             yield Text(more, no_wrap=True, overflow="crop")
@@ -111,6 +108,7 @@ class TableStack:
 
     def __init__(self) -> None:
         self._tables: list[LiveTable] = []
+        self._drawn: list[int] = []
 
     def __len__(self) -> int:
         """Return how many tables there are."""
@@ -128,8 +126,18 @@ class TableStack:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of all tables."""
         width, height = options.size
+        self._drawn.clear()
         for table in self._tables:
-            yield from table.lines(width, height // len(self._tables))
+            for line in table.lines(width, height // len(self._tables)):
+                self._drawn.append(line.cell_len)
+                yield line
+
+    def wrapped(self, width: int) -> int:
+        """Return how many rows more than lines that were drawn take, now that a row has `width` columns.
+
+        A terminal that has become narrower shows the rest of a line in further rows.
+        """
+        return sum(max(0, cells - 1) // width for cells in self._drawn)
 
 
 def shortened(text: str, width: int) -> str:

@@ -14,12 +14,12 @@ GIB = 1 << 30
     ("free", "status", "words"),
     [
         (None, Status.WARNING, "the disk of /x does not say how much it takes"),
-        (0, Status.FAILED, "the disk of /x has room for 0 GiB"),
-        (localchecks.FULL - 1, Status.FAILED, "the disk of /x has room for 0.0625 GiB"),
+        (0, Status.FAILED, "the disk of /x has room for 0 MiB"),
+        (localchecks.FULL - 1, Status.FAILED, "the disk of /x has room for 64 MiB"),
         (
             GIB // 2,
             Status.WARNING,
-            "the disk of /x has room for 0.5 GiB, and a unit asks for 1 GiB",
+            "the disk of /x has room for 512 MiB, and a unit asks for 1 GiB",
         ),
         (GIB, Status.OK, "the disk of /x has room for 1 GiB"),
     ],

@@ -87,6 +87,28 @@ def test_an_answer_is_kept_for_the_text_and_that_melange(
     assert LoadCheck(None, place).refused(found, found.packages) == {}
 
 
+def test_answers_outlast_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = str(binary())  # which has its own place in the cache
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a.yaml").write_text(definition("a") + OLD)
+    (tmp_path / "b.yaml").write_text(definition("b"))
+    found = read_directory(tmp_path, arch="x86_64")
+
+    class Interrupted(LoadCheck):
+        def _ask(self, file: str, variables: str) -> str | None:
+            if file == "b.yaml":
+                raise KeyboardInterrupt
+            return super()._ask(file, variables)
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(real, tmp_path).refused(found, found.packages)
+    again = LoadCheck(real, tmp_path)
+    assert [*again.refused(found, found.packages)] == ["a.yaml"]
+    assert (
+        again.words() == "asking melange whether it can load the definitions: 1 of 1 are answered"
+    )
+
+
 def test_a_file_of_variables_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = binary()  # which has its own place in the cache
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dag.run import announcing
 from tests.support.screens import SOURCES, Terminal
 
 DEFINITION = "package:\n  name: {name}\n  version: 1\n  epoch: 0\n"
@@ -20,10 +21,11 @@ import dag.run.announcing as announcing
 import dag.run.graph.definitions as definitions
 from dag.cli.main import run
 announcing.AFTER = 0.001
+announcing.UNWATCHED = float(sys.argv.pop(1))
 read = definitions.read_directory
 
 def slowly(*words, **more):
-    while signal.getitimer(signal.ITIMER_REAL)[0]:  # as long as it takes until it is told, if ever
+    while 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.001:  # until it is told, if ever
         pass
     return read(*words, **more)
 
@@ -43,18 +45,19 @@ def directory(tmp_path: Path) -> Path:
 def test_reading_that_takes_long_is_told_on_a_terminal(directory: Path) -> None:
     terminal = Terminal(80, 10)
     words = ("text", "-t", "name", "-d", str(directory))
-    assert terminal.run(TEXT, *words) == 0
+    assert terminal.run(TEXT, "60", *words) == 0
     assert terminal.lines == ["dag: reading 2 definitions", "a", "b"]
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-def test_it_is_told_neither_to_a_file_nor_with_q(directory: Path, *, quiet: bool) -> None:
-    words = ["text", "-t", "name", "-d", str(directory), *(["-q"] if quiet else [])]
-    if quiet:
-        terminal = Terminal(80, 10)
-        assert terminal.run(TEXT, *words) == 0
-        assert terminal.lines == ["a", "b"]
-        return
+def test_it_is_not_told_with_q(directory: Path) -> None:
+    terminal = Terminal(80, 10)
+    assert terminal.run(TEXT, "60", "text", "-t", "name", "-q", "-d", str(directory)) == 0
+    assert terminal.lines == ["a", "b"]
+
+
+@pytest.mark.parametrize(("after", "told"), [("60", ""), ("0.001", "dag: reading 2 definitions\n")])
+def test_a_log_tells_only_what_takes_very_long(directory: Path, after: str, told: str) -> None:
+    words = (after, "text", "-t", "name", "-d", str(directory))
     done = subprocess.run(
         [sys.executable, "-c", TEXT, *words],
         env={**os.environ, "PYTHONPATH": os.fspath(SOURCES / "src")},
@@ -62,12 +65,29 @@ def test_it_is_told_neither_to_a_file_nor_with_q(directory: Path, *, quiet: bool
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("a\nb\n", "")
+    assert (done.stdout, done.stderr) == ("a\nb\n", told)
+
+
+def test_it_is_told_again_when_it_is_further(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(announcing, "shows_tables", lambda _: True)
+    monkeypatch.setattr(announcing, "AFTER", 0.001)
+    monkeypatch.setattr(announcing, "AGAIN", 0.001)
+    asked = 0
+
+    def words() -> str:
+        nonlocal asked
+        asked += 1
+        return f"{min(asked // 2, 2)} of 3"
+
+    with announcing.announced(words):
+        while asked < 6:
+            signal.pause()
+    assert capfd.readouterr().err.splitlines() == [f"dag: {one} of 3" for one in range(3)]
 
 
 def test_the_signal_means_again_what_it_meant_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dag.run import announcing
-
     monkeypatch.setattr(announcing, "shows_tables", lambda _: True)
     before = signal.getsignal(signal.SIGALRM)
     with announcing.announced(lambda: "never said"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.package.builtin import MELANGE
+from dag.core.units import size_words
 
 FULL = 64 << 20
 """Bytes; a disk with less room counts as full."""
@@ -42,12 +43,12 @@ def room(place: str, free: int | None, wanted: int) -> Finding:
     """Judge the room on the disk of a store, in bytes, by what a unit asks for."""
     if free is None:
         return Finding(Status.WARNING, f"the disk of {place} does not say how much it takes")
-    message = f"the disk of {place} has room for {_size(free)}"
+    message = f"the disk of {place} has room for {size_words(free)}"
     fix = "make room there, or name another place with --store"
     if free < FULL:
         return Finding(Status.FAILED, message, fix)
     if free < wanted:
-        return Finding(Status.WARNING, f"{message}, and a unit asks for {_size(wanted)}", fix)
+        return Finding(Status.WARNING, f"{message}, and a unit asks for {size_words(wanted)}", fix)
     return ok(message)
 
 
@@ -61,7 +62,3 @@ def repositories(number: int, words: Sequence[str]) -> Finding:
         f"{'; '.join(words[:3])}{more}",
         "see to the network and to the keys, or name another with -r; what needs them would fail",
     )
-
-
-def _size(number: int) -> str:
-    return f"{number / (1 << 30):.3g} GiB"

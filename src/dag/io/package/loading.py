@@ -42,6 +42,7 @@ class LoadCheck:
         self._melange = melange or ""
         self._directory = directory
         self._answers: dict[bytes, str] | None = None
+        self._asked = self._answered = 0
 
     @cached_property
     def _file(self) -> Path:
@@ -49,6 +50,11 @@ class LoadCheck:
         about = f"{os.path.realpath(self._melange)}\0{status.st_size}\0{status.st_mtime_ns}"
         name = hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
         return user_cache("loads") / f"{name}.msgpack"
+
+    def words(self) -> str:
+        """Return what is done, and how far it is."""
+        done = f"{self._answered:,} of {self._asked:,}"
+        return f"asking melange whether it can load the definitions: {done} are answered"
 
     def refused(
         self, found: Definitions, packages: Sequence[Package]
@@ -61,15 +67,19 @@ class LoadCheck:
             one.file: self._key(one.file, found.variables.get(one.file, "")) for one in packages
         }
         new = {key: file for file, key in keys.items() if key and key not in answers}
+        self._asked = len(new)
         if new:
-            with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
-                asked = pool.map(
-                    lambda file: self._ask(file, found.variables.get(file, "")), new.values()
-                )
-                for key, answer in zip(new, asked, strict=True):
-                    if answer is not None:
-                        answers[key] = answer
-            self._write()
+            try:
+                with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
+                    asked = pool.map(
+                        lambda file: self._ask(file, found.variables.get(file, "")), new.values()
+                    )
+                    for key, answer in zip(new, asked, strict=True):
+                        self._answered += 1
+                        if answer is not None:
+                            answers[key] = answer
+            finally:
+                self._write()  # also of what somebody interrupts
         return {
             one.file: read_refusal(one.file, one.line, answers[keys[one.file]])
             for one in packages

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.states import THERE, UnitState
 from dag.core.build.timeline import Comparison, compare
+from dag.core.units import size_words
 from dag.report.files import headline, why
 from dag.report.page.document import Child, Node, document, node
 from dag.report.page.timeline import timeline
@@ -238,8 +239,8 @@ def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # 
         _number(before, seconds(before) if before is not None else ""),
         _number(unit.cpu, f"{unit.cpu / 1000:g}"),
         _number(cpus, f"{cpus:.2g}" if cpus is not None else ""),
-        _number(unit.ram, _size(unit.ram)),
-        _number(most, _size(most)),
+        _number(unit.ram, size_words(unit.ram)),
+        _number(most, "" if most is None else size_words(most)),
         _number(unit.attempts, str(unit.attempts)),
     )
     return node("tr", *cells, data_state=unit.state, id=f"unit-{unit.name}")
@@ -247,12 +248,6 @@ def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # 
 
 def _number(value: float | None, words: str) -> Node:
     return node("td", words, class_="n", data_value="" if value is None else f"{value:g}")
-
-
-def _size(ram: int | None) -> str:
-    if ram is None:
-        return ""
-    return f"{ram / (1 << 30):.3g} GiB" if ram >= 1 << 30 else f"{ram / (1 << 20):.0f} MiB"
 
 
 def _skipped(result: Result) -> Node | None:

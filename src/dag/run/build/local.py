@@ -15,7 +15,6 @@ from dag.core.arch import Arch
 from dag.core.build.events import (
     Began,
     Broke,
-    ComputeResources,
     Faulted,
     Lacked,
     OutOfMemory,
@@ -34,6 +33,7 @@ from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.makefile import Makefile
 from dag.core.shell import ShellScript
 from dag.core.store.records import Inputs, Record
+from dag.core.units import size_words
 from dag.errors import UsageError
 from dag.io.build.confinement import Group, Limiter
 from dag.io.build.disk import DiskWatch
@@ -276,7 +276,7 @@ class LocalRunner:
         failure = work.words(f"make ended with exit code {end.code}")
         lines = failure.lines
         if oom:
-            cause = f"out of memory: {_size(start.resources)} were not enough"
+            cause = f"out of memory: {size_words(start.resources.ram)} were not enough"
             return OutOfMemory(key, attempt, cause, lines)
         if full:
             return Faulted(key, attempt, "no space left on device", lines)
@@ -334,7 +334,3 @@ def _clear(place: Path) -> None:
         # A process of the attempt is still alive and writes.
         end_below(place)
         remove(place)
-
-
-def _size(resources: ComputeResources) -> str:
-    return f"{resources.ram / (1 << 30):.3g} GiB"

@@ -44,7 +44,6 @@ from dag.io.store.runs import Run
 from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress, log_words
-from dag.report.words import count
 from dag.run.announcing import announced
 from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine, Observer
@@ -175,9 +174,9 @@ class Build:
         names = {step.package.name for step in self.plan.steps} | self.plan.blocked.keys()
         names |= {name for one in self.plan.stuck for name in one.packages}
         packages = [one for one in self.found.packages if one.name in names]
-        asked = count(len(packages), "definition")
-        with announced(lambda: f"asking melange whether it can load {asked}"):
-            return LoadCheck(melange, self.directory).refused(self.found, packages)
+        check = LoadCheck(melange, self.directory)
+        with announced(check.words):
+            return check.refused(self.found, packages)
 
     def _without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
         """Return the definitions without those that melange cannot load, and tell of these.

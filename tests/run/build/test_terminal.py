@@ -1,0 +1,79 @@
+"""`dag build` in a real terminal: what matters is on the screen, whatever size that has or gets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dag.io.package.loading import LoadCheck
+from tests.support.builds import Make, definition
+from tests.support.melange import binary
+from tests.support.tmux import tmux
+from tests.torture.kills import environment
+
+SIZES = [(60, 15), (40, 12), (200, 50), (40, 20)]
+WORDS = "main.c:7: fatal error: zlib.h: No such file"
+BREAKS = f"echo compiling\necho '{WORDS}' >&2\nexit 3"
+
+
+def distribution(make: Make, units: int) -> Path:
+    """Write a unit that fails, one that it blocks, one that is built, and many that take long."""
+    names = [f"package-with-a-rather-long-name-{number:04}" for number in range(units - 3)]
+    units_of_kinds = {
+        "blocked": definition("blocked", "broken"),
+        "broken": definition("broken", runs=BREAKS),
+        "built": definition("built"),
+        **{name: definition(name, runs="sleep 600") for name in names},
+    }
+    return make(**units_of_kinds)
+
+
+def loaded(place: Path) -> None:
+    """Put answers of melange about all definitions into the cache: to ask would take minutes."""
+    check = LoadCheck(str(binary()), place)
+    answers = check._read()
+    answers.update({check._key(file.name, ""): "" for file in place.glob("*.yaml")})
+    check._write()
+
+
+def table(*wanted: str) -> Callable[[list[str]], bool]:
+    """Return whether a screen has the table once, at its end, and all that is wanted in it."""
+
+    def seen(lines: list[str]) -> bool:
+        screen = " ".join(line.strip() for line in lines)
+        once = screen.count("slots in use") == 1 and "so far" in lines[-1]
+        return once and all(words in screen for words in wanted)
+
+    return seen
+
+
+@pytest.mark.parametrize(("units", "jobs"), [(4, 2), (64, 4), (3400, 4)])
+def test_what_matters_is_on_a_screen_of_any_size_and_nothing_of_the_table_stays(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, units: int, jobs: int
+) -> None:
+    around = {**environment(), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    place = distribution(make, units)
+    binary()
+    monkeypatch.setenv("XDG_CACHE_HOME", around["XDG_CACHE_HOME"])
+    loaded(place)
+    live = min(jobs, units - 3)
+    wanted = [f"1 of {units:,} done,", f"{live} of {jobs} slots in use,", "1 failed, 1 blocked,"]
+    wanted += ["left,", f"{units - 3 - live:,} ready,"] if units > 4 else []
+    command = [sys.executable, "-m", "dag", "build", f"--jobs={jobs}", "--cpu=500m", "--ram=512Mi"]
+    with tmux(tmp_path, command, columns=100, rows=30, cwd=place, environment=around) as terminal:
+        lines = terminal.wait(table(*wanted))
+        assert f"    {WORDS}" in lines
+        for size in SIZES:
+            terminal.resize(*size)
+            lines = terminal.wait(table(*wanted))
+            assert any("package-with" in line for line in lines), "what runs"
+        terminal.press("C-c")
+        terminal.wait(lambda lines: "it ended with 130" in lines)
+        told = terminal.told()
+    assert "slots in use" not in told
+    assert "package-with" not in told
+    assert told.count(WORDS) == 2
+    assert told.count("FAILED broken 1-r0: exit status 3 in a step; its log is ") == 2
