@@ -67,7 +67,8 @@ collect_ignore = [str(folder) for folder in INSTALLING] if os.environ.get("DAG_N
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that have the cluster alone, and with those that need none beside them.
 
-    The tests that share the cluster come last: they wait most, and for each other least.
+    The tests that share the cluster come last: they wait most, and for each other least. The longest
+    of them begin first, so that none is left alone at the end.
     """
     cluster = f"{HERE}/cluster/"
     installing = tuple(f"{folder}/" for folder in INSTALLING)
@@ -77,7 +78,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             return 1
         return 0 if "alone" in getattr(item, "fixturenames", ()) else 2
 
-    items.sort(key=turn)
+    items.sort(
+        key=lambda item: (turn(item), turn(item) == 2 and not item.get_closest_marker("long"))
+    )
     for item in items:
         needs_registry = "running" in getattr(item, "fixturenames", ())
         if needs_registry or str(item.path).startswith(installing):

@@ -17,7 +17,12 @@ from tests.support.cluster.running import Dag
 from tests.torture.distribution import generate
 from tests.torture.kills import build, environment
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("generated")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.long,
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("generated"),
+]
 
 SEED = 14
 COUNT = 60
@@ -82,7 +87,8 @@ def test_each_store_gets_byte_for_byte_what_this_machine_builds(
     dag.environment["SOURCE_DATE_EPOCH"] = environment()["SOURCE_DATE_EPOCH"]
     with STORES[kind](dag) as place:
         jobs = Jobs(dag, tmp_path, distribution.directory, place.url)
-        done = jobs.build(*place.words, seconds=1800)
+        # Not all that the nodes have room for: other tests want Pods of their own meanwhile.
+        done = jobs.build("--jobs=6", *place.words, seconds=1400)
         assert done.returncode == 0, done.stderr
         there = list(place.files())
     assert blobs(there) == distribution.blobs
