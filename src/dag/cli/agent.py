@@ -267,18 +267,30 @@ def publish(
 @_STORE
 @_ARCH
 @_STATE
+@click.option("--of", "archs", multiple=True, help="Tell of this architecture; else of all.")
 @click.option("--run", "run_id", default="", help="Tell of the runs whose ids begin so.")
 @click.option("--unit", default="", help="Tell the log of this unit, too.")
 @click.option("--all", "every", is_flag=True, help="Tell of all runs.")
-def list_runs(*, store: str, arch: str, state: Path, run_id: str, unit: str, every: bool) -> None:
+@click.option("--page", is_flag=True, help="Tell what a page about a run needs.")
+def list_runs(  # every agent is told the architecture of its node
+    *,
+    store: str,
+    arch: str,  # noqa: ARG001
+    state: Path,
+    archs: tuple[str, ...],
+    run_id: str,
+    unit: str,
+    every: bool,
+    page: bool,
+) -> None:
     """Tell what a store keeps of its runs."""
     from dag.core.arch import Arch
     from dag.core.jobs.history import RunQuery
     from dag.run.agent.history import list_runs as run
 
     with _last_words():
-        query = RunQuery(run=run_id, unit=unit, every=every)
-        run(store, Arch.parse(arch), state / "store", query)
+        query = RunQuery(run=run_id, unit=unit, every=every, page=page)
+        run(store, [*map(Arch.parse, archs)], state / "store", query)
 
 
 @command.command(name="keep-run")

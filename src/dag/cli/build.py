@@ -176,7 +176,7 @@ def _report(results: Sequence[Result], options: UnitBuildOptions, exit_code: int
     write_results(
         options,
         json=lambda: (
-            files.results_to_json(results, places, exit_code=exit_code)
+            files.results_to_json([(one, False) for one in results], places, exit_code=exit_code)
             if is_several
             else files.to_json(results[0], places)
         ),

@@ -17,7 +17,7 @@ def command(options: ClusterLogsOptions) -> None:
     """Print the log of a package's build.
 
     It is the latest one, or that of the build whose id is RUN or begins with that: `dag status
-    --all` lists the ids. Whatever a terminal would obey is shown instead; with --raw the bytes come
+    --all` lists the ids. If a run has built the package for several architectures, name one with --arch. Whatever a terminal would obey is shown instead; with --raw the bytes come
     as they are. A store that only pods reach is read by a small one: the flags below "with --on
     kubernetes" are for that.
     """
@@ -40,6 +40,7 @@ def command(options: ClusterLogsOptions) -> None:
         if live is not None:
             show_log(live, raw=options.raw, at_once=options.follow)
             return
-    with opened_runs(options, RunQuery(run=words, unit=package)) as store:
+    with opened_runs(options, RunQuery(run=words, unit=package)) as runs:
+        (store,) = runs.find_log(package, words).stores
         found = read_log(store, package, words, say=say, follow=options.follow)
         show_log(found, raw=options.raw, at_once=options.follow)

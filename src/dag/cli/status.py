@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 def command(options: ClusterStatusOptions) -> int:
     """Tell how a `dag build` stands, or how it ended.
 
-    It is the latest one, or the one whose id is RUN or begins with that. A build that runs is not
-    disturbed. The exit code is 0 if everything is built or the build still runs, 3 if nobody drives
+    It is the latest one, or the one whose id is RUN or begins with that, for each architecture that
+    it was for. A build that runs is not disturbed. The exit code is 0 if everything is built or the build still runs, 3 if nobody drives
     a run in a cluster any more, and otherwise that of `dag build`. A store that only pods reach is
     read by a small one: the flags below "with --on kubernetes" are for that.
     """
+    from dag.core.build.result import exit_code_of
     from dag.core.jobs.history import RunQuery
-    from dag.report.files import ShownPlaces, to_json
+    from dag.report.files import ShownPlaces, results_to_json, to_json
     from dag.report.terminal import show, show_document
     from dag.run.build.runs import read_status
     from dag.run.build.stores import store_name
@@ -44,29 +45,37 @@ def command(options: ClusterStatusOptions) -> int:
     if options.all:
         return _list(options)
     words, name = "".join(options.runs), store_name(options)
-    if options.is_on_cluster and (standing := look_at_run(options, words)) is not None:
-        return _tell_standing(standing, options)
-    with opened_runs(options, RunQuery(run=words)) as store:
-        status = read_status(store, words)
-    if options.json:
-        places = ShownPlaces(store=name, directory=options.directory)
-        show_document(to_json(status.result, places, is_alive=status.is_alive))
+    if options.is_on_cluster and (standings := look_at_run(options, words)):
+        return _tell_standings(standings, options)
+    with opened_runs(options, RunQuery(run=words)) as runs:
+        found = runs.find(words)
+        each = [read_status(store, found.id or words) for store in found.stores]
+    codes = {0 if one.is_alive else one.result.exit_code for one in each}
+    code = 0 if any(one.is_alive for one in each) else exit_code_of(codes)
+    places = ShownPlaces(store=name, directory=options.directory)
+    if options.json and len(each) > 1:
+        told = [(one.result, one.is_alive) for one in each]
+        show_document(results_to_json(told, places, exit_code=code))
+    elif options.json:
+        show_document(to_json(each[0].result, places, is_alive=each[0].is_alive))
     else:
-        show(_lines(status, store=name, verbosity=options.verbose))
-    return 0 if status.is_alive else status.result.exit_code
+        show([f"run {each[0].id}"])
+        for one in each:
+            label = f"{one.result.arch}: " if len(each) > 1 else ""
+            lines = _lines(one, store=name, verbosity=options.verbose)
+            show(line if line.startswith(" ") else f"{label}{line}" for line in lines)
+    return code
 
 
-def _tell_standing(standing: Standing, options: ClusterStatusOptions) -> int:
-    from dag.report.envelope import envelope
-    from dag.report.standing import standing_json, standing_lines
+def _tell_standings(standings: list[Standing], options: ClusterStatusOptions) -> int:
+    from dag.report.standing import standings_exit_code, standings_json, standings_lines
     from dag.report.terminal import show, show_document
 
-    code = 0 if standing.driver else 3  # as if it had ended for lack of a driver
     if options.json:
-        show_document(envelope("jobs", standing_json(standing), exit_code=code))
+        show_document(standings_json(standings))
     else:
-        show(standing_lines(standing, time.time()))
-    return code
+        show(standings_lines(standings, time.time()))
+    return standings_exit_code(standings)
 
 
 def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
@@ -74,7 +83,7 @@ def _lines(status: RunStatus, *, store: str, verbosity: int) -> list[str]:
     from dag.report.progress import result_lines
     from dag.report.words import seconds
 
-    result, lines = status.result, [f"run {status.id}"]
+    result, lines = status.result, []
     for unit in result.units:
         if status.is_alive and unit.state in {state.value for state in LIVE}:
             took = seconds(result.seconds - (unit.started or 0.0))
@@ -92,21 +101,23 @@ def _list(options: ClusterStatusOptions) -> int:
     from dag.report.envelope import envelope
     from dag.report.files import headline
     from dag.report.terminal import say, show, show_document
-    from dag.run.build.runs import read_all
     from dag.run.jobs.history import opened_runs
 
     found = []
-    with opened_runs(options, RunQuery(every=True)) as store:
-        runs = list(read_all(store))
-    for status in runs:
+    with opened_runs(options, RunQuery(every=True)) as runs:
+        statuses = list(runs.statuses())
+    archs = {status.result.arch for status in statuses if not isinstance(status, UsageError)}
+    for status in statuses:
         if isinstance(status, UsageError):
             say(status.message)
             continue
+        arch = status.result.arch
         said = headline(status.result)
         if options.json:
             found.append(
                 {
                     "run": status.id,
+                    "arch": arch,
                     "began": status.began,
                     "running": status.is_alive,
                     "exit_code": None if status.is_alive else status.result.exit_code,
@@ -114,7 +125,8 @@ def _list(options: ClusterStatusOptions) -> int:
                 }
             )
         else:
-            show([f"{status.id}  {'running: ' if status.is_alive else ''}{said}"])
+            label = f"{arch}: " if len(archs) > 1 else ""
+            show([f"{status.id}  {label}{'running: ' if status.is_alive else ''}{said}"])
     if options.json:
         show_document(envelope("runs", {"runs": found}))
     return 0

@@ -40,9 +40,14 @@ def to_json(result: Result, places: ShownPlaces, *, is_alive: bool = False) -> s
     return envelope("result", body, exit_code=code)
 
 
-def results_to_json(results: Iterable[Result], places: ShownPlaces, *, exit_code: int) -> str:
-    """Return the results for several architectures as one JSON object, in which each is one."""
-    bodies = (_body(one, places, is_alive=False) for one in results)
+def results_to_json(
+    results: Iterable[tuple[Result, bool]], places: ShownPlaces, *, exit_code: int
+) -> str:
+    """Return the results for several architectures as one JSON object, in which each is one.
+
+    Each comes with whether the run goes on for that architecture.
+    """
+    bodies = (_body(one, places, is_alive=is_alive) for one, is_alive in results)
     each = [framed("result", body, exit_code=code) for code, body in bodies]
     return envelope("results", {"results": each}, exit_code=exit_code)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dag.core.jobs.lease import DriverNote, LeaseView
-from dag.core.jobs.standing import standing_of
-from dag.report.envelope import envelope
-from dag.report.standing import standing_json, standing_lines
+from dag.core.jobs.standing import standings_of
+from dag.report.standing import standings_exit_code, standings_json, standings_lines
 from tests.support.podstories import ended
 from tests.support.schema import checked
 
@@ -15,9 +14,13 @@ Json = dict[str, Any]
 OLD, NEW = "20260101-000000-000abc", "20260102-000000-000abc"
 
 
-def job(name: str, run: str, package: str, attempt: int = 1) -> Json:
+def job(name: str, run: str, package: str, attempt: int = 1, *, arch: str = "x86_64") -> Json:
     annotations = {"dag/package": package, "dag/attempt": str(attempt), "dag/bundle": "b"}
-    metadata = {"name": name, "labels": {"dag/run": run}, "annotations": annotations}
+    metadata = {
+        "name": name,
+        "labels": {"dag/run": run, "dag/arch": arch},
+        "annotations": annotations,
+    }
     return {"metadata": {**metadata, "creationTimestamp": "2026-01-02T00:00:00Z"}}
 
 
@@ -43,9 +46,8 @@ def test_the_newest_run_is_told_of_and_who_drives_it() -> None:
         job("old", OLD, "one"),
     ]
     running = pod("b", running={"startedAt": "2026-01-02T00:00:10Z"})
-    found = standing_of(lease(NEW), jobs, [pod("a"), running, pod("c", **ended(0))])
-    assert found is not None
-    assert list(standing_lines(found, 1767312030.0)) == [
+    found = standings_of({"x86_64": lease(NEW)}, jobs, [pod("a"), running, pod("c", **ended(0))])
+    assert list(standings_lines(found, 1767312030.0)) == [
         f"run {NEW}",
         "waiting four for 30s",
         "preparing one for 30s",
@@ -53,19 +55,49 @@ def test_the_newest_run_is_told_of_and_who_drives_it() -> None:
         "building two for 20s, attempt 2",
         "running; 3 of 9; process 7 on laptop drives it",
     ]
-    told = checked(envelope("jobs", standing_json(found)), "jobs")
+    told = checked(standings_json(found), "jobs")
     assert (told["running"], told["attempts"][2]["state"]) == (True, "ended")
 
 
 def test_a_run_that_nobody_drives_is_told_as_such() -> None:
-    found = standing_of(lease(NEW), [job("old", OLD, "one")], [], OLD[:8])
-    assert found is not None
+    (found,) = standings_of({"x86_64": lease(NEW)}, [job("old", OLD, "one")], [], OLD[:8])
     assert found.driver == ""
-    assert "nobody drives it any more" in list(standing_lines(found, 0.0))[-1]
+    assert "nobody drives it any more" in list(standings_lines([found], 0.0))[-1]
+    assert standings_exit_code([found]) == 3
 
 
 def test_a_run_without_jobs_is_there_as_long_as_somebody_drives_it() -> None:
-    assert standing_of(lease(NEW), [], []) is not None
-    assert standing_of(lease(NEW, holder=""), [], []) is None
-    assert standing_of(None, [], []) is None
-    assert standing_of(lease(NEW), [], [], OLD) is None
+    assert len(standings_of({"x86_64": lease(NEW)}, [], [])) == 1
+    assert standings_of({"x86_64": lease(NEW, holder="")}, [], []) == []
+    assert standings_of({}, [], []) == []
+    assert standings_of({"x86_64": lease(NEW)}, [], [], OLD) == []
+
+
+def test_a_run_for_several_architectures_is_told_of_for_each() -> None:
+    leases = {
+        "aarch64": lease(NEW),
+        "riscv64": lease(OLD),
+        "x86_64": lease(NEW, holder=""),
+    }
+    jobs = [job("a", NEW, "one", arch="aarch64"), job("b", OLD, "one", arch="riscv64")]
+    found = standings_of(leases, jobs, [])
+    assert list(standings_lines(found, 1767312030.0)) == [
+        f"run {NEW}",
+        "aarch64: waiting one for 30s",
+        "aarch64: running; 3 of 9; process 7 on laptop drives it",
+        f"x86_64: ended; `dag status --arch x86_64 {NEW}` tells what came of it",
+    ]
+    told = checked(standings_json(found), "all jobs")
+    assert [(one["arch"], one["running"], one["ended"]) for one in told["jobs"]] == [
+        ("aarch64", True, False),
+        ("x86_64", False, True),
+    ]
+    assert told["exit_code"] == 0
+
+
+def test_jobs_that_nobody_drives_for_one_of_several_architectures_are_told_by_the_exit_code() -> (
+    None
+):
+    leases = {"aarch64": lease(NEW), "x86_64": lease(NEW, holder="")}
+    found = standings_of(leases, [job("a", NEW, "one")], [])
+    assert standings_exit_code(found) == 3

@@ -16,7 +16,7 @@ from dag.core.jobs.listing import decode_listing, decode_published
 from dag.core.jobs.names import attempt_of
 from dag.core.jobs.order import decode_order, decode_texts
 from dag.core.jobs.packing import lines_of_words, pack_words
-from dag.core.jobs.standing import standing_of
+from dag.core.jobs.standing import standings_of
 from dag.core.pod.ending import PodFacts
 from dag.errors import InfrastructureError
 from dag.run.agent.prepare import read_prepared
@@ -104,7 +104,7 @@ def driver_note(data: bytes) -> None:
         }
     )
     cancelled_in(lease, lease.note.run)
-    standing_of(lease, [], [], cancelled)
+    standings_of({"x86_64": lease}, [], [], cancelled)
 
 
 @target
@@ -115,7 +115,7 @@ def job_and_pod(data: bytes) -> None:
     job: dict[str, Any] = {
         "metadata": {
             "name": "j",
-            "labels": {"dag/run": number},
+            "labels": {"dag/run": number, "dag/arch": "x86_64"},
             "annotations": {"dag/package": package, "dag/attempt": number, "dag/bundle": "b"},
         }
     }
@@ -135,7 +135,7 @@ def job_and_pod(data: bytes) -> None:
         },
     }
     attempt_of(job)
-    standing_of(None, [job], [pod])
+    standings_of({}, [job], [pod])
     facts = PodFacts(pod)
     ending = how_attempt_ended(facts)
     if ending is not None:

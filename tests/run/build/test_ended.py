@@ -79,7 +79,7 @@ def test_status_of_a_run_that_was_killed_and_of_none(make: Make) -> None:
     place = make(sleeper=SLEEPER)
     code, out, said = run(place, command="status")
     assert (code, out) == (2, "")
-    assert "packages: nothing was built here for x86_64" in said
+    assert "packages: nothing was built here" in said
     process = running(place, "sleeper")
     process.kill()
     process.communicate()

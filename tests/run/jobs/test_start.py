@@ -8,7 +8,8 @@ import pytest
 
 from dag.core.build.events import INTERRUPTED
 from dag.errors import BuildError, InfrastructureError, Interrupted
-from dag.run.jobs.start import ClusterOutcome, _page_of
+from dag.run.build.pages import page_of
+from dag.run.jobs.start import ClusterOutcome
 from tests.support.runs import made_run
 
 GOOD, BAD = made_run(3), made_run(3, failing=frozenset({1}))
@@ -33,7 +34,6 @@ def test_the_exit_code_tells_of_all(outcome: ClusterOutcome, code: int) -> None:
 
 
 def test_each_architecture_has_a_page_where_there_are_several() -> None:
-    assert _page_of("out/page.html", "aarch64") == "out/page-aarch64.html"
-    assert _page_of("out/page", "x86_64") == "out/page-x86_64"
-    assert _page_of("out/page.html", "") == "out/page.html"
-    assert _page_of(None, "x86_64") is None
+    assert page_of("out/page.html", "aarch64") == "out/page-aarch64.html"
+    assert page_of("out/page", "x86_64") == "out/page-x86_64"
+    assert page_of("out/page.html", "") == "out/page.html"

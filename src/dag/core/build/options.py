@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.kinds import (
+    ARCHS,
     DURATION,
     EXISTING_FILE,
     FILE,
@@ -21,7 +22,6 @@ from dag.core.kinds import (
     whole,
 )
 from dag.core.package.options import (
-    ArchOptions,
     ArchsOptions,
     CompileOptions,
     DirectoryOptions,
@@ -34,6 +34,7 @@ from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
+    from dag.core.arch import Arch
     from dag.core.build.plan import BuildRequest
     from dag.core.build.states import RunLimits
 
@@ -336,8 +337,22 @@ class StatusReportOptions(JsonOptions):
 
 
 @flag_group
+class RunArchsOptions(Options):
+    """The architectures of runs."""
+
+    heading: ClassVar[str] = "Store"
+
+    arch: tuple[Arch, ...] | None = flag(
+        ARCHS,
+        "-a --arch",
+        "Look for builds for these architectures, with commas between them.",
+        shown="all",
+    )
+
+
+@flag_group
 class StatusOptions(
-    DirectoryOptions, ArchOptions, StoreOptions, StatusReportOptions, GeneralOptions
+    DirectoryOptions, RunArchsOptions, StoreOptions, StatusReportOptions, GeneralOptions
 ):
     """The flags of `dag status`."""
 
@@ -360,7 +375,7 @@ class PageOptions(Options):
 
 
 @flag_group
-class RunPageOptions(DirectoryOptions, ArchOptions, StoreOptions, PageOptions, GeneralOptions):
+class RunPageOptions(DirectoryOptions, RunArchsOptions, StoreOptions, PageOptions, GeneralOptions):
     """The flags of `dag report`."""
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
@@ -377,7 +392,9 @@ class LogOutputOptions(Options):
 
 
 @flag_group
-class LogsOptions(DirectoryOptions, ArchOptions, StoreOptions, LogOutputOptions, GeneralOptions):
+class LogsOptions(
+    DirectoryOptions, RunArchsOptions, StoreOptions, LogOutputOptions, GeneralOptions
+):
     """The flags of `dag logs`."""
 
     words: tuple[str, ...] = arguments(

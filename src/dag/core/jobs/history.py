@@ -32,6 +32,8 @@ class RunQuery:
     """The unit whose log is wanted, too; without `run` of the latest run that has one."""
     every: bool = False
     """Whether all runs are wanted."""
+    page: bool = False
+    """Whether a page is wanted: the run before it, and the ends of the logs of what failed, too."""
 
 
 _FILES = msgspec.msgpack.Decoder(RunFiles)

@@ -84,10 +84,11 @@ class StoreInCluster:
         marks = labels(run, self.arch, self.store)
         return ",".join(f"{name}={marks[name]}" for name in wanted)
 
-    def selector_of_all(self, run: str) -> str:
-        """Return the label selector that finds the Jobs and Pods of a run for any architecture."""
+    def selector_of_all(self, run: str = "") -> str:
+        """Return the label selector that finds Jobs and Pods for any architecture, of any run or of one."""
         marks = labels(run, self.arch, self.store)
-        return ",".join(f"{name}={marks[name]}" for name in (STORE_LABEL, RUN_LABEL))
+        wanted = (STORE_LABEL, *((RUN_LABEL,) if run else ()))
+        return ",".join(f"{name}={marks[name]}" for name in wanted)
 
     @property
     def jobs_path(self) -> str:

@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dag.core.arch import Arch
-from dag.core.build.options import PLACE, BuildOptions, LogsOptions, StatusOptions, StoreOptions
+from dag.core.build.options import (
+    PLACE,
+    BuildOptions,
+    LogsOptions,
+    RunArchsOptions,
+    RunPageOptions,
+    StatusOptions,
+    StoreOptions,
+)
 from dag.core.build.resources import resources_of_flags
 from dag.core.flags import Options, arguments, flag, flag_group
 from dag.core.jobs.claims import SCHEME, Claim
@@ -19,7 +27,7 @@ from dag.core.kube.options import (
     KubeconfigOptions,
     NamesNamespace,
 )
-from dag.core.package.options import ArchOptions, DirectoryOptions, GeneralOptions
+from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import (
     BucketSecretOptions,
     BundleOptions,
@@ -81,8 +89,8 @@ class RunPlace(NamesNamespace, Protocol):
     """The flags that say in which store of which cluster runs are looked for."""
 
     @property
-    def arch(self) -> Arch:
-        """Return the architecture."""
+    def arch(self) -> tuple[Arch, ...] | None:
+        """Return the architectures that are asked for; None for all."""
 
     def cluster_store(self) -> Claim | Bucket:
         """Return the store."""
@@ -130,7 +138,7 @@ class CancelPlaceOptions(ContextOptions, KubeconfigOptions):
 
 @flag_group
 class CancelOptions(
-    DirectoryOptions, ArchOptions, WhereOptions, CancelPlaceOptions, GeneralOptions
+    DirectoryOptions, RunArchsOptions, WhereOptions, CancelPlaceOptions, GeneralOptions
 ):
     """The flags of `dag cancel`."""
 
@@ -157,6 +165,13 @@ class ClusterStatusOptions(StatusOptions, WhereOptions, AgentOptions):
 @flag_group
 class ClusterLogsOptions(LogsOptions, WhereOptions, AgentOptions):
     """The flags of `dag logs`."""
+
+    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+
+
+@flag_group
+class ClusterPageOptions(RunPageOptions, WhereOptions, AgentOptions):
+    """The flags of `dag report`."""
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
 

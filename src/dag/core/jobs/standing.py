@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dag.core.jobs.lease import LeaseView
 from dag.core.jobs.names import JOB_LABEL, attempt_of
 from dag.core.kube.objects import KubeView
-from dag.core.pod.manifest import BUILD, RUN_LABEL
+from dag.core.pod.manifest import ARCH_LABEL, BUILD, RUN_LABEL
 from dag.core.pod.status import containers, has_ended, is_running
 
 
@@ -31,33 +31,59 @@ class Standing:
     """A run of which somebody drives the build, or of which there are Jobs."""
 
     run: str
+    arch: str
     driver: str
     """Who drives it, in words; empty if nobody does."""
     progress: str
     """How far it is, in the driver's words."""
     attempts: tuple[LiveAttempt, ...]
+    ended: bool = False
+    """Whether it has ended for this architecture, and goes on for another one."""
 
 
-def standing_of(
-    lease: LeaseView | None, jobs: Iterable[KubeView], pods: Iterable[KubeView], words: str = ""
-) -> Standing | None:
-    """Return how the newest run stands whose id begins with `words`; None if there is none."""
-    by_run: dict[str, list[KubeView]] = {}
+def standings_of(
+    leases: Mapping[str, LeaseView],
+    jobs: Iterable[KubeView],
+    pods: Iterable[KubeView],
+    words: str = "",
+) -> list[Standing]:
+    """Return how the newest run stands whose id begins with `words`; nothing if there is none.
+
+    There is one for each architecture, in the order of their names, by which the Leases are given.
+    """
+    by_run: dict[str, dict[str, list[KubeView]]] = {}
     for job in jobs:
-        if attempt_of(job) is not None:
-            by_run.setdefault(str(job["metadata"]["labels"][RUN_LABEL]), []).append(job)
-    driven = lease.note.run if lease is not None and lease.holder else ""
-    runs = [run for run in {*by_run, driven} if run and run.startswith(words)]
+        marks = job["metadata"].get("labels") or {}
+        if attempt_of(job) is not None and ARCH_LABEL in marks:
+            archs = by_run.setdefault(str(marks[RUN_LABEL]), {})
+            archs.setdefault(str(marks[ARCH_LABEL]), []).append(job)
+    driven = {one.note.run for one in leases.values() if one.holder}
+    runs = [run for run in {*by_run, *driven} if run and run.startswith(words)]
     if not runs:
-        return None
+        return []
     run = max(runs)
     by_job = {str(pod["metadata"]["labels"].get(JOB_LABEL, "")): pod for pod in pods}
-    is_driven = lease is not None and run == driven
+    there = by_run.get(run, {})
+    # A Lease that nobody holds has what was told last.
+    known = {arch: lease for arch, lease in leases.items() if lease.note.run == run}
+    return [
+        _standing(
+            run, arch, known.get(arch), [_attempt(one, by_job) for one in there.get(arch, ())]
+        )
+        for arch in sorted({*there, *known})
+    ]
+
+
+def _standing(
+    run: str, arch: str, lease: LeaseView | None, attempts: list[LiveAttempt]
+) -> Standing:
     return Standing(
         run=run,
-        driver=lease.holder if lease is not None and is_driven else "",
-        progress=lease.note.progress if lease is not None and is_driven else "",
-        attempts=tuple(sorted((_attempt(one, by_job) for one in by_run.get(run, ())), key=_order)),
+        arch=arch,
+        driver=lease.holder if lease is not None else "",
+        progress=lease.note.progress if lease is not None and lease.holder else "",
+        attempts=tuple(sorted(attempts, key=_order)),
+        ended=lease is not None and not lease.holder and not attempts,
     )
 
 

@@ -67,7 +67,7 @@ def _entries(node: Node | None) -> Mapping[str, Node]:
         return {}
     if not isinstance(node, MappingNode) or any(key.value == "<<" for key, _ in node.value):
         raise Unchangeable("its environment is merged from elsewhere")
-    return {key.value: value for key, value in node.value}
+    return {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
 
 
 def _scalars(node: Node | None) -> Iterator[ScalarNode]:

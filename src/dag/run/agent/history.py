@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.listing import StoreListing, encode_listing
 from dag.core.limits import RUN_FILES, Limit, TooLarge
-from dag.core.store.layout import RUNS, is_run_id
+from dag.core.store.layout import RUNS, RunNames, is_run_id
+from dag.errors import UsageError
 from dag.io.store.local import Store
 from dag.io.store.objects import Objects
 from dag.io.store.runs import Run
 from dag.report.terminal import show
 from dag.report.words import count
-from dag.run.agent.places import open_agent_store
+from dag.run.agent.places import open_agent_place
+from dag.run.build.pages import log_ends
+from dag.run.build.runs import read_status
+from dag.run.build.storedruns import FoundRun, StoredRuns
 
 _LOG = Limit("a log that an agent tells", 64 << 20)
 """It is packed on the agent's own log, of which a node keeps 10 MiB."""
@@ -24,53 +30,107 @@ _MOST = 4 << 20
 """Bytes of packed journals after which no more are listed, for the same reason."""
 
 
-def list_runs(location: str, arch: Arch, scratch: Path, query: RunQuery) -> None:
-    """Write what a store keeps of runs to the standard output: journals, and a log if one is asked for."""
-    store = open_agent_store(location, arch, scratch)
-    runs = _chosen(store, query)
-    notes = [*_logs_to_come(store, query)]
-    objects: dict[str, bytes] = {}
-    packed = 0
-    for number, run in enumerate(runs):
-        _add(objects, store.objects, run.names.journal, RUN_FILES)
-        if query.unit:
-            _add(objects, store.objects, run.names.log(query.unit), _LOG)
-        packed += len(zlib.compress(objects.get(run.names.journal, b"")))
-        if query.every and packed > _MOST and (left := len(runs) - number - 1):
-            notes.append(f"the list ends here: {count(left, 'older run')} would make it too long")
+def list_runs(location: str, archs: Sequence[Arch], scratch: Path, query: RunQuery) -> None:
+    """Write what a store keeps of runs to the standard output: journals, and logs that are asked for.
+
+    Without `archs` it is that of all architectures.
+    """
+    runs = StoredRuns(open_agent_place(location, scratch), tuple(archs) or None)
+    state = runs.place.state
+    told = _Told(state, notes=[*_logs_to_come(runs, query)])
+    chosen = list(_chosen(runs, query))
+    for number, found in enumerate(chosen):
+        for store in found.stores:
+            told.add_run(store.runs.of(found.id), query.unit)
+            if query.page:
+                told.add_page(store, found.id)
+        if query.every and told.packed > _MOST and (left := len(chosen) - number - 1):
+            words = f"the list ends here: {count(left, 'older run')} would make it too long"
+            told.notes.append(words)
             break
-    show(encode_listing(StoreListing(objects=objects, notes=notes)))
+    show(encode_listing(StoreListing(objects=told.objects, notes=told.notes)))
 
 
-def _logs_to_come(store: Store, query: RunQuery) -> Iterator[str]:
-    """Say where the latest log is if its run has no journal yet, which comes when that ends."""
-    for name in sorted(filter(is_run_id, store.objects.folders(RUNS)), reverse=True):
-        run = store.runs.of(name)
-        if not query.unit or store.objects.look(run.names.journal) is not None:
+@dataclass(slots=True)
+class _Told:
+    """What is told of runs."""
+
+    state: Objects
+    notes: list[str]
+    objects: dict[str, bytes] = field(default_factory=dict)
+    packed: int = 0
+    """The bytes that the journals, and the logs of a page, take on the agent's own log."""
+
+    def add_run(self, run: Run, unit: str = "") -> None:
+        """Tell the journal of a run, and the log of a unit."""
+        self._add(run.names.journal, RUN_FILES)
+        self._count(self.objects.get(run.names.journal, b""))
+        if unit:
+            self._add(run.names.log(unit), _LOG)
+
+    def add_page(self, store: Store, run_id: str) -> None:
+        """Tell what a page about a run needs besides: see `RunQuery.page`."""
+        before = next((one for one in store.runs.all() if one.id < run_id), None)
+        if before is not None:
+            self.add_run(before)
+        try:
+            result = read_status(store, run_id).result
+        except UsageError:
+            return  # who reads the journal is told what is wrong with it
+        names = store.runs.of(run_id).names
+        for unit, end in log_ends(store, run_id, result).items():
+            if self.packed > _MOST:
+                self.notes.append(
+                    "some logs of what failed are not in the page: it would be too long"
+                )
+                return
+            self.objects[names.log(unit)] = end.encode()
+            self._count(end.encode())
+
+    def _count(self, data: bytes) -> None:
+        self.packed += len(zlib.compress(data))
+
+    def _add(self, name: str, limit: Limit) -> None:
+        try:
+            one = self.state.read(name, limit)
+        except TooLarge as error:
+            self.objects[name] = f"dag: {error.message}\n".encode()
             return
-        if name.startswith(query.run) and run.has_log(query.unit):
-            place = store.objects.address(run.names.log(query.unit))
+        if one is not None:
+            self.objects[name] = one.data
+
+
+def _logs_to_come(runs: StoredRuns, query: RunQuery) -> Iterator[str]:
+    """Say where the latest log is if its run has no journal yet, which comes when that ends."""
+    state = runs.place.state
+    for name in sorted(filter(is_run_id, state.folders(RUNS)), reverse=True):
+        there = [RunNames(name, arch) for arch in sorted(state.folders(f"{RUNS}/{name}"))]
+        wanted = [one for one in there if runs.archs is None or one.arch in map(str, runs.archs)]
+        if not query.unit or any(state.look(one.journal) is not None for one in wanted):
+            return
+        found = [log for one in wanted if state.look(log := one.log(query.unit)) is not None]
+        if name.startswith(query.run) and found:
             yield (
                 f"the run {name} has not ended, and what it has of {query.unit} can be read here"
-                f" when it has; until then it is {place}"
+                f" when it has; until then it is {' and '.join(map(state.address, found))}"
             )
             return
 
 
-def _chosen(store: Store, query: RunQuery) -> list[Run]:
-    runs = [run for run in store.runs.all() if run.id.startswith(query.run)]
+def _chosen(runs: StoredRuns, query: RunQuery) -> Iterator[FoundRun]:
+    every = runs.every(query.run)
     if query.run or query.every:
-        return runs
-    # The latest one tells why it has no log, if another one has it.
-    logged = next((run for run in runs if query.unit and run.has_log(query.unit)), None)
-    return [*runs[:1], *([logged] if logged and logged is not runs[0] else [])]
-
-
-def _add(found: dict[str, bytes], objects: Objects, name: str, limit: Limit) -> None:
-    try:
-        one = objects.read(name, limit)
-    except TooLarge as error:
-        found[name] = f"dag: {error.message}\n".encode()
+        yield from every
         return
-    if one is not None:
-        found[name] = one.data
+    latest = next(every, None)
+    if latest is None:
+        return
+    yield latest
+    if query.unit and not _has_log(latest, query.unit):
+        # The latest one tells why it has no log, if another one has it.
+        logged = (one for one in every if _has_log(one, query.unit))
+        yield from islice(logged, 1)
+
+
+def _has_log(found: FoundRun, unit: str) -> bool:
+    return any(store.runs.of(found.id).has_log(unit) for store in found.stores)

@@ -31,6 +31,12 @@ _LOGS = 100
 """Of how many failures the logs are in the page."""
 
 
+def page_of(file: str, arch: str) -> str:
+    """Return the file of the page about one of several architectures; `arch` is empty for the only one."""
+    path = Path(file)
+    return str(path.with_name(f"{path.stem}-{arch}{path.suffix}")) if arch else file
+
+
 def report_page(store: Store, words: str = "", *, shown: str) -> str:
     """Return the page about a run of a store, as `dag.run.build.runs.read_status` finds it.
 
@@ -48,7 +54,7 @@ def report_page(store: Store, words: str = "", *, shown: str) -> str:
             written=time.time(),
             is_alive=status.is_alive,
             store=shown,
-            logs=_log_ends(store, status.id, status.result),
+            logs=log_ends(store, status.id, status.result),
             before=read_before(store, status.id),
         )
     )
@@ -116,7 +122,7 @@ class PageWriter:
             written=time.time(),
             is_alive=is_alive,
             store=self._place.shown,
-            logs=_log_ends(self._place.store, self._place.run, result),
+            logs=log_ends(self._place.store, self._place.run, result),
             before=self._before,
         )
         try:
@@ -128,7 +134,7 @@ class PageWriter:
         self._cost = time.thread_time() - began
 
 
-def _log_ends(store: Store, run_id: str, result: Result) -> dict[str, str]:
+def log_ends(store: Store, run_id: str, result: Result) -> dict[str, str]:
     """Return the ends of the logs of what failed, as far as they are there."""
     ends = {}
     run = store.runs.of(run_id)

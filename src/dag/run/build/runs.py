@@ -133,20 +133,6 @@ def read_before(store: Store, run: str) -> Result | None:
     return None
 
 
-def read_all(store: Store) -> Iterator[RunStatus | UsageError]:
-    """Yield how each run stands or ended, the latest first; an error for one that is damaged.
-
-    Raises:
-        UsageError: there was none.
-
-    """
-    for run in _runs(store):
-        try:
-            yield _status(store, run)
-        except UsageError as error:
-            yield error
-
-
 def read_log(
     store: Store, unit: str, words: str = "", *, say: Say, follow: bool = False
 ) -> Iterator[bytes]:

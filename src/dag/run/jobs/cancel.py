@@ -16,7 +16,7 @@ from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import say
 from dag.run.jobs.lease import LeaseObject, StoreLease
-from dag.run.jobs.standing import opened_cluster, read_standing, store_in_cluster
+from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
 
 _LOOK = 1.0
 """Seconds between two looks whether Pods are gone."""
@@ -32,21 +32,23 @@ async def cancel_run(options: RunPlace, words: str) -> str:
         InfrastructureError: the API server cannot be reached or refuses, or Pods do not end.
 
     """
-    key = store_in_cluster(options)
+    keys = stores_in_cluster(options)
+    key = next(iter(keys.values()))
     async with opened_cluster(options) as kube:
-        standing = await read_standing(kube, key, words)
-        if standing is None:
+        standings = await read_standings(kube, keys, words)
+        if not standings:
+            asked = f" for {' or '.join(keys)}" if options.arch else ""
             raise UsageError(
-                f"{f'no run {words}' if words else 'nothing'} is being built in {key.store} for"
-                f" {key.arch}, as far as namespace {key.namespace} tells",
+                f"{f'no run {words}' if words else 'nothing'} is being built in {key.store}{asked},"
+                f" as far as namespace {key.namespace} tells",
                 hint="`dag status --all` lists the runs that have ended",
             )
-        run = standing.run
-        await _cancel(options, kube, key, run)
-        # What was built for other architectures by the same command goes, too.
-        for job in await kube.items(key.jobs_path, labelSelector=key.selector_of_all(run)):
-            if (arch := str(job["metadata"]["labels"][ARCH_LABEL])) != key.arch:
-                await _cancel(options, kube, replace(key, arch=arch), run)
+        run = standings[0].run
+        # What is built for architectures that nobody has named by the same command goes, too.
+        jobs = await kube.items(key.jobs_path, labelSelector=key.selector_of_all(run))
+        archs = {str(job["metadata"]["labels"][ARCH_LABEL]) for job in jobs}
+        for arch in sorted(archs | {one.arch for one in standings if not one.ended}):
+            await _cancel(options, kube, replace(key, arch=arch), run)
     return run
 
 

@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from dag.core.arch import DEFAULT_ARCH, Arch
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.options import ClusterLogsOptions, ClusterStatusOptions
+from dag.core.jobs.options import ClusterLogsOptions, ClusterPageOptions, ClusterStatusOptions
 from dag.core.store.layout import read_run_of
 from dag.errors import InfrastructureError
-from dag.io.store.local import Store
+from dag.io.store.places import StorePlace
 from dag.report.terminal import Terminal, say
+from dag.run.build.storedruns import StoredRuns
 from dag.run.build.stores import store_place
 from dag.run.jobs.settings import agent_image, store_settings
 from dag.run.jobs.standing import opened_cluster
@@ -23,12 +25,12 @@ from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
-RunsOptions = ClusterStatusOptions | ClusterLogsOptions
+RunsOptions = ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions
 
 
 @contextmanager
-def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[Store]:
-    """Yield a store of which runs can be read: that of the flags, or a copy of what a query finds.
+def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[StoredRuns]:
+    """Yield runs that can be read: of the store of the flags, or of a copy of what a query finds.
 
     Raises:
         UsageError: the flags name no store, or no repository for the agent's image.
@@ -36,26 +38,24 @@ def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[Store]:
 
     """
     if not options.is_on_cluster:
-        yield store_place(options, say).store(options.arch)
+        yield StoredRuns(store_place(options, say), options.arch)
         return
     terminal = Terminal(verbosity=options.verbose)
-    settings = store_settings(options, namespace_of(options, terminal), options.arch)
+    arch = options.arch[0] if options.arch else Arch.parse(DEFAULT_ARCH)
+    settings = store_settings(options, namespace_of(options, terminal), arch)
     settings = replace(settings, bundle=agent_image(options, terminal))
     listing = run_interruptibly(_ask(options, settings, query))
     with TemporaryDirectory(prefix="dag-") as place:
-        store = Store(Path(place), options.arch)
-        store.name = str(settings.store)
+        copy = StorePlace(place, Path(place))
         for note in listing.notes:
             say(note)
         for name, data in listing.objects.items():
             if read_run_of(name) is None or ".." in name.split("/"):
                 raise InfrastructureError(f"the agent tells of {name}, which is of no run")
-            path = store.state / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        yield store
+            copy.state.write(name, data)
+        yield StoredRuns(copy, options.arch, str(settings.store))
 
 
 async def _ask(options: RunsOptions, settings: JobSettings, query: RunQuery) -> StoreListing:
     async with opened_cluster(options) as kube:
-        return await StoreAgent(kube, settings, say).list_runs(query)
+        return await StoreAgent(kube, settings, say).list_runs(query, options.arch or ())

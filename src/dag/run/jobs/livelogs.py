@@ -14,7 +14,7 @@ from dag.core.pod.manifest import BUILD
 from dag.core.pod.status import containers, has_ended, has_started
 from dag.errors import UsageError
 from dag.io.kube.api import ApiError, Kube
-from dag.run.jobs.standing import opened_cluster, read_standing, store_in_cluster
+from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
 
 _LOOK = 1.0
 """Seconds between two looks whether a build has begun, or a log goes on."""
@@ -28,8 +28,8 @@ def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Itera
     `words` are how the id of its run begins. With `follow` lines come until the build has ended.
 
     Raises:
-        UsageError: the flags name no cluster or no store; or, while lines are read, the build has
-            not begun, and `follow` is not set.
+        UsageError: the flags name no cluster or no store, or the unit is built for several
+            architectures; or, while lines are read, the build has not begun, and `follow` is not set.
         ApiError: the API server cannot be reached, or refuses.
 
     """
@@ -57,15 +57,23 @@ async def _batches(
     options: RunPlace, words: str, unit: str, *, follow: bool
 ) -> AsyncIterator[list[bytes]]:
     """Yield the lines of the build in batches, after an empty one as soon as its Pod is known."""
-    key = store_in_cluster(options)
+    keys = stores_in_cluster(options)
     async with opened_cluster(options) as kube:
-        standing = await read_standing(kube, key, words)
-        found = [one for one in standing.attempts if one.package == unit] if standing else []
-        if not found or not found[-1].pod:
-            return
-        yield []
-        async for batch in _Reading(kube, key, found[-1]).lines(follow=follow):
-            yield batch
+        latest = {
+            one.arch: attempt
+            for one in await read_standings(kube, keys, words)
+            for attempt in one.attempts
+            if attempt.package == unit
+        }
+        found = {arch: attempt for arch, attempt in latest.items() if attempt.pod}
+        if len(found) > 1:
+            raise UsageError(
+                f"{unit} is built for {' and '.join(found)} now", hint="name one with --arch"
+            )
+        for arch, attempt in found.items():
+            yield []
+            async for batch in _Reading(kube, keys[arch], attempt).lines(follow=follow):
+                yield batch
 
 
 class _Reading:

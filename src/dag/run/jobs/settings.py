@@ -6,12 +6,17 @@ import dag
 from dag.core.arch import Arch
 from dag.core.doctor.options import DoctorOptions
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.options import ClusterLogsOptions, ClusterStatusOptions, UnitBuildOptions
+from dag.core.jobs.options import (
+    ClusterLogsOptions,
+    ClusterPageOptions,
+    ClusterStatusOptions,
+    UnitBuildOptions,
+)
 from dag.core.jobs.stores import store_on_cluster
 from dag.report.terminal import Terminal
 from dag.run.pod.bundle import BundleTarget
 
-StoreOptions = UnitBuildOptions | ClusterStatusOptions | ClusterLogsOptions
+StoreOptions = UnitBuildOptions | ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions
 
 
 def store_settings(

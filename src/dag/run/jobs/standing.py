@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from dag.core.arch import ARCHITECTURES
 from dag.core.jobs.names import StoreInCluster
 from dag.core.jobs.options import RunPlace
-from dag.core.jobs.standing import Standing, standing_of
+from dag.core.jobs.standing import Standing, standings_of
+from dag.core.pod.manifest import ARCH_LABEL
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import say
@@ -32,33 +34,44 @@ async def opened_cluster(options: RunPlace) -> AsyncIterator[Kube]:
         await kube.close()
 
 
-def store_in_cluster(options: RunPlace) -> StoreInCluster:
-    """Return the store that the flags name, as the API knows it.
+def stores_in_cluster(options: RunPlace) -> dict[str, StoreInCluster]:
+    """Return the store that the flags name as the API knows it, by the architectures asked for.
 
     Raises:
         UsageError: they name none that all nodes reach.
 
     """
-    return StoreInCluster(namespace_of(options), options.arch.apk, str(options.cluster_store()))
+    namespace, store = namespace_of(options), str(options.cluster_store())
+    archs = ARCHITECTURES if options.arch is None else [one.apk for one in options.arch]
+    return {arch: StoreInCluster(namespace, arch, store) for arch in archs}
 
 
-async def read_standing(kube: Kube, key: StoreInCluster, words: str) -> Standing | None:
-    """Return how the newest run stands whose id begins with `words`; None if there is none.
+async def read_standings(
+    kube: Kube, keys: Mapping[str, StoreInCluster], words: str
+) -> list[Standing]:
+    """Return how the newest run stands whose id begins with `words`, for each of its architectures.
+
+    There is nothing if there is no such run. `keys` are of one store.
 
     Raises:
         ApiError: the API server cannot be reached, or refuses.
 
     """
-    lease, jobs, pods = await asyncio.gather(
-        LeaseObject(kube, key).read(),
-        kube.items(key.jobs_path, labelSelector=key.selector()),
-        kube.items(key.pods_path, labelSelector=key.selector()),
+    one = next(iter(keys.values()))
+    jobs, pods, leases = await asyncio.gather(
+        kube.items(one.jobs_path, labelSelector=one.selector_of_all()),
+        kube.items(one.pods_path, labelSelector=one.selector_of_all()),
+        asyncio.gather(*(LeaseObject(kube, key).read() for key in keys.values())),
     )
-    return standing_of(lease, jobs, pods, words)
+    found = {arch: lease for arch, lease in zip(keys, leases, strict=True) if lease is not None}
+    asked = [job for job in jobs if job["metadata"]["labels"].get(ARCH_LABEL) in keys]
+    return standings_of(found, asked, pods, words)
 
 
-def look_at_run(options: RunPlace, words: str) -> Standing | None:
-    """Return how the newest run stands whose id begins with `words`; None if there is none.
+def look_at_run(options: RunPlace, words: str) -> list[Standing]:
+    """Return how the newest run stands whose id begins with `words`, for each of its architectures.
+
+    There is nothing if there is no such run.
 
     Raises:
         UsageError: the flags name no cluster or no store.
@@ -66,8 +79,8 @@ def look_at_run(options: RunPlace, words: str) -> Standing | None:
 
     """
 
-    async def look() -> Standing | None:
+    async def look() -> list[Standing]:
         async with opened_cluster(options) as kube:
-            return await read_standing(kube, store_in_cluster(options), words)
+            return await read_standings(kube, stores_in_cluster(options), words)
 
     return run_interruptibly(look())

@@ -26,6 +26,7 @@ from dag.io.package.makefile import makefile_of
 from dag.io.store.runs import new_run_id
 from dag.report.terminal import Terminal
 from dag.run.build.group import BuildGroup
+from dag.run.build.pages import page_of
 from dag.run.build.session import Build
 from dag.run.jobs.build import ChosenRun, ClusterBuild
 from dag.run.jobs.orders import require_inside
@@ -146,7 +147,10 @@ class ClusterBuilds:
             )
             arch, label = settings.arch.apk, self._label(settings.arch.apk)
             cluster = ClusterBuild(
-                replace(options, report=_page_of(options.report, arch if label else "")),
+                replace(
+                    options,
+                    report=options.report and page_of(options.report, arch if label else ""),
+                ),
                 settings,
                 self._terminal.about(label),
             )
@@ -220,14 +224,6 @@ class ClusterBuilds:
             yield kube
         finally:
             await kube.close()
-
-
-def _page_of(report: str | None, arch: str) -> str | None:
-    """Return the file of a page about the build of one architecture, where there are several."""
-    if report is None or not arch:
-        return report
-    path = Path(report)
-    return str(path.with_name(f"{path.stem}-{arch}{path.suffix}"))
 
 
 def build_on_cluster(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dag.core.arch import Arch
 from dag.core.build.scripts import OUT_PORT
 from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunFiles, RunQuery, encode_files
@@ -60,15 +61,17 @@ class StoreAgent:
         """
         return await self._listing("list-store", "tell what the store has")
 
-    async def list_runs(self, query: RunQuery) -> StoreListing:
-        """Return what the store keeps of runs.
+    async def list_runs(self, query: RunQuery, archs: Iterable[Arch]) -> StoreListing:
+        """Return what the store keeps of runs for some architectures, or for all if none is named.
 
         Raises:
             InfrastructureError: no agent could tell.
 
         """
         words = [f"--run={query.run}", f"--unit={query.unit}"]
+        words += [f"--of={arch}" for arch in archs]
         words += ["--all"] if query.every else []
+        words += ["--page"] if query.page else []
         return await self._listing("list-runs", "tell what the store keeps of runs", *words)
 
     async def _listing(self, command: str, aim: str, *words: str) -> StoreListing:
