@@ -111,7 +111,16 @@ def test_what_must_be_given_and_is_not_is_refused_with_an_example(typed: str) ->
     example = DECLARED[typed].examples[0][1]
     with pytest.raises(click.UsageError) as refused:
         main.main(typed.split()[1:], standalone_mode=False)
-    assert refused.value.format_message().endswith(f" Write it like `{example}`.")
+    message = refused.value.format_message()
+    assert message.endswith(f". Write it like `{example}`.")
+    assert "\n" not in message
+
+
+def test_a_word_too_many_is_refused_with_an_example() -> None:
+    with pytest.raises(click.UsageError) as refused:
+        main.main(["cycles", "brotli"], standalone_mode=False)
+    said = "Got unexpected extra argument (brotli). Write it like `dag cycles`."
+    assert refused.value.format_message() == said
 
 
 def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:

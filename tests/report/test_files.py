@@ -102,6 +102,21 @@ def test_each_architecture_has_a_suite_and_a_part_of_the_page() -> None:
     ]
 
 
+def test_a_page_is_never_longer_than_a_comment_may_be_and_what_is_not_there_comes_first() -> None:
+    (unit,) = result().units
+    done = [replace(unit, name=f"p{n:04}", state="done", cause="") for n in range(3000)]
+    last = replace(unit, name="p9999", state="blocked", blocked_by="talks", cause="")
+    both = [replace(result(), units=(*done, unit, last), arch=arch) for arch in ("a", "b")]
+    page = to_markdown(both, PLACES)
+    assert 55_000 < len(page) < 60_500
+    for part in page.split("## dag build, ")[1:]:
+        names = [line.split(" ")[1] for line in part.splitlines() if line.startswith("| ")]
+        assert names[:4] == ["package", "talks", "p9999", "p0000"]
+        shown = len(names) - 3
+        assert f"{3000 - shown + 6:,} more lines would make this page longer" in part
+    assert "more lines" not in to_markdown([replace(both[0], units=(unit,))], PLACES)
+
+
 def test_json_means_what_was_said_in_characters_that_can_be_seen() -> None:
     text = to_json(result(), PLACES)
     assert text.replace("\n", "").isprintable()

@@ -7,7 +7,7 @@ from dag.core.build.plan import BuildRequest, Known, make_plan
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import summarize
 from dag.core.graph.graph import Graph
-from dag.report.plan import LimitedPlan, plans_json
+from dag.report.plan import LimitedPlan, plan_lines, plans_json
 from tests.core.build.test_plan import package
 from tests.support.schema import checked
 
@@ -26,3 +26,17 @@ def test_each_architecture_has_a_plan_of_its_own() -> None:
     assert (arm["arch"], intel["arch"]) == ("aarch64", "x86_64")
     assert (arm["levels"], intel["levels"]) == ([["lib"]], [["lib"], ["intel"]])
     assert [one["why"] for one in arm["skipped"]] == ["not for this architecture"]
+
+
+def test_a_plan_says_how_much_of_its_time_is_a_guess() -> None:
+    packages = [package("lib"), package("app", "lib")]
+    graph = Graph(packages, arch="x86_64")
+
+    def last(**seconds: float) -> str:
+        known = Known(seconds=seconds)
+        plan = make_plan(graph, Arch.parse("x86_64"), BuildRequest(), known)
+        return [*plan_lines(LimitedPlan(plan, RunLimits(jobs=4), summarize(plan)))][-1]
+
+    assert last() == "nothing of this was ever built here, so the time is a guess"
+    assert last(lib=2.0) == "1 package never built here, so the time is partly a guess"
+    assert last(lib=2.0, app=3.0).startswith("expected: 5.0s with 4 jobs")

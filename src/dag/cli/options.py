@@ -111,8 +111,16 @@ class Command(click.Command):
             name = error.option_name
             raise click.NoSuchOption(name, possibilities=listed, ctx=ctx) from None
         except click.MissingParameter as error:
-            example = f" Write it like `{self.examples[0][1]}`." if self.examples else ""
-            raise click.UsageError(f"{error.format_message()}{example}", ctx=ctx) from None
+            # A list of choices is on lines of its own.
+            message = " ".join(error.format_message().split()).rstrip(".")
+            raise click.UsageError(f"{message}.{self._example()}", ctx=ctx) from None
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra"):
+                raise click.UsageError(f"{error.message}.{self._example()}", ctx=ctx) from None
+            raise
+
+    def _example(self) -> str:
+        return f" Write it like `{self.examples[0][1]}`." if self.examples else ""
 
     def rewrite_booleans(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
         """Replace `--watch=false` by `--no-watch`, and so on.

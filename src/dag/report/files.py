@@ -14,7 +14,7 @@ from dag.core.build.stuck import Stuck
 from dag.core.package.directory import unusable_words
 from dag.core.visible import visible_line
 from dag.report.envelope import envelope, framed
-from dag.report.markup import Suite, fenced, plain, row, suites_to_xml
+from dag.report.markup import Suite, fenced, pages, plain, row, suites_to_xml
 from dag.report.words import count, impossible_words, opening_words, reason_words, ring, seconds
 
 
@@ -92,8 +92,11 @@ def _suite(result: Result, places: ShownPlaces) -> Suite:
 
 
 def to_markdown(results: Iterable[Result], places: ShownPlaces) -> str:
-    """Return a page about the run for people, with a part for each architecture."""
-    return "\n".join("\n".join([*_markdown(one, places), ""]) for one in results)
+    """Return a page about the run for people, with a part for each architecture.
+
+    What is not there comes first, because a page that is too long is cut at its end.
+    """
+    return pages([[*_markdown(one, places)] for one in results])
 
 
 def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
@@ -103,7 +106,7 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
         yield ""
         yield f"### {plain(f'{unit.name} {unit.version} failed: {unit.cause}')}"
         if unit.lines:
-            yield from fenced(unit.lines)
+            yield "\n".join(fenced(unit.lines))
         yield f"The whole log is `{visible_line(places.log(unit))}`."
     if result.stuck:
         yield ""
@@ -114,7 +117,7 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
     yield ""
     yield "| package | version | result | time | why |"
     yield "|---|---|---|---|---|"
-    for unit in result.units:
+    for unit in sorted(result.units, key=lambda one: UnitState(one.state) in THERE):
         text = reason_words(unit) if UnitState(unit.state) in THERE else why(unit)
         yield row(unit.name, unit.version, unit.state, seconds(unit.seconds), text)
     for name, stuck in result.blocked.items():

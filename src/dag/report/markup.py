@@ -11,12 +11,42 @@ from dag.core.visible import visible, visible_line
 _MARKUP = re.compile(r"[\\`*_\[\]|~]")
 """What Markdown may take for markup within a line, beside HTML.
 https://spec.commonmark.org/0.31.2/#backslash-escapes"""
+_MOST = 60_000
+"""Characters of a page of Markdown. It is the text of a comment, too, of which GitHub takes 65,536."""
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def plain(text: str) -> str:
     """Return a text as words of a line of Markdown, in which nothing is markup."""
     return _MARKUP.sub(r"\\\g<0>", visible_line(text)).translate(_HTML)
+
+
+def pages(parts: Sequence[Sequence[str]]) -> str:
+    """Return parts below each other as one page, each with a share of its size.
+
+    A part is blocks, which are not cut: what has no room is left out at the end, and that is said.
+    """
+    return "\n".join(block for blocks in parts for block in _cut(blocks, _MOST // len(parts)))
+
+
+def _cut(blocks: Sequence[str], most: int) -> Iterator[str]:
+    room = most
+    for number, block in enumerate(blocks):
+        room -= len(block) + 1
+        if room < 0:
+            left = sum(map(_lines, blocks[number:]))
+            yield ""
+            yield (
+                f"{left:,} more lines would make this page longer than services take:"
+                " `dag status --json` and `dag report` have everything."
+            )
+            break
+        yield block
+    yield ""
+
+
+def _lines(block: str) -> int:
+    return 1 + block.count("\n")
 
 
 def row(*cells: str) -> str:

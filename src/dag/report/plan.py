@@ -59,8 +59,14 @@ def plan_lines(planned: LimitedPlan) -> Iterator[str]:
             f"expected: {seconds(expected.makespan)} with {count(limits.jobs, 'job')}, "
             f"{seconds(expected.work)} of work"
         )
-        if guessed := len(plan.steps) - plan.timed:
-            yield f"{count(guessed, 'package')} never built here, so the time is partly a guess"
+        yield from _guess_line(len(plan.steps) - plan.timed, plan.timed)
+
+
+def _guess_line(guessed: int, timed: int) -> Iterator[str]:
+    if not timed:
+        yield "nothing of this was ever built here, so the time is a guess"
+    elif guessed:
+        yield f"{count(guessed, 'package')} never built here, so the time is partly a guess"
 
 
 def _opening_line(opening: Opening) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dag.core.pod.events import PodResult
 from dag.report.envelope import envelope
-from dag.report.markup import Suite, fenced, plain, row, suites_to_xml
+from dag.report.markup import Suite, fenced, pages, plain, row, suites_to_xml
 from dag.report.words import count, seconds
 
 
@@ -54,7 +54,7 @@ def to_junit(results: Mapping[str, PodResult]) -> str:
 def to_markdown(results: Mapping[str, PodResult], created: Sequence[str]) -> str:
     """Return a page about the pods for people; `created` are the names of pods that nobody follows."""
     lines = _markdown(results) if results else _created(created)
-    return "\n".join(lines) + "\n"
+    return pages([[*lines]])
 
 
 def _created(names: Sequence[str]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _markdown(results: Mapping[str, PodResult]) -> Iterator[str]:
         if result.ending.hint:
             yield plain(result.ending.hint)
         if result.tail:
-            yield from fenced(result.tail)
+            yield "\n".join(fenced(result.tail))
     yield ""
     yield "| architecture | pod | result | time |"
     yield "|---|---|---|---|"

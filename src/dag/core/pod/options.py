@@ -125,16 +125,16 @@ class PlaceOptions(Options):
     namespace: str | None = flag(
         NAME,
         "-n --namespace",
-        "Create the pod in this namespace.",
+        "Create pods in this namespace.",
         shown=CONTEXT_NAMESPACE,
     )
     service_account: str = flag(
-        NAME, "--service-account", "Run the pod as this service account.", default="default"
+        NAME, "--service-account", "Run pods as this service account.", default="default"
     )
     node_arch: Arch | None = flag(
         ARCH,
         "--node-arch",
-        "Run the pod on nodes of this architecture, if they emulate the one of --arch.",
+        "Run pods on nodes of this architecture, if they emulate the one of --arch.",
         shown="that of --arch",
     )
 
