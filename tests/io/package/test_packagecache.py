@@ -152,6 +152,7 @@ def test_what_a_build_unpacks_is_there_for_the_next_one(
         for number in (1, 2):
             one, folder = cache(tmp_path), Path(place) / str(number)
             served = {folder / "repository": [entry]}
+            folder.mkdir()
             one.lead_to_unpacked(folder / "unpacked", served)
             (unpacked,) = (folder / "unpacked").glob("file*/x86_64")
             own = unpacked / "a-1-r0"
@@ -174,17 +175,18 @@ def test_builds_with_the_same_packages_have_one_directory_of_what_is_unpacked(
 
     def place_of(build: str, one: PackageCache) -> Path:
         folder = tmp_path / build
+        folder.mkdir()
         one.lead_to_unpacked(folder / "unpacked", {folder / "repository": [entry]})
-        (place,) = (folder / "unpacked").glob("file*/x86_64")
+        (place,) = (folder / "unpacked").iterdir()
         return place
 
-    first = place_of("first", cached)
+    first = place_of("first", cached) / "x86_64"
     (first / "a-1-r0").mkdir()
     (first / "a-1-r0" / "1234.dat.tar").write_bytes(b"what is in it")
     cached.keep_unpacked(tmp_path / "first/unpacked", {tmp_path / "first/repository": [entry]})
     shared = place_of("second", cached).readlink()
     assert place_of("third", cached).readlink() == shared
-    assert (shared / "a-1-r0/1234.dat.tar").read_bytes() == b"what is in it"
+    assert (shared / "x86_64/a-1-r0/1234.dat.tar").read_bytes() == b"what is in it"
 
     (unpacked,) = (one for one in shared.parent.iterdir() if one != shared)
     os.utime(shared, (0, 0))

@@ -122,8 +122,8 @@ class PackageCache:
             names = {f"{one.name}-{one.version}": _hexadecimal(one) for one in entries}
             known = {name: one for name, one in names.items() if self._is_unpacked(one)}
             if len(known) == len(names):
-                place.parent.mkdir(parents=True)
-                place.symlink_to(self._together(known))
+                directory.mkdir(exist_ok=True)
+                place.parent.symlink_to(self._together(known))
                 continue
             place.mkdir(parents=True)
             for name, one in known.items():
@@ -139,7 +139,7 @@ class PackageCache:
         return True
 
     def _together(self, known: Mapping[str, str]) -> Path:
-        """Return a directory of links to unpacked packages, by their names and versions.
+        """Return a directory that has for the architecture links to unpacked packages, by their names.
 
         All builds have it that install just these, and none writes there.
         """
@@ -149,8 +149,9 @@ class PackageCache:
             os.utime(place)  # what was not used for long goes
             return place
         made = Path(tempfile.mkdtemp(dir=self._unpacked, prefix=durable.TEMPORARY))
+        (made / self._arch).mkdir()
         for name, one in known.items():
-            (made / name).symlink_to(f"../{one}")
+            (made / self._arch / name).symlink_to(f"../../{one}")
         try:
             made.rename(place)
         except OSError:
@@ -166,7 +167,7 @@ class PackageCache:
         """
         for repository, entries in served.items():
             place = self._unpacked_at(directory, repository)
-            if place.is_symlink():  # all was known
+            if place.parent.is_symlink():  # all was known
                 continue
             for entry in entries:
                 name = f"{place}/{entry.name}-{entry.version}"
