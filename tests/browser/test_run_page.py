@@ -102,7 +102,7 @@ def test_3400_units_are_searched_at_once(
     opened = open_page(run_page(page), scheme)
     opened.page.fill("#search", "p33")
     opened.page.wait_for_function(
-        "document.getElementById('shown').textContent === '100 of 3400 packages are shown.'"
+        "document.getElementById('shown').textContent === '100 of 3,400 packages are shown.'"
     )
     back, text = opened.page.evaluate(
         "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
@@ -110,3 +110,23 @@ def test_3400_units_are_searched_at_once(
     assert (back == "rgb(255, 255, 255)") is (scheme == "light")
     assert back != text
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_each_column_has_room_for_its_words_and_the_name_stays_in_sight(
+    open_page: Opener, width: int
+) -> None:
+    page = opened_run(open_page).page
+    page.set_viewport_size({"width": width, "height": 800})
+    heights = page.evaluate(
+        "[...document.querySelectorAll('thead th, #unit-p0014')].map((one) => one.offsetHeight)"
+    )
+    line = page.evaluate("document.querySelector('#unit-p0000').offsetHeight")
+    assert max(heights[:-1]) < 1.5 * line, "a heading is on one line"
+    assert heights[-1] < 4 * line, "a reason has three lines at most"
+    page.evaluate("document.querySelector('#units .wide').scrollLeft = 10_000")
+    name = page.locator("#unit-p0003 th").bounding_box()
+    frame = page.locator("#units .wide").bounding_box()
+    assert name
+    assert frame
+    assert frame["x"] <= name["x"] <= frame["x"] + 2

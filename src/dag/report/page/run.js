@@ -18,7 +18,8 @@
       row.hidden = !fits;
       number += fits;
     }
-    shown.textContent = `${number} of ${rows.length} packages are shown.`;
+    const [some, all] = [number, rows.length].map((one) => one.toLocaleString("en"));
+    shown.textContent = `${some} of ${all} packages are shown.`;
     const asked = new URLSearchParams();
     if (search.value) asked.set("q", search.value);
     if (state.value) asked.set("state", state.value);

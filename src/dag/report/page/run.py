@@ -189,9 +189,9 @@ _COLUMNS = (
 def _units(page: RunPage, compared: Comparison | None) -> Node:
     result = page.result
     states = Counter(unit.state for unit in result.units)
-    options = [node("option", f"all ({len(result.units)})", value="")]
+    options = [node("option", f"all ({len(result.units):,})", value="")]
     options += [
-        node("option", f"{state} ({number})", value=state) for state, number in states.items()
+        node("option", f"{state} ({number:,})", value=state) for state, number in states.items()
     ]
     head = (
         node("th", node("button", title, type="button"), scope="col", aria_sort="none")
@@ -203,6 +203,7 @@ def _units(page: RunPage, compared: Comparison | None) -> Node:
     return node(
         "section",
         node("h2", "Packages"),
+        node("p", "★ marks the critical path.") if critical else None,
         node(
             "form",
             node("label", "Search ", node("input", type="search", id="search", autocomplete="off")),
