@@ -9,8 +9,9 @@ https://www.gnu.org/software/tar/manual/html_node/Standard.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +33,7 @@ class BrokenArchive(ValueError):
     """The bytes are no tar archive, or only a part of one; says why, without naming the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One member of an archive: its name as it is written, and its size in bytes."""
 
     name: str
@@ -44,8 +44,7 @@ class Member:
     """Its name or its size is not the one in its own header, but another header's."""
 
 
-@dataclass(slots=True)
-class _Attributes:
+class _Attributes(Struct):
     """The attributes that headers give the member that follows them."""
 
     name: bytes | None = None

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from dag.core.build.events import ComputeResources
@@ -121,7 +122,7 @@ def test_agents_and_units_are_on_the_nodes_that_the_flags_name() -> None:
 def test_the_same_attempt_is_the_same_job_and_another_one_is_told_apart() -> None:
     assert job() == job()
     assert is_made_of(job(), job())
-    other = unit_job(SETTINGS, order(), replace(RESOURCES, ram=1 << 30))
+    other = unit_job(SETTINGS, order(), msgspec.structs.replace(RESOURCES, ram=1 << 30))
     assert not is_made_of(other, job())
 
 

@@ -7,11 +7,11 @@ package with every commit.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A commit, and the files that it touches."""
 
     time: int
@@ -21,8 +21,7 @@ class Commit:
     """It is the first one of a shallow clone, which seems to touch all that there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(Struct, frozen=True):
     """The last commit that touched what is a unit's own."""
 
     time: int

@@ -7,15 +7,12 @@ more is late and changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msgspec import Struct
 
 from dag.core.build.usage import Usage
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ComputeResources:
+class ComputeResources(Struct, frozen=True, order=True):
     """The resources that a unit needs while it runs, or that a machine has: millicores and bytes."""
 
     cpu: int
@@ -24,8 +21,7 @@ class ComputeResources:
     """0 where nobody counts it: only nodes of a cluster do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """One thing to build, and what must be proven before it may start.
 
     A gate (`is_gate`) builds nothing: it is done as soon as its needs are. A set of needs that many
@@ -170,8 +166,7 @@ INTERRUPTED = "interrupted"
 # ---- actions ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """Start this attempt, with these resources."""
 
     key: str
@@ -179,24 +174,21 @@ class Start:
     resources: ComputeResources
 
 
-@dataclass(frozen=True, slots=True)
-class ProvePackages:
+class ProvePackages(Struct, frozen=True):
     """Check whether the attempt made what the unit promises, and keep that if it did."""
 
     key: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """End the attempt; `Cancelled` (or whatever else ended it first) must come back."""
 
     key: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Tell that the unit will be tried again from `when` on; there is nothing to do."""
 
     key: str
@@ -205,8 +197,7 @@ class Retry:
     when: float
 
 
-@dataclass(frozen=True, slots=True)
-class Await:
+class Await(Struct, frozen=True):
     """Tell that the unit waits for another one that gives something; there is nothing to do."""
 
     key: str
@@ -214,22 +205,19 @@ class Await:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """Tell that nothing more will happen to this unit; there is nothing to do."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class WakeAt:
+class WakeAt(Struct, frozen=True):
     """Send `Ticked` at `when` or later."""
 
     when: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """End the run: every unit is settled, and no attempt lives."""
 
 

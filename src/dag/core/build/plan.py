@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import median
 
+from msgspec import Struct
+
 from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped, find_build_order
 from dag.core.build.clashes import refuse_clashing_files
@@ -117,8 +119,7 @@ class Known:
     """The memory and the disk that a package turned out to need; 0 of what nobody knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedUnit:
+class PlannedUnit(Struct, frozen=True, kw_only=True):
     """A package that is built, and why."""
 
     package: Package
@@ -128,8 +129,7 @@ class PlannedUnit:
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedPackage:
+class SkippedPackage(Struct, frozen=True, kw_only=True):
     """A package that was asked for and is not built."""
 
     package: Package

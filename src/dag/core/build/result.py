@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -201,7 +201,9 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
 def _critical_path(scheduler: Scheduler) -> tuple[str, ...]:
     """Return the chain of units, each needed by the next one, whose latest attempts took longest."""
     ran = {
-        key: replace(progress.unit, seconds=(progress.ended or 0.0) - progress.started)
+        key: msgspec.structs.replace(
+            progress.unit, seconds=(progress.ended or 0.0) - progress.started
+        )
         for key, progress in scheduler.units.items()
         if progress.started is not None and progress.state in SETTLED
     }

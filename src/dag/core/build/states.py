@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.usage import Usage
@@ -98,8 +98,7 @@ class InvalidTransitionError(Exception):
     """The scheduler was told of something that cannot happen; the message has the unit's history."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLimits:
+class RunLimits(Struct, frozen=True, kw_only=True):
     """The limits of a run: how much runs at once, and how often something is tried again."""
 
     jobs: Annotated[int, Meta(ge=1)]
@@ -151,8 +150,7 @@ class RunLimits:
         return min(self.first_pause * 2.0 ** min(faults - 1, 64), self.longest_pause)
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """The progress of one unit. Only the scheduler changes it."""
 
     unit: Unit

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import heappop, heappush
+
+from msgspec import Struct
 
 from dag.core.build.result import Result, UnitResult
 from dag.core.build.states import THERE, UnitState
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """The latest attempt of a unit in its slot, in seconds since the run began."""
 
     unit: UnitResult
@@ -46,8 +46,7 @@ def bars(result: Result) -> list[Bar]:
     return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """A run beside an earlier one: names of units, and how many seconds each one took before."""
 
     failed: tuple[str, ...]

@@ -7,7 +7,8 @@ architecture, needed by the build itself or by something in its environment at r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dag.core.arch import Arch
 from dag.core.build.needs import Needs
@@ -18,8 +19,7 @@ from dag.core.package.model import Need, Package
 from dag.core.package.supply import Supply
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """Why a package cannot be built."""
 
     words: str
@@ -31,8 +31,7 @@ _User = str | int
 """The name of a package that is built, or the number of a package that is installed."""
 
 
-@dataclass(slots=True, kw_only=True)
-class UnbuildableFinder:
+class UnbuildableFinder(Struct, kw_only=True):
     """A walk from packages to all that must be there for them, and back from what cannot be."""
 
     graph: Graph

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,16 +38,14 @@ class File:
     executable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Symlink:
+class Symlink(Struct, frozen=True):
     """A symbolic link, which is stored as one; `target` is written as it is in the link."""
 
     path: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(Struct, frozen=True):
     """An empty directory; those above another entry are made for it."""
 
     path: str

@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dag.core.package.makeconditions import Conditionals, without_comment
 from dag.core.package.makefunctions import (
@@ -47,8 +49,7 @@ _Line = tuple[int, str]
 """A line with its number, counted from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class MakeRule:
+class MakeRule(Struct, frozen=True):
     """A rule: its targets as they are written, and the lines of its recipe, not yet expanded."""
 
     targets: str
@@ -59,8 +60,7 @@ class MakeRule:
     """The `define` that it is part of, so that `$(1)` is an argument of its `$(call …)`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScopedAssignment:
+class ScopedAssignment(Struct, frozen=True):
     """An assignment for some targets alone: `package/app: OPTIONS += --debug`."""
 
     targets: str
@@ -77,8 +77,7 @@ class ScopedAssignment:
         return not {"%", "$"}.intersection(self.targets)
 
 
-@dataclass(slots=True)
-class _Variable:
+class _Variable(Struct):
     value: str
     recursive: bool
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from dag.core.package.candidates import Offered
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a package is installed."""
 
     text: str
@@ -17,8 +16,7 @@ class Cause:
     """The package that has the need; None for the environment itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installed:
+class Installed(Struct, frozen=True, kw_only=True):
     """What an environment installs, in apko's order."""
 
     packages: tuple[int, ...]
@@ -26,8 +24,7 @@ class Installed:
     """Package → the first need that it was taken for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why a package cannot be taken."""
 
     package: int
@@ -35,8 +32,7 @@ class Reason:
     """In apko's words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GaveUp:
+class GaveUp(Struct, frozen=True, kw_only=True):
     """Where apko gives up: it does not look for another way."""
 
     constraint: str

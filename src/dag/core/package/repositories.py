@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import Package, bare_name
 from dag.core.web import redact
@@ -71,8 +73,7 @@ def key_name(place: str) -> str:
     return place.rstrip("/").rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class Trust(Struct, frozen=True, kw_only=True):
     """The repositories of an environment, and the keys that it trusts."""
 
     repositories: tuple[Place, ...] = ()

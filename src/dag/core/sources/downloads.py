@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
+from msgspec import Struct
+
 from dag.core.web import check_uri, redact
 from dag.errors import UsageError
 
@@ -26,8 +28,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _NAME = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """The file and the line in which a step is written."""
 
     file: str
@@ -37,8 +38,7 @@ class Place:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(Struct, frozen=True, order=True):
     """A checksum that was checked to be one: safe as a file's name."""
 
     algorithm: str
@@ -76,8 +76,7 @@ def is_cache_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceProblem:
+class SourceProblem(Struct, frozen=True):
     """A reason why a source cannot be had, or had to be had anew: `place: uri: message`."""
 
     place: Place
@@ -89,8 +88,7 @@ class SourceProblem:
         return ": ".join(part for part in (str(self.place), self.uri, self.message) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFailure:
+class SourceFailure(Struct, frozen=True):
     """A source that cannot be had: it is one failure, however many steps need it."""
 
     places: tuple[Place, ...]

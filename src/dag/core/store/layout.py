@@ -14,8 +14,9 @@ runs/ID/ARCH/results/KEY.json               which result a run as Jobs goes on w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from dag.core.store.publication import Publication
 from dag.core.store.records import Record
@@ -32,8 +33,7 @@ _OF_RUN = re.compile(rf"{RUNS}/({_RUN_ID})/.+")
 _RECORD = re.compile(rf"{RECORDS}/([^/]+)/([^/]+)/({_HEX})/({_HEX})\.json")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordName:
+class RecordName(Struct, frozen=True):
     """The parts of a record's name."""
 
     arch: str
@@ -99,8 +99,7 @@ def read_run_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class RunNames:
+class RunNames(Struct, frozen=True):
     """The names of what is kept of a run for one architecture."""
 
     run: str

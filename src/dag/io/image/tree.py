@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from dag.core.image.archive import Directory, Entry, File, Symlink, changed_error, parents
 from dag.core.image.ignore import Pattern, Patterns, compile_pattern, parse_patterns
 from dag.core.image.keys import may_hold_key
@@ -51,8 +53,7 @@ _LONGEST_KEY = 1 << 26
 """Bytes of a file that begins like PEM; one that has more is taken for a key unread."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A path that is not in the bundle, nor anything below it, and the reason for that."""
 
     path: str
@@ -80,16 +81,14 @@ class DirectoryTree:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reason:
+class _Reason(Struct, frozen=True):
     """The reason why a path is left out; something below it may come in if `descend`."""
 
     reason: str
     descend: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
+class _Stamp(Struct, frozen=True):
     """The marks by which a file that was found is known again."""
 
     size: int

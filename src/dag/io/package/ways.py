@@ -6,10 +6,11 @@ import os
 import posixpath
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from dag.core.arch import Arch
 from dag.core.limits import PIPELINE, PIPELINES, VARIABLES
@@ -34,8 +35,7 @@ class PipelineFile(NamedTuple):
     melange's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Way(Struct, frozen=True, kw_only=True):
     """What the definitions of one `Resolution` are resolved with."""
 
     resolution: Resolution
@@ -65,8 +65,7 @@ class Way:
         return tuple(filter(None, (*found, self.vars_input)))
 
 
-@dataclass(slots=True)
-class Ways:
+class Ways(Struct):
     """The ways in which the definitions of a directory are resolved, each read once."""
 
     directory: Path

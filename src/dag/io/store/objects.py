@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from msgspec import Struct
+
 from dag.core.decoding import Undecodable
 from dag.core.limits import TooLarge
 from dag.errors import InfrastructureError
@@ -43,8 +45,7 @@ class StoreError(InfrastructureError):
     """A store cannot be reached, or refuses."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(Struct, frozen=True):
     """An object as it was read, and what tells this version of it from any other."""
 
     data: bytes
@@ -52,8 +53,7 @@ class StoredObject:
     """A generation or an ETag; only the store it is from knows what it means."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectFacts:
+class ObjectFacts(Struct, frozen=True):
     """What is known of an object without reading it."""
 
     name: str

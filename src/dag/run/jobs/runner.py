@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -105,7 +105,9 @@ class JobRunner:
         unit = self._units.resolve(key)
         if (same := self._units.same(unit)) is not None:
             return self._reuse(start, same)
-        start = replace(start, resources=self._alive.pop((key, attempt), start.resources))
+        start = msgspec.structs.replace(
+            start, resources=self._alive.pop((key, attempt), start.resources)
+        )
         manifest = unit_job(self._settings, self._orders.of(unit, start), start.resources)
         say = self._terminal.about(key).say
         follower = JobFollower(self._kube, self._news, manifest, _RULES, say)
