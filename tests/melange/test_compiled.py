@@ -13,6 +13,8 @@ from dag.core.package.model import Package
 from dag.io.package.definitions import read
 from tests.support.distributions import TODAY, as_melange_says, compiled, in_order, unpacked
 
+pytestmark = pytest.mark.xdist_group("compiled")  # what is shared is made in one process
+
 
 @pytest.fixture(scope="module")
 def packages() -> dict[str, Package]:

@@ -56,6 +56,9 @@ def stored() -> dict[str, dict[str, Any]]:
     return answers
 
 
+pytestmark = pytest.mark.xdist_group("installs")  # what is shared is made in one process
+
+
 @pytest.fixture(scope="module")
 def today() -> Distribution:
     return Distribution()

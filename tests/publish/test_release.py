@@ -15,6 +15,7 @@ from dag import __version__
 from publish.man import manual_pages
 from publish.release import ReleaseError, build, check_changelog, compare, source_of
 
+pytestmark = pytest.mark.xdist_group("release")  # what is shared is made in one process
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -33,7 +33,11 @@ SMALL = Limit("an object of a test", 1 << 20)
 HOST = "127.0.0.1"
 
 
-@pytest.fixture(scope="module", params=["directory", *SERVERS])
+# Each server is started in one process.
+KINDS = [pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in SERVERS]
+
+
+@pytest.fixture(scope="module", params=["directory", *KINDS])
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Objects]:

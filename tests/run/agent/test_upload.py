@@ -22,6 +22,7 @@ from tests.support.apks import gzip_members, make_apk
 from tests.support.buckets import Store, s3
 from tests.support.waiting import eventually, opens_something
 
+pytestmark = pytest.mark.xdist_group("upload")  # what is shared is made in one process
 INDEX = "packages/x86_64/APKINDEX.tar.gz"
 
 

@@ -18,7 +18,8 @@ from cluster import images, oci
 from tests.support.registries import Server, base_image, registry, skopeo
 from tests.support.schema import checked
 
-pytestmark = pytest.mark.installs
+# What is shared, such as the image of an installation, is made in one process.
+pytestmark = [pytest.mark.installs, pytest.mark.xdist_group("agent image")]
 
 ROOT = Path(__file__).parents[4]
 UV = Path(sys.executable).parent / "uv"
