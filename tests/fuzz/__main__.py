@@ -85,7 +85,10 @@ def run_target(name: str, seconds: int, found: Path, *, keep: bool) -> bool:
             if len(words := line.split()) == 2 and words[0].startswith("stat::")
         }
         tried, peak = numbers.get("number_of_executed_units", "?"), numbers.get("peak_rss_mb", "?")
-        print(f"{name}: {tried} texts, {peak} MiB" + ("" if not done.returncode else ": FAILED"))
+        print(
+            f"{name}: {tried} texts, {peak} MiB"
+            + (f": FAILED with {done.returncode}" if done.returncode else "")
+        )
         if done.returncode:
             print("\n".join(f"  {line}" for line in (done.stdout.splitlines() + said)[-40:]))
         if keep:

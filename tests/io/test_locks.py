@@ -63,7 +63,8 @@ def test_the_kernel_lets_go_when_the_holder_dies(tmp_path: Path) -> None:
 
 def test_a_holder_that_says_nothing_or_nonsense_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    for text in ("", "{", "[]", '{"pid": "x"}', "[" * 100_000):
+    late = '{"pid": 7, "host": "h", "since": 1e32, "command": "c"}'
+    for text in ("", "{", "[]", '{"pid": "x"}', "[" * 100_000, late):
         with lock(path):
             path.write_text(text)
             assert str(read_holder(path)) == "another process, which has not said who it is yet"

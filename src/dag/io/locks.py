@@ -182,8 +182,8 @@ def _take_lock(path: Path, operation: int) -> HeldLock | None:
 def _parse_holder(data: bytes) -> Holder:
     try:
         found = json.loads(data)
-        return Holder(
-            int(found["pid"]), str(found["host"]), float(found["since"]), str(found["command"])
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        since = float(found["since"])
+        time.localtime(since)  # of what no clock has it raises an error
+        return Holder(int(found["pid"]), str(found["host"]), since, str(found["command"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Holder()

@@ -212,3 +212,15 @@ def test_a_file_of_another_name_has_a_target_that_works_or_a_word(
 )
 def test_a_key_is_made_for_a_makefile_that_speaks_of_one(text: str, maker: KeyMaker) -> None:
     assert read_makefile(text).key_maker is maker
+
+
+def test_a_definition_in_a_definition_is_read() -> None:
+    text = """
+define outer
+define inner
+packages/$(ARCH)/$(1)-$(2).apk: $(KEY)
+\tmelange build $(1).yaml
+endef
+endef
+"""
+    assert read_makefile(text).template == APK_TEMPLATE

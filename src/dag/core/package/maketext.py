@@ -108,8 +108,11 @@ class MakeText:
         self._reading = True
         self.read(text.translate(dict.fromkeys(map(ord, MARKS))))
         # One of those per package would be read thousands of times where they are called.
-        for name, body in self._definitions.items():
-            _Reader(self, name).read(iter(body))
+        read: set[str] = set()
+        while new := self._definitions.keys() - read:  # in one may be another one
+            for name in sorted(new):
+                _Reader(self, name).read(iter(self._definitions[name]))
+            read |= new
         self._reading = False
 
     def read(self, text: str) -> None:
