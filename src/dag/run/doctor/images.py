@@ -71,6 +71,9 @@ class ImageChecks:
         try:
             found = await self.platforms(image)
         except RegistryError as error:
+            # It may be nobody's choice, but the default.
+            elsewhere = f"name an image elsewhere with {flag}"
+            error.hint = f"{error.hint}; or {elsewhere}" if error.hint else elsewhere
             # Only a tag, and the base, are asked for from here; a digest is for nodes to find.
             if (
                 image.digest is None
