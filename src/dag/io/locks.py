@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from dag.core.web import redact_text
 from dag.io.files import require_file
@@ -61,8 +62,7 @@ class HeldLock:
         self.release()
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """The process that has a lock, as it has said itself."""
 
     pid: int = 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dag.core.build.plan import Absence
 from dag.core.build.result import Result, UnitResult
@@ -18,8 +19,7 @@ from dag.report.markup import Suite, fenced, pages, plain, row, suites_to_xml
 from dag.report.words import count, impossible_words, opening_words, reason_words, ring, seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownPlaces:
+class ShownPlaces(Struct, frozen=True, kw_only=True):
     """The store and the directory of the definitions, as seen from where the command runs."""
 
     store: str

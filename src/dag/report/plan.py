@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from dag.core.build.bootstrap import Dropped
 from dag.core.build.estimate import estimate
@@ -17,8 +17,7 @@ from dag.report.envelope import envelope, framed
 from dag.report.words import count, seconds, some, stuck_lines
 
 
-@dataclass(frozen=True, slots=True)
-class LimitedPlan:
+class LimitedPlan(Struct, frozen=True):
     """A plan, and what bounds its scheduler."""
 
     plan: BuildPlan

@@ -8,7 +8,6 @@ repository has the package that closes it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain
 
@@ -31,8 +30,7 @@ Edges = dict[str, tuple[str, ...]]
 """Unit → the units that it needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOrder:
+class BuildOrder(Struct, frozen=True, kw_only=True):
     """The order of a build, and what cannot be built."""
 
     units: Edges

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from dag.core.package.model import Need, Package
 
@@ -41,8 +42,7 @@ class Edge(NamedTuple):
         return self.through[-1] if self.through else self.need.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
+class Component(Struct, frozen=True, kw_only=True):
     """Packages that all need each other, or one that needs itself."""
 
     packages: tuple[Package, ...]

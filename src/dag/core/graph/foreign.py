@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from dag.core.arch import Arch
 from dag.core.graph.graph import Graph
@@ -12,8 +13,7 @@ from dag.core.package.model import Need, Package
 from dag.core.package.supply import Supply
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignNeed:
+class ForeignNeed(Struct, frozen=True):
     """A need of a package whose definition melange skips on this architecture."""
 
     package: str

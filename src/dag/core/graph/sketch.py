@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
+from msgspec import Struct
+
 from dag.core.graph import digraph
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A package needs another one, however often."""
 
     start: str

@@ -8,9 +8,10 @@ https://docs.docker.com/build/concepts/context/#dockerignore-files
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from dag.core.image.archive import parents
 from dag.errors import UsageError
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """A line of an ignore file; `text` and `where` are for messages."""
 
     text: str

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from dag.core.components import strongly_connected
 from dag.core.package.constraints import (
@@ -47,8 +48,7 @@ _NOTHING: _Rivals = frozenset()
 _ODDITY: _Rivals = frozenset([_ODD])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
+class Decisions(Struct, frozen=True, kw_only=True):
     """All that was decided about the environments of a directory, for whoever asks again."""
 
     choices: dict[str, int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -13,8 +12,7 @@ from dag.core.limits import RECORD
 from dag.core.package.apk import PathPart
 
 
-@dataclass(frozen=True, slots=True)
-class SignedApk:
+class SignedApk(Struct, frozen=True):
     """A package as it was published."""
 
     name: PathPart

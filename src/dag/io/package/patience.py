@@ -5,7 +5,7 @@ It is apart from what asks them, because HTTP takes long to import, and most bui
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
 class Unreachable(Exception):
@@ -16,8 +16,7 @@ class Forbidden(Unreachable):
     """A server that is not asked, because it is none of the internet's and the user has not named it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How long a server is waited for, in seconds."""
 
     connect: float = 20.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path, PurePath
+
+from msgspec import Struct
 
 from dag.core.limits import PACKAGE, PACKAGE_CACHE
 from dag.core.package.apk import Apk, BrokenPackage
@@ -19,8 +20,7 @@ from dag.io.store.directory import DirectoryObjects
 from dag.io.store.objects import Objects, insist
 
 
-@dataclass(frozen=True, slots=True)
-class StagedApk:
+class StagedApk(Struct, frozen=True):
     """The store's own copy of a package that is not a part of it yet."""
 
     path: Path

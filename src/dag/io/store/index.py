@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, PUBLIC_KEY
 from dag.core.package.apk import index_archive, listed_packages
@@ -42,8 +43,7 @@ def write_index(
         time.sleep(next(pauses))
 
 
-@dataclass(frozen=True, slots=True)
-class _Writing:
+class _Writing(Struct, frozen=True):
     store: Store
     name: str
     sign: Callable[[Path], None]
@@ -91,8 +91,7 @@ def _write(it: _Writing) -> bool:
     return store.files.replace(it.name, data, before.version)
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
+class _Index(Struct, frozen=True):
     signer: str = ""
     """The name of the public key that verifies it; empty if it has no signature."""
     packages: frozenset[str] = frozenset()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dag.core.arch import Arch
 from dag.core.store.buckets import Bucket
@@ -17,8 +18,7 @@ from dag.io.store.objects import BucketObjects, Objects
 from dag.io.usercache import user_cache
 
 
-@dataclass(frozen=True, slots=True)
-class StorePlace:
+class StorePlace(Struct, frozen=True):
     """A store of all architectures, which need not be there yet."""
 
     name: str

@@ -12,10 +12,12 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dag.core.decoding import Undecodable
 from dag.core.limits import BUILD_LOG, RECORD
@@ -30,8 +32,7 @@ _SILENT = 120.0
 """Seconds after which a run on another machine is dead that has written nothing into its bucket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What is kept of one run for one architecture."""
 
     objects: Objects

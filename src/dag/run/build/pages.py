@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dag.core.build.events import Action, Event
 from dag.core.build.result import Result, make_result
@@ -60,8 +61,7 @@ def report_page(store: Store, words: str = "", *, shown: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlace:
+class RunPlace(Struct, frozen=True):
     """Where a run is kept."""
 
     store: Store

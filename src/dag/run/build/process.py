@@ -8,8 +8,9 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dag.core.shell import ShellScript, script_text
 from dag.io import landlock
@@ -39,8 +40,7 @@ def words_to_be_quiet() -> list[str]:
     return [sys.executable, "-I", "-S", landlock.__file__]
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptEnd:
+class ScriptEnd(Struct, frozen=True):
     """How the script ended."""
 
     code: int

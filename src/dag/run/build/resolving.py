@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dag.core.build.inputs import UnitInputs
 from dag.core.build.served import ServedPackages
@@ -15,8 +16,7 @@ from dag.io.store.local import Store
 from dag.run.build.session import Build
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedUnit:
+class ResolvedUnit(Struct, frozen=True, kw_only=True):
     """A unit, and what goes into its next attempt."""
 
     package: Package

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dag.core.package.model import Package
 from dag.core.store.records import Record, choose_records
@@ -12,8 +13,7 @@ from dag.io.store.local import Store
 from dag.io.store.sharing import take_from
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedUnits:
+class FinishedUnits(Struct, frozen=True):
     """The records that count."""
 
     records: Mapping[str, Record]

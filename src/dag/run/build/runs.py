@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from types import MappingProxyType
 
 import msgspec
+from msgspec import Struct
 
 from dag.core.build import journal as lines
 from dag.core.build.result import Result, make_result
@@ -42,8 +42,7 @@ class NoSuchRun(UsageError):
     """Nothing was built here yet, or there is not just one run whose id begins as was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunStatus:
+class RunStatus(Struct, frozen=True):
     """A run of a store."""
 
     id: str

@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dag.core.build.scripts import melange_of
 from dag.errors import InfrastructureError
@@ -43,8 +44,7 @@ def melange_here(make_vars: Iterable[str]) -> str:
     return melange_of(make_vars, shutil.which("melange") or "")
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """The place of melange; the other programs are in PATH."""
 
     melange: str

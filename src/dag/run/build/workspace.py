@@ -7,8 +7,9 @@ import os
 import posixpath
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
 from dag.core.package.directory import NO_INPUTS
@@ -20,8 +21,7 @@ _MAX_LINKS = 40
 """The number of links that Linux follows before it takes them for a circle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The entries of a directory of definitions, by the packages that need them."""
 
     common: tuple[Entry, ...]
