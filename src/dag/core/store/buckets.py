@@ -40,7 +40,9 @@ class Bucket:
         name, *folders = rest.rstrip("/").split("/")
         if not _NAME.fullmatch(name) or not all(map(_FOLDER.fullmatch, folders)):
             raise UsageError(
-                f"{text!r} does not name a bucket", hint="write it like gs://name/folder"
+                f"{text!r} does not name a bucket",
+                hint="write it like gs://name/folder; a name has three or more of a-z, 0-9, ., _ and -, "
+                "a folder letters, digits and ._=+@-",
             )
         return cls(scheme, "/".join((name, *folders)))
 
