@@ -237,5 +237,6 @@ def lay_out(
                 pass
     for name, source in links.items():
         link = place / name
-        link.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.dirname(name) not in made:  # noqa: PTH120
+            link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source)
