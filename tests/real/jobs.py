@@ -9,7 +9,7 @@ from pathlib import Path
 from cluster import ClusterError
 from examples.sources import ADDRESS
 from tests.real.distribution import Distribution
-from tests.real.nodes import SECONDS, on_cluster, push_cache, require
+from tests.real.nodes import SECONDS, push_cache, require, settings
 from tests.real.repository import KEY
 from tests.real.standin import standing_in
 from tests.support.cluster.claims import shared_claim
@@ -18,8 +18,10 @@ from tests.support.cluster.running import Dag
 NODES = 2
 
 
-def build_as_jobs(distribution: Distribution, place: Path) -> Path:
+def build_as_jobs(dag: Dag, distribution: Distribution, place: Path) -> Path:
     """Build everything as Jobs that share a volume claim, and return where the packages are.
+
+    `place` is a directory to work in.
 
     The sources come from a cache bundle, and the steps have neither a network nor privileges. Each
     Job requests more than half of a node's processors, so that two of them run on two nodes.
@@ -27,10 +29,10 @@ def build_as_jobs(distribution: Distribution, place: Path) -> Path:
     Raises ClusterError if the build fails, or if all Jobs ran on one node.
     """
     with (
-        on_cluster(place) as dag,
         shared_claim(dag) as store,
         standing_in(distribution.repository, host=ADDRESS) as variables,
     ):
+        dag.environment |= settings(variables)
         url = variables["HTTPS_PROXY"]
         words: list[str | Path] = [
             *("build", "--on=kubernetes", "--store=pvc://store", "--dir", distribution.directory),

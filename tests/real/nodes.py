@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from cluster import Cluster, ClusterError, lifecycle
+from examples.sources import ADDRESS
 from tests.real.distribution import Distribution
 from tests.support.cluster.running import Dag, Done
 from tests.torture.kills import environment
 
 SECONDS = 3600.0
 """How long a whole build may take."""
+
+
+def settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a client, with the variables that lead to the stand-in."""
+    epoch = environment()["SOURCE_DATE_EPOCH"]
+    return {**variables, "NO_PROXY": f"127.0.0.1,{ADDRESS}", "SOURCE_DATE_EPOCH": epoch}
 
 
 def push_cache(dag: Dag, distribution: Distribution, place: Path) -> str:
@@ -44,7 +51,6 @@ def on_cluster(place: Path) -> Iterator[Dag]:
         cluster, is_ours = lifecycle.up(), True
     try:
         dag = Dag(cluster, f"real-{secrets.token_hex(4)}", place / "runs")
-        dag.environment["SOURCE_DATE_EPOCH"] = environment()["SOURCE_DATE_EPOCH"]
         dag.kubectl("create", "namespace", dag.namespace)
         dag.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         try:

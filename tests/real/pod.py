@@ -12,7 +12,7 @@ from dag.io.package.definitions import read_directory
 from examples.sources import ADDRESS
 from tests.real.convert import ARCH
 from tests.real.distribution import Distribution
-from tests.real.nodes import SECONDS, on_cluster, push_cache, require
+from tests.real.nodes import SECONDS, on_cluster, push_cache, require, settings
 from tests.real.repository import KEY
 from tests.real.standin import standing_in
 from tests.support.cluster.running import Dag, Running
@@ -29,7 +29,7 @@ def build_in_pods(distribution: Distribution, place: Path) -> Path:
     """
     with on_cluster(place) as dag, standing_in(distribution.repository, host=ADDRESS) as variables:
         directory = _with_variables(distribution.directory, place / "distribution", variables)
-        dag.environment |= {**variables, "NO_PROXY": f"127.0.0.1,{ADDRESS}"}
+        dag.environment |= settings(variables)
         url = variables["HTTPS_PROXY"]
         words: list[str | Path] = [
             *("--repository", url, "--keyring", f"{url}/{KEY}.pub"),

@@ -17,6 +17,7 @@ from cluster.system import ClusterError
 from tests.real.convert import ARCH
 from tests.real.distribution import MAKE_OPTIONS, Distribution
 from tests.real.jobs import build_as_jobs
+from tests.real.nodes import on_cluster
 from tests.real.pod import build_in_pods
 from tests.real.repository import KEY
 from tests.real.standin import standing_in
@@ -118,7 +119,8 @@ def by_dag_pod(distribution: Distribution, place: Path, _: Variables) -> Path:
 
 def by_jobs(distribution: Distribution, place: Path, _: Variables) -> Path:
     """Build with `dag build --on kubernetes` on both nodes of the test cluster."""
-    return build_as_jobs(distribution, place)
+    with on_cluster(place) as dag:
+        return build_as_jobs(dag, distribution, place)
 
 
 def by_killed_dag_build(distribution: Distribution, place: Path, variables: Variables) -> Path:
