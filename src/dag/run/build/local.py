@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -293,7 +294,8 @@ class LocalRunner:
     async def _forget(self, key: str, attempt: int) -> None:
         work = self._attempts.pop((key, attempt), None)
         if work is not None:
-            await asyncio.to_thread(_clear, work.place)
+            with suppress(OSError):  # what is left is removed before the next build
+                await asyncio.to_thread(remove, work.place)
 
     # ---- proof --------------------------------------------------------------------------------
 
@@ -325,12 +327,3 @@ class LocalRunner:
             memory=work.memory,
             log=self._run.names.log(package.name),
         )
-
-
-def _clear(place: Path) -> None:
-    try:
-        remove(place)
-    except OSError:
-        # A process of the attempt is still alive and writes.
-        end_below(place)
-        remove(place)
