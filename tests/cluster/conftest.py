@@ -48,6 +48,25 @@ def cluster() -> Iterator[Cluster]:
             lifecycle.down()
 
 
+_TIMER: pytest.StashKey[object] = pytest.StashKey()
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> None:
+    """Keep how long a test may take, for when it no longer waits for others."""
+    item.stash[_TIMER] = settings
+
+
+@contextmanager
+def _untimed(item: pytest.Item) -> Iterator[None]:
+    """Wait for other tests: that is no part of the time that this one may take."""
+    hook = item.config.pluginmanager.hook
+    hook.pytest_timeout_cancel_timer(item=item)
+    try:
+        yield
+    finally:
+        hook.pytest_timeout_set_timer(item=item, settings=item.stash[_TIMER])
+
+
 _ALONE = ExitStack()
 """The lock of a process whose tests have the cluster alone, from the first of them to the last."""
 _HAS_IT_ALONE = pytest.StashKey[bool]()
@@ -57,14 +76,17 @@ _HAS_IT_ALONE = pytest.StashKey[bool]()
 def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
     """Share the cluster with other processes, or have it alone if the test asks for `alone`."""
     if "alone" not in request.fixturenames:
-        with _lock_turn(fcntl.LOCK_SH):
+        with ExitStack() as turn:
+            with _untimed(request.node):
+                turn.enter_context(_lock_turn(fcntl.LOCK_SH))
             yield
         return
     grouped = request.node.nodeid.endswith("@alone") or "PYTEST_XDIST_WORKER" not in os.environ
     assert grouped, "tests that have the cluster alone are in several processes"
     # Taken for all of them at once: to drain the cluster of others' tests takes half a minute.
     if not request.config.stash.get(_HAS_IT_ALONE, False):
-        _ALONE.enter_context(_lock_turn(fcntl.LOCK_EX))
+        with _untimed(request.node):
+            _ALONE.enter_context(_lock_turn(fcntl.LOCK_EX))
         request.config.stash[_HAS_IT_ALONE] = True
     yield
 
@@ -118,7 +140,7 @@ def dag(cluster: Cluster, tmp_path: Path) -> Iterator[Dag]:
     """Return a runner of `dag` on the cluster, whose namespace is deleted after the test."""
     runner = Dag(cluster, f"test-{secrets.token_hex(4)}", tmp_path / "runs")
     runner.kubectl("create", "namespace", runner.namespace)
-    runner.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+    runner.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=240s")
     yield runner
     for running in runner.started:
         running.stop()

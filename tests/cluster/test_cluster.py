@@ -32,7 +32,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     """Make a namespace for the test, in which pods can be created at once."""
     name = f"cluster-{time.time_ns():x}"
     cluster.run_kubectl("create", "namespace", name)
-    _eventually(lambda: _exists(cluster, name, "serviceaccount/default"), 30)
+    _eventually(lambda: _exists(cluster, name, "serviceaccount/default"))
     yield name
     cluster.run_kubectl("delete", "namespace", name, "--wait=false")
 
@@ -81,8 +81,9 @@ def test_server_in_a_pod_answers_through_the_api_server(cluster: Cluster, namesp
     script = "echo hello >/tmp/index.html; exec httpd -f -p 8080 -h /tmp"
     _create(cluster, namespace, script)
     url = f"/api/v1/namespaces/{namespace}/pods/pod:8080/proxy/"
-    cluster.run_kubectl("wait", "--for=condition=Ready", "pod/pod", "--namespace", namespace)
-    _eventually(lambda: _answers(cluster, url), 10)
+    ready = ("--for=condition=Ready", "--timeout=240s")
+    cluster.run_kubectl("wait", *ready, "pod/pod", "--namespace", namespace)
+    _eventually(lambda: _answers(cluster, url))
     assert cluster.run_kubectl("get", "--raw", url) == "hello\n"
 
 
@@ -110,7 +111,7 @@ def test_limited_user_may_do_nothing(cluster: Cluster) -> None:
 def test_stopped_node_is_lost_and_comes_back(cluster: Cluster) -> None:
     cluster.stop_node("node-b")
     try:
-        _eventually(lambda: _ready(cluster, "node-b") == "Unknown", 30)
+        _eventually(lambda: _ready(cluster, "node-b") == "Unknown")
         assert _ready(cluster, "node-a") == "True"
     finally:
         cluster.start_node("node-b")
@@ -193,7 +194,7 @@ def _run(cluster: Cluster, namespace: str, script: str, **options: Any) -> dict[
         status.update(json.loads(text)["status"])
         return status["phase"] in {"Succeeded", "Failed"}
 
-    _eventually(ended, 120)
+    _eventually(ended)
     return status
 
 
@@ -219,7 +220,7 @@ def _answers(cluster: Cluster, url: str) -> bool:
     return False
 
 
-def _eventually(condition: Any, seconds: float) -> None:
+def _eventually(condition: Any, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not become true in time"

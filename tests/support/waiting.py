@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+def eventually(condition: Callable[[], T], what: str, seconds: float = 240) -> T:
     """Wait until `condition` holds, and return what it gives.
 
     After so many seconds it is an AssertionError with `what`.

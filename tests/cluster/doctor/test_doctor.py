@@ -185,7 +185,7 @@ def daemon_set(dag: Dag, name: str, image: str) -> None:
         "apps/v1/DaemonSet", name, spec={"selector": {"matchLabels": labels}, "template": template}
     )
     scheduled = "jsonpath={.status.desiredNumberScheduled}=2"
-    dag.kubectl("wait", f"--for={scheduled}", f"daemonset/{name}", "--timeout=60s")
+    dag.kubectl("wait", f"--for={scheduled}", f"daemonset/{name}", "--timeout=240s")
 
 
 def test_a_driver_without_nodes_and_a_provider_that_does_not_run_are_told(
@@ -218,7 +218,7 @@ def test_a_driver_without_nodes_and_a_provider_that_does_not_run_are_told(
     assert found.with_status("warning") == ["csi provider"]
     assert found.message("csi provider") == f"{dag.namespace}/{name} runs on 0 of 2 nodes"
     dag.kubectl("set", "image", f"daemonset/{name}", f"main={dag.cluster.registry}/pause:1")
-    dag.kubectl("rollout", "status", f"daemonset/{name}", "--timeout=60s")
+    dag.kubectl("rollout", "status", f"daemonset/{name}", "--timeout=240s")
     found = Findings(dag, directory, *words)
     assert found.with_status("warning") == []
     assert found.message("csi provider") == f"{dag.namespace}/{name} runs on 2 nodes"

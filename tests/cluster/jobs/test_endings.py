@@ -34,7 +34,7 @@ def test_what_ended_while_nobody_looked_is_taken(jobs: Jobs) -> None:
     first = jobs.start()
     jobs.await_build()
     first.signal(signal.SIGKILL)
-    jobs.dag.kubectl("wait", "--for=condition=complete", "jobs", "-l", "dag/arch", "--timeout=100s")
+    jobs.dag.kubectl("wait", "--for=condition=complete", "jobs", "-l", "dag/arch", "--timeout=240s")
     second = jobs.build()
     assert second.returncode == 0, second.stderr
     assert jobs.logs() == ["slow.log"]
@@ -59,7 +59,7 @@ def test_a_pod_that_somebody_deletes_is_built_again(jobs: Jobs) -> None:
     running = jobs.start()
     pod = jobs.await_build()
     jobs.dag.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-    done = running.end(300)
+    done = running.end()
     assert done.returncode == 0, done.stderr
     assert "somebody deleted the pod" in done.stderr
     assert "slow.attempt-2.log" in jobs.logs()

@@ -30,7 +30,7 @@ def test_every_package_is_a_job_and_what_is_finished_is_not_built_again(
     assert (jobs.store / "x86_64/everything-1-r0.apk").exists()
     assert (jobs.store / "x86_64/APKINDEX.tar.gz").exists()
     assert jobs.jobs() == []
-    jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=60s")
+    jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=240s")
     again = jobs.build(f"--out={tmp_path / 'out'}")
     assert again.returncode == 0, again.stderr
     assert "0 packages to build for x86_64" in again.stderr

@@ -37,10 +37,10 @@ def test_what_quota_and_admission_refuse_is_told_and_built_when_they_permit_it(j
     jobs.dag.limit(memory="256Mi")
     with refusing(jobs.dag, "refused", "no such package on this cluster"):
         running = jobs.start("--max-ram=4Gi")
-        running.await_line(r"large: the Job cannot make its pod: .*exceeded quota: small", 240)
-        running.await_line(r"refused: the Job cannot make its pod: .*no such package on this", 60)
+        running.await_line(r"large: the Job cannot make its pod: .*exceeded quota: small")
+        running.await_line(r"refused: the Job cannot make its pod: .*no such package on this")
     jobs.dag.kubectl("delete", "resourcequota", "small")
-    require_converged(jobs, running.end(240), "fine", "large", "refused")
+    require_converged(jobs, running.end(), "fine", "large", "refused")
     # It was waited for, and nothing was tried again.
     assert jobs.logs() == ["fine.log", "large.log", "refused.log"]
 
@@ -53,10 +53,10 @@ def test_an_image_that_cannot_be_pulled_is_told_and_pulled_when_it_can(jobs: Job
         node = ("User-Agent", "containerd")
         proxy.on(path="/manifests/", header=node, times=None).answer(503)
         running = jobs.start(f"--sdk-image=127.0.0.1:{proxy.port}/{image}")
-        words = running.await_line(r"one: container build: cannot pull .*", 240)[0]
+        words = running.await_line(r"one: container build: cannot pull .*")[0]
         assert "503" in words
         proxy.clear()
-        require_converged(jobs, running.end(240), "one")
+        require_converged(jobs, running.end(), "one")
     assert jobs.logs() == ["one.log"]
 
 
@@ -67,9 +67,9 @@ def test_a_volume_that_cannot_be_mounted_is_told_and_mounted_when_it_can(jobs: J
     jobs.await_build("first")
     # What is mounted already stays so.
     away = jobs.store.rename(jobs.store.with_name(f"{jobs.store.name}-away"))
-    running.await_line(r"second: FailedMount: .*is not a directory", 240)
+    running.await_line(r"second: FailedMount: .*is not a directory")
     away.rename(jobs.store)
-    require_converged(jobs, running.end(240), "first", "second")
+    require_converged(jobs, running.end(), "first", "second")
     assert jobs.logs() == ["first.log", "second.log"]
 
 
@@ -84,7 +84,7 @@ def test_pods_that_are_evicted_or_drained_are_built_again(jobs: Jobs) -> None:
         jobs.dag.kubectl("drain", node, chosen, "--force", "--delete-emptydir-data")
     finally:
         jobs.dag.kubectl("uncordon", node)
-    done = running.end(240)
+    done = running.end()
     require_converged(jobs, done, "evicted", "drained")
     for name, pod in (("evicted", evicted), ("drained", drained)):
         where = pod["spec"]["nodeName"]
@@ -96,10 +96,10 @@ def test_a_build_over_its_share_of_the_disk_is_evicted_and_tried_again(jobs: Job
     jobs.dag.limit(ephemeral_storage="300Mi")
     jobs.define(full="[ -e /tmp/x ] || fallocate -l 900M /tmp/x; sleep 60")
     running = jobs.start()
-    words = running.await_line(r"full: the node evicted the pod: .*", 240)[0]
+    words = running.await_line(r"full: the node evicted the pod: .*")[0]
     assert "exceeds the total limit of containers 600Mi" in words
     jobs.dag.limit(ephemeral_storage="2Gi")
-    require_converged(jobs, running.end(240), "full")
+    require_converged(jobs, running.end(), "full")
 
 
 def test_a_store_that_nobody_may_write_is_named_before_anything_is_built(jobs: Jobs) -> None:
@@ -122,10 +122,10 @@ def test_a_store_that_refuses_what_was_built_is_told_and_tried_until_it_takes_th
     modes = {path: path.stat() for path in places}
     for path in places:
         path.chmod(0o555)
-    running.await_line(r"one: the store cannot be written, trying again: .*Permission denied", 120)
+    running.await_line(r"one: the store cannot be written, trying again: .*Permission denied")
     for path, mode in modes.items():
         path.chmod(mode.st_mode & 0o777)
-    require_converged(jobs, running.end(120), "one")
+    require_converged(jobs, running.end(), "one")
     assert jobs.logs() == ["one.log"]
 
 
@@ -136,14 +136,14 @@ def test_a_lost_node_costs_no_package_and_keeps_no_pod(jobs: Jobs) -> None:
     node = jobs.await_build("one")["spec"]["nodeName"]
     jobs.dag.cluster.stop_node(node)
     try:
-        running.await_line(rf"one: node {node} stopped answering", 120)
-        done = running.end(240)
+        running.await_line(rf"one: node {node} stopped answering")
+        done = running.end()
     finally:
         jobs.dag.cluster.start_node(node)
     # The node is lost to Kubernetes alone: what runs there may still come to its end, and counts then.
     require_converged(jobs, done, "one")
     assert "building one 1-r0 (attempt 2)" in done.stderr
-    jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=100s")
+    jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=240s")
 
 
 @pytest.mark.usefixtures("alone")
@@ -153,7 +153,7 @@ def test_an_api_server_that_starts_again_costs_nothing(jobs: Jobs) -> None:
     running = jobs.start()
     jobs.await_build("one")
     jobs.dag.cluster.restart_apiserver()
-    require_converged(jobs, running.end(240), "one", "two")
+    require_converged(jobs, running.end(), "one", "two")
     assert jobs.logs() == ["one.log", "two.log"]
 
 
@@ -170,7 +170,7 @@ def test_a_cluster_that_forgets_what_was_before_costs_nothing(jobs: Jobs) -> Non
     jobs.dag.cluster.restart_apiserver(compacting=True)
     watched = f"{path}?watch=1&timeoutSeconds=5&resourceVersion={before}"
     assert '"code":410' in jobs.dag.kubectl("get", "--raw", watched)
-    require_converged(jobs, running.end(240), "one", "two")
+    require_converged(jobs, running.end(), "one", "two")
     assert jobs.logs() == ["one.log", "two.log"]
 
 
@@ -183,7 +183,7 @@ def test_a_pod_that_is_preempted_is_built_again(jobs: Jobs) -> None:
     jobs.dag.apply("scheduling.k8s.io/v1/PriorityClass", name, value=1000)
     try:
         jobs.dag.apply("Pod", "urgent", spec=urgent(jobs, name, node))
-        done = running.end(240)
+        done = running.end()
     finally:
         jobs.dag.kubectl("delete", "priorityclass", name)
     require_converged(jobs, done, "one")
@@ -230,7 +230,7 @@ def test_a_token_that_expires_is_asked_for_anew(jobs: Jobs, tmp_path: Path) -> N
     dag.kubectl("delete", "secret", "first")
     told = asked.read_text()
     eventually(lambda: not is_welcome(dag, first), "the first token is refused", 60)
-    require_converged(jobs, running.end(240), "one", "two")
+    require_converged(jobs, running.end(), "one", "two")
     assert len(asked.read_text()) > len(told)
 
 

@@ -29,7 +29,7 @@ def test_a_run_is_seen_and_cancelled_from_another_machine(jobs: Jobs) -> None:
     assert cancelled.returncode == 0, cancelled.stderr
     assert jobs.jobs() == []
     # The agent that has kept what there is of the run may still be on its way out.
-    jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=60s")
+    jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=240s")
     done = running.end()
     assert done.returncode == 130
     assert "is cancelled" in done.stderr

@@ -118,7 +118,7 @@ def test_what_is_printed_is_what_is_posted_and_builds_the_same(dag: Dag, tmp_pat
     assert dag.pods() == []
     name = dag.kubectl("create", "-f", "-", "-o", "name", stdin=printed.stdout).strip()
     condition = "jsonpath={.status.containerStatuses[?(@.name=='build')].state.terminated.exitCode}"
-    dag.kubectl("wait", f"--for={condition}=0", name, "--timeout=60s")
+    dag.kubectl("wait", f"--for={condition}=0", name, "--timeout=240s")
     assert dag.kubectl("logs", name, "-c", "build").splitlines()[:-1] == [
         "making one-1.10-r2",
         "making two-1.10-r2",

@@ -113,7 +113,7 @@ def test_each_platform_of_the_bundles_index_carries_it_into_a_pod(
     init["image"] = for_arm(init["image"])
     name = dag.kubectl("create", "-f", "-", "-o", "name", stdin=json.dumps(pod)).strip()
     ended = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
-    dag.kubectl("wait", f"--for={ended}", name, "--timeout=60s")
+    dag.kubectl("wait", f"--for={ended}", name, "--timeout=240s")
     assert "base for arm64, built on aarch64" in dag.kubectl("logs", name, "-c", "build")
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 def interrupted(dag: Dag, command: Running) -> None:
     """Check that the command ended as it should, and that its pod is gone."""
-    done = command.end(60)
+    done = command.end()
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert dag.pods() == []
@@ -46,7 +46,7 @@ def test_a_pod_that_may_not_be_deleted_is_named_with_the_reason(dag: Dag, tmp_pa
         command = dag.start(definitions(tmp_path / "d"), "--cpu=9000")
         command.await_line("not scheduled")
         command.signal(SIGINT)
-        done = command.end(60)
+        done = command.end()
     assert done.returncode == 130, done.stderr
     (pod,) = dag.pods()
     last = done.stderr.splitlines()[-1]
@@ -98,7 +98,7 @@ def test_the_second_time_it_leaves_at_once_and_names_the_pod(dag: Dag, tmp_path:
     command.signal(SIGINT)
     eventually(lambda: "deletionTimestamp" in dag.pod_json()["metadata"], "asked to be deleted")
     command.signal(SIGINT)
-    done = command.end(10)
+    done = command.end(60)
     assert done.returncode == 130
     (pod,) = dag.pods()
     assert f"{pod.removeprefix('pod/')} may still be there" in done.stderr.splitlines()[-1]

@@ -39,7 +39,7 @@ STAYS = "trap 'exit 143' TERM; sleep 3600 & wait"
 def test_a_sidecar_changes_nothing(dag: Dag, tmp_path: Path, script: str, native: bool) -> None:
     patch = sidecar(dag, script, native=native)
     with admission(dag, tmp_path / "hook", lambda pod: of_dag(pod, patch)):
-        done = dag("pod", "--dir", definitions(tmp_path / "d"), timeout=150)
+        done = dag("pod", "--dir", definitions(tmp_path / "d"))
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("[build]")]
     assert lines == ["[build] making one-1.10-r2", "[build] making two-1.10-r2"]
@@ -50,7 +50,7 @@ def test_a_sidecar_that_runs_is_no_progress(dag: Dag, tmp_path: Path) -> None:
     patch = sidecar(dag, STAYS, native=True)
     with admission(dag, tmp_path / "hook", lambda pod: of_dag(pod, patch)):
         words = ["--pull-repo=127.0.0.1:1/x", "--pending-timeout=60s"]
-        done = dag("pod", "--dir", definitions(tmp_path / "d"), *words, timeout=150)
+        done = dag("pod", "--dir", definitions(tmp_path / "d"), *words)
     assert done.returncode == 3, done.stderr
     assert "nothing ran for 60 s (--pending-timeout): container init: cannot pull" in done.stderr
     assert dag.pods() == []
@@ -69,7 +69,7 @@ def test_a_build_whose_packages_nobody_could_take_does_not_begin(dag: Dag, tmp_p
     directory = definitions(tmp_path / "d")
     with admission(dag, tmp_path / "hook", lambda pod: never_as_root(pod, "out")):
         words = ["--out", str(tmp_path / "out"), "--pending-timeout=60s"]
-        done = dag("pod", "--dir", directory, *words, timeout=150)
+        done = dag("pod", "--dir", directory, *words)
     assert done.returncode == 3, done.stderr
     assert "container out: CreateContainerConfigError: " in done.stderr
     assert "making" not in done.stdout

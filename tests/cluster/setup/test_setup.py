@@ -246,7 +246,7 @@ def test_programs_of_another_architecture_run_on_every_node(
         container = {"name": "machine", "image": image, "command": ["uname", "-m"]}
         dag.apply("Pod", f"on-{node}", spec={**spec, "containers": [container]})
         ended = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
-        dag.kubectl("wait", f"--for={ended}", f"pod/on-{node}", "--timeout=60s")
+        dag.kubectl("wait", f"--for={ended}", f"pod/on-{node}", "--timeout=240s")
         assert dag.kubectl("logs", f"on-{node}") == "aarch64\n"
 
     assert setup(dag, *words, "--undo", "--yes").returncode == 0

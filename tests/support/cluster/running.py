@@ -70,7 +70,7 @@ class Running:
                 command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
 
-    def await_line(self, pattern: str, seconds: float = 60) -> re.Match[str]:
+    def await_line(self, pattern: str, seconds: float = 300) -> re.Match[str]:
         """Wait until something that the command wrote to either stream matches."""
         deadline = time.monotonic() + seconds
         while True:
@@ -85,7 +85,7 @@ class Running:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def end(self, seconds: float = 120) -> Done:
+    def end(self, seconds: float = 300) -> Done:
         """Wait for the end of the command, and return its output, as far as it is text."""
         try:
             self.process.wait(seconds)
@@ -166,7 +166,7 @@ class Dag:
             text=True,
             input=stdin,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -190,7 +190,7 @@ class Dag:
         within = [f"--namespace={namespace}"] if namespace else []
         described = json.dumps({**quota, "spec": {"hard": hard}})
         self.kubectl("apply", "-f", "-", *within, stdin=described)
-        until = ("--for=jsonpath={.status.hard}", "--timeout=60s")
+        until = ("--for=jsonpath={.status.hard}", "--timeout=240s")
         self.kubectl("wait", *until, "resourcequota/small", *within)
 
     def limit(self, **limits: str) -> None:
