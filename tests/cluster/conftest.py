@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, emulation, kwok, lifecycle
+from cluster import Cluster, ClusterError, emulation, kwok, lifecycle, secret_store
 from cluster.config import cache_directory, state_directory
 from tests.support.cluster.running import Dag
 
@@ -133,6 +133,30 @@ def simulated(cluster: Cluster) -> Iterator[Cluster]:
     with _holding("cluster-kwok.lock", fcntl.LOCK_EX):
         yield cluster
         kwok.down(cluster)
+
+
+@pytest.fixture
+def no_emulation(simulated: Cluster) -> Iterator[None]:
+    """Have the machine run only its own programs before and after the test, which alone changes that.
+
+    No simulated node is there, on which a DaemonSet would count as well.
+    """
+    with _holding("cluster-emulation.lock", fcntl.LOCK_EX):
+        emulation.down()
+        yield
+        emulation.up()  # older kernels keep what pods registered; it is seen after a mount
+        emulation.down()
+
+
+@pytest.fixture
+def secret_driver(simulated: Cluster) -> Iterator[None]:
+    """Have the driver for secrets on every node, and no provider for it but what the test makes.
+
+    No simulated node is there, on which a DaemonSet would count as well.
+    """
+    with _holding("cluster-secrets.lock", fcntl.LOCK_EX):
+        secret_store.up(simulated)
+        yield
 
 
 @pytest.fixture

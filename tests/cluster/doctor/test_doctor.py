@@ -152,13 +152,13 @@ def test_a_build_that_no_node_fits_is_a_warning_because_pools_scale(
     assert "executable file not found" in found.failed("pull x86_64")
 
 
+@pytest.mark.usefixtures("secret_driver")
 def test_the_signing_key_is_followed_from_the_driver_to_the_mounted_file(
     dag: Dag, directory: Path
 ) -> None:
     found = Findings(dag, directory, "--secret-key", "--csi-driver=none.example", "--probe=false")
     assert found.failed("csi driver") == "the cluster has no CSI driver none.example"
     assert found.message("key class") == "not checked: csi driver comes first"
-    secret_store.up(dag.cluster)
     found = Findings(dag, directory, "--secret-key", "--probe=false")
     assert "has no SecretProviderClass melange-key" in found.failed("key class")
     secret_store.put(dag.cluster, dag.namespace, "melange-key", {"other.rsa": b"x"})
@@ -188,8 +188,9 @@ def daemon_set(dag: Dag, name: str, image: str) -> None:
     dag.kubectl("wait", f"--for={scheduled}", f"daemonset/{name}", "--timeout=240s")
 
 
+@pytest.mark.usefixtures("secret_driver")
 def test_a_driver_without_nodes_and_a_provider_that_does_not_run_are_told(
-    alone: None, dag: Dag, directory: Path
+    dag: Dag, directory: Path
 ) -> None:
     driver = f"{dag.namespace}.example.com"
     dag.apply("storage.k8s.io/v1/CSIDriver", driver, spec={"attachRequired": False})
@@ -202,7 +203,6 @@ def test_a_driver_without_nodes_and_a_provider_that_does_not_run_are_told(
         == f"{driver} is registered on no node, so nothing can be mounted"
     )
 
-    secret_store.up(dag.cluster)
     secret_store.put(dag.cluster, dag.namespace, "melange-key", {"melange.rsa": b"x"})
     words = ("--secret-key", "--probe=false")
     assert "no DaemonSet looks like the provider" in Findings(dag, directory, *words).message(

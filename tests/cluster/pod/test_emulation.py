@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -23,16 +22,14 @@ from tests.support.cluster.running import Dag, definitions
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture
-def no_emulation(alone: None) -> Iterator[None]:
-    """Make sure before and after the test that the machine runs only its own programs."""
-    emulation.down()
-    yield
-    emulation.down()
+def mounts() -> list[str]:
+    """Return the mounts of the file system in which formats of programs are registered."""
+    return [line for line in Path("/proc/mounts").read_text().splitlines() if "binfmt" in line]
 
 
-def test_down_leaves_the_machine_as_up_found_it(cluster: Cluster, alone: None) -> None:
-    before = Path("/proc/mounts").read_text()
+@pytest.mark.usefixtures("no_emulation")
+def test_down_leaves_the_machine_as_up_found_it() -> None:
+    before = mounts()
     busybox = emulation.programs("aarch64", "busybox-static") / "bin/busybox"
     try:
         emulation.up("aarch64")
@@ -44,7 +41,7 @@ def test_down_leaves_the_machine_as_up_found_it(cluster: Cluster, alone: None) -
         emulation.down()
     assert registered == ["dag-aarch64"]
     assert list(emulation.PLACE.glob("dag-*")) == []
-    assert Path("/proc/mounts").read_text() == before
+    assert mounts() == before
 
 
 @pytest.mark.parametrize("isolation", ["privileged", "userns"])

@@ -170,19 +170,3 @@ def test_a_preemption_is_named(dag: Dag, tmp_path: Path) -> None:
     assert done.returncode == 3, done.stderr
     assert "the pod was preempted by one of higher priority" in done.stderr
     assert "nothing is wrong with the packages: run it again" in done.stderr
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_node_that_stops_is_named(dag: Dag, tmp_path: Path) -> None:
-    command = dag.start(job(tmp_path / "d", WAITS))
-    command.await_line("running")
-    node = dag.pod_json()["spec"]["nodeName"]
-    dag.cluster.stop_node(node)
-    try:
-        done = command.end()
-    finally:
-        dag.cluster.start_node(node)
-    assert done.returncode == 3, done.stderr
-    assert f"node {node} does not answer; Kubernetes waits for it" in done.stderr
-    assert f"node {node} stopped answering" in done.stderr
-    assert last_lines(done.stderr) == ["running"]

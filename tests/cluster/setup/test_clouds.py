@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cluster import Cluster, secret_store
+from cluster import secret_store
 from tests.cluster.setup.test_setup import KEY, deliver, exists, get, outcomes
 from tests.support.cluster.running import Dag, Done
 from tests.support.faults import Origin
@@ -161,14 +161,7 @@ def test_what_was_in_the_project_before_stays(cloud: Cloud) -> None:
     assert not exists(cloud.dag, "serviceaccount/builder")
 
 
-@pytest.fixture
-def driver(cluster: Cluster, alone: None) -> Iterator[None]:
-    secret_store.up(cluster)
-    yield
-    secret_store.down(cluster)
-
-
-@pytest.mark.usefixtures("driver")
+@pytest.mark.usefixtures("secret_driver")
 def test_gke_with_a_signing_key_and_a_driver_from_its_published_manifests(cloud: Cloud) -> None:
     key = cloud.place / "melange.rsa"
     key.write_text(KEY)

@@ -214,15 +214,6 @@ exit 0
 """A script like the real image's for one architecture: it unmounts its mount, and never fails."""
 
 
-@pytest.fixture
-def no_emulation(alone: None) -> Iterator[None]:
-    """Make sure before and after the test that the machine runs only its own programs."""
-    emulation.down()
-    yield
-    emulation.up()  # older kernels keep what pods registered; it is seen after a mount
-    emulation.down()
-
-
 def test_programs_of_another_architecture_run_on_every_node(
     dag: Dag, no_emulation: None, tmp_path: Path
 ) -> None:
@@ -254,15 +245,13 @@ def test_programs_of_another_architecture_run_on_every_node(
 
 
 @pytest.fixture
-def key_driver(cluster: Cluster, alone: None) -> Iterator[None]:
-    """Start the test's Secrets Store driver, and two DaemonSets with the names of the real one's."""
-    secret_store.up(cluster)
+def key_driver(cluster: Cluster, secret_driver: None) -> Iterator[None]:
+    """Have two DaemonSets with the names of the real driver's and its provider's."""
     for name, tolerations in (("csi-secrets-store", []), ("csi-secrets-store-provider-gcp", None)):
         cluster.run_kubectl("apply", "--filename=-", stdin=json.dumps(daemonset(name, tolerations)))
     yield
     names = ("csi-secrets-store", "csi-secrets-store-provider-gcp")
     cluster.run_kubectl("delete", "daemonset", "--namespace=kube-system", *names)
-    secret_store.down(cluster)
 
 
 def daemonset(name: str, tolerations: list[Any] | None) -> dict[str, Any]:

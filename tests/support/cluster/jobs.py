@@ -84,7 +84,7 @@ class Jobs:
     def _find_build(self, package: str, says: str) -> Json:
         """Return the Pod of a build that has said something; an empty one if there is none."""
         for pod in json.loads(self.dag.kubectl("get", "pods", "-o", "json"))["items"]:
-            if package and pod["metadata"]["annotations"].get("dag/package") != package:
+            if package and pod["metadata"].get("annotations", {}).get("dag/package") != package:
                 continue
             statuses = pod["status"].get("containerStatuses", ())
             running = {one["name"] for one in statuses if "running" in one["state"]}
