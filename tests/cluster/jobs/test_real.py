@@ -12,7 +12,7 @@ from tests.real.quick import QuickBuild, build_quick
 from tests.real.sets import NOT_REPRODUCIBLE
 from tests.support.cluster.running import Dag
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture(scope="session")
