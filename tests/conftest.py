@@ -88,6 +88,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if turn(item) == 0:
             item.add_marker(pytest.mark.xdist_group("alone"))
+        elif "simulated" in getattr(item, "fixturenames", ()):
+            # They exclude each other, and would wait for that in several processes.
+            item.add_marker(pytest.mark.xdist_group("simulated"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
