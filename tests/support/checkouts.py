@@ -106,10 +106,22 @@ def checkout(cache: Cache, tmp_path: Path, wanted: Checkout, *, network: bool = 
     work = tmp_path / "workspace"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    command = ["bwrap", "--dev-bind", "/", "/", *([] if network else ["--unshare-net"])]
-    command += ["--tmpfs", "/var/cache"]
+    # Not all of `/`: what containers have mounted may go at any moment, and then bwrap fails.
+    command = ["bwrap", *([] if network else ["--unshare-net"]), "--dev", "/dev", "--proc", "/proc"]
+    for place in ("/bin", "/etc", "/lib", "/lib64", "/usr"):
+        command += ["--ro-bind-try", place, place]
+    command += ["--bind", str(tmp_path), str(tmp_path), "--tmpfs", "/var/cache"]
     command += ["--ro-bind", str(cache.directory), "/var/cache/melange", "--chdir", str(work)]
-    command += ["--tmpfs", "/root", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin"]
+    command += [
+        "--dir",
+        "/tmp",
+        "--tmpfs",
+        "/root",
+        "--clearenv",
+        "--setenv",
+        "PATH",
+        "/usr/bin:/bin",
+    ]
     command += ["--setenv", "HOME", "/root"]
     for line in (cache.directory / "melange.env").read_text().splitlines():
         name, _, value = line.partition("=")

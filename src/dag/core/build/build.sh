@@ -116,7 +116,8 @@ if [ -n "$bwrap" ]; then
   place_bwrap || refuse "no file can be made in $state"
   PATH="$(cd "$state/bin" && pwd):$PATH"
   export PATH
-  [ -z "$check" ] || said=$(try_step) || refuse "steps cannot be confined here ($(
+  # More than once, because a mount of a container that goes at this moment lets bwrap fail, too.
+  [ -z "$check" ] || said=$(try_step) || said=$(try_step) || said=$(try_step) || refuse "steps cannot be confined here ($(
     echo "$said" | tr '\n' ' ' | sed 's/ *$//'
   )): $(what_would_do "$said"), or trust all steps with --trust-steps"
 fi
