@@ -17,11 +17,11 @@ MOMENTS = (
     *("Began COME", "Began WRITTEN"),
     *("Unchanged COME same1", "Unchanged WRITTEN same2"),
     *("Lacked COME app1", "Await BEGUN app2", "Lacked WRITTEN app3"),
-    *("Broke COME broken", "Broke WRITTEN broken"),
     *(f"{moment} chain{number}" for number, moment in enumerate(_CHAIN)),
-    "Finish BEGUN",
 )
 """Where the builds die, one after the other."""
+END = ("Broke COME broken", "Broke WRITTEN broken", "Finish BEGUN")
+"""The same, when everything else is built: what is broken is tried each time, beside what is not."""
 LAST = f"chain{len(_CHAIN) - 1}"
 """The package that is built last."""
 SAME = ("base1", "same1", "base2", "same2")
@@ -39,7 +39,7 @@ class Everything:
 
 
 def everything() -> Everything:
-    """Return the distribution of `MOMENTS`."""
+    """Return the distribution of `MOMENTS` and `END`."""
     files = dict(_definitions())
     other = {name: f"# Once it was like this.\n{files[name]}" for name in ("base1", "base2")}
     return Everything(files, {**files, **other})

@@ -11,7 +11,7 @@ from tests.support.builds import definition
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import CHECKOUT
 from tests.support.dying import VARIABLE
-from tests.support.moments import LAST, MOMENTS, SAME, everything
+from tests.support.moments import END, LAST, MOMENTS, SAME, everything
 from tests.torture.kills import environment
 
 pytestmark = pytest.mark.cluster
@@ -37,7 +37,7 @@ def test_a_client_that_dies_at_any_transition_is_followed_by_one_elsewhere(jobs:
     jobs.write(all_of_it.files)
     words = jobs.words("-j", "9", "--rebuild", "dependents")
     built: list[str] = []
-    for number, moment in enumerate((*MOMENTS[:-1], *MEMORY, MOMENTS[-1])):
+    for number, moment in enumerate((*MOMENTS, *MEMORY, *END)):
         dag.environment[VARIABLE] = moment
         dag.environment["XDG_CACHE_HOME"] = jobs.another(str(number % 3))
         dead = dag.run("tests.support.dying", *words).end(600)

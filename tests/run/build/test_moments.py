@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.builds import Make, run
 from tests.support.dying import VARIABLE
-from tests.support.moments import MOMENTS, SAME, everything
+from tests.support.moments import END, MOMENTS, SAME, everything
 from tests.torture.distribution import contents
 from tests.torture.kills import environment
 
@@ -40,7 +40,7 @@ def test_a_build_that_dies_at_any_transition_ends_like_an_unbroken_one(
     code, _, said = run(place, *SAME)
     assert code == 0, said
     make(**all_of_it.files)
-    built = [name for moment in MOMENTS for name in die(place, moment)]
+    built = [name for moment in (*MOMENTS, *END) for name in die(place, moment)]
     assert len(built) == len(set(built)), "what had a record was built again"
     code, _, said = run(place, *WORDS)
     assert code == 1, said
