@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from dag.core.limits import Limit
 from dag.core.package.apk import archive_of
 from dag.core.package.apkindex import Entry, read_index
 from dag.errors import InfrastructureError
+from dag.io.package import packagecache
 from dag.io.package.apkindex import index_text
 from dag.io.package.packagecache import PackageCache, WrongPackage
 from dag.io.package.reach import Fetcher, Reach
@@ -133,6 +135,26 @@ def test_a_directory_is_a_repository_too(tmp_path: Path, apk: Path) -> None:
     (place / "a-1-r0.apk").unlink()
     with pytest.raises(WrongPackage, match="is not there"):
         PackageCache("x86_64", None, tmp_path / "cache").bring(entry)
+
+
+def test_what_was_not_used_for_long_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "r"
+    (repository / "x86_64").mkdir(parents=True)
+    entries = [
+        entry_of(make_apk(repository / f"x86_64/{name}-1-r0.apk", name), str(repository))
+        for name in ("a", "b", "c", "d")
+    ]
+    size = sum(path.stat().st_size for path in repository.rglob("*.apk"))
+    monkeypatch.setattr(packagecache, "PACKAGE_CACHE", Limit("a small cache", size * 3 // 4 + 1))
+    a, b, c = map(cache(tmp_path).bring, entries[:3])
+    os.utime(b, (1, 1))
+    later = cache(tmp_path)
+    d = later.bring(entries[3])
+    assert {*(tmp_path / "cache").iterdir()} == {a, c, d}
+    # What this run uses stays, even if it is too much.
+    assert {*map(later.bring, entries)} == {a, b, c, d} == {*(tmp_path / "cache").iterdir()}
 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, apk: Path, origin: Origin) -> None:

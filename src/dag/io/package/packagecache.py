@@ -38,6 +38,8 @@ _UNQUOTED = "/$&+,:;=@~"
 """What Go leaves as it is in the path of a URL."""
 _TOGETHER = "together-"
 """How the names of directories begin that lead to all unpacked packages of some environment."""
+_LOOKS = 64
+"""How often it is looked how large all is while it is filled: each time all of it is listed."""
 _DAY = 24 * 60 * 60
 """Seconds; no package is moved for so long."""
 
@@ -60,6 +62,8 @@ class PackageCache:
         """File → what it was when it was proven in this run, and its SHA-256."""
         self._paths: dict[str, Path] = {}
         """The file of each package, by the checksum of its entry: to make a path takes long."""
+        self._unseen = PACKAGE_CACHE.most
+        """Bytes that came since it was looked whether all is too large."""
         self._is_trimmed = False
         self._used: set[str] = set()
         """The directories of unpacked packages that this run has used."""
@@ -225,7 +229,10 @@ class PackageCache:
             temporary.chmod(0o444)
             temporary.replace(path)
             self._proven[path] = (_state_of(path), apk.sha256)
-            self._make_room(path)
+            self._unseen += apk.size
+            if self._unseen > PACKAGE_CACHE.most / _LOOKS:
+                self._unseen = 0
+                self._make_room(path)
         except FileNotFoundError as error:
             raise WrongPackage(
                 f"{shown} is not there, although the index lists it",
