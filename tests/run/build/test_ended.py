@@ -110,7 +110,8 @@ def test_a_unit_that_takes_too_long_has_failed(make: Make) -> None:
 
 @pytest.mark.skipif(detect().name == "none", reason="no control groups may be written here")
 def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> None:
-    hungry = definition("hungry", runs="head -c 300000000 /dev/zero | tail -n 1 | wc -c")
+    # More than 160 MiB, and well below twice as much.
+    hungry = definition("hungry", runs="head -c 240000000 /dev/zero | tail -n 1 | wc -c")
     place = make(hungry=hungry)
     code, out, said = run(place, "--ram", "160Mi", "--json")
     assert code == 0, said
@@ -191,7 +192,7 @@ def test_the_first_unit_does_not_wait_for_the_removal_of_what_a_dead_run_has_lef
 ) -> None:
     place = make(a=definition("a"))
     (place / "Makefile").write_text(LOOKS)
-    for number in range(30):
+    for number in range(60):
         left = place / f"packages/.dag/work/dead.{number}/workspace"
         left.mkdir(parents=True)
         for other in range(1000):
