@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dag.core.build.failure import FailureWords, failure_words
+from dag.core.build.failure import FailureWords, failure_words, vanished_mount
 
 STEP = """\
 dag: attempt 2
@@ -131,3 +131,14 @@ def test_what_melange_warns_of_in_every_build_is_no_word_of_a_failure() -> None:
         "melange: unable to build guest: no key",
         ("getting local index ./p: it is signed by nobody",),
     )
+
+
+def test_a_mount_that_went_away_is_told_apart() -> None:
+    place = "/run/containerd/1/rootfs"
+    said = f'bwrap: Can\'t bind mount /oldroot/ on /newroot/: Unable to apply mount flags: remount "/newroot{place}": '
+    for why in ("Invalid argument", "No such file or directory"):
+        assert vanished_mount(["other", said + why]) == (
+            "/run/containerd/1/rootfs went away while a sandbox was made"
+        )
+    assert vanished_mount([said + "Permission denied"]) is None
+    assert vanished_mount(["bwrap: Can't bind mount /a on /b: No such file or directory"]) is None

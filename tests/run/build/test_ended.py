@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,38 @@ def test_out_of_memory_is_tried_again_with_more_and_remembered(make: Make) -> No
     code, _, said = run(place, "--ram", "160Mi", "--max-ram", "160Mi", "--rebuild", "all")
     assert code == 1
     assert "FAILED hungry 1-r0: out of memory: 160 MiB were not enough" in said
+
+
+def test_a_sandbox_that_lost_a_mount_of_the_machine_is_made_again(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(a=definition("a", runs="echo in the sandbox"))
+    real = shutil.which("bwrap", path=environment()["PATH"])
+    bwrap = tmp_path / "bin/bwrap"
+    bwrap.parent.mkdir()
+    bwrap.write_text(ONCE.format(lost=tmp_path / "lost", real=real))
+    bwrap.chmod(0o755)
+    code, out, said = run(place, "--json", PATH=f"{bwrap.parent}:{environment()['PATH']}")
+    assert code == 0, said
+    assert "a: /run/x went away while a sandbox was made; it is tried again in " in said
+    assert json.loads(out)["units"][0]["attempts"] == 2
+
+
+ONCE = """\
+#!/bin/sh
+case "$*" in
+  *'in the sandbox'*)
+    if ! [ -e '{lost}' ]; then
+      : >'{lost}'
+      printf '%s ' "bwrap: Can't bind mount /oldroot/ on /newroot/:" >&2
+      echo 'Unable to apply mount flags: remount "/newroot/run/x": Invalid argument' >&2
+      exit 1
+    fi
+    ;;
+esac
+exec '{real}' "$@"
+"""
+"""A bwrap that fails the first time that it should run the step: a real one does when it happens."""
 
 
 def test_killed_at_random_it_ends_equal_to_an_unbroken_build(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ _LONGEST = 500
 """Characters that are told of melange's message, and of a step's name."""
 
 
+_VANISHED = re.compile(
+    r"bwrap: Can't bind mount \S+ on \S+: Unable to apply mount flags: "
+    r'remount "/newroot(?P<place>/[^"]{1,500})": (?:No such file or directory|Invalid argument)'
+)
+"""What bwrap (bind-mount.c) says when a mount is gone that it has just seen."""
 _MOST_LACKED = 5
 
 
@@ -62,6 +67,18 @@ def lacked_words(known: Mapping[str, str], lines: Sequence[str]) -> tuple[tuple[
     needs = ", ".join(f"{known[name]} turned out to need {name}" for name in names[:_MOST_LACKED])
     more = f" and {len(names) - _MOST_LACKED} more" if len(names) > _MOST_LACKED else ""
     return names, f"{needs}{more} at run time, which no package gives that is here"
+
+
+def vanished_mount(lines: Sequence[str]) -> str | None:
+    """Return why no sandbox could be made for a step, if that was for a mount that went meanwhile.
+
+    bwrap binds all that is mounted on the machine, one after the other. What containers have there
+    goes at any moment, and bwrap gives up then; the package is not at fault.
+    """
+    for line in lines:
+        if found := _VANISHED.search(line):
+            return f"{found['place']} went away while a sandbox was made"
+    return None
 
 
 def failure_words(lines: Sequence[str], most: int, otherwise: str) -> FailureWords:

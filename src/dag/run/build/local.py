@@ -25,7 +25,7 @@ from dag.core.build.events import (
     Succeeded,
     Unchanged,
 )
-from dag.core.build.failure import FailureWords, failure_words, lacked_words
+from dag.core.build.failure import FailureWords, failure_words, lacked_words, vanished_mount
 from dag.core.build.recording import make_record
 from dag.core.build.scripts import read_trailer
 from dag.core.build.served import ServedPackages
@@ -279,8 +279,8 @@ class LocalRunner:
         if oom:
             cause = f"out of memory: {size_words(start.resources.ram)} were not enough"
             return OutOfMemory(key, attempt, cause, lines)
-        if full:
-            return Faulted(key, attempt, "no space left on device", lines)
+        if fault := "no space left on device" if full else vanished_mount(lines):
+            return Faulted(key, attempt, fault, lines)
         if end.signal is not None:
             return Broke(key, attempt, f"ended by {end.signal}", lines)
         if known := work.unit.lacking:
