@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import signal
@@ -62,10 +63,24 @@ def test_one_run_builds_for_each_architecture_on_its_nodes_and_joins_the_results
     for arch, node in (("x86_64", "node-a"), ("aarch64", "node-b")):
         assert where[job_name(intel["run"], "machine", arch, 1)] == node
     assert jobs.jobs() == []
-    # What the store keeps of the run is found for each.
-    for arch, code in (("x86_64", 0), ("aarch64", 1)):
-        told = jobs.elsewhere("status", intel["run"], f"--arch={arch}", "--json")
-        assert checked(told.stdout, "result")["exit_code"] == told.returncode == code
+    # What the store keeps of the run is found for each, or for all.
+    told = jobs.elsewhere("status", intel["run"], "--arch=x86_64", "--json")
+    assert checked(told.stdout, "result")["exit_code"] == told.returncode == 0
+    told = jobs.elsewhere("status", "--json")
+    both = checked(told.stdout, "results")
+    assert both["exit_code"] == told.returncode == 1
+    assert [one["run"] for one in both["results"]] == [intel["run"]] * 2
+    which = jobs.elsewhere("logs", "picky")
+    assert which.returncode == 2
+    assert "has a log of picky for aarch64 and x86_64" in which.stderr
+    assert jobs.elsewhere("logs", "picky", "--arch=aarch64").returncode == 0
+    later = tmp_path / "later.html"
+    written = jobs.elsewhere("report", f"--out={later}")
+    assert written.returncode == 0, written.stderr
+    (log,) = jobs.store.glob(".dag/runs/*/aarch64/logs/picky.log")
+    begin = html.escape(log.read_text().splitlines()[0])  # further up than what is told at the end
+    assert begin in later.with_name("later-aarch64.html").read_text()
+    assert intel["run"] in later.with_name("later-x86_64.html").read_text()
 
 
 def test_an_architecture_without_nodes_is_said_before_anything_is_made_and_ctrl_c_ends_all(
@@ -108,13 +123,21 @@ def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, drive
 
 
 def test_a_command_that_was_killed_is_gone_on_with_for_each_architecture(
-    jobs: Jobs, arm_node: Cluster
+    jobs: Jobs, arm_node: Cluster, tmp_path: Path
 ) -> None:
     running = begin(jobs, sleep=30)
     running.signal(signal.SIGKILL)
-    done = jobs.build("--arch=x86_64,aarch64", "--json")
+    seen = jobs.elsewhere("status", "--json")
+    assert seen.returncode == 0  # as nobody else was heard of yet
+    alive = checked(seen.stdout, "all jobs")["jobs"]
+    assert [one["arch"] for one in alive] == ["aarch64", "x86_64"]
+    begun = {one["run"] for one in alive}
+    page = tmp_path / "page.html"
+    done = jobs.build("--arch=x86_64,aarch64", "--json", f"--report={page}")
     assert done.returncode == 0, done.stderr
     assert "going on with run" in done.stderr
     results = checked(done.stdout, "results")["results"]
     assert [one["attempts"] for result in results for one in result["units"]] == [1, 1]
-    assert len({*jobs.store.glob(".dag/runs/*")}) == 1
+    (run,) = jobs.store.glob(".dag/runs/*")
+    assert {result["run"] for result in results} == {run.name} == begun
+    assert run.name in page.with_name("page-aarch64.html").read_text()
