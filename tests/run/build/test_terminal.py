@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,11 +52,6 @@ def table(*wanted: str) -> Callable[[list[str]], bool]:
     return seen
 
 
-def newer(shown: Callable[[list[str]], bool], last: str, lines: list[str]) -> bool:
-    """Return whether a screen shows it, and no longer ends with the line `last`."""
-    return shown(lines) and lines[-1] != last
-
-
 @pytest.mark.parametrize(("units", "jobs"), [(4, 2), (64, 4), (3400, 4)])
 def test_what_matters_is_on_a_screen_of_any_size(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, units: int, jobs: int
@@ -75,11 +69,6 @@ def test_what_matters_is_on_a_screen_of_any_size(
     with tmux(tmp_path, command, columns=100, rows=30, cwd=place, environment=around) as terminal:
         lines = terminal.wait(shown)
         assert f"    {WORDS}" in lines
-        terminal.resize(60, 30)
-        for _ in range(2):  # tmux wraps what is there, and then it tells the program
-            lines = terminal.wait(partial(newer, shown, lines[-1]))
-        assert sum("slots in use" in line for line in lines) == 1, "nothing of an older table stays"
-        assert sum("package-with" in line for line in lines) == live
         for size in SIZES:
             terminal.resize(*size)
             lines = terminal.wait(shown)
