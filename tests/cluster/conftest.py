@@ -64,7 +64,8 @@ def _untimed(item: pytest.Item) -> Iterator[None]:
     try:
         yield
     finally:
-        hook.pytest_timeout_set_timer(item=item, settings=item.stash[_TIMER])
+        if _TIMER in item.stash:  # else it may take as long as it likes
+            hook.pytest_timeout_set_timer(item=item, settings=item.stash[_TIMER])
 
 
 _ALONE = ExitStack()

@@ -17,9 +17,10 @@ def command(options: ClusterLogsOptions) -> None:
     """Print the log of a package's build.
 
     It is the latest one, or that of the build whose id is RUN or begins with that: `dag status
-    --all` lists the ids. If a run has built the package for several architectures, name one with --arch. Whatever a terminal would obey is shown instead; with --raw the bytes come
-    as they are. A store that only pods reach is read by a small one: the flags below "with --on
-    kubernetes" are for that.
+    --all` lists the ids. If a run has built the package for several architectures, name one with
+    --arch. Whatever a terminal would obey is shown instead; with --raw the bytes come as they are. A
+    store that only pods reach is read by a small one: the flags below "with --on kubernetes" are for
+    that.
     """
     from dag.core.jobs.history import RunQuery
     from dag.report.terminal import say, show_log

@@ -24,9 +24,10 @@ def command(options: ClusterStatusOptions) -> int:
     """Tell how a `dag build` stands, or how it ended.
 
     It is the latest one, or the one whose id is RUN or begins with that, for each architecture that
-    it was for. A build that runs is not disturbed. The exit code is 0 if everything is built or the build still runs, 3 if nobody drives
-    a run in a cluster any more, and otherwise that of `dag build`. A store that only pods reach is
-    read by a small one: the flags below "with --on kubernetes" are for that.
+    it was for. A build that runs is not disturbed. The exit code is 0 if everything is built or the
+    build still runs, 3 if nobody drives a run in a cluster any more, and otherwise that of `dag
+    build`. A store that only pods reach is read by a small one: the flags below "with --on
+    kubernetes" are for that.
     """
     from dag.core.build.result import exit_code_of
     from dag.core.jobs.history import RunQuery

@@ -24,8 +24,10 @@ UNWATCHED = 60.0
 def announced(words: Callable[[], str]) -> Iterator[None]:
     """Say what is done inside of the block, if that takes longer than a second and a person watches.
 
-    It is said again whenever there are other words for it, which tell how far it is. That is told by a signal and not by a thread: where there are threads, nothing may fork, and
-    definitions are read by several processes. So it is told only of what the main thread does.
+    It is said again whenever there are other words for it, which tell how far it is; where there is
+    no terminal, once a minute. That is told by a signal and not by a thread: where there are threads,
+    nothing may fork, and definitions are read by several processes. So it is told only of what the
+    main thread does.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or current_manner().quiet:

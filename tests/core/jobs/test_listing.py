@@ -8,7 +8,7 @@ import pytest
 
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import without_environment
-from dag.core.jobs.listing import StoreListing, decode_listing, encode_listing
+from dag.core.jobs.listing import StoreListing, decode_listing, encode_listing, require_path
 from dag.core.package.apk import Apk
 from dag.core.store.records import Built, Inputs, Record, encode_record
 
@@ -83,3 +83,12 @@ def test_half_a_listing_is_refused() -> None:
     (line,) = encode_listing(listing(3))
     with pytest.raises(Undecodable):
         decode_listing([line[: len(line) // 2]])
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/a", "a//b", "a/../b", "a/.", "a\0b", "é" * 128, "/".join(["a" * 200] * 11)]
+)
+def test_what_no_file_below_a_directory_can_be_called_is_refused(name: str) -> None:
+    with pytest.raises(Undecodable, match="is no name of a file"):
+        require_path(name)
+    assert require_path("runs/20261130-172922-7334ce/x86_64/logs/a.log")

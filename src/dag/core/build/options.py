@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.kinds import (
-    ARCHS,
     DURATION,
     EXISTING_FILE,
     FILE,
@@ -28,13 +27,13 @@ from dag.core.package.options import (
     GeneralOptions,
     JsonOptions,
     PackageOptions,
+    RunArchsOptions,
     TargetOptions,
 )
 from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
 
 if TYPE_CHECKING:
-    from dag.core.arch import Arch
     from dag.core.build.plan import BuildRequest
     from dag.core.build.states import RunLimits
 
@@ -334,20 +333,6 @@ class StatusReportOptions(JsonOptions):
     heading: ClassVar[str] = _OUTPUT
 
     all: bool = switch("--all", "List all runs of the store, the latest first.", typed_only=True)
-
-
-@flag_group
-class RunArchsOptions(Options):
-    """The architectures of runs."""
-
-    heading: ClassVar[str] = "Store"
-
-    arch: tuple[Arch, ...] | None = flag(
-        ARCHS,
-        "-a --arch",
-        "Look for builds for these architectures, with commas between them.",
-        shown="all",
-    )
 
 
 @flag_group

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from dag.core.decoding import decode
+from dag.core.decoding import Undecodable, decode
 from dag.core.jobs.answers import MESSAGE
 from dag.core.jobs.packing import lines_of_words, pack_words, unpack_object, words_of_lines
 from dag.core.limits import STORE_LISTING
 from dag.core.package.apk import Digest
+
+_LONGEST_NAME = 255
+_LONGEST_PATH = 2048
+"""Bytes; Linux takes twice as many, and the directory of a copy has some."""
 
 
 class StoreListing(Struct, frozen=True, kw_only=True):
@@ -59,6 +63,20 @@ def decode_listing(lines: Iterable[str]) -> StoreListing:
 
     """
     return unpack_object(_LISTING, words_of_lines(lines), STORE_LISTING)
+
+
+def require_path(name: str) -> str:
+    """Return the name of an object or a file if a copy can have it below its directory.
+
+    Raises:
+        Undecodable: it leads elsewhere, or no file can have it.
+
+    """
+    parts = [one.encode() for one in name.split("/")]
+    is_long = sum(map(len, parts)) > _LONGEST_PATH or max(map(len, parts)) > _LONGEST_NAME
+    if is_long or "\0" in name or not {b"", b".", b".."}.isdisjoint(parts):
+        raise Undecodable(f"{name[:200]!r} is no name of a file")
+    return name
 
 
 def decode_published(message: str) -> PublishAnswer:

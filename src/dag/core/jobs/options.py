@@ -11,7 +11,6 @@ from dag.core.build.options import (
     PLACE,
     BuildOptions,
     LogsOptions,
-    RunArchsOptions,
     RunPageOptions,
     StatusOptions,
     StoreOptions,
@@ -27,7 +26,7 @@ from dag.core.kube.options import (
     KubeconfigOptions,
     NamesNamespace,
 )
-from dag.core.package.options import DirectoryOptions, GeneralOptions
+from dag.core.package.options import DirectoryOptions, GeneralOptions, RunArchsOptions
 from dag.core.pod.options import (
     BucketSecretOptions,
     BundleOptions,

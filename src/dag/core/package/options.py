@@ -75,6 +75,20 @@ class ArchsOptions(Options):
 
 
 @flag_group
+class RunArchsOptions(Options):
+    """The architectures of runs."""
+
+    heading: ClassVar[str] = "Store"
+
+    arch: tuple[Arch, ...] | None = flag(
+        ARCHS,
+        "-a --arch",
+        "Look for builds for these architectures, with commas between them.",
+        shown="all",
+    )
+
+
+@flag_group
 class CompileOptions(Options):
     """Everything else that decides how definitions are resolved, and which ones are refused."""
 

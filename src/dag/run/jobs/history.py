@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dag.core.arch import DEFAULT_ARCH, Arch
+from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunQuery
-from dag.core.jobs.listing import StoreListing
+from dag.core.jobs.listing import StoreListing, require_path
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import ClusterLogsOptions, ClusterPageOptions, ClusterStatusOptions
 from dag.core.store.layout import read_run_of
@@ -50,8 +51,14 @@ def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[StoredRuns]:
         for note in listing.notes:
             say(note)
         for name, data in listing.objects.items():
-            if read_run_of(name) is None or ".." in name.split("/"):
-                raise InfrastructureError(f"the agent tells of {name}, which is of no run")
+            try:
+                require_path(name)
+            except Undecodable as error:
+                raise InfrastructureError(
+                    f"what the agent tells of runs is damaged: {error}"
+                ) from error
+            if read_run_of(name) is None:
+                raise InfrastructureError(f"the agent tells of {name!r}, which is of no run")
             copy.state.write(name, data)
         yield StoredRuns(copy, options.arch, str(settings.store))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
-from dag.core.jobs.listing import StoreListing
+from dag.core.jobs.listing import StoreListing, require_path
 from dag.core.limits import PACKAGE, PUBLIC_KEY
 from dag.core.store.layout import (
     BLOBS,
@@ -33,8 +33,6 @@ from dag.io.store.ownkey import IDENTITY, PUBLIC
 from dag.io.usercache import user_cache
 
 _CLIENT = "client"
-_LONGEST = 255
-"""Bytes of a file's name; Linux takes no more."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -100,7 +98,7 @@ def _fill(store: Store, listing: StoreListing) -> None:
         arch = parts.arch if parts is not None else read_publication_name(name)
         if arch != store.arch.apk:
             raise Undecodable(f"{name} is no name of an object for {store.arch}")
-        path = _below(store.state, name)  # made anew for each run, so it need not be durable
+        path = store.state / require_path(name)  # made anew for each run, so it need not be durable
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         if parts is not None:
@@ -108,15 +106,7 @@ def _fill(store: Store, listing: StoreListing) -> None:
                 _stand_in(store.state / blob_name(one.apk.sha256), one.apk.size)
         else:
             for file, size in decode_publication(data).sizes.items():
-                _stand_in(_below(store.packages, file), size)
-
-
-def _below(folder: Path, name: str) -> Path:
-    """Return the path of a file by its name, which a stranger may have chosen."""
-    parts = name.split("/")
-    if "\0" in name or any(one in ("", ".", "..") or len(one.encode()) > _LONGEST for one in parts):
-        raise Undecodable(f"{name[:200]!r} is no name of a file")
-    return folder / name
+                _stand_in(store.packages / require_path(file), size)
 
 
 def _take_identity(store: Store, listing: StoreListing) -> None:
