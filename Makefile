@@ -54,7 +54,7 @@ torture: venv bare ## 300 packages, dag build killed 20 times; long real builds;
 	$(PY) -m tests.real --set long
 	$(PY) -m tests.fuzz --seconds 600
 	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py \
-		tests/run/build/test_terminal.py tests/cluster/jobs/test_generated.py tests/cluster/jobs/test_moments.py tests/cluster/jobs/test_ways.py
+		tests/cluster/jobs/test_generated.py tests/cluster/jobs/test_moments.py tests/cluster/jobs/test_ways.py
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit
 	@failed=; for bench in bench/*.py; do \

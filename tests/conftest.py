@@ -61,9 +61,6 @@ INSTALLING = tuple(
 """Folders whose tests need melange, the cluster or Debian's packages; others mark single tests."""
 # `make unit` does not even import them.
 collect_ignore = [str(folder) for folder in INSTALLING] if os.environ.get("DAG_NO_INSTALL") else []
-if not explore:
-    # A terminal is told late of its size on a busy machine: `make torture` has that test.
-    collect_ignore.append(str(HERE / "run/build/test_terminal.py"))
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook

@@ -7,7 +7,7 @@ import pytest
 from tests.support.screens import Terminal
 
 RUNS = """
-import os, sys
+import os, sys, termios
 from dag.core.build.events import Began, Broke, Proven, Start, Succeeded, Unit
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
@@ -34,6 +34,9 @@ tell(Succeeded(names[0], 1), 60.0)
 tell(Proven(names[0], 1), 61.0)
 tell(Broke(names[1], 1, "exit status 2", ("cc: no such file",)), 62.0)
 progress.look_at_clock(3700.0)
+if end == "resized":
+    termios.tcsetwinsize(2, (int(sys.argv[5]), int(sys.argv[6])))
+    progress.look_at_clock(3701.0)
 if end == "interrupted":
     os.write(2, b"^C^C")
     progress.look_at_clock(3701.0)
@@ -120,6 +123,18 @@ def test_nothing_of_the_table_stays_when_it_is_closed(columns: int, rows: int, e
     assert "slots in use" not in screen
     assert "1h01m" not in screen
     assert screen.replace("\n", "").endswith("cc: no such file")
+
+
+@pytest.mark.parametrize("late", [(200, 60), (100, 30), (30, 9), (60, 12)])
+def test_a_terminal_that_tells_late_of_its_size_shows_one_table(late: tuple[int, int]) -> None:
+    columns, rows = 60, 15
+    terminal, now = Terminal(columns, rows, late), Terminal(columns, rows)
+    for one in (terminal, now):
+        assert one.run(RUNS, "64", "8", "resized", "auto", str(rows), str(columns)) == 0
+    assert terminal.lines[-8:] == now.lines[-8:]
+    assert "\n".join(terminal.lines).count("slots in use") == 1
+    failure = next(n for n, line in enumerate(terminal.lines) if "cc: no such file" in line)
+    assert "1h01m  pack" in terminal.lines[failure + 1]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
 import subprocess
 import sys
 import termios
@@ -18,15 +16,17 @@ SOURCES = Path(__file__).parents[2]
 class Terminal:
     """A pseudo-terminal of the kernel, whose screen is that of an emulated VT100."""
 
-    def __init__(self, columns: int, rows: int) -> None:
+    def __init__(self, columns: int, rows: int, told: tuple[int, int] | None = None) -> None:
+        """Make a terminal; `told` are the columns and rows that a program is told, if these are others."""
         self.screen = pyte.Screen(columns, rows)
+        self.told = told or (columns, rows)
         self.raw = b""
 
     def run(self, script: str, *arguments: str, **variables: str) -> int:
         """Run a Python script on the terminal to its end; return its exit code."""
         master, slave = os.openpty()
-        size = struct.pack("HHHH", self.screen.lines, self.screen.columns, 0, 0)
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+        columns, rows = self.told
+        termios.tcsetwinsize(slave, (rows, columns))
         path = os.pathsep.join((os.fspath(SOURCES / "src"), os.fspath(SOURCES)))
         command = [sys.executable, "-c", script, *arguments]
         environment = {"PATH": os.defpath, "TERM": "xterm-256color", "PYTHONPATH": path}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
@@ -12,10 +13,13 @@ from dag.report.table import LiveTable, TableStack
 from dag.report.terminal import Paint, current_manner, shows_tables, silence, tell
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
 
-_UP, _CLEAR = "\x1b[A", "\x1b[2K"
-"""What makes a terminal go up one row, and clear one."""
+_CLEAR_ALL = "\x1b[H\x1b[J"
+"""What makes a terminal go to its first row and clear all; many keep what was there in their history."""
+_KEPT = 200
+"""How many of the last lines can be written again on a terminal that has got another size."""
 _STYLES = {Paint.FAILURE: "red", Paint.SUCCESS: "green"}
 
 
@@ -31,6 +35,8 @@ class Screen:
         self._stream = stream or sys.stderr
         self._tables = TableStack()
         self._live: Live | None = None
+        self._size: tuple[int, int] | None = None
+        self._last: deque[tuple[str, Paint | None]] = deque(maxlen=_KEPT)
         manner = current_manner()
         self._is_quiet = manner.quiet
         self._shows_tables = shows_tables(self._stream) and not manner.quiet
@@ -51,6 +57,7 @@ class Screen:
 
             plain = not current_manner().paints(self._stream)
             console = Console(file=self._stream, highlight=False, no_color=plain)
+            self._size = console.size
             self._live = Live(self._tables, console=console, auto_refresh=False, transient=True)
             self._live.start()
 
@@ -73,26 +80,37 @@ class Screen:
 
     def write(self, text: str, paint: Paint | None = None) -> None:
         """Write a line, above the tables if there are any."""
+        self._last.append((text, paint))
         if self._live is None:
             tell(text, self._stream, paint=paint)
         else:
-            style = _STYLES[paint] if paint else None
-            shown = visible_entry(text)
-            self._draw(partial(self._live.console.out, shown, style=style, highlight=False))
+            self._draw(partial(self._write_above, self._live.console, text, paint))
+
+    def _write_above(self, console: Console, text: str, paint: Paint | None) -> None:
+        style = _STYLES[paint] if paint else None
+        console.out(visible_entry(text), style=style, highlight=False)
 
     def _draw(self, draw: Callable[[], object]) -> None:
         try:
-            self._clear_wrapped()
+            self._begin_anew_if_resized()
             draw()
         except OSError:  # the terminal is gone; the builds are not
             self._live = None
             self._shows_tables = False
             silence(self._stream)
 
-    def _clear_wrapped(self) -> None:
-        """Clear the rows that the tables have got because the terminal has become narrower.
+    def _begin_anew_if_resized(self) -> None:
+        """Clear the terminal if it has got another size, and write the last lines again.
 
-        rich clears as many rows as it has drawn lines.
+        Nothing else is sure to leave no row of a table of before: some terminals break lines that
+        have become too long, some cut them, and some tell late of their new size, when a table has
+        been drawn in the old one.
         """
-        if self._live and (rows := self._tables.wrapped(self._live.console.width)):
-            self._stream.write(f"{_CLEAR}{f'{_UP}{_CLEAR}' * rows}")
+        if self._live is None or (size := self._live.console.size) == self._size:
+            return
+        self._size = size
+        self._stream.write(_CLEAR_ALL)
+        for text, paint in [*self._last][-size.height :]:
+            tell(text, self._stream, paint=paint)
+        # rich goes up by as many rows as the tables had when it drew them for the last time.
+        self._stream.write("\n" * (self._tables.height - 1))

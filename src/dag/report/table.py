@@ -108,7 +108,8 @@ class TableStack:
 
     def __init__(self) -> None:
         self._tables: list[LiveTable] = []
-        self._drawn: list[int] = []
+        self.height = 0
+        """How many lines the tables had when they were drawn for the last time."""
 
     def __len__(self) -> int:
         """Return how many tables there are."""
@@ -126,18 +127,11 @@ class TableStack:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of all tables."""
         width, height = options.size
-        self._drawn.clear()
+        self.height = 0
         for table in self._tables:
             for line in table.lines(width, height // len(self._tables)):
-                self._drawn.append(line.cell_len)
+                self.height += 1
                 yield line
-
-    def wrapped(self, width: int) -> int:
-        """Return how many rows more than lines that were drawn take, now that a row has `width` columns.
-
-        A terminal that has become narrower shows the rest of a line in further rows.
-        """
-        return sum(max(0, cells - 1) // width for cells in self._drawn)
 
 
 def shortened(text: str, width: int) -> str:
