@@ -129,8 +129,9 @@ def test_nothing_of_the_table_stays_when_it_is_closed(columns: int, rows: int, e
 def test_a_terminal_that_tells_late_of_its_size_shows_one_table(late: tuple[int, int]) -> None:
     columns, rows = 60, 15
     terminal, now = Terminal(columns, rows, late), Terminal(columns, rows)
-    for one in (terminal, now):
-        assert one.run(RUNS, "64", "8", "resized", "auto", str(rows), str(columns)) == 0
+    words = ("64", "8", "resized", "auto", str(rows), str(columns))
+    assert terminal.run(RUNS, *words, COLUMNS=str(late[0]), LINES=str(late[1])) == 0
+    assert now.run(RUNS, *words) == 0
     assert terminal.lines[-8:] == now.lines[-8:]
     assert "\n".join(terminal.lines).count("slots in use") == 1
     failure = next(n for n, line in enumerate(terminal.lines) if "cc: no such file" in line)

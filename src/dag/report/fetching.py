@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TextIO
 
 from dag.core.visible import visible_entry
-from dag.report.terminal import current_manner, shows_tables, tell
+from dag.report.terminal import console_of, current_manner, shows_tables, tell
 from dag.report.words import count
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ class FetchProgress:
 
     def __enter__(self) -> Self:
         if shows_tables(self._stream) and not self._manner.quiet:
-            from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=self._stream, no_color=not self._manner.paints(self._stream))
             self._live = Live(
-                get_renderable=self._render, console=console, transient=True, refresh_per_second=4
+                get_renderable=self._render,
+                console=console_of(self._stream),
+                transient=True,
+                refresh_per_second=4,
             )
             self._live.start()
         return self

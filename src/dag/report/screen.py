@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from dag.core.visible import visible_entry
 from dag.report.table import LiveTable, TableStack
-from dag.report.terminal import Paint, current_manner, shows_tables, silence, tell
+from dag.report.terminal import Paint, console_of, current_manner, shows_tables, silence, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,11 +52,9 @@ class Screen:
             return
         self._tables.add(table)
         if self._live is None:
-            from rich.console import Console
             from rich.live import Live
 
-            plain = not current_manner().paints(self._stream)
-            console = Console(file=self._stream, highlight=False, no_color=plain)
+            console = console_of(self._stream)
             self._size = console.size
             self._live = Live(self._tables, console=console, auto_refresh=False, transient=True)
             self._live.start()

@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dag.core.visible import visible_entry, visible_log_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PIECE = 1 << 20
 """Bytes of a line of a log that are written at once."""
@@ -58,6 +61,18 @@ def current_manner() -> Manner:
 def shows_tables(stream: TextIO) -> bool:
     """Return whether a stream is a terminal on which what was written can be replaced."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def console_of(stream: TextIO) -> Console:
+    """Return what draws tables on a terminal, in its size of the moment.
+
+    rich believes COLUMNS and LINES, which do not change when the terminal does.
+    """
+    from rich.console import Console
+
+    around = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    plain = not _manner.paints(stream)
+    return Console(file=stream, highlight=False, no_color=plain, _environ=around)
 
 
 def tell(text: str, stream: TextIO | None = None, *, paint: Paint | None = None) -> None:
