@@ -7,7 +7,9 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -42,6 +44,7 @@ slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; w
 daemon: ; @echo served; sleep 60 & echo $$! >daemon
 busy: ; @i=0; while [ $$i -lt 200000 ]; do i=$$((i+1)); done
 """
+SYSTEM = "--ro-bind /usr /usr --ro-bind /bin /bin --ro-bind /lib /lib --ro-bind-try /lib64 /lib64"
 VARIABLES = MakeVariables(arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c")
 
 
@@ -163,6 +166,24 @@ def test_hermetic_finds_a_repository_in_the_cache(
     assert code == 2
     said = f"dag: --hermetic: git-checkout wants {uri}, which is not in the cache"
     assert any(line.startswith(said) for line in lines) is not is_there
+
+
+def test_no_directory_is_bound_in_which_others_mount(workspace: Workspace) -> None:
+    """bwrap gives up if a mount of a container goes while it binds the directory around it."""
+    called = workspace.directory / "called"
+    real = workspace.directory / "bwrap"
+    write = f'case "$*" in *--unshare-ipc*) printf "%s\\n" "$@" >"{called}" ;; esac'
+    real.write_text(f'#!/bin/sh\n{write}\nexec {which("bwrap")} "$@"\n')
+    real.chmod(0o755)
+    made = MAKEFILE.replace("--dev-bind / /", SYSTEM)
+    (workspace.directory / "Makefile").write_text(made)
+    code, lines = workspace.run("networks", before="PATH=$PWD:$PATH\n")
+    assert code == 0, lines
+    assert "lo" in {line.partition(":")[0].strip() for line in lines}
+    words = called.read_text().splitlines()
+    places = {word for option, word in pairwise(words) if option.endswith("bind")}
+    assert {"/etc", "/usr"} <= places
+    assert places & {"/", "/media", "/mnt", "/run", "/sys", "/tmp", "/var"} == set()
 
 
 def test_steps_need_bubblewrap_unless_they_are_trusted(workspace: Workspace) -> None:

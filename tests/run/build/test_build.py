@@ -141,7 +141,7 @@ def test_a_failure_blocks_what_needs_it_and_every_report_says_so(
     make: Make, tmp_path: Path
 ) -> None:
     place = make(
-        bad=definition("bad", runs="echo the cause is here\nfalse"),
+        bad=definition("bad", "good", runs="echo the cause is here\nfalse"),
         behind=definition("behind", "bad"),
         beyond=definition("beyond", "behind"),
         good=definition("good"),

@@ -310,6 +310,55 @@ def test_another_runner_needs_trust(make: Make) -> None:
     assert "trust all steps with --trust-steps" in said
 
 
+@pytest.mark.parametrize(
+    ("before", "call"),
+    [
+        ("export PATH := {place}:$(PATH)\n", "${{MELANGE}}"),
+        ("", "PATH={place}:$$$$PATH ${{MELANGE}}"),
+        ("", "{place}/melange"),
+    ],
+)
+def test_a_unit_whose_makefile_passes_the_sandbox_by_is_not_built(
+    make: Make, tmp_path: Path, before: str, call: str
+) -> None:
+    place = make(one=definition("one"))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("melange", "bwrap"):
+        real = shutil.which(name, path=environment()["PATH"])
+        # Whoever names the place of a program may have the others in PATH beside it.
+        text = f'#!/bin/sh\nPATH={programs}:$PATH\nexec {real} "$@"\n'
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    text = (place / "Makefile").read_text()
+    assert "${MELANGE} build" in text
+    changed = text.replace("${MELANGE} build", f"{call.format(place=programs)} build")
+    (place / "Makefile").write_text(before.format(place=programs) + changed)
+    code, _, said = run(place)
+    assert code == 1, said
+    assert "dag: the steps of this build were not confined, because melange did not call" in said
+    assert apks(place) == []
+    code, _, said = run(place, "--trust-steps")
+    assert code == 0, said
+    assert apks(place) == ["one-1-r0.apk"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("a:b", "PATH cannot name"), ("a\nb", "make cannot name")]
+)
+def test_a_store_that_no_program_can_be_told_of_is_refused(
+    make: Make, tmp_path: Path, name: str, why: str
+) -> None:
+    place = make(one=definition("one"))
+    store = tmp_path / name
+    for command, more in (("build", ()), ("doctor", ("--on=local",))):
+        code, out, said = run(place, f"--store={store}", *more, command=command)
+        assert code == 2, said
+        assert f"{why} a directory with a " in out + said
+        assert "with --store" in out + said
+    assert not list(tmp_path.rglob("*.apk"))
+
+
 def test_no_other_user_gets_to_what_a_step_leaves(make: Make) -> None:
     place = make(one=definition("one"))
     text = (place / "Makefile").read_text()

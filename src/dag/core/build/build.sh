@@ -82,7 +82,7 @@ fi
 
 # The files beside the bwrap of ours are explained there.
 place_bwrap() {
-  rm -rf "${state:?}/bin" "$state/root" "$state/hermetic" "$state/deep"
+  rm -rf "${state:?}/bin" "$state/root" "$state/hermetic" "$state/deep" "$state/called"
   mkdir -p "$state/bin" "$state/caches" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
     chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && : >"$state/proc" || return
   [ -z "$hermetic" ] || : >"$state/hermetic"
@@ -114,8 +114,11 @@ if [ -n "$bwrap" ]; then
   real=$(command -v bwrap) ||
     refuse 'there is no bwrap, which runs the steps of a build: install bubblewrap, or see --sdk-image'
   place_bwrap || refuse "no file can be made in $state"
-  PATH="$(cd "$state/bin" && pwd):$PATH"
+  ours=$(cd "$state/bin" && pwd)
+  PATH=$ours:$PATH
   export PATH
+  [ "$(command -v bwrap)" = "$ours/bwrap" ] ||
+    refuse "PATH cannot name $ours, because that has a colon: build in another directory"
   # More than once, because a mount of a container that goes at this moment lets bwrap fail, too.
   [ -z "$check" ] || said=$(try_step) || said=$(try_step) || said=$(try_step) || refuse "steps cannot be confined here ($(
     echo "$said" | tr '\n' ' ' | sed 's/ *$//'
@@ -206,6 +209,13 @@ made() { [ -d packages ] && [ -n "$(find -L packages -name '*.apk' -newer "$stat
 dog=$!
 while kill -0 "$tee" 2>/dev/null; do wait "$tee" 2>/dev/null; done
 kill "$dog" 2>/dev/null
+
+# Where a Makefile changes PATH, or names another runner, melange has not called our bwrap.
+if [ -n "$bwrap" ] && [ ! -e "$state/called" ] && grep -q 'melange .*is building:' "$state/log"; then
+  echo "dag: the steps of this build were not confined, because melange did not call the bwrap that comes first in PATH: take changes of PATH and other runners than bubblewrap out of the Makefile, or trust all steps with --trust-steps" |
+    tee -a "$state/log"
+  [ "$code" != 0 ] || code=1
+fi
 
 # The last line tells how much there was. Container runtimes drop carriage returns at the ends of lines.
 count() { echo "$1 $2"; }

@@ -6,9 +6,10 @@
 #   deep            if it is there, bwrap knows --disable-userns
 #   proc            what is to be read-only in /proc for root, a path a line
 #   caches/         a private cache directory for each run of melange
+# This one makes the file `called` there.
 #
-# The sandbox that melange asks for is set up inside of an outer one, in which the whole machine is
-# read-only but for the directories that melange binds. Links that a step has left where the next
+# The sandbox that melange asks for is set up inside of an outer one, which has the machine's programs,
+# read-only, and the directories that melange binds. Links that a step has left where the next
 # sandbox is set up lead nowhere else. For root the outer one is also a user namespace in which the
 # ids 0 to 65535 are themselves: steps may give files to other owners, and not mount a disk.
 exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
@@ -18,6 +19,7 @@ say() { echo "dag: $*" >&2; }
 give_up() { say "$*"; exit 1; }
 [ $# -gt 0 ] || give_up 'this bwrap was given no command'
 for step; do :; done
+: >"$here/called" || give_up "$here cannot be written"
 
 # ---- the cache ----------------------------------------------------------------------------------
 
@@ -98,7 +100,7 @@ for word; do
   if [ -z "$started" ]; then
     started=yes
     # melange adds the capabilities that steps have.
-    set -- -- /bin/sh -c "$limit" "$here/bwrap" --cap-drop ALL
+    set -- --dev-bind /proc /proc --remount-ro / -- /bin/sh -c "$limit" "$here/bwrap" --cap-drop ALL
   fi
   if [ -n "$command" ]; then
     set -- "$@" "$word"
@@ -121,19 +123,23 @@ for word; do
           # In earlier versions steps could make links there. melange gives the path without any.
           [ -n "$name" ] && [ -e "$cache/$name" ] &&
             [ "$(readlink -f "$cache/$name")" = "$cache/$name" ] || continue
-          set -- "$@" --ro-bind "$cache/$name" "$inside/$name"
+          set -- --ro-bind "$cache/$name" "$cache/$name" "$@" --ro-bind "$cache/$name" "$inside/$name"
         done <<NAMES
 $names
 NAMES
         ;;
-      --bind:/etc/resolv.conf) set -- "$@" --ro-bind "$source" "$word" ;;
+      --bind:/etc/resolv.conf)
+        file=$(readlink -f "$source")
+        set -- --ro-bind "$file" "$file" "$@" --ro-bind "$source" "$word"
+        ;;
       --bind:* | --bind-try:* | --dev-bind:* | --dev-bind-try:*)
         [ "$option:$word" != --bind:/home/build ] || out=$source/melange-out
         set -- "$option" "$source" "$source" "$@" "$option" "$source" "$word"
         ;;
-      --setenv:* | --symlink:* | --chmod:* | --ro-bind:* | --ro-bind-try:*)
-        set -- "$@" "$option" "$source" "$word"
+      --ro-bind:* | --ro-bind-try:*)
+        set -- "$option" "$source" "$source" "$@" "$option" "$source" "$word"
         ;;
+      --setenv:* | --symlink:* | --chmod:*) set -- "$@" "$option" "$source" "$word" ;;
       --cap-add:CAP_SYS_ADMIN | --cap-add:ALL)
         # Who may mount can uncover what is mounted over.
         say "steps do not get the capability $word"
@@ -165,8 +171,19 @@ NAMES
     *) command=yes; set -- "$@" "$word" ;;
   esac
 done
-# The store may be in /dev/shm.
-set -- --ro-bind / / --dev /dev --ro-bind-try /dev/shm /dev/shm --dev-bind /proc /proc "$@"
+set -- --dev /dev --ro-bind "$here" "$here" "$@"
+# Where containers and users mount, mounts go at any moment, and bwrap gives up if it was to bind one.
+# Programs may be there, too, as they are in /run on NixOS.
+IFS=:
+for entry in /* $PATH; do
+  case $entry in
+    /proc | /dev | /sys | /run | /var | /tmp | /mnt | /media) ;;
+    /run/* | /var/* | /tmp/* | /mnt/* | /media/*) set -- --ro-bind-try "$entry" "$entry" "$@" ;;
+    /*/*) ;;
+    /*) [ ! -d "$entry" ] || set -- --ro-bind "$entry" "$entry" "$@" ;;
+  esac
+done
+unset IFS
 set -- --unshare-user --unshare-ipc --unshare-uts --die-with-parent "$@"
 set -- --setenv dag_out "$out" "$@"
 [ ! -e "$here/hermetic" ] || set -- --unshare-net "$@"

@@ -72,8 +72,8 @@ def lacked_words(known: Mapping[str, str], lines: Sequence[str]) -> tuple[tuple[
 def vanished_mount(lines: Sequence[str]) -> str | None:
     """Return why no sandbox could be made for a step, if that was for a mount that went meanwhile.
 
-    bwrap binds all that is mounted on the machine, one after the other. What containers have there
-    goes at any moment, and bwrap gives up then; the package is not at fault.
+    bwrap binds a directory with all that is mounted in it, one after the other. What somebody has
+    mounted may go at any moment, and bwrap gives up then; the package is not at fault.
     """
     for line in lines:
         if found := _VANISHED.search(line):

@@ -24,7 +24,11 @@ from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
 from dag.run.build.signing import given_key, public_half, publish
 from dag.run.build.sources import renew_git_config
-from dag.run.build.steps import environment_of_builds, require_confined_steps
+from dag.run.build.steps import (
+    environment_of_builds,
+    require_confined_steps,
+    require_usable_place,
+)
 from dag.run.build.tools import Tools
 from dag.run.sources.place import note_on_old_cache
 
@@ -33,6 +37,7 @@ async def build_here(build: Build) -> Result:
     """Build what is planned, publish what is finished, and return the result.
 
     Raises:
+        UsageError: nothing can be built where the store is.
         InfrastructureError: make, melange or bubblewrap is not installed, or the store fails.
 
     """
@@ -40,6 +45,7 @@ async def build_here(build: Build) -> Result:
     if not build.plan.steps:
         _publish(build, ())
         return build.end_without_units()
+    require_usable_place(build.store.root)
     tools = Tools.find()
     settings = _settings(build, tools)
     if settings.confined:

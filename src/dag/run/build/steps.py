@@ -6,9 +6,10 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from dag.core.build.scripts import check_script
-from dag.errors import InfrastructureError
+from dag.errors import InfrastructureError, UsageError
 from dag.run.build.process import words_to_be_alone
 
 _KEPT = (
@@ -25,6 +26,22 @@ def environment_of_builds() -> dict[str, str]:
     """Return the whole environment of the processes of a build."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8"}
+
+
+def require_usable_place(root: Path) -> None:
+    """Check that units can be built below `root`, the directory of a store.
+
+    Raises:
+        UsageError: PATH or make cannot name what is there.
+
+    """
+    for character, who in ((":", "PATH"), ("\n", "make")):
+        if character in str(root):
+            what = "a colon" if character == ":" else "a line break"
+            raise UsageError(
+                f"nothing can be built in {root}: {who} cannot name a directory with {what} in its path",
+                hint="name another directory with --store",
+            )
 
 
 def require_confined_steps(environment: Mapping[str, str]) -> None:

@@ -24,7 +24,11 @@ from dag.report.terminal import Terminal
 from dag.run.aside import aside
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.signing import given_key, public_half
-from dag.run.build.steps import environment_of_builds, require_confined_steps
+from dag.run.build.steps import (
+    environment_of_builds,
+    require_confined_steps,
+    require_usable_place,
+)
 from dag.run.build.stores import read_store, store_name, store_place
 from dag.run.build.tools import PROGRAMS, find_program, melange_here
 from dag.run.doctor.definitions import judge_definitions
@@ -92,6 +96,7 @@ class LocalDoctor:
             with closing(read_store(place, arch)) as store:
                 number += len(store.records)
         name = store_name(self._chosen)
+        require_usable_place(Path(place.root))
         if not place.exists():
             return ok(f"{name} is no store yet; the first build makes it one")
         return ok(f"{name} can be read; finished packages there: {number:,}")
