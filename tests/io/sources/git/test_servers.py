@@ -49,6 +49,15 @@ def test_a_server_that_is_busy_is_asked_again_and_a_stall_ends(cache: Cache) -> 
         )
 
 
+def test_a_server_that_never_ends_does_not_get_all_memory(cache: Cache) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(200, body=b" " * (64 << 20))
+        limits = GitLimits(memory=32 << 20)
+        said = failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"), limits=limits)
+        assert "it needed more than 32 MiB of memory" in said
+        assert origin.count() == 1
+
+
 def test_a_repository_beyond_max_size_is_not_kept(
     server: GitServer, cache: Cache, tmp_path: Path
 ) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
+import shutil
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dag.core.limits import GIT_OUTPUT
+from dag.core.units import size_words
 from dag.core.web import redact
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
@@ -38,6 +39,17 @@ _SETTINGS = {
     "submodule.recurse": "false",
     "pack.writeReverseIndex": "false",
 }
+BLOCK = 512
+"""Bytes of a block, in which a shell counts the size of files."""
+_LIMITED = """\
+{ ulimit -d "$1"; ulimit -f "$2"; } 2>/dev/null
+shift 2
+exec "$@"
+"""
+"""Limits the memory, in KiB, and the size of files, in blocks, of git and all that it starts.
+
+Files that are mapped do not count as memory.
+"""
 _SLOWEST = 1000
 """Bytes a second that are no stall."""
 _TAIL = 16 * 1024
@@ -50,6 +62,8 @@ _WILL_STAY = re.compile(
     r"|does not support shallow|returned error: 4(?!08|29)\d\d|Permission denied|No space left",
     re.IGNORECASE,
 )
+
+_NO_MEMORY = re.compile(r"Out of memory|unable to create thread|Cannot allocate memory")
 
 
 class GitFailed(MayHeal):  # becomes a SourceProblem
@@ -70,6 +84,13 @@ class GitLimits:
     """A command that for so long neither reads a kilobyte a second nor computes has failed."""
     max_size: int = 8 << 30
     """The size of one file, that is, of one transfer's pack."""
+    memory: int = 4 << 30
+    """The memory of one process: git keeps all that a server says of its branches and tags."""
+
+    @property
+    def blocks(self) -> int:
+        """Return the size of one file in blocks, as a shell limits it."""
+        return self.max_size // BLOCK
 
 
 class Git:
@@ -93,24 +114,22 @@ class Git:
 
         """
         options = [word for item in _SETTINGS.items() for word in ("-c", "=".join(item))]
-        command = ["git", "--git-dir", str(self.directory), *options, *arguments]
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment(credentials=self._credentials),
-                start_new_session=True,
-            )
-        except FileNotFoundError:
+        around = environment(credentials=self._credentials)
+        if not shutil.which("git", path=around.get("PATH")):
             raise InfrastructureError(
                 "git is not installed", hint="git-checkout steps need it; install git"
-            ) from None
+            )
+        limits = (str(self.limits.memory >> 10), str(self.limits.blocks))
+        command = ["git", "--git-dir", str(self.directory), *options, *arguments]
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", _LIMITED, "sh", *limits, *command),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=around,
+            start_new_session=True,
+        )
         try:
-            with suppress(ProcessLookupError):
-                bound = (self.limits.max_size, self.limits.max_size)
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, bound)
             async with asyncio.timeout(self.limits.timeout):
                 output, errors = await self._attend(process, stdin)
                 code = await process.wait()
@@ -119,6 +138,11 @@ class Git:
             raise GitFailed(message, heals=True) from None
         finally:
             await _kill(process)
+        if code and _NO_MEMORY.search(errors):
+            most = size_words(self.limits.memory)
+            raise GitFailed(
+                f"git {arguments[0]}: it needed more than {most} of memory", heals=False
+            )
         if code:
             raise _failure(code, errors, arguments)
         return output

@@ -17,14 +17,14 @@ from dag.core.sources.gitstate import Ref, Submodule, VerifiedState
 from dag.core.sources.remotes import locate
 from dag.errors import UsageError
 from dag.io.sources.git.files import NOWHERE, RepositoryFiles
-from dag.io.sources.git.process import GitFailed
+from dag.io.sources.git.process import BLOCK, GitFailed
 from dag.io.sources.git.submodules import Link
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from dag.io.sources.git.process import Git
+    from dag.io.sources.git.process import BLOCK, Git
     from dag.io.sources.records import Records
 
 _INCOMING = "refs/dag/incoming"
@@ -232,7 +232,7 @@ class BareRepository:
             await self._run_making_way(*common, *options, "--", uri, refspec)
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
-            if self._files.remove_unfinished() == self.git.limits.max_size:
+            if self._files.remove_unfinished() == self.git.limits.blocks * BLOCK:
                 raise GitFailed("it has more bytes than --max-size", heals=False) from None
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
