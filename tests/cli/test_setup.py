@@ -28,7 +28,8 @@ SCRIPTS = {
     "kind": "kind --binfmt",
     "cluster": "cluster --context=ours --kubeconfig=/etc/kube/config --namespace=builds"
     " --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag"
-    " --group=builders --user=ann --secret-key --project=shop --arm",
+    " --group=builders --user=ann --secret-key --project=shop --arm"
+    " --close-network --reach=10.1.2.0/24 --reach=10.1.2.3",
 }
 
 

@@ -199,4 +199,6 @@ def test_a_cloud_that_does_not_answer_ends_the_script(
 
 def test_the_script_finds_every_kind_where_the_api_has_it() -> None:
     for kind, (plural, _) in steps._KINDS.items():
-        assert plural == kind.lower() + ("es" if kind.endswith("s") else "s")
+        name = kind.lower()
+        regular = f"{name}es" if name.endswith("s") else f"{name}s"
+        assert plural == (f"{name[:-1]}ies" if name.endswith("y") else regular)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `dag setup cluster --context=ours --kubeconfig=/etc/kube/config --namespace=builds --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag --group=builders --user=ann --secret-key --project=shop --arm --undo` does.
+# What `dag setup cluster --context=ours --kubeconfig=/etc/kube/config --namespace=builds --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag --group=builders --user=ann --secret-key --project=shop --arm --close-network --reach=10.1.2.0/24 --reach=10.1.2.3 --undo` does.
 
 set -eu
 
@@ -65,6 +65,7 @@ remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it cha
 look pod dag-secret-test-arm64 -n builds
 look pod dag-secret-test-amd64 -n builds
 look secretproviderclass melange-key -n builds
+look networkpolicy dag -n builds
 look rolebinding dag -n builds
 look role dag -n builds
 look serviceaccount builder -n builds
@@ -88,24 +89,27 @@ remove secretproviderclass melange-key -n builds
 # 6. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store: its toleration is removed by `kubectl edit` alone
 
-# 7. Role binding: ann, builders may run `dag pod`
+# 7. Network policy: builds reach public addresses, if the cluster enforces policies
+remove networkpolicy dag -n builds
+
+# 8. Role binding: ann, builders may run `dag pod`
 remove rolebinding dag -n builds
 
-# 8. Role: it allows what `dag pod` and `dag build` do, and no more
+# 9. Role: it allows what `dag pod` and `dag build` do, and no more
 remove role dag -n builds
 
-# 9. Identity: the service account stands for an account of the cloud
+# 10. Identity: the service account stands for an account of the cloud
 uid=$(added serviceaccount builder -n builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder", "namespace": "builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 10. Service account builder: pods run as this account
+# 11. Service account builder: pods run as this account
 remove serviceaccount builder -n builds
 
-# 11. Pod Security level: the stricter ones forbid what bubblewrap needs
+# 12. Pod Security level: the stricter ones forbid what bubblewrap needs
 uid=$(added namespace builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 12. Namespace builds: where builds run
+# 13. Namespace builds: where builds run
 remove namespace builds

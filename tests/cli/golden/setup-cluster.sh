@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `dag setup cluster --context=ours --kubeconfig=/etc/kube/config --namespace=builds --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag --group=builders --user=ann --secret-key --project=shop --arm` does.
+# What `dag setup cluster --context=ours --kubeconfig=/etc/kube/config --namespace=builds --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag --group=builders --user=ann --secret-key --project=shop --arm --close-network --reach=10.1.2.0/24 --reach=10.1.2.3` does.
 
 set -eu
 
@@ -203,28 +203,73 @@ subjects:
 EOF
 fi
 
-# 7. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
+# 7. Network policy: builds reach public addresses, if the cluster enforces policies
+if ours_to_make networkpolicy dag -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: dag
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  podSelector:
+    matchLabels:
+      app.kubernetes.io/managed-by: dag
+  policyTypes:
+  - Egress
+  egress:
+  - ports:
+    - protocol: UDP
+      port: 53
+    - protocol: TCP
+      port: 53
+  - to:
+    - ipBlock:
+        cidr: "0.0.0.0/0"
+        except:
+        - "10.0.0.0/8"
+        - "100.64.0.0/10"
+        - "127.0.0.0/8"
+        - "169.254.0.0/16"
+        - "172.16.0.0/12"
+        - "192.168.0.0/16"
+    - ipBlock:
+        cidr: "::/0"
+        except:
+        - "::1/128"
+        - fc00::/7
+        - fe80::/10
+    - ipBlock:
+        cidr: "10.1.2.0/24"
+    - ipBlock:
+        cidr: "10.1.2.3/32"
+EOF
+fi
+
+# 8. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store -n kube-system dag/tolerates=dag
 fi
 
-# 8. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
+# 9. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system dag/tolerates=dag
 fi
 
-# 9. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
+# 10. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-provider-gcp -n kube-system dag/tolerates=dag
 fi
 
-# 10. SecretProviderClass melange-key: it makes a file of the secret
+# 11. SecretProviderClass melange-key: it makes a file of the secret
 if ours_to_make secretproviderclass melange-key -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -241,7 +286,7 @@ spec:
 EOF
 fi
 
-# 11. Secret test: a pod on a node of amd64 must find the signing key
+# 12. Secret test: a pod on a node of amd64 must find the signing key
 ours_to_make pod dag-secret-test-amd64 -n builds || exit 1
 remove pod dag-secret-test-amd64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
@@ -285,7 +330,7 @@ EOF
 kubectl wait pod dag-secret-test-amd64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-amd64 -n builds; exit 1; }
 remove pod dag-secret-test-amd64 -n builds
 
-# 12. Secret test: a pod on a node of arm64 must find the signing key
+# 13. Secret test: a pod on a node of arm64 must find the signing key
 ours_to_make pod dag-secret-test-arm64 -n builds || exit 1
 remove pod dag-secret-test-arm64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'

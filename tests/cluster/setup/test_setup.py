@@ -64,6 +64,20 @@ def test_every_object_is_there_and_a_second_run_changes_none(dag: Dag) -> None:
     assert [get(dag, thing) for thing in MADE] == before
 
 
+def test_the_network_of_builds_can_be_closed(dag: Dag) -> None:
+    words = ("--close-network", "--reach=10.1.2.0/24")
+    done = setup(dag, *words)
+    assert done.returncode == 0, done.stderr
+    policy = get(dag, "networkpolicy/dag")["spec"]
+    assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/managed-by": "dag"}
+    assert policy["policyTypes"] == ["Egress"]
+    public, _, own = (one["ipBlock"] for one in policy["egress"][1]["to"])
+    assert "169.254.0.0/16" in public["except"]
+    assert own == {"cidr": "10.1.2.0/24"}
+    assert setup(dag, *words, "--undo", "--yes").returncode == 0
+    assert not exists(dag, "networkpolicy/dag")
+
+
 def test_undoing_leaves_what_was_there_and_nothing_else(dag: Dag) -> None:
     dag.kubectl("create", "role", "other", "--verb=get", "--resource=pods")
     before = get(dag, f"namespace/{dag.namespace}")["metadata"]["labels"]

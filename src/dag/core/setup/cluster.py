@@ -11,6 +11,7 @@ from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
 from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
 from dag.core.pod.options import CSI_DRIVER
+from dag.core.setup.network import network_policy
 from dag.core.setup.steps import (
     Ensure,
     Extend,
@@ -81,6 +82,10 @@ class ClusterSettings:
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
     """The users and groups that may run `dag pod` and `dag build` in the namespace, as the API server names them."""
+    closes_network: bool = False
+    """Whether builds reach no address of the cluster, and none of the network around it."""
+    reached: Sequence[str] = ()
+    """Ranges of addresses that they reach all the same."""
     secret_key: bool = False
     project: str | None = None
     """The project whose Secret Manager has the signing key. With None, somebody else makes the
@@ -119,6 +124,11 @@ def cluster_steps(settings: ClusterSettings) -> Iterator[SetupStep]:
     yield from _place(settings)
     if settings.users or settings.groups:
         yield from _permission(settings)
+    if settings.closes_network:
+        yield Ensure(
+            title="Network policy: builds reach public addresses, if the cluster enforces policies",
+            manifest=mark_as_ours(network_policy(settings.namespace, settings.reached)),
+        )
     if settings.secret_key:
         yield from _secret(settings)
     if settings.binfmt:

@@ -14,6 +14,7 @@ from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB, NAMESPACE
 from dag.core.setup.kind import REGISTRY_IMAGE
+from dag.core.setup.network import NETWORK
 from dag.errors import UsageError
 
 _ANNOTATION = re.compile(r"([A-Za-z0-9./_-]+)=(.+)")
@@ -51,6 +52,13 @@ class BuilderOptions(Options):
     )
     groups: tuple[str, ...] = list_flag(
         TEXT, "--group", "Permit the users of this group to do the same.", metavar="NAME"
+    )
+    closes_network: bool = switch(
+        "--close-network",
+        "Let builds reach public addresses only, and not the cluster or its cloud's metadata.",
+    )
+    reached: tuple[str, ...] = list_flag(
+        NETWORK, "--reach", "Let them reach these addresses, too: those of a store, or a mirror."
     )
     binfmt: bool = switch("--binfmt", "Emulate other architectures on every node.")
     binfmt_image: str = flag(

@@ -175,6 +175,7 @@ _KINDS = {
     "DaemonSet": ("daemonsets", True),
     "Role": ("roles", True),
     "RoleBinding": ("rolebindings", True),
+    "NetworkPolicy": ("networkpolicies", True),
     "ClusterRole": ("clusterroles", False),
     "ClusterRoleBinding": ("clusterrolebindings", False),
     "CSIDriver": ("csidrivers", False),

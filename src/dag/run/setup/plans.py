@@ -112,12 +112,16 @@ def plan_existing(options: ExistingOptions) -> SetupPlan:
 
 
 def _builds(options: BuilderOptions) -> ClusterSettings:
+    if options.reached and not options.closes_network:
+        raise UsageError("--reach says what a closed network leaves open: add --close-network")
     return ClusterSettings(
         namespace=options.namespace or NAMESPACE,
         is_proposed=options.namespace is None,
         service_account=options.service_account,
         users=options.users,
         groups=options.groups,
+        closes_network=options.closes_network,
+        reached=options.reached,
         binfmt=options.binfmt,
         binfmt_image=options.binfmt_image,
         busybox=options.bundle_base or BUSYBOX,

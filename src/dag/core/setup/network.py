@@ -1,0 +1,58 @@
+"""The network that pods of builds reach, where the cluster's own network enforces policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from dag.core.kinds import ValueKind
+from dag.core.kube.objects import KubeObject
+from dag.errors import UsageError
+
+_NAME_SERVERS: KubeObject = {
+    "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+}
+# https://www.iana.org/assignments/iana-ipv4-special-registry: what no host outside has. The metadata
+# servers of clouds are at 169.254.169.254, and at fd00:ec2::254.
+_INSIDE = (
+    *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+    *("172.16.0.0/12", "192.168.0.0/16"),
+)
+_INSIDE_6 = ("::1/128", "fc00::/7", "fe80::/10")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is no range of addresses: {error}",
+            hint="name one like 10.1.2.0/24, or one address like 10.1.2.3",
+        ) from None
+
+
+NETWORK = ValueKind(metavar="CIDR", parse=_network)
+
+
+def network_policy(namespace: str, reached: Sequence[str]) -> KubeObject:
+    """Return the policy for all pods of `dag` in a namespace.
+
+    They reach name servers, public addresses and the ranges `reached`, and nothing else: no metadata
+    server, and no address of the cluster or of the network around it.
+    https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    """
+    outside = [
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*_INSIDE]}},
+        {"ipBlock": {"cidr": "::/0", "except": [*_INSIDE_6]}},
+        *({"ipBlock": {"cidr": one}} for one in reached),
+    ]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "dag", "namespace": namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "dag"}},
+            "policyTypes": ["Egress"],
+            "egress": [_NAME_SERVERS, {"to": outside}],
+        },
+    }
