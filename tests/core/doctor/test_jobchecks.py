@@ -16,13 +16,14 @@ CLAIM = Claim("packages")
 GIB = 1 << 30
 
 
-def found(*modes: str, phase: str = "Bound") -> dict[str, Any]:
-    return {"spec": {"accessModes": list(modes)}, "status": {"phase": phase}}
+def found(*modes: str, phase: str = "Bound", maker: str = "") -> dict[str, Any]:
+    marks = {"annotations": {"volume.kubernetes.io/storage-provisioner": maker}} if maker else {}
+    return {"metadata": marks, "spec": {"accessModes": list(modes)}, "status": {"phase": phase}}
 
 
 @pytest.mark.parametrize("phase", ["Bound", "Pending"])
 def test_a_claim_that_all_nodes_mount_is_taken(phase: str) -> None:
-    assert claim(CLAIM, "n", found("ReadWriteMany", phase=phase)).status is Status.OK
+    assert claim(CLAIM, "n", found("ReadWriteMany", phase=phase), confined=True).status is Status.OK
 
 
 @pytest.mark.parametrize(
@@ -34,15 +35,38 @@ def test_a_claim_that_all_nodes_mount_is_taken(phase: str) -> None:
     ],
 )
 def test_another_claim_is_a_wrong_request(one: dict[str, Any] | None, words: str) -> None:
-    finding = claim(CLAIM, "n", one)
+    finding = claim(CLAIM, "n", one, confined=True)
     assert finding.status is Status.FAILED
     assert finding.usage
     assert words in finding.message
     assert finding.fix
 
 
+@pytest.mark.parametrize("confined", [True, False])
+@pytest.mark.parametrize(
+    ("maker", "is_mapped"),
+    [
+        ("efs.csi.aws.com", False),
+        ("filestore.csi.storage.gke.io", False),
+        ("file.csi.azure.com", False),
+        ("nfs.csi.k8s.io", False),
+        ("smb.csi.k8s.io", False),
+        ("cluster.local/nfs-subdir-external-provisioner", False),
+        ("cephfs.csi.ceph.com", True),
+        ("rook-ceph.cephfs.csi.ceph.com", True),
+        ("driver.longhorn.io", False),
+    ],
+)
+def test_storage_without_id_mapped_mounts_is_refused_where_they_are_needed(
+    maker: str, *, is_mapped: bool, confined: bool
+) -> None:
+    finding = claim(CLAIM, "n", found("ReadWriteMany", maker=maker), confined=confined)
+    assert (finding.status is Status.OK) is (is_mapped or not confined)
+    assert is_mapped or not confined or f"on storage of {maker}" in finding.message
+
+
 def test_nobody_is_led_to_a_file_system_that_user_namespaces_cannot_have() -> None:
-    fix = str(claim(CLAIM, "n", found("ReadWriteOnce")).fix)
+    fix = str(claim(CLAIM, "n", found("ReadWriteOnce"), confined=True).fix)
     assert "ID-mapped mounts, which NFS does not" in fix
 
 

@@ -11,6 +11,14 @@ from dag.core.jobs.claims import Claim
 from dag.core.kube.objects import KubeView
 
 _SHARED = "ReadWriteMany"
+_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+"""The annotation in which Kubernetes says who makes the volume of a claim."""
+# NFS and SMB have none: https://man7.org/linux/man-pages/man2/mount_setattr.2.html. These are the
+# names of the drivers of Amazon EFS, Google Filestore and Azure Files, of Kubernetes' own for NFS and
+# SMB, of Longhorn, which shares its volumes by NFS, and of the older makers of NFS volumes.
+_NO_ID_MAPS = re.compile(
+    r"nfs|^(?:efs\.csi\.aws\.com|driver\.longhorn\.io|filestore\.csi\.storage\.gke\.io|(?:file\.csi\.azure|smb\.csi\.k8s)\..*)$"
+)
 _USER_NAMESPACES = 33
 """The first minor version of Kubernetes 1 in which pods get user namespaces if they ask for them."""
 
@@ -34,8 +42,11 @@ def user_namespaces(version: KubeView) -> Finding:
     return ok(f"{version_name(version)} gives them to pods that ask; nodes must do so, too")
 
 
-def claim(store: Claim, namespace: str, found: KubeView | None) -> Finding:
-    """Judge whether a volume claim is there and can be mounted on several nodes at once."""
+def claim(store: Claim, namespace: str, found: KubeView | None, *, confined: bool) -> Finding:
+    """Judge whether a volume claim is there and can be mounted on several nodes at once.
+
+    `confined` is whether the pods have user namespaces.
+    """
     where = f"volume claim {store.name} in namespace {namespace}"
     if found is None:
         return wrong_request(
@@ -50,6 +61,14 @@ def claim(store: Claim, namespace: str, found: KubeView | None) -> Finding:
             f" {', '.join(map(str, modes)) or 'none'}",
             f"make one of the access mode {_SHARED}; unless --isolation is privileged, its file system"
             " must support ID-mapped mounts, which NFS does not",
+        )
+    maker = str(found["metadata"].get("annotations", {}).get(_PROVISIONER, ""))
+    if confined and _NO_ID_MAPS.search(maker):
+        return wrong_request(
+            f"the {where} is on storage of {maker}, which has no ID-mapped mounts, as pods with user"
+            " namespaces need them",
+            "name a claim on another file system such as CephFS, keep the store in a bucket, or build"
+            " with --isolation privileged",
         )
     if found.get("status", {}).get("phase") == "Lost":
         return wrong_request(f"the {where} has lost its volume", "make another claim")

@@ -70,7 +70,8 @@ class JobChecks:
     async def _claim(self, store: Claim) -> Finding:
         namespace = self._place.name
         path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{store.name}"
-        return jobchecks.claim(store, namespace, await read_object(self._place.kube, path))
+        found = await read_object(self._place.kube, path)
+        return jobchecks.claim(store, namespace, found, confined=self._settings.confined)
 
     async def _queue(self, name: str) -> Finding:
         kube, namespace = self._place.kube, self._place.name
