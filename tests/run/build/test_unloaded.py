@@ -1,4 +1,4 @@
-"""Definitions that the melange of this machine cannot load are named before anything is built."""
+"""Definitions that the melange of this machine cannot compile are named before anything is built."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.io.package.definitions import read_directory
-from dag.io.package.loading import LoadCheck
+from dag.io.package.loading import LoadCheck, Question
 from dag.io.package.makefile import melange_flags
 from tests.support.builds import Make, apks, definition, run
 from tests.support.melange import binary
 
+ARCH = Arch.parse("x86_64")
 OLD = "secfixes:\n  1-r0:\n    - CVE-1\nadvisories: {}\n"
 
 
@@ -24,7 +25,7 @@ def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make)
         good=definition("good"),
     )
     count = len((place / "old.yaml").read_text().removesuffix(OLD).splitlines())
-    what = "the melange of this machine cannot load the definition: "
+    what = "the melange of this machine cannot compile the definition: "
     for words in (("--dry-run",), ()):
         code, _, said = run(place, *words)
         assert code == 0, said
@@ -53,7 +54,57 @@ def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make)
     (place / "old.yaml").write_text(definition("old"))
     code, _, said = run(place, "user")
     assert code == 0, said
-    assert "cannot load" not in said
+    assert "cannot compile" not in said
+
+
+def test_they_are_compiled_with_their_pipelines_and_options(tmp_path: Path) -> None:
+    step = "pipeline:\n  - {uses: local, with: {a: b}}\n  - runs: echo ${{targets.destdir}} "
+    begin = "package: {name: NAME, version: '1', epoch: 0}\n"
+    texts = {
+        "good": step,
+        "input": step.replace("a: b", "c: d"),
+        "variable": f"{step}${{{{vars.unheard}}}}",
+        "shell": f"{step}$(",
+        "optional": f"{step}${{{{vars.extra}}}}\noptions: {{extra: {{vars: {{extra: 'yes'}}}}}}",
+        "built-in": step.replace("local, with: {a: b}", "go/build, with: {subpackage: 'yes'}"),
+        "other": step,
+    }
+    for name, text in texts.items():
+        start = begin.replace("NAME", name)
+        if name == "other":
+            start = start.replace("0}", "0, target-architecture: [aarch64]}")
+        (tmp_path / f"{name}.yaml").write_text(f"{start}{text}\n")
+    local = tmp_path / "pipelines/local.yaml"
+    local.parent.mkdir()
+    local.write_text("inputs: {a: {default: ''}}\npipeline: [{runs: 'true'}]\n")
+
+    def refused() -> dict[str, str]:
+        found = read_directory(tmp_path, arch="x86_64", build_options=["extra"])
+        problems = LoadCheck(str(binary()), tmp_path).refused(found, found.packages, ARCH)
+        return {file: one.what.partition(": ")[2] for file, (one,) in problems.items()}
+
+    first = refused()
+    assert sorted(first) == ["built-in.yaml", "input.yaml", "shell.yaml", "variable.yaml"]
+    assert 'undefined input "subpackage" to pipeline "go/build"' in first["built-in.yaml"]
+    assert first["input.yaml"].startswith('compiling "input" pipelines: compiling Pipeline[0]')
+    assert "variable vars.unheard not defined" in first["variable.yaml"]
+    # Another text of a pipeline is another question.
+    local.write_text("inputs: {c: {default: ''}}\npipeline: [{runs: 'true'}]\n")
+    assert "good.yaml" in refused()
+    assert "input.yaml" not in refused()
+
+
+def test_of_several_directories_of_pipelines_none_is_taken_for_the_one(tmp_path: Path) -> None:
+    for root in ("pipelines", "more"):
+        (tmp_path / root).mkdir()
+        (tmp_path / root / "strip.yaml").write_text(f"inputs: {{{root}: {{default: ''}}}}\n")
+    text = definition("a") + "  - {uses: strip, with: {pipelines: x}}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    (tmp_path / "b.yaml").write_text(definition("b") + OLD)
+    found = read_directory(tmp_path, arch="x86_64", pipeline_dirs=[tmp_path / "more"])
+    assert sorted(LoadCheck(str(binary()), tmp_path).refused(found, found.packages, ARCH)) == [
+        "b.yaml"
+    ]
 
 
 def test_an_answer_is_kept_for_the_text_and_that_melange(
@@ -72,7 +123,7 @@ def test_an_answer_is_kept_for_the_text_and_that_melange(
 
     def refused() -> list[str]:
         found = read_directory(place, arch="x86_64")
-        return sorted(LoadCheck(str(melange), place).refused(found, found.packages))
+        return sorted(LoadCheck(str(melange), place).refused(found, found.packages, ARCH))
 
     assert refused() == refused() == ["a.yaml"]
     assert len(log.read_text().splitlines()) == 2
@@ -84,7 +135,7 @@ def test_an_answer_is_kept_for_the_text_and_that_melange(
     assert refused() == []
     assert len(log.read_text().splitlines()) == before + 2  # another melange is asked anew
     found = read_directory(place, arch="x86_64")
-    assert LoadCheck(None, place).refused(found, found.packages) == {}
+    assert LoadCheck(None, place).refused(found, found.packages, ARCH) == {}
 
 
 def test_answers_outlast_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,17 +146,18 @@ def test_answers_outlast_an_interruption(tmp_path: Path, monkeypatch: pytest.Mon
     found = read_directory(tmp_path, arch="x86_64")
 
     class Interrupted(LoadCheck):
-        def _ask(self, file: str, variables: str) -> str | None:
+        def _ask(self, file: str, asked: Question) -> str | None:
             if file == "b.yaml":
                 raise KeyboardInterrupt
-            return super()._ask(file, variables)
+            return super()._ask(file, asked)
 
     with pytest.raises(KeyboardInterrupt):
-        Interrupted(real, tmp_path).refused(found, found.packages)
+        Interrupted(real, tmp_path).refused(found, found.packages, ARCH)
     again = LoadCheck(real, tmp_path)
-    assert [*again.refused(found, found.packages)] == ["a.yaml"]
+    assert [*again.refused(found, found.packages, ARCH)] == ["a.yaml"]
     assert (
-        again.words() == "asking melange whether it can load the definitions: 1 of 1 are answered"
+        again.words()
+        == "asking melange whether it can compile the definitions: 1 of 1 are answered"
     )
 
 
@@ -125,6 +177,6 @@ def test_a_file_of_variables_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     flags = melange_flags(tmp_path, arch=Arch.parse("x86_64"))
     found = read_directory(tmp_path, arch="x86_64", flags=flags)
-    refused = LoadCheck(str(real), tmp_path).refused(found, found.packages)
+    refused = LoadCheck(str(real), tmp_path).refused(found, found.packages, ARCH)
     assert sorted(refused) == ["b.yaml"]
     assert "field secfixes not found" in refused["b.yaml"][0].what

@@ -74,13 +74,13 @@ def ok(message: str) -> Finding:
 
 
 ELSEWHERE = "the build would fail at them, unless the melange of --sdk-image is another one"
-"""What follows from definitions that the melange of this machine cannot load, for a build in pods."""
+"""What follows from definitions that the melange of this machine cannot compile, for a build in pods."""
 
 
 def definitions(words: str, refused: Sequence[str], fix: str = ELSEWHERE) -> Finding:
     """Judge the definitions, of which `words` say how many are made.
 
-    `refused` are, in words, those that a melange cannot load, and `fix` is what follows from that.
+    `refused` are, in words, those that a melange cannot compile, and `fix` is what follows from that.
     """
     if not refused:
         return ok(words)

@@ -11,7 +11,7 @@ from dag.core.units import size_words
 FULL = 64 << 20
 """Bytes; a disk with less room counts as full."""
 LEFT_OUT = "`dag build` leaves them out, with what needs them: correct them"
-"""What follows from definitions that the melange of this machine cannot load, for a build on it."""
+"""What follows from definitions that the melange of this machine cannot compile, for a build on it."""
 
 
 def melange(path: str, version: str) -> Finding:

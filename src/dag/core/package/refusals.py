@@ -1,4 +1,4 @@
-"""What melange says of a definition that it cannot load."""
+"""What melange says of a definition that it cannot compile."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from dag.core.package.problems import FileProblem
 
 _MESSAGE = re.compile(r"^(?:\S+ \S+ )?ERRO (?P<text>.*)", re.DOTALL | re.MULTILINE)
+_SAID = re.compile(r"failed to (?:compile \S+|load configuration): ")
 _LINE = re.compile(r"line (?P<line>\d+): (?P<what>.+)")
 _FIX = "correct it, or use the melange that it was written for"
 _MOST = 20
@@ -21,6 +22,7 @@ def read_refusal(file: str, line: int, stderr: str) -> tuple[FileProblem, ...]:
     """
     found = _MESSAGE.search(stderr)
     text = found["text"] if found else stderr.strip().partition("\n")[0]  # a panic, for example
+    text = _SAID.sub("", text, count=1)
     problems = [
         FileProblem(file, int(one["line"]), _words(one["what"]), _FIX)
         for one in _LINE.finditer(text)
@@ -32,4 +34,4 @@ def read_refusal(file: str, line: int, stderr: str) -> tuple[FileProblem, ...]:
 
 
 def _words(text: str) -> str:
-    return f"the melange of this machine cannot load the definition: {text[:_LONGEST]}"
+    return f"the melange of this machine cannot compile the definition: {text[:_LONGEST]}"

@@ -1,22 +1,25 @@
-"""Asks the melange of this machine which definitions it can load, before anything is built.
+"""Asks the melange of this machine which definitions it can compile, before anything is built.
 
-melange is asked once for each text of a definition. The answers are kept beside the parsed
-definitions, for each melange in a file of its own.
+melange is asked once for each text of a definition and of what it is resolved from. The answers are
+kept beside the parsed definitions, for each melange in a file of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from dag.core.limits import DEFINITION, RECORD, VARIABLES
+from dag.core.arch import Arch
+from dag.core.limits import DEFINITION, RECORD
 from dag.core.package.directory import Definitions
 from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
@@ -30,8 +33,26 @@ _SECONDS = 60
 _KEPT = 50_000
 """How many answers are kept for one melange."""
 _ANSWERS = msgspec.msgpack.Decoder(dict[bytes, str])
-_UNLOADED = "failed to load configuration"
-"""How `melange compile` begins its answer if the definition is at fault, not its pipelines."""
+_AT_FAULT = re.compile(
+    r"failed to load configuration"
+    r"|failed to compile .*(?:undefined input|variable \S+ not defined|stripping runs comments)"
+)
+"""What `melange compile` says if the definition is at fault, and not where pipelines are looked for."""
+_UNLOADED = re.compile(r"failed to load configuration")
+_ERROR = " ERRO "
+
+
+class Question(NamedTuple):
+    """What an answer of melange depends on, besides the text of the definition."""
+
+    arch: str
+    variables: str
+    """The file of variables; empty if there is none."""
+    roots: tuple[str, ...]
+    """The directories of pipelines."""
+    options: tuple[str, ...]
+    inputs: tuple[str, ...]
+    """The files that the definition is resolved from."""
 
 
 class LoadCheck:
@@ -54,26 +75,34 @@ class LoadCheck:
     def words(self) -> str:
         """Return what is done, and how far it is."""
         done = f"{self._answered:,} of {self._asked:,}"
-        return f"asking melange whether it can load the definitions: {done} are answered"
+        return f"asking melange whether it can compile the definitions: {done} are answered"
 
     def refused(
-        self, found: Definitions, packages: Sequence[Package]
+        self, found: Definitions, packages: Sequence[Package], arch: Arch
     ) -> dict[str, tuple[FileProblem, ...]]:
-        """Return what is wrong with those of `packages` that melange cannot load, by their files."""
+        """Return what is wrong with those of `packages` that melange cannot compile, by their files."""
         if not Path(self._melange).is_file():
             return {}  # whoever needs it will say so
         answers = self._read()
-        keys = {
-            one.file: self._key(one.file, found.variables.get(one.file, "")) for one in packages
+        roots = [one for one in found.pipeline_roots if (self._directory / one).is_dir()]
+        questions = {
+            one.file: Question(
+                arch=arch.apk,
+                variables=found.variables.get(one.file, ""),
+                roots=tuple(roots),
+                options=one.options,
+                inputs=tuple(found.inputs.get(one.file, ())),
+            )
+            for one in packages
         }
+        digests: dict[str, bytes] = {}
+        keys = {file: self._key(file, asked, digests) for file, asked in questions.items()}
         new = {key: file for file, key in keys.items() if key and key not in answers}
         self._asked = len(new)
         if new:
             try:
                 with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
-                    asked = pool.map(
-                        lambda file: self._ask(file, found.variables.get(file, "")), new.values()
-                    )
+                    asked = pool.map(lambda file: self._ask(file, questions[file]), new.values())
                     for key, answer in zip(new, asked, strict=True):
                         self._answered += 1
                         if answer is not None:
@@ -86,23 +115,27 @@ class LoadCheck:
             if answers.get(keys[one.file])
         }
 
-    def _key(self, file: str, variables: str) -> bytes:
-        digest = hashlib.blake2b(digest_size=16)
+    def _key(self, file: str, asked: Question, digests: dict[str, bytes]) -> bytes:
+        """Return a hash of all that an answer depends on; `digests` has those of the files so far."""
         try:
-            digest.update(read_bytes(self._directory / file, DEFINITION))
-            if variables:
-                digest.update(b"\0" + read_bytes(self._directory / variables, VARIABLES))
+            for one in {file, asked.variables, *asked.inputs}.difference(digests, {""}):
+                data = read_bytes(self._directory / one, DEFINITION)
+                digests[one] = hashlib.blake2b(data, digest_size=16).digest()
         except OSError:
             return b""  # it is gone since; the build will say so
-        return digest.digest()
+        files = (file, asked.variables, *asked.inputs)
+        about = [repr(asked).encode(), *(digests[one] for one in files if one)]
+        return hashlib.blake2b(b"\0".join(about), digest_size=16).digest()
 
-    def _ask(self, file: str, variables: str) -> str | None:
-        """Return why melange does not load a file; empty if it does, None if that is not known."""
-        words = ["query", f"./{file}", "{{.Package.Name}}"]
-        if variables:
-            # Only `compile` takes these. It loads the definition first, for whichever architecture;
-            # whether it finds the pipelines then is not asked.
-            words = ["compile", "--arch", "x86_64", "--vars-file", variables, f"./{file}"]
+    def _ask(self, file: str, asked: Question) -> str | None:
+        """Return why melange does not compile a file; empty if it does, None if that is not known."""
+        words = ["compile", "--arch", asked.arch]
+        words += [f"--build-option={option}" for option in asked.options]
+        words += ["--vars-file", asked.variables] if asked.variables else []
+        # `compile` takes one directory. With several it finds other pipelines than the build does.
+        words += ["--pipeline-dir", *asked.roots] if len(asked.roots) == 1 else []
+        words += [f"./{file}"]
+        at_fault = _AT_FAULT if len(asked.roots) < 2 else _UNLOADED
         try:
             done = subprocess.run(
                 [self._melange, *words],
@@ -117,8 +150,8 @@ class LoadCheck:
         except (OSError, subprocess.TimeoutExpired):
             return None
         said = done.stderr[-(1 << 16) :].decode(errors="replace")
-        if done.returncode == 0 or (variables and _UNLOADED not in said):
-            return ""
+        if done.returncode == 0 or (_ERROR in said and not at_fault.search(said)):
+            return ""  # it may be told of other pipelines, or not be for this architecture
         return said or f"it ended with exit code {done.returncode}"
 
     def _read(self) -> dict[bytes, str]:

@@ -169,17 +169,17 @@ class Build:
         self.plan = self._plan(have)
 
     def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
-        """Return what melange cannot load of all that is to be built, by the definitions' files."""
+        """Return what melange cannot compile of all that is to be built, by the definitions' files."""
         melange = melange_here(self.options.make_vars)
         names = {step.package.name for step in self.plan.steps} | self.plan.blocked.keys()
         names |= {name for one in self.plan.stuck for name in one.packages}
         packages = [one for one in self.found.packages if one.name in names]
         check = LoadCheck(melange, self.directory)
         with announced(check.words):
-            return check.refused(self.found, packages)
+            return check.refused(self.found, packages, self.arch)
 
     def _without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
-        """Return the definitions without those that melange cannot load, and tell of these.
+        """Return the definitions without those that melange cannot compile, and tell of these.
 
         Raises:
             UsageError: `--strict` is given, so that nothing is built without them.

@@ -29,7 +29,7 @@ async def judge_definitions(
 ) -> tuple[Finding, Mapping[Arch, tuple[Package, ...]]]:
     """Judge the definitions, and return what would be built of them for each architecture.
 
-    `melange` is asked whether it can load them, and `fix` is what follows if it cannot.
+    `melange` is asked whether it can compile them, and `fix` is what follows if it cannot.
 
     Raises:
         UsageError: they are wrong.
@@ -45,7 +45,7 @@ async def judge_definitions(
         selection = await aside(work)
         made[arch] = selection.packages
         found = selection.definitions
-        problems = await aside(partial(check.refused, found, selection.packages))
+        problems = await aside(partial(check.refused, found, selection.packages, arch))
         refused += [found.place(one) for several in problems.values() for one in several]
     numbers = [f"{count(len(made[arch]), 'package')} to make for {arch}" for arch in made]
     return doctor.definitions(", ".join(numbers), [*dict.fromkeys(refused)], fix), made
