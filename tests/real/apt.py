@@ -19,6 +19,8 @@ from cluster.images import SUITE
 from cluster.system import ClusterError, locked, run, step
 
 MIRROR = "http://deb.debian.org"
+OTHER_SUITES = ("trixie", "bullseye")
+"""The suites whose source packages are looked into for what those of `SUITE` do not have."""
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _HELPER = "/usr/lib/apt/apt-helper"
 _URI = re.compile(r"^'(\S+)' (\S+) \d+ SHA256:([0-9a-f]{64})$", re.MULTILINE)
@@ -68,10 +70,25 @@ def fetch_sources(digests: Collection[str], directory: Path) -> set[str]:
     missing = {one for one in digests if not (directory / f"sha256:{one}").exists()}
     if missing:
         with _state(), step(f"looking for {len(missing)} sources in Debian's source packages"):
-            for digest, uri in _find_sources(missing):
-                if not (directory / f"sha256:{digest}").exists():
-                    _fetch(uri, directory / f"sha256:{digest}", digest)
+            _fetch_found(missing, directory, place())
+            if missing := {one for one in missing if not (directory / f"sha256:{one}").exists()}:
+                _fetch_found(missing, directory, other_suites())
     return {one for one in digests if (directory / f"sha256:{one}").exists()}
+
+
+def other_suites() -> Path:
+    """Return the state of apt that has the lists of `OTHER_SUITES`, fetched if it has none."""
+    state = place() / "other-suites"
+    if not (state / "updated").exists():
+        _fetch_lists(state, *(("deb-src", "debian", suite) for suite in OTHER_SUITES))
+    return state
+
+
+def _fetch_found(digests: Collection[str], directory: Path, state: Path) -> None:
+    """Fetch those of the sources that the lists of a state of apt have."""
+    for digest, uri in _find_sources(digests, state):
+        if not (directory / f"sha256:{digest}").exists():
+            _fetch(uri, directory / f"sha256:{digest}", digest)
 
 
 def _fetch(uri: str, target: Path, digest: str) -> None:
@@ -86,16 +103,22 @@ def _fetch(uri: str, target: Path, digest: str) -> None:
         part.rename(target)
 
 
-def _find_sources(digests: Collection[str]) -> Iterator[tuple[str, str]]:
+def _find_sources(digests: Collection[str], state: Path) -> Iterator[tuple[str, str]]:
     """Yield a digest and a URI for each file of a source package that has one of the digests."""
-    asked = ("indextargets", "--format", "$(FILENAME) $(REPO_URI)", "Created-By: Sources")
-    for index, root in map(str.split, run("apt-get", *_options(), *asked).splitlines()):
-        for source in run(_HELPER, *_options(), "cat-file", index).split("\n\n"):
+    for root, text in source_lists(state):
+        for source in text.split("\n\n"):
             for digest, name in re.findall(r"^ ([0-9a-f]{64}) \d+ (\S+)$", source, re.MULTILINE):
                 if digest in digests:
                     folder = re.search(r"^Directory: (\S+)$", source, re.MULTILINE)
                     assert folder is not None
                     yield digest, f"{root.rstrip('/')}/{folder[1]}/{name}"
+
+
+def source_lists(state: Path) -> Iterator[tuple[str, str]]:
+    """Yield the URI of a repository and its list of source packages, for each that a state has."""
+    asked = ("indextargets", "--format", "$(FILENAME) $(REPO_URI)", "Created-By: Sources")
+    for index, root in map(str.split, run("apt-get", *_options(state=state), *asked).splitlines()):
+        yield root, run(_HELPER, *_options(state=state), "cat-file", index)
 
 
 def _fetch_packages(names: list[str]) -> list[Deb]:
@@ -126,31 +149,39 @@ def _state() -> Iterator[None]:
 
 
 def _update() -> None:
+    ours = (("deb", "debian", SUITE), ("deb-src", "debian", SUITE))
+    _fetch_lists(place(), *ours, ("deb-src", "debian-security", f"{SUITE}-security"))
+
+
+def _fetch_lists(state: Path, *wanted: tuple[str, str, str]) -> None:
+    """Fetch lists into a state of apt: each is of a kind, a directory of the mirror, and a suite."""
     for folder in ("lists/partial", "cache/archives/partial"):
-        (place() / folder).mkdir(parents=True, exist_ok=True)
-    trust = f"[signed-by={KEYRING}] {MIRROR}"
-    (place() / "debian.list").write_text(
-        f"deb {trust}/debian {SUITE} main\n"
-        f"deb-src {trust}/debian {SUITE} main\n"
-        f"deb-src {trust}/debian-security {SUITE}-security main\n"
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    (state / "debian.list").write_text(
+        "".join(
+            f"{kind} [signed-by={KEYRING}] {MIRROR}/{directory} {suite} main\n"
+            for kind, directory, suite in wanted
+        )
     )
-    with step(f"fetching the lists of Debian {SUITE}"):
-        run("apt-get", *_options(), "update")
-    (place() / "updated").touch()
+    suites = sorted({suite for _, _, suite in wanted})
+    with step(f"fetching the lists of Debian {', '.join(suites)}"):
+        run("apt-get", *_options(state=state), "update")
+    (state / "updated").touch()
 
 
-def _options(archives: Path | None = None) -> list[str]:
+def _options(archives: Path | None = None, state: Path | None = None) -> list[str]:
+    state = state or place()
     settings = {
         "Acquire::ForceHash": "SHA256",  # that is what it then prints
         "APT::Sandbox::User": "root",
         "APT::Architecture": "amd64",
         "APT::Architectures": "amd64",
         "Debug::NoLocking": "1",
-        "Dir::Cache": place() / "cache",
+        "Dir::Cache": state / "cache",
         "Dir::Cache::archives": archives or _archives(),
-        "Dir::Etc::sourcelist": place() / "debian.list",
+        "Dir::Etc::sourcelist": state / "debian.list",
         "Dir::Etc::sourceparts": "-",
-        "Dir::State": place(),
+        "Dir::State": state,
         "Dir::State::status": "/dev/null",
     }
     return ["-q=2", *(f"--option={name}={value}" for name, value in settings.items())]

@@ -5,22 +5,32 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster import parts
 from cluster.debian import install
 from cluster.system import ClusterError
+from dag.core.arch import Arch
+from dag.core.package.directory import Definitions
 from dag.core.package.model import Checkout, Fetch, Package
 from dag.io.package.definitions import read_directory
+from dag.io.package.loading import LoadCheck
 from tests.real import apt
 from tests.real.convert import ARCH
-from tests.real.repository import KEY, find_outside, repository
+from tests.real.outside import find_outside
+from tests.real.repository import KEY, repository
 
 RULES = Path(__file__).with_name("rules.mk")
 PROGRAMS = Path(__file__).with_name("programs")
 """The definitions of programs that use what the real ones build, each with its source."""
+REMEDY = (
+    "leave these definitions out; or name packages of Debian in tests/real/names.py,"
+    " and put sources into {place}, each as sha256:DIGEST"
+)
+"""What to do about definitions that cannot be built."""
 _ENOUGH = 8 << 30
 _FLAGS = "CFLAGS=-O2\nCXXFLAGS=-O2\n"
 
@@ -69,20 +79,25 @@ def lay_out(directory: Path, definitions: Path, names: Sequence[str]) -> Distrib
 
     What it takes to build is installed if it is missing.
 
-    Raises ClusterError if Debian does not have some sources or packages; the message has all of them.
+    Raises ClusterError if Debian does not have some sources or packages, or melange cannot use some
+    definitions; the message has all of them.
     """
     install("bubblewrap", "make", "openssl")
     directory.mkdir(parents=True)
     _copy(definitions, directory, names)
-    packages = read_directory(directory, arch=ARCH).packages
+    found = read_directory(directory, arch=ARCH)
+    packages = found.packages
     pipelines = "PIPELINES := pipelines\n" if (directory / "pipelines").is_dir() else ""
     rules = (f"$(eval $(call build-package,{one.name},{one.full_version}))\n" for one in packages)
     (directory / "Makefile").write_text(pipelines + RULES.read_text() + "".join(rules))
     (directory / f"build-{ARCH}.env").write_text(_FLAGS)
     built = [one for one in packages if one.name in names]
-    outside, lacking = find_outside(packages, names)
+    broken = {name for one in found.broken for name in one.names}.intersection(names)
+    outside, lacking = find_outside(packages, set(names) - broken)
+    lacking += _problems(found, built, broken, directory)
     lacking += _lacking_sources(built)
     if lacking:
+        lacking.append(REMEDY.format(place=apt.place() / "sources"))
         raise ClusterError("\n".join(lacking))
     _add_sources(directory / "cache", built)
     made = repository(outside)
@@ -102,6 +117,22 @@ def _copy(definitions: Path, directory: Path, names: Sequence[str]) -> None:
         elif (PROGRAMS / name).is_dir():
             shutil.copyfile(PROGRAMS / f"{name}.yaml", directory / f"{name}.yaml")
             shutil.copytree(PROGRAMS / name, directory / name)
+
+
+def _problems(
+    found: Definitions, built: Sequence[Package], broken: Collection[str], directory: Path
+) -> list[str]:
+    """Return in words what is wrong with the definitions that are to be built."""
+    check = LoadCheck(str(parts.build("melange") / "melange"), directory)
+    refused = check.refused(found, built, Arch.parse(ARCH))
+    problems = [problem for several in refused.values() for problem in several]
+    problems += [
+        problem
+        for one in found.broken
+        if {*one.names}.intersection(broken)
+        for problem in one.problems
+    ]
+    return [str(problem) for problem in sorted(problems)]
 
 
 def _lacking_sources(packages: Iterable[Package]) -> list[str]:

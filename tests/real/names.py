@@ -45,8 +45,11 @@ _BASE_IS_ENOUGH = frozenset(
 """What the base and the compiler's packages have already, or what no build here looks at."""
 
 _DEBIAN = {  # by the name of a definition
+    "abseil-cpp": "libabsl-dev",
     "acl": "acl libacl1-dev",
     "alsa-lib": "libasound2-dev",
+    "apr-util": "libaprutil1-dev",
+    "at-spi2-core": "libatk-bridge2.0-dev libatk1.0-dev libatspi2.0-dev",
     "attr": "attr libattr1-dev",
     "binutils": "binutils",
     "binutils-dev": "binutils binutils-dev",
@@ -63,29 +66,40 @@ _DEBIAN = {  # by the name of a definition
     "dnssec-root": "dns-root-data",
     "docbook-xml": "docbook-xml docbook-xsl",
     "e2fsprogs": "comerr-dev e2fsprogs libext2fs-dev ss-dev",
+    "elfutils": "elfutils libdw-dev libelf-dev",
     "eudev": "libudev-dev",
     "file": "file libmagic-dev",
     "flex": "flex libfl-dev",
     "font-util": "xfonts-utils",
     "gcc": "g++ gcc",
+    "gdk-pixbuf": "libgdk-pixbuf-2.0-dev",
     "gettext": "autopoint gettext",
     "giflib": "libgif-dev",
+    "git": "git",
+    "glib-gir": "libgirepository1.0-dev",
     "glibc": "libc6-dev",
     "go-1.19": "golang-1.19-go",
+    "gobject-introspection": "gobject-introspection libgirepository1.0-dev",
+    "gtk-2.0": "libgtk2.0-dev",
     "gtk-doc": "gtk-doc-tools",
     "guile": "guile-3.0 guile-3.0-dev",
     "libjpeg": "libjpeg62-turbo-dev",
     "libjpeg-turbo": "libjpeg62-turbo-dev",
     "libtool": "libtool libtool-bin",
+    "libusb": "libusb-1.0-0-dev",
     "libxcrypt": "libcrypt-dev",
     "libxml2": "libxml2-dev libxml2-utils",
     "libxslt": "libxslt1-dev xsltproc",
     "linux-headers": "linux-libc-dev",
     "linux-pam": "libpam0g-dev",
+    "luajit": "libluajit-5.1-dev luajit",
+    "mariadb-connector-c": "libmariadb-dev",
     "mesa": "libegl-dev libgbm-dev libgl-dev",
     "mimalloc2": "libmimalloc-dev",
     "mkfontscale": "xfonts-utils",
     "ncurses": "libncurses-dev ncurses-bin",
+    "net-snmp": "libsnmp-dev",
+    "numactl": "libnuma-dev numactl",
     "oniguruma": "libonig-dev",
     "openjdk-17": "openjdk-17-jdk-headless",
     "openjpeg": "libopenjp2-7-dev",
@@ -97,12 +111,20 @@ _DEBIAN = {  # by the name of a definition
     "perl-dev": "libperl-dev perl",
     "perl-devel-ppport": "perl",
     "perl-libwww": "libwww-perl",
+    "perl-template-toolkit": "libtemplate-perl",
+    "perl-tidy": "perltidy",
     "pkgconf": "pkgconf",
+    "postgresql": "libpq-dev",
+    "protobuf": "libprotobuf-dev protobuf-compiler",
+    "py3-attrs": "python3-attr",
     "py3-cython": "cython3",
     "py3-flit-core": "flit",
     "py3-parsing": "python3-pyparsing",
+    "py3-pyproject-hooks": "python3-pep517",
+    "py3-setuptools-wheel": "python3-setuptools-whl",
     "python3": "python3 python3-distutils",
     "python3-dev": "python3 python3-dev python3-distutils",
+    "s-lang": "libslang2-dev",
     "samurai": "ninja-build",
     "scanelf": "pax-utils",
     "sqlite": "libsqlite3-dev sqlite3",
@@ -112,19 +134,45 @@ _DEBIAN = {  # by the name of a definition
     "util-macros": "xutils-dev",
     "vala": "valac",
     "wayland": "libwayland-bin libwayland-dev",
-    "xorgproto": "x11proto-dev",
     "xkbcomp": "x11-xkb-utils",
     "xkeyboard-config": "xkb-data",
+    "xorg-server": "xserver-xorg-dev",
+    "xorgproto": "x11proto-dev",
+    "xprop": "x11-utils",
+    "xset": "x11-xserver-utils",
     "xz": "liblzma-dev xz-utils",
     "zeromq": "libzmq3-dev",
     "zlib": "zlib1g-dev",
 }
 
-_PARTS = frozenset({"bundle", "dev", "extras", "lang", "libs", "progs", "static", "tools", "utils"})
+_PARTS = frozenset(
+    {
+        "base",
+        "bundle",
+        "default",
+        "dev",
+        "extras",
+        "lang",
+        "libs",
+        "progs",
+        "static",
+        "tools",
+        "utils",
+    }
+)
 """What follows the name of a package in the names of those that are split from it."""
 
-_ANY_VERSION = frozenset({"cmake", "gcc", "glibc", "openldap"})
-"""The packages that are found without the version in their name, as `gcc-14`: no build looks at it."""
+_OTHER_FORMS = (
+    (re.compile(r"(cmake|gcc|glibc|openldap|postgresql|ruby)-\d[\d.]*"), r"\1"),
+    (re.compile(r"(?:py3-supported-python|python-3(?:\.\d+)?)(?:-base)?(?=-|$)"), "python3"),
+    (re.compile(r"py3(?:\.\d+|-supported)-"), "py3-"),
+    (re.compile(r"ruby\d[\d.]*-"), "ruby-"),
+)
+"""How names begin that have a version which no build looks at, as `gcc-14`, and what that stands for.
+
+Debian has one Python and one Ruby. So the modules for one version, and what has those for all
+versions, are Debian's for its own.
+"""
 
 UNNEEDED = {
     "libc6-dev": frozenset({"libnsl-dev", "libtirpc-dev", "rpcsvc-proto"}),
@@ -171,8 +219,10 @@ def find(name: str, known: frozenset[str]) -> tuple[str, ...] | None:
     others for it; NAME-doc needs none. Names that are not in the table are looked for in the forms in
     which Debian has them.
     """
-    if name.endswith("-doc"):
-        return None if find(name.removesuffix("-doc"), known) is None else ()
+    for form, plain in _OTHER_FORMS:
+        if match := form.match(name):
+            name = match.expand(plain) + name[match.end() :]
+    whole = name
     while name:
         if name in _BASE_IS_ENOUGH:
             return ()
@@ -181,7 +231,9 @@ def find(name: str, known: frozenset[str]) -> tuple[str, ...] | None:
         if found := _find_form(name, known):
             return found
         name, _, part = name.rpartition("-")
-        if part not in _PARTS and not (name in _ANY_VERSION and part[:1].isdigit()):
+        if part == "doc" and name != whole:
+            return None if find(name, known) is None else ()
+        if part not in _PARTS:
             return None
     return None
 
@@ -189,11 +241,12 @@ def find(name: str, known: frozenset[str]) -> tuple[str, ...] | None:
 def _find_form(name: str, known: frozenset[str]) -> tuple[str, ...]:
     if name.startswith(("perl-", "py3-")):
         language, _, module = name.partition("-")
-        forms = [f"lib{module}-perl" if language == "perl" else f"python3-{module}"]
-    else:
-        forms = [name, f"{name}-dev", f"lib{name}-dev"]
-    found = tuple(form for form in forms if form in known)
-    return found or _versioned(known).get(name.removeprefix("lib"), ())
+        form = f"lib{module}-perl" if language == "perl" else f"python3-{module}"
+        return (form,) if form in known else ()
+    name = name.replace("_", "-")
+    headers = [form for form in (f"{name}-dev", f"lib{name}-dev") if form in known]
+    headers = headers or [*_versioned(known).get(name.removeprefix("lib"), ())]
+    return (*([name] if name in known else []), *headers)
 
 
 @cache

@@ -22,14 +22,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from cluster import parts
 from cluster.system import ClusterError, explained, locked, run, step
-from dag.core.graph.graph import Graph
-from dag.core.package.model import Package, bare_name
 from dag.io.package.definitions import read_directory
 from examples import apk
 from examples.apk import Entry
@@ -37,21 +35,10 @@ from examples.bootstrap import ACCOUNTS
 from tests.real import apt, convert, names
 from tests.real.apt import Deb
 from tests.real.convert import ARCH
-from tests.real.names import find
+from tests.real.outside import Outside, find_outside
 
 KEY = "debian.rsa"
 _BASE = "debian-base"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outside:
-    """A package that is not built but comes from Debian, with its subpackages."""
-
-    name: str
-    version: str
-    packages: dict[str, tuple[str, ...]]
-    """By its own name and those of its subpackages, the packages of Debian that stand for it."""
-    provides: tuple[str, ...] = ()
 
 
 def repository(outside: Sequence[Outside]) -> Path:
@@ -97,48 +84,10 @@ def make(place: Path, debs: Sequence[Deb], outside: Iterable[Outside], key: Path
         for name, debian in one.packages.items():
             below = [_BASE, *(f"deb-{deb}" for deb in debian)]
             entries = _applets(debs) if name == "busybox" else []
-            provides = one.provides if name == one.name else ()
+            provides = one.provides.get(name, ())
             _write(apks, name, one.version, entries, needs=below, provides=provides)
     apk.write_index(apks, key)
     shutil.copy(key.with_name(f"{KEY}.pub"), place)
-
-
-def find_outside(
-    definitions: Sequence[Package], wanted: Iterable[str]
-) -> tuple[list[Outside], list[str]]:
-    """Return what the environments of the definitions `wanted` have that is not built.
-
-    With it comes, in words, what nobody has of that and of what is `wanted`.
-    """
-    wanted = {*wanted}
-    graph = Graph(definitions, arch=ARCH)
-    undefined = sorted(wanted.difference(graph.names))
-    lacking = [f"there are no definitions for: {', '.join(undefined)}"] if undefined else []
-    built = wanted.intersection(graph.names)
-    installed = {one for name in built for one in graph.installed(name) or ()}
-    defined = [one for one in graph.packages if one.name in installed - built]
-    others = {bare_name(name) for name in graph.missing(built)}
-    known = apt.known_packages()
-    asked = {*others, *(one.name for one in defined)}
-    if unknown := sorted(name for name in asked if find(name, known) is None):
-        told = "neither Debian nor tests/real/names.py has packages for"
-        lacking.append(f"{told}: {', '.join(unknown)}")
-    outside = [
-        Outside(
-            name=one.name,
-            version=one.full_version,
-            packages={
-                name: find(name, known) or find(one.name, known) or () for name in one.promised
-            },
-            provides=one.provides,
-        )
-        for one in defined
-    ]
-    outside += [
-        Outside(name=name, version="1-r0", packages={name: find(name, known) or ()})
-        for name in others
-    ]
-    return sorted(outside, key=lambda one: one.name), lacking
 
 
 def _wanted(outside: Iterable[Outside]) -> set[str]:

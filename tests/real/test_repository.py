@@ -16,8 +16,8 @@ import pytest
 from cluster.system import ClusterError
 from tests.real import apt, convert, names, repository
 from tests.real.apt import Deb
-from tests.real.distribution import lay_out
-from tests.real.repository import Outside
+from tests.real.distribution import REMEDY, lay_out
+from tests.real.outside import Outside
 from tests.real.standin import standing_in
 from tests.support.apks import read
 from tests.support.builds import definition
@@ -100,7 +100,7 @@ def test_the_same_packages_make_the_same_repository(
             name="compiler",
             version="3-r1",
             packages={"compiler": ("other",), "lib": ()},
-            provides=("cc=3",),
+            provides={"compiler": ("cc=3",), "lib": ("old-lib=2",)},
         )
     ]
     found = []
@@ -115,7 +115,8 @@ def test_the_same_packages_make_the_same_repository(
     assert found[0] == found[1]
     thin = read(tmp_path / "made-1/x86_64/compiler-3-r1.apk")
     assert (thin.depends, thin.provides) == (("debian-base", "deb-other"), ("cc=3",))
-    assert read(tmp_path / "made-1/x86_64/lib-3-r1.apk").depends == ("debian-base",)
+    library = read(tmp_path / "made-1/x86_64/lib-3-r1.apk")
+    assert (library.depends, library.provides) == (("debian-base",), ("old-lib=2",))
     with tarfile.open(tmp_path / "made-1/x86_64/APKINDEX.tar.gz") as tar:
         assert tar.getnames()[0].startswith(".SIGN.RSA")
 
@@ -130,15 +131,42 @@ pipeline:
     text = definition("a", "build-base", "unheard-of-dev", "b")
     (tmp_path / "a.yaml").write_text(re.sub("(?ms)^pipeline:.*", source, text))
     (tmp_path / "b.yaml").write_text(definition("b", "never-seen"))
+    (tmp_path / "d.yaml").write_text(f"{definition('d')}subpackages: [{{name: '?'}}]\n")
+    (tmp_path / "e.yaml").write_text(f"secfixes: {{}}\n{definition('e')}")
     with pytest.raises(ClusterError) as raised:
-        lay_out(tmp_path / "distribution", tmp_path, ["a", "b", "c"])
+        lay_out(tmp_path / "distribution", tmp_path, ["a", "b", "c", "d", "e"])
     assert str(raised.value).split("\n") == [
         "there are no definitions for: c",
         "neither Debian nor tests/real/names.py has packages for: never-seen, unheard-of-dev",
+        (
+            "d.yaml:17: subpackage name '?' is not the name of a package;"
+            " use letters, digits and + _ . -, beginning with a letter or digit"
+        ),
+        (
+            "e.yaml:1: the melange of this machine cannot compile the definition: field secfixes not"
+            " found in type config.Configuration; correct it, or use the melange that it was written for"
+        ),
         "Debian's mirror does not have the sources of a (https://a/b)",
         "without a SHA-256 no file of Debian can be found for a (https://a/c)",
         "Debian has no git repositories for the checkouts of a (https://a/d)",
+        REMEDY.format(place=apt.place() / "sources"),
     ]
+
+
+def test_sources_are_looked_for_in_other_suites_too(tmp_path: Path) -> None:
+    small = r"^ ([0-9a-f]{64}) \d{4} \S+\.orig\.tar\.\S+$"
+    with apt._state():
+        ours, others = (
+            {
+                digest
+                for _, text in apt.source_lists(state)
+                for digest in re.findall(small, text, re.MULTILINE)
+            }
+            for state in (apt.place(), apt.other_suites())
+        )
+    wanted = sorted(others - ours)[:8]
+    # A mirror may lack some of what its lists have.
+    assert apt.fetch_sources(wanted, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +184,22 @@ pipeline:
         ("npth", ("libnpth0-dev",)),
         ("glibc-2.43", ("libc6-dev",)),
         ("glibc-2.43-dev", ("libc6-dev",)),
+        ("gcc-14-default", ("g++", "gcc")),
+        ("postgresql-16-dev", ("libpq-dev",)),
+        ("gtk-doc", ("gtk-doc-tools",)),
+        ("gtk-doc-dev", ("gtk-doc-tools",)),
+        ("git", ("git",)),
+        ("expat-dev", ("expat", "libexpat1-dev")),
+        ("libnetfilter_queue-dev", ("libnetfilter-queue-dev",)),
+        ("python-3.12", ("python3", "python3-distutils")),
+        ("python-3.12-base", ("python3", "python3-distutils")),
+        ("python-3.12-base-dev", ("python3", "python3-dev", "python3-distutils")),
+        ("py3-supported-python", ("python3", "python3-distutils")),
+        ("py3-supported-python-dev", ("python3", "python3-dev", "python3-distutils")),
+        ("py3.13-asn1", ("python3-asn1",)),
+        ("py3-supported-asn1", ("python3-asn1",)),
+        ("ruby-3.2-dev", ("ruby",)),
+        ("ruby3.2-webrick", ("ruby-webrick",)),
         ("openssl-3.0", None),
         ("lua", None),
         ("never-seen-dev", None),
@@ -167,6 +211,7 @@ def test_names_are_those_of_debian_in_one_form_or_another(
     name: str, expected: tuple[str, ...] | None
 ) -> None:
     known = "python3-asn1 libyaml-perl liblcms2-dev libnpth0-dev liblua5.3-dev liblua5.4-dev"
+    known += " expat libexpat1-dev git libgit2-dev libnetfilter-queue-dev ruby ruby-webrick"
     assert names.find(name, frozenset(known.split())) == expected
 
 
