@@ -57,7 +57,11 @@ def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make)
     assert "cannot compile" not in said
 
 
-def test_they_are_compiled_with_their_pipelines_and_options(tmp_path: Path) -> None:
+def test_they_are_compiled_with_their_pipelines_and_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = str(binary())  # which has its own place in the cache
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     step = "pipeline:\n  - {uses: local, with: {a: b}}\n  - runs: echo ${{targets.destdir}} "
     begin = "package: {name: NAME, version: '1', epoch: 0}\n"
     texts = {
@@ -80,7 +84,7 @@ def test_they_are_compiled_with_their_pipelines_and_options(tmp_path: Path) -> N
 
     def refused() -> dict[str, str]:
         found = read_directory(tmp_path, arch="x86_64", build_options=["extra"])
-        problems = LoadCheck(str(binary()), tmp_path).refused(found, found.packages, ARCH)
+        problems = LoadCheck(real, tmp_path).refused(found, found.packages, ARCH)
         return {file: one.what.partition(": ")[2] for file, (one,) in problems.items()}
 
     first = refused()
@@ -94,7 +98,11 @@ def test_they_are_compiled_with_their_pipelines_and_options(tmp_path: Path) -> N
     assert "input.yaml" not in refused()
 
 
-def test_of_several_directories_of_pipelines_none_is_taken_for_the_one(tmp_path: Path) -> None:
+def test_of_several_directories_of_pipelines_none_is_taken_for_the_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = str(binary())  # which has its own place in the cache
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for root in ("pipelines", "more"):
         (tmp_path / root).mkdir()
         (tmp_path / root / "strip.yaml").write_text(f"inputs: {{{root}: {{default: ''}}}}\n")
@@ -102,9 +110,8 @@ def test_of_several_directories_of_pipelines_none_is_taken_for_the_one(tmp_path:
     (tmp_path / "a.yaml").write_text(text)
     (tmp_path / "b.yaml").write_text(definition("b") + OLD)
     found = read_directory(tmp_path, arch="x86_64", pipeline_dirs=[tmp_path / "more"])
-    assert sorted(LoadCheck(str(binary()), tmp_path).refused(found, found.packages, ARCH)) == [
-        "b.yaml"
-    ]
+    refused = LoadCheck(real, tmp_path).refused(found, found.packages, ARCH)
+    assert sorted(refused) == ["b.yaml"]
 
 
 def test_an_answer_is_kept_for_the_text_and_that_melange(
