@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dag.core.arch import Arch
+from dag.core.pod.nodes import obstacle
 from dag.core.pod.scheduling import (
     NodeLabel,
     SchedulingOptions,
@@ -54,6 +55,36 @@ def test_a_pod_asks_for_nothing_that_no_flag_asks_for() -> None:
     assert scheduling_fields(AMD64, SchedulingOptions()) == {
         "nodeSelector": {"kubernetes.io/arch": "amd64"}
     }
+
+
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("cloud.google.com/gke-spot", "true"),
+        ("kubernetes.azure.com/scalesetpriority", "spot"),
+        ("eks.amazonaws.com/capacityType", "SPOT"),
+        ("karpenter.sh/capacity-type", "spot"),
+    ],
+)
+def test_nodes_that_may_go_take_a_pod_only_if_that_is_asked_for(label: str, value: str) -> None:
+    node = {
+        "metadata": {"labels": {"kubernetes.io/arch": "amd64", label: value}},
+        "spec": {"taints": [{"key": label, "value": value, "effect": "NoSchedule"}]},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    without = scheduling_fields(AMD64, SchedulingOptions())
+    assert obstacle(without, node) == f"tainted {label}"
+    spec = scheduling_fields(AMD64, SchedulingOptions(spot=True))
+    assert obstacle(spec, node) is None
+    (kind,) = spec["affinity"]["nodeAffinity"]
+    assert kind.startswith("preferred")
+    terms = spec["affinity"]["nodeAffinity"][kind]
+    wanted = [
+        (one["key"], one["values"])
+        for term in terms
+        for one in term["preference"]["matchExpressions"]
+    ]
+    assert (label, [value]) in wanted
 
 
 def test_a_pod_has_all_that_the_flags_say_besides_what_its_architecture_needs() -> None:

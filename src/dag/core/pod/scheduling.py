@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dag.core.arch import Arch
-from dag.core.flags import Options, flag, flag_group, list_flag
+from dag.core.flags import Options, flag, flag_group, list_flag, switch
 from dag.core.kinds import NAME, ValueKind
 from dag.core.kube.objects import KubeObject
 from dag.errors import UsageError
@@ -17,6 +17,19 @@ _WORD = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_WORD}")
 _VALUE = re.compile(rf"(?:{_WORD})?")
+_SPOT = {
+    "cloud.google.com/gke-spot": "true",
+    "kubernetes.azure.com/scalesetpriority": "spot",
+    "eks.amazonaws.com/capacityType": "SPOT",
+    "karpenter.sh/capacity-type": "spot",
+}
+"""The labels of nodes that a cloud may take back. Taints that keep Pods from them are called alike.
+
+https://cloud.google.com/kubernetes-engine/docs/concepts/spot-vms,
+https://learn.microsoft.com/azure/aks/spot-node-pool,
+https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html,
+https://karpenter.sh/docs/concepts/scheduling/
+"""
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -99,6 +112,9 @@ class SchedulingOptions(Options):
         "--toleration",
         "Use nodes with this taint, too.",
     )
+    spot: bool = switch(
+        "--spot", "Use nodes that the cloud may take back, too, and these rather than others."
+    )
     priority_class: str | None = flag(
         NAME, "--priority-class", "Give pods this priority class.", shown="the cluster's default"
     )
@@ -116,9 +132,24 @@ def scheduling_fields(arch: Arch, options: SchedulingOptions) -> KubeObject:
     if arch.kubernetes == "arm64":
         # https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
         tolerations.insert(0, Toleration(ARCH_OF_NODE, "arm64", "NoSchedule").fields())
+    if options.spot:
+        tolerations += [Toleration(key, value, "").fields() for key, value in _SPOT.items()]
     fields: KubeObject = {"nodeSelector": {ARCH_OF_NODE: arch.kubernetes, **labels}}
     if tolerations:
         fields["tolerations"] = tolerations
+    if options.spot:
+        rather = [
+            {
+                "weight": 100,
+                "preference": {
+                    "matchExpressions": [{"key": key, "operator": "In", "values": [value]}]
+                },
+            }
+            for key, value in _SPOT.items()
+        ]
+        fields["affinity"] = {
+            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": rather}
+        }
     if options.priority_class is not None:
         fields["priorityClassName"] = options.priority_class
     if options.pull_secrets:
