@@ -343,6 +343,18 @@ def test_a_unit_whose_makefile_passes_the_sandbox_by_is_not_built(
     assert apks(place) == ["one-1-r0.apk"]
 
 
+@pytest.mark.parametrize("around", ["/dev/shm", "/var/tmp", "/root", "/tmp"])
+def test_units_are_built_wherever_the_store_is(make: Make, around: str) -> None:
+    place = make(one=definition("one"), two=definition("two", "one"))
+    with tempfile.TemporaryDirectory(dir=around if os.access(around, os.W_OK) else None) as store:
+        code, _, said = run(place, f"--store={store}")
+        assert code == 0, said
+        assert sorted(path.name for path in Path(store).glob("x86_64/*.apk")) == [
+            "one-1-r0.apk",
+            "two-1-r0.apk",
+        ]
+
+
 @pytest.mark.parametrize(
     ("name", "why"), [("a:b", "PATH cannot name"), ("a\nb", "make cannot name")]
 )

@@ -171,7 +171,8 @@ NAMES
     *) command=yes; set -- "$@" "$word" ;;
   esac
 done
-set -- --dev /dev --ro-bind "$here" "$here" "$@"
+# The inner bwrap mounts something on /tmp for itself.
+set -- --dev /dev --dir /tmp --ro-bind "$here" "$here" "$@"
 # Where containers and users mount, mounts go at any moment, and bwrap gives up if it was to bind one.
 # Programs may be there, too, as they are in /run on NixOS.
 IFS=:
