@@ -13,12 +13,13 @@ import pytest
 
 from tests.support import commands
 from tests.support.golden import Golden
+from tests.support.keys import private_key
 from tests.support.schema import checked
 from tests.support.standins.programs import HANG, IGNORE, Standins
 from tests.support.waiting import eventually
 
 GOLDEN = Path(__file__).parent / "golden"
-KEY = "-----BEGIN PRIVATE KEY-----\nnot for anybody's eyes\n-----END PRIVATE KEY-----\n"
+KEY = private_key()
 
 SCRIPTS = {
     "gke": "gke --project=shop --zone=europe-west4-a --bucket=gs://apks/wolfi --src-bucket=old"
@@ -129,10 +130,10 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
         ),
         ("gke --zone=europe-west4-a", "give --project, or `gcloud config set project`"),
         ("gke --project=p --zone=z --bucket=s3://b", "'s3://b' is not a bucket of Google Cloud"),
-        ("gke --project=p --zone=z --signing-key=public", "--signing-key public is no private key"),
+        ("gke --project=p --zone=z --signing-key=public", "public is no RSA key in PEM"),
         (
             "gke --project=p --zone=z --signing-key=none",
-            "--signing-key none: No such file or directory",
+            "the key none cannot be read: No such file or directory",
         ),
         ("kind --cluster=a;b", "--cluster 'a;b' is no name that docker takes"),
         ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),

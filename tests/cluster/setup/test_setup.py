@@ -14,10 +14,11 @@ import pytest
 from cluster import Cluster, emulation, secret_store
 from tests.support.cluster.images import busybox_image
 from tests.support.cluster.running import Dag, Done, definitions
+from tests.support.keys import private_key
 
 pytestmark = pytest.mark.cluster
 
-KEY = "-----BEGIN PRIVATE KEY-----\nfor nobody's eyes\n-----END PRIVATE KEY-----\n"
+KEY = private_key()
 MADE = ("serviceaccount/builder", "role/dag", "rolebinding/dag")
 
 

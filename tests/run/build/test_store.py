@@ -24,6 +24,7 @@ from tests.support.builds import (
     run,
     running,
 )
+from tests.support.keys import make_key, make_public_half
 from tests.support.schema import checked
 from tests.torture.distribution import index
 from tests.torture.kills import environment
@@ -181,6 +182,22 @@ def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
     assert code == 0, said
     with tarfile.open(place / "packages" / "x86_64" / "APKINDEX.tar.gz", ignore_zeros=True) as tar:
         assert tar.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"
+
+
+def test_a_key_that_cannot_sign_is_refused_before_anything_is_built(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(a=definition("a"))
+    key = make_key(tmp_path / "my.rsa")
+    for words, command in ([], "build"), (["--dry-run"], "build"), (["--on=local"], "doctor"):
+        code, out, said = run(place, "--signing-key", str(key), *words, command=command)
+        assert code == 2
+        assert "openssl rsa -traditional -in" in out + said
+    key = make_key(tmp_path / "my.rsa", "-traditional")
+    make_public_half(key, of=make_key(tmp_path / "other.rsa"))
+    code, _, said = run(place, "--signing-key", str(key))
+    assert (code, "my.rsa.pub is not the public half of" in said) == (2, True), said
+    assert apks(place) == []
 
 
 def test_a_store_that_can_be_none_is_said_by_every_command(make: Make) -> None:

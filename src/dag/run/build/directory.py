@@ -18,10 +18,11 @@ from dag.core.package.makefile import Makefile
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.io.files import read_bytes
 from dag.io.image.tree import definitions_tree
+from dag.io.package.keypairs import public_half
 from dag.io.store import ownkey
 from dag.io.store.local import Store
 from dag.run.build.places import linked_paths, named_places
-from dag.run.build.signing import given_key, public_half
+from dag.run.build.signing import given_key
 from dag.run.graph.repositories import ask_repositories
 
 

@@ -63,7 +63,7 @@ def _forget(
     options: PruneStoreOptions, place: StorePlace, arch: str, names: Collection[str], say: Say
 ) -> set[str]:
     """Forget these units, write the index without them, and return the names of those that went."""
-    given = given_key(options.signing_key)
+    given = given_key(options.signing_key, for_melange=True)
     store = open_store(place, Arch.parse(arch), wait=False, say=say)
     try:
         if names:  # nothing goes, unless an index without it can be signed

@@ -12,6 +12,7 @@ from dag.core.build.scripts import key_of
 from dag.core.store.records import Record
 from dag.io.build.confinement import detect
 from dag.io.build.disk import spread
+from dag.io.package.keypairs import public_half
 from dag.io.removal import remove
 from dag.io.store.ownkey import own_key
 from dag.run.build.keyrings import check_keyrings
@@ -22,7 +23,7 @@ from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
-from dag.run.build.signing import given_key, public_half, publish
+from dag.run.build.signing import given_key, publish
 from dag.run.build.sources import renew_git_config
 from dag.run.build.steps import (
     environment_of_builds,
@@ -72,7 +73,7 @@ async def build_here(build: Build) -> Result:
 def _publish(build: Build, reused: Iterable[Record]) -> None:
     """Publish what is finished, and what the store has of the plan; then write the index."""
     records = [*build.unpublished(), *reused]
-    publish(build.store, records, given_key(build.options.signing_key), build.say)
+    publish(build.store, records, given_key(build.options.signing_key, for_melange=True), build.say)
 
 
 def _settings(build: Build, tools: Tools) -> LocalSettings:
@@ -80,7 +81,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
     # same wherever the store is, and the same as in a pod.
     options = build.options
     links = linked_paths(options, build.store.root)
-    key = given_key(options.signing_key)
+    key = given_key(options.signing_key, for_melange=True)
     name = key_of(options.make_vars, build.makefile.key)
     if key is None:
         made = own_key(build.store, tools.make_key)

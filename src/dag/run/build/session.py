@@ -108,6 +108,7 @@ class Build:
                 hint=f"name a directory below it, like {self.directory / 'packages'}",
             )
         self.say = say
+        given_key(options.signing_key, for_melange=builder.is_here)
         self.makefile = makefile_of(
             self.directory, options.target_template, options.make_assignments()
         )

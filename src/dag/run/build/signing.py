@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dag.core.store.records import Record
 from dag.errors import UsageError
+from dag.io.package.keypairs import public_half, require_pair
 from dag.io.retries import RetryPolicy
 from dag.io.store import ownkey
 from dag.io.store.index import write_index
@@ -19,24 +20,24 @@ from dag.run.build.tools import Tools
 _PATIENCE = RetryPolicy(longest=60.0)
 
 
-def public_half(key: Path) -> Path:
-    """Return the path of a key's public half."""
-    return key.with_name(f"{key.name}.pub")
+def given_key(path: str | None, *, for_melange: bool = False) -> Path | None:
+    """Return the user's key, which can sign and has its public half beside it; None if there is none.
 
-
-def given_key(path: str | None) -> Path | None:
-    """Return the user's key, whose public half is beside it; None if there is none.
+    `for_melange` says that melange is to sign with it, as on this machine; a Job's agent signs itself.
 
     Raises:
-        UsageError: the public half is missing.
+        UsageError: the public half is missing or another key's, or the key cannot sign.
 
     """
     key = Path(path) if path else None
-    if key is not None and not public_half(key).is_file():
+    if key is None:
+        return None
+    if not public_half(key).is_file():
         raise UsageError(
             f"{key} has no public half {key.name}.pub beside it",
             hint=f"make it with: openssl rsa -in {key} -pubout -out {key}.pub",
         )
+    require_pair(key, for_melange=for_melange)
     return key
 
 

@@ -18,12 +18,13 @@ from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.units import quantity
 from dag.io.build.confinement import detect
 from dag.io.build.disk import free_bytes
+from dag.io.package.keypairs import public_half
 from dag.io.package.makefile import makefile_of
 from dag.io.package.melange import melange_version
 from dag.report.terminal import Terminal
 from dag.run.aside import aside
 from dag.run.build.keyrings import check_keyrings
-from dag.run.build.signing import given_key, public_half
+from dag.run.build.signing import given_key
 from dag.run.build.steps import (
     environment_of_builds,
     require_confined_steps,
@@ -108,7 +109,7 @@ class LocalDoctor:
 
     def _key(self) -> Finding:
         chosen = self._chosen
-        key = given_key(chosen.signing_key)
+        key = given_key(chosen.signing_key, for_melange=True)
         makefile = makefile_of(
             Path(chosen.directory), chosen.target_template, chosen.make_assignments()
         )

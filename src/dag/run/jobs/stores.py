@@ -22,8 +22,8 @@ from dag.core.store.layout import record_name
 from dag.core.store.records import Record
 from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
+from dag.io.package.keypairs import public_half
 from dag.io.package.signing import SigningKey
-from dag.run.build.signing import public_half
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.out import Delivery

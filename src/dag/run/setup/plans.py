@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dag.core.image.keys import is_private_key
-from dag.core.limits import CREDENTIALS
 from dag.core.setup.cluster import GKE_DRIVER, NAMESPACE, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
 from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
-from dag.io.files import read_bytes
 from dag.io.gcloud import current_project
 from dag.io.image.bundle import BUSYBOX
 from dag.io.kube.contexts import choose_context
+from dag.io.package.keypairs import require_key
 
 
 def plan_gke(options: GkeOptions) -> SetupPlan:
@@ -33,7 +31,9 @@ def plan_gke(options: GkeOptions) -> SetupPlan:
         )
     place = f"--zone={options.zone}" if options.zone else f"--region={options.region}"
     if options.signing_key is not None:
-        _check_private_key(options.signing_key)
+        key = Path(options.signing_key)
+        if not key.is_fifo():  # gcloud reads one, and it can be read only once
+            require_key(key)
     project = options.project or current_project()
     if project is None:
         raise UsageError(
@@ -126,18 +126,3 @@ def _builds(options: BuilderOptions) -> ClusterSettings:
         binfmt_image=options.binfmt_image,
         busybox=options.bundle_base or BUSYBOX,
     )
-
-
-def _check_private_key(path: str) -> None:
-    try:
-        if Path(path).is_fifo():
-            return  # gcloud reads it, and it can be read only once
-        content = read_bytes(Path(path), CREDENTIALS)
-    except OSError as error:
-        raise UsageError(
-            f"--signing-key {path}: {error.strerror}", hint="name a file that you can read"
-        ) from error
-    if not is_private_key(content):
-        raise UsageError(
-            f"--signing-key {path} is no private key", hint="`melange keygen FILE` makes one"
-        )
