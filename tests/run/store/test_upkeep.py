@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import pytest
 
 from dag.core.arch import Arch
+from dag.core.package.apk import index_archive
 from dag.core.store.layout import blob_name, record_name
 from dag.core.store.records import Built, Record
 from dag.errors import UsageError
+from dag.io.package.signing import SigningKey
+from dag.io.store import ownkey
 from dag.io.store.directory import DirectoryObjects
+from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.places import StorePlace
 from dag.run.store.upkeep import prune_store, verify_store
 from tests.support.apks import make_apk
+from tests.support.keys import make_key
 
 X86 = Arch.parse("x86_64")
 DAYS = 86400
@@ -29,6 +35,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.prepare()
     for name in ("a", "b"):
         promote(store, tmp_path, name)
+    index(store)
     yield store
     store.close()
 
@@ -51,6 +58,21 @@ def promote(store: Store, place: Path, name: str, data: bytes = b"data", log: st
     )
     store.promote(record, {f"{name}-1-r0.apk": staged})
     return record
+
+
+def _make(path: Path) -> None:
+    make_key(path)
+
+
+def index(store: Store, key: Path | None = None) -> None:
+    """Write the index, as a build does at its end; a store's own key is made."""
+    key = key or ownkey.own_key(store, _make)
+    public = f"{key.name}.pub"
+
+    def sign(path: Path) -> None:
+        path.write_bytes(SigningKey(key, public).sign(path.read_bytes()))
+
+    write_index(store, sign, lambda _: None, key=public, anew=True)
 
 
 def blob(store: Store, name: str) -> Path:
@@ -94,6 +116,7 @@ def test_everything_that_is_damaged_is_told_and_what_is_repaired_comes_back(
     assert not record_b.exists()
     for name in ("a", "b"):
         promote(store, tmp_path, name)
+    index(store)
     assert verify_store(place(store)).problems == ()
 
 
@@ -108,6 +131,62 @@ def test_published_files_are_compared_with_the_records(
     (problem,) = verify_store(place(store)).problems
     assert problem.address == str(path)
     assert ("not there" if what == "gone" else "another package") in problem.what
+
+
+def test_an_index_that_is_not_the_store_s_is_told(store: Store, tmp_path: Path) -> None:
+    path = store.packages / "APKINDEX.tar.gz"
+    sound = path.read_bytes()
+
+    def told(what: bytes) -> str:
+        path.write_bytes(what)
+        found = verify_store(place(store)).problems
+        assert {problem.address for problem in found} <= {str(path)}
+        return "\n".join(problem.what for problem in found)
+
+    assert told(b"junk") == "is no index that can be read; the next build writes it anew"
+    assert "is no index that can be read" in told(sound[:-20])
+    unsigned = index_archive(store.published())
+    assert told(unsigned).startswith("is not signed; if you remove it")
+    forged = SigningKey(make_key(tmp_path / "foreign.rsa"), "melange.rsa.pub").sign(unsigned)
+    assert "has a wrong signature for melange.rsa.pub; if you remove it" in told(forged)
+    made = [*store.published()]
+    key = SigningKey(tmp_path / "foreign.rsa", "foreign.rsa.pub")
+    assert told(key.sign(unsigned)) == ""  # somebody else's key, whose public half is not here
+    assert "does not list b-1-r0.apk, which the store has published" in told(
+        key.sign(index_archive(made[:1]))
+    )
+    larger = replace(made[0], size=made[0].size + 1)
+    assert "lists a-1-r0.apk otherwise" in told(key.sign(index_archive([larger, made[1]])))
+    other = Store(tmp_path / "other", X86)
+    other.prepare()
+    promote(other, tmp_path, "c")
+    index(other)
+    said = told((other.packages / path.name).read_bytes())
+    other.close()
+    assert "has a wrong signature for melange.rsa.pub; if you remove it" in said
+    assert "does not list a-1-r0.apk, b-1-r0.apk, which the store has published; the next" in said
+    assert "lists c-1-r0.apk, which the store has not published; the next build" in said
+    assert told(sound) == ""
+    path.unlink()
+    (problem,) = verify_store(place(store)).problems
+    assert problem.what == "is not there; the next build writes it"
+    index(store)
+    assert verify_store(place(store)).problems == ()
+
+
+def test_a_package_beside_what_is_published_is_told(store: Store) -> None:
+    stray = store.packages / "c-1-r0.apk"
+    make_apk(stray, "c")
+    (problem,) = verify_store(place(store)).problems
+    assert (problem.address, "was not published here" in problem.what) == (str(stray), True)
+
+
+def test_while_somebody_builds_the_index_may_list_less(store: Store, tmp_path: Path) -> None:
+    promote(store, tmp_path, "c")
+    with store.lock:
+        assert verify_store(place(store)).problems == ()
+    (problem,) = verify_store(place(store)).problems
+    assert problem.what.startswith("does not list c-1-r0.apk")
 
 
 def test_only_what_no_record_names_and_nobody_renewed_goes(store: Store, tmp_path: Path) -> None:
@@ -165,6 +244,7 @@ def test_what_a_build_renews_while_it_is_pruned_stays(
     monkeypatch.setattr(DirectoryObjects, "delete_older", renew_first)
     assert prune_store(place(store)).blobs == 0
     assert path.exists()
+    index(store)
     assert verify_store(place(store)).problems == ()
 
 

@@ -56,13 +56,13 @@ def _write(it: _Writing) -> bool:
     """Write the index unless it is as it should be; return False if somebody else did it just now."""
     store = it.store
     before = store.files.read(it.name, PACKAGE_INDEX)
-    found = _read(before.data if before else b"", it.name)
+    found = read_listing(before.data if before else b"", it.name)
     data = index_archive(store.published())
-    is_same = found.packages == _read(data, FILE_NAME).packages
+    is_same = found.packages == read_listing(data, FILE_NAME).packages
     if store.is_shared and not is_same:
         store.read()
         data = index_archive(store.published())
-        is_same = found.packages == _read(data, FILE_NAME).packages
+        is_same = found.packages == read_listing(data, FILE_NAME).packages
     if found.signer and not it.anew and is_same:
         return True
     memory = f"index-{store.arch.apk}.sha256"
@@ -91,13 +91,16 @@ def _write(it: _Writing) -> bool:
     return store.files.replace(it.name, data, before.version)
 
 
-class _Index(Struct, frozen=True):
+class Listing(Struct, frozen=True):
+    """What an index says of itself."""
+
     signer: str = ""
     """The name of the public key that verifies it; empty if it has no signature."""
     packages: frozenset[str] = frozenset()
+    """The lines of each package that say which one it is."""
 
 
-def _read(archive: bytes, where: str) -> _Index:
+def read_listing(archive: bytes, where: str) -> Listing:
     """Return what an index says; one that cannot be read says nothing."""
     signer, packages = "", frozenset[str]()
     try:
@@ -110,8 +113,8 @@ def _read(archive: bytes, where: str) -> _Index:
                 text = b"".join(reader.blocks()).decode(errors="replace")
                 packages = listed_packages(text)
     except (BrokenArchive, DamagedStream):
-        return _Index()
-    return _Index(signer, packages)
+        return Listing()
+    return Listing(signer, packages)
 
 
 def _is_ours(store: Store, memory: str, index: StoredObject) -> bool:

@@ -30,6 +30,7 @@ from dag.io.package.prover import PackageReader
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.objects import Objects, read_each
 from dag.io.store.places import StorePlace
+from dag.run.store.published import unlike_published
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class Pruning:
 
 def verify_store(place: StorePlace, *, repair: bool = False) -> Verification:
     """Compare every blob with its hash, every record with its blobs, published files with records.
+
+    The index is compared with what is published, and so are the files beside it.
 
     With `repair`, blobs and records that are damaged are removed; what they were of is built again.
 
@@ -143,6 +146,7 @@ def _state_of(place: StorePlace) -> Objects:
 
 class _Verifier:
     def __init__(self, place: StorePlace) -> None:
+        self._place = place
         self._files = place.files
         self._objects = _state_of(place)
         self._problems: list[Problem] = []
@@ -161,6 +165,7 @@ class _Verifier:
                 self._verify_publication(name, records, reader)
                 for name in self._objects.names(PUBLISHED)
             )
+        self._problems += (Problem(*one) for one in unlike_published(self._place))
         for name in self._damaged if repair else ():
             self._objects.delete(name)
         return Verification(
