@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from dag.core.graph.affected import find_affected
 from dag.core.graph.graph import Graph
+from dag.core.image.secrets import secret_content
 from dag.core.limits import LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.package import constraints
@@ -97,6 +98,12 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "blanks": (lambda n: visible(" \n" * n + " " * n), 50_000),
     "a user of a URL": (lambda n: redact("http://[" + "//" * n), 20_000),
     "parameters of a URL": (lambda n: redact("http://h/?" + "a=b&" * n), 5_000),
+    "colons of a configuration of git": (
+        lambda n: secret_content(b'[url "https://' + b":" * n),
+        20_000,
+    ),
+    "blanks of a netrc": (lambda n: secret_content(b"machine" + b" " * n + b"password"), 20_000),
+    "blanks before a key of AWS": (lambda n: secret_content(b" " * n + b"secret_key"), 20_000),
     "signs of a constraint": (lambda n: constraints.parse("a" + "=" * n + "@!"), 1_000),
     "numbers of a version": (lambda n: constraints.is_version.__wrapped__("1." * n + "x"), 10_000),
     "an index": (lambda n: read_index("P:a\nV:1\n\n" * n), 5_000),

@@ -22,7 +22,7 @@ _FILES = frozenset(
     (
         *(".netrc", "_netrc", ".git-credentials", ".dockercfg", ".boto", ".s3cfg", ".pgpass"),
         *(".my.cnf", ".pypirc", ".vault-token", ".terraformrc", "terraform.rc"),
-        *(".htpasswd", "rclone.conf", "application_default_credentials.json", ".env"),
+        *(".htpasswd", "rclone.conf", "application_default_credentials.json", ".env", ".envrc"),
     )
 )
 _KEY_FILES = frozenset(
@@ -48,6 +48,8 @@ _KEY_STARTS = (
     b"AGE-SECRET-KEY-1",
     b"\x03\xd9\xa2\x9a",  # KeePass
 )
+_MINISIGN = re.compile(rb"untrusted comment:[^\n]*\n(?:RWRTY0Iy|RWQAAEIy|RWRCS)")
+"""A key of minisign, with a password or without, or of signify: https://jedisct1.github.io/minisign/#secret-key-format"""
 _PKCS12 = re.compile(
     rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x84....|\x80)\x02\x01\x03\x30", re.DOTALL
 )
@@ -58,6 +60,47 @@ _KUBE_SECRET = re.compile(
     re.MULTILINE,
 )
 _AWS = re.compile(rb"^[ \t]*aws_secret_access_key[ \t]*=[ \t]*[^ \t\r\n]", re.MULTILINE)
+_AWS_ANYWHERE = re.compile(
+    rb"^[ \t-]*(?:(?:export|set|setenv|ENV)[ \t]+)?[\"']?aws_?secret_?(?:access_?)?key[\"']?(?:[ \t]*[=:][ \t]*|[ \t]+)"
+    rb"(?P<quote>[\"']?)[A-Za-z0-9/+]{40}(?P=quote)[ \t\r;,]*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""A key as Amazon makes it, in a script, a file of variables or YAML: nobody invents 40 such characters."""
+_AWS_TABLE = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:[^\n]*,)?\"?Access key ID\"?,\"?Secret access key\"?", re.IGNORECASE
+)
+"""The first line of the file that Amazon's console offers for a new key."""
+_TOKEN = re.compile(
+    rb"(?<![A-Za-z0-9_-])(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{82}|glpat-[A-Za-z0-9_-]{20}"
+    rb"|npm_[A-Za-z0-9]{36}|pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50}|dckr_pat_[A-Za-z0-9_-]{27})"
+)
+"""Tokens of GitHub, GitLab, npm, PyPI and Docker, which are made so that they are found. Of 3,401 real
+definitions none has one, and one has a shorter text that looks like one."""
+_TOKEN_WORDS = (
+    *(b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-"),
+    *(b"npm_", b"pypi-AgE", b"dckr_pat_"),
+)
+_AWS_WORDS = (
+    *(
+        b"ecret_access_key",
+        b"ECRET_ACCESS_KEY",
+        b"ecret access key",
+        b"ecretKey",
+        b"ecretAccessKey",
+    ),
+    *(b"ecret_key", b"ECRET_KEY"),
+)
+_GIT_WORDS = (b"xtraheader", b"xtraHeader", b'[url "')
+_NETRC = re.compile(
+    rb"\s*(?:#[^\n]*\n\s*)*(?:machine\s+\S+|default)\s+(?:(?:login|account)\s+\S+\s+)*password\s+[^\s$]"
+)
+"""https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html"""
+_GIT = re.compile(
+    rb"^[ \t]*extraheader[ \t]*=[ \t]*[\"']?(?:(?:proxy-)?authorization|private-token|cookie):"
+    rb"|^[ \t]*\[url[ \t]+\"https?://[^\s\"/@:]*:[^\s\"/@]+@",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpextraHeader"""
 _NPM = re.compile(rb"^//[^\s=]+:_(?:authToken|auth|password)[ \t]*=[ \t]*[^\s$]", re.MULTILINE)
 _SECTION = re.compile(rb"\s*(?:[#;][^\n]*\n\s*)*\[[^\n\]]+\]")
 
@@ -87,8 +130,12 @@ def secret_content(data: bytes) -> str | None:
     """Return what a file with this content is that must not get out, or None."""
     if is_private_key(data) or data.startswith(_KEY_STARTS) or _PKCS12.match(data):
         return PRIVATE_KEY
+    if data.startswith(b"untrusted comment:") and _MINISIGN.match(data):
+        return PRIVATE_KEY
     if len(data) > _MOST:
         return None
+    if _has(data, _TOKEN_WORDS) and _TOKEN.search(data):
+        return CREDENTIALS
     if data.lstrip()[:1] == b"{":
         return CREDENTIALS if _is_secret_json(data) else None
     # The words first: there are thousands of files, and an expression takes longer than all else.
@@ -96,9 +143,24 @@ def secret_content(data: bytes) -> str | None:
         return CREDENTIALS
     if b":_auth" in data or b":_password" in data:
         return CREDENTIALS if _NPM.search(data) else None
+    return CREDENTIALS if _is_secret_text(data) else None
+
+
+def _is_secret_text(data: bytes) -> bool:
+    """Return whether this is a login of git or of servers, or a key of AWS."""
+    if b"password" in data and _NETRC.match(data):
+        return True
+    if _has(data, _GIT_WORDS) and _GIT.search(data):
+        return True
+    if _has(data, _AWS_WORDS) and (_AWS_TABLE.match(data) or _AWS_ANYWHERE.search(data)):
+        return True
     # A script or a page may speak of the variable; the file of the tool begins with a section.
-    is_aws = b"aws_secret_access_key" in data and _SECTION.match(data) and _AWS.search(data)
-    return CREDENTIALS if is_aws else None
+    is_told = b"aws_secret_access_key" in data
+    return bool(is_told and _SECTION.match(data) and _AWS.search(data))
+
+
+def _has(data: bytes, words: tuple[bytes, ...]) -> bool:
+    return any(map(data.__contains__, words))
 
 
 def _is_secret_json(data: bytes) -> bool:
