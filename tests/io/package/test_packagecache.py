@@ -115,7 +115,7 @@ def test_what_cannot_be_fetched_is_told_apart(tmp_path: Path, origin: Origin, ap
     with pytest.raises(WrongPackage, match="is not there, although the index lists it"):
         cache(tmp_path).bring(entry)
     served(origin, apk)
-    origin.on("GET", "a-1").answer(503)
+    origin.on("GET", "a-1", times=4).answer(503)
     with pytest.raises(InfrastructureError, match="answered with HTTP 503"):
         cache(tmp_path).bring(entry)
     origin.on("GET", "a-1").reset(after=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 from dag.core.limits import PUBLIC_KEY, TooLarge
 from dag.io.package.patience import Patience, Unreachable
 from dag.io.package.reach import Fetcher, Reach, _login, is_public, request_for
+from dag.io.retries import RetryPolicy
 from tests.support.faults import Answer, Origin
 
 INSIDE = """
@@ -146,6 +148,27 @@ def test_an_answer_has_a_limit_in_size_and_in_time(origin: Origin) -> None:
     origin.down()
     with pytest.raises(Unreachable, match="connection refused"):
         Fetcher(reach).get(f"{origin.url}/x", PUBLIC_KEY)
+
+
+QUICK = Patience(retries=RetryPolicy(attempts=3, first=0.01, longest_asked=2.0))
+
+
+def test_who_cannot_answer_just_now_is_asked_again(origin: Origin) -> None:
+    fetcher, url = Fetcher(Reach(["127.0.0.1"]), QUICK), origin.put("/x", b"found")
+    origin.on("GET", "/x", times=2).answer(503, body=b"busy")
+    assert fetcher.get(url, PUBLIC_KEY).body == b"found"
+    assert origin.count() == 3
+    origin.on("GET", "/x", times=3).answer(503, body=b"busy")
+    found = fetcher.get(url, PUBLIC_KEY)
+    assert (found.status, found.body, origin.count()) == (503, b"busy", 6)
+    origin.on("GET", "/x").answer(429, {"Retry-After": "1"})
+    began = time.monotonic()
+    assert fetcher.get(url, PUBLIC_KEY).body == b"found"
+    assert time.monotonic() - began >= 1
+    for answer in ((503, {"Retry-After": "60"}), (501, {}), (404, {}), (403, {})):
+        before = origin.count()
+        origin.on("GET", "/x").answer(*answer)
+        assert (fetcher.get(url, PUBLIC_KEY).status, origin.count()) == (answer[0], before + 1)
 
 
 def test_who_logs_in_does_so_at_the_named_host_alone(origin: Origin) -> None:

@@ -204,6 +204,19 @@ def test_a_fault_is_a_warning_that_names_who_asks(
     assert found.remarks({"make": ["d"]}) == {"make": f"{sound} has one: -r makes it known to all"}
 
 
+def test_a_server_that_is_busy_once_changes_nothing_and_a_key_is_not_said_to_be_gone(
+    world: World,
+) -> None:
+    place = world.serve("/r", world.key.signed(world.index("gcc")))
+    world.origin.on("GET", PATH).answer(503)
+    world.origin.on("GET", r"\.rsa\.pub").answer(503)
+    found = world.ask(world.package("a", place, keys=(world.key_url,)))
+    assert (found.words, found.unasked, names(found, "a")) == ((), {}, {"gcc"})
+    world.origin.on("GET", r"\.rsa\.pub").answer(403)
+    found = world.ask(world.package("a", place, keys=(world.key_url,)))
+    assert f"the key {world.key_url} could not be fetched: HTTP 403" in found.words
+
+
 def test_what_melange_takes_unsigned_is_used(world: World) -> None:
     from msgspec.structs import replace
 

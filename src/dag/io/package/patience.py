@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dag.io.retries import RetryPolicy
+
 
 class Unreachable(Exception):
     """A server that is not asked, or does not answer as it should; says why, without the URL."""
@@ -24,3 +26,5 @@ class Patience(Struct, frozen=True, kw_only=True):
     """Between two pieces of an answer."""
     in_all: float = 300.0
     """Of a request with all its redirects."""
+    retries: RetryPolicy = RetryPolicy(attempts=4, longest=4.0, longest_asked=20.0, in_all=60.0)
+    """How often a server is asked again that cannot answer just now."""

@@ -25,10 +25,18 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 
-from dag.core.web import MAX_REDIRECTS, ascii_host, check_uri, redact
+from dag.core.web import (
+    MAX_REDIRECTS,
+    ascii_host,
+    check_uri,
+    may_heal,
+    parse_retry_after,
+    redact,
+)
 from dag.errors import UsageError
 from dag.io.package.patience import Forbidden, Patience, Unreachable
 from dag.io.proxies import check_proxies
+from dag.io.retries import MayHeal, retry
 from dag.io.web import tls_context
 
 if TYPE_CHECKING:
@@ -142,6 +150,18 @@ class _Backend(httpcore2.SyncBackend):
         raise failed or httpcore2.ConnectError(f"{host} has no address")
 
 
+class _Unwell(MayHeal):
+    """An answer after which another one may come."""
+
+    heals = True
+
+    def __init__(self, response: httpcore2.Response, headers: dict[str, str]) -> None:
+        super().__init__(response.status)
+        self.response = response
+        self.headers = headers
+        self.retry_after = parse_retry_after(headers.get("retry-after"), time.time())
+
+
 class Fetcher:
     """Asks servers for whole files, within limits."""
 
@@ -177,10 +197,24 @@ class Fetcher:
     def stream(
         self, url: str, headers: dict[str, str] | None = None
     ) -> Iterator[tuple[int, dict[str, str], Iterator[bytes]]]:
-        """Return the status, the headers and the pieces of an answer; raises as `get`."""
+        """Return the status, the headers and the pieces of an answer; raises as `get`.
+
+        A server that says that it cannot answer just now is asked again, a few times.
+        """
         until = time.monotonic() + self._patience.in_all
         with contextlib.ExitStack() as stack:
-            response, found = self._follow(stack, url, headers or {}, until)
+
+            def ask() -> tuple[httpcore2.Response, dict[str, str]]:
+                stack.close()
+                response, found = self._follow(stack, url, headers or {}, until)
+                if may_heal(response.status):
+                    raise _Unwell(response, found)
+                return response, found
+
+            try:
+                response, found = retry(ask, self._patience.retries)
+            except _Unwell as unwell:
+                response, found = unwell.response, unwell.headers
             yield response.status, found, _pieces(response, until)
 
     def _follow(

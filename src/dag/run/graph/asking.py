@@ -259,7 +259,9 @@ class Asking:
             self._faults[f"the key {redact(url)} could not be fetched: {error}"] = {}
             return None
         if answer.status != 200:
-            self._faults[f"the key {redact(url)} is not there: HTTP {answer.status}"] = {}
+            is_gone = answer.status in (404, 410)
+            fault = "is not there" if is_gone else "could not be fetched"
+            self._faults[f"the key {redact(url)} {fault}: HTTP {answer.status}"] = {}
             return None
         return read_public_key(answer.body)
 
