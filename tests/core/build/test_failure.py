@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dag.core.build.failure import FailureWords, failure_words, vanished_mount
 
 STEP = """\
@@ -54,6 +56,30 @@ def test_what_melange_itself_refuses_is_told_without_what_it_installed() -> None
     assert failure_words(lines, 20, "").step is None
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "unable to sign index: no PEM block found",
+        "failed to parse SOURCE_DATE_EPOCH: strconv.ParseInt: parsing x: value out of range",
+        "cannot use docker for runner, not found",
+    ],
+)
+def test_whatever_melange_ends_with_is_the_cause_and_not_make_s_recipe(message: str) -> None:
+    lines = [
+        "SOURCE_DATE_EPOCH=0 melange build a.yaml --arch x86_64",
+        "2026/11/29 20:41:10 WARN git repository URL for build config not provided",
+        "2026/11/29 20:41:10 WARN a remark that matters",
+        f"2026/11/29 20:41:12 ERRO {message}",
+        "make: *** [Makefile:12: x] Error 1",
+    ]
+    assert failure_words(lines, 20, "make ended with exit code 2") == FailureWords(
+        f"melange: {message}", ("a remark that matters",)
+    )
+    # It went on, so something else has failed since.
+    lines.insert(4, "2026/11/29 20:41:13 INFO signed index")
+    assert failure_words(lines, 1, "make ended").cause == "make ended"
+
+
 def test_without_melange_the_last_lines_tell() -> None:
     lines = ["one", "make: *** No rule to make target 'x'.  Stop."]
     assert failure_words(lines, 1, "make ended with exit code 2") == FailureWords(
@@ -63,7 +89,7 @@ def test_without_melange_the_last_lines_tell() -> None:
 
 def test_a_hostile_line_of_a_step_takes_no_long_time() -> None:
     line = "2026/11/29 20:41:10 ERRO " + " arch=" * 40_000
-    assert failure_words([line, line], 1, "").lines == (line,)
+    assert len(failure_words([line, line], 1, "").cause) < 1000
 
 
 def test_the_name_of_a_step_is_cut_off_where_nobody_reads_on() -> None:

@@ -30,6 +30,7 @@ _REMARK = re.compile(
 )
 """What melange and apko warn of in any build, and what they say again at the end if it mattered."""
 _SUBPACKAGE = re.compile(r"running pipeline for subpackage \S+")
+_FATAL = ("ERRO", "FATA")
 _FAILED = "failed to build package: "
 _PIPELINE = re.compile(
     r"unable to run (?P<kind>package|subpackage) (?P<name>\S+) pipeline: "
@@ -90,19 +91,27 @@ def failure_words(lines: Sequence[str], most: int, otherwise: str) -> FailureWor
     stamped = [_STAMPED.fullmatch(line) for line in lines]
     for number in range(len(lines) - 1, -1, -1):
         found = stamped[number]
-        if found and found["level"] in ("ERRO", "FATA") and found["text"].startswith(_FAILED):
+        if found and found["level"] in _FATAL and found["text"].startswith(_FAILED):
             message = found["text"].removeprefix(_FAILED)[:_LONGEST]
             return _words(message, [one for one in stamped[:number] if one], most)
+    told = [one for one in stamped if one]
+    if told and told[-1]["level"] in _FATAL and told[-1]["text"].strip():
+        # melange ended without a word about the package: it could not sign, or not even begin.
+        return _of_melange(told[-1]["text"][:_LONGEST], told[:-1], most)
     return FailureWords(otherwise, tuple(lines[-most:]))
+
+
+def _of_melange(message: str, before: Sequence[re.Match[str]], most: int) -> FailureWords:
+    warned = [one["text"] for one in before if one["level"] != "INFO" and one["text"].strip()]
+    told = [text for text in warned if not _REMARK.fullmatch(text)]
+    return FailureWords(f"melange: {message}", tuple(told[-most:]))
 
 
 def _words(message: str, before: Sequence[re.Match[str]], most: int) -> FailureWords:
     pipeline = _PIPELINE.fullmatch(message)
     if pipeline is None:
         # No step failed: melange could not make the environment, or refused what was built.
-        warned = [one["text"] for one in before if one["level"] != "INFO" and one["text"].strip()]
-        told = [text for text in warned if not _REMARK.fullmatch(text)]
-        return FailureWords(f"melange: {message}", tuple(told[-most:]))
+        return _of_melange(message, before, most)
     step, said = "", list[str]()
     for one in _of_steps(before):
         if began := _BEGAN.fullmatch(one["text"]):
