@@ -347,7 +347,7 @@ def test_what_make_has_left_is_adopted_if_it_is_complete(tmp_path: Path) -> None
     assert list(store.records) == [("whole", "1-r0")]
     assert len(said) == 2
     assert (
-        "the packages of cut 1-r0 in the store do not count, and are built again: cut-1-r0.apk: its data"
+        "the packages of cut 1-r0 in the store do not count, and are replaced: cut-1-r0.apk: its data"
         in said[0]
     )
     assert "other-1-r0.apk says that it is liar 1-r0 of other for x86_64" in said[1]

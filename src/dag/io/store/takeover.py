@@ -45,7 +45,7 @@ def adopt(store: Store, packages: Iterable[Package], say: Say) -> None:
         except BrokenPackage as error:
             say(
                 f"the packages of {package.name} {version} in the store do not count, and are "
-                f"built again: {error}"
+                f"replaced: {error}"
             )
             continue
         record = Record(
