@@ -184,6 +184,20 @@ def test_the_signing_key_signs_the_index(make: Make, tmp_path: Path) -> None:
         assert tar.getnames()[0] == ".SIGN.RSA256.my.rsa.pub"
 
 
+def test_a_time_that_no_archive_can_hold_is_refused_by_the_plan(make: Make) -> None:
+    place = make(a=definition("a"))
+    for value, why in (
+        ("99999999999999999999", "the latest time that an archive can hold is 8589934591"),
+        ("9" * 5000, "the latest time that an archive can hold is 8589934591"),
+        ("8589934592", "$SOURCE_DATE_EPOCH is 8589934592, and the latest time"),
+        ("abc", "$SOURCE_DATE_EPOCH is 'abc', which is not a number of seconds since 1970"),
+    ):
+        code, _, said = run(place, "--dry-run", SOURCE_DATE_EPOCH=value)
+        assert (code, why in said) == (2, True), said
+    code, _, said = run(place, SOURCE_DATE_EPOCH="8589934591")
+    assert code == 0, said
+
+
 def test_a_key_that_cannot_sign_is_refused_before_anything_is_built(
     make: Make, tmp_path: Path
 ) -> None:

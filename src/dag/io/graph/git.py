@@ -15,6 +15,10 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.files import read_text
 
 _LOG_HEAD = re.compile(rb"\x01([0-9a-f]{40,64}) ([0-9]+)")
+_LATEST = 8**11 - 1
+"""Seconds since 1970: the header of tar has 11 octal digits for them.
+https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html"""
+_MOST_DIGITS = 20
 _OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
@@ -109,7 +113,7 @@ def given_epoch() -> int | None:
     """Return $SOURCE_DATE_EPOCH, in seconds since 1970; None if it is not set.
 
     Raises:
-        UsageError: the variable is not a number.
+        UsageError: the variable is not a number, or too large.
 
     """
     given = os.environ.get("SOURCE_DATE_EPOCH")
@@ -118,6 +122,12 @@ def given_epoch() -> int | None:
     if not (given.isascii() and given.isdigit()):
         raise UsageError(
             f"$SOURCE_DATE_EPOCH is {given!r}, which is not a number of seconds since 1970",
+            hint="correct the variable, or unset it",
+        )
+    if len(given) > _MOST_DIGITS or int(given) > _LATEST:
+        raise UsageError(
+            f"$SOURCE_DATE_EPOCH is {given[:_MOST_DIGITS]}{'…' * (len(given) > _MOST_DIGITS)}, "
+            f"and the latest time that an archive can hold is {_LATEST}, in the year 2242",
             hint="correct the variable, or unset it",
         )
     return int(given)

@@ -36,6 +36,7 @@ from dag.core.store.layout import STATE
 from dag.core.store.records import Record
 from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
+from dag.io.graph.git import given_epoch
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
 from dag.io.package.melange import melange_version
@@ -108,6 +109,7 @@ class Build:
                 hint=f"name a directory below it, like {self.directory / 'packages'}",
             )
         self.say = say
+        given_epoch()
         given_key(options.signing_key, for_melange=builder.is_here)
         self.makefile = makefile_of(
             self.directory, options.target_template, options.make_assignments()
