@@ -174,6 +174,12 @@ def test_an_index_that_is_not_the_store_s_is_told(store: Store, tmp_path: Path) 
     assert verify_store(place(store)).problems == ()
 
 
+def test_a_given_key_may_have_the_name_of_the_store_s_own(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    index(store, make_key(tmp_path / "given" / "melange.rsa"))
+    assert verify_store(place(store)).problems == ()
+
+
 def test_a_package_beside_what_is_published_is_told(store: Store) -> None:
     stray = store.packages / "c-1-r0.apk"
     make_apk(stray, "c")

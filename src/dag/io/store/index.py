@@ -16,7 +16,7 @@ from dag.core.tar import BrokenArchive, TarReader
 from dag.io.archives import DamagedStream, gunzip, limit_pieces, reader_of
 from dag.io.retries import RetryPolicy
 from dag.io.store.local import Store
-from dag.io.store.objects import StoredObject
+from dag.io.store.objects import Objects, StoredObject
 
 _SIGNATURE = ".SIGN."
 
@@ -65,7 +65,7 @@ def _write(it: _Writing) -> bool:
         is_same = found.packages == read_listing(data, FILE_NAME).packages
     if found.signer and not it.anew and is_same:
         return True
-    memory = f"index-{store.arch.apk}.sha256"
+    memory = _memory(store.arch.apk)
     # Where others write, too, it may be theirs, with the same key.
     is_ours = before is None or store.is_shared or _is_ours(store, memory, before)
     if found.signer and (found.signer != it.key or not is_ours):
@@ -115,6 +115,17 @@ def read_listing(archive: bytes, where: str) -> Listing:
     except (BrokenArchive, DamagedStream):
         return Listing()
     return Listing(signer, packages)
+
+
+def _memory(arch: str) -> str:
+    """Return the name of the object that says which index was written last."""
+    return f"index-{arch}.sha256"
+
+
+def is_remembered(state: Objects, arch: str, data: bytes) -> bool:
+    """Return whether this index is the one that `dag` wrote last; of a shared store nobody knows."""
+    found = state.read(_memory(arch), PUBLIC_KEY)
+    return found is not None and found.data == hashlib.sha256(data).hexdigest().encode()
 
 
 def _is_ours(store: Store, memory: str, index: StoredObject) -> bool:

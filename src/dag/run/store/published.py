@@ -18,7 +18,7 @@ from dag.core.store.publication import Publication, decode_publication
 from dag.core.store.records import Record, decode_record
 from dag.io.package.apkindex import Index
 from dag.io.store import ownkey
-from dag.io.store.index import read_listing
+from dag.io.store.index import is_remembered, read_listing
 from dag.io.store.lock import holder
 from dag.io.store.objects import read_each
 from dag.io.store.places import StorePlace
@@ -83,7 +83,9 @@ def _look(place: StorePlace, arch: str) -> Iterator[Found]:
     if not (listing.signer or listing.packages):
         yield address, "is no index that can be read; the next build writes it anew"
         return
-    if why := _distrust(place, address, index.data, listing.signer):
+    is_ours = is_remembered(place.state, arch, index.data)  # signed then, whoever has that key now
+    why = None if is_ours else _distrust(place, address, index.data, listing.signer)
+    if why:
         yield address, f"{why}; if you remove it, the next build writes it anew"
     is_older = place.bucket is not None and published.age < facts.age
     if published.is_known and not is_older:
