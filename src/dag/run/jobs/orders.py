@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dag.core.build.events import Start
-from dag.core.build.options import BuildOptions
 from dag.core.build.scripts import MakeVariables, build_script
 from dag.core.build.served import ServedPackages
 from dag.core.image.layers import ROOT
 from dag.core.jobs.manifest import PIPE
+from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.order import GivenPackage, ServedPackage, UnitOrder, bare_package
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import Package, bare_name
@@ -19,10 +19,12 @@ from dag.core.package.repositories import trust_of
 from dag.core.pod.manifest import CACHE
 from dag.core.store.records import Built
 from dag.errors import UsageError
+from dag.io.image.tree import definitions_tree
 from dag.run.build.places import linked_paths, named_places
 from dag.run.build.resolving import ResolvedUnit, UnitResolver
 from dag.run.build.serving import FOLDER, PackageServer
 from dag.run.build.session import Build
+from dag.run.pod.bundled import BundledFiles
 
 _INPUTS = f"../{FOLDER}/bin"
 
@@ -138,12 +140,13 @@ def _given(one: Built) -> GivenPackage:
     return GivenPackage(one.apk.name, one.apk.version, bytes.fromhex(one.apk.sha256))
 
 
-def require_inside(options: BuildOptions) -> None:
-    """Refuse what no node would have, because it is not inside of the directory of the definitions.
+def require_inside(options: UnitBuildOptions) -> None:
+    """Refuse what no node would have, because it is not in the bundle.
 
     Raises:
-        UsageError: a repository, a keyring or a directory of pipelines is so, or is not there; or
-            packages are to be taken from another store.
+        UsageError: a repository, a keyring or a directory of pipelines is not inside of the
+            directory of the definitions, is left out of the bundle, or is not there; or packages are
+            to be taken from another store.
 
     """
     if options.other_stores:
@@ -164,6 +167,16 @@ def require_inside(options: BuildOptions) -> None:
                 f"the pipelines in {one} are not inside {options.directory}, so no node would have them",
                 hint="move them there",
             )
+    local = [one for one in (*options.repositories, *options.keyrings) if "://" not in one]
+    if not local and not options.pipeline_dirs:
+        return  # a walk reads every file
+    bundled = BundledFiles.of(definitions_tree(root, include=options.include), root)
+    for one in options.repositories:
+        bundled.require_repository(one, options.arch)
+    for one in options.keyrings:
+        bundled.require_keyring(one)
+    for one in options.pipeline_dirs:
+        bundled.require_pipelines(one)
 
 
 def make_orders(

@@ -6,7 +6,7 @@ Nothing here speaks to a cluster. `prepare` asks no registry either; `Request.pu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +36,7 @@ from dag.report.words import count, missing_lines, refusal_lines, stopped_lines
 from dag.run.build.keyrings import check_keyrings
 from dag.run.graph.selection import Selection, select
 from dag.run.pod.bundle import BundleTarget, namespace_of
+from dag.run.pod.bundled import BundledFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
     tree = definitions_tree(directory, include=options.include)
     for note in tree.notes():
         terminal.say(note)
+    _require_bundled(tree, options, selections)
     for one in options.pipeline_dirs:
         if not Path(one).resolve().is_relative_to(directory.resolve()):
             terminal.say(
@@ -122,6 +124,33 @@ def prepare(options: PodOptions, terminal: Terminal) -> PodRequest:
         target=target,
     )
     return request.with_bundle(target.known_as(digested.reference))
+
+
+def _require_bundled(
+    tree: DirectoryTree, options: PodOptions, selections: Mapping[Arch, Selection]
+) -> None:
+    """Refuse a build whose pod would not have what flags name, or what it builds.
+
+    Raises:
+        UsageError: something is not inside of the directory, or is left out of the bundle.
+
+    """
+    if not any(selection.targets for selection in selections.values()):
+        return  # no pod is made
+    directory = Path(options.directory)
+    bundled = BundledFiles.of(tree, directory)
+    for one in (*map(repository_root, options.repositories), *options.keyrings):
+        _path_in_pod(directory, one)
+    for one in options.repositories:
+        bundled.require_repository(one, options.arch)
+    for one in options.keyrings:
+        bundled.require_keyring(one)
+    for one in _pipelines_in_pod(directory, options.pipeline_dirs):
+        bundled.require_pipelines(os.fspath(directory / one))
+    for selection in selections.values():
+        for package in selection.packages:
+            file = directory / package.file
+            bundled.require(file, f"the build of {package.name}", file)
 
 
 def _makefile_notes(makefile: Makefile, options: PodOptions) -> Iterator[str]:
