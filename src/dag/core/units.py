@@ -28,6 +28,7 @@ _SUFFIXES = {
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
 }
+_LARGEST = Decimal(2**63 - 1)
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i)?)")
 
 
@@ -50,12 +51,14 @@ def quantity(text: str) -> Decimal:
     """Read a Kubernetes quantity: `500m` is 0.5, `2Gi` is 2147483648.
 
     Raises:
-        UsageError: `text` is no quantity, or not above zero.
+        UsageError: `text` is no quantity, not above zero, or larger than any that Kubernetes has.
 
     """
     value = amount(text)
     if value <= 0:
         raise UsageError(f"{text!r} requests nothing: a quantity must be above zero")
+    if value > _LARGEST:
+        raise UsageError(f"{text!r} is more than Kubernetes can count: a quantity is below 8Ei")
     return value
 
 

@@ -127,6 +127,17 @@ def test_sources() -> None:
         ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is not a version"),
         ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is not a whole number"),
         ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is not a whole number"),
+        (
+            HEAD + "  resources: {cpu: -3}\n",
+            4,
+            "package.resources.cpu: '-3' is no Kubernetes quantity",
+        ),
+        (
+            HEAD + "  resources:\n    memory: 0\n",
+            5,
+            "package.resources.memory: '0' requests nothing",
+        ),
+        (HEAD + "  resources:\n    disk: 8Ei\n", 5, "'8Ei' is more than Kubernetes can count"),
         (HEAD + "environment: {contents: {packages: ['=1']}}\n", 4, "'=1' in environment.contents"),
         (
             HEAD + "pipeline: [{needs: {packages: ['>1']}}]\n",

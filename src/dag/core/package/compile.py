@@ -35,6 +35,7 @@ from dag.core.package.model import (
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
+from dag.core.package.resources import RESOURCES
 from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
 from dag.core.package.substitutions import (
@@ -48,6 +49,8 @@ from dag.core.package.substitutions import (
 from dag.core.package.targetarch import unknown_architectures
 from dag.core.package.variables import NO_VARIABLES, Variables
 from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
+from dag.core.units import quantity
+from dag.errors import UsageError
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
@@ -213,6 +216,13 @@ class _Definition:
         if not texts:
             return NO_RESOURCES
         fields = self.tree.mapping(node, "package.resources")
+        for name in RESOURCES:
+            try:
+                if texts.get(name):
+                    quantity(texts[name])
+            except UsageError as error:
+                what, _, fix = f"package.resources.{name}: {error.message}".rpartition(": ")
+                self.tree.problem(line_of(fields[name]), what, fix)
         return DeclaredResources(
             cpu=texts.get("cpu", ""),
             cpumodel=texts.get("cpumodel", ""),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from dag.core.package.model import Package
 from dag.core.units import quantity
 from dag.errors import UsageError
 
 Resource = Literal["cpu", "memory", "disk"]
+RESOURCES = get_args(Resource)
+"""The fields that are quantities."""
 
 
 @dataclass(frozen=True, slots=True)
