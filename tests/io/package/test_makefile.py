@@ -4,8 +4,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from dag.core.package.makefile import NAME_TEMPLATE
 from dag.core.package.maketext import MakeText
+from dag.errors import UsageError
 from dag.io.package.makefile import find_makefile, find_source
 
 
@@ -78,3 +81,49 @@ def test_what_only_the_environment_names_is_not_included(tmp_path: Path) -> None
         ["make", "-s"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["else", "home"]
+
+
+@pytest.mark.parametrize("name", ["GNUmakefile", "makefile", "Makefile"])
+def test_what_make_takes_for_the_makefile_and_cannot_read_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.symlink_to("nowhere")
+    with pytest.raises(UsageError, match=f"{name} is a link that leads nowhere, and make takes it"):
+        find_source(tmp_path, {})
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UsageError, match=f"{name} is no file, and make takes it for the Makefile"):
+        find_source(tmp_path, {})
+    done = subprocess.run(["make", "-C", tmp_path], capture_output=True, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "A = b\ninclude rules.mk\n",
+            "Makefile:2: this line includes rules.mk, which is not there",
+        ),
+        ("include more.mk\n", "more.mk:1: this line includes rules.mk, which is not there"),
+        ("hello\ninclude rules.mk\n", "Makefile:1: this line is no rule and sets no variable"),
+        ("-include rules.mk\nsinclude rules.mk\n", ""),
+        ("ifdef A\ninclude rules.mk\nendif\n", ""),
+        ("include rules.mk\nrules.mk:\n\techo >$@\n", ""),
+        ("include rules.mk\n%.mk:\n\techo >$@\n", ""),
+        ("include $(HOME)/rules.mk\n", ""),
+    ],
+)
+def test_a_line_at_which_make_stops_is_told_with_its_place(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "more.mk").write_text("include rules.mk\n")
+    (tmp_path / "Makefile").write_text(text)
+    makefile = find_makefile(tmp_path, None, {})
+    assert makefile is not None
+    assert makefile.stop.startswith(told)
+    assert bool(makefile.stop) == bool(told)
+    if told:
+        done = subprocess.run(["make", "-C", tmp_path, "x"], capture_output=True, check=False)
+        assert done.returncode == 2

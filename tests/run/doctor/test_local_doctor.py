@@ -40,6 +40,15 @@ def test_a_machine_that_can_build_is_told_as_that_and_nothing_is_written(make: M
     assert not (place / "packages").exists()
 
 
+def test_a_makefile_that_has_no_rule_for_a_package_is_told(make: Make) -> None:
+    place = make(a=definition("a"))
+    (place / "Makefile").write_text("all:\n\techo hi\n")  # a pod would make all, a unit would not
+    _, found, _ = doctor(place)
+    assert found["definitions"]["status"] == "warning"
+    assert "the Makefile has no rule for packages/" in found["definitions"]["message"]
+    assert found["definitions"]["fix"] == "correct the Makefile"
+
+
 def test_each_program_that_is_missing_is_named_with_what_installs_it(
     make: Make, tmp_path: Path
 ) -> None:

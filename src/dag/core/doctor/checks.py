@@ -77,11 +77,16 @@ ELSEWHERE = "the build would fail at them, unless the melange of --sdk-image is 
 """What follows from definitions that the melange of this machine cannot compile, for a build in pods."""
 
 
-def definitions(words: str, refused: Sequence[str], fix: str = ELSEWHERE) -> Finding:
+def definitions(
+    words: str, refused: Sequence[str], fix: str = ELSEWHERE, *, unmade: Sequence[str] = ()
+) -> Finding:
     """Judge the definitions, of which `words` say how many are made.
 
     `refused` are, in words, those that a melange cannot compile, and `fix` is what follows from that.
+    `unmade` says why make will not make them.
     """
+    if unmade:
+        return Finding(Status.WARNING, f"{words}; {unmade[0]}", "correct the Makefile")
     if not refused:
         return ok(words)
     more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""

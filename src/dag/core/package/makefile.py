@@ -8,13 +8,14 @@ no make at all. The two kinds in use are told apart by their rules: since 2024 W
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Formatter
 
 from dag.core.arch import Arch
 from dag.core.package.makefunctions import UNKNOWN, mark_of
+from dag.core.package.makerules import MakefileTargets, known_targets
 from dag.core.package.maketext import MakeText
 from dag.core.package.model import Package
 from dag.errors import UsageError
@@ -102,6 +103,10 @@ class Makefile:
     """Whether somebody gave the template, so that the rules were not asked."""
     built_in: str = ""
     """The text, if it is dag's own, which stands for that of a directory without one."""
+    known: MakefileTargets | None = None
+    """All targets that it has rules for; None if its text does not tell."""
+    stop: str = ""
+    """In words, where make stops reading it."""
 
     @property
     def key_maker(self) -> KeyMaker:
@@ -138,6 +143,22 @@ class Makefile:
     def targets(self, packages: Iterable[Package], arch: Arch) -> list[str]:
         """Return the targets of the packages, in their order, each once."""
         return list(dict.fromkeys(self._target(package, arch) for package in packages))
+
+    def target_notes(self, targets: Sequence[str]) -> list[str]:
+        """Return, in words, why make will make none of its `targets`, or some of them not."""
+        if self.stop:
+            return [self.stop]
+        if self.known is None:
+            return []
+        without = [one for one in targets if not self.known.have(one)]
+        if not without:
+            return []
+        more = f" and {len(without) - 1:,} more" if len(without) > 1 else ""
+        note = (
+            f"the Makefile has no rule for {without[0]}{more}: if its targets have other names, say how"
+            " they look with --target-template; see docs/makefiles.md"
+        )
+        return [note]
 
     def file_notes(self, packages: Iterable[Package]) -> list[str]:
         """Return, in words, whose definitions its rules do not find because the file has another name."""
@@ -210,6 +231,7 @@ def read_makefile(text: str, template: str | None = None) -> Makefile:
         rules=frozenset(rule["name"] for rule in map(_BY_NAME.fullmatch, targets) if rule),
         calls=frozenset(call["name"] for call in _CALL.finditer(text)),
         is_given=is_given,
+        known=known_targets(text),
     )
 
 
@@ -223,7 +245,7 @@ def built_in_text() -> str:
 def built_in_makefile() -> Makefile:
     """Return the rules for a directory without a Makefile."""
     text = built_in_text()
-    return replace(read_makefile(text), built_in=text)
+    return replace(read_makefile(text), built_in=text, known=None)
 
 
 def _other_key(text: str) -> str | None:

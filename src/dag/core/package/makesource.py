@@ -23,6 +23,8 @@ class MakefileText(NamedTuple):
     text: str
     parts: tuple[MakefilePart, ...]
     """In the order of their lines."""
+    lacking: tuple[tuple[int, str], ...] = ()
+    """The lines of the text that include a file which is not there, and the names of these files."""
 
     def place(self, line: int) -> tuple[str, int]:
         """Return the file in which a line of the text is, and its number there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dag.core.package.makefile import (
     read_makefile,
 )
 from dag.core.package.makefunctions import UNKNOWN
+from dag.core.package.makerules import stop_note
 from dag.core.package.makesource import MakefilePart, MakefileText
 from dag.core.package.maketext import MakeText
 from dag.core.package.melangeflags import MelangeFlags
@@ -68,7 +70,9 @@ def find_makefile(
 
     """
     source = find_source(directory, make_vars)
-    return None if source is None else read_makefile(source.text, template)
+    if source is None:
+        return None
+    return replace(read_makefile(source.text, template), stop=stop_note(source))
 
 
 def find_source(directory: Path, make_vars: Mapping[str, str]) -> MakefileText | None:
@@ -77,7 +81,7 @@ def find_source(directory: Path, make_vars: Mapping[str, str]) -> MakefileText |
     `make_vars` are the assignments on make's command line, which may name what is included.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be read, or is no file.
 
     """
     for name in FILE_NAMES:
@@ -89,6 +93,12 @@ def find_source(directory: Path, make_vars: Mapping[str, str]) -> MakefileText |
                 raise UsageError(
                     f"{path} cannot be read: {error.strerror}", hint="make it readable"
                 ) from error
+        if path.is_symlink() or path.exists():
+            what = "is no file" if path.exists() else "is a link that leads nowhere"
+            raise UsageError(
+                f"{path} {what}, and make takes it for the Makefile",
+                hint="rename or remove it, or put a Makefile there",
+            )
     return None
 
 
@@ -140,10 +150,12 @@ class _Includer:
         self._lines: list[str] = []
         self._parts: list[MakefilePart] = []
         self._seen: set[Path] = set()
+        self._lacking: list[tuple[int, str]] = []
 
     def read(self, name: str) -> MakefileText:
         self._add(name)
-        return MakefileText("\n".join([*self._lines, ""]), tuple(self._parts))
+        text = "\n".join([*self._lines, ""])
+        return MakefileText(text, tuple(self._parts), tuple(self._lacking))
 
     def _add(self, name: str) -> None:
         path = self._directory / name
@@ -157,7 +169,10 @@ class _Includer:
             self._lines.append(line)
             for pattern in included_patterns(line, self._expand):
                 # A pattern may be an absolute one.
-                for one in sorted(glob(pattern, root_dir=self._directory)):  # noqa: PTH207
+                found = sorted(glob(pattern, root_dir=self._directory))  # noqa: PTH207
+                if not found and line.lstrip().startswith("include"):
+                    self._lacking.append((len(self._lines), pattern))
+                for one in found:
                     self._add(one)
                 self._begin(name, number + 1)
 

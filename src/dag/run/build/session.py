@@ -133,8 +133,7 @@ class Build:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         if options.hermetic and builder.is_here:
             require_cached_sources(self.cache(), [step.package for step in self.plan.steps])
-        for note in self.makefile.file_notes(step.package for step in self.plan.steps):
-            say(note)
+        self._tell_of_rules([step.package for step in self.plan.steps])
         left_out = 0 if options.packages else self.found.unusable
         self.about = summarize(self.plan, broken=left_out)
 
@@ -145,6 +144,11 @@ class Build:
         foreign = self.makefile.foreign_key_note("--signing-key") if given else None
         if foreign:
             self.say(foreign)
+
+    def _tell_of_rules(self, packages: Sequence[Package]) -> None:
+        notes = self.makefile.target_notes(self.makefile.targets(packages, self.arch))
+        for note in (*notes, *self.makefile.file_notes(packages)):
+            self.say(note)
 
     def _settle(self, found: Definitions) -> None:
         """Make the graph and the plan of these definitions."""

@@ -37,6 +37,7 @@ async def judge_definitions(
     """
     made: dict[Arch, tuple[Package, ...]] = {}
     refused: list[str] = []
+    unmade: list[str] = []
     # A pod's melange may be another; but there is no better one to ask before there is a pod.
     check = LoadCheck(melange or shutil.which("melange"), Path(chosen.directory))
     for arch in chosen.arch:
@@ -44,11 +45,16 @@ async def judge_definitions(
         work = partial(select, chosen, arch, terminal.say_once, ask=False)
         selection = await aside(work)
         made[arch] = selection.packages
+        makefile, targets = selection.makefile, list(selection.targets)
+        if chosen.on != "pod":  # each unit calls make with its own target
+            targets = makefile.targets(selection.packages, arch)
+        unmade += makefile.target_notes(targets)
         found = selection.definitions
         problems = await aside(partial(check.refused, found, selection.packages, arch))
         refused += [found.place(one) for several in problems.values() for one in several]
     numbers = [f"{count(len(made[arch]), 'package')} to make for {arch}" for arch in made]
-    return doctor.definitions(", ".join(numbers), [*dict.fromkeys(refused)], fix), made
+    words, those = ", ".join(numbers), [*dict.fromkeys(refused)]
+    return doctor.definitions(words, those, fix, unmade=unmade), made
 
 
 def guess_namespace(chosen: DoctorOptions) -> str:

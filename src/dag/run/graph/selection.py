@@ -104,6 +104,8 @@ def select(
         say(line)
     if order == whole and not names and makefile.has_all:
         targets = ["all"]
+    for line in makefile.target_notes(targets):
+        say(line)
     inside = {package.name for package in order}
     missing = sum(
         edge.package in inside and edge.wanted not in graph.supply_of(edge.package).available
