@@ -116,7 +116,12 @@ def test_the_pod_requests_what_the_largest_definition_asks_for(place: Path) -> N
     flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
     said = dag("pod", *flags, place=place).stderr
     assert "dag: the pod requests memory 500Gi for big (big.yaml:6), as the definition asks" in said
-    file.write_text(file.read_text().replace("500Gi", "plenty"))
+    file.write_text(file.read_text().replace("500Gi", "500Ti"))
+    done = dag("build", "--dry-run", place=place)
+    assert re.search(
+        r"dag: big asks for more than the [\d.]+ CPUs and [\d,]+ MiB of this", done.stderr
+    )
+    file.write_text(file.read_text().replace("500Ti", "plenty"))
     # It stops only what needs it.
     said = f"dag: {file}:6: package.resources.memory: 'plenty' is no Kubernetes quantity; write it"
     for words in (("pod", *flags), ("build", "--dry-run"), ("text",)):

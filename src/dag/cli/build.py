@@ -97,7 +97,12 @@ def annotated_directory(directory: str) -> str:
 def _tell_plan(build: Build) -> None:
     from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
-    from dag.report.plan import SAME_VERSION_HINT, opened_lines, same_version_words
+    from dag.report.plan import (
+        SAME_VERSION_HINT,
+        opened_lines,
+        same_version_words,
+        too_large_lines,
+    )
     from dag.report.words import blocked_lines, count, ring, some
 
     plan, verbose = build.plan, build.options.verbose
@@ -125,6 +130,8 @@ def _tell_plan(build: Build) -> None:
     names = (step.package.name for step in plan.steps)
     tell_missing(build.graph, names, verbose=verbose, repositories=build.repositories)
     for line in opened_lines(plan.dropped, verbose=verbose):
+        say(line)
+    for line in too_large_lines(plan, build.limits):
         say(line)
 
 

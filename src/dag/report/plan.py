@@ -11,6 +11,7 @@ from dag.core.build.bootstrap import Dropped
 from dag.core.build.estimate import estimate
 from dag.core.build.openings import Holder, Opening
 from dag.core.build.plan import BuildPlan
+from dag.core.build.resources import too_large_words
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
 from dag.report.envelope import envelope, framed
@@ -82,6 +83,13 @@ def opened_lines(dropped: Sequence[Dropped], *, verbose: int) -> Iterator[str]:
         more = "; and so on" if len(told) > 1 else ""
         number = count(len(told), "need")
         yield f"cycles are opened at {number}: {told[0]}{more}; -v names all, --dry-run says why"
+
+
+def too_large_lines(plan: BuildPlan, limits: RunLimits) -> Iterator[str]:
+    """Yield a line about units that ask for more than this machine has."""
+    asked = {one.package.name: one.unit.resources for one in plan.steps}
+    if limits.capacity and (words := too_large_words(asked, limits.capacity)):
+        yield words
 
 
 SAME_VERSION_HINT = "raise package.epoch, so that whoever has the old package gets the new one"

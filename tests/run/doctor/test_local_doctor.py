@@ -29,7 +29,7 @@ def test_a_machine_that_can_build_is_told_as_that_and_nothing_is_written(make: M
     code, found, said = doctor(place)
     assert code == 0, found
     assert "nothing is known that would stop a build" in said
-    names = "definitions repositories make melange bwrap unshare steps memory store room key"
+    names = "definitions repositories make melange bwrap unshare steps memory units store room key"
     assert [name.split()[0] for name in found] == names.split()
     assert {one["status"] for name, one in found.items() if name != "memory"} <= {"ok", "warning"}
     assert found["steps"]["message"] == "a step that does nothing was confined"
@@ -47,6 +47,14 @@ def test_a_makefile_that_has_no_rule_for_a_package_is_told(make: Make) -> None:
     assert found["definitions"]["status"] == "warning"
     assert "the Makefile has no rule for packages/" in found["definitions"]["message"]
     assert found["definitions"]["fix"] == "correct the Makefile"
+
+
+def test_a_unit_that_is_larger_than_the_machine_is_told(make: Make) -> None:
+    place = make(a=definition("a"), b=definition("b"))
+    _, found, _ = doctor(place, "--ram=1000Ti")
+    assert found["units"]["status"] == "warning"
+    assert "a and 1 more ask for more than the" in found["units"]["message"]
+    assert "package.resources" in found["units"]["fix"]
 
 
 def test_each_program_that_is_missing_is_named_with_what_installs_it(

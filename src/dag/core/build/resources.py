@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dag.core.build.events import ComputeResources
 from dag.core.package.model import Package
 from dag.core.package.resources import demand_of
@@ -36,4 +38,27 @@ def unit_resources(
         default.cpu if cpu is None else int(cpu.amount * 1000),
         max(needed.ram, default.ram if memory is None else int(memory.amount)),
         max(needed.disk if default.disk else 0, default.disk if disk is None else int(disk.amount)),
+    )
+
+
+def in_words(resources: ComputeResources) -> str:
+    """Return resources as people read them."""
+    disk = f", and {resources.disk >> 20:,} MiB of disk" if resources.disk else ""
+    return f"{resources.cpu / 1000:g} CPUs and {resources.ram >> 20:,} MiB{disk}"
+
+
+def too_large_words(asked: Mapping[str, ComputeResources], machine: ComputeResources) -> str:
+    """Return in words which units ask for more than a machine has, and what follows; empty if none does.
+
+    `asked` has for each unit what it asks for.
+    """
+    large = [name for name, one in asked.items() if one.cpu > machine.cpu or one.ram > machine.ram]
+    if not large:
+        return ""
+    several = len(large) > 1
+    who = f"{large[0]} and {len(large) - 1:,} more ask" if several else f"{large[0]} asks"
+    return (
+        f"{who} for more than the {in_words(machine)} of this machine ({large[0]}:"
+        f" {in_words(asked[large[0]])}): {'each' if several else 'it'} is built while nothing else is,"
+        " with all that there is"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from dag.core.build.events import ComputeResources
+from dag.core.build.resources import in_words
 from dag.core.doctor.checks import Finding, Status, ok, version_name
-from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, in_words
+from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity
 from dag.core.jobs.claims import Claim
 from dag.core.kube.objects import KubeView
 

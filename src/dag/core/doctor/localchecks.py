@@ -39,6 +39,14 @@ def memory(limits: str) -> Finding:
     )
 
 
+def units(too_large: str) -> Finding:
+    """Judge what units ask for, of which `too_large` says that it is more than the machine has."""
+    if not too_large:
+        return ok("the machine has what each package asks for")
+    fix = "ask for less with --cpu and --ram or in package.resources, or build on a larger machine"
+    return Finding(Status.WARNING, too_large, fix)
+
+
 def room(place: str, free: int | None, wanted: int) -> Finding:
     """Judge the room on the disk of a store, in bytes, by what a unit asks for."""
     if free is None:

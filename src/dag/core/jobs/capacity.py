@@ -23,12 +23,6 @@ NO_ROOM = (
 """What mends it that no node has room for a unit."""
 
 
-def in_words(resources: ComputeResources) -> str:
-    """Return resources as people read them."""
-    disk = f", and {resources.disk >> 20:,} MiB of disk" if resources.disk else ""
-    return f"{resources.cpu / 1000:g} CPUs and {resources.ram >> 20:,} MiB{disk}"
-
-
 @dataclass(frozen=True, slots=True)
 class NodeCapacity:
     """What Pods may take of a node."""

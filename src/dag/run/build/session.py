@@ -10,7 +10,7 @@ from pathlib import Path
 from dag.core.build import journal as lines
 from dag.core.build.events import Began, ComputeResources
 from dag.core.build.inputs import UnitInputs
-from dag.core.build.options import BuildOptions, MachineResources
+from dag.core.build.options import BuildOptions
 from dag.core.build.plan import (
     Absence,
     BuildPlan,
@@ -50,6 +50,7 @@ from dag.run.build.directory import ask_all_repositories, find_entries, request_
 from dag.run.build.engine import Engine, Observer
 from dag.run.build.group import BuildGroup
 from dag.run.build.inputs import read_inputs
+from dag.run.build.machine import machine_resources
 from dag.run.build.pages import PageWriter, RunPlace
 from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import find_finished
@@ -393,9 +394,5 @@ class Build:
 
 def this_machine(options: BuildOptions) -> Builder:
     """Return what builds on this machine."""
-    machine = MachineResources(
-        processors=len(os.sched_getaffinity(0)),
-        ram=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-    )
     melange = melange_version(melange_here(options.make_vars))
-    return Builder(options.limits(machine), melange, store_name(options), is_here=True)
+    return Builder(options.limits(machine_resources()), melange, store_name(options), is_here=True)

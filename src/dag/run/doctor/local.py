@@ -11,9 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from dag.core.arch import Arch
+from dag.core.build.events import ComputeResources
+from dag.core.build.resources import resources_of_flags, too_large_words, unit_resources
 from dag.core.doctor import localchecks
 from dag.core.doctor.checks import Finding, ok, skipped
 from dag.core.doctor.options import DoctorOptions
+from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.units import quantity
 from dag.io.build.confinement import detect
@@ -24,6 +27,7 @@ from dag.io.package.melange import melange_version
 from dag.report.terminal import Terminal
 from dag.run.aside import aside
 from dag.run.build.keyrings import check_keyrings
+from dag.run.build.machine import machine_resources
 from dag.run.build.signing import given_key
 from dag.run.build.steps import (
     environment_of_builds,
@@ -44,6 +48,7 @@ class LocalDoctor:
     def __init__(self, chosen: DoctorOptions, terminal: Terminal) -> None:
         self._chosen = chosen
         self._terminal = terminal
+        self._packages: list[Package] = []
 
     async def examine(self) -> dict[str, Finding]:
         """Make all checks, in the order in which they are told; nothing is left behind."""
@@ -60,16 +65,25 @@ class LocalDoctor:
             yield _check(name, (), look)
         yield _check("steps", [one for one in PROGRAMS if one != "melange"], self._steps)
         yield _check("memory", (), lambda: localchecks.memory(detect().name))
+        yield _check("units", ("definitions",), self._units)
         yield _check("store", (), self._store)
         yield _check("room", ("store",), self._room)
         yield _check("key", ("definitions",), self._key)
 
     async def _definitions(self) -> Finding:
         melange = melange_here(self._chosen.make_vars)
-        finding, _ = await judge_definitions(
+        finding, made = await judge_definitions(
             self._chosen, self._terminal, melange, localchecks.LEFT_OUT
         )
+        self._packages = [one for packages in made.values() for one in packages]
         return finding
+
+    def _units(self) -> Finding:
+        machine = machine_resources()
+        default = resources_of_flags(self._chosen.cpu, self._chosen.ram)
+        asked = {one.name: unit_resources(one, default) for one in self._packages}
+        has = ComputeResources(machine.processors * 1000, machine.ram)
+        return localchecks.units(too_large_words(asked, has))
 
     def _repositories(self, arch: Arch) -> Finding:
         chosen = self._chosen

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dag.core.build.events import INTERRUPTED
+from dag.core.build.resources import in_words
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
-from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, capacity_of, in_words
+from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, capacity_of
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
