@@ -18,6 +18,7 @@ import pytest
 
 from tests.support import commands
 from tests.support.distributions import SEED, TODAY, case, unpacked
+from tests.support.faults import Origin
 from tests.support.serving import serving
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +146,22 @@ def test_an_index_may_describe_packages_in_any_encoding(directory: Path, tmp_pat
     (tmp_path / "APKINDEX.tar.gz").write_bytes(index(text, "latin-1"))
     _, err = dag("text", "-d", directory, "-r", tmp_path, "-v")
     assert "elsewhere" not in err
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (401, "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it"),
+        (403, "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it"),
+        (501, "is the URL right? try it with curl, and ask who runs the server"),
+    ],
+)
+def test_a_server_that_does_not_give_an_index_is_told_with_what_to_do(
+    directory: Path, origin: Origin, status: int, hint: str
+) -> None:
+    origin.on("GET", "APKINDEX", times=None).answer(status)
+    _, err = dag("text", "-d", directory, "-r", origin.url, code=3)
+    assert f"APKINDEX.tar.gz answered with HTTP {status}\nhint: {hint}" in err
 
 
 def test_a_repository_without_an_index_is_refused(

@@ -12,6 +12,7 @@ from dag.core.web import (
     may_heal,
     parse_retry_after,
     redact,
+    status_hint,
 )
 
 
@@ -71,3 +72,10 @@ def test_this_machine_is_known_by_its_names(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1.example.com", "localhost.example.com", "[::2]", "1"])
 def test_other_machines_are_not_taken_for_this_one(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_an_answer_that_may_heal_is_worth_another_try() -> None:
+    for status in (429, 500, 502, 503, 504):
+        assert status_hint(status).startswith("that may pass: try again later")
+    assert "login" in status_hint(401)
+    assert "is the URL right?" in status_hint(410)

@@ -40,6 +40,17 @@ def may_heal(status: int) -> bool:
     return status in _HEALING_BELOW_500 or (status >= 500 and status not in _LASTING_FROM_500)
 
 
+def status_hint(status: int) -> str:
+    """Return what to do about an answer of a server with an HTTP status that is none of success."""
+    if status in (401, 403):
+        return (
+            "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it to dag and melange"
+        )
+    if may_heal(status):
+        return "that may pass: try again later, or ask who runs the server"
+    return "is the URL right? try it with curl, and ask who runs the server"
+
+
 def check_uri(uri: str) -> SplitResult:
     """Take apart a URI that may be asked for.
 

@@ -64,6 +64,50 @@ def reach(api: Origin, tmp_path: Path) -> Callable[..., Any]:
     return reach
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (500, b"oops", "answers with HTTP 500: oops"),
+        (503, b"", "answers with HTTP 503: Service Unavailable"),
+        (
+            500,
+            b'{"message": "etcdserver: request timed out"}',
+            "answers with HTTP 500: etcdserver:",
+        ),
+        (404, b"404 page not found", "answers with HTTP 404: 404 page not found"),
+    ],
+)
+async def test_an_answer_that_helps_nobody_names_the_server_and_what_to_do(
+    api: Origin, reach: Callable[..., Any], status: int, body: bytes, words: str
+) -> None:
+    api.on("GET", "/version", times=None).answer(status, {}, body)
+    async with reach() as kube:
+        with pytest.raises(ApiError) as caught:
+            await kube.get("/version", patience=0)
+    assert caught.value.message.startswith(f"{api.url} {words}")
+    wanted = "ask who runs the cluster" if status >= 500 else "is the cluster up?"
+    assert wanted in (caught.value.hint or "")
+
+
+async def test_a_refusal_of_the_api_stays_in_its_own_words(
+    api: Origin, reach: Callable[..., Any]
+) -> None:
+    api.on("GET", "/version").answer(404, {}, b'{"message": "pods is not there"}')
+    async with reach() as kube:
+        with pytest.raises(ApiError) as caught:
+            await kube.get("/version")
+    assert (caught.value.message, caught.value.hint) == ("pods is not there", None)
+
+
+async def test_an_answer_that_is_no_http_has_a_hint(api: Origin, reach: Callable[..., Any]) -> None:
+    api.on("GET", "/version", times=None).answer(200, {"Content-Length": "many"}, b"")
+    async with reach() as kube:
+        with pytest.raises(ApiError) as caught:
+            await kube.get("/version", patience=0)
+    assert caught.value.message.startswith(f"{api.url}: ")
+    assert "kubectl cluster-info" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("answer", STRANGE)
 async def test_no_api_server_at_first_contact(
     api: Origin, reach: Callable[..., Any], answer: Answer

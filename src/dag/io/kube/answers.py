@@ -43,9 +43,13 @@ def translate_errors(server: str) -> Iterator[None]:
         yield
     except httpx2.LocalProtocolError:
         # Its text quotes what could not be sent, such as a header with a credential.
-        raise ApiError(f"{server}: the request could not be sent", status=0) from None
+        raise ApiError(
+            f"{server}: the request could not be sent",
+            status=0,
+            hint="does the token or the password of the kubeconfig have characters that no header has?",
+        ) from None
     except httpx2.TransportError as error:
-        raise ApiError(f"{server}: {_words(error)}", status=0) from error
+        raise ApiError(f"{server}: {_words(error)}", status=0, hint=_NO_ANSWER) from error
     except TooLarge as error:
         raise strange_answer(server, error.message) from None
     except httpx2.DecodingError as error:
@@ -105,7 +109,7 @@ def read_answer(server: str, response: httpx2.Response) -> KubeObject:
 
     """
     if response.status_code >= 400:
-        raise refusal_of(response)
+        raise refusal_of(server, response)
     check_moved(server, response)
     check_page(server, response)
     try:
@@ -204,23 +208,32 @@ def _is_object(item: object, *, named: bool = True) -> bool:
     return "resourceVersion" in metadata and (not named or "uid" in metadata)
 
 
-def refusal_of(response: httpx2.Response) -> ApiError:
-    """Return the error for an answer that is a Status, with what to do about it."""
+def refusal_of(server: str, response: httpx2.Response) -> ApiError:
+    """Return the error for an answer that refuses, most often a Status, with what to do about it."""
+    code = response.status_code
     try:
         status = response.json()
         message, reason = str(status["message"]), str(status.get("reason", ""))
+        is_status = True
     except (ValueError, KeyError, TypeError, AttributeError):
         message = response.text.strip()[:500] or response.reason_phrase
-        reason = ""
-    code = response.status_code
+        reason, is_status = "", False
     if code == 401:
         message = f"the API server does not accept the credentials: {message}"
+    elif code >= 500 or not is_status:
+        message = f"{server} answers with HTTP {code}: {message}"
     hints = (
         hint for (status, words), hint in _HINTS.items() if status == code and words in message
     )
-    return ApiError(message, status=code, reason=reason, hint=next(hints, None))
+    otherwise = _FAILING if code >= 500 else None if is_status else _NO_ANSWER
+    return ApiError(message, status=code, reason=reason, hint=next(hints, otherwise))
 
 
+_NO_ANSWER = "kubectl cluster-info asks the same server; is the cluster up?"
+_FAILING = (
+    "the API server fails, or what is in front of it: try again, and ask who runs the cluster if that"
+    " does not pass"
+)
 _HINTS = {
     (401, ""): "log in again; `kubectl auth whoami` uses the same kubeconfig",
     (404, "namespaces "): "kubectl create namespace makes one; --namespace names another",

@@ -273,7 +273,8 @@ class Kube:
         with translate_errors(self.server):
             async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code >= 400:
-                    raise refusal_of(await read_limited_answer(response, KUBERNETES_ANSWER))
+                    answer = await read_limited_answer(response, KUBERNETES_ANSWER)
+                    raise refusal_of(self.server, answer)
                 check_moved(self.server, response)
                 self._note_contact()
                 yield response

@@ -17,7 +17,7 @@ from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepo
 from dag.core.package.repositories import hosts_of
 from dag.core.package.signature import PublicKey, Signature, read_signature, verify
 from dag.core.tar import TarReader
-from dag.core.web import may_heal, redact
+from dag.core.web import redact, status_hint
 from dag.errors import InfrastructureError, UsageError
 from dag.io.archives import gunzip, limit_pieces, reader_of
 from dag.io.files import read_bytes
@@ -188,10 +188,9 @@ def _fetch(url: str, fetcher: Fetcher) -> bytes:
             f"{shown} is not there", hint="correct --repository or --arch, and try again"
         )
     if answer.status != 200:
-        hint = "name another repository, or look whether its server lets you in"
-        if may_heal(answer.status):
-            hint = "the server cannot answer just now: run this again later"
-        raise InfrastructureError(f"{shown} answered with HTTP {answer.status}", hint=hint)
+        raise InfrastructureError(
+            f"{shown} answered with HTTP {answer.status}", hint=status_hint(answer.status)
+        )
     if etag := answer.headers.get("etag"):
         indexcache.store(url, etag, answer.body)
     return answer.body

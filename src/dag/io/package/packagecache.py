@@ -24,7 +24,7 @@ from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 from dag.core.limits import PACKAGE_CACHE, REPOSITORY_PACKAGE
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.apkindex import Entry
-from dag.core.web import redact
+from dag.core.web import redact, status_hint
 from dag.errors import BuildError, InfrastructureError
 from dag.io import durable
 from dag.io.package.apk import ReadApk, read_apk
@@ -256,7 +256,9 @@ class PackageCache:
                 if status == 404:
                     raise FileNotFoundError(url)
                 if status != 200:
-                    raise InfrastructureError(f"{redact(url)} answered with HTTP {status}")
+                    raise InfrastructureError(
+                        f"{redact(url)} answered with HTTP {status}", hint=status_hint(status)
+                    )
                 size = 0
                 with target.open("wb") as file:
                     for piece in pieces:

@@ -7,7 +7,6 @@ from dag.core.doctor.checks import Finding, ok
 from dag.core.kube.objects import KubeView
 from dag.core.pod.options import ClusterOptions
 from dag.core.store.buckets import Bucket
-from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
@@ -48,10 +47,7 @@ class PlaceChecks:
         except ApiError as error:
             if error.status == 403:
                 raise Unreadable(error.message, hint=error.hint) from error
-            if error.status:
-                raise
-            hint = error.hint or "kubectl cluster-info asks the same server; is the cluster up?"
-            raise InfrastructureError(error.message, hint=hint) from error
+            raise
         return ok(f"{kube.server} answers: {doctor.version_name(self.version)}")
 
     async def namespace(self) -> Finding:

@@ -160,8 +160,9 @@ def test_it_gives_up_in_the_end(
     rule = proxy.on("PUT", "uploads", times=None).answer(
         503, body=b'{"errors":[{"code":"UNAVAILABLE","message":"down for repairs"}]}'
     )
-    with pytest.raises(Refused, match="503 UNAVAILABLE: down for repairs"):
+    with pytest.raises(Refused, match="503 UNAVAILABLE: down for repairs") as caught:
         upload(repository)
+    assert "try again later, or ask who runs it" in (caught.value.hint or "")
     assert rule.fired == 6
     for seconds, least in zip(waits, [0.5, 1, 2, 4, 8], strict=True):
         assert least <= seconds <= least + 0.5
@@ -277,8 +278,9 @@ def test_a_registry_without_a_digest_header_is_read() -> None:
 def test_redirects_have_an_end() -> None:
     with Origin() as origin:
         origin.redirect("/v2/a/manifests/1", f"{origin.url}/v2/a/manifests/1")
-        with pytest.raises(RegistryError, match="redirected again and again"):
+        with pytest.raises(RegistryError, match="redirected again and again") as caught:
             resolve(f"{host_of(origin)}/a:1")
+    assert "ask who runs it" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("to", ["http://storage.example/x", "ftp://127.0.0.1/x"])

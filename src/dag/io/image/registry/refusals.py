@@ -12,6 +12,7 @@ from dag.core.image.descriptors import parse_object
 from dag.core.web import is_loopback, may_heal
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
+from dag.io.web import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -143,6 +144,14 @@ def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryE
         hint = "is the registry running, and does it speak plain http there?"
     return RegistryError(
         f"registry {host} cannot be reached: {why}", hint=hint, heals=True, slow=slow
+    )
+
+
+def circling(host: str, url: httpx2.URL) -> RegistryError:
+    """Return the error for redirects of a registry that lead in a circle."""
+    return RegistryError(
+        f"registry {host}: {public_url(url)} is redirected again and again",
+        hint="is that a registry? ask who runs it, or what is in front of it",
     )
 
 

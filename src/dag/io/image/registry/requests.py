@@ -16,6 +16,7 @@ from dag.io.image.registry.clients import RegistryClients
 from dag.io.image.registry.refusals import (
     Refused,
     RegistryError,
+    circling,
     denied_hint,
     missing_repository_hint,
     parse_refusal,
@@ -150,9 +151,7 @@ class RegistryTransport:
                 return response if stream else self._read(response)
             else:
                 raise self._refusal(self._read(response), scopes)
-        raise RegistryError(
-            f"registry {self.host}: {public_url(url)} is redirected again and again"
-        )
+        raise circling(self.host, url)
 
     def credentials(self, scopes: Scopes) -> str:
         """Return in words which credentials were used for `scopes`, if any were asked for."""
@@ -214,9 +213,7 @@ class RegistryTransport:
                     " no credentials"
                 )
             url = target
-        raise RegistryError(
-            f"registry {self.host}: {public_url(url)} is redirected again and again"
-        )
+        raise circling(self.host, url)
 
     def _read(self, response: httpx2.Response) -> httpx2.Response:
         try:
@@ -271,5 +268,9 @@ class RegistryTransport:
             )
         elif status == 429:
             hint = f"log in for a higher limit: {denied_hint(self.host, push=False)}"
+        elif status >= 500:
+            hint = (
+                "the registry fails, or what is in front of it: try again later, or ask who runs it"
+            )
         asked = parse_retry_after(response.headers.get("retry-after"), time.time())
         return Refused(message, status=status, codes=said.codes, hint=hint, retry_after=asked)
