@@ -27,10 +27,11 @@ def command(options: PathOptions) -> int:
     is 1 if A doesn't need B to be built.
     """
     from dag.core.graph.draw import describe
+    from dag.core.graph.externals import path_to
     from dag.run.graph.reading import read_graph
 
     graph = read_graph(options)
-    edges = graph.path(options.start, options.goal)
+    edges = path_to(graph, options.start, options.goal)
     if edges is None:
         graph.closure([options.start])  # raises if a broken definition may have hidden the way
         say(f"{options.start} doesn't need {options.goal}")

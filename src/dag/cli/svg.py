@@ -32,7 +32,7 @@ def command(options: SvgOptions) -> None:
     sketch = make_sketch(graph, packages)
     if options.depth is not None:
         starts = options.packages or [one.name for one in packages]
-        named = [one.name for name in starts if (one := graph.origin(name))]
+        named = [one.name if (one := graph.origin(name)) else name for name in starts]
         sketch = nearest(sketch, named, options.depth, dependents=options.show_dependents)
         packages = list(sketch.packages)
     if options.reduce:

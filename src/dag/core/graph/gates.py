@@ -123,19 +123,20 @@ class Gates:
         found = digraph.reachable(digraph.reverse(self.successors), units)
         return {node for node in found if node < self.count}
 
-    def shortest_path(self, start: int, goal: int) -> list[int] | None:
-        """Return the units of a shortest way, or None; a cycle if `start` is `goal`."""
-        if start == goal and start in self.selfish:
+    def shortest_path(self, start: int, *goals: int) -> list[int] | None:
+        """Return the units of a shortest way to one of `goals`, or None; a cycle if that is `start`."""
+        if start in goals and start in self.selfish:
             return [start, start]
         came: dict[int, int] = {}
         gates: set[int] = set()
+        wanted = frozenset(goals)
         queue = [start]
         for unit in queue:  # grows while it is walked
             stack = [unit]
             while stack:
                 for target in self.successors[stack.pop()]:
-                    if target == goal:
-                        return _way(came, start, unit, goal)
+                    if target in wanted:
+                        return _way(came, start, unit, target)
                     if target >= self.count:
                         if target not in gates:
                             gates.add(target)

@@ -354,8 +354,8 @@ class Graph:
         wanted = self._gates.users(self._names.numbers(names))
         return [self.packages[node] for node in self._ordered[0] if node in wanted]
 
-    def path(self, start: str, goal: str) -> list[Edge] | None:
-        """Return a shortest chain of needs from `start` to `goal`, or None.
+    def path(self, start: str, *goals: str) -> list[Edge] | None:
+        """Return a shortest chain of needs from `start` to one of `goals`, or None.
 
         From a package to itself it is a cycle.
 
@@ -363,7 +363,7 @@ class Graph:
             UsageError: a name is not in the graph.
 
         """
-        way = self._gates.shortest_path(self._names.number(start), self._names.number(goal))
+        way = self._gates.shortest_path(self._names.number(start), *self._names.numbers(goals))
         return None if way is None else self._edges(way)
 
     def _edges(self, way: Sequence[int]) -> list[Edge]:

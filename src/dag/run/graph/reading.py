@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dag.core.graph.affected import Affected
 from dag.core.graph.draw import Kind
+from dag.core.graph.externals import dependents, split_words
 from dag.core.graph.graph import Graph
 from dag.core.graph.options import AffectedOptions, GraphOptions, TextOptions
 from dag.core.package.directory import Definitions
@@ -95,8 +96,9 @@ def selected_packages(graph: Graph, options: GraphOptions) -> list[Package]:
     if not options.packages:
         return [one for one in graph.order() if one.name not in stopped]
     if stopped:
-        graph.closure(options.packages)  # refuses them if they are stopped themselves
-    return [one for one in graph.dependents(options.packages) if one.name not in stopped]
+        known, _ = split_words(graph, options.packages)
+        graph.closure(known)  # refuses them if they are stopped themselves
+    return [one for one in dependents(graph, options.packages) if one.name not in stopped]
 
 
 def read_affected(options: AffectedOptions) -> tuple[Graph, Affected]:
