@@ -99,7 +99,7 @@ def _value(flag: Flag) -> Schema:
         case Shape.SEVERAL:
             return {**described, "anyOf": [{"type": "string"}, _TEXTS]}
         case Shape.COUNT:
-            return {**described, "type": "integer", "minimum": 0}
+            return {**described, "type": ["integer", "boolean"], "minimum": 0}
     if flag.kind is not None and flag.kind.choices:
         return {**described, "enum": list(flag.kind.choices)}
     return {**described, "type": ["string", "integer", "number"]}

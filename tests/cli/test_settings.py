@@ -10,6 +10,7 @@ import click
 import pytest
 
 from dag.cli import build, cache, doctor, pod, svg
+from dag.cli import text as text_command
 from dag.cli.main import main
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
@@ -174,6 +175,50 @@ def test_a_wrong_value_is_named_by_where_it_was_written(
     assert said().startswith(f"Invalid value for {root}/dag.toml:2: jobs: 'y'")
     monkeypatch.setenv("DAG_JOBS", "z")
     assert said().startswith("Invalid value for --jobs (from $DAG_JOBS): 'z'")
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "written", "expected"),
+    [
+        ("", "", "", 0),
+        ("-vv", "", "", 2),
+        ("-v --verbose", "", "", 2),
+        ("--verbose=true", "", "", 1),
+        ("-v=true", "", "", 1),
+        ("-v -v=1 -v", "", "", 2),  # what is said of all of them counts from there on
+        ("--verbose=false", "", "", 0),
+        ("-vv --verbose=F", "", "", 0),
+        ("--verbose=3", "", "", 3),
+        ("", "true", "", 1),
+        ("", "2", "", 2),
+        ("", "False", "", 0),
+        ("--verbose=false", "true", "true", 0),
+        ("-v", "5", "5", 1),
+        ("", "", "true", 1),
+        ("", "", "false", 0),
+        ("", "", '"true"', 1),
+        ("", "", "2", 2),
+        ("", "false", "2", 0),
+    ],
+)
+def test_a_flag_that_counts_takes_true_and_false_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    variable: str,
+    written: str,
+    expected: int,
+) -> None:
+    monkeypatch.setenv("DAG_VERBOSE", variable)
+    (tmp_path / "dag.toml").write_text(f"verbose = {written}\n" if written else "")
+    context = text_command.command.make_context("text", ["--dir", str(tmp_path), *words.split()])
+    assert context.params["verbose"] == expected
+
+
+@pytest.mark.parametrize("value", ["often", "-1", "1.5", ""])
+def test_a_flag_that_counts_takes_nothing_else(tmp_path: Path, value: str) -> None:
+    with pytest.raises(click.UsageError, match="is neither true or false nor a number"):
+        text_command.command.make_context("text", ["--dir", str(tmp_path), f"--verbose={value}"])
 
 
 @pytest.mark.parametrize("name", ["", "BAD NS", "../x", "-a"])

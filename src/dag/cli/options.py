@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dag.cli.examples import write_examples
-from dag.cli.parameters import Argument, Option, parameter_of
+from dag.cli.parameters import FALSE, TRUE, Argument, Option, parameter_of
 from dag.core.flags import GENERAL, Options, flags_of
 from dag.core.package.options import GeneralOptions
 from dag.report.terminal import Manner, behave
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from dag.cli.examples import Examples
 
 T = TypeVar("T", bound=Options)
-
-# https://pkg.go.dev/strconv#ParseBool
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 def command_of(
@@ -144,10 +140,13 @@ class Command(click.Command):
             if option is None or not word.startswith("-"):
                 rewritten.append(word)
             elif option.is_bool_flag and equals:
-                if value not in _TRUE | _FALSE:
+                if value not in TRUE | FALSE:
                     message = f"{name} takes true or false, not {value!r}"
                     raise click.BadOptionUsage(name, message, ctx=ctx)
-                rewritten.append(name if value in _TRUE else option.secondary_opts[0])
+                rewritten.append(name if value in TRUE else option.secondary_opts[0])
+            elif isinstance(option, Option) and option.count and equals:
+                rewritten.append(option.uncounted)
+                rewritten += [name] * int(option.type.convert(value, option, ctx))
             else:
                 rewritten.append(word)
                 if not option.is_flag and not option.count and not equals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ from dag.errors import UsageError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+# https://pkg.go.dev/strconv#ParseBool
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+"""Booleans as Go writes them."""
 PLACES = "dag.settings"
 """In a context's meta: where `dag.toml` says what, parameter name → FILE:LINE."""
 
@@ -36,7 +41,7 @@ class Option(click.Option):
             names = (f"--{flag.name}/--no-{flag.name}", *(n for n in names if n[1] != "-"))
             attributes["default"] = flag.default == "true"
         elif flag.shape is Shape.COUNT:
-            attributes["count"] = True
+            attributes |= {"count": True, "type": _Count()}
         else:
             attributes["type"] = _type(flag.kind)
             attributes["multiple"] = flag.shape is Shape.SEVERAL
@@ -52,6 +57,19 @@ class Option(click.Option):
         )
         self.flag = flag
         self.heading = one.heading
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401  # click's own
+        """Have a count begin at none again where it is said to be false."""
+        super().add_to_parser(parser, ctx)
+        if self.flag.shape is Shape.COUNT:
+            parser.add_option(
+                obj=self, opts=[self.uncounted], dest=self.name, action="store_const", const=0
+            )
+
+    @property
+    def uncounted(self) -> str:
+        """The word for a count of none, which no help lists."""
+        return f"--no-{self.flag.name}"
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the names with what stands for the value, and what the flag does."""
@@ -143,6 +161,23 @@ class _Type(click.ParamType[Any]):
             for stem in stems
             if stem.startswith(incomplete) and stem.isprintable()
         ]
+
+
+class _Count(click.ParamType[int]):
+    """How often a flag is given: a number, or whether it is given at all."""
+
+    name = "count"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read what the environment or `dag.toml` says."""
+        text = str(value).strip()
+        if text in TRUE | FALSE:
+            return int(text in TRUE)
+        if not re.fullmatch("[0-9]{1,4}", text):
+            self.fail(f"{text!r} is neither true or false nor a number", param, ctx)
+        return int(text)
 
 
 class _ChoiceType(click.Choice[str]):

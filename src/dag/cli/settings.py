@@ -153,6 +153,8 @@ class _Settings:
             if not isinstance(value, bool):
                 raise UsageError(f"{where}: {key} must be true or false, not {value!r}")
             return value
+        if flag.shape is Shape.COUNT and isinstance(value, bool):
+            return str(int(value))
         if isinstance(value, dict | list | bool):
             raise UsageError(f'{where}: {key} must be one value, like {key} = "…"')
         return self._from_here(str(value), option)
