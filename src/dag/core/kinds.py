@@ -14,6 +14,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LONGEST = 87_600 * 3600
+"""Seconds, ten years. Kubernetes takes no activeDeadlineSeconds above 2^31 - 1, and that of a Job is a
+little longer than that of its pod:
+https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/apis/core/validation/validation.go"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,12 @@ def _quantity(text: str) -> str:
 def _duration(text: str) -> float:
     from dag.core.units import duration
 
-    return duration(text)
+    seconds = duration(text)
+    if seconds > _LONGEST:
+        raise UsageError(
+            f"{text!r} is longer than {_LONGEST // 3600}h: write a shorter time, or leave the flag out"
+        )
+    return seconds
 
 
 def _architectures(text: str) -> tuple[Arch, ...]:
@@ -124,7 +133,7 @@ NAME = ValueKind(metavar="NAME", parse=_kubernetes_name)
 QUANTITY = ValueKind(metavar="QUANTITY", parse=_quantity)
 """A Kubernetes quantity above zero, kept as it was written."""
 DURATION = ValueKind(metavar="DURATION", parse=_duration)
-"""A duration as Go writes it, in seconds."""
+"""A duration as Go writes it, in seconds; at most ten years."""
 ARCH = ValueKind(metavar="ARCH", parse=Arch.parse)
 ARCHS = ValueKind(metavar="ARCH[,ARCH]", parse=_architectures)
 """One architecture or several with commas between them, each once."""
