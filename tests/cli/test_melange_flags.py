@@ -148,7 +148,7 @@ def test_what_is_wrong_with_the_table_is_an_error(place: Path, text: str, said: 
     if "apend" in text:
         assert "did you mean package-append?" in err
     (place / "dag.toml").write_text("[melang]\n")
-    assert "did you mean melange" in dag("text", "-d", place, code=2)[1]
+    assert "did you mean [melange]?" in dag("text", "-d", place, code=2)[1]
 
 
 def test_a_file_of_variables_goes_before_the_definition(place: Path) -> None:

@@ -243,6 +243,19 @@ def test_a_pod_is_told_of_cycles_that_no_repository_opens(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "meant"),
+    [("buidl", "[build]"), ("maek", "[make]"), ("units", "[unit]"), ("cach", "[cache]")],
+)
+def test_a_table_that_is_no_command_is_answered_with_the_one_that_was_meant(
+    tmp_path: Path, table: str, meant: str
+) -> None:
+    define(tmp_path, "one", "[]")
+    (tmp_path / "dag.toml").write_text(f"[{table}]\njobs = 3\n")
+    _, err = dag("text", "-d", tmp_path, code=2)
+    assert f"dag.toml:1: no command is called {table!r}\nhint: did you mean {meant}" in err
+
+
+@pytest.mark.parametrize(
     "text", ['rebuild = ["dependents", "all"]\n', '[build]\nrebuild = "all"\n']
 )
 def test_only_the_command_line_can_ask_to_build_everything_anew(

@@ -50,7 +50,7 @@ def test_what_is_taken(kind: ValueKind[object], text: str, value: object) -> Non
         (IMAGE, "oci://me:secret@r.io/a", "'oci://r.io/a' is no image reference: it is a URL"),
         (REPOSITORY, "r.io/a:tag", "a repository is meant, without tag and digest"),
         (REPOSITORY, "https://r.io/a", "it is a URL, and the name of an image has no scheme"),
-        (URL, "/mirror", "only http and https are fetched, not no scheme"),
+        (URL, "/mirror", "the uri does not begin with http:// or https://"),
     ],
 )
 def test_what_is_refused(kind: ValueKind[object], text: str, words: str) -> None:

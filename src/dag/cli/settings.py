@@ -165,10 +165,23 @@ class _Settings:
             return value
         return os.fspath(self.path.parent / value)
 
+    def _unknown_table(self, key: str) -> UsageError:
+        """Return the error for a table that is neither a command's nor one of those for all."""
+        from difflib import get_close_matches
+
+        from dag.cli.main import SUMMARIES
+
+        close = get_close_matches(key, [*SUMMARIES, *sorted(_tables())], n=3)
+        meant = " or ".join(f"[{one}]" for one in close)
+        hint = f"did you mean {meant}?" if close else "tables are named like the commands"
+        return UsageError(f"{self.place(key)}: no command is called {key!r}", hint=hint)
+
     def unknown(self, key: str, known: Iterable[str]) -> UsageError:
         """Return the error for a key that belongs to no flag."""
         from difflib import get_close_matches
 
+        if isinstance(self.table.get(key), dict):
+            return self._unknown_table(key)
         for option in _typed_anywhere():
             if option.flag.name == key:
                 return _typed_only(f"{self.place(key)}: {key}", option)
@@ -188,6 +201,12 @@ def _known_anywhere() -> dict[str, Option]:
     from dag.cli.main import SUMMARIES
 
     return {key: option for name in SUMMARIES for key, option in _keys_of(name).items()}
+
+
+def _tables() -> set[str]:
+    """Return the tables that are for no one command."""
+    flags = [option.flag for option in _known_anywhere().values()]
+    return {TABLE, *(one.inside or one.table for one in flags)} - {""}
 
 
 def _is_known_anywhere(key: str) -> bool:

@@ -69,8 +69,9 @@ def check_uri(uri: str) -> SplitResult:
         # What the library says of it has the user and the password in it.
         raise UsageError("this is no uri: its host or its port is not valid") from None
     if parts.scheme not in ("http", "https"):
-        scheme = f"{parts.scheme}:" if parts.scheme else "no scheme"
-        raise UsageError(f"only http and https are fetched, not {scheme}")
+        if not parts.scheme:
+            raise UsageError("the uri does not begin with http:// or https://")
+        raise UsageError(f"only http and https are fetched, not {parts.scheme}:")
     if not parts.hostname or port == 0:
         raise UsageError("the uri names no host")
     return parts

@@ -145,7 +145,17 @@ def test_sources() -> None:
             "needs '>1', which is not a package",
         ),
         (HEAD + 'pipeline: [{needs: {packages: ["a\\e[1m"]}}]\n', 4, "which is not a package"),
-        ("package:\n  name: x\n  version: 1\n  epoch: 18446744073709551616\n", 4, "whole number"),
+        ("package:\n  name: x\n  version: 1\n  epoch: 18446744073709551616\n", 4, "is larger than"),
+        (
+            "package:\n  name: x\n  version: 1\n  epoch: 99999999999999999999999\n",
+            4,
+            "is larger than",
+        ),
+        (
+            f"package:\n  name: {'x' * 201}\n  version: 1\n",
+            2,
+            "'… has 201 characters",
+        ),
         (HEAD + "subpackages:\n  - name: a\n  - {name: a, if: a != a}\n", 6, "used in line 5"),
         (
             HEAD + "subpackages:\n  - {name: a, if: a}\n",

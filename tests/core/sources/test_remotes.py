@@ -99,3 +99,10 @@ def test_whatever_is_taken_is_safe_as_a_path_a_word_and_a_line_of_configuration(
 )
 def test_a_submodule_is_beside_its_parent_as_git_sees_it(parent: str, uri: str, found: str) -> None:
     assert submodule_uri(parent, uri) == found
+
+
+def test_a_uri_without_a_scheme_is_told_how_one_begins() -> None:
+    with pytest.raises(
+        UsageError, match="the uri does not begin with https://, http://, git:// or"
+    ):
+        locate("repository")

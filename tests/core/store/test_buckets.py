@@ -39,3 +39,10 @@ def test_what_is_no_bucket_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         Bucket.parse(text)
     assert text in str(refused.value)
+
+
+def test_what_names_no_bucket_is_answered_with_an_example_of_its_own_cloud() -> None:
+    for scheme in ("gs", "s3", "az"):
+        with pytest.raises(UsageError) as refused:
+            Bucket.parse(f"{scheme}://")
+        assert f"write it like {scheme}://name/folder" in (refused.value.hint or "")

@@ -35,7 +35,7 @@ from dag.core.package.model import (
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
-from dag.core.package.resources import RESOURCES
+from dag.core.package.resources import wrong_quantities
 from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
 from dag.core.package.substitutions import (
@@ -49,12 +49,11 @@ from dag.core.package.substitutions import (
 from dag.core.package.targetarch import unknown_architectures
 from dag.core.package.variables import NO_VARIABLES, Variables
 from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
-from dag.core.units import quantity
-from dag.errors import UsageError
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
 MAX_EPOCH = 2**64 - 1
+_LONGEST_NAME = 200
 PIPELINES = "pipelines"
 """The directory of the local pipelines, which belongs to no package."""
 
@@ -216,13 +215,8 @@ class _Definition:
         if not texts:
             return NO_RESOURCES
         fields = self.tree.mapping(node, "package.resources")
-        for name in RESOURCES:
-            try:
-                if texts.get(name):
-                    quantity(texts[name])
-            except UsageError as error:
-                what, _, fix = f"package.resources.{name}: {error.message}".rpartition(": ")
-                self.tree.problem(line_of(fields[name]), what, fix)
+        for name, what, fix in wrong_quantities(texts):
+            self.tree.problem(line_of(fields[name]), f"package.resources.{name}: {what}", fix)
         return DeclaredResources(
             cpu=texts.get("cpu", ""),
             cpumodel=texts.get("cpumodel", ""),
@@ -239,16 +233,21 @@ class _Definition:
             epoch = int(text)
             if text == str(epoch) and epoch <= MAX_EPOCH:  # melange would take 010 for 8
                 return epoch
-        what = f"epoch {text!r} is not a whole number"
-        self.tree.problem(line_of(node), what, "write it in decimal digits, like 0")
+        what, fix = "is not a whole number", "write it in decimal digits, like 0"
+        if text.isascii() and text.isdigit() and text[0] != "0":
+            what, fix = f"is larger than {MAX_EPOCH}", "begin again at 0 with the next version"
+        self.tree.problem(line_of(node), f"epoch {text[:40]!r} {what}", fix)
         return 0
 
     def check_name(self, name: str, line: int, what: str) -> None:
         if not name:
             self.tree.problem(line, f"{what} is missing", "name the package")
-        elif not _NAME.fullmatch(name) or len(name) > 200:
+        elif not _NAME.fullmatch(name):
             fix = "use letters, digits and + _ . -, beginning with a letter or digit"
             self.tree.problem(line, f"{what} {name[:60]!r} is not the name of a package", fix)
+        elif len(name) > _LONGEST_NAME:
+            told = f"{what} {name[:60]!r}… has {len(name):,} characters"
+            self.tree.problem(line, told, f"use at most {_LONGEST_NAME}")
 
     def check_directory(self, name: str, line: int) -> None:
         """Refuse a definition that would take the pipelines for its own files."""

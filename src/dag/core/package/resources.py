@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, get_args
@@ -12,8 +12,6 @@ from dag.core.units import quantity
 from dag.errors import UsageError
 
 Resource = Literal["cpu", "memory", "disk"]
-RESOURCES = get_args(Resource)
-"""The fields that are quantities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,17 @@ class Demand:
     """CPUs, or bytes."""
     place: str
     """FILE:LINE."""
+
+
+def wrong_quantities(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the fields of `package.resources` that are no quantities: their names, what is wrong, a remedy."""
+    for name in get_args(Resource):
+        try:
+            if texts.get(name):
+                quantity(texts[name])
+        except UsageError as error:
+            what, _, fix = error.message.rpartition(": ")
+            yield name, what, fix
 
 
 def demand_of(package: Package, resource: Resource) -> Demand | None:

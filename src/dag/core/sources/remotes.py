@@ -110,8 +110,9 @@ def submodule_uri(parent: str, uri: str) -> str:
 def _take_apart(uri: str) -> tuple[str, str]:
     protocol, _, rest = uri.partition(":")
     if protocol not in WITH_LOGIN and "${{" not in uri:
-        scheme = f"{protocol}:" if rest else "no scheme"
-        raise UsageError(f"only http, https, git and ssh are fetched by git, not {scheme[:40]}")
+        if not rest:
+            raise UsageError("the uri does not begin with https://, http://, git:// or ssh://")
+        raise UsageError(f"only http, https, git and ssh are fetched by git, not {protocol[:40]}:")
     # The rules of hosts, ports and characters are the same for all.
     parts = check_uri(f"https:{rest}")
     if parts.query or parts.fragment:

@@ -41,7 +41,7 @@ class Bucket:
         if not _NAME.fullmatch(name) or not all(map(_FOLDER.fullmatch, folders)):
             raise UsageError(
                 f"{text!r} does not name a bucket",
-                hint="write it like gs://name/folder; a name has three or more of a-z, 0-9, ., _ and -, "
+                hint=f"write it like {scheme}://name/folder; a name has three or more of a-z, 0-9, ., _ and -, "
                 "a folder letters, digits and ._=+@-",
             )
         return cls(scheme, "/".join((name, *folders)))

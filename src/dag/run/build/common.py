@@ -37,8 +37,11 @@ def common_entries(others: Sequence[Entry], given: Sequence[str]) -> list[Entry]
     for word in given:
         found = named.matching(word)
         if not found:
+            what = "no file of the directory that belongs to no package is called so"
+            if word.startswith("/") or ".." in word.split("/"):
+                what = "it is not a path within the directory"
             raise UsageError(
-                f"{word} is to be common to all units, and there is no such file",
+                f"{word} is to be common to all units, and {what}",
                 hint="name files, directories or patterns, relative to the directory of --dir, that "
                 "belong to no package",
             )
