@@ -125,7 +125,7 @@ def _tell_plan(build: Build) -> None:
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
             f"{ring(cycle.cycles[0])}"
         )
-        if holder := build.repositories.holder(cycle.bootstrap):
+        if holder := build.repositories.holder(cycle.openers):
             say(f"{holder} has what may open it: -r makes that known to all packages")
     names = (step.package.name for step in plan.steps)
     tell_missing(build.graph, names, verbose=verbose, repositories=build.repositories)

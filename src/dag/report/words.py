@@ -132,7 +132,8 @@ def ring(way: Sequence[str]) -> str:
 
 def opening_words(stuck: Stuck) -> str:
     """Return what would open a cycle of packages."""
-    return f"a repository (-r) with {', '.join(stuck.bootstrap)} would open it"
+    wanted = stuck.openers or stuck.bootstrap  # older results have no openers
+    return f"a repository (-r) with {', '.join(wanted)} would open it"
 
 
 def stuck_lines(stuck: Stuck, indent: str) -> Iterator[str]:

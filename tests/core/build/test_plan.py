@@ -16,6 +16,7 @@ from dag.core.graph.graph import Graph
 from dag.core.package.model import DeclaredResources as Asked
 from dag.core.package.model import Need, Package, Subpackage
 from dag.errors import UsageError
+from dag.report.words import opening_words
 
 X86 = Arch.parse("x86_64")
 DEFAULT = Asked()
@@ -285,6 +286,30 @@ def test_a_package_that_needs_itself_needs_a_repository() -> None:
     assert made.stuck[0].cycles == (("go",),)
     assert dict(made.blocked) == {"app": "go"}
     assert simulate(plan(packages, Known(repository={"go": {"0-r0"}}))) == ["go", "app"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "openers"),
+    [
+        ([package("c", "c-dev", subpackages=(sub("c-dev"),))], ("c-dev",)),
+        ([package("c", "c-dev", "c", subpackages=(sub("c-dev"),))], ("c", "c-dev")),
+        ([package("c", "cmd:cc", subpackages=(sub("c-bin", provides=("cmd:cc",)),))], ("c-bin",)),
+        ([package("a", "b"), package("b", runtime=("a",))], ("b",)),
+        ([package("a", "b-dev"), package("b", "a", subpackages=(sub("b-dev"),))], None),
+        (CYCLE, None),
+    ],
+)
+def test_what_is_said_to_open_a_cycle_opens_it(
+    packages: list[Package], openers: tuple[str, ...] | None
+) -> None:
+    (stuck,) = plan(packages).stuck
+    if openers is not None:
+        assert stuck.openers == openers
+    assert (
+        opening_words(stuck) == f"a repository (-r) with {', '.join(stuck.openers)} would open it"
+    )
+    have = {name: {"0-r0"} for name in stuck.openers}
+    assert plan(packages, Known(repository=have)).stuck == ()
 
 
 def test_where_disk_is_counted_it_comes_from_the_same_places() -> None:

@@ -8,7 +8,7 @@ need.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
@@ -20,7 +20,7 @@ from dag.core.build.clashes import refuse_clashing_files
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.needs import Needs
 from dag.core.build.resources import NOTHING, unit_resources
-from dag.core.build.stuck import Stuck, needs_of
+from dag.core.build.stuck import Stuck, explained
 from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.graph import Graph
 from dag.core.graph.stops import refuse_needs
@@ -239,10 +239,7 @@ class _Planner:
                 for package in asked
                 if package.name in self.absent
             ),
-            stuck=tuple(
-                replace(one, needs=tuple(needs_of(self.graph, way) for way in one.cycles))
-                for one in found.stuck
-            ),
+            stuck=tuple(explained(self.graph, one) for one in found.stuck),
             blocked=found.blocked,
             unbuildable={
                 name: one.words for name, one in self.obstacles.items() if not one.is_broken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dag.core.graph import digraph, feedback
@@ -25,6 +25,8 @@ class Stuck:
     """Packages that would leave no cycle if a repository had them."""
     needs: tuple[tuple[str, ...], ...] = ()
     """The needs of each of these cycles in words, one for each of its packages."""
+    openers: tuple[str, ...] = ()
+    """The packages that the environments need of those of `bootstrap`, such as their subpackages."""
 
 
 def report_stuck(edges: Mapping[int, Sequence[int]], names: Sequence[str]) -> Stuck:
@@ -64,6 +66,25 @@ def _packages_behind(
                 seen.add(behind)
                 stack.append(behind)
     return sorted(found)
+
+
+def explained(graph: Graph, stuck: Stuck) -> Stuck:
+    """Return it with the needs of its cycles, and with what a repository must have to open them."""
+    needs = tuple(needs_of(graph, way) for way in stuck.cycles)
+    return replace(stuck, needs=needs, openers=openers_of(graph, stuck))
+
+
+def openers_of(graph: Graph, stuck: Stuck) -> tuple[str, ...]:
+    """Return the packages that members of a cycle install of those that would open it, by name."""
+    found: dict[str, set[str]] = {name: set() for name in stuck.bootstrap}
+    for user in stuck.packages:
+        direct = [edge for edge in graph.needs(user) if edge.origin in found]
+        behind = (edge for name in found if (edge := graph.edge(user, name)))
+        for edge in (*direct, *behind):
+            # Where more comes with the need, it is the first of it that an environment names.
+            first = edge.through[0] if edge.through else edge.provider or edge.need.name
+            found[edge.origin].add(first)
+    return tuple(one for name, several in found.items() for one in sorted(several or {name}))
 
 
 def needs_of(graph: Graph, cycle: Sequence[str]) -> tuple[str, ...]:
