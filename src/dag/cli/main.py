@@ -162,7 +162,11 @@ def _run() -> int:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _show(f"{where}{error.strerror or error}", None)
+        hint = None
+        if isinstance(error, FileNotFoundError) and not _has_working_directory():
+            where = "the directory in which dag runs was deleted: "
+            hint = "change to one that is there, such as with `cd .` if it was made anew"
+        _show(f"{where}{error.strerror or error}", hint)
         return 3
     except Exception as error:
         if os.environ.get("DAG_DEBUG"):
@@ -173,6 +177,14 @@ def _run() -> int:
         )
         return 3
     return code if isinstance(code, int) else 0
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
 
 
 def _show(message: str, hint: str | None) -> None:

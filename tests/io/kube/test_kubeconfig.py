@@ -70,6 +70,22 @@ def test_a_user_that_cannot_be(tmp_path: Path, user: dict[str, Any], words: str)
     assert caught.value.message.startswith(f"{config}: context 'here'")
 
 
+@pytest.mark.parametrize(
+    ("user", "cluster", "hint"),
+    [
+        ({"auth-provider": {"name": "gcp"}}, None, "use a credential plugin"),
+        ({"as": "somebody"}, None, "log in as who you want to be"),
+        (None, {"tls-server-name": "x"}, "name the server by a name that its certificate has"),
+    ],
+)
+def test_a_setting_that_is_not_followed_is_told_with_another_way(
+    tmp_path: Path, user: dict[str, Any] | None, cluster: object, hint: str
+) -> None:
+    with pytest.raises(DagError, match="which dag does not follow") as caught:
+        connect(kubeconfig(tmp_path / "config", SERVER, user, cluster))
+    assert hint in (caught.value.hint or "")
+
+
 def test_a_password_of_a_server_is_not_shown(tmp_path: Path) -> None:
     config = kubeconfig(tmp_path / "config", "https://me:secret@127.0.0.1:1")
     assert connect(config).server == SERVER

@@ -27,6 +27,13 @@ _ANOTHER = "name another one with --kubeconfig or $KUBECONFIG"
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 # What would be silently left out, and with it what somebody wanted.
 _NOT_FOLLOWED = {"clusters": ("tls-server-name",), "users": ("as", "auth-provider")}
+_INSTEAD = {
+    "tls-server-name": "name the server by a name that its certificate has",
+    "as": "log in as who you want to be, or use a token of that account",
+    # https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+    "auth-provider": "use a credential plugin (`exec`), such as gke-gcloud-auth-plugin or kubelogin",
+}
+"""What to do in place of a setting that is not followed."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -240,7 +247,10 @@ def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
     for kind, table in (("clusters", cluster), ("users", user)):
         for setting in _NOT_FOLLOWED[kind]:
             if setting in (table or ()):
-                raise InfrastructureError(f"{where} uses {setting!r}, which dag does not follow")
+                raise InfrastructureError(
+                    f"{where} uses {setting!r}, which dag does not follow",
+                    hint=f"{_INSTEAD[setting]}, or name another context with --context",
+                )
     try:
         msgspec.convert(found, ContextEntry)
         return ChosenContext(

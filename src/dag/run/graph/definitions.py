@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from dag.core.arch import Arch
@@ -40,4 +41,13 @@ def read_definitions(options: CompileOptions, directory: str, arch: Arch) -> Def
         found = read_directory(Path(directory), arch=arch.apk, flags=flags)
     if options.strict:
         found.require_sound()
-    return found
+    return found._replace(remarks=(*found.remarks, *_unknown_options(found, options)))
+
+
+def _unknown_options(found: Definitions, options: CompileOptions) -> Iterator[str]:
+    """Yield in words which build options no definition has; one that cannot be used may have any."""
+    if options.build_options and not found.broken:
+        known = {name for package in found.packages for name in package.options}
+        for name in dict.fromkeys(options.build_options):
+            if name not in known:
+                yield f"--build-option {name} changes nothing: no definition has this in its options"

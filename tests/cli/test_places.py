@@ -1,0 +1,48 @@
+"""What a process is given by who starts it, such as a directory that is gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_graph_commands import define
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str, place: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script of sh in which DAG is the command."""
+    script = script.replace("DAG", f"'{sys.executable}' -m dag")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        ["sh", "-c", script],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", ["text", "build --dry-run"])
+def test_a_directory_that_was_deleted_meanwhile_is_said_to_be(tmp_path: Path, words: str) -> None:
+    (tmp_path / "gone").mkdir()
+    done = run(f"cd gone && rmdir ../gone && DAG {words}", tmp_path)
+    assert done.returncode in (2, 3)
+    assert "dag: the directory in which dag runs was deleted" in done.stderr
+    assert "hint: change to one that is there" in done.stderr
+
+
+def test_a_build_option_that_no_definition_has_is_told(tmp_path: Path) -> None:
+    define(tmp_path, "one", "[]", "options: {small: {vars: {a: b}}}")
+    done = run("DAG text --build-option small --build-option nope", tmp_path)
+    assert done.returncode == 0
+    assert (
+        "dag: --build-option nope changes nothing: no definition has this in its options\n"
+        in done.stderr
+    )
+    assert "small" not in done.stderr
