@@ -64,6 +64,19 @@ def test_some_test_holds_each_kind_to_its_schema() -> None:
     assert held == {one["$ref"].rpartition("/")[2] for one in SCHEMA["oneOf"]}
 
 
+def test_the_files_that_are_written(place: Path, tmp_path: Path) -> None:
+    for words in (("svg", "--format=dot", "--out"), ("graph", "--html")):
+        target = str(tmp_path / words[0])
+        found = checked(dag(words[0], "-d", place, *words[1:], target, "--json")[0], "files")
+        assert found["files"] == [target]
+        assert Path(target).exists()
+        err = dag(words[0], "-d", place, *words[1:], "-", "--json", code=2)[1]
+        assert "--json would both write to the standard output" in err
+    new = tmp_path / "new"
+    found = checked(dag("init", new, "--json")[0], "files")
+    assert str(new / "dag.toml") in [str(Path(one)) for one in found["files"]]
+
+
 def test_the_graph(place: Path) -> None:
     found = checked(dag("text", "-d", place, "app", "--json")[0], "packages")
     assert [one["name"] for one in found["packages"]] == ["lib", "app"]

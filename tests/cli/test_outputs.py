@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dag.cli.outputs import write_document, write_results
+from dag.cli.outputs import write_documents, write_results
 from dag.core.build.options import ResultFileOptions
 from dag.core.flags import flag_group
 from dag.errors import InfrastructureError
@@ -107,7 +107,7 @@ def test_a_pipe_whose_reader_left_is_no_end_of_our_own_output(tmp_path: Path) ->
         write_results(_Files(junit=str(pipe)), json=str, junit=lambda: text, markdown=str)
 
     def write_page() -> None:
-        write_document(text, str(pipe), flag="html")
+        write_documents({str(pipe): text}, flag="html", json=False)
 
     for write in (write_page, write_junit):
         reader = threading.Thread(target=leave)

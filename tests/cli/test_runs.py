@@ -70,9 +70,12 @@ def test_a_log_is_found_unless_there_are_two(store: Path) -> None:
 
 def test_there_is_a_page_for_each(store: Path) -> None:
     page = store.parent / "page.html"
-    assert ask(store, "report", f"--out={page}").returncode == 0
+    done = ask(store, "report", f"--out={page}", "--json")
     assert not page.exists()
-    for arch in ("aarch64", "x86_64"):
+    arches = ("aarch64", "x86_64")
+    pages = [str(page.with_name(f"page-{arch}.html")) for arch in arches]
+    assert checked(done.stdout, "files")["files"] == pages
+    for arch in arches:
         assert SECOND in page.with_name(f"page-{arch}.html").read_text()
     refused = ask(store, "report", "--out=-")
     assert refused.returncode == 2

@@ -20,7 +20,8 @@ def command(options: CancelOptions) -> None:
     are deleted. In the end nothing of it is left in the cluster, and what is proven stays in the
     store.
     """
-    from dag.report.terminal import say
+    from dag.report.envelope import envelope
+    from dag.report.terminal import say, show_document
     from dag.run.jobs.cancel import cancel_run
     from dag.run.signals import run_interruptibly
 
@@ -33,4 +34,6 @@ def command(options: CancelOptions) -> None:
     if len(options.runs) > 1:
         raise UsageError("dag cancel ends one run", hint="name the id of one, or of none")
     run = run_interruptibly(cancel_run(options, "".join(options.runs)))
+    if options.json:
+        show_document(envelope("cancelled", {"run": run, "store": str(options.store)}))
     say(f"run {run} is cancelled; what was proven stays in {options.store}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
-from dag.cli.outputs import write_document
+from dag.cli.outputs import write_documents
 from dag.core.build.graphoptions import GraphPageOptions
 from dag.errors import UsageError
 from dag.report.terminal import say
@@ -37,7 +37,7 @@ def command(options: GraphPageOptions) -> None:
     asked = [one.name for name in options.packages if (one := graph.origin(name))]
     starts = asked or [one.name for one in packages[-1:]]
     page = graph_page(make_sketch(graph, packages), _states(options), starts)
-    write_document(page, options.html, flag="html")
+    write_documents({options.html: page}, flag="html", json=options.json)
 
 
 def _states(options: GraphPageOptions) -> Mapping[str, str]:

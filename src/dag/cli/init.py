@@ -6,7 +6,8 @@ import shlex
 
 from dag.cli.options import command_of
 from dag.core.package.starter import InitOptions
-from dag.report.terminal import say, show
+from dag.report.envelope import envelope
+from dag.report.terminal import say, show, show_document
 
 
 @command_of(
@@ -25,7 +26,11 @@ def command(options: InitOptions) -> None:
     """
     from dag.io.package.starter import missing_places, write_starter
 
-    show(write_starter(options))
+    written = write_starter(options)
+    if options.json:
+        show_document(envelope("files", {"files": [*written]}))
+    else:
+        show(written)
     for line in missing_places(options):
         say(line)
     say(f"`dag build --dir {shlex.quote(options.target)}` builds it")

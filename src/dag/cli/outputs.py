@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.errors import InfrastructureError, UsageError
+from dag.report.envelope import envelope
 from dag.report.terminal import say, show_document, silence
 
 if TYPE_CHECKING:
@@ -49,8 +50,30 @@ def refuse_pipe(**files: str | None) -> None:
             )
 
 
-def write_document(text: str, target: str, *, flag: str) -> None:
-    """Write what a command makes to the file that a flag names; `-` is the standard output.
+def write_documents(documents: Mapping[str, str], *, flag: str, json: bool) -> None:
+    """Write what a command makes to the files that a flag names; `-` is the standard output.
+
+    `documents` has the texts by these files. With `json` the names of the files are printed.
+
+    Raises:
+        UsageError: there is no directory for one, or two things are to go to the standard output.
+        InfrastructureError: a file cannot be written.
+        OSError: the standard output cannot be written.
+
+    """
+    if json and "-" in documents:
+        raise UsageError(
+            f"--{flag} - and --json would both write to the standard output",
+            hint=f"name a file with --{flag}, or leave --json out",
+        )
+    for target, text in documents.items():
+        _write_document(text, target, flag=flag)
+    if json:
+        show_document(envelope("files", {"files": [*documents]}))
+
+
+def _write_document(text: str, target: str, *, flag: str) -> None:
+    """Write one text.
 
     Raises:
         UsageError: there is no directory for it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dag.cli.options import command_of
-from dag.cli.outputs import write_document
+from dag.cli.outputs import write_documents
 from dag.core.jobs.options import ClusterPageOptions
 from dag.errors import UsageError
 
@@ -47,7 +47,9 @@ def command(options: ClusterPageOptions) -> None:
                 f"the run {found.id} was for {names}, and each has a page",
                 hint="name one with --arch, or a file with --out",
             )
+        pages = {}
         for store in found.stores:
-            page = report_page(store, found.id or words, shown=store_name(options))
             arch = store.arch.apk if len(found.stores) > 1 else ""
-            write_document(page, page_of(options.out, arch), flag="out")
+            page = report_page(store, found.id or words, shown=store_name(options))
+            pages[page_of(options.out, arch)] = page
+        write_documents(pages, flag="out", json=options.json)

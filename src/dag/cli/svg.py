@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dag.cli.options import command_of
-from dag.cli.outputs import write_document
+from dag.cli.outputs import write_documents
 from dag.core.graph.options import SvgOptions
 from dag.report.terminal import say
 
@@ -48,4 +48,5 @@ def command(options: SvgOptions) -> None:
         from dag.io.graph.graphviz import render
 
         picture = render(picture)
-    write_document(picture, options.out or f"dag.{options.form}", flag="out")
+    target = options.out or f"dag.{options.form}"
+    write_documents({target: picture}, flag="out", json=options.json)

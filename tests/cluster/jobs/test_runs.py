@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.builds import definition
 from tests.support.cluster.jobs import Jobs
+from tests.support.schema import checked
 
 pytestmark = pytest.mark.cluster
 LONG = "echo it has begun; sleep 200"
@@ -25,8 +26,9 @@ def test_a_run_is_seen_and_cancelled_from_another_machine(jobs: Jobs) -> None:
     assert refused.returncode == 3
     assert "drives run" in refused.stderr
     assert "1 of 2 packages are done" in refused.stderr
-    cancelled = jobs.elsewhere("cancel")
+    cancelled = jobs.elsewhere("cancel", "--json")
     assert cancelled.returncode == 0, cancelled.stderr
+    assert checked(cancelled.stdout, "cancelled")["store"] == jobs.url
     assert jobs.jobs() == []
     # The agent that has kept what there is of the run may still be on its way out.
     jobs.dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=240s")

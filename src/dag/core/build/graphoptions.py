@@ -8,6 +8,7 @@ from dag.core.build.options import StoreOptions
 from dag.core.flags import Options, flag, flag_group
 from dag.core.graph.options import GraphOptions
 from dag.core.kinds import FILE_OR_STDOUT
+from dag.core.package.options import JsonOptions
 
 
 @flag_group
@@ -25,5 +26,5 @@ class GraphFileOptions(Options):
 
 
 @flag_group
-class GraphPageOptions(GraphOptions, StoreOptions, GraphFileOptions):
+class GraphPageOptions(GraphOptions, StoreOptions, GraphFileOptions, JsonOptions):
     """The flags of `dag graph`."""

@@ -360,7 +360,9 @@ class PageOptions(Options):
 
 
 @flag_group
-class RunPageOptions(DirectoryOptions, RunArchsOptions, StoreOptions, PageOptions, GeneralOptions):
+class RunPageOptions(
+    DirectoryOptions, RunArchsOptions, StoreOptions, PageOptions, JsonOptions, GeneralOptions
+):
     """The flags of `dag report`."""
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")

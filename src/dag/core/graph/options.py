@@ -98,7 +98,7 @@ class LessOptions(Options):
 
 
 @flag_group
-class SvgOptions(GraphOptions, LessOptions, PictureOptions):
+class SvgOptions(GraphOptions, LessOptions, PictureOptions, JsonOptions):
     """The flags of `dag svg`."""
 
 

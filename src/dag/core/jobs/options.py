@@ -26,7 +26,12 @@ from dag.core.kube.options import (
     KubeconfigOptions,
     NamesNamespace,
 )
-from dag.core.package.options import DirectoryOptions, GeneralOptions, RunArchsOptions
+from dag.core.package.options import (
+    DirectoryOptions,
+    GeneralOptions,
+    JsonOptions,
+    RunArchsOptions,
+)
 from dag.core.pod.options import (
     BucketSecretOptions,
     BundleOptions,
@@ -137,7 +142,12 @@ class CancelPlaceOptions(ContextOptions, KubeconfigOptions):
 
 @flag_group
 class CancelOptions(
-    DirectoryOptions, RunArchsOptions, WhereOptions, CancelPlaceOptions, GeneralOptions
+    DirectoryOptions,
+    RunArchsOptions,
+    WhereOptions,
+    CancelPlaceOptions,
+    JsonOptions,
+    GeneralOptions,
 ):
     """The flags of `dag cancel`."""
 

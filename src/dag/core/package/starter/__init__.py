@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from dag.core.flags import argument, flag, flag_group
 from dag.core.kinds import DIRECTORY, ValueKind
-from dag.core.package.options import GeneralOptions
+from dag.core.package.options import GeneralOptions, JsonOptions
 from dag.core.web import secret_of
 from dag.errors import UsageError
 
@@ -43,7 +43,7 @@ _PLACE = ValueKind(metavar="URL|PATH", parse=_literal)
 
 
 @flag_group
-class InitOptions(GeneralOptions):
+class InitOptions(JsonOptions, GeneralOptions):
     """The place of the new distribution, and what it begins with."""
 
     heading: ClassVar[str] = "Repositories"
