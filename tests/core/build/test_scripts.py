@@ -244,6 +244,28 @@ def test_a_key_without_a_rule_is_made_with_melange_unless_it_is_there(
     assert code == 1
 
 
+@pytest.mark.parametrize("kind", [["genrsa", "-traditional"], ["genrsa"], ["ecparam", "-genkey"]])
+def test_a_mounted_key_that_melange_cannot_read_is_refused(
+    workspace: Workspace, tmp_path: Path, kind: list[str]
+) -> None:
+    mounted = tmp_path / "mounted.rsa"
+    more = ["-name", "prime256v1"] if "ecparam" in kind else ["2048"]
+    command = ["openssl", *kind, "-out", str(mounted), *more]
+    subprocess.run(command, check=True, capture_output=True)
+    copy = tmp_path / "memory" / "melange.rsa"
+    copy.parent.mkdir()
+    variables = replace(VARIABLES, key=str(copy))
+    code, lines = workspace.run("packages/a.apk", variables=variables, mounted_key=str(mounted))
+    if "-traditional" in kind:
+        assert (code, lines[0]) == (0, f"making a for x86_64 with {copy}")
+        assert copy.read_bytes() == mounted.read_bytes()
+    else:
+        assert code == REFUSED
+        (said,) = lines
+        assert said.startswith("dag: the mounted key is not in PKCS #1, the only format in which")
+        assert said.endswith("keep it as openssl rsa -traditional writes it")
+
+
 def test_the_key_is_made_under_the_name_that_the_user_gives_it(workspace: Workspace) -> None:
     (workspace.directory / "Makefile").write_text(MAKEFILE.replace("melange.rsa:", "%.rsa:"))
     variables = replace(VARIABLES, more=["KEY=mine.rsa"])
