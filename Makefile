@@ -37,7 +37,7 @@ golden: venv ## write the files anew that tests compare with: help, manifests, p
 	$(PY) -m pytest -q --golden $$(grep -rl --include='test_*.py' 'golden: Golden' tests)
 
 errors: venv ## write docs/errors.md anew, from all errors that tests of the command line and of builds see
-	$(PY) -m pytest -q -n 2 tests/cli tests/run/build tests/run/doctor --errors-anew
+	$(PY) -m pytest -q -n 2 tests/cli tests/run/build tests/run/doctor tests/run/jobs --errors-anew
 
 test: lint ## everything, on the real Kubernetes: what CI runs
 	$(PY) -m cluster prepare
