@@ -60,6 +60,7 @@ def test_what_is_not_packed_as_it_begins_is_damaged(data: bytes) -> None:
         list(unpack([data]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("packer", ["gzip", "zstd"])
 def test_a_few_bytes_that_stand_for_gigabytes_are_stopped_at_the_limit(packer: str) -> None:
     if packer == "gzip":

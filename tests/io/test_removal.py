@@ -69,6 +69,7 @@ def test_what_is_not_there_is_no_error(tmp_path: Path, name: str) -> None:
     remove(tmp_path / name)
 
 
+@pytest.mark.long
 def test_a_directory_of_many_files_is_removed(tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()

@@ -51,6 +51,7 @@ def packed(entries: list[Entry]) -> bytes:
     return b"".join(archive(tuple(sorted(entries, key=lambda entry: entry.path)), "bundle"))
 
 
+@pytest.mark.long
 @given(trees())
 def test_what_goes_in_comes_out(entries: list[Entry]) -> None:
     data = packed(entries)

@@ -241,6 +241,7 @@ def test_too_many_steps_are_one_problem(monkeypatch: pytest.MonkeyPatch) -> None
     assert "with its pipelines the file has more than 1,000 steps" in flat.what
 
 
+@pytest.mark.long
 def test_bombs_are_problems() -> None:
     layers = "".join(f"  - &l{n} {{pipeline: [{f'*l{n - 1}, ' * 9}]}}\n" for n in range(1, 9))
     _, problems = read(HEAD + "pipeline:\n  - &l0 {uses: strip}\n" + layers)

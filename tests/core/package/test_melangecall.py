@@ -162,6 +162,7 @@ def test_calls_that_test_packages_count_for_nothing() -> None:
     assert call("package/%:\n\t$(MELANGE) test $*.yaml --package-append a\n") == MelangeCall()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

@@ -200,6 +200,7 @@ def test_a_chain_of_any_length_is_followed() -> None:
     assert len(installs([*chain, Candidate(f"p{length}", "1-r0")], "p0")) == length + 1
 
 
+@pytest.mark.long
 def test_an_environment_of_many_needs_is_solved_in_time() -> None:
     size = 20_000
     several = [Candidate(f"p{number}", "1-r0", depends=("base",)) for number in range(size)]

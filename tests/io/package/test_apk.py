@@ -126,6 +126,7 @@ def test_a_control_section_that_asks_for_much_is_refused(
         read(with_control(tmp_path, before))
 
 
+@pytest.mark.long
 def test_a_control_section_of_many_members_is_refused(tmp_path: Path) -> None:
     before = b"".join(tar_header(b"0", 0, str(n)) for n in range(10_001))
     with pytest.raises(BrokenPackage, match="10,000 members"):

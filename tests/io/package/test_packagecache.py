@@ -110,6 +110,7 @@ def test_what_is_not_the_package_is_refused_by_name(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.long
 def test_what_cannot_be_fetched_is_told_apart(tmp_path: Path, origin: Origin, apk: Path) -> None:
     entry = entry_of(apk, f"{origin.url}/r")
     with pytest.raises(WrongPackage, match="is not there, although the index lists it"):

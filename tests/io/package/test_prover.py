@@ -192,6 +192,7 @@ def test_a_copy_is_as_long_as_the_file_was_and_stays_as_it_is(tmp_path: Path) ->
     assert target.read_bytes() == before[5:]
 
 
+@pytest.mark.long
 def test_a_bomb_takes_little_memory(reader: PackageReader, tmp_path: Path) -> None:
     path = tmp_path / "bomb.apk"
     with gzip.open(path, "wb", 9) as file:

@@ -133,6 +133,7 @@ def test_published_files_are_compared_with_the_records(
     assert ("not there" if what == "gone" else "another package") in problem.what
 
 
+@pytest.mark.long
 def test_an_index_that_is_not_the_store_s_is_told(store: Store, tmp_path: Path) -> None:
     path = store.packages / "APKINDEX.tar.gz"
     sound = path.read_bytes()
