@@ -48,7 +48,8 @@ class UnitResolver:
         self.shelf = shelf
         self._store = store
         self._dropped = dropped
-        self._forced = forced
+        self.forced = forced
+        """The packages that are built although the store may have just that."""
         self._packages = {package.name: package for package in graph.packages}
 
     @classmethod
@@ -81,7 +82,7 @@ class UnitResolver:
     def same(self, unit: ResolvedUnit) -> Record | None:
         """Return the record of just what goes into a unit, which makes its build unnecessary."""
         name = unit.package.name
-        if name in self._forced or unit.inputs.open:
+        if name in self.forced or unit.inputs.open:
             return None
         return self._store.find_key(name, unit.inputs.key)
 

@@ -86,7 +86,7 @@ class Orders:
             memory=start.resources.ram,
             arguments=(*self._arguments(epoch), *targets),
             confined=not build.options.trust_steps,
-            reuse=package.name not in build.forced(),
+            reuse=package.name not in self.units.forced,
             results=build.store.preferred_results(package.name, package.full_version),
         )
 
