@@ -8,8 +8,7 @@ itself (tests/support/standins/jobserver.py), so all that takes time besides is 
 server's. The makespan is compared with a bound that no scheduler can beat: max(critical path, work /
 slots after the time before which none of it can begin, units ÷ the rate at which the same server and
 client take bare Jobs), with the durations that the Pods of the same run had. Then generated units, four
-times as many, tell by which exponent the processor time grows. The exit code is 1 if something is over
-its limit.
+times as many, tell by which exponent the processor time grows. The exit code is 1 over a limit.
 
 On a machine that is slow or busy, $DAG_BENCH_SECONDS has a unit take longer than 4 s on average, and
 $DAG_BENCH_UNITS makes the larger generated distribution smaller than 20,000.
@@ -30,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from graphlib import TopologicalSorter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +68,7 @@ from dag.run.build.session import Build, Builder  # noqa: E402
 from dag.run.build.start import plan_in  # noqa: E402
 from dag.run.jobs.orders import make_orders  # noqa: E402
 from dag.run.jobs.runner import JobRunner  # noqa: E402
+from tests.support.bounds import bound_of_late_work  # noqa: E402
 from tests.support.distributions import TODAY, unpacked  # noqa: E402
 from tests.support.kubeconfigs import kubeconfig  # noqa: E402
 from tests.support.orders import SETTINGS, digest, order  # noqa: E402
@@ -264,24 +263,6 @@ async def bare_rate(kube: Kube, slots: int) -> float:
     taken = time.monotonic() - began
     watching.cancel()
     return BARE / taken
-
-
-def bound_of_late_work(units: Sequence[Unit], slots: int) -> float:
-    """Return the seconds that no scheduler can beat, because much work can begin only late.
-
-    Whatever needs something that takes until some time cannot begin before it, and then all of it has
-    to share the slots.
-    """
-    by_key = {unit.key: unit for unit in units}
-    begins: dict[str, float] = {}
-    for key in TopologicalSorter({unit.key: unit.needs for unit in units}).static_order():
-        needs = by_key[key].needs
-        begins[key] = max((begins[one] + by_key[one].seconds for one in needs), default=0.0)
-    bound = work = 0.0
-    for key in sorted(begins, key=begins.__getitem__, reverse=True):
-        work += by_key[key].seconds
-        bound = max(bound, begins[key] + work / slots)
-    return bound
 
 
 async def drive(config: str, build: Build | None, units: list[Unit], slots: int) -> dict[str, Any]:

@@ -254,32 +254,6 @@ def test_path(directory: Path) -> None:
     dag("path", "-d", directory, "zip", "nothing", code=2)
 
 
-@pytest.mark.parametrize("is_there", [False, True])
-def test_a_name_that_no_definition_gives_is_a_node_too(
-    directory: Path, repository: Path, is_there: bool
-) -> None:
-    """There, and of what a repository has."""
-    define(directory, "far", "[app]")
-    more: list[str | Path] = ["-r", repository] if is_there else []
-    out, _ = dag("text", "-d", directory, *more, "-t", "name", "-D", "elsewhere")
-    assert out.split() == ["app", "far"]
-    out, _ = dag("text", "-d", directory, *more, "-t", "name", "-D", "elsewhere", "zip")
-    assert set(out.split()) == {"app", "far", "zip"}
-    out, _ = dag("path", "-d", directory, "app", "elsewhere")
-    assert out == "app needs elsewhere at app.yaml:7, environment\n"
-    out, _ = dag("path", "-d", directory, "far", "elsewhere", "-t", "json")
-    assert [json.loads(line)["needs"] for line in out.splitlines()] == ["app", "elsewhere"]
-    out, err = dag("path", "-d", directory, "zip", "elsewhere", code=1)
-    assert (out, err) == ("", "dag: zip doesn't need elsewhere\n")
-    out, _ = dag("svg", "-d", directory, "-o", "-", "--format=dot", "-D", "elsewhere", "--depth=1")
-    assert '"app" -> "elsewhere"' in out
-    assert "far" not in out
-    _, err = dag("text", "-d", directory, "-D", "elsewher", code=2)
-    assert 'package "elsewher" not found in graph' in err
-    _, err = dag("text", "-d", directory, "elsewhere", code=2)
-    assert 'package "elsewhere" not found in graph' in err
-
-
 @pytest.mark.installs
 def test_svg_and_dot(directory: Path, tmp_path: Path) -> None:
     subprocess.run([ROOT / "scripts" / "apt", "graphviz"], check=True)

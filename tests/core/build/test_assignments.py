@@ -13,7 +13,7 @@ from dag.core.package.makefile import GIVEN, KeyMaker, read_makefile
 from dag.core.package.makesource import MakefilePart, MakefileText
 from dag.core.package.melangeflags import MelangeFlags
 from dag.errors import UsageError
-from tests.core.build.test_scripts import VARIABLES
+from tests.support.scripts import VARIABLES
 
 
 def test_the_users_assignments_win_over_ours() -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from shutil import which
-from typing import Any
 
 import pytest
 
@@ -26,67 +23,10 @@ from dag.core.build.scripts import (
 from dag.core.build.usage import USED, parse_usage
 from dag.core.package.makefile import KeyMaker
 from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
+from tests.support.scripts import MAKEFILE, VARIABLES, Workspace
 from tests.support.waiting import eventually, opens_something
 
-SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
-MAKEFILE = """\
-melange.rsa: ; @echo secret >$@
-packages/%.apk: ; @echo making $* for $(ARCH) with $(KEY); mkdir -p $(@D); echo $* >$@
-bad: ; @echo no >&2; exit 7
-ugly: bad
-named/%: ; $(info $@)
-unfinished: ; @printf 'first\\nlast'
-networks: ; @bwrap --dev-bind / / --proc /proc cat /proc/net/dev
-CACHE = .
-fetches: ; @bwrap --dev-bind / / --tmpfs /var/cache --bind "$(CACHE)" /var/cache/melange sh -c "$$STEP"
-slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait
-# What is left behind holds the pipe, and would for ever.
-daemon: ; @echo served; sleep 60 & echo $$! >daemon
-busy: ; @i=0; while [ $$i -lt 200000 ]; do i=$$((i+1)); done
-"""
 SYSTEM = "--ro-bind /usr /usr --ro-bind /bin /bin --ro-bind /lib /lib --ro-bind-try /lib64 /lib64"
-VARIABLES = MakeVariables(arch=Arch.parse("x86_64"), source_date_epoch=1, cache_dir="/c")
-
-
-class Workspace:
-    """A directory with a Makefile, in which the script runs as it does in a pod."""
-
-    def __init__(self, shell: Sequence[str], directory: Path) -> None:
-        self.directory = directory
-        self._shell = shell
-        directory.mkdir()
-        (directory / "Makefile").write_text(MAKEFILE)
-        self.key = directory / "melange.rsa"
-        self.key.touch()
-
-    def start(
-        self,
-        *targets: str,
-        variables: MakeVariables = VARIABLES,
-        before: str = "",
-        **options: Any,
-    ) -> subprocess.Popen[str]:
-        options = {"key_maker": KeyMaker.NOBODY, **options}
-        script = build_script(variables, state="../state", **options)
-        return subprocess.Popen(
-            [*self._shell, *replace(script, text=before + script.text).command(*targets)[1:]],
-            cwd=self.directory,
-            env={**os.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *targets: str, **options: Any) -> tuple[int, list[str]]:
-        process = self.start(*targets, **options)
-        out, _ = process.communicate(timeout=60)
-        return process.returncode, out.splitlines()
-
-
-@pytest.fixture(params=SHELLS)
-def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
-    return Workspace(SHELLS[request.param], tmp_path / "work space")
 
 
 def test_make_runs_with_the_targets_in_order_and_the_end_is_counted(workspace: Workspace) -> None:
@@ -210,68 +150,6 @@ def test_the_environment_of_git_comes_from_the_script_and_not_from_the_cache(
         assert (code, lines[0]) == (0, f"<--cache-dir><{cache}>{more}")
         (cache / CONFIG_NAME).touch()
     assert (workspace.directory / "../state/melange.env").read_text() == ENV_FILE
-
-
-def test_the_key_is_made_by_the_makefiles_own_rule(workspace: Workspace) -> None:
-    workspace.key.unlink()
-    code, lines = workspace.run("packages/a.apk", key_maker=KeyMaker.RULE)
-    assert (code, lines[0]) == (0, "making a for x86_64 with melange.rsa")
-    assert (workspace.directory / "melange.rsa").read_text() == "secret\n"
-    assert "secret" not in lines
-
-
-@pytest.mark.parametrize("name", ["melange.rsa", "own.rsa"])
-def test_a_key_without_a_rule_is_made_with_melange_unless_it_is_there(
-    workspace: Workspace, name: str
-) -> None:
-    workspace.key.unlink()
-    (workspace.directory / "Makefile").write_text(
-        "packages/%.apk: $(KEY) ; @cat $(KEY); mkdir -p $(@D); cp $(KEY) $@\n"
-    )
-    melange = workspace.directory / "melange"
-    melange.write_text('#!/bin/sh\n[ "$1" = keygen ] && echo secret of "$2" >"$2"\n')
-    melange.chmod(0o755)
-    variables = replace(VARIABLES, key=name, more=["MELANGE=./melange"])
-    for _ in range(2):
-        code, lines = workspace.run(
-            "packages/a.apk", variables=variables, key_maker=KeyMaker.MELANGE
-        )
-        assert (code, lines[:-1]) == (0, [f"secret of {name}"])
-        (workspace.directory / "packages" / "a.apk").unlink()
-        melange.write_text("#!/bin/sh\nexit 1\n")  # which would fail now
-    (workspace.directory / name).unlink()
-    code, _ = workspace.run("packages/a.apk", variables=variables, key_maker=KeyMaker.MELANGE)
-    assert code == 1
-
-
-@pytest.mark.parametrize("kind", [["genrsa", "-traditional"], ["genrsa"], ["ecparam", "-genkey"]])
-def test_a_mounted_key_that_melange_cannot_read_is_refused(
-    workspace: Workspace, tmp_path: Path, kind: list[str]
-) -> None:
-    mounted = tmp_path / "mounted.rsa"
-    more = ["-name", "prime256v1"] if "ecparam" in kind else ["2048"]
-    command = ["openssl", *kind, "-out", str(mounted), *more]
-    subprocess.run(command, check=True, capture_output=True)
-    copy = tmp_path / "memory" / "melange.rsa"
-    copy.parent.mkdir()
-    variables = replace(VARIABLES, key=str(copy))
-    code, lines = workspace.run("packages/a.apk", variables=variables, mounted_key=str(mounted))
-    if "-traditional" in kind:
-        assert (code, lines[0]) == (0, f"making a for x86_64 with {copy}")
-        assert copy.read_bytes() == mounted.read_bytes()
-    else:
-        assert code == REFUSED
-        (said,) = lines
-        assert said.startswith("dag: the mounted key is not in PKCS #1, the only format in which")
-        assert said.endswith("keep it as openssl rsa -traditional writes it")
-
-
-def test_the_key_is_made_under_the_name_that_the_user_gives_it(workspace: Workspace) -> None:
-    (workspace.directory / "Makefile").write_text(MAKEFILE.replace("melange.rsa:", "%.rsa:"))
-    variables = replace(VARIABLES, more=["KEY=mine.rsa"])
-    code, lines = workspace.run("packages/a.apk", variables=variables, key_maker=KeyMaker.RULE)
-    assert (code, lines[0]) == (0, "making a for x86_64 with mine.rsa")
-    assert (workspace.directory / "mine.rsa").exists()
 
 
 def test_packages_that_are_there_count_as_built_and_are_indexed(workspace: Workspace) -> None:

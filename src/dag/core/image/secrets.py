@@ -74,8 +74,7 @@ _TOKEN = re.compile(
     rb"(?<![A-Za-z0-9_-])(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{82}|glpat-[A-Za-z0-9_-]{20}"
     rb"|npm_[A-Za-z0-9]{36}|pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50}|dckr_pat_[A-Za-z0-9_-]{27})"
 )
-"""Tokens of GitHub, GitLab, npm, PyPI and Docker, which are made so that they are found. Of 3,401 real
-definitions none has one, and one has a shorter text that looks like one."""
+"""Tokens of GitHub, GitLab, npm, PyPI and Docker, which are made so that they are found."""
 _TOKEN_WORDS = (
     *(b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-"),
     *(b"npm_", b"pypi-AgE", b"dckr_pat_"),

@@ -63,7 +63,7 @@ _WILL_STAY = re.compile(
     re.IGNORECASE,
 )
 
-_NO_MEMORY = re.compile(r"Out of memory|unable to create thread|Cannot allocate memory")
+_NO_MEMORY = re.compile(r"Out of memory|Cannot allocate memory")
 
 
 class GitFailed(MayHeal):  # becomes a SourceProblem

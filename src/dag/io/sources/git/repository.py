@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from dag.io.sources.git.process import BLOCK, Git
+    from dag.io.sources.git.process import Git
     from dag.io.sources.records import Records
 
 _INCOMING = "refs/dag/incoming"
