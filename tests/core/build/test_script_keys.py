@@ -67,6 +67,19 @@ def test_a_mounted_key_that_melange_cannot_read_is_refused(
         assert said.endswith("keep it as openssl rsa -traditional writes it")
 
 
+def test_a_mounted_file_that_is_no_key_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    mounted = tmp_path / "mounted.rsa"
+    mounted.write_text("no key\n")
+    copy = tmp_path / "melange.rsa"
+    variables = replace(VARIABLES, key=str(copy))
+    code, lines = workspace.run("packages/a.apk", variables=variables, mounted_key=str(mounted))
+    assert code == REFUSED
+    assert lines == [
+        f"dag: the mounted key is no RSA key in PEM: {mounted} has no line -----BEGIN"
+    ]
+    assert not copy.exists()
+
+
 def test_the_key_is_made_under_the_name_that_the_user_gives_it(workspace: Workspace) -> None:
     (workspace.directory / "Makefile").write_text(MAKEFILE.replace("melange.rsa:", "%.rsa:"))
     variables = replace(VARIABLES, more=["KEY=mine.rsa"])

@@ -131,6 +131,7 @@ if [ -n "$mounted_key" ]; then
     refuse "there is no key at $mounted_key: does the SecretProviderClass name it melange.rsa?"
   case $(grep -e '-----BEGIN ' "$mounted_key" | head -n 1) in
     *'-----BEGIN RSA PRIVATE KEY-----'*) ;;
+    '') refuse "the mounted key is no RSA key in PEM: $mounted_key has no line -----BEGIN" ;;
     *) refuse 'the mounted key is not in PKCS #1, the only format in which melange reads a key: keep it as openssl rsa -traditional writes it' ;;
   esac
   (umask 077 && cp "$mounted_key" "$key") || refuse "the key cannot be copied to $key"
