@@ -17,7 +17,6 @@ $DAG_BENCH_UNITS makes the larger generated distribution smaller than 20,000.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import math
 import os
@@ -326,7 +325,6 @@ def run_here(slots: int, count: int) -> dict[str, Any]:
                 subs = [one.name for one in package.subpackages] if package else []
                 version = package.full_version if package else "1-r0"
                 plan[unit.key] = (unit.seconds, *answer(unit.key, version, [unit.key, *subs]))
-        gc.freeze()  # as the command does when it has read and planned
         with serving(place, plan) as config:
             return asyncio.run(drive(config, build, units, slots))
 

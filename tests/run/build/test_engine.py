@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import gc
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ def engine(
     return Engine(scheduler, runner, journal, [Silent()]), journal
 
 
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """Let the collector of garbage look at everything, before and after a test."""
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
 CHAIN = [Unit("a"), Unit("b", ("a",)), Unit("c", ("b",)), Unit("d")]
 
 
@@ -109,6 +118,21 @@ async def test_runs_everything_in_order_and_the_journal_tells_the_same(tmp_path:
     assert {k: (p.state, p.attempt) for k, p in again.units.items()} == {
         k: (p.state, p.attempt) for k, p in made.scheduler.units.items()
     }
+
+
+async def test_what_was_read_before_is_not_looked_through_for_garbage(
+    tmp_path: Path, thawed: None
+) -> None:
+    read = [object()]
+
+    async def looks(start: Start) -> Ended:
+        looked_through = gc.get_objects()
+        assert not any(one is read for one in looked_through)
+        return await well(start)
+
+    assert any(one is read for one in gc.get_objects())
+    made, _ = engine(tmp_path, [Unit("a")], Scripted({"a": looks}), RunLimits(jobs=1))
+    await made.run()
 
 
 async def test_an_interruption_cancels_what_runs_and_waits_until_it_is_gone(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -42,6 +44,14 @@ def follow(kube: Kube, news: RunNews, said: list[str], monkeypatch: pytest.Monke
     monkeypatch.setattr("dag.io.kube.api._REFUSAL_PATIENCE", 0.05)
     rules = WatchRules(pending_timeout=60.0, how_ended=how_attempt_ended, reads_logs=False)
     return lambda: JobFollower(kube, news, JOB, rules, said.append)
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Let nothing go that is a part of a cycle."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def pod_of(phase: str, statuses: list[Json]) -> Json:
@@ -156,6 +166,21 @@ async def test_what_ended_before_anybody_listened_is_taken(ended: OneJob, follow
         result = await follow().run()
     assert result.ending.exit_code == 1
     assert ended.exists
+
+
+async def test_what_is_known_of_a_job_goes_when_nobody_follows_it_any_more(
+    origin: Origin, ended: OneJob, follow: Follow, without_collector: None
+) -> None:
+    condition = {"type": "Complete", "status": "True"}
+    job = {**JOB, "status": {"conditions": [condition]}}
+    origin.on("POST", "/jobs").answer(201, body=json.dumps(job).encode())
+    follower = follow()
+    known = weakref.ref(follower)
+    async with asyncio.timeout(20):
+        await follower.run()
+        await follower.remove()
+    del follower
+    assert known() is None
 
 
 async def test_how_a_job_of_other_inputs_ended_is_nothing_to_the_attempt(

@@ -26,6 +26,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.errors import DagError
 from dag.io.build.journal import Journal
 from dag.run.build.runner import Runner
+from dag.run.lasting import keep_what_is_there
 
 
 class Observer(Protocol):
@@ -82,6 +83,7 @@ class Engine:
         interrupted = False
         try:
             began = await self._runner.open()
+            keep_what_is_there()  # such as all that is known of repositories, and who needs whom
             self._handle([began])
             while not self.scheduler.finished:
                 try:

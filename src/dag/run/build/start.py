@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from dag.run.build.here import build_here
 from dag.run.build.session import Build, Builder, Say, this_machine
 from dag.run.build.stores import open_store, read_store, store_place
 from dag.run.build.tools import Tools
+from dag.run.lasting import reading_what_lasts
 from dag.run.signals import run_interruptibly
 
 
@@ -75,8 +75,5 @@ def plan_in(store: Store, options: BuildOptions, say: Say, builder: Builder) -> 
         UsageError: a definition is wrong, a name unknown, or there is no Makefile.
 
     """
-    gc.disable()  # what is read and planned stays until the end
-    build = Build(options, store, say, builder)
-    gc.freeze()
-    gc.enable()
-    return build
+    with reading_what_lasts():
+        return Build(options, store, say, builder)

@@ -84,6 +84,8 @@ class JobFollower:
         self._say = tell
         self._why = ""
         """What was told last of why the Pod waits."""
+        self._lag: asyncio.TimerHandle | None = None
+        """What ends the wait for a Pod whose Job has ended."""
 
     @property
     def pod(self) -> KubeView:
@@ -123,6 +125,8 @@ class JobFollower:
                 raise asyncio.CancelledError
             return self._driver.result.result()
         finally:
+            if self._lag is not None:
+                self._lag.cancel()  # it would keep all this for as long
             await self._driver.close()
             self._news.leave(self._name)
 
@@ -143,10 +147,10 @@ class JobFollower:
                 if self._job is not None:
                     self._end_without_pod(self._given_up or "somebody deleted the Job")
             case JobSeen(job):
-                if why := how_job_ended(job):
+                if self._lag is None and (why := how_job_ended(job)):
                     # News of its Pod come by another watch, and may come later.
-                    told = f"the Job has no pod: {why}"
-                    asyncio.get_running_loop().call_later(_LAG, self._end_without_pod, told)
+                    told, loop = f"the Job has no pod: {why}", asyncio.get_running_loop()
+                    self._lag = loop.call_later(_LAG, self._end_without_pod, told)
             case _:
                 if isinstance(news, PodSeen) and self.watch.state is WatchState.CREATING:
                     self._driver.tell(PodCreated(news.pod))

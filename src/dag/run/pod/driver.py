@@ -96,7 +96,14 @@ class WatchDriver:
         for work in self._tasks:
             work.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # It has this, in turn: what is known of a Pod would stay until garbage is collected, which takes
+        # the longer the more there is, and meanwhile nothing else goes on.
+        self._execute = _do_nothing
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _do_nothing(_action: Outward) -> None:
+    """Do nothing that a watch asks for: nobody follows it any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from dag.core.units import quantity
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.transport import TransferLimits
 from dag.report.fetching import FetchProgress
+from dag.run.lasting import reading_what_lasts
 from dag.run.signals import run_interruptibly
 from dag.run.sources import cache as steps
 from dag.run.sources.cache import CacheResult, Sources, SourceState
@@ -45,11 +45,9 @@ def fetch_sources(options: CacheOptions) -> CacheResult:
         Interrupted: somebody asked to stop.
 
     """
-    gc.disable()  # what is read stays until the end
-    sources = steps.gather(options)
-    cache = Cache(cache_directory(options))
-    gc.freeze()
-    gc.enable()
+    with reading_what_lasts():
+        sources = steps.gather(options)
+        cache = Cache(cache_directory(options))
     limits = TransferLimits(
         jobs=options.jobs, per_host=options.per_host, max_size=int(quantity(options.max_size))
     )
