@@ -74,6 +74,7 @@ class JobRunner:
         self._news = RunNews(kube, settings.namespace, settings.key.selector(settings.run))
         self._collected: dict[tuple[str, int], _Collected] = {}
         self._removals: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
         self.finished: list[Record] = []
         """The records of units that were proven, or found unchanged."""
         self.open_units: dict[str, str] = {}
@@ -102,7 +103,10 @@ class JobRunner:
     async def run(self, start: Start) -> Ended:
         """Run an attempt as a Job; see `Runner.run`."""
         key, attempt = start.key, start.attempt
-        unit = self._units.resolve(key)
+        async with self._turn:
+            # One end can free hundreds. The Jobs of the first are made while the others are resolved.
+            await asyncio.sleep(0)
+            unit = self._units.resolve(key)
         if (same := self._units.same(unit)) is not None:
             return self._reuse(start, same)
         start = msgspec.structs.replace(
