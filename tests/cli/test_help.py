@@ -149,6 +149,8 @@ def test_what_no_node_would_have_is_refused_before_a_cluster_is_asked(tmp_path: 
         main.main(
             ["build", "--on=kubernetes", "--store=pvc://a", "--from=b"], standalone_mode=False
         )
+    with pytest.raises(UsageError, match="--twice is for builds on this machine"):
+        main.main(["build", "--on=kubernetes", "--store=pvc://a", "--twice"], standalone_mode=False)
 
 
 OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.errors"}

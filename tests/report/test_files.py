@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from dag.core.build.result import OTHER_ARCH, Result, UnitResult
+from dag.core.build.result import OTHER_ARCH, Result, SecondBuild, UnitResult
 from dag.core.build.summary import SkippedSummary
 from dag.report.annotations import workflow_commands
 from dag.report.envelope import envelope
@@ -134,6 +134,31 @@ def test_a_ci_service_obeys_what_is_said_about_a_build_and_nothing_that_the_buil
         "error file=os/foreign.yaml,line=1,title=foreign cannot be built",
     ]
     assert all(line.isprintable() for line in lines)
+
+
+def test_what_came_out_differently_is_told_by_every_report_in_characters_that_can_be_seen() -> None:
+    second = SecondBuild(state="done", cause="", differences=(f"a.apk: {EVIL}",))
+    (unit,) = result().units
+    odd = replace(unit, state="done", cause="", lines=(), results=2, second=second)
+    ended = replace(result(), units=(odd,), unbuildable={}, skipped=(), finished=True)
+    assert ended.exit_code == 1
+    assert headline(ended).startswith("1 built, 1 not reproducible, ")
+    words = "not reproducible: the same inputs gave 2 different results; a.apk: "
+    junit, page = to_junit([ended], PLACES), to_markdown([ended], PLACES)
+    failure = ET.fromstring(junit).find("testsuite/testcase/failure")
+    assert failure is not None
+    assert (failure.get("message") or "").startswith(words)
+    assert "### talks 1-r0 is not reproducible\n" in page
+    commands = list(workflow_commands(ended, "."))
+    assert commands[0].startswith(
+        "::error file=talks.yaml,line=1,title=talks 1-r0 is not reproducible::not reproducible"
+    )
+    for text in (junit, page, to_json(ended, PLACES), *commands):
+        assert text.replace("\n", "").isprintable()
+    failed = replace(odd, results=1, second=replace(second, state="failed", cause="exit status 1"))
+    assert "the second build failed: exit status 1" in to_markdown(
+        [replace(ended, units=(failed,))], PLACES
+    )
 
 
 def test_no_body_replaces_a_field_of_the_frame() -> None:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dag.core.build.result import Result
+from dag.core.build.result import Result, SecondBuild
 from dag.report.page.run import RunPage, run_page
 from tests.support.runs import made_run
 
@@ -61,6 +61,17 @@ def test_it_says_what_failed_what_that_blocked_and_where_the_log_is() -> None:
         "with the exit code 1.",
     ):
         assert words in text, words
+
+
+def test_it_says_what_came_out_differently() -> None:
+    result = made_run(3)
+    first, *rest = result.units
+    second = SecondBuild(state="done", cause="", differences=("p0000.apk: usr/x has another time",))
+    page = page_of(replace(result, units=(replace(first, results=2, second=second), *rest)))
+    text = Markup(page).text
+    assert "p0000 1.2.3-r0 is not reproducible" in text
+    assert "usr/x has another time" in text
+    assert 'aria-label="What failed"' in page
 
 
 def test_one_that_goes_on_says_so_and_one_that_was_killed_too() -> None:

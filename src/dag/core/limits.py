@@ -154,3 +154,5 @@ CACHE_LAYER_MEMBERS = ArchiveLimits(Limit("a layer of a cache", 1_000_000, "memb
 """A cache of 3,401 definitions has 10,000 files, nearly all in git repositories."""
 PACKAGE_MEMBERS = ArchiveLimits(Limit("the archive of a package or an index", 10_000, "members"))
 """A control section has at most a dozen members, an index two or three."""
+PACKAGE_FILES = ArchiveLimits(Limit("the data of a package", 5_000_000, "members"))
+"""A member costs time and no memory; the largest packages of Wolfi have 100,000."""

@@ -42,6 +42,8 @@ class Member(Struct, frozen=True):
     """An ordinary file, and no link, directory or device."""
     has_attributes: bool = False
     """Its name or its size is not the one in its own header, but another header's."""
+    header: bytes = b""
+    """Its own header, as it is written."""
 
 
 class _Attributes(Struct):
@@ -111,6 +113,7 @@ class TarReader:
                 self._left,
                 is_file,
                 has_attributes=attributes != _Attributes(),
+                header=header,
             )
             self._skip()
             attributes = _Attributes()

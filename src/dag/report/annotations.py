@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dag.core.build.result import Result
 from dag.core.build.states import UnitState
 from dag.core.visible import visible, visible_line
-from dag.report.words import ring
+from dag.report.words import dubious_words, ring
 
 _ENDS = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _SEPARATORS = str.maketrans({":": "%3A", ",": "%2C"})
@@ -29,6 +29,11 @@ def workflow_commands(result: Result, directory: str) -> Iterator[str]:
         yield f"::group::the end of the log of {visible(unit.name)}"
         yield from map(visible_line, unit.lines)
         yield "::endgroup::"
+    for unit in result.dubious:
+        title = f"{unit.name} {unit.version} is not reproducible"
+        yield _error(
+            directory, unit.file or f"{unit.name}.yaml", title, visible_line(dubious_words(unit))
+        )
     for cycle in result.stuck:
         for name in cycle.packages:
             title = f"{name} is in a cycle"

@@ -16,7 +16,15 @@ from dag.core.package.directory import unusable_words
 from dag.core.visible import visible_line
 from dag.report.envelope import envelope, framed
 from dag.report.markup import Suite, fenced, pages, plain, row, suites_to_xml
-from dag.report.words import count, impossible_words, opening_words, reason_words, ring, seconds
+from dag.report.words import (
+    count,
+    dubious_words,
+    impossible_words,
+    opening_words,
+    reason_words,
+    ring,
+    seconds,
+)
 
 
 class ShownPlaces(Struct, frozen=True, kw_only=True):
@@ -76,6 +84,8 @@ def _suite(result: Result, places: ShownPlaces) -> Suite:
         case = suite.case(unit.name, seconds=unit.seconds, file=file, log=log)
         if unit.state == UnitState.FAILED.value:
             case.fail(unit.cause, unit.lines)
+        elif unit.is_dubious:
+            case.fail(dubious_words(unit))
         elif UnitState(unit.state) not in THERE:
             case.skip(why(unit))
     for cycle in result.stuck:
@@ -108,6 +118,10 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
         if unit.lines:
             yield "\n".join(fenced(unit.lines))
         yield f"The whole log is `{visible_line(places.log(unit))}`."
+    for unit in result.dubious:
+        yield ""
+        yield f"### {plain(f'{unit.name} {unit.version} is not reproducible')}"
+        yield plain(dubious_words(unit))
     if result.stuck:
         yield ""
         yield "### Cycles"
@@ -115,6 +129,13 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
             said = "; ".join((*map(ring, cycle.cycles), opening_words(cycle)))
             yield f"- {count(len(cycle.packages), 'package')}: {plain(said)}"
     yield ""
+    yield from _table(result)
+    if result.critical_path:
+        yield ""
+        yield f"Critical path: {plain(' → '.join(result.critical_path))}"
+
+
+def _table(result: Result) -> Iterator[str]:
     yield "| package | version | result | time | why |"
     yield "|---|---|---|---|---|"
     for unit in sorted(result.units, key=lambda one: UnitState(one.state) in THERE):
@@ -126,9 +147,6 @@ def _markdown(result: Result, places: ShownPlaces) -> Iterator[str]:
         yield row(name, "", "blocked", "–", because)
     for skipped in result.skipped:
         yield row(skipped.name, skipped.version, "skipped", "–", skipped.why)
-    if result.critical_path:
-        yield ""
-        yield f"Critical path: {plain(' → '.join(result.critical_path))}"
 
 
 def headline(result: Result) -> str:
@@ -142,6 +160,7 @@ def headline(result: Result) -> str:
         (foreign, f"not for {result.arch}"),
         (stopped, "left out because of broken definitions"),
         (len(result.with_state(UnitState.FAILED)), "failed"),
+        (len(result.dubious), "not reproducible"),
         (
             len(result.with_state(UnitState.BLOCKED))
             + len(result.blocked)

@@ -14,6 +14,7 @@ from dag.core.build.plan import BuildPlan
 from dag.core.build.resources import too_large_words
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
+from dag.core.build.twice import is_second, package_of
 from dag.report.envelope import envelope, framed
 from dag.report.words import count, seconds, some, stuck_lines
 
@@ -37,9 +38,12 @@ def plan_lines(planned: LimitedPlan) -> Iterator[str]:
     for number, names in enumerate(expected.levels):
         yield f"level {number}: {count(len(names), 'package')}"
         for name in names:
-            step = steps[name]
+            step = steps[package_of(name)]
             because = f" ({step.because})" if step.because else ""
-            yield f"  {name} {step.package.full_version}: {step.reason.value}{because}"
+            reason = (
+                "built again, to compare" if is_second(name) else f"{step.reason.value}{because}"
+            )
+            yield f"  {step.package.name} {step.package.full_version}: {reason}"
     for one in plan.skipped:
         yield f"skipped {one.package.name} {one.package.full_version}: {one.absence.value}"
     yield from map(_opening_line, planned.openings)

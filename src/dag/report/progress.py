@@ -10,11 +10,20 @@ from dag.core.build.result import Result, UnitResult
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import THERE, Progress, UnitState
 from dag.core.build.summary import PlanSummary
+from dag.core.build.twice import is_second, package_of
 from dag.report.files import headline
 from dag.report.screen import Screen
 from dag.report.table import LiveTable, numbers
 from dag.report.terminal import Paint
-from dag.report.words import blocked_lines, count, impossible_words, seconds, some, stuck_lines
+from dag.report.words import (
+    blocked_lines,
+    count,
+    dubious_words,
+    impossible_words,
+    seconds,
+    some,
+    stuck_lines,
+)
 
 _REDRAW = 0.25
 """How many seconds pass between two drawings of the table."""
@@ -97,18 +106,20 @@ class BuildProgress:
                 self._say(built, Paint.SUCCESS)
                 if progress.results > 1:
                     self._say(
-                        f"{key} is not reproducible: what went into it gave "
+                        f"{package_of(key)} is not reproducible: what went into it gave "
                         f"{progress.results} different results"
                     )
+                    for line in progress.differences:
+                        self._screen.write(f"    {line}")
             case UnitState.UNCHANGED:
                 self._say(f"unchanged {self._name(key)}  [{self._done()}]")
             case UnitState.FAILED:
-                log = f"; {self._logs(key)}" if self._logs else ""
+                log = f"; {self._logs(package_of(key))}" if self._logs else ""
                 failed = f"dag: {self._label}FAILED {self._name(key)}: {progress.cause}{log}"
                 self._screen.write(failed, Paint.FAILURE)
                 for line in progress.lines:
                     self._screen.write(f"    {line}")
-            case UnitState.BLOCKED if self._verbosity:
+            case UnitState.BLOCKED if self._verbosity and not is_second(key):
                 self._say(f"{key} is blocked by {progress.blocked_by}")
             case _:
                 pass
@@ -127,7 +138,8 @@ class BuildProgress:
         return f"{done}/{len(self._packages)}"
 
     def _name(self, key: str) -> str:
-        return f"{key} {self._packages[key].version}"
+        name = package_of(key)
+        return f"{name} {self._packages[name].version}{' again' if is_second(key) else ''}"
 
     def _say(self, text: str, paint: Paint | None = None) -> None:
         self._screen.say(f"dag: {self._label}{text}", paint)
@@ -159,6 +171,8 @@ def result_lines(
             log = log_words(store, unit.name, unit.log, arch=result.arch)
             yield f"FAILED {unit.name} {unit.version}: {unit.cause}; {log}"
             yield from (f"    {line}" for line in unit.lines[-_LAST:])
+    for unit in result.dubious:
+        yield f"{unit.name} {unit.version} is {dubious_words(unit)}"
     by_failure: dict[str, list[str]] = {}
     for unit in result.with_state(UnitState.BLOCKED):
         by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)

@@ -115,9 +115,18 @@ def _refusal(one: Refusal) -> str:
 def reason_words(unit: UnitResult) -> str:
     """Return why a unit was to be built, and whether it turned out not to be reproducible."""
     because = f" ({unit.because})" if unit.because else ""
+    return "; ".join(filter(None, (unit.reason + because, dubious_words(unit))))
+
+
+def dubious_words(unit: UnitResult) -> str:
+    """Return that a unit turned out not to be reproducible; empty if it did not."""
+    second = unit.second
     if unit.results > 1:
-        because += f"; not reproducible: the same inputs gave {unit.results} different results"
-    return unit.reason + because
+        words = f"not reproducible: the same inputs gave {unit.results} different results"
+        return "; ".join((words, *(second.differences if second else ())))
+    if not unit.is_dubious or second is None:
+        return ""
+    return f"not reproducible: the second build failed: {second.cause}"
 
 
 def impossible_words(one: SkippedSummary, arch: str) -> str:

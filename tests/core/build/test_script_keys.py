@@ -74,9 +74,7 @@ def test_a_mounted_file_that_is_no_key_is_refused(workspace: Workspace, tmp_path
     variables = replace(VARIABLES, key=str(copy))
     code, lines = workspace.run("packages/a.apk", variables=variables, mounted_key=str(mounted))
     assert code == REFUSED
-    assert lines == [
-        f"dag: the mounted key is no RSA key in PEM: {mounted} has no line -----BEGIN"
-    ]
+    assert lines == [f"dag: the mounted key is no RSA key in PEM: {mounted} has no line -----BEGIN"]
     assert not copy.exists()
 
 

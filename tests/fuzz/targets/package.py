@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 
+from dag.core.limits import TooLarge
 from dag.core.package import constraints, versions
 from dag.core.package.apk import BrokenPackage, describe, listed_packages, read_pkginfo
 from dag.core.package.apkindex import BrokenIndex, read_index
@@ -24,6 +25,7 @@ from dag.core.package.variables import read_variables
 from dag.errors import DagError
 from dag.io.package.apk import read_apk
 from dag.io.package.apkindex import Index, index_text
+from dag.io.package.differing import first_difference
 from tests.fuzz.targets.common import ARCH, parts_of, target, text_of
 
 
@@ -94,6 +96,8 @@ def apkindex(data: bytes) -> None:
 def package(data: bytes) -> None:
     with suppress(BrokenPackage):
         read_apk(io.BytesIO(data))
+    with suppress(BrokenPackage, TooLarge):
+        assert first_difference(io.BytesIO(data), io.BytesIO(data)) == ""
 
 
 @target

@@ -78,6 +78,8 @@ class Proven(_EventOfAttempt, frozen=True):
     """Every name that its packages turned out to provide."""
     result: str = ""
     """Its record's result, where the store may have several."""
+    differences: tuple[str, ...] = ()
+    """What is different from the first build, in words, if this was a second one."""
 
 
 class Unchanged(_EventOfAttempt, frozen=True):

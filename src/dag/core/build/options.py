@@ -194,6 +194,11 @@ class UnitOptions(Options):
         "Build this many units at once. With several architectures, this is for each.",
         shown="one for each processor; on Kubernetes as many as have room on the nodes",
     )
+    twice: bool = switch(
+        "--twice",
+        "Build each package that is built a second time from the same inputs; one that comes out "
+        "differently makes the exit code 1. Only on this machine.",
+    )
     fail_fast: bool = switch("--fail-fast", "Stop everything at the first failure.")
     retries: int = flag(
         whole(0), "--retries", "Try a failed build this many times more.", default="0"

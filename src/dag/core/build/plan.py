@@ -148,6 +148,8 @@ class BuildPlan:
     steps: tuple[PlannedUnit, ...]
     """The packages that are built, dependencies first."""
     gates: tuple[Unit, ...]
+    second_builds: tuple[Unit, ...] = ()
+    """The second builds, see `dag.core.build.twice`."""
     skipped: tuple[SkippedPackage, ...]
     stuck: tuple[Stuck, ...]
     """The cycles that nothing opens, so that their packages cannot be built."""
@@ -169,7 +171,7 @@ class BuildPlan:
     @property
     def units(self) -> tuple[Unit, ...]:
         """Return the units for the scheduler."""
-        return (*(step.unit for step in self.steps), *self.gates)
+        return (*(step.unit for step in self.steps), *self.gates, *self.second_builds)
 
 
 def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> BuildPlan:

@@ -13,13 +13,26 @@ from dag.core.build.events import INTERRUPTED
 from dag.core.build.plan import Absence
 from dag.core.build.ranks import critical_path
 from dag.core.build.scheduler import Scheduler
-from dag.core.build.states import SETTLED, THERE, UnitState
+from dag.core.build.states import SETTLED, THERE, Progress, UnitState
 from dag.core.build.stuck import Stuck
 from dag.core.build.summary import PlanSummary, SkippedSummary
+from dag.core.build.twice import is_second, second_of
 from dag.core.build.usage import Usage
 from dag.core.store.layout import STATE, RunNames
 
 OTHER_ARCH = Absence.OTHER_ARCH.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondBuild:
+    """What became of the second build of a package, from the same inputs as the first one."""
+
+    state: str
+    """The value of a `UnitState`."""
+    cause: str
+    """Why it failed or was dropped; empty if it was built."""
+    differences: tuple[str, ...]
+    """What is different from the first build, in words: a line for each file of a package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,27 @@ class UnitResult:
     results: int = 1
     """How many different results the store has of just what went into it: more than one if it
     cannot be reproduced."""
+    second: SecondBuild | None = None
+    """Its second build; None if there was to be none."""
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether the store has it."""
+        return UnitState(self.state) in THERE
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the store has it, and a second build, if asked for, made the same."""
+        if not self.is_there or self.second is None:
+            return self.is_there
+        return UnitState(self.second.state) in THERE and self.results == 1
+
+    @property
+    def is_dubious(self) -> bool:
+        """Return whether the store has it, and a second build failed or made something else."""
+        if not self.is_there or self.second is None:
+            return False
+        return self.results > 1 or self.second.state == UnitState.FAILED.value
 
     @property
     def seconds(self) -> float | None:
@@ -107,6 +141,11 @@ class Result:
         return tuple(unit for unit in self.units if unit.state == state.value)
 
     @property
+    def dubious(self) -> tuple[UnitResult, ...]:
+        """Return the units that are there, and whose second build failed or made something else."""
+        return tuple(unit for unit in self.units if unit.is_dubious)
+
+    @property
     def impossible(self) -> tuple[SkippedSummary, ...]:
         """Return the packages that were asked for by name and are not for this architecture."""
         return tuple(one for one in self.skipped if one.named and one.why == OTHER_ARCH)
@@ -115,17 +154,19 @@ class Result:
     def exit_code(self) -> int:
         """Return how the command ends.
 
-        0: everything that was asked for is there. 1: something is not. 3: something is not, but
-        only because of faults around the builds. 130: somebody interrupted the run.
+        0: everything that was asked for is there. 1: something is not, or a second build made
+        something else. 3: something is not, but only because of faults around the builds. 130:
+        somebody interrupted the run.
         """
         if self.stopped == INTERRUPTED:
             return 130
         if self.impossible or self.unbuildable:
             return 1
-        complete = all(UnitState(unit.state) in THERE for unit in self.units)
+        complete = all(unit.is_complete for unit in self.units)
         if complete and not self.stuck and not self.blocked:
             return 0
-        return 3 if self.only_faults and not self.stuck else 1
+        differs = any(unit.second and unit.results > 1 for unit in self.units)
+        return 3 if self.only_faults and not self.stuck and not differs else 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the result in a form that JSON can hold."""
@@ -153,7 +194,7 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
     units = []
     names = RunNames(run, about.arch)
     for name, planned in about.packages.items():
-        progress = scheduler.units[name]
+        progress, second = scheduler.units[name], scheduler.units.get(second_of(name))
         units.append(
             UnitResult(
                 name=name,
@@ -172,7 +213,8 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
                 cpu=progress.resources.cpu,
                 ram=progress.resources.ram,
                 used=progress.used,
-                results=progress.results,
+                results=max(progress.results, second.results if second else 1),
+                second=_second_build(second) if second else None,
             )
         )
     failed = list(scheduler.by_state(UnitState.FAILED))
@@ -198,14 +240,23 @@ def make_result(about: PlanSummary, scheduler: Scheduler, now: float, run: str =
     )
 
 
+def _second_build(progress: Progress) -> SecondBuild:
+    return SecondBuild(
+        state=progress.state.value,
+        cause="" if progress.state in THERE else progress.cause,
+        differences=progress.differences,
+    )
+
+
 def _critical_path(scheduler: Scheduler) -> tuple[str, ...]:
     """Return the chain of units, each needed by the next one, whose latest attempts took longest."""
+    # What a second build takes keeps nothing waiting.
     ran = {
         key: msgspec.structs.replace(
             progress.unit, seconds=(progress.ended or 0.0) - progress.started
         )
         for key, progress in scheduler.units.items()
-        if progress.started is not None and progress.state in SETTLED
+        if progress.started is not None and progress.state in SETTLED and not is_second(key)
     }
     if not ran:
         return ()

@@ -184,7 +184,7 @@ class Scheduler:
         progress = self.units[event.key]
         progress.ended = now
         if isinstance(event, Proven):
-            progress.results = event.results
+            progress.results, progress.differences = event.results, event.differences
             self._taken += now - (now if progress.started is None else progress.started)
             self._expected += progress.unit.seconds
             self._move(event.key, Trigger.PROVEN, now)

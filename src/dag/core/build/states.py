@@ -184,4 +184,6 @@ class Progress(Struct):
     """What the latest attempt took, if somebody knows."""
     results: int = 1
     """How many different results the store has of just what went into it."""
+    differences: tuple[str, ...] = ()
+    """What is different from the first build, in words, if this is a second one."""
     history: list[tuple[float, Trigger]] = field(default_factory=list)

@@ -23,7 +23,7 @@ from dag.core.package.model import Package
 _REPEATED = {"depend": "D", "install_if": "i", "provides": "p"}
 _SEVERAL = frozenset({*_REPEATED, "replaces", "license"})
 """The keys that melange writes once for each of several values."""
-_FIELDS = {
+FIELDS = {
     # .PKGINFO: the index's letter, in the order in which apko writes them.
     "pkgname": "P",
     "pkgver": "V",
@@ -163,7 +163,7 @@ def describe(info: dict[str, list[str]], *, checksum: str, sha256: str, size: in
         if one(key) and not _NUMBER.fullmatch(one(key)):
             raise BrokenPackage(f".PKGINFO has the {key} {one(key)!r}, which is no number")
     lines = [f"C:{checksum}"]
-    for key, letter in _FIELDS.items():
+    for key, letter in FIELDS.items():
         value = " ".join(several[key]) if key in _REPEATED else one(key)
         if key in _ZERO_IS_NOTHING and value == "0":
             value = ""

@@ -65,6 +65,20 @@ def read_apk(file: BinaryIO) -> ReadApk:
     return ReadApk(apk, signature)
 
 
+def data_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the data section of a package in pieces, packed as it is.
+
+    Raises:
+        BrokenPackage: what stands before it is not of an apk.
+        OSError: the file cannot be read.
+
+    """
+    sections = _Sections(file)
+    if next(iter(sections.read()), "").startswith(_SIGNATURE):
+        sections.read()
+    yield from sections.pieces()
+
+
 class _Sections:
     """The sections of a package, each a gzip stream with a tar in it, one after the other."""
 
@@ -144,11 +158,16 @@ class _Sections:
     def rest(self) -> hashlib._Hash:
         """Read to the end; return the SHA-256 of what was left."""
         digest = hashlib.sha256()
+        for chunk in self.pieces():
+            digest.update(chunk)
+        return digest
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield what is left, as it is packed."""
         while chunk := self._left or self._file.read(_CHUNK):
             self._left = b""
-            digest.update(chunk)
             self._take(chunk)
-        return digest
+            yield chunk
 
     def _take(self, packed: bytes | memoryview) -> None:
         self._whole.update(packed)

@@ -29,7 +29,7 @@ from dag.core.package.apk import BrokenPackage
 from dag.io.package.reader import EXIT_CODE, Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from dag.io.package.apk import ReadApk
@@ -58,17 +58,42 @@ class PackageReader:
             OSError: the file cannot be read.
 
         """
-        with self._turn:
-            answer = self._ask(descriptor)
-        if answer.failed is not None:
-            raise OSError(errno.EIO, answer.failed)
+        answer = self._ask(descriptor)
         if answer.read is None:
             raise BrokenPackage(answer.broken or "its reader said nothing")
         return answer.read
 
-    def _ask(self, descriptor: int) -> Answer:
+    def compare(self, first: int, second: int) -> str:
+        """Return, in words, the first member in which the data of two packages in open files differs.
+
+        It is empty if no member does.
+
+        Raises:
+            BrokenPackage: one is no package, or made to harm its reader.
+            OSError: a file cannot be read.
+
+        """
+        answer = self._ask(first, second)
+        if answer.differs is None:
+            raise BrokenPackage(answer.broken or "its reader said nothing")
+        return answer.differs
+
+    def _ask(self, *descriptors: int) -> Answer:
+        """Return what a reader says of a file or of two.
+
+        Raises:
+            OSError: a file cannot be read.
+
+        """
+        with self._turn:
+            answer = self._answer_about(descriptors)
+        if answer.failed is not None:
+            raise OSError(errno.EIO, answer.failed)
+        return answer
+
+    def _answer_about(self, descriptors: Sequence[int]) -> Answer:
         # A package ends its own reader alone, so it is not to blame if readers cannot be made.
-        heard = self._hear(descriptor) or self._hear(descriptor)
+        heard = self._hear(descriptors) or self._hear(descriptors)
         if heard is None:
             return Answer(failed="the process that has packages read ends without an answer")
         said, code = heard
@@ -79,16 +104,17 @@ class PackageReader:
         except Undecodable:
             return Answer(broken=f"it makes its reader end: exit code {code}")
 
-    def _hear(self, descriptor: int) -> tuple[bytes, int] | None:
-        """Return what a reader says of a file, and how it ended; None if none was made."""
+    def _hear(self, descriptors: Sequence[int]) -> tuple[bytes, int] | None:
+        """Return what a reader says of files, and how it ended; None if none was made."""
         asked = self._socket or self._start()
         # The reader shares the position of whoever opened the file.
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        for one in descriptors:
+            os.lseek(one, 0, os.SEEK_SET)
         hear, say = os.pipe()
         with os.fdopen(hear, "rb") as pipe:
             try:
                 with os.fdopen(say, "wb"):
-                    socket.send_fds(asked, [b"?"], [descriptor, say])
+                    socket.send_fds(asked, [b"?"], [*descriptors, say])
                 said = pipe.read(RECORD.most + 1)
                 (code,) = EXIT_CODE.unpack(asked.recv(EXIT_CODE.size))
             except (OSError, struct.error):

@@ -94,6 +94,23 @@ class Blobs:
         except BrokenPackage as error:
             raise BrokenPackage(f"{name}: {error}") from error
 
+    def compare(self, first: Apk, second: StagedApk) -> str:
+        """Return, in words, the first member in which a package differs from that of the store.
+
+        Raises:
+            BrokenPackage: the data of one is no archive.
+            OSError: the store's own cannot be read, or is not there.
+
+        """
+        name = blob_name(first.sha256)
+        with (
+            self._objects.opened(name, PACKAGE) as ours,
+            second.path.open("rb", buffering=0) as its,
+        ):
+            if ours is None:
+                raise FileNotFoundError(name)
+            return self.reader.compare(ours, its.fileno())
+
     def discard(self, staged: Iterable[StagedApk]) -> None:
         """Remove copies that do not become a part of the store."""
         for one in staged:

@@ -37,11 +37,7 @@ from dag.core.store.layout import (
     read_record_name,
     record_name,
 )
-from dag.core.store.publication import (
-    Publication,
-    choose_result,
-    decode_publication,
-)
+from dag.core.store.publication import Publication, choose_result, decode_publication
 from dag.core.store.records import Record, decode_record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
@@ -250,8 +246,10 @@ class Store:
 
     # ---- what comes in ------------------------------------------------------------------------
 
-    def promote(self, record: Record, staged: Mapping[str, StagedApk]) -> int:
-        """Take in a proven unit, and publish it; `staged` are its packages by the names of files.
+    def promote(
+        self, record: Record, staged: Mapping[str, StagedApk], *, publish: bool = True
+    ) -> int:
+        """Take in a proven unit, and `publish` it; `staged` are its packages by the names of files.
 
         Returns how many different results there are now of what went into it.
 
@@ -263,7 +261,7 @@ class Store:
             insist(partial(self.blobs.keep, one))
         self.keep_record(record)
         files = {file: one.path for file, one in staged.items()}
-        if not insist(lambda: self._publish(record, files)):
+        if publish and not insist(lambda: self._publish(record, files)):
             self.left[record.name, record.version] = record
         folder = f"{RECORDS}/{self.arch.apk}/{record.name}/{record.key}"
         return sum(1 for _ in self.objects.list(folder))

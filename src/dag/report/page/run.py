@@ -16,6 +16,7 @@ from dag.report.page.document import Child, Node, document, node
 from dag.report.page.timeline import timeline
 from dag.report.words import (
     count,
+    dubious_words,
     impossible_words,
     opening_words,
     reason_words,
@@ -95,6 +96,14 @@ def _failures(page: RunPage) -> Iterator[Node]:
     behind = Counter(unit.blocked_by for unit in result.units if unit.blocked_by)
     failed = [
         _failure(page, unit, behind[unit.name]) for unit in result.with_state(UnitState.FAILED)
+    ]
+    failed += [
+        node(
+            "article",
+            node("h3", f"{unit.name} {unit.version} is not reproducible"),
+            node("p", dubious_words(unit)),
+        )
+        for unit in result.dubious
     ]
     for cycle in result.stuck:
         title = f"A cycle of {count(len(cycle.packages), 'package')} cannot be built"

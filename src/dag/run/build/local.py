@@ -46,7 +46,7 @@ from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.run.build.network import NetworkFaults
 from dag.run.build.process import ScriptEnd, run_script
-from dag.run.build.proving import staged_promises
+from dag.run.build.proving import find_differences, staged_promises
 from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
 from dag.run.build.runner import Answer, Ended
 from dag.run.build.serving import PackageServer
@@ -135,8 +135,9 @@ class LocalRunner:
     async def run(self, start: Start) -> Ended:
         """Build in a new workspace; see `Runner.run`."""
         key, attempt = start.key, start.attempt
-        place = self._store.work / f"{key}.{attempt}"
         unit = self._units.resolve(key)
+        name = f"{unit.package.name}.{attempt}"
+        place = self._store.work / (f"{name}.again" if unit.first else name)
         work = _Attempt(unit, place, unit.inputs, memory=start.resources.ram, served=unit.served)
         self._attempts[key, attempt] = work
         kept = False
@@ -149,12 +150,12 @@ class LocalRunner:
                 return Broke(key, attempt, str(error))  # another attempt would end in the same way
             if same is not None:
                 self.reused[key] = same
-                self._units.shelf.add(same.built)
+                self._units.finish(same)
                 return Unchanged(key, attempt, gives=names_given(same), result=same.result)
-            work.log = self._store.runs.log(self._run, key)
+            work.log = self._store.runs.log(self._run, unit.package.name)
             ended = await self._execute(start, work)
             if self._run.is_far:
-                await asyncio.to_thread(self._run.keep_log, key)
+                await asyncio.to_thread(self._run.keep_log, unit.package.name)
             kept = isinstance(ended, Succeeded)
             return ended
         finally:
@@ -185,9 +186,7 @@ class LocalRunner:
         work = self._attempts[prove.key, prove.attempt]
         try:
             async with self._promoting:
-                record, results = await asyncio.to_thread(self._promote, work)
-            self._units.shelf.add(record.built)
-            return Proven(prove.key, prove.attempt, results, names_given(record), record.result)
+                return await asyncio.to_thread(self._promote, prove, work)
         except BrokenPackage as error:
             return Broke(prove.key, prove.attempt, str(error), work.words("").lines)
         finally:
@@ -205,7 +204,7 @@ class LocalRunner:
 
     async def _execute(self, start: Start, work: _Attempt) -> Ended:
         began = time.monotonic()
-        group = self._limiter.group(f"{start.key}.{start.attempt}", start.resources)
+        group = self._limiter.group(work.place.name, start.resources)
         try:
             async with DiskWatch(work.place, self._store.root) as disk:
                 end = await self._run_script(start, work, group)
@@ -235,13 +234,15 @@ class LocalRunner:
     async def _run_script(self, start: Start, work: _Attempt, group: Group) -> ScriptEnd:
         settings = self._settings
         targets = settings.makefile.targets([work.unit.package], settings.arch)
-        script = settings.script_at(self._units.inputs.epoch(start.key))
+        script = settings.script_at(self._units.inputs.epoch(work.unit.package.name))
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        flags |= os.O_TRUNC if start.attempt == 1 else 0
+        is_second = work.unit.first is not None
+        flags |= 0 if is_second or start.attempt > 1 else os.O_TRUNC
         output = os.open(work.log, flags, 0o644)
         try:
-            if start.attempt > 1:
-                os.write(output, f"dag: attempt {start.attempt}\n".encode())
+            if is_second or start.attempt > 1:
+                words = f"{'second build, ' if is_second else ''}attempt {start.attempt}"
+                os.write(output, f"dag: {words}\n".encode())
             work.log_begins = os.lseek(output, 0, os.SEEK_END)
             return await run_script(
                 script.command(*targets),
@@ -271,7 +272,7 @@ class LocalRunner:
             return Broke(key, attempt, cause, work.words(cause).lines)
         if end.code == 0:
             if why := self._settings.server.was_open(work.unit.package, work.served, work.place):
-                self.open_units[key] = why
+                self.open_units[work.unit.package.name] = why
                 work.inputs = msgspec.structs.replace(work.inputs, open=why)
             return Succeeded(key, attempt)
         failure = work.words(f"make ended with exit code {end.code}")
@@ -299,18 +300,27 @@ class LocalRunner:
 
     # ---- proof --------------------------------------------------------------------------------
 
-    def _promote(self, work: _Attempt) -> tuple[Record, int]:
+    def _promote(self, prove: ProvePackages, work: _Attempt) -> Proven:
         """Verify what an attempt made, and put it into the store; see `Store.promote`.
+
+        What a second build made is not published, and no environment gets it.
 
         Raises:
             BrokenPackage: a promised package is missing, or is not what its name says.
             OSError: the store cannot be written.
 
         """
-        package, arch = work.unit.package, self._settings.arch
+        package, arch, first = work.unit.package, self._settings.arch, work.unit.first
+        differences: tuple[str, ...] = ()
         with staged_promises(self._store.blobs, work.place, package, arch) as staged:
             record = self._record(work, [one.apk for one in staged.values()])
-            return record, self._store.promote(record, staged)
+            results = self._store.promote(record, staged, publish=first is None)
+            if first is None:
+                self._units.finish(record)
+            else:
+                differences = find_differences(self._store.blobs, first, staged)
+        gives = names_given(record)
+        return Proven(prove.key, prove.attempt, results, gives, record.result, differences)
 
     def _record(self, work: _Attempt, made: Sequence[Apk]) -> Record:
         package, units = work.unit.package, self._units

@@ -8,7 +8,9 @@ from pathlib import Path, PurePath
 
 from dag.core.arch import Arch
 from dag.core.package.apk import BrokenPackage, require_promised
+from dag.core.package.differing import differing_fields
 from dag.core.package.model import Package
+from dag.core.store.records import Record
 from dag.io.package.prover import open_inside
 from dag.io.store.blobs import Blobs, StagedApk
 
@@ -41,6 +43,25 @@ def staged_promises(
         yield staged
     finally:
         blobs.discard(staged.values())
+
+
+def find_differences(
+    blobs: Blobs, first: Record, staged: Mapping[str, StagedApk]
+) -> tuple[str, ...]:
+    """Return, in words, what is different in packages that were built again: a line for each one."""
+    lines = []
+    for file, before in sorted(first.files.items()):
+        after = staged[file]
+        if after.apk.sha256 == before.sha256:
+            continue
+        told = list(differing_fields(before, after.apk))
+        if after.apk.data_hash != before.data_hash:
+            try:
+                told.append(blobs.compare(before, after) or "its data is packed in another way")
+            except (BrokenPackage, OSError):  # what differs stays unknown, and not that it does
+                told.append("its data differs")
+        lines.append(f"{file}: {'; '.join(told or ['its control section differs'])}")
+    return tuple(lines)
 
 
 @contextmanager

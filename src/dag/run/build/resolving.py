@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 from dag.core.build.inputs import UnitInputs
+from dag.core.build.plan import Reason
 from dag.core.build.served import ServedPackages
+from dag.core.build.twice import is_second, package_of
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package, bare_name
 from dag.core.store.records import Built, Inputs, Record
@@ -27,6 +30,8 @@ class ResolvedUnit(Struct, frozen=True, kw_only=True):
     inputs: Inputs
     lacking: Mapping[str, str]
     """What packages turned out to need and nobody is known to give → one that needs it."""
+    first: Record | None = None
+    """What the first build made, if this is the second one."""
 
 
 class UnitResolver:
@@ -51,38 +56,54 @@ class UnitResolver:
         self.forced = forced
         """The packages that are built although the store may have just that."""
         self._packages = {package.name: package for package in graph.packages}
+        self._resolved: dict[str, ResolvedUnit] = {}
+        self._finished: dict[str, Record] = {}
 
     @classmethod
     def of(cls, build: Build) -> UnitResolver:
         """Return the units of a planned build."""
-        inputs = build.inputs([step.package for step in build.plan.steps])
+        steps = build.plan.steps
+        inputs = build.inputs([step.package for step in steps])
+        dropped: dict[str, set[str]] = {}
+        for one in build.plan.dropped:
+            dropped.setdefault(one.package, set()).add(one.name)
         return cls(
             build.graph,
             build.store,
             inputs,
             build.shelf(),
-            dropped=build.dropped(),
-            forced=build.forced(),
+            dropped={name: frozenset(names) for name, names in dropped.items()},
+            forced=frozenset(one.package.name for one in steps if one.reason is Reason.ASKED),
         )
 
-    def resolve(self, name: str) -> ResolvedUnit:
-        """Return what goes into a unit now."""
+    def resolve(self, key: str) -> ResolvedUnit:
+        """Return what goes into a unit now, or into a second build: just what the first one had."""
+        name = package_of(key)
+        if is_second(key):
+            return msgspec.structs.replace(self._resolved[name], first=self._finished[name])
         package = self._packages[name]
         dropped = self._dropped.get(name, frozenset())
         given = self.inputs.environment(package, self.shelf, dropped)
         served = self.inputs.served(package, given)
-        return ResolvedUnit(
+        unit = ResolvedUnit(
             package=package,
             given=given,
             served=served,
             inputs=self.inputs.of(package, given, dropped, served),
             lacking=self.inputs.lacking(package, given, self.shelf),
         )
+        self._resolved[name] = unit
+        return unit
+
+    def finish(self, record: Record) -> None:
+        """Let environments have the packages of a unit that is finished."""
+        self._finished[record.name] = record
+        self.shelf.add(record.built)
 
     def same(self, unit: ResolvedUnit) -> Record | None:
         """Return the record of just what goes into a unit, which makes its build unnecessary."""
         name = unit.package.name
-        if name in self.forced or unit.inputs.open:
+        if name in self.forced or unit.inputs.open or unit.first is not None:
             return None
         return self._store.find_key(name, unit.inputs.key)
 

@@ -16,7 +16,6 @@ from dag.core.build.plan import (
     BuildPlan,
     BuildRequest,
     Known,
-    Reason,
     Stored,
     make_plan,
 )
@@ -25,6 +24,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import summarize
+from dag.core.build.twice import package_of, second_units
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import PackageRepository, offers
 from dag.core.package.directory import Definitions
@@ -229,7 +229,9 @@ class Build:
                 )  # fmt: skip
         plan = make_plan(self.graph, self.arch, request, known)
         bypass = bypass_of(options.make_vars)
-        return replace(plan, open=expected_open(plan, self.repositories, bypass))
+        second = second_units(one.unit for one in plan.steps) if options.twice else ()
+        is_open = expected_open(plan, self.repositories, bypass)
+        return replace(plan, open=is_open, second_builds=second)
 
     def _stored(self, request: BuildRequest) -> dict[str, Stored]:
         """Return what the plan wants to know of the records."""
@@ -297,11 +299,8 @@ class Build:
                 scheduler,
                 self.about,
                 verbosity=self.options.verbose,
-                logs=lambda key: log_words(
-                    self._store_name,
-                    key,
-                    f"{STATE}/{run.known.log(key)}",
-                    arch=self.about.arch,
+                logs=lambda name: log_words(
+                    self._store_name, name, f"{STATE}/{run.known.log(name)}", arch=self.about.arch
                 ),
                 screen=group.screen,
             )
@@ -321,7 +320,8 @@ class Build:
     def _remember_needs(self, scheduler: Scheduler) -> None:
         """Remember which units needed more memory or disk than planned."""
         each = [
-            (one.unit.key, one.unit.resources, one.resources) for one in scheduler.units.values()
+            (package_of(one.unit.key), one.unit.resources, one.resources)
+            for one in scheduler.units.values()
         ]
         ram = {key: now.ram for key, planned, now in each if now.ram > planned.ram}
         disk = {key: now.disk for key, planned, now in each if now.disk > planned.disk}
@@ -354,19 +354,6 @@ class Build:
         }
         there |= self.finished.taken - self.about.packages.keys()
         return [self.finished.records[name] for name in sorted(there)]
-
-    def forced(self) -> frozenset[str]:
-        """Return the packages that are built although the store may have just that."""
-        return frozenset(
-            step.package.name for step in self.plan.steps if step.reason is Reason.ASKED
-        )
-
-    def dropped(self) -> dict[str, frozenset[str]]:
-        """Return the names that a repository gives instead of the store, by package."""
-        found: dict[str, set[str]] = {}
-        for one in self.plan.dropped:
-            found.setdefault(one.package, set()).add(one.name)
-        return {name: frozenset(names) for name, names in found.items()}
 
     def _variables(self) -> MakeVariables:
         """Return what make is told, but for what is another in each unit or on each machine."""

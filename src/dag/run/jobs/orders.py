@@ -146,14 +146,10 @@ def require_inside(options: UnitBuildOptions) -> None:
     Raises:
         UsageError: a repository, a keyring or a directory of pipelines is not inside of the
             directory of the definitions, is left out of the bundle, or is not there; or packages are
-            to be taken from another store.
+            to be taken from another store, or built twice.
 
     """
-    if options.other_stores:
-        raise UsageError(
-            "--from is for builds on this machine: nodes cannot take packages of another store",
-            hint="leave it out, or make that store the one of --store",
-        )
+    _refuse_what_is_local(options)
     root = Path(options.directory).resolve()
     for place in (*named_places(options).values(), *options.keyrings):
         if "://" not in place and not Path(place).resolve().is_relative_to(root):
@@ -177,6 +173,19 @@ def require_inside(options: UnitBuildOptions) -> None:
         bundled.require_keyring(one)
     for one in options.pipeline_dirs:
         bundled.require_pipelines(one)
+
+
+def _refuse_what_is_local(options: UnitBuildOptions) -> None:
+    if options.other_stores:
+        raise UsageError(
+            "--from is for builds on this machine: nodes cannot take packages of another store",
+            hint="leave it out, or make that store the one of --store",
+        )
+    if options.twice:
+        raise UsageError(
+            "--twice is for builds on this machine: Jobs do not build again what is finished",
+            hint="leave it out, or leave out --on kubernetes",
+        )
 
 
 def make_orders(

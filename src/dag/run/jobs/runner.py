@@ -175,7 +175,7 @@ class JobRunner:
 
     def _take(self, record: Record) -> None:
         self.finished.append(record)
-        self._units.shelf.add(record.built)
+        self._units.finish(record)
         if record.inputs is not None and record.inputs.open:
             self.open_units[record.name] = record.inputs.open
 
