@@ -27,10 +27,11 @@ def run(*events: Event, limits: RunLimits = RunLimits(jobs=1)) -> tuple[list[Act
 
 
 def test_what_needs_a_package_does_not_wait_for_its_second_build() -> None:
-    actions, result = run(*BUILT)
+    actions, _ = run(*BUILT)
     started = [action.key for action in actions if isinstance(action, Start)]
     assert started == ["a", "b", "a again"]
     assert [package_of(key) for key in started] == ["a", "b", "a"]
+    _, result = run(*BUILT, *second("a"), *second("b"))
     assert result.critical_path == ("a", "b")
 
 
@@ -61,6 +62,9 @@ def test_a_second_build_that_fails_leaves_what_is_there(*, is_fault: bool, code:
     assert [unit.state for unit in result.units] == ["done", "done"]
     assert [unit.name for unit in result.dubious] == ["a"]
     assert result.exit_code == code
+    # A difference is never the network's fault.
+    _, result = run(*BUILT, broke, *second("b", results=2))
+    assert result.exit_code == 1
 
 
 def test_a_run_that_ended_before_its_second_builds_is_not_complete() -> None:
