@@ -43,9 +43,9 @@ from dag.core.build.events import Action, ComputeResources, Event, Start, Unit  
 from dag.core.build.scheduler import Scheduler  # noqa: E402
 from dag.core.build.states import RunLimits  # noqa: E402
 from dag.core.jobs.manifest import unit_job  # noqa: E402
-from dag.core.jobs.names import jobs_path  # noqa: E402
+from dag.core.jobs.names import jobs_path, pods_path  # noqa: E402
 from dag.core.jobs.options import UnitBuildOptions  # noqa: E402
-from dag.core.kube.objects import KubeObject  # noqa: E402
+from dag.core.kube.objects import KubeObject, seal  # noqa: E402
 from dag.core.package.apk import archive_of  # noqa: E402
 from dag.core.store.records import Record  # noqa: E402
 from dag.io.build.journal import Journal  # noqa: E402
@@ -148,11 +148,11 @@ class TimedRunner(JobRunner):
 # ---- what is built --------------------------------------------------------------------------------
 
 
-def drawn(units: Sequence[Unit]) -> list[Unit]:
+def drawn(units: Sequence[Unit], mean: float = SECONDS) -> list[Unit]:
     """Return units whose durations are drawn: most are short, and some take much longer."""
     rng = random.Random(17)
     each = [0.0 if unit.is_gate else rng.lognormvariate(0, 1) for unit in units]
-    scale = SECONDS * sum(not unit.is_gate for unit in units) / sum(each)
+    scale = mean * sum(not unit.is_gate for unit in units) / sum(each)
     return [replace(unit, seconds=one * scale) for unit, one in zip(units, each, strict=True)]
 
 
@@ -189,22 +189,38 @@ def generated(count: int) -> list[Unit]:
 # ---- the run --------------------------------------------------------------------------------------
 
 
-async def bare_rate(kube: Kube, slots: int) -> float:
+BARE_POD: KubeObject = {
+    "metadata": {"labels": {}},
+    "spec": {
+        "restartPolicy": "Never",
+        "containers": [{"name": "build", "image": "x", "command": ["true"]}],
+    },
+}
+
+
+async def bare_rate(
+    kube: Kube, slots: int, namespace: str = SETTINGS.namespace, pod: KubeObject = BARE_POD
+) -> float:
     """Return how many bare Jobs a second the client makes, sees end, and deletes."""
-    path = jobs_path(SETTINGS.namespace)
+    path = jobs_path(namespace)
     ended: dict[str, asyncio.Event] = {f"bare-{n}": asyncio.Event() for n in range(BARE)}
 
     async def follow() -> None:
-        async for change in watch_objects(kube, f"/api/v1/namespaces/{SETTINGS.namespace}/pods"):
+        async for change in watch_objects(kube, pods_path(namespace)):
             if isinstance(change, ObjectSeen) and change.item["status"]["phase"] == "Succeeded":
                 ended[change.item["metadata"]["labels"]["batch.kubernetes.io/job-name"]].set()
 
     async def one(name: str) -> None:
         async with room:
-            spec = {"containers": [{"name": "build", "image": "x", "command": ["true"]}]}
-            template = {"metadata": {"labels": {}}, "spec": spec}
-            manifest = {"metadata": {"name": name, "labels": {}, "annotations": {}}, "kind": "Job"}
-            made = await kube.create_named(path, {**manifest, "spec": {"template": template}})
+            manifest = seal(
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "Job",
+                    "metadata": {"name": name, "labels": {}, "annotations": {}},
+                    "spec": {"template": pod},
+                }
+            )
+            made = await kube.create_named(path, manifest)
             await ended[name].wait()
             uid = made["metadata"]["uid"]
             await kube.delete(f"{path}/{name}", uid=uid, dependents=True)

@@ -127,16 +127,18 @@ def test_simulated_node_ends_pods_as_their_annotations_say(
     simulated: Cluster, namespace: str
 ) -> None:
     kwok.up(simulated, 1, "arm64")
+    told = '{"type":"ended"}'
     status = _run(
         simulated,
         namespace,
         "never runs",
-        annotations={"kwok/duration": "500ms", "kwok/exit-code": "7"},
+        annotations={"kwok/duration": "500ms", "kwok/exit-code": "7", "kwok/message": told},
         nodeSelector={"kubernetes.io/arch": "arm64"},
         tolerations=[{"key": kwok.TAINT, "operator": "Exists"}],
     )
     assert status["phase"] == "Failed"
-    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
+    ended = status["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["message"]) == (7, told)
     assert _log(simulated, namespace) == ["simulated"]
     kwok.down(simulated)
     assert "kwok" not in simulated.run_kubectl("get", "nodes")
