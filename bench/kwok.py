@@ -34,8 +34,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from bench.graph import Report  # noqa: E402
 from bench.jobs import BARE_POD, bare_rate, drawn, generated  # noqa: E402
-from cluster import Cluster, ClusterError, kwok, lifecycle  # noqa: E402
-from cluster.config import cache_directory  # noqa: E402
+from cluster import Cluster, kwok  # noqa: E402
 from cluster.system import explained  # noqa: E402
 from dag.core.build.estimate import estimate  # noqa: E402
 from dag.core.build.events import Unit  # noqa: E402
@@ -53,6 +52,7 @@ from dag.report.terminal import Terminal  # noqa: E402
 from dag.run.build.engine import Engine  # noqa: E402
 from dag.run.jobs.runner import JobRunner  # noqa: E402
 from tests.support.bounds import bound_of_late_work  # noqa: E402
+from tests.support.cluster.sharing import holding, shared_cluster  # noqa: E402
 from tests.support.orders import SETTINGS  # noqa: E402
 from tests.support.standins.jobruns import GeneratedOrders, GeneratedUnits, answer  # noqa: E402
 
@@ -115,13 +115,7 @@ class TimedRunner(JobRunner):
 @contextmanager
 def simulated() -> Iterator[Cluster]:
     """Have the test cluster with simulated nodes and a namespace; tests wait for these nodes."""
-    begun = False
-    try:
-        cluster = Cluster.current()
-    except ClusterError:
-        cluster, begun = lifecycle.up(), True
-    with (cache_directory() / "cluster-kwok.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with shared_cluster() as cluster, holding("cluster-kwok.lock", fcntl.LOCK_EX):
         try:
             kwok.up(cluster, NODES)
             cluster.run_kubectl("create", "namespace", NAMESPACE)
@@ -129,8 +123,6 @@ def simulated() -> Iterator[Cluster]:
         finally:
             cluster.run_kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
             kwok.down(cluster)
-            if begun:
-                lifecycle.down()
 
 
 async def drive(cluster: Cluster, units: list[Unit]) -> dict[str, float]:

@@ -11,41 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, emulation, kwok, lifecycle, secret_store
-from cluster.config import cache_directory, state_directory
+from cluster import Cluster, emulation, kwok, secret_store
+from cluster.config import cache_directory
 from tests.support.cluster.running import Dag
-
-
-@contextmanager
-def _holding(name: str, operation: int) -> Iterator[bool]:
-    path = cache_directory() / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, operation)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+from tests.support.cluster.sharing import holding, shared_cluster
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Return the cluster that is up, or one that lives while any process runs tests on it."""
-    begun = state_directory() / "started-by-tests"
-    with _holding("cluster-users.lock", fcntl.LOCK_SH):
-        with _holding("cluster-start.lock", fcntl.LOCK_EX):
-            try:
-                # It is left as it is, because another process may have stopped a node for its own
-                # test.
-                running = Cluster.current()
-            except ClusterError:
-                running = lifecycle.up()
-                begun.touch()
+    with shared_cluster() as running:
         yield running
-    with _holding("cluster-users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as last:
-        if last and begun.exists():
-            lifecycle.down()
 
 
 _TIMER: pytest.StashKey[object] = pytest.StashKey()
@@ -106,7 +82,7 @@ def _lock_turn(mode: int) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         # Who waits to be alone holds the queue, so that no others overtake it for ever.
-        with _holding("cluster-queue.lock", fcntl.LOCK_EX):
+        with holding("cluster-queue.lock", fcntl.LOCK_EX):
             fcntl.flock(file, mode)
         yield
 
@@ -131,7 +107,7 @@ def arm_node(cluster: Cluster, alone: None) -> Iterator[Cluster]:
 @pytest.fixture
 def simulated(cluster: Cluster) -> Iterator[Cluster]:
     """Have all simulated nodes: `kwok.up` makes some, and they are removed after the test."""
-    with _holding("cluster-kwok.lock", fcntl.LOCK_EX):
+    with holding("cluster-kwok.lock", fcntl.LOCK_EX):
         yield cluster
         kwok.down(cluster)
 
@@ -142,7 +118,7 @@ def no_emulation(simulated: Cluster) -> Iterator[None]:
 
     No simulated node is there, on which a DaemonSet would count as well.
     """
-    with _holding("cluster-emulation.lock", fcntl.LOCK_EX):
+    with holding("cluster-emulation.lock", fcntl.LOCK_EX):
         emulation.down()
         yield
         emulation.up()  # older kernels keep what pods registered; it is seen after a mount
@@ -155,7 +131,7 @@ def secret_driver(simulated: Cluster) -> Iterator[None]:
 
     No simulated node is there, on which a DaemonSet would count as well.
     """
-    with _holding("cluster-secrets.lock", fcntl.LOCK_EX):
+    with holding("cluster-secrets.lock", fcntl.LOCK_EX):
         secret_store.up(simulated)
         yield
 
