@@ -148,6 +148,8 @@ def prepared() -> Iterator[Jobs]:
                 jobs.write({name: definition(name, runs=f"sleep {SECONDS}") for name in names})
                 yield jobs
         finally:
+            for running in dag.started:
+                running.stop()
             dag.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 

@@ -43,6 +43,9 @@ from dag.run.jobs.orders import Orders
 
 _READ = 400
 """How many of the last lines of a failed attempt's log are read: melange says much around a failure."""
+_IN_A_ROW = 4
+"""How many units are resolved in a row before what else there is to do goes on. One end can free
+hundreds: the Jobs of the first are made while the others are resolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class JobRunner:
         self._news = RunNews(kube, settings.namespace, settings.key.selector(settings.run))
         self._collected: dict[tuple[str, int], _Collected] = {}
         self._removals: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()
+        self._turns = asyncio.Semaphore(_IN_A_ROW)
         self.finished: list[Record] = []
         """The records of units that were proven, or found unchanged."""
         self.open_units: dict[str, str] = {}
@@ -103,8 +106,7 @@ class JobRunner:
     async def run(self, start: Start) -> Ended:
         """Run an attempt as a Job; see `Runner.run`."""
         key, attempt = start.key, start.attempt
-        async with self._turn:
-            # One end can free hundreds. The Jobs of the first are made while the others are resolved.
+        async with self._turns:
             await asyncio.sleep(0)
             unit = self._units.resolve(key)
         if (same := self._units.same(unit)) is not None:
