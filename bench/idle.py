@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def bare_job(name: str, image: str) -> KubeObject:
     )
 
 
-async def measure(jobs: Jobs) -> tuple[list[Mapping[str, float]], list[Mapping[str, float]]]:
+async def measure(jobs: Jobs) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """Return the times of units, and those of bare Jobs."""
     kube, times = Kube(connect(str(jobs.dag.cluster.kubeconfig)), lambda _: None), Times()
     watching = [asyncio.create_task(one(kube)) for one in (times.follow_jobs, times.follow_pods)]
