@@ -30,7 +30,8 @@ from cluster import parts  # noqa: E402
 from cluster.system import explained  # noqa: E402
 from dag.core.arch import Arch  # noqa: E402
 from dag.core.build.estimate import estimate  # noqa: E402
-from dag.core.build.plan import BuildRequest, Known, make_plan  # noqa: E402
+from dag.core.build.known import Known  # noqa: E402
+from dag.core.build.plan import BuildRequest, make_plan  # noqa: E402
 from dag.core.build.scheduler import Scheduler  # noqa: E402
 from dag.core.build.states import RunLimits  # noqa: E402
 from dag.core.graph.graph import Graph  # noqa: E402

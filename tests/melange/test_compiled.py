@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.build.plan import BuildRequest, Known, make_plan
+from dag.core.build.known import Known
+from dag.core.build.plan import BuildRequest, make_plan
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
 from dag.io.package.definitions import read

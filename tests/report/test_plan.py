@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
-from dag.core.build.plan import BuildRequest, Known, make_plan
+from dag.core.build.known import Known
+from dag.core.build.plan import BuildRequest, make_plan
 from dag.core.build.resources import resources_of_flags
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import summarize

@@ -51,6 +51,15 @@ def read(path: Path) -> Apk:
         return read_apk(file).apk
 
 
+def file_in(path: Path, name: str) -> bytes:
+    """Return what is in a file of a package."""
+    data = io.BytesIO(gzip.decompress(path.read_bytes()))
+    with tarfile.open(fileobj=data, ignore_zeros=True) as archive:
+        file = archive.extractfile(name)
+        assert file is not None
+        return file.read()
+
+
 def write_index(directory: Path, versions: dict[str, str]) -> None:
     """Write the index of a repository that has packages of these versions, by name."""
     directory.mkdir(parents=True)

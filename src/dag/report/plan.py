@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from msgspec import Struct
 
-from dag.core.build.bootstrap import Dropped
+from dag.core.build.bootstrap import Dropped, Holder
 from dag.core.build.estimate import estimate
-from dag.core.build.openings import Holder, Opening
+from dag.core.build.openings import Opening
 from dag.core.build.plan import BuildPlan
 from dag.core.build.resources import too_large_words
 from dag.core.build.states import RunLimits
@@ -79,8 +79,8 @@ def _opening_line(opening: Opening) -> str:
 
 
 def opened_lines(dropped: Sequence[Dropped], *, verbose: int) -> Iterator[str]:
-    """Yield lines about cycles that are opened by packages of a repository."""
-    told = [f"{one.package} is built with the repository's {one.name}" for one in dropped]
+    """Yield lines about cycles that are opened by packages of a repository or of the store."""
+    told = [f"{one.package} is built with the {one.holder.value}'s {one.name}" for one in dropped]
     if verbose:
         yield from (f"{words}: a cycle" for words in told)
     elif told:

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from dag.core.arch import Arch
 from dag.core.build.events import Began, Proven, ProvePackages, Start, Succeeded, Unchanged
 from dag.core.build.inputs import Shared, UnitInputs
-from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Reason, Stored, make_plan
+from dag.core.build.known import Known, Stored
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Reason, make_plan
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import THERE, RunLimits
 from dag.core.graph.graph import Graph
 from dag.core.package.apk import Apk
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import Need, Package
-from dag.core.store.records import Built, Record, decode_record, encode_record
+from dag.core.store.records import Built, Inputs, Record, decode_record, encode_record
 from dag.core.store.shelf import Shelf
 
 X86 = Arch.parse("x86_64")
@@ -96,8 +97,7 @@ class World:
         while todo:
             match todo.pop(0):
                 case Start(name, attempt):
-                    environment = inputs.environment(packages[name], self.shelf())
-                    made = inputs.of(packages[name], environment)
+                    environment, made = self.resolve(packages[name], inputs, plan)
                     same = None if name in forced else self.records.get((name, made.key))
                     if same is None:
                         todo += scheduler.handle(Succeeded(name, attempt), 1)
@@ -106,8 +106,7 @@ class World:
                         unchanged.append(name)
                         todo += scheduler.handle(Unchanged(name, attempt), 1)
                 case ProvePackages(name, attempt):
-                    environment = inputs.environment(packages[name], self.shelf())
-                    made = inputs.of(packages[name], environment)
+                    environment, made = self.resolve(packages[name], inputs, plan)
                     digest = result(name, self.definitions[name], environment)
                     self.published[name] = self.records[name, made.key] = Record(
                         name=name,
@@ -123,6 +122,14 @@ class World:
         assert scheduler.finished
         assert all(one.state in THERE for one in scheduler.units.values())
         return built, unchanged
+
+    def resolve(
+        self, package: Package, inputs: UnitInputs, plan: BuildPlan
+    ) -> tuple[dict[str, Built], Inputs]:
+        """Return the environment of a unit, and what goes into it."""
+        assert not plan.dropped
+        environment = inputs.environment(package, self.shelf())
+        return environment, inputs.of(package, environment)
 
     def digests(self) -> dict[str, str]:
         return {name: record.built[0].apk.sha256 for name, record in self.published.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dag.core.build.openings import Holder, Opening, find_openings
-from dag.core.build.plan import BuildRequest, Known
+from dag.core.build.bootstrap import Holder
+from dag.core.build.known import Known
+from dag.core.build.openings import Opening, find_openings
+from dag.core.build.plan import BuildRequest
 from dag.core.graph.graph import Graph
 from tests.core.build.test_plan import ALL, CYCLE, X86, package, plan, stored
 

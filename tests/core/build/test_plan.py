@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped
 from dag.core.build.events import Began, ComputeResources, Proven, Start, Succeeded
-from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Known, Reason, Stored, make_plan
+from dag.core.build.known import Known, Stored
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Reason, make_plan
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.graph.graph import Graph
@@ -354,6 +355,7 @@ def test_reasons_have_the_words_of_the_documentation() -> None:
         "definition changed",
         "dependency rebuilt",
         "inputs changed",
+        "second round",
         "asked for",
     ]
 

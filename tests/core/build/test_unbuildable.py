@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dag.core.build.plan import Absence, BuildRequest, Known, make_plan
+from dag.core.build.known import Known
+from dag.core.build.plan import Absence, BuildRequest, make_plan
 from dag.core.graph.graph import Graph
 from dag.core.package.model import BrokenDefinition
 from dag.core.package.problems import FileProblem

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dag.core.arch import Arch
-from dag.core.build.plan import BuildRequest, Known, make_plan
+from dag.core.build.known import Known
+from dag.core.build.plan import BuildRequest, make_plan
 from dag.core.graph.graph import Graph
 from dag.core.graph.remarks import find_choices
 from dag.core.package.apkindex import Entry, PackageRepository

@@ -103,11 +103,17 @@ def test_a_journal_that_version_0_1_0_wrote_is_read() -> None:
     skipped = {"name": "c", "version": "1-r0", "why": "in the store", "named": True}
     assert result["skipped"] == [skipped]
     assert result["stuck"] == [
-        {"packages": ["d", "e"], "cycles": [["d", "e"]], "bootstrap": ["d"], "needs": []}
+        {
+            "packages": ["d", "e"],
+            "cycles": [["d", "e"]],
+            "bootstrap": ["d"],
+            "needs": [],
+            "openers": [],
+        }
     ]
     assert (result["blocked"], result["dropped"]) == (
         {"f": "d"},
-        [{"package": "b", "name": "a"}],
+        [{"package": "b", "name": "a", "holder": "repository"}],
     )
 
 

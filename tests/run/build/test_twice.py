@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-import tarfile
 from pathlib import Path
 
 from dag.core.arch import Arch
@@ -17,18 +14,10 @@ from dag.io.store.local import Store
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.session import Builder
 from dag.run.build.start import plan_in
-from tests.support.apks import make_apk, read
+from tests.support.apks import file_in, make_apk, read
 from tests.support.builds import Make, apks, definition, leftovers, run
 
 RANDOM = 'mkdir -p "${{targets.destdir}}/usr"\nod -N8 -tx1 /dev/urandom >"${{targets.destdir}}/usr/random"'
-
-
-def content(apk: Path, name: str) -> bytes:
-    data = io.BytesIO(gzip.decompress(apk.read_bytes()))
-    with tarfile.open(fileobj=data, ignore_zeros=True) as archive:
-        file = archive.extractfile(name)
-        assert file is not None
-        return file.read()
 
 
 def test_what_comes_out_differently_is_told_with_the_file_and_fails_the_command(make: Make) -> None:
@@ -59,8 +48,8 @@ def test_what_comes_out_differently_is_told_with_the_file_and_fails_the_command(
     assert leftovers(place) == []
 
     # The first result is the one that is published, and that what needs it is built with.
-    random = content(place / "packages/x86_64/odd-1-r0.apk", "usr/random")
-    assert content(place / "packages/x86_64/same-1-r0.apk", "usr/seen") == random
+    random = file_in(place / "packages/x86_64/odd-1-r0.apk", "usr/random")
+    assert file_in(place / "packages/x86_64/same-1-r0.apk", "usr/seen") == random
     code, _, said = run(place, "--twice")
     assert (code, "2 there already" in said) == (0, True), said
 

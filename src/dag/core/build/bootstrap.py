@@ -8,6 +8,7 @@ repository has the package that closes it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
 from heapq import heapify, heappop, heappush
 from itertools import chain
 
@@ -19,11 +20,19 @@ from dag.core.graph import digraph
 from dag.core.package.model import Package, bare_name
 
 
+class Holder(StrEnum):
+    """Who has what opens a cycle."""
+
+    REPOSITORY = "repository"
+    STORE = "store"
+
+
 class Dropped(Struct, frozen=True, array_like=True):
-    """A cycle that is opened: `package` is built with a repository's `name`, not with ours."""
+    """A cycle that is opened: `package` is built with a `name` that is there before the build."""
 
     package: str
     name: str
+    holder: Holder = Holder.REPOSITORY
 
 
 Edges = dict[str, tuple[str, ...]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -118,20 +119,30 @@ class UnitInputs:
         )
 
     def environment(
-        self, package: Package, shelf: Shelf, dropped: Collection[str] = ()
+        self,
+        package: Package,
+        shelf: Shelf,
+        dropped: Collection[str] = (),
+        held: Mapping[str, Shelf] = MappingProxyType({}),
     ) -> dict[str, Built]:
         """Return what the environment of a unit has of the store's packages on `shelf`, by name.
 
-        `dropped` are names that a repository gives instead. A package never gets its own packages:
-        make would take an old one for built.
+        `dropped` are names that a repository gives instead, unless they are `held` on other shelves.
+        A package never gets its own packages: make would take an old one for built.
         """
         needs = [need.text for need in package.environment]
         # What apko takes for one need can depend on another, so that each alone would not tell.
         settled = self._graph.settled(package.name)
-        wanted = (text for text in (*needs, *settled) if bare_name(text) not in dropped)
+        apart = {*dropped, *held}
+        wanted = (text for text in (*needs, *settled) if bare_name(text) not in apart)
         provider = self._graph.provider_for(package.name)
         available = self._repository(package.name).names
-        return packages_to_install(wanted, shelf, provider, package.promised, available)
+        given = packages_to_install(wanted, shelf, provider, package.promised, available)
+        for other in {id(one): one for one in held.values()}.values():
+            its = [text for text in (*needs, *settled) if held.get(bare_name(text)) is other]
+            more = packages_to_install(its, other, provider, package.promised, available)
+            given = {**more, **given}
+        return given
 
     def lacking(
         self, package: Package, environment: Mapping[str, Built], shelf: Shelf

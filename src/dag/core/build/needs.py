@@ -7,7 +7,8 @@ packages these are is what the graph says, and what packages in the store turned
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
@@ -27,18 +28,21 @@ class Needs:
         depends: Callable[[str, Package], Iterable[str]],
         is_elsewhere: Callable[[Package], bool],
         available: frozenset[str] = frozenset(),
+        held: Mapping[str, Iterable[str]] = MappingProxyType({}),
     ) -> None:
         """Take the graph, and what is known besides.
 
         `depends(name, package)` returns more run-time needs of a package that the store has;
         `is_elsewhere(package)` says whether nothing of ours follows from a need of that package.
-        `available` are names that every environment can have from a repository.
+        `available` are names that every environment can have from a repository, and `held` those
+        that the build of a package can have as the store has them before.
         """
         self._graph = graph
         self._installs = graph.installs
         self._depends = depends
         self._is_elsewhere = is_elsewhere
         self._available = available
+        self._held = held
         self._unions: dict[frozenset[str], frozenset[str]] = {}
         self._units = {package.name: unit for unit, package in enumerate(graph.packages)}
         self._environments: dict[str, list[int]] = {}
@@ -59,12 +63,12 @@ class Needs:
         return self._installs.supply_with(max(number, ~number))
 
     def available(self, package: Package) -> frozenset[str]:
-        """Return the names that the build of a package can have from a repository."""
+        """Return the names that the build of a package can have from what is there before."""
         own = self._installs.supply(self._units[package.name]).available
         found = self._unions.get(own)
         if found is None:
             found = self._unions[own] = self._available | own
-        return found
+        return found.union(self._held[package.name]) if package.name in self._held else found
 
     def environment(self, package: Package) -> list[int]:
         """Return the packages that the build of `package` installs, each once.

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from enum import StrEnum
 
 from msgspec import Struct
 
+from dag.core.build.bootstrap import Holder
 from dag.core.build.plan import BuildPlan
 from dag.core.graph.draw import describe
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import offers
 from dag.core.package.model import bare_name
-
-
-class Holder(StrEnum):
-    """Who has what opens a cycle."""
-
-    REPOSITORY = "repository"
-    STORE = "store"
 
 
 class Opening(Struct, frozen=True):
@@ -59,9 +52,9 @@ def _place(one: Opening) -> tuple[str, str]:
 
 
 def _dropped(graph: Graph, plan: BuildPlan) -> Iterator[Opening]:
-    """Yield the needs that a repository satisfies for now, although they are to be built."""
+    """Yield the needs that something satisfies for now, although they are to be built."""
     for one in plan.dropped:
-        yield _opening(graph, one.package, one.name, Holder.REPOSITORY)
+        yield _opening(graph, one.package, one.name, one.holder)
 
 
 def _there(

@@ -159,8 +159,9 @@ class RebuildOptions(Options):
         PACKAGE,
         "--rebuild",
         "Build this package although it exists. `dependents` builds also what would be built from "
-        "other inputs than it was, `all` builds everything; only the command line can ask for `all`.",
-        metavar="PKG|dependents|all",
+        "other inputs than it was, `cycle` what a repository's package opened a cycle for that the "
+        "store has meanwhile, `all` builds everything; only the command line can ask for `all`.",
+        metavar="PKG|dependents|cycle|all",
         typed_values=("all",),
     )
     since: str | None = flag(
@@ -307,8 +308,9 @@ class BuildOptions(
         return BuildRequest(
             packages=self.packages,
             only=self.only,
-            rebuild=rebuild - {"dependents", "all"},
+            rebuild=rebuild - {"dependents", "cycle", "all"},
             rebuild_dependents="dependents" in rebuild,
+            rebuild_cycle="cycle" in rebuild,
             rebuild_all="all" in rebuild,
             resources=resources_of_flags(self.cpu, self.ram),
         )

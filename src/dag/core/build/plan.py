@@ -18,6 +18,7 @@ from dag.core.arch import Arch
 from dag.core.build.bootstrap import Dropped, find_build_order
 from dag.core.build.clashes import refuse_clashing_files
 from dag.core.build.events import ComputeResources, Unit
+from dag.core.build.known import Known
 from dag.core.build.needs import Needs
 from dag.core.build.resources import NOTHING, unit_resources
 from dag.core.build.stuck import Stuck, explained
@@ -26,7 +27,6 @@ from dag.core.graph.graph import Graph
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
 from dag.core.package.model import Package, bare_name
-from dag.core.store.records import Record
 
 DEFAULT_RESOURCES = ComputeResources(1000, 2 << 30)
 
@@ -38,6 +38,7 @@ class Reason(StrEnum):
     CHANGED = "definition changed"
     DEPENDENCY = "dependency rebuilt"
     INPUTS = "inputs changed"
+    ROUND = "second round"
     ASKED = "asked for"
 
 
@@ -65,58 +66,12 @@ class BuildRequest:
     """Packages that are built although they exist."""
     rebuild_dependents: bool = False
     """Whether packages are built anew, too, that are built with one that is."""
+    rebuild_cycle: bool = False
+    """Whether packages are built anew that had a repository's package in the place of our own."""
     rebuild_all: bool = False
     """Whether everything is built although it exists."""
     resources: ComputeResources = DEFAULT_RESOURCES
     """The resources of a package whose definition asks for none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """A finished unit in the store."""
-
-    version: str
-    """`VERSION-rEPOCH`."""
-    fingerprint: str
-    """The fingerprint of the definition that it was built from; empty if nobody knows."""
-    packages: tuple[str, ...]
-    """The names of its packages."""
-    depends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What each of its packages needs, by the package's name."""
-    provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What each of its packages provides, by the package's name."""
-    is_unchanged: bool | None = None
-    """Whether it was built from just what would go into it today; None if nobody asked or knows."""
-
-    @classmethod
-    def of(cls, record: Record, *, is_unchanged: bool | None = None) -> Stored:
-        """Return what the plan wants to know of a record."""
-        return cls(
-            version=record.version,
-            fingerprint=record.fingerprint,
-            packages=tuple(one.apk.name for one in record.built),
-            depends={one.apk.name: one.apk.depends for one in record.built},
-            provides={one.apk.name: one.apk.provides for one in record.built},
-            is_unchanged=is_unchanged,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """The knowledge of earlier runs and of repositories."""
-
-    stored: Mapping[str, Stored] = field(default_factory=dict)
-    """The units in the store, by the name of the definition's package."""
-    repository: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Package → its versions in the repositories given with `-r`."""
-    available: Collection[str] = ()
-    """More names that these repositories can install, because their packages provide them."""
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """The fingerprints of today's definitions, by package."""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    """How long a package took the last time."""
-    needed: Mapping[str, ComputeResources] = field(default_factory=dict)
-    """The memory and the disk that a package turned out to need; 0 of what nobody knows."""
 
 
 class PlannedUnit(Struct, frozen=True, kw_only=True):
@@ -158,7 +113,7 @@ class BuildPlan:
     unbuildable: Mapping[str, str]
     """Packages that need something for another architecture → words that say so."""
     dropped: tuple[Dropped, ...]
-    """Dependencies that a repository satisfies for now, because they close a cycle."""
+    """Dependencies that what is there satisfies for now, because they close a cycle."""
     timed: int
     """How many steps have a time from an earlier run; the times of the others are guesses."""
     external: Mapping[str, Sequence[str]]
@@ -195,7 +150,14 @@ class _Planner:
         self.absent: dict[str, Absence] = {}
         self.reasons: dict[str, tuple[Reason, str]] = {}
         self.available = frozenset((*known.repository, *known.available))
-        self.needs = Needs(graph, self.stored_depends(), self.is_elsewhere, self.available)
+        held = known.stored if request.rebuild_cycle else {}
+        self.needs = Needs(
+            graph,
+            self.stored_depends(),
+            self.is_elsewhere,
+            self.available,
+            {name: one.replaced for name, one in held.items() if one.replaced},
+        )
         self.obstacles: Mapping[str, Obstacle] = {}
 
     def plan(self) -> BuildPlan:
@@ -350,7 +312,9 @@ class _Planner:
         elif there and self.has_changed(name):
             self.reasons[name] = (Reason.CHANGED, "")
         elif stored is not None and there:
-            if stored.is_unchanged is False:
+            if stored.replaced and self.request.rebuild_cycle:
+                self.reasons[name] = (Reason.ROUND, ", ".join(stored.replaced))
+            elif stored.is_unchanged is False:
                 self.reasons[name] = (Reason.INPUTS, "")
             else:
                 self.absent[name] = Absence.UNCHANGED if stored.is_unchanged else Absence.STORED

@@ -117,7 +117,7 @@ class Result:
     unbuildable: Mapping[str, str]
     """Packages that need something for another architecture → words that say so."""
     dropped: tuple[Dropped, ...]
-    """Dependencies that a repository gave, to open a cycle."""
+    """Dependencies that what was there gave, to open a cycle."""
     seconds: float
     """How long the run has taken."""
     critical_path: tuple[str, ...]

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from dag.core.build.inputs import UnitInputs
 from dag.core.build.plan import Reason
+from dag.core.build.rounds import CycleEdges
 from dag.core.build.served import ServedPackages
 from dag.core.build.twice import is_second, package_of
 from dag.core.graph.graph import Graph
@@ -45,14 +46,19 @@ class UnitResolver:
         shelf: Shelf,
         *,
         dropped: Mapping[str, frozenset[str]],
+        edges: CycleEdges,
         forced: frozenset[str],
     ) -> None:
-        """Take names that a repository gives, by package, and the packages that are built anyway."""
+        """Take needs that the plan drops, by package, and the packages that are built anyway.
+
+        `edges` knows who gives what is dropped.
+        """
         self.graph = graph
         self.inputs = inputs
         self.shelf = shelf
         self._store = store
         self._dropped = dropped
+        self._edges = edges
         self.forced = forced
         """The packages that are built although the store may have just that."""
         self._packages = {package.name: package for package in graph.packages}
@@ -73,6 +79,7 @@ class UnitResolver:
             inputs,
             build.shelf(),
             dropped={name: frozenset(names) for name, names in dropped.items()},
+            edges=build.edges,
             forced=frozenset(one.package.name for one in steps if one.reason is Reason.ASKED),
         )
 
@@ -83,7 +90,9 @@ class UnitResolver:
             return msgspec.structs.replace(self._resolved[name], first=self._finished[name])
         package = self._packages[name]
         dropped = self._dropped.get(name, frozenset())
-        given = self.inputs.environment(package, self.shelf, dropped)
+        held = self._edges.held(name, dropped)
+        dropped = dropped.difference(held)
+        given = self.inputs.environment(package, self.shelf, dropped, held)
         served = self.inputs.served(package, given)
         unit = ResolvedUnit(
             package=package,

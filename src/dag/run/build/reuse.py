@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from dag.core.graph.graph import Graph
 from dag.core.package.model import Package
-from dag.core.store.records import Record, choose_records
+from dag.core.store.records import Built, Record, choose_records
 from dag.core.store.shelf import Shelf
 from dag.io.store.local import Store
 from dag.io.store.sharing import take_from
@@ -33,6 +34,18 @@ class FinishedUnits(Struct, frozen=True):
             if record.version == versions.get(name) or name not in elsewhere:
                 shelf.add(record.built)
         return shelf
+
+
+def built_finder(graph: Graph, store: Store) -> Callable[[str, str], Built | None]:
+    """Return what finds a package in a store by its name and its SHA-256."""
+
+    def find(name: str, digest: str) -> Built | None:
+        origin = graph.origin(name)
+        records = store.records_of(origin.name) if origin is not None else ()
+        each = (one for record in records for one in record.built)
+        return next((one for one in each if (one.apk.name, one.apk.sha256) == (name, digest)), None)
+
+    return find
 
 
 def find_finished(

@@ -10,16 +10,11 @@ from pathlib import Path
 from dag.core.build import journal as lines
 from dag.core.build.events import Began, ComputeResources
 from dag.core.build.inputs import UnitInputs
+from dag.core.build.known import Known, Stored
 from dag.core.build.options import BuildOptions
-from dag.core.build.plan import (
-    Absence,
-    BuildPlan,
-    BuildRequest,
-    Known,
-    Stored,
-    make_plan,
-)
+from dag.core.build.plan import Absence, BuildPlan, BuildRequest, make_plan
 from dag.core.build.result import Result, make_result
+from dag.core.build.rounds import CycleEdges
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script
 from dag.core.build.states import RunLimits
@@ -53,7 +48,7 @@ from dag.run.build.inputs import read_inputs
 from dag.run.build.machine import machine_resources
 from dag.run.build.pages import PageWriter, RunPlace
 from dag.run.build.places import location_in_workspace, named_places
-from dag.run.build.reuse import find_finished
+from dag.run.build.reuse import built_finder, find_finished
 from dag.run.build.runner import Runner
 from dag.run.build.runs import begin_journal, keep_result, read_results
 from dag.run.build.serving import bypass_of, expected_open
@@ -207,6 +202,14 @@ class Build:
         packages = self.graph.packages
         wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
         self.finished = find_finished(store, self._others, packages, wanted, self.fingerprints)
+        self.edges = CycleEdges(
+            graph=self.graph,
+            records=self.finished.records,
+            fingerprints=self.fingerprints,
+            shelf=self.shelf() if request.rebuild_cycle else Shelf(),
+            find=built_finder(self.graph, store),
+            is_second=request.rebuild_cycle,
+        )
         ram, disk = store.hints.all(), store.disk_hints.all()
         known = Known(
             stored=self._stored(request),
@@ -231,13 +234,18 @@ class Build:
         bypass = bypass_of(options.make_vars)
         second = second_units(one.unit for one in plan.steps) if options.twice else ()
         is_open = expected_open(plan, self.repositories, bypass)
-        return replace(plan, open=is_open, second_builds=second)
+        dropped = self.edges.told(plan.dropped)
+        return replace(plan, dropped=dropped, open=is_open, second_builds=second)
 
     def _stored(self, request: BuildRequest) -> dict[str, Stored]:
         """Return what the plan wants to know of the records."""
         records = self.finished.records
         if not request.rebuild_dependents:
-            return {name: Stored.of(record) for name, record in records.items()}
+            replaced = self.edges.replaced
+            return {
+                name: Stored.of(record, replaced=replaced(record))
+                for name, record in records.items()
+            }
         inputs, shelf = self.inputs(self.graph.packages), self.shelf()
         packages = {package.name: package for package in self.graph.packages}
         return {
@@ -246,6 +254,7 @@ class Build:
                 is_unchanged=inputs.is_unchanged(packages[name], record, shelf)
                 if name in packages
                 else None,
+                replaced=self.edges.replaced(record),
             )
             for name, record in records.items()
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dag.core.build.plan import BuildRequest, Known, make_plan
+from dag.core.build.known import Known
+from dag.core.build.plan import BuildRequest, make_plan
 from dag.core.graph.graph import Graph
 from dag.core.package.apkindex import repository_root
 from dag.core.package.directory import Definitions
