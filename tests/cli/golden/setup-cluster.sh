@@ -171,6 +171,12 @@ rules:
   - list
   - watch
 - apiGroups:
+  - ""
+  resources:
+  - serviceaccounts
+  verbs:
+  - get
+- apiGroups:
   - secrets-store.csi.x-k8s.io
   resources:
   - secretproviderclasses

@@ -312,6 +312,12 @@ rules:
   - list
   - watch
 - apiGroups:
+  - ""
+  resources:
+  - serviceaccounts
+  verbs:
+  - get
+- apiGroups:
   - secrets-store.csi.x-k8s.io
   resources:
   - secretproviderclasses

@@ -13,6 +13,7 @@ from examples.layout import lay_out
 from tests.support.buckets import Store, azure, gcs, s3
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Dag
+from tests.support.identities import audiences_of
 
 pytestmark = pytest.mark.cluster
 
@@ -45,3 +46,35 @@ def test_a_bucket_has_the_store_and_what_is_there_is_not_built_again(
     said = seen + first.stdout + first.stderr + dag.kubectl("get", "pods,jobs", "-o", "yaml")
     assert "PATH=" in seen
     assert "a-secret-that-nothing-may-show" not in said
+
+
+def test_only_agents_have_the_token_of_a_service_account_that_is_somebody_in_the_cloud(
+    dag: Dag, tmp_path: Path
+) -> None:
+    bootstrap()
+    role = "arn:aws:iam::123456789012:role/dag"
+    # The Secret has a key, so that no role is taken: there is no Amazon here.
+    with s3() as bucket:
+        dag.apply("Secret", "bucket", stringData=dict(bucket.secret))
+        annotation = f"--annotation=eks.amazonaws.com/role-arn={role}"
+        permitted = dag("setup", "cluster", "--user=limited", annotation)
+        assert permitted.returncode == 0, permitted.stderr
+        jobs = Jobs(dag, tmp_path, lay_out(tmp_path / "d"), f"{bucket.bucket}/dist")
+        jobs.define(one="sleep 15")
+        running = jobs.start("--bucket-secret=bucket")
+        pod = jobs.await_build()
+        name = pod["metadata"]["name"]
+        agent = ("exec", name, "-c", "collect", "--", "python3", "-c")
+        token = dag.kubectl(*agent, "print(open('/dag-identity/token').read())").strip()
+        variables = dag.kubectl(*agent, "import os; print(os.environ['AWS_ROLE_ARN'])").strip()
+        seen = jobs.look_into(pod, "env; ls -d /dag-identity /var/run/secrets 2>&1 || true")
+        done = running.end(400)
+    assert done.returncode == 0, done.stderr
+    assert audiences_of(token) == ["sts.amazonaws.com"]
+    assert variables == role
+    assert "PATH=" in seen
+    assert "AWS_" not in seen
+    assert "/dag-identity\n" not in seen
+    assert "No such file or directory" in seen
+    said = done.stdout + done.stderr + dag.kubectl("get", "pods,jobs", "-o", "yaml")
+    assert token not in said

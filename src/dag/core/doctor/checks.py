@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from dag.core.arch import Arch
 from dag.core.kube.objects import KubeView
+from dag.core.pod.identity import PROVIDER
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.pod.permissions import Permission, grant_commands
 from dag.core.store.buckets import Bucket
@@ -177,7 +178,8 @@ def service_account(
     if bucket is None or secret:
         return ok(f"{name} exists")
     annotation, example = _IDENTITIES[bucket.scheme]
-    identity = found["metadata"].get("annotations", {}).get(annotation)
+    annotations = found["metadata"].get("annotations") or {}
+    identity = annotations.get(annotation) or (bucket.scheme == "gs" and annotations.get(PROVIDER))
     if not identity:
         return Finding(
             Status.WARNING,

@@ -16,6 +16,7 @@ from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView, seal
 from dag.core.pod.ending import UNSTARTABLE, Cause, Ending, PodFacts
+from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, scheduling, termination
@@ -90,7 +91,8 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
     bucket = settings.options.bucket if write else settings.options.src_bucket
     written = [f"--write=.dag-probe-{settings.run}"] if write else []
     container["args"] = ["try-bucket", f"--bucket={bucket}", *written]
-    return _probe(settings, "write" if write else "read", container, _CONFINEMENT)
+    name = "write" if write else "read"
+    return _probe(settings, name, container, _CONFINEMENT, identity=settings.identity)
 
 
 def probe_script(name: str, *arguments: str) -> list[str]:
@@ -116,10 +118,15 @@ def _probe(
     container: KubeObject,
     more: Sequence[str] = (),
     volumes: Sequence[KubeObject] = (),
+    *,
+    identity: CloudIdentity | None = None,
 ) -> KubeObject:
     """Describe a Pod that has the place of the build's and, of its specification, `more`."""
     whole = pod(settings)
     spec = whole["spec"]
+    if identity is not None:
+        container = {**container, "volumeMounts": identity.mounts}
+        volumes = identity.volumes
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -127,6 +134,7 @@ def _probe(
             "generateName": "dag-probe-",
             "namespace": settings.namespace,
             "labels": {**whole["metadata"]["labels"], PROBE_LABEL: name},
+            **({"annotations": {**identity.annotations}} if identity is not None else {}),
         },
         "spec": {
             "restartPolicy": "Never",

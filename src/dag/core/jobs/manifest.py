@@ -22,6 +22,7 @@ from dag.core.jobs.names import (
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
+from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.manifest import BUILD, CACHE, PIPES, WITHOUT_IDENTITY
 from dag.core.pod.pieces import (
     agent_security,
@@ -65,7 +66,9 @@ class JobSettings:
     node_arch: Arch | None
     store: Claim | Bucket
     bucket_secret: str | None = None
-    """The Secret with the settings of the store's bucket; without it pods have an identity."""
+    """The Secret with the settings of the store's bucket."""
+    identity: CloudIdentity | None = None
+    """The identity of agents for the store's bucket; without it they have what the cluster gives."""
     bundle: str
     """The image of the agent with the directory of the definitions, by digest."""
     service_account: str
@@ -131,7 +134,7 @@ def agent_container(
         **_agent_fields(settings, name),
         **_store_settings(settings),
         # There is no other place to write, and what is served from a bucket is fetched first.
-        "env": [{"name": "TMPDIR", "value": STATE}],
+        "env": [{"name": "TMPDIR", "value": STATE}, *_identity_variables(settings)],
         "args": container_words([command, _store_word(settings), f"--state={STATE}", *words]),
         "volumeMounts": [*_mounts("agent"), *_store_mounts(settings)],
     }
@@ -154,6 +157,7 @@ def _job(
     annotations = {
         "dag/version": settings.version,
         BUNDLE_ANNOTATION: settings.bundle,
+        **(settings.identity.annotations if settings.identity is not None else {}),
         **annotations,
     }
     pod: KubeObject = {
@@ -307,21 +311,28 @@ def _agent_words(settings: JobSettings) -> list[str]:
 
 def _store_volumes(settings: JobSettings) -> list[KubeObject]:
     if isinstance(settings.store, Bucket):
-        return []
+        return settings.identity.volumes if settings.identity is not None else []
     return [{"name": "store", "persistentVolumeClaim": {"claimName": settings.store.name}}]
 
 
 def _store_mounts(settings: JobSettings, *, read_only: bool = False) -> list[KubeObject]:
     if isinstance(settings.store, Bucket):
-        return []
+        return settings.identity.mounts if settings.identity is not None else []
     return _mounts("store", read_only=read_only)
 
 
 def _store_settings(settings: JobSettings) -> KubeObject:
     """Return what an agent's container needs to reach a bucket."""
-    if settings.bucket_secret is None:
-        return {}
-    return {"envFrom": [{"secretRef": {"name": settings.bucket_secret}}]}
+    secret = settings.bucket_secret
+    variables = _identity_variables(settings)
+    return {
+        **({"envFrom": [{"secretRef": {"name": secret}}]} if secret is not None else {}),
+        **({"env": variables} if variables else {}),
+    }
+
+
+def _identity_variables(settings: JobSettings) -> list[KubeObject]:
+    return settings.identity.environment if settings.identity is not None else []
 
 
 _mounts = partial(

@@ -15,6 +15,7 @@ from dag.core.image.layers import ROOT
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
 from dag.core.package.makefile import KEY
+from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.options import PodOptions
 from dag.core.pod.pieces import (
     agent_security,
@@ -80,6 +81,8 @@ class PodSettings:
     wanted: Sequence[str] = ()
     """The files that are fetched from `options.src_bucket` first."""
     version: str
+    identity: CloudIdentity | None = None
+    """The identity of the containers that move packages; without it they have what the cluster gives."""
     key: str = KEY
     """Where the build finds its key: a name in the workspace, or the path of the mounted one."""
 
@@ -148,6 +151,7 @@ def pod(settings: PodSettings) -> KubeObject:
                 "dag/version": settings.version,
                 "kubectl.kubernetes.io/default-container": BUILD,
                 WITHOUT_IDENTITY: ",".join(_names_without_identity(spec, options)),
+                **(settings.identity.annotations if settings.identity is not None else {}),
             },
         },
         "spec": spec,
@@ -187,7 +191,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
                 "name": "fetch-packages",
                 "args": container_words(words),
                 **_transfer_fields(settings),
-                "volumeMounts": _mounts("workspace"),
+                "volumeMounts": [*_mounts("workspace"), *_identity_mounts(settings)],
             }
         )
     if options.cache_bundle is not None:
@@ -257,7 +261,7 @@ def _upload_container(settings: PodSettings, bucket: Bucket) -> KubeObject:
         **_agent_fields(settings, UPLOAD),
         "args": container_words(words),
         **_transfer_fields(settings),
-        "volumeMounts": mounts,
+        "volumeMounts": [*mounts, *_identity_mounts(settings)],
     }
 
 
@@ -269,7 +273,13 @@ def _transfer_fields(settings: PodSettings) -> KubeObject:
     }
     if settings.options.bucket_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": settings.options.bucket_secret}}]
+    if settings.identity is not None:
+        container["env"] = settings.identity.environment
     return container
+
+
+def _identity_mounts(settings: PodSettings) -> list[KubeObject]:
+    return settings.identity.mounts if settings.identity is not None else []
 
 
 def _out_container(settings: PodSettings) -> KubeObject:
@@ -319,6 +329,8 @@ def _volumes(settings: PodSettings) -> list[KubeObject]:
         }
         memory = {"medium": "Memory", "sizeLimit": "1Mi"}
         volumes += [{"name": "melange-key", "csi": csi}, {"name": "key", "emptyDir": memory}]
+    if settings.identity is not None:
+        volumes += settings.identity.volumes
     return volumes
 
 

@@ -42,6 +42,8 @@ def permissions_for_pod(*, follow: bool, out: bool) -> list[Permission]:
 
 EXPLAIN = tuple(Permission(verb, "events") for verb in ("list", "watch"))
 """Not needed, but without it nobody is told why a Pod waits."""
+IDENTITY = (Permission("get", "serviceaccounts"),)
+"""Not needed, but without it nobody knows which role of a cloud a service account stands for."""
 SECRET_KEY = (Permission("get", "secretproviderclasses", group="secrets-store.csi.x-k8s.io"),)
 
 

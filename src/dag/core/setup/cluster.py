@@ -176,6 +176,7 @@ def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
         *permissions.permissions_for_pod(follow=True, out=True),
         *permissions_for_jobs(claim=True, out=True),
         *permissions.EXPLAIN,
+        *permissions.IDENTITY,
     ]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY

@@ -19,6 +19,7 @@ from dag.core.jobs.claims import Claim
 from dag.core.jobs.manifest import JobSettings
 from dag.core.kube.objects import KubeObject
 from dag.core.package.model import Package
+from dag.core.store.buckets import Bucket
 from dag.report.terminal import Terminal
 from dag.run.doctor.definitions import guess_namespace, judge_definitions
 from dag.run.doctor.images import ImageChecks
@@ -148,8 +149,11 @@ class JobsDoctor:
     def _settings(self, arch: Arch) -> JobSettings:
         """Return the settings of Jobs; without the image of probes they are for looking only."""
         chosen, pushed = self._chosen, self._images.pushed
+        settings = store_settings(chosen, self._place.name, arch)
+        bucket = settings.store if isinstance(settings.store, Bucket) else None
         return replace(
-            store_settings(chosen, self._place.name, arch),
+            settings,
+            identity=self._place.identity(bucket),
             run=self._run,
             bundle=BundleTarget.of(chosen).known_as(pushed.reference) if pushed else "",
             sdk_image=chosen.sdk_image,

@@ -202,7 +202,7 @@ class PodDoctor:
 
     def _settings(self, arch: Arch) -> PodSettings:
         assert self._request is not None  # noqa: S101  # whoever asks has needed `bundle`
-        return next(one for one in self._request.pods if one.arch == arch)
+        return self._settings_in(self._request, arch)
 
     def _probe_settings(self, arch: Arch) -> PodSettings:
         """Return the settings of a Pod whose bundle is the image of probes."""
@@ -210,4 +210,9 @@ class PodDoctor:
         if pushed is None or self._request is None:
             return self._settings(arch)
         request = self._request.with_bundle(self._request.target.known_as(pushed.reference))
+        return self._settings_in(request, arch)
+
+    def _settings_in(self, request: PodRequest, arch: Arch) -> PodSettings:
+        chosen = self._chosen
+        request = request.with_identity(self._place.identity(chosen.bucket, chosen.src_bucket))
         return next(one for one in request.pods if one.arch == arch)

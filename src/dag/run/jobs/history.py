@@ -20,7 +20,7 @@ from dag.io.store.places import StorePlace
 from dag.report.terminal import Terminal, say
 from dag.run.build.storedruns import StoredRuns
 from dag.run.build.stores import store_place
-from dag.run.jobs.settings import agent_image, store_settings
+from dag.run.jobs.settings import agent_image, store_settings, with_identity
 from dag.run.jobs.standing import opened_cluster
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.bundle import namespace_of
@@ -65,4 +65,5 @@ def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[StoredRuns]:
 
 async def _ask(options: RunsOptions, settings: JobSettings, query: RunQuery) -> StoreListing:
     async with opened_cluster(options) as kube:
+        settings = await with_identity(kube, settings)
         return await StoreAgent(kube, settings, say).list_runs(query, options.arch or ())

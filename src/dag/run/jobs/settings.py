@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dag
 from dag.core.arch import Arch
 from dag.core.doctor.options import DoctorOptions
@@ -13,7 +15,10 @@ from dag.core.jobs.options import (
     UnitBuildOptions,
 )
 from dag.core.jobs.stores import store_on_cluster
+from dag.core.store.buckets import Bucket
+from dag.io.kube.api import Kube
 from dag.report.terminal import Terminal
+from dag.run.pod.access import read_identity
 from dag.run.pod.bundle import BundleTarget
 
 StoreOptions = UnitBuildOptions | ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions
@@ -42,6 +47,19 @@ def store_settings(
         confined=options.confined,
         version=dag.__version__,
     )
+
+
+async def with_identity(kube: Kube, settings: JobSettings) -> JobSettings:
+    """Return the settings with the identity that the service account says that it has in a cloud.
+
+    Raises:
+        UsageError: an annotation of it has a value that it cannot have.
+        ApiError: the API server cannot be reached.
+
+    """
+    bucket = settings.store if isinstance(settings.store, Bucket) else None
+    identity = await read_identity(kube, settings.namespace, settings.service_account, bucket)
+    return replace(settings, identity=identity)
 
 
 def agent_image(options: StoreOptions, terminal: Terminal) -> str:

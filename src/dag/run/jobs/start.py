@@ -31,7 +31,7 @@ from dag.run.build.session import Build
 from dag.run.jobs.build import ChosenRun, ClusterBuild
 from dag.run.jobs.orders import require_inside
 from dag.run.jobs.preflight import check_cluster
-from dag.run.jobs.settings import store_settings
+from dag.run.jobs.settings import store_settings, with_identity
 from dag.run.pod.bundle import BundleTarget, namespace_of
 from dag.run.pod.out import prepare_directory
 from dag.run.pod.place import PlaceChecks
@@ -87,7 +87,7 @@ class ClusterBuilds:
             )
             for arch in arches
         ]
-        run_interruptibly(self._check(each))
+        each = run_interruptibly(self._check(each))
         self._stack = ExitStack()
         try:
             self._clusters = self._open(each)
@@ -162,7 +162,8 @@ class ClusterBuilds:
         """Return what names an architecture before all that is said of it, where there are several."""
         return arch if len(self._options.arch) > 1 else ""
 
-    async def _check(self, each: list[JobSettings]) -> None:
+    async def _check(self, each: list[JobSettings]) -> list[JobSettings]:
+        """Find out whether the cluster takes the Jobs; return the settings with agents' identities."""
         options = self._options
         place = PlaceChecks(options, each[0].namespace, self._terminal)
         await check_cluster(place, each[0], out=options.out is not None and not options.dry_run)
@@ -170,6 +171,7 @@ class ClusterBuilds:
             for settings in each:
                 spec = scheduling_fields(settings.node, settings.scheduling)
                 await look_for_nodes(kube, spec, self._terminal.say_once)
+            return [await with_identity(kube, settings) for settings in each]
 
     async def _look(self) -> None:
         if not self._options.dry_run:

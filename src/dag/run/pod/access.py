@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from dag.core.kube.objects import KubeView
+from dag.core.pod.identity import CloudIdentity, identity_of
 from dag.core.pod.permissions import Permission, grant_commands
+from dag.core.store.buckets import Bucket
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import PATIENCE, ApiError, Kube
 
@@ -34,6 +36,25 @@ async def read_object(kube: Kube, path: str, *, secret: bool = False) -> KubeVie
         if error.status == 403:
             raise Unreadable(error.message, hint=error.hint) from error
         raise
+
+
+async def read_identity(
+    kube: Kube, namespace: str, account: str, *buckets: Bucket | None
+) -> CloudIdentity | None:
+    """Return the identity that a service account says that it has for buckets; None if it says none.
+
+    Raises:
+        UsageError: an annotation has a value that it cannot have.
+        ApiError: the API server cannot be reached.
+
+    """
+    if not any(buckets):
+        return None
+    try:
+        found = await read_object(kube, f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}")
+    except Unreadable:  # then it is as where nothing of it is set up
+        return None
+    return identity_of(found, *buckets)
 
 
 async def read_list(kube: Kube, path: str, **params: str) -> Sequence[KubeView] | None:

@@ -40,6 +40,11 @@ def manifests(options: PodOptions, terminal: Terminal) -> list[KubeObject]:
     """
     options.check()
     request = prepare(options, terminal)
+    if options.bucket or options.src_bucket:
+        terminal.say(
+            f"no cluster is asked whether service account {options.service_account} has a role: the"
+            " token for that is not in what is printed"
+        )
     if request.pods and options.push:
         request = request.push(terminal)
     return request.manifests()
@@ -68,7 +73,7 @@ def build_in_pods(
         return PodOutcome(namespace=request.namespace)
     if options.out:
         prepare_directory(Path(options.out), Path(options.directory))
-    run_interruptibly(_check_beforehand(options, request, terminal))
+    request = run_interruptibly(_check_beforehand(options, request, terminal))
     request = request.push(terminal)
     following = FollowOptions(
         pending_timeout=options.pending_timeout, out=Path(options.out) if options.out else None
@@ -80,13 +85,23 @@ def build_in_pods(
     )
 
 
-async def _check_beforehand(options: PodOptions, request: PodRequest, terminal: Terminal) -> None:
+async def _check_beforehand(
+    options: PodOptions, request: PodRequest, terminal: Terminal
+) -> PodRequest:
+    """Find out whether the cluster takes the pods; return the request with their identity."""
+    from dag.run.pod.access import read_identity
     from dag.run.pod.preflight import check_pod
 
-    out = bool(options.out)
+    out, account = bool(options.out), options.service_account
     async with _cluster(options, terminal) as kube:
+        request = request.with_identity(
+            await read_identity(
+                kube, request.namespace, account, options.bucket, options.src_bucket
+            )
+        )
         for manifest in request.manifests():
             await check_pod(kube, manifest, follow=options.watch, out=out, warn=terminal.say)
+    return request
 
 
 async def _create(

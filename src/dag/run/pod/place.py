@@ -5,6 +5,7 @@ from __future__ import annotations
 from dag.core.doctor import checks as doctor
 from dag.core.doctor.checks import Finding, ok
 from dag.core.kube.objects import KubeView
+from dag.core.pod.identity import CloudIdentity, identity_of
 from dag.core.pod.options import ClusterOptions
 from dag.core.store.buckets import Bucket
 from dag.io.kube.api import ApiError, Kube
@@ -25,6 +26,7 @@ class PlaceChecks:
         """What the API server says of itself."""
         self._kube: Kube | None = None
         self._namespace: KubeView | None = None
+        self._account: KubeView | None = None
 
     @property
     def kube(self) -> Kube:
@@ -67,7 +69,18 @@ class PlaceChecks:
         found = await read_object(
             self.kube, f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}"
         )
+        identity_of(found, bucket)  # what it says must be something that can be
+        self._account = found
         return doctor.service_account(name, self.name, found, bucket, secret=secret)
+
+    def identity(self, *buckets: Bucket | None) -> CloudIdentity | None:
+        """Return the identity for buckets that the account says that it has, once it was judged.
+
+        Raises:
+            UsageError: an annotation of it has a value that it cannot have.
+
+        """
+        return identity_of(self._account, *buckets)
 
     async def bucket_secret(self, name: str) -> Finding:
         """Judge the Secret of --bucket-secret."""

@@ -18,6 +18,7 @@ from dag.core.kube.objects import KubeObject
 from dag.core.package.apkindex import repository_root
 from dag.core.package.makefile import KeyMaker, Makefile
 from dag.core.pod.demands import raise_requests
+from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.manifest import (
     CACHE,
     MOUNTED_KEY,
@@ -63,6 +64,10 @@ class PodRequest:
         digests = self.target.resolve(images)
         request = self.with_bundle(self.target.push(self.tree, terminal))
         return replace(request, pods=tuple(one.with_digests(digests) for one in request.pods))
+
+    def with_identity(self, identity: CloudIdentity | None) -> PodRequest:
+        """Return the request with this identity of what moves packages."""
+        return replace(self, pods=tuple(replace(one, identity=identity) for one in self.pods))
 
     def with_bundle(self, bundle: str) -> PodRequest:
         """Return the request with this bundle."""

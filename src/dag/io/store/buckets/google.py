@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import google.api_core.exceptions
@@ -22,6 +23,7 @@ import google.auth.exceptions
 import google.cloud.storage.exceptions
 import requests
 import requests.adapters
+from google.auth import identity_pool
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
@@ -38,8 +40,6 @@ from dag.io.store.objects import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dag.core.limits import Limit
     from dag.core.store.buckets import Bucket
 
@@ -49,6 +49,7 @@ _TIMEOUT = 60.0
 """How many seconds a server may be silent."""
 _RETRY = DEFAULT_RETRY.with_timeout(10)
 """Short, because whoever needs more patience tries again."""
+_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _RENEWED = "renewed"
 """The name in an object's metadata of the time when it was renewed."""
 
@@ -234,7 +235,7 @@ class GoogleStore(Objects):
         return f"{self._prefix}{check_key(name)}"
 
     def _open(self, environment: Mapping[str, str]) -> storage.Client:
-        credentials = None
+        credentials = _external_account(environment.get("GOOGLE_APPLICATION_CREDENTIALS", ""))
         if text := environment.get("GOOGLE_CREDENTIALS", ""):
             make = service_account.Credentials.from_service_account_info
             try:
@@ -271,6 +272,24 @@ class GoogleStore(Objects):
                 f"{self._where} cannot be reached: {_first_line(error)}",
                 hint="does the network of this machine lead there?",
             ) from error
+
+
+def _external_account(file: str) -> identity_pool.Credentials | None:
+    """Return the account in a file for which a token stands, as in a Pod; None if it has another one.
+
+    The library itself would ask one more service for a project, which nothing needs.
+    """
+    try:
+        account = json.loads(Path(file).read_bytes()) if file else {}
+    except (OSError, ValueError):  # the library tells what is wrong with it
+        return None
+    if not isinstance(account, dict) or account.get("type") != "external_account":
+        return None
+    source = account.get("credential_source")
+    if not isinstance(source, dict) or "file" not in source:
+        return None
+    make = identity_pool.Credentials.from_info
+    return make(account, scopes=_SCOPES)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Tail(io.RawIOBase):
