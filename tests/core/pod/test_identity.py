@@ -15,7 +15,9 @@ from dag.core.pod.identity import CloudIdentity, identity_of
 from dag.core.pod.manifest import pod
 from dag.core.store.buckets import Bucket
 from dag.errors import UsageError
+from dag.report.manifest import to_yaml
 from tests.core.pod.test_manifest import EVERYTHING
+from tests.support.golden import Golden
 from tests.support.orders import SETTINGS, order
 
 Json = dict[str, Any]
@@ -145,9 +147,10 @@ def test_only_the_agents_of_a_job_have_the_token() -> None:
     assert "identity" not in json.dumps(without)
 
 
-def test_only_what_moves_packages_of_a_pod_has_the_token() -> None:
+def test_only_what_moves_packages_of_a_pod_has_the_token(golden: Golden) -> None:
     settings = replace(EVERYTHING, identity=found(AZURE, "az://built"))
     assert with_token(pod(settings)) == ["fetch-packages", "upload"]
+    golden("pod-identity.yaml", to_yaml(pod(settings)))
 
 
 def test_googles_file_is_an_annotation_of_the_pod() -> None:
