@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dag.report.terminal import Terminal, show, show_document, tell
+from tests.cli.test_graph_commands import define
 
 _TALKS = """
 from dag.report.terminal import Terminal
@@ -47,6 +48,69 @@ def test_what_cannot_be_told_does_not_end_what_is_done(kind: str, said: str) -> 
     assert (done.returncode, done.stderr) == (7, f"dag: {said}\ndag: and goes on\n")
     assert subprocess.run(command, stdout=out, stderr=out, check=False).returncode == 7
     os.close(out)
+
+
+_DAG = (sys.executable, "-m", "dag")
+_ASKED = [("--help",), ("--version",), ("text", "--help"), ("text",), ("path", "app", "lib")]
+
+
+@pytest.mark.parametrize("words", _ASKED, ids=" ".join)
+@pytest.mark.parametrize(
+    ("kind", "code", "why"),
+    [
+        ("full", 3, "No space left on device"),
+        ("closed", 3, "Bad file descriptor"),
+        ("left", 0, ""),
+    ],
+)
+def test_what_was_asked_for_and_cannot_be_written_is_an_error_unless_its_reader_left(
+    tmp_path: Path, words: tuple[str, ...], kind: str, code: int, why: str
+) -> None:
+    define(tmp_path, "app", "[lib]")
+    define(tmp_path, "lib", "[]")
+    out = unwritable("left" if kind == "closed" else kind)
+    done = subprocess.run(
+        ("sh", "-c", f'exec "$@"{" >&- <&-" if kind == "closed" else ""}', "sh", *_DAG, *words),
+        cwd=tmp_path,
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(out)
+    told = "".join(
+        f"{line}\n"
+        for line in (
+            f"dag: the standard output cannot be written: {why}",
+            "hint: see where the shell leads it: to a file on a full disk, or with `>&-` nowhere",
+        )
+        if why
+    )
+    assert (done.returncode, done.stderr) == (code, told)
+
+
+def test_the_exit_code_tells_although_the_reader_left(tmp_path: Path) -> None:
+    define(tmp_path, "app", "[lib]")
+    define(tmp_path, "lib", "[]")
+    out = unwritable("left")
+    words = (*_DAG, "path", "lib", "app", "--json", "-d", str(tmp_path))
+    assert subprocess.run(words, stdout=out, check=False).returncode == 1
+    os.close(out)
+
+
+def test_a_log_ends_when_its_reader_left() -> None:
+    program = """
+from dag.report.terminal import show_log
+def lines():
+    while True:
+        yield b"on and on"
+show_log(lines(), raw=False, at_once=True)
+raise SystemExit(7)
+"""
+    out = unwritable("left")
+    done = subprocess.run((sys.executable, "-c", program), stdout=out, timeout=60, check=False)
+    os.close(out)
+    assert done.returncode == 7
 
 
 def test_a_log_is_shown_line_by_line_and_nothing_in_it_is_obeyed(
@@ -97,7 +161,7 @@ def test_whatever_is_written_goes_through_the_module_that_makes_it_visible() -> 
     found = [
         f"{path.relative_to(source)}:{node.lineno}"
         for path in source.rglob("*.py")
-        if path.relative_to(source) != Path("report/terminal.py")
+        if path.relative_to(source) not in (Path("report/terminal.py"), Path("report/stdout.py"))
         if WRITING.search(text := path.read_text())
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and _writes(node.func)

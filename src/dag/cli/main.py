@@ -66,6 +66,13 @@ class Commands(ExampleGroup):
         assert isinstance(command, click.Command)  # noqa: S101  # a command module without a command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command, and keep from click what it would end with 1 or as if interrupted."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:  # of files and sockets: it means our streams
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does, and say where a flag belongs that stands before the command."""
         try:
@@ -104,6 +111,14 @@ class Commands(ExampleGroup):
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's
+    if wanted and not ctx.resilient_parsing:
+        from dag.report.stdout import put
+
+        put((f"dag, version {__version__}\n".encode(),), at_once=True)
+        ctx.exit()
+
+
 @click.group(
     cls=Commands,
     examples=(
@@ -114,21 +129,26 @@ class Commands(ExampleGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
-@click.version_option(__version__)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Build a directory of melange package definitions along their dependency graph."""
     if ctx.invoked_subcommand is None:
-        from dag.report.terminal import show_document
+        from dag.report.stdout import put
 
-        show_document(f"{ctx.get_help()}\n")
+        put((f"{ctx.get_help()}\n".encode(),), at_once=True)
 
 
 def run() -> NoReturn:
     """Run the command line and exit: 0 done, 1 build failed, 2 usage, 3 environment, 130 Ctrl-C."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who called us, and no file shall get its number
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    _open_streams()
     # Both mean: stop, and clean up. Under nohup a terminal that closes means nothing.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -140,6 +160,19 @@ def run() -> NoReturn:
             sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Open the standard streams that whoever called us has closed: no file shall get their numbers.
+
+    What is written to such a stdout is lost, which is an error, so it is one that cannot be written.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            os.set_inheritable(number, True)  # noqa: FBT003  # its only parameter
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _run() -> int:
@@ -155,11 +188,6 @@ def _run() -> int:
     except DagError as error:
         _show(error.message, error.hint)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output left (`dag text | head`): that is no failure of ours, and the
-        # interpreter must not try to flush into the closed pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         hint = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dag.cli.examples import write_examples
+from dag.cli.examples import HelpedCommand, write_examples
 from dag.cli.parameters import FALSE, TRUE, Argument, Option, parameter_of
 from dag.core.flags import GENERAL, Options, flags_of
 from dag.core.package.options import GeneralOptions
@@ -55,7 +55,7 @@ def command_of(
     return decorate
 
 
-class Command(click.Command):
+class Command(HelpedCommand):
     """A command with Go-style booleans, `dag.toml`, and a `--help` in groups with examples."""
 
     def __init__(

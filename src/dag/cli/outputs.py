@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dag.errors import InfrastructureError, UsageError
 from dag.report.envelope import envelope
-from dag.report.terminal import say, show_document, silence
+from dag.report.terminal import say, show_document
 
 if TYPE_CHECKING:
     from dag.core.build.options import ResultFileOptions
@@ -57,8 +56,7 @@ def write_documents(documents: Mapping[str, str], *, flag: str, json: bool) -> N
 
     Raises:
         UsageError: there is no directory for one, or two things are to go to the standard output.
-        InfrastructureError: a file cannot be written.
-        OSError: the standard output cannot be written.
+        InfrastructureError: a file or the standard output cannot be written.
 
     """
     if json and "-" in documents:
@@ -77,8 +75,7 @@ def _write_document(text: str, target: str, *, flag: str) -> None:
 
     Raises:
         UsageError: there is no directory for it.
-        InfrastructureError: the file cannot be written.
-        OSError: the standard output cannot be written.
+        InfrastructureError: the file or the standard output cannot be written.
 
     """
     if target == "-":
@@ -96,7 +93,7 @@ def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdo
     """Write what was asked for, each text if it is wanted.
 
     Raises:
-        InfrastructureError: a file cannot be written; all others are.
+        InfrastructureError: a file or the standard output cannot be written; all others are.
 
     """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -118,8 +115,8 @@ def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdo
     if options.json:
         try:
             show_document(json())
-        except OSError:  # whoever reads it has left; the exit code tells
-            silence(sys.stdout)
+        except InfrastructureError as error:
+            errors.append(error)
     if errors:
         raise errors[0]
 

@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from dag.core.visible import visible_entry
+from dag.report.stdout import silence
 from dag.report.table import LiveTable, TableStack
-from dag.report.terminal import Paint, console_of, current_manner, shows_tables, silence, tell
+from dag.report.terminal import Paint, console_of, current_manner, shows_tables, tell
 
 if TYPE_CHECKING:
     from rich.console import Console

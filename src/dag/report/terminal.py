@@ -1,18 +1,20 @@
 """The streams that a person sees: what was asked for on stdout, everything that dag says on stderr.
 
-Whatever is written goes through here, so that it is visible and nothing in it is obeyed.
+Whatever is written goes through here, so that it is visible and nothing in it is obeyed; only what
+`--help` prints is just `put`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
 
 from dag.core.visible import visible_entry, visible_log_line
+from dag.report.stdout import put, silence
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,10 +114,10 @@ def instruct(lines: Iterable[str]) -> None:
 
 
 def show(lines: Iterable[str]) -> None:
-    """Write lines to stdout.
+    """Write lines to stdout, as `show_document` does.
 
     Raises:
-        OSError: nobody reads them any more, or they cannot be written.
+        InfrastructureError: they cannot be written.
 
     """
     show_document("".join(f"{visible_entry(line)}\n" for line in lines))
@@ -124,42 +126,38 @@ def show(lines: Iterable[str]) -> None:
 def show_document(text: str) -> None:
     """Write to stdout what has a form of its own, with the escapes of that: JSON, YAML, a script.
 
+    If its reader has left, as in `dag text | head`, the command goes on, and its exit code tells.
+
     Raises:
-        OSError: nobody reads it any more, or it cannot be written.
+        InfrastructureError: it cannot be written.
 
     """
     # As bytes: every document is UTF-8, whatever the terminal has. A path may have other bytes.
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
-    sys.stdout.buffer.flush()
+    put((), at_once=True)
+    put((text.encode(errors="surrogateescape"),), at_once=True)
 
 
 def show_log(lines: Iterable[bytes], *, raw: bool, at_once: bool) -> None:
     """Write lines of a log to stdout, made visible unless they are to be `raw`.
 
-    Each line is seen `at_once`, or when there are enough of them.
+    Each line is seen `at_once`, or when there are enough of them. It ends early if its reader has left.
 
     Raises:
-        OSError: nobody reads them any more, or they cannot be written.
+        InfrastructureError: they cannot be written.
 
     """
     for line in lines:
-        if raw:
-            sys.stdout.buffer.write(line + b"\n")
-        else:
-            _write_log_line(line, sys.stdout)
-        if at_once:
-            sys.stdout.buffer.flush()
-    sys.stdout.buffer.flush()
+        if not put((line, b"\n") if raw else _visible_pieces(line), at_once=at_once):
+            return
+    put((), at_once=True)
 
 
-def _write_log_line(line: bytes, stream: TextIO) -> None:
+def _visible_pieces(line: bytes) -> Iterator[bytes]:
     # As bytes: a stream of another encoding would refuse letters. And in pieces: a line may be very
     # long, and what is written out is four times as long.
     for start in range(0, len(line), _PIECE):
-        piece = line[start : start + _PIECE]
-        stream.buffer.write(visible_log_line(piece).encode())
-    stream.buffer.write(b"\n")
+        yield visible_log_line(line[start : start + _PIECE]).encode()
+    yield b"\n"
 
 
 class Terminal:
@@ -215,7 +213,7 @@ class Terminal:
         try:
             for line in lines:
                 stream.buffer.write(prefix.encode())
-                _write_log_line(line, stream)
+                stream.buffer.writelines(_visible_pieces(line))
             stream.buffer.flush()
         except OSError as error:
             self._reading = False
@@ -224,8 +222,3 @@ class Terminal:
                 self.say("nobody reads the log any more; the build goes on")
             else:
                 self.say(f"the log cannot be written ({error.strerror}); the build goes on")
-
-
-def silence(stream: TextIO) -> None:
-    """Send what is written from now on nowhere: the interpreter flushes once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
