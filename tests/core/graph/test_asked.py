@@ -56,3 +56,24 @@ def test_a_file_of_another_name_stands_for_its_package() -> None:
     graph = Graph([odd, package("other")])
     for word in ("melange.yaml", "package/melange", "package/myapp", "myapp"):
         assert names(graph.closure([word])) == ["myapp"]
+
+
+@pytest.mark.parametrize(
+    ("word", "asked"),
+    [("zlib<2", "zlib"), ("zlib~1", "zlib"), ("zlib=1-r0", "zlib"), ("libz=7", "zlib"), ("so:z", "")],
+)
+def test_a_name_with_a_constraint_is_what_apko_would_choose(word: str, asked: str) -> None:
+    graph = Graph([package("zlib", provides=["libz=7"]), package("app")])
+    if asked:
+        assert [one.name for one in graph.order([word])] == [asked]
+    else:
+        with pytest.raises(UsageError, match=f'package "{word}" not found in graph'):
+            graph.order([word])
+
+
+def test_what_satisfies_no_constraint_is_refused_with_what_there_is() -> None:
+    graph = Graph([package("zlib", provides=["libz=7"])])
+    for word, there in (("zlib>9", "zlib 1-r0"), ("libz=8", "libz")):
+        with pytest.raises(UsageError, match=f'package "{word}" not found in graph') as caught:
+            graph.order([word])
+        assert caught.value.hint == f"ask for {there}, which zlib.yaml:2 gives"

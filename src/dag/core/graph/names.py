@@ -78,7 +78,7 @@ class Names:
             if unit is None:
                 unit = self.find(word)
             if unit is None:
-                unit = self.find(bare_name(word))
+                unit = self._satisfying(word)
             if unit is None:
                 unit = self._paths.find(word)
             if unit is None:
@@ -86,8 +86,29 @@ class Names:
             else:
                 found.add(unit)
         if unknown:
-            raise self._broken.refusal(unknown) or _unknown_names(unknown, self.given)
+            raise self._broken.refusal(unknown) or self._unknown(unknown)
         return found
+
+    def _satisfying(self, word: str) -> int | None:
+        """Return the unit that apko would choose for a name with a constraint, such as `foo>1.2`."""
+        name, resolver = bare_name(word), self._installs.common.resolver
+        if not resolver.universe.is_known(name):
+            return self.find(name)
+        number = resolver.preferences.choice(word)
+        return None if number is None else self._installs.owner(number)
+
+    def _unknown(self, words: Sequence[str]) -> UsageError:
+        for word in words:
+            name = bare_name(word)
+            unit = self.find(name) if name != word else None
+            if unit is not None:
+                package = self._packages[unit]
+                what = f" {package.full_version}" if name in package.promised else ""
+                return UsageError(
+                    f'package "{word}" not found in graph',
+                    hint=f"ask for {name}{what}, which {package.file}:{package.line} gives",
+                )
+        return _unknown_names(words, self.given)
 
     @cached_property
     def _paths(self) -> PathNames:
