@@ -41,6 +41,11 @@ def test_a_link_stays_and_a_missing_directory_is_named(
     assert f"dag: {flag} {nowhere}: there is no directory {tmp_path}/no\n" in err
 
 
+def test_a_file_without_a_name_is_refused(directory: Path) -> None:
+    _, err = dag("graph", "--html=", "-d", directory, code=2)
+    assert "dag: --html names no file\n" in err
+
+
 def test_why_packages_have_no_colours_is_said_unless_there_was_no_build(
     directory: Path, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ def _write_document(text: str, target: str, *, flag: str) -> None:
     """Write one text.
 
     Raises:
-        UsageError: there is no directory for it.
+        UsageError: the file has no name, or there is no directory for it.
         InfrastructureError: the file or the standard output cannot be written.
 
     """
@@ -83,6 +83,10 @@ def _write_document(text: str, target: str, *, flag: str) -> None:
         return
     from dag.io import durable
 
+    if not target:
+        raise UsageError(
+            f"--{flag} names no file", hint="name one, or write - for the standard output"
+        )
     require_directories(**{flag: target})
     with _written(target):
         durable.deliver(Path(target), text.encode(errors="surrogateescape"))
