@@ -60,7 +60,13 @@ def test_a_file_of_another_name_stands_for_its_package() -> None:
 
 @pytest.mark.parametrize(
     ("word", "asked"),
-    [("zlib<2", "zlib"), ("zlib~1", "zlib"), ("zlib=1-r0", "zlib"), ("libz=7", "zlib"), ("so:z", "")],
+    [
+        ("zlib<2", "zlib"),
+        ("zlib~1", "zlib"),
+        ("zlib=1-r0", "zlib"),
+        ("libz=7", "zlib"),
+        ("so:z", ""),
+    ],
 )
 def test_a_name_with_a_constraint_is_what_apko_would_choose(word: str, asked: str) -> None:
     graph = Graph([package("zlib", provides=["libz=7"]), package("app")])

@@ -310,39 +310,6 @@ def test_another_runner_needs_trust(make: Make) -> None:
     assert "trust all steps with --trust-steps" in said
 
 
-@pytest.mark.parametrize(
-    ("before", "call"),
-    [
-        ("export PATH := {place}:$(PATH)\n", "${{MELANGE}}"),
-        ("", "PATH={place}:$$$$PATH ${{MELANGE}}"),
-        ("", "{place}/melange"),
-    ],
-)
-def test_a_unit_whose_makefile_passes_the_sandbox_by_is_not_built(
-    make: Make, tmp_path: Path, before: str, call: str
-) -> None:
-    place = make(one=definition("one"))
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    for name in ("melange", "bwrap"):
-        real = shutil.which(name, path=environment()["PATH"])
-        # Whoever names the place of a program may have the others in PATH beside it.
-        text = f'#!/bin/sh\nPATH={programs}:$PATH\nexec {real} "$@"\n'
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
-    text = (place / "Makefile").read_text()
-    assert "${MELANGE} build" in text
-    changed = text.replace("${MELANGE} build", f"{call.format(place=programs)} build")
-    (place / "Makefile").write_text(before.format(place=programs) + changed)
-    code, _, said = run(place)
-    assert code == 1, said
-    assert "dag: the steps of this build were not confined, because melange did not call" in said
-    assert apks(place) == []
-    code, _, said = run(place, "--trust-steps")
-    assert code == 0, said
-    assert apks(place) == ["one-1-r0.apk"]
-
-
 @pytest.mark.parametrize("around", ["/dev/shm", "/var/tmp", "/root", "/tmp"])
 def test_units_are_built_wherever_the_store_is(make: Make, around: str) -> None:
     place = make(one=definition("one"), two=definition("two", "one"))

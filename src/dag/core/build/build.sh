@@ -5,7 +5,7 @@
 umask 022
 state='' arch='' melange='' signing_key='' variables='' git_env='' env_option=''
 makefile='' make_key='' generate_key='' key='' mounted_key='' keep_going=''
-confined='' bwrap='' hermetic='' check='' check_only='' cache='' first_pipe='' second_pipe=''
+confined='' bwrap='' hermetic='' check='' check_only='' check_path='' cache='' first_pipe='' second_pipe=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
   echo "dag: $1" >&2
@@ -48,6 +48,8 @@ while [ $# -gt 0 ]; do
     # Try first whether steps can be run; or do nothing else.
     --check-steps) check=yes ;;
     --check-only) check=yes check_only=yes ;;
+    # Build nothing if the Makefile has its recipes find another bwrap in PATH.
+    --check-path) check_path=yes ;;
     --cache=*) cache=$value ;;
     # Hold this pipe open, so that another container sees when this one has ended; there may be two.
     --pipe=*) second_pipe=$first_pipe first_pipe=$value ;;
@@ -82,7 +84,7 @@ fi
 
 # The files beside the bwrap of ours are explained there.
 place_bwrap() {
-  rm -rf "${state:?}/bin" "$state/root" "$state/hermetic" "$state/deep" "$state/called"
+  rm -rf "${state:?}/bin" "$state/root" "$state/hermetic" "$state/deep" "$state/called" "$state/melange"
   mkdir -p "$state/bin" "$state/caches" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
     chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && : >"$state/proc" || return
   [ -z "$hermetic" ] || : >"$state/hermetic"
@@ -90,6 +92,14 @@ place_bwrap() {
   [ "$(id -u)" = 0 ] || return 0
   : >"$state/root"
   find /proc/[!0-9]* -maxdepth 0 '(' -type d -o -type f -perm -200 ')' >"$state/proc"
+}
+# Make gets the melange that is placed beside our bwrap; a recipe's shell would split odd paths.
+place_melange() {
+  program=$(command -v "$melange") || return 0
+  case $ours:$program in *[!A-Za-z0-9_@%+=:,./~-]* | *:[!/]*) return 0 ;; esac
+  last=${variables##*"$newline"}
+  variables=${variables%"$last"}MELANGE=$ours/melange$newline$last
+  ln -s bwrap "$ours/melange" && ln -sfn "$program" "$state/melange"
 }
 try_step() {
   set -- --dev /dev --proc /proc --unshare-pid --die-with-parent --new-session true
@@ -115,6 +125,7 @@ if [ -n "$bwrap" ]; then
     refuse 'there is no bwrap, which runs the steps of a build: install bubblewrap, or see --sdk-image'
   place_bwrap || refuse "no file can be made in $state"
   ours=$(cd "$state/bin" && pwd)
+  place_melange || refuse "no file can be made in $state"
   PATH=$ours:$PATH
   export PATH
   [ "$(command -v bwrap)" = "$ours/bwrap" ] ||
@@ -165,8 +176,18 @@ become_make() {
   unset IFS
   exec make ${makefile:+-f "$state/Makefile"} "$@"
 }
+finds_our_bwrap() {
+  found=$(become_make -s --no-print-directory --eval '.PHONY: dag-bwrap
+dag-bwrap: ; @:; command -v bwrap' dag-bwrap 2>/dev/null | tail -n 1)
+  case $found in
+    "$ours/bwrap" | [!/]* | '') return 0 ;;
+  esac
+  echo "dag: nothing was built, because steps would not be confined: with the PATH of the Makefile its recipes find $found, and not the bwrap of dag: let them call \$(MELANGE), or leave what PATH has first, or trust all steps with --trust-steps" >&2
+  return 1
+}
 fetched() { for apk in packages/"$arch"/*.apk; do [ ! -e "$apk" ] || return 0; done; return 1; }
 build() {
+  [ -z "$check_path" ] || finds_our_bwrap || return
   [ -z "$make_key" ] || (become_make "$key") || return
   [ -z "$generate_key" ] || [ -e "$key" ] || "$melange" keygen "$key" || return
   if fetched; then
@@ -215,7 +236,7 @@ dog=$!
 while kill -0 "$tee" 2>/dev/null; do wait "$tee" 2>/dev/null; done
 kill "$dog" 2>/dev/null
 
-# Where a Makefile changes PATH, or names another runner, melange has not called our bwrap.
+# Where a Makefile changes PATH and does not call $(MELANGE), melange has not called our bwrap.
 if [ -n "$bwrap" ] && [ ! -e "$state/called" ] && grep -q 'melange .*is building:' "$state/log"; then
   echo "dag: the steps of this build were not confined, because melange did not call the bwrap that comes first in PATH: take changes of PATH and other runners than bubblewrap out of the Makefile, or trust all steps with --trust-steps" |
     tee -a "$state/log"

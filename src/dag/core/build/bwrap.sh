@@ -1,7 +1,8 @@
 #!/bin/sh
 # Stand before the real bwrap, and run each step of melange so that it changes its own package only.
-# The build script puts this file first in PATH. The directory above it has:
-#   bwrap           a link to the real one
+# The build script puts this file first in PATH, and as `melange`, too, which make is to call: then what
+# a Makefile does to PATH does not matter, and another runner is refused. The directory above it has:
+#   bwrap, melange  links to the real ones
 #   root, hermetic  if they are there, the caller is root, and steps have no network
 #   deep            if it is there, bwrap knows --disable-userns
 #   proc            what is to be read-only in /proc for root, a path a line
@@ -12,6 +13,24 @@
 # read-only, and the directories that melange binds. Links that a step has left where the next
 # sandbox is set up lead nowhere else. For root the outer one is also a user namespace in which the
 # ids 0 to 65535 are themselves: steps may give files to other owners, and not mount a disk.
+if [ "${0##*/}" = melange ]; then
+  here=${0%/*} runner='' before=''
+  for word; do
+    [ "$before" != --runner ] || runner=$word
+    case $word in --runner=*) runner=${word#*=} ;; esac
+    before=$word
+  done
+  case $runner in
+    '' | bubblewrap) ;;
+    *)
+      echo "dag: melange is to run steps with $runner, and only bubblewrap confines them: take that out of the Makefile, or trust all steps with --trust-steps" >&2
+      exit 1
+      ;;
+  esac
+  PATH=$here:$PATH
+  export PATH
+  exec "$(readlink "$here/../melange")" "$@"
+fi
 exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 here=${0%/*}/..
 inside=/var/cache/melange

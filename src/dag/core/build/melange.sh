@@ -11,8 +11,8 @@ is_build=''
 for word in "$@"; do
   case $word in
     build) is_build=yes && break ;;
-    -*) ;;
-    *) break ;;
+    # Other words may be values of flags that stand before the command.
+    index | keygen | package-version | query | sign | sign-index | test) break ;;
   esac
 done
 [ -n "$is_build" ] || exec "$real" "$@"

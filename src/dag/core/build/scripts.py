@@ -139,6 +139,7 @@ def build_script(
     hermetic: bool = False,
     trust_steps: bool = False,
     check_steps: bool = False,
+    check_path: bool = False,
     pipes: Sequence[str] = (),
     path: str = "",
     state: str = STATE,
@@ -161,7 +162,8 @@ def build_script(
     (https://github.com/chainguard-dev/melange/tree/v0.56.0/pkg/build/pipelines). With `check_steps`
     the script refuses to build where this cannot be had. With `hermetic` steps have no network, and
     when one fails, ours says what it wanted and did not find in the cache; melange keeps its own
-    network for package repositories. With `confined` the script refuses to build outside of a user
+    network for package repositories. With `check_path`, for a Makefile that does not call $(MELANGE),
+    make is asked first whether its recipes find our bwrap. With `confined` the script refuses to build outside of a user
     namespace.
 
     It holds `pipes`, which are two at most, open until it ends, whatever ends it, and writes a line
@@ -208,6 +210,7 @@ def build_script(
     flags = {
         "--hermetic": hermetic,
         "--check-steps": check_steps and not trust_steps,
+        "--check-path": check_path and not trust_steps,
         "--keep-going": keep_going,
         "--confined": confined,
     }

@@ -18,6 +18,7 @@ from dag.core.package.makefunctions import UNKNOWN, mark_of
 from dag.core.package.makerules import MakefileTargets, known_targets
 from dag.core.package.maketext import MakeText
 from dag.core.package.model import Package
+from dag.core.package.owncalls import OwnCall
 from dag.errors import UsageError
 
 FILE_NAMES = ("GNUmakefile", "makefile", "Makefile")
@@ -107,6 +108,8 @@ class Makefile:
     """All targets that it has rules for; None if its text does not tell."""
     stop: str = ""
     """In words, where make stops reading it."""
+    own_calls: tuple[OwnCall, ...] = ()
+    """Where it calls melange, and not $(MELANGE)."""
 
     @property
     def key_maker(self) -> KeyMaker:

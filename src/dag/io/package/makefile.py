@@ -24,6 +24,7 @@ from dag.core.package.makesource import MakefilePart, MakefileText
 from dag.core.package.maketext import MakeText
 from dag.core.package.melangeflags import MelangeFlags
 from dag.core.package.melangetable import NO_TABLE, TABLE, read_table
+from dag.core.package.owncalls import own_calls
 from dag.errors import UsageError
 from dag.io.files import read_text
 from dag.io.package.definitions import no_definitions_error
@@ -72,7 +73,11 @@ def find_makefile(
     source = find_source(directory, make_vars)
     if source is None:
         return None
-    return replace(read_makefile(source.text, template), stop=stop_note(source))
+    return replace(
+        read_makefile(source.text, template),
+        stop=stop_note(source),
+        own_calls=own_calls(source, {**GIVEN, **make_vars}),
+    )
 
 
 def find_source(directory: Path, make_vars: Mapping[str, str]) -> MakefileText | None:

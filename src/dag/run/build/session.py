@@ -54,6 +54,7 @@ from dag.run.build.runs import begin_journal, keep_result, read_results
 from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
+from dag.run.build.steps import require_known_calls
 from dag.run.build.stores import read_others, store_name
 from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
@@ -129,17 +130,16 @@ class Build:
             raise UsageError(same_version_words(self.plan), hint=SAME_VERSION_HINT)
         if options.hermetic and builder.is_here:
             require_cached_sources(self.cache(), [step.package for step in self.plan.steps])
+        if self.plan.steps and builder.is_here and not options.trust_steps:
+            require_known_calls(self.makefile, self.directory, options.make_vars)
         self._tell_of_rules([step.package for step in self.plan.steps])
-        left_out = 0 if options.packages else self.found.unusable
-        self.about = summarize(self.plan, broken=left_out)
+        self.about = summarize(self.plan, broken=0 if options.packages else self.found.unusable)
 
     def _tell_of_makefile(self) -> None:
-        for note in self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS"):
-            self.say(note)
-        given = self.options.signing_key
+        given, notes = self.options.signing_key, self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS")
         foreign = self.makefile.foreign_key_note("--signing-key") if given else None
-        if foreign:
-            self.say(foreign)
+        for note in filter(None, (*notes, foreign)):
+            self.say(note)
 
     def _tell_of_rules(self, packages: Sequence[Package]) -> None:
         notes = self.makefile.target_notes(self.makefile.targets(packages, self.arch))
@@ -286,6 +286,7 @@ class Build:
             makefile=self.makefile.built_in,
             hermetic=self.options.hermetic,
             trust_steps=self.options.trust_steps,
+            check_path=bool(self.makefile.own_calls),
             state="../state",  # beside the workspace
         )
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dag.core.build.scripts import check_script
+from dag.core.package.makefile import Makefile
+from dag.core.package.owncalls import OwnCall
 from dag.errors import InfrastructureError, UsageError
 from dag.run.build.process import words_to_be_alone
+from dag.run.build.tools import melange_here
 
 _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -61,6 +65,36 @@ def require_confined_steps(environment: Mapping[str, str]) -> None:
             " allowed, or trust all steps with --trust-steps"
         )
     raise InfrastructureError(said.removeprefix(_OURS))
+
+
+def require_known_calls(makefile: Makefile, directory: Path, make_vars: Iterable[str]) -> None:
+    """Check that recipes which do not call $(MELANGE) get to where steps are confined.
+
+    `directory` has the Makefile, and `make_vars` are the user's own assignments for make.
+
+    Raises:
+        UsageError: one of them would not get there.
+
+    """
+    melange = Path(melange_here(make_vars))
+    for call in makefile.own_calls:
+        if why := _way_around(call, directory, melange):
+            raise UsageError(
+                f"{call.place}: steps would not be confined, because this recipe {why}",
+                hint="let it call $(MELANGE) instead, or trust all steps with --trust-steps",
+            )
+
+
+def _way_around(call: OwnCall, directory: Path, melange: Path) -> str:
+    if call.user:
+        return f"calls melange by {call.user}, which changes PATH"
+    path = directory / call.path
+    if path.is_file() and melange.is_file() and not path.samefile(melange):
+        return f"calls {call.path}, which is not the melange in PATH"
+    for first in call.first:
+        if shutil.which("bwrap", path=os.fspath(directory / first)):
+            return f"looks for programs in {first} first, which has a bwrap of its own"
+    return ""
 
 
 def _try_step(before: Sequence[str], environment: Mapping[str, str]) -> str | None:

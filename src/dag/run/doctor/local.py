@@ -16,6 +16,7 @@ from dag.core.build.resources import resources_of_flags, too_large_words, unit_r
 from dag.core.doctor import localchecks
 from dag.core.doctor.checks import Finding, ok, skipped
 from dag.core.doctor.options import DoctorOptions
+from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.units import quantity
@@ -32,6 +33,7 @@ from dag.run.build.signing import given_key
 from dag.run.build.steps import (
     environment_of_builds,
     require_confined_steps,
+    require_known_calls,
     require_usable_place,
 )
 from dag.run.build.stores import read_store, store_name, store_place
@@ -102,6 +104,8 @@ class LocalDoctor:
     def _steps(self) -> Finding:
         if self._chosen.trust_steps:
             return skipped("--trust-steps gives steps all rights that you have")
+        directory, make_vars = Path(self._chosen.directory), self._chosen.make_vars
+        require_known_calls(self._makefile(), directory, make_vars)
         require_confined_steps(environment_of_builds())
         return ok("a step that does nothing was confined")
 
@@ -121,13 +125,16 @@ class LocalDoctor:
         there = next(path for path in (place, *place.absolute().parents) if path.exists())
         return localchecks.room(str(there), free_bytes(there), int(quantity(self._chosen.disk)))
 
+    def _makefile(self) -> Makefile:
+        chosen = self._chosen
+        return makefile_of(
+            Path(chosen.directory), chosen.target_template, chosen.make_assignments()
+        )
+
     def _key(self) -> Finding:
         chosen = self._chosen
         key = given_key(chosen.signing_key, for_melange=True)
-        makefile = makefile_of(
-            Path(chosen.directory), chosen.target_template, chosen.make_assignments()
-        )
-        own = public_half(key or Path(makefile.key))
+        own = public_half(key or Path(self._makefile().key))
         check_keyrings(chosen.keyrings, own.name, own if key else None)
         if key is None:
             return ok("the store's own signs; the first build makes it")

@@ -99,6 +99,7 @@ class Orders:
             confined=self.confined,
             hermetic=options.hermetic,
             trust_steps=options.trust_steps,
+            check_path=bool(self.build.makefile.own_calls),
             check_steps=True,
             pipes=[PIPE],
             path=_INPUTS,

@@ -242,6 +242,7 @@ def _settings(
         hermetic=options.hermetic,
         trust_steps=options.trust_steps,
         check_steps=True,
+        check_path=bool(makefile.own_calls),
         pipes=[pipe_path(name) for name in pipe_names(options)],
     )
     return PodSettings(

@@ -1,0 +1,71 @@
+"""Where a Makefile calls melange by a name of its own, and not as $(MELANGE).
+
+`dag` leads $(MELANGE) to where steps are confined, whatever PATH is. Another call gets there only by
+PATH, and a program at a path of its own may do with PATH what it likes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dag.core.package.makefunctions import STEM, UNKNOWN
+from dag.core.package.makesource import MakefileText
+from dag.core.package.maketext import MakeRule, MakeText
+
+_CALL = re.compile(
+    rf"""(?:^|(?<=[\s;&|()@+'"-]))(?P<program>[^\s;&|()@+'"={UNKNOWN}-][^\s;&|()'"={UNKNOWN}]*/)?melange"""
+    r"""["']?(?:\s+-\S+){0,9}\s+build\s"""
+)
+_PATH = re.compile(r"""(?:^|[\s;&|(@])PATH=(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s;&|]*)""")
+_OF_PATH = re.compile(rf"\$PATH\b|\$\{{PATH\}}|{UNKNOWN}")
+_OTHER_USER = re.compile(r"(?:^|[\s;&|(@])(?P<word>sudo|doas|su)\s")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCall:
+    """A call of melange that is written out."""
+
+    place: str
+    """The file and the line of the recipe."""
+    path: str
+    """The path by which melange is called, as far as the text tells; empty if PATH finds it."""
+    first: tuple[str, ...] = ()
+    """The directories in which the recipe has programs looked for before those of PATH."""
+    user: str = ""
+    """The program that makes the call as another user, who has a PATH of his own."""
+
+
+def own_calls(source: MakefileText, given: Mapping[str, str]) -> tuple[OwnCall, ...]:
+    """Return the calls of a Makefile, by whose text; `given` are make's assignments."""
+    if "melange" not in source.text:
+        return ()
+    make = MakeText(source.text, {**given, "MELANGE": UNKNOWN, "PATH": UNKNOWN})
+    found: dict[OwnCall, None] = {}
+    for rule in make.rules:
+        for line, text in _lines(make, rule):
+            for call in _CALL.finditer(text):
+                before = text[: call.start()]
+                user = _OTHER_USER.search(before)
+                one = OwnCall(
+                    "{}:{}".format(*source.place(line)),
+                    f"{call['program']}melange" if call["program"] else "",
+                    tuple(_first_directories(before)),
+                    user["word"] if user else "",
+                )
+                found[one] = None
+    return tuple(found)
+
+
+def _lines(make: MakeText, rule: MakeRule) -> Iterator[tuple[int, str]]:
+    local = {"*": STEM, "1": STEM, "2": STEM}
+    for number, line in zip(rule.lines, rule.recipe, strict=True):
+        if "build" in line or "$" in line:
+            yield number, make.expand(line, local)
+
+
+def _first_directories(before: str) -> Iterator[str]:
+    for found in _PATH.finditer(before):
+        value = _OF_PATH.split(found["value"].strip("'\""), maxsplit=1)[0]
+        yield from filter(None, value.split(":"))
