@@ -6,6 +6,7 @@ Only `dag.cli.main` turns them into text; everything below raises.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -42,6 +43,21 @@ class Interrupted(DagError):
     """Somebody pressed Ctrl-C or sent SIGTERM."""
 
     exit_code = 130
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def words_of(error: Exception) -> str:
+    """Return an error in words: one of the system with the file that it is about, and without numbers."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    file = error.filename2 or error.filename
+    if isinstance(file, bytes):
+        file = file.decode(errors="surrogateescape")
+    where = "" if file is None or isinstance(file, int) else f"{file}: "
+    more = "; make room there, or use another disk" if error.errno in _NO_ROOM else ""
+    return f"{where}{error.strerror}{more}"
 
 
 def first_of(group: BaseExceptionGroup[DagError]) -> DagError:

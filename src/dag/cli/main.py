@@ -14,7 +14,7 @@ import click
 
 from dag import __version__
 from dag.cli.examples import ExampleGroup
-from dag.errors import DagError
+from dag.errors import DagError, words_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -189,12 +189,11 @@ def _run() -> int:
         _show(error.message, error.hint)
         return error.exit_code
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        hint = None
+        words, hint = words_of(error), None
         if isinstance(error, FileNotFoundError) and not _has_working_directory():
-            where = "the directory in which dag runs was deleted: "
+            words = f"the directory in which dag runs was deleted: {error.strerror}"
             hint = "change to one that is there, such as with `cd .` if it was made anew"
-        _show(f"{where}{error.strerror or error}", hint)
+        _show(words, hint)
         return 3
     except Exception as error:
         if os.environ.get("DAG_DEBUG"):

@@ -173,7 +173,7 @@ async def test_errors_of_the_machine_are_faults_and_are_tried_again(tmp_path: Pa
     async def disk_full_once(start: Start) -> Ended:
         tries.append(start.attempt)
         if start.attempt == 1:
-            raise OSError(28, "No space left on device")
+            raise OSError(28, "No space left on device", "/from", None, "/a/store/file")
         if start.attempt == 2:
             raise InfrastructureError("the store is away")
         return Succeeded(start.key, start.attempt)
@@ -182,6 +182,8 @@ async def test_errors_of_the_machine_are_faults_and_are_tried_again(tmp_path: Pa
     runner = Scripted({"a": disk_full_once})
     made, _ = engine(tmp_path, [Unit("a")], runner, limits)
     assert await made.run()
+    why = "/a/store/file: No space left on device; make room there, or use another disk"
+    assert why in (tmp_path / "journal").read_text()
     assert tries == [1, 2, 3]
     assert made.scheduler.units["a"].faults == 2
 

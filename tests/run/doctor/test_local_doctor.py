@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,25 @@ def test_a_place_for_packages_and_a_key_that_cannot_be_used_are_told(
     assert found["steps"]["status"] == "skipped"
     assert found["room"]["status"] == "warning"
     assert f"the disk of {tmp_path} has room for" in found["room"]["message"]
+
+
+def test_a_store_on_a_disk_that_cannot_be_written_is_told(make: Make, tmp_path: Path) -> None:
+    place, disk = make(a=definition("a")), tmp_path / "disk"
+    disk.mkdir()
+    script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    words = (sys.executable, "-m", "dag", "doctor", "--on=local", "--json", "--store", disk / "s")
+    done = subprocess.run(
+        ("unshare", "--mount", "sh", "-c", script, disk, *words),
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    (store,) = [one for one in json.loads(done.stdout)["checks"] if one["name"] == "store"]
+    assert store["status"] == "failed"
+    assert store["message"].endswith(f"because nothing can be written to {disk}")
 
 
 def test_without_definitions_that_is_all_that_is_wrong(tmp_path: Path) -> None:

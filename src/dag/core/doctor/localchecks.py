@@ -47,6 +47,15 @@ def units(too_large: str) -> Finding:
     return Finding(Status.WARNING, too_large, fix)
 
 
+def unwritable(store: str, place: str) -> Finding:
+    """Judge a store whose directory, or the one in which that would be made, cannot be written to."""
+    return Finding(
+        Status.FAILED,
+        f"{store} cannot be built into, because nothing can be written to {place}",
+        "name another directory with --store, or make that one writable",
+    )
+
+
 def room(place: str, free: int | None, wanted: int) -> Finding:
     """Judge the room on the disk of a store, in bytes, by what a unit asks for."""
     if free is None:

@@ -8,6 +8,7 @@ import msgspec
 
 from dag.core.decoding import Undecodable, decode
 from dag.core.limits import Limit, TooLarge
+from dag.errors import words_of
 from dag.io.store.objects import Objects, StoreError, update
 
 _LIMIT = Limit("the hints of a store", 64 << 20)
@@ -47,7 +48,7 @@ class Hints:
         try:
             update(self._objects, self._name, _LIMIT, change)
         except (OSError, StoreError, TooLarge) as error:
-            say(f"the {self._what} that units needed is not remembered: {error}")
+            say(f"the {self._what} that units needed is not remembered: {words_of(error)}")
 
 
 def hints_of(objects: Objects, arch: str) -> tuple[Hints, Hints]:

@@ -25,7 +25,7 @@ from dag.core.jobs.order import UnitOrder, decode_order
 from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.store.layout import RunNames
 from dag.core.store.records import Record
-from dag.errors import InfrastructureError
+from dag.errors import InfrastructureError, words_of
 from dag.io.build.usage import read_usage
 from dag.io.retries import RetryPolicy
 from dag.io.store.local import Store
@@ -95,8 +95,10 @@ def _stubbornly(work: Callable[[], T]) -> T:
             return work()
         except (OSError, InfrastructureError) as error:
             if time.monotonic() > until:
-                raise InfrastructureError(f"the store cannot be written: {error}") from error
-            say(f"the store cannot be written, trying again: {error}")
+                raise InfrastructureError(
+                    f"the store cannot be written: {words_of(error)}"
+                ) from error
+            say(f"the store cannot be written, trying again: {words_of(error)}")
             time.sleep(pause)
     raise AssertionError
 

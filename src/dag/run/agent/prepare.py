@@ -17,7 +17,7 @@ from dag.core.package.apk import Apk, BrokenPackage
 from dag.core.package.repositories import Repositories
 from dag.core.store.publication import choose_result
 from dag.core.store.records import Record
-from dag.errors import InfrastructureError
+from dag.errors import InfrastructureError, words_of
 from dag.io.agent.signals import make_pipe
 from dag.io.agent.tree import copy_paths, copy_tree
 from dag.io.files import read_bytes
@@ -72,7 +72,7 @@ def read_prepared(state: Path) -> PreparedUnit:
     try:
         return decode(_DECODER, read_bytes(state / _PREPARED, RECORD), limit=RECORD.most)
     except (OSError, Undecodable) as error:
-        raise InfrastructureError(f"nothing is prepared here: {error}") from error
+        raise InfrastructureError(f"nothing is prepared here: {words_of(error)}") from error
 
 
 def server_of(order: UnitOrder, state: Path) -> PackageServer:

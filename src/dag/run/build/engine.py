@@ -23,7 +23,7 @@ from dag.core.build.events import (
     WakeAt,
 )
 from dag.core.build.scheduler import Scheduler
-from dag.errors import DagError
+from dag.errors import DagError, words_of
 from dag.io.build.journal import Journal
 from dag.run.build.runner import Runner
 from dag.run.lasting import keep_what_is_there
@@ -192,7 +192,7 @@ class Engine:
         try:
             event = await self._runner.run(start)
         except (OSError, DagError) as error:
-            event = Faulted(start.key, start.attempt, str(error))
+            event = Faulted(start.key, start.attempt, words_of(error))
         self._tell(event)
 
     async def _prove(self, prove: ProvePackages) -> None:
@@ -200,5 +200,5 @@ class Engine:
         try:
             event = await self._runner.prove(prove)
         except (OSError, DagError) as error:
-            event = Faulted(prove.key, prove.attempt, str(error))
+            event = Faulted(prove.key, prove.attempt, words_of(error))
         self._tell(event)

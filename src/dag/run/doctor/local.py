@@ -5,10 +5,11 @@ What a build itself must have is asked by what the build asks, and so told in th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
@@ -116,13 +117,15 @@ class LocalDoctor:
                 number += len(store.records)
         name = store_name(self._chosen)
         require_usable_place(Path(place.root))
+        there = _nearest(place.root)
+        if not os.access(there, os.W_OK | os.X_OK):
+            return localchecks.unwritable(name, str(there))
         if not place.exists():
             return ok(f"{name} is no store yet; the first build makes it one")
         return ok(f"{name} can be read; finished packages there: {number:,}")
 
     def _room(self) -> Finding:
-        place = Path(store_place(self._chosen, self._terminal.detail).root)
-        there = next(path for path in (place, *place.absolute().parents) if path.exists())
+        there = _nearest(store_place(self._chosen, self._terminal.detail).root)
         return localchecks.room(str(there), free_bytes(there), int(quantity(self._chosen.disk)))
 
     def _makefile(self) -> Makefile:
@@ -139,6 +142,12 @@ class LocalDoctor:
         if key is None:
             return ok("the store's own signs; the first build makes it")
         return ok(f"{key} signs, and {own} is its public half")
+
+
+def _nearest(root: str | PurePath) -> Path:
+    """Return the directory of a store, or the one in which the first of its path would be made."""
+    place = Path(root).absolute()
+    return next(path for path in (place, *place.parents) if path.exists())
 
 
 def _check(name: str, needs: Sequence[str], look: Callable[[], Finding]) -> Check:

@@ -21,7 +21,7 @@ from typing import Any
 from dag.core.image.descriptors import parse_object
 from dag.core.image.references import DEFAULT_HOST
 from dag.core.limits import CREDENTIALS, TooLarge
-from dag.errors import InfrastructureError
+from dag.errors import InfrastructureError, words_of
 from dag.io.files import read_bytes
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
@@ -189,7 +189,7 @@ def _ask_helper(helper: str, host: str) -> Credentials | str:
     except FileNotFoundError:
         return f"{program} is not on the PATH"
     except (OSError, UnicodeDecodeError) as error:
-        return f"{program} failed: {error}"
+        return f"{program} failed: {words_of(error)}"
     except subprocess.TimeoutExpired:
         return f"{program} did not answer within {_HELPER_TIMEOUT:.0f} s"
     if done.returncode != 0:
