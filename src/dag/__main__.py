@@ -1,5 +1,5 @@
 """Run as `python -m dag`."""
 
-from dag.cli.main import run
+from dag.cli.start import run
 
 run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -14,6 +13,7 @@ import click
 
 from dag import __version__
 from dag.cli.examples import ExampleGroup
+from dag.cli.start import INTERRUPTED, leave_when_told
 from dag.errors import DagError, words_of
 
 if TYPE_CHECKING:
@@ -149,12 +149,9 @@ def main(ctx: click.Context) -> None:
 def run() -> NoReturn:
     """Run the command line and exit: 0 done, 1 build failed, 2 usage, 3 environment, 130 Ctrl-C."""
     _open_streams()
-    # Both mean: stop, and clean up. Under nohup a terminal that closes means nothing.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    leave_when_told()  # until a command begins
     code = _run()
-    if code == 130:
+    if code == INTERRUPTED:
         # Threads that wait for a network would hold the end up.
         with suppress(OSError):
             sys.stdout.flush()
@@ -184,7 +181,7 @@ def _run() -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _show("interrupted", None)
-        return 130
+        return INTERRUPTED
     except DagError as error:
         _show(error.message, error.hint)
         return error.exit_code
@@ -196,6 +193,9 @@ def _run() -> int:
         _show(words, hint)
         return 3
     except Exception as error:
+        if _was_interrupted(error):
+            _show("interrupted", None)
+            return INTERRUPTED
         if os.environ.get("DAG_DEBUG"):
             raise
         _show(
@@ -204,6 +204,13 @@ def _run() -> int:
         )
         return 3
     return code if isinstance(code, int) else 0
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Return whether an error wraps Ctrl-C, as one of a class that is made while Python imports."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _has_working_directory() -> bool:

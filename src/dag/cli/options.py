@@ -14,6 +14,7 @@ import click
 
 from dag.cli.examples import HelpedCommand, write_examples
 from dag.cli.parameters import FALSE, TRUE, Argument, Option, parameter_of
+from dag.cli.start import clean_up_when_told
 from dag.core.flags import GENERAL, Options, flags_of
 from dag.core.package.options import GeneralOptions
 from dag.report.terminal import Manner, behave
@@ -74,6 +75,11 @@ class Command(HelpedCommand):
     def flags(self) -> list[Option]:
         """The flags, without `--help`."""
         return [one for one in self.params if isinstance(one, Option)]
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command, which from now on cleans up before it ends."""
+        clean_up_when_told()
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the booleans, read `dag.toml`, then parse as click does."""
