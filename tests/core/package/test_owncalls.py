@@ -41,6 +41,10 @@ def test_calls_of_the_variable_are_none(recipe: str) -> None:
         ("PATH=$$PATH:/b melange build x", OwnCall("Makefile:4", "")),
         ("PATH=$(PATH):/b melange build x", OwnCall("Makefile:4", "")),
         ("sudo -E melange build x", OwnCall("Makefile:4", "", (), "sudo")),
+        (
+            "docker run --rm -v $$PWD:/w example.org/tools/melange:v1 build x",
+            OwnCall("Makefile:4", "example.org/tools/melange", (), "docker"),
+        ),
     ],
 )
 def test_another_call_is_found_with_what_leads_to_it(recipe: str, found: OwnCall) -> None:

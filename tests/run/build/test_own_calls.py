@@ -59,7 +59,7 @@ def test_steps_are_confined_where_melange_is_called_as_it_should_be(
         ("", "{place}/melange", 2, "calls {place}/melange, which is not the melange in PATH"),
         ("P = {place}\n", "$(P)/melange", 2, "calls {place}/melange, which is not the melange"),
         ("", "PATH={place}:$$$$PATH melange", 2, "looks for programs in {place} first"),
-        ("", "sudo melange", 2, "calls melange by sudo, which changes PATH"),
+        ("", "sudo melange", 2, "calls melange by sudo, which gives it another PATH"),
         ("export PATH := {place}:$(PATH)\n", "melange", 1, "its recipes find {place}/bwrap"),
         ("export PATH := $(shell echo {place}):$(PATH)\n", "melange", 1, "find {place}/bwrap"),
         ("RUNNER = --runner=docker\n", "${{MELANGE}}", 1, "melange is to run steps with docker"),

@@ -16,11 +16,13 @@ from dag.core.package.maketext import MakeRule, MakeText
 
 _CALL = re.compile(
     rf"""(?:^|(?<=[\s;&|()@+'"-]))(?P<program>[^\s;&|()@+'"={UNKNOWN}-][^\s;&|()'"={UNKNOWN}]*/)?melange"""
-    r"""["']?(?:\s+-\S+){0,9}\s+build\s"""
+    r"""(?:[:@][^\s;&|"']+)?["']?(?:\s+-\S+){0,9}\s+build\s"""
 )
 _PATH = re.compile(r"""(?:^|[\s;&|(@])PATH=(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s;&|]*)""")
 _OF_PATH = re.compile(rf"\$PATH\b|\$\{{PATH\}}|{UNKNOWN}")
-_OTHER_USER = re.compile(r"(?:^|[\s;&|(@])(?P<word>sudo|doas|su)\s")
+_ELSEWHERE = re.compile(
+    r"(?:^|[\s;&|(@])(?P<word>sudo|doas|su|chroot|ssh|docker|podman|nerdctl|systemd-run)\s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class OwnCall:
     """The path by which melange is called, as far as the text tells; empty if PATH finds it."""
     first: tuple[str, ...] = ()
     """The directories in which the recipe has programs looked for before those of PATH."""
-    user: str = ""
-    """The program that makes the call as another user, who has a PATH of his own."""
+    by: str = ""
+    """The program that makes the call elsewhere, with another PATH: as another user, in a container."""
 
 
 def own_calls(source: MakefileText, given: Mapping[str, str]) -> tuple[OwnCall, ...]:
@@ -47,12 +49,12 @@ def own_calls(source: MakefileText, given: Mapping[str, str]) -> tuple[OwnCall, 
         for line, text in _lines(make, rule):
             for call in _CALL.finditer(text):
                 before = text[: call.start()]
-                user = _OTHER_USER.search(before)
+                by = _ELSEWHERE.search(before)
                 one = OwnCall(
                     "{}:{}".format(*source.place(line)),
                     f"{call['program']}melange" if call["program"] else "",
                     tuple(_first_directories(before)),
-                    user["word"] if user else "",
+                    by["word"] if by else "",
                 )
                 found[one] = None
     return tuple(found)

@@ -86,8 +86,8 @@ def require_known_calls(makefile: Makefile, directory: Path, make_vars: Iterable
 
 
 def _way_around(call: OwnCall, directory: Path, melange: Path) -> str:
-    if call.user:
-        return f"calls melange by {call.user}, which changes PATH"
+    if call.by:
+        return f"calls melange by {call.by}, which gives it another PATH"
     path = directory / call.path
     if path.is_file() and melange.is_file() and not path.samefile(melange):
         return f"calls {call.path}, which is not the melange in PATH"
