@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dag.core.package.makefile import GIVEN
+from dag.core.package.makefile import APK_TEMPLATE, GIVEN, NAME_TEMPLATE
 from dag.core.package.makesource import MakefilePart, MakefileText
 from dag.core.package.owncalls import OwnCall, own_calls
 
 
 def calls(text: str) -> tuple[OwnCall, ...]:
-    return own_calls(MakefileText(text, (MakefilePart(1, "Makefile", 1),)), GIVEN)
+    source = MakefileText(text, (MakefilePart(1, "Makefile", 1),))
+    return own_calls(source, GIVEN, [APK_TEMPLATE, NAME_TEMPLATE, "build-{name}"])
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,32 @@ def test_calls_of_the_variable_are_none(recipe: str) -> None:
 )
 def test_another_call_is_found_with_what_leads_to_it(recipe: str, found: OwnCall) -> None:
     assert calls(f"TOOLS = /opt/tools\n\npackage/%:\n\t{recipe}\n") == (found,)
+
+
+@pytest.mark.parametrize(
+    ("targets", "counts"),
+    [
+        ("package/% other", True),
+        ("package/app", True),
+        ("packages/$(ARCH)/%.apk", True),
+        ("packages/x86_64/app-1-r0.apk", True),
+        ("build-%", True),
+        ("%", True),
+        ("$(TARGETS)", True),
+        ("all", True),
+        ("dev", False),
+        ("debug/% test/%", False),
+        ("packages-%", False),
+    ],
+)
+def test_only_recipes_that_build_packages_count(targets: str, counts: bool) -> None:
+    text = f"TARGETS = $(shell ls)\n{targets}:\n\tdocker run melange build x\n"
+    assert bool(calls(text)) is counts
+
+
+def test_rules_that_are_made_count() -> None:
+    rule = "packages/$(1):\n\tsudo melange build $(1).yaml"
+    assert calls(f"define build\n{rule}\nendef\n$(eval $(call build,a))\n")
 
 
 def test_a_long_recipe_is_searched_in_linear_time() -> None:

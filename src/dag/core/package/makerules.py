@@ -40,7 +40,7 @@ class MakefileTargets(NamedTuple):
 
     def have(self, target: str) -> bool:
         """Return whether a rule is for this target."""
-        return target in self.names or any(_fits(one, target) for one in self.patterns)
+        return target in self.names or any(fits(one, target) for one in self.patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def stop_note(source: MakefileText) -> str:
 
 def _may_make(text: str, name: str) -> bool:
     words = _targets(text.replace("\\\n", " "))
-    return any(word == name or "$" in word or _fits(word, name) for word in words)
+    return any(word == name or "$" in word or fits(word, name) for word in words)
 
 
 def _targets(joined: str) -> set[str]:
@@ -132,7 +132,8 @@ def _unconditional_lines(text: str) -> Iterator[tuple[int, str]]:
             yield first, whole
 
 
-def _fits(pattern: str, target: str) -> bool:
+def fits(pattern: str, target: str) -> bool:
+    """Return whether a pattern with a `%` stands for a target."""
     before, sign, after = pattern.partition("%")
     return (
         sign != ""

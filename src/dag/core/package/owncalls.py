@@ -7,10 +7,11 @@ PATH, and a program at a path of its own may do with PATH what it likes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dag.core.package.makefunctions import STEM, UNKNOWN
+from dag.core.package.makerules import fits
 from dag.core.package.makesource import MakefileText
 from dag.core.package.maketext import MakeRule, MakeText
 
@@ -39,13 +40,21 @@ class OwnCall:
     """The program that makes the call elsewhere, with another PATH: as another user, in a container."""
 
 
-def own_calls(source: MakefileText, given: Mapping[str, str]) -> tuple[OwnCall, ...]:
-    """Return the calls of a Makefile, by whose text; `given` are make's assignments."""
+def own_calls(
+    source: MakefileText, given: Mapping[str, str], templates: Iterable[str]
+) -> tuple[OwnCall, ...]:
+    """Return the calls in the recipes that build packages; others are nobody's business here.
+
+    `given` are the assignments for make, and `templates` the forms that the targets of packages have.
+    """
     if "melange" not in source.text:
         return ()
     make = MakeText(source.text, {**given, "MELANGE": UNKNOWN, "PATH": UNKNOWN})
     found: dict[OwnCall, None] = {}
+    samples = [one.format(arch=STEM, name=STEM, version=STEM, epoch=STEM) for one in templates]
     for rule in make.rules:
+        if not _builds_packages(make, rule, samples):
+            continue
         for line, text in _lines(make, rule):
             for call in _CALL.finditer(text):
                 before = text[: call.start()]
@@ -58,6 +67,20 @@ def own_calls(source: MakefileText, given: Mapping[str, str]) -> tuple[OwnCall, 
                 )
                 found[one] = None
     return tuple(found)
+
+
+def _builds_packages(make: MakeText, rule: MakeRule, samples: Sequence[str]) -> bool:
+    if rule.definition is not None:
+        return True
+    targets = make.expand(rule.targets, {}).split()
+    begins = tuple(sample.partition(STEM)[0] for sample in samples)
+    return any(
+        target == "all"
+        or not {UNKNOWN, "$"}.isdisjoint(target)
+        or ("%" in target and any(fits(target, sample) for sample in samples))
+        or ("%" not in target and any(begin and target.startswith(begin) for begin in begins))
+        for target in targets
+    )
 
 
 def _lines(make: MakeText, rule: MakeRule) -> Iterator[tuple[int, str]]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.limits import MAKEFILE
 from dag.core.package.makefile import (
+    APK_TEMPLATE,
     FILE_NAMES,
     GIVEN,
+    NAME_TEMPLATE,
     Makefile,
     built_in_makefile,
     built_in_text,
@@ -73,11 +75,10 @@ def find_makefile(
     source = find_source(directory, make_vars)
     if source is None:
         return None
-    return replace(
-        read_makefile(source.text, template),
-        stop=stop_note(source),
-        own_calls=own_calls(source, {**GIVEN, **make_vars}),
-    )
+    makefile = read_makefile(source.text, template)
+    templates = {APK_TEMPLATE, NAME_TEMPLATE, makefile.template}
+    calls = own_calls(source, {**GIVEN, **make_vars}, templates)
+    return replace(makefile, stop=stop_note(source), own_calls=calls)
 
 
 def find_source(directory: Path, make_vars: Mapping[str, str]) -> MakefileText | None:
