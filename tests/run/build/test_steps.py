@@ -322,6 +322,14 @@ def test_units_are_built_wherever_the_store_is(make: Make, around: str) -> None:
         ]
 
 
+def test_a_directory_may_have_a_name_that_is_no_text(make: Make, tmp_path: Path) -> None:
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd \xff"))
+    shutil.copytree(make(one=definition("one"), two=definition("two", "one")), place)
+    code, _, said = run(place)
+    assert code == 0, said
+    assert apks(place) == ["one-1-r0.apk", "two-1-r0.apk"]
+
+
 @pytest.mark.parametrize(
     ("name", "why"), [("a:b", "PATH cannot name"), ("a\nb", "make cannot name")]
 )

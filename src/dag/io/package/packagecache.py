@@ -184,7 +184,7 @@ class PackageCache:
                     _move(own, kept)
 
     def _unpacked_at(self, directory: Path, repository: Path) -> Path:
-        url = f"file://{quote(str(repository.absolute()), safe=_UNQUOTED)}"
+        url = f"file://{quote(os.fsencode(repository.absolute()), safe=_UNQUOTED)}"
         return directory / quote_plus(url) / self._arch
 
     def sha256(self, path: Path) -> str:
