@@ -127,3 +127,16 @@ def test_a_line_at_which_make_stops_is_told_with_its_place(
     if told:
         done = subprocess.run(["make", "-C", tmp_path, "x"], capture_output=True, check=False)
         assert done.returncode == 2
+
+
+def test_it_may_be_from_an_editor_of_another_system(tmp_path: Path) -> None:
+    text = "\ufeffOPTS = one \\\r\n  two\r\ninclude rules.mk\r\n"
+    (tmp_path / "Makefile").write_bytes(text.encode())
+    (tmp_path / "rules.mk").write_bytes(b"\xef\xbb\xbfpackage/%:\r\n\t@echo $(OPTS)\r\n")
+    makefile, source = find_makefile(tmp_path, None, {}), find_source(tmp_path, {})
+    assert makefile is not None
+    assert source is not None
+    assert makefile.template == NAME_TEMPLATE
+    asked = ["make", "-s", "package/x"]
+    done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert MakeText(source.text, {}).expand("$(OPTS)", {}) == done.stdout.strip() == "one two"

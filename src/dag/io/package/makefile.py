@@ -168,7 +168,10 @@ class _Includer:
         if path in self._seen or not path.is_file():
             return
         self._seen.add(path)
-        lines = read_text(path, MAKEFILE, errors="replace").removesuffix("\n").split("\n")
+        text = read_text(path, MAKEFILE, errors="replace")
+        # As make does with what editors of another system write.
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+        lines = text.removesuffix("\n").split("\n")
         self._begin(name, 0)
         self._lines.append(f"MAKEFILE_LIST += {' '.join(name.split())}")  # as make does
         for number, line in enumerate(lines, start=1):
