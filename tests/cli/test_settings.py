@@ -50,6 +50,19 @@ def test_a_key_that_pod_does_not_have_is_refused_in_its_table_by_both(tmp_path: 
             read_settings(str(tmp_path), command, command.section, click.Context(command), on="pod")
 
 
+def test_a_mark_of_byte_order_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "dag.toml").write_bytes(b'\xef\xbb\xbftype = "name"\r\n')
+    define(tmp_path, "app", "[]")
+    assert dag("text", cwd=tmp_path)[0] == "app\n"
+
+
+def test_what_says_where_it_is_cannot_be_in_it(tmp_path: Path) -> None:
+    (tmp_path / "dag.toml").write_text('arch = "aarch64"\ndir = "elsewhere"\n')
+    define(tmp_path, "app", "[]")
+    _, err = dag("text", cwd=tmp_path, code=2)
+    assert "dag.toml:2: --dir says where this file is, so that cannot set it\n" in err
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "dag.toml")
     with pytest.raises(UsageError, match=r"dag\.toml: it is a named pipe"):

@@ -185,6 +185,11 @@ class _Settings:
         for option in _typed_anywhere():
             if option.flag.name == key:
                 return _typed_only(f"{self.place(key)}: {key}", option)
+        if key == "dir":
+            return UsageError(
+                f"{self.place(key)}: --dir says where this file is, so that cannot set it",
+                hint="remove it there, and give --dir or set $DAG_DIR",
+            )
         close = get_close_matches(key, list(known), n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "keys are named like the flags"
         return UsageError(f"{self.place(key)}: no flag is called {key!r}", hint=hint)

@@ -54,7 +54,7 @@ def parse_settings(path: Path) -> SettingsFile | None:
 
     """
     try:
-        text = read_text(path, SETTINGS)
+        text = read_text(path, SETTINGS).removeprefix("\ufeff")  # which some editors put first
     except FileNotFoundError:
         return None
     except NotADirectoryError:
