@@ -20,6 +20,7 @@ def test_the_cache_is_beside_the_definitions_wherever_one_is(
     done = dag("-d", distribution, "lib", cwd=tmp_path)
     assert (done.code, files(distribution / "cache")) == (0, names("lib")), done.err
     assert not (tmp_path / "cache").exists()
+    assert "1 present" in dag("-d", distribution, "--out=", "lib", cwd=tmp_path).err
     assert "1 present" in dag("lib", cwd=distribution).err
 
 

@@ -37,7 +37,7 @@ def command(options: CacheOptions) -> int:
     from dag.run.sources.place import note_on_old_cache
 
     options.check()
-    if options.out is None and (note := note_on_old_cache(options.directory)):
+    if not options.out and (note := note_on_old_cache(options.directory)):
         say(note)
     if options.from_bundle is not None:
         return _fill(options, options.from_bundle)

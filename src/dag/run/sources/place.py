@@ -18,7 +18,7 @@ def cache_beside(directory: str | Path) -> Path:
 
 def cache_directory(options: CacheOptions) -> Path:
     """Return the cache that `dag cache` fills."""
-    return Path(options.out) if options.out is not None else cache_beside(options.directory)
+    return Path(options.out) if options.out else cache_beside(options.directory)
 
 
 def note_on_old_cache(directory: str | Path) -> str | None:
