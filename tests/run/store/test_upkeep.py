@@ -274,8 +274,9 @@ def test_nothing_is_removed_if_a_record_cannot_be_read(store: Store) -> None:
     record = store.state / record_name("x86_64", store.records["a", "1-r0"])
     overwrite(record, b'{"format": 99}')
     age(blob(store, "a"), 100)
-    with pytest.raises(UsageError, match="cannot be read as a record: format is wrong"):
+    with pytest.raises(UsageError, match="cannot be read as a record: format is wrong") as caught:
         prune_store(place(store))
+    assert "if it is damaged, remove it" in (caught.value.hint or "")
     assert blob(store, "a").exists()
 
 

@@ -130,7 +130,7 @@ def _records(objects: Objects) -> Iterator[Record]:
         if isinstance(record, str):
             raise UsageError(
                 f"{objects.address(name)} cannot be read as a record: {record}",
-                hint="`dag build` takes over older records, `dag store verify` tells of damaged ones",
+                hint="if an older version wrote it, `dag build` takes it over; if it is damaged, remove it",
             )
         if record is not None:  # else it went meanwhile
             yield record
