@@ -61,8 +61,11 @@ def current_manner() -> Manner:
 
 
 def shows_tables(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal on which what was written can be replaced."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    """Return whether a stream is a terminal on which what was written can be replaced.
+
+    Without $TERM nobody knows what it obeys.
+    """
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def console_of(stream: TextIO) -> Console:
