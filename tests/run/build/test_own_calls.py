@@ -38,6 +38,7 @@ def passing_by(make: Make, tmp_path: Path, before: str, call: str) -> Path:
         ("", "PATH={place}:$$$$PATH ${{MELANGE}}"),
         ("", "env PATH={place}:/usr/bin:/bin ${{MELANGE}}"),
         ("", "${{MELANGE}} --log-level debug"),
+        ("", "$$$$(realpath ${{MELANGE}})"),
         ("export PATH := /nowhere:$(PATH)\n", "melange"),
         ("", "PATH=$$$$PATH:{place} melange"),
     ],

@@ -99,7 +99,8 @@ place_melange() {
   case $ours:$program in *[!A-Za-z0-9_@%+=:,./~-]* | *:[!/]*) return 0 ;; esac
   last=${variables##*"$newline"}
   variables=${variables%"$last"}MELANGE=$ours/melange$newline$last
-  ln -s bwrap "$ours/melange" && ln -sfn "$program" "$state/melange"
+  # No link that could be followed to the other name.
+  cp "$ours/bwrap" "$ours/melange" && ln -sfn "$program" "$state/melange"
 }
 try_step() {
   set -- --dev /dev --proc /proc --unshare-pid --die-with-parent --new-session true
