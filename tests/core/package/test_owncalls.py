@@ -73,6 +73,17 @@ def test_only_recipes_that_build_packages_count(targets: str, counts: bool) -> N
     assert bool(calls(text)) is counts
 
 
+def test_what_goes_over_the_variable_is_a_call_of_the_makefiles_own() -> None:
+    for value, path in (
+        ("$(P)/melange", "/opt/melange"),
+        ("melange", ""),
+        ("$(shell which melange)", ""),
+    ):
+        text = f"P = /opt\n\noverride MELANGE := {value}\n"
+        assert calls(text) == (OwnCall("Makefile:3", path),)
+    assert calls("MELANGE := /opt/melange\n") == ()
+
+
 def test_rules_that_are_made_count() -> None:
     rule = "packages/$(1):\n\tsudo melange build $(1).yaml"
     assert calls(f"define build\n{rule}\nendef\n$(eval $(call build,a))\n")

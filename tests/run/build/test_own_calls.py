@@ -63,6 +63,13 @@ def test_steps_are_confined_where_melange_is_called_as_it_should_be(
         ("", "sudo melange", 2, "calls melange by sudo, which gives it another PATH"),
         ("export PATH := {place}:$(PATH)\n", "melange", 1, "its recipes find {place}/bwrap"),
         ("export PATH := $(shell echo {place}):$(PATH)\n", "melange", 1, "find {place}/bwrap"),
+        ("override MELANGE = {place}/melange\n", "${{MELANGE}}", 2, "calls {place}/melange, which"),
+        (
+            "override MELANGE := $(shell which melange)\nexport PATH := {place}:$(PATH)\n",
+            "$(MELANGE)",
+            1,
+            "its recipes find {place}/bwrap",
+        ),
         ("RUNNER = --runner=docker\n", "${{MELANGE}}", 1, "melange is to run steps with docker"),
         ("RUNNER = --runner qemu\n", "melange", 1, "melange is to run steps with qemu"),
     ],

@@ -19,6 +19,9 @@ _CALL = re.compile(
     rf"""(?:^|(?<=[\s;&|()@+'"-]))(?P<program>[^\s;&|()@+'"={UNKNOWN}-][^\s;&|()'"={UNKNOWN}]*/)?melange"""
     r"""(?:[:@][^\s;&|"']+)?["']?(?:\s+-\S+){0,9}\s+build\s"""
 )
+_OVERRIDE = re.compile(
+    r"^ *override\s+(?:export\s+)?MELANGE\s*[:?+]*=\s*(?P<value>[^\n#]*)", re.MULTILINE
+)
 _PATH = re.compile(r"""(?:^|[\s;&|(@])PATH=(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s;&|]*)""")
 _OF_PATH = re.compile(rf"\$PATH\b|\$\{{PATH\}}|{UNKNOWN}")
 _ELSEWHERE = re.compile(
@@ -50,7 +53,7 @@ def own_calls(
     if "melange" not in source.text:
         return ()
     make = MakeText(source.text, {**given, "MELANGE": UNKNOWN, "PATH": UNKNOWN})
-    found: dict[OwnCall, None] = {}
+    found = dict.fromkeys(_overriding(source, make))
     samples = [one.format(arch=STEM, name=STEM, version=STEM, epoch=STEM) for one in templates]
     for rule in make.rules:
         if not _builds_packages(make, rule, samples):
@@ -67,6 +70,15 @@ def own_calls(
                 )
                 found[one] = None
     return tuple(found)
+
+
+def _overriding(source: MakefileText, make: MakeText) -> Iterator[OwnCall]:
+    """Yield what stands in the place of the $(MELANGE) that is given to make."""
+    for one in _OVERRIDE.finditer(source.text):
+        words = make.expand(one["value"], {}).split()
+        path = words[0] if words and "/" in words[0] and UNKNOWN not in words[0] else ""
+        line = source.text.count("\n", 0, one.start()) + 1
+        yield OwnCall("{}:{}".format(*source.place(line)), path)
 
 
 def _builds_packages(make: MakeText, rule: MakeRule, samples: Sequence[str]) -> bool:
