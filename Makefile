@@ -9,7 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dag
 VENV = $(shell scripts/venv --print)
-PY = PYTHONPATH=src:. $(VENV)/bin/python
+# Absolute, because tests start processes elsewhere.
+PY = PYTHONPATH='$(CURDIR)/src:$(CURDIR)' $(VENV)/bin/python
 
 .PHONY: help venv format lint unit golden errors test bare real torture bench demo demo-kubernetes lock release docs
 

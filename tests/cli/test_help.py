@@ -153,7 +153,7 @@ def test_what_no_node_would_have_is_refused_before_a_cluster_is_asked(tmp_path: 
         main.main(["build", "--on=kubernetes", "--store=pvc://a", "--twice"], standalone_mode=False)
 
 
-OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.cli.start", "dag.errors"}
+OURS = {"dag", "dag.cli", "dag.cli.main", "dag.cli.examples", "dag.cli.interrupts", "dag.errors"}
 PRINTS = {"dag.report", "dag.report.stdout"}
 
 

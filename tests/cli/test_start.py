@@ -63,7 +63,7 @@ def test_what_python_wraps_is_no_bug_of_ours(tmp_path: Path) -> None:
 def test_what_python_swallows_comes_again(tmp_path: Path) -> None:
     program = """
 import signal, time, weakref
-from dag.cli.start import clean_up_when_told
+from dag.cli.interrupts import clean_up_when_told
 clean_up_when_told()
 class Thing: pass
 thing = Thing()

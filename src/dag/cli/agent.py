@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from dag.cli.interrupts import clean_up_when_told
 from dag.core.store.buckets import EMPTY, Bucket
 from dag.errors import DagError
 
@@ -20,6 +21,7 @@ _PATH = click.Path(path_type=Path)
 @click.group(name="agent", hidden=True)
 def command() -> None:
     """Do the part of a build in a pod that is not the build itself. Pods call this."""
+    clean_up_when_told()
 
 
 @command.command()

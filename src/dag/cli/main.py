@@ -13,7 +13,7 @@ import click
 
 from dag import __version__
 from dag.cli.examples import ExampleGroup
-from dag.cli.start import INTERRUPTED, leave_when_told
+from dag.cli.interrupts import INTERRUPTED, leave_when_told
 from dag.errors import DagError, words_of
 
 if TYPE_CHECKING:

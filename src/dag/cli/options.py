@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dag.cli.examples import HelpedCommand, write_examples
+from dag.cli.interrupts import clean_up_when_told
 from dag.cli.parameters import FALSE, TRUE, Argument, Option, parameter_of
-from dag.cli.start import clean_up_when_told
 from dag.core.flags import GENERAL, Options, flags_of
 from dag.core.package.options import GeneralOptions
 from dag.report.terminal import Manner, behave

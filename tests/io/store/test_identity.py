@@ -107,6 +107,7 @@ def test_azures_client_logs_in_with_a_token_that_is_for_it(
             open_bucket(bucket, {**use(mine, "kubernetes"), **more}).look("a")
 
 
+@pytest.mark.installs
 def test_googles_account_is_an_external_one_for_which_a_token_stands(
     use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
