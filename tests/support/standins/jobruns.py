@@ -44,14 +44,15 @@ def answer(name: str, version: str, packages: Sequence[str]) -> tuple[str, list[
 class GeneratedUnits:
     """In the place of the resolver, where there are no definitions."""
 
-    shelf = SimpleNamespace(add=lambda _: None)
-
     def resolve(self, key: str) -> Any:  # as much of a unit as is asked for
         """Return as much of a unit as the runner asks for."""
         return SimpleNamespace(package=SimpleNamespace(name=key), lacking={})
 
     def same(self, _unit: object) -> None:
         """Find nothing."""
+
+    def finish(self, _record: Record) -> None:
+        """Keep nothing: no environment has it."""
 
 
 class GeneratedOrders:
