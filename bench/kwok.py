@@ -10,7 +10,7 @@ which none of it can begin, units ÷ the rate at which the same cluster and clie
 the durations of the same run, from a Job's request to the news of its Pod's end. The exit code is 1
 over a limit.
 
-$DAG_BENCH_UNITS takes other than 600 units, $DAG_BENCH_SECONDS has one take longer than 8 s on average.
+$DAG_BENCH_UNITS takes other than 500 units, $DAG_BENCH_SECONDS has one take longer than 8 s on average.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from tests.support.cluster.sharing import holding, shared_cluster  # noqa: E402
 from tests.support.orders import SETTINGS  # noqa: E402
 from tests.support.standins.jobruns import GeneratedOrders, GeneratedUnits, answer  # noqa: E402
 
-UNITS = int(os.environ.get("DAG_BENCH_UNITS", "600"))
+UNITS = int(os.environ.get("DAG_BENCH_UNITS", "500"))
 SECONDS = float(os.environ.get("DAG_BENCH_SECONDS", "8"))
 SLOTS = 64
 NODES = 4
