@@ -17,14 +17,13 @@ from dag.core.build.resources import resources_of_flags, too_large_words, unit_r
 from dag.core.doctor import localchecks
 from dag.core.doctor.checks import Finding, ok, skipped
 from dag.core.doctor.options import DoctorOptions
-from dag.core.package.makefile import Makefile
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.units import quantity
 from dag.io.build.confinement import detect
 from dag.io.build.disk import free_bytes
 from dag.io.package.keypairs import public_half
-from dag.io.package.makefile import makefile_of
+from dag.io.package.makefile import find_makefile, makefile_of
 from dag.io.package.melange import melange_version
 from dag.report.terminal import Terminal
 from dag.run.aside import aside
@@ -106,7 +105,9 @@ class LocalDoctor:
         if self._chosen.trust_steps:
             return skipped("--trust-steps gives steps all rights that you have")
         directory, make_vars = Path(self._chosen.directory), self._chosen.make_vars
-        require_known_calls(self._makefile(), directory, make_vars)
+        template, assignments = self._chosen.target_template, self._chosen.make_assignments()
+        if makefile := find_makefile(directory, template, assignments):
+            require_known_calls(makefile, directory, make_vars)
         require_confined_steps(environment_of_builds())
         return ok("a step that does nothing was confined")
 
@@ -128,16 +129,13 @@ class LocalDoctor:
         there = _nearest(store_place(self._chosen, self._terminal.detail).root)
         return localchecks.room(str(there), free_bytes(there), int(quantity(self._chosen.disk)))
 
-    def _makefile(self) -> Makefile:
-        chosen = self._chosen
-        return makefile_of(
-            Path(chosen.directory), chosen.target_template, chosen.make_assignments()
-        )
-
     def _key(self) -> Finding:
         chosen = self._chosen
         key = given_key(chosen.signing_key, for_melange=True)
-        own = public_half(key or Path(self._makefile().key))
+        makefile = makefile_of(
+            Path(chosen.directory), chosen.target_template, chosen.make_assignments()
+        )
+        own = public_half(key or Path(makefile.key))
         check_keyrings(chosen.keyrings, own.name, own if key else None)
         if key is None:
             return ok("the store's own signs; the first build makes it")
