@@ -55,10 +55,11 @@ from dag.io.kube.watch import ObjectSeen, watch_objects  # noqa: E402
 from dag.io.package.definitions import read  # noqa: E402
 from dag.io.store.local import Store  # noqa: E402
 from dag.report.terminal import Terminal  # noqa: E402
+from dag.run.build.builder import Builder  # noqa: E402
 from dag.run.build.engine import Engine  # noqa: E402
 from dag.run.build.resolving import UnitResolver  # noqa: E402
 from dag.run.build.serving import PackageServer  # noqa: E402
-from dag.run.build.session import Build, Builder  # noqa: E402
+from dag.run.build.session import Build  # noqa: E402
 from dag.run.build.start import plan_in  # noqa: E402
 from dag.run.jobs.orders import make_orders  # noqa: E402
 from dag.run.jobs.runner import JobRunner  # noqa: E402

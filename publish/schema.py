@@ -31,7 +31,9 @@ def settings_schema() -> str:
     for name in SUMMARIES:
         own = ((typed, one) for typed, one in flags if typed.split()[1] == name and _is_own(one))
         if properties := _properties(own):
-            shared[name] = _table(f"For `dag {name}` only.", properties)
+            table = _table(f"For `dag {name}` only.", properties)
+            # A flag may have the name of a command.
+            shared[name] = {"anyOf": [shared[name], table]} if name in shared else table
     lists = {key: _TEXTS for key, field in KEYS.items() if field != "vars_file"}
     shared[TABLE] = _table(
         "What the Makefile's call of melange comes to, where its text does not tell.",

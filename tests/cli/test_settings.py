@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
-from dag.cli import build, cache, doctor, pod, svg
+from dag.cli import build, cache, doctor, pod, publish, svg
 from dag.cli import text as text_command
 from dag.cli.main import main
+from dag.cli.options import Command
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
 from tests.cli.test_graph_commands import dag, define, index
@@ -159,6 +160,22 @@ def test_an_assignment_on_the_command_line_is_added_to_those_of_the_file(place: 
     words = ("--create=false", "--push=false", "--make-var=CHANGED=2")
     printed, _ = dag("pod", "-d", root, *words, cwd=place)
     assert {*re.findall(r"(?:KEPT|CHANGED)=\d", printed)} == {"KEPT=1", "CHANGED=2"}
+
+
+def test_a_flag_and_a_command_may_have_one_name(tmp_path: Path) -> None:
+    def settings(command: Command) -> dict[str, object]:
+        return read_settings(str(tmp_path), command, command.section, click.Context(command))
+
+    file = tmp_path / "dag.toml"
+    file.write_text('publish = false\n[report]\nout = "page.html"\n')
+    assert settings(build.command) == {"publish": False}
+    assert settings(publish.command) == {}
+    file.write_text("[publish]\nonly = true\n[build]\npublish = false\n")
+    assert settings(build.command) == {"publish": False}
+    assert settings(publish.command) == {"only": True}
+    file.write_text('text = "no flag"\n')
+    with pytest.raises(UsageError, match=r"text must be a table, like \[text\]"):
+        settings(text_command.command)
 
 
 def test_a_name_that_means_something_else_in_other_commands_is_theirs_in_their_table_only(

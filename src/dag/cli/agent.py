@@ -234,8 +234,6 @@ def try_store(store: str, arch: str, state: Path, probe: str) -> None:
 @click.option("--digest", default="", help="The SHA-256 of the index that is signed.")
 @click.option("--signature", default="", help="The signature of that, in base64.")
 @click.option("--anew", is_flag=True, help="Sign the index although it lists all already.")
-@click.option("--ram", type=(str, int), multiple=True, help="Remember the bytes that a unit needs.")
-@click.option("--disk", type=(str, int), multiple=True, help="Remember the disk that it needs.")
 @click.argument("records", nargs=-1, required=True)
 def publish(
     *,
@@ -247,22 +245,20 @@ def publish(
     digest: str,
     signature: str,
     anew: bool,
-    ram: tuple[tuple[str, int], ...],
-    disk: tuple[tuple[str, int], ...],
     records: tuple[str, ...],
 ) -> None:
     """Publish RECORDS of a store, and its index."""
     from dag.core.arch import Arch
     from dag.run.agent.places import open_agent_store
-    from dag.run.agent.store import IndexSignature, PublishOrder, publish_records
+    from dag.run.agent.store import IndexSignature, PublishOrder, publish_order
 
     signed = IndexSignature(
         public_name=public_name, public_key=public_key, digest=digest, signature=signature
     )
     with _last_words():
-        order = PublishOrder(records=records, ram=dict(ram), disk=dict(disk), anew=anew)
+        order = PublishOrder(records=records, anew=anew)
         opened = open_agent_store(store, Arch.parse(arch), state / "store")
-        publish_records(opened, order, signed, _TERMINATION_LOG)
+        publish_order(opened, order, signed, _TERMINATION_LOG)
 
 
 @command.command(name="list-runs")
@@ -300,15 +296,28 @@ def list_runs(  # every agent is told the architecture of its node
 @_ARCH
 @_STATE
 @_RUN
-@click.argument("files", nargs=-1, required=True)
-def keep_run(*, store: str, arch: str, state: Path, run_id: str, files: tuple[str, ...]) -> None:
+@click.option("--ram", type=(str, int), multiple=True, help="Remember the bytes that a unit needs.")
+@click.option("--disk", type=(str, int), multiple=True, help="Remember the disk that it needs.")
+@click.argument("files", nargs=-1)
+def keep_run(
+    *,
+    store: str,
+    arch: str,
+    state: Path,
+    run_id: str,
+    ram: tuple[tuple[str, int], ...],
+    disk: tuple[tuple[str, int], ...],
+    files: tuple[str, ...],
+) -> None:
     """Keep the FILES of a run in a store."""
     from dag.core.arch import Arch
     from dag.run.agent.places import open_agent_store
+    from dag.run.agent.store import EndedRun
     from dag.run.agent.store import keep_run as run
 
+    ended = EndedRun(run=run_id, files=files, ram=dict(ram), disk=dict(disk))
     with _last_words():
-        run(open_agent_store(store, Arch.parse(arch), state / "store"), run_id, files)
+        run(open_agent_store(store, Arch.parse(arch), state / "store"), ended)
 
 
 @command.command(name="serve-store")

@@ -179,6 +179,10 @@ def _report(results: Sequence[Result], options: UnitBuildOptions, exit_code: int
             from dag.report.annotations import workflow_commands
 
             instruct(workflow_commands(result, annotated_directory(options.directory)))
+    if results and not options.publish:
+        from dag.core.jobs.publishing import publish_command
+
+        say(f"nothing of this is published: `{publish_command(options)}` signs and publishes it")
     places = files.ShownPlaces(store=store_name(options), directory=options.directory)
     write_results(
         options,

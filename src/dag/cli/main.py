@@ -30,6 +30,7 @@ SUMMARIES = {
     "pod": "Build packages in a pod of a Kubernetes cluster.",
     "doctor": "Find out whether a cluster or this machine could build.",
     "build": "Build packages as units, on this machine or as Jobs on Kubernetes.",
+    "publish": "Sign and publish what a store has finished.",
     "status": "Tell how a `dag build` stands, or how it ended.",
     "cancel": "End a build on Kubernetes.",
     "logs": "Print the log of a package's build.",

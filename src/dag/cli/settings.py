@@ -107,24 +107,38 @@ def _values_for(
 
     table = _with_shared_tables(file, known)
     table.pop(TABLE, None)  # what it says counts where the Makefile is read
-    own = {name: table.pop(name, {}) for name in tables}
+    own = {name: _own_table(table, name, file) for name in tables}
     others = {name for name in SUMMARIES if isinstance(table.get(name), dict)}
     values: dict[str, object] = {}
     for key, value in table.items():
+        if key in others:
+            continue
         if key in known:
             if not known[key].flag.command:  # its name means something else in other commands
                 values[key] = value
-        elif key not in others and not _is_known_anywhere(key):
+        elif not _is_known_anywhere(key):
             raise file.unknown(key, [*_known_anywhere(), TABLE])
     for name, part in own.items():
-        if not isinstance(part, dict):
-            raise UsageError(f"{file.path}: {name} must be a table, like [{name}]")
         for key, value in part.items():
             if key in known:
                 values[key] = value
             elif name == command.name or key not in _keys_of(name):
                 raise file.unknown(key, _keys_of(name))
     return values
+
+
+def _own_table(table: dict[str, object], name: str, file: _Settings) -> dict[str, object]:
+    """Take the table of a command out of the file's; it is empty if there is none.
+
+    A flag may have the name of a command, like --publish: what is no table is the flag's.
+    """
+    part = table.get(name, {})
+    if isinstance(part, dict):
+        table.pop(name, None)
+        return part
+    if not _is_known_anywhere(name):
+        raise UsageError(f"{file.path}: {name} must be a table, like [{name}]")
+    return {}
 
 
 class _Settings:

@@ -7,8 +7,16 @@ import hashlib
 import pytest
 
 from dag.core.decoding import Undecodable
-from dag.core.jobs.answers import without_environment
-from dag.core.jobs.listing import StoreListing, decode_listing, encode_listing, require_path
+from dag.core.jobs.answers import MESSAGE, without_environment
+from dag.core.jobs.listing import (
+    PublishAnswer,
+    StoreListing,
+    decode_listing,
+    decode_published,
+    encode_listing,
+    encode_published,
+    require_path,
+)
 from dag.core.package.apk import Apk
 from dag.core.store.records import Built, Inputs, Record, encode_record
 
@@ -92,3 +100,15 @@ def test_what_no_file_below_a_directory_can_be_called_is_refused(name: str) -> N
     with pytest.raises(Undecodable, match="is no name of a file"):
         require_path(name)
     assert require_path("runs/20261130-172922-7334ce/x86_64/logs/a.log")
+
+
+def test_an_answer_fits_into_a_termination_message_whatever_is_refused() -> None:
+    unsigned = PublishAnswer(published=7, unsigned=digest("index"))
+    few = {"lib": "/dag-store/.dag/blobs/sha256/HEX, which is lib 1-r0, is damaged"}
+    assert decode_published(encode_published(unsigned, few).decode()).refused == few
+    many = {f"package-{n}": "x" * 3000 for n in range(500)}
+    data = encode_published(unsigned, many)
+    assert len(data) <= MESSAGE
+    answer = decode_published(data.decode())
+    assert answer.unsigned == unsigned.unsigned
+    assert 1 <= len(answer.refused) < 500

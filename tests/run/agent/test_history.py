@@ -16,7 +16,7 @@ from dag.core.jobs.history import RunFiles, RunQuery, encode_files
 from dag.core.jobs.listing import decode_listing
 from dag.io.store.local import Store
 from dag.run.agent.history import list_runs
-from dag.run.agent.store import keep_run
+from dag.run.agent.store import EndedRun, keep_run
 from dag.run.build.runs import begin_journal
 from tests.support.orders import SETTINGS
 
@@ -28,7 +28,8 @@ def place(tmp_path: Path) -> Path:
     """Return a store with three runs, of which the second one built `a`."""
     for run in (FIRST, SECOND, THIRD):
         store = Store(tmp_path, SETTINGS.arch)
-        keep_run(store, run, encode_files(RunFiles(run.encode(), b"{}")))
+        files = encode_files(RunFiles(run.encode(), b"{}"))
+        keep_run(store, EndedRun(run=run, files=files, ram={}, disk={}))
         store.close()
     for run in (FIRST, SECOND):
         log = tmp_path / ".dag/runs" / run / "x86_64/logs/a.log"

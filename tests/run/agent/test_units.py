@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,7 @@ from dag.core.jobs.order import UnitOrder, encode_order
 from dag.io.store.local import Store
 from dag.run.agent.collect import collect
 from dag.run.agent.prepare import UnitPlaces, prepare, read_prepared
-from dag.run.agent.store import keep_run
+from dag.run.agent.store import EndedRun, keep_run
 from tests.support.apks import make_apk
 from tests.support.orders import PACKAGE, order
 
@@ -294,14 +295,23 @@ def test_what_was_not_promised_is_refused(places: UnitPlaces, leave: object, wor
 
 def test_the_files_of_a_run_are_kept_beside_its_logs(places: UnitPlaces) -> None:
     store = Store(Path(places.store), order().platform)
-    keep_run(store, "20260101-000000-000abc", encode_files(RunFiles(b"events", b"{}")))
+    ended = EndedRun(
+        run="20260101-000000-000abc",
+        files=encode_files(RunFiles(b"events", b"{}")),
+        ram={"egg": 1 << 32},
+        disk={"egg": 1 << 33},
+    )
+    keep_run(store, ended)
     folder = store.state / "runs/20260101-000000-000abc/x86_64"
     assert (folder / "journal.jsonl").read_bytes() == b"events"
     assert (folder / "result.json").read_bytes() == b"{}"
     more = RunFiles(b"more events", b"[]")  # somebody has gone on with the run
-    keep_run(store, "20260101-000000-000abc", encode_files(more))
+    keep_run(store, replace(ended, files=encode_files(more)))
     assert (folder / "journal.jsonl").read_bytes() == b"more events"
     assert (folder / "result.json").read_bytes() == b"[]"
+    keep_run(store, replace(ended, files=(), ram={"egg": 1 << 34}))  # they were too long
+    assert (folder / "journal.jsonl").read_bytes() == b"more events"
+    assert (store.hints.all(), store.disk_hints.all()) == ({"egg": 1 << 34}, {"egg": 1 << 33})
 
 
 def test_files_that_etcd_would_not_take_are_not_sent() -> None:

@@ -12,9 +12,10 @@ from dag.core.build.states import RunLimits
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
+from dag.run.build.builder import Builder
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.serving import PackageServer
-from dag.run.build.session import Build, Builder
+from dag.run.build.session import Build
 from dag.run.build.start import plan_in
 from dag.run.jobs.orders import make_orders
 from tests.support.apks import make_apk

@@ -35,6 +35,10 @@ class Jobs:
     def build(self, *more: str, seconds: float = 400) -> Done:
         return self.dag(*self.words(*more), timeout=seconds)
 
+    def publish(self, *more: str) -> Done:
+        config = f"--kubeconfig={self.dag.cluster.limited_kubeconfig}"
+        return self.dag("publish", config, f"--store={self.url}", *more, timeout=400)
+
     def start(self, *more: str) -> Running:
         return self.dag.run("dag", *self.words(*more))
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.kinds import (
     DURATION,
-    EXISTING_FILE,
     FILE,
     FILE_OR_STDOUT,
     FILE_OR_URL,
@@ -170,8 +169,8 @@ class RebuildOptions(Options):
 
 
 @flag_group
-class UnitOptions(Options):
-    """The number of units that are built at once, their limits, and their failures."""
+class CommonOptions(Options):
+    """The files that are a part of every unit."""
 
     heading: ClassVar[str] = "Units"
 
@@ -182,6 +181,14 @@ class UnitOptions(Options):
         metavar="PATH",
         inside="unit",
     )
+
+
+@flag_group
+class UnitOptions(Options):
+    """The number of units that are built at once, their limits, and their failures."""
+
+    heading: ClassVar[str] = "Units"
+
     on: str = flag(
         PLACE,
         "--on",
@@ -234,11 +241,30 @@ class KeyOptions(Options):
     heading: ClassVar[str] = "Signing"
 
     signing_key: str | None = flag(
-        EXISTING_FILE,
+        FILE,
         "--signing-key",
         "Sign the packages and the index with this private key.",
         shown="a key of the store's own",
     )
+
+
+@flag_group
+class PublishingOptions(KeyOptions):
+    """The choice of signing and publishing nothing."""
+
+    heading: ClassVar[str] = "Signing"
+
+    publish: bool = switch(
+        "--publish",
+        "Sign and publish what is finished. If false, it is only kept, no key is needed, and `dag "
+        "publish` publishes it later.",
+        default=True,
+    )
+
+    @property
+    def key_file(self) -> str | None:
+        """Return the path of the user's key; None if the store's own signs, or nobody."""
+        return self.signing_key if self.publish else None
 
 
 @flag_group
@@ -292,8 +318,9 @@ class BuildOptions(
     StoreOptions,
     SharedStoreOptions,
     WaitOptions,
+    CommonOptions,
     UnitOptions,
-    KeyOptions,
+    PublishingOptions,
     ReportFileOptions,
     GeneralOptions,
 ):

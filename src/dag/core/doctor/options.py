@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dag.core.build.options import KeyOptions, StoreOptions
+from dag.core.build.options import PublishingOptions, StoreOptions
 from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.options import QueueOptions
 from dag.core.jobs.stores import store_on_cluster
@@ -48,7 +48,9 @@ class ExaminedPodOptions(PodOptions):
 
 
 @flag_group
-class DoctorOptions(ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions, KeyOptions):
+class DoctorOptions(
+    ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions, PublishingOptions
+):
     """The flags of `dag doctor`."""
 
     def check(self) -> None:

@@ -13,7 +13,7 @@ from dag.core.store.records import Record, decode_record, encode_record
 
 MESSAGE = 4096
 """Bytes; the kubelet keeps no more of a termination message."""
-_ROOM = 1000
+ROOM = 1000
 """Bytes of an answer. The messages of all containers of a Pod get 12 KiB in equal parts, and others may
 put containers of their own into a Pod: twelve leave 1 KiB to each. An answer that is cut is lost.
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
@@ -72,7 +72,7 @@ def answer_for(
     words = pack_words(encode_record(without_environment(record)))
     answer = ProvenAnswer(record.result, record.key, results, built, used=used)
     whole = msgspec.structs.replace(answer, record="".join(words))
-    if len(msgspec.json.encode(whole)) <= _ROOM:
+    if len(msgspec.json.encode(whole)) <= ROOM:
         return whole, []
     return answer, lines_of_words(words)
 
@@ -80,7 +80,7 @@ def answer_for(
 def encode_answer(answer: AgentAnswer) -> bytes:
     """Return an answer as JSON that a termination message takes."""
     data = msgspec.json.encode(answer)
-    while isinstance(answer, UnprovenAnswer) and (over := len(data) - _ROOM) > 0:
+    while isinstance(answer, UnprovenAnswer) and (over := len(data) - ROOM) > 0:
         # No character has more than 6 bytes there.
         answer = msgspec.structs.replace(answer, why=answer.why[: -(over // 6 + 1)])
         data = msgspec.json.encode(answer)

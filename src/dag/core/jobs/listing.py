@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
 
 from dag.core.decoding import Undecodable, decode
-from dag.core.jobs.answers import MESSAGE
+from dag.core.jobs.answers import MESSAGE, ROOM
 from dag.core.jobs.packing import lines_of_words, pack_words, unpack_object, words_of_lines
 from dag.core.limits import STORE_LISTING
 from dag.core.package.apk import Digest
@@ -44,6 +44,8 @@ class PublishAnswer(Struct, frozen=True, kw_only=True):
     """The units that were published anew."""
     unsigned: Digest | None = None
     """The SHA-256 of the index that is to be signed; None if it is in its place."""
+    refused: dict[str, str] = {}
+    """Why units could not be published, by their names; of many only some."""
 
 
 _LISTING = msgspec.msgpack.Decoder(StoreListing)
@@ -77,6 +79,18 @@ def require_path(name: str) -> str:
     if is_long or "\0" in name or not {b"", b".", b".."}.isdisjoint(parts):
         raise Undecodable(f"{name[:200]!r} is no name of a file")
     return name
+
+
+def encode_published(answer: PublishAnswer, refused: Mapping[str, str]) -> bytes:
+    """Return an answer as JSON that a termination message takes, with as much of `refused` as fits."""
+    room = ROOM - len(msgspec.json.encode(answer))
+    fitting: dict[str, str] = {}
+    for name, why in refused.items():
+        room -= len(msgspec.json.encode({name: why}))
+        if fitting and room < 0:
+            break
+        fitting[name] = why[: ROOM // 12]
+    return msgspec.json.encode(msgspec.structs.replace(answer, refused=fitting))
 
 
 def decode_published(message: str) -> PublishAnswer:

@@ -240,9 +240,15 @@ class UnitBuildOptions(
         """Return whether units are Jobs.
 
         Raises:
-            UsageError: they are not, and a flag is given that is for Jobs.
+            UsageError: they are not, and a flag is given that is for Jobs; or what is not published is to
+                be brought here.
 
         """
+        if self.out is not None and not self.publish:
+            raise UsageError(
+                "--out brings what the store publishes, and --publish=false publishes nothing",
+                hint="leave one of them out",
+            )
         if self.out is not None and self.on != "kubernetes":
             raise UsageError(
                 "--out is for --on kubernetes: a build on this machine has its packages in its store",

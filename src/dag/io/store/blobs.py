@@ -19,6 +19,12 @@ from dag.io.package.prover import PackageReader, copy_bytes, open_inside
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.objects import Objects, insist
 
+LOST_HINT = "`dag store verify --repair` removes what is damaged; then build again"
+
+
+class LostBlob(InfrastructureError):
+    """A package of a store is gone, or is not what its name says."""
+
 
 class StagedApk(Struct, frozen=True):
     """The store's own copy of a package that is not a part of it yet."""
@@ -173,7 +179,7 @@ class Blobs:
         """Copy the package with this SHA-256 to a file, and verify the copy; `what` names it.
 
         Raises:
-            InfrastructureError: the store's own copy is damaged or gone.
+            LostBlob: the store's own copy is damaged or gone.
             OSError: the disk is full, for example.
 
         """
@@ -188,9 +194,9 @@ class Blobs:
                     self._near.create_from(blob_name(digest), file.fileno())
             return
         is_what = "is gone" if found is None else "is damaged"
-        raise InfrastructureError(
+        raise LostBlob(
             f"{self._objects.address(blob_name(digest))}, which is {what}, {is_what}",
-            hint="`dag store verify --repair` removes what is damaged; then build again",
+            hint=LOST_HINT,
         )
 
     def _copy(self, objects: Objects, digest: str, target: Path) -> str | None:

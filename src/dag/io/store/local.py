@@ -30,15 +30,9 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.limits import RECORD
 from dag.core.package.apk import PublishedApk
-from dag.core.store.layout import (
-    PUBLISHED,
-    RECORDS,
-    STATE,
-    read_record_name,
-    record_name,
-)
+from dag.core.store.layout import PUBLISHED, RECORDS, STATE, record_name
 from dag.core.store.publication import Publication, choose_result, decode_publication
-from dag.core.store.records import Record, decode_record, encode_record
+from dag.core.store.records import Record, encode_record
 from dag.errors import InfrastructureError
 from dag.io import durable
 from dag.io.removal import Trash, remove
@@ -49,6 +43,7 @@ from dag.io.store.lock import Lock
 from dag.io.store.objects import BucketObjects, Objects, insist, read_each
 from dag.io.store.publications import Publications
 from dag.io.store.runs import Runs
+from dag.io.store.storedrecords import StoredRecords
 
 
 class Store:
@@ -96,8 +91,7 @@ class Store:
         self.chosen: Mapping[str, str] = {}
         """The results, by the units' names, that go before published ones: see `read_results`."""
         self._publications = Publications(self.objects, arch.apk, is_shared=self.is_shared)
-        self._listed: dict[str, set[str]] | None = None
-        """The names of all records by the unit's name, where it would take long to list each unit's."""
+        self._stored = StoredRecords(self.objects, arch.apk)
 
     def prepare(self) -> None:
         """Make the directories, so that the lock can be taken.
@@ -152,7 +146,8 @@ class Store:
         Returns the objects that are worth nothing any more, each with what is damaged, if that is why.
         """
         self.blobs.learn()
-        self._listed = self._list_records() if self.is_shared else None
+        if self.is_shared:
+            self._stored.list_all()
         folder = f"{self.arch.apk}/"
         sizes = {one.name.removeprefix(folder): one.size for one in self.files.list(self.arch.apk)}
         worthless = []
@@ -169,7 +164,7 @@ class Store:
                 unit = (publication.name, publication.version)
                 self.half_published[unit] = publication.leaving
         by_publication = {name: record_name(self.arch.apk, one) for name, one in found.items()}
-        records = dict(read_each(self.objects, by_publication.values(), RECORD, decode_record))
+        records = dict(self._stored.read(by_publication.values()))
         for name, publication in found.items():
             record = records[by_publication[name]]
             if (
@@ -185,13 +180,6 @@ class Store:
                 worthless.append((by_publication[name], record))
         return worthless
 
-    def _list_records(self) -> dict[str, set[str]]:
-        names: dict[str, set[str]] = {}
-        for one in self.objects.list(f"{RECORDS}/{self.arch.apk}"):
-            if (parts := read_record_name(one.name)) is not None:
-                names.setdefault(parts.name, set()).add(one.name)
-        return names
-
     def _has_blobs(self, record: Record) -> bool:
         return all(self.blobs.has(one.apk) for one in record.built)
 
@@ -200,16 +188,7 @@ class Store:
 
         Of a store in a bucket, those without a `key` are the ones that were there when it was read.
         """
-        folder = f"{RECORDS}/{self.arch.apk}/{name}"
-        if self._listed is not None and not key:
-            names = iter(sorted(self._listed.get(name, ())))
-        else:
-            names = self.objects.names(f"{folder}/{key}" if key else folder)
-        whole = (one for one in names if read_record_name(one) is not None)
-        for _, record in read_each(self.objects, whole, RECORD, decode_record):
-            # One that is damaged counts for nothing; `dag store verify` tells of it.
-            if isinstance(record, Record) and self._has_blobs(record):
-                yield record
+        return filter(self._has_blobs, self._stored.of(name, key))
 
     def find(self, name: str, version: str, fingerprint: str) -> Record | None:
         """Return the record of a unit of this version that was built from this definition.
@@ -270,8 +249,7 @@ class Store:
         """Write a record, whose blobs are there; from then on its unit is finished."""
         name = record_name(self.arch.apk, record)
         insist(lambda: self.objects.create(name, encode_record(record)))
-        if self._listed is not None:
-            self._listed.setdefault(record.name, set()).add(name)
+        self._stored.add(record, name)
 
     def _publish(self, record: Record, files: Mapping[str, Path]) -> bool:
         """Let the published files of a unit be these, which are on the disk.

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from dag.core.arch import Arch
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import without_environment
 from dag.core.jobs.history import decode_files
-from dag.core.jobs.listing import PublishAnswer, StoreListing, encode_listing
+from dag.core.jobs.listing import (
+    PublishAnswer,
+    StoreListing,
+    encode_listing,
+    encode_published,
+)
 from dag.core.jobs.order import decode_texts
 from dag.core.limits import PUBLIC_KEY, RECORD
 from dag.core.package.apk import pack_signature
@@ -27,9 +30,11 @@ from dag.core.store.layout import (
     blob_name,
     read_publication_name,
     read_record_name,
+    record_name,
 )
 from dag.core.store.publication import Publication, decode_publication, encode_publication
 from dag.core.store.records import Record, decode_record, encode_record
+from dag.core.visible import visible_line
 from dag.errors import InfrastructureError
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
@@ -38,7 +43,7 @@ from dag.io.store.ownkey import PUBLIC, identity_of
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
 from dag.run.build.runs import read_results
-from dag.run.build.signing import publish_record
+from dag.run.build.signing import publish_records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +62,25 @@ class IndexSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishOrder:
-    """What is published, and what is remembered besides."""
+    """What is published."""
 
     records: Sequence[str]
     """The names of records, as words."""
+    anew: bool
+    """Whether the index is signed anew although it lists all already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """What is kept of a run that has ended."""
+
+    run: str
+    files: Sequence[str]
+    """Its journal and its result, as words; none if they are too long."""
     ram: Mapping[str, int]
     """The bytes of memory that units turned out to need, by name."""
     disk: Mapping[str, int]
     """The bytes of disk that they turned out to need."""
-    anew: bool
-    """Whether the index is signed anew although it lists all already."""
 
 
 class _Unsigned(Exception):
@@ -119,20 +133,35 @@ def try_store(location: str, arch: Arch, scratch: Path, probe: str) -> None:
     objects.delete(probe)
 
 
-def _read(store: Store, name: str) -> bytes:
+def read_named_record(store: Store, name: str) -> Record:
+    """Return the record of this name.
+
+    Raises:
+        InfrastructureError: it is gone, damaged, or not what its name says.
+
+    """
+    parts, address = read_record_name(name), store.objects.address(name)
+    if parts is None or parts.arch != store.arch.apk:
+        raise InfrastructureError(f"{visible_line(name)} is no name of a record for {store.arch}")
     found = store.objects.read(name, RECORD)
     if found is None:
-        raise InfrastructureError(f"{store.objects.address(name)} has gone meanwhile")
-    return found.data
+        raise InfrastructureError(f"{address} has gone meanwhile")
+    try:
+        record = decode_record(found.data)
+    except Undecodable as error:
+        raise InfrastructureError(f"{address} is damaged: {error}") from error
+    if record_name(store.arch.apk, record) != name:
+        raise InfrastructureError(f"{address} is the record of something else")
+    return record
 
 
-def publish_records(
+def publish_order(
     store: Store, order: PublishOrder, signature: IndexSignature, message: Path
 ) -> None:
     """Publish records of a store, and its index if its signature is there; answer in `message`.
 
     Raises:
-        InfrastructureError: a package is gone or damaged, or the store cannot be written.
+        InfrastructureError: a record is gone or damaged, or the store cannot be written.
 
     """
     _make(store)
@@ -140,35 +169,37 @@ def publish_records(
     try:
         store.read()
         before = dict(store.records)
-        store.hints.remember(order.ram, say)
-        store.disk_hints.remember(order.disk, say)
-        for name in decode_texts(order.records):
-            record = decode_record(_read(store, name))
-            # The index is signed, and says of each package which one it is.
-            publish_record(store, record, lambda _: None, say)
+        records = [read_named_record(store, name) for name in decode_texts(order.records)]
+        # The index is signed, and says of each package which one it is.
+        refused = publish_records(store, records, lambda _: None, say)
         published = sum(1 for unit, one in store.records.items() if before.get(unit) is not one)
-        message.write_bytes(
-            msgspec.json.encode(_index(store, signature, published, anew=order.anew))
-        )
+        answer = _index(store, signature, published, anew=order.anew)
+        message.write_bytes(encode_published(answer, refused))
     except Undecodable as error:
-        raise InfrastructureError(f"a record is damaged: {error}") from error
+        raise InfrastructureError(f"the names of the records are damaged: {error}") from error
     finally:
         store.close()
 
 
-def keep_run(store: Store, run: str, words: Sequence[str]) -> None:
+def keep_run(store: Store, ended: EndedRun) -> None:
     """Keep the journal and the result of a run in a store, beside the logs of its units.
+
+    What its units turned out to need is remembered.
 
     Raises:
         InfrastructureError: they are damaged, or the store cannot be written.
 
     """
     _make(store)
-    names = RunNames(run, store.arch.apk)
+    store.hints.remember(ended.ram, say)
+    store.disk_hints.remember(ended.disk, say)
+    if not ended.files:
+        return
+    names = RunNames(ended.run, store.arch.apk)
     try:
-        files = decode_files(words)
+        files = decode_files(ended.files)
     except Undecodable as error:
-        raise InfrastructureError(f"the files of run {run} are damaged: {error}") from error
+        raise InfrastructureError(f"the files of run {ended.run} are damaged: {error}") from error
     # A run that somebody has gone on with is there already, as far as it had come.
     store.objects.write(names.journal, files.journal)
     store.objects.write(names.result, files.result)

@@ -61,7 +61,7 @@ def ask_all_repositories(
 
     """
     directory = Path(options.directory)
-    given = given_key(options.signing_key)
+    given = given_key(options.key_file)
     made = store.state / "key" / f"{ownkey.NAME}.pub"
     own = (public_half(given) if given else made, directory / f"{makefile.key}.pub")
     named = NamedByUser(

@@ -12,7 +12,7 @@ from dag.io.store.objects import Objects
 from dag.io.store.ownkey import own_key
 from dag.io.store.places import StorePlace
 from dag.report.words import some
-from dag.run.build.signing import given_key, publish
+from dag.run.build.signing import given_key, publish, require_published
 from dag.run.build.stores import open_store
 from dag.run.build.tools import Tools
 from dag.run.graph.definitions import read_definitions
@@ -74,7 +74,7 @@ def _forget(
         for name in sorted(set(names) - forgotten):
             say(f"{name} stays, because another build publishes it just now")
         # Without any names, too: whoever was killed may have left an index that lists them still.
-        publish(store, (), given, say)
+        require_published(publish(store, (), given, say))
         return forgotten
     finally:
         store.close()

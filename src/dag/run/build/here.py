@@ -14,7 +14,7 @@ from dag.io.build.confinement import detect
 from dag.io.build.disk import spread
 from dag.io.package.keypairs import public_half
 from dag.io.removal import remove
-from dag.io.store.ownkey import own_key
+from dag.io.store.ownkey import NAME, own_key
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.network import NetworkFaults
@@ -23,7 +23,7 @@ from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
-from dag.run.build.signing import given_key, publish
+from dag.run.build.signing import given_key, publish, require_published
 from dag.run.build.sources import renew_git_config
 from dag.run.build.steps import (
     environment_of_builds,
@@ -32,6 +32,9 @@ from dag.run.build.steps import (
 )
 from dag.run.build.tools import Tools
 from dag.run.sources.place import note_on_old_cache
+
+_THROWAWAY = "key"
+"""The directory among the workspaces of a key that signs nothing that is published."""
 
 
 async def build_here(build: Build) -> Result:
@@ -64,6 +67,7 @@ async def build_here(build: Build) -> Result:
     try:
         result = await build.drive(run, runner)
     finally:
+        remove(build.store.work / _THROWAWAY)
         if build.cache().is_relative_to(build.store.work):
             remove(build.cache())
     _publish(build, runner.reused.values())
@@ -71,9 +75,15 @@ async def build_here(build: Build) -> Result:
 
 
 def _publish(build: Build, reused: Iterable[Record]) -> None:
-    """Publish what is finished, and what the store has of the plan; then write the index."""
+    """Publish what is finished, and what the store has of the plan; then write the index.
+
+    With `--publish=false` this does nothing.
+    """
+    if not build.options.publish:
+        return
     records = [*build.unpublished(), *reused]
-    publish(build.store, records, given_key(build.options.signing_key, for_melange=True), build.say)
+    key = given_key(build.options.key_file, for_melange=True)
+    require_published(publish(build.store, records, key, build.say))
 
 
 def _settings(build: Build, tools: Tools) -> LocalSettings:
@@ -81,10 +91,10 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
     # same wherever the store is, and the same as in a pod.
     options = build.options
     links = linked_paths(options, build.store.root)
-    key = given_key(options.signing_key, for_melange=True)
+    key = given_key(options.key_file, for_melange=True)
     name = key_of(options.make_vars, build.makefile.key)
     if key is None:
-        made = own_key(build.store, tools.make_key)
+        made = own_key(build.store, tools.make_key) if options.publish else _throwaway(build, tools)
         if not (Path(name).is_absolute() or ".." in Path(name).parts):
             links |= {name: made, f"{name}.pub": public_half(made)}
     public = f"{key.name if key else Path(name).name}.pub"
@@ -125,4 +135,13 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
             has_network=not options.hermetic,
         ),
         confined=not options.trust_steps,
+        publishes=options.publish,
     )
+
+
+def _throwaway(build: Build, tools: Tools) -> Path:
+    """Make a key that ends with this run, for melange wants one; nothing that it signs is kept."""
+    key = build.store.work / _THROWAWAY / NAME
+    key.parent.mkdir(mode=0o700)
+    tools.make_key(key)
+    return key

@@ -78,6 +78,8 @@ class LocalSettings:
     timeout: float | None = None
     """Seconds that an attempt may take."""
     network: NetworkFaults = field(default_factory=NetworkFaults)
+    publishes: bool = True
+    """Whether a unit that is proven is published at once, with the signatures that melange made."""
     confined: bool = True
     """Whether the steps of an attempt, and the processes that it leaves, are confined."""
 
@@ -314,7 +316,8 @@ class LocalRunner:
         differences: tuple[str, ...] = ()
         with staged_promises(self._store.blobs, work.place, package, arch) as staged:
             record = self._record(work, [one.apk for one in staged.values()])
-            results = self._store.promote(record, staged, publish=first is None)
+            publish = first is None and self._settings.publishes
+            results = self._store.promote(record, staged, publish=publish)
             if first is None:
                 self._units.finish(record)
             else:

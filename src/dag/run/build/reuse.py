@@ -21,6 +21,8 @@ class FinishedUnits(Struct, frozen=True):
     """By package: the one of today's definition, else of today's version, else of the highest."""
     taken: frozenset[str]
     """The packages whose records come from another store."""
+    same: frozenset[str] = frozenset()
+    """The packages of which the store has today's version, built from today's definition."""
 
     def shelf(self, packages: Iterable[Package], elsewhere: frozenset[str]) -> Shelf:
         """Return the packages that environments may have.
@@ -86,4 +88,4 @@ def find_finished(
                 records[name] = found
                 taken.add(name)
                 break
-    return FinishedUnits(records, frozenset(taken))
+    return FinishedUnits(records, frozenset(taken), frozenset(same))

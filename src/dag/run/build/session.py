@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dag.core.build import journal as lines
@@ -17,7 +17,6 @@ from dag.core.build.result import Result, make_result
 from dag.core.build.rounds import CycleEdges
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.scripts import MakeVariables, build_script
-from dag.core.build.states import RunLimits
 from dag.core.build.summary import summarize
 from dag.core.build.twice import package_of, second_units
 from dag.core.graph.graph import Graph
@@ -34,18 +33,17 @@ from dag.errors import UsageError
 from dag.io.graph.git import given_epoch
 from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
-from dag.io.package.melange import melange_version
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress, log_words
 from dag.run.announcing import announced
+from dag.run.build.builder import Builder
 from dag.run.build.directory import ask_all_repositories, find_entries, request_since
 from dag.run.build.engine import Engine, Observer
 from dag.run.build.group import BuildGroup
 from dag.run.build.inputs import read_inputs
-from dag.run.build.machine import machine_resources
 from dag.run.build.pages import PageWriter, RunPlace
 from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import built_finder, find_finished
@@ -55,29 +53,13 @@ from dag.run.build.serving import bypass_of, expected_open
 from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
 from dag.run.build.steps import require_known_calls
-from dag.run.build.stores import read_others, store_name
+from dag.run.build.stores import read_others
 from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
 from dag.run.sources.place import cache_beside
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Builder:
-    """What builds."""
-
-    limits: RunLimits
-    """What bounds the scheduler."""
-    melange: str
-    """The melange; empty if nobody knows which."""
-    store: str
-    """The store's name, as people know it."""
-    is_here: bool = False
-    """Whether it is this machine, which has the cache of sources beside the definitions."""
-    require: Callable[[], object] = lambda: None
-    """Raises an error if it cannot build: called if there is something to build."""
 
 
 class Build:
@@ -107,7 +89,7 @@ class Build:
             )
         self.say = say
         given_epoch()
-        given_key(options.signing_key, for_melange=builder.is_here)
+        given_key(options.key_file, for_melange=builder.is_here)
         self.makefile = makefile_of(
             self.directory, options.target_template, options.make_assignments()
         )
@@ -136,7 +118,7 @@ class Build:
         self.about = summarize(self.plan, broken=0 if options.packages else self.found.unusable)
 
     def _tell_of_makefile(self) -> None:
-        given, notes = self.options.signing_key, self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS")
+        given, notes = self.options.key_file, self.makefile.notes("KEY", "MELANGE_EXTRA_OPTS")
         foreign = self.makefile.foreign_key_note("--signing-key") if given else None
         for note in filter(None, (*notes, foreign)):
             self.say(note)
@@ -201,6 +183,7 @@ class Build:
         names = (*request.packages, *request.rebuild)
         packages = self.graph.packages
         wanted = self.graph.closure(names, stopped_too=True) if request.packages else packages
+        self._needed = frozenset() if request.only else {one.name for one in wanted}
         self.finished = find_finished(store, self._others, packages, wanted, self.fingerprints)
         self.edges = CycleEdges(
             graph=self.graph,
@@ -356,19 +339,23 @@ class Build:
         return keep_result(run, make_result(self.about, scheduler, 0.0, run.id))
 
     def unpublished(self) -> list[Record]:
-        """Return the records of what the plan has in the store, or took from another one."""
+        """Return the records of what the plan has in the store, or took from another one.
+
+        What a finished package needs is no part of the plan, and belongs to it all the same.
+        """
         there = {
             one.package.name
             for one in self.plan.skipped
             if one.absence in (Absence.STORED, Absence.UNCHANGED)
         }
-        there |= self.finished.taken - self.about.packages.keys()
+        needed = (self._needed & self.finished.same) - self.elsewhere
+        there |= (needed | self.finished.taken) - self.about.packages.keys()
         return [self.finished.records[name] for name in sorted(there)]
 
     def _variables(self) -> MakeVariables:
         """Return what make is told, but for what is another in each unit or on each machine."""
         options, directory = self.options, self.directory
-        key = given_key(options.signing_key)
+        key = given_key(options.key_file)
         return MakeVariables(
             arch=self.arch,
             source_date_epoch=0,
@@ -387,9 +374,3 @@ class Build:
         """Return the cache beside the definitions; if there is none, an empty one of this run."""
         cache = cache_beside(self.directory.resolve())
         return cache if cache.is_dir() else self.store.work.resolve() / "cache"
-
-
-def this_machine(options: BuildOptions) -> Builder:
-    """Return what builds on this machine."""
-    melange = melange_version(melange_here(options.make_vars))
-    return Builder(options.limits(machine_resources()), melange, store_name(options), is_here=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from dag.errors import UsageError
 from dag.io.package.keypairs import public_half, require_pair
 from dag.io.retries import RetryPolicy
 from dag.io.store import ownkey
+from dag.io.store.blobs import LOST_HINT, LostBlob
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
-from dag.report.words import seconds
+from dag.report.words import seconds, some
 from dag.run.build.tools import Tools
 
 _PATIENCE = RetryPolicy(longest=60.0)
@@ -32,6 +33,11 @@ def given_key(path: str | None, *, for_melange: bool = False) -> Path | None:
     key = Path(path) if path else None
     if key is None:
         return None
+    if not key.is_file():
+        raise UsageError(
+            f"there is no file {key}, which --signing-key names",
+            hint="name the private key, or leave it to `dag publish` with --publish=false",
+        )
     if not public_half(key).is_file():
         raise UsageError(
             f"{key} has no public half {key.name}.pub beside it",
@@ -41,16 +47,47 @@ def given_key(path: str | None, *, for_melange: bool = False) -> Path | None:
     return key
 
 
-def publish_record(
+def publish_records(
+    store: Store,
+    records: Iterable[Record],
+    sign: Callable[[Iterable[Path]], None],
+    say: Callable[[str], None],
+) -> dict[str, str]:
+    """Publish records of a store; return why some could not be, by the names of units.
+
+    `sign` adds a signature to each of some files; `say` is told of each wait for another build.
+    """
+    refused = {}
+    for record in records:
+        try:
+            _publish_record(store, record, sign, say)
+        except LostBlob as error:
+            refused[record.name] = error.message
+    return refused
+
+
+def require_published(refused: Mapping[str, str]) -> None:
+    """Raise an error if some units could not be published; `refused` has why, by their names.
+
+    Raises:
+        LostBlob: one could not be.
+
+    """
+    if refused:
+        name, why = next(iter(refused.items()))
+        others = some([one for one in refused if one != name])
+        raise LostBlob(
+            f"{name} could not be published: {why}" + (f"; nor could {others}" if others else ""),
+            hint=LOST_HINT,
+        )
+
+
+def _publish_record(
     store: Store,
     record: Record,
     sign: Callable[[Iterable[Path]], None],
     say: Callable[[str], None],
 ) -> None:
-    """Publish a record of a store; `say` is told of each wait for a build that is about to do so.
-
-    `sign` adds a signature to each of some files.
-    """
     pauses = _PATIENCE.pauses()
     while not store.publish(record, sign):
         pause = next(pauses)
@@ -63,10 +100,11 @@ def publish_record(
 
 def publish(
     store: Store, records: Iterable[Record], given: Path | None, say: Callable[[str], None]
-) -> None:
+) -> dict[str, str]:
     """Publish records that a store has and does not publish yet; then write its index.
 
-    They are signed with the `given` key, or with the store's own.
+    They are signed with the `given` key, or with the store's own. Returns why some could not be
+    published, by the names of units.
     """
 
     @cache
@@ -86,7 +124,7 @@ def publish(
     if store.is_shared and (missing or store.left):
         store.read()  # what others have published meanwhile stays as it is
     left = (one for unit, one in store.left.items() if unit not in store.records)
-    for record in [*missing, *left]:
-        publish_record(store, record, sign_packages, say)
+    refused = publish_records(store, [*missing, *left], sign_packages, say)
     name = public_half(given).name if given else f"{ownkey.NAME}.pub"
     write_index(store, sign_index, say, key=name, anew=given is not None)
+    return refused

@@ -131,7 +131,9 @@ class LocalDoctor:
 
     def _key(self) -> Finding:
         chosen = self._chosen
-        key = given_key(chosen.signing_key, for_melange=True)
+        if not chosen.publish:
+            return ok("nothing is signed, because of --publish=false")
+        key = given_key(chosen.key_file, for_melange=True)
         makefile = makefile_of(
             Path(chosen.directory), chosen.target_template, chosen.make_assignments()
         )

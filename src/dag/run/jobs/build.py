@@ -30,13 +30,14 @@ from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.runs import Run
 from dag.report.terminal import Terminal
 from dag.report.words import some
+from dag.run.build.builder import Builder
 from dag.run.build.group import BuildGroup
 from dag.run.build.places import named_places
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
-from dag.run.build.session import Build, Builder
-from dag.run.build.signing import given_key
+from dag.run.build.session import Build
+from dag.run.build.signing import given_key, require_published
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
 from dag.run.jobs.earlier import clear_jobs, find_jobs
@@ -133,6 +134,20 @@ class ClusterBuild:
             listing = await self._agent(kube).list()
             self._seen = _Seen(listing, capacity, await find_jobs(kube, self._settings.key))
 
+    @property
+    def store(self) -> Store:
+        """Return what stands here for the store."""
+        return self._store
+
+    def fill(self) -> None:
+        """Let what stands for the store have what the agent has told of that.
+
+        Raises:
+            InfrastructureError: what it told is damaged.
+
+        """
+        fill_replica(self._store, self._seen.listing, self._terminal.say)
+
     def plan(self, say: Callable[[str], None], *, sharing: int) -> None:
         """Plan the build; `say` is told of the definitions.
 
@@ -144,7 +159,7 @@ class ClusterBuild:
 
         """
         options = self._options
-        fill_replica(self._store, self._seen.listing, self._terminal.say)
+        self.fill()
         # Which melange the image has, nobody knows; but which image it is.
         image = f"image {self._settings.sdk_image.partition('@')[2]}"
         limits = options.cluster_limits(self._seen.capacity, sharing=sharing)
@@ -158,14 +173,16 @@ class ClusterBuild:
         self._store.close()
 
     def find_key(self) -> None:
-        """Find the key that signs, before anything is built that could not be signed.
+        """Find the key that signs, if anything is published, before anything is built.
 
         Raises:
             UsageError: it is not on this machine.
             InfrastructureError: a new one cannot be kept.
 
         """
-        given = given_key(self._options.signing_key)
+        if not self._options.publish:
+            return
+        given = given_key(self._options.key_file)
         if given is not None:
             self._key = SigningKey(given, f"{given.name}.pub")
         else:
@@ -200,8 +217,8 @@ class ClusterBuild:
             self._settings = replace(self._settings, bundle=chosen.bundle, run=chosen.name)
             run = self._store.runs.begin(chosen.id, goes_on_with=chosen.name)
             return await self._drive(run, chosen, group)
-        self._settings = replace(self._settings, run="publish")
-        await self._publish(self.build.unpublished())
+        if self._options.publish:
+            require_published(await self.publish(self.build.unpublished()))
         return self.build.end_without_units(chosen.id)
 
     async def _clear(self, kube: Kube) -> None:
@@ -247,8 +264,9 @@ class ClusterBuild:
             try:
                 if result.stopped != INTERRUPTED and not runner.is_abandoned:
                     done = [*build.unpublished(), *runner.finished]
-                    await self._publish_with(kube, done)
-                    await self._deliver(kube, done)
+                    if options.publish:
+                        require_published(await self._publish_with(kube, done))
+                        await self._deliver(kube, done)
                     limit = None
             finally:
                 if not runner.is_abandoned:
@@ -277,21 +295,34 @@ class ClusterBuild:
 
         A build that ended is no failure for lack of them.
         """
+        known, store = self._seen.listing, self._store
+        learnt = LearntNeeds(
+            ram=_more(store.hints.all(), known.ram),
+            disk=_more(store.disk_hints.all(), known.disk),
+        )
         ended = run.state / run.names.result
         files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
         try:
             async with asyncio.timeout(limit):
-                await self._agent(kube).keep_run(files)
+                await self._agent(kube).keep_run(files, learnt)
         except InfrastructureError as error:
             self._terminal.say(f"the journal of the run is not in the store: {error}")
         except TimeoutError:
             self._terminal.say("the journal of the run is not in the store: that took too long")
 
-    async def _publish(self, records: list[Record]) -> None:
+    async def publish(self, records: list[Record]) -> dict[str, str]:
+        """Publish records of the store; return why some could not be, by the names of units.
+
+        Raises:
+            InfrastructureError: the cluster refuses something, or the store does.
+
+        """
+        self._settings = replace(self._settings, run="publish")
         async with self._cluster() as kube:
             await self._clear(kube)
-            await self._publish_with(kube, records)
+            refused = await self._publish_with(kube, records)
             await self._deliver(kube, records)
+        return refused
 
     async def _deliver(self, kube: Kube, published: Iterable[Record]) -> None:
         """Bring what the store publishes to the directory of --out, if there is one."""
@@ -302,15 +333,11 @@ class ClusterBuild:
         where = Path(self._options.out)
         await self._agent(kube).deliver(Delivery(where, arch, records, self._terminal))
 
-    async def _publish_with(self, kube: Kube, records: list[Record]) -> None:
-        if records:
-            known, store = self._seen.listing, self._store
-            learnt = LearntNeeds(
-                ram=_more(store.hints.all(), known.ram),
-                disk=_more(store.disk_hints.all(), known.disk),
-            )
-            given = self._options.signing_key is not None
-            await self._agent(kube).publish(records, self._key, learnt, anew=given)
+    async def _publish_with(self, kube: Kube, records: list[Record]) -> dict[str, str]:
+        if not records:
+            return {}
+        given = self._options.key_file is not None
+        return await self._agent(kube).publish(records, self._key, anew=given)
 
     def _connect(self, say: Callable[[str], None] = lambda _: None) -> Kube:
         return Kube(connect(self._options.kubeconfig, self._options.context), say)

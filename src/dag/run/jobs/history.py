@@ -14,6 +14,7 @@ from dag.core.jobs.history import RunQuery
 from dag.core.jobs.listing import StoreListing, require_path
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import ClusterLogsOptions, ClusterPageOptions, ClusterStatusOptions
+from dag.core.jobs.publishing import PublishOptions
 from dag.core.store.layout import read_run_of
 from dag.errors import InfrastructureError
 from dag.io.store.places import StorePlace
@@ -26,7 +27,7 @@ from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
-RunsOptions = ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions
+RunsOptions = ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions | PublishOptions
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from dag.core.jobs.options import (
     ClusterStatusOptions,
     UnitBuildOptions,
 )
+from dag.core.jobs.publishing import PublishOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.store.buckets import Bucket
 from dag.io.kube.api import Kube
@@ -21,7 +22,13 @@ from dag.report.terminal import Terminal
 from dag.run.pod.access import read_identity
 from dag.run.pod.bundle import BundleTarget
 
-StoreOptions = UnitBuildOptions | ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions
+StoreOptions = (
+    UnitBuildOptions
+    | ClusterStatusOptions
+    | ClusterLogsOptions
+    | ClusterPageOptions
+    | PublishOptions
+)
 
 
 def store_settings(

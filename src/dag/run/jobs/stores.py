@@ -90,14 +90,13 @@ class StoreAgent:
         self,
         records: Sequence[Record],
         key: SigningKey,
-        learnt: LearntNeeds,
         *,
         anew: bool,
-    ) -> int:
-        """Publish records of the store and sign its index here; return how many are new there.
+    ) -> dict[str, str]:
+        """Publish records of the store and sign its index here.
 
-        With `anew` the index is signed although it lists all already: the key may be another one.
-        `learnt` is what units turned out to need, to be remembered.
+        Returns why some could not be published, by the names of units. With `anew` the index is signed
+        although it lists all already: the key may be another one.
 
         Raises:
             InfrastructureError: no agent could do it.
@@ -106,20 +105,18 @@ class StoreAgent:
         arch = self.settings.arch.apk
         public = public_half(key.path).read_bytes()
         words = [f"--public-name={key.public_name}", f"--public-key={_base64(public)}"]
-        for flag, needs in (("--ram", learnt.ram), ("--disk", learnt.disk)):
-            words += [word for name, size in needs.items() for word in (flag, name, str(size))]
         if anew:
             words.append("--anew")
         names = encode_texts(record_name(arch, one) for one in records)
         signed: list[str] = []
-        published = 0
+        refused: dict[str, str] = {}
         for _ in range(_ROUNDS):
             follower = await self._run("publish", "publish", *words, *signed, "--", *names)
             answer = _answer(follower.pod)
             await follower.remove()
-            published += answer.published
+            refused |= answer.refused
             if answer.unsigned is None:
-                return published
+                return refused
             signature = key.sign_digest(bytes.fromhex(answer.unsigned))
             signed = [f"--digest={answer.unsigned}", f"--signature={_base64(signature)}"]
         raise InfrastructureError(
@@ -127,8 +124,10 @@ class StoreAgent:
             hint="run this again when nobody else publishes there",
         )
 
-    async def keep_run(self, files: RunFiles) -> None:
+    async def keep_run(self, files: RunFiles, learnt: LearntNeeds) -> None:
         """Keep the journal and the result of the run of the settings; say it if they are too long.
+
+        `learnt` is what its units turned out to need, to be remembered.
 
         Raises:
             InfrastructureError: no agent could do it.
@@ -140,9 +139,12 @@ class StoreAgent:
                 f"the journal of run {self.settings.run} is too long to be kept in"
                 f" {self.settings.store}: `dag status` and `dag logs` will not tell of it there"
             )
+        known = [*_words("--ram", learnt.ram), *_words("--disk", learnt.disk)]
+        if not words and not known:
             return
+        run = f"--run={self.settings.run}"
         follower = await self._run(
-            "keep-run", "keep the files of the run", f"--run={self.settings.run}", "--", *words
+            "keep-run", "keep the files of the run", run, *known, "--", *words
         )
         await follower.remove()
 
@@ -188,6 +190,10 @@ class StoreAgent:
                 hint=result.ending.hint,
             )
         return follower
+
+
+def _words(flag: str, needs: Mapping[str, int]) -> list[str]:
+    return [word for name, size in needs.items() for word in (flag, name, str(size))]
 
 
 def _answer(pod: KubeView) -> PublishAnswer:

@@ -1,0 +1,81 @@
+"""`dag publish` for a store that only pods reach: its agent publishes, and the key stays here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dag.core.arch import Arch
+from dag.core.build.publishing import ProvenUnits, Publishing, make_publishing
+from dag.core.jobs.history import RunQuery
+from dag.core.jobs.publishing import PublishOptions
+from dag.io.store.local import Store
+from dag.report.terminal import Terminal
+from dag.run.build.publish import finished_in, proven_by
+from dag.run.jobs.build import ClusterBuild
+from dag.run.jobs.history import opened_runs
+from dag.run.jobs.settings import agent_image, store_settings
+from dag.run.pod.bundle import namespace_of
+from dag.run.signals import run_interruptibly
+
+
+def publish_on_cluster(options: PublishOptions, terminal: Terminal) -> list[Publishing]:
+    """Publish what a store in a cluster has finished, for each architecture.
+
+    Raises:
+        UsageError: something that was asked for is wrong, or the key cannot sign.
+        Held: somebody else builds in this store, and `options.wait` is not set.
+        InfrastructureError: the cluster or a registry cannot be reached or refuses.
+
+    """
+    image = agent_image(options, terminal)
+    if options.run is None:
+        return [_publish(options, arch, image, terminal, None) for arch in options.archs]
+    with opened_runs(options, RunQuery(run=options.run)) as runs:
+        found = runs.find(options.run)
+        return [
+            _publish(options, one.arch, image, terminal, (one, found.id or options.run))
+            for one in found.stores
+        ]
+
+
+def _publish(
+    options: PublishOptions,
+    arch: Arch,
+    image: str,
+    terminal: Terminal,
+    run: tuple[Store, str] | None,
+) -> Publishing:
+    """Publish for one architecture; `run` is one whose proven units are meant, and where its files are."""
+    settings = store_settings(options, namespace_of(options, terminal), arch)
+    settings = replace(settings, bundle=image)
+    building = replace(options.of_build(), arch=(arch,))
+    cluster = ClusterBuild(building, settings, terminal)
+    try:
+        proven = run_interruptibly(_look(cluster, terminal, run, dry_run=options.dry_run))
+        there = {(one.name, one.version) for one in proven.records if cluster.store.publishes(one)}
+        refused = {}
+        if proven.records and not options.dry_run:
+            cluster.find_key()
+            refused = run_interruptibly(cluster.publish(list(proven.records)))
+        return make_publishing(
+            arch.apk,
+            proven,
+            is_there=lambda one: (one.name, one.version) in there,
+            refused=refused,
+        )
+    finally:
+        cluster.close()
+
+
+async def _look(
+    cluster: ClusterBuild, terminal: Terminal, run: tuple[Store, str] | None, *, dry_run: bool
+) -> ProvenUnits:
+    """Find out what the store has proven."""
+    if not dry_run:
+        await cluster.acquire()
+    await cluster.look()
+    if run is None:
+        cluster.plan(terminal.say, sharing=1)
+        return finished_in(cluster.build)
+    cluster.fill()
+    return proven_by(*run, cluster.store)
