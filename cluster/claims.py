@@ -18,13 +18,16 @@ def claim_directory(cluster: Cluster, namespace: str, name: str) -> Path:
     return cluster.directory / cluster.nodes[0] / "disk" / _volume(namespace, name)
 
 
-def make_claim(cluster: Cluster, namespace: str, name: str) -> Path:
+def make_claim(
+    cluster: Cluster, namespace: str, name: str, *, directory: Path | None = None
+) -> Path:
     """Make a claim to which everybody may write, and return its directory.
 
-    It waits until one with this name that was removed is gone. Raises ClusterError if that takes
+    With `directory` it is that one, which another claim may be, too. It waits until one with this name that was removed is gone. Raises ClusterError if that takes
     longer than a minute, because pods still use it.
     """
-    place, volume = claim_directory(cluster, namespace, name), _volume(namespace, name)
+    place = directory or claim_directory(cluster, namespace, name)
+    volume = _volume(namespace, name)
     former = (f"persistentvolumeclaim/{name}", f"persistentvolume/{volume}")
     cluster.run_kubectl("wait", "--for=delete", "--timeout=60s", "-n", namespace, *former)
     place.mkdir(exist_ok=True)

@@ -20,6 +20,19 @@ from tests.support.waiting import eventually
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = private_key()
+IMAGE = "r.example.com/dag:1"
+ENGINE = """\
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtsWq48miVQ/nMXv9jQcY
+YAL6EkpU1P8RCheP2pe9wpzWggMO0s/Vzy5SDfC3SVNXhpqzrIU/I5FK70yI8Hgg
+Nnyi8R66dIBXEW9Wj37GTCMePQlL0kFxTi8YfK5LhEF+aI4JHWMvC1jYQsJEeZnL
+FZAW4hJais75HdqhtHqtNsAvTrtk3r6MJUkJtQTZTtuZgN66qFGY64VbNQCBe55p
+ysdvAClyJc3rU9kLuwrb0GGWaMNFwVPyWthjk8XHzeLeHL0a0IOuJxQxV4tK4yHG
+9r3tN2HSrpCm5jgmufF/UL8OQennVVzQg/9FRRaiOELhoznqIP40aW73EJq4Sv+V
+owIDAQAB
+-----END PUBLIC KEY-----
+"""
+"""The public half of the key of whoever drives builds, which is a part of scripts."""
 
 SCRIPTS = {
     "gke": "gke --project=shop --zone=europe-west4-a --bucket=gs://apks/wolfi --src-bucket=old"
@@ -31,6 +44,12 @@ SCRIPTS = {
     " --service-account=builder --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::1:role/dag"
     " --group=builders --user=ann --secret-key --project=shop --arm"
     " --close-network --reach=10.1.2.0/24 --reach=10.1.2.3",
+    "signer": "signer --context=ours --store=pvc://packages/dist --signing-key=melange.rsa"
+    " --agent-image=r.example.com/dag@sha256:" + "0" * 64 + " --user=ann --node-selector=pool=keys",
+    "signer-class": "signer --context=ours --signer-namespace=keys --store=s3://packages/wolfi"
+    " --secret-class=melange-key --signing-key-name=wolfi --agent-image=r.example.com/dag:1"
+    " --namespace=builds --reach=10.1.2.3 --trust-store"
+    " --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::123456789012:role/signer",
 }
 
 
@@ -43,6 +62,7 @@ def standins(tmp_path: Path) -> Iterator[Standins]:
 def dag(*words: str, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DAG_")}
     clean.pop("PROJECT", None)
+    clean["XDG_DATA_HOME"] = str(place / "data")
     return commands.dag("setup", *words, environment=clean | environment, cwd=place)
 
 
@@ -52,6 +72,10 @@ def test_the_script_is_the_one_that_was_read(
     tmp_path: Path, name: str, undo: bool, golden: Golden
 ) -> None:
     (tmp_path / "melange.rsa").write_text(KEY)
+    engine = tmp_path / "data/dag/keys/engine/engine.rsa"
+    engine.parent.mkdir(parents=True)
+    engine.write_text(KEY)
+    engine.with_name("engine.rsa.pub").write_text(ENGINE)
     words = [*SCRIPTS[name].split(), *(["--undo"] if undo else [])]
     done = dag(*words, "--print", place=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -134,6 +158,26 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
         (
             "gke --project=p --zone=z --signing-key=none",
             "the key none cannot be read: No such file or directory",
+        ),
+        (
+            f"signer --store=pvc://p --agent-image={IMAGE}",
+            "give either --signing-key FILE, or --secret-class NAME",
+        ),
+        (
+            f"signer --store=pvc://p --agent-image={IMAGE} --secret-class=c",
+            "give --signing-key-name, the name that those have who verify",
+        ),
+        (
+            f"signer --store=packages --agent-image={IMAGE} --signing-key=public",
+            "needs a store that all nodes reach",
+        ),
+        (
+            f"signer --store=pvc://p --agent-image={IMAGE} --signing-key=public",
+            "public is no RSA key in PEM",
+        ),
+        (
+            f"signer --store=pvc://p --agent-image={IMAGE} --signing-key=p --signer-namespace=b -n b",
+            "the signer would be in b, where builds are: so its key were theirs",
         ),
         ("kind --cluster=a;b", "--cluster 'a;b' is no name that docker takes"),
         ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),
@@ -322,7 +366,8 @@ def test_dag_toml_has_a_table_for_it(tmp_path: Path) -> None:
     wrong = dag("kind", "--print", place=tmp_path)
     assert wrong.returncode == 2
     assert "dag.toml:2: no flag is called 'prot'" in wrong.stderr
-    assert "did you mean port" in wrong.stderr
+    assert "did you mean " in wrong.stderr
+    assert " port " in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
+from dag.cli.agentparts import ARCH, PATH, STATE, STORE, TERMINATION_LOG, last_words
+from dag.cli.agentsigning import ask_signer, publish, sign
 from dag.cli.interrupts import clean_up_when_told
 from dag.core.store.buckets import EMPTY, Bucket
-from dag.errors import DagError
-
-_TERMINATION_LOG = Path("/dev/termination-log")
-_LAST_WORDS = 2000
-"""Characters; Kubernetes takes 4 KiB."""
-_PATH = click.Path(path_type=Path)
 
 
 @click.group(name="agent", hidden=True)
@@ -25,14 +19,14 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--pipe", "pipes", multiple=True, type=_PATH, help="Make this pipe.")
-@click.argument("source", type=_PATH)
-@click.argument("target", type=_PATH)
+@click.option("--pipe", "pipes", multiple=True, type=PATH, help="Make this pipe.")
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
 def unpack(source: Path, target: Path, pipes: tuple[Path, ...]) -> None:
     """Copy what the image carries in SOURCE into the volume at TARGET."""
     from dag.run.agent.unpack import unpack as run
 
-    with _last_words():
+    with last_words():
         run(source, target, pipes)
 
 
@@ -41,32 +35,30 @@ def _bucket(_: click.Context, __: click.Parameter, value: str) -> Bucket:
 
 
 _TO_BUCKET = click.option("--bucket", required=True, callback=_bucket, help="The bucket's URL.")
-_ARCH = click.option("--arch", required=True, help="The architecture, as apk names it.")
-_WORKSPACE = click.option("--workspace", required=True, type=_PATH, help="Where the build is.")
-_PIPE = click.option("--pipe", required=True, type=_PATH, help="What the build holds open.")
-_STATE = click.option("--state", required=True, type=_PATH, help="Where copies are kept.")
+_WORKSPACE = click.option("--workspace", required=True, type=PATH, help="Where the build is.")
+_PIPE = click.option("--pipe", required=True, type=PATH, help="What the build holds open.")
 
 
 @command.command()
 @_TO_BUCKET
-@_ARCH
+@ARCH
 @_WORKSPACE
 @click.argument("wanted", nargs=-1)
 def fetch(bucket: Bucket, arch: str, workspace: Path, wanted: tuple[str, ...]) -> None:
     """Bring those of the files WANTED that the bucket has."""
     from dag.run.agent.fetch import fetch as run
 
-    with _last_words():
+    with last_words():
         run(bucket, arch, wanted, workspace)
 
 
 @command.command()
 @_TO_BUCKET
-@_ARCH
+@ARCH
 @_WORKSPACE
 @_PIPE
-@_STATE
-@click.option("--key", type=_PATH, help="Sign the bucket's index with this key.")
+@STATE
+@click.option("--key", type=PATH, help="Sign the bucket's index with this key.")
 @click.option("--public-key", default="", help="The name of the public half.")
 def upload(
     *,
@@ -83,7 +75,7 @@ def upload(
     from dag.run.agent.upload import UploadOrder
     from dag.run.agent.upload import upload as run
 
-    with _last_words():
+    with last_words():
         run(
             UploadOrder(
                 bucket=bucket,
@@ -103,11 +95,11 @@ _HOLD = click.option("--hold", required=True, type=float, help="Seconds to wait 
 
 @command.command()
 @_RUN
-@_ARCH
+@ARCH
 @_WORKSPACE
 @_PIPE
-@_STATE
-@click.option("--log-directory", required=True, type=_PATH, help="Where the build's log is.")
+@STATE
+@click.option("--log-directory", required=True, type=PATH, help="Where the build's log is.")
 @click.option("--public-key", required=True, help="The name of the public key.")
 @_PORT
 @_HOLD
@@ -137,7 +129,7 @@ def serve(
         log_directory=log_directory,
         public_key=public_key,
     )
-    with _last_words():
+    with last_words():
         run(order)
 
 
@@ -148,21 +140,20 @@ def try_bucket(bucket: Bucket, probe: str | None) -> int:
     """List a bucket; the exit code is 3 if it has no packages."""
     from dag.run.agent.buckets import try_bucket as run
 
-    with _last_words():
+    with last_words():
         return 0 if run(bucket, probe) or probe is not None else EMPTY
 
 
-_STORE = click.option("--store", required=True, help="The path or the URL of the store.")
-_PLACE = click.option("--place", required=True, type=_PATH, help="Where the unit is built.")
+_PLACE = click.option("--place", required=True, type=PATH, help="Where the unit is built.")
 
 
 @command.command()
-@_STORE
+@STORE
 @_PLACE
-@_STATE
+@STATE
 @_PIPE
-@click.option("--bundle", required=True, type=_PATH, help="Where the definitions are.")
-@click.option("--script", required=True, type=_PATH, help="Write the build's script here.")
+@click.option("--bundle", required=True, type=PATH, help="Where the definitions are.")
+@click.option("--script", required=True, type=PATH, help="Write the build's script here.")
 @click.argument("order", nargs=-1, required=True)
 def prepare(
     *,
@@ -178,93 +169,57 @@ def prepare(
     from dag.run.agent.prepare import UnitPlaces
     from dag.run.agent.prepare import prepare as run
 
-    with _last_words():
+    with last_words():
         run(order, UnitPlaces(store=store, place=place, state=state, pipe=pipe), bundle, script)
 
 
 @command.command()
-@_STORE
+@STORE
 @_PLACE
-@_STATE
+@STATE
 @_PIPE
-@click.option("--log-directory", required=True, type=_PATH, help="Where the build's log is.")
+@click.option("--log-directory", required=True, type=PATH, help="Where the build's log is.")
 def collect(*, store: str, place: Path, state: Path, pipe: Path, log_directory: Path) -> None:
     """Take what one unit's build left into the store, if it is what was promised."""
     from dag.run.agent.collect import collect as run
     from dag.run.agent.prepare import UnitPlaces
 
-    with _last_words():
+    with last_words():
         places = UnitPlaces(store=store, place=place, state=state, pipe=pipe)
-        run(places, log_directory, _TERMINATION_LOG)
+        run(places, log_directory, TERMINATION_LOG)
 
 
 @command.command(name="list-store")
-@_STORE
-@_ARCH
-@_STATE
+@STORE
+@ARCH
+@STATE
 def list_store(store: str, arch: str, state: Path) -> None:
     """Tell what a store has."""
     from dag.core.arch import Arch
     from dag.run.agent.store import list_store as run
 
-    with _last_words():
+    with last_words():
         run(store, Arch.parse(arch), state / "store")
 
 
 @command.command(name="try-store")
-@_STORE
-@_ARCH
-@_STATE
+@STORE
+@ARCH
+@STATE
 @click.option("--write", "probe", required=True, help="Write and delete this object.")
 def try_store(store: str, arch: str, state: Path, probe: str) -> None:
     """Try whether a store can be written."""
     from dag.core.arch import Arch
     from dag.run.agent.store import try_store as run
 
-    with _last_words():
+    with last_words():
         run(store, Arch.parse(arch), state / "store", probe)
 
 
-@command.command()
-@_STORE
-@_ARCH
-@_STATE
-@click.option("--public-name", required=True, help="The name of the public key.")
-@click.option("--public-key", required=True, help="The public key, in base64.")
-@click.option("--digest", default="", help="The SHA-256 of the index that is signed.")
-@click.option("--signature", default="", help="The signature of that, in base64.")
-@click.option("--anew", is_flag=True, help="Sign the index although it lists all already.")
-@click.argument("records", nargs=-1, required=True)
-def publish(
-    *,
-    store: str,
-    arch: str,
-    state: Path,
-    public_name: str,
-    public_key: str,
-    digest: str,
-    signature: str,
-    anew: bool,
-    records: tuple[str, ...],
-) -> None:
-    """Publish RECORDS of a store, and its index."""
-    from dag.core.arch import Arch
-    from dag.run.agent.places import open_agent_store
-    from dag.run.agent.store import IndexSignature, PublishOrder, publish_order
-
-    signed = IndexSignature(
-        public_name=public_name, public_key=public_key, digest=digest, signature=signature
-    )
-    with _last_words():
-        order = PublishOrder(records=records, anew=anew)
-        opened = open_agent_store(store, Arch.parse(arch), state / "store")
-        publish_order(opened, order, signed, _TERMINATION_LOG)
-
-
 @command.command(name="list-runs")
-@_STORE
-@_ARCH
-@_STATE
+@STORE
+@ARCH
+@STATE
 @click.option("--of", "archs", multiple=True, help="Tell of this architecture; else of all.")
 @click.option("--run", "run_id", default="", help="Tell of the runs whose ids begin so.")
 @click.option("--unit", default="", help="Tell the log of this unit, too.")
@@ -286,15 +241,15 @@ def list_runs(  # every agent is told the architecture of its node
     from dag.core.jobs.history import RunQuery
     from dag.run.agent.history import list_runs as run
 
-    with _last_words():
+    with last_words():
         query = RunQuery(run=run_id, unit=unit, every=every, page=page)
         run(store, [*map(Arch.parse, archs)], state / "store", query)
 
 
 @command.command(name="keep-run")
-@_STORE
-@_ARCH
-@_STATE
+@STORE
+@ARCH
+@STATE
 @_RUN
 @click.option("--ram", type=(str, int), multiple=True, help="Remember the bytes that a unit needs.")
 @click.option("--disk", type=(str, int), multiple=True, help="Remember the disk that it needs.")
@@ -316,14 +271,14 @@ def keep_run(
     from dag.run.agent.store import keep_run as run
 
     ended = EndedRun(run=run_id, files=files, ram=dict(ram), disk=dict(disk))
-    with _last_words():
+    with last_words():
         run(open_agent_store(store, Arch.parse(arch), state / "store"), ended)
 
 
 @command.command(name="serve-store")
-@_STORE
-@_ARCH
-@_STATE
+@STORE
+@ARCH
+@STATE
 @_RUN
 @_PORT
 @_HOLD
@@ -334,24 +289,10 @@ def serve_store(*, store: str, arch: str, state: Path, run_id: str, port: int, h
     from dag.run.agent.published import serve_published
     from dag.run.agent.serving import Service
 
-    with _last_words():
+    with last_words():
         opened = open_agent_store(store, Arch.parse(arch), state / "store")
         serve_published(opened, Service(run=run_id, port=port, hold=hold))
 
 
-@contextmanager
-def _last_words() -> Iterator[None]:
-    """Leave an error as the termination message, which Kubernetes shows as the container's reason."""
-    try:
-        yield
-    except DagError as error:
-        _leave(error.message)
-        raise
-    except OSError as error:
-        _leave(f"{error.filename or 'the agent'}: {error.strerror}")
-        raise
-
-
-def _leave(words: str) -> None:
-    with suppress(OSError):
-        _TERMINATION_LOG.write_text(words[:_LAST_WORDS])
+for one in (publish, ask_signer, sign):
+    command.add_command(one)

@@ -11,6 +11,7 @@ import click
 from dag.cli.examples import ExampleGroup
 from dag.cli.options import command_of
 from dag.core.setup.options import ExistingOptions, GkeOptions, KindOptions, SetupOptions
+from dag.core.setup.signeroptions import SignerSetupOptions
 from dag.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -98,12 +99,31 @@ def cluster(options: ExistingOptions) -> None:
     _carry_out(plan_existing(options), options)
 
 
-for one in (gke, kind, cluster):
+@command_of(
+    SignerSetupOptions,
+    (
+        "Make the signer, which trusts builds that this machine drives.",
+        "dag setup signer --store s3://packages/wolfi --signing-key my.rsa --agent-image IMAGE",
+    ),
+    ("See what would be done.", "dag setup signer … --print"),
+    section="setup",
+)
+def signer(options: SignerSetupOptions) -> None:
+    """Make a signer that has the key where nobody builds.
+
+    It is in a namespace of its own. `dag build --sign apart` asks it to publish, and it signs only what
+    that has attested: those who build, and who can write the store, get nothing signed by themselves.
+    """
+    from dag.run.setup.plans import plan_signer
+
+    _carry_out(plan_signer(options), options)
+
+
+for one in (gke, kind, cluster, signer):
     command.add_command(one)
 
 
 def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
-    from dag.core.setup.steps import NEXT
     from dag.report.setup import to_json, to_script
     from dag.report.terminal import Terminal, show_document, tell
     from dag.run.setup.steps import Setup
@@ -123,7 +143,8 @@ def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
     setup = Setup(plan, terminal)
     if not options.undo:
         run_interruptibly(setup.do())
-        terminal.say(NEXT)
+        for words in plan.next_words:
+            terminal.say(words)
         terminal.say(f"ready: {plan.next_command}")
         return
     if not (options.yes or (sys.stdin.isatty() and sys.stderr.isatty())):

@@ -8,17 +8,19 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from dag.core.kube.objects import KubeObject
+from dag.core.setup.forbidding import FORBIDDEN, NOT_APART
 from dag.core.setup.steps import (
     ABSENT_WORDS,
     GUEST,
     MANAGER,
-    NEXT,
     OWNER,
     OWNER_LABEL,
     TOLERATED,
     Connect,
     Ensure,
     Extend,
+    Forbid,
+    KeepFiles,
     LineCheck,
     ProveByPod,
     Publish,
@@ -169,7 +171,8 @@ def to_json(plan: SetupPlan, script: str) -> str:
 def _parts_doing(plan: SetupPlan) -> list[str]:
     parts = _numbered((step.title, _do(step)) for step in plan.steps)
     ready = shlex.quote(f"ready: {plan.next_command}")
-    return [*parts, f"echo {shlex.quote(NEXT)}\necho {ready}"]
+    said = [f"echo {shlex.quote(words)}" for words in plan.next_words]
+    return [*parts, "\n".join([*said, f"echo {ready}"])]
 
 
 def _parts_undoing(plan: SetupPlan) -> list[str]:
@@ -229,16 +232,49 @@ def _do(step: SetupStep) -> str:
                     f"remove {pod}",
                 )
             )
+        case KeepFiles():
+            thing = _thing(step.manifest)
+            files = [f"--from-file={key}={path}" for key, path in step.files.items()]
+            space = step.manifest["metadata"]["namespace"]
+            make = ["create", "secret", "generic", step.manifest["metadata"]["name"], "-n", space]
+            made = shlex.join(["kubectl", *make, *files, "--dry-run=client", "-o", "yaml"])
+            label = f"kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml"
+            apply = f"kubectl apply --server-side --field-manager={MANAGER} -f -"
+            return f"if ours_to_make {thing}; then\n  {made} |\n    {label} |\n    {apply}\nfi"
+        case Forbid():
+            return _forbid(step)
+
+
+def _forbid(step: Forbid) -> str:
+    asked = [shlex.quote(_can_i(*one)) for one in FORBIDDEN]
+    where = f"-n {shlex.quote(step.namespace)} --as={shlex.quote(step.user)}"
+    return "\n".join(
+        (
+            f"for may in {' '.join(asked)}; do",
+            f"  case $(kubectl auth can-i $may {where}) in",
+            "    no*) ;;",
+            f'    *) echo "$may: {NOT_APART.format(step=step)}" >&2; exit 1 ;;',
+            "  esac",
+            "done",
+        )
+    )
+
+
+def _can_i(verb: str, group: str, resource: str) -> str:
+    name, _, below = resource.partition("/")
+    return (
+        f"{verb} {f'{name}.{group}' if group else name}{f' --subresource={below}' if below else ''}"
+    )
 
 
 def _look(step: SetupStep, number: int) -> str:
     match step:
-        case Run(undo=()) | Connect() | Extend() | Tolerate():
+        case Run(undo=()) | Connect() | Extend() | Tolerate() | Forbid():
             return ""  # an object that is extended is looked at by the step that makes it
         case Run():
             asked = [_asks(question) for question in (step.done, step.ours) if question]
             return " &&\n".join([f"run_{number}=", *asked, f"run_{number}=yes || :"])
-        case Ensure():
+        case Ensure() | KeepFiles():
             return f"look {_thing(step.manifest)}"
         case Publish():
             return f'{_url(step)}\nlook -f "$url"'
@@ -252,13 +288,13 @@ def _connect(step: Connect) -> str:
 
 def _undo(step: SetupStep, number: int) -> str:
     match step:
-        case Run(undo=()) | Connect():
+        case Run(undo=()) | Connect() | Forbid():
             return ""
         case Run():
             return f'if [ -n "$run_{number}" ]; then\n{_command(step.undo)}\nfi'
         case ProveByPod():
             return f"remove {_thing(step.pod)}"
-        case Ensure():
+        case Ensure() | KeepFiles():
             return f"remove {_thing(step.manifest)}"
         case Extend():
             bare = identity(step.manifest)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dag.core.build.plan import BuildRequest, Known
+from dag.core.build.known import Known
+from dag.core.build.plan import BuildRequest
 from dag.core.build.publishing import (
     ProvenUnits,
     UnpublishedUnit,

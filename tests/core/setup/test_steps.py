@@ -39,7 +39,11 @@ def test_an_object_has_its_path(kind: str, path: str) -> None:
 
 def test_a_kind_that_nobody_asked_for_is_refused() -> None:
     manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}
+    assert setup.object_path(manifest) == "/api/v1/namespaces/default/secrets/x"
     with pytest.raises(UsageError, match="Secret x: dag setup does not know this kind"):
+        setup.require_published_kind(manifest)
+    manifest["kind"] = "Ingress"
+    with pytest.raises(UsageError, match="Ingress x: dag setup does not know this kind"):
         setup.object_path(manifest)
 
 

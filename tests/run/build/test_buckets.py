@@ -57,7 +57,8 @@ class Machine:
         return f"{self.server.bucket}/built"
 
     def start(self, *words: str, command: str = "build") -> subprocess.Popen[str]:
-        key = ["--signing-key", str(self.key)] if command == "build" else []
+        signs = command in ("build", "publish")
+        key = ["--signing-key", str(self.key)] if signs else []
         homes = {name: str(self.home / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME")}
         return subprocess.Popen(
             [sys.executable, "-m", "dag", *command.split(), "--store", self.store, *key, *words],
@@ -116,6 +117,22 @@ def test_a_second_machine_builds_nothing_again(machine: Callable[[str], Machine]
     code, out, said = first.run("--all", command="status")
     runs = [line.partition("  ")[2].partition(" in ")[0] for line in out.splitlines()]
     assert runs == ["4 there already", "2 built, 2 there already", "2 built"], said
+
+
+def test_what_one_machine_proves_another_one_publishes(machine: Callable[[str], Machine]) -> None:
+    builder, signer = machine("builder"), machine("signer")
+    code, _, said = builder.run("a", "b", "--publish=false")
+    assert code == 0, said
+    with builder.server.opened("built") as objects:
+        assert objects.read("x86_64/APKINDEX.tar.gz", PACKAGE_INDEX) is None
+    code, out, said = builder.run(command="status")
+    run = out.splitlines()[0].removeprefix("run ")
+    code, out, said = signer.run(f"--run={run}", command="publish")
+    assert code == 0, said
+    assert out.splitlines()[-1] == "2 packages published"
+    assert listed(signer.server) == ["a", "b"]
+    code, out, said = signer.run("a", "b", command="publish")
+    assert (code, out) == (0, "0 packages published, 2 already\n"), said
 
 
 def test_two_machines_at_once_share_what_they_build(machine: Callable[[str], Machine]) -> None:

@@ -181,6 +181,17 @@ def test_a_blob_that_differs_or_lacks_is_refused_by_name_and_others_are_publishe
     assert published(place)["x86_64"]["lacking"] == ["lib"]
 
 
+def test_nothing_that_builds_has_to_be_there(make: Make, tmp_path: Path) -> None:
+    place = make(lib=definition("lib"))
+    assert run(place, "--publish=false")[0] == 0
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "melange").symlink_to(str(shutil.which("melange", path=environment()["PATH"])))
+    code, _, said = run(place, command="publish", PATH=str(programs))
+    assert code == 0, said
+    assert index(place / "packages") == ["lib-1-r0.apk"]
+
+
 def test_no_store_is_made(make: Make, tmp_path: Path) -> None:
     place = make(lib=definition("lib"))
     code, _, said = run(place, f"--store={tmp_path}/none", command="publish")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from dag.core.build.signeroptions import PublishingOptions
 from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.kinds import (
     DURATION,
@@ -232,39 +233,6 @@ class UnitOptions(Options):
         "Give a unit that ran out of memory at most this much.",
         shown="all of the machine's",
     )
-
-
-@flag_group
-class KeyOptions(Options):
-    """The key that signs."""
-
-    heading: ClassVar[str] = "Signing"
-
-    signing_key: str | None = flag(
-        FILE,
-        "--signing-key",
-        "Sign the packages and the index with this private key.",
-        shown="a key of the store's own",
-    )
-
-
-@flag_group
-class PublishingOptions(KeyOptions):
-    """The choice of signing and publishing nothing."""
-
-    heading: ClassVar[str] = "Signing"
-
-    publish: bool = switch(
-        "--publish",
-        "Sign and publish what is finished. If false, it is only kept, no key is needed, and `dag "
-        "publish` publishes it later.",
-        default=True,
-    )
-
-    @property
-    def key_file(self) -> str | None:
-        """Return the path of the user's key; None if the store's own signs, or nobody."""
-        return self.signing_key if self.publish else None
 
 
 @flag_group

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dag.core.build.options import KeyOptions, StoreOptions
+from dag.core.build.options import StoreOptions
+from dag.core.build.signeroptions import KeyOptions
 from dag.core.flags import flag_group, switch
 from dag.core.package.options import (
     CompileOptions,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dag.core.build.options import PublishingOptions, StoreOptions
+from dag.core.build.options import StoreOptions
+from dag.core.build.signeroptions import PublishingOptions
 from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.options import QueueOptions
 from dag.core.jobs.stores import store_on_cluster

@@ -10,11 +10,11 @@ from typing import ClassVar
 from dag.core.arch import DEFAULT_ARCH, Arch
 from dag.core.build.options import (
     CommonOptions,
-    KeyOptions,
     OnlyOptions,
     RepositoryOptions,
     WaitOptions,
 )
+from dag.core.build.signeroptions import SignerOptions
 from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.claims import SCHEME
 from dag.core.jobs.options import FOR_JOBS, AgentOptions, UnitBuildOptions, WhereOptions
@@ -75,7 +75,7 @@ class PublishOptions(
     WhereOptions,
     WaitOptions,
     CommonOptions,
-    KeyOptions,
+    SignerOptions,
     AgentOptions,
     GeneralOptions,
 ):
@@ -122,6 +122,8 @@ def publish_command(options: UnitBuildOptions) -> str:
         words.append(f"--store={options.store}")
     if options.on == "kubernetes" and not (options.store or "").startswith(SCHEME):
         words.append("--on=kubernetes")
+    if options.is_apart:
+        words.append("--sign=apart")
     if options.arch != (Arch.parse(DEFAULT_ARCH),):
         words.append(f"--arch={','.join(map(str, options.arch))}")
     return shlex.join(words)

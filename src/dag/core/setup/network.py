@@ -34,6 +34,25 @@ def _network(text: str) -> str:
 NETWORK = ValueKind(metavar="CIDR", parse=_network)
 
 
+def signer_policy(namespace: str, reached: Sequence[str], *, outside: bool) -> KubeObject:
+    """Return the policy for all pods in the namespace of a signer: nobody reaches them.
+
+    They reach name servers and the ranges `reached`, and public addresses if their store is `outside`.
+    """
+    to = _outside(reached) if outside else _ranges(reached)
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "dag-signer", "namespace": namespace},
+        "spec": {
+            "podSelector": {},
+            "policyTypes": ["Ingress", "Egress"],
+            # Without any, nothing is reached; the API server leaves an empty list out.
+            **({"egress": [_NAME_SERVERS, {"to": to}]} if to else {}),
+        },
+    }
+
+
 def network_policy(namespace: str, reached: Sequence[str]) -> KubeObject:
     """Return the policy for all pods of `dag` in a namespace.
 
@@ -41,11 +60,6 @@ def network_policy(namespace: str, reached: Sequence[str]) -> KubeObject:
     server, and no address of the cluster or of the network around it.
     https://kubernetes.io/docs/concepts/services-networking/network-policies/
     """
-    outside = [
-        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*_INSIDE]}},
-        {"ipBlock": {"cidr": "::/0", "except": [*_INSIDE_6]}},
-        *({"ipBlock": {"cidr": one}} for one in reached),
-    ]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -53,6 +67,18 @@ def network_policy(namespace: str, reached: Sequence[str]) -> KubeObject:
         "spec": {
             "podSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "dag"}},
             "policyTypes": ["Egress"],
-            "egress": [_NAME_SERVERS, {"to": outside}],
+            "egress": [_NAME_SERVERS, {"to": _outside(reached)}],
         },
     }
+
+
+def _outside(reached: Sequence[str]) -> list[KubeObject]:
+    return [
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*_INSIDE]}},
+        {"ipBlock": {"cidr": "::/0", "except": [*_INSIDE_6]}},
+        *_ranges(reached),
+    ]
+
+
+def _ranges(reached: Sequence[str]) -> list[KubeObject]:
+    return [{"ipBlock": {"cidr": one}} for one in reached]

@@ -28,7 +28,13 @@ class Annotation:
     value: str
 
 
-def _annotation(text: str) -> Annotation:
+def parse_annotation(text: str) -> Annotation:
+    """Read `KEY=VALUE`.
+
+    Raises:
+        UsageError: this is none.
+
+    """
     found = _ANNOTATION.fullmatch(text)
     if found is None:
         raise UsageError(f"{text!r} is not KEY=VALUE")
@@ -263,7 +269,7 @@ class IdentityOptions(Options):
         variable="PROJECT",
     )
     annotations: tuple[Annotation, ...] = list_flag(
-        ValueKind(metavar="KEY=VALUE", parse=_annotation),
+        ValueKind(metavar="KEY=VALUE", parse=parse_annotation),
         "--annotation",
         "Annotate the service account with this, as clouds tie it to an identity of theirs.",
     )

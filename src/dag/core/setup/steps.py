@@ -117,7 +117,27 @@ class ProveByPod:
     seconds: float
 
 
-SetupStep = Run | Connect | Ensure | Extend | Tolerate | Publish | ProveByPod
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepFiles:
+    """Make or update a Secret of our own that has files of this machine, which are read at that moment."""
+
+    title: str
+    manifest: KubeObject
+    """The Secret without its content, which nobody prints."""
+    files: Mapping[str, str]
+    """Their paths, by the keys of the Secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forbid:
+    """Ask the cluster whether somebody may use what is in a namespace; that ends the set-up."""
+
+    title: str
+    namespace: str
+    user: str
+
+
+SetupStep = Run | Connect | Ensure | Extend | Tolerate | Publish | ProveByPod | KeepFiles | Forbid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +150,11 @@ class SetupPlan:
     its own cluster, there is none."""
     kubeconfig: str | None = None
     flags: Mapping[str, str]
-    """Flags for `dag pod` afterwards, which may also be written into dag.toml."""
+    """Flags for builds afterwards, which may also be written into dag.toml."""
+    command: str = "dag pod"
+    """The command that takes them."""
+    notes: Sequence[str] = ()
+    """What people must know besides."""
 
     @property
     def next_command(self) -> str:
@@ -139,11 +163,15 @@ class SetupPlan:
             f"--{name}" if value == "true" else f"--{name}={value}"
             for name, value in self.flags.items()
         )
-        return shlex.join(["dag", "pod", *flags])
+        return shlex.join([*self.command.split(), *flags])
 
-
-NEXT = "builds go where `dag pod` is told: give it the flags below, or write them into dag.toml"
-"""What people must know who have made a cluster ready, before the command that builds on it."""
+    @property
+    def next_words(self) -> Sequence[str]:
+        """Return what people must know before that command."""
+        told = (
+            f"builds go where `{self.command}` is told: give it the flags below, or write them into"
+        )
+        return (*self.notes, f"{told} dag.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +210,8 @@ _KINDS = {
     "CustomResourceDefinition": ("customresourcedefinitions", False),
     "SecretProviderClass": ("secretproviderclasses", True),
 }
+_OWN_KINDS = {"Secret": ("secrets", True), "CronJob": ("cronjobs", True)}
+"""Those that no manifest has which somebody publishes."""
 
 
 def collection_path(manifest: Mapping[str, Any]) -> str:
@@ -192,15 +222,30 @@ def collection_path(manifest: Mapping[str, Any]) -> str:
 
     """
     group, kind = str(manifest["apiVersion"]), str(manifest["kind"])
-    if kind not in _KINDS:
-        raise UsageError(
-            f"{kind} {manifest['metadata']['name']}: dag setup does not know this kind"
-        )
-    plural, namespaced = _KINDS[kind]
+    known = _KINDS | _OWN_KINDS
+    if kind not in known:
+        raise _unknown(manifest)
+    plural, namespaced = known[kind]
     root = f"/apis/{group}" if "/" in group else f"/api/{group}"
     if not namespaced:
         return f"{root}/{plural}"
     return f"{root}/namespaces/{manifest['metadata'].get('namespace', 'default')}/{plural}"
+
+
+def require_published_kind(manifest: Mapping[str, Any]) -> None:
+    """Refuse an object of a kind that nothing that somebody publishes needs.
+
+    Raises:
+        UsageError: it is of such a kind.
+
+    """
+    if manifest["kind"] not in _KINDS:
+        raise _unknown(manifest)
+
+
+def _unknown(manifest: Mapping[str, Any]) -> UsageError:
+    name = f"{manifest['kind']} {manifest['metadata']['name']}"
+    return UsageError(f"{name}: dag setup does not know this kind")
 
 
 def object_path(manifest: Mapping[str, Any]) -> str:

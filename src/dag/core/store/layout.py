@@ -7,6 +7,8 @@ published/ARCH/NAME/VERSION-rEPOCH.json     which record the published files are
 runs/ID/ARCH/journal.jsonl                  what happened in a run, event by event
 runs/ID/ARCH/result.json                    what came of it, once it has ended
 runs/ID/ARCH/logs/NAME.log                  the log of a unit, with all its attempts in that run
+requests/ID/ARCH.json                       what a signer that is apart is asked to publish
+requests/ID/ARCH.answer.json                what came of that
 runs/ID/ARCH/results/KEY.json               which result a run as Jobs goes on with, of several of a key
 ```
 """
@@ -24,12 +26,14 @@ from dag.core.store.records import Record
 STATE = ".dag"
 """The folder in a store of what is not published."""
 BLOBS, RECORDS, PUBLISHED, RUNS = "blobs/sha256", "records", "published", "runs"
+REQUESTS = "requests"
 _HEX = r"[0-9a-f]{64}"
 _BLOB = re.compile(f"{BLOBS}/({_HEX})")
 _PUBLICATION = re.compile(rf"{PUBLISHED}/([^/]+)/[^/]+/[^/]+\.json")
 _RUN_ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
 _RUN_TIME = "%Y%m%d-%H%M%S"
 _OF_RUN = re.compile(rf"{RUNS}/({_RUN_ID})/.+")
+_REQUEST = re.compile(rf"{REQUESTS}/({_RUN_ID})/([^/]+)\.json")
 _RECORD = re.compile(rf"{RECORDS}/([^/]+)/([^/]+)/({_HEX})/({_HEX})\.json")
 
 
@@ -97,6 +101,22 @@ def read_run_of(name: str) -> str | None:
     """Return the id of the run that this is the name of something of; None if it is of none."""
     match = _OF_RUN.fullmatch(name)
     return match[1] if match else None
+
+
+def request_name(identity: str, arch: str) -> str:
+    """Return the name of a request to a signer."""
+    return f"{REQUESTS}/{identity}/{arch}.json"
+
+
+def answer_name(identity: str, arch: str) -> str:
+    """Return the name of the answer to a request."""
+    return f"{REQUESTS}/{identity}/{arch}.answer.json"
+
+
+def read_request_name(name: str, arch: str) -> str | None:
+    """Return the id of a request for this architecture; None if this is the name of something else."""
+    match = _REQUEST.fullmatch(name)
+    return match[1] if match and match[2] == arch else None
 
 
 class RunNames(Struct, frozen=True):

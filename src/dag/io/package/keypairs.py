@@ -50,14 +50,42 @@ def require_pair(key: Path, *, for_melange: bool) -> None:
         )
 
 
-def require_key(key: Path) -> None:
-    """Refuse a key with which melange cannot sign.
+def public_text(key: Path) -> bytes:
+    """Return the public half of a private key in PEM, which need not lie beside it.
+
+    Raises:
+        UsageError: it is no key that can sign.
+
+    """
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    found = _modulus(key, for_melange=False)
+    public = rsa.RSAPublicNumbers(found.exponent, found.modulus).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_key_text(path: Path) -> str:
+    """Return the text of a public key in PEM.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    data = _content(path, PUBLIC_KEY)
+    if read_public_key(data) is None:
+        raise UsageError(f"{path} is no public RSA key in PEM", hint="name the `.pub` of a key")
+    return data.decode(errors="replace")
+
+
+def require_key(key: Path, *, for_melange: bool = True) -> None:
+    """Refuse a key that cannot sign, or with which melange cannot, if it is `for_melange`.
 
     Raises:
         UsageError: it is such a key.
 
     """
-    _modulus(key, for_melange=True)
+    _modulus(key, for_melange=for_melange)
 
 
 def _modulus(key: Path, *, for_melange: bool) -> PublicKey:

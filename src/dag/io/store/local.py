@@ -91,7 +91,7 @@ class Store:
         self.chosen: Mapping[str, str] = {}
         """The results, by the units' names, that go before published ones: see `read_results`."""
         self._publications = Publications(self.objects, arch.apk, is_shared=self.is_shared)
-        self._stored = StoredRecords(self.objects, arch.apk)
+        self.stored = StoredRecords(self.objects, arch.apk)
 
     def prepare(self) -> None:
         """Make the directories, so that the lock can be taken.
@@ -147,7 +147,7 @@ class Store:
         """
         self.blobs.learn()
         if self.is_shared:
-            self._stored.list_all()
+            self.stored.list_all()
         folder = f"{self.arch.apk}/"
         sizes = {one.name.removeprefix(folder): one.size for one in self.files.list(self.arch.apk)}
         worthless = []
@@ -164,7 +164,7 @@ class Store:
                 unit = (publication.name, publication.version)
                 self.half_published[unit] = publication.leaving
         by_publication = {name: record_name(self.arch.apk, one) for name, one in found.items()}
-        records = dict(self._stored.read(by_publication.values()))
+        records = dict(self.stored.read(by_publication.values()))
         for name, publication in found.items():
             record = records[by_publication[name]]
             if (
@@ -188,7 +188,7 @@ class Store:
 
         Of a store in a bucket, those without a `key` are the ones that were there when it was read.
         """
-        return filter(self._has_blobs, self._stored.of(name, key))
+        return filter(self._has_blobs, self.stored.of(name, key))
 
     def find(self, name: str, version: str, fingerprint: str) -> Record | None:
         """Return the record of a unit of this version that was built from this definition.
@@ -249,7 +249,7 @@ class Store:
         """Write a record, whose blobs are there; from then on its unit is finished."""
         name = record_name(self.arch.apk, record)
         insist(lambda: self.objects.create(name, encode_record(record)))
-        self._stored.add(record, name)
+        self.stored.add(record, name)
 
     def _publish(self, record: Record, files: Mapping[str, Path]) -> bool:
         """Let the published files of a unit be these, which are on the disk.

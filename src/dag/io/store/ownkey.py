@@ -20,6 +20,7 @@ from dag.io.store.local import Store
 NAME = "melange.rsa"
 PUBLIC = f"key/{NAME}.pub"
 """The object that is the public half."""
+ENGINE = "engine.rsa"
 IDENTITY = "id"
 """The object that has the name of the store."""
 
@@ -92,8 +93,12 @@ def _kept_as(key: Path) -> Iterator[None]:
 
 def _path(store: Store) -> Path:
     """Return the path of a store's key, in a directory that no other store has."""
+    return _keys() / identity_of(store) / NAME
+
+
+def _keys() -> Path:
     base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111
-    return Path(base, "dag", "keys", identity_of(store), NAME)
+    return Path(base, "dag", "keys")
 
 
 def identity_of(store: Store) -> str:
@@ -114,6 +119,31 @@ def identity_of(store: Store) -> str:
             hint="remove it; another is made",
         )
     return identity
+
+
+def engine_key(make: Callable[[Path], None]) -> Path:
+    """Return the path of the key with which whoever builds here signs requests to a signer.
+
+    It is one for all stores; `make` makes it the first time.
+
+    Raises:
+        InfrastructureError: it cannot be kept.
+
+    """
+    key = _keys() / "engine" / ENGINE
+    with _kept_as(key):
+        if not key.exists():
+            key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(key, make)
+    return key
+
+
+def seen_path(store: Store) -> Path:
+    """Return the path of the file in which whoever builds here remembers what was proven.
+
+    It is out of reach of whoever can write the store.
+    """
+    return _path(store).with_name(f"seen-{store.arch.apk}")
 
 
 def _make(key: Path, make: Callable[[Path], None]) -> None:

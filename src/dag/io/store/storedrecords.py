@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from dag.core.decoding import Undecodable
 from dag.core.limits import RECORD
 from dag.core.store.layout import RECORDS, read_record_name
 from dag.core.store.records import Record, decode_record
@@ -17,6 +18,8 @@ class StoredRecords:
         """Take the objects of the store."""
         self._objects = objects
         self._arch = arch
+        self.accepts: Callable[[Record], bool] = lambda _: True
+        """Tells whether a record counts, for whoever does not trust all that a store has."""
         self._listed: dict[str, set[str]] | None = None
         """The names of all records by the unit's name, where it would take long to list each unit's."""
 
@@ -35,7 +38,13 @@ class StoredRecords:
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Record | str | None]]:
         """Yield records by their names; see `read_each`."""
-        return read_each(self._objects, names, RECORD, decode_record)
+        return read_each(self._objects, names, RECORD, self._decode)
+
+    def _decode(self, data: bytes) -> Record:
+        record = decode_record(data)
+        if not self.accepts(record):
+            raise Undecodable("nobody who is trusted has attested it")
+        return record
 
     def of(self, name: str, key: str = "") -> Iterator[Record]:
         """Yield all records of a unit; with `key` only those of it. One that is damaged counts for nothing.

@@ -20,7 +20,8 @@ from dag.core.jobs.listing import (
     encode_published,
 )
 from dag.core.jobs.order import decode_texts
-from dag.core.limits import PUBLIC_KEY, RECORD
+from dag.core.jobs.packing import unpack_words
+from dag.core.limits import PUBLIC_KEY, RECORD, SIGNING_REQUEST
 from dag.core.package.apk import pack_signature
 from dag.core.store.layout import (
     BLOBS,
@@ -42,6 +43,7 @@ from dag.io.store.objects import read_each
 from dag.io.store.ownkey import PUBLIC, identity_of
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
+from dag.run.build.apart import ask_signer as ask
 from dag.run.build.runs import read_results
 from dag.run.build.signing import publish_records
 
@@ -181,6 +183,24 @@ def publish_order(
         store.close()
 
 
+def ask_signer(
+    store: Store, identity: str, words: Sequence[str], patience: float, message: Path
+) -> None:
+    """Write a request into a store, and answer in `message` what the signer has answered.
+
+    Raises:
+        InfrastructureError: the request is damaged, or the signer refuses it or does not answer.
+
+    """
+    _make(store)
+    try:
+        request = (identity, unpack_words(words, SIGNING_REQUEST))
+    except Undecodable as error:
+        raise InfrastructureError(f"the request {identity} is damaged: {error}") from error
+    refused = ask(store.objects, store.arch.apk, request, patience=patience, say=say)
+    message.write_bytes(encode_published(PublishAnswer(), refused))
+
+
 def keep_run(store: Store, ended: EndedRun) -> None:
     """Keep the journal and the result of a run in a store, beside the logs of its units.
 
@@ -210,7 +230,7 @@ def _make(store: Store) -> None:
     store.prepare()
 
 
-def _keep_public(store: Store, name: str, public: bytes) -> None:
+def keep_public(store: Store, name: str, public: bytes) -> None:
     """Keep the public half of a key beside the index; that of the store's own key stays as it is."""
     if name != PUBLIC:
         store.objects.write(name, public)
@@ -234,7 +254,7 @@ def _index(store: Store, signature: IndexSignature, published: int, *, anew: boo
         path.write_bytes(pack_signature(signature.public_name, signed) + data)
 
     public = base64.b64decode(signature.public_key)
-    _keep_public(store, f"key/{signature.public_name}", public)
+    keep_public(store, f"key/{signature.public_name}", public)
     try:
         write_index(store, sign, say, key=signature.public_name, anew=anew)
     except _Unsigned as unsigned:

@@ -67,7 +67,7 @@ def _forget(
     store = open_store(place, Arch.parse(arch), wait=False, say=say)
     try:
         if names:  # nothing goes, unless an index without it can be signed
-            tools = Tools.find()
+            tools = Tools.to_sign()
             if given is None:
                 own_key(store, tools.make_key)
         forgotten = {name for name in sorted(names) if store.forget(name)}

@@ -15,6 +15,8 @@ from dag.io.build.disk import spread
 from dag.io.package.keypairs import public_half
 from dag.io.removal import remove
 from dag.io.store.ownkey import NAME, own_key
+from dag.io.store.seen import SeenRecords
+from dag.run.build.apart import publish_or_ask
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.network import NetworkFaults
@@ -23,7 +25,7 @@ from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
-from dag.run.build.signing import given_key, publish, require_published
+from dag.run.build.signing import given_key, require_published
 from dag.run.build.sources import renew_git_config
 from dag.run.build.steps import (
     environment_of_builds,
@@ -70,20 +72,19 @@ async def build_here(build: Build) -> Result:
         remove(build.store.work / _THROWAWAY)
         if build.cache().is_relative_to(build.store.work):
             remove(build.cache())
-    _publish(build, runner.reused.values())
+    finished = runner.reused.values() if options.signs_here else runner.finished
+    _publish(build, finished, run.id)
     return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
 
 
-def _publish(build: Build, reused: Iterable[Record]) -> None:
+def _publish(build: Build, finished: Iterable[Record], run: str = "") -> None:
     """Publish what is finished, and what the store has of the plan; then write the index.
 
     With `--publish=false` this does nothing.
     """
-    if not build.options.publish:
-        return
-    records = [*build.unpublished(), *reused]
-    key = given_key(build.options.key_file, for_melange=True)
-    require_published(publish(build.store, records, key, build.say))
+    if build.options.publish:
+        records = [*build.unpublished(), *finished]
+        require_published(publish_or_ask(build.store, records, build.options, build.say, run))
 
 
 def _settings(build: Build, tools: Tools) -> LocalSettings:
@@ -94,7 +95,9 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
     key = given_key(options.key_file, for_melange=True)
     name = key_of(options.make_vars, build.makefile.key)
     if key is None:
-        made = own_key(build.store, tools.make_key) if options.publish else _throwaway(build, tools)
+        made = (
+            own_key(build.store, tools.make_key) if options.signs_here else _throwaway(build, tools)
+        )
         if not (Path(name).is_absolute() or ".." in Path(name).parts):
             links |= {name: made, f"{name}.pub": public_half(made)}
     public = f"{key.name if key else Path(name).name}.pub"
@@ -135,7 +138,8 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
             has_network=not options.hermetic,
         ),
         confined=not options.trust_steps,
-        publishes=options.publish,
+        publishes=options.signs_here,
+        remember=SeenRecords.of(build.store).add if options.is_apart else lambda _: None,
     )
 
 

@@ -80,6 +80,8 @@ class LocalSettings:
     network: NetworkFaults = field(default_factory=NetworkFaults)
     publishes: bool = True
     """Whether a unit that is proven is published at once, with the signatures that melange made."""
+    remember: Callable[[Record], None] = lambda _: None
+    """It is told of each unit that was proven here."""
     confined: bool = True
     """Whether the steps of an attempt, and the processes that it leaves, are confined."""
 
@@ -129,6 +131,12 @@ class LocalRunner:
         self._promoting = asyncio.Lock()
         self.reused: dict[str, Record] = {}
         """The records that made builds unnecessary, by package."""
+        self._proven: list[Record] = []
+
+    @property
+    def finished(self) -> list[Record]:
+        """Return the records of units that were proven, or found unchanged."""
+        return [*self._proven, *self.reused.values()]
 
     async def open(self) -> Began:
         """Return that nothing is alive from before: opening the store has ended all that was."""
@@ -319,6 +327,8 @@ class LocalRunner:
             publish = first is None and self._settings.publishes
             results = self._store.promote(record, staged, publish=publish)
             if first is None:
+                self._settings.remember(record)
+                self._proven.append(record)
                 self._units.finish(record)
             else:
                 differences = find_differences(self._store.blobs, first, staged)

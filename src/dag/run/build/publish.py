@@ -19,10 +19,11 @@ from dag.errors import UsageError
 from dag.io.build.journal import read_journal
 from dag.io.store.local import Store
 from dag.io.store.places import StorePlace
+from dag.run.build.apart import publish_or_ask
 from dag.run.build.builder import this_machine
 from dag.run.build.runs import read_status
 from dag.run.build.session import Build, Say
-from dag.run.build.signing import given_key, publish
+from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.storedruns import StoredRuns
 from dag.run.build.stores import open_store, read_store, store_place
@@ -67,7 +68,7 @@ def publish_run_here(
         store = _opened(runs.place, one.arch, options, say, dry_run=dry_run)
         try:
             proven = proven_by(one, found.id or words, store)
-            each.append(_publish(store, proven, options, say, dry_run=dry_run))
+            each.append(_publish(store, proven, options, say, found.id, dry_run=dry_run))
         finally:
             store.close()
     return each
@@ -106,13 +107,18 @@ def _opened(
 
 
 def _publish(
-    store: Store, proven: ProvenUnits, options: BuildOptions, say: Say, *, dry_run: bool
+    store: Store,
+    proven: ProvenUnits,
+    options: BuildOptions,
+    say: Say,
+    run: str = "",
+    *,
+    dry_run: bool,
 ) -> Publishing:
     there = {(one.name, one.version) for one in proven.records if store.publishes(one)}
     refused = {}
     if not dry_run and proven.records:
-        key = given_key(options.key_file, for_melange=True)
-        refused = publish(store, proven.records, key, say)
+        refused = publish_or_ask(store, proven.records, options, say, run)
     return make_publishing(
         store.arch.apk,
         proven,

@@ -109,7 +109,7 @@ def publish(
 
     @cache
     def signer() -> tuple[Tools, Path]:
-        tools = Tools.find()
+        tools = Tools.to_sign()
         return tools, given or ownkey.own_key(store, tools.make_key)
 
     def sign_packages(paths: Iterable[Path]) -> None:

@@ -64,6 +64,16 @@ class Tools(Struct, frozen=True):
         place = pipelines[0].parent if pipelines else Path("/usr/share/melange")
         return cls(os.path.realpath(found["melange"]), os.fspath(place))
 
+    @classmethod
+    def to_sign(cls) -> Tools:
+        """Find melange alone, which signs without the others.
+
+        Raises:
+            InfrastructureError: it is not installed.
+
+        """
+        return cls(os.path.realpath(find_program("melange")), "")
+
     def make_key(self, path: Path) -> None:
         """Make a key at `path`, and its public half `.pub` beside it."""
         self._run("keygen", "--key-size=2048", os.fspath(path))

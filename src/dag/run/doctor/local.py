@@ -131,8 +131,8 @@ class LocalDoctor:
 
     def _key(self) -> Finding:
         chosen = self._chosen
-        if not chosen.publish:
-            return ok("nothing is signed, because of --publish=false")
+        if not chosen.signs_here:
+            return ok("nothing is signed here, because of --publish=false or --sign apart")
         key = given_key(chosen.key_file, for_melange=True)
         makefile = makefile_of(
             Path(chosen.directory), chosen.target_template, chosen.make_assignments()

@@ -20,6 +20,7 @@ from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
+from dag.core.jobs.signer import VOID
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.manifest import RUN_LABEL
 from dag.errors import InfrastructureError, UsageError
@@ -28,8 +29,10 @@ from dag.io.kube.kubeconfig import connect
 from dag.io.package.signing import SigningKey, make_key
 from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.runs import Run
+from dag.io.store.seen import SeenRecords
 from dag.report.terminal import Terminal
 from dag.report.words import some
+from dag.run.build.apart import make_request
 from dag.run.build.builder import Builder
 from dag.run.build.group import BuildGroup
 from dag.run.build.places import named_places
@@ -180,7 +183,9 @@ class ClusterBuild:
             InfrastructureError: a new one cannot be kept.
 
         """
-        if not self._options.publish:
+        if self._options.publish and self._options.is_apart and not self._options.confined:
+            self._terminal.say(VOID)
+        if not self._options.signs_here:
             return
         given = given_key(self._options.key_file)
         if given is not None:
@@ -252,7 +257,10 @@ class ClusterBuild:
         )
         orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
         async with self._cluster() as kube:
-            runner = JobRunner(kube, self._settings, units, orders, self._terminal)
+            remember = SeenRecords.of(self._store).add if options.is_apart else lambda _: None
+            runner = JobRunner(
+                kube, self._settings, units, orders, self._terminal, remember=remember
+            )
             self._obey_lease(runner, chosen.end)
             # Who has lost the Lease meanwhile hears of it, and deletes nothing.
             await asyncio.sleep(0)
@@ -336,6 +344,9 @@ class ClusterBuild:
     async def _publish_with(self, kube: Kube, records: list[Record]) -> dict[str, str]:
         if not records:
             return {}
+        if self._options.is_apart:
+            request = make_request(self._store, self._settings.run, records)
+            return await self._agent(kube).ask_signer(request, self._options.signer_timeout)
         given = self._options.key_file is not None
         return await self._agent(kube).publish(records, self._key, anew=given)
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 from dag.core.arch import Arch
 from dag.core.build.publishing import ProvenUnits, Publishing, make_publishing
 from dag.core.jobs.history import RunQuery
+from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.publishing import PublishOptions
 from dag.io.store.local import Store
 from dag.report.terminal import Terminal
 from dag.run.build.publish import finished_in, proven_by
 from dag.run.jobs.build import ClusterBuild
 from dag.run.jobs.history import opened_runs
-from dag.run.jobs.settings import agent_image, store_settings
+from dag.run.jobs.settings import agent_image, store_settings, with_identity
+from dag.run.jobs.standing import opened_cluster
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
@@ -47,7 +49,7 @@ def _publish(
 ) -> Publishing:
     """Publish for one architecture; `run` is one whose proven units are meant, and where its files are."""
     settings = store_settings(options, namespace_of(options, terminal), arch)
-    settings = replace(settings, bundle=image)
+    settings = replace(run_interruptibly(_identified(options, settings)), bundle=image)
     building = replace(options.of_build(), arch=(arch,))
     cluster = ClusterBuild(building, settings, terminal)
     try:
@@ -65,6 +67,11 @@ def _publish(
         )
     finally:
         cluster.close()
+
+
+async def _identified(options: PublishOptions, settings: JobSettings) -> JobSettings:
+    async with opened_cluster(options) as kube:
+        return await with_identity(kube, settings)
 
 
 async def _look(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -66,7 +67,11 @@ class JobRunner:
         units: UnitResolver,
         orders: Orders,
         terminal: Terminal,
+        *,
+        remember: Callable[[Record], None] = lambda _: None,
     ) -> None:
+        """Use a cluster; `remember` is told of each unit that an agent says it has proven."""
+        self._remember = remember
         self._kube = kube
         self._settings = settings
         self._units = units
@@ -142,6 +147,7 @@ class JobRunner:
     async def prove(self, prove: ProvePackages) -> Answer:
         """Take what the agent has proven."""
         found = self._collected.pop((prove.key, prove.attempt))
+        self._remember(found.record)
         self._take(found.record)
         return Proven(
             prove.key, prove.attempt, found.results, names_given(found.record), found.record.result

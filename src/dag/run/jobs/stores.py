@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from dag.core.arch import Arch
 from dag.core.build.scripts import OUT_PORT
 from dag.core.decoding import Undecodable
-from dag.core.jobs.history import RunFiles, RunQuery, encode_files
+from dag.core.jobs.history import MOST_WORDS, RunFiles, RunQuery, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
 from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
 from dag.core.jobs.order import encode_texts
+from dag.core.jobs.packing import pack_words
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import Cause, Ending, PodFacts
 from dag.core.pod.states import WatchRules
@@ -123,6 +124,31 @@ class StoreAgent:
             f"the index of {self.settings.store} changes all the time, so it could not be signed",
             hint="run this again when nobody else publishes there",
         )
+
+    async def ask_signer(self, request: tuple[str, bytes], patience: float) -> dict[str, str]:
+        """Have the signer that is apart publish; wait at most so many seconds for its answer.
+
+        `request` is an id, and the request. Returns why some units were not published, by their names.
+
+        Raises:
+            InfrastructureError: the signer refuses the request or does not answer.
+
+        """
+        identity, data = request
+        words = pack_words(data)
+        if sum(map(len, words)) > MOST_WORDS:
+            raise InfrastructureError(
+                "so many units do not fit into one request to the signer through an agent",
+                hint="ask for fewer packages at once: name some, or publish run by run with --run",
+            )
+        follower = await self._run(
+            "ask-signer",
+            "have the signer publish",
+            *(f"--request={identity}", f"--patience={patience:g}", "--", *words),
+        )
+        answer = _answer(follower.pod)
+        await follower.remove()
+        return answer.refused
 
     async def keep_run(self, files: RunFiles, learnt: LearntNeeds) -> None:
         """Keep the journal and the result of the run of the settings; say it if they are too long.

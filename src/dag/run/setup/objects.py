@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from dag.core.kube.objects import KubeObject
+from dag.core.limits import CREDENTIALS
 from dag.core.pod.status import containers
 from dag.core.pod.waiting import event_time, why_waiting
+from dag.core.setup.forbidding import FORBIDDEN, REVIEWS, access_review, forbidden_words
 from dag.core.setup.steps import (
     GUEST,
     MANAGER,
     Ensure,
     Extend,
+    Forbid,
+    KeepFiles,
     Look,
     ProveByPod,
     Publish,
@@ -31,11 +37,13 @@ from dag.core.setup.steps import (
     patch_adding_toleration,
     patch_removing_toleration,
     removal_words,
+    require_published_kind,
     tolerates,
     was_made_by,
     with_uid,
 )
 from dag.errors import InfrastructureError
+from dag.io.files import read_bytes
 from dag.io.kube.api import ApiError, Kube
 from dag.io.setup.manifests import fetch_manifests
 
@@ -50,7 +58,7 @@ FOREIGN = "somebody else made it, so it stays as it is"
 ABSENT = "not there"
 NOTHING = "nothing was added to it"
 
-ObjectStep = Ensure | Extend | Tolerate | Publish | ProveByPod
+ObjectStep = Ensure | Extend | Tolerate | Publish | ProveByPod | KeepFiles
 
 
 class Objects:
@@ -60,7 +68,7 @@ class Objects:
         self._kube = kube
         self._tell = tell
 
-    async def do(self, step: ObjectStep) -> str:
+    async def do(self, step: ObjectStep | Forbid) -> str:
         """Take a step, and return its outcome in words.
 
         Raises:
@@ -78,6 +86,10 @@ class Objects:
                 return await self._publish(step)
             case ProveByPod():
                 return await self._prove(step)
+            case KeepFiles():
+                return await self._ensure(Ensure(title=step.title, manifest=_with_files(step)))
+            case Forbid():
+                return await self._require_forbidden(step)
 
     async def look(self, step: ObjectStep) -> Look:
         """Return what is ours of a step, and change nothing.
@@ -87,7 +99,7 @@ class Objects:
 
         """
         match step:
-            case Ensure():
+            case Ensure() | KeepFiles():
                 return await self._look_at(step, step.manifest)
             case Extend():
                 found = await self._get(step.manifest)
@@ -104,7 +116,7 @@ class Objects:
                 what = f"the toleration that `dag setup` added to {name_of(manifest)}"
                 return Look(removals=[Removal(what=what, step=step)])
             case Publish():
-                return await self._look_at(step, *reversed(await fetch_manifests(step.url)))
+                return await self._look_at(step, *reversed(await _fetch(step.url)))
             case ProveByPod():
                 look = await self._look_at(step, step.pod)
                 return Look() if look.outcome == ABSENT else look
@@ -136,6 +148,13 @@ class Objects:
                 return await self._untolerate(removal.step)
             case _:
                 return await self._delete(removal.manifest)
+
+    async def _require_forbidden(self, step: Forbid) -> str:
+        """Ask the cluster what somebody may do in a namespace, and end if that is too much."""
+        for one in FORBIDDEN:
+            if (await self._kube.post(REVIEWS, access_review(step, *one)))["status"]["allowed"]:
+                raise InfrastructureError(forbidden_words(step, *one))
+        return "so it is"
 
     async def _ensure(self, step: Ensure) -> str:
         before = await self._get(step.manifest)
@@ -189,7 +208,7 @@ class Objects:
             raise InfrastructureError(f"{name_of(manifest)}: {error.message}", hint=hint) from error
 
     async def _publish(self, step: Publish) -> str:
-        manifests = [mark_as_ours(item) for item in await fetch_manifests(step.url)]
+        manifests = [mark_as_ours(item) for item in await _fetch(step.url)]
         before = [await self._get(item) for item in manifests]
         if any(found is not None and not is_ours(found) for found in before):
             return FOREIGN
@@ -323,6 +342,29 @@ def _change(before: KubeObject | None, after: KubeObject) -> str:
         return "made"
     same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
     return THERE if same else "changed"
+
+
+async def _fetch(url: str) -> list[KubeObject]:
+    """Return the objects that a project publishes, of kinds that one expects there."""
+    manifests = await fetch_manifests(url)
+    for one in manifests:
+        require_published_kind(one)
+    return manifests
+
+
+def _with_files(step: KeepFiles) -> KubeObject:
+    """Return a Secret with its content.
+
+    Raises:
+        InfrastructureError: a file cannot be read.
+
+    """
+    try:
+        data = {key: read_bytes(Path(path), CREDENTIALS) for key, path in step.files.items()}
+    except OSError as error:
+        raise InfrastructureError(f"{error.filename}: {error.strerror}") from error
+    encoded = {key: base64.b64encode(one).decode() for key, one in data.items()}
+    return {**step.manifest, "data": encoded}
 
 
 def _daemonset(step: Tolerate) -> KubeObject:

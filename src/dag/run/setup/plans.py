@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from dag.core.jobs.stores import store_on_cluster
 from dag.core.setup.cluster import GKE_DRIVER, NAMESPACE, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
+from dag.core.setup.signer import NAMESPACE as SIGNER_NAMESPACE
+from dag.core.setup.signer import SignerSettings, signer_plan
+from dag.core.setup.signeroptions import SignerSetupOptions
 from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
 from dag.io.gcloud import current_project
 from dag.io.image.bundle import BUSYBOX
 from dag.io.kube.contexts import choose_context
-from dag.io.package.keypairs import require_key
+from dag.io.package.keypairs import public_half, public_key_text, require_key
+from dag.io.package.signing import make_key
+from dag.io.store.ownkey import engine_key
 
 
 def plan_gke(options: GkeOptions) -> SetupPlan:
@@ -109,6 +116,54 @@ def plan_existing(options: ExistingOptions) -> SetupPlan:
         pending_timeout=options.pending_timeout,
     )
     return replace(cluster_plan(settings), context=context, kubeconfig=options.kubeconfig)
+
+
+def plan_signer(options: SignerSetupOptions) -> SetupPlan:
+    """Plan a signer that is apart. It trusts whoever builds on this machine, whose key is made for that.
+
+    Raises:
+        UsageError: a key is none, the store is none that pods reach, or two flags exclude each other.
+        InfrastructureError: no cluster is configured, or the engine's key cannot be kept.
+
+    """
+    options.check()
+    store = store_on_cluster(options.store, options.bucket_secret)
+    key = None if options.signing_key is None else Path(options.signing_key)
+    if key is not None:
+        require_key(key, for_melange=False)
+    name = options.signing_key_name or (key.name.removesuffix(".rsa") if key else "")
+    mine = engine_key(make_key)
+    given = [public_half(mine), *map(Path, options.engine_keys)]
+    settings = SignerSettings(
+        namespace=options.signer_namespace or SIGNER_NAMESPACE,
+        is_proposed=options.signer_namespace is None,
+        store=store,
+        image=options.agent_image,
+        public_name=f"{name}.rsa.pub",
+        key_file=options.signing_key,
+        secret_class=options.secret_class,
+        csi_driver=options.csi_driver,
+        engines=dict(_engine(path) for path in given),
+        trusts_store=options.trusts_store,
+        schedule=options.schedule,
+        builds=options.namespace or NAMESPACE,
+        service_account=options.service_account,
+        users=options.users,
+        annotations={one.key: one.value for one in options.annotations},
+        bucket_secret=options.bucket_secret,
+        reached=options.reached,
+        node=options.node_arch,
+        scheduling=options,
+        pending_timeout=options.pending_timeout,
+    )
+    context = options.context or choose_context(options.kubeconfig, None).name
+    return replace(signer_plan(settings), context=context, kubeconfig=options.kubeconfig)
+
+
+def _engine(path: Path) -> tuple[str, str]:
+    """Return the public half of an engine's key, with a name that no other has."""
+    text = public_key_text(path)
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pub", text
 
 
 def _builds(options: BuilderOptions) -> ClusterSettings:

@@ -16,6 +16,8 @@ from dag.core.setup.steps import (
     Connect,
     Ensure,
     Extend,
+    Forbid,
+    KeepFiles,
     LineCheck,
     Look,
     ProveByPod,
@@ -149,12 +151,14 @@ class Setup:
             case Connect():
                 await self._execute(step.title, step.argv)
                 return "done"
-            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
+            case (
+                Ensure() | Extend() | Tolerate() | Publish() | ProveByPod() | KeepFiles() | Forbid()
+            ):
                 return await self._objects().do(step)
 
     async def _look(self, step: SetupStep) -> Look:
         match step:
-            case Run(undo=()) | Connect():
+            case Run(undo=()) | Connect() | Forbid():
                 return Look()
             case Run():
                 outcome = await self._look_at_run(step)
@@ -167,7 +171,7 @@ class Setup:
                         ]
                     )
                 )
-            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod():
+            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod() | KeepFiles():
                 return await self._objects().look(step)
 
     async def _remove(self, removal: Removal) -> str:

@@ -1,0 +1,55 @@
+"""What nobody may do who builds, where the key of a signer is."""
+
+from __future__ import annotations
+
+from dag.core.kube.objects import KubeObject
+from dag.core.setup.steps import Forbid
+
+FORBIDDEN = (
+    *(("create", "batch", one) for one in ("jobs", "cronjobs")),
+    *(("create", "", one) for one in ("pods", "pods/exec")),
+    ("get", "", "secrets"),
+    *((verb, "", "configmaps") for verb in ("update", "patch")),
+)
+"""What would give somebody the key of a signer, or its trust: verb, API group, resource."""
+
+
+def _groups_of(user: str) -> list[str]:
+    """Return the groups that a user has for certain.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
+    """
+    words = user.split(":")
+    if user.startswith("system:serviceaccount:") and len(words) == 4:
+        mine = ["system:serviceaccounts", f"system:serviceaccounts:{words[2]}"]
+        return [*mine, "system:authenticated"]
+    return ["system:authenticated"]
+
+
+NOT_APART = (
+    "{step.user} may do this in namespace {step.namespace}, so the key is not apart. Take that right away, or"
+    " give the signer another namespace"
+)
+
+
+def forbidden_words(step: Forbid, verb: str, _group: str, resource: str) -> str:
+    """Return that somebody may do what nobody may who builds."""
+    return f"{verb} {resource}: {NOT_APART.format(step=step)}"
+
+
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def access_review(step: Forbid, verb: str, group: str, resource: str) -> KubeObject:
+    """Return the question to the API server whether somebody may do something in a namespace."""
+    name, _, below = resource.partition("/")
+    asked = {"namespace": step.namespace, "verb": verb, "group": group, "resource": name}
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": step.user,
+            "groups": _groups_of(step.user),
+            "resourceAttributes": {**asked, **({"subresource": below} if below else {})},
+        },
+    }

@@ -1,0 +1,348 @@
+#!/bin/sh
+# What `dag setup signer --context=ours --signer-namespace=keys --store=s3://packages/wolfi --secret-class=melange-key --signing-key-name=wolfi --agent-image=r.example.com/dag:1 --namespace=builds --reach=10.1.2.3 --trust-store --annotation=eks.amazonaws.com/role-arn=arn:aws:iam::123456789012:role/signer` does.
+
+set -eu
+
+kubectl() { command kubectl --context=ours "$@"; }
+
+gone= # yes, if there is no cluster any more
+see() { # KIND NAME, or -f URL: a line for each such object. Without an answer this script ends.
+  [ -z "$gone" ] || return 0
+  { said=$(kubectl get "$@" --ignore-not-found --no-headers -o \
+    'custom-columns=OWNER:.metadata.labels.app\.kubernetes\.io/managed-by,UID:.metadata.uid,VERSION:.metadata.resourceVersion,API:.apiVersion,KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name,MANAGERS:.metadata.managedFields[*].manager' 2>&1 >&3); } 3>&1 &&
+    return
+  # These are answers, too: it is not there, nor is anything of its kind.
+  if printf '%s\n' "$said" | grep -qvE '\(NotFound\)|have a resource type "secretproviderclass"'; then
+    echo "whose it is cannot be seen, so nothing more is done: $*: $said" >&2
+    exit 1
+  fi
+}
+
+ours_to_make() { # KIND NAME, or -f URL: is there none of it that somebody else has made?
+  rows=$(see "$@") || exit 1
+  ! printf '%s\n' "$rows" | grep -qvE '^(dag .*[ ,]dag(,.*)? *)?$' ||
+    { echo "$* is somebody else's and stays as it is" >&2; false; }
+}
+
+ours() { # KIND NAME, or -f URL: the path, UID and version of each that dag has made
+  rows=$(see "$@") || exit 1
+  printf '%s\n' "$rows" | while read -r owner uid version api kind namespace name managers; do
+    case $owner:,$managers, in
+      :*) continue ;;
+      dag:*,dag,*) ;;
+      *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
+    esac
+    case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac
+    [ "$namespace" = '<none>' ] || root=$root/namespaces/$namespace
+    case $kind in *s) kinds=${kind}es ;; *) kinds=${kind}s ;; esac
+    echo "$root/$(echo "$kinds" | tr A-Z a-z)/$name $uid $version"
+  done
+}
+
+remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it changes meanwhile
+  seen=$(ours "$@")
+  printf '%s\n' "$seen" | while read -r path uid version; do
+    [ -n "$path" ] || continue
+    printf '{"kind":"DeleteOptions","apiVersion":"v1","preconditions":%s}' \
+      "{\"uid\":\"$uid\",\"resourceVersion\":\"$version\"}" |
+      kubectl delete --raw "$path" -f - >/dev/null
+    echo "deleted: $path"
+    case $1 in
+      namespace | pod) kubectl wait --for=delete "$@" --timeout=300s </dev/null ;;
+    esac
+  done
+}
+
+# 1. Namespace keys: where the signer runs, and nothing else
+if ours_to_make namespace keys; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: keys
+  labels:
+    pod-security.kubernetes.io/enforce: baseline
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 2. Service account: it may do nothing in the cluster
+if ours_to_make serviceaccount dag-signer -n keys; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: dag-signer
+  namespace: keys
+  annotations:
+    eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/signer
+  labels:
+    app.kubernetes.io/managed-by: dag
+automountServiceAccountToken: false
+EOF
+fi
+
+# 3. Trust: the public halves of the keys of those who drive builds
+if ours_to_make configmap dag-signer -n keys; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: dag-signer
+  namespace: keys
+  labels:
+    app.kubernetes.io/managed-by: dag
+data:
+  "312c475659a823f5b345c82ac5037f84.pub": |
+    -----BEGIN PUBLIC KEY-----
+    MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtsWq48miVQ/nMXv9jQcY
+    YAL6EkpU1P8RCheP2pe9wpzWggMO0s/Vzy5SDfC3SVNXhpqzrIU/I5FK70yI8Hgg
+    Nnyi8R66dIBXEW9Wj37GTCMePQlL0kFxTi8YfK5LhEF+aI4JHWMvC1jYQsJEeZnL
+    FZAW4hJais75HdqhtHqtNsAvTrtk3r6MJUkJtQTZTtuZgN66qFGY64VbNQCBe55p
+    ysdvAClyJc3rU9kLuwrb0GGWaMNFwVPyWthjk8XHzeLeHL0a0IOuJxQxV4tK4yHG
+    9r3tN2HSrpCm5jgmufF/UL8OQennVVzQg/9FRRaiOELhoznqIP40aW73EJq4Sv+V
+    owIDAQAB
+    -----END PUBLIC KEY-----
+EOF
+fi
+
+# 4. Network policy: the signer reaches its store, if the cluster enforces policies
+if ours_to_make networkpolicy dag-signer -n keys; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: dag-signer
+  namespace: keys
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  podSelector: {}
+  policyTypes:
+  - Ingress
+  - Egress
+  egress:
+  - ports:
+    - protocol: UDP
+      port: 53
+    - protocol: TCP
+      port: 53
+  - to:
+    - ipBlock:
+        cidr: "0.0.0.0/0"
+        except:
+        - "10.0.0.0/8"
+        - "100.64.0.0/10"
+        - "127.0.0.0/8"
+        - "169.254.0.0/16"
+        - "172.16.0.0/12"
+        - "192.168.0.0/16"
+    - ipBlock:
+        cidr: "::/0"
+        except:
+        - "::1/128"
+        - fc00::/7
+        - fe80::/10
+    - ipBlock:
+        cidr: "10.1.2.3/32"
+EOF
+fi
+
+# 5. Isolation: what builds in builds may create nothing in namespace keys
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create pods --subresource=exec' 'get secrets' 'update configmaps' 'patch configmaps'; do
+  case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:default) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:builds:default may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 6. Test: a pod must find the key and the store
+ours_to_make pod dag-signer-test -n keys || exit 1
+remove pod dag-signer-test -n keys
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: dag-signer-test
+  namespace: keys
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  restartPolicy: Never
+  serviceAccountName: dag-signer
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  nodeSelector:
+    kubernetes.io/arch: amd64
+  securityContext:
+    fsGroup: 65532
+  containers:
+  - name: agent
+    image: r.example.com/dag:1
+    args:
+    - sign
+    - "--store=s3://packages/wolfi"
+    - "--state=/dag-agent"
+    - "--key=/var/secrets/melange.rsa"
+    - "--public-name=wolfi.rsa.pub"
+    - "--engines=/etc/dag/engines"
+    - "--trust-store"
+    - "--check"
+    env:
+    - name: TMPDIR
+      value: /dag-agent
+    - name: AWS_ROLE_ARN
+      value: arn:aws:iam::123456789012:role/signer
+    - name: AWS_WEB_IDENTITY_TOKEN_FILE
+      value: /dag-identity/token
+    securityContext:
+      runAsUser: 65532
+      runAsGroup: 65532
+      runAsNonRoot: true
+      readOnlyRootFilesystem: true
+      allowPrivilegeEscalation: false
+      capabilities:
+        drop:
+        - ALL
+      seccompProfile:
+        type: RuntimeDefault
+    resources:
+      requests:
+        cpu: "100m"
+        memory: "256Mi"
+        ephemeral-storage: "1Gi"
+    volumeMounts:
+    - name: key
+      mountPath: /var/secrets
+      readOnly: true
+    - name: engines
+      mountPath: /etc/dag/engines
+      readOnly: true
+    - name: agent
+      mountPath: /dag-agent
+    - name: identity
+      mountPath: /dag-identity
+      readOnly: true
+  volumes:
+  - name: key
+    csi:
+      driver: secrets-store.csi.k8s.io
+      readOnly: true
+      volumeAttributes:
+        secretProviderClass: melange-key
+  - name: engines
+    configMap:
+      name: dag-signer
+  - name: agent
+    emptyDir: {}
+  - name: identity
+    projected:
+      sources:
+      - serviceAccountToken:
+          audience: sts.amazonaws.com
+          expirationSeconds: 3600
+          path: token
+EOF
+kubectl wait pod dag-signer-test -n keys --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-signer-test -n keys; exit 1; }
+remove pod dag-signer-test -n keys
+
+# 7. CronJob dag-signer: it answers requests of builds
+if ours_to_make cronjob dag-signer -n keys; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: dag-signer
+  namespace: keys
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  schedule: "* * * * *"
+  concurrencyPolicy: Forbid
+  successfulJobsHistoryLimit: 1
+  failedJobsHistoryLimit: 1
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      activeDeadlineSeconds: 3600
+      template:
+        spec:
+          restartPolicy: Never
+          serviceAccountName: dag-signer
+          automountServiceAccountToken: false
+          enableServiceLinks: false
+          nodeSelector:
+            kubernetes.io/arch: amd64
+          securityContext:
+            fsGroup: 65532
+          containers:
+          - name: agent
+            image: r.example.com/dag:1
+            args:
+            - sign
+            - "--store=s3://packages/wolfi"
+            - "--state=/dag-agent"
+            - "--key=/var/secrets/melange.rsa"
+            - "--public-name=wolfi.rsa.pub"
+            - "--engines=/etc/dag/engines"
+            - "--trust-store"
+            env:
+            - name: TMPDIR
+              value: /dag-agent
+            - name: AWS_ROLE_ARN
+              value: arn:aws:iam::123456789012:role/signer
+            - name: AWS_WEB_IDENTITY_TOKEN_FILE
+              value: /dag-identity/token
+            securityContext:
+              runAsUser: 65532
+              runAsGroup: 65532
+              runAsNonRoot: true
+              readOnlyRootFilesystem: true
+              allowPrivilegeEscalation: false
+              capabilities:
+                drop:
+                - ALL
+              seccompProfile:
+                type: RuntimeDefault
+            resources:
+              requests:
+                cpu: "100m"
+                memory: "256Mi"
+                ephemeral-storage: "1Gi"
+            volumeMounts:
+            - name: key
+              mountPath: /var/secrets
+              readOnly: true
+            - name: engines
+              mountPath: /etc/dag/engines
+              readOnly: true
+            - name: agent
+              mountPath: /dag-agent
+            - name: identity
+              mountPath: /dag-identity
+              readOnly: true
+          volumes:
+          - name: key
+            csi:
+              driver: secrets-store.csi.k8s.io
+              readOnly: true
+              volumeAttributes:
+                secretProviderClass: melange-key
+          - name: engines
+            configMap:
+              name: dag-signer
+          - name: agent
+            emptyDir: {}
+          - name: identity
+            projected:
+              sources:
+              - serviceAccountToken:
+                  audience: sts.amazonaws.com
+                  expirationSeconds: 3600
+                  path: token
+EOF
+fi
+
+echo '--isolation privileged: a step that leaves its pod has its whole node, so it can read the signer'"'"'s key if the signer runs there, too. Keep the two on different nodes, or build with --isolation userns'
+echo 'builds go where `dag build` is told: give it the flags below, or write them into dag.toml'
+echo 'ready: dag build --sign=apart'
