@@ -224,7 +224,7 @@ def test_a_failure_in_the_middle_is_gone_on_with(tmp_path: Path, standins: Stand
     standins.fail("get-credentials", saying="ERROR: that is enough for this test")
     second = dag(*words, place=tmp_path, **environment)
     assert second.returncode == 3
-    assert "6/15 Account dag-nodes: nodes run as this account (there already)" in second.stderr
+    assert "6/18 Account dag-nodes: nodes run as this account (there already)" in second.stderr
     assert [str(call).split("--")[0].strip() for call in standins.changes()] == [
         "gcloud container clusters create dag",
         "gcloud container clusters get-credentials dag",

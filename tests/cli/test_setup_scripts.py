@@ -130,7 +130,9 @@ def test_without_kubectl_it_ends_with_an_error(undoing: Undoing) -> None:
 
 def test_what_is_not_found_is_passed_over(undoing: Undoing) -> None:
     for _ in range(2):  # the look, and the one before the deletion
-        undoing.standins.fail("get role ", saying='Error from server (NotFound): "dag" not found')
+        undoing.standins.fail(
+            "get role dag ", saying='Error from server (NotFound): "dag" not found'
+        )
     code, said = undoing.run()
     assert code == 0, said
     assert undoing.left() == ["Role"]

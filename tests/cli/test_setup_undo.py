@@ -24,6 +24,11 @@ PLACE = "/api/v1/namespaces/builds"
 ACCOUNT = f"{PLACE}/serviceaccounts/builder"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/builds"
 ROLE, BINDING = f"{RBAC}/roles/dag", f"{RBAC}/rolebindings/dag"
+DRIVER = [
+    f"{PLACE}/serviceaccounts/dag-driver",
+    f"{RBAC}/roles/dag-driver",
+    f"{RBAC}/rolebindings/dag-driver",
+]
 ENFORCE = "pod-security.kubernetes.io/enforce"
 MINE: dict[str, Any] = {
     "apiVersion": "v1",
@@ -87,15 +92,17 @@ def setup(tmp_path: Path) -> Iterator[Bench]:
 
 def test_what_was_made_is_listed_and_taken_away(setup: Bench) -> None:
     code, said = setup("--annotation=a=b")
-    assert (code, sorted(setup.server.objects)) == (0, sorted([PLACE, ACCOUNT, ROLE, BINDING])), (
-        said
-    )
+    made = sorted([PLACE, ACCOUNT, ROLE, BINDING, *DRIVER])
+    assert (code, sorted(setup.server.objects)) == (0, made), said
     code, said = setup("--annotation=a=b", "--undo", "--yes")
     assert (code, setup.server.objects) == (0, {}), said
     listed = said.partition("this is ours and goes:\n")[2].splitlines()
-    assert listed[:6] == [
+    assert listed[:9] == [
         "  RoleBinding builds/dag",
         "  Role builds/dag",
+        "  RoleBinding builds/dag-driver",
+        "  Role builds/dag-driver",
+        "  ServiceAccount builds/dag-driver",
         "  what `dag setup` added to ServiceAccount builds/builder",
         "  ServiceAccount builds/builder",
         "  what `dag setup` added to Namespace builds",

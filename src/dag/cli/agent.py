@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dag.cli.agentparts import ARCH, PATH, STATE, STORE, TERMINATION_LOG, last_words
+from dag.cli.agentparts import ARCH, PATH, STATE, STORE, TERMINATION_LOG, last_words, leave
 from dag.cli.agentsigning import ask_signer, publish, sign
 from dag.cli.interrupts import clean_up_when_told
 from dag.core.store.buckets import EMPTY, Bucket
@@ -292,6 +292,19 @@ def serve_store(*, store: str, arch: str, state: Path, run_id: str, port: int, h
     with last_words():
         opened = open_agent_store(store, Arch.parse(arch), state / "store")
         serve_published(opened, Service(run=run_id, port=port, hold=hold))
+
+
+@command.command()
+@click.argument("handover", nargs=-1, required=True)
+def drive(handover: tuple[str, ...]) -> None:
+    """Drive the build of a HANDOVER, whose units are Jobs."""
+    from dag.cli.build import tell_plan
+    from dag.core.jobs.handover import encode_end
+    from dag.run.jobs.drive import drive as run
+
+    with last_words():
+        end = run(handover, tell_plan)
+    leave(encode_end(end))
 
 
 for one in (publish, ask_signer, sign):

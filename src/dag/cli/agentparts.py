@@ -25,13 +25,14 @@ def last_words() -> Iterator[None]:
     try:
         yield
     except DagError as error:
-        _leave(error.message)
+        leave(error.message)
         raise
     except OSError as error:
-        _leave(f"{error.filename or 'the agent'}: {error.strerror}")
+        leave(f"{error.filename or 'the agent'}: {error.strerror}")
         raise
 
 
-def _leave(words: str) -> None:
+def leave(words: str) -> None:
+    """Leave words as the termination message."""
     with suppress(OSError):
         TERMINATION_LOG.write_text(words[:_LAST_WORDS])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
 from dag.cli.outputs import refuse_pipe, require_directories, write_results
-from dag.core.jobs.options import UnitBuildOptions
+from dag.core.jobs.options import AttachOptions, UnitBuildOptions
 from dag.report.terminal import Paint, Terminal, instruct, say, show, show_document, tell
 
 if TYPE_CHECKING:
@@ -45,15 +45,18 @@ def command(options: UnitBuildOptions) -> int:
     if not options.is_on_cluster:
         from dag.run.build.start import build_packages
 
-        result = build_packages(options, say, planned=_tell_plan)
-        _report([result], options, result.exit_code)
+        result = build_packages(options, say, planned=tell_plan)
+        report_results([result], options, result.exit_code, is_several=False)
         return result.exit_code
+    if options.detach:
+        return _detach(options)
     from dag.run.jobs.start import build_on_cluster
 
     terminal = Terminal(verbosity=options.verbose)
-    outcome = build_on_cluster(options, terminal, planned=_tell_plan)
+    outcome = build_on_cluster(options, terminal, planned=tell_plan)
     if outcome.results:
-        _report(outcome.results, options, outcome.exit_code)
+        several = len(options.arch) > 1
+        report_results(outcome.results, options, outcome.exit_code, is_several=several)
     code = outcome.exit_code
     worst = next((error for error in outcome.errors if error.exit_code == code), None)
     for error in outcome.errors:
@@ -62,6 +65,29 @@ def command(options: UnitBuildOptions) -> int:
     if worst is not None:
         raise worst
     return code
+
+
+def _detach(options: UnitBuildOptions) -> int:
+    from dag.report.envelope import envelope
+    from dag.run.jobs.detach import detach_build
+
+    detached = detach_build(options, Terminal(verbosity=options.verbose), tell_plan)
+    store = str(options.store)
+    if options.json:
+        told = {"run": detached.run, "job": detached.job} if detached else {"run": "", "job": ""}
+        show_document(envelope("detached", {**told, "store": store}))
+    if detached is None:
+        say("there is nothing to build, so no run is driven in the cluster")
+        return 0
+    begun = (
+        "is driven in the cluster now" if detached.is_new else "is driven in the cluster already"
+    )
+    say(f"run {detached.run} {begun}, by job {detached.job}")
+    say(
+        f"what it proves is kept in {store} and not published: `dag attach {detached.run}` follows the "
+        f"run and publishes at its end; so does `dag publish --run {detached.run}` when it has ended"
+    )
+    return 0
 
 
 def _plan(options: UnitBuildOptions) -> int:
@@ -76,7 +102,7 @@ def _plan(options: UnitBuildOptions) -> int:
 
         builds = (plan_build(options, say),)
     for build in builds:
-        _tell_plan(build)
+        tell_plan(build)
     impossible = any(
         one.named and one.absence is Absence.OTHER_ARCH
         for build in builds
@@ -94,7 +120,8 @@ def annotated_directory(directory: str) -> str:
     return os.path.relpath(Path(directory).resolve(), Path(checkout).resolve())
 
 
-def _tell_plan(build: Build) -> None:
+def tell_plan(build: Build) -> None:
+    """Say what a build will do, and what it cannot."""
     from dag.cli.graphs import tell_missing, tell_stopped
     from dag.core.build.plan import Absence
     from dag.report.plan import (
@@ -158,12 +185,18 @@ def _print_plans(builds: Sequence[Build], exit_code: int, *, as_json: bool) -> N
         show(plan_lines(one))
 
 
-def _report(results: Sequence[Result], options: UnitBuildOptions, exit_code: int) -> None:
+def report_results(
+    results: Sequence[Result],
+    options: UnitBuildOptions | AttachOptions,
+    exit_code: int,
+    *,
+    is_several: bool,
+) -> None:
+    """Tell what came of a build, for one architecture or for several, in all forms asked for."""
     from dag.report import files
     from dag.report.progress import result_lines
     from dag.run.build.stores import store_name
 
-    is_several = len(options.arch) > 1
     for result in results:
         label = f"{result.arch}: " if is_several else ""
         if result.exit_code or not options.quiet:
@@ -179,7 +212,7 @@ def _report(results: Sequence[Result], options: UnitBuildOptions, exit_code: int
             from dag.report.annotations import workflow_commands
 
             instruct(workflow_commands(result, annotated_directory(options.directory)))
-    if results and not options.publish:
+    if results and isinstance(options, UnitBuildOptions) and not options.publish:
         from dag.core.jobs.publishing import publish_command
 
         say(f"nothing of this is published: `{publish_command(options)}` signs and publishes it")

@@ -32,6 +32,7 @@ SUMMARIES = {
     "build": "Build packages as units, on this machine or as Jobs on Kubernetes.",
     "publish": "Sign and publish what a store has finished.",
     "status": "Tell how a `dag build` stands, or how it ended.",
+    "attach": "Follow a build that is driven in a cluster.",
     "cancel": "End a build on Kubernetes.",
     "logs": "Print the log of a package's build.",
     "report": "Write a page about a build, for a browser.",

@@ -77,6 +77,8 @@ UNIT_ORDER = Limit("what a Job is told of its unit", 16 * _MIB)
 """Unpacked; an environment of 400 packages has 50 KiB."""
 STORE_LISTING = Limit("what an agent tells of a store", 1 * _GIB)
 """Unpacked; the records of 3,400 units have 20 MiB."""
+HANDOVER = Limit("what the driver of a run is told", 64 * _MIB)
+"""Unpacked; packed, it must fit into the arguments of a container. 3,401 definitions have 200 KiB."""
 RUN_FILES = Limit("the journal and the result of a run", 64 * _MIB)
 """Unpacked; packed, they must fit into the arguments of a container."""
 SIGNING_REQUEST = Limit("a request to a signer", 32 * _MIB)

@@ -25,7 +25,8 @@ def _lines(standing: Standing, now: float) -> Iterator[str]:
         yield f"{one.state} {one.package}{_since(one.since, now)}{again}"
     if standing.driver:
         progress = f"; {standing.progress}" if standing.progress else ""
-        yield f"running{progress}; {standing.driver} drives it"
+        detached = f"; `dag attach {standing.run}` follows it" if standing.job else ""
+        yield f"running{progress}; {standing.driver} drives it{detached}"
     elif standing.ended:
         yield f"ended; `dag status --arch {standing.arch} {standing.run}` tells what came of it"
     else:

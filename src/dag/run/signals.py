@@ -17,6 +17,15 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def _leave(number: int, _: object) -> None:
+    os._exit(128 + number)
+
+
+def leave_on_sigterm() -> None:
+    """Let SIGTERM end the process on the spot from now on: somebody else goes on with its work."""
+    signal.signal(signal.SIGTERM, _leave)
+
+
 def _unknown_leftovers() -> str:
     return "what was being deleted may still be there"
 
@@ -56,6 +65,8 @@ async def _guard(main: Coroutine[Any, Any, T], leftovers: Callable[[], str]) -> 
     for number in _SIGNALS:
         if number is signal.SIGHUP and before is signal.SIG_IGN:
             continue  # nohup: what else is ignored was only inherited from a shell's background
+        if signal.getsignal(number) is _leave:
+            continue
         loop.add_signal_handler(number, on_signal)
     try:
         return await main

@@ -65,9 +65,13 @@ remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it cha
 look pod dag-secret-test-arm64 -n builds
 look pod dag-secret-test-amd64 -n builds
 look secretproviderclass melange-key -n builds
+look networkpolicy dag-driver -n builds
 look networkpolicy dag -n builds
 look rolebinding dag -n builds
 look role dag -n builds
+look rolebinding dag-driver -n builds
+look role dag-driver -n builds
+look serviceaccount dag-driver -n builds
 look serviceaccount builder -n builds
 look namespace builds
 
@@ -89,27 +93,39 @@ remove secretproviderclass melange-key -n builds
 # 6. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 # DaemonSet csi-secrets-store: its toleration is removed by `kubectl edit` alone
 
-# 7. Network policy: builds reach public addresses, if the cluster enforces policies
+# 7. Network policy of drivers: they reach the API server, and run nothing of a build
+remove networkpolicy dag-driver -n builds
+
+# 8. Network policy: builds reach public addresses, if the cluster enforces policies
 remove networkpolicy dag -n builds
 
-# 8. Role binding: ann, builders may run `dag pod`
+# 9. Role binding: ann, builders may run `dag pod`
 remove rolebinding dag -n builds
 
-# 9. Role: it allows what `dag pod` and `dag build` do, and no more
+# 10. Role: it allows what `dag pod` and `dag build` do, and no more
 remove role dag -n builds
 
-# 10. Identity: the service account stands for an account of the cloud
+# 11. Role binding: dag-driver may drive builds
+remove rolebinding dag-driver -n builds
+
+# 12. Role of drivers: it allows what driving a build takes, and no more
+remove role dag-driver -n builds
+
+# 13. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+remove serviceaccount dag-driver -n builds
+
+# 14. Identity: the service account stands for an account of the cloud
 uid=$(added serviceaccount builder -n builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder", "namespace": "builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 11. Service account builder: pods run as this account
+# 15. Service account builder: pods run as this account
 remove serviceaccount builder -n builds
 
-# 12. Pod Security level: the stricter ones forbid what bubblewrap needs
+# 16. Pod Security level: the stricter ones forbid what bubblewrap needs
 uid=$(added namespace builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 13. Namespace builds: where builds run
+# 17. Namespace builds: where builds run
 remove namespace builds

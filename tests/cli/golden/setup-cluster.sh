@@ -106,7 +106,106 @@ metadata:
     eks.amazonaws.com/role-arn: arn:aws:iam::1:role/dag
 EOF
 
-# 5. Role: it allows what `dag pod` and `dag build` do, and no more
+# 5. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+if ours_to_make serviceaccount dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 6. Role of drivers: it allows what driving a build takes, and no more
+if ours_to_make role dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+rules:
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - pods/log
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - persistentvolumeclaims
+  verbs:
+  - get
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - get
+  - create
+  - patch
+- apiGroups:
+  - ""
+  resources:
+  - events
+  verbs:
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - serviceaccounts
+  verbs:
+  - get
+EOF
+fi
+
+# 7. Role binding: dag-driver may drive builds
+if ours_to_make rolebinding dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: dag-driver
+subjects:
+- kind: ServiceAccount
+  name: dag-driver
+  namespace: builds
+EOF
+fi
+
+# 8. Role: it allows what `dag pod` and `dag build` do, and no more
 if ours_to_make role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -185,7 +284,7 @@ rules:
 EOF
 fi
 
-# 6. Role binding: ann, builders may run `dag pod`
+# 9. Role binding: ann, builders may run `dag pod`
 if ours_to_make rolebinding dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -209,7 +308,7 @@ subjects:
 EOF
 fi
 
-# 7. Network policy: builds reach public addresses, if the cluster enforces policies
+# 10. Network policy: builds reach public addresses, if the cluster enforces policies
 if ours_to_make networkpolicy dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: networking.k8s.io/v1
@@ -254,28 +353,50 @@ spec:
 EOF
 fi
 
-# 8. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
+# 11. Network policy of drivers: they reach the API server, and run nothing of a build
+if ours_to_make networkpolicy dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+spec:
+  podSelector:
+    matchExpressions:
+    - key: dag/driver
+      operator: Exists
+  policyTypes:
+  - Egress
+  egress:
+  - {}
+EOF
+fi
+
+# 12. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store -n kube-system dag/tolerates=dag
 fi
 
-# 9. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
+# 13. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system dag/tolerates=dag
 fi
 
-# 10. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
+# 14. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-provider-gcp -n kube-system dag/tolerates=dag
 fi
 
-# 11. SecretProviderClass melange-key: it makes a file of the secret
+# 15. SecretProviderClass melange-key: it makes a file of the secret
 if ours_to_make secretproviderclass melange-key -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -292,7 +413,7 @@ spec:
 EOF
 fi
 
-# 12. Secret test: a pod on a node of amd64 must find the signing key
+# 16. Secret test: a pod on a node of amd64 must find the signing key
 ours_to_make pod dag-secret-test-amd64 -n builds || exit 1
 remove pod dag-secret-test-amd64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
@@ -336,7 +457,7 @@ EOF
 kubectl wait pod dag-secret-test-amd64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-amd64 -n builds; exit 1; }
 remove pod dag-secret-test-amd64 -n builds
 
-# 13. Secret test: a pod on a node of arm64 must find the signing key
+# 17. Secret test: a pod on a node of arm64 must find the signing key
 ours_to_make pod dag-secret-test-arm64 -n builds || exit 1
 remove pod dag-secret-test-arm64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'

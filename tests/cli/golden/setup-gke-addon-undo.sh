@@ -78,6 +78,9 @@ if [ -z "$gone" ]; then
 fi
 look pod dag-secret-test -n dag-builds
 look secretproviderclass melange-key -n dag-builds
+look rolebinding dag-driver -n dag-builds
+look role dag-driver -n dag-builds
+look serviceaccount dag-driver -n dag-builds
 look serviceaccount default -n dag-builds
 look namespace dag-builds
 run_18= &&
@@ -123,23 +126,32 @@ remove pod dag-secret-test -n dag-builds
 # 2. SecretProviderClass melange-key: it makes a file of the secret
 remove secretproviderclass melange-key -n dag-builds
 
-# 3. Identity: the service account stands for an account of the cloud
+# 3. Role binding: dag-driver may drive builds
+remove rolebinding dag-driver -n dag-builds
+
+# 4. Role of drivers: it allows what driving a build takes, and no more
+remove role dag-driver -n dag-builds
+
+# 5. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+remove serviceaccount dag-driver -n dag-builds
+
+# 6. Identity: the service account stands for an account of the cloud
 uid=$(added serviceaccount default -n dag-builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "dag-builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 4. Service account default: pods run as this account
+# 7. Service account default: pods run as this account
 remove serviceaccount default -n dag-builds
 
-# 5. Pod Security level: the stricter ones forbid what bubblewrap needs
+# 8. Pod Security level: the stricter ones forbid what bubblewrap needs
 uid=$(added namespace dag-builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dag-builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 6. Namespace dag-builds: where builds run
+# 9. Namespace dag-builds: where builds run
 remove namespace dag-builds
 
-# 7. Builds may read melange-signing-key, and no other secret
+# 10. Builds may read melange-signing-key, and no other secret
 if [ -n "$run_18" ]; then
 gcloud secrets remove-iam-policy-binding melange-signing-key \
   --project=shop \
@@ -147,12 +159,12 @@ gcloud secrets remove-iam-policy-binding melange-signing-key \
   --role=roles/secretmanager.secretAccessor
 fi
 
-# 8. Secret melange-signing-key
+# 11. Secret melange-signing-key
 if [ -n "$run_16" ]; then
 gcloud secrets delete melange-signing-key --project=shop --quiet
 fi
 
-# 9. Pods of service account default in dag-builds have those rights
+# 12. Pods of service account default in dag-builds have those rights
 if [ -n "$run_15" ]; then
 gcloud iam service-accounts remove-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
@@ -160,19 +172,19 @@ gcloud iam service-accounts remove-iam-policy-binding dag-builds@shop.iam.gservi
   --role=roles/iam.workloadIdentityUser
 fi
 
-# 10. Account dag-builds: pods have its rights
+# 13. Account dag-builds: pods have its rights
 if [ -n "$run_14" ]; then
 gcloud iam service-accounts delete dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 fi
 
-# 11. Cluster dag: it makes nodes when builds need them, and removes them afterwards
+# 14. Cluster dag: it makes nodes when builds need them, and removes them afterwards
 if [ -n "$run_9" ]; then
 gcloud container clusters delete dag --region=us-east1 --project=shop --quiet
 fi
 
-# 12. Nodes may pull bundles
+# 15. Nodes may pull bundles
 if [ -n "$run_8" ]; then
 gcloud artifacts repositories remove-iam-policy-binding gcr.io \
   --location=us \
@@ -181,7 +193,7 @@ gcloud artifacts repositories remove-iam-policy-binding gcr.io \
   --role=roles/artifactregistry.reader
 fi
 
-# 13. Nodes may write logs and metrics
+# 16. Nodes may write logs and metrics
 if [ -n "$run_7" ]; then
 gcloud projects remove-iam-policy-binding shop \
   --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
@@ -189,14 +201,14 @@ gcloud projects remove-iam-policy-binding shop \
   --condition=None
 fi
 
-# 14. Account dag-nodes: nodes run as this account
+# 17. Account dag-nodes: nodes run as this account
 if [ -n "$run_6" ]; then
 gcloud iam service-accounts delete dag-nodes@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 fi
 
-# 15. Repository gcr.io/shop: bundles go there
+# 18. Repository gcr.io/shop: bundles go there
 if [ -n "$run_5" ]; then
 gcloud artifacts repositories delete gcr.io --location=us --project=shop --quiet
 fi

@@ -232,7 +232,106 @@ metadata:
     iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
 EOF
 
-# 24. SecretProviderClass melange-key: it makes a file of the secret
+# 24. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+if ours_to_make serviceaccount dag-driver -n dag-builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: dag-driver
+  namespace: dag-builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 25. Role of drivers: it allows what driving a build takes, and no more
+if ours_to_make role dag-driver -n dag-builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: dag-driver
+  namespace: dag-builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+rules:
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - pods/log
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - persistentvolumeclaims
+  verbs:
+  - get
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - get
+  - create
+  - patch
+- apiGroups:
+  - ""
+  resources:
+  - events
+  verbs:
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - serviceaccounts
+  verbs:
+  - get
+EOF
+fi
+
+# 26. Role binding: dag-driver may drive builds
+if ours_to_make rolebinding dag-driver -n dag-builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: dag-driver
+  namespace: dag-builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: dag-driver
+subjects:
+- kind: ServiceAccount
+  name: dag-driver
+  namespace: dag-builds
+EOF
+fi
+
+# 27. SecretProviderClass melange-key: it makes a file of the secret
 if ours_to_make secretproviderclass melange-key -n dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -249,7 +348,7 @@ spec:
 EOF
 fi
 
-# 25. Secret test: a pod must find the signing key
+# 28. Secret test: a pod must find the signing key
 ours_to_make pod dag-secret-test -n dag-builds || exit 1
 remove pod dag-secret-test -n dag-builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'

@@ -93,6 +93,9 @@ url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v
 look -f "$url"
 look rolebinding dag -n builds
 look role dag -n builds
+look rolebinding dag-driver -n builds
+look role dag-driver -n builds
+look serviceaccount dag-driver -n builds
 look serviceaccount builder -n builds
 look namespace builds
 run_19= &&
@@ -188,23 +191,32 @@ remove rolebinding dag -n builds
 # 14. Role: it allows what `dag pod` and `dag build` do, and no more
 remove role dag -n builds
 
-# 15. Identity: the service account stands for an account of the cloud
+# 15. Role binding: dag-driver may drive builds
+remove rolebinding dag-driver -n builds
+
+# 16. Role of drivers: it allows what driving a build takes, and no more
+remove role dag-driver -n builds
+
+# 17. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+remove serviceaccount dag-driver -n builds
+
+# 18. Identity: the service account stands for an account of the cloud
 uid=$(added serviceaccount builder -n builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder", "namespace": "builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 16. Service account builder: pods run as this account
+# 19. Service account builder: pods run as this account
 remove serviceaccount builder -n builds
 
-# 17. Pod Security level: the stricter ones forbid what bubblewrap needs
+# 20. Pod Security level: the stricter ones forbid what bubblewrap needs
 uid=$(added namespace builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 18. Namespace builds: where builds run
+# 21. Namespace builds: where builds run
 remove namespace builds
 
-# 19. Builds may read melange-signing-key, and no other secret
+# 22. Builds may read melange-signing-key, and no other secret
 if [ -n "$run_19" ]; then
 gcloud secrets remove-iam-policy-binding melange-signing-key \
   --project=shop \
@@ -212,21 +224,21 @@ gcloud secrets remove-iam-policy-binding melange-signing-key \
   --role=roles/secretmanager.secretAccessor
 fi
 
-# 20. Builds may read and write objects of gs://apks, and of no other bucket
+# 23. Builds may read and write objects of gs://apks, and of no other bucket
 if [ -n "$run_18" ]; then
 gcloud storage buckets remove-iam-policy-binding gs://apks \
   --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
   --role=roles/storage.objectUser
 fi
 
-# 21. Builds may read objects of gs://old, and of no other bucket
+# 24. Builds may read objects of gs://old, and of no other bucket
 if [ -n "$run_16" ]; then
 gcloud storage buckets remove-iam-policy-binding gs://old \
   --member=serviceAccount:dag-builds@shop.iam.gserviceaccount.com \
   --role=roles/storage.objectViewer
 fi
 
-# 22. Pods of service account builder in builds have those rights
+# 25. Pods of service account builder in builds have those rights
 if [ -n "$run_15" ]; then
 gcloud iam service-accounts remove-iam-policy-binding dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
@@ -234,14 +246,14 @@ gcloud iam service-accounts remove-iam-policy-binding dag-builds@shop.iam.gservi
   --role=roles/iam.workloadIdentityUser
 fi
 
-# 23. Account dag-builds: pods have its rights
+# 26. Account dag-builds: pods have its rights
 if [ -n "$run_14" ]; then
 gcloud iam service-accounts delete dag-builds@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 fi
 
-# 24. Arm node pool: it is empty until a build for aarch64 comes
+# 27. Arm node pool: it is empty until a build for aarch64 comes
 if [ -n "$run_12" ]; then
 gcloud container node-pools delete arm \
   --cluster=dag \
@@ -250,12 +262,12 @@ gcloud container node-pools delete arm \
   --quiet
 fi
 
-# 25. Cluster dag: it makes nodes when builds need them, and removes them afterwards
+# 28. Cluster dag: it makes nodes when builds need them, and removes them afterwards
 if [ -n "$run_9" ]; then
 gcloud container clusters delete dag --zone=europe-west4-a --project=shop --quiet
 fi
 
-# 26. Nodes may pull bundles
+# 29. Nodes may pull bundles
 if [ -n "$run_8" ]; then
 gcloud artifacts repositories remove-iam-policy-binding gcr.io \
   --location=us \
@@ -264,7 +276,7 @@ gcloud artifacts repositories remove-iam-policy-binding gcr.io \
   --role=roles/artifactregistry.reader
 fi
 
-# 27. Nodes may write logs and metrics
+# 30. Nodes may write logs and metrics
 if [ -n "$run_7" ]; then
 gcloud projects remove-iam-policy-binding shop \
   --member=serviceAccount:dag-nodes@shop.iam.gserviceaccount.com \
@@ -272,14 +284,14 @@ gcloud projects remove-iam-policy-binding shop \
   --condition=None
 fi
 
-# 28. Account dag-nodes: nodes run as this account
+# 31. Account dag-nodes: nodes run as this account
 if [ -n "$run_6" ]; then
 gcloud iam service-accounts delete dag-nodes@shop.iam.gserviceaccount.com \
   --project=shop \
   --quiet
 fi
 
-# 29. Repository gcr.io/shop: bundles go there
+# 32. Repository gcr.io/shop: bundles go there
 if [ -n "$run_5" ]; then
 gcloud artifacts repositories delete gcr.io --location=us --project=shop --quiet
 fi

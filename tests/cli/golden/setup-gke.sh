@@ -247,7 +247,106 @@ metadata:
     iam.gke.io/gcp-service-account: dag-builds@shop.iam.gserviceaccount.com
 EOF
 
-# 25. Role: it allows what `dag pod` and `dag build` do, and no more
+# 25. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+if ours_to_make serviceaccount dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 26. Role of drivers: it allows what driving a build takes, and no more
+if ours_to_make role dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+rules:
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - pods/log
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - persistentvolumeclaims
+  verbs:
+  - get
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - get
+  - create
+  - patch
+- apiGroups:
+  - ""
+  resources:
+  - events
+  verbs:
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - serviceaccounts
+  verbs:
+  - get
+EOF
+fi
+
+# 27. Role binding: dag-driver may drive builds
+if ours_to_make rolebinding dag-driver -n builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: dag-driver
+  namespace: builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: dag-driver
+subjects:
+- kind: ServiceAccount
+  name: dag-driver
+  namespace: builds
+EOF
+fi
+
+# 28. Role: it allows what `dag pod` and `dag build` do, and no more
 if ours_to_make role dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -326,7 +425,7 @@ rules:
 EOF
 fi
 
-# 26. Role binding: ann@example.com may run `dag pod`
+# 29. Role binding: ann@example.com may run `dag pod`
 if ours_to_make rolebinding dag -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -347,70 +446,70 @@ subjects:
 EOF
 fi
 
-# 27. Secrets Store CSI driver and its provider: rbac-secretproviderclass.yaml
+# 30. Secrets Store CSI driver and its provider: rbac-secretproviderclass.yaml
 url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/rbac-secretproviderclass.yaml
 if ours_to_make -f "$url"; then
   kubectl apply --server-side --field-manager=dag -f "$url"
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 28. Secrets Store CSI driver and its provider: csidriver.yaml
+# 31. Secrets Store CSI driver and its provider: csidriver.yaml
 url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/csidriver.yaml
 if ours_to_make -f "$url"; then
   kubectl apply --server-side --field-manager=dag -f "$url"
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 29. Secrets Store CSI driver and its provider: secrets-store.csi.x-k8s.io_secretproviderclasses.yaml
+# 32. Secrets Store CSI driver and its provider: secrets-store.csi.x-k8s.io_secretproviderclasses.yaml
 url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml
 if ours_to_make -f "$url"; then
   kubectl apply --server-side --field-manager=dag -f "$url"
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 30. Secrets Store CSI driver and its provider: secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml
+# 33. Secrets Store CSI driver and its provider: secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml
 url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml
 if ours_to_make -f "$url"; then
   kubectl apply --server-side --field-manager=dag -f "$url"
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 31. Secrets Store CSI driver and its provider: secrets-store-csi-driver.yaml
+# 34. Secrets Store CSI driver and its provider: secrets-store-csi-driver.yaml
 url=https://raw.githubusercontent.com/kubernetes-sigs/secrets-store-csi-driver/v1.6.0/deploy/secrets-store-csi-driver.yaml
 if ours_to_make -f "$url"; then
   kubectl apply --server-side --field-manager=dag -f "$url"
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 32. Secrets Store CSI driver and its provider: provider-gcp-plugin.yaml
+# 35. Secrets Store CSI driver and its provider: provider-gcp-plugin.yaml
 url=https://raw.githubusercontent.com/GoogleCloudPlatform/secrets-store-csi-driver-provider-gcp/v1.15.0/deploy/provider-gcp-plugin.yaml
 if ours_to_make -f "$url"; then
   kubectl apply --server-side --field-manager=dag -f "$url"
   kubectl label --overwrite -f "$url" app.kubernetes.io/managed-by=dag
 fi
 
-# 33. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
+# 36. csi-secrets-store on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store -n kube-system dag/tolerates=dag
 fi
 
-# 34. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
+# 37. csi-secrets-store-secrets-store-csi-driver on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-secrets-store-csi-driver -n kube-system dag/tolerates=dag
 fi
 
-# 35. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
+# 38. csi-secrets-store-provider-gcp on arm nodes: these have a taint, which it must tolerate
 if says '<none>' kubectl get daemonset csi-secrets-store-provider-gcp -n kube-system --no-headers -o custom-columns=OWNER:.metadata.labels.dag/tolerates; then
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations/-", "value": {"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}}]' ||
   kubectl patch daemonset csi-secrets-store-provider-gcp -n kube-system --type=json -p '[{"op": "add", "path": "/spec/template/spec/tolerations", "value": [{"key": "kubernetes.io/arch", "operator": "Equal", "value": "arm64", "effect": "NoSchedule"}]}]'
   kubectl label daemonset csi-secrets-store-provider-gcp -n kube-system dag/tolerates=dag
 fi
 
-# 36. SecretProviderClass melange-key: it makes a file of the secret
+# 39. SecretProviderClass melange-key: it makes a file of the secret
 if ours_to_make secretproviderclass melange-key -n builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -427,7 +526,7 @@ spec:
 EOF
 fi
 
-# 37. Secret test: a pod on a node of amd64 must find the signing key
+# 40. Secret test: a pod on a node of amd64 must find the signing key
 ours_to_make pod dag-secret-test-amd64 -n builds || exit 1
 remove pod dag-secret-test-amd64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
@@ -471,7 +570,7 @@ EOF
 kubectl wait pod dag-secret-test-amd64 -n builds --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-secret-test-amd64 -n builds; exit 1; }
 remove pod dag-secret-test-amd64 -n builds
 
-# 38. Secret test: a pod on a node of arm64 must find the signing key
+# 41. Secret test: a pod on a node of arm64 must find the signing key
 ours_to_make pod dag-secret-test-arm64 -n builds || exit 1
 remove pod dag-secret-test-arm64 -n builds
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'

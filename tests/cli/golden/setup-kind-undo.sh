@@ -77,6 +77,9 @@ if [ -z "$gone" ]; then
   kind export kubeconfig --name=dag
 fi
 look daemonset dag-binfmt -n dag-builds
+look rolebinding dag-driver -n dag-builds
+look role dag-driver -n dag-builds
+look serviceaccount dag-driver -n dag-builds
 look serviceaccount default -n dag-builds
 look namespace dag-builds
 look configmap local-registry-hosting -n kube-public
@@ -92,26 +95,35 @@ run_0=yes || :
 # 1. Emulation: builds for one architecture run on nodes of another
 remove daemonset dag-binfmt -n dag-builds
 
-# 2. Service account default: pods run as this account
+# 2. Role binding: dag-driver may drive builds
+remove rolebinding dag-driver -n dag-builds
+
+# 3. Role of drivers: it allows what driving a build takes, and no more
+remove role dag-driver -n dag-builds
+
+# 4. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+remove serviceaccount dag-driver -n dag-builds
+
+# 5. Service account default: pods run as this account
 remove serviceaccount default -n dag-builds
 
-# 3. Pod Security level: the stricter ones forbid what bubblewrap needs
+# 6. Pod Security level: the stricter ones forbid what bubblewrap needs
 uid=$(added namespace dag-builds)
 [ -z "$uid" ] || printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dag-builds", "uid": "%s"}}' "$uid" |
   kubectl apply --server-side --field-manager=dag-setup -f -
 
-# 4. Namespace dag-builds: where builds run
+# 7. Namespace dag-builds: where builds run
 remove namespace dag-builds
 
-# 5. Announcement: other tools find the registry by it
+# 8. Announcement: other tools find the registry by it
 remove configmap local-registry-hosting -n kube-public
 
-# 6. Cluster dag
+# 9. Cluster dag
 if [ -n "$run_2" ]; then
 kind delete cluster --name=dag
 fi
 
-# 7. Registry: bundles go there, and only this machine reaches it
+# 10. Registry: bundles go there, and only this machine reaches it
 if [ -n "$run_0" ]; then
 docker rm --force --volumes kind-registry
 fi

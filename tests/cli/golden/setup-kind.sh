@@ -133,7 +133,106 @@ metadata:
 EOF
 fi
 
-# 11. Emulation: builds for one architecture run on nodes of another
+# 11. Service account dag-driver: `dag build --detach` has a Job drive a build as this
+if ours_to_make serviceaccount dag-driver -n dag-builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: dag-driver
+  namespace: dag-builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+EOF
+fi
+
+# 12. Role of drivers: it allows what driving a build takes, and no more
+if ours_to_make role dag-driver -n dag-builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: dag-driver
+  namespace: dag-builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+rules:
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - get
+  - list
+  - watch
+  - delete
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - pods/log
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - persistentvolumeclaims
+  verbs:
+  - get
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - get
+  - create
+  - patch
+- apiGroups:
+  - ""
+  resources:
+  - events
+  verbs:
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - serviceaccounts
+  verbs:
+  - get
+EOF
+fi
+
+# 13. Role binding: dag-driver may drive builds
+if ours_to_make rolebinding dag-driver -n dag-builds; then
+kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: dag-driver
+  namespace: dag-builds
+  labels:
+    app.kubernetes.io/managed-by: dag
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: dag-driver
+subjects:
+- kind: ServiceAccount
+  name: dag-driver
+  namespace: dag-builds
+EOF
+fi
+
+# 14. Emulation: builds for one architecture run on nodes of another
 if ours_to_make daemonset dag-binfmt -n dag-builds; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: apps/v1

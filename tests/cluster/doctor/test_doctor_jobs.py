@@ -40,11 +40,12 @@ def test_where_units_can_be_built_nothing_is_wrong_and_no_probe_stays(
 ) -> None:
     permitted = dag("setup", "cluster", "--user=limited")
     assert permitted.returncode == 0, permitted.stderr
-    found = Findings(dag, directory, *CLAIM, f"--kubeconfig={dag.cluster.limited_kubeconfig}")
+    user = f"--kubeconfig={dag.cluster.limited_kubeconfig}"
+    found = Findings(dag, directory, *CLAIM, user, "--detach")
     assert found.code == 0, found.checks
     assert found.with_status("failed") == []
     assert "root of the pod is uid" in found.message("user namespace x86_64")
-    for name in ("permissions", "agent x86_64", "sdk x86_64", "store x86_64"):
+    for name in ("permissions", "driver account", "agent x86_64", "sdk x86_64", "store x86_64"):
         assert found.status(name) == "ok", found.checks[name]
     assert left_behind(dag) == []
     assert [path for path in store.rglob("*") if path.is_file()] == []

@@ -94,6 +94,16 @@ def test_of_a_run_only_what_it_has_proven_counts(states: list[UnitState]) -> Non
         assert [one.name for one in wrong.gone] == proven
 
 
+def test_what_was_proven_before_somebody_else_went_on_with_the_run_counts() -> None:
+    result = replace_units((unit(1, UnitState.DONE),))
+    results = {f"package-{number}": record(number).result for number in range(3)}
+    found = proven_in(
+        result, results, lambda name: [record(int(name[-1]))] if name != "package-2" else ()
+    )
+    assert [one.name for one in found.records] == ["package-1", "package-0"]
+    assert [one.name for one in found.gone] == ["package-2"]
+
+
 def replace_units(units: tuple[UnitResult, ...]) -> Result:
     return dataclasses.replace(RESULT, units=units)
 

@@ -101,3 +101,29 @@ def test_jobs_that_nobody_drives_for_one_of_several_architectures_are_told_by_th
     leases = {"aarch64": lease(NEW), "x86_64": lease(NEW, holder="")}
     found = standings_of(leases, [job("a", NEW, "one")], [])
     assert standings_exit_code(found) == 3
+
+
+def driver(run: str, **status: Any) -> Json:
+    metadata = {
+        "name": f"dag-driver-{run}",
+        "labels": {"dag/run": run, "dag/arch": "x86_64", "dag/driver": "abc"},
+    }
+    return {"metadata": metadata, "status": status}
+
+
+def test_a_run_is_there_as_long_as_a_job_drives_it() -> None:
+    # Its pod waits for a node, so nobody holds the Lease.
+    (found,) = standings_of({}, [driver(NEW), job("old", OLD, "one")], [])
+    assert (found.run, found.driver, found.job) == (
+        NEW,
+        f"job dag-driver-{NEW}",
+        f"dag-driver-{NEW}",
+    )
+    assert standings_exit_code([found]) == 0
+    (line,) = list(standings_lines([found], 0.0))[1:]
+    assert line == f"running; job dag-driver-{NEW} drives it; `dag attach {NEW}` follows it"
+    (held,) = standings_of({"x86_64": lease(NEW, "pod dag-driver-x")}, [driver(NEW)], [])
+    assert (held.driver, held.job) == ("pod dag-driver-x", f"dag-driver-{NEW}")
+    assert checked(standings_json([held]), "jobs")["job"] == held.job
+    ended = driver(NEW, conditions=[{"type": "Complete", "status": "True"}])
+    assert standings_of({}, [ended], []) == []

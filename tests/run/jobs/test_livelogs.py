@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dag.core.jobs.standing import LiveAttempt
 from dag.errors import UsageError
 from dag.io.kube.api import ApiError, Kube
-from dag.run.jobs.livelogs import _Reading
+from dag.run.jobs.livelogs import LogReading
 from tests.run.jobs.conftest import answer
 from tests.support.faults import Origin
 from tests.support.orders import SETTINGS
-
-ATTEMPT = LiveAttempt("brotli", 1, "building", "", "dag-x")
 
 
 async def read(kube: Kube, origin: Origin, status: int, *, follow: bool) -> list[list[bytes]]:
@@ -27,7 +24,8 @@ async def read(kube: Kube, origin: Origin, status: int, *, follow: bool) -> list
     path = f"{SETTINGS.key.pods_path}/dag-x"
     origin.handle(path, lambda _: answer(200, pod))
     origin.handle(f"{path}/log", lambda _: answer(status, refusal))
-    return [one async for one in _Reading(kube, SETTINGS.key, ATTEMPT).lines(follow=follow)]
+    reading = LogReading(kube, path, "build", "brotli")
+    return [one async for one in reading.lines(follow=follow)]
 
 
 @pytest.mark.parametrize("follow", [True, False])

@@ -84,6 +84,20 @@ class UnitInputs:
         given = [entry for one in environment.values() for entry in read_index(one.apk.stanza)]
         return choose_served(self._graph.supply_of(package.name).needs(package), given, listed)
 
+    def own(self, package: Package) -> str:
+        """Return the hash of what goes into a unit besides packages."""
+        own = OwnInputs(
+            name=package.name,
+            version=package.full_version,
+            arch=self._shared.arch,
+            definition=self._fingerprints.get(package.name, ""),
+            common=self._shared.common,
+            variables=self._shared.variables,
+            script=self._shared.script,
+            epoch=self.epoch(package.name),
+        )
+        return own.digest
+
     def of(
         self,
         package: Package,
@@ -97,18 +111,8 @@ class UnitInputs:
         has returned for it.
         """
         served = self.served(package, environment) if served is None else served
-        own = OwnInputs(
-            name=package.name,
-            version=package.full_version,
-            arch=self._shared.arch,
-            definition=self._fingerprints.get(package.name, ""),
-            common=self._shared.common,
-            variables=self._shared.variables,
-            script=self._shared.script,
-            epoch=self.epoch(package.name),
-        )
         return Inputs(
-            own=own.digest,
+            own=self.own(package),
             environment={name: one.apk.sha256 for name, one in sorted(environment.items())},
             repository=tuple(
                 RepositoryPackage(one.name, one.version, one.checksum) for one in served.packages

@@ -141,4 +141,11 @@ def proven_in(
             gone.append(UnpublishedUnit(unit.name, unit.version, _GONE))
         else:
             records.append(found)
+    # What was proven before somebody else went on with the run is in its journal alone.
+    for name in sorted(results.keys() - {unit.name for unit in result.units}):
+        found = choose_result(one for one in records_of(name) if one.result == results[name])
+        if found is None:
+            gone.append(UnpublishedUnit(name, "", _GONE))
+        else:
+            records.append(found)
     return ProvenUnits(records=tuple(records), lacking=tuple(lacking), gone=tuple(gone))

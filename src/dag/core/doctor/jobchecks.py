@@ -9,6 +9,7 @@ from dag.core.build.resources import in_words
 from dag.core.doctor.checks import Finding, Status, ok, version_name
 from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity
 from dag.core.jobs.claims import Claim
+from dag.core.jobs.driver import DRIVER_ACCOUNT
 from dag.core.kube.objects import KubeView
 
 _SHARED = "ReadWriteMany"
@@ -41,6 +42,18 @@ def user_namespaces(version: KubeView) -> Finding:
             "build with --isolation privileged, or on Kubernetes 1.33 or later",
         )
     return ok(f"{version_name(version)} gives them to pods that ask; nodes must do so, too")
+
+
+def driver_account(namespace: str, found: KubeView | None) -> Finding:
+    """Judge the service account of the Job that drives a detached build."""
+    if found is None:
+        return Finding(
+            Status.FAILED,
+            f"there is no service account {DRIVER_ACCOUNT} in namespace {namespace}, as which"
+            " `dag build --detach` has a Job drive a build",
+            f"dag setup cluster -n {namespace}",
+        )
+    return ok(f"{DRIVER_ACCOUNT} exists, so builds can be detached")
 
 
 def claim(store: Claim, namespace: str, found: KubeView | None, *, confined: bool) -> Finding:

@@ -7,10 +7,11 @@ from typing import ClassVar
 from dag.core.build.options import StoreOptions
 from dag.core.build.signeroptions import PublishingOptions
 from dag.core.flags import Options, flag, flag_group, switch
-from dag.core.jobs.options import QueueOptions
+from dag.core.jobs.options import DetachOptions, QueueOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.kinds import choice
 from dag.core.pod.options import PodOptions
+from dag.errors import UsageError
 
 
 @flag_group
@@ -50,7 +51,12 @@ class ExaminedPodOptions(PodOptions):
 
 @flag_group
 class DoctorOptions(
-    ExaminationOptions, ExaminedPodOptions, StoreOptions, QueueOptions, PublishingOptions
+    ExaminationOptions,
+    ExaminedPodOptions,
+    StoreOptions,
+    QueueOptions,
+    PublishingOptions,
+    DetachOptions,
 ):
     """The flags of `dag doctor`."""
 
@@ -61,6 +67,11 @@ class DoctorOptions(
             UsageError: two flags exclude each other, or what is examined has no such store.
 
         """
+        if self.detach and not self.is_for_jobs:
+            raise UsageError(
+                "--detach is for --on kubernetes: no other build goes on without its command",
+                hint="leave --detach out, or give --on kubernetes",
+            )
         if self.is_for_jobs:
             store_on_cluster(self.store, self.bucket_secret)
         elif self.on == "pod":

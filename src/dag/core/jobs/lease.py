@@ -35,6 +35,8 @@ class DriverNote(Struct, frozen=True, kw_only=True):
     """The driver's place for the store, which nobody else has: it knows its own Lease by that."""
     run: str = ""
     """The run; empty as long as there is none."""
+    job: str = ""
+    """The driver's Job, if it runs in the cluster itself."""
     progress: str = ""
     """How far it is, in words."""
 

@@ -21,7 +21,7 @@ from dag.core.jobs.names import (
 )
 from dag.core.jobs.order import UnitOrder, encode_order
 from dag.core.kube.containers import container_words
-from dag.core.kube.objects import KubeObject, seal
+from dag.core.kube.objects import KubeObject, KubeView, seal
 from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.manifest import BUILD, CACHE, PIPES, WITHOUT_IDENTITY
 from dag.core.pod.pieces import (
@@ -118,7 +118,7 @@ def unit_job(settings: JobSettings, order: UnitOrder, resources: ComputeResource
         "kubectl.kubernetes.io/default-container": BUILD,
         WITHOUT_IDENTITY: f"{BUILD},populate-cache",
     }
-    return _job(settings, name, spec, annotations)
+    return job_of(settings, name, spec, annotations)
 
 
 def agent_job(settings: JobSettings, name: str, command: str, words: Sequence[str]) -> KubeObject:
@@ -146,13 +146,24 @@ def container_job(settings: JobSettings, name: str, container: KubeObject) -> Ku
         "containers": [container],
         "volumes": [*_store_volumes(settings), {"name": "agent", "emptyDir": {}}],
     }
-    return _job(settings, name, spec, {})
+    return job_of(settings, name, spec, {})
 
 
-def _job(
-    settings: JobSettings, name: str, spec: KubeObject, annotations: Mapping[str, str]
+def job_of(
+    settings: JobSettings,
+    name: str,
+    spec: KubeObject,
+    annotations: Mapping[str, str],
+    *,
+    marks: Mapping[str, str] | None = None,
+    ends: KubeView | None = None,
 ) -> KubeObject:
-    marks = labels(settings.run, settings.arch.apk, str(settings.store))
+    """Return the manifest of a Job whose Pods have what is in `spec`, besides what all have.
+
+    `marks` are labels besides those of all Jobs. `ends` says when Kubernetes makes another Pod, or
+    none any more; without it, it makes one, and ends that after some days.
+    """
+    marks = {**labels(settings.run, settings.arch.apk, str(settings.store)), **(marks or {})}
     queue = {} if settings.queue is None else {QUEUE_LABEL: settings.queue}
     annotations = {
         "dag/version": settings.version,
@@ -170,12 +181,15 @@ def _job(
         **spec,
     }
     # Who judges how an attempt ended, and whether there is another, is the client: it knows why.
-    job: KubeObject = {
-        # Kueue lets go of it in its turn, and of nothing that is not suspended.
-        **({"suspend": True} if queue else {}),
+    once = {
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",
         "activeDeadlineSeconds": round(settings.timeout or 0) + _DEADLINE,
+    }
+    job: KubeObject = {
+        # Kueue lets go of it in its turn, and of nothing that is not suspended.
+        **({"suspend": True} if queue else {}),
+        **(once if ends is None else ends),
         "ttlSecondsAfterFinished": _TTL,
         "template": {"metadata": {"labels": marks, "annotations": annotations}, "spec": pod},
     }

@@ -11,12 +11,14 @@ from dag.core.build.options import (
     PLACE,
     BuildOptions,
     LogsOptions,
+    ResultFileOptions,
     RunPageOptions,
     StatusOptions,
     StoreOptions,
 )
 from dag.core.build.resources import resources_of_flags
-from dag.core.flags import Options, arguments, flag, flag_group
+from dag.core.build.signeroptions import KeyOptions
+from dag.core.flags import Options, arguments, flag, flag_group, switch
 from dag.core.jobs.claims import SCHEME, Claim
 from dag.core.jobs.stores import cluster_store
 from dag.core.kinds import DIRECTORY, NAME, TEXT, choice
@@ -186,6 +188,23 @@ class ClusterPageOptions(RunPageOptions, WhereOptions, AgentOptions):
 
 
 @flag_group
+class AttachOptions(
+    DirectoryOptions,
+    RunArchsOptions,
+    WhereOptions,
+    KeyOptions,
+    AgentOptions,
+    ResultFileOptions,
+    GeneralOptions,
+):
+    """The flags of `dag attach`."""
+
+    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+
+    runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
+
+
+@flag_group
 class BringOptions(Options):
     """A copy of what is published."""
 
@@ -200,9 +219,24 @@ class BringOptions(Options):
 
 
 @flag_group
+class DetachOptions(Options):
+    """Who drives a build in a cluster."""
+
+    heading: ClassVar[str] = "Units"
+
+    detach: bool = switch(
+        "--detach",
+        "With --on kubernetes, have a Job in the cluster drive the build, so that this machine may "
+        "sleep; `dag attach` follows it, and publishes what it has proven.",
+        typed_only=True,
+    )
+
+
+@flag_group
 class UnitBuildOptions(
     BuildOptions,
     BringOptions,
+    DetachOptions,
     ImagesOptions,
     AgentOptions,
     DiskOptions,
@@ -254,4 +288,52 @@ class UnitBuildOptions(
                 "--out is for --on kubernetes: a build on this machine has its packages in its store",
                 hint="name that with --store",
             )
+        if self.detach:
+            self._require_detachable()
         return self.on == "kubernetes"
+
+    def cluster_store(self) -> Claim | Bucket:
+        """Return the store.
+
+        Raises:
+            UsageError: it is none that all nodes reach.
+
+        """
+        return cluster_store(self.store)
+
+    def _require_detachable(self) -> None:
+        """Refuse what nobody would do who has left.
+
+        Raises:
+            UsageError: the build is not in a cluster, or a flag asks for something here at its end.
+
+        """
+        if self.on != "kubernetes":
+            raise UsageError(
+                "--detach is for --on kubernetes: a build on this machine ends with its command",
+                hint="leave --detach out, or give --on kubernetes",
+            )
+        if self.is_apart:
+            raise UsageError(
+                "--sign apart and --detach exclude each other: what drives the build has no engine's key",
+                hint="leave one of them out; `dag attach` signs with a key on its machine",
+            )
+        later = {
+            "out": (
+                self.out,
+                "run the same without --detach when it has ended: nothing is built twice",
+            ),
+            "junit": (self.junit, "`dag attach --junit` writes it"),
+            "markdown": (self.markdown, "`dag attach --markdown` writes it"),
+            "report": (self.report, "`dag report` writes the page when the run has ended"),
+            "since": (
+                self.since,
+                "name the packages that `dag affected` prints: there is no git there",
+            ),
+        }
+        for name, (given, instead) in later.items():
+            if given is not None:
+                raise UsageError(
+                    f"--{name} and --detach exclude each other: this command ends before the build",
+                    hint=instead,
+                )

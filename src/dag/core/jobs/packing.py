@@ -62,6 +62,11 @@ def lines_of_words(words: Iterable[str]) -> list[str]:
     return [f"{_MARK}{word}" for word in words]
 
 
+def is_packed(line: str) -> bool:
+    """Return whether a line of a log is a word of something that is packed."""
+    return line.startswith(_MARK)
+
+
 def words_of_lines(lines: Iterable[str]) -> Iterator[str]:
     """Yield the words on a log, whatever else is there."""
     return (line.removeprefix(_MARK) for line in lines if line.startswith(_MARK))

@@ -17,7 +17,13 @@ from dag.core.build.options import (
 from dag.core.build.signeroptions import SignerOptions
 from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.claims import SCHEME
-from dag.core.jobs.options import FOR_JOBS, AgentOptions, UnitBuildOptions, WhereOptions
+from dag.core.jobs.options import (
+    FOR_JOBS,
+    AgentOptions,
+    AttachOptions,
+    UnitBuildOptions,
+    WhereOptions,
+)
 from dag.core.kinds import ARCHS, TEXT
 from dag.core.package.options import (
     CompileOptions,
@@ -111,6 +117,21 @@ class PublishOptions(
     def place(self) -> str:
         """Return the place of builds, as `--on` names it."""
         return "kubernetes" if self.is_on_cluster else "local"
+
+
+def publish_options(options: AttachOptions, run: str) -> PublishOptions:
+    """Return the flags with which `dag publish` publishes what a run has proven that was followed."""
+    known = {one.name for one in fields(PublishOptions)}
+    mine = {name: value for name, value in options.__dict__.items() if name in known}
+    return PublishOptions(**{**mine, "run": run})
+
+
+def run_command(options: PublishOptions) -> str:
+    """Return the command that publishes what a run has proven."""
+    words = ["dag", "publish", f"--run={options.run}", f"--store={options.store}"]
+    if not (options.store or "").startswith(SCHEME):
+        words.append("--on=kubernetes")
+    return shlex.join(words)
 
 
 def publish_command(options: UnitBuildOptions) -> str:

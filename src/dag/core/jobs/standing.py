@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dag.core.jobs.driver import has_job_ended, is_driver
 from dag.core.jobs.lease import LeaseView
 from dag.core.jobs.names import JOB_LABEL, attempt_of
 from dag.core.kube.objects import KubeView
@@ -39,6 +40,8 @@ class Standing:
     attempts: tuple[LiveAttempt, ...]
     ended: bool = False
     """Whether it has ended for this architecture, and goes on for another one."""
+    job: str = ""
+    """The Job that drives it in the cluster; empty if a client drives it, or nobody."""
 
 
 def standings_of(
@@ -52,13 +55,17 @@ def standings_of(
     There is one for each architecture, in the order of their names, by which the Leases are given.
     """
     by_run: dict[str, dict[str, list[KubeView]]] = {}
+    drivers: dict[str, str] = {}
     for job in jobs:
         marks = job["metadata"].get("labels") or {}
+        if is_driver(job) and not has_job_ended(job) and ARCH_LABEL in marks:
+            drivers[str(marks[RUN_LABEL])] = str(job["metadata"]["name"])
+            by_run.setdefault(str(marks[RUN_LABEL]), {}).setdefault(str(marks[ARCH_LABEL]), [])
         if attempt_of(job) is not None and ARCH_LABEL in marks:
             archs = by_run.setdefault(str(marks[RUN_LABEL]), {})
             archs.setdefault(str(marks[ARCH_LABEL]), []).append(job)
     driven = {one.note.run for one in leases.values() if one.holder}
-    runs = [run for run in {*by_run, *driven} if run and run.startswith(words)]
+    runs = [run for run in {*by_run, *driven, *drivers} if run and run.startswith(words)]
     if not runs:
         return []
     run = max(runs)
@@ -68,22 +75,28 @@ def standings_of(
     known = {arch: lease for arch, lease in leases.items() if lease.note.run == run}
     return [
         _standing(
-            run, arch, known.get(arch), [_attempt(one, by_job) for one in there.get(arch, ())]
+            run,
+            arch,
+            known.get(arch),
+            [_attempt(one, by_job) for one in there.get(arch, ())],
+            drivers.get(run, ""),
         )
         for arch in sorted({*there, *known})
     ]
 
 
 def _standing(
-    run: str, arch: str, lease: LeaseView | None, attempts: list[LiveAttempt]
+    run: str, arch: str, lease: LeaseView | None, attempts: list[LiveAttempt], job: str
 ) -> Standing:
+    holder = lease.holder if lease is not None else ""
     return Standing(
         run=run,
         arch=arch,
-        driver=lease.holder if lease is not None else "",
+        driver=holder or (f"job {job}" if job else ""),
         progress=lease.note.progress if lease is not None and lease.holder else "",
         attempts=tuple(sorted(attempts, key=_order)),
-        ended=lease is not None and not lease.holder and not attempts,
+        ended=lease is not None and not holder and not attempts and not job,
+        job=job,
     )
 
 

@@ -58,6 +58,9 @@ class NodeLabel:
             raise UsageError(f"{name} follows from --arch, or from --node-arch")
         return cls(name, value)
 
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Toleration:
@@ -87,6 +90,10 @@ class Toleration:
                 f" are {', '.join(_EFFECTS)}",
             )
         return cls(key, value if equals else None, effect)
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f"={self.value}"
+        return f"{self.key}{value}" + (f":{self.effect}" if self.effect else "")
 
     def fields(self) -> KubeObject:
         """Return the toleration as a Pod's spec has it."""

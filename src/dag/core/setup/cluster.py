@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dag.core.jobs.driver import DRIVER_ACCOUNT
 from dag.core.jobs.permissions import permissions_for_jobs
 from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
 from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
 from dag.core.pod.options import CSI_DRIVER
-from dag.core.setup.network import network_policy
+from dag.core.pod.permissions import Permission
+from dag.core.setup.network import driver_policy, network_policy
 from dag.core.setup.steps import (
     Ensure,
     Extend,
@@ -30,6 +32,7 @@ _PROVIDERS = {CSI_DRIVER: "gcp", GKE_DRIVER: "gke"}
 NAMESPACE = "dag-builds"
 """The namespace that is proposed: builds need a Pod Security level that no other pod should have."""
 SIGNING_KEY = "melange-signing-key"
+_RBAC = "rbac.authorization.k8s.io"
 
 BINFMT_IMAGE = (
     "docker.io/tonistiigi/binfmt"
@@ -122,12 +125,17 @@ def secret_flags(settings: ClusterSettings) -> dict[str, str]:
 def cluster_steps(settings: ClusterSettings) -> Iterator[SetupStep]:
     """Yield the steps in their order."""
     yield from _place(settings)
+    yield from _driver(settings.namespace)
     if settings.users or settings.groups:
         yield from _permission(settings)
     if settings.closes_network:
         yield Ensure(
             title="Network policy: builds reach public addresses, if the cluster enforces policies",
             manifest=mark_as_ours(network_policy(settings.namespace, settings.reached)),
+        )
+        yield Ensure(
+            title="Network policy of drivers: they reach the API server, and run nothing of a build",
+            manifest=mark_as_ours(driver_policy(settings.namespace)),
         )
     if settings.secret_key:
         yield from _secret(settings)
@@ -171,6 +179,50 @@ def _place(settings: ClusterSettings) -> Iterator[SetupStep]:
         )
 
 
+def _driver(namespace: str) -> Iterator[SetupStep]:
+    """Yield what those builds need that are driven in the cluster itself."""
+    metadata = {"name": DRIVER_ACCOUNT, "namespace": namespace}
+    account: KubeObject = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    yield Ensure(
+        title=f"Service account {DRIVER_ACCOUNT}: `dag build --detach` has a Job drive a build as this",
+        manifest=mark_as_ours(account),
+    )
+    verbs = [
+        *permissions_for_jobs(claim=True, out=False),
+        *permissions.EXPLAIN,
+        *permissions.IDENTITY,
+    ]
+    yield Ensure(
+        title="Role of drivers: it allows what driving a build takes, and no more",
+        manifest=mark_as_ours(_role(metadata, verbs)),
+    )
+    subject = {"kind": "ServiceAccount", **metadata}
+    yield Ensure(
+        title=f"Role binding: {DRIVER_ACCOUNT} may drive builds",
+        manifest=mark_as_ours(_binding(metadata, [subject])),
+    )
+
+
+def _role(metadata: KubeObject, verbs: Iterable[Permission]) -> KubeObject:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": permissions.role_rules(verbs),
+    }
+
+
+def _binding(metadata: KubeObject, subjects: Sequence[KubeObject]) -> KubeObject:
+    """Return what gives subjects the Role of the same name."""
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": metadata["name"]},
+        "subjects": [*subjects],
+    }
+
+
 def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
     verbs = [
         *permissions.permissions_for_pod(follow=True, out=True),
@@ -180,29 +232,19 @@ def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
     ]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY
-    group = "rbac.authorization.k8s.io"
     metadata = {"name": "dag", "namespace": settings.namespace}
-    role = {
-        "apiVersion": f"{group}/v1",
-        "kind": "Role",
-        "metadata": metadata,
-        "rules": permissions.role_rules(verbs),
-    }
     yield Ensure(
         title="Role: it allows what `dag pod` and `dag build` do, and no more",
-        manifest=mark_as_ours(role),
+        manifest=mark_as_ours(_role(metadata, verbs)),
     )
     people = [("User", name) for name in settings.users]
     people += [("Group", name) for name in settings.groups]
-    binding = {
-        "apiVersion": f"{group}/v1",
-        "kind": "RoleBinding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": "dag"},
-        "subjects": [{"apiGroup": group, "kind": kind, "name": name} for kind, name in people],
-    }
+    subjects = [{"apiGroup": _RBAC, "kind": kind, "name": name} for kind, name in people]
     names = ", ".join(name for _, name in people)
-    yield Ensure(title=f"Role binding: {names} may run `dag pod`", manifest=mark_as_ours(binding))
+    yield Ensure(
+        title=f"Role binding: {names} may run `dag pod`",
+        manifest=mark_as_ours(_binding(metadata, subjects)),
+    )
 
 
 def _secret(settings: ClusterSettings) -> Iterator[SetupStep]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_network
 
+from dag.core.jobs.driver import DRIVER_LABEL
 from dag.core.kinds import ValueKind
 from dag.core.kube.objects import KubeObject
 from dag.errors import UsageError
@@ -49,6 +50,23 @@ def signer_policy(namespace: str, reached: Sequence[str], *, outside: bool) -> K
             "policyTypes": ["Ingress", "Egress"],
             # Without any, nothing is reached; the API server leaves an empty list out.
             **({"egress": [_NAME_SERVERS, {"to": to}]} if to else {}),
+        },
+    }
+
+
+def driver_policy(namespace: str) -> KubeObject:
+    """Return the policy for the pods that drive builds: they reach what everybody does.
+
+    A pod that has several policies may do what any of them permits.
+    """
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "dag-driver", "namespace": namespace},
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": DRIVER_LABEL, "operator": "Exists"}]},
+            "policyTypes": ["Egress"],
+            "egress": [{}],
         },
     }
 

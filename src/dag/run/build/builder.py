@@ -1,10 +1,11 @@
-"""What builds: this machine, or the nodes of a cluster."""
+"""What builds the units of a plan, and what that knows before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dag.core.build.directoryfacts import DirectoryFacts
 from dag.core.build.options import BuildOptions
 from dag.core.build.states import RunLimits
 from dag.io.package.melange import melange_version
@@ -23,6 +24,8 @@ class Builder:
     """The melange; empty if nobody knows which."""
     store: str
     """The store's name, as people know it."""
+    facts: DirectoryFacts | None = None
+    """What is known of the definitions; if nothing is, git and melange are asked here."""
     is_here: bool = False
     """Whether it is this machine, which has the cache of sources beside the definitions."""
     require: Callable[[], object] = lambda: None

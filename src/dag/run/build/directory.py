@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dag.core.arch import Arch
+from dag.core.build.directoryfacts import DirectoryFacts
 from dag.core.build.options import BuildOptions
 from dag.core.build.plan import BuildRequest
 from dag.core.graph.graph import Graph
@@ -15,14 +16,19 @@ from dag.core.image.archive import Entry, file_of
 from dag.core.limits import PIPELINE
 from dag.core.package.directory import Definitions
 from dag.core.package.makefile import Makefile
+from dag.core.package.model import Package
+from dag.core.package.problems import FileProblem
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.io.files import read_bytes
 from dag.io.image.tree import definitions_tree
 from dag.io.package.keypairs import public_half
+from dag.io.package.loading import LoadCheck
 from dag.io.store import ownkey
 from dag.io.store.local import Store
+from dag.run.announcing import announced
 from dag.run.build.places import linked_paths, named_places
 from dag.run.build.signing import given_key
+from dag.run.build.tools import melange_here
 from dag.run.graph.repositories import ask_repositories
 
 
@@ -100,3 +106,19 @@ def request_since(
         changed &= {package.name for package in graph.order(request.packages)}
     names = changed | request.rebuild
     return replace(request, packages=tuple(sorted(names)), lenient=lenient)
+
+
+def find_refused(
+    facts: DirectoryFacts | None,
+    options: BuildOptions,
+    found: Definitions,
+    packages: Sequence[Package],
+    store: Store,
+) -> Mapping[str, tuple[FileProblem, ...]]:
+    """Return what melange cannot compile of some packages, by the definitions' files."""
+    if facts is not None:
+        files = {one.file for one in packages}
+        return {file: why for file, why in facts.refused.items() if file in files}
+    check = LoadCheck(melange_here(options.make_vars), Path(options.directory))
+    with announced(check.words):
+        return check.refused(found, packages, store.arch)

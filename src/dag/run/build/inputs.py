@@ -31,12 +31,13 @@ def read_inputs(
     script: ShellScript,
     melange: str,
     repository: Callable[[str], PackageRepository],
+    epochs: Mapping[str, int] | None = None,
 ) -> UnitInputs:
     """Return what goes into the units of these packages, besides the packages of the store.
 
     `variables` and `script` are those of the build, whatever its SOURCE_DATE_EPOCH; `melange` is the
     one that builds, empty if nobody knows; `repository` returns what the repositories of a package's
-    environment list.
+    environment list. Without `epochs`, git tells when the units were last touched.
 
     Raises:
         UsageError: $SOURCE_DATE_EPOCH is not a number.
@@ -61,13 +62,14 @@ def read_inputs(
         script=hashlib.sha256("".join([script.text, *makefile]).encode()).hexdigest(),
         melange=melange,
     )
-    epochs = _epochs(packages, directory, parts, fingerprints, store)
+    if epochs is None:
+        epochs = find_epochs(packages, directory, parts, fingerprints, store)
     return UnitInputs(
         graph, shared, fingerprints=fingerprints, epochs=epochs, repository=repository
     )
 
 
-def _epochs(
+def find_epochs(
     packages: Iterable[Package],
     directory: Path,
     parts: Parts,
@@ -77,6 +79,10 @@ def _epochs(
     """Return when what is these packages' own was last touched.
 
     In a shallow clone that may be unknown. Then it is what it was when the same definition was built.
+
+    Raises:
+        UsageError: $SOURCE_DATE_EPOCH is not a number.
+
     """
     given = git.given_epoch()
     if given is not None:

@@ -31,16 +31,19 @@ from dag.core.store.records import Record
 from dag.core.store.shelf import Shelf
 from dag.errors import UsageError
 from dag.io.graph.git import given_epoch
-from dag.io.package.loading import LoadCheck
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.io.store.takeover import adopt
 from dag.report.plan import SAME_VERSION_HINT, same_version_words
 from dag.report.progress import BuildProgress, log_words
-from dag.run.announcing import announced
 from dag.run.build.builder import Builder
-from dag.run.build.directory import ask_all_repositories, find_entries, request_since
+from dag.run.build.directory import (
+    ask_all_repositories,
+    find_entries,
+    find_refused,
+    request_since,
+)
 from dag.run.build.engine import Engine, Observer
 from dag.run.build.group import BuildGroup
 from dag.run.build.inputs import read_inputs
@@ -54,7 +57,6 @@ from dag.run.build.signing import given_key
 from dag.run.build.sources import require_cached_sources
 from dag.run.build.steps import require_known_calls
 from dag.run.build.stores import read_others
-from dag.run.build.tools import melange_here
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
 from dag.run.sources.place import cache_beside
@@ -80,6 +82,9 @@ class Build:
         self.directory = Path(options.directory)
         self.limits = builder.limits
         self._melange = builder.melange
+        self._facts = builder.facts
+        self.refused: dict[str, tuple[FileProblem, ...]] = {}
+        """What melange cannot compile of all that is to be built, by the definitions' files."""
         self._store_name = builder.store
         self.store = store
         if store.root == self.directory.resolve():
@@ -153,15 +158,14 @@ class Build:
         self.variables = self._variables()
         self.plan = self._plan(have)
 
-    def _refused(self) -> dict[str, tuple[FileProblem, ...]]:
-        """Return what melange cannot compile of all that is to be built, by the definitions' files."""
-        melange = melange_here(self.options.make_vars)
+    def _refused(self) -> Mapping[str, tuple[FileProblem, ...]]:
+        """Return what more melange cannot compile of all that is to be built, by the definitions' files."""
         names = {step.package.name for step in self.plan.steps} | self.plan.blocked.keys()
         names |= {name for one in self.plan.stuck for name in one.packages}
         packages = [one for one in self.found.packages if one.name in names]
-        check = LoadCheck(melange, self.directory)
-        with announced(check.words):
-            return check.refused(self.found, packages, self.arch)
+        found = find_refused(self._facts, self.options, self.found, packages, self.store)
+        self.refused |= found
+        return found
 
     def _without(self, refused: Mapping[str, tuple[FileProblem, ...]]) -> Definitions:
         """Return the definitions without those that melange cannot compile, and tell of these.
@@ -259,6 +263,7 @@ class Build:
             script=self.script(self.variables),
             melange=self._melange,
             repository=self.repositories.of,
+            epochs=None if self._facts is None else self._facts.epochs,
         )
 
     def script(self, variables: MakeVariables) -> ShellScript:

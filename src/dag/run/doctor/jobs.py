@@ -23,7 +23,7 @@ from dag.core.store.buckets import Bucket
 from dag.report.terminal import Terminal
 from dag.run.doctor.definitions import guess_namespace, judge_definitions
 from dag.run.doctor.images import ImageChecks
-from dag.run.jobs.preflight import JobChecks
+from dag.run.jobs.preflight import ACCOUNT_CHECK, JobChecks
 from dag.run.jobs.settings import store_settings
 from dag.run.jobs.single import run_job
 from dag.run.pod.access import read_list
@@ -61,10 +61,11 @@ class JobsDoctor:
         yield Check("definitions", (), self._definitions)
         yield Check("repository", (), self._images.find_repository)
         settings, out = self._settings(chosen.arch[0]), chosen.out is not None
-        before = [*JobChecks(self._place, settings, out=out).all()]
+        checks = JobChecks(self._place, settings, out=out, detach=chosen.detach)
+        before = [*checks.all()]
         yield from before
         yield from self._images.checks()
-        place = [*(one.name for one in before), "probe image"]
+        place = [*(one.name for one in before if one.name != ACCOUNT_CHECK), "probe image"]
         for arch in chosen.arch:
             agent = node = f"agent {arch}"
             yield Check(f"room {arch}", ("definitions", "api"), partial(self._room, arch))

@@ -14,6 +14,7 @@ from dag.core.build.resources import in_words
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.jobs.capacity import NO_ROOM, ClusterCapacity, capacity_of
+from dag.core.jobs.handover import Handover
 from dag.core.jobs.history import RunFiles
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.listing import StoreListing
@@ -34,6 +35,7 @@ from dag.report.terminal import Terminal
 from dag.report.words import some
 from dag.run.build.apart import make_request
 from dag.run.build.builder import Builder
+from dag.run.build.facts import require_same
 from dag.run.build.group import BuildGroup
 from dag.run.build.places import named_places
 from dag.run.build.resolving import UnitResolver
@@ -96,9 +98,15 @@ class ClusterBuild:
     """The build of one architecture on a cluster, whose store is on a volume claim or in a bucket."""
 
     def __init__(
-        self, options: UnitBuildOptions, settings: JobSettings, terminal: Terminal
+        self,
+        options: UnitBuildOptions,
+        settings: JobSettings,
+        terminal: Terminal,
+        handed: Handover | None = None,
     ) -> None:
         """Open what stands for the store on this machine; no cluster is asked.
+
+        `handed` is what a client has told of the build, if it is driven in the cluster itself.
 
         Raises:
             Held: somebody else on this machine builds in the store for this architecture.
@@ -106,12 +114,17 @@ class ClusterBuild:
 
         """
         self._options = options
-        self._settings = settings
+        self.settings = settings
         self._terminal = terminal
         server, arch = connect(options.kubeconfig, options.context).server, settings.arch
         self._place = replica_place(server, settings.namespace, str(settings.store), arch)
         self._store: Store = open_replica(self._place, arch, wait=options.wait, say=terminal.say)
-        note = DriverNote(client=client_of(self._store))
+        self._handed = handed
+        note = (
+            DriverNote(client=handed.client, job=handed.job, run=handed.run)
+            if handed is not None
+            else DriverNote(client=client_of(self._store))
+        )
         self._lease = StoreLease(self._connect, settings.key, note, terminal.say)
 
     async def acquire(self) -> None:
@@ -132,10 +145,21 @@ class ClusterBuild:
 
         """
         async with self._cluster() as kube:
-            nodes = await read_list(kube, "/api/v1/nodes")
-            capacity = capacity_of(nodes or (), self._settings.node, self._options)
+            capacity = await self._capacity(kube)
             listing = await self._agent(kube).list()
-            self._seen = _Seen(listing, capacity, await find_jobs(kube, self._settings.key))
+            self._seen = _Seen(listing, capacity, await find_jobs(kube, self.settings.key))
+
+    async def _capacity(self, kube: Kube) -> ClusterCapacity:
+        """Return what units may take of the nodes, as far as anybody knows."""
+        nodes = await read_list(kube, "/api/v1/nodes")
+        if nodes is None and self._handed is not None:
+            return self._handed.capacity.get(self.settings.arch.apk, ClusterCapacity())
+        return capacity_of(nodes or (), self.settings.node, self._options)
+
+    @property
+    def capacity(self) -> ClusterCapacity:
+        """Return what units may take of the nodes, as it was seen."""
+        return self._seen.capacity
 
     @property
     def store(self) -> Store:
@@ -164,11 +188,14 @@ class ClusterBuild:
         options = self._options
         self.fill()
         # Which melange the image has, nobody knows; but which image it is.
-        image = f"image {self._settings.sdk_image.partition('@')[2]}"
+        image = f"image {self.settings.sdk_image.partition('@')[2]}"
         limits = options.cluster_limits(self._seen.capacity, sharing=sharing)
-        builder = Builder(limits, image, str(self._settings.store))
+        facts = self._handed.facts[self.settings.arch.apk] if self._handed else None
+        builder = Builder(limits, image, str(self.settings.store), facts)
         here = replace(options, store=str(self._place))
         self.build: Build = plan_in(self._store, here, say, builder)
+        if facts is not None:
+            require_same(self.build, facts)
 
     def close(self) -> None:
         """Let go of the Lease, and of the store's place on this machine."""
@@ -219,7 +246,7 @@ class ClusterBuild:
 
         """
         if self.build.plan.steps:
-            self._settings = replace(self._settings, bundle=chosen.bundle, run=chosen.name)
+            self.settings = replace(self.settings, bundle=chosen.bundle, run=chosen.name)
             run = self._store.runs.begin(chosen.id, goes_on_with=chosen.name)
             return await self._drive(run, chosen, group)
         if self._options.publish:
@@ -227,7 +254,7 @@ class ClusterBuild:
         return self.build.end_without_units(chosen.id)
 
     async def _clear(self, kube: Kube) -> None:
-        await clear_jobs(kube, self._settings, self._seen.jobs, self._terminal.say)
+        await clear_jobs(kube, self.settings, self._seen.jobs, self._terminal.say)
 
     def warn_of_room(self) -> None:
         """Say which units no node has room for; a pool that scales may bring a larger one."""
@@ -241,7 +268,7 @@ class ClusterBuild:
             self._terminal.say(f"no node has room for {some(large)} now; {NO_ROOM}")
 
     def _agent(self, kube: Kube) -> StoreAgent:
-        return StoreAgent(kube, self._settings, self._terminal.say)
+        return StoreAgent(kube, self.settings, self._terminal.say)
 
     async def _drive(self, run: Run, chosen: ChosenRun, group: BuildGroup) -> Result:
         build, options = self.build, self._options
@@ -255,11 +282,11 @@ class ClusterBuild:
             public_key=f"{PurePosixPath(name).name}.pub",
             bypass=bypass_of(options.make_vars),
         )
-        orders = make_orders(build, units, server, self._settings.run, confined=options.confined)
+        orders = make_orders(build, units, server, self.settings.run, confined=options.confined)
         async with self._cluster() as kube:
             remember = SeenRecords.of(self._store).add if options.is_apart else lambda _: None
             runner = JobRunner(
-                kube, self._settings, units, orders, self._terminal, remember=remember
+                kube, self.settings, units, orders, self._terminal, remember=remember
             )
             self._obey_lease(runner, chosen.end)
             # Who has lost the Lease meanwhile hears of it, and deletes nothing.
@@ -294,7 +321,7 @@ class ClusterBuild:
             if driving is not None:
                 driving.cancel()
 
-        self._lease.tell_run(self._settings.run)
+        self._lease.tell_run(self.settings.run)
         self._lease.progress = lambda: f"{len(runner.finished):,} of {total:,} packages are done"
         self._lease.listen(lambda why: loop.call_soon_threadsafe(end, why))
 
@@ -325,7 +352,7 @@ class ClusterBuild:
             InfrastructureError: the cluster refuses something, or the store does.
 
         """
-        self._settings = replace(self._settings, run="publish")
+        self.settings = replace(self.settings, run="publish")
         async with self._cluster() as kube:
             await self._clear(kube)
             refused = await self._publish_with(kube, records)
@@ -337,7 +364,7 @@ class ClusterBuild:
         if self._options.out is None:
             return
         records = records_there(self._store.records, published)
-        arch = self._settings.arch.apk
+        arch = self.settings.arch.apk
         where = Path(self._options.out)
         await self._agent(kube).deliver(Delivery(where, arch, records, self._terminal))
 
@@ -345,7 +372,7 @@ class ClusterBuild:
         if not records:
             return {}
         if self._options.is_apart:
-            request = make_request(self._store, self._settings.run, records)
+            request = make_request(self._store, self.settings.run, records)
             return await self._agent(kube).ask_signer(request, self._options.signer_timeout)
         given = self._options.key_file is not None
         return await self._agent(kube).publish(records, self._key, anew=given)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from dataclasses import replace
 
+from dag.core.jobs.driver import is_driver
 from dag.core.jobs.lease import DriverNote
 from dag.core.jobs.names import StoreInCluster, attempt_of
 from dag.core.jobs.options import RunPlace
@@ -116,5 +117,6 @@ async def _remove(kube: Kube, key: StoreInCluster, run: str) -> None:
 async def _left(kube: Kube, key: StoreInCluster, chosen: str) -> list[KubeView]:
     jobs = await kube.items(key.jobs_path, labelSelector=chosen)
     pods = await kube.items(key.pods_path, labelSelector=chosen)
-    units = [{**one, "kind": "Job"} for one in jobs if attempt_of(one) is not None]
+    mine = (one for one in jobs if attempt_of(one) is not None or is_driver(one))
+    units = [{**one, "kind": "Job"} for one in mine]
     return [*units, *({**one, "kind": "Pod"} for one in pods)]

@@ -13,7 +13,12 @@ from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.listing import StoreListing, require_path
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.options import ClusterLogsOptions, ClusterPageOptions, ClusterStatusOptions
+from dag.core.jobs.options import (
+    AttachOptions,
+    ClusterLogsOptions,
+    ClusterPageOptions,
+    ClusterStatusOptions,
+)
 from dag.core.jobs.publishing import PublishOptions
 from dag.core.store.layout import read_run_of
 from dag.errors import InfrastructureError
@@ -27,7 +32,9 @@ from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
-RunsOptions = ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions | PublishOptions
+RunsOptions = (
+    ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions | PublishOptions | AttachOptions
+)
 
 
 @contextmanager

@@ -125,7 +125,8 @@ class StoreLease:
         self._key = key
         self._note = note
         self._say = say
-        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+        host = socket.gethostname()
+        self._holder = f"pod {host}" if note.job else f"process {os.getpid()} on {host}"
         self._view: LeaseView | None = None
         self._closed = Event()
         self._thread = Thread(target=lambda: asyncio.run(self._keep()), name="lease", daemon=True)

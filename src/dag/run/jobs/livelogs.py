@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
-from dag.core.jobs.names import StoreInCluster
 from dag.core.jobs.options import RunPlace
-from dag.core.jobs.standing import LiveAttempt
 from dag.core.pod.log import PodLog
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.status import containers, has_ended, has_started
@@ -72,27 +70,40 @@ async def _batches(
             )
         for arch, attempt in found.items():
             yield []
-            async for batch in _Reading(kube, keys[arch], attempt).lines(follow=follow):
+            path = f"{keys[arch].pods_path}/{attempt.pod}"
+            reading = LogReading(kube, path, BUILD, attempt.package)
+            async for batch in reading.lines(follow=follow):
                 yield batch
 
 
-class _Reading:
-    """The log of one build, read until its end, whatever happens to connections."""
+class LogReading:
+    """The log of one container, read until its end, whatever happens to connections."""
 
-    def __init__(self, kube: Kube, key: StoreInCluster, attempt: LiveAttempt) -> None:
+    def __init__(self, kube: Kube, path: str, container: str, name: str) -> None:
+        """Take the API's path to a Pod, and what its container builds, in words."""
         self._kube = kube
-        self._name = attempt.package
-        self._path = f"{key.pods_path}/{attempt.pod}"
+        self._name = name
+        self._path = path
+        self._container = container
         self._log = PodLog()
 
     async def lines(self, *, follow: bool) -> AsyncIterator[list[bytes]]:
+        """Yield the lines in batches; with `follow` until the container has ended or its Pod is gone.
+
+        Raises:
+            UsageError: the container has not begun, and `follow` is not set.
+            ApiError: the API server cannot be reached, or refuses.
+
+        """
         goes_on = follow
         while True:
             # Asked first, so that what was written before the end is read.
             goes_on = follow and not await self._has_ended()
             since = self._log.resume()
             try:
-                async for batch in self._kube.log(self._path, BUILD, since=since, follow=goes_on):
+                async for batch in self._kube.log(
+                    self._path, self._container, since=since, follow=goes_on
+                ):
                     yield [one for line in batch if (one := self._log.feed(line)) is not None]
             except ApiError as error:
                 if error.status == 400 and not follow:
@@ -109,18 +120,17 @@ class _Reading:
             await asyncio.sleep(_LOOK)
 
     async def _has_ended(self) -> bool:
-        """Wait until the build has begun, and return whether it has ended."""
+        """Wait until the container has begun, and return whether it has ended."""
         while True:
             try:
-                build = containers(await self._kube.get(self._path, patience=_PATIENCE)).get(
-                    BUILD, {}
-                )
+                pod = await self._kube.get(self._path, patience=_PATIENCE)
             except ApiError as error:
                 if error.status == 404:
                     return True
                 raise
+            build = containers(pod).get(self._container, {})
             if has_started(build):
                 return has_ended(build)
-            if has_ended(build):
+            if has_ended(build) or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
                 return True
             await asyncio.sleep(_LOOK)

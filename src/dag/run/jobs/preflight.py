@@ -13,6 +13,7 @@ from dag.core.doctor import checks as doctor
 from dag.core.doctor import jobchecks
 from dag.core.doctor.checks import Finding, Status
 from dag.core.jobs.claims import Claim
+from dag.core.jobs.driver import DRIVER_ACCOUNT
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.permissions import permissions_for_jobs
 from dag.core.pod.permissions import Permission
@@ -24,15 +25,25 @@ from dag.run.pod.place import PlaceChecks
 
 _EXPLAIN = Permission("list", "events")
 """Not needed, but without it nobody is told why a Pod waits."""
+ACCOUNT_CHECK = "driver account"
+"""The check that no pod of a build waits for."""
 _KUEUE = "/apis/kueue.x-k8s.io"
 
 
 class JobChecks:
     """The checks for Jobs of these settings that the API server alone can answer."""
 
-    def __init__(self, place: PlaceChecks, settings: JobSettings, *, out: bool = False) -> None:
+    def __init__(
+        self,
+        place: PlaceChecks,
+        settings: JobSettings,
+        *,
+        out: bool = False,
+        detach: bool = False,
+    ) -> None:
         self._place = place
         self._out = out
+        self._detach = detach
         self._settings = settings
 
     def all(self) -> Iterator[Check]:
@@ -46,6 +57,8 @@ class JobChecks:
         yield Check("pod security", ("namespace",), place.pod_security)
         account = partial(place.service_account, bucket, secret=secret is not None)
         yield Check("service account", ("namespace",), account)
+        if self._detach:
+            yield Check(ACCOUNT_CHECK, ("namespace",), self._driver_account)
         if settings.confined:
             yield Check("user namespaces", ("api",), self._user_namespaces)
         if isinstance(store, Claim):
@@ -66,6 +79,11 @@ class JobChecks:
 
     async def _user_namespaces(self) -> Finding:
         return jobchecks.user_namespaces(self._place.version)
+
+    async def _driver_account(self) -> Finding:
+        path = f"/api/v1/namespaces/{self._place.name}/serviceaccounts/{DRIVER_ACCOUNT}"
+        found = await read_object(self._place.kube, path)
+        return jobchecks.driver_account(self._place.name, found)
 
     async def _claim(self, store: Claim) -> Finding:
         namespace = self._place.name
@@ -88,8 +106,12 @@ class JobChecks:
         return jobchecks.queue(name, namespace, await read_object(kube, path))
 
 
-async def check_cluster(place: PlaceChecks, settings: JobSettings, *, out: bool) -> None:
-    """Find out whether a cluster takes the Jobs of these settings; `out` is whether packages are fetched.
+async def check_cluster(
+    place: PlaceChecks, settings: JobSettings, *, out: bool, detach: bool
+) -> None:
+    """Find out whether a cluster takes the Jobs of these settings.
+
+    `out` is whether packages are fetched, and `detach` whether a Job is to drive the build.
 
     Raises:
         UsageError: something that was asked for is wrong, such as a claim that cannot be a store.
@@ -97,7 +119,7 @@ async def check_cluster(place: PlaceChecks, settings: JobSettings, *, out: bool)
 
     """
     try:
-        found = await examine([*JobChecks(place, settings, out=out).all()])
+        found = await examine([*JobChecks(place, settings, out=out, detach=detach).all()])
     finally:
         await place.close()
     for finding in found.values():

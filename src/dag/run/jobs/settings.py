@@ -9,6 +9,7 @@ from dag.core.arch import Arch
 from dag.core.doctor.options import DoctorOptions
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import (
+    AttachOptions,
     ClusterLogsOptions,
     ClusterPageOptions,
     ClusterStatusOptions,
@@ -24,6 +25,7 @@ from dag.run.pod.bundle import BundleTarget
 
 StoreOptions = (
     UnitBuildOptions
+    | AttachOptions
     | ClusterStatusOptions
     | ClusterLogsOptions
     | ClusterPageOptions

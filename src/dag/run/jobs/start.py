@@ -13,7 +13,10 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dag.core.build.directoryfacts import DirectoryFacts
 from dag.core.build.result import Result, exit_code_of
+from dag.core.jobs.capacity import ClusterCapacity
+from dag.core.jobs.handover import Handover
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
@@ -25,10 +28,12 @@ from dag.io.kube.kubeconfig import connect
 from dag.io.package.makefile import makefile_of
 from dag.io.store.runs import new_run_id
 from dag.report.terminal import Terminal
+from dag.run.build.facts import find_facts
 from dag.run.build.group import BuildGroup
 from dag.run.build.pages import page_of
 from dag.run.build.session import Build
 from dag.run.jobs.build import ChosenRun, ClusterBuild
+from dag.run.jobs.images import HandedImages, Images
 from dag.run.jobs.orders import require_inside
 from dag.run.jobs.preflight import check_cluster
 from dag.run.jobs.settings import store_settings, with_identity
@@ -55,11 +60,47 @@ class ClusterOutcome:
         return exit_code_of(built | {one.exit_code for one in self.errors})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushedImages:
+    """The images of a build, by the names that nodes know."""
+
+    agent: str
+    bundle: str
+    digests: dict[str, str]
+    """Each image that a flag names → its name by digest."""
+
+
+def push_images(options: UnitBuildOptions, terminal: Terminal) -> PushedImages:
+    """Push the agent's image and the bundle of the directory, and find out what other images are.
+
+    Raises:
+        UsageError: nothing says to which repository.
+        RegistryError: a registry cannot be reached or refuses.
+
+    """
+    target = BundleTarget.of(options)
+    tree = definitions_tree(Path(options.directory), include=options.include)
+    return PushedImages(
+        agent=target.push_agent(terminal),
+        bundle=target.push(tree, terminal),
+        digests=target.resolve(named_images(options)),
+    )
+
+
+def named_images(options: UnitBuildOptions) -> list[str]:
+    """Return the images that flags name."""
+    return [one for one in (options.sdk_image, options.cache_bundle) if one]
+
+
 class ClusterBuilds:
     """The builds of one command on a cluster, one for each architecture."""
 
-    def __init__(self, options: UnitBuildOptions, terminal: Terminal) -> None:
+    def __init__(
+        self, options: UnitBuildOptions, terminal: Terminal, handed: Handover | None = None
+    ) -> None:
         """Push the agent's image, ask its agents what the store has, and plan.
+
+        `handed` is what a client has told of all that, if the build is driven in the cluster itself.
 
         Raises:
             UsageError: something that was asked for is wrong.
@@ -73,7 +114,8 @@ class ClusterBuilds:
         if options.out is not None and not options.dry_run:
             prepare_directory(Path(options.out), Path(options.directory))
         makefile_of(Path(options.directory), options.target_template, options.make_assignments())
-        self._target = BundleTarget.of(options)
+        self._handed = handed
+        self._images: Images = HandedImages(handed) if handed else BundleTarget.of(options)
         namespace = namespace_of(options, terminal)
         # In the order of their names, so that no two commands wait for each other.
         arches = sorted(options.arch, key=str)
@@ -118,25 +160,62 @@ class ClusterBuilds:
             Interrupted: somebody asked to stop, and there is no result.
 
         """
-        bundle = ""
         for one in self._clusters:
             one.find_key()
-        if building := [one for one in self._clusters if one.build.plan.steps]:
-            for one in building:
-                one.warn_of_room()
-            directory = Path(self._options.directory)
-            tree = definitions_tree(directory, include=self._options.include)
-            bundle = self._target.push(tree, self._terminal)
-            for one in building:
-                one.require_unchanged()
+        bundle = self.push().bundle if self.has_work else ""
         return run_interruptibly(self._run(bundle))
+
+    @property
+    def has_work(self) -> bool:
+        """Return whether there is something to build."""
+        return any(one.build.plan.steps for one in self._clusters)
+
+    @property
+    def settings(self) -> JobSettings:
+        """Return the settings of Jobs that are for no one architecture."""
+        return self._clusters[0].settings
+
+    def push(self) -> PushedImages:
+        """Push what is to be built, and return the images.
+
+        Raises:
+            UsageError: a definition has changed meanwhile.
+            RegistryError: a registry cannot be reached or refuses.
+
+        """
+        building = [one for one in self._clusters if one.build.plan.steps]
+        for one in building:
+            one.warn_of_room()
+        tree = definitions_tree(Path(self._options.directory), include=self._options.include)
+        bundle = self._images.push(tree, self._terminal)
+        for one in building:
+            one.require_unchanged()
+        return replace(self._pushed, bundle=bundle)
+
+    def capacity(self) -> dict[str, ClusterCapacity]:
+        """Return what units may take of the nodes, by the architecture."""
+        return {one.build.arch.apk: one.capacity for one in self._clusters}
+
+    def facts(self) -> dict[str, DirectoryFacts]:
+        """Return what this machine knows of the definitions, by the architecture.
+
+        Raises:
+            UsageError: $SOURCE_DATE_EPOCH is not a number.
+
+        """
+        return {one.arch.apk: find_facts(one) for one in self.builds}
+
+    def run_before(self, bundle: str) -> str:
+        """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
+        return max(one.run_before(bundle) for one in self._clusters)
 
     def _open(self, each: list[JobSettings]) -> list[ClusterBuild]:
         """Return the builds, with the images that they have in common."""
         options = self._options
         cache = options.cache_bundle
-        digests = self._target.resolve(one for one in (options.sdk_image, cache) if one)
-        agent = self._target.push_agent(self._terminal)
+        digests = self._images.resolve(named_images(options))
+        agent = self._images.push_agent(self._terminal)
+        self._pushed = PushedImages(agent=agent, bundle="", digests=digests)
         clusters = []
         for one in each:
             settings = replace(
@@ -153,6 +232,7 @@ class ClusterBuilds:
                 ),
                 settings,
                 self._terminal.about(label),
+                self._handed,
             )
             self._stack.callback(cluster.close)
             clusters.append(cluster)
@@ -166,7 +246,9 @@ class ClusterBuilds:
         """Find out whether the cluster takes the Jobs; return the settings with agents' identities."""
         options = self._options
         place = PlaceChecks(options, each[0].namespace, self._terminal)
-        await check_cluster(place, each[0], out=options.out is not None and not options.dry_run)
+        works = not options.dry_run
+        out = options.out is not None and works
+        await check_cluster(place, each[0], out=out, detach=options.detach and works)
         async with self._cluster() as kube:
             for settings in each:
                 spec = scheduling_fields(settings.node, settings.scheduling)
@@ -181,7 +263,8 @@ class ClusterBuilds:
 
     async def _run(self, bundle: str) -> ClusterOutcome:
         """Run all builds at once, and wait for all of them, also when this is cancelled."""
-        mine, whole = new_run_id(), asyncio.current_task()
+        mine = self._handed.run if self._handed else new_run_id()
+        whole = asyncio.current_task()
         assert whole is not None  # noqa: S101  # asyncio.run runs tasks
         before = [one.run_before(bundle) if bundle else "" for one in self._clusters]
         if there := sorted({*before} - {""}):
@@ -229,9 +312,14 @@ class ClusterBuilds:
 
 
 def build_on_cluster(
-    options: UnitBuildOptions, terminal: Terminal, planned: Callable[[Build], None]
+    options: UnitBuildOptions,
+    terminal: Terminal,
+    planned: Callable[[Build], None],
+    handed: Handover | None = None,
 ) -> ClusterOutcome:
     """Build what is missing as Jobs; `planned` is called with each plan before anything begins.
+
+    `handed` is what a client has told of the build, if it is driven in the cluster itself.
 
     Raises:
         UsageError: something that was asked for is wrong.
@@ -239,7 +327,7 @@ def build_on_cluster(
         Interrupted: somebody asked to stop.
 
     """
-    building = ClusterBuilds(options, terminal)
+    building = ClusterBuilds(options, terminal, handed)
     try:
         for one in building.builds:
             planned(one)

@@ -1,0 +1,149 @@
+"""Who follows a detached run sees what each of its drivers says, and learns how it ended."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dag.core.jobs.driver import driver_job
+from dag.core.jobs.handover import DriverEnd, encode_end
+from dag.core.jobs.options import AttachOptions
+from dag.errors import UsageError
+from dag.run.jobs.attach import Attachment, end_of
+from tests.run.jobs.conftest import JOBS, PODS, answer, listed
+from tests.support.faults import Answer, Incoming, Origin
+from tests.support.kubeconfigs import kubeconfig
+from tests.support.orders import SETTINGS
+from tests.support.podstories import Json
+
+OLD, NEW = "20260101-000000-000abc", "20260102-000000-000abc"
+MISSING = {"kind": "Status", "message": "not found", "code": 404}
+DONE = {"conditions": [{"type": "Complete", "status": "True"}]}
+
+
+def driver(run: str, **status: Any) -> Json:
+    made = driver_job(SETTINGS, [], "a" * 64)
+    marks = {**made["metadata"]["labels"], "dag/run": run}
+    metadata = {
+        **made["metadata"],
+        "name": f"dag-driver-{run}",
+        "labels": marks,
+        "uid": run,
+        "resourceVersion": "1",
+    }
+    return {**made, "metadata": metadata, "status": status}
+
+
+def pod(number: int, code: int, message: str) -> Json:
+    ended = {"exitCode": code, "message": message, "containerID": "x"}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"p{number}",
+            "uid": f"pod-{number}",
+            "resourceVersion": "1",
+            "creationTimestamp": f"2026-01-0{number}T00:00:00Z",
+            "labels": {},
+        },
+        "spec": {"containers": [{"name": "driver"}]},
+        "status": {"containerStatuses": [{"name": "driver", "state": {"terminated": ended}}]},
+    }
+
+
+def found(one: Json, _: Incoming) -> Answer:
+    return answer(200, one)
+
+
+def log(*lines: str) -> Answer:
+    stamped = (f"2026-01-01T00:00:0{n}.000000000Z {line}\n" for n, line in enumerate(lines))
+    return Answer.of(200, body="".join(stamped).encode())
+
+
+@pytest.fixture
+def shown() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def attachment(
+    tmp_path: Path, origin: Origin, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Attachment:
+    monkeypatch.setattr("dag.run.jobs.attach._LOOK", 0.01)
+    path = kubeconfig(tmp_path / "config", origin.url)
+    origin.handle(PODS, lambda _: listed("Pod", []))
+    options = AttachOptions(kubeconfig=str(path), namespace="n", store="pvc://packages/wolfi")
+    made = Attachment(options, shown.append)
+    for key in made._keys.values():
+        origin.handle(f"{key.leases_path}/{key.lease_name}", lambda _: answer(404, MISSING))
+    return made
+
+
+def test_the_newest_run_that_is_still_driven_is_followed(
+    attachment: Attachment, origin: Origin
+) -> None:
+    ended, alive = driver(NEW, **DONE), driver(OLD)
+    origin.handle(JOBS, lambda _: listed("Job", [ended, alive]))
+    for words, run in {"": OLD, "20260102": NEW, OLD: OLD}.items():
+        found = attachment.find(words)
+        assert found is not None
+        assert found["metadata"]["labels"]["dag/run"] == run
+    assert attachment.find("2025") is None
+
+
+def test_a_run_that_a_client_drives_is_not_followed(attachment: Attachment, origin: Origin) -> None:
+    note = json.dumps({"run": NEW, "client": "c"})
+    lease = {
+        "kind": "Lease",
+        "metadata": {"uid": "l", "resourceVersion": "1", "annotations": {"dag/driver": note}},
+        "spec": {"holderIdentity": "process 7 on laptop"},
+    }
+    origin.handle(JOBS, lambda _: listed("Job", []))
+    for key in attachment._keys.values():
+        origin.handle(f"{key.leases_path}/{key.lease_name}", lambda _: answer(200, lease))
+    with pytest.raises(UsageError, match=f"process 7 on laptop drives run {NEW}"):
+        attachment.find("")
+
+
+def test_each_driver_is_heard_and_the_last_one_counts(
+    attachment: Attachment, origin: Origin, shown: list[str]
+) -> None:
+    end = DriverEnd(exit_code=1)
+    pods = [pod(1, 3, "the store is gone"), pod(2, 0, encode_end(end))]
+    looks = iter([pods[:1], pods, pods])
+    jobs = iter([driver(NEW), driver(NEW), driver(NEW, **DONE)])
+    origin.handle(PODS, lambda _: listed("Pod", next(looks)))
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(200, next(jobs)))
+    for one in pods:
+        name = one["metadata"]["name"]
+        origin.handle(f"{PODS}/{name}", partial(found, one))
+    origin.handle(f"{PODS}/p1/log", lambda _: log("dag: the store is gone"))
+    origin.handle(f"{PODS}/p2/log", lambda _: log("dag: building zlib"))
+    followed = attachment.follow(driver(NEW))
+    assert shown == ["dag: the store is gone", "dag: building zlib"]
+    assert (followed.run, followed.end) == (NEW, end)
+
+
+def test_of_a_run_whose_pods_are_gone_nothing_is_known(
+    attachment: Attachment, origin: Origin
+) -> None:
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(404, MISSING))
+    found = attachment.follow(driver(NEW))
+    assert found.end is None
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        (3, "the API server is gone", "the API server is gone"),
+        (137, "", "its pod ended with exit code 137"),
+        (0, '{"exit_code": 999}', '{"exit_code": 999}'),
+    ],
+)
+def test_other_last_words_are_a_failure_around_the_build(
+    code: int, message: str, words: str
+) -> None:
+    assert end_of({"exitCode": code, "message": message}) == DriverEnd(exit_code=3, words=words)
