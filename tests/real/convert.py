@@ -30,7 +30,6 @@ _DROPPED = re.compile(
     | (etc|usr/share)/ (cron|init|logrotate|apparmor)
     | usr/lib/ (systemd|sysusers|tmpfiles)
     | usr/bin/ (.*-)? (dwp|gp-.*|gprofng.*|ld\.gold|lto-dump(-\d+)?) $
-    | usr/lib/.*/ lto1 $
     | usr/lib/.*/ (lib(a|t|l|hwa|ub)san[._] | libgprofng | gprofng/ | lib(bfd|ctf.*|opcodes)\.a)
     | usr/(lib|share)/.*perl.*/ (Encode/(CN|JP|KR|TW) | Unicode/Collate) [/.]
     """,
