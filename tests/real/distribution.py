@@ -16,8 +16,8 @@ from cluster.system import ClusterError
 from dag.core.arch import Arch
 from dag.core.package.directory import Definitions
 from dag.core.package.model import Checkout, Fetch, Package
+from dag.io.package.compiling import CompileCheck
 from dag.io.package.definitions import read_directory
-from dag.io.package.loading import LoadCheck
 from tests.real import apt
 from tests.real.convert import ARCH
 from tests.real.outside import find_outside
@@ -123,7 +123,7 @@ def _problems(
     found: Definitions, built: Sequence[Package], broken: Collection[str], directory: Path
 ) -> list[str]:
     """Return in words what is wrong with the definitions that are to be built."""
-    check = LoadCheck(str(parts.build("melange") / "melange"), directory)
+    check = CompileCheck(str(parts.build("melange") / "melange"), directory)
     refused = check.refused(found, built, Arch.parse(ARCH))
     problems = [problem for several in refused.values() for problem in several]
     problems += [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
+from dag.io.package.compiling import CompileCheck, Question
 from dag.io.package.definitions import read_directory
-from dag.io.package.loading import LoadCheck, Question
 from tests.support.builds import Make, definition
 from tests.support.melange import binary
 from tests.support.tmux import tmux
@@ -37,7 +37,7 @@ def distribution(make: Make, units: int) -> Path:
 def loaded(place: Path) -> None:
     """Put answers of melange about all definitions into the cache: to ask would take minutes."""
 
-    class Sure(LoadCheck):
+    class Sure(CompileCheck):
         def _ask(self, file: str, asked: Question) -> str | None:
             return ""
 

@@ -21,8 +21,8 @@ from dag.core.package.problems import FileProblem
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.io.files import read_bytes
 from dag.io.image.tree import definitions_tree
+from dag.io.package.compiling import CompileCheck
 from dag.io.package.keypairs import public_half
-from dag.io.package.loading import LoadCheck
 from dag.io.store import ownkey
 from dag.io.store.local import Store
 from dag.run.announcing import announced
@@ -119,6 +119,6 @@ def find_refused(
     if facts is not None:
         files = {one.file for one in packages}
         return {file: why for file, why in facts.refused.items() if file in files}
-    check = LoadCheck(melange_here(options.make_vars), Path(options.directory))
+    check = CompileCheck(melange_here(options.make_vars), Path(options.directory))
     with announced(check.words):
         return check.refused(found, packages, store.arch)

@@ -13,7 +13,7 @@ from dag.core.doctor.checks import Finding
 from dag.core.doctor.options import DoctorOptions
 from dag.core.package.model import Package
 from dag.errors import DagError
-from dag.io.package.loading import LoadCheck
+from dag.io.package.compiling import CompileCheck
 from dag.report.terminal import Terminal
 from dag.report.words import count
 from dag.run.aside import aside
@@ -39,7 +39,7 @@ async def judge_definitions(
     refused: list[str] = []
     unmade: list[str] = []
     # A pod's melange may be another; but there is no better one to ask before there is a pod.
-    check = LoadCheck(melange or shutil.which("melange"), Path(chosen.directory))
+    check = CompileCheck(melange or shutil.which("melange"), Path(chosen.directory))
     for arch in chosen.arch:
         # Repositories are asked later, if they are.
         work = partial(select, chosen, arch, terminal.say_once, ask=False)

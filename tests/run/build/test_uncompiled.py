@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
+from dag.io.package.compiling import CompileCheck, Question
 from dag.io.package.definitions import read_directory
-from dag.io.package.loading import LoadCheck, Question
 from dag.io.package.makefile import melange_flags
 from tests.support.builds import Make, apks, definition, run
 from tests.support.melange import binary
@@ -84,7 +84,7 @@ def test_they_are_compiled_with_their_pipelines_and_options(
 
     def refused() -> dict[str, str]:
         found = read_directory(tmp_path, arch="x86_64", build_options=["extra"])
-        problems = LoadCheck(real, tmp_path).refused(found, found.packages, ARCH)
+        problems = CompileCheck(real, tmp_path).refused(found, found.packages, ARCH)
         return {file: one.what.partition(": ")[2] for file, (one,) in problems.items()}
 
     first = refused()
@@ -110,7 +110,7 @@ def test_of_several_directories_of_pipelines_none_is_taken_for_the_one(
     (tmp_path / "a.yaml").write_text(text)
     (tmp_path / "b.yaml").write_text(definition("b") + OLD)
     found = read_directory(tmp_path, arch="x86_64", pipeline_dirs=[tmp_path / "more"])
-    refused = LoadCheck(real, tmp_path).refused(found, found.packages, ARCH)
+    refused = CompileCheck(real, tmp_path).refused(found, found.packages, ARCH)
     assert sorted(refused) == ["b.yaml"]
 
 
@@ -130,7 +130,7 @@ def test_an_answer_is_kept_for_the_text_and_that_melange(
 
     def refused() -> list[str]:
         found = read_directory(place, arch="x86_64")
-        return sorted(LoadCheck(str(melange), place).refused(found, found.packages, ARCH))
+        return sorted(CompileCheck(str(melange), place).refused(found, found.packages, ARCH))
 
     assert refused() == refused() == ["a.yaml"]
     assert len(log.read_text().splitlines()) == 2
@@ -142,7 +142,7 @@ def test_an_answer_is_kept_for_the_text_and_that_melange(
     assert refused() == []
     assert len(log.read_text().splitlines()) == before + 2  # another melange is asked anew
     found = read_directory(place, arch="x86_64")
-    assert LoadCheck(None, place).refused(found, found.packages, ARCH) == {}
+    assert CompileCheck(None, place).refused(found, found.packages, ARCH) == {}
 
 
 def test_answers_outlast_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_answers_outlast_an_interruption(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "b.yaml").write_text(definition("b"))
     found = read_directory(tmp_path, arch="x86_64")
 
-    class Interrupted(LoadCheck):
+    class Interrupted(CompileCheck):
         def _ask(self, file: str, asked: Question) -> str | None:
             if file == "b.yaml":
                 raise KeyboardInterrupt
@@ -160,7 +160,7 @@ def test_answers_outlast_an_interruption(tmp_path: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(KeyboardInterrupt):
         Interrupted(real, tmp_path).refused(found, found.packages, ARCH)
-    again = LoadCheck(real, tmp_path)
+    again = CompileCheck(real, tmp_path)
     assert [*again.refused(found, found.packages, ARCH)] == ["a.yaml"]
     assert (
         again.words()
@@ -184,6 +184,6 @@ def test_a_file_of_variables_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     flags = melange_flags(tmp_path, arch=Arch.parse("x86_64"))
     found = read_directory(tmp_path, arch="x86_64", flags=flags)
-    refused = LoadCheck(str(real), tmp_path).refused(found, found.packages, ARCH)
+    refused = CompileCheck(str(real), tmp_path).refused(found, found.packages, ARCH)
     assert sorted(refused) == ["b.yaml"]
     assert "field secfixes not found" in refused["b.yaml"][0].what

@@ -55,7 +55,7 @@ class Question(NamedTuple):
     """The files that the definition is resolved from."""
 
 
-class LoadCheck:
+class CompileCheck:
     """The definitions of a directory, in the eyes of one melange."""
 
     def __init__(self, melange: str | None, directory: Path) -> None:
