@@ -145,6 +145,10 @@ def test_what_no_node_would_have_is_refused_before_a_cluster_is_asked(tmp_path: 
     words = ["--dir", str(tmp_path / "definitions"), "-r", str(tmp_path / "elsewhere")]
     with pytest.raises(UsageError, match="is not inside"):
         main.main(["build", "--on=kubernetes", "--store=pvc://a", *words], standalone_mode=False)
+    (tmp_path / "definitions/packages").mkdir()
+    words = ["--dir", str(tmp_path / "definitions"), "-r", str(tmp_path / "definitions/packages")]
+    with pytest.raises(UsageError, match="is where a build puts its own packages"):
+        main.main(["build", "--on=kubernetes", "--store=pvc://a", *words], standalone_mode=False)
     with pytest.raises(UsageError, match="--from is for builds on this machine"):
         main.main(
             ["build", "--on=kubernetes", "--store=pvc://a", "--from=b"], standalone_mode=False

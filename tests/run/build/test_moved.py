@@ -201,6 +201,20 @@ def test_repositories_keys_and_stores_are_found_where_they_are(
     assert "-r packages is the store itself" in said
 
 
+def test_what_lies_in_the_usual_place_of_packages_is_a_repository_for_another_store(
+    make: Make, empty: Path, tmp_path: Path
+) -> None:
+    key = new_key(tmp_path)
+    place = make(a=definition("a"))
+    assert run(place, f"--signing-key={key}")[0] == 0
+    make(b=definition("b", "a", runs=f"test -e {SHARE}/a"))
+    repositories = ["-r", str(place / "packages"), "-r", str(empty / "bootstrap")]
+    keyrings = [f"--keyring={one}" for one in (f"{key}.pub", empty / "bootstrap/bootstrap.rsa.pub")]
+    code, _, said = run(place, *repositories, *keyrings, f"--store={tmp_path / 'other'}")
+    assert code == 0, said
+    assert index(tmp_path / "other") == ["b-1-r0.apk"]
+
+
 def test_a_key_among_makes_variables_signs_everything(make: Make, tmp_path: Path) -> None:
     key = new_key(tmp_path)
     place = make(a=definition("a"), b=definition("b", "a"))

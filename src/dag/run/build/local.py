@@ -45,6 +45,7 @@ from dag.io.removal import remove
 from dag.io.store.local import Store
 from dag.io.store.runs import Run
 from dag.run.build.network import NetworkFaults
+from dag.run.build.places import OUTPUT
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.proving import find_differences, staged_promises
 from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
@@ -185,7 +186,7 @@ class LocalRunner:
         (work.place / "tmp").mkdir()
         workspace = work.place / "workspace"
         lay_out(workspace, self._settings.parts.of(work.unit.package.name), self._settings.links)
-        repository = workspace / "packages" / self._settings.arch.apk
+        repository = workspace / OUTPUT / self._settings.arch.apk
         repository.mkdir(parents=True)
         for one in work.unit.given.values():
             self._store.blobs.hand_out(one.apk, repository)

@@ -9,6 +9,9 @@ from dag.core.build.options import BuildOptions
 from dag.core.package.apkindex import repository_root
 from dag.errors import UsageError
 
+OUTPUT = "packages"
+"""Where a build puts its packages in a workspace, so that nothing can be linked there."""
+
 
 def named_places(options: BuildOptions) -> dict[str, str]:
     """Return the repositories that are named: as melange gets each → a URL, or where it is here.
@@ -38,7 +41,7 @@ def linked_paths(options: BuildOptions, store: Path) -> dict[str, Path]:
                 raise UsageError(
                     f"-r {item} is the store itself, which is always asked: leave it out"
                 )
-            if path != root and path.is_relative_to(root):
+            if path != root and is_linked(root, path):
                 found[os.fspath(path.relative_to(root))] = path
     # One that lies inside of another comes with that.
     return {
@@ -46,6 +49,11 @@ def linked_paths(options: BuildOptions, store: Path) -> dict[str, Path]:
         for name, path in found.items()
         if not any(name.startswith(f"{other}/") for other in found)
     }
+
+
+def is_linked(root: Path, path: Path) -> bool:
+    """Return whether a workspace can have a link to `path`, because it is inside of the directory `root`."""
+    return path.is_relative_to(root) and path.relative_to(root).parts[:1] != (OUTPUT,)
 
 
 def absolute_location(item: str) -> str:
@@ -73,7 +81,7 @@ def location_in_workspace(directory: Path, item: str) -> str:
         UsageError: it is not there.
 
     """
-    path = absolute_location(item)
-    if "://" in path or not Path(path).is_relative_to(directory.resolve()):
+    path, root = absolute_location(item), directory.resolve()
+    if "://" in path or not is_linked(root, Path(path)):
         return path
-    return f"./{Path(path).relative_to(directory.resolve())}"
+    return f"./{Path(path).relative_to(root)}"

@@ -13,6 +13,7 @@ from dag.core.package.model import Package
 from dag.core.store.records import Record
 from dag.io.package.prover import open_inside
 from dag.io.store.blobs import Blobs, StagedApk
+from dag.run.build.places import OUTPUT
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def staged_promises(
         OSError: the store has no room for them, for example.
 
     """
-    below = PurePath("workspace", "packages", arch.apk)
+    below = PurePath("workspace", OUTPUT, arch.apk)
     staged: dict[str, StagedApk] = {}
     try:
         for name in package.promised:

@@ -20,7 +20,7 @@ from dag.core.pod.manifest import CACHE
 from dag.core.store.records import Built
 from dag.errors import UsageError
 from dag.io.image.tree import definitions_tree
-from dag.run.build.places import linked_paths, named_places
+from dag.run.build.places import is_linked, linked_paths, named_places
 from dag.run.build.resolving import ResolvedUnit, UnitResolver
 from dag.run.build.serving import FOLDER, PackageServer
 from dag.run.build.session import Build
@@ -157,6 +157,11 @@ def require_inside(options: UnitBuildOptions) -> None:
             raise UsageError(
                 f"{place} is not inside {options.directory}, so no node would have it",
                 hint="move it there, or serve it over http(s)",
+            )
+        if "://" not in place and not is_linked(root, Path(place).resolve()):
+            raise UsageError(
+                f"{place} is where a build puts its own packages, so none could be given these there",
+                hint="copy them to another folder of the directory, or serve them over http(s)",
             )
     for one in options.pipeline_dirs:
         if not Path(one).resolve().is_relative_to(root):
