@@ -41,7 +41,6 @@ def run(
     [
         ("-r", "boot", "boot", "boot/x86_64/APKINDEX.tar.gz, which -r {} needs, is left out of the bundle: boot (.dagignore:1)"),
         ("-r", "boot", "**/*.apk", "boot/x86_64/x-1-r0.apk, which -r {} needs, is left out of the bundle: **/*.apk (.dagignore:1)"),
-        ("-r", "packages", "none", "packages/x86_64/APKINDEX.tar.gz, which -r {} needs, is left out of the bundle: built packages"),
         ("--keyring", "boot/boot.rsa.pub", "boot", "boot/boot.rsa.pub, which --keyring {} needs, is left out of the bundle: boot (.dagignore:1)"),
     ],
 )  # fmt: skip
@@ -60,6 +59,18 @@ def test_a_repository_or_a_keyring_that_is_left_out_is_refused(
         assert done.returncode == 0, done.stderr
     else:  # the cluster is next
         assert "/nope, which $KUBECONFIG names, does not exist" in done.stderr
+
+
+def test_built_packages_are_a_repository_for_a_pod_and_for_no_job(place: Path) -> None:
+    packages = place / "packages"
+    done = run(POD, "-r", packages, place=place)
+    assert done.returncode == 2
+    why = "packages/x86_64/APKINDEX.tar.gz, which -r {} needs, is left out of the bundle: built packages"
+    assert f"dag: {why.format(packages)}" in done.stderr
+    assert run(POD, "-r", packages, "--include", "packages", place=place).returncode == 0
+    done = run(JOBS, "-r", packages, "--include", "packages", place=place)
+    assert done.returncode == 2
+    assert f"{packages} is where a build puts its own packages" in done.stderr
 
 
 def test_a_keyring_that_is_no_public_key_is_not_said_to_travel_with_include(place: Path) -> None:
