@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ class OnePod:
             return Answer.of(201, body=json.dumps(self._shown()).encode())
         if "watch=true" in request.target:
             return Answer.of(200)
-        self._loop.call_soon_threadsafe(self.asked.set)
+        with suppress(RuntimeError):  # the test has ended, and its loop with it
+            self._loop.call_soon_threadsafe(self.asked.set)
         return listed([self._shown()] if self.exists else [])
 
     def _one(self, request: Incoming) -> Answer:
