@@ -135,7 +135,7 @@ class BuildProgress:
 
     def _done(self) -> str:
         done = sum(self._scheduler.counts[state] for state in THERE)
-        return f"{done}/{len(self._packages)}"
+        return f"{done}/{self._scheduler.counts.total()}"
 
     def _name(self, key: str) -> str:
         name = package_of(key)

@@ -38,6 +38,7 @@ def test_what_comes_out_differently_is_told_with_the_file_and_fails_the_command(
     assert line.startswith("odd-1-r0.apk: ")
     assert "usr/random has another content" in line
     assert "dag: built same 1-r0 again in " in said
+    assert "  [4/4]\n" in said  # second builds count
     assert "dag: odd is not reproducible: what went into it gave 2 different results" in said
     assert "dag: 2 built, 1 not reproducible in" in said
     assert "usr/random has another content" in (place / "j.xml").read_text()
