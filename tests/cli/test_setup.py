@@ -176,8 +176,8 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
             "public is no RSA key in PEM",
         ),
         (
-            f"signer --store=pvc://p --agent-image={IMAGE} --signing-key=p --signer-namespace=b -n b",
-            "the signer would be in b, where builds are: so its key were theirs",
+            f"signer --store=pvc://p --agent-image={IMAGE} --signing-key=p --signer-namespace=dag-builds",
+            "the signer would be in dag-builds, where builds are, and so they would have its key",
         ),
         ("kind --cluster=a;b", "--cluster 'a;b' is no name that docker takes"),
         ("cluster --annotation=x", "--annotation: 'x' is not KEY=VALUE"),

@@ -70,7 +70,7 @@ metadata:
     app.kubernetes.io/managed-by: dag
 EOF
 else
-  echo '--namespace dag-signer says that the signer shall have it; or name another one' >&2
+  echo '--signer-namespace dag-signer says that the signer shall have it; or name another one' >&2
   exit 1
 fi
 

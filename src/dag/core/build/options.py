@@ -63,7 +63,7 @@ class OnlyOptions(Options):
 
     heading: ClassVar[str] = _SELECTION
 
-    only: bool = switch("--only", "Build just these packages, not what they depend on.")
+    only: bool = switch("--only", "Ask for just these packages, not for what they depend on.")
 
 
 @flag_group
@@ -158,9 +158,9 @@ class RebuildOptions(Options):
     rebuild: tuple[str, ...] = list_flag(
         PACKAGE,
         "--rebuild",
-        "Build this package although it exists. `dependents` builds also what would be built from "
-        "other inputs than it was, `cycle` what a repository's package opened a cycle for that the "
-        "store has meanwhile, `all` builds everything; only the command line can ask for `all`.",
+        "Build this package although it exists. `dependents` also builds what would be built from "
+        "other inputs than it was; `cycle` what was built with a repository's package to open a cycle, "
+        "if the store has that package now; and `all` everything, which only the command line can ask for.",
         metavar="PKG|dependents|cycle|all",
         typed_values=("all",),
     )

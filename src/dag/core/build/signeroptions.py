@@ -31,11 +31,14 @@ class SignerOptions(KeyOptions):
     sign: str = flag(
         choice("here", "apart"),
         "--sign",
-        "Sign on this machine, or have a signer do it that is apart, and that `dag setup signer` made.",
+        "Sign on this machine (`here`), or have the signer do it that `dag setup signer` made (`apart`).",
         default="here",
     )
     signer_timeout: float = flag(
-        DURATION, "--signer-timeout", "Wait at most this long for that signer.", default="15m"
+        DURATION,
+        "--signer-timeout",
+        "Wait at most this long for the signer of --sign apart.",
+        default="15m",
     )
 
     @property

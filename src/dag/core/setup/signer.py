@@ -95,7 +95,7 @@ def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
         manifest=mark_as_ours(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": level}}
         ),
-        unless_foreign=f"--namespace {name} says that the signer shall have it; or name another one"
+        unless_foreign=f"--signer-namespace {name} says that the signer shall have it; or name another one"
         if settings.is_proposed
         else "",
     )

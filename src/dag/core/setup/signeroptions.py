@@ -164,8 +164,9 @@ class SignerSetupOptions(
                 "nothing says how the key of --secret-class is called",
                 hint="give --signing-key-name, the name that those have who verify, without .rsa",
             )
-        if (self.signer_namespace or NAMESPACE) == (self.namespace or BUILDS):
+        place = self.signer_namespace or NAMESPACE
+        if place == (self.namespace or BUILDS):
             raise UsageError(
-                f"the signer would be in {self.namespace}, where builds are: so its key were theirs",
+                f"the signer would be in {place}, where builds are, and so they would have its key",
                 hint="name another namespace with --signer-namespace",
             )
