@@ -149,14 +149,22 @@ EOF
 fi
 
 # 5. Isolation: what builds in builds may create nothing in namespace keys
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create pods --subresource=exec' 'get secrets' 'update configmaps' 'patch configmaps'; do
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
   case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:default) in
     no*) ;;
     *) echo "$may: system:serviceaccount:builds:default may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
   esac
 done
 
-# 6. Test: a pod must find the key and the store
+# 6. Isolation: what drives builds in builds may create nothing in namespace keys
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:dag-driver) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:builds:dag-driver may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 7. Test: a pod must find the key and the store
 ours_to_make pod dag-signer-test -n keys || exit 1
 remove pod dag-signer-test -n keys
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
@@ -246,7 +254,7 @@ EOF
 kubectl wait pod dag-signer-test -n keys --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-signer-test -n keys; exit 1; }
 remove pod dag-signer-test -n keys
 
-# 7. CronJob dag-signer: it answers requests of builds
+# 8. CronJob dag-signer: it answers requests of builds
 if ours_to_make cronjob dag-signer -n keys; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: batch/v1

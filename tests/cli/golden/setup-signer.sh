@@ -138,22 +138,30 @@ EOF
 fi
 
 # 6. Isolation: what builds in dag-builds may create nothing in namespace dag-signer
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create pods --subresource=exec' 'get secrets' 'update configmaps' 'patch configmaps'; do
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
   case $(kubectl auth can-i $may -n dag-signer --as=system:serviceaccount:dag-builds:default) in
     no*) ;;
     *) echo "$may: system:serviceaccount:dag-builds:default may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
   esac
 done
 
-# 7. Isolation: ann may create nothing in namespace dag-signer
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create pods --subresource=exec' 'get secrets' 'update configmaps' 'patch configmaps'; do
+# 7. Isolation: what drives builds in dag-builds may create nothing in namespace dag-signer
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n dag-signer --as=system:serviceaccount:dag-builds:dag-driver) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:dag-builds:dag-driver may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 8. Isolation: ann may create nothing in namespace dag-signer
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
   case $(kubectl auth can-i $may -n dag-signer --as=ann) in
     no*) ;;
     *) echo "$may: ann may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
   esac
 done
 
-# 8. Test: a pod must find the key and the store
+# 9. Test: a pod must find the key and the store
 ours_to_make pod dag-signer-test -n dag-signer || exit 1
 remove pod dag-signer-test -n dag-signer
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
@@ -232,7 +240,7 @@ EOF
 kubectl wait pod dag-signer-test -n dag-signer --for=jsonpath={.status.phase}=Succeeded --timeout=300s || { kubectl describe pod dag-signer-test -n dag-signer; exit 1; }
 remove pod dag-signer-test -n dag-signer
 
-# 9. CronJob dag-signer: it answers requests of builds
+# 10. CronJob dag-signer: it answers requests of builds
 if ours_to_make cronjob dag-signer -n dag-signer; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: batch/v1

@@ -5,11 +5,27 @@ from __future__ import annotations
 from dag.core.kube.objects import KubeObject
 from dag.core.setup.steps import Forbid
 
+_WORKLOADS = (
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+    ("", "pods"),
+    ("", "replicationcontrollers"),
+    *(("apps", one) for one in ("daemonsets", "deployments", "replicasets", "statefulsets")),
+)
+"""What has a Pod made, and so one that mounts whatever is in the namespace."""
 FORBIDDEN = (
-    *(("create", "batch", one) for one in ("jobs", "cronjobs")),
-    *(("create", "", one) for one in ("pods", "pods/exec")),
-    ("get", "", "secrets"),
-    *((verb, "", "configmaps") for verb in ("update", "patch")),
+    *(("create", group, one) for group, one in _WORKLOADS),
+    *((verb, "batch", "cronjobs") for verb in ("update", "patch")),
+    *(("create", "", f"pods/{one}") for one in ("exec", "attach")),
+    *((verb, "", "pods") for verb in ("update", "patch")),
+    *((verb, "", "pods/ephemeralcontainers") for verb in ("update", "patch")),
+    ("create", "", "serviceaccounts/token"),
+    *((verb, "", "secrets") for verb in ("get", "list", "watch", "update", "patch")),
+    *((verb, "", "configmaps") for verb in ("create", "update", "patch")),
+    *(
+        (verb, "rbac.authorization.k8s.io", "rolebindings")
+        for verb in ("create", "update", "patch")
+    ),
 )
 """What would give somebody the key of a signer, or its trust: verb, API group, resource."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from dag.core.arch import Arch
 from dag.core.jobs.claims import Claim
+from dag.core.jobs.driver import DRIVER_ACCOUNT
 from dag.core.jobs.signer import VOID
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject
@@ -146,8 +147,9 @@ def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
 
 
 def _builders(settings: SignerSettings) -> Iterator[tuple[str, str]]:
-    account = f"system:serviceaccount:{settings.builds}:{settings.service_account}"
-    yield account, f"what builds in {settings.builds}"
+    account = f"system:serviceaccount:{settings.builds}"
+    yield f"{account}:{settings.service_account}", f"what builds in {settings.builds}"
+    yield f"{account}:{DRIVER_ACCOUNT}", f"what drives builds in {settings.builds}"
     for one in settings.users:
         yield one, one
 
