@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -120,6 +120,8 @@ class ClusterBuild:
         self._place = replica_place(server, settings.namespace, str(settings.store), arch)
         self._store: Store = open_replica(self._place, arch, wait=options.wait, say=terminal.say)
         self._handed = handed
+        self.loss = ""
+        """Why somebody else drives the build now; empty if nobody does."""
         note = (
             DriverNote(client=handed.client, job=handed.job, run=handed.run)
             if handed is not None
@@ -250,8 +252,16 @@ class ClusterBuild:
             run = self._store.runs.begin(chosen.id, goes_on_with=chosen.name)
             return await self._drive(run, chosen, group)
         if self._options.publish:
+            async with self._cluster() as kube:
+                await self._clear(kube)
             require_published(await self.publish(self.build.unpublished()))
-        return self.build.end_without_units(chosen.id)
+        result = self.build.end_without_units(chosen.id)
+        if self._handed is not None:
+            # Its Pod before this one may have been lost when all was proven and nothing of it kept.
+            self.settings = replace(self.settings, run=chosen.name)
+            async with self._cluster() as kube:
+                await self._keep_run(kube, self._store.runs.of(chosen.id), None)
+        return result
 
     async def _clear(self, kube: Kube) -> None:
         await clear_jobs(kube, self.settings, self._seen.jobs, self._terminal.say)
@@ -317,6 +327,7 @@ class ClusterBuild:
             if not why.is_lost:
                 end_run()
                 return
+            self.loss = why.words
             runner.abandon()
             if driving is not None:
                 driving.cancel()
@@ -328,19 +339,17 @@ class ClusterBuild:
     async def _keep_run(self, kube: Kube, run: Run, limit: float | None) -> None:
         """Keep the files of a run in the store, in so many seconds.
 
-        A build that ended is no failure for lack of them.
+        A build that ended is no failure for lack of them, unless nobody could publish it without.
         """
-        known, store = self._seen.listing, self._store
-        learnt = LearntNeeds(
-            ram=_more(store.hints.all(), known.ram),
-            disk=_more(store.disk_hints.all(), known.disk),
-        )
+        learnt = LearntNeeds.of(self._store, self._seen.listing)
         ended = run.state / run.names.result
         files = RunFiles(run.journal.read_bytes(), ended.read_bytes())
         try:
             async with asyncio.timeout(limit):
                 await self._agent(kube).keep_run(files, learnt)
         except InfrastructureError as error:
+            if self._handed is not None and limit is None:
+                raise  # its successor keeps it
             self._terminal.say(f"the journal of the run is not in the store: {error}")
         except TimeoutError:
             self._terminal.say("the journal of the run is not in the store: that took too long")
@@ -354,7 +363,6 @@ class ClusterBuild:
         """
         self.settings = replace(self.settings, run="publish")
         async with self._cluster() as kube:
-            await self._clear(kube)
             refused = await self._publish_with(kube, records)
             await self._deliver(kube, records)
         return refused
@@ -387,8 +395,3 @@ class ClusterBuild:
             yield kube
         finally:
             await kube.close()
-
-
-def _more(now: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:
-    """Return what is larger now than it was known to be."""
-    return {name: size for name, size in now.items() if size > known.get(name, 0)}

@@ -21,7 +21,7 @@ from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.pod.scheduling import scheduling_fields
-from dag.errors import DagError, Interrupted
+from dag.errors import DagError, InfrastructureError, Interrupted
 from dag.io.image.tree import definitions_tree
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
@@ -289,13 +289,16 @@ class ClusterBuilds:
     def _outcome(self, tasks: list[asyncio.Task[Result]]) -> ClusterOutcome:
         results: list[Result] = []
         errors: list[DagError] = []
-        for task, build in zip(tasks, self.builds, strict=True):
-            if task.cancelled():
+        for task, cluster in zip(tasks, self._clusters, strict=True):
+            if task.cancelled() and cluster.loss:
+                hint = "`dag status` tells of the run; the same command goes on with it"
+                errors.append(InfrastructureError(cluster.loss, hint=hint))
+            elif task.cancelled():
                 errors.append(Interrupted("interrupted"))
             elif (error := task.exception()) is None:
                 results.append(task.result())
             elif isinstance(error, DagError):
-                if label := self._label(build.arch.apk):
+                if label := self._label(cluster.build.arch.apk):
                     error.message = f"{label}: {error.message}"
                 errors.append(error)
             else:

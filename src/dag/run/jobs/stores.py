@@ -25,6 +25,7 @@ from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.io.package.keypairs import public_half
 from dag.io.package.signing import SigningKey
+from dag.io.store.local import Store
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.out import Delivery
@@ -42,6 +43,14 @@ class LearntNeeds:
 
     ram: Mapping[str, int]
     disk: Mapping[str, int]
+
+    @classmethod
+    def of(cls, replica: Store, listing: StoreListing) -> LearntNeeds:
+        """Return what a replica knows now, and the store did not when it was listed."""
+        return cls(
+            ram=_more(replica.hints.all(), listing.ram),
+            disk=_more(replica.disk_hints.all(), listing.disk),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,11 @@ class StoreAgent:
                 hint=result.ending.hint,
             )
         return follower
+
+
+def _more(now: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:
+    """Return what is larger now than it was known to be."""
+    return {name: size for name, size in now.items() if size > known.get(name, 0)}
 
 
 def _words(flag: str, needs: Mapping[str, int]) -> list[str]:
