@@ -65,10 +65,12 @@ def command(options: AttachOptions) -> int:
     return code
 
 
-def _publish(
-    options: AttachOptions, found: FollowedRun, terminal: Terminal
-) -> InfrastructureError | None:
-    """Publish what a run has proven, as `dag publish --run` does; return why that cannot be done now."""
+def _publish(options: AttachOptions, found: FollowedRun, terminal: Terminal) -> DagError | None:
+    """Publish what a run has proven, as `dag publish --run` does; return why that failed.
+
+    It is no failure that the key is on another machine: there somebody publishes.
+    """
+    from dag.io.store.ownkey import KeyElsewhere
     from dag.report.publishing import publishing_lines
     from dag.run.build.runs import NoSuchRun
     from dag.run.build.signing import require_published
@@ -77,7 +79,7 @@ def _publish(
     asked = publish_options(options, found.run)
     later = f"what the run has proven is not published; `{run_command(asked)}` does that"
     if found.end is not None and found.end.exit_code not in (0, BuildError.exit_code):
-        terminal.say(later)
+        terminal.complain(later)
         return None
     try:
         each = publish_on_cluster(asked, terminal)
@@ -85,11 +87,14 @@ def _publish(
             for line in publishing_lines(one, dry_run=False, verbose=options.verbose):
                 terminal.say(f"{one.arch}: {line}" if len(each) > 1 else line)
         require_published({unit.name: unit.why for one in each for unit in one.refused})
+    except KeyElsewhere as error:
+        terminal.complain(f"{later} where the key is: {error.message}; {error.hint}")
     except NoSuchRun:
-        return None  # it had nothing to build
-    except UsageError as error:
-        terminal.say(f"{later} where that can be: {error.message}; {error.hint}")
-    except InfrastructureError as error:
+        return InfrastructureError(
+            f"the store has no journal of run {found.run}, so nothing that it has proven is published",
+            hint="`dag publish` in the directory of the definitions publishes what is finished of them",
+        )
+    except DagError as error:
         return error
     return None
 

@@ -25,12 +25,16 @@ IDENTITY = "id"
 """The object that has the name of the store."""
 
 
+class KeyElsewhere(UsageError):
+    """Others share the store, and its key is on the machine of one of them."""
+
+
 def own_key(store: Store, make: Callable[[Path], None]) -> Path:
     """Return the path of a store's own key, with `.pub` beside it; `make` makes both the first time.
 
     Raises:
         InfrastructureError: it cannot be kept.
-        UsageError: others share the store, and its key is on another machine.
+        KeyElsewhere: others share the store, and its key is on another machine.
 
     """
     key = _path(store)
@@ -50,7 +54,7 @@ def _let_be_public(store: Store, data: bytes) -> None:
         found = store.objects.read(PUBLIC, PUBLIC_KEY)
     if found is None or found.data != data:
         if store.is_shared:
-            raise UsageError(
+            raise KeyElsewhere(
                 f"the key of the store {store.name} is not on this machine",
                 hint="give a --signing-key to every build that has this store, or copy the key: it is "
                 "below ~/.local/share/dag/keys on the machine that built there first",
