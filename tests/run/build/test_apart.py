@@ -99,6 +99,18 @@ def test_what_was_proven_before_is_attested_by_who_has_seen_it_alone(
     assert apks(place) == ["lib-1-r0.apk"]
 
 
+def test_what_cannot_be_remembered_is_built_again_and_not_finished_without_a_witness(
+    make: Make, home: Path
+) -> None:
+    place = make(lib=definition("lib"))
+    home.mkdir()
+    (home / "dag").write_text("a file in the way")
+    code, _, said = run(place, "--publish=false", "--sign=apart")
+    assert code == 3
+    assert "what was proven cannot be remembered" in said
+    assert not [*(place / "packages/.dag/records").rglob("*.json")]
+
+
 def test_publish_asks_the_signer_too_and_waits_no_longer_than_it_may(
     make: Make, signer: Signer
 ) -> None:

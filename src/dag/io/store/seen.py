@@ -1,7 +1,7 @@
 """What whoever builds here has seen proven: it attests that to a signer, and nothing else.
 
-A line is the hash of what is published of a unit. It is written when the unit is proven, so a build that
-was killed has not forgotten it.
+A line is the hash of what is published of a unit. It is written when the unit is proven, and before the store
+has it: of what is finished and was not remembered, nobody could ever say who has proven it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dag.core.limits import RECORD
 from dag.core.store.records import Record
 from dag.core.store.requests import facts_of
 from dag.errors import InfrastructureError
+from dag.io import durable
 from dag.io.files import read_bytes
 from dag.io.store.local import Store
 from dag.io.store.ownkey import seen_path
@@ -42,8 +43,13 @@ class SeenRecords:
         """
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            is_new = not self._path.exists()
             with self._path.open("a") as file:
-                file.write(f"{facts_of(record)}\n")
+                # Whoever lost power while writing has left half a line.
+                file.write(f"\n{facts_of(record)}\n")
+            durable.sync(self._path)
+            if is_new:
+                durable.sync(self._path.parent)
         except OSError as error:
             raise InfrastructureError(
                 f"what was proven cannot be remembered in {self._path}: {error.strerror}",

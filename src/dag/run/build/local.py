@@ -326,9 +326,10 @@ class LocalRunner:
         with staged_promises(self._store.blobs, work.place, package, arch) as staged:
             record = self._record(work, [one.apk for one in staged.values()])
             publish = first is None and self._settings.publishes
-            results = self._store.promote(record, staged, publish=publish)
             if first is None:
                 self._settings.remember(record)
+            results = self._store.promote(record, staged, publish=publish)
+            if first is None:
                 self._proven.append(record)
                 self._units.finish(record)
             else:
