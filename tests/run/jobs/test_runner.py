@@ -70,3 +70,24 @@ async def test_of_many_units_that_are_freed_at_once_the_first_do_not_wait_for_th
     assert units.jobs[0] == 0
     assert units.jobs[-1] > 0
     assert (await kube.get("/stats"))["left"] == {"jobs": 0, "pods": 0}
+
+
+async def test_what_is_proven_is_remembered_while_its_job_could_still_tell_it(
+    kube: CountingKube,
+) -> None:
+    units, orders = CountedUnits(kube), GeneratedOrders()
+    remembered: list[str] = []
+    runner = JobRunner(
+        kube,
+        SETTINGS,
+        cast("Any", units),
+        cast("Any", orders),
+        Terminal(),
+        remember=lambda one: remembered.append(one.name),
+    )
+    async with asyncio.timeout(20):
+        await runner.open()
+        # Whoever is killed from here on has the record in the store, and no Job any more.
+        await runner.run(Start("p0", 1, RESOURCES))
+        assert remembered == ["p0"]
+        await runner.close()

@@ -138,6 +138,7 @@ class JobRunner:
             record = await self._record(pod, answer)
             if not answer.built:
                 return self._reuse(start, record)
+            self._remember(record)  # as long as its Job is there, which tells it to whoever goes on
             self._collected[key, attempt] = _Collected(record, answer.results)
             return Succeeded(key, attempt, used=answer.used)
         lines = await self._tail(pod)
@@ -147,7 +148,6 @@ class JobRunner:
     async def prove(self, prove: ProvePackages) -> Answer:
         """Take what the agent has proven."""
         found = self._collected.pop((prove.key, prove.attempt))
-        self._remember(found.record)
         self._take(found.record)
         return Proven(
             prove.key, prove.attempt, found.results, names_given(found.record), found.record.result
