@@ -168,6 +168,10 @@ def test_printing_runs_nothing_and_needs_nothing(tmp_path: Path, standins: Stand
             "give --signing-key-name, the name that those have who verify",
         ),
         (
+            f"signer --store=pvc://p --agent-image={IMAGE} --secret-class=c --signing-key-name=../k",
+            "'../k' is no name of a key that apk finds",
+        ),
+        (
             f"signer --store=packages --agent-image={IMAGE} --signing-key=public",
             "needs a store that all nodes reach",
         ),

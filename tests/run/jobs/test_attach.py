@@ -127,6 +127,19 @@ def test_each_driver_is_heard_and_the_last_one_counts(
     assert (followed.run, followed.end) == (NEW, end)
 
 
+def test_what_an_earlier_driver_has_said_is_not_the_end_of_one_that_is_gone(
+    attachment: Attachment, origin: Origin
+) -> None:
+    pods = [pod(1, 3, "the store is gone"), pod(2, 0, encode_end(DriverEnd(exit_code=0)))]
+    origin.handle(PODS, lambda _: listed("Pod", pods))
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(200, driver(NEW, **DONE)))
+    origin.handle(f"{PODS}/p1", partial(found, pods[0]))
+    origin.handle(f"{PODS}/p2", lambda _: answer(404, MISSING))
+    for one in ("p1", "p2"):
+        origin.handle(f"{PODS}/{one}/log", lambda _: log("dag: building zlib"))
+    assert attachment.follow(driver(NEW)).end is None  # so its result tells
+
+
 def test_of_a_run_whose_pods_are_gone_nothing_is_known(
     attachment: Attachment, origin: Origin
 ) -> None:

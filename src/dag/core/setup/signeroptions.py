@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from dag.core.arch import DEFAULT_ARCH, Arch
@@ -163,6 +164,12 @@ class SignerSetupOptions(
             raise UsageError(
                 "nothing says how the key of --secret-class is called",
                 hint="give --signing-key-name, the name that those have who verify, without .rsa",
+            )
+        name = self.signing_key_name
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9@_][A-Za-z0-9@._+-]*", name):
+            raise UsageError(
+                f"--signing-key-name {name!r} is no name of a key that apk finds",
+                hint="it has letters, digits and any of @._+-, and begins with none of .+-",
             )
         place = self.signer_namespace or NAMESPACE
         if place == (self.namespace or BUILDS):

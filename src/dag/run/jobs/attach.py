@@ -126,9 +126,11 @@ class Attachment:
         async for batch in reading.lines(follow=True):
             for line in batch:
                 self._show(line.decode(errors="replace"))
+        found.end = None  # whatever the one before has said, this one has gone on
         with suppress(ApiError):
-            ended = termination(containers(await kube.get(path)).get(DRIVER, {})) or {}
-            found.end = end_of(ended) if ended else found.end
+            last = await kube.get(path, patience=_PATIENCE)
+            if (ended := termination(containers(last).get(DRIVER, {}))) is not None:
+                found.end = end_of(ended)
 
 
 def run_goes_on(run: str) -> Interrupted:
