@@ -68,17 +68,28 @@ def command(options: UnitBuildOptions) -> int:
 
 
 def _detach(options: UnitBuildOptions) -> int:
+    from dag.core.jobs.publishing import publish_command
     from dag.report.envelope import envelope
     from dag.run.jobs.detach import detach_build
 
-    detached = detach_build(options, Terminal(verbosity=options.verbose), tell_plan)
+    builds: list[Build] = []
+
+    def planned(build: Build) -> None:
+        builds.append(build)
+        tell_plan(build)
+
+    detached = detach_build(options, Terminal(verbosity=options.verbose), planned)
     store = str(options.store)
+    code = _exit_code_of_plans(builds) if detached is None else 0
     if options.json:
         told = {"run": detached.run, "job": detached.job} if detached else {"run": "", "job": ""}
-        show_document(envelope("detached", {**told, "store": store}))
+        show_document(envelope("detached", {**told, "store": store}, exit_code=code))
     if detached is None:
-        say("there is nothing to build, so no run is driven in the cluster")
-        return 0
+        say(
+            "there is nothing to build, so no run is driven in the cluster; what is finished and not "
+            f"published yet, `{publish_command(options)}` publishes"
+        )
+        return code
     begun = (
         "is driven in the cluster now" if detached.is_new else "is driven in the cluster already"
     )
@@ -91,8 +102,6 @@ def _detach(options: UnitBuildOptions) -> int:
 
 
 def _plan(options: UnitBuildOptions) -> int:
-    from dag.core.build.plan import Absence
-
     if options.is_on_cluster:
         from dag.run.jobs.start import plan_on_cluster
 
@@ -103,15 +112,22 @@ def _plan(options: UnitBuildOptions) -> int:
         builds = (plan_build(options, say),)
     for build in builds:
         tell_plan(build)
+    code = _exit_code_of_plans(builds)
+    _print_plans(builds, code, as_json=options.json)
+    return code
+
+
+def _exit_code_of_plans(builds: Sequence[Build]) -> int:
+    """Return 1 if a plan lacks something that was asked for and cannot be built, else 0."""
+    from dag.core.build.plan import Absence
+
     impossible = any(
         one.named and one.absence is Absence.OTHER_ARCH
         for build in builds
         for one in build.plan.skipped
     )
     incomplete = any(build.plan.stuck or build.plan.unbuildable for build in builds)
-    code = 1 if incomplete or impossible else 0
-    _print_plans(builds, code, as_json=options.json)
-    return code
+    return 1 if incomplete or impossible else 0
 
 
 def annotated_directory(directory: str) -> str:
