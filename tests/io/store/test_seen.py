@@ -33,7 +33,7 @@ def test_it_is_on_the_disk_before_anybody_goes_on(
     fsync = os.fsync
 
     def sync(descriptor: int) -> None:
-        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync)

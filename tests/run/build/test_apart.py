@@ -95,6 +95,7 @@ def test_what_was_proven_before_is_attested_by_who_has_seen_it_alone(
     code, said = build(place, signer)
     assert code == 3
     assert "app could not be published: no request has attested it" in said
+    assert "hint: `dag build --sign apart --rebuild PKG` builds it again" in said
     assert index(place / "packages") == ["lib-1-r0.apk"]
     assert apks(place) == ["lib-1-r0.apk"]
 

@@ -84,7 +84,8 @@ def _publish(build: Build, finished: Iterable[Record], run: str = "") -> None:
     """
     if build.options.publish:
         records = [*build.unpublished(), *finished]
-        require_published(publish_or_ask(build.store, records, build.options, build.say, run))
+        refused = publish_or_ask(build.store, records, build.options, build.say, run)
+        require_published(refused, is_apart=build.options.is_apart)
 
 
 def _settings(build: Build, tools: Tools) -> LocalSettings:

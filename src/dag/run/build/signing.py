@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from dag.core.store.records import Record
-from dag.errors import UsageError
+from dag.errors import InfrastructureError, UsageError
 from dag.io.package.keypairs import public_half, require_pair
 from dag.io.retries import RetryPolicy
 from dag.io.store import ownkey
@@ -19,6 +19,10 @@ from dag.report.words import seconds, some
 from dag.run.build.tools import Tools
 
 _PATIENCE = RetryPolicy(longest=60.0)
+_REFUSED_HINT = (
+    "`dag build --sign apart --rebuild PKG` builds it again, so that this machine sees it proven; `dag setup "
+    "signer --trust-store` trusts what the store has"
+)
 
 
 def given_key(path: str | None, *, for_melange: bool = False) -> Path | None:
@@ -66,19 +70,21 @@ def publish_records(
     return refused
 
 
-def require_published(refused: Mapping[str, str]) -> None:
+def require_published(refused: Mapping[str, str], *, is_apart: bool = False) -> None:
     """Raise an error if some units could not be published; `refused` has why, by their names.
 
+    `is_apart` says that a signer has refused them.
+
     Raises:
-        LostBlob: one could not be.
+        InfrastructureError: one could not be.
 
     """
     if refused:
         name, why = next(iter(refused.items()))
         others = some([one for one in refused if one != name])
-        raise LostBlob(
+        raise InfrastructureError(
             f"{name} could not be published: {why}" + (f"; nor could {others}" if others else ""),
-            hint=LOST_HINT,
+            hint=_REFUSED_HINT if is_apart else LOST_HINT,
         )
 
 

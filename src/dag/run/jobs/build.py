@@ -254,7 +254,8 @@ class ClusterBuild:
         if self._options.publish:
             async with self._cluster() as kube:
                 await self._clear(kube)
-            require_published(await self.publish(self.build.unpublished()))
+            refused = await self.publish(self.build.unpublished())
+            require_published(refused, is_apart=self._options.is_apart)
         result = self.build.end_without_units(chosen.id)
         if self._handed is not None:
             # Its Pod before this one may have been lost when all was proven and nothing of it kept.
@@ -310,7 +311,8 @@ class ClusterBuild:
                 if result.stopped != INTERRUPTED and not runner.is_abandoned:
                     done = [*build.unpublished(), *runner.finished]
                     if options.publish:
-                        require_published(await self._publish_with(kube, done))
+                        refused = await self._publish_with(kube, done)
+                        require_published(refused, is_apart=options.is_apart)
                         await self._deliver(kube, done)
                     limit = None
             finally:
